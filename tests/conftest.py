@@ -337,7 +337,9 @@ def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch)
 def shares_of_module(item: pytest.Item) -> bool:
     """Whether it uses what is made once for all tests of its file."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
-    return any(it.scope == "module" for definitions in fixtures for it in definitions)
+    return any(
+        definition.scope == "module" for definitions in fixtures for definition in definitions
+    )
 
 
 def off_disk(prefix: str) -> Path:

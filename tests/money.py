@@ -96,7 +96,11 @@ class ClockedDaemon:
 
     def _until_renewal(self) -> int:
         """Minutes for which no reservation needs the daemon; a few if one is about to."""
-        ends = (it.until - self.now for it in self.reservations() if it.running)
+        ends = (
+            reservation.until - self.now
+            for reservation in self.reservations()
+            if reservation.running
+        )
         return max(SHORT, min(LONG, min(ends, default=86400) // 60 - SHORT) // SHORT * SHORT)
 
     def until_asleep(self, *expected: str | datetime, name: str = "mine") -> datetime:
@@ -106,7 +110,7 @@ class ClockedDaemon:
         while self.state(name) == "running":
             now = self.clock.now()
             assert now < end, "it never slept"
-            near = any(abs(now - it) < timedelta(hours=1) for it in dates)
+            near = any(abs(now - date) < timedelta(hours=1) for date in dates)
             renewed = (not_none(self.workspace(name).reserved_until) - now).total_seconds() - 30
             self.settle(seconds=min(600 if near else 3000, max(1, renewed)))
         return self.clock.now()
@@ -139,10 +143,11 @@ class ClockedDaemon:
         Without an end it is all that is booked: also the rest of a minute that EC2 charges.
         """
         return sum(
-            cost_by(it, (it.ended or self.now) if end is None else end) - cost_by(it, start)
-            for it in self.segments()
-            if it.kind is not CostKind.ASLEEP
-            and all(getattr(it, field) == value for field, value in only.items())
+            cost_by(segment, (segment.ended or self.now) if end is None else end)
+            - cost_by(segment, start)
+            for segment in self.segments()
+            if segment.kind is not CostKind.ASLEEP
+            and all(getattr(segment, field) == value for field, value in only.items())
         )
 
     def standings(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
@@ -160,7 +165,7 @@ class ClockedDaemon:
                 settled = self.recount(within.start, end=None, **{cap.column: cap.id})
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
                 own = cap.column == "project"
-                reserved = sum(reserved_in(it, self.now, within, own=own) for it in rows)
+                reserved = sum(reserved_in(row, self.now, within, own=own) for row in rows)
                 assert books.settled(totals, cap, within) == settled, cap.words
                 standings.append((cap, settled, reserved))
         return standings

@@ -20,8 +20,8 @@ def _those(
     processes: Iterable[psutil.Process], fits: Callable[[psutil.Process], bool]
 ) -> list[psutil.Process]:
     matching = []
-    for one in processes:
+    for process in processes:
         with contextlib.suppress(psutil.Error):  # who is gone fits nothing
-            if fits(one):
-                matching.append(one)
+            if fits(process):
+                matching.append(process)
     return matching

@@ -105,13 +105,16 @@ def record(title: str, text: str) -> None:
 
 def written(page: str, title: str, text: str) -> str:
     """The page with this section or row."""
-    sections = {it["title"]: it["text"].strip() for it in SECTION.finditer(page)}
+    sections = {match["title"]: match["text"].strip() for match in SECTION.finditer(page)}
     section, _, case = title.partition(": ")
     if case:
         rows = dict(ROW.findall(sections.get(section, ""))) | {case: text}
         rows.pop(TOP[0], None)
-        lines = [f"| {it} | {rows[it]} |" for it in sorted(rows)]
+        lines = [f"| {row} | {rows[row]} |" for row in sorted(rows)]
         text = "\n".join((SHARED[section], "", "| {} | {} |".format(*TOP), "|---|---|", *lines))
     sections[section] = text.strip()
-    parts = [HEAD.strip(), *(f"## {it}\n\n{sections[it]}" for it in sorted(sections))]
+    parts = [
+        HEAD.strip(),
+        *(f"## {section}\n\n{sections[section]}" for section in sorted(sections)),
+    ]
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,7 @@ def read(team, caller, query=""):
 
 
 def of(team, caller, name):
-    return [it["event"] for it in read(team, caller, f"&subject={name}")]
+    return [event["event"] for event in read(team, caller, f"&subject={name}")]
 
 
 def settle(team, clock, seconds=3):

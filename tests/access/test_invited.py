@@ -23,7 +23,7 @@ def member(team, method, user, **body):
 
 
 def test_a_removed_admin_leaves_no_way_back(team):
-    back, eve = (send(team, "admin", f"{it}2@x.org", it) for it in ("admin", "viewer"))
+    back, eve = (send(team, "admin", f"{name}2@x.org", name) for name in ("admin", "viewer"))
     invitation = send(team, "owner", "owners@x.org", "admin")
     member(team, "DELETE", "admin")
     for sent in (back, eve):
@@ -31,8 +31,11 @@ def test_a_removed_admin_leaves_no_way_back(team):
         seen = team("owner", "GET", f"invitations/{sent['id']}").json()
         assert seen["status"] == "revoked"
     revocations = team("owner", "GET", "audit?event=invitation_revoked").json()
-    assert {it["actor"] for it in revocations} == {"owner@x.org"}
-    assert {it["data"]["email"] for it in revocations} == {back["email"], eve["email"]}
+    assert {revocation["actor"] for revocation in revocations} == {"owner@x.org"}
+    assert {revocation["data"]["email"] for revocation in revocations} == {
+        back["email"],
+        eve["email"],
+    }
     assert accept(team, invitation).status_code == 200
 
 
@@ -44,7 +47,7 @@ def test_who_becomes_less_offers_less(team, role, left):
     offered = {"the": "owner", "an": "admin", "a": "viewer"}
     sent = {it: send(team, "second", f"{it}@x.org", role) for it, role in offered.items()}
     member(team, "PUT", "second", json={"role": role})
-    taken = {it for it, one in sent.items() if accept(team, one).status_code == 200}
+    taken = {it for it, message in sent.items() if accept(team, message).status_code == 200}
     assert taken == left
 
 
@@ -61,7 +64,7 @@ def test_the_operator_needs_no_role(team):
 
 
 def test_in_local_mode_a_name_is_only_a_name(http):
-    owners = [{"email": it, "role": "owner"} for it in ("ada@x.org", "bob@x.org")]
+    owners = [{"email": text, "role": "owner"} for text in ("ada@x.org", "bob@x.org")]
     http("POST", "/api/v1/projects", json={"name": "P", "members": owners})
     invitation = {"project_id": "P", "email": "eve@x.org", "invited_by": "bob@x.org"}
     sent = http("POST", "/api/v1/invitations/send", json=invitation).json()

@@ -17,7 +17,9 @@ def test_everybody_may_leave(team, role):
     assert answer.status_code == 200, answer.text
     failed(team(role, "GET", "projects/Reef"), 404, "PROJECT_NOT_FOUND")
     left = team("owner", "GET", "audit?event=member_left").json()
-    assert [(it["actor"], it["data"]["email"]) for it in left] == [(f"{role}@x.org",) * 2]
+    assert [(leftover["actor"], leftover["data"]["email"]) for leftover in left] == [
+        (f"{role}@x.org",) * 2
+    ]
 
 
 def test_nobody_below_an_owner_sends_somebody_else_away(team):
@@ -56,12 +58,16 @@ def test_who_has_left_hears_no_news_by_asking_again(team):
 
 def facts(team, event):
     """What was written down about one kind of event."""
-    return [it.data for it in team.daemon.db.events_after(0) if it.event == event]
+    return [
+        each_event.data
+        for each_event in team.daemon.db.events_after(0)
+        if each_event.event == event
+    ]
 
 
 def of(team, name):
-    it = team("operator", "GET", f"instances/{name}").json()
-    return it["owner"], it["state"]
+    body = team("operator", "GET", f"instances/{name}").json()
+    return body["owner"], body["state"]
 
 
 def test_what_becomes_of_workspaces_is_said_and_done(team):
@@ -82,19 +88,19 @@ def test_what_becomes_of_workspaces_is_said_and_done(team):
         {"name": name, "state": "running", "owner": "admin@x.org"} for name in ("one", "two")
     ]
     assert of(team, "one") == ("admin@x.org", "running")
-    assert [it["owner"] for it in facts(team, "instance_handed_over")] == ["admin@x.org"] * 2
+    assert [fact["owner"] for fact in facts(team, "instance_handed_over")] == ["admin@x.org"] * 2
     failed(team("member", "GET", "instances/one"), 404, "INSTANCE_NOT_FOUND")
     mine = team("admin", "GET", "instances?owner=me").json()
     assert {it["name"] for it in mine} == {"one", "two", "other"}
     team.daemon.settle()
-    [owner] = {it.owner for it in machines(team, "one")}
+    [owner] = {machine.owner for machine in machines(team, "one")}
     assert owner == "admin@x.org", "what its machine says of itself is true too"
 
 
 def machines(team, name):
     """What the provider has of a workspace."""
-    it = team.daemon.workspaces.named(name)
-    return [team.daemon.reconciler._computes[it.place]._orders[it.machine_id]]
+    workspace = team.daemon.workspaces.named(name)
+    return [team.daemon.reconciler._computes[workspace.place]._orders[workspace.machine_id]]
 
 
 def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
@@ -103,12 +109,12 @@ def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
     team.daemon.settle()
     path = "projects/Reef/members"
     stopped = team("owner", "DELETE", f"{path}/member@x.org?workspaces=stop").json()
-    assert [it["name"] for it in stopped["workspaces"]] == ["one"]
+    assert [workspace["name"] for workspace in stopped["workspaces"]] == ["one"]
     for _ in range(3):
         team.daemon.settle()
         team.daemon.clock.advance(seconds=2)
     assert of(team, "one") == ("member@x.org", "stopped")
-    [why] = [it["reason"] for it in facts(team, "instance_asked") if it["verb"] == "stop"]
+    [why] = [fact["reason"] for fact in facts(team, "instance_asked") if fact["verb"] == "stop"]
     assert why == "member@x.org has left the project"
     departure = team("owner", "DELETE", f"{path}/admin@x.org").json()
     assert departure["workspaces"] == [{"name": "two", "state": "running", "owner": "admin@x.org"}]
@@ -122,7 +128,7 @@ def test_a_restart_that_is_under_way_ends_with_the_stop_of_who_leaves(team):
     assert of(team, "one") == ("member@x.org", "stopping")
     path = "projects/Reef/members/member@x.org?workspaces=stop"
     answer = team("owner", "DELETE", path).json()
-    assert [it["state"] for it in answer["workspaces"]] == ["stopping"]
+    assert [workspace["state"] for workspace in answer["workspaces"]] == ["stopping"]
     for _ in range(3):
         team.daemon.settle()
         team.daemon.clock.advance(seconds=2)

@@ -24,8 +24,8 @@ def test_only_a_hash_is_kept_and_only_one_answer_shows_it(team):
     again = team("owner", "POST", "tokens", {"Idempotency-Key": "k"}, json=NEW)
     assert again.json() == minted.json() | {"token": None}
     listed = team("owner", "GET", "tokens").json()
-    assert {it["name"] for it in listed} == {"owner", "laptop"}
-    assert all("token" not in it and "hash" not in it for it in listed)
+    assert {entry["name"] for entry in listed} == {"owner", "laptop"}
+    assert all("token" not in entry and "hash" not in entry for entry in listed)
     stored = [sql(team.daemon, f"SELECT * FROM {table}") for table in ("tokens", "events")]
     stored.append(sql(team.daemon, "SELECT answer, headers FROM idempotency_keys"))
     assert token.rpartition(".")[2] not in repr(stored)
@@ -38,14 +38,14 @@ def test_it_opens_until_it_is_revoked_or_over(team, clock):
     clock.advance(days=1)
     failed(team("laptop", "GET", "projects"), 401, "UNAUTHENTICATED")
     assert team("owner", "DELETE", f"tokens/{minted['id']}").status_code == 200
-    [mine] = [it for it in team("owner", "GET", "tokens").json()]
+    [mine] = [entry for entry in team("owner", "GET", "tokens").json()]
     team("operator", "DELETE", f"tokens/{mine['id']}")
     failed(team("owner", "GET", "projects"), 401, "UNAUTHENTICATED")
 
 
 def test_its_last_use_is_written_once_a_minute(team, clock):
     def last_used():
-        return [it["last_used"] for it in team("viewer", "GET", "tokens").json()]
+        return [entry["last_used"] for entry in team("viewer", "GET", "tokens").json()]
 
     assert last_used() == ["2026-01-01T00:00:00Z"]
     clock.advance(seconds=59)
@@ -71,10 +71,13 @@ def test_a_scope_is_a_wall_whoever_stands_behind_it(team):
 
 def test_a_token_for_one_project_sees_no_other(team):
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
-    assert {it["id"] for it in team("owner", "GET", "projects").json()} == {other, team.project}
+    assert {entry["id"] for entry in team("owner", "GET", "projects").json()} == {
+        other,
+        team.project,
+    }
     for user in ("owner@x.org", "ada@x.org"):
         team.token("one", user=user, scope="admin", project="Reef")
-        assert [it["id"] for it in team("one", "GET", "projects").json()] == [team.project]
+        assert [entry["id"] for entry in team("one", "GET", "projects").json()] == [team.project]
         failed(team("one", "GET", f"projects/{other}"), 404, "PROJECT_NOT_FOUND")
         failed(team("one", "POST", "daemon/shutdown"), 403, "PERMISSION_DENIED")
         wider = team("one", "POST", "tokens", json={"name": "x", "scope": "admin"})
@@ -97,8 +100,8 @@ def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     invitation = {"project_id": other, "email": "owner@x.org"}
     sent = team("operator", "POST", "invitations/send", json=invitation).json()
     elsewhere = team("owner", "POST", "projects", json={"name": "Elsewhere"}).json()["id"]
-    one = team.token("one", user="owner@x.org", scope="admin", project="Reef")
-    assert [it["id"] for it in team("one", "GET", "tokens").json()] == [one.id]
+    token = team.token("one", user="owner@x.org", scope="admin", project="Reef")
+    assert [entry["id"] for entry in team("one", "GET", "tokens").json()] == [token.id]
     failed(team("one", "DELETE", f"tokens/{wide}"), 404, "TOKEN_NOT_FOUND")
     failed(team("one", "POST", "projects", json={"name": "More"}), 403, "PERMISSION_DENIED")
     switch = {"profile_name": "local"}
@@ -110,9 +113,9 @@ def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     assert team("one", "GET", "invitations/me").json()["count"] == 0
     assert team("owner", "GET", "invitations/me").json()["count"] == 1
     seen = team("one", "GET", "audit").json()
-    assert {it["data"].get("project") for it in seen} == {team.project}
+    assert {event["data"].get("project") for event in seen} == {team.project}
     mine = team("owner", "GET", "audit?event=project_created").json()
-    assert elsewhere in {it["data"]["project"] for it in mine}
+    assert elsewhere in {event["data"]["project"] for event in mine}
 
 
 @pytest.mark.parametrize("narrow", [{"scope": "read"}, {"scope": "admin", "project": "Reef"}])
@@ -152,7 +155,7 @@ def test_nobody_makes_a_token_of_somebody_else(team, caller):
     for user in ("ada@x.org", "owner2@x.org"):
         failed(team(caller, "POST", "tokens", json=NEW | {"user": user}), 403, "PERMISSION_DENIED")
     theirs = team("operator", "GET", "tokens").json()
-    [id] = [it["id"] for it in theirs if it["user"] == "ada@x.org"]
+    [id] = [their["id"] for their in theirs if their["user"] == "ada@x.org"]
     failed(team(caller, "DELETE", f"tokens/{id}"), 404, "TOKEN_NOT_FOUND")
 
 
@@ -181,8 +184,8 @@ def test_a_token_is_in_no_log_and_no_error(team, caplog):
         ),
         team(None, "GET", "projects", {"Authorization": f"Bearer x{team.tokens['viewer']}"}),
     ]
-    assert [it.status_code for it in answers] == [404, 403, 400, 401]
-    assert not [it.text for it in answers if secret in it.text]
+    assert [answer.status_code for answer in answers] == [404, 403, 400, 401]
+    assert not [answer.text for answer in answers if secret in answer.text]
     assert secret not in caplog.text
 
 

@@ -25,8 +25,8 @@ def finished_copy(tmp_path):
     (source / "folder" / "file").write_bytes(b"x" * 5000)
     os.link(source / "folder" / "file", source / "same")
     (source / "link").symlink_to("folder/file")
-    with Directory.at(source) as one, Directory.at(target) as other:
-        copier = TreeCopier(one, other, NotAsked())
+    with Directory.at(source) as first, Directory.at(target) as other:
+        copier = TreeCopier(first, other, NotAsked())
         assert copier.run() is True
         yield copier, target
 
@@ -41,7 +41,7 @@ def check(copier, target):
 def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
     copier, target = finished_copy
     done = check(copier, target)
-    taken = {it.stat().st_ino: it.lstat().st_blocks for it in [target, *target.rglob("*")]}
+    taken = {path.stat().st_ino: path.lstat().st_blocks for path in [target, *target.rglob("*")]}
     assert done.used == 512 * sum(taken.values()), "a hard link takes nothing"
     assert done.is_hashed is True
     clone = [it for it in copier.root.below.values() if it.kind == "file"]

@@ -26,9 +26,9 @@ def machine(tmp_path, monkeypatch):
     (tmp_path / "seen.json").write_text(json.dumps({"phase": "on", "run": 1}))
     wants(tmp_path, 1, "on", None)
     monkeypatch.setattr(ProcessGroup, "end", lambda *_: iter(()))
-    it = SupervisedMachine(Folder(tmp_path), Selector(-1))
-    it.process_group._freezer = Stubborn()
-    return it
+    machine = SupervisedMachine(Folder(tmp_path), Selector(-1))
+    machine.process_group._freezer = Stubborn()
+    return machine
 
 
 def wants(path, run, state, expires_at):

@@ -55,7 +55,7 @@ def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
             for number in range(9):
                 (folder.home / str(number)).touch()
         folder.empty()
-        assert sorted(it.name for it in tmp_path.iterdir()) == ["lock", "seen.json"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "seen.json"]
         os.close(folder._lock)
 
 

@@ -94,19 +94,19 @@ def test_a_range_that_this_container_does_not_know_is_said(monkeypatch, tmp_path
 @privileged
 def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_path):
     leases = Leases(tmp_path / "uids")
-    one = SandboxUser(0, leases)
+    user = SandboxUser(0, leases)
     with pytest.raises(NoIdentity, match=r"cannot map ids.*PRISM_HOME"):
-        one.detached_mount("/proc/self")
-    one.close()
-    assert Leases(tmp_path / "uids").take(UidRange(one.uid, one.uid), 0) == one.uid
+        user.detached_mount("/proc/self")
+    user.close()
+    assert Leases(tmp_path / "uids").take(UidRange(user.uid, user.uid), 0) == user.uid
 
 
 @privileged
 def test_a_process_that_made_namespaces_has_no_child_and_no_descriptor_of_them_left(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
-    one = SandboxUser(5, Leases(tmp_path / "uids"))
-    os.close(one.detached_mount(str(tmp_path)))
-    one.close()
+    user = SandboxUser(5, Leases(tmp_path / "uids"))
+    os.close(user.detached_mount(str(tmp_path)))
+    user.close()
     assert eventually(lambda: len(os.listdir("/proc/self/fd"))) <= before + 1  # the leases' own
 
 
@@ -122,7 +122,7 @@ def test_a_tree_is_handed_over_whole_and_no_link_is_followed(tmp_path):
     os.chown(foreign, 5, 5)
     hand_over(str(tree), TWO.first)
     paths = [tree, *tree.rglob("*")]
-    assert {it.lstat().st_uid for it in paths if it != foreign} == {TWO.first}
+    assert {path.lstat().st_uid for path in paths if path != foreign} == {TWO.first}
     assert (foreign.stat().st_uid, outside.stat().st_uid) == (5, os.geteuid())
 
 
@@ -135,7 +135,7 @@ def test_a_tree_that_was_handed_over_in_part_by_one_that_was_killed_is_whole_at_
     paths = [tmp_path / "tree", *(tmp_path / "tree").rglob("*")]
 
     def given():
-        return sum(it.lstat().st_uid == TWO.first for it in paths)
+        return sum(path.lstat().st_uid == TWO.first for path in paths)
 
     with subprocess.Popen(line) as process:
         while not given():
@@ -147,13 +147,13 @@ def test_a_tree_that_was_handed_over_in_part_by_one_that_was_killed_is_whole_at_
 
 @privileged
 def test_where_ids_cannot_be_mapped_all_share_one_and_what_is_not_theirs_is_not_given(tmp_path):
-    one, two = (SandboxUser(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
-    assert one.uid == two.uid == UidRange.configured().first
+    first, two = (SandboxUser(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
+    assert first.uid == two.uid == UidRange.configured().first
     (tmp_path / "own").mkdir()
-    os.close(one.detached_mount(str(tmp_path / "own")))
-    assert (tmp_path / "own").stat().st_uid == one.uid
+    os.close(first.detached_mount(str(tmp_path / "own")))
+    assert (tmp_path / "own").stat().st_uid == first.uid
     with pytest.raises(NoIdentity, match="readable by all"):
         two.detached_mount(str(tmp_path), may_chown=False)
     assert tmp_path.stat().st_uid == os.geteuid()
-    for it in (one, two):
+    for it in (first, two):
         it.close()

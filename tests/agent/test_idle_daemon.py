@@ -98,11 +98,11 @@ def test_a_service_keeps_its_secret_in_its_own_file(tmp_path):
     (tmp_path / "services.json").write_text(
         json.dumps({"home": "/home/ada", "services": {"lab": {"port": 1, "command": "jupyter"}}})
     )
-    it = HostView(tmp_path, tmp_path / "state")
-    assert it.secret("lab") == token
-    assert it.secret("none") == ""
-    assert str(it.folder.home) == "/home/ada"
-    [lab] = it.serving()
+    view = HostView(tmp_path, tmp_path / "state")
+    assert view.secret("lab") == token
+    assert view.secret("none") == ""
+    assert str(view.folder.home) == "/home/ada"
+    [lab] = view.serving()
     assert (lab.name, lab.port, lab.answered) == ("lab", 1, False)
 
 

@@ -30,14 +30,14 @@ def package_cache(tmp_path_factory):
 
 @pytest.fixture
 def world(tmp_path, package_cache):
-    it = World(tmp_path, package_cache)
-    it.compute = LocalCompute(it.root, it.cache, grace=1, minute=MINUTE)
-    yield it
-    for machine in it.compute.survey():
-        it.compute.terminate(machine.id)
+    world = World(tmp_path, package_cache)
+    world.compute = LocalCompute(world.root, world.cache, grace=1, minute=MINUTE)
+    yield world
+    for machine in world.compute.survey():
+        world.compute.terminate(machine.id)
     # Twenty thousand files of JupyterLab are long removed on a crowded computer.
-    eventually(lambda: all(m.seen is Observed.GONE for m in it.compute.survey()), 150)
-    it.close()
+    eventually(lambda: all(m.seen is Observed.GONE for m in world.compute.survey()), 150)
+    world.close()
 
 
 def watch(world, id, **more):
@@ -133,8 +133,8 @@ def log_in(world):
         return visits[-1]
 
     yield comes
-    for one in visits:
-        one.close()
+    for visit in visits:
+        visit.close()
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_a_job_that_left_its_terminal_keeps_it_awake(world, log_in):
     verdict = stays_up(world, id)
     assert verdict.state == "active"
     assert {"the processor was busy", "`python` wants a processor or a disk"} & {
-        it.partition(":")[0] for it in verdict.because
+        text.partition(":")[0] for text in verdict.because
     }
 
 

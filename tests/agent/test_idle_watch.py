@@ -32,9 +32,9 @@ def tell(path, **rule):
 
 @pytest.fixture
 def watch(folder):
-    it = IdleWatch(MachineConfig(folder.order(), folder), {})
-    it.notice("on")
-    return it
+    watch = IdleWatch(MachineConfig(folder.order(), folder), {})
+    watch.notice("on")
+    return watch
 
 
 def goes(watch, goal):

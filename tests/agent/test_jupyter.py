@@ -56,8 +56,8 @@ def ask_kernels(tmp_path):
             return servers[-1].heard, done.value
 
     yield kernels
-    for it in servers:
-        it.close()
+    for server in servers:
+        server.close()
 
 
 def good(value, status="200 OK"):
@@ -82,10 +82,10 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, t
     ]
     assert kernels.touches[0][0] == 1767225600
     assert kernels.doubts == []
-    assert [it[0].split()[1] for it in heard] == [
+    assert [message[0].split()[1] for message in heard] == [
         f"{it}?no_track_activity=1" for it in (KERNELS, SESSIONS)
     ]
-    assert all("Authorization: token secret" in it for it in heard)
+    assert all("Authorization: token secret" in message for message in heard)
 
 
 @pytest.mark.parametrize(

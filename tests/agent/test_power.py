@@ -22,9 +22,9 @@ NOW = 1_764_000_000.0
 
 @pytest.fixture
 def ec2():
-    it = Ec2()
-    yield it
-    it.close()
+    ec2 = Ec2()
+    yield ec2
+    ec2.close()
 
 
 def power(ec2, **how):
@@ -117,7 +117,7 @@ def test_the_program_that_goes_with_the_user_data_does_the_same(ec2, tmp_path):
     """One file of text, for the oldest Python of our bases."""
     text = stop_program()
     ast.parse(text, feature_version=(3, 9))
-    assert "prism." not in "".join(it for it in text.splitlines() if "import" in it)
+    assert "prism." not in "".join(line for line in text.splitlines() if "import" in line)
     program = tmp_path / "stop"
     usual = "Power(Metadata())"
     assert usual in text

@@ -36,22 +36,22 @@ def test_every_process_is_found_and_descendants_come_after_their_parents():
     assert table()[os.getpid()].parent == os.getppid()
     with subprocess.Popen(["sh", "-c", "sleep 600 & wait"]) as shell:
         eventually(lambda: len(descendants(shell.pid)) == 1)
-        ours = [one.pid for one in descendants(os.getpid())]
+        ours = [descendant.pid for descendant in descendants(os.getpid())]
         assert ours.index(shell.pid) < ours.index(descendants(shell.pid)[0].pid)
-        for one in descendants(shell.pid):
-            os.kill(one.pid, signal.SIGKILL)
+        for descendant in descendants(shell.pid):
+            os.kill(descendant.pid, signal.SIGKILL)
 
 
 def test_a_mark_is_found_whole_and_only_whole(tmp_path):
     environ = {**os.environ, "PRISM_MACHINE": f"{tmp_path}/local-1"}
-    with subprocess.Popen(["sleep", "600"], env=environ) as one:
-        eventually(lambda: marked(tmp_path / "local-1") == [one.pid])
+    with subprocess.Popen(["sleep", "600"], env=environ) as popen:
+        eventually(lambda: marked(tmp_path / "local-1") == [popen.pid])
         assert marked(tmp_path / "local-") == marked(tmp_path) == []
-        one.kill()
+        popen.kill()
 
 
 def children():
-    return {pid for pid, one in table().items() if one.parent == os.getpid()}
+    return {pid for pid, row in table().items() if row.parent == os.getpid()}
 
 
 def test_what_cannot_be_run_is_an_error_and_no_process(tmp_path):
@@ -130,14 +130,14 @@ def test_signals_freeze_a_deep_tree_that_never_rests_and_spare_who_was_stopped_b
         tree[2].suspend()
         eventually(lambda: tree[2].status() == psutil.STATUS_STOPPED)
         _say(parent, "freeze")
-        assert {one.status() for one in tree} == {psutil.STATUS_STOPPED}
-        used = [one.cpu_times() for one in tree]
-        assert [one.cpu_times() for one in tree] == used
+        assert {node.status() for node in tree} == {psutil.STATUS_STOPPED}
+        used = [node.cpu_times() for node in tree]
+        assert [node.cpu_times() for node in tree] == used
         _say(parent, "thaw")
-        stopped = [one.status() == psutil.STATUS_STOPPED for one in tree]
+        stopped = [node.status() == psutil.STATUS_STOPPED for node in tree]
         assert stopped == [False, False, True, False]
-        for one in tree:
-            one.kill()
+        for node in tree:
+            node.kill()
         not_none(parent.stdin).close()
 
 
@@ -169,15 +169,15 @@ def test_old_empty_groups_are_cleared_away_and_others_are_not(tmp_path):
     if not isinstance(first, Cgroup):
         return
     old, new, full = (first.path.with_name(f"local-test-{n}") for n in ("old", "new", "full"))
-    for one in (old, new, full):
-        one.mkdir(exist_ok=True)
+    for path in (old, new, full):
+        path.mkdir(exist_ok=True)
     with subprocess.Popen(["sleep", "600"]) as somebody:
         (full / "cgroup.procs").write_text(str(somebody.pid))
-        for one in (old, full):
-            os.utime(one, (0, 0))
+        for path in (old, full):
+            os.utime(path, (0, 0))
         first.close()
         freezer(tmp_path).close()
-        assert [one.exists() for one in (old, new, full)] == [False, True, True]
+        assert [path.exists() for path in (old, new, full)] == [False, True, True]
         somebody.kill()
     new.rmdir()
 

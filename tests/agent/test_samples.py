@@ -117,7 +117,7 @@ def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run_python):
     while time.process_time() < spent + 0.2:  # some ticks of the kernel's clock
         pass
     now = seen()
-    names = [it.name for it in now.processes.values() if it.pid == busy.pid]
+    names = [process.name for process in now.processes.values() if process.pid == busy.pid]
     assert samples.wanting(before, now) == tuple(names)
     assert child.poll() is None
     busy.kill()
@@ -214,7 +214,8 @@ def test_the_same_without_proc(run_python, monkeypatch):
     child = run_python("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
     monkeypatch.setattr(samples, "LINUX", False)
     samples_by_pid = {
-        it.pid: it for it in look(os.getpid(), ("disk", "network")).processes.values()
+        process.pid: process
+        for process in look(os.getpid(), ("disk", "network")).processes.values()
     }
     assert samples_by_pid[child.pid].memory > 50 << 20
     assert since(seen())["disk"] is None

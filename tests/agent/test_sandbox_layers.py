@@ -50,12 +50,12 @@ def test_a_python_whose_prefix_is_above_the_home_is_shown_in_its_parts(tmp_path)
     )
     made(tmp_path / "ada", ".ssh/id_ed25519")
     parts = [f"{prefix}/{it}" for it in ("bin/python3", "lib/libpython3.so.1", f"lib/{MINOR}")]
-    expected = [Layer(it, shown=True) for it in parts]
+    expected = [Layer(part, shown=True) for part in parts]
     for home in (f"{prefix}/ada", prefix):
         assert layers(["/usr"], [prefix], [home]) == expected
     (tmp_path / "link").symlink_to(tmp_path)
-    paths = {it.path for it in layers(["/usr"], [f"{prefix}/link"], [f"{prefix}/ada"])}
-    assert paths == {it.replace(prefix, f"{prefix}/link") for it in parts}
+    paths = {layer.path for layer in layers(["/usr"], [f"{prefix}/link"], [f"{prefix}/ada"])}
+    assert paths == {part.replace(prefix, f"{prefix}/link") for part in parts}
     assert Layer("/", shown=True) not in layers(["/usr"], ["/"], [prefix])
 
 
@@ -76,7 +76,7 @@ def test_a_home_is_hidden_under_every_name_under_which_it_is_shown(tmp_path):
     seen = [f"{tmp_path}/lib/prism", home]
     assert sorted(faces(home, trees)) == seen
     hidden = layers(trees, [], [f"{tmp_path}/home"])
-    assert hidden == [Layer(it, shown=False) for it in seen]
+    assert hidden == [Layer(event, shown=False) for event in seen]
 
 
 def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is_needed(tmp_path):
@@ -128,7 +128,7 @@ def test_what_is_the_machines_own_comes_after_what_is_hidden(tmp_path, monkeypat
         f"--remount-ro {home} ",
         "--remount-ro / -- ",
     ]
-    places = [command.index(it) for it in steps]
+    places = [command.index(step) for step in steps]
     assert places == sorted(places)
     assert f"--ro-bind-try {home} " not in command
 

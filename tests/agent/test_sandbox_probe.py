@@ -47,14 +47,17 @@ def test_nothing_is_seen_but_what_has_to_be_reachable(capsys, home):
 
 def test_what_is_not_hidden_is_seen(capsys, home, monkeypatch):
     monkeypatch.setattr(sandbox, "layers", lambda system, visible, _: layers(system, visible, []))
-    assert tried(capsys, home) == (3, [f"{home}/{it}" for it in (".prism", ".prism/ssh", ".ssh")])
+    assert tried(capsys, home) == (
+        3,
+        [f"{home}/{text}" for text in (".prism", ".prism/ssh", ".ssh")],
+    )
 
 
 def test_a_home_that_is_the_systems_own_is_not_hidden_and_that_is_seen(capsys, home, monkeypatch):
     monkeypatch.setattr(sandbox_probe, "homes", lambda: [home, "/etc"])
     code, seen = tried(capsys, home)
     assert (code, "/etc/passwd" in seen) == (3, True)
-    assert not any(it.startswith(home) for it in seen)
+    assert not any(event.startswith(home) for event in seen)
 
 
 def test_a_file_in_a_folder_of_the_system_is_seen(capsys, home):

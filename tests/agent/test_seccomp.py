@@ -94,7 +94,11 @@ def test_all_else_is_permitted_and_other_architectures_are_ended(machine):
     program, known = filter_for(machine), ARCHITECTURES[machine]
     for number in {*range(500)} - {*known.numbers.values()}:
         assert verdict(program, known.audit, number) == PERMITTED, number
-    for other in (0x40000003, 0, *(it.audit for it in ARCHITECTURES.values() if it != known)):
+    for other in (
+        0x40000003,
+        0,
+        *(architecture.audit for architecture in ARCHITECTURES.values() if architecture != known),
+    ):
         assert verdict(program, other, 0) == KILL_PROCESS
     assert filter_for("riscv64") is None
 

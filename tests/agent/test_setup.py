@@ -24,7 +24,9 @@ def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     argv = [sys.executable, "-c", TAKES, tmp_path / "slots"]
     installers = [subprocess.Popen(argv, **pipes) for _ in range(not_none(os.cpu_count()))]
-    assert [not_none(one.stdout).readline() for one in installers] == ["True\n"] * len(installers)
+    assert [not_none(installer.stdout).readline() for installer in installers] == ["True\n"] * len(
+        installers
+    )
     with Slot(tmp_path / "slots") as slot:
         assert not slot.taken()
         installers[0].kill()
@@ -32,8 +34,8 @@ def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place
         assert slot.taken()
     with Slot(tmp_path / "slots") as slot:
         assert slot.taken(), "it was given back"
-    for one in installers:
-        one.communicate()
+    for installer in installers:
+        installer.communicate()
 
 
 @pytest.mark.parametrize(

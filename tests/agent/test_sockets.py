@@ -53,8 +53,8 @@ def table_reads(monkeypatch):
     return count
 
 
-def sent(one, other, length):
-    one.sendall(b"x" * length)
+def sent(first, other, length):
+    first.sendall(b"x" * length)
     while length:
         length -= len(other.recv(length))
 
@@ -68,20 +68,20 @@ def sent(one, other, length):
     ],
 )
 def test_who_is_known_is_asked_alone_and_tells_the_same(connect_pair, table_reads, host, how):
-    one, other, server = connect_pair(host, **how)
+    sender, other, server = connect_pair(host, **how)
     us = OwnConnections()
-    first = us.look(one, other, server)
+    first = us.look(sender, other, server)
     assert len(first) == 2, "who listens carries nothing"
     assert len(table_reads) == 2, "one for each family"
-    sent(one, other, 50_000)
-    second = us.look(one, other, server)
+    sent(sender, other, 50_000)
+    second = us.look(sender, other, server)
     assert len(table_reads) == 2, "nobody new"
     assert all(50_000 <= second[it] - first[it] < 60_000 for it in second)
-    assert second == OwnConnections().look(one, other, server)
+    assert second == OwnConnections().look(sender, other, server)
 
 
 def test_who_is_new_is_found_and_who_is_gone_is_forgotten(connect_pair, table_reads):
-    us, (one, other, _) = OwnConnections(), connect_pair()
+    us, (first, other, _) = OwnConnections(), connect_pair()
     us.look()
     del table_reads[:]
     new = connect_pair()
@@ -89,8 +89,8 @@ def test_who_is_new_is_found_and_who_is_gone_is_forgotten(connect_pair, table_re
     assert sorted(us.look(*new[:2]).values()) == sorted(OwnConnections().look(*new[:2]).values())
     assert len(us.look(*new[:2])) == 2
     assert table_reads
-    ended = {os.fstat(it.fileno()).st_ino for it in (one, other)}
-    one.close()
+    ended = {os.fstat(it.fileno()).st_ino for it in (first, other)}
+    first.close()
     other.close()
     us.look()
     assert not ended & us.connections._known.keys()
@@ -116,8 +116,8 @@ def test_sockets_of_unix_make_nobody_walk(table_reads):
     unknown = len(table_reads)
     us.look()
     assert len(table_reads) == 2 * unknown, "these were no reason"
-    for it in (*pairs, *more):
-        it.close()
+    for pair in (*pairs, *more):
+        pair.close()
 
 
 def test_more_than_one_message_holds(connect_pair):

@@ -21,34 +21,36 @@ def begin_session():
 
     def begin(*argv, typed=""):
         pipe = subprocess.PIPE
-        it = subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True)
-        begun.append(it)
-        not_none(it.stdin).write(typed.encode())
-        not_none(it.stdin).flush()
-        return it
+        child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True)
+        begun.append(child)
+        not_none(child.stdin).write(typed.encode())
+        not_none(child.stdin).flush()
+        return child
 
     yield begin
-    for it in begun:
-        for one in [one for one in lives() if one.session == it.pid]:
-            os.kill(one.pid, 9)
-        it.wait()
-        not_none(it.stdin).close()
-        not_none(it.stdout).close()
+    for process in begun:
+        for live in [live for live in lives() if live.session == process.pid]:
+            os.kill(live.pid, 9)
+        process.wait()
+        not_none(process.stdin).close()
+        not_none(process.stdout).close()
 
 
 def lives():
     return look(os.getpid(), ()).processes.values()
 
 
-def works(it):
+def works(shell):
     """Who is at work for a visit."""
     processes = lives()
-    return at_work(next(one for one in processes if one.pid == it.pid), processes)
+    return at_work(next(process for process in processes if process.pid == shell.pid), processes)
 
 
-def called(it, name):
+def called(process, name):
     """It has come so far that somebody of that name is below it."""
-    eventually(lambda: [one for one in lives() if (one.session, one.name) == (it.pid, name)])
+    eventually(
+        lambda: [live for live in lives() if (live.session, live.name) == (process.pid, name)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,35 +66,37 @@ def called(it, name):
     ],
 )
 def test_a_command_is_work_unless_it_only_looks_on(begin_session, line, name):
-    it = begin_session(*shlex.split(line))
-    eventually(lambda: works(it) == name)
+    session = begin_session(*shlex.split(line))
+    eventually(lambda: works(session) == name)
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh", "bash -s", "bash -l"])
 def test_a_shell_that_waits_for_commands_is_at_its_prompt(begin_session, shell):
-    it = begin_session(*shlex.split(shell), typed="echo here\n")
-    assert it.stdout.readline() == b"here\n"
-    eventually(lambda: works(it) == "")
+    session = begin_session(*shlex.split(shell), typed="echo here\n")
+    assert session.stdout.readline() == b"here\n"
+    eventually(lambda: works(session) == "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_what_such_a_shell_runs_in_the_foreground_is_work(begin_session, shell):
-    it = begin_session(shell, typed="timeout --foreground 600 sleep 600\n")
-    eventually(lambda: works(it) == "timeout")
-    called(it, "sleep")  # so that it is ended too
+    session = begin_session(shell, typed="timeout --foreground 600 sleep 600\n")
+    eventually(lambda: works(session) == "timeout")
+    called(session, "sleep")  # so that it is ended too
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_its_server_in_the_background_and_its_waiting_are_not(begin_session, shell):
     """As VS Code's remote editing leaves it, with and without a loop around a `sleep`."""
-    it = begin_session(shell, typed="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
+    session = begin_session(shell, typed="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
     for name in ("timeout", "sleep", "cat"):
-        called(it, name)
-    eventually(lambda: works(it) == "")
-    it.stdin.write(b"while true; do sleep 180; done\n")
-    it.stdin.close()
-    eventually(lambda: [one for one in lives() if one.parent == it.pid and one.name == "sleep"])
-    assert works(it) == ""
+        called(session, name)
+    eventually(lambda: works(session) == "")
+    session.stdin.write(b"while true; do sleep 180; done\n")
+    session.stdin.close()
+    eventually(
+        lambda: [live for live in lives() if live.parent == session.pid and live.name == "sleep"]
+    )
+    assert works(session) == ""
 
 
 @pytest.mark.parametrize(
@@ -121,23 +125,23 @@ def test_which_shells_take_commands_from_their_input(line, takes):
 
 
 def test_a_visit_is_known_by_the_number_that_it_has_inside(begin_session):
-    it, sessions = begin_session("sleep", "600"), SshSessions()
-    called(it, "sleep")
-    one = SshSession(is_command=True)
-    sessions.begin(one)
+    process, sessions = begin_session("sleep", "600"), SshSessions()
+    called(process, "sleep")
+    session = SshSession(is_command=True)
+    sessions.begin(session)
     assert sessions.observed(lives())[0] == ("a command runs over SSH",), "not known is not idle"
-    one.pid = it.pid
+    session.pid = process.pid
     assert sessions.observed(lives())[0] == (SLEEPS,)
-    sessions.end(one)
+    sessions.end(session)
     assert sessions.observed(lives())[0] == ()
 
 
 def test_the_deeper_of_two_with_one_number_is_somebody_elses(begin_session, monkeypatch):
     numbers = {10: [10, 7], 11: [11, 4, 7]}
     monkeypatch.setattr("prism.agent.ssh_sessions._pids_inside", numbers.get)
-    one, sessions = SshSession(is_command=True), SshSessions()
-    one.pid = 7
-    sessions.begin(one)
+    process, sessions = SshSession(is_command=True), SshSessions()
+    process.pid = 7
+    sessions.begin(process)
     ours = life(10, "ours")
     for order in ([ours, life(11, "theirs")], [life(11, "theirs"), ours]):
         assert sessions.observed(order)[0] == ("`ours` runs over SSH",)

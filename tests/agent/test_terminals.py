@@ -53,8 +53,8 @@ def open_terminal():
         return screens[-1]
 
     yield opened
-    for one in screens:
-        one.close()
+    for screen in screens:
+        screen.close()
 
 
 def goes_on():

@@ -44,9 +44,9 @@ def start(order):
 
 
 def run(order):
-    with start(order) as it:
-        report = it.stdout.read()
-        assert it.wait() == 0
+    with start(order) as process:
+        report = process.stdout.read()
+        assert process.wait() == 0
     return json.loads(report)
 
 
@@ -173,7 +173,7 @@ def test_the_manifest_names_everything_with_its_content(copy_order):
     again = {"do": "hash", "source": copy_order["target"], "manifest": copy_order["manifest"]}
     assert run(again) == {"hashed": True}
     known = dict(manifest.paths(manifest.load(copy_order["manifest"])))
-    assert all(it.extra for it in known.values() if it.kind == "file")
+    assert all(known_name.extra for known_name in known.values() if known_name.kind == "file")
 
 
 def test_a_tree_deeper_than_a_path_may_be_is_copied(copy_order):
@@ -186,8 +186,8 @@ def copied_while(order, monkeypatch, change):
     """Copy, with a change before each listing of a folder; whether it is of one moment."""
     source, target = Path(order["source"]), Path(order["target"])
     target.mkdir()
-    with Directory.at(source) as one, Directory.at(target) as other:
-        copier, real, turns = TreeCopier(one, other, NoStopRequest()), os.scandir, []
+    with Directory.at(source) as first, Directory.at(target) as other:
+        copier, real, turns = TreeCopier(first, other, NoStopRequest()), os.scandir, []
 
         def changing(folder):
             turns.append(folder)
@@ -232,16 +232,16 @@ def test_what_never_rests_is_said_to_be_of_no_one_moment(copy_order, monkeypatch
 def test_a_copy_ends_with_its_daemon_and_leaves_nothing(copy_order, end):
     for number in range(3000):
         (Path(copy_order["source"]) / f"file{number}").write_text("x")
-    it = start(copy_order)
+    process = start(copy_order)
     eventually(lambda: os.path.isdir(copy_order["target"]) and os.listdir(copy_order["target"]))
     if end == "stdin":
-        it.stdin.close()
+        process.stdin.close()
     else:
-        it.terminate()
-    it.stdout.read()
-    code = it.wait(120)
-    it.stdout.close()
-    it.stdin.close()
+        process.terminate()
+    process.stdout.read()
+    code = process.wait(120)
+    process.stdout.close()
+    process.stdin.close()
     if code == 0:  # it was faster
         assert len(os.listdir(copy_order["target"])) == 3000
     else:

@@ -55,6 +55,6 @@ def attacking(folder: Path, program: Path, *attacks: Iterable[object]) -> Iterat
     """These modes of it, each a process, until the block ends."""
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(contextlib.closing(Hostile(folder, program, *it)))
-            for it in attacks
+            stack.enter_context(contextlib.closing(Hostile(folder, program, *attack)))
+            for attack in attacks
         ]

@@ -13,10 +13,10 @@ import sys
 AT_FDCWD, EXCHANGE = -100, 2  # renameat2(2)
 
 
-def main(folder: str, one: str, other: str) -> int:
+def main(folder: str, first: str, other: str) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     os.chdir(folder)
-    names = (AT_FDCWD, one.encode(), AT_FDCWD, other.encode(), EXCHANGE)
+    names = (AT_FDCWD, first.encode(), AT_FDCWD, other.encode(), EXCHANGE)
     while not select.select([0], [], [], 0)[0]:
         for _ in range(1000):
             if libc.renameat2(*names) and ctypes.get_errno() != 2:

@@ -109,7 +109,7 @@ class HostileHome:
 
     def written(self):
         """What it has put outside of what is its own."""
-        own = [self.folder / it for it in ("home", "venv", "tmp")]
+        own = [self.folder / name for name in ("home", "venv", "tmp")]
         arrived = [*self.home.folder.rglob("attacked"), *self.outside.rglob("attacked")]
         return [it for it in arrived if not any(it.is_relative_to(place) for place in own)]
 
@@ -190,7 +190,7 @@ def assault(home, outside, seconds):
         home.said("terminate", NAME, "--yes")
     assert (siege.found, written) == ([], [])
     assert siege.digest() == siege.before
-    left = [it.name for it in siege.folder.iterdir()] if siege.folder.exists() else []
+    left = [path.name for path in siege.folder.iterdir()] if siege.folder.exists() else []
     assert "home" not in left
     home.said("terminate", "innocent", "--yes")
     return siege.done

@@ -94,8 +94,8 @@ class Index:
         if path in self.files:
             return self._say(request, self.files[path])
         name = path.removeprefix("simple/")
-        files = [it for it in self.files if it.startswith((f"{name}-1.0.", f"{name}-1.0-"))]
-        links = "".join(f'<a href="/{it}">{it}</a>' for it in files)
+        files = [file for file in self.files if file.startswith((f"{name}-1.0.", f"{name}-1.0-"))]
+        links = "".join(f'<a href="/{file}">{file}</a>' for file in files)
         if not files:
             request.send_error(404)
             return None

@@ -112,13 +112,13 @@ def _tell(report):
 
 
 def _watched(user, home, cache):
-    lent = [it.format(user) for it in LENT] if user else []
+    lent = [text.format(user) for text in LENT] if user else []
     words = [*lent, "env", sys.executable, "-m", "tests.attacks.networking", "owner", home, cache]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(words, **pipes) as owner:
         report = json.loads(not_none(owner.stdout).readline() or "{}")
         if report:
-            stranger = [it.format(STRANGER) for it in LENT]
+            stranger = [text.format(STRANGER) for text in LENT]
             dial = [*stranger, "env", sys.executable, "-c", DIALS, f"127.0.0.1:{report['port']}"]
             done = subprocess.run(dial, capture_output=True, text=True)
             report["stranger"] = done.stdout.split() or done.stderr
@@ -131,11 +131,11 @@ def _watched(user, home, cache):
 def _left(home):
     """What still runs of that home, whoever runs it."""
     processes = []
-    for one in psutil.process_iter():
+    for process in psutil.process_iter():
         try:
-            mark = one.environ().get("PRISM_MACHINE", "")
-            if one.pid != os.getpid() and home in " ".join([mark, *one.cmdline()]):
-                processes.append(one)
+            mark = process.environ().get("PRISM_MACHINE", "")
+            if process.pid != os.getpid() and home in " ".join([mark, *process.cmdline()]):
+                processes.append(process)
         except psutil.Error:
             continue
     return processes
@@ -189,7 +189,10 @@ def owner(home, cache):
         for id, whose in ((mine, "mine"), (other, "other")):
             (world.root / id / "home" / "whose").write_text(whose)
         port = world.said(mine)["services"]["page"]["port"]
-        report = {"networks": [world.said(it)["network"] for it in (mine, other)], "port": port}
+        report = {
+            "networks": [world.said(workspace)["network"] for workspace in (mine, other)],
+            "port": port,
+        }
         report["direct"] = _asked_directly(port)
         report["dialled"] = asyncio.run(
             _asked_inside(not_none(world.compute.address_of(mine, port)))
@@ -211,8 +214,8 @@ def _asked_directly(port):
 
 
 async def _asked_inside(address: Address):
-    one = await connect(address.host, address.port, address.network)
-    reader, writer = await asyncio.open_connection(sock=one)
+    connection = await connect(address.host, address.port, address.network)
+    reader, writer = await asyncio.open_connection(sock=connection)
     writer.write(b"GET /whose HTTP/1.0\r\n\r\n")
     answer = await reader.read()
     writer.close()
@@ -268,7 +271,7 @@ def _lived(world, mine, port):
     world.becomes(mine, Observed.OFF)
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)
-    [gateway] = [it for it in world.tree(mine) if it.cmdline()[:1] == ["prism-network"]]
+    [gateway] = [node for node in world.tree(mine) if node.cmdline()[:1] == ["prism-network"]]
     gateway.kill()
     report["without its gateway"] = world.becomes(mine, Observed.BROKEN).failure.message
     return report
@@ -276,7 +279,7 @@ def _lived(world, mine, port):
 
 def _of(world, id, name):
     try:
-        return [it for it in world.tree(id) if it.name().startswith(name)]
+        return [node for node in world.tree(id) if node.name().startswith(name)]
     except psutil.NoSuchProcess:  # no supervisor, and nothing of it
         return []
 

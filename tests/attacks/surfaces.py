@@ -72,7 +72,7 @@ SURFACES = {
     ),
 }
 LISTED = {file for files in SURFACES.values() for file in files}
-HERE = {f"tests/attacks/{it.name}" for it in (ROOT / "tests/attacks").glob("test_*.py")}
+HERE = {f"tests/attacks/{path.name}" for path in (ROOT / "tests/attacks").glob("test_*.py")}
 if HERE - LISTED:  # a new file counts before somebody says where it belongs
     SURFACES["others"] = tuple(sorted(HERE - LISTED))
 OF_FILE = {file: surface for surface, files in SURFACES.items() for file in files}

@@ -49,7 +49,7 @@ def test_who_waits_where_volumes_come_gets_nothing_there_and_outside_nothing_cha
                 eventually(partial(can_list, world, machine, seen))
                 volumes.detach(own, machine)
                 eventually(partial(cannot_list, world, machine, seen))
-            assert [it.found for it in intruders] == [[], []]
+            assert [intruder.found for intruder in intruders] == [[], []]
         for path in (place, victim, "/opt"):
             assert run(world, machine, "touch", f"{path}/attacked")[0] != 0
         assert (os.listdir(victim), Path("/opt/attacked").exists()) == ([], False)

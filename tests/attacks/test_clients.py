@@ -307,9 +307,9 @@ def test_no_word_is_said_to_another_user(tmp_path, home, monkeypatch):  # noqa: 
 
 
 def test_a_daemon_of_ones_own_is_trusted(tmp_path):
-    one, other = socket.socketpair()
-    with one, other:
-        check_server(one, "path", str(tmp_path))
+    first, other = socket.socketpair()
+    with first, other:
+        check_server(first, "path", str(tmp_path))
 
 
 def test_the_daemons_folder_is_for_its_user_alone(deep_home):
@@ -332,9 +332,9 @@ def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     words = ("cost", "export")
     done = prism(*words)
-    requests = [it for it in server.asked if it.path.startswith("/costs/export")]
-    for one in requests:
-        server.on(f"GET {one.path}", head + body)
+    requests = [request for request in server.asked if request.path.startswith("/costs/export")]
+    for request in requests:
+        server.on(f"GET {request.path}", head + body)
     assert requests
     assert prism(*words).stdout == text, done.stderr
     assert not BAD.search(run_on_terminal(*words)[1].replace("\r", ""))
@@ -357,7 +357,7 @@ def endless(begin, more):
 OK = b"HTTP/1.1 200 X\r\n"
 ENDLESS = {
     "headers": endless(OK, b"X: y\r\n" * 1000),
-    "new headers": endless(OK, b"".join(b"X%d: y\r\n" % it for it in range(1000))),
+    "new headers": endless(OK, b"".join(b"X%d: y\r\n" % number for number in range(1000))),
     "a header": endless(OK + b"X: ", b"y" * 65536),
     "a status": endless(b"HTTP/1.1 2", b"0" * 65536),
     "a length beyond all": OK + b"Content-Length: 99999999999999\r\n\r\n",

@@ -50,10 +50,10 @@ def first(filter=b"", command=list):
     with ours, subprocess.Popen(command(argv), pass_fds=[theirs.fileno()]) as process:
         theirs.close()
         try:
-            it = First(process, ours)
-            it.ask({"filter": filter.hex()})
-            assert "ready" in it.answer()
-            yield it
+            first = First(process, ours)
+            first.ask({"filter": filter.hex()})
+            assert "ready" in first.answer()
+            yield first
         finally:
             ours.shutdown(socket.SHUT_RDWR)
 

@@ -38,10 +38,10 @@ TIMES = ('"0001-01-01T00:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"2026-01-01"'
 
 def kernels():
     """Every answer about kernels and sessions that is tried."""
-    yield from ((it, it) for it in ANSWERS)
+    yield from ((answer, answer) for answer in ANSWERS)
     for name in NAMES:
         for text in (*FIELDS, *TIMES):
-            fields = {it: '"busy"' for it in NAMES} | {name: text}
+            fields = {name: '"busy"' for name in NAMES} | {name: text}
             one = "{" + ", ".join(f'"{key}": {value}' for key, value in fields.items()) + "}"
             yield f"[{one}]", f'[{{"kernel": {text}, "path": "x"}}]'
             yield f"[{one}]", f'[{{"kernel": {{"id": "busy"}}, "path": {text}}}]'
@@ -98,7 +98,7 @@ def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server
         server.answers = answers
         report = result(jupyter.kernels(server.port, "secret", tmp_path))
         words = [*report.work, *report.doubts, *(touch for _, touch in report.touches)]
-        assert all(it.isprintable() and len(it) < 500 for it in words), answers
+        assert all(word.isprintable() and len(word) < 500 for word in words), answers
         assert len(words) <= 300
         idle = {"state": "active", "because": words, "since": 1.0, "until": 1.0}
         read = told(tmp_path, idle=idle)

@@ -107,7 +107,7 @@ def test_no_hostile_answer_passes_the_client(server, wire, home):  # noqa: F811
 def marked_json(answer, folder):
     """The answer as JSON, with the place where a mark of success would be."""
     if isinstance(answer, dict):
-        answer = {k: json.loads(marked_json(it, folder)) for k, it in answer.items()}
+        answer = {k: json.loads(marked_json(entry, folder)) for k, entry in answer.items()}
     return json.dumps(marked(answer, folder))
 
 

@@ -53,7 +53,7 @@ def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):
         "[os.getresuid(), os.getresgid(), pwd.getpwuid(os.getuid()).pw_name, os.getgroups()]"
     )
     (uids, gids, name, groups), (other_uids, *_) = (
-        asked(world, it, identity) for it in (machine, other)
+        asked(world, workspace, identity) for workspace in (machine, other)
     )
     among = UidRange.configured()
     assert among.first <= uids[0] <= among.last
@@ -61,7 +61,9 @@ def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):
     assert other_uids != uids
     status = asked(world, machine, "open('/proc/self/status').read()")
     facts = dict(line.split(":\t", 1) for line in status.splitlines())
-    assert {facts[it] for it in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert {facts[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {
+        "0" * 16
+    }
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
     assert asked(world, machine, "open('/proc/self/uid_map').read().split()") == [
         str(uids[0]),
@@ -133,7 +135,7 @@ def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_dis
     eventually(lambda: run(world, other, "sh", "-c", more) == (0, "of an older Prismone\ntwo\n"))
     assert run(world, machine, "cat", "volumes/data/file") == (0, "one\ntwo\n")
     home = world.root / machine / "home"
-    assert {it.stat().st_uid for it in (*data.iterdir(), *home.iterdir())} == {os.geteuid()}
+    assert {path.stat().st_uid for path in (*data.iterdir(), *home.iterdir())} == {os.geteuid()}
     volumes.close()
 
 
@@ -145,7 +147,7 @@ def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway
     (home / "deep" / "deeper").mkdir(parents=True, mode=0o700)
     (home / "deep" / "deeper" / "old").write_text("of an older Prism, ")
     (home / "deep" / "deeper" / "old").chmod(0o600)
-    known = {it: owned(it) for it in home.rglob("*")}
+    known = {path: owned(path) for path in home.rglob("*")}
     for _ in range(2):
         world.compute.start(machine)
         eventually(lambda: world.tree(machine), 30, (psutil.Error,))
@@ -155,7 +157,7 @@ def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway
     world.becomes(machine, Observed.ON)
     words = "echo and of this one >> deep/deeper/old && cat deep/deeper/old"
     assert run(world, machine, "sh", "-c", words) == (0, "of an older Prism, and of this one\n")
-    assert {it: owned(it) for it in known} == known
+    assert {known_name: owned(known_name) for known_name in known} == known
 
 
 def owned(path):
@@ -178,16 +180,16 @@ def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, m
 @pytest.fixture
 def overlay_world(tmp_path, package_cache):
     """A world on a file system that cannot map ids."""
-    lower, upper, work, merged = (tmp_path / it for it in ("lower", "upper", "work", "merged"))
+    lower, upper, work, merged = (tmp_path / name for name in ("lower", "upper", "work", "merged"))
     for path in (lower, upper, work, merged):
         path.mkdir()
     options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this system mounts no overlay")
-    it = World(merged, package_cache)
-    yield it
-    it.close()
+    world = World(merged, package_cache)
+    yield world
+    world.close()
     unmount(merged)
 
 
@@ -227,7 +229,7 @@ def as_nobody(*line):
     """What a program says that an ordinary user runs, at home in a folder of his own."""
     with surroundings() as (home, environ):
         done = subprocess.run(
-            [*LENT, "env", python_for_all(), *(it.format(home=home) for it in line)],
+            [*LENT, "env", python_for_all(), *(text.format(home=home) for text in line)],
             env=environ,
             cwd=home,
             capture_output=True,

@@ -19,7 +19,7 @@ def test_every_file_of_attacks_belongs_to_a_surface():
     assert set(OF_FILE) >= HERE
     for file in OF_FILE:
         tree = ast.parse((ROOT / file).read_text())
-        assert any(getattr(it, "name", "").startswith("test_") for it in tree.body), file
+        assert any(getattr(entry, "name", "").startswith("test_") for entry in tree.body), file
     text = table(Counter({"tests/attacks/test_gate.py": 1000, "tests/kit/test_gate.py": 5}))
     assert f"| gate | 1,005 | {len(SURFACES['gate'])} |" in text
     assert text.endswith(f"1,005 in all, in 2 of {len(OF_FILE)} files.")

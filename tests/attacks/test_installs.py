@@ -70,9 +70,9 @@ def test_a_build_reaches_nothing_but_its_own_workspace(
         assert "secret" not in report["environment"].values()
         assert report["environment"]["HOME"] == str(world.root / id / "home")
     own = world.root / id
-    files = [it for it in tmp_path.rglob("*") if it.is_file() and own not in it.parents]
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and own not in path.parents]
     assert len(files) > len(places)
-    assert not [it for it in files if "owned" in it.name or b"# owned" in it.read_bytes()]
+    assert not [file for file in files if "owned" in file.name or b"# owned" in file.read_bytes()]
     assert world.installed(id, "evil.py")
     # who comes next has the same package as who came first
     third = world.launched(packed("good"), key="ws_3")
@@ -122,7 +122,9 @@ def test_no_variable_of_a_template_reaches_the_installer(
     world.orders(id, packages=["built"], uv=str(shim), reachable=reachable)
     world.compute.start(id)
     world.becomes(id, Observed.ON)
-    logs = [it.read_text() for it in wheels.glob("*-*") if it.name.startswith(("venv-", "pip-"))]
+    logs = [
+        path.read_text() for path in wheels.glob("*-*") if path.name.startswith(("venv-", "pip-"))
+    ]
     assert len(logs) == 2, "the third, which builds, cannot write there"
     logs.append("\n".join(f"{k}={v}" for k, v in package_index.told[0]["environment"].items()))
     for lines in logs:

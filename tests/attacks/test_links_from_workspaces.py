@@ -77,4 +77,4 @@ def test_no_download_goes_through_a_link_in_the_place_of_its_part(copied_folder,
     )
     assert (copied_folder / "new").read_text() == "hostile"
     assert owners.read_text() == "the owner's"
-    assert {it.name for it in copied_folder.iterdir()} == {"again", "data", "deep", "new"}
+    assert {path.name for path in copied_folder.iterdir()} == {"again", "data", "deep", "new"}

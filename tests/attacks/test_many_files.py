@@ -39,7 +39,7 @@ def supervisor_process(request):
 def _first(supervisor):
     def found():
         below = psutil.Process(supervisor).children()
-        return [it.pid for it in below if it.name() == "sleep"]
+        return [process.pid for process in below if process.name() == "sleep"]
 
     return eventually(found)[0]
 

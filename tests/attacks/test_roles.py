@@ -76,7 +76,7 @@ def test_an_invitation_is_answered_by_the_invited_and_shown_to_no_stranger(team)
         failed(team("eve", method, path + end, json=json), 404, "INVITATION_NOT_FOUND")
     assert team("outside", "GET", path).json()["project_name"] == "Reef"
     mine = team("outside", "GET", "invitations/me").json()
-    assert [it["id"] for it in mine["invitations"]] == [sent["id"]]
+    assert [invitation["id"] for invitation in mine["invitations"]] == [sent["id"]]
     wrong = team("outside", "POST", f"{path}/accept", json={"token": "x"})
     failed(wrong, 403, "INVITATION_TOKEN_INVALID")
     assert team("outside", "POST", f"{path}/accept", json=body).status_code == 200
@@ -116,7 +116,7 @@ def test_lists_show_each_what_is_hers(team):
     assert team.launch("owner", "other", project=other).status_code == 201
 
     def names(caller, path):
-        return {it["name"] for it in team(caller, "GET", path).json()}
+        return {entry["name"] for entry in team(caller, "GET", path).json()}
 
     for role in ROLES:
         mine = {"reef", "other"} if role == "owner" else {"reef"}
@@ -254,12 +254,14 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
     for gone in ("stolen", "child", "grandchild"):
         failed(team(gone, "GET", "projects"), 401, "UNAUTHENTICATED")
     assert all(map(open_for, ("owner", "sister", "by the operator")))
-    revoked = [it.subject for it in team.daemon.db.events_after(0) if it.event == "token_revoked"]
+    revoked = [
+        event.subject for event in team.daemon.db.events_after(0) if event.event == "token_revoked"
+    ]
     assert sorted(revoked) == ["child", "grandchild", "stolen"]
     theirs = made("operator", "theirs", user="eve@x.org")
     assert open_for("theirs")
     [operators] = [
-        it for it in team("operator", "GET", "tokens").json() if it["name"] == "operator"
+        entry for entry in team("operator", "GET", "tokens").json() if entry["name"] == "operator"
     ]
     assert operators["id"] != theirs
     team.token("second", user="ada@x.org", scope="admin")

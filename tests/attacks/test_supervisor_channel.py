@@ -64,14 +64,14 @@ def test_only_terminals_are_handed_on(channel, tmp_path):
     place, inside = channel
     before = descriptors()
     (tmp_path / "file").touch()
-    one, other = socket.socketpair()
+    first, other = socket.socketpair()
     number, slave = pty.openpty()
     file = os.open(tmp_path / "file", os.O_RDONLY)
-    _, terminals = heard(place, inside, b"{}\n", [one.fileno(), number, file, other.fileno()])
-    assert [os.isatty(it) for it in terminals] == [True]
-    for it in (*terminals, number, slave, file):
-        os.close(it)
-    one.close()
+    _, terminals = heard(place, inside, b"{}\n", [first.fileno(), number, file, other.fileno()])
+    assert [os.isatty(terminal) for terminal in terminals] == [True]
+    for terminal in (*terminals, number, slave, file):
+        os.close(terminal)
+    first.close()
     other.close()
     assert descriptors() == before
 

@@ -33,9 +33,9 @@ def outside_folder(tmp_path):
 
 
 @contextlib.contextmanager
-def exchanging(folder, one, other):
+def exchanging(folder, first, other):
     """A program exchanges the two names while the block runs."""
-    argv = [sys.executable, str(Path(__file__).with_name("exchanging.py")), folder, one, other]
+    argv = [sys.executable, str(Path(__file__).with_name("exchanging.py")), folder, first, other]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(argv, **pipes) as program:
         assert not_none(program.stdout).readline()
@@ -46,9 +46,9 @@ def exchanging(folder, one, other):
 
 @pytest.fixture
 def machines(tmp_path):
-    it = World(tmp_path, tmp_path / "cache")
-    yield it
-    it.close()
+    world = World(tmp_path, tmp_path / "cache")
+    yield world
+    world.close()
 
 
 def again(machines, id):
@@ -182,8 +182,8 @@ def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_pa
             draft = tmp_path / f"draft{number}"
             order = {"source": str(home), "target": str(draft), "manifest": f"{draft}.json"}
             argv = [sys.executable, "-I", "-S", str(program), json.dumps(order)]
-            with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
-                taken.append(json.loads(not_none(it.stdout).read()))
+            with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+                taken.append(json.loads(not_none(child.stdout).read()))
     for number in range(rounds):
         for top, folders, files in os.walk(tmp_path / f"draft{number}"):
             for path in (Path(top) / name for name in [*folders, *files]):

@@ -49,7 +49,7 @@ def test_the_last_events_of_one_workspace(http, daemon, clock):
     path = "/api/v1/instances/mine/events"
     id = http("GET", "/api/v1/instances/mine").json()["id"]
     facts = http("GET", path).json()
-    assert {it["subject"] for it in facts} == {"mine"}
+    assert {fact["subject"] for fact in facts} == {"mine"}
     assert facts == http("GET", f"/api/v1/instances/{id}/events").json()
     assert http("GET", f"{path}?limit=1").json() == facts[:1]
     clock.advance(hours=1)
@@ -67,21 +67,21 @@ def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, daemo
     clock.advance(hours=1)
     http.launch()
     facts = http("GET", "/api/v1/instances/mine/events").json()
-    assert [it["data"].get("verb") for it in facts] == ["launch"]
+    assert [fact["data"].get("verb") for fact in facts] == ["launch"]
 
 
 def test_filters(http, clock):
     id = project(http)
     clock.advance(days=1)
     project(http, "Other")
-    assert {it["subject"] for it in http("GET", f"{LOG}?subject=Other").json()} == {"Other"}
+    assert {entry["subject"] for entry in http("GET", f"{LOG}?subject=Other").json()} == {"Other"}
     assert http("GET", f"{LOG}?actor=eve").json() == []
     created = http("GET", f"{LOG}?event=project_created").json()
-    assert [it["subject"] for it in created] == ["Other", "Reef"]
+    assert [event["subject"] for event in created] == ["Other", "Reef"]
     late = http("GET", f"{LOG}?event=project_created&since=2026-01-02").json()
-    assert [it["subject"] for it in late] == ["Other"]
+    assert [event["subject"] for event in late] == ["Other"]
     early = http("GET", f"{LOG}?event=project_created&until=2026-01-02T00:00:00Z").json()
-    assert [it["data"]["project"] for it in early] == [id]
+    assert [event["data"]["project"] for event in early] == [id]
     beyond = "since=0001-01-01T00:00:00%2B14:00"  # before the first day of UTC
     for wrong in ("since=yesterday", beyond, "cursor=x", "limit=0", "limit=1001", "format=xml"):
         failed(http("GET", f"{LOG}?{wrong}"), 422, "VALIDATION_FAILED")
@@ -90,11 +90,11 @@ def test_filters(http, clock):
 def test_pages_have_everything_once(http):
     for number in range(7):
         project(http, f"p{number}")
-    whole = [it["id"] for it in http("GET", LOG).json()]
+    whole = [entry["id"] for entry in http("GET", LOG).json()]
     path, ids = f"{LOG}?limit=4", []
     while path:
         page = http("GET", path)
-        ids += [it["id"] for it in page.json()]
+        ids += [entry["id"] for entry in page.json()]
         link = re.search(r"<([^>]+)>", page.headers.get("link", ""))
         path = link[1] if link else ""
     assert ids == whole
@@ -128,6 +128,6 @@ def test_until_a_day_is_with_all_of_that_day(http, clock):
     clock.advance(seconds=23 * 3600)
     assert http("POST", "/api/v1/projects", json={"name": "late"}).status_code == 201
     log = http("GET", f"{LOG}?event=project_created&until=2026-01-01").json()
-    assert "late" in {it["subject"] for it in log}
+    assert "late" in {line["subject"] for line in log}
     midnight = http("GET", f"{LOG}?event=project_created&until=2026-01-01T00:00:00Z").json()
-    assert "late" not in {it["subject"] for it in midnight}
+    assert "late" not in {event["subject"] for event in midnight}

@@ -148,7 +148,7 @@ def test_a_launch_is_about_everything_that_it_uses(aws, ec2):
         [subnet, *_] = ec2.describe_subnets()["Subnets"]
         [group, *_] = ec2.describe_security_groups()["SecurityGroups"]
         request = order(SubnetId=subnet["SubnetId"], SecurityGroupIds=[group["GroupId"]])
-        allowed = [f"arn:aws:ec2:*:*:{it}/*" for it in kinds if it != missing]
+        allowed = [f"arn:aws:ec2:*:*:{kind}/*" for kind in kinds if kind != missing]
         images = "arn:aws:ec2:*::image/*"
         aws.bind(policy(allow("ec2:*", [*allowed, *([images] if missing != "image" else [])])))
         assert f"{missing}/" in message("UnauthorizedOperation", ec2.run_instances, **request)
@@ -197,9 +197,9 @@ def test_a_simulation_says_what_the_policy_would_decide(aws, iam):
     tag = {"ContextKeyName": "aws:ResourceTag/prism:managed", "ContextKeyValues": ["true"],
            "ContextKeyType": "string"}  # fmt: skip
     results = iam.simulate_principal_policy(**request, ContextEntries=[tag])["EvaluationResults"]
-    assert [it["EvalDecision"] for it in results] == ["allowed", "implicitDeny"]
+    assert [result["EvalDecision"] for result in results] == ["allowed", "implicitDeny"]
     results = iam.simulate_principal_policy(**request)["EvaluationResults"]
-    assert [it["EvalDecision"] for it in results] == ["implicitDeny", "implicitDeny"]
+    assert [result["EvalDecision"] for result in results] == ["implicitDeny", "implicitDeny"]
 
 
 def test_a_dry_run_is_refused_to_who_may_not(aws, ec2):

@@ -31,13 +31,13 @@ def test_types_are_what_the_catalog_says(ec2):
     """
     types = ec2.describe_instance_types(InstanceTypes=list(TYPES))["InstanceTypes"]
     assert len(types) == len(TYPES)
-    for it in types:
-        known = TYPES[it["InstanceType"]]
-        assert it["VCpuInfo"]["DefaultVCpus"] == known.vcpus
-        assert it["MemoryInfo"]["SizeInMiB"] == known.memory_gib * 1024
-        assert it["ProcessorInfo"]["SupportedArchitectures"] == [known.architecture]
-        assert it["HibernationSupported"] == known.hibernates
-        gpus = it.get("GpuInfo", {}).get("Gpus", [])
+    for type_ in types:
+        known = TYPES[type_["InstanceType"]]
+        assert type_["VCpuInfo"]["DefaultVCpus"] == known.vcpus
+        assert type_["MemoryInfo"]["SizeInMiB"] == known.memory_gib * 1024
+        assert type_["ProcessorInfo"]["SupportedArchitectures"] == [known.architecture]
+        assert type_["HibernationSupported"] == known.hibernates
+        gpus = type_.get("GpuInfo", {}).get("Gpus", [])
         assert sum(gpu["Count"] for gpu in gpus) == known.gpus
 
 
@@ -61,7 +61,9 @@ def test_types_come_in_pages_of_at_most_100(ec2):
     assert len(first["InstanceTypes"]) == 100
     arm = [{"Name": "processor-info.supported-architecture", "Values": ["arm64"]}]
     pages = ec2.get_paginator("describe_instance_types").paginate(Filters=arm)
-    names = [it["InstanceType"] for page in pages for it in page["InstanceTypes"]]
+    names = [
+        instancetype["InstanceType"] for page in pages for instancetype in page["InstanceTypes"]
+    ]
     assert len(names) == len(set(names))
     assert {"t4g.small", "c6g.large"} <= {*names}
     assert "t3.small" not in names
@@ -76,9 +78,13 @@ def test_the_catalogs_types_are_offered_where_it_has_prices(aws):
     """
     for region in table.PRICED_REGIONS:
         pages = client(aws, "ec2", region).get_paginator("describe_instance_type_offerings")
-        offers = [it for page in pages.paginate() for it in page["InstanceTypeOfferings"]]
-        assert set(TYPES) <= {it["InstanceType"] for it in offers}
-        assert {it["Location"] for it in offers} == {region}
+        offers = [
+            instancetypeoffering
+            for page in pages.paginate()
+            for instancetypeoffering in page["InstanceTypeOfferings"]
+        ]
+        assert set(TYPES) <= {offer["InstanceType"] for offer in offers}
+        assert {offer["Location"] for offer in offers} == {region}
 
 
 def test_prices_are_those_of_the_table_with_their_day(aws):
@@ -89,9 +95,9 @@ def test_prices_are_those_of_the_table_with_their_day(aws):
     """
     for region in table.PRICED_REGIONS:
         offers = products(aws, "AmazonEC2", regionCode=region, operatingSystem="Linux")
-        prices = {it["product"]["attributes"]["instanceType"]: usd(it) for it in offers}
+        prices = {offer["product"]["attributes"]["instanceType"]: usd(offer) for offer in offers}
         assert prices == {k: (Decimal(v), "Hrs") for k, v in table.HOURLY.items()}
-        assert {it["publicationDate"][:10] for it in offers} == {table.PRICES_AS_OF}
+        assert {offer["publicationDate"][:10] for offer in offers} == {table.PRICES_AS_OF}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_spot_prices_are_below_those_on_demand_and_can_be_set(aws, ec2):
         history = ec2.describe_spot_price_history(
             InstanceTypes=["t3.large"], ProductDescriptions=["Linux/UNIX"]
         )
-        return {Decimal(it["SpotPrice"]) for it in history["SpotPriceHistory"]}
+        return {Decimal(event["SpotPrice"]) for event in history["SpotPriceHistory"]}
 
     [usual] = price()
     assert usual < Decimal(table.HOURLY["t3.large"])

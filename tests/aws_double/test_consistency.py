@@ -34,7 +34,7 @@ def slow_aws(aws):
 
 
 def tags_of(ec2, id):
-    return {it["Key"]: it["Value"] for it in seen(ec2, id).get("Tags", [])}
+    return {tag["Key"]: tag["Value"] for tag in seen(ec2, id).get("Tags", [])}
 
 
 def group(ec2):
@@ -97,8 +97,8 @@ def test_a_new_group_is_not_found_and_its_name_is_taken(slow_aws, ec2):
     refused("InvalidGroup.NotFound", ec2.run_instances, **order(SecurityGroupIds=[id]))
     refused("InvalidGroup.Duplicate", ec2.create_security_group, GroupName="g", Description="g")
     slow_aws.clock.advance(3)
-    [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
-    assert it["GroupName"] == "g"
+    [tested_group] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert tested_group["GroupName"] == "g"
 
 
 def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow_aws, ec2):
@@ -206,7 +206,7 @@ def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
     ec2.delete_volume(VolumeId=volume)
     ec2.delete_snapshot(SnapshotId=snapshot)
     refused("InvalidVolume.NotFound", ec2.delete_volume, VolumeId=volume)
-    assert volume in {it["VolumeId"] for it in ec2.describe_volumes()["Volumes"]}
+    assert volume in {volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]}
     assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
     slow_aws.clock.advance(3)
     refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=[volume])

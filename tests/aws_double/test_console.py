@@ -98,11 +98,11 @@ def test_a_machine_prints_its_host_keys_once_its_user_data_is_done(aws, ec2):
     Connect to your Linux instance: get the instance fingerprint
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/connect-to-linux-instance.html
     """
-    one, other = (running(aws, ec2, UserData=SCRIPT) for _ in range(2))
-    keys = {key_on_console(console(ec2, id)) for id in (one, other)}
+    first, other = (running(aws, ec2, UserData=SCRIPT) for _ in range(2))
+    keys = {key_on_console(console(ec2, id)) for id in (first, other)}
     assert keys == {None}
     aws.clock.advance(10)
-    keys = {key_on_console(console(ec2, id)) for id in (one, other)}
+    keys = {key_on_console(console(ec2, id)) for id in (first, other)}
     assert len(keys) == 2
-    assert all(it and it.startswith("ssh-ed25519 AAAA") for it in keys)
-    assert key_on_console(console(ec2, one)) in keys
+    assert all(key and key.startswith("ssh-ed25519 AAAA") for key in keys)
+    assert key_on_console(console(ec2, first)) in keys

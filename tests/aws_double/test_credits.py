@@ -7,7 +7,10 @@ from tests.aws_double.asked import launched, refused, running, state
 
 def credits_of(ec2, id):
     answer = ec2.describe_instance_credit_specifications(InstanceIds=[id])
-    return [it["CpuCredits"] for it in answer["InstanceCreditSpecifications"]]
+    return [
+        instancecreditspecification["CpuCredits"]
+        for instancecreditspecification in answer["InstanceCreditSpecifications"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def test_pages_hold_what_was_asked_for_and_miss_nothing(ec2):
     later = [launched(ec2)]
     rest, listed_ids = first, []
     while True:
-        listed_ids += [it["InstanceId"] for r in rest["Reservations"] for it in r["Instances"]]
+        listed_ids += [
+            instance["InstanceId"] for r in rest["Reservations"] for instance in r["Instances"]
+        ]
         if "NextToken" not in rest:
             break
         rest = ec2.describe_instances(MaxResults=5, NextToken=rest["NextToken"])
@@ -107,7 +109,9 @@ def test_machines_of_one_launch_are_one_reservation(ec2):
     """
     ec2.run_instances(**order(MinCount=2, MaxCount=2))
     launched(ec2)
-    sizes = [len(it["Instances"]) for it in ec2.describe_instances()["Reservations"]]
+    sizes = [
+        len(reservation["Instances"]) for reservation in ec2.describe_instances()["Reservations"]
+    ]
     assert sorted(sizes) == [1, 2]
 
 
@@ -157,7 +161,7 @@ def test_tags_are_overwritten_and_deleted(ec2):
     ec2.create_tags(Resources=[id], Tags=[{"Key": "a", "Value": "3"}])
     ec2.delete_tags(Resources=[id], Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
     lines = ec2.describe_tags(**where("resource-id", id))["Tags"]
-    assert [(it["Key"], it["Value"], it["ResourceType"]) for it in lines] == [
+    assert [(line["Key"], line["Value"], line["ResourceType"]) for line in lines] == [
         ("a", "3", "instance")
     ]
 
@@ -171,4 +175,4 @@ def test_every_region_is_its_own(aws, ec2):
     west = client(aws, "ec2", "us-west-2")
     id = launched(west, ImageId=image(region="us-west-2"))
     assert (listed(ec2), listed(west)) == ([], [id])
-    assert "us-west-2" in {it["RegionName"] for it in ec2.describe_regions()["Regions"]}
+    assert "us-west-2" in {region["RegionName"] for region in ec2.describe_regions()["Regions"]}

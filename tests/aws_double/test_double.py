@@ -19,7 +19,7 @@ def test_only_the_environment_is_needed(monkeypatch):
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
         assert boto3.Session().client("ec2").describe_vpcs()["Vpcs"]
-        assert [it.region for it in double.calls] == ["eu-west-1"]
+        assert [call.region for call in double.calls] == ["eu-west-1"]
 
 
 def test_it_listens_on_the_loopback_interface_and_frees_its_port():
@@ -70,7 +70,7 @@ def test_every_answer_and_refusal_has_its_request_id(aws, ec2):
             "FileSystemNotFound", client(aws, "efs").describe_file_systems, FileSystemId="fs-1"
         ),
     ]
-    assert len({it["ResponseMetadata"]["RequestId"] for it in answers}) == len(answers)
+    assert len({answer["ResponseMetadata"]["RequestId"] for answer in answers}) == len(answers)
 
 
 def test_a_bug_of_ours_is_not_a_lost_reply(monkeypatch):

@@ -12,7 +12,7 @@ def created(aws, efs, **more):
 
 
 def subnets(ec2):
-    return [it["SubnetId"] for it in ec2.describe_subnets()["Subnets"]]
+    return [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
 
 
 def state(efs, id):
@@ -151,7 +151,7 @@ def test_mount_targets_are_in_one_vpc(aws, ec2, efs):
     """
     id = efs.create_file_system(CreationToken="t")["FileSystemId"]
     aws.clock.advance(1)
-    first = next(it for it in ec2.describe_subnets()["Subnets"])
+    first = next(subnet for subnet in ec2.describe_subnets()["Subnets"])
     efs.create_mount_target(FileSystemId=id, SubnetId=first["SubnetId"])
     network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     other = ec2.create_subnet(

@@ -100,12 +100,12 @@ def test_faults_are_counted(aws, ec2):
 
 
 def test_a_fault_can_be_for_one_call_one_machine_one_account(aws, ec2):
-    [one, two] = [launched(ec2), launched(ec2)]
+    [first, two] = [launched(ec2), launched(ec2)]
     aws.fault(do="error", about=two)
-    assert state(ec2, one)
+    assert state(ec2, first)
     refused("InternalError", ec2.describe_instances, InstanceIds=[two])
     aws.fault(do="error", call=6)
-    assert state(ec2, one)
+    assert state(ec2, first)
     refused("InternalError", ec2.describe_vpcs)
     aws.fault(do="error", account=OTHER)
     ec2.describe_vpcs()
@@ -154,7 +154,7 @@ def test_the_log_says_what_was_asked_and_what_came_of_it(aws, ec2):
     with pytest.raises(ConnectionClosedError):
         ec2.stop_instances(InstanceIds=[aws.machines()[0]["id"]])
     refused("InvalidParameterValue", ec2.describe_instances, InstanceIds=["x"])
-    log = [(it.number, it.action, it.outcome) for it in aws.calls]
+    log = [(call.number, call.action, call.outcome) for call in aws.calls]
     assert log == [
         (1, "RunInstances", "ok"),
         (2, "StopInstances", "lost IncorrectInstanceState"),

@@ -191,7 +191,7 @@ TELLS = "prism-boot: begin; cat /proc/sys/kernel/random/boot_id"
 
 
 def boot_ids(text):
-    return [it.split()[-1] for it in text.splitlines() if "prism-boot: id " in it]
+    return [line.split()[-1] for line in text.splitlines() if "prism-boot: id " in line]
 
 
 def woken(aws, ec2, **tags):
@@ -240,7 +240,7 @@ def test_a_machine_that_hangs_while_it_wakes_up_says_nothing_and_can_be_stopped_
     order_rules(aws, hangs="Name=mine")
     _, after = woken(aws, ec2)
     assert after == "[    0.000000] Linux version 6.1\n"
-    [id] = [it["id"] for it in aws.machines()]
+    [id] = [machine["id"] for machine in aws.machines()]
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(3600)
     assert state(ec2, id) == "stopping"

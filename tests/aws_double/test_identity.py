@@ -67,7 +67,7 @@ def test_permissions_can_be_asked_for(aws):
         PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:user/prism",
         ActionNames=["ec2:RunInstances", "ec2:StopInstances"],
     )["EvaluationResults"]
-    assert {it["EvalActionName"]: it["EvalDecision"] for it in results} == {
+    assert {result["EvalActionName"]: result["EvalDecision"] for result in results} == {
         "ec2:RunInstances": "implicitDeny",
         "ec2:StopInstances": "allowed",
     }

@@ -56,11 +56,11 @@ def test_a_parameter_that_nobody_publishes_is_not_found(aws):
     refused("ParameterNotFound", ssm.get_parameter, Name=nobody)
     known = DEBIAN.format("amd64")
     answer = ssm.get_parameters(Names=[known, nobody])
-    assert [it["Name"] for it in answer["Parameters"]] == [known]
+    assert [parameter["Name"] for parameter in answer["Parameters"]] == [known]
     assert answer["InvalidParameters"] == [nobody]
     pages = ssm.get_paginator("get_parameters_by_path")
     listing = pages.paginate(Path="/aws/service", Recursive=True, PaginationConfig={"PageSize": 2})
-    names = {it["Name"] for page in listing for it in page["Parameters"]}
+    names = {parameter["Name"] for page in listing for parameter in page["Parameters"]}
     assert names == set(parameters("us-east-1"))
 
 
@@ -93,10 +93,10 @@ def test_rocky_is_found_by_owner_and_name(ec2):
         {"Name": "state", "Values": ["available"]},
     ]
     images = ec2.describe_images(Owners=["792107900819"], Filters=filters)["Images"]
-    dates = sorted(it["CreationDate"] for it in images)
+    dates = sorted(image["CreationDate"] for image in images)
     assert len(images) == 2
     assert dates[0] < dates[1]
-    assert all(it["Name"].endswith("aarch64") for it in images)
+    assert all(image["Name"].endswith("aarch64") for image in images)
 
 
 def test_every_image_of_every_base_can_be_launched(ec2):
@@ -128,7 +128,7 @@ def test_an_image_of_a_machine_is_pending_then_available(aws, ec2):
     disks = ec2.describe_volumes(
         Filters=[{"Name": "attachment.instance-id", "Values": [instance_id]}]
     )["Volumes"]
-    assert [(it["Size"], it["Encrypted"]) for it in disks] == [(20, True)]
+    assert [(disk["Size"], disk["Encrypted"]) for disk in disks] == [(20, True)]
 
 
 def test_an_image_has_no_token_but_its_name_is_taken_once(aws, ec2):

@@ -79,8 +79,11 @@ def test_a_zone_that_does_not_offer_the_type_says_which_do(ec2):
     offers = ec2.describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [kind]}]
     )["InstanceTypeOfferings"]
-    able = {it["Location"] for it in offers}
-    zones = {it["ZoneName"] for it in ec2.describe_availability_zones()["AvailabilityZones"]}
+    able = {offer["Location"] for offer in offers}
+    zones = {
+        availabilityzone["ZoneName"]
+        for availabilityzone in ec2.describe_availability_zones()["AvailabilityZones"]
+    }
     [unable, *_] = zones - able
     request = order(InstanceType=kind, Placement={"AvailabilityZone": unable})
     assert min(able) in message("Unsupported", ec2.run_instances, **request)
@@ -288,7 +291,7 @@ def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec
     assert state(ec2, second) == "running"
     ec2.terminate_instances(InstanceIds=[second])
     aws.clock.advance(2)
-    assert {state(ec2, it) for it in listed(ec2)} == {"terminated"}
+    assert {state(ec2, instance) for instance in listed(ec2)} == {"terminated"}
 
 
 @pytest.fixture
@@ -421,7 +424,7 @@ def test_whoever_cancels_the_request_of_a_stopped_machine_ends_it(aws, ec2, inte
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
     aws.clock.advance(3600)
     assert asked_for(ec2)["State"] == "cancelled"
-    assert {state(ec2, it) for it in listed(ec2)} <= {"terminated"}
+    assert {state(ec2, instance) for instance in listed(ec2)} <= {"terminated"}
 
 
 def test_what_the_double_does_not_read_is_refused(ec2):

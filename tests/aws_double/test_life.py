@@ -127,7 +127,7 @@ def test_a_new_id_may_not_be_found_yet_but_its_tags_are_there_with_it(aws, ec2):
     refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[id])
     refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=[id], Tags=[])
     assert listed(ec2) == []
-    assert [it["id"] for it in aws.machines()] == [id]
+    assert [machine["id"] for machine in aws.machines()] == [id]
     aws.clock.advance(3)
     assert seen(ec2, id)["Tags"] == [{"Key": "prism:id", "Value": "x"}]
 

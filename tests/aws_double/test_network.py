@@ -28,8 +28,10 @@ def test_an_account_has_a_default_vpc_with_a_subnet_in_every_zone(ec2):
     filters = [{"Name": "vpc-id", "Values": [network["VpcId"]]}]
     subnets = ec2.describe_subnets(Filters=filters)["Subnets"]
     zones = ec2.describe_availability_zones()["AvailabilityZones"]
-    assert sorted(it["AvailabilityZone"] for it in subnets) == [it["ZoneName"] for it in zones]
-    assert all(it["DefaultForAz"] and it["MapPublicIpOnLaunch"] for it in subnets)
+    assert sorted(subnet["AvailabilityZone"] for subnet in subnets) == [
+        zone["ZoneName"] for zone in zones
+    ]
+    assert all(subnet["DefaultForAz"] and subnet["MapPublicIpOnLaunch"] for subnet in subnets)
     [attribute] = ec2.describe_account_attributes(AttributeNames=["default-vpc"])[
         "AccountAttributes"
     ]
@@ -76,7 +78,7 @@ def test_a_rule_that_is_there_is_a_duplicate(ec2):
     lines = ec2.describe_security_group_rules(
         Filters=[{"Name": "group-id", "Values": [request["GroupId"]]}]
     )["SecurityGroupRules"]
-    assert rule["SecurityGroupRuleId"] in {it["SecurityGroupRuleId"] for it in lines}
+    assert rule["SecurityGroupRuleId"] in {line["SecurityGroupRuleId"] for line in lines}
     ec2.revoke_security_group_ingress(**request)
     refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, **request)
 

@@ -15,7 +15,9 @@ def leads(ec2, network):
     filters = [{"Name": name, "Values": [value]} for name, value in values.items()]
     [main] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
     return main["RouteTableId"], [
-        it["GatewayId"] for it in main["Routes"] if it["DestinationCidrBlock"] == EVERYWHERE
+        route["GatewayId"]
+        for route in main["Routes"]
+        if route["DestinationCidrBlock"] == EVERYWHERE
     ]
 
 
@@ -65,5 +67,7 @@ def test_in_a_region_that_is_not_enabled_credentials_are_bad(aws, service):
     refused(*calls[service])
     ec2 = client(aws, "ec2")
     regions = ec2.describe_regions(AllRegions=True, RegionNames=["me-south-1"])["Regions"]
-    assert [it["OptInStatus"] for it in regions] == ["not-opted-in"]
-    assert "me-south-1" not in {it["RegionName"] for it in ec2.describe_regions()["Regions"]}
+    assert [region["OptInStatus"] for region in regions] == ["not-opted-in"]
+    assert "me-south-1" not in {
+        region["RegionName"] for region in ec2.describe_regions()["Regions"]
+    }

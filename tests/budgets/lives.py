@@ -84,8 +84,8 @@ def asked(verb):
 
 def longer(state):
     """Asked again only by who sees that it was not heard."""
-    it = state.workspace()
-    if it.expires_at - it.launched_at < timedelta(hours=5):
+    workspace = state.workspace()
+    if workspace.expires_at - workspace.launched_at < timedelta(hours=5):
         state.wiring.workspaces.extend("mine", 2)
 
 
@@ -129,15 +129,17 @@ def given_back(state):
 
 
 def longer_by_two(state):
-    it = state.workspace()
-    if it.expires_at - it.launched_at != timedelta(hours=6):
-        yield f"it expires {it.expires_at}"
+    workspace = state.workspace()
+    if workspace.expires_at - workspace.launched_at != timedelta(hours=6):
+        yield f"it expires {workspace.expires_at}"
 
 
 def told_once(state):
     """The day is summed up, and the threshold was told once."""
     facts = [
-        it for it in state.wiring.db.events_after(0) if it.event == "budget_threshold_exceeded"
+        event
+        for event in state.wiring.db.events_after(0)
+        if event.event == "budget_threshold_exceeded"
     ]
     if len(facts) != 1:
         yield f"told {len(facts)} times"

@@ -190,14 +190,14 @@ def books(world):
         yield f"{now} the sums are not the recount: {error}"
     segments = world.lab.segments()
     for id in sorted({key for key, *_ in world.cloud.history}):
-        mine = [one for one in segments if one.resource == id]
+        mine = [segment for segment in segments if segment.resource == id]
         changes = [(at, seen) for key, at, seen in world.cloud.history if key == id]
         for kind, when in (
             ("compute", {Observed.ON}),
             ("asleep", {Observed.ASLEEP}),
             ("root", ALL),
         ):
-            counted = [(one.began, one.ended) for one in mine if one.kind == kind]
+            counted = [(segment.began, segment.ended) for segment in mine if segment.kind == kind]
             if joined(counted) != (real := spans(changes, when)):
                 yield f"{now} {id} {kind}: counted {counted}, but it was so {real}"
 
@@ -241,11 +241,11 @@ def spans(changes, when):
 def machines(world, life):
     """Whether there is one machine, one reservation, and the state that was asked for."""
     existing = [it for it in world.cloud.survey() if it.seen is not Observed.GONE]
-    listed = {it.name: it for it in world.wiring.workspaces.every()}
-    living = {it.id for it in listed.values() if it.ended_at is None}
+    listed = {entry.name: entry for entry in world.wiring.workspaces.every()}
+    living = {entry.id for entry in listed.values() if entry.ended_at is None}
     if {it.key for it in existing} != living or len(existing) != len(living):
         yield f"machines {existing}, workspaces {living}"
-    held = [it.id for it in world.lab.reservations()]
+    held = [reservation.id for reservation in world.lab.reservations()]
     if sorted(held) != sorted(living):
         yield f"set aside for {held}, living {living}"
     state = world.state().state("mine")

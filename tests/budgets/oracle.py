@@ -61,8 +61,8 @@ class Oracle:
     def left(self, now: int, but: str | None = None) -> int:
         """What neither is spent nor set aside, for anything but `but`."""
         return self.cap - sum(
-            it.settled(now) + (0 if name == but else it.held(now))
-            for name, it in self.things.items()
+            thing.settled(now) + (0 if name == but else thing.held(now))
+            for name, thing in self.things.items()
         )
 
     def fits(self, name: str, thing: Thing, now: int, expires: int | None) -> bool:

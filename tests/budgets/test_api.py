@@ -78,7 +78,10 @@ def test_a_pool_at_a_glance(shared_pool):
     assert (first["project_name"], first["spent"], first["percentage"]) == ("one", spent, 100.0)
     path = f"{API}/budgets/grant/allocations"
     parts = shaped_like("GET budgets/{budget_id}/allocations", lab.http("GET", path))
-    assert {it["project_name"]: it["spent_amount"] for it in parts["allocations"]} == {
+    assert {
+        allocation["project_name"]: allocation["spent_amount"]
+        for allocation in parts["allocations"]
+    } == {
         "one": spent,
         "other": 0.0,
     }
@@ -98,10 +101,12 @@ def test_no_more_is_allocated_than_there_is(shared_pool):
 
 
 def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_pool):
-    lab, _, (one, other) = shared_pool
-    ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
+    lab, _, (first, other) = shared_pool
+    ends = {"source_allocation_id": first["id"], "destination_allocation_id": other["id"]}
     [allocation] = [
-        it for it in lab.get("budgets/grant/allocations")["allocations"] if it["id"] == one["id"]
+        allocation
+        for allocation in lab.get("budgets/grant/allocations")["allocations"]
+        if allocation["id"] == first["id"]
     ]
     free = 600 - allocation["spent_amount"] - allocation["reserved_amount"]
     failed(lab.post("reallocations", **ends, amount=round(free + 0.02, 2)), 409, "OVER_ALLOCATED")
@@ -109,19 +114,19 @@ def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_po
     assert moved["source"]["allocated_amount"] == 400.0
     assert moved["destination"]["allocated_amount"] == 300.0
     assert lab.get("budgets/grant")["allocated_amount"] == 700.0
-    facts = [it.data for it in lab.events("allocation_changed") if it.data["reason"]]
-    assert [(it["before"], it["after"]) for it in facts] == [
+    facts = [event.data for event in lab.events("allocation_changed") if event.data["reason"]]
+    assert [(fact["before"], fact["after"]) for fact in facts] == [
         ({"amount": 600_000_000}, {"amount": 400_000_000}),
         ({"amount": 100_000_000}, {"amount": 300_000_000}),
     ]
 
 
 def test_money_stays_in_its_pool(shared_pool):
-    lab, _, (one, _) = shared_pool
+    lab, _, (first, _) = shared_pool
     lab.pool("other grant", 100.0)
     far = lab.allocate("other grant", "other", 50.0)
-    body = {"source_allocation_id": one["id"], "amount": 1.0}
-    for other in (far["id"], one["id"]):
+    body = {"source_allocation_id": first["id"], "amount": 1.0}
+    for other in (far["id"], first["id"]):
         wrong = lab.post("reallocations", **body, destination_allocation_id=other)
         failed(wrong, 422, "VALIDATION_FAILED")
     gone = lab.post("reallocations", **body, destination_allocation_id="alloc_0")
@@ -169,7 +174,7 @@ def test_a_projects_money_in_detail(clocked_daemon):
     assert money["current_spend"] == round(clocked_daemon.recount() / 1e6, 2)
     assert money["cost_breakdown"]["data_transfer"] is None, "nobody measures it yet"
     assert money["hibernation_savings"] == round(3 * 0.0832, 2)
-    assert [it["name"] for it in money["top_spending_instances"]] == ["dear", "cheap"]
+    assert [instance["name"] for instance in money["top_spending_instances"]] == ["dear", "cheap"]
     assert money["budget_alerts"]["overspend_risk"] == "medium"
 
 
@@ -220,7 +225,7 @@ def test_a_month_on_a_page(clocked_daemon):
     path = f"{API}/projects/The%20*lab*/report?month=2026-01"
     report = clocked_daemon.http("GET", path).json()
     assert report["micros"] == clocked_daemon.recount()
-    assert round(sum(it["cost"] for it in report["by_kind"]), 2) == report["total"]
+    assert round(sum(group["cost"] for group in report["by_kind"]), 2) == report["total"]
     web = clocked_daemon.http("GET", f"{path}&format=html")  # what the GUI links to
     assert web.headers["content-type"] == "text/html; charset=utf-8"
     assert web.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
@@ -266,7 +271,7 @@ def test_a_launch_names_its_money(clocked_daemon):
         "c": {"project": "none"},
     }.items():
         assert clocked_daemon.launch(name, **order).status_code == 201
-    tags = {it["name"]: it["tags"] for it in clocked_daemon.get("instances")}
+    tags = {workspace["name"]: workspace["tags"] for workspace in clocked_daemon.get("instances")}
     assert tags == {
         "a": {"Project": "one", "Budget": "grant"},
         "b": {"Project": "two", "Budget": "gift"},
@@ -284,7 +289,9 @@ def test_projects_count_their_workspaces_and_stay_while_they_have_some(clocked_d
     assert (project["active_instances"], project["total_instances"]) == (1, 2)
     failed(clocked_daemon.http("DELETE", f"{API}/projects/lab"), 409, "IN_USE")
     assert clocked_daemon.put("projects/lab", name="renamed").status_code == 200
-    assert {it["tags"]["Project"] for it in clocked_daemon.get("instances")} == {"renamed"}
+    assert {workspace["tags"]["Project"] for workspace in clocked_daemon.get("instances")} == {
+        "renamed"
+    }
     assert len(clocked_daemon.get("instances?project=renamed")) == 2
     clocked_daemon.project("empty")
     clocked_daemon.pool("grant")

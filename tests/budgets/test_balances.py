@@ -6,7 +6,7 @@ from prism.kit.money import Micros
 
 
 def test_a_cent_is_said_in_cents_and_less_than_that_with_all_its_digits():
-    assert [dollars(it) for it in (10_000, 9_999, 0, -10_000)] == [
+    assert [dollars(amount) for amount in (10_000, 9_999, 0, -10_000)] == [
         "$0.01",
         "$0.009999",
         "$0.00",
@@ -15,7 +15,7 @@ def test_a_cent_is_said_in_cents_and_less_than_that_with_all_its_digits():
 
 
 def test_what_rounds_to_nothing_has_no_sign():
-    assert [dollars(it, 4) for it in (-10, -100)] == ["$0.0000", "-$0.0001"]
+    assert [dollars(amount, 4) for amount in (-10, -100)] == ["$0.0000", "-$0.0001"]
 
 
 def test_nothing_is_left_outside_of_its_periods():

@@ -78,10 +78,10 @@ def survives(stage, life, choose):
     for at in chosen:
         passed, killed, faults = stage.tried(life, prepared, at)
         deaths += killed
-        failures += [f"{at} {passed[-1]}: {it}" for it in faults]
+        failures += [f"{at} {passed[-1]}: {fault}" for fault in faults]
     assert not failures, "\n".join(failures)
     assert deaths >= len(chosen) - 1 > 0, "a life is nearly the same each time"
-    calls = sum(it.startswith("before ") and it != "before commit" for it in points)
+    calls = sum(point.startswith("before ") and point != "before commit" for point in points)
     commits = points.count("after commit")
     those = f"{commits} commits, {calls} calls that change something"
     return f"{len(points)} points ({those}), {deaths} deaths"

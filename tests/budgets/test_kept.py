@@ -142,9 +142,9 @@ def world(make_daemon, clock, cloud, disks):
 
 
 def test_lists_say_what_the_tables_say_after_every_step(world):
-    it = world(1)
-    it.run(STEPS)
-    assert it.compared > 50
+    each_world = world(1)
+    each_world.run(STEPS)
+    assert each_world.compared > 50
 
 
 @pytest.mark.slow
@@ -160,18 +160,20 @@ def test_lists_say_what_the_tables_say_many_times(world, seed):
 )
 def test_a_version_that_is_not_renewed_is_found(world, topic, monkeypatch):
     """Every topic ends something: without its new words the comparison fails."""
-    it = world(3)
-    it.begin()
-    it.compare()
+    each_world = world(3)
+    each_world.begin()
+    each_world.compare()
     changes = {
-        "ledger": it.down,
-        "counted": lambda: it.lab.settle(minutes=9),
-        "reservations": lambda: it.lab.verb("w1", "extend", hours=9),
-        "budgets": lambda: it.lab.put(f"allocations/{it.parts[1]}", allocated_amount=11.0),
-        "projects": lambda: it.lab.project("three"),
+        "ledger": each_world.down,
+        "counted": lambda: each_world.lab.settle(minutes=9),
+        "reservations": lambda: each_world.lab.verb("w1", "extend", hours=9),
+        "budgets": lambda: each_world.lab.put(
+            f"allocations/{each_world.parts[1]}", allocated_amount=11.0
+        ),
+        "projects": lambda: each_world.lab.project("three"),
     }
     changes[topic]()
-    it.compare()
+    each_world.compare()
     give = versions.give_words
 
     def but_one(sql):
@@ -179,8 +181,13 @@ def test_a_version_that_is_not_renewed_is_found(world, topic, monkeypatch):
         give(sql)
 
     monkeypatch.setattr(versions, "give_words", but_one)
-    again = {"ledger": lambda: it.any("start"), "projects": lambda: it.lab.project("four")}
-    again["budgets"] = lambda: it.lab.put(f"allocations/{it.parts[1]}", allocated_amount=12.0)
+    again = {
+        "ledger": lambda: each_world.any("start"),
+        "projects": lambda: each_world.lab.project("four"),
+    }
+    again["budgets"] = lambda: each_world.lab.put(
+        f"allocations/{each_world.parts[1]}", allocated_amount=12.0
+    )
     with pytest.raises(AssertionError):
         again.get(topic, changes[topic])()
-        it.compare()
+        each_world.compare()

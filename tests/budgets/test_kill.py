@@ -36,7 +36,7 @@ def ask(home, name="mine"):
 
 
 def is_running(home):
-    return [it.state for it in home.client.workspaces.list()] == [State.RUNNING]
+    return [workspace.state for workspace in home.client.workspaces.list()] == [State.RUNNING]
 
 
 def killed_at(folder, die_at):

@@ -54,7 +54,7 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(clocked_daemon):
     plan = clocked_daemon.launch(dry_run=True, **order).json()
     assert plan["budget"] == "lab, from grant"
     assert plan["reserves"] + plan["leaves"] == pytest.approx(1.0)
-    assert [(it["cap"], round(it["reserves"] + it["leaves"], 2)) for it in plan["caps"]] == [
+    assert [(cap["cap"], round(cap["reserves"] + cap["leaves"], 2)) for cap in plan["caps"]] == [
         ("project 'lab'", 20.0),
         ("allocation to 'lab' from 'grant'", 1.0),
         ("budget 'grant'", 5.0),
@@ -63,8 +63,8 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(clocked_daemon):
     assert clocked_daemon.launch(**order).status_code == 201
     budget = both(clocked_daemon)
     assert budget["left"] == plan["leaves"]
-    assert [(it["cap"], it["reserved"], it["left"]) for it in budget["caps"]] == [
-        (it["cap"], it["reserves"], it["leaves"]) for it in plan["caps"]
+    assert [(cap["cap"], cap["reserved"], cap["left"]) for cap in budget["caps"]] == [
+        (cap["cap"], cap["reserves"], cap["leaves"]) for cap in plan["caps"]
     ]
 
 
@@ -126,10 +126,10 @@ def make_emptied_pool(clocked_daemon):
             clocked_daemon.project(name)
         before()
         clocked_daemon.pool("grant", 20.0)
-        one, two = (
+        first, two = (
             clocked_daemon.allocate("grant", name, 10.0)["id"] for name in ("lab", "other")
         )
-        ends = {"source_allocation_id": one, "destination_allocation_id": two}
+        ends = {"source_allocation_id": first, "destination_allocation_id": two}
         clocked_daemon.made("reallocations", **ends, amount=10.0)
         return clocked_daemon
 
@@ -154,8 +154,8 @@ def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(make_empt
     assert fault["details"] == "cap $0.00, settled $0.00, reserved $0.00"
     lab.settle(minutes=1)
     assert lab.events("budget_threshold_exceeded") == []
-    [part] = [it for it in lab.get("budgets/grant/summary")["allocations"]
-               if it["project_name"] == "lab"]  # fmt: skip
+    [part] = [allocation for allocation in lab.get("budgets/grant/summary")["allocations"]
+               if allocation["project_name"] == "lab"]  # fmt: skip
     assert part["utilization_rate"] == 0.0
 
 
@@ -194,7 +194,7 @@ def test_a_pool_holds_no_disk_further_than_the_allocation_that_pays_for_it_can(c
     clocked_daemon.running(**ORDER)
     clocked_daemon.running("theirs", project="other", size="XL", storage={"ebs_volume_size": 100})
     answer = both(clocked_daemon)
-    by_scope = {it["scope"]: it["runs_out_on"] for it in answer["caps"]}
+    by_scope = {cap["scope"]: cap["runs_out_on"] for cap in answer["caps"]}
     assert answer["runs_out_on"] == by_scope["allocation"] < by_scope["pool"]
     asleep(clocked_daemon, "theirs")
     assert clocked_daemon.state() == "running"

@@ -28,7 +28,7 @@ def test_one_segment_closes_and_the_next_one_opens(two_projects):
     assert (moved["previous_project"], moved["project"], moved["budget"]) == ("one", "two", None)
     two_projects.live(hours=2, step=15)
     for kind in (CostKind.COMPUTE, CostKind.ROOT):
-        first, second = (it for it in two_projects.segments() if it.kind is kind)
+        first, second = (segment for segment in two_projects.segments() if segment.kind is kind)
         assert (first.project, second.project) == (two_projects.one, two_projects.two)
         assert first.ended == second.began == first.began + 3600
     assert two_projects.recount(project=two_projects.one) == RATE + DISK // 720
@@ -97,8 +97,11 @@ def test_it_moves_between_pools_of_one_project(two_projects):
     assert grant["spent_amount"] == gift["spent_amount"] == 0.09
     assert grant["reserved_amount"] == 0.0 < gift["reserved_amount"]
     two_projects.keeps_every_cap()
-    for it in two_projects.get("budgets/grant/allocations")["allocations"]:
-        assert two_projects.http("DELETE", f"/api/v1/allocations/{it['id']}").status_code == 200
+    for allocation in two_projects.get("budgets/grant/allocations")["allocations"]:
+        assert (
+            two_projects.http("DELETE", f"/api/v1/allocations/{allocation['id']}").status_code
+            == 200
+        )
 
 
 def test_its_machine_is_told_how_long_the_new_money_lasts(two_projects, cloud):
@@ -108,7 +111,7 @@ def test_its_machine_is_told_how_long_the_new_money_lasts(two_projects, cloud):
     assert two_projects.verb("free", "move", project="two").status_code == 200
     two_projects.settle()
     assert cloud.expiry(machine.id) is not None
-    assert {it.name for it in two_projects.reservations()} == {"mine", "free"}
+    assert {reservation.name for reservation in two_projects.reservations()} == {"mine", "free"}
 
 
 def test_a_move_that_makes_no_sense_is_refused(two_projects):

@@ -155,15 +155,19 @@ def test_budget_and_forecast_say_the_same(clocked_daemon):
         )
         assert {name: budget[name] for name in SAME} == {name: forecast[name] for name in SAME}
         summary = clocked_daemon.get("projects/lab")["budget"]
-        [listed] = [it["budget"] for it in clocked_daemon.get("projects") if it["name"] == "lab"]
+        [listed] = [
+            project["budget"]
+            for project in clocked_daemon.get("projects")
+            if project["name"] == "lab"
+        ]
         assert summary == listed
         for name in ("spent", "reserved", "left", "remaining"):
             assert summary[name] == budget[name], name
         by_scope = {cap["scope"]: cap for cap in budget["caps"]}
         assert budget["left"] == min(cap["left"] for cap in by_scope.values())
         pool = clocked_daemon.get("budgets/grant")
-        [part] = [it for it in clocked_daemon.get("budgets/grant/allocations")["allocations"]
-                  if it["project_name"] == "lab"]  # fmt: skip
+        shares = clocked_daemon.get("budgets/grant/allocations")["allocations"]
+        [part] = [share for share in shares if share["project_name"] == "lab"]
         for name in ("spent", "reserved", "left"):
             assert by_scope["pool"][name] == pool[name], name
         for name in ("spent", "reserved"):

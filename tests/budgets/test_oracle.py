@@ -66,8 +66,8 @@ class Spending(RuleBasedStateMachine):
         thing = self.oracle.things.get(name)
         if thing is None or self.lab.state(name) not in {"stopped", "hibernated"}:
             return
-        it = self.lab.workspace(name)
-        expires = None if it.expires_at is None else unix_time(it.expires_at)
+        workspace = self.lab.workspace(name)
+        expires = None if workspace.expires_at is None else unix_time(workspace.expires_at)
         if expires is not None and expires <= self.now:
             expires = self.now + 4 * 3600
         fits = self.oracle.fits(name, thing, self.now, expires)
@@ -79,8 +79,8 @@ class Spending(RuleBasedStateMachine):
         thing = self.oracle.things.get(name)
         if thing is None or self.lab.state(name) != "running":
             return
-        it = self.lab.workspace(name)
-        expires = unix_time(it.expires_at or self.lab.clock.now()) + 3600 * hours
+        workspace = self.lab.workspace(name)
+        expires = unix_time(workspace.expires_at or self.lab.clock.now()) + 3600 * hours
         fits = self.oracle.fits(name, thing, self.now, expires)
         self.answered(self.lab.verb(name, "extend", hours=hours), fits, 204)
         self.settle()
@@ -113,16 +113,16 @@ class Spending(RuleBasedStateMachine):
         reserved = {
             cap.title: (settled, held) for cap, settled, held in self.lab.standings(self.project)
         }
-        settled = sum(it.settled(self.now) for it in self.oracle.things.values())
-        held = sum(it.held(self.now) for it in self.oracle.things.values())
+        settled = sum(thing.settled(self.now) for thing in self.oracle.things.values())
+        held = sum(thing.held(self.now) for thing in self.oracle.things.values())
         assert reserved[self.project] == (settled, held)
         compute = sum(
-            it.rate * ((end or self.now) - begin) // 3600
-            for it in self.oracle.things.values()
-            for begin, end in it.runs
+            thing.rate * ((end or self.now) - begin) // 3600
+            for thing in self.oracle.things.values()
+            for begin, end in thing.runs
         )
         assert compute <= CAP, "compute never passes a cap"
-        if all(it.disk_until >= self.now for it in self.oracle.things.values()):
+        if all(thing.disk_until >= self.now for thing in self.oracle.things.values()):
             assert settled + held <= CAP
 
     def teardown(self):
@@ -139,15 +139,19 @@ class Spending(RuleBasedStateMachine):
 
     def settle(self, **delta):
         """Let time pass, and write down what one can see then."""
-        living = {name: it for name, it in self.oracle.things.items() if not it.ended}
+        living = {name: thing for name, thing in self.oracle.things.items() if not thing.ended}
         lapses = {name: self.lapse(name) for name in living}
         self.lab.settle(**delta)
         for name, thing in living.items():
             self.see(name, thing, lapses[name])
 
     def lapse(self, name):
-        it = self.lab.workspace(name)
-        known = [unix_time(at) for at in (it.expires_at, it.reserved_until) if at is not None]
+        workspace = self.lab.workspace(name)
+        known = [
+            unix_time(at)
+            for at in (workspace.expires_at, workspace.reserved_until)
+            if at is not None
+        ]
         return min(known, default=None)
 
     def see(self, name, thing, lapse):
@@ -164,7 +168,7 @@ class Spending(RuleBasedStateMachine):
             thing.ended = True
             if thing.kept:
                 thing.kept[-1][1] = now
-        held = {it.name: it for it in self.lab.reservations()}.get(name)
+        held = {reservation.name: reservation for reservation in self.lab.reservations()}.get(name)
         up = state == "running"
         thing.until = (
             unix_time(not_none(self.lab.workspace(name).reserved_until)) if up else thing.since

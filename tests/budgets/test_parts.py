@@ -25,7 +25,7 @@ def two_pools(clocked_daemon):
 
 def test_each_part_is_forecast_by_what_it_pays(two_pools):
     forecast = two_pools.get("projects/lab/forecast")
-    parts = [it for it in forecast["caps"] if it["scope"] == "allocation"]
+    parts = [cap for cap in forecast["caps"] if cap["scope"] == "allocation"]
     gift, grant = sorted(parts, key=lambda it: it["cap"])
     assert (gift["runs_out"], gift["projected"]) == (None, 0.0)
     month = 720 * RATE + DISK
@@ -238,8 +238,8 @@ def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(clocked_daem
     for name in ("lab", "other"):
         clocked_daemon.project(name)
     clocked_daemon.pool("grant", 10.0)
-    one, two = (clocked_daemon.allocate("grant", name, 5.0)["id"] for name in ("lab", "other"))
-    ends = {"source_allocation_id": one, "destination_allocation_id": two}
+    first, two = (clocked_daemon.allocate("grant", name, 5.0)["id"] for name in ("lab", "other"))
+    ends = {"source_allocation_id": first, "destination_allocation_id": two}
     assert (
         clocked_daemon.made("reallocations", **ends, amount=5.0)["source"]["allocated_amount"]
         == 0.0

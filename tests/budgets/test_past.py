@@ -46,7 +46,7 @@ def test_two_pools_of_one_name_are_two(clocked_daemon):
     clocked_daemon.live(hours=1)
     report = clocked_daemon.get(f"projects/thesis/report{MONTH}")
     assert [it["name"] for it in report["by_budget"]] == [f"grant ({old})", f"grant ({new})"]
-    assert all(it["cost"] > 0 for it in report["by_budget"])
+    assert all(group["cost"] > 0 for group in report["by_budget"])
 
 
 def test_a_deleted_project_keeps_its_name_its_report_and_its_costs(clocked_daemon):

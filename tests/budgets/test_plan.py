@@ -59,10 +59,10 @@ def edges(it, local):
     ],
 )  # fmt: skip
 def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, hours):
-    it = pool(period, where, start="2001-01-01")
-    assert edges(it, at) == [start, end]
+    tested_pool = pool(period, where, start="2001-01-01")
+    assert edges(tested_pool, at) == [start, end]
     moment = int(datetime.fromisoformat(at).replace(tzinfo=zone(where)).timestamp())
-    bounds = not_none(window(it, moment))
+    bounds = not_none(window(tested_pool, moment))
     assert not_none(bounds.end) - bounds.start == hours * HOUR
 
 
@@ -76,23 +76,23 @@ def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, 
 )  # fmt: skip
 @settings(max_examples=300, deadline=None)
 def test_periods_leave_no_gap_and_share_no_second(period, where, at):
-    it = pool(period, where, start="1990-01-01")
-    current = not_none(window(it, at))
+    tested_pool = pool(period, where, start="1990-01-01")
+    current = not_none(window(tested_pool, at))
     end = not_none(current.end)
     assert current.start <= at < end
-    assert window(it, current.start) == current == window(it, end - 1)
-    assert not_none(window(it, end)).start == end
+    assert window(tested_pool, current.start) == current == window(tested_pool, end - 1)
+    assert not_none(window(tested_pool, end)).start == end
 
 
 def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
-    it = pool("monthly", start="2026-01-15", end="2026-02-10")
+    tested_pool = pool("monthly", start="2026-01-15", end="2026-02-10")
     at = {day: int(datetime(2026, *day, tzinfo=UTC).timestamp()) for day in ((1, 15), (2, 10))}
     begin, end = at.values()
-    assert window(it, begin - 1) is None
-    assert not_none(window(it, begin)).start == begin
-    assert not_none(window(it, end - 1)).end == end
-    assert window(it, end) is None
-    cap = Cap(column="pool", id="p", name="p", amount=Micros(1), pool=it, alert=1)
+    assert window(tested_pool, begin - 1) is None
+    assert not_none(window(tested_pool, begin)).start == begin
+    assert not_none(window(tested_pool, end - 1)).end == end
+    assert window(tested_pool, end) is None
+    cap = Cap(column="pool", id="p", name="p", amount=Micros(1), pool=tested_pool, alert=1)
     periods = windows(cap, begin, end + 1)
     assert [w and w.start for w in periods][1:] == [
         int(datetime(2026, 2, 1, tzinfo=UTC).timestamp()),
@@ -103,7 +103,7 @@ def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
 def test_a_time_that_ends_with_a_period_touches_no_other():
     cap = Cap(column="pool", id="b", name="grant", amount=Micros(1), pool=pool("daily"), alert=1.0)
     day = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
-    assert [not_none(it).start for it in windows(cap, day, day + 24 * HOUR)] == [day]
+    assert [not_none(window).start for window in windows(cap, day, day + 24 * HOUR)] == [day]
 
 
 def test_how_far_it_is_carried_on_at_most():
@@ -116,8 +116,11 @@ def test_how_far_it_is_carried_on_at_most():
 
 
 def test_a_whole_project_is_one_period():
-    it = pool("project", start="2026-01-15")
-    assert not_none(window(it, int(datetime(2050, 1, 1, tzinfo=UTC).timestamp()))).end is None
+    tested_pool = pool("project", start="2026-01-15")
+    assert (
+        not_none(window(tested_pool, int(datetime(2050, 1, 1, tzinfo=UTC).timestamp()))).end
+        is None
+    )
 
 
 span = st.integers(0, 40 * 86400)
@@ -135,7 +138,7 @@ span = st.integers(0, 40 * 86400)
 def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs, stopping, cuts):
     """While it runs, each second moves money from held to booked; none appears."""
     until = since + runs
-    it = Reservation(
+    reservation = Reservation(
         id="w", name="w", project="p", compute=compute, since=since, until=until,
         stopping=stopping, running=True, disk=disk, disk_since=since, disk_until=until, kept=True,
     )  # fmt: skip
@@ -146,7 +149,8 @@ def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs
         return compute * seconds // HOUR + disk * disk_seconds // (720 * HOUR)
 
     sums = [
-        booked(at) + reserved(it, at) for at in sorted([since, *cuts, until, until + stopping])
+        booked(at) + reserved(reservation, at)
+        for at in sorted([since, *cuts, until, until + stopping])
     ]
     assert sums == sorted(sums, reverse=True)
     assert sums[-1] == booked(until + stopping)
@@ -160,16 +164,19 @@ def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs
 )
 @settings(max_examples=300, deadline=None)
 def test_two_periods_hold_no_less_than_both_can_book(compute, since, runs, cut):
-    it = Reservation(
+    reservation = Reservation(
         id="w", name="w", project="p", compute=compute, since=since, until=since + runs,
         disk=Micros(0), running=True,
     )  # fmt: skip
-    parts = reserved(it, since, Window(0, cut)), reserved(it, since, Window(cut, None))
-    assert reserved(it, since) <= sum(parts) <= reserved(it, since) + 1
+    parts = (
+        reserved(reservation, since, Window(0, cut)),
+        reserved(reservation, since, Window(cut, None)),
+    )
+    assert reserved(reservation, since) <= sum(parts) <= reserved(reservation, since) + 1
 
 
 def test_what_waits_holds_all_of_it():
-    it = Reservation(
+    reservation = Reservation(
         id="w", name="w", project="p", compute=Micros(3600), since=10, until=20, disk=Micros(0)
     )
-    assert reserved(it, 15) == reserved(it, 10) == 10
+    assert reserved(reservation, 15) == reserved(reservation, 10) == 10

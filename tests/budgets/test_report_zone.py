@@ -47,7 +47,7 @@ def test_months_of_two_zones_add_up_to_all_that_was_spent(clocked_daemon):
     clocked_daemon.running("other", project="lab", ttl_hours=3)
     clocked_daemon.settle(hours=2)
     again, february = (
-        clocked_daemon.get(f"projects/lab/report?month=2026-0{it}") for it in (1, 2)
+        clocked_daemon.get(f"projects/lab/report?month=2026-0{number}") for number in (1, 2)
     )
     assert (again["micros"], again["end"]) == (january["micros"], january["end"])
     assert (january["time_zone"], february["time_zone"]) == ("UTC", "America/New_York")

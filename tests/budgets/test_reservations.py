@@ -47,8 +47,8 @@ def test_a_launch_that_does_not_fit_is_refused_with_numbers(clocked_daemon):
     assert fault["data"] == {"cap": 2.0, "settled": 0.0, "reserved": need, "needed": need}
     assert "cap $2.00, settled $0.00, reserved $1.70, needed $1.70" in fault["details"]
     assert fault["remediation"] == "See `prism budget forecast lab`"
-    assert [it["name"] for it in clocked_daemon.get("instances")] == ["first"]
-    assert [it.name for it in clocked_daemon.reservations()] == ["first"]
+    assert [workspace["name"] for workspace in clocked_daemon.get("instances")] == ["first"]
+    assert [reservation.name for reservation in clocked_daemon.reservations()] == ["first"]
 
 
 def test_what_would_be_possible_is_said(clocked_daemon):

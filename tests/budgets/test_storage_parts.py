@@ -45,7 +45,11 @@ def test_a_snapshot_is_paid_by_what_pays_for_its_volume(allocated_project):
     allocated_project.settle()
     assert allocated_project.post("snapshots", name="copy", volume="small").status_code == 201
     [part] = allocated_project.get("budgets/grant/allocations")["allocations"]
-    held = [it for it in allocated_project.reservations() if it.name == "copy"]
+    held = [
+        reservation
+        for reservation in allocated_project.reservations()
+        if reservation.name == "copy"
+    ]
     assert [it.allocation for it in held] == [part["id"]]
 
 
@@ -58,7 +62,9 @@ def test_of_several_budgets_one_is_named(allocated_project):
     assert volume.status_code == 201, volume.text
     allocated_project.settle()
     allocated_project.settle(hours=72)
-    spent = {it["name"]: it["spent"] for it in allocated_project.get("budgets")["budgets"]}
+    spent = {
+        budget["name"]: budget["spent"] for budget in allocated_project.get("budgets")["budgets"]
+    }
     assert spent == {"grant": 0.0, "other": 0.8}
     failed(create(allocated_project, "x", budget="none"), 422, "VALIDATION_FAILED")
     failed(create(allocated_project, "x", budget="grant", project=None), 422, "VALIDATION_FAILED")

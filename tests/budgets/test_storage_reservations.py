@@ -117,7 +117,7 @@ def test_a_backup_before_the_end_is_never_refused(clocked_daemon):
         clocked_daemon.verb("mine", "terminate", confirm="DELETE", backup_ebs=True).status_code
         == 200
     )
-    names = {it.name for it in clocked_daemon.reservations()}
+    names = {reservation.name for reservation in clocked_daemon.reservations()}
     assert names == {"mine", "mine-backup"}
 
 

@@ -25,11 +25,11 @@ def spent_pool(clocked_daemon):
 
 def test_who_has_spent_is_named_also_without_an_allocation(spent_pool):
     summary = spent_pool.get("budgets/grant/summary")
-    one, two = summary["top_spending_projects"]
-    assert (one["project_name"], one["formerly"]) == ("first", True)
+    first, two = summary["top_spending_projects"]
+    assert (first["project_name"], first["formerly"]) == ("first", True)
     assert (two["project_name"], two["formerly"]) == ("second", False)
-    assert one["spent"] + two["spent"] == pytest.approx(summary["budget"]["spent"], abs=0.011)
-    assert one["percentage"] + two["percentage"] == pytest.approx(100, abs=0.11)
+    assert first["spent"] + two["spent"] == pytest.approx(summary["budget"]["spent"], abs=0.011)
+    assert first["percentage"] + two["percentage"] == pytest.approx(100, abs=0.11)
 
 
 def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent_pool):
@@ -37,7 +37,10 @@ def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent_p
     spent_pool.project("first")
     spent_pool.allocate("grant", "first", 5.0)
     summary = spent_pool.get("budgets/grant/summary")
-    spenders = [(it["project_name"], it["formerly"]) for it in summary["top_spending_projects"]]
+    spenders = [
+        (project["project_name"], project["formerly"])
+        for project in summary["top_spending_projects"]
+    ]
     assert spenders == [("first", True), ("second", False)]
 
 

@@ -90,16 +90,17 @@ def test_a_projects_people_hear_that_its_money_runs_out(clocked_daemon, scope):
     )["id"]
     theirs = clocked_daemon.project("theirs")["id"]
     alerts = {
-        it: {"alert_threshold": 0.02 if it == scope else 1.0} for it in ("pool", "allocation")
+        name: {"alert_threshold": 0.02 if name == scope else 1.0}
+        for name in ("pool", "allocation")
     }
     clocked_daemon.pool("grant", 5.0, **alerts["pool"])
     clocked_daemon.allocate("grant", "mine", 5.0, **alerts["allocation"])
     clocked_daemon.running("shell", project="mine")
     clocked_daemon.live(hours=3)
     events = [
-        it
-        for it in clocked_daemon.events("budget_threshold_exceeded")
-        if it.data["scope"] == scope
+        event
+        for event in clocked_daemon.events("budget_threshold_exceeded")
+        if event.data["scope"] == scope
     ]
     assert len(events) == 1
     sent = sent_event(events[0]).data

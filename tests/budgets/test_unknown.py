@@ -42,7 +42,9 @@ def test_a_report_says_unknown_and_names_what_has_no_price(unpriced_workspace):
 
 def test_burn_and_projection_are_unknown(unpriced_workspace):
     assert unpriced_workspace.get("projects/lab")["budget"]["monthly_burn_rate"] is None
-    [listed] = [it for it in unpriced_workspace.get("projects") if it["name"] == "lab"]
+    [listed] = [
+        project for project in unpriced_workspace.get("projects") if project["name"] == "lab"
+    ]
     assert listed["budget"]["monthly_burn_rate"] is None
     analysis = unpriced_workspace.get("projects/lab/cost-analysis")
     assert analysis["current_monthly_burn"] is analysis["projected_monthly_burn"] is None
@@ -109,7 +111,7 @@ def test_what_is_known_is_counted_and_a_risk_is_no_lower_than_that(clocked_daemo
     assert budget["budget_alerts"]["overspend_risk"] is None
     report = clocked_daemon.get("projects/lab/report")
     assert report["micros"] == clocked_daemon.recount()
-    assert {it["name"]: it["cost"] for it in report["by_kind"]}["compute"] is None
+    assert {group["name"]: group["cost"] for group in report["by_kind"]}["compute"] is None
     assert clocked_daemon.put("projects/lab", budget={"total_allocated": 1.0}).status_code == 409
 
 

@@ -83,7 +83,7 @@ def test_a_changed_price_waits_for_a_look(clocked_daemon, monkeypatch, gap):
     clocked_daemon.settle()
     clocked_daemon.settle(seconds=30)
     assert clocked_daemon.recount(kind="compute") == RATE, "an hour at the old price"
-    [paid] = [it for it in clocked_daemon.segments() if it.kind == "compute"]
+    [paid] = [segment for segment in clocked_daemon.segments() if segment.kind == "compute"]
     assert paid.reconstructed
     assert clocked_daemon.workspace().hourly_rate == 2 * RATE, "the next start is dearer"
 
@@ -96,7 +96,7 @@ def test_a_changed_price_counts_from_the_look_that_still_shows_it_running(
     dearer(clocked_daemon, monkeypatch)
     clocked_daemon.settle(minutes=30)
     clocked_daemon.settle(minutes=30)
-    first, second = [it for it in clocked_daemon.segments() if it.kind == "compute"]
+    first, second = [segment for segment in clocked_daemon.segments() if segment.kind == "compute"]
     assert (first.amount, second.amount) == (RATE, 2 * RATE)
     assert first.ended == second.began
 
@@ -107,7 +107,7 @@ def test_a_move_waits_for_a_look(unseen_workspace):
     unseen_workspace.settle()
     answer = unseen_workspace.verb("mine", "move", project="other")
     assert answer.status_code == 200, answer.text
-    [paid] = [it for it in unseen_workspace.segments() if it.kind == "compute"]
+    [paid] = [segment for segment in unseen_workspace.segments() if segment.kind == "compute"]
     assert (paid.ended - paid.began, paid.project) == (
         HOUR,
         unseen_workspace.get("projects/lab")["id"],
@@ -236,8 +236,10 @@ def test_what_came_up_and_went_down_unseen_has_cost_its_run(clocked_daemon, clou
     assert clocked_daemon.state() == "hibernated"
     ran = int(ends.timestamp()) - int(came_up.timestamp())
     assert clocked_daemon.recount(kind="compute") - before == RATE * ran // HOUR
-    assert [it for it in clocked_daemon.segments() if it.kind == "compute"][-1].reconstructed
-    started = [it for it in cloud.calls if it.startswith("start")]
+    assert [segment for segment in clocked_daemon.segments() if segment.kind == "compute"][
+        -1
+    ].reconstructed
+    started = [call for call in cloud.calls if call.startswith("start")]
     assert len(started) == (verb == "start"), "it had its run, and is not started once more"
 
 

@@ -15,4 +15,10 @@ def test_a_cap_warns_from_its_threshold_on():
 
 def test_the_five_that_spent_most_are_named():
     rows = [(f"p{n}", f"lab {n}", n * 10_000, False) for n in range(7)]
-    assert [it.project_id for it in top_projects(rows, 210_000)] == ["p6", "p5", "p4", "p3", "p2"]
+    assert [project.project_id for project in top_projects(rows, 210_000)] == [
+        "p6",
+        "p5",
+        "p4",
+        "p3",
+        "p2",
+    ]

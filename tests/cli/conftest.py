@@ -62,9 +62,9 @@ def begin_command(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        one = subprocess.Popen([*COMMAND, *words], text=True, env=environ | more, **pipes)
-        running.append(one)
-        return one
+        child = subprocess.Popen([*COMMAND, *words], text=True, env=environ | more, **pipes)
+        running.append(child)
+        return child
 
     yield begin
     for one in running:
@@ -85,7 +85,7 @@ def run_on_terminal(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
             os.write(ours, keys.encode())
         env = environ | {"TERM": "xterm"} | more
         ends: dict[str, Any] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        one = subprocess.Popen([*COMMAND, *words], env=env, start_new_session=True, **ends)
+        child = subprocess.Popen([*COMMAND, *words], env=env, start_new_session=True, **ends)
         os.close(theirs)
         screen = bytearray()
 
@@ -100,6 +100,6 @@ def run_on_terminal(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
 
         eventually(over, 120)
         os.close(ours)
-        return one.wait(120), screen.decode().replace("\r\n", "\n")
+        return child.wait(120), screen.decode().replace("\r\n", "\n")
 
     return run

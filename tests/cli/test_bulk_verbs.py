@@ -24,13 +24,15 @@ def three_workspaces(server):
 
 def asked(server, verb):
     """Whom a verb was asked for."""
-    return [one.path.split("/")[2] for one in server.asked if one.path.endswith(f"/{verb}")]
+    return [
+        request.path.split("/")[2] for request in server.asked if request.path.endswith(f"/{verb}")
+    ]
 
 
 def test_all_are_asked_before_the_first_is_waited_for(prism, three_workspaces):
     done = prism("stop", "bob", "ada", "bob")
     assert (done.returncode, done.stdout) == (0, "bob is stopped\nada is stopped\n")
-    lines = [f"{one.method} {one.path}" for one in three_workspaces.asked]
+    lines = [f"{request.method} {request.path}" for request in three_workspaces.asked]
     assert lines[:2] == ["POST /instances/bob/stop", "POST /instances/ada/stop"]
 
 

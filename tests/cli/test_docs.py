@@ -27,7 +27,7 @@ def test_every_command_is_shown_with_every_option(command):
     documented_options = {
         word for about, words in typed() if about[0] == command[0] for word in words
     }
-    for action in (it for it in build_parser(command)._actions if it.help != SUPPRESS):
+    for action in (action for action in build_parser(command)._actions if action.help != SUPPRESS):
         names = set(action.option_strings)
         assert not names or names & (documented_options | SELF_EVIDENT), names
 

@@ -130,8 +130,8 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
 )
 def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
     refused = ProgramResult(1, "bwrap: No permissions to create new namespace")
-    one = world(trial=lambda check: refused, root=system(tmp_path, **{file: text}))
-    level, message = found(sandbox.bubblewrap, one)
+    examined = world(trial=lambda check: refused, root=system(tmp_path, **{file: text}))
+    level, message = found(sandbox.bubblewrap, examined)
     assert (level, fix in message, "accidents" in message) == ("warning", True, True)
 
 
@@ -158,7 +158,7 @@ def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
     if os.geteuid() == 0 and shutil.which("pasta"):
         assert has_own
     promises = ("no capabilities", "no new user namespaces", "a filter", "at most 77 pro")
-    assert [it for it in promises if has_own and it not in message] == []
+    assert [promise for promise in promises if has_own and promise not in message] == []
     assert list(home.iterdir()) == []
 
 
@@ -206,8 +206,8 @@ def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, word
 )
 def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, environ, fix):
     known = {name: f"/bin/{name}" for name in {"bwrap", *programs}}
-    one = world(trial=tried(network=f"shared: {why}"), which=known.get, environ=environ)
-    level, message = found(sandbox.isolation, one)
+    examined = world(trial=tried(network=f"shared: {why}"), which=known.get, environ=environ)
+    level, message = found(sandbox.isolation, examined)
     assert level == "warning"
     assert f"each other's ports ({why})" in message
     assert message.endswith(fix)
@@ -215,8 +215,8 @@ def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, 
 
 def test_where_no_workspace_can_start_that_is_broken_and_why(world):
     why = "nothing can be started inside: bubblewrap is not installed"
-    one = world(trial=lambda check: ProgramResult(1, why), which={"dnf": "/bin/dnf"}.get)
-    level, message = found(sandbox.isolation, one)
+    examined = world(trial=lambda check: ProgramResult(1, why), which={"dnf": "/bin/dnf"}.get)
+    level, message = found(sandbox.isolation, examined)
     assert (level, why in message) == ("broken", True)
     assert message.endswith("sudo dnf install bubblewrap")
     assert found(sandbox.isolation, world(platform="darwin"))[0] == "skipped"
@@ -224,8 +224,8 @@ def test_where_no_workspace_can_start_that_is_broken_and_why(world):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives others' ids away")
 def test_an_id_that_somebody_has_already_is_named(world):
-    one = world(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=tried())
-    level, message = found(sandbox.isolation, one)
+    examined = world(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=tried())
+    level, message = found(sandbox.isolation, examined)
     assert (level, "has the id of nobody" in message) == ("warning", True)
 
 
@@ -261,10 +261,10 @@ def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, message)
         server.listen()
         table = f"Num RefCount\n0: 2 0 10000 1 1 12 @{name}\n0: 2 0 10000 1 1 13 {name}\n"
         root = system(tmp_path, proc__net__unix=table)
-        one = threading.Thread(target=greet, args=(server, answer))
-        one.start()
+        thread = threading.Thread(target=greet, args=(server, answer))
+        thread.start()
         seen, words = found(sandbox.display, world(root=root))
-        one.join()
+        thread.join()
     assert (seen, message in words) == (level, True), words
 
 
@@ -389,8 +389,11 @@ MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
 )
 def test_the_file_system_below_the_home(world, home, tmp_path, kind, options, level, message):
     text = MOUNT.format(home.resolve(), options, kind)
-    one = world(root=system(tmp_path, proc__self__mountinfo=text))
-    assert (found(folder.file_system, one)[0], message in found(folder.file_system, one)[1]) == (
+    examined = world(root=system(tmp_path, proc__self__mountinfo=text))
+    assert (
+        found(folder.file_system, examined)[0],
+        message in found(folder.file_system, examined)[1],
+    ) == (
         level,
         True,
     )
@@ -470,8 +473,8 @@ def test_templates_that_are_wrong(world, home):
     issue = {"message": "unknown field `sise`", "where": "mine.yml:3"}
     result = {"template": "mine", "status": "invalid", "issues": [issue]}
     validation = {"validated": 1, "total_templates": 2, "validation_results": [result]}
-    one = world(status=STATUS, ask=answers({Templates.validate: validation}))
-    level, message = found(folder.templates, one)
+    examined = world(status=STATUS, ask=answers({Templates.validate: validation}))
+    level, message = found(folder.templates, examined)
     assert (level, "mine: unknown field `sise` (mine.yml:3)" in message) == ("broken", True)
     (home / "templates").mkdir()
     (home / "templates" / "mine.yml").touch()
@@ -496,8 +499,8 @@ def test_a_folder_that_no_workspace_knows(world, home):
 
 
 def test_a_daemon_that_is_ill(world):
-    one = world(status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]})
-    level, message = found(service.daemon, one)
+    examined = world(status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]})
+    level, message = found(service.daemon, examined)
     assert (level, "ExpiredToken" in message, "healthy" in message) == ("warning", True, False)
 
 
@@ -634,8 +637,8 @@ def test_who_you_are(world, user, level):
 
 def test_who_you_are_to_a_daemon_elsewhere_is_what_that_says(world):
     distant_daemon = {"url": "https://prism.example.org", "environ": {"PRISM_USER": ""}}
-    one = world(**distant_daemon, status=STATUS | {"user": "bob@example.org"})
-    assert found(variables.who_you_are, one) == (
+    examined = world(**distant_daemon, status=STATUS | {"user": "bob@example.org"})
+    assert found(variables.who_you_are, examined) == (
         "ok",
         "bob@example.org, according to the daemon at PRISM_URL | ",
     )
@@ -708,7 +711,7 @@ def test_the_command_without_a_daemon_starts_none(prism, home):
 
 def test_what_is_broken_ends_with_1_for_programs_too(prism):
     done = prism("doctor", "--json", PRISM_PORT="http")
-    findings = {it["said"]: it for it in json.loads(done.stdout)}
+    findings = {load["said"]: load for load in json.loads(done.stdout)}
     assert done.returncode == 1
     assert findings["PRISM_PORT is 'http'"]["level"] == "broken"
     assert findings["PRISM_PORT is 'http'"]["check"] == "settings"
@@ -722,7 +725,7 @@ def test_the_command_with_a_daemon(prism, server):
     done = prism("doctor", PRISM_PORT="0", PRISM_USER="ada@example.org")
     assert f"✓ version          {__version__}, both" in done.stdout
     assert "healthy, up 5s" in done.stdout
-    assert all(it.method == "GET" for it in server.asked)
+    assert all(request.method == "GET" for request in server.asked)
 
 
 def test_a_distant_daemon_is_all_that_is_asked_about(prism):
@@ -783,7 +786,7 @@ def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeyp
 
     for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [it.message for it in rounds.run_checks(world())] == ["one", "two"]
+    assert [check.message for check in rounds.run_checks(world())] == ["one", "two"]
 
 
 @pytest.mark.parametrize("raised", [DaemonUnreachable("it has gone"), ZeroDivisionError()])
@@ -819,4 +822,4 @@ def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch)
     monkeypatch.setattr(rounds, "WAITING", (trial,))
     for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [it.message for it in rounds.run_checks(world())] == ["healthy", "tried"]
+    assert [check.message for check in rounds.run_checks(world())] == ["healthy", "tried"]

@@ -25,7 +25,7 @@ def test_a_line_an_event_over_every_cut(begin_command, server):
     assert lines[1].split("  ")[1] == "3"
     one.send_signal(2)
     assert one.wait(120) == 130
-    assert [it.headers["last-event-id"] for it in server.asked[:2]] == ["0", "1"]
+    assert [request.headers["last-event-id"] for request in server.asked[:2]] == ["0", "1"]
 
 
 def test_json_lines(begin_command, server):

@@ -151,7 +151,9 @@ def test_a_log_that_is_followed_is_a_line_of_json_each_for_programs(prism, serve
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode()
     server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
     done = prism("logs", "mine", "-f", "--json")
-    assert [json.loads(it) for it in done.stdout.splitlines()] == [{"line": it} for it in lines]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"line": line} for line in lines
+    ]
     assert prism("logs", "mine", "-f").stdout == "one\nred\na\ufffdbc\n\n"
 
 
@@ -163,7 +165,9 @@ def test_a_log_in_which_nothing_was_said(prism, server):
 
 
 def point(at, verdict, because, **figures):
-    seconds = {f"{it}_seconds": 600 * (it == verdict) for it in ("active", "idle", "unknown")}
+    seconds = {
+        f"{name}_seconds": 600 * (name == verdict) for name in ("active", "idle", "unknown")
+    }
     figures = dict.fromkeys(("cpu", "memory", "network", "disk", "gpu")) | figures
     return {"at": at, "verdict": verdict, "because": [because], "figures": figures, **seconds}
 

@@ -30,7 +30,7 @@ def ready_server(server):
 
 
 def posts(server):
-    return [(it.path, it.body) for it in server.asked if it.method == "POST"]
+    return [(request.path, request.body) for request in server.asked if request.method == "POST"]
 
 
 def test_nobody_to_ask_and_nothing_said(prism, ready_server, home):

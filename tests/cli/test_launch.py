@@ -207,7 +207,10 @@ def test_ctrl_c_leaves_the_work_alone_and_says_so(begin_command, server):
     assert "mine continues (launching)" in errors
     assert "`prism show mine`" in errors
     assert "Traceback" not in errors
-    assert {f"{it.method} {it.path}" for it in server.asked} == {LAUNCH, "GET /instances/mine"}
+    assert {f"{request.method} {request.path}" for request in server.asked} == {
+        LAUNCH,
+        "GET /instances/mine",
+    }
 
 
 def test_a_refusal_names_options_and_not_fields(prism, server):
@@ -234,4 +237,4 @@ def test_what_has_no_meaning_here_is_said_first(prism, server):
     error_lines = prism(
         "launch", "a", "mine", "--region", "us-east-1", "--spot"
     ).stderr.splitlines()
-    assert error_lines[:2] == [f"note: {it}" for it in notes]
+    assert error_lines[:2] == [f"note: {note}" for note in notes]

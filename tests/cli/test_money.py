@@ -288,7 +288,7 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
     for page in (budget.stdout, forecast.stdout):
         words = ("spent", "reserved", "left", "runs out on")
         page_lines = [line.strip() for line in page.splitlines()]
-        lines = {it: line for it in words for line in page_lines if line.startswith(it)}
+        lines = {word: line for word in words for line in page_lines if line.startswith(word)}
         assert "$1.05" in lines["spent"]
         assert "$8.20" in lines["reserved"]
         assert "$0.75" in lines["left"]

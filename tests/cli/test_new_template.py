@@ -42,7 +42,7 @@ def daemon_on_port():
 
 def files(home):
     """Every file on the person's own shelf."""
-    return sorted(it.name for it in (home.folder / "templates").glob("*"))
+    return sorted(path.name for path in (home.folder / "templates").glob("*"))
 
 
 def test_what_is_written_is_launched_as_it_is(home_with_daemon):
@@ -67,8 +67,8 @@ def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
     assert (template["name"], template["slug"]) == ("日本", "nihon")
     info = home_with_daemon.client.templates.info("nihon")
     assert info.inherits == ("JupyterLab", "VS Code (code-server)")
-    assert [it["message"] for it in template["issues"]] == [*info.local_reasons]
-    assert {it["level"] for it in template["issues"]} <= {"warning"}
+    assert [issue["message"] for issue in template["issues"]] == [*info.local_reasons]
+    assert {issue["level"] for issue in template["issues"]} <= {"warning"}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,9 @@ def test_every_field_that_waits_is_right_once_it_is_wanted(tmp_path):
     text = re.sub(r"(?m)^#(?=\S|  )", "", content("Lab", None, ["Plain Shell"]))
     (tmp_path / "lab.yml").write_text(text)
     service = TemplateService([*template_folders(), TemplateFolder(tmp_path)])
-    [judged] = [it for it in service.validate().validation_results if it.template == "Lab"]
+    [judged] = [
+        result for result in service.validate().validation_results if result.template == "Lab"
+    ]
     assert (judged.status, judged.issues) == ("valid", ())
     fields = {"size", "packages", "parameters", "environment", "post_install", "services"}
     assert fields < yaml.safe_load(text).keys() < {*Template.__struct_fields__}

@@ -292,7 +292,7 @@ def test_the_audit_log_ends_where_it_was_asked_to(prism, server):
     done = prism("audit", "--limit", "1500", "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 1500
-    assert [it.path for it in server.asked] == [first, second]
+    assert [request.path for request in server.asked] == [first, second]
 
 
 def table(lines, **headers):

@@ -26,7 +26,7 @@ def script_workspace(server):
 
 
 def posts(server):
-    return [it.path for it in server.asked if it.method == "POST"]
+    return [request.path for request in server.asked if request.method == "POST"]
 
 
 def test_the_last_line_is_the_address(prism, server, script_workspace):

@@ -112,7 +112,7 @@ def listed_workspaces(server, access, home):
     server.on(CONNECT, access)
     server.on("GET /instances/lost/connect", problem(409, "INVALID_STATE", "lost went away"))
     rows = {"mine": "running", "off": "stopped", "lost": "running"}
-    server.on("GET /instances", [{"name": name, "state": it} for name, it in rows.items()])
+    server.on("GET /instances", [{"name": name, "state": row} for name, row in rows.items()])
     return home / ".ssh" / "config"
 
 
@@ -137,7 +137,9 @@ def test_hosts_for_openssh(prism, listed_workspaces, home):
     argv = ["ssh", "-G", "-F", home / "c", "mine.prism"]
     known = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     assert {"hostname 127.0.0.1", "port 2222", "user mine"} < set(known)
-    assert f"identityfile {home}/100% ours" in {it.replace("%%", "%") for it in known}
+    assert f"identityfile {home}/100% ours" in {
+        known_name.replace("%%", "%") for known_name in known
+    }
 
 
 def test_it_is_written_and_included_once(prism, listed_workspaces, home):
@@ -270,11 +272,11 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
     assert (tmp_path / "new" / "one").read_bytes() == whole[f"sub/{name}"][0]
     assert ran(home_with_workspace, "cp", "mine:nowhere", tmp_path).returncode == 1
     # `~` is the home there, and only at the front, and nobody else's
-    one = tmp_path / "one"
-    one.write_text(by)
-    assert cp(one, f"mine:~/data-{by}/f")["target"] == f"mine:data-{by}/f"
-    assert cp(one, "mine:~")["target"] == cp(one, "mine:~/")["target"] == "mine:./one"
-    cp(one, f"mine:~root/{by}")
+    source = tmp_path / "one"
+    source.write_text(by)
+    assert cp(source, f"mine:~/data-{by}/f")["target"] == f"mine:data-{by}/f"
+    assert cp(source, "mine:~")["target"] == cp(source, "mine:~/")["target"] == "mine:./one"
+    cp(source, f"mine:~root/{by}")
     cp(f"mine:~/data-{by}", tmp_path / "from-home")
     assert (tmp_path / "from-home" / "f").read_text() == by
     [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
@@ -302,7 +304,7 @@ def test_a_copy_without_rsync_says_what_it_does_not_keep(
     for more in ((), ("--json",)):
         done = ran(home_with_workspace, "cp", *ends, *more, environ=without_rsync)
         assert done.returncode == 0, done.stderr
-        assert [it in done.stderr for it in words] == [True] * 3, done.stderr
+        assert [word in done.stderr for word in words] == [True] * 3, done.stderr
         assert b"not kept" in done.stderr
     got = got / remote.name if way == "out" and (got / remote.name).exists() else got
     assert (got / "one").read_text() == (got / "other").read_text() == "x"
@@ -314,8 +316,10 @@ def test_a_copy_without_rsync_says_what_it_does_not_keep(
 
 def content(folder):
     """What is in it: by path the bytes and the mode."""
-    files = [it for it in folder.rglob("*") if it.is_file()]
-    return {str(it.relative_to(folder)): (it.read_bytes(), it.stat().st_mode) for it in files}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mode) for file in files
+    }
 
 
 def test_a_copy_that_broke_off_goes_on(home_with_workspace, tmp_path):
@@ -380,9 +384,10 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_works
     eventually(lambda: not [*remote_home.glob(".long.*")], 120)
     assert not (remote_home / "long").exists()
     assert ran(home_with_workspace, "cp", tmp_path / "long", "mine:long").returncode == 0
-    with open(remote_home / "long", "rb") as one, open(tmp_path / "long", "rb") as other:
+    with open(remote_home / "long", "rb") as first, open(tmp_path / "long", "rb") as other:
         assert (
-            hashlib.file_digest(one, "md5").digest() == hashlib.file_digest(other, "md5").digest()
+            hashlib.file_digest(first, "md5").digest()
+            == hashlib.file_digest(other, "md5").digest()
         )
     assert not (remote_home / ".rsync-partial").exists()
 
@@ -407,7 +412,7 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
     environ = {**home_with_workspace.environ, "PATH": f"{slow}:{without_rsync['PATH']}"}
     with subprocess.Popen(argv, env=environ, stderr=subprocess.PIPE, text=True) as cut:
         grows = lambda: any(  # noqa: E731
-            it.stat().st_size for it in target.parent.glob(f"{target.name}?*")
+            path.stat().st_size for path in target.parent.glob(f"{target.name}?*")
         )
         eventually(lambda: grows() or cut.poll() is not None, 60, (FileNotFoundError,))
         cut.terminate()
@@ -549,17 +554,17 @@ def test_two_copies_to_one_place_do_not_meet(
     pipe = subprocess.PIPE
     with subprocess.Popen(
         argv, env=home_with_workspace.environ | environ, stderr=pipe, text=True
-    ) as one:
+    ) as child:
         try:
-            eventually(lambda: first.exists() or one.poll() is not None, 120)
+            eventually(lambda: first.exists() or child.poll() is not None, 120)
             assert not (target / "one").exists()
             assert ran(home_with_workspace, "cp", *ends, environ=environ).returncode == 0
             assert (target / "one").read_text() == "new"
             (target / "one").write_text("between")
         finally:
             go.touch()
-        errors = not_none(one.stderr).read()
-    assert one.returncode == 0, errors
+        errors = not_none(child.stderr).read()
+    assert child.returncode == 0, errors
     assert (target / "one").read_text() == "new"
     assert [*target.rglob("*")] == [target / "one"]
 

@@ -43,7 +43,7 @@ def test_nobody_waits_who_does_not_want_to(prism, server):
         (("volume", "delete", "data", "--yes"), "data is deleting\n"),
     ):
         assert prism(*words, "--no-wait").stdout == message
-    assert all(one.method != "GET" for one in server.asked)
+    assert all(request.method != "GET" for request in server.asked)
 
 
 def test_one_that_cannot_be_made_is_a_failure(prism, server):

@@ -103,14 +103,14 @@ def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(
 def test_another_user_of_this_computer_is_not_let_in(server, open_tunnel):
     with program(b"secret") as way:
         server.on(f"GET {PORT}", [way])
-        one, port = open_tunnel()
+        first, port = open_tunnel()
         argv = [sys.executable, "-I", "-S", "-c", KNOCK, str(port)]
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         how: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "timeout": 20}
         assert subprocess.run([*other, *argv], **how).stdout == ""
         assert subprocess.run(argv, **how).stdout == "secret"
-    one.terminate()
-    assert "refused a connection of uid 65534" in one.stderr.read()
+    first.terminate()
+    assert "refused a connection of uid 65534" in first.stderr.read()
 
 
 def asked(lead, times):

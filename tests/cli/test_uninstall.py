@@ -29,7 +29,7 @@ def test_a_dry_run_changes_nothing(prism, server_with_workspaces, home):
     done = prism("uninstall", "--dry-run", "--data", "keep")
     assert done.returncode == 0, done.stderr
     assert "would stop the workspaces in the cloud: far" in done.stdout
-    assert {it.method for it in server_with_workspaces.asked} == {"GET"}
+    assert {request.method for request in server_with_workspaces.asked} == {"GET"}
     assert sorted(os.listdir(home)) == before
 
 
@@ -58,7 +58,7 @@ def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, serve
     assert done.returncode == 1
     assert "machines in the cloud would continue to cost money" in done.stderr
     assert "`prism terminate far`" in done.stderr
-    assert {it.method for it in server_with_workspaces.asked} == {"GET"}
+    assert {request.method for request in server_with_workspaces.asked} == {"GET"}
     server_with_workspaces.on("GET /instances", [workspace("here")])
     volume = {"name": "data"}
     server_with_workspaces.on("GET /storage/volumes", {"efs_volumes": [volume], "ebs_volumes": []})
@@ -92,7 +92,7 @@ def test_data_is_not_deleted_with_what_prism_did_not_put_there(
         assert "contains files that Prism did not make" in done.stderr
     assert sorted(os.listdir(home)) == before
     assert (other / "kept").read_text() == "mine"
-    assert {it.method for it in server_without_cloud.asked} == {"GET"}
+    assert {request.method for request in server_without_cloud.asked} == {"GET"}
 
 
 def test_what_a_killed_restore_has_left_is_no_obstacle(prism, server_without_cloud, home):
@@ -122,7 +122,7 @@ def test_what_is_mounted_in_the_home_is_not_emptied(
     done = prism("uninstall", "--data", data, command=command)
     assert (done.returncode, "something is mounted" in done.stderr) == (1, True), done.stderr
     assert (other / "kept").read_text() == "mine"
-    assert {it.method for it in server_without_cloud.asked} == {"GET"}, (
+    assert {request.method for request in server_without_cloud.asked} == {"GET"}, (
         "it was refused before anything else"
     )
 
@@ -144,7 +144,7 @@ def test_one_that_is_being_restarted_is_stopped_for_good(prism, server_without_c
     server_without_cloud.on("POST /instances/here/stop", up)
     prism("uninstall", "--data", "keep")
     assert "/instances/here/stop" in {
-        it.path.removeprefix("/api/v1") for it in server_without_cloud.asked
+        request.path.removeprefix("/api/v1") for request in server_without_cloud.asked
     }
 
 

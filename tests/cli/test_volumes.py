@@ -54,14 +54,14 @@ def test_an_empty_list_says_how_to_begin(prism, server):
     assert "prism snapshot create" in prism("snapshot", "list").stderr
 
 
-@pytest.mark.parametrize("it", [EBS, EFS], ids=["ebs", "efs"])
-def test_one_of_them(prism, server, it):
-    server.on(f"GET /storage/volumes/{it['name']}", it)
-    done = prism("volume", "show", it["name"])
+@pytest.mark.parametrize("stored", [EBS, EFS], ids=["ebs", "efs"])
+def test_one_of_them(prism, server, stored):
+    server.on(f"GET /storage/volumes/{stored['name']}", stored)
+    done = prism("volume", "show", stored["name"])
     fields = dict(line.split(None, 1) for line in done.stdout.splitlines())
-    assert (fields["name"], fields["state"]) == (it["name"], it["state"])
-    assert ("its size is not enforced here" in done.stderr) is bool(it["notes"])
-    assert json.loads(prism("volume", "show", it["name"], "--json").stdout) == it
+    assert (fields["name"], fields["state"]) == (stored["name"], stored["state"])
+    assert ("its size is not enforced here" in done.stderr) is bool(stored["notes"])
+    assert json.loads(prism("volume", "show", stored["name"], "--json").stdout) == stored
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class Scripted:
         return self
 
     def asked_for(self, line: str) -> list[Asked]:
-        return [one for one in self.asked if f"{one.method} {one.path}" == line]
+        return [request for request in self.asked if f"{request.method} {request.path}" == line]
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -72,7 +72,7 @@ def test_a_start_reads_the_template_again_where_that_is_asked_for(prism, server)
     server.on("POST /instances/mine/start", answer)
     prism.workspaces.start("mine", template_again=True)
     prism.workspaces.start("mine")
-    assert [it.body for it in server.asked] == [{"template_again": True}, None]
+    assert [request.body for request in server.asked] == [{"template_again": True}, None]
 
 
 def test_terminating_is_confirmed_and_extending_answers_nothing(prism, server):
@@ -122,7 +122,7 @@ def test_profiles(prism, server):
     prism.profiles.create("lab", "aws", aws_profile="x")
     prism.profiles.update("lab", region=None)
     assert prism.profiles.delete("lab").message == "m"
-    bodies = [one.body for one in server.asked[2:5]]
+    bodies = [request.body for request in server.asked[2:5]]
     assert bodies[0] == {"profile_name": "lab"}
     assert (bodies[1]["provider"], bodies[1]["aws_profile"]) == ("aws", "x")
     assert bodies[2] == {"region": None}, "what is not given stays"
@@ -150,7 +150,7 @@ def test_a_request_may_hold_structs_and_times(prism, server):
         prism.projects.update("lab", budget=BudgetChange(total_allocated=5))
     with pytest.raises(Conflict):
         prism.budgets.update("grant", end_date=datetime(2026, 1, 1, tzinfo=UTC), rename=UNSET)
-    bodies = [it.body for it in server.asked]
+    bodies = [request.body for request in server.asked]
     assert bodies == [{"budget": {"total_allocated": 5}}, {"end_date": AT}]
 
 
@@ -190,7 +190,7 @@ def test_nothing_else_can_be_imported_from_the_package():
 
 
 def example(path):
-    [response] = [it["response"] for it in EXAMPLES if it["path"].endswith(path)]
+    [response] = [example["response"] for example in EXAMPLES if example["path"].endswith(path)]
     return response
 
 

@@ -36,7 +36,7 @@ def test_a_cut_stream_goes_on_after_the_last_event(wire, server):
     reader = events(wire, after=6)
     assert [next(reader)["id"] for _ in range(4)] == [7, 8, 9, 10]
     reader.close()
-    assert [one.headers["last-event-id"] for one in server.asked[:3]] == ["6", "8", "8"]
+    assert [request.headers["last-event-id"] for request in server.asked[:3]] == ["6", "8", "8"]
 
 
 def test_an_id_without_an_event_is_a_place_to_go_on_from(wire, server):

@@ -18,7 +18,7 @@ def seen(state, **more):
 def test_it_shows_each_look_and_ends_at_rest(wire, server):
     states = ["launching", "launching", "running"]
     server.on("GET /instances/mine", *map(seen, states))
-    assert [it["state"] for it in follow(wire, "mine", "running")] == states
+    assert [workspace["state"] for workspace in follow(wire, "mine", "running")] == states
 
 
 @pytest.mark.parametrize("state", ["stopped", "hibernated", "terminated"])
@@ -40,7 +40,9 @@ def test_a_failure_says_why_and_how_to_go_on(wire, server):
 
 def test_what_is_gone_was_terminated_and_nothing_else(wire, server):
     server.on("GET /instances/mine", seen("terminating"), GONE)
-    assert [it["state"] for it in follow(wire, "mine", "terminated")][-1] == "terminated"
+    assert [workspace["state"] for workspace in follow(wire, "mine", "terminated")][
+        -1
+    ] == "terminated"
     with pytest.raises(NotFound):
         list(follow(wire, "mine", "running"))
 
@@ -52,7 +54,9 @@ NO = {"code": "AWS_DENIED", "message": "ec2:TerminateInstances"}
 def test_why_it_had_failed_is_not_why_it_cannot_be_destroyed(wire, server):
     looks = [seen("terminating", failure=BROKEN)] * 3
     server.on("GET /instances/mine", *looks, GONE)
-    assert [it["state"] for it in follow(wire, "mine", "terminated")][-1] == "terminated"
+    assert [workspace["state"] for workspace in follow(wire, "mine", "terminated")][
+        -1
+    ] == "terminated"
 
 
 @pytest.mark.parametrize("first", [None, BROKEN])
@@ -82,7 +86,7 @@ def test_the_time_may_be_over_first(wire, server):
 def test_a_daemon_that_starts_anew_ends_nothing(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.01)
     server.on("GET /instances/mine", seen("launching"), b"", b"", seen("running"))
-    states = [it["state"] for it in follow(wire, "mine", "running")]
+    states = [workspace["state"] for workspace in follow(wire, "mine", "running")]
     assert states == ["launching", "running"]
 
 

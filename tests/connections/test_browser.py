@@ -101,7 +101,7 @@ def other_workspace_unharmed(served_daemon):
     assert served_daemon.home.client.workspaces.get("other").state == "running"
     after = served_daemon.ask("GET", "/log", "other").json()
     ours = ("GET /log", "GET /favicon.ico")
-    assert [it for it in after[len(before) :] if not it.startswith(ours)] == []
+    assert [text for text in after[len(before) :] if not text.startswith(ours)] == []
 
 
 TARGETS = [
@@ -221,7 +221,7 @@ def test_the_daemons_cookies_stay_with_the_daemon(served_daemon, context, page):
     assert "own=1" in seen
     [line] = [it for it in fetched(page, "/log") if "/page" in it][-1:]
     assert "prism" not in line, "the service never sees one of that name"
-    values = {(it["domain"], it["name"]): it["value"] for it in context.cookies()}
+    values = {(cooky["domain"], cooky["name"]): cooky["value"] for cooky in context.cookies()}
     assert values.pop(("localhost", "prism_session")) == "ours"
     assert {domain for domain, _ in values} == {"mine.localhost"}
     other = context.new_page()

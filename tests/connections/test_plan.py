@@ -13,9 +13,9 @@ NAMES = st.lists(WORDS, min_size=1, max_size=5).map("-".join)
 
 @given(NAMES, st.none() | st.integers(1, 65535), st.booleans())
 def test_a_label_says_what_was_meant(name, port, tls):
-    it = PortRequest(name, port, tls=tls and port is not None)
-    assert port_request(label(it)) == it
-    assert len(label(it)) <= 63, "it is one word of a host name"
+    request = PortRequest(name, port, tls=tls and port is not None)
+    assert port_request(label(request)) == request
+    assert len(label(request)) <= 63, "it is one word of a host name"
 
 
 @pytest.mark.parametrize("text", ["1", "80", "8888", "65535"])

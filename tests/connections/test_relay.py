@@ -88,9 +88,9 @@ def test_statuses_and_heads_come_back_as_they_are(served_daemon):
 def test_a_connection_is_kept(served_daemon):
     transport = httpx.HTTPTransport()
     head = {"host": served_daemon.host("mine")}
-    with httpx.Client(base_url=served_daemon.base, headers=head, transport=transport) as one:
+    with httpx.Client(base_url=served_daemon.base, headers=head, transport=transport) as client:
         for _ in range(3):
-            assert one.get("/page").status_code == 200
+            assert client.get("/page").status_code == 200
         [pooled] = transport._pool.connections
         assert pooled.is_idle()
 

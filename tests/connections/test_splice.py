@@ -18,18 +18,18 @@ def connected_pair():
 
     def pair():
         with socket.create_server(("127.0.0.1", 0)) as door:
-            one = socket.create_connection(door.getsockname())
+            first = socket.create_connection(door.getsockname())
             two, _ = door.accept()
-        for it in (one, two):
+        for it in (first, two):
             it.setblocking(False)
-        sockets.extend((one, two))
-        return one, two
+        sockets.extend((first, two))
+        return first, two
 
     says, source = pair()
     target, hears = pair()
     yield says, source, target, hears
-    for it in sockets:
-        it.close()
+    for each_socket in sockets:
+        each_socket.close()
 
 
 def descriptors():

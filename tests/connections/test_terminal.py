@@ -176,9 +176,9 @@ def serving(app, shells):
 
 @contextmanager
 def opened(at, **more):
-    with connect(at, proxy=None, **more) as one:
-        heard(one, b"ready\r\n")
-        yield one
+    with connect(at, proxy=None, **more) as connection:
+        heard(connection, b"ready\r\n")
+        yield connection
 
 
 def heard(one, end):
@@ -278,12 +278,12 @@ def attached(one):
 
 def test_a_session_is_found_again_with_its_last_screen(terminal_url, shells):
     path = f"{terminal_url}?session={SESSION}"
-    with connect(path, proxy=None) as one:
-        assert attached(one)["resumed"] is False
-        heard(one, b"ready\r\n")
-        one.send(b"kept\n")
-        heard(one, b"kept\n")
-        one.socket.shutdown(socket.SHUT_RDWR)  # without a word
+    with connect(path, proxy=None) as connection:
+        assert attached(connection)["resumed"] is False
+        heard(connection, b"ready\r\n")
+        connection.send(b"kept\n")
+        heard(connection, b"kept\n")
+        connection.socket.shutdown(socket.SHUT_RDWR)  # without a word
     with connect(f"{path}&cols=99&rows=33", proxy=None) as again:
         assert attached(again) == {"resumed": True, "replay": len(b"ready\r\nkept\n")}
         assert heard(again, b"kept\n") == b"ready\r\nkept\n"
@@ -300,11 +300,11 @@ def test_a_session_is_found_again_with_its_last_screen(terminal_url, shells):
 
 def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(terminal_url, shells):
     path = f"{terminal_url}?session={SESSION}"
-    with connect(path, proxy=None) as one:
-        attached(one)
-        heard(one, b"ready\r\n")
-        one.send(b"flood")  # 5 MB, and nobody reads them
-        heard(one, b"x")
+    with connect(path, proxy=None) as connection:
+        attached(connection)
+        heard(connection, b"ready\r\n")
+        connection.send(b"flood")  # 5 MB, and nobody reads them
+        heard(connection, b"x")
     with connect(path, proxy=None) as again:
         message = attached(again)
         output = heard(again, b"done")
@@ -353,8 +353,8 @@ async def visit(sessions, ended, name):
     """A browser that opens a session and leaves at once."""
 
     async def opens():
-        it = Connection(ended, name)
-        return it, it
+        connection = Connection(ended, name)
+        return connection, connection
 
     async def receive():
         return {"type": "websocket.disconnect"}
@@ -394,16 +394,16 @@ def established(port):
 def test_a_real_machines_shell_is_entered(served_daemon):
     """The whole way: browser's frames, the daemon, SSH, a shell on a terminal in a workspace."""
     at = f"ws://127.0.0.1:{served_daemon.port}/ssh-proxy/bare?cols=101&rows=33"
-    with connect(at, proxy=None) as one:
-        one.send(b"stty size; echo $((6 * 7)) in $HOME\n")
-        output = heard(one, b"42 in ")
+    with connect(at, proxy=None) as connection:
+        connection.send(b"stty size; echo $((6 * 7)) in $HOME\n")
+        output = heard(connection, b"42 in ")
         assert b"33 101" in output
-        one.send(json.dumps({"type": "resize", "cols": 80, "rows": 24}))
-        one.send(b"stty size; exit 7\n")
+        connection.send(json.dumps({"type": "resize", "cols": 80, "rows": 24}))
+        connection.send(b"stty size; exit 7\n")
         output = b""
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                message = one.recv(timeout=120)
+                message = connection.recv(timeout=120)
                 if isinstance(message, str):
                     assert json.loads(message) == {"type": "exit", "status": 7}
                 else:

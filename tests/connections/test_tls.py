@@ -87,9 +87,9 @@ async def asked(relay, port, **address):
 def test_another_certificate_is_refused_before_anything_is_said():
     async def test(ports, pins, relay):
         assert await asked(relay, ports[0]) == 200
-        one, other = [await pins.of(exchange(port, "http")[0].target) for port in ports]
-        assert one != other
-        assert await asked(relay, ports[0], certificate=one) == 200, "as the machine has told"
+        first, other = [await pins.of(exchange(port, "http")[0].target) for port in ports]
+        assert first != other
+        assert await asked(relay, ports[0], certificate=first) == 200, "as the machine has told"
         with pytest.raises(CertificateChanged):
             await asked(relay, ports[0], certificate=other)
         it, received = exchange(ports[0], "websocket", certificate=other)

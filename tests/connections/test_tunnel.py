@@ -17,7 +17,7 @@ from tests.optional import not_none
 @contextlib.contextmanager
 def tunnel(site, *words):
     """The rows that the command prints, while it runs; it ends well when it is interrupted."""
-    one = subprocess.Popen(
+    program = subprocess.Popen(
         [BIN / "prism", "tunnel", *words, "--json"],
         env=site.home.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -27,15 +27,15 @@ def tunnel(site, *words):
     try:
         lines = ""
         while not lines.rstrip().endswith("]"):
-            line = not_none(one.stdout).readline()
-            assert line, not_none(one.stderr).read()
+            line = not_none(program.stdout).readline()
+            assert line, not_none(program.stderr).read()
             lines += line
         yield json.loads(lines)
-        one.send_signal(signal.SIGINT)
-        assert one.wait(120) == 0
+        program.send_signal(signal.SIGINT)
+        assert program.wait(120) == 0
     finally:
-        one.kill()
-        one.communicate()
+        program.kill()
+        program.communicate()
 
 
 def test_a_port_of_a_service_is_here(served_daemon):

@@ -98,9 +98,9 @@ def test_a_handshake_is_refused_before_anything_is_said(
 def test_programs_may_use_the_path(served_daemon):
     at = f"ws://127.0.0.1:{served_daemon.port}/web-proxy/mine/echo?port=8888"
     headers = {"cookie": "a=1", "authorization": "Bearer x"}
-    with connect(at, proxy=None, additional_headers=headers) as one:
-        one.send("head")
-        head = [name.lower() for name, _ in json.loads(one.recv())]
+    with connect(at, proxy=None, additional_headers=headers) as connection:
+        connection.send("head")
+        head = [name.lower() for name, _ in json.loads(connection.recv())]
         assert not {"cookie", "authorization"} & set(head)
 
 

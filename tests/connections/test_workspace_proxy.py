@@ -212,8 +212,8 @@ def test_where_ports_are(served_daemon):
     other = own.replace("mine", "8501--mine")
     more = {"service": "more", "port": 8501, "url": other, "host": "127.0.0.1"}
     assert ways == [page | {"target": real["page"]}, more | {"target": real["more"]}]
-    [one] = by_path(served_daemon, f"/api/v1/instances/mine/ports?port={real['more']}").json()
-    assert (one["service"], one["target"]) == (None, real["more"])
+    [entry] = by_path(served_daemon, f"/api/v1/instances/mine/ports?port={real['more']}").json()
+    assert (entry["service"], entry["target"]) == (None, real["more"])
     assert by_path(served_daemon, "/api/v1/instances/bare/ports").json() == []
     assert code(by_path(served_daemon, "/api/v1/instances/nobody/ports?port=0")) == (
         400,

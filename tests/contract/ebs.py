@@ -45,8 +45,8 @@ class Aws:
         return self.contents.get(id, "")
 
     def write_root(self, machine: str, text: str) -> None:
-        [it] = self.place.ec2.describe_instances(InstanceIds=[machine])["Reservations"]
-        [root] = it["Instances"][0]["BlockDeviceMappings"]
+        [reservation] = self.place.ec2.describe_instances(InstanceIds=[machine])["Reservations"]
+        [root] = reservation["Instances"][0]["BlockDeviceMappings"]
         self.contents[root["Ebs"]["VolumeId"]] = text
 
     def wait(self) -> None:

@@ -103,7 +103,7 @@ def compute(world):
 
 
 def order(template=TEMPLATE, **more):
-    it = MachineOrder(
+    order = MachineOrder(
         key="ws_1",
         name="mine",
         template=template,
@@ -111,7 +111,7 @@ def order(template=TEMPLATE, **more):
         root_gb=8,
         hibernation=True,
     )
-    return replace(it, **more)
+    return replace(order, **more)
 
 
 def becomes(compute, seen):

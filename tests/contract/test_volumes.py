@@ -94,11 +94,11 @@ def volumes(world):
 
 
 def disk(volumes, key="volume_1"):
-    return next((it for it in volumes.survey().disks if it.key == key), None)
+    return next((disk for disk in volumes.survey().disks if disk.key == key), None)
 
 
 def copy(volumes, key="snapshot_1"):
-    return next((it for it in volumes.survey().copies if it.key == key), None)
+    return next((copy for copy in volumes.survey().copies if copy.key == key), None)
 
 
 def there(world, find, *key):
@@ -161,7 +161,7 @@ def test_the_same_key_makes_one_volume(world, volumes, order):
 def test_a_survey_of_a_part_shows_that_part(world, volumes):
     own, shared = made(world, ORDER), made(world, SHARED)
     for part, id in ((SurveyPart.EBS, own), (SurveyPart.EFS, shared)):
-        assert id in {it.id for it in volumes.survey({part}).disks}
+        assert id in {disk.id for disk in volumes.survey({part}).disks}
     volumes.snapshot(KEPT, own)
     there(world, copy)
     assert len(volumes.survey({SurveyPart.SNAPSHOTS}).copies) == 1

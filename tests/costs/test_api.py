@@ -31,7 +31,7 @@ def test_what_is_paid_for_now(two_days_of_costs):
     assert sum(now["cost_breakdown"].values()) == pytest.approx(now["total_current_hourly"])
     assert now["total_monthly_projection"] == round(0.0832 * 720 + 3.2, 2)
     assert now["hibernation_savings"]["current_month"] == round(24 * 0.0832, 2)
-    assert [it["resource"] for it in now["top_cost_drivers"]] == ["on", "asleep"]
+    assert [driver["resource"] for driver in now["top_cost_drivers"]] == ["on", "asleep"]
     assert now["top_cost_drivers"][0]["percentage"] == 97.5
 
 
@@ -95,15 +95,15 @@ def test_nothing_was_spent_before_anything_ran(clocked_daemon):
 
 def test_the_export_says_where_every_dollar_comes_from(two_days_of_costs):
     lines = two_days_of_costs.get("costs/export?start_date=2026-01-01&end_date=2026-01-31")
-    paid = [it for it in lines if it["kind"] != "asleep"]
-    assert sum(it["micros"] for it in paid) == two_days_of_costs.recount()
-    assert {it["project_name"] for it in lines} == {"lab"}
-    assert all(it["source"].startswith("simulated: ") and it["as_of"] for it in lines)
+    paid = [line for line in lines if line["kind"] != "asleep"]
+    assert sum(segment["micros"] for segment in paid) == two_days_of_costs.recount()
+    assert {line["project_name"] for line in lines} == {"lab"}
+    assert all(line["source"].startswith("simulated: ") and line["as_of"] for line in lines)
     table = two_days_of_costs.http("GET", "/api/v1/costs/export?format=csv")
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     text = table.text
-    assert [int(it["micros"]) for it in csv.DictReader(io.StringIO(text))] == [
-        it["micros"] for it in two_days_of_costs.get("costs/export")
+    assert [int(segment["micros"]) for segment in csv.DictReader(io.StringIO(text))] == [
+        cost["micros"] for cost in two_days_of_costs.get("costs/export")
     ]
 
 

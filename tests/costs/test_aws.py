@@ -68,12 +68,12 @@ def start_daemon(aws, immediate_reports, tmp_path):
 
 @pytest.fixture
 def clocked_daemon(start_daemon, aws):
-    it = start_daemon()
+    daemon = start_daemon()
     order(aws)
-    it.made("profiles", name="lab", provider="aws", region="us-east-1")
-    it.post("profiles/switch", profile_name="lab")
-    it.project(cap=10.0)
-    return it
+    daemon.made("profiles", name="lab", provider="aws", region="us-east-1")
+    daemon.post("profiles/switch", profile_name="lab")
+    daemon.project(cap=10.0)
+    return daemon
 
 
 def order(aws, times=None, **rules):
@@ -83,11 +83,11 @@ def order(aws, times=None, **rules):
 
 def by_ec2(clocked_daemon):
     """For how long it ran the last time, by what EC2 says of it."""
-    [it] = boto3.client("ec2").describe_instances(
+    [instance] = boto3.client("ec2").describe_instances(
         InstanceIds=[clocked_daemon.workspace().machine_id]
     )["Reservations"][0]["Instances"]
-    down = not_none(WRITTEN_AT.search(it["StateTransitionReason"]))[1]
-    return unix_time(datetime.fromisoformat(f"{down}+00:00")) - unix_time(it["LaunchTime"])
+    down = not_none(WRITTEN_AT.search(instance["StateTransitionReason"]))[1]
+    return unix_time(datetime.fromisoformat(f"{down}+00:00")) - unix_time(instance["LaunchTime"])
 
 
 def by_hand(clocked_daemon, action, **more):
@@ -123,9 +123,9 @@ def taken(clocked_daemon):
 
 def ran(clocked_daemon, kind=CostKind.COMPUTE):
     return sum(
-        (it.ended or clocked_daemon.now) - it.began
-        for it in clocked_daemon.segments()
-        if it.kind is kind
+        (segment.ended or clocked_daemon.now) - segment.began
+        for segment in clocked_daemon.segments()
+        if segment.kind is kind
     )
 
 
@@ -148,7 +148,7 @@ def test_what_is_pending_costs_nothing_and_what_boots_costs_all(clocked_daemon):
     assert (clocked_daemon.state(), clocked_daemon.segments()) == ("launching", [])
     passes(clocked_daemon, 60)
     assert clocked_daemon.state() == "launching"
-    assert {it.kind for it in clocked_daemon.segments()} == {
+    assert {segment.kind for segment in clocked_daemon.segments()} == {
         CostKind.ROOT,
         CostKind.COMPUTE,
         CostKind.ADDRESS,
@@ -175,8 +175,8 @@ def test_each_failed_boot_is_paid_until_it_stops(clocked_daemon, aws):
     becomes(clocked_daemon, "failed", seconds=60)
     once = by_ec2(clocked_daemon)
     assert ran(clocked_daemon) == once >= BOOT
-    [it] = clocked_daemon.reservations()
-    assert it.until == it.since
+    [reservation] = clocked_daemon.reservations()
+    assert reservation.until == reservation.since
     assert clocked_daemon.verb("mine", "start").status_code == 200
     becomes(clocked_daemon, "failed", seconds=60)
     assert ran(clocked_daemon) == once + by_ec2(clocked_daemon) >= 2 * BOOT
@@ -213,8 +213,8 @@ def test_what_a_failed_start_has_cost_is_not_held_a_second_time(clocked_daemon, 
         return clocked_daemon.state() == "failed"
 
     eventually(failed, 120)
-    [it] = clocked_daemon.reservations()
-    assert it.until == it.since
+    [reservation] = clocked_daemon.reservations()
+    assert reservation.until == reservation.since
 
 
 def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(clocked_daemon):
@@ -223,8 +223,12 @@ def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(clocked_daemon)
     assert clocked_daemon.verb("mine", "hibernate").status_code == 200
     clocked_daemon.settle()
     becomes(clocked_daemon, "hibernated")
-    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
-    [asleep] = [it for it in clocked_daemon.segments() if it.kind is CostKind.ASLEEP]
+    [compute] = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ]
+    [asleep] = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.ASLEEP
+    ]
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
     assert asleep.began == compute.ended
     assert not compute.reconstructed
@@ -232,9 +236,9 @@ def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(clocked_daemon)
     assert clocked_daemon.verb("mine", "start").status_code == 200
     becomes(clocked_daemon, "running", seconds=30)
     before = sum(
-        it.ended - it.began
-        for it in clocked_daemon.segments()
-        if it.kind is CostKind.COMPUTE and it.ended
+        segment.ended - segment.began
+        for segment in clocked_daemon.segments()
+        if segment.kind is CostKind.COMPUTE and segment.ended
     )
     clocked_daemon.settle(seconds=90)
     assert clocked_daemon.verb("mine", "stop").status_code == 200
@@ -263,14 +267,18 @@ def test_each_start_is_charged_for_a_minute_at_least(clocked_daemon, starts):
     assert clocked_daemon.recount(kind="compute") == clocked_daemon.recount(
         kind="compute", start=0
     )
-    filled = [it for it in clocked_daemon.segments() if "to 60 s for a start" in it.detail]
+    filled = [
+        segment for segment in clocked_daemon.segments() if "to 60 s for a start" in segment.detail
+    ]
     assert len(filled) == starts
     runs = {
-        it.ended
-        for it in clocked_daemon.segments()
-        if it.kind is CostKind.COMPUTE and it not in filled
+        segment.ended
+        for segment in clocked_daemon.segments()
+        if segment.kind is CostKind.COMPUTE and segment not in filled
     }
-    assert all(it.began in runs for it in filled), "it is charged after the run, not before it"
+    assert all(segment.began in runs for segment in filled), (
+        "it is charged after the run, not before it"
+    )
     clocked_daemon.standings()
 
 
@@ -291,11 +299,17 @@ def test_the_minute_of_a_start_is_charged_after_it_never_before(clocked_daemon, 
     def over():
         clocked_daemon.settle(seconds=2)
         return [
-            it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE and it.ended
+            segment
+            for segment in clocked_daemon.segments()
+            if segment.kind is CostKind.COMPUTE and segment.ended
         ][1:]
 
     [rest] = eventually(over, 120)
-    [run] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE and it != rest]
+    [run] = [
+        segment
+        for segment in clocked_daemon.segments()
+        if segment.kind is CostKind.COMPUTE and segment != rest
+    ]
     assert rest.began == run.ended
     assert rest.ended == run.began + 60
     last_month = f"projects/p/report?month={month - timedelta(days=1):%Y-%m}"
@@ -320,7 +334,9 @@ def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(clocked_daemon):
     clocked_daemon.settle(seconds=SLACK)
     assert (clocked_daemon.state(), clocked_daemon.workspace().verb) == ("stopping", "launch")
     becomes(clocked_daemon, "hibernated")
-    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
+    [compute] = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ]
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
 
 
@@ -331,7 +347,9 @@ def test_where_nobody_looked_it_took_what_was_set_aside_and_no_more(clocked_daem
     by_hand(clocked_daemon, "stop_instances", Hibernate=True)
     clocked_daemon.settle(hours=20)
     assert clocked_daemon.state() == "hibernated"
-    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
+    [compute] = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ]
     assert compute.ended - asked_at == 600
     assert compute.reconstructed
     clocked_daemon.keeps_every_cap()
@@ -347,8 +365,8 @@ def test_a_run_that_nobody_saw_is_paid(clocked_daemon, start_daemon):
     after.settle(seconds=SLACK)
     assert after.state() in {"stopped", "hibernated"}
     assert abs(ran(after) - 2 * 3600) <= 700
-    [it] = [it for it in after.segments() if it.kind is CostKind.COMPUTE]
-    assert it.reconstructed
+    [segment] = [segment for segment in after.segments() if segment.kind is CostKind.COMPUTE]
+    assert segment.reconstructed
     after.keeps_every_cap()
 
 

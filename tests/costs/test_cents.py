@@ -17,11 +17,11 @@ def test_parts_add_up_to_their_total_and_none_is_a_cent_off(parts):
     amounts = apportioned(parts)
     cents = {name: round(part * 100) for name, part in amounts.items()}
     assert sum(cents.values()) == round(amount(sum(parts.values())) * 100)
-    assert all(abs(cents[name] - it / 10_000) < 1 for name, it in parts.items())
+    assert all(abs(cents[name] - part / 10_000) < 1 for name, part in parts.items())
 
 
 def cents(values):
-    return sum(round(100 * it) for it in values)
+    return sum(round(100 * value) for value in values)
 
 
 @pytest.fixture
@@ -49,21 +49,25 @@ def test_what_is_shown_adds_up_everywhere(busy_project):
     budget = busy_project.get("projects/lab/budget")
     parts = budget["cost_breakdown"]
     assert cents([parts["compute"], parts["storage"]]) == cents([budget["current_spend"]])
-    assert cents(it["cost"] for it in budget["top_spending_instances"]) == cents([budget["spent"]])
+    assert cents(instance["cost"] for instance in budget["top_spending_instances"]) == cents(
+        [budget["spent"]]
+    )
     report = busy_project.get("projects/lab/report?month=2026-01")
     for section in ("by_kind", "by_workspace", "by_user", "by_budget"):
-        assert cents(it["cost"] for it in report[section]) == cents([report["total"]]), section
+        assert cents(group["cost"] for group in report[section]) == cents([report["total"]]), (
+            section
+        )
         assert (
-            sum(it["micros"] for it in report[section])
+            sum(segment["micros"] for segment in report[section])
             == report["micros"]
             == busy_project.recount()
         )
     history = busy_project.get("costs/history?granularity=daily")
     assert cents(bar["cost"] for bar in history["daily_costs"]) == cents([history["total_cost"]])
     assert sum(bar["micros"] for bar in history["daily_costs"]) == history["micros"]
-    lines = [it for it in busy_project.get("costs/export") if it["kind"] != "asleep"]
-    assert cents(it["cost"] for it in lines) == cents([report["total"]])
-    assert sum(it["micros"] for it in lines) == busy_project.recount()
+    lines = [cost for cost in busy_project.get("costs/export") if cost["kind"] != "asleep"]
+    assert cents(line["cost"] for line in lines) == cents([report["total"]])
+    assert sum(line["micros"] for line in lines) == busy_project.recount()
 
 
 def test_tables_carry_exact_amounts_beside_the_cents(busy_project):
@@ -81,10 +85,13 @@ def test_a_volume_and_a_workspace_of_one_name_are_two(busy_project):
     report = busy_project.get("projects/lab/report?month=2026-01")
     names = [it["name"] for it in report["by_workspace"]]
     assert {"w1", "w1 (volume)", "data (volume)"} <= set(names)
-    drivers = {it["resource"] for it in busy_project.get("costs/current")["top_cost_drivers"]}
+    drivers = {
+        driver["resource"] for driver in busy_project.get("costs/current")["top_cost_drivers"]
+    }
     assert drivers <= set(names)
     spenders = {
-        it["name"] for it in busy_project.get("projects/lab/budget")["top_spending_instances"]
+        instance["name"]
+        for instance in busy_project.get("projects/lab/budget")["top_spending_instances"]
     }
     assert spenders == set(names), "one name for one thing, on every page"
 

@@ -40,35 +40,35 @@ def test_groups_have_what_their_segments_cost_to_the_micro(two_projects):
         )
         groups = history["groups"]
         names = (
-            {it["id"]: it["name"] for it in two_projects.get("projects")}
+            {project["id"]: project["name"] for project in two_projects.get("projects")}
             if by == "project"
             else {}
         )
-        keys = {getattr(it, FIELDS[by]) for it in two_projects.segments()}
+        keys = {getattr(segment, FIELDS[by]) for segment in two_projects.segments()}
         expected = {
             names.get(key, key): two_projects.recount(0, two_projects.now, **{FIELDS[by]: key})
             for key in keys
         }
-        assert {it["name"]: it["micros"] for it in groups} == expected
+        assert {group["name"]: group["micros"] for group in groups} == expected
         assert len(groups) > 1
-        assert [it["micros"] for it in groups] == sorted(expected.values(), reverse=True)
+        assert [group["micros"] for group in groups] == sorted(expected.values(), reverse=True)
         check_sums(history)
 
 
 def check_sums(history):
     groups, bars = history["groups"], history["daily_costs"]
-    assert sum(it["micros"] for it in groups) == history["micros"]
-    assert round(sum(it["cost"] for it in groups), 2) == history["total_cost"]
-    assert sum(it["percentage"] for it in groups) == pytest.approx(100, abs=0.3)
-    for it in groups:
-        assert len(it["costs"]) == len(bars)
-        assert sum(it["costs"]) == pytest.approx(it["micros"] / 1e6, abs=0.0051)
+    assert sum(group["micros"] for group in groups) == history["micros"]
+    assert round(sum(group["cost"] for group in groups), 2) == history["total_cost"]
+    assert sum(group["percentage"] for group in groups) == pytest.approx(100, abs=0.3)
+    for group in groups:
+        assert len(group["costs"]) == len(bars)
+        assert sum(group["costs"]) == pytest.approx(group["micros"] / 1e6, abs=0.0051)
     for bar, whole in enumerate(bars):
-        parts = sum(it["costs"][bar] for it in groups)
+        parts = sum(group["costs"][bar] for group in groups)
         assert parts == pytest.approx(whole["cost"], abs=0.0101 * len(groups))
     saved = sum(bar["hibernation_savings"] for bar in bars)
     assert saved > 0
-    assert sum(it["hibernation_savings"] for it in groups) == pytest.approx(saved)
+    assert sum(group["hibernation_savings"] for group in groups) == pytest.approx(saved)
 
 
 def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
@@ -84,9 +84,9 @@ def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
 def test_groups_of_one_project_leave_out_the_others(two_projects):
     history = two_projects.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
     assert len(history["groups"]) == 2
-    assert sum(it["micros"] for it in history["groups"]) == history["micros"]
+    assert sum(group["micros"] for group in history["groups"]) == history["micros"]
     by_project = two_projects.get(f"costs/history?{PERIOD}&group_by=project&project=Reef")
-    assert [it["name"] for it in by_project["groups"]] == ["Reef"]
+    assert [group["name"] for group in by_project["groups"]] == ["Reef"]
 
 
 def test_a_history_without_groups_has_none(two_projects):

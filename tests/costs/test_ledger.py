@@ -15,7 +15,7 @@ DISK = 80_000 * 20  # a month
 
 
 def kinds(clocked_daemon):
-    return [(it.kind, it.ended is None) for it in clocked_daemon.segments()]
+    return [(segment.kind, segment.ended is None) for segment in clocked_daemon.segments()]
 
 
 def test_what_is_pending_costs_nothing(clocked_daemon, cloud):
@@ -51,7 +51,7 @@ def test_what_does_not_run_costs_only_its_disk(clocked_daemon, verb, state):
     clocked_daemon.settle(hours=10)
     assert clocked_daemon.recount(kind=CostKind.COMPUTE) == RATE
     assert clocked_daemon.recount(kind=CostKind.ROOT) == DISK * 11 // 720
-    asleep = [it for it in clocked_daemon.segments() if it.kind is CostKind.ASLEEP]
+    asleep = [segment for segment in clocked_daemon.segments() if segment.kind is CostKind.ASLEEP]
     assert len(asleep) == (verb == "hibernate")
 
 
@@ -63,7 +63,7 @@ def test_nothing_costs_anything_after_its_end(clocked_daemon):
     spent = clocked_daemon.recount()
     clocked_daemon.settle(hours=5)
     assert clocked_daemon.recount() == spent
-    assert not [it for it in clocked_daemon.segments() if it.ended is None]
+    assert not [segment for segment in clocked_daemon.segments() if segment.ended is None]
 
 
 def test_hibernating_still_costs_compute_and_stopping_does_not(clocked_daemon, cloud):
@@ -75,7 +75,9 @@ def test_hibernating_still_costs_compute_and_stopping_does_not(clocked_daemon, c
     clocked_daemon.settle()
     assert (clocked_daemon.state("a"), clocked_daemon.state("b")) == ("hibernating", "stopping")
     compute = {
-        it.name: it.ended for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE
+        segment.name: segment.ended
+        for segment in clocked_daemon.segments()
+        if segment.kind is CostKind.COMPUTE
     }
     assert (compute["a"], compute["b"]) == (None, clocked_daemon.now)
 
@@ -87,7 +89,9 @@ def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, clocked_da
         make_daemon(), clock
     )  # the same database, where this machine is free again
     dear.settle(minutes=1)
-    assert [it.amount for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE] == [
+    assert [
+        segment.amount for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ] == [
         RATE,
         0,
     ]
@@ -146,11 +150,13 @@ def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkey
 def test_a_price_that_changes_closes_one_segment_and_opens_the_next(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
-    it = clocked_daemon.workspace()
-    clocked_daemon.daemon.workspaces.reprice(it.id, 2 * RATE, "simulated: dearer")
+    workspace = clocked_daemon.workspace()
+    clocked_daemon.daemon.workspaces.reprice(workspace.id, 2 * RATE, "simulated: dearer")
     clocked_daemon.settle(minutes=30)
-    compute = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
-    assert [(it.amount, it.began, it.ended) for it in compute] == [
+    compute = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ]
+    assert [(segment.amount, segment.began, segment.ended) for segment in compute] == [
         (RATE, clocked_daemon.now - HOUR // 2 - HOUR, clocked_daemon.now - HOUR // 2),
         (2 * RATE, clocked_daemon.now - HOUR // 2, None),
     ]
@@ -183,7 +189,7 @@ def test_what_is_seen_as_it_happens_is_not_marked(clocked_daemon):
     clocked_daemon.live(minutes=10, step=1)
     clocked_daemon.verb("mine", "stop")
     clocked_daemon.settle()
-    assert not [it for it in clocked_daemon.segments() if it.reconstructed]
+    assert not [segment for segment in clocked_daemon.segments() if segment.reconstructed]
 
 
 def test_a_machine_that_expired_while_a_laptop_slept_costs_until_then(clocked_daemon, cloud):
@@ -194,7 +200,9 @@ def test_a_machine_that_expired_while_a_laptop_slept_costs_until_then(clocked_da
     clocked_daemon.settle()
     assert clocked_daemon.state() == "hibernated"
     assert clocked_daemon.recount(kind=CostKind.COMPUTE) == 2 * RATE
-    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
+    [compute] = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ]
     assert compute.reconstructed
 
 
@@ -227,4 +235,7 @@ def test_on_this_machine_everything_is_free_and_known(make_daemon, clock):
     assert lab.get("instances/mine")["current_spend"] == 0.0
     now = lab.get("costs/current")
     assert (now["total_current_hourly"], now["unknown"]) == (0.0, [])
-    assert [(it.amount, it.source) for it in lab.segments()] == [(0, "local"), (0, "local")]
+    assert [(segment.amount, segment.source) for segment in lab.segments()] == [
+        (0, "local"),
+        (0, "local"),
+    ]

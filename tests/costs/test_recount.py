@@ -114,31 +114,33 @@ def played(
     with db.write() as tx:
         for table in TABLES:
             tx.sql.execute(table.delete())
-    for it in story:
-        clock.advance(seconds=it["later"])
-        charges = {k: Charge(k, Rate(a, h, "test")) for k, (a, h) in it["what"].items()}
+    for segment in story:
+        clock.advance(seconds=segment["later"])
+        charges = {k: Charge(k, Rate(a, h, "test")) for k, (a, h) in segment["what"].items()}
         of = Booking(
-            it["resource"],
-            it["resource"],
+            segment["resource"],
+            segment["resource"],
             "ada",
             "local",
             None,
-            it["project"],
-            it["allocation"] and it["project"] and f"{it['allocation']}-{it['project']}",
+            segment["project"],
+            segment["allocation"]
+            and segment["project"]
+            and f"{segment['allocation']}-{segment['project']}",
         )
-        at = clock.now() - timedelta(seconds=it["learned"])
+        at = clock.now() - timedelta(seconds=segment["learned"])
         with db.write() as tx:
-            if it["look"]:
+            if segment["look"]:
                 ledger.confirmed(tx, ["a", "b", "c"], clock.now())
-            ledger.set(tx, of, charges, at, least=it["least"])
-            if it["mark"]:
+            ledger.set(tx, of, charges, at, least=segment["least"])
+            if segment["mark"]:
                 then = unix_time(clock.now()) - 1000
                 now = unix_time(clock.now())
                 store.mark(tx, "p", then, store.Totals(tx.sql, now).by("project", "p", then))
-        if it["roll"]:
+        if segment["roll"]:
             ledger.roll()
             with db.read() as sql:
-                costs.days(sql, 0, day_of(unix_time(clock.now())), it["project"])
+                costs.days(sql, 0, day_of(unix_time(clock.now())), segment["project"])
         if observers:
             kept_is_fresh(clock, costs, *observers)
     clock.advance(seconds=12345)
@@ -148,12 +150,12 @@ def played(
 def between(sql, segments, start, end):
     """What is asked of a part of a day is what the segments say."""
     paid, saved = dict[str, int](), 0
-    for it in segments:
-        cost = cost_by(it, end) - cost_by(it, start)
-        if it.kind is CostKind.ASLEEP:
+    for segment in segments:
+        cost = cost_by(segment, end) - cost_by(segment, start)
+        if segment.kind is CostKind.ASLEEP:
             saved += cost
-        elif it.project:
-            paid[it.project] = paid.get(it.project, 0) + cost
+        elif segment.project:
+            paid[segment.project] = paid.get(segment.project, 0) + cost
     assert store.saved_between(sql, start, end) == saved
     answer = dict(store.paid_between(sql, start, end))
     assert {it: sum_ for it, sum_ in answer.items() if sum_} == {
@@ -166,26 +168,34 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
     now = unix_time(clock.now())
     with db.read() as sql:
         segments = structs_of(sql, Segment, store.SELECT)
-        paid = [it for it in segments if it.kind is not CostKind.ASLEEP]
+        paid = [segment for segment in segments if segment.kind is not CostKind.ASLEEP]
         every = select(store.accounts.c.resource)
         for resource, spent in store.spent(sql, every, now).items():
-            mine = [it for it in paid if it.resource == resource]
+            mine = [segment for segment in paid if segment.resource == resource]
             unknown = any(it.amount is None for it in mine)
-            assert spent == (None if unknown else sum(cost_by(it, now) for it in mine))
+            assert spent == (None if unknown else sum(cost_by(segment, now) for segment in mine))
         for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
             mine = [it for it in paid if getattr(it, column) == scope]
-            assert store.total(sql, column, scope, now) == sum(cost_by(it, now) for it in mine)
+            assert store.total(sql, column, scope, now) == sum(
+                cost_by(segment, now) for segment in mine
+            )
             single, every_one = store.Totals(sql, now), store.Totals(sql, now).read_all()
             assert single.of(column, scope) == every_one.of(column, scope)
             for then in (now - 5 * DAY, now - DAY - 7, now - 12345 - 1000, now):
                 by = single.by(column, scope, then)
-                assert by == sum(cost_by(it, then) for it in mine), (column, scope, then)
+                assert by == sum(cost_by(segment, then) for segment in mine), (column, scope, then)
                 assert by == every_one.by(column, scope, then)
         owned = store.totals_of_projects(sql, now)
-        assert owned.get("q", 0) == sum(cost_by(it, now) for it in paid if it.project == "q")
+        assert owned.get("q", 0) == sum(
+            cost_by(segment, now) for segment in paid if segment.project == "q"
+        )
         assert {name: paid for _, name, paid in store.top(sql, "p", now)} == {
-            name: sum(cost_by(it, now) for it in paid if it.project == "p" and it.name == name)
-            for name in {it.name for it in segments if it.project == "p"}
+            name: sum(
+                cost_by(segment, now)
+                for segment in paid
+                if segment.project == "p" and segment.name == name
+            )
+            for name in {segment.name for segment in segments if segment.project == "p"}
         }
         between(sql, segments, now - DAY - 7, now)
         by_day(costs, sql, segments, now)
@@ -195,7 +205,7 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
 def by_day(costs, sql, segments, now):
     first, last = day_of(unix_time(START)) - 5, day_of(now)
     for project in (None, "p", "q"):
-        mine = [it for it in segments if project is None or it.project == project]
+        mine = [segment for segment in segments if project is None or segment.project == project]
         days = costs.days(sql, first, last, project)
         assert days.keys() <= set(range(first, last + 1))
         for day in range(first, last + 1):
@@ -218,16 +228,20 @@ def charts(days, mine, first, last, now):
         for (start, _, count, _), following in zip(bars, [*bars[1:], None], strict=True):
             until = (following[0] if following else last + 1) * DAY
             costly = {
-                it.resource
-                for it in mine
-                if it.kind in {CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS}
-                and slices([it], start * DAY, min(until, now))
+                segment.resource
+                for segment in mine
+                if segment.kind in {CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS}
+                and slices([segment], start * DAY, min(until, now))
             }
             assert count == len(costly)
 
 
 def slices(segments, start, end):
-    return sum(cost_by(it, end) - cost_by(it, start) for it in segments) if end > start else 0
+    return (
+        sum(cost_by(segment, end) - cost_by(segment, start) for segment in segments)
+        if end > start
+        else 0
+    )
 
 
 @pytest.mark.postgres
@@ -329,18 +343,24 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
                 now = unix_time(clock.now())
                 by = store.Totals(tx.sql, now).by("project", "p", now - 1)
                 segments = structs_of(tx.sql, Segment, store.SELECT)
-            assert by == sum(cost_by(it, now - 1) for it in segments), "also while some is to come"
+            assert by == sum(cost_by(segment, now - 1) for segment in segments), (
+                "also while some is to come"
+            )
             clock.advance(seconds=more)
     clock.advance(seconds=100)
     now = unix_time(clock.now())
     with db.read() as sql:
         segments = structs_of(sql, Segment, store.SELECT)
         assert store.total(sql, "project", "p", now) == 3 * 60 * 100_000
-    runs = [it for it in segments if it.detail == "m"]
-    assert [not_none(it.ended) - it.began for it in runs] == [12] * 3
-    assert [it.began - begun for it in runs] == [0, 12 + pause, 2 * (12 + pause)], "at their time"
-    rests = [it for it in segments if it.detail != "m"]
-    assert [(it.began, it.ended) for it in rests] == [(it.ended, it.began + 60) for it in runs]
+    runs = [segment for segment in segments if segment.detail == "m"]
+    assert [not_none(run.ended) - run.began for run in runs] == [12] * 3
+    assert [run.began - begun for run in runs] == [0, 12 + pause, 2 * (12 + pause)], (
+        "at their time"
+    )
+    rests = [segment for segment in segments if segment.detail != "m"]
+    assert [(rest.began, rest.ended) for rest in rests] == [
+        (run.ended, run.began + 60) for run in runs
+    ]
 
 
 def test_what_sleeps_saves_and_nothing_else_does(clocked_daemon):
@@ -350,10 +370,12 @@ def test_what_sleeps_saves_and_nothing_else_does(clocked_daemon):
     clocked_daemon.verb("a", "hibernate")
     clocked_daemon.settle()
     clocked_daemon.settle(hours=5)
-    saved = [it for it in clocked_daemon.segments() if it.kind is CostKind.ASLEEP]
-    compute = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
-    actual = sum(cost_by(it, clocked_daemon.now) for it in compute)
-    savings = sum(cost_by(it, clocked_daemon.now) for it in saved)
+    saved = [segment for segment in clocked_daemon.segments() if segment.kind is CostKind.ASLEEP]
+    compute = [
+        segment for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
+    ]
+    actual = sum(cost_by(segment, clocked_daemon.now) for segment in compute)
+    savings = sum(cost_by(segment, clocked_daemon.now) for segment in saved)
     assert actual + savings == 7 * compute[0].amount, "what it would have cost awake"
     assert clocked_daemon.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.42
     assert moment(clocked_daemon.now) == clocked_daemon.clock.now()

@@ -11,16 +11,16 @@ def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(clocked_daemon):
     assert clocked_daemon.post("storage/volumes/create", **body).status_code == 201
     assert clocked_daemon.segments() == []
     clocked_daemon.settle()
-    [it] = clocked_daemon.segments()
-    assert (it.kind, it.amount, it.hours, it.detail) == (
+    [segment] = clocked_daemon.segments()
+    assert (segment.kind, segment.amount, segment.hours, segment.detail) == (
         CostKind.VOLUME,
         8_000_000,
         720,
         "100 GB gp3",
     )
-    assert (it.project, it.name) == (project["id"], "data")
-    assert it.source == "simulated: the price list, as it was when it was made"
-    assert it.as_of == date(2026, 1, 1)
+    assert (segment.project, segment.name) == (project["id"], "data")
+    assert segment.source == "simulated: the price list, as it was when it was made"
+    assert segment.as_of == date(2026, 1, 1)
     clocked_daemon.settle(hours=72)
     assert clocked_daemon.get("projects/lab")["budget"]["current_spend"] == 0.8
     now = clocked_daemon.get("costs/current")

@@ -13,9 +13,9 @@ from tests.recovery.test_generation_aws import AwsWorld
 
 @pytest.fixture
 def world(aws_with_short_dial, tmp_path):
-    it = AwsWorld(aws_with_short_dial, tmp_path, Operator)
-    yield it
-    it.end()
+    world = AwsWorld(aws_with_short_dial, tmp_path, Operator)
+    yield world
+    world.end()
 
 
 @pytest.mark.parametrize("retypes", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -61,7 +61,7 @@ def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
     world.aws.fault(action="RunInstances", do="drop", times=None)
     answer = Http(world.daemon.app).launch("mine", size="S", template="Plain Shell")
     assert answer.status_code == 201, answer.text
-    world.until(lambda: any(it.action == "RunInstances" for it in world.aws.calls))
+    world.until(lambda: any(call.action == "RunInstances" for call in world.aws.calls))
     [listed] = world.desk.get("instances")
     instance = world.desk.get("instances/mine")
     assert listed["waiting"] == instance["waiting"]
@@ -83,11 +83,11 @@ def test_a_machine_that_aws_describes_as_nobody_documented_is_named_and_holds_up
         world.settle(3, seconds=60)
         status = world.desk.get("daemon/status")
         assert status["status"] == "degraded"
-        assert [odd in it for it in status["reasons"]] == [True]
+        assert [odd in reason for reason in status["reasons"]] == [True]
         instance = world.desk.get("instances/odd")
         assert instance["state"] == "stopping"
         assert odd in instance["waiting"]
-        assert [it for it in world.desk.orphans() if it["id"] == odd] == []
+        assert [orphan for orphan in world.desk.orphans() if orphan["id"] == odd] == []
     world.until(lambda: world.desk.states()["odd"] == "stopped")
     assert world.desk.get("daemon/status")["reasons"] == []
     assert len(world.aws.machines("us-east-1")) == 2

@@ -59,7 +59,7 @@ class Server:
     def schema(self):
         """All that the database holds but rows, without comments and session keys."""
         lines = self.dump("--schema-only").decode().splitlines()
-        return sorted(it for it in lines if not it.startswith(("--", "\\")))
+        return sorted(line for line in lines if not line.startswith(("--", "\\")))
 
     def old_backup(self, file):
         """Write what Prism wrote before it kept only its own tables: the whole database."""
@@ -161,7 +161,7 @@ def test_a_backup_of_a_format_that_is_not_known_is_refused(server, tmp_path, num
 def test_every_table_that_a_migration_makes_is_known():
     """A backup of an older version has only tables that this version takes for its own."""
     files = Path(migrations.__file__).parent.glob("versions/*.py")
-    steps = "\n".join(it.read_text() for it in files)
+    steps = "\n".join(file.read_text() for file in files)
     tables = set(re.findall(r'create_table\(\s*"(\w+)"', steps))
     assert tables
     assert tables <= {*metadata.tables}

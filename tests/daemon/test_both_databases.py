@@ -26,7 +26,7 @@ def test_places_are_found_by_how_they_begin(daemon, http):
 
 
 def test_a_profile_is_in_use_once_somebody_has_switched_to_it(daemon, http):
-    [name] = [it.name for it in daemon.profiles.every()]
+    [name] = [entry.name for entry in daemon.profiles.every()]
     http("POST", "/api/v1/profiles/switch", json={"profile_name": name})
     with daemon.db.read() as sql:
         assert profiles.in_use(sql) == [name]
@@ -41,4 +41,4 @@ def test_a_reader_finds_what_became_of_one_thing_since_a_moment(daemon, http, cl
         answers = [
             audit.page(sql, query, AuditReader(name, ()), range(1, 99)) for name in ("ada", "eve")
         ]
-    assert [{it.subject for it in entries} for entries in answers] == [{"lab"}, set()]
+    assert [{entry.subject for entry in entries} for entries in answers] == [{"lab"}, set()]

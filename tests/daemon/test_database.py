@@ -151,7 +151,7 @@ def test_two_that_are_put_back_within_a_second_each_keep_what_was_there(settings
     for word in words:
         say(settings, word)
         backups.create(settings, tmp_path / f"{word}.backup")
-    files = [backups.restore(settings, tmp_path / f"{it}.backup")["kept"] for it in words[:2]]
+    files = [backups.restore(settings, tmp_path / f"{word}.backup")["kept"] for word in words[:2]]
     assert said(settings) == "second"
     assert len({*files}) == 2
     if settings.database.startswith("sqlite"):
@@ -272,11 +272,11 @@ def test_a_restore_that_is_killed_has_done_all_or_nothing(tmp_path, step, expect
     assert ended == -signal.SIGKILL
     assert (settings.folder / "state.db").is_file()
     assert said(settings) == expected
-    left = [it for it in settings.folder.iterdir() if it.is_dir()]
-    assert [it.name.rpartition("-")[0] for it in left] == ["state.db.restore"]
+    left = [path for path in settings.folder.iterdir() if path.is_dir()]
+    assert [leftover.name.rpartition("-")[0] for leftover in left] == ["state.db.restore"]
     backups.restore(settings, tmp_path / "one.backup")
     assert said(settings) == "before"
-    assert not [it for it in settings.folder.iterdir() if it.is_dir()]
+    assert not [path for path in settings.folder.iterdir() if path.is_dir()]
 
 
 def test_a_backup_without_links_never_has_its_name_before_its_content(tmp_path):
@@ -359,12 +359,12 @@ def locked_database(tmp_path):
 
 def test_a_database_that_another_program_has_locked_is_left_alone(locked_database, tmp_path):
     settings, other = locked_database
-    before = sorted(it.name for it in settings.folder.iterdir())
+    before = sorted(path.name for path in settings.folder.iterdir())
     log = (settings.folder / "state.db-wal").read_bytes()
     with pytest.raises(DaemonRuns, match="cannot be restored"):
         backups.restore(settings, tmp_path / "one.backup")
     assert (settings.folder / "state.db-wal").read_bytes() == log
-    assert set(before) >= {it.name for it in settings.folder.iterdir()} - {"daemon.lock", LOCK}
+    assert set(before) >= {path.name for path in settings.folder.iterdir()} - {"daemon.lock", LOCK}
     assert other.execute(f"SELECT id FROM {identity.name}").fetchall() == [("after",)]
     other.close()
     assert said(settings) == "after"
@@ -398,7 +398,7 @@ def test_a_database_that_cannot_be_completed_is_not_taken_for_damaged(tmp_path, 
     monkeypatch.undo()
     assert "disk is full" in refused.value.details
     assert said(settings) == "after"
-    assert not [it for it in settings.folder.iterdir() if "before-restore" in it.name]
+    assert not [path for path in settings.folder.iterdir() if "before-restore" in path.name]
 
 
 def test_what_a_log_still_holds_is_kept_with_the_database_that_it_belongs_to(tmp_path):
@@ -534,7 +534,7 @@ def test_by_the_command_while_a_daemon_runs_and_after_it(daemon, tmp_path):
     assert back.returncode == 0, back.stderr
     with daemon.running():
         assert "older than the machines" in " ".join(status_of(daemon)["reasons"])
-        names = [it["name"] for it in json.loads(daemon.ask("GET", "/api/v1/projects")[1])]
+        names = [load["name"] for load in json.loads(daemon.ask("GET", "/api/v1/projects")[1])]
         assert names == ["first"]
         assert "older than the machines" in cli(daemon, "doctor").stdout
         assert cli(daemon, "recover", "--accept").returncode == 0
@@ -566,7 +566,7 @@ def test_each_home_has_a_database_of_its_own_whatever_its_name(tmp_path):
     for number, home in enumerate(homes):
         assert said(Settings(home=str(home.home))) == f"home {number}"
         assert (home.home / "state.db").is_file()
-    assert sorted(it.name for it in tmp_path.iterdir()) == sorted(ODD)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ODD)
 
 
 @pytest.mark.parametrize("name", ["a?x%41 #b", pytest.param("ä'\"$(x)", marks=pytest.mark.slow)])
@@ -577,7 +577,7 @@ def test_a_daemon_lives_in_a_home_with_an_odd_name(tmp_path, name):
         assert cli(daemon, "list").returncode == 0
         assert (daemon.home / "state.db").is_file()
         assert "SQLite" in cli(daemon, "doctor").stdout
-    assert {it.name for it in tmp_path.iterdir()} == {name, "log"}
+    assert {path.name for path in tmp_path.iterdir()} == {name, "log"}
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x7fb", os.fsdecode(b"a\xffb")])

@@ -26,7 +26,7 @@ def test_what_holds_for_every_route_is_said_of_every_route(http, openapi):
         for method, operation in methods.items():
             assert {"4XX", "5XX"} <= set(operation["responses"]), path
             assert "400" not in operation["responses"], path
-            named = [it["name"] for it in operation.get("parameters", ())]
+            named = [parameter["name"] for parameter in operation.get("parameters", ())]
             assert named.count("Idempotency-Key") == (method == "post"), path
     assert openapi["components"]["schemas"]["Envelope"]["required"] == ["error"]
     assert http("GET", "/api/v1/openapi.json").json() == openapi, (

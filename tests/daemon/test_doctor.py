@@ -24,12 +24,18 @@ def test_the_daemon_and_the_command_find_the_same(home):
     report = home.client.daemon.doctor()
     findings = json.loads(home.cli("doctor", "--daemon", "--json").stdout)
     # What they say may have figures of the moment in it.
-    findings_of_daemon = [(it.check, it.level, it.fix) for it in report.findings]
-    assert [(it["check"], it["level"], it["fix"]) for it in findings] == findings_of_daemon
-    checks = {it.check: it for it in report.findings}
+    findings_of_daemon = [
+        (finding.check, finding.level, finding.fix) for finding in report.findings
+    ]
+    assert [
+        (finding["check"], finding["level"], finding["fix"]) for finding in findings
+    ] == findings_of_daemon
+    checks = {finding.check: finding for finding in report.findings}
     assert checks["daemon"].level == "ok", checks["daemon"]
-    assert {it["check"] for it in findings} >= {"daemon", "python"}
-    assert all(it.fix for it in report.findings if it.level in {"warning", "broken"})
+    assert {finding["check"] for finding in findings} >= {"daemon", "python"}
+    assert all(
+        finding.fix for finding in report.findings if finding.level in {"warning", "broken"}
+    )
     assert "✓" in home.cli("doctor", "--daemon", PYTHONUTF8="1").stdout
 
 
@@ -39,7 +45,9 @@ def test_what_is_wrong_with_the_daemons_home_is_found_by_it(home):
         findings = home.client.daemon.doctor().findings
     finally:
         home.folder.chmod(0o700)
-    about_home = [it for it in findings if f"chmod 700 {home.folder}" in (it.fix or "")]
+    about_home = [
+        finding for finding in findings if f"chmod 700 {home.folder}" in (finding.fix or "")
+    ]
     assert about_home
     assert {it.level for it in about_home} == {"broken"}
 

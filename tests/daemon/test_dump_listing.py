@@ -37,7 +37,7 @@ LISTING = """;
 
 
 def numbers(lines):
-    return [int(it.partition(";")[0]) for it in lines]
+    return [int(line.partition(";")[0]) for line in lines]
 
 
 def test_the_tables_are_those_of_one_schema():

@@ -49,7 +49,7 @@ def knocks(daemon):
     routes = daemon.app._app.app.routes
     assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
     kinds: dict[type, str] = {HTTPRoute: "http", WebSocketRoute: "websocket"}
-    paths = {(kinds[type(it)], re.sub(r"\{[^}]*\}", "x", it.path)) for it in routes}
+    paths = {(kinds[type(route)], re.sub(r"\{[^}]*\}", "x", route.path)) for route in routes}
     paths |= set(product(kinds.values(), NOWHERE))
     for kind, path in sorted(paths):
         for method in METHODS if kind == "http" else ("GET",):
@@ -75,7 +75,7 @@ def answered(app, kind, method, path, headers):
     messages: list[dict[str, Any]] = []
 
     async def receive():
-        if any(it["type"].endswith(("body", "close", "accept")) for it in messages):
+        if any(message["type"].endswith(("body", "close", "accept")) for message in messages):
             return {"type": f"{kind}.disconnect", "code": 1000}
         return {"type": {"http": "http.request", "websocket": "websocket.connect"}[kind]}
 
@@ -83,7 +83,7 @@ def answered(app, kind, method, path, headers):
         messages.append(message)
 
     asyncio.run(app(scope, receive, send))
-    body = b"".join(it.get("body", b"") for it in messages)
+    body = b"".join(message.get("body", b"") for message in messages)
     code = json.loads(body)["error"]["code"] if body.startswith(b'{"error"') else None
     return messages[0].get("status", messages[0]["type"]), code
 
@@ -96,7 +96,7 @@ def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
         (kind, method, path): answered(daemon.app, kind, method, path, headers)
         for kind, method, path in knocks(daemon)
     }
-    assert {knock: it for knock, it in answers.items() if it != tuple(refusal)} == {}
+    assert {knock: answer for knock, answer in answers.items() if answer != tuple(refusal)} == {}
     assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
         *answers
     }

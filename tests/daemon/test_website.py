@@ -44,7 +44,7 @@ def build_into(folder):
     (folder / "assets/main-AbC.js").write_bytes(SCRIPT)
     (folder / "assets/main-AbC.js.gz").write_bytes(PACKED)
     (folder / "assets/main-AbC.js.br").write_bytes(b"brotli")
-    files = {name: {**it, "etag": "e", "encodings": []} for name, it in FILES.items()}
+    files = {name: {**file, "etag": "e", "encodings": []} for name, file in FILES.items()}
     files["assets/main-AbC.js"]["encodings"] = ["br", "gz"]
     (folder / "outside.txt").write_text("not listed")
     text = json.dumps({"source": "s", "sections": ["workspaces"], "files": files})
@@ -86,7 +86,7 @@ def raw(site, path, method="GET", **headers):
 
     asyncio.run(site.app(scope, receive, send))
     answer_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    body = b"".join(it.get("body", b"") for it in sent[1:])
+    body = b"".join(message.get("body", b"") for message in sent[1:])
     return SimpleNamespace(status=sent[0]["status"], headers=answer_headers, body=body)
 
 

@@ -101,8 +101,8 @@ class Checker:
         def then(_):
             self.workspaces[name] = state
             if state == "terminated":
-                for it in self.volumes.values():
-                    it.attached = None if it.attached == name else it.attached
+                for volume in self.volumes.values():
+                    volume.attached = None if volume.attached == name else volume.attached
 
         return then
 
@@ -116,14 +116,14 @@ class Checker:
 
     def fill(self):
         """Write something on every volume that holds nothing yet, once it is there."""
-        for name, it in self.volumes.items():
-            data = self.site.data(it.id)
-            if it.hash is not None or data is None or not data.is_dir():
+        for name, volume in self.volumes.items():
+            data = self.site.data(volume.id)
+            if volume.hash is not None or data is None or not data.is_dir():
                 continue
             chance = random.Random(name)
             for number in range(5):
                 (data / f"file{number}").write_bytes(chance.randbytes(chance.randrange(60_000)))
-            it.hash = digest(data)
+            volume.hash = digest(data)
 
     def attached(self, name, to):
         """Which workspace has a volume."""
@@ -145,15 +145,17 @@ class Checker:
     def look(self):
         """What must be so at every moment, whatever is going on."""
         now = self.site.database.events()
-        lost = {id: it for id, it in self.events.items() if now.get(id) != it}
+        lost = {id: event for id, event in self.events.items() if now.get(id) != event}
         assert not lost, f"events that were there are not, or are others: {lost}"
         newest = max(self.events, default=0)
         early = [id for id in now.keys() - self.events.keys() if id <= newest]
         assert not early, f"numbers of events that were passed over were given later: {early}"
         self.events = now
-        for name, it in self.volumes.items():
-            if it.hash is not None:
-                assert digest(self.site.data(it.id)) == it.hash, f"{name} holds something else"
+        for name, volume in self.volumes.items():
+            if volume.hash is not None:
+                assert digest(self.site.data(volume.id)) == volume.hash, (
+                    f"{name} holds something else"
+                )
         self.counts["checks"] += 1
 
     def settled(self):
@@ -172,8 +174,16 @@ class Checker:
     def wrong(self):
         """What is not as it must be, in words."""
         client = self.site.home.client
-        listed = {it.name: it for it in client.workspaces.list() if it.state not in OVER}
-        expected = {name: it for name, it in self.workspaces.items() if it != "terminated"}
+        listed = {
+            workspace.name: workspace
+            for workspace in client.workspaces.list()
+            if workspace.state not in OVER
+        }
+        expected = {
+            name: workspace
+            for name, workspace in self.workspaces.items()
+            if workspace != "terminated"
+        }
         errors = [
             f"workspace {name} is {getattr(listed.get(name), 'state', 'nothing')}, not {state}"
             for name, state in expected.items()
@@ -182,13 +192,13 @@ class Checker:
         errors += [
             f"workspace {name} was not asked for" for name in listed.keys() - expected.keys()
         ]
-        waiting = {name for name, it in listed.items() if was_never_made(it)}
+        waiting = {name for name, entry in listed.items() if was_never_made(entry)}
         return [*errors, *self._wrong_machines(listed), *self._wrong_storage(client, waiting)]
 
     def _wrong_machines(self, listed):
         machines = self.site.machines()
-        known = {it.id: name for name, it in listed.items() if not was_never_made(it)}
-        every = {it.id for it in listed.values()}
+        known = {entry.id: name for name, entry in listed.items() if not was_never_made(entry)}
+        every = {entry.id for entry in listed.values()}
         errors = [f"machine {id} has no workspace" for id in machines.keys() - every]
         errors += [f"{known[id]} has no machine" for id in known.keys() - machines.keys()]
         for name, id in self.ids.items():
@@ -199,22 +209,24 @@ class Checker:
         ]
 
     def _wrong_storage(self, client, waiting):
-        volumes = {it.name: it for it in client.volumes.list().ebs_volumes}
-        copies = {it.name: it for it in client.snapshots.list()}
-        projects = {it.name for it in client.projects.list()}
-        errors = [f"project {it} is lost" for it in self.projects - projects]
-        errors += [f"volume {it} is lost" for it in self.volumes.keys() - volumes.keys()]
-        errors += [f"volume {it} is not gone" for it in volumes.keys() - self.volumes.keys()]
-        errors += [f"snapshot {it} is lost" for it in self.snapshots.keys() - copies.keys()]
-        for name, it in self.volumes.items():
+        volumes = {volume.name: volume for volume in client.volumes.list().ebs_volumes}
+        copies = {snapshot.name: snapshot for snapshot in client.snapshots.list()}
+        projects = {project.name for project in client.projects.list()}
+        errors = [f"project {project} is lost" for project in self.projects - projects]
+        errors += [f"volume {key} is lost" for key in self.volumes.keys() - volumes.keys()]
+        errors += [f"volume {key} is not gone" for key in volumes.keys() - self.volumes.keys()]
+        errors += [f"snapshot {key} is lost" for key in self.snapshots.keys() - copies.keys()]
+        for name, volume in self.volumes.items():
             if (listed := volumes.get(name)) is not None:
-                if it.id is None and (self.site.kind != "AWS" or listed.state == "in-use"):
-                    it.id = listed.volume_id  # one that no machine has had may be made elsewhere
-                state = "in-use" if it.attached else "available"
-                if it.attached in waiting:
+                if volume.id is None and (self.site.kind != "AWS" or listed.state == "in-use"):
+                    volume.id = (
+                        listed.volume_id
+                    )  # one that no machine has had may be made elsewhere
+                state = "in-use" if volume.attached else "available"
+                if volume.attached in waiting:
                     state = "attaching"  # its machine is made when it is started
-                if listed.volume_id != (it.id or listed.volume_id) or listed.state != state:
-                    errors.append(f"{name} is {listed.volume_id} {listed.state}, not {it}")
+                if listed.volume_id != (volume.id or listed.volume_id) or listed.state != state:
+                    errors.append(f"{name} is {listed.volume_id} {listed.state}, not {volume}")
         return errors + [
             f"snapshot {name} is {copies[name].state}"
             for name in self.snapshots.keys() & copies.keys()
@@ -222,6 +234,6 @@ class Checker:
         ]
 
 
-def was_never_made(it):
+def was_never_made(workspace):
     """Whether it was stopped before its launch had begun: its start makes its machine."""
-    return it.state == "stopped" and it.launch_progress == 0
+    return workspace.state == "stopped" and workspace.launch_progress == 0

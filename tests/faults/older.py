@@ -34,7 +34,7 @@ def put_back(site, checker, schedule, neighbour=None):
     status = eventually(lambda: degraded(client), PATIENCE)
     assert any("older than the machines" in it for it in status), status
     refuses(client, machines, hashes)
-    older = {it.name: it.state for it in client.volumes.list().ebs_volumes}
+    older = {volume.name: volume.state for volume in client.volumes.list().ebs_volumes}
     site.prism("recover", "--accept")
     eventually(lambda: recovered(site, client, machines), PATIENCE)
     assert set(site.machines()) == machines, "none was destroyed, none was made"
@@ -42,9 +42,9 @@ def put_back(site, checker, schedule, neighbour=None):
     since = [id for id, (event, _) in site.database.events().items() if id > newest]
     assert since, "events go on behind those that were given before"
     attached = [
-        it
-        for name, it in checker.volumes.items()
-        if it.id is not None and not goes_on(it, older.get(name, "available"))
+        volume
+        for name, volume in checker.volumes.items()
+        if volume.id is not None and not goes_on(volume, older.get(name, "available"))
     ]
     with contextlib.suppress(AssertionError):  # what is wrong is said below
         eventually(lambda: not misjudged(client, attached), PATIENCE)
@@ -59,11 +59,11 @@ def goes_on(it, older):
 
 def misjudged(client, known):
     """Volumes that are not known, or attached where they are not, or the other way round."""
-    volumes = {it.volume_id: it.state for it in client.volumes.list().ebs_volumes}
+    volumes = {volume.volume_id: volume.state for volume in client.volumes.list().ebs_volumes}
     return [
-        (it, volumes.get(it.id))
-        for it in known
-        if volumes.get(it.id) != ("in-use" if it.attached else "available")
+        (known_name, volumes.get(known_name.id))
+        for known_name in known
+        if volumes.get(known_name.id) != ("in-use" if known_name.attached else "available")
     ]
 
 
@@ -84,14 +84,18 @@ def recovered(site, client, machines):
 def living(client):
     """The machines of all workspaces that have one."""
     workspaces = client.workspaces.list()
-    return {it.id for it in workspaces if it.state not in OVER and not was_never_made(it)}
+    return {
+        workspace.id
+        for workspace in workspaces
+        if workspace.state not in OVER and not was_never_made(workspace)
+    }
 
 
 def refuses(client: Client, machines, hashes):
     """Nothing is destroyed before the operator has decided."""
-    for it in client.workspaces.list():
-        if it.id in machines:
-            refused(lambda name=it.name: client.workspaces.terminate(name, wait=0))
+    for workspace in client.workspaces.list():
+        if workspace.id in machines:
+            refused(lambda name=workspace.name: client.workspaces.terminate(name, wait=0))
     for volume in client.volumes.list().ebs_volumes:
         if volume.volume_id in hashes:
             refused(lambda name=volume.name: client.volumes.delete(name))
@@ -108,5 +112,5 @@ def refused(do):
 
 def hashes_of(site, checker):
     """What is on each volume that is there, by its id."""
-    folders = {it.id: site.data(it.id) for it in checker.volumes.values() if it.id}
+    folders = {volume.id: site.data(volume.id) for volume in checker.volumes.values() if volume.id}
     return {id: data and digest(data) for id, data in folders.items()}

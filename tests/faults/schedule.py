@@ -72,7 +72,7 @@ class Schedule:
         return f"{letter}{self.number}"
 
     def _workspace(self, *states):
-        fit = [name for name, it in self.checker.workspaces.items() if it in states]
+        fit = [name for name, workspace in self.checker.workspaces.items() if workspace in states]
         return self.chance.choice(fit) if fit else None
 
     def _volume(self, *, attached):
@@ -165,7 +165,7 @@ class Schedule:
     def _sending(self, requests):
         """They are on their way while the block runs."""
         with ThreadPoolExecutor(len(requests)) as people:
-            sent = [people.submit(self.checker.send, it) for it in requests]
+            sent = [people.submit(self.checker.send, request) for request in requests]
             yield
             for request, it in zip(requests, sent, strict=True):
                 request.answered = it.result()
@@ -203,7 +203,7 @@ class Schedule:
 
     def _locked(self, requests):
         self._disturbed(requests, "locked")
-        assert not any(it.answered for it in requests), "nobody can have written that"
+        assert not any(request.answered for request in requests), "nobody can have written that"
 
     def _full(self, requests):
         self._disturbed(requests, "full")

@@ -34,7 +34,7 @@ REMOVED = "moved_events"
 def digest(folder):
     """Every name and byte below a folder."""
     hash = hashlib.sha256()
-    for path in sorted(it for it in folder.rglob("*") if it.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         hash.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
     return hash.hexdigest()
 
@@ -244,7 +244,9 @@ class LocalSite(DaemonHome):
         """The ids of all that run or have a folder, with how many supervisors each has."""
         folders = (self.home.folder / "workspaces").glob("local-*")
         supervisors = {
-            it.name: 0 for it in folders if it.is_dir() and (it / "order.json").exists()
+            folder.name: 0
+            for folder in folders
+            if folder.is_dir() and (folder / "order.json").exists()
         }
         for supervisor in self.home.machines():
             with contextlib.suppress(psutil.Error):
@@ -296,9 +298,13 @@ class AwsSite(DaemonHome):
     def machines(self):
         """The ids of all that are not terminated, with how many were made for their key."""
         every = self.told("machines")["machines"]
-        keys = [it["tags"].get("prism:id") for it in every]
-        living = [it for it in every if it["state"] not in {"terminated", "shutting-down"}]
-        return {it["id"]: keys.count(it["tags"].get("prism:id")) for it in living}
+        keys = [entry["tags"].get("prism:id") for entry in every]
+        living = [
+            entry for entry in every if entry["state"] not in {"terminated", "shutting-down"}
+        ]
+        return {
+            workspace["id"]: keys.count(workspace["tags"].get("prism:id")) for workspace in living
+        }
 
     def data(self, volume):
         """Nobody can enter the machines of the double."""

@@ -13,9 +13,9 @@ WAYS = ("error", "drop")
 
 @pytest.fixture
 def world(aws_with_short_dial, tmp_path):
-    it = AwsWorld(aws_with_short_dial, tmp_path, Operator)
-    yield it
-    it.end()
+    world = AwsWorld(aws_with_short_dial, tmp_path, Operator)
+    yield world
+    world.end()
 
 
 @pytest.mark.timeout(900)
@@ -36,7 +36,7 @@ def test_ten_minutes_without_aws_lose_nothing_and_make_nothing_twice(world, do):
         current = world.desk.states()
         assert current["runs"] == "running", "not seen is not gone"
         assert current["stops"] in {"running", "stopping"}
-    tried = Counter(it.action for it in world.aws.calls[calls:])
+    tried = Counter(call.action for call in world.aws.calls[calls:])
     assert sum(tried.values()) < 400, tried
     assert world.volume()["state"] != "error"
     world.aws.rules = rules
@@ -49,7 +49,7 @@ def test_ten_minutes_without_aws_lose_nothing_and_make_nothing_twice(world, do):
     world.until(so)
     if "later" in world.desk.states():  # it was accepted while nobody could be asked
         world.until(lambda: world.desk.states()["later"] == "running")
-    machines = Counter(it["tags"].get("prism:id") for it in world.aws.machines())
+    machines = Counter(machine["tags"].get("prism:id") for machine in world.aws.machines())
     assert set(machines.values()) == {1}
     assert len(machines) == len(world.desk.states())
     world.until(lambda: world.attached(world.volume()["volume_id"]))

@@ -115,11 +115,11 @@ def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(dae
     lab.settle(seconds=5)
     lab.settle(seconds=5)
     assert lab.state() == "terminated"
-    for it in lab.segments():
-        assert it.ended is None or it.ended >= it.began, it
+    for segment in lab.segments():
+        assert segment.ended is None or segment.ended >= segment.began, segment
     assert lab.recount() >= 0
     facts = lab.daemon.db.events_after(0)
-    assert [it.id for it in facts] == sorted({it.id for it in facts})
+    assert [fact.id for fact in facts] == sorted({fact.id for fact in facts})
     lab.keeps_every_cap()
 
 
@@ -159,11 +159,11 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    with HTTPServer(("127.0.0.1", 0), Answers) as it:
-        thread = threading.Thread(target=it.serve_forever)
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{it.server_address[1]}"
-        it.shutdown()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
         thread.join()
 
 

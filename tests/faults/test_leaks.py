@@ -87,7 +87,9 @@ def taken(home, daemon):
 
 
 def folders(home):
-    return [it for it in (home.folder / "workspaces").iterdir() if it.name != "generation.json"]
+    return [
+        path for path in (home.folder / "workspaces").iterdir() if path.name != "generation.json"
+    ]
 
 
 @pytest.mark.timeout(3600)
@@ -139,7 +141,7 @@ class ManyWorkspaces:
         self.until(lambda: not self.states())
 
     def states(self):
-        return {it["state"] for it in self.http("GET", "/api/v1/instances").json()}
+        return {entry["state"] for entry in self.http("GET", "/api/v1/instances").json()}
 
     def until(self, holds):
         for _ in range(50):
@@ -162,9 +164,9 @@ class ManyWorkspaces:
         process = psutil.Process(os.getpid())
         with self.daemon.db.read() as sql:
             rows = {
-                it.name: sql.execute(select(func.count()).select_from(it)).scalar()
-                for it in metadata.sorted_tables
-                if it.name not in KEPT_ON_PURPOSE
+                table.name: sql.execute(select(func.count()).select_from(table)).scalar()
+                for table in metadata.sorted_tables
+                if table.name not in KEPT_ON_PURPOSE
             }
         return {
             "descriptors": descriptors(),
@@ -177,8 +179,8 @@ class ManyWorkspaces:
 
 def classes():
     """Of every object that is there; the web framework keeps some for each path it has met."""
-    for it in gc.get_objects():
-        yield f"{type(it).__module__}.{type(it).__qualname__}"
+    for object_ in gc.get_objects():
+        yield f"{type(object_).__module__}.{type(object_).__qualname__}"
 
 
 def descriptors():

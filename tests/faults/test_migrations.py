@@ -59,7 +59,11 @@ def differs(url):
         differences = compare_metadata(MigrationContext.configure(sql), metadata)
     engine.dispose()
     # Tests that ran before in this process may have tables of their own.
-    return [it for it in differences if not getattr(it[1], "name", "").startswith("test_")]
+    return [
+        difference
+        for difference in differences
+        if not getattr(difference[1], "name", "").startswith("test_")
+    ]
 
 
 @pytest.mark.timeout(600)

@@ -92,7 +92,9 @@ def test_a_disk_that_becomes_read_only_under_a_daemon_loses_nothing(disk):
             with pytest.raises(Unavailable) as refused:
                 client.projects.create("during")
             assert refused.value.code.startswith("DATABASE_")
-            assert [it.name for it in client.projects.list()] == ["before"], "reads go on"
+            assert [project.name for project in client.projects.list()] == ["before"], (
+                "reads go on"
+            )
             status = client.daemon.status()
             assert status.status == "degraded"
         assert "INTERNAL_ERROR" not in log_of(home)
@@ -194,7 +196,7 @@ def memory_group():
 def killed_for_memory(group):
     """How often the kernel has ended a program there for want of memory."""
     files = (group / "memory.events", group / "memory.oom_control")
-    events = next(it for it in files if it.exists())
+    events = next(file for file in files if file.exists())
     return int(dict(line.split() for line in events.read_text().splitlines())["oom_kill"])
 
 

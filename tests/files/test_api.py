@@ -33,9 +33,9 @@ def home(tmp_path_factory):
 def files(home):
     files = home.client.files
     yield files
-    for it in files.list("mine").entries:
-        if not it.name.startswith("."):
-            files.remove("mine", it.name, recursive=True)
+    for entry in files.list("mine").entries:
+        if not entry.name.startswith("."):
+            files.remove("mine", entry.name, recursive=True)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_workspace_that_does_not_run_has_its_files(home, files, tmp_path):
     home.client.workspaces.stop("mine", wait=60)
     try:
         files.upload("mine", tmp_path / "note", "kept/note")
-        assert [it.name for it in files.list("mine", "kept").entries] == ["deep", "note"]
+        assert [entry.name for entry in files.list("mine", "kept").entries] == ["deep", "note"]
     finally:
         home.client.workspaces.start("mine", wait=60)
     assert home.cli("exec", "mine", "--", "cat", "kept/note").stdout == "x"
@@ -79,9 +79,9 @@ def test_each_change_is_a_fact_with_its_actor(home, files, tmp_path):
     files.rename("mine", "a", "b")
     files.remove("mine", "b")
     facts = home.said("audit", "--limit", "10")
-    changes = [it for it in facts if it["event"] == "instance_files_changed"][:3]
-    assert [it["data"]["action"] for it in changes] == ["removed", "renamed", "uploaded"]
-    assert {it["actor"] for it in changes} == {"ada@example.org"}
+    changes = [fact for fact in facts if fact["event"] == "instance_files_changed"][:3]
+    assert [change["data"]["action"] for change in changes] == ["removed", "renamed", "uploaded"]
+    assert {change["actor"] for change in changes} == {"ada@example.org"}
 
 
 def test_what_is_refused_changes_nothing(home, files, tmp_path):
@@ -106,7 +106,7 @@ def test_what_is_refused_changes_nothing(home, files, tmp_path):
             files.upload("mine", tmp_path / "note", path)
     with pytest.raises(ValidationFailed):
         files.remove("mine", "", recursive=True)
-    names = [it.name for it in files.list("mine").entries if not it.name.startswith(".")]
+    names = [entry.name for entry in files.list("mine").entries if not entry.name.startswith(".")]
     assert names == ["folder", "folder.d"]
 
 
@@ -185,13 +185,13 @@ def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
 
     def parts():
         entries = files.list("mine").entries
-        return [it.size for it in entries if it.name.startswith(".prism-part")]
+        return [entry.size for entry in entries if entry.name.startswith(".prism-part")]
 
     with begun(files_http, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as one:
         one.send(b"0" * PIECE)
         eventually(lambda: parts() == [PIECE])
     eventually(lambda: parts() == ([PIECE] if size else []))
-    assert "cut" not in [it.name for it in files.list("mine").entries]
+    assert "cut" not in [entry.name for entry in files.list("mine").entries]
     if size:
         query = {"path": "cut", "offset": PIECE, "size": size}
         # It is refused as long as the one that broke off has not been given up.
@@ -202,12 +202,12 @@ def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
 @contextlib.contextmanager
 def begun(client, query, length):
     """An upload whose body is not whole yet."""
-    one = http.client.HTTPConnection("127.0.0.1", client.base_url.port)
-    one.putrequest("PUT", f"/api/v1/instances/mine/files/content?{query}")
-    one.putheader("Content-Length", str(length))
-    one.endheaders()
-    with contextlib.closing(one):
-        yield one
+    connection = http.client.HTTPConnection("127.0.0.1", client.base_url.port)
+    connection.putrequest("PUT", f"/api/v1/instances/mine/files/content?{query}")
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    with contextlib.closing(connection):
+        yield connection
 
 
 def test_one_file_has_one_uploader(files_http, files):
@@ -232,7 +232,7 @@ def test_the_command(home, files, tmp_path):
     home.said("files", "mkdir", "mine", "data")
     home.said("files", "put", "mine", str(source), "data/")
     home.said("files", "mv", "mine", "data/input.txt", "data/~odd name")
-    names = [it["name"] for it in home.said("files", "ls", "mine", "~/data")["entries"]]
+    names = [entry["name"] for entry in home.said("files", "ls", "mine", "~/data")["entries"]]
     assert names == ["~odd name"]
     assert "~odd name" in home.cli("files", "ls", "mine", "data").stdout
     home.said("files", "get", "mine", "data/~odd name", str(tmp_path))
@@ -242,7 +242,9 @@ def test_the_command(home, files, tmp_path):
     assert home.cli("files", "rm", "mine", "data").returncode != 0  # there is nobody to ask
     assert home.cli("files", "rm", "mine", "data", "--yes").returncode != 0  # it is not empty
     home.said("files", "rm", "mine", "data", "-r", "--yes")
-    assert [it["name"] for it in home.said("files", "ls", "mine")["entries"]][-1] == "input.txt"
+    assert [entry["name"] for entry in home.said("files", "ls", "mine")["entries"]][
+        -1
+    ] == "input.txt"
 
 
 def test_a_download_that_fails_leaves_nothing_here(home, files, tmp_path):

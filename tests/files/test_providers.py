@@ -34,7 +34,7 @@ class Homes:
         self.files, self.id, self.home = files, id, home
 
     def names(self, path="", limit=100):
-        return sorted(it.name for it in self.files.scan(self.id, path, limit).entries)
+        return sorted(entry.name for entry in self.files.scan(self.id, path, limit).entries)
 
     def read(self, path, offset=0):
         it = self.files.open(self.id, path)
@@ -180,7 +180,7 @@ def test_no_link_is_followed_out_of_the_home(homes, secret_file):
     (homes.home / "to-file").symlink_to(secret_file / "secret")
     (homes.home / "to-folder").symlink_to(secret_file)
     (homes.home / "loop").symlink_to("loop")
-    kinds = {it.name: it.kind for it in homes.files.scan(homes.id, "", 10).entries}
+    kinds = {entry.name: entry.kind for entry in homes.files.scan(homes.id, "", 10).entries}
     assert kinds == {"to-file": "link", "to-folder": "link", "loop": "link"}
     for work in (
         lambda: homes.files.open(homes.id, "to-file"),
@@ -252,7 +252,7 @@ def test_names_that_are_no_text_are_shown_and_said(homes):
     Path(os.fsdecode(os.fsencode(homes.home) + b"/caf\xe9")).touch()
     (homes.home / "a\nb\x1b[2J").touch()
     addressable_by_name = {
-        it.name: it.addressable for it in homes.files.scan(homes.id, "", 10).entries
+        entry.name: entry.addressable for entry in homes.files.scan(homes.id, "", 10).entries
     }
     assert addressable_by_name == {"caf�": False, "a\nb\x1b[2J": True}
 
@@ -313,7 +313,7 @@ def with_volume(tmp_path):
 
 def test_an_attached_volume_is_a_folder_of_its_workspace(with_volume):
     homes, content, volumes, ids = with_volume
-    kinds = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
+    kinds = {entry.name: entry.kind for entry in homes.files.scan(LOCAL, "volumes", 10).entries}
     assert kinds == {"data": "folder"}
     homes.files.make_folder(LOCAL, "volumes/data/raw")
     homes.write("volumes/data/raw/1.csv", b"a,b\n")
@@ -360,7 +360,7 @@ def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret_
     (place / "secrets").symlink_to(secret_file)
     (content["data"] / "out").symlink_to(secret_file)
     (homes.home / "data").symlink_to(content["data"])
-    kinds = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
+    kinds = {entry.name: entry.kind for entry in homes.files.scan(LOCAL, "volumes", 10).entries}
     assert kinds == {"data": "folder", "other": "link", "secrets": "link"}
     for path in ("volumes/other", "volumes/secrets", "volumes/data/out", "data"):
         with pytest.raises(WrongFileKind):

@@ -47,7 +47,7 @@ def activity(clocked_daemon, name="mine"):
 
 
 def verdicts(clocked_daemon):
-    return [it["verdict"] for it in activity(clocked_daemon)["points"]]
+    return [point["verdict"] for point in activity(clocked_daemon)["points"]]
 
 
 def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
@@ -72,7 +72,7 @@ def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
     assert datetime.fromisoformat(second["at"]) - datetime.fromisoformat(first["at"]) == (
         timedelta(seconds=answer["step_seconds"])
     )
-    assert {it["name"]: it["limit"] for it in answer["figures"]} == {
+    assert {figure["name"]: figure["limit"] for figure in answer["figures"]} == {
         "cpu": 5.0,
         "memory": None,
         "network": 512.0,
@@ -101,8 +101,8 @@ def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon
     clocked_daemon.daemon.activity.write()
     other.activity.write()
     points = activity(clocked_daemon)["points"]
-    assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in points)
-    assert sum(it["active_seconds"] for it in points) >= 50 * 60
+    assert all(point["active_seconds"] + point["idle_seconds"] <= STEP for point in points)
+    assert sum(point["active_seconds"] for point in points) >= 50 * 60
 
 
 def test_what_could_not_be_written_is_written_later(clocked_daemon, report_samples, monkeypatch):

@@ -23,7 +23,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def profiles(http):
-    return {it["name"]: it for it in http("GET", "/api/v1/idle/profiles").json()}
+    return {entry["name"]: entry for entry in http("GET", "/api/v1/idle/profiles").json()}
 
 
 def create(http, **fields):
@@ -428,7 +428,7 @@ def test_why_says_what_was_measured_and_when_it_acts(
 def said_soon(daemon):
     with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
-    return [it.data["acts_at"] for it in facts if it.event == "idle_sleeps_soon"]
+    return [fact.data["acts_at"] for fact in facts if fact.event == "idle_sleeps_soon"]
 
 
 def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
@@ -482,7 +482,9 @@ def said_unknown(daemon):
     with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [
-        (it.data["minutes"], *it.data["because"]) for it in facts if it.event == "idle_unknown"
+        (fact.data["minutes"], *fact.data["because"])
+        for fact in facts
+        if fact.event == "idle_unknown"
     ]
 
 
@@ -521,7 +523,7 @@ def sleeps(daemon, cloud, id, at, action="hibernate", **act):
 def triggered(daemon):
     with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
-    return [it for it in facts if it.event == "hibernation_triggered"]
+    return [fact for fact in facts if fact.event == "hibernation_triggered"]
 
 
 def test_what_a_machine_did_is_told_once_and_kept(
@@ -605,8 +607,8 @@ def test_history_is_newest_first_and_limited(http, daemon, running_workspace, cl
         clock.advance(hours=1)
         sleeps(daemon, cloud, id, clock.now())
         assert len(triggered(daemon)) == hours
-    assert [it["trigger_time"][11:13] for it in history(http)] == ["03", "02", "01"]
-    assert [it["trigger_time"][11:13] for it in history(http, limit=1)] == ["03"]
+    assert [event["trigger_time"][11:13] for event in history(http)] == ["03", "02", "01"]
+    assert [event["trigger_time"][11:13] for event in history(http, limit=1)] == ["03"]
     failed(http("GET", "/api/v1/idle/history", params={"limit": 0}), 422, "VALIDATION_FAILED")
 
 
@@ -616,7 +618,7 @@ def test_what_is_done_is_in_the_audit_log(http, daemon, running_workspace):
     configure(http, profile="gpu")
     keep_awake(http, 5)
     with daemon.db.read() as sql:
-        actors = {it.event: (it.actor, it.subject) for it in journal.after(sql, 0)}
+        actors = {event.event: (event.actor, event.subject) for event in journal.after(sql, 0)}
     assert actors["idle_profile_created"] == ("ada", OWN["name"])
     assert actors["idle_configured"] == actors["idle_kept_awake"] == ("ada", "mine")
     json.dumps(why(http))

@@ -80,19 +80,21 @@ def test_an_hour_is_one_row_and_many_looks_are_one_write(clocked_daemon, watched
     event.listen(clocked_daemon.daemon.db.writer, *listen)
     watched_workspace(3 * 60)
     event.remove(clocked_daemon.daemon.db.writer, *listen)
-    changed = [it for it in writes if "measurements" in it and not it.startswith("DELETE")]
-    assert len([it for it in changed if it.startswith(("INSERT", "UPDATE"))]) <= 3 * 6 + 4
+    changed = [
+        write for write in writes if "measurements" in write and not write.startswith("DELETE")
+    ]
+    assert len([text for text in changed if text.startswith(("INSERT", "UPDATE"))]) <= 3 * 6 + 4
     measurements = rows(clocked_daemon)
     assert 3 <= len(measurements) <= 4
-    assert max(it["seconds"] for it in measurements) == 3600
-    assert {it["instance_type"] for it in measurements} == {"t3.xlarge"}
+    assert max(measurement["seconds"] for measurement in measurements) == 3600
+    assert {measurement["instance_type"] for measurement in measurements} == {"t3.xlarge"}
 
 
 def test_what_nobody_looked_at_for_minutes_was_not_measured(clocked_daemon, watched_workspace):
     watched_workspace(20)
     clocked_daemon.clock.advance(hours=3)
     watched_workspace(40)
-    assert sum(it["seconds"] for it in rows(clocked_daemon)) <= 60 * 60
+    assert sum(row["seconds"] for row in rows(clocked_daemon)) <= 60 * 60
 
 
 def test_two_daemons_that_see_the_same_count_it_once(
@@ -106,7 +108,7 @@ def test_two_daemons_that_see_the_same_count_it_once(
         cloud.finds(id, Idleness(state="active", since=now, until=now, figures=FIGURES))
         clocked_daemon.daemon.loop.patrol()
         other.loop.patrol()
-    assert 3600 <= sum(it["seconds"] for it in rows(clocked_daemon)) <= 120 * 60
+    assert 3600 <= sum(row["seconds"] for row in rows(clocked_daemon)) <= 120 * 60
 
 
 def test_another_type_is_measured_anew(clocked_daemon, watched_workspace):

@@ -59,8 +59,10 @@ def test_it_sleeps_by_itself_and_everybody_hears_of_it(daemon):
     [past] = eventually(written)
     assert (past["action"], past["instance_name"], past["profile"]) == ("stop", "mine", "gpu")
     with daemon.db.read() as sql:
-        facts = [it for it in journal.after(sql, 0) if it.event == "hibernation_triggered"]
-    assert [it.data["estimated_savings"] for it in facts] == [0.08], "t3.large, an hour"
+        facts = [
+            event for event in journal.after(sql, 0) if event.event == "hibernation_triggered"
+        ]
+    assert [fact.data["estimated_savings"] for fact in facts] == [0.08], "t3.large, an hour"
     why = http("GET", "/api/v1/idle/instances/mine").json()
     assert (why["state"], why["verdict"], why["last"]["action"]) == ("stopped", None, "stop")
     console = http("GET", "/api/v1/logs/mine").json()["lines"]

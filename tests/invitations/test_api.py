@@ -16,7 +16,7 @@ def facts(daemon, *names):
 
 def members(http, project):
     listed = http("GET", f"/api/v1/projects/{project}/members").json()
-    return {it["email"]: it["role"] for it in listed}
+    return {entry["email"]: entry["role"] for entry in listed}
 
 
 def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
@@ -27,7 +27,7 @@ def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
     listed = shaped_like(
         "GET invitations/project/{project_id}", ask("GET", f"project/{project_id}")
     )
-    assert [it["status"] for it in listed["invitations"]] == ["pending"]
+    assert [invitation["status"] for invitation in listed["invitations"]] == ["pending"]
     assert "token" not in listed["invitations"][0]
     one = shaped_like("GET invitations/{invitation_id}", ask("GET", id))
     assert (one["token"], one["project_name"]) == (sent["token"], "Reef")
@@ -67,7 +67,7 @@ def test_mine_are_those_to_my_address(make_daemon):
         body = {"project_id": "P", "email": email}
         assert http("POST", "/api/v1/invitations/send", json=body).status_code == 201
     mine = shaped_like("GET invitations/me", http("GET", "/api/v1/invitations/me"))
-    assert [it["email"] for it in mine["invitations"]] == ["ada@x.org"]
+    assert [invitation["email"] for invitation in mine["invitations"]] == ["ada@x.org"]
     assert http("GET", "/api/v1/invitations/me?status=accepted").json()["count"] == 0
 
 
@@ -170,7 +170,7 @@ def test_many_at_once(ask, http, project_id, sent_invitation):
     done = shaped_like("POST invitations/bulk", ask("POST", "bulk", **body))
     assert done["summary"] == planned["summary"]
     assert done["summary"] == {"total": 6, "sent": 3, "failed": 1, "skipped": 2}
-    assert [it["status"] for it in done["results"]] == ["sent"] * 3 + [
+    assert [result["status"] for result in done["results"]] == ["sent"] * 3 + [
         "skipped",
         "failed",
         "skipped",
@@ -178,8 +178,8 @@ def test_many_at_once(ask, http, project_id, sent_invitation):
     assert done["results"][3]["reason"] == "already invited"
     assert done["results"][4]["error"]
     roles = {
-        it["email"]: (it["role"], it["message"])
-        for it in ask("GET", f"project/{project_id}").json()["invitations"]
+        invitation["email"]: (invitation["role"], invitation["message"])
+        for invitation in ask("GET", f"project/{project_id}").json()["invitations"]
     }
     assert roles["ta@university.edu"] == ("admin", "TA access for ML course")
     assert roles["student1@university.edu"][1] == "Welcome to the ML course project!"
@@ -199,8 +199,8 @@ def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project_id, dry):
     assert answer.status_code == 200, answer.text
     done = answer.json()
     assert done["summary"] == {"total": 6, "sent": 1, "failed": 5, "skipped": 0}
-    why = [it["error"] for it in done["results"]]
-    assert [it["email"] for it in done["results"]] == [it["email"] for it in guests]
+    why = [result["error"] for result in done["results"]]
+    assert [result["email"] for result in done["results"]] == [guest["email"] for guest in guests]
     assert "@-sign" in why[0] and "too long" in why[3] and "2000 characters" in why[4]
     assert why[1] == "role: 'Student' is none of viewer, member, admin, owner"
     assert why[2].startswith("role: ''")

@@ -91,7 +91,7 @@ def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, se
     assert ask("GET", sent_invitation["id"]).json()["mailed_at"] is None
     server.start()
     post(daemon)
-    assert [it[1] for it in server.letters] == [["bob@x.org"]]
+    assert [letter[1] for letter in server.letters] == [["bob@x.org"]]
 
 
 def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent_invitation):

@@ -13,10 +13,10 @@ from tests.kit.small import Small, application
 @pytest.fixture
 def db(url: str, clock: StoppedClock) -> Iterator[Database]:
     """An empty database of each kind."""
-    one = Database(url, clock, Bus())
-    one.create_tables()
-    yield one
-    one.close()
+    database = Database(url, clock, Bus())
+    database.create_tables()
+    yield database
+    database.close()
 
 
 @pytest.fixture

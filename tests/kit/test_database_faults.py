@@ -180,7 +180,7 @@ def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_daemon, url, http_of)
             json={"name": "two", "template": "Plain Shell"},
         )
         assert keyed.status_code == 503
-        assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
+        assert [entry["name"] for entry in http("GET", LIST).json()] == ["one"]
         assert http("GET", "/api/v1/projects").status_code == 200
         status = http("GET", STATUS).json()
         assert status["status"] == "degraded"
@@ -235,7 +235,7 @@ def test_an_empty_database_is_no_truth_to_show_from_memory(make_daemon, url, htt
     daemon = make_daemon()
     http = http_of(daemon)
     http.launch("one")
-    assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
+    assert [entry["name"] for entry in http("GET", LIST).json()] == ["one"]
     engine = create_engine(url)
     with engine.begin() as sql:
         sql.execute(text("ALTER TABLE events RENAME TO elsewhere"))
@@ -264,7 +264,7 @@ def test_a_database_that_is_away_is_said_and_found_again(make_daemon, url, copy_
             assert answer.status_code == 503
             status = http("GET", STATUS).json()
             assert (status["status"], status["total_instances"]) == ("degraded", 1)
-            assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
+            assert [entry["name"] for entry in http("GET", LIST).json()] == ["one"]
         finally:
             sql.execute(text("ALTER DATABASE copy ALLOW_CONNECTIONS true"))
     admin.dispose()
@@ -293,4 +293,4 @@ def test_a_server_that_restarts_in_the_middle_of_a_change_is_said(
         answer = http("POST", "/api/v1/projects", **order)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_UNAVAILABLE")
     assert http("POST", "/api/v1/projects", **order).status_code == 201
-    assert [it["name"] for it in http("GET", "/api/v1/projects").json()] == ["thesis"]
+    assert [entry["name"] for entry in http("GET", "/api/v1/projects").json()] == ["thesis"]

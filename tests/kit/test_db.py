@@ -127,7 +127,7 @@ def test_what_is_in_use_when_the_database_is_closed_ends_with_its_block(db):
 def test_another_daemons_commit_is_heard_at_once(make_daemon, url):
     if url.startswith("sqlite"):
         return  # one daemon a file: there is nobody else to hear
-    one, two = make_daemon(), make_daemon()
+    first, two = make_daemon(), make_daemon()
     heard, listener = threading.Event(), CommitListener(two.db)
 
     def hear():
@@ -137,7 +137,7 @@ def test_another_daemons_commit_is_heard_at_once(make_daemon, url):
     listener.start()
     try:
         with two.db.bus.listening(hear):
-            count(one.db, 7)
+            count(first.db, 7)
             assert eventually(heard.is_set, 120)
     finally:
         listener.stop()

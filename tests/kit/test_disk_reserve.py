@@ -21,9 +21,9 @@ def disk(tmp_path):
 
 
 def fill(disk, leave=0):
-    it = os.statvfs(disk)
+    usage = os.statvfs(disk)
     with (disk / "rest").open("ab") as file:
-        os.posix_fallocate(file.fileno(), file.tell(), it.f_bfree * it.f_frsize - leave)
+        os.posix_fallocate(file.fileno(), file.tell(), usage.f_bfree * usage.f_frsize - leave)
         file.seek(0, os.SEEK_END)
 
 

@@ -57,7 +57,7 @@ def test_bad_bodies(notes_app, body, status, code, field, why):
     fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), status, code)
     assert why in fault["details"]
     if field:
-        assert [one["field"] for one in fault["data"]["fields"]] == [field]
+        assert [field["field"] for field in fault["data"]["fields"]] == [field]
     assert texts(notes_app.db) == []
 
 
@@ -206,7 +206,7 @@ def test_options_says_what_there_is_and_nothing_to_other_origins(notes_app):
 )
 def test_parameters_of_a_wrong_kind_are_named(notes_app, path, field):
     fault = failed(notes_app("GET", path), 422, "VALIDATION_FAILED")
-    assert [one["field"] for one in fault["data"]["fields"]] == [field]
+    assert [field["field"] for field in fault["data"]["fields"]] == [field]
 
 
 def test_parameters_that_are_right(notes_app):

@@ -42,8 +42,8 @@ def test_effect_events_and_answer_are_one_transaction(notes_app):
 
 
 def test_the_same_body_is_what_says_the_same(notes_app):
-    one, other = b'{"text": "a", "loud": false}', b'{"loud":false,"text":"a"}'
-    first = notes_app("POST", NOTES, KEY | IS_JSON, content=one)
+    content, other = b'{"text": "a", "loud": false}', b'{"loud":false,"text":"a"}'
+    first = notes_app("POST", NOTES, KEY | IS_JSON, content=content)
     again = notes_app("POST", NOTES, KEY | IS_JSON, content=other)
     assert first.status_code == again.status_code == 201
     fault = failed(notes_app("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")

@@ -29,8 +29,8 @@ def engine_with_limits(copy_database):
         return engines[-1]
 
     yield make
-    for it in engines:
-        it.dispose()
+    for made_engine in engines:
+        made_engine.dispose()
 
 
 @pytest.mark.parametrize("of", [writing, reading])

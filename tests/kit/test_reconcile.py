@@ -103,7 +103,7 @@ def run_loop(db):
 
 def test_while_every_hand_is_busy_the_loop_asks_nothing(run_loop, statements):
     work, _ = run_loop(3)
-    eventually(lambda: any("UPDATE" in it for it in statements))
+    eventually(lambda: any("UPDATE" in statement for statement in statements))
     eventually(lambda: rest(statements, 0.3))
     work.let_go.set()
     eventually(lambda: sorted(work.done) == ["r0", "r1", "r2"])

@@ -91,10 +91,10 @@ def test_two_applications_share_no_handler():
 
 def test_a_signature_is_read_when_it_is_first_asked_for():
     with TestClient(app := built()) as client:
-        assert not any(it.is_complete for it in handlers(app).values())
+        assert not any(handler.is_complete for handler in handlers(app).values())
         for _ in range(2):
             assert client.get("/a/own").text == "name, asked"
-    read = {at for at, it in handlers(app).items() if it.is_complete}
+    read = {at for at, handler in handlers(app).items() if handler.is_complete}
     assert read == {("GET", "/a/own")}
 
 
@@ -116,8 +116,10 @@ def test_the_description_reads_all_signatures():
     app = Api(ROUTES, {"name": giving("name"), "other": giving("other")})
     description = app.openapi_schema.to_schema()["paths"]["/a/plain"]
     assert list(description["get"]["responses"]["200"]["content"]) == ["text/plain"]
-    described = {at for at, it in handlers(app).items() if it.resolve_include_in_schema()}
-    assert described == {at for at, it in handlers(app).items() if it.is_complete}
+    described = {
+        at for at, handler in handlers(app).items() if handler.resolve_include_in_schema()
+    }
+    assert described == {at for at, handler in handlers(app).items() if handler.is_complete}
 
 
 def test_the_description_changes_no_signature():

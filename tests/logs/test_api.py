@@ -15,11 +15,16 @@ def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, daem
     http.launch()
     before = http("GET", "/api/v1/logs").json()
     assert before["available_log_types"] == TYPES
-    assert [it["logs_available"] for it in before["instances"]] == [False]
+    assert [instance["logs_available"] for instance in before["instances"]] == [False]
     daemon.settle()
     call_count = len(cloud.calls)
-    [it] = http("GET", "/api/v1/logs").json()["instances"]
-    assert it == {"name": "mine", "id": it["id"], "state": "running", "logs_available": True}
+    [instance] = http("GET", "/api/v1/logs").json()["instances"]
+    assert instance == {
+        "name": "mine",
+        "id": instance["id"],
+        "state": "running",
+        "logs_available": True,
+    }
     assert len(cloud.calls) == call_count
 
 

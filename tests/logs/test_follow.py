@@ -20,11 +20,11 @@ services:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    it = Home(tmp_path_factory.mktemp("logs") / "home")
-    (it.folder / "templates").mkdir()
-    (it.folder / "templates" / "talker.yml").write_text(TEMPLATE)
-    yield it
-    it.clear()
+    home = Home(tmp_path_factory.mktemp("logs") / "home")
+    (home.folder / "templates").mkdir()
+    (home.folder / "templates" / "talker.yml").write_text(TEMPLATE)
+    yield home
+    home.clear()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_each_kind_says_what_it_is_for(logging_workspace):
     assert any("virtual environment" in line for line in logs.get("mine", "cloud-init").lines)
     assert any("instance_asked" in line for line in logs.get("mine", "system").lines)
     lines = eventually(
-        lambda: [it for it in logs.get("mine", "application").lines if "first" in it]
+        lambda: [line for line in logs.get("mine", "application").lines if "first" in line]
     )
     assert "GET /?first" in lines[0]
     assert len(logs.get("mine", "application", 1).lines) == 1

@@ -65,7 +65,7 @@ class Changes(Schedule):
     def payer(self, project: str | None) -> dict[str, Any]:
         """A pool that may pay for it, of those that it has money from."""
         caps = self.lab.get(f"projects/{project}/budget")["caps"]
-        pools = [it["cap"].split("'")[1] for it in caps if it["scope"] == "pool"]
+        pools = [cap["cap"].split("'")[1] for cap in caps if cap["scope"] == "pool"]
         return {"budget": self.random.choice(pools)} if pools else {}
 
     def ordered(self) -> dict[str, Any]:
@@ -96,21 +96,21 @@ class Changes(Schedule):
         self.settle()
 
     def planned(self, plan: Any, before: Any, after: Any) -> None:
-        was, now = ({it["cap"]: it for it in page["caps"]} for page in (before, after))
+        was, now = ({cap["cap"]: cap for cap in page["caps"]} for page in (before, after))
         for cap in plan["caps"]:
             name = cap["cap"]
             self.comparisons.same("leaves", cap["leaves"], now[name]["left"])
             rise = now[name]["reserved"] - was[name]["reserved"]
             self.comparisons.same("reserves", cap["reserves"], rise, CENT)
-        dates = [now[it["cap"]]["runs_out_on"] for it in plan["caps"]]
-        least = min((it for it in dates if it), default=None)
+        dates = [now[cap["cap"]]["runs_out_on"] for cap in plan["caps"]]
+        least = min((date for date in dates if date), default=None)
         asleep = any("sleep at" in note for note in plan["notes"])
         assert asleep or plan["lasts_until"] == least, (plan, dates)
 
     def denied(self, error: Any, before: Any, order: dict[str, Any] | None = None) -> None:
         """Its numbers are those of the cap that it names; asked for its hours, it is granted."""
-        figures, caps = error["data"], {it["cap"]: it for it in before["caps"]}
-        named = next((it for it in caps if error["message"].startswith(f"The {it} ")), None)
+        figures, caps = error["data"], {cap["cap"]: cap for cap in before["caps"]}
+        named = next((cap for cap in caps if error["message"].startswith(f"The {cap} ")), None)
         if named and "has not enough" in error["message"] and "period" not in error["details"]:
             self.comparisons.same("cap", figures["cap"], caps[named]["amount"], CENT)
             self.comparisons.same("settled", figures["settled"], caps[named]["settled"], CENT)
@@ -162,9 +162,9 @@ class Changes(Schedule):
         elif action in {"take", "change"} and parts:
             self.changed(r.choice(parts), action)
         elif action == "move" and len(parts) > 1:
-            one, other = r.sample(parts, 2)
-            ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
-            self.lab.post("reallocations", amount=max(0.01, round(one["left"] / 3, 2)), **ends)
+            first, other = r.sample(parts, 2)
+            ends = {"source_allocation_id": first["id"], "destination_allocation_id": other["id"]}
+            self.lab.post("reallocations", amount=max(0.01, round(first["left"] / 3, 2)), **ends)
         elif action == "total":
             self.lab.put(f"budgets/{pool}", total_amount=r.choice((2.0, 10.0, 60.0)))
         elif action == "end":

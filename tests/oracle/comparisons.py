@@ -20,22 +20,22 @@ class Comparisons:
         self.lab, self.count = lab, 0
 
     def same(
-        self, subject: str, one: float | None, other: float | None, within: float = 1e-6
+        self, subject: str, first: float | None, other: float | None, within: float = 1e-6
     ) -> None:
         """One question has one answer."""
         self.count += 1
-        same = one is other if one is None or other is None else abs(one - other) <= within
-        assert same, (subject, one, other, str(self.lab.clock.now()))
+        same = first is other if first is None or other is None else abs(first - other) <= within
+        assert same, (subject, first, other, str(self.lab.clock.now()))
 
     def all(self) -> None:
         """All of them, at one moment."""
         today = self.lab.clock.now().date()
         self.period = f"start_date={START}&end_date={today}"
         lines = self.lab.get(f"costs/export?{self.period}")
-        self.paid = [it for it in lines if it["kind"] != "asleep"]
-        self.slept = [it for it in lines if it["kind"] == "asleep"]
-        self.projects = {it["name"]: it for it in self.lab.get("projects")}
-        self.pools = {it["name"]: it for it in self.lab.get("budgets")["budgets"]}
+        self.paid = [line for line in lines if line["kind"] != "asleep"]
+        self.slept = [line for line in lines if line["kind"] == "asleep"]
+        self.projects = {project["name"]: project for project in self.lab.get("projects")}
+        self.pools = {budget["name"]: budget for budget in self.lab.get("budgets")["budgets"]}
         self.parts: dict[str, Any] = {}
         self.charts()
         for name, pool in self.pools.items():
@@ -47,15 +47,18 @@ class Comparisons:
 
     def charts(self) -> None:
         """Each width of a bar has the sum of the export."""
-        exact = sum(it["micros"] for it in self.paid)
+        exact = sum(segment["micros"] for segment in self.paid)
         for width in ("daily", "weekly", "monthly"):
             chart = self.lab.get(f"costs/history?{self.period}&granularity={width}")
             bars = chart["daily_costs"]
-            self.same(width, sum(it["micros"] for it in bars), exact)
-            for total in (sum(it["cost"] for it in bars), sum(it["cost"] for it in self.paid)):
+            self.same(width, sum(bar["micros"] for bar in bars), exact)
+            for total in (
+                sum(bar["cost"] for bar in bars),
+                sum(group["cost"] for group in self.paid),
+            ):
                 self.same(f"{width} in cents", total, chart["total_cost"])
-            saved = sum(it["hibernation_savings"] for it in bars)
-            self.same(f"{width} saved", saved, sum(it["cost"] for it in self.slept))
+            saved = sum(bar["hibernation_savings"] for bar in bars)
+            self.same(f"{width} saved", saved, sum(group["cost"] for group in self.slept))
 
     def pool(self, name: str, pool: Any) -> None:
         """Its list, its summary, and what projects have of it."""
@@ -63,16 +66,18 @@ class Comparisons:
         assert summary["budget"] == pool
         parts = summary["allocations"]
         assert parts == self.lab.get(f"budgets/{name}/allocations")["allocations"]
-        self.parts |= {it["id"]: it for it in parts}
+        self.parts |= {part["id"]: part for part in parts}
         several = CENT * (len(parts) + 1)
-        allocated = sum(it["allocated_amount"] for it in parts)
+        allocated = sum(part["allocated_amount"] for part in parts)
         self.same("allocated", pool["allocated_amount"], allocated, several)
         spenders = summary["top_spending_projects"]
-        self.same("spenders", sum(it["spent"] for it in spenders), pool["spent"], several)
-        former = sum(it["spent"] for it in spenders if it["formerly"])
-        spent = sum(it["spent"] for it in parts)
+        self.same(
+            "spenders", sum(spender["spent"] for spender in spenders), pool["spent"], several
+        )
+        former = sum(spender["spent"] for spender in spenders if spender["formerly"])
+        spent = sum(part["spent"] for part in parts)
         self.same("spent of a pool", pool["spent"], spent + former, several)
-        reserved = sum(it["reserved"] for it in parts)
+        reserved = sum(part["reserved"] for part in parts)
         self.same("reserved of a pool", pool["reserved"], reserved, several)
 
     def project(self, name: str, page: Any) -> None:
@@ -88,19 +93,21 @@ class Comparisons:
             self.same(f"{word} of {name}", money[word], budget[word])
         self.same("burn", money["monthly_burn_rate"], analysis["current_monthly_burn"])
         self.same("pace", analysis["projected_monthly_burn"], forecast["monthly"])
-        ever = sum(it["micros"] for it in self.paid if it["project"] == page["id"])
+        ever = sum(segment["micros"] for segment in self.paid if segment["project"] == page["id"])
         self.same("spent ever", budget["current_spend"], round(ever, -4) / 1e6)
         kinds = [it for it in budget["cost_breakdown"].values() if it is not None]
         self.same("breakdown", sum(kinds), budget["current_spend"])
         spenders = budget["top_spending_instances"]
         if len(spenders) < 10:
-            self.same("on what", sum(it["cost"] for it in spenders), budget["current_spend"])
+            self.same(
+                "on what", sum(spender["cost"] for spender in spenders), budget["current_spend"]
+            )
         self.caps(budget)
 
     def caps(self, budget: Any) -> None:
         """Each is what its own page says, and the headline is made of them."""
         caps, live = budget["caps"], []
-        own = [it for it in caps if it["scope"] == "project"]
+        own = [cap for cap in caps if cap["scope"] == "project"]
         for part, pool in zip(caps[len(own) :: 2], caps[len(own) + 1 :: 2], strict=True):
             page = self.pools[pool["cap"].split("'")[1]]
             for word in ("spent", "reserved", "spent_after_end"):
@@ -130,19 +137,25 @@ class Comparisons:
             page = self.lab.get(f"projects/{name}/report?month={month:%Y-%m}")
             total += page["micros"]
             for table in ("by_kind", "by_workspace", "by_user", "by_budget"):
-                self.same(table, sum(it["cost"] for it in page[table]), page["total"])
-                self.same(table, sum(it["micros"] for it in page[table]), page["micros"])
+                self.same(table, sum(group["cost"] for group in page[table]), page["total"])
+                self.same(table, sum(segment["micros"] for segment in page[table]), page["micros"])
             month = (month + timedelta(days=32)).replace(day=1)
-        ever = sum(it["micros"] for it in self.paid if it["project"] == project["id"])
+        ever = sum(
+            segment["micros"] for segment in self.paid if segment["project"] == project["id"]
+        )
         self.same("months", total, ever)
 
     def now(self) -> None:
         """What is paid at this moment is what all forecasts and what has no project pay."""
         current = self.lab.get("costs/current")
         forecasts = [self.lab.get(f"projects/{name}/forecast") for name in self.projects]
-        nobodys = [it for it in self.paid if it["project"] is None and it["ended"] is None]
-        monthly = sum(it["rate"] * (720 // it["rate_hours"]) for it in nobodys)
-        monthly += sum(it["monthly"] or 0 for it in forecasts)
+        nobodys = [
+            segment
+            for segment in self.paid
+            if segment["project"] is None and segment["ended"] is None
+        ]
+        monthly = sum(nobody["rate"] * (720 // nobody["rate_hours"]) for nobody in nobodys)
+        monthly += sum(forecast["monthly"] or 0 for forecast in forecasts)
         several = CENT * (len(forecasts) + 1)
         self.same("a month", current["total_monthly_projection"], monthly, several)
         parts = sum(current["cost_breakdown"].values())

@@ -44,7 +44,7 @@ class Schedule:
         self.lab.pool("grant", total, self.pool["kind"], time_zone=self.pool["zone"], **dates)
         parts = {"one": round(total * 0.5, 2), "two": round(total * 0.4, 2)}
         self.amounts = {"pool": total, **parts}
-        self.given = {name: self.lab.allocate("grant", name, it) for name, it in parts.items()}
+        self.given = {name: self.lab.allocate("grant", name, part) for name, part in parts.items()}
 
     @property
     def now(self):
@@ -77,7 +77,7 @@ class Schedule:
             phases = self.cloud.phases(name)
             thing.ran = runs(phases)
             # What comes after this look nobody knows, though the cloud has it planned.
-            begun = [it for it in phases if it[0] <= self.now]
+            begun = [phase for phase in phases if phase[0] <= self.now]
             thing.slept = [(a, b) for a, b, seen, _ in begun if seen is Observed.ASLEEP]
             nothing = (Observed.STARTING, Observed.GONE)
             first = next((a for a, _, seen, _ in begun if seen not in nothing), None)
@@ -134,7 +134,7 @@ class Schedule:
             return
         if "is about to end" in error["message"] or "no more launches" in error["message"]:
             return
-        figures = {name: round(it * 1e6) for name, it in error["data"].items()}
+        figures = {name: round(value * 1e6) for name, value in error["data"].items()}
         assert figures["settled"] + figures["reserved"] + figures["needed"] > figures["cap"], error
         if "in the period that begins" in error["details"]:
             return
@@ -196,8 +196,8 @@ class Schedule:
             self.settle()
 
     def drop(self):
-        volumes = [it for it in self.account.things.values()
-                if it.name.startswith("v") and it.kept[0][1] is None]  # fmt: skip
+        volumes = [thing for thing in self.account.things.values()
+                if thing.name.startswith("v") and thing.kept[0][1] is None]  # fmt: skip
         if volumes:
             it = self.random.choice(volumes)
             answer = self.lab.http("DELETE", f"/api/v1/storage/volumes/{it.name}")
@@ -269,11 +269,13 @@ class Schedule:
         cost, now = self.account.cost, self.now
         whole, since = cost(now), self.last_period()
         lines = self.lab.get(f"costs/export?start_date=2026-01-01&end_date={self.day()}")
-        paid = [it for it in lines if it["kind"] != "asleep"]
-        self.same(sum(it["micros"] for it in paid), whole, "export")
-        saved = sum(it["micros"] for it in lines if it["kind"] == "asleep")
+        paid = [line for line in lines if line["kind"] != "asleep"]
+        self.same(sum(segment["micros"] for segment in paid), whole, "export")
+        saved = sum(line["micros"] for line in lines if line["kind"] == "asleep")
         self.same(saved, cost(now, kinds=("asleep",)), "saved")
-        self.same(sum(round(100 * it["cost"]) for it in paid), round(100 * usd(whole)), "cents")
+        self.same(
+            sum(round(100 * group["cost"]) for group in paid), round(100 * usd(whole)), "cents"
+        )
         pool = self.lab.get("budgets/grant")
         self.cap(pool, cost(now, since, pool="grant"), self.amounts["pool"], "pool")
         for part in self.lab.get("budgets/grant/allocations")["allocations"]:
@@ -293,7 +295,7 @@ class Schedule:
         ever = cost(now, project=name)
         self.same(budget["current_spend"], usd(ever), f"{name} ever")
         parts = budget["cost_breakdown"]
-        cents = sum(round(100 * parts[it]) for it in ("compute", "storage"))
+        cents = sum(round(100 * parts[name]) for name in ("compute", "storage"))
         self.same(cents, round(100 * usd(ever)), f"{name} breakdown")
         compute = cost(now, kinds=("compute",), project=name)
         assert abs(parts["compute"] - compute / 1e6) < 0.01, name

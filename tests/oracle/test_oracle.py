@@ -121,12 +121,14 @@ def test_the_account_shares_no_code_with_what_it_judges():
     names = {"prism.workspaces.model", "tests.doubles.memory", "tests.oracle.ledger"}
     for module in ("ledger", "schedule", "world"):
         tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text())
-        froms = {it.module for it in ast.walk(tree) if isinstance(it, ast.ImportFrom)}
-        plain = {a.name for it in ast.walk(tree) if isinstance(it, ast.Import) for a in it.names}
+        froms = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        plain = {
+            a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names
+        }
         ours = {
-            it
-            for it in froms | plain
-            if it and it.split(".")[0] in ("prism", "tests", "aws_double")
+            text
+            for text in froms | plain
+            if text and text.split(".")[0] in ("prism", "tests", "aws_double")
         }
         assert ours <= names
 

@@ -58,7 +58,7 @@ TO_2 = [{"introduced": "0"}, {"fixed": "2.0"}]
 )
 def test_which_versions_are_affected(tmp_path, known, version, hit):
     advisories = written(tmp_path, known).about("demo.package", version)
-    assert [it["id"] for it in advisories] == (["X-1"] if hit else [])
+    assert [advisory["id"] for advisory in advisories] == (["X-1"] if hit else [])
 
 
 def test_a_copy_may_be_yaml_or_a_zip(tmp_path):
@@ -81,7 +81,7 @@ def test_the_copy_answers_as_osv_does(tmp_path):
             url = f"http://127.0.0.1:{server.server_address[1]}/v1/query"
             with urlopen(Request(url, body)) as answer:
                 reply = json.loads(answer.read())
-            assert [it["id"] for it in reply.get("vulns", [])] == ids
+            assert [vuln["id"] for vuln in reply.get("vulns", [])] == ids
     finally:
         server.shutdown()
         server.server_close()

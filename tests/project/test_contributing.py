@@ -29,7 +29,7 @@ def test_there_is_a_recipe_for_each_kind_of_change():
 def test_its_files_exist(name):
     files = [*paths(RECIPES[name])]
     assert files
-    assert [it for it in files if not (ROOT / it).exists()] == []
+    assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["Add a route", "Add a verb of a workspace"])
@@ -45,7 +45,7 @@ def test_the_ten_files_to_read_first_exist():
     [sentence] = re.findall(r"^Read these ten files.*?:(.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
     files = re.findall(r"`([a-z_/]+\.py)`", sentence.split(". ")[0])
     assert len(files) == 10
-    assert [it for it in files if not (ROOT / "src/prism" / it).is_file()] == []
+    assert [file for file in files if not (ROOT / "src/prism" / file).is_file()] == []
 
 
 def test_its_tests_exist():

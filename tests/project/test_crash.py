@@ -39,8 +39,8 @@ def killed_at(folder, die_at):
             ask(home)
             eventually(lambda: is_running(home), 300)
             points = (folder / "points").read_text().splitlines()
-            folders = sorted(it.name for it in (folder / "workspaces").glob("local-*"))
-            ids = [it.id for it in home.client.workspaces.list()]
+            folders = sorted(path.name for path in (folder / "workspaces").glob("local-*"))
+            ids = [workspace.id for workspace in home.client.workspaces.list()]
             return points, (len(home.machines()), folders == ids)
     finally:
         home.clear()

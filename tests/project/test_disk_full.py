@@ -40,8 +40,8 @@ def fill(home):
 
 def free(home):
     """Bytes that may still be written."""
-    it = os.statvfs(home.folder)
-    return it.f_bavail * it.f_frsize
+    disk = os.statvfs(home.folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def said_full(done):
@@ -68,7 +68,7 @@ def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_dis
         status = home.client.daemon.status()
         assert status.status == "degraded"
         assert any("disk is full" in why.lower() for why in status.reasons)
-        assert {it["name"] for it in home.said("list")} == {"one", "two"}, "nothing half done"
+        assert {line["name"] for line in home.said("list")} == {"one", "two"}, "nothing half done"
 
         assert home.said("stop", "one")["state"] == "stopped"
         fill(home)
@@ -110,7 +110,7 @@ def test_clean_says_how_much_of_what_and_removes_what_nothing_uses(home):
         os.utime(draft, (ago, ago))
 
         would = home.said("clean", "--dry-run")
-        sizes = {it["kind"]: it["bytes"] for it in would["kinds"]}
+        sizes = {kind["kind"]: kind["bytes"] for kind in would["kinds"]}
         assert sizes["package cache"] >= 3 * 2**20
         assert sizes["old logs"] == sizes["leftover drafts"] == 2**20
         assert sizes["unused environments"] == 0, "the only one is in use"

@@ -118,7 +118,7 @@ class Shell:
         if "alloc_" not in line:
             return line
         listed = self.home.said("allocation", "list", "nsf")["allocations"]
-        parts = [it["id"] for it in listed]
+        parts = [entry["id"] for entry in listed]
         for number, id in enumerate(parts, 1):
             line = re.sub(rf"\balloc_{number}\b", id, line)
         return line
@@ -182,6 +182,6 @@ def test_the_python_of_volumes_and_snapshots_does_what_it_says(shell):
 
 
 def test_what_is_left_out_is_on_a_page():
-    every = [f"{it} " for page in PAGES for it in commands(page)]
-    assert len([it for it in every if is_done_here(it.strip())]) > 100
-    assert [word for word in NOT_HERE if not any(word in it for it in every)] == []
+    every = [f"{command} " for page in PAGES for command in commands(page)]
+    assert len([entry for entry in every if is_done_here(entry.strip())]) > 100
+    assert [word for word in NOT_HERE if not any(word in entry for entry in every)] == []

@@ -47,7 +47,7 @@ def test_the_readable_docs_are_named_and_served(http):
 )
 def test_what_programs_use_is_linked_to_where_it_is_explained(words, names):
     linked_section = section(linked(words))
-    assert [it for it in names if it not in linked_section] == []
+    assert [name for name in names if name not in linked_section] == []
 
 
 def test_the_python_on_the_front_page_calls_what_there_is():

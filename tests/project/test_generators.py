@@ -88,7 +88,7 @@ def test_openapi_python_client(home, tmp_path):
     words = [UVX, "openapi-python-client", "generate", "--path", SPEC, "--output-path", out]
     generated = subprocess.run(words, **QUIET)
     assert "will not be generated" not in generated.stdout + generated.stderr
-    needs = [word for it in ("httpx", "attrs", "python-dateutil") for word in ("--with", it)]
+    needs = [word for name in ("httpx", "attrs", "python-dateutil") for word in ("--with", name)]
     run = [UV, "run", "--no-project", *needs, "python", "-c", PYTHON, address(home)]
     path = {"PYTHONPATH": str(out)}
     done = subprocess.run(run, **QUIET, cwd=tmp_path, env=os.environ | path)

@@ -28,7 +28,9 @@ def test_where_things_are_leads_to_files():
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")][1:]
     links = [[*LINK.findall(row)] for row in rows]
     assert len(rows) >= 20
-    missing = [it for targets in links for it in targets if not (page.parent / it).is_file()]
+    missing = [
+        target for targets in links for target in targets if not (page.parent / target).is_file()
+    ]
     assert missing == []
     named = [row for row, targets in zip(rows, links, strict=True) if not targets]
     assert [row for row in named if not NAMED.search(row)] == []

@@ -19,16 +19,20 @@ NAME = re.compile(r"`([^`]+)`")
 def test_the_page_has_the_layers_in_their_order(section, container):
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     [layers] = [
-        it
-        for it in contracts["contracts"]
-        if it.get("exhaustive") and container in it["containers"]
+        contract
+        for contract in contracts["contracts"]
+        if contract.get("exhaustive") and container in contract["containers"]
     ]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    assert [NAME.findall(row) for row in rows] == [it.split(" | ") for it in layers["layers"]]
+    assert [NAME.findall(row) for row in rows] == [
+        layer.split(" | ") for layer in layers["layers"]
+    ]
 
 
 def test_the_page_names_the_files_in_which_the_parts_are_put_together():
     named = {Path(name).name for name in NAME.findall(PAGE) if name.endswith(".py")}
     makers = (it.__module__ for it in Wiring.__mro__ if it.__module__.startswith("prism.daemon"))
-    files = {PACKAGE.parent.joinpath(*it.split(".")).with_suffix(".py").name for it in makers}
+    files = {
+        PACKAGE.parent.joinpath(*maker.split(".")).with_suffix(".py").name for maker in makers
+    }
     assert named == {"app.py", *files}

@@ -144,12 +144,14 @@ def test_a_life(home, template, work_type):
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
         assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
     with home.living(PRISM_TERMINATED_RETENTION="1"):
-        eventually(lambda: not any(it.is_dir() for it in (home.folder / "workspaces").iterdir()))
+        eventually(
+            lambda: not any(path.is_dir() for path in (home.folder / "workspaces").iterdir())
+        )
 
 
 def left(home):
     """The names of all files that workspaces have left."""
-    return [it.name for it in (home.folder / "workspaces").glob("*/**/*") if not it.is_dir()]
+    return [path.name for path in (home.folder / "workspaces").glob("*/**/*") if not path.is_dir()]
 
 
 def interrupted(home, kernel_):

@@ -76,7 +76,9 @@ def test_fifty_launches_at_once(home):
             home.client.workspaces.terminate(f"w{name}")
         eventually(lambda: set(settled(home, listed) or ()) == {"terminated"}, 400)
         assert home.processes() == []
-    left = [it for it in (home.folder / "workspaces").glob("local-*") if (it / "home").exists()]
+    left = [
+        path for path in (home.folder / "workspaces").glob("local-*") if (path / "home").exists()
+    ]
     assert left == []
     log_entries = [json.loads(line) for line in (home.folder / "log").read_text().splitlines()]
-    assert [it for it in log_entries if it["level"] == "error"] == []
+    assert [entry for entry in log_entries if entry["level"] == "error"] == []

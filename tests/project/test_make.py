@@ -110,7 +110,7 @@ def begin_make(folder):
 def build_pids(folder):
     """The processes of an endless build."""
     file = folder / "pids"
-    return [int(it) for it in file.read_text().split()] if file.exists() else []
+    return [int(word) for word in file.read_text().split()] if file.exists() else []
 
 
 def lives(pid):
@@ -145,12 +145,12 @@ def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin_make, fold
     assert process.wait(120) == 0, lines
     assert lines[-1] == ADDRESS, "also when the build outlasts the launch"
     assert lines.count(ADDRESS) == 1
-    assert any(".tools/gui.log" in it for it in lines)
+    assert any(".tools/gui.log" in line for line in lines)
     assert "added 260 packages" in (folder / ".tools/gui.log").read_text()
-    assert not any("was not built" in it for it in lines)
+    assert not any("was not built" in line for line in lines)
     assert "Downloading numpy (15.9MiB)" in lines
     assert "Installed 2 packages in 5ms" in lines
-    assert not [it for it in lines if it.startswith(" ")], "not every package has a line"
+    assert not [line for line in lines if line.startswith(" ")], "not every package has a line"
     assert (folder / "gui-ended").exists(), "make does not leave it behind"
 
 
@@ -161,7 +161,7 @@ def test_a_failed_build_of_the_gui_is_said_before_the_address(begin_make, folder
     assert process.wait(120) == 0, lines
     assert lines[-1] == ADDRESS
     assert "error: the web GUI was not built" in lines[:-1]
-    assert any("make gui" in it for it in lines[:-1])
+    assert any("make gui" in line for line in lines[:-1])
 
 
 @pytest.mark.parametrize("when", ["while it launches", "while make waits for the build"])
@@ -189,6 +189,6 @@ def test_a_failed_installation_says_why_and_launches_nothing(begin_make, folder)
     process = begin_make("succeeds")
     lines = read(process, folder)
     assert process.wait(120) != 0
-    assert any("error: no network" in it for it in lines)
+    assert any("error: no network" in line for line in lines)
     assert not (folder / "launched").exists()
     assert not (folder / ".venv/installed").exists()

@@ -11,8 +11,12 @@ from tests.project.tree import PACKAGES
 
 def structs(module):
     """The requests and nouns of a package."""
-    classes = [it for it in vars(module).values() if isinstance(it, type)]
-    return [it for it in classes if issubclass(it, msgspec.Struct) and it is not msgspec.Struct]
+    classes = [variable for variable in vars(module).values() if isinstance(variable, type)]
+    return [
+        class_
+        for class_ in classes
+        if issubclass(class_, msgspec.Struct) and class_ is not msgspec.Struct
+    ]
 
 
 def patterns(kind):

@@ -39,14 +39,14 @@ def mutants():
 @pytest.mark.parametrize("text", CASES)
 def test_each_mutant_changes_one_thing(mutants, tmp_path, text):
     (file := tmp_path / "code.py").write_text(text, encoding="utf-8")
-    assert sorted(it.text for it in mutants.mutants(file)) == sorted(CASES[text])
+    assert sorted(mutant.text for mutant in mutants.mutants(file)) == sorted(CASES[text])
 
 
 def test_the_seed_chooses(mutants, monkeypatch):
     monkeypatch.setattr(mutants, "mutants", cache(mutants.mutants))
     monkeypatch.setattr(mutants, "compiles", lambda text: True)  # of thousands of texts
-    one, two, other = (
+    first, two, other = (
         mutants.sampled(mutants.Options(3, seed, 1, 1, 1, [])) for seed in (1, 1, 2)
     )
-    assert one == two != other
-    assert {it.file.parent.name for it in one} == {"access", "budgets", "kit", "workspaces"}
+    assert first == two != other
+    assert {it.file.parent.name for it in first} == {"access", "budgets", "kit", "workspaces"}

@@ -182,7 +182,7 @@ OTHERWISE = {
     ("logs", "name"): ("name", "instance", REFERENCE),
 }
 PROJECT_LIMITS = {"budget", "alert", "auto_hibernate", "prevent_launch", "no_budget"}
-EVERY = [" ".join(it) for it in (*COMMANDS, *((word,) for word in ALONE))]
+EVERY = [" ".join(command) for command in (*COMMANDS, *((word,) for word in ALONE))]
 OPENAPI = json.loads((ROOT / "docs/openapi.json").read_text())
 
 
@@ -190,8 +190,15 @@ def of_command(command):
     """The names that the command line shows, of options and of arguments."""
     names = set()
     for action in build_parser(tuple(command.split()))._actions:
-        options = [it.removeprefix("--") for it in action.option_strings if it.startswith("--")]
-        if action.help != SUPPRESS and not {f"--{it}" for it in options} & {*OPTIONS, "--help"}:
+        options = [
+            string.removeprefix("--")
+            for string in action.option_strings
+            if string.startswith("--")
+        ]
+        if action.help != SUPPRESS and not {f"--{option}" for option in options} & {
+            *OPTIONS,
+            "--help",
+        }:
             names.add((options[0] if options else action.dest).replace("-", "_"))
     return names
 
@@ -209,7 +216,11 @@ def of_api(route):
     """The names in the path and the query, and the fields of the body."""
     method, path = route.split()
     operation = OPENAPI["paths"][f"/api/v1{path}"][method.lower()]
-    names = {it["name"] for it in operation.get("parameters", ()) if it["in"] != "header"}
+    names = {
+        parameter["name"]
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] != "header"
+    }
     content = operation.get("requestBody", {}).get("content", {})
     return names | fields(content.get("application/json", {}).get("schema", {}))
 
@@ -225,7 +236,7 @@ def fits(short, names):
     """The one of these names that a shorter one stands for, if any."""
     plain = short.removeprefix("no_")
     for name in names:
-        ends = {name.removesuffix(it) for it in SUFFIXES if name.endswith(it)}
+        ends = {name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)}
         if name in {short, plain, f"{short}s", f"{plain}s"} or plain in ends:
             return name
     return None
@@ -260,7 +271,7 @@ def thing(name, names):
     """A thing by its name or id: several may be given, and a path calls it by its noun."""
     if name not in {"name", "names", "id", "project", "budget"}:
         return None
-    ids = [it for it in names if it.endswith("_id")]
+    ids = [name for name in names if name.endswith("_id")]
     return min(ids or names & {"name", "id"}, default=None)
 
 
@@ -303,5 +314,5 @@ def test_old_names_go_on_working_and_are_not_shown(old, new):
     noun, verb, *rest = old.split()
     parser = build_parser((noun, verb))
     assert vars(parser.parse_all(rest)) == vars(parser.parse_all(new.split()[2:]))
-    hidden = next(it for it in rest if it.startswith("--"))
+    hidden = next(text for text in rest if text.startswith("--"))
     assert f"{hidden} " not in parser.format_help()

@@ -20,17 +20,17 @@ OPENAPI = json.loads(described())
 def words(schema):
     """The words that a parameter allows; none where any will do."""
     ways = [resolved(OPENAPI, it) for it in schema.get("oneOf", schema.get("anyOf", [schema]))]
-    return [word for it in ways for word in it.get("enum", []) if word is not None]
+    return [word for way in ways for word in way.get("enum", []) if word is not None]
 
 
 def particular():
     """Each parameter of a query that does not take just any text."""
     for path, methods in OPENAPI["paths"].items():
         for method, operation in methods.items():
-            for it in operation.get("parameters", []):
-                schema = resolved(OPENAPI, it["schema"])
-                if it["in"] == "query" and (words(schema) or "string" not in str(schema)):
-                    yield method.upper(), path, it["name"], words(schema)
+            for parameter in operation.get("parameters", []):
+                schema = resolved(OPENAPI, parameter["schema"])
+                if parameter["in"] == "query" and (words(schema) or "string" not in str(schema)):
+                    yield method.upper(), path, parameter["name"], words(schema)
 
 
 EVERY = [*particular()]
@@ -44,7 +44,9 @@ ROUTES = [
 
 
 def test_there_are_some():
-    assert {"state", "status", "format", "type", "limit", "granularity"} <= {it[2] for it in EVERY}
+    assert {"state", "status", "format", "type", "limit", "granularity"} <= {
+        entry[2] for entry in EVERY
+    }
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_a_wrong_value_goes_by_the_name_in_the_query(http, method, path, name, a
 
 def documented(method, path):
     parameters = OPENAPI["paths"][path][method.lower()].get("parameters", [])
-    return {it["name"] for it in parameters if it["in"] == "query"}
+    return {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

@@ -50,7 +50,7 @@ def test_from_the_first_token_to_a_member_by_mail(home):
         done = home.cli(*accept, input=sent.token, PRISM_URL=url, PRISM_TOKEN=word)
         assert done.returncode == 0, done.stderr
         assert {it.email for it in pi.members.list("reef")} == {"pi@x.org", "eve@x.org"}
-        events = [it.event for it in pi.audit.entries(subject="reef")]
+        events = [entry.event for entry in pi.audit.entries(subject="reef")]
         assert events[:2] == ["invitation_accepted", "member_joined"]
         log = (home.folder / "log").read_text()
         assert not [it for it in (minted["token"], word, sent.token) if it in log]

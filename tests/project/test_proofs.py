@@ -19,6 +19,8 @@ def test_a_row_is_added_or_replaced_and_the_others_stay():
 
 @pytest.mark.parametrize("section", proofs.SHARED)
 def test_the_page_has_the_words_of_each_section_of_cases(section):
-    [text] = [it["text"] for it in proofs.SECTION.finditer(PAGE) if it["title"] == section]
+    [text] = [
+        match["text"] for match in proofs.SECTION.finditer(PAGE) if match["title"] == section
+    ]
     (_, _), (case, result), *_ = proofs.ROW.findall(text)
     assert proofs.written(PAGE, f"{section}: {case}", result) == PAGE

@@ -53,8 +53,10 @@ def test_what_ran_is_started_again_or_listed_with_the_reason(home):
             "slept is stopped: the computer was restarted; what was in its memory is lost" in why
         )
         assert "again is " not in why
-        reasons = [it["data"].get("reason") for it in home.said("audit", "--subject", "again")]
-        assert any("the computer was restarted; it is started again" in str(it) for it in reasons)
+        reasons = [line["data"].get("reason") for line in home.said("audit", "--subject", "again")]
+        assert any(
+            "the computer was restarted; it is started again" in str(reason) for reason in reasons
+        )
         for name in ended:
             assert home.said("terminate", name, "--yes")["state"] == "terminated"
     assert home.processes() == []

@@ -74,7 +74,9 @@ def test_every_built_route_takes_and_gives_the_references_fields(openapi, built_
     for route in owned(built_paths):
         operation = routes[plain(route)]
         body = content(operation.get("requestBody", {}))
-        answer = content(max(it for it in operation["responses"].items() if it[0][0] == "2")[1])
+        answer = content(
+            max(pair for pair in operation["responses"].items() if pair[0][0] == "2")[1]
+        )
         for direction, schema in (("request", body), ("response", answer)):
             if direction in EXAMPLES[route]:
                 example = EXAMPLES[route][direction]
@@ -91,7 +93,7 @@ def lacking(openapi, example, schema, where):
     """What of an example a schema has no place for."""
     schema = resolved(openapi, schema)
     choices = [resolved(openapi, it) for it in schema.get("oneOf", schema.get("anyOf", [schema]))]
-    fits = [it for it in choices if {*kinds(it)} & KINDS[type(example)]]
+    fits = [choice for choice in choices if {*kinds(choice)} & KINDS[type(example)]]
     if not fits:
         yield f"{where} is not {type(example).__name__}"
     elif isinstance(example, dict):

@@ -30,7 +30,7 @@ def test_every_page_has_one_place_in_the_navigation():
 def test_every_decision_is_listed():
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"^\| \[\d+\]\((\S+)\)", (folder / "README.md").read_text(), re.MULTILINE)
-    assert listed == sorted(it.name for it in folder.glob("0*.md"))
+    assert listed == sorted(path.name for path in folder.glob("0*.md"))
 
 
 @pytest.mark.parametrize("page", pages(), ids=short)

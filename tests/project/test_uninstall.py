@@ -18,7 +18,7 @@ def home(tmp_path):
 
 def tree(folder):
     """The files of a folder."""
-    return sorted(str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_path):
@@ -50,7 +50,7 @@ def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_
     assert not home.processes(), "nothing of it runs, nothing is frozen"
     assert own.read_text() == "Host elsewhere\n  User me\n"
     assert not (home.folder / "cache").exists()
-    assert [it for it in tree(home.folder) if it.endswith("kept.txt")]
+    assert [node for node in tree(home.folder) if node.endswith("kept.txt")]
 
     assert home.cli("start", "up").returncode == 0, "whoever comes back finds everything"
     gone = home.cli("uninstall", "--data", "delete")

@@ -26,10 +26,16 @@ from tests.workspaces.test_shown_states import WAYS
 
 OPENAPI = json.loads(described())
 ROUTE = re.compile(r"/api/v1/instances/\{name\}/([^/{]+)$")
-ASKED = {path: it["post"] for path, it in OPENAPI["paths"].items() if "post" in it}
+ASKED = {
+    path: operations["post"]
+    for path, operations in OPENAPI["paths"].items()
+    if "post" in operations
+}
 VERBS = {match[1]: ASKED[path] for path in ASKED if (match := ROUTE.match(path))}
 UNDER_WAY = {
-    verb for verb, it in VERBS.items() if any(p["name"] == "wait" for p in it["parameters"])
+    verb
+    for verb, each_verb in VERBS.items()
+    if any(p["name"] == "wait" for p in each_verb["parameters"])
 } - {"move", "resize"}
 """Those after which a workspace is on its way to another state."""
 
@@ -124,13 +130,13 @@ def test_the_recipe_for_a_verb_names(file):
 
 def test_the_documentation_says_from_which_states_a_verb_is_possible():
     tables = text("docs/states.md").split("\n\n")
-    [rows] = [it.splitlines()[2:] for it in tables if it.startswith("| verb |")]
+    [rows] = [table.splitlines()[2:] for table in tables if table.startswith("| verb |")]
     documented = {
         verb: set(states.split(", "))
         for verb, states in ([cell.strip() for cell in row.split("|")[1:3]] for row in rows)
     }
     assert documented == {
-        verb.value: {it.value for it in states} for verb, states in POSSIBLE.items()
+        verb.value: {state.value for state in states} for verb, states in POSSIBLE.items()
     }
-    [states] = [it for it in tables if it.startswith("| state |")]
+    [states] = [table for table in tables if table.startswith("| state |")]
     assert not {it.value for it in State} - set(re.findall(r"[a-z]+", states))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.project.tree import FILES, PACKAGE, short
 
-CHECKED = [it for it in FILES if {"agent", "local"} & {*it.relative_to(PACKAGE).parts[:-1]}]
+CHECKED = [file for file in FILES if {"agent", "local"} & {*file.relative_to(PACKAGE).parts[:-1]}]
 CHECKED = [it for it in CHECKED if it != PACKAGE / "agent" / "safe_paths.py"]
 ROOTS = {"home", "venv", "data"}
 ROOT, BELOW = 1, 2
@@ -36,7 +36,9 @@ class Reading(ast.NodeVisitor):
         tree, self.scope = ast.parse(text), ""
         self.known: dict[str, int] = {}
         self.wrong: list[Any] = []
-        self.defined = {it.name: it for it in ast.walk(tree) if type(it) is ast.FunctionDef}
+        self.defined = {
+            node.name: node for node in ast.walk(tree) if type(node) is ast.FunctionDef
+        }
         before = None
         while before != self.known:
             before, self.wrong = dict(self.known), []
@@ -53,11 +55,15 @@ class Reading(ast.NodeVisitor):
                 return BELOW
             return ROOT if constant(node.right) in ROOTS else 0
         if isinstance(node, ast.JoinedStr):
-            inside = [self.level(it.value) for it in node.values if type(it) is ast.FormattedValue]
-            more = any(str(constant(it)).startswith("/") for it in node.values)
+            inside = [
+                self.level(value.value)
+                for value in node.values
+                if type(value) is ast.FormattedValue
+            ]
+            more = any(str(constant(value)).startswith("/") for value in node.values)
             return max(inside, default=0) and (BELOW if more else max(inside))
         if isinstance(node, ast.Call):
-            within = max((self.level(it) for it in node.args), default=0)
+            within = max((self.level(argument) for argument in node.args), default=0)
             joined = ast.unparse(node.func) == "os.path.join"
             word = ast.unparse(node.func) in {"str", "Path", "os.fspath", "os.fsencode"}
             return (BELOW if joined else within if word else 0) if within else 0
@@ -90,7 +96,9 @@ class Reading(ast.NodeVisitor):
     def visit_Call(self, node):
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if own := self.defined.get(called):
-            names = [it.arg for it in own.args.args if it.arg not in {"self", "cls"}]
+            names = [
+                argument.arg for argument in own.args.args if argument.arg not in {"self", "cls"}
+            ]
             for name, value in zip(names, node.args, strict=False):
                 self.learn(f"{called}:{name}", self.level(value))
         if self.bad(node):
@@ -102,7 +110,7 @@ class Reading(ast.NodeVisitor):
         name = ast.unparse(call.func)
         module, _, function = name.rpartition(".")
         if name == "open" or (module in MODULES and function not in WORDS | {"join"}):
-            highest = max((self.level(it) for it in call.args), default=0)
+            highest = max((self.level(argument) for argument in call.args), default=0)
             whole = module == "shutil" or function in WHOLE
             return highest == BELOW or (highest == ROOT and whole)
         if isinstance(call.func, ast.Attribute) and function in METHODS:

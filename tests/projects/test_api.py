@@ -57,7 +57,9 @@ def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
         "auto_hibernate_threshold": None,
         "prevent_launch_threshold": 100.0,
     }
-    assert [(it["email"], it["role"]) for it in project["members"]] == [("ada", "owner")]
+    assert [(member["email"], member["role"]) for member in project["members"]] == [
+        ("ada", "owner")
+    ]
 
 
 def test_a_change_keeps_what_it_does_not_name(http, created_project):

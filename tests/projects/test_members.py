@@ -24,7 +24,7 @@ class Members:
         return self.http("DELETE", f"{self.path}/{email}")
 
     def roles(self):
-        return {it["email"]: it["role"] for it in self.http("GET", self.path).json()}
+        return {entry["email"]: entry["role"] for entry in self.http("GET", self.path).json()}
 
 
 @pytest.fixture

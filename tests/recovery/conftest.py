@@ -46,7 +46,7 @@ class Operator:
         return self.post("recover", 200, **body)
 
     def states(self) -> dict[str, str]:
-        return {it["name"]: it["state"] for it in self.get("instances")}
+        return {workspace["name"]: workspace["state"] for workspace in self.get("instances")}
 
 
 @pytest.fixture

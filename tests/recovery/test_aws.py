@@ -67,13 +67,13 @@ def launch(it, name, **more):
 @pytest.fixture
 def lost_machines(start_daemon, aws):
     """One machine that runs and one that is stopped; the daemon that made them is gone."""
-    it = start_daemon()
-    launch(it, "runs", storage={"ebs_volume_size": 33})
-    launch(it, "off", spot=True)
-    becomes(it, aws, runs="running", off="running")
-    it.post("instances/off/stop", 200)
-    becomes(it, aws, runs="running", off="stopped")
-    before = {one["name"]: one for one in it.get("instances")}
+    daemon = start_daemon()
+    launch(daemon, "runs", storage={"ebs_volume_size": 33})
+    launch(daemon, "off", spot=True)
+    becomes(daemon, aws, runs="running", off="running")
+    daemon.post("instances/off/stop", 200)
+    becomes(daemon, aws, runs="running", off="stopped")
+    before = {workspace["name"]: workspace for workspace in daemon.get("instances")}
     after = start_daemon("second")
     after.before = before
     after.daemon.settle()
@@ -82,20 +82,20 @@ def lost_machines(start_daemon, aws):
 
 def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
     launched = sum(call.action == "RunInstances" for call in aws.calls)
-    assert {one["name"] for one in lost_machines.orphans()} == {"runs", "off"}
-    assert all(one["key_here"] for one in lost_machines.orphans())
+    assert {orphan["name"] for orphan in lost_machines.orphans()} == {"runs", "off"}
+    assert all(orphan["key_here"] for orphan in lost_machines.orphans())
     recovery = lost_machines.recover()
     assert sorted(one["name"] for one in recovery["recovered"]) == ["off", "runs"]
     notes = {note for one in recovery["recovered"] for note in one["notes"]}
     assert notes == {"its recipe is the template as it is today"}
     becomes(lost_machines, aws, runs="running", off="stopped")
     vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
-    for one in lost_machines.get("instances"):
-        was = lost_machines.before[one["name"]]
-        assert {k: v for k, v in one.items() if k not in vary} == {
+    for workspace in lost_machines.get("instances"):
+        was = lost_machines.before[workspace["name"]]
+        assert {k: v for k, v in workspace.items() if k not in vary} == {
             k: v for k, v in was.items() if k not in vary
         }
-    rows = {it.name: it for it in lost_machines.daemon.workspaces.every()}
+    rows = {entry.name: entry for entry in lost_machines.daemon.workspaces.every()}
     assert (rows["runs"].root_gb, rows["off"].spot, rows["runs"].spot) == (33, True, False)
     assert sum(call.action == "RunInstances" for call in aws.calls) == launched
     assert len(aws.machines()) == 2
@@ -117,7 +117,7 @@ def test_an_orphan_costs_what_its_type_costs_and_its_ledger_counts_from_its_last
     spent = lost_machines.daemon.costs
     with lost_machines.daemon.db.read() as sql:
         spends = spent.spends(sql)
-    [row] = [it for it in lost_machines.daemon.workspaces.every() if it.name == "runs"]
+    [row] = [entry for entry in lost_machines.daemon.workspaces.every() if entry.name == "runs"]
     assert spends[row.id] / 1e6 == pytest.approx(0.0416, abs=0.01)
 
 
@@ -125,14 +125,14 @@ def test_one_is_destroyed_and_nothing_is_left_of_it(lost_machines, aws):
     id = lost_machines.before["off"]["id"]
     lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
     becomes(lost_machines, aws, off="terminated")
-    assert {it["id"]: it["state"] for it in aws.machines()}[id] == "terminated"
-    assert [one["name"] for one in lost_machines.orphans()] == ["runs"]
+    assert {machine["id"]: machine["state"] for machine in aws.machines()}[id] == "terminated"
+    assert [orphan["name"] for orphan in lost_machines.orphans()] == ["runs"]
 
 
 def test_a_home_without_the_key_leaves_what_is_not_its_own(lost_machines, start_daemon, aws):
     eve = start_daemon("third", home="elsewhere", user="eve")
     eve.daemon.settle()
-    assert not any(one["key_here"] for one in eve.orphans())
+    assert not any(orphan["key_here"] for orphan in eve.orphans())
     assert eve.recover()["recovered"] == []
     ada = start_daemon("fourth", home="new-laptop", user="ada")
     ada.daemon.settle()
@@ -140,14 +140,14 @@ def test_a_home_without_the_key_leaves_what_is_not_its_own(lost_machines, start_
 
 
 def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start_daemon, aws):
-    it = start_daemon(name="grant")
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
+    daemon = start_daemon(name="grant")
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
     after = start_daemon("second", name="other")
     after.daemon.settle()
     [one] = after.recover()["recovered"]
     assert "its profile was missing: 'grant' is new" in one["notes"]
-    profile = next(it for it in after.get("profiles") if it["name"] == "grant")
+    profile = next(profile for profile in after.get("profiles") if profile["name"] == "grant")
     assert (profile["provider"], profile["region"]) == ("aws", "us-east-1")
     becomes(after, aws, mine="running")
 
@@ -162,11 +162,11 @@ def test_what_carries_no_key_is_shown_and_can_be_taken(start_daemon, aws, lost_m
     )
     aws.clock.advance(PROPAGATED)
     lost_machines.daemon.settle()
-    [one] = [one for one in lost_machines.orphans() if one["id"] == id]
-    assert (one["name"], one["owner"], one["template"]) == ("runs", None, None)
-    it = lost_machines.post(f"orphans/{id}/adopt", 201)
-    assert it["name"] == "runs"
-    assert any("it names no owner" in note for note in it["notes"])
+    [orphan] = [orphan for orphan in lost_machines.orphans() if orphan["id"] == id]
+    assert (orphan["name"], orphan["owner"], orphan["template"]) == ("runs", None, None)
+    tested_orphan = lost_machines.post(f"orphans/{id}/adopt", 201)
+    assert tested_orphan["name"] == "runs"
+    assert any("it names no owner" in note for note in tested_orphan["notes"])
     lost_machines.daemon.settle()
     assert lost_machines.states()["runs"] == "running"
     lost_machines.post("instances/runs/terminate", 200, confirm="DELETE")
@@ -174,36 +174,36 @@ def test_what_carries_no_key_is_shown_and_can_be_taken(start_daemon, aws, lost_m
 
 
 def test_what_was_destroyed_outside_is_seen_within_one_survey(start_daemon, aws):
-    it = start_daemon()
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
-    [machine] = it.get("instances")
+    daemon = start_daemon()
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
+    [machine] = daemon.get("instances")
     boto3.client("ec2").terminate_instances(InstanceIds=[machine["id"]])
     aws.clock.advance(30)
     calls_before = sum(call.action == "DescribeInstances" for call in aws.calls)
-    it.daemon.settle()
-    [now] = it.get("instances")
+    daemon.daemon.settle()
+    [now] = daemon.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
     assert sum(call.action == "DescribeInstances" for call in aws.calls) <= calls_before + 2
-    assert it.orphans() == [], "what is gone is no orphan"
+    assert daemon.orphans() == [], "what is gone is no orphan"
 
 
 def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start_daemon, aws):
     set_up(aws)
-    it = start_daemon()
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
-    [machine] = it.get("instances")
+    daemon = start_daemon()
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
+    [machine] = daemon.get("instances")
     boto3.client("ec2").delete_tags(Resources=[machine["id"]])
     for _ in range(2):
         aws.clock.advance(1800)
-        it.daemon.settle()
-    [now] = it.get("instances")
+        daemon.daemon.settle()
+    [now] = daemon.get("instances")
     assert (now["state"], now["failure"], now["id"]) == ("running", None, machine["id"])
     [real] = aws.machines()
     assert (real["tags"]["prism:managed"], real["tags"]["prism:name"]) == ("true", "mine")
-    with it.daemon.db.read() as sql:
-        [spent] = it.daemon.costs.spends(sql).values()
+    with daemon.daemon.db.read() as sql:
+        [spent] = daemon.daemon.costs.spends(sql).values()
     hour = 0.0416 + 0.005 + 52 * 0.08 / 720  # a t3.medium, its address and its disk
     assert spent / 1e6 == pytest.approx(hour, abs=0.005)
 
@@ -215,17 +215,17 @@ def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_wor
     read = Console.read  # it keeps a text for a real second, in which a machine boots here
     monkeypatch.setattr(Console, "read", lambda self, id, fresh=0.0: read(self, id, 0.0))
     aws.rules = build_rules({"sleepless": "prism:name=mine"})
-    it = start_daemon()
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
-    it.post("instances/mine/hibernate", 200)
-    becomes(it, aws, mine="hibernated")
-    it.post("instances/mine/resume", 200)
-    becomes(it, aws, mine="running")
-    [now] = it.get("instances")
+    daemon = start_daemon()
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
+    daemon.post("instances/mine/hibernate", 200)
+    becomes(daemon, aws, mine="hibernated")
+    daemon.post("instances/mine/resume", 200)
+    becomes(daemon, aws, mine="running")
+    [now] = daemon.get("instances")
     assert now["failure"]["code"] == "MEMORY_LOST"
     assert "its memory is lost, its disk is kept" in now["failure"]["message"]
-    with it.daemon.db.read() as sql:
+    with daemon.daemon.db.read() as sql:
         events = [str(row) for row in sql.exec_driver_sql("select * from events")]
     assert [row for row in events if "MEMORY_LOST" in row and "instance_" in row]
 
@@ -239,74 +239,77 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
     """In its event, and wherever it is shown: not only in a log, or in the next one's plan."""
     set_up(aws)
     aws.rules = build_rules({"denied": ["iam:PassRole"]})
-    it = start_daemon()
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
-    [note_event] = [fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_note"]
-    [now] = it.get("instances")
+    daemon = start_daemon()
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
+    [note_event] = [
+        fact for fact in daemon.daemon.db.events_after(0) if fact.event == "instance_note"
+    ]
+    [now] = daemon.get("instances")
     for note in (
         note_event.data["note"],
-        it.get("instances/mine")["idle"]["note"],
+        daemon.get("instances/mine")["idle"]["note"],
         now["idle"]["note"],
     ):
         assert "cannot hibernate by itself" in note
         assert "`prism aws setup`" in note
     aws.rules = build_rules({})
-    launch(it, "next")
-    becomes(it, aws, mine="running", next="running")
+    launch(daemon, "next")
+    becomes(daemon, aws, mine="running", next="running")
     assert (
-        len([fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_note"]) == 2
+        len([fact for fact in daemon.daemon.db.events_after(0) if fact.event == "instance_note"])
+        == 2
     )
 
 
 @pytest.mark.slow  # `providers/aws/compute/test_lifecycle.py` has the fault
 def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start_daemon, aws):
     aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
-    it = start_daemon()
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
-    it.post("instances/mine/stop", 200)
-    becomes(it, aws, mine="stopping")
+    daemon = start_daemon()
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
+    daemon.post("instances/mine/stop", 200)
+    becomes(daemon, aws, mine="stopping")
     for _ in range(3):
         aws.clock.advance(5 * 60)
-        it.daemon.settle()
-    [now] = it.get("instances")
+        daemon.daemon.settle()
+    [now] = daemon.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("stopping", "STOP_HANGS")
     assert "`prism stop mine`" in now["failure"]["message"]
     [failure_event] = [
-        fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_failure"
+        fact for fact in daemon.daemon.db.events_after(0) if fact.event == "instance_failure"
     ]
     assert failure_event.data["failure"]["code"] == "STOP_HANGS"
     stops_before = sum(call.action == "StopInstances" for call in aws.calls)
-    it.daemon.settle()
+    daemon.daemon.settle()
     assert sum(call.action == "StopInstances" for call in aws.calls) == stops_before, (
         "nobody forces it"
     )
-    it.post("instances/mine/stop", 200)
-    becomes(it, aws, mine="stopped")
+    daemon.post("instances/mine/stop", 200)
+    becomes(daemon, aws, mine="stopped")
     assert sum(call.action == "StopInstances" for call in aws.calls) == stops_before + 1
-    assert it.get("instances")[0]["failure"] is None
+    assert daemon.get("instances")[0]["failure"] is None
 
 
 def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
-    it = start_daemon()
+    daemon = start_daemon()
     for name in ("bees", "reef"):
-        it.post("projects", 201, name=name)
-    launch(it, "mine", project="bees")
-    becomes(it, aws, mine="running")
-    it.daemon.settle()
+        daemon.post("projects", 201, name=name)
+    launch(daemon, "mine", project="bees")
+    becomes(daemon, aws, mine="running")
+    daemon.daemon.settle()
     before = told(aws)
-    it.daemon.settle()
+    daemon.daemon.settle()
     assert told(aws) == before, "nothing has changed"
-    it.post("instances/mine/move", 200, project="reef")
-    it.daemon.settle()
+    daemon.post("instances/mine/move", 200, project="reef")
+    daemon.daemon.settle()
     assert told(aws) == before + 1
-    more = it.http("POST", "/api/v1/instances/mine/extend", json={"hours": 5})
+    more = daemon.http("POST", "/api/v1/instances/mine/extend", json={"hours": 5})
     assert more.status_code == 204, more.text
-    it.post("idle/instances/mine/configure", 200, profile="batch")
-    it.daemon.settle()
-    [now] = it.get("instances")
-    [row] = it.daemon.workspaces.every()
+    daemon.post("idle/instances/mine/configure", 200, profile="batch")
+    daemon.daemon.settle()
+    [now] = daemon.get("instances")
+    [row] = daemon.daemon.workspaces.every()
     aws.clock.advance(PROPAGATED)
     after = start_daemon("second")
     after.post("projects", 201, name="reef")
@@ -321,11 +324,11 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
 
 
 def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
-    it = start_daemon()
-    launch(it, "mine")
-    becomes(it, aws, mine="running")
+    daemon = start_daemon()
+    launch(daemon, "mine")
+    becomes(daemon, aws, mine="running")
     for kind in ({"type": "ebs", "size_gb": 12}, {"type": "efs"}):
-        it.post("storage/volumes/create", 201, name=kind["type"], **kind)
+        daemon.post("storage/volumes/create", 201, name=kind["type"], **kind)
 
     def made(one, at):
         def so():
@@ -341,13 +344,13 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
             v["filesystem_id"] for v in volumes["efs_volumes"] if v["state"] == "available"
         }
 
-    made(it, lambda one: len(ids(one)) == 2)
-    it.post("snapshots", 201, name="copy", volume="ebs")
-    made(it, lambda one: one.get("snapshots")[0]["state"] == "completed")
-    before = ids(it)
+    made(daemon, lambda one: len(ids(one)) == 2)
+    daemon.post("snapshots", 201, name="copy", volume="ebs")
+    made(daemon, lambda one: one.get("snapshots")[0]["state"] == "completed")
+    before = ids(daemon)
     after = start_daemon("second")
     made(after, lambda one: len(one.get("orphans")["storage"]) == 3)
-    orphans_by_kind = {one["kind"]: one for one in after.get("orphans")["storage"]}
+    orphans_by_kind = {orphan["kind"]: orphan for orphan in after.get("orphans")["storage"]}
     assert (orphans_by_kind["ebs"]["size_gb"], orphans_by_kind["ebs"]["owner"]) == (12, "ada")
     assert orphans_by_kind["ebs"]["monthly_cost"] == pytest.approx(0.96)
     taken = {one["name"] for one in after.recover()["storage"]}
@@ -359,62 +362,64 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
 
 def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(start_daemon, aws):
     """`CreateSnapshot` takes no token, so a call that arrives twice makes two."""
-    it = start_daemon()
-    it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
+    daemon = start_daemon()
+    daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
     def becomes_so(holds):
         for _ in range(20):  # storage at rest is looked at every two minutes
             aws.clock.advance(150)
-            it.daemon.settle()
+            daemon.daemon.settle()
             if answer := holds():
                 return answer
         raise AssertionError("it never came about")
 
-    becomes_so(lambda: it.get("storage/volumes")["ebs_volumes"][0]["state"] == "available")
+    becomes_so(lambda: daemon.get("storage/volumes")["ebs_volumes"][0]["state"] == "available")
     aws.fault(action="CreateSnapshot", do="twice")
-    it.post("snapshots", 201, name="copy", volume="data")
-    becomes_so(lambda: it.get("snapshots")[0]["state"] == "completed")
-    [row] = it.get("snapshots")
-    [second] = becomes_so(lambda: it.get("orphans")["storage"])
+    daemon.post("snapshots", 201, name="copy", volume="data")
+    becomes_so(lambda: daemon.get("snapshots")[0]["state"] == "completed")
+    [row] = daemon.get("snapshots")
+    [second] = becomes_so(lambda: daemon.get("orphans")["storage"])
     assert (second["kind"], second["size_gb"]) == ("snapshot", 10)
     assert second["id"] != row["snapshot_id"]
     assert second["monthly_cost"] == pytest.approx(0.5)
     command = f"aws ec2 delete-snapshot --region us-east-1 --snapshot-id {second['id']}"
     assert second["removed_by"] == command
-    [left] = it.recover()["left"]
+    [left] = daemon.recover()["left"]
     assert (left["id"], command in left["why"]) == (second["id"], True)
-    assert [one["name"] for one in it.get("snapshots")] == ["copy"]
+    assert [snapshot["name"] for snapshot in daemon.get("snapshots")] == ["copy"]
     boto3.client("ec2").delete_snapshot(SnapshotId=second["id"])
-    becomes_so(lambda: not it.get("orphans")["storage"])
-    assert [one["snapshot_id"] for one in it.get("snapshots")] == [row["snapshot_id"]]
+    becomes_so(lambda: not daemon.get("orphans")["storage"])
+    assert [snapshot["snapshot_id"] for snapshot in daemon.get("snapshots")] == [
+        row["snapshot_id"]
+    ]
 
 
 def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start_daemon, aws):
-    it = start_daemon()
-    it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
+    daemon = start_daemon()
+    daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
     def passes(times=1):
         for _ in range(times):
             aws.clock.advance(150)
-            it.daemon.settle()
+            daemon.daemon.settle()
 
     def volume():
-        return it.get("storage/volumes")["ebs_volumes"][0]
+        return daemon.get("storage/volumes")["ebs_volumes"][0]
 
     passes(3)
-    it.post("snapshots", 201, name="copy", volume="data")
+    daemon.post("snapshots", 201, name="copy", volume="data")
     passes(3)
-    [copy] = it.get("snapshots")
+    [copy] = daemon.get("snapshots")
     assert (volume()["state"], copy["state"]) == ("available", "completed")
     ids = [volume()["volume_id"], copy["snapshot_id"]]
     boto3.client("ec2").delete_tags(Resources=ids)
     passes(5)
-    [copy] = it.get("snapshots")
+    [copy] = daemon.get("snapshots")
     assert (volume()["state"], volume()["failure"]) == ("available", None)
     assert (copy["state"], copy["failure"]) == ("completed", None)
-    assert it.get("orphans")["storage"] == []
-    it.http("DELETE", "/api/v1/storage/volumes/data")
-    it.http("DELETE", "/api/v1/snapshots/copy")
+    assert daemon.get("orphans")["storage"] == []
+    daemon.http("DELETE", "/api/v1/storage/volumes/data")
+    daemon.http("DELETE", "/api/v1/snapshots/copy")
     passes(5)
     if FOLDER in os.environ:  # the daily policy lets nobody delete what carries no mark of ours
         assert "carries no tags of Prism" in volume()["failure"]["message"]

@@ -211,7 +211,9 @@ def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, d
     calls = list(cloud.calls)
     world.settle()
     assert world.status()["status"] == "degraded"
-    assert not [it for it in cloud.calls[len(calls) :] if it.startswith(("stop", "terminate"))]
+    assert not [
+        call for call in cloud.calls[len(calls) :] if call.startswith(("stop", "terminate"))
+    ]
     world.post("recover", accept=True)
     world.settle()
     assert world.get("instances/one")["state"] == "stopped"

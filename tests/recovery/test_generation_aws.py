@@ -19,9 +19,9 @@ TERMINATE = {"confirm": "DELETE"}
 
 @pytest.fixture
 def world(aws_with_short_dial, tmp_path, operator_type):
-    it = AwsWorld(aws_with_short_dial, tmp_path, operator_type)
-    yield it
-    it.end()
+    world = AwsWorld(aws_with_short_dial, tmp_path, operator_type)
+    yield world
+    world.end()
 
 
 class AwsWorld:
@@ -43,7 +43,7 @@ class AwsWorld:
         self.daemon.generation.begin()
         self.daemon.profiles.first_start({})
         self.desk = self.make_desk(self.daemon)
-        if not any(it["name"] == "lab" for it in self.desk.get("profiles")):
+        if not any(profile["name"] == "lab" for profile in self.desk.get("profiles")):
             self.desk.post("profiles", 201, name="lab", provider="aws", region="us-east-1")
             self.desk.post("profiles/switch", 200, profile_name="lab")
         return self
@@ -107,20 +107,24 @@ class AwsWorld:
 
     def tags(self, id):
         tags = self.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [id]}])["Tags"]
-        return {it["Key"]: it["Value"] for it in tags}
+        return {tag["Key"]: tag["Value"] for tag in tags}
 
     def attached(self, id):
         which = [{"Name": "volume-id", "Values": [id]}]  # by id it is an error until it is shown
-        return any(it["Attachments"] for it in self.ec2.describe_volumes(Filters=which)["Volumes"])
+        return any(
+            volume["Attachments"] for volume in self.ec2.describe_volumes(Filters=which)["Volumes"]
+        )
 
     def copies(self):
         snapshots = self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
-        tags = ({one["Key"]: one["Value"] for one in it["Tags"]} for it in snapshots)
-        return {it["prism:name"] for it in tags}
+        tags = ({tag["Key"]: tag["Value"] for tag in snapshot["Tags"]} for snapshot in snapshots)
+        return {tag["prism:name"] for tag in tags}
 
     def destroyed(self, since):
-        done = [it.action for it in self.aws.calls[since:]]
-        return [it for it in done if it.startswith(("Terminate", "Stop", "Delete", "Detach"))]
+        done = [call.action for call in self.aws.calls[since:]]
+        return [
+            text for text in done if text.startswith(("Terminate", "Stop", "Delete", "Detach"))
+        ]
 
 
 def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothing(world):
@@ -146,7 +150,7 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     refused = world.refused("POST", "instances/one/terminate", **TERMINATE)
     assert refused == (409, "DATABASE_OLDER")
     assert world.destroyed(calls) == []
-    assert {it["id"]: it["state"] for it in world.aws.machines()}[one] == "running"
+    assert {machine["id"]: machine["state"] for machine in world.aws.machines()}[one] == "running"
     recovery = world.desk.recover()
     assert [it["name"] for it in recovery["recovered"]] == ["two"]
     assert "prism recover --accept" in recovery["database"]
@@ -190,7 +194,7 @@ def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(worl
     world.desk.post("snapshots/early/restore", name="again")
     world.desk.post("storage/volumes/data/detach", 200)
     world.settle(3)
-    changed = [it.action for it in world.aws.calls[calls:] if not reads(it.action)]
+    changed = [call.action for call in world.aws.calls[calls:] if not reads(call.action)]
     assert set(changed) <= {"CreateTags"}, "nothing is done before somebody has decided"
     assert world.attached(data)
     recovered = {it["name"] for it in world.desk.recover()["storage"]}
@@ -199,12 +203,12 @@ def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(worl
     world.until(lambda: world.desk.get("storage/volumes/more")["state"] == "available")
     world.until(lambda: world.desk.get("snapshots/now")["state"] == "completed")
     world.settle(3)
-    done = [it.action for it in world.aws.calls[calls:]]
+    done = [call.action for call in world.aws.calls[calls:]]
     lost = ("Terminate", "Stop", "Delete")
     # Tags: the machines are told anew that they have no expiry.
-    assert not [it for it in done if it.startswith(lost) and it != "DeleteTags"]
+    assert not [text for text in done if text.startswith(lost) and text != "DeleteTags"]
     assert world.volume()["volume_id"] == data
-    assert {it["id"] for it in world.aws.machines()} >= {two}
+    assert {machine["id"] for machine in world.aws.machines()} >= {two}
     assert world.copies() == {"late", "now"}
 
 
@@ -241,7 +245,7 @@ def test_a_calm_place_costs_no_call_more_and_its_own_database_is_told_nothing(wo
     calls = len(world.aws.calls)
     world.desk.post("projects", 201, name="thesis")  # it is nothing of this place
     world.settle(5, seconds=60)
-    actions = {it.action for it in world.aws.calls[calls:]}
+    actions = {call.action for call in world.aws.calls[calls:]}
     assert "DescribeInstances" in actions
     assert all(map(reads, actions)), actions
     [machine] = world.aws.machines()
@@ -267,9 +271,13 @@ def test_a_machine_that_carries_it_may_go(world):
     world.start().launch("one")
     world.launch("two")
     world.settle(2)
-    [carrier] = [it["id"] for it in world.aws.machines() if GENERATION in world.tags(it["id"])]
+    [carrier] = [
+        machine["id"]
+        for machine in world.aws.machines()
+        if GENERATION in world.tags(machine["id"])
+    ]
     world.ec2.terminate_instances(InstanceIds=[carrier])
     world.keep()
     world.settle(4)
-    left = [it["id"] for it in world.aws.machines() if it["state"] == "running"]
+    left = [machine["id"] for machine in world.aws.machines() if machine["state"] == "running"]
     assert all(world.tags(id).get(GENERATION) for id in left)

@@ -14,7 +14,7 @@ def home(tmp_path):
 
 
 def states(home):
-    return {it.name: str(it.state) for it in home.client.workspaces.list()}
+    return {workspace.name: str(workspace.state) for workspace in home.client.workspaces.list()}
 
 
 @pytest.mark.timeout(280)
@@ -24,12 +24,12 @@ def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its
         home.said("launch", "plain-shell", "off")
         home.said("launch", "plain-shell", "unwanted")
         home.said("stop", "off")
-        before = {it["name"]: it for it in home.said("list")}
+        before = {line["name"]: line for line in home.said("list")}
     for file in home.folder.glob("state.db*"):
         file.unlink()
     with home.living():
         assert home.said("list") == []
-        orphans = {it["name"]: it for it in home.said("orphans")["orphans"]}
+        orphans = {orphan["name"]: orphan for orphan in home.said("orphans")["orphans"]}
         assert orphans.keys() == {"runs", "off", "unwanted"}
         assert orphans["runs"]["instance_type"] == before["runs"]["instance_type"]
         dry = home.said("recover", "--dry-run")
@@ -40,22 +40,24 @@ def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its
         assert home.cli("orphans", "terminate", id).returncode != 0, "nobody confirmed"
         home.said("orphans", "terminate", id, "--yes")
         eventually(lambda: states(home) == {"unwanted": "terminated"}, 120)
-        assert {it["name"] for it in home.said("orphans")["orphans"]} == {"runs", "off"}
-        supervisors = {it.pid for it in home.machines()}
+        assert {orphan["name"] for orphan in home.said("orphans")["orphans"]} == {"runs", "off"}
+        supervisors = {machine.pid for machine in home.machines()}
         home.said("recover")
         ended = {"unwanted": "terminated"}
         eventually(lambda: states(home) == {"runs": "running", "off": "stopped"} | ended, 120)
         vary = {"current_spend", "progress", "stage", "idle"}
         # Its first look, which follows, says what address it has.
         eventually(
-            lambda: all(it["private_ip"] or it["name"] != "runs" for it in home.said("list"))
+            lambda: all(line["private_ip"] or line["name"] != "runs" for line in home.said("list"))
         )
         for it in (home.said("show", name) for name in ("runs", "off")):
             was = before[it["name"]]
             assert {k: v for k, v in it.items() if k not in vary} == {
                 k: v for k, v in was.items() if k not in vary
             }
-        assert supervisors <= {it.pid for it in home.machines()}, "nothing was started anew"
+        assert supervisors <= {machine.pid for machine in home.machines()}, (
+            "nothing was started anew"
+        )
         assert home.said("start", "off")["state"] == "running"
         home.said("terminate", "runs", "--yes")
         eventually(lambda: states(home)["runs"] == "terminated", 120)

@@ -25,8 +25,8 @@ def recover(lost_project):
     def recover():
         answer = lost_project.post("recover", dry_run=False)
         assert answer.status_code == 200, answer.text
-        [it] = answer.json()["recovered"]
-        return it
+        [entry] = answer.json()["recovered"]
+        return entry
 
     return recover
 
@@ -74,7 +74,7 @@ def test_its_idle_profile_watches_it_again_where_there_is_one(lost_project, reco
 
 
 def test_what_an_orphan_costs_is_shown(lost_project):
-    [it] = lost_project.get("orphans")["orphans"]
-    assert (it["hourly_rate"], it["project"]) == (0.0832, "reef")
-    assert it["cost_so_far"] == 0.17
-    assert it["price_source"].startswith("simulated")
+    [orphan] = lost_project.get("orphans")["orphans"]
+    assert (orphan["hourly_rate"], orphan["project"]) == (0.0832, "reef")
+    assert orphan["cost_so_far"] == 0.17
+    assert orphan["price_source"].startswith("simulated")

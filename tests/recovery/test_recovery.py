@@ -24,7 +24,7 @@ def lost_machines(daemon, http, start_on_empty_database, operator_type, clock, c
     http.post("asleep", "hibernate")
     http.post("gone", "terminate", json={"confirm": "DELETE"})
     daemon.settle()
-    before = {it["name"]: it for it in http("GET", "/api/v1/instances").json()}
+    before = {entry["name"]: entry for entry in http("GET", "/api/v1/instances").json()}
     after = start_on_empty_database(daemon)
     after.settle()
     operator = operator_type(after)
@@ -36,7 +36,7 @@ def test_what_nobody_knows_is_shown_with_its_age_and_without_asking_the_cloud(
     lost_machines, cloud
 ):
     calls_before = len(cloud.calls)
-    orphans = {it["name"]: it for it in lost_machines.orphans()}
+    orphans = {orphan["name"]: orphan for orphan in lost_machines.orphans()}
     assert len(cloud.calls) == calls_before, "a request never waits for a cloud"
     assert orphans.keys() == {"runs", "off", "asleep"}
     runs = orphans["runs"]
@@ -56,10 +56,10 @@ def test_recover_makes_them_workspaces_again(lost_machines, cloud):
     assert recovery["left"] == []
     lost_machines.daemon.settle()
     assert lost_machines.states() == {"runs": "running", "off": "stopped", "asleep": "hibernated"}
-    for it in lost_machines.get("instances"):
-        was = lost_machines.before[it["name"]]
+    for workspace in lost_machines.get("instances"):
+        was = lost_machines.before[workspace["name"]]
         ours = {"progress", "stage", "idle", "current_spend"}
-        assert {k: v for k, v in it.items() if k not in ours} == {
+        assert {k: v for k, v in workspace.items() if k not in ours} == {
             k: v for k, v in was.items() if k not in ours
         }
     assert not [call for call in cloud.calls if call.startswith("launch")][4:], "none is new"
@@ -81,7 +81,9 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(lost_machines):
     assert [it["name"] for it in recovery["recovered"]] == ["runs", "off", "asleep"]
     assert lost_machines.get("instances") == []
     assert [
-        it.event for it in lost_machines.daemon.db.events_after(0) if "instance" in it.event
+        event.event
+        for event in lost_machines.daemon.db.events_after(0)
+        if "instance" in event.event
     ] == []
     done = lost_machines.recover()
     assert done["recovered"] == recovery["recovered"], "it says what then happens"
@@ -127,10 +129,10 @@ def test_what_somebody_else_launched_elsewhere_is_left_and_said(
     eve = operator_type(other)
     recovery = eve.recover()
     assert recovery["recovered"] == []
-    assert {it["name"] for it in recovery["left"]} == {"runs", "off", "asleep"}
+    assert {leftover["name"] for leftover in recovery["left"]} == {"runs", "off", "asleep"}
     assert "ada launched it from another home" in recovery["left"][0]["why"]
     taken = eve.recover(everybody=True)["recovered"]
-    assert [it["owner"] for it in taken] == ["ada"] * 3, "they stay hers"
+    assert [workspace["owner"] for workspace in taken] == ["ada"] * 3, "they stay hers"
 
 
 def test_ones_own_are_taken_back_without_the_key(lost_machines, cloud):
@@ -141,9 +143,9 @@ def test_ones_own_are_taken_back_without_the_key(lost_machines, cloud):
 
 def test_one_orphan_is_adopted(lost_machines):
     id = lost_machines.before["off"]["id"]
-    it = lost_machines.post(f"orphans/{id}/adopt", 201)
-    assert (it["name"], it["state"], it["instance_id"]) == ("off", "stopped", id)
-    assert {it["name"] for it in lost_machines.orphans()} == {"runs", "asleep"}
+    orphan = lost_machines.post(f"orphans/{id}/adopt", 201)
+    assert (orphan["name"], orphan["state"], orphan["instance_id"]) == ("off", "stopped", id)
+    assert {orphan["name"] for orphan in lost_machines.orphans()} == {"runs", "asleep"}
     failed(lost_machines.http("POST", f"/api/v1/orphans/{id}/adopt"), 404, "ORPHAN_NOT_FOUND")
 
 
@@ -152,8 +154,8 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost_machines, cloud):
     path = f"/api/v1/orphans/{id}/terminate"
     failed(lost_machines.http("POST", path, json={}), 422, "CONFIRMATION_REQUIRED")
     assert cloud.machine(id).seen is Observed.ON
-    it = lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
-    assert it["state"] == "terminating"
+    orphan = lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
+    assert orphan["state"] == "terminating"
     terminate_calls = [call for call in cloud.calls if call.startswith("terminate")]
     lost_machines.daemon.settle()
     assert cloud.machine(id).seen is Observed.GONE
@@ -162,7 +164,7 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost_machines, cloud):
         f"terminate {id}",
     ]
     assert lost_machines.states() == {"runs": "terminated"}
-    assert {it["name"] for it in lost_machines.orphans()} == {"off", "asleep"}
+    assert {orphan["name"] for orphan in lost_machines.orphans()} == {"off", "asleep"}
 
 
 @pytest.mark.postgres
@@ -206,11 +208,13 @@ def test_who_has_a_row_is_no_orphan(daemon, http, operator_type):
 def test_it_happened_in_somebodys_name(lost_machines):
     lost_machines.recover()
     facts = [
-        it for it in lost_machines.daemon.db.events_after(0) if it.event == "instance_recovered"
+        event
+        for event in lost_machines.daemon.db.events_after(0)
+        if event.event == "instance_recovered"
     ]
-    assert {it.subject for it in facts} == {"runs", "off", "asleep"}
-    assert {it.actor for it in facts} == {"ada"}
-    assert all(it.data["machine"].startswith("i-") for it in facts)
+    assert {fact.subject for fact in facts} == {"runs", "off", "asleep"}
+    assert {fact.actor for fact in facts} == {"ada"}
+    assert all(fact.data["machine"].startswith("i-") for fact in facts)
 
 
 def test_what_vanishes_before_it_is_adopted_is_not_kept_as_if_it_were_there(

@@ -42,14 +42,14 @@ def settle(daemon, clock, seconds=60):
 
 
 def shown(it):
-    return {one["name"]: one for one in it.get("orphans")["storage"]}
+    return {orphan["name"]: orphan for orphan in it.get("orphans")["storage"]}
 
 
 def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
     calls_before = len(disks.calls)
     orphans = shown(lost_storage)
     assert len(disks.calls) == calls_before, "a request never waits for a cloud"
-    assert {name: it["kind"] for name, it in orphans.items()} == {
+    assert {name: orphan["kind"] for name, orphan in orphans.items()} == {
         "data": "ebs",
         "shared": "efs",
         "first": "snapshot",

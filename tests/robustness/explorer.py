@@ -47,9 +47,13 @@ class Found:
         """Count what a scenario asked."""
         recorder = event.recorder
         self.cases[event.phase.value] += len(recorder.cases)
-        self.operations |= {it.value.operation.label for it in recorder.cases.values()}
-        answers = [it.response for it in recorder.interactions.values() if it.response]
-        self.statuses.update(it.status_code for it in answers)
+        self.operations |= {case.value.operation.label for case in recorder.cases.values()}
+        answers = [
+            interaction.response
+            for interaction in recorder.interactions.values()
+            if interaction.response
+        ]
+        self.statuses.update(answer.status_code for answer in answers)
         for id, checks in recorder.checks.items():
             self.wrong += [
                 f"{check.name}: {check.failure_info.failure.message}\n"

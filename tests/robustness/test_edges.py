@@ -83,16 +83,25 @@ def checked(app, requests):
 
 def sound(app, things):
     """Whatever was taken in, it can be told."""
-    reads = [it for it in OPERATIONS if it.method == "GET" and "-proxy/" not in it.path]
-    checked(app, [("GET", it.at(**called(things, it))) for it in reads])
+    reads = [
+        operation
+        for operation in OPERATIONS
+        if operation.method == "GET" and "-proxy/" not in operation.path
+    ]
+    checked(app, [("GET", read.at(**called(things, read))) for read in reads])
 
 
 @LITE
 def test_every_path_with_every_word(daemon):
     requests = [
-        (it.method, it.at(**{name: word}), JSON, b"{}" if it.body is not None else b"")
-        for it in OPERATIONS
-        for name in it.parameters
+        (
+            operation.method,
+            operation.at(**{name: word}),
+            JSON,
+            b"{}" if operation.body is not None else b"",
+        )
+        for operation in OPERATIONS
+        for name in operation.parameters
         for word in WORDS
     ]
     checked(daemon.app, requests)
@@ -102,11 +111,11 @@ def test_every_path_with_every_word(daemon):
 def test_every_query_with_every_value(daemon, http):
     things = populate(http)
     requests = [
-        ("GET", f"{it.at(**called(things, it))}?{name}={value}")
-        for it in OPERATIONS
-        for name in it.queries
+        ("GET", f"{operation.at(**called(things, operation))}?{name}={value}")
+        for operation in OPERATIONS
+        for name in operation.queries
         for value in VALUES
-        if it.method == "GET" and "-proxy/" not in it.path and "packages" not in name
+        if operation.method == "GET" and "-proxy/" not in operation.path and "packages" not in name
     ]
     assert len(requests) > 1000
     checked(daemon.app, requests)
@@ -115,18 +124,18 @@ def test_every_query_with_every_value(daemon, http):
 def test_every_field_with_every_value(daemon, http):
     things = populate(http)
     taken = number = 0
-    for it in OPERATIONS:
-        if not it.body:
+    for operation in OPERATIONS:
+        if not operation.body:
             continue
-        target = it.at(**called(things, it))
-        example = {k: v for k, v in it.example().items() if k in it.body}
+        target = operation.at(**called(things, operation))
+        example = {k: v for k, v in operation.example().items() if k in operation.body}
         requests = []
-        for name in it.body:
+        for name in operation.body:
             rest = json.dumps({k: v for k, v in example.items() if k != name})[1:-1]
             number += 1  # every fifth value on SQLite, in turn; on PostgreSQL all of them
             for piece in PIECES if daemon.db.shared else PIECES[number % 5 :: 5]:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
-                requests.append((it.method, target, JSON, body.encode()))
+                requests.append((operation.method, target, JSON, body.encode()))
         if now := sum(answer.status < 300 for answer in checked(daemon.app, requests)):
             taken += now
             if daemon.db.shared or number % 4 == 0:
@@ -158,10 +167,10 @@ def test_bodies_that_are_no_bodies(daemon):
         json.dumps({f"f{n}": n for n in range(20_000)}).encode(),
     ]
     requests = [
-        (it.method, it.at(), JSON, body)
-        for it in OPERATIONS
+        (operation.method, operation.at(), JSON, body)
+        for operation in OPERATIONS
         for body in bodies
-        if it.method != "GET" and "-proxy/" not in it.path
+        if operation.method != "GET" and "-proxy/" not in operation.path
     ]
     assert not [answer for answer in checked(daemon.app, requests) if answer.status < 400]
 
@@ -195,8 +204,8 @@ def test_a_body_has_at_most_a_mebibyte(http, size, status, code):
 @LITE
 def test_methods_that_an_address_does_not_know(daemon):
     known: dict[str, set[str]] = {}
-    for it in OPERATIONS:
-        known.setdefault(it.path, {"OPTIONS"}).add(it.method)
+    for operation in OPERATIONS:
+        known.setdefault(operation.path, {"OPTIONS"}).add(operation.method)
     for path, methods in known.items():
         target = path.replace("{", "").replace("}", "")
         proxy = path.startswith(("/web-proxy/", "/dcv-proxy/"))
@@ -219,7 +228,11 @@ def test_too_much_of_an_address(daemon):
     many = "&".join(f"a{number}=1" for number in range(5000))
     twice = "&".join(["state=running"] * 5000)
     requests = [
-        *(("GET", f"{it.path}?{query}") for it in LISTS for query in (many, twice, "&" * 9000)),
+        *(
+            ("GET", f"{list_.path}?{query}")
+            for list_ in LISTS
+            for query in (many, twice, "&" * 9000)
+        ),
         *(
             ("GET", target)
             for target in ("/" * 9000, "/a" * 9000, "/api/v1/instances" + "/.." * 3000)

@@ -10,7 +10,16 @@ from tests.robustness.world import OPERATIONS, all_but_every
 LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 FULL = pytest.mark.parametrize("url", ["postgres"], indirect=True)
 # Without the two streams, and content, which is the workspace's own; with the shutdown.
-EVERY = len([it for it in OPERATIONS if not it.path.startswith(("/web-", "/dcv-"))]) + 1
+EVERY = (
+    len(
+        [
+            operation
+            for operation in OPERATIONS
+            if not operation.path.startswith(("/web-", "/dcv-"))
+        ]
+    )
+    + 1
+)
 
 
 def clean(exploration, operations=EVERY):

@@ -72,7 +72,7 @@ def test_garbage_is_refused_and_nobody_else_notices(server_port):
     for words in GARBAGE:
         answer = spoken(server_port, words)
         statuses = [line[9:12] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
-        assert all(b"200" <= one < b"500" for one in statuses), (words[:80], answer[:300])
+        assert all(b"200" <= status < b"500" for status in statuses), (words[:80], answer[:300])
         assert status(server_port).status_code == 200, words[:80]
 
 
@@ -105,7 +105,9 @@ def test_slow_clients_hold_up_nobody(server_port):
         first.sendall(body[-1:])
         assert first.recv(100).startswith(b"HTTP/1.1 201 ")
     projects = httpx.get(f"http://localhost:{server_port}/api/v1/projects", timeout=120)
-    assert [it["name"] for it in projects.json()] == ["Slow"], "what never ended has done nothing"
+    assert [entry["name"] for entry in projects.json()] == ["Slow"], (
+        "what never ended has done nothing"
+    )
 
 
 def spoken(port, words, hang_up=True):

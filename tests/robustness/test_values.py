@@ -48,7 +48,7 @@ def test_a_pattern_ends_where_the_text_does():
     """To Python `$` is also before a last line feed: a name ending in one would be let in."""
     pattern_list = [*patterns(API)]
     assert len(pattern_list) > 5
-    assert not [it for it in pattern_list if it.endswith("$")]
+    assert not [text for text in pattern_list if text.endswith("$")]
 
 
 def patterns(part):

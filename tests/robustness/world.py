@@ -51,9 +51,9 @@ def _operation(path: str, method: str, it: Any) -> Operation:
 
 OPERATIONS = sorted(
     (
-        _operation(path, method, it)
+        _operation(path, method, each_method)
         for path, methods in API["paths"].items()
-        for method, it in methods.items()
+        for method, each_method in methods.items()
         if not path.endswith(("/events", "/shutdown"))
     ),
     key=lambda it: (it.method == "DELETE", it.path.endswith("/terminate"), it.path),
@@ -67,7 +67,9 @@ def all_but_every(number: int) -> str:
     return f"^({'|'.join(left_out)})$"
 
 
-LISTS = [it for it in OPERATIONS if it.method == "GET" and not it.parameters]
+LISTS = [
+    operation for operation in OPERATIONS if operation.method == "GET" and not operation.parameters
+]
 
 
 def populate(http: Http) -> dict[str, Any]:

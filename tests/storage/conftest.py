@@ -87,8 +87,8 @@ class Storage:
 
     def disk(self, name: str = "data") -> Thing:
         """The volume in the world."""
-        it = self.show(name)
-        return self.disks.disks[it.get("volume_id") or it.get("filesystem_id")]
+        shown_entry = self.show(name)
+        return self.disks.disks[shown_entry.get("volume_id") or shown_entry.get("filesystem_id")]
 
     def told(self, kind: str) -> list[Recorded]:
         return [f for f in self.daemon.db.events_after(0) if f.event == kind]

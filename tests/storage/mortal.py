@@ -127,8 +127,8 @@ class Life:
         return bool(self.volumes._copies._running)
 
     def data(self, name):
-        it = self.service.named(name)
-        id = it.volume_id if hasattr(it, "volume_id") else it.filesystem_id
+        workspace = self.service.named(name)
+        id = workspace.volume_id if hasattr(workspace, "volume_id") else workspace.filesystem_id
         return self.home / "storage" / "volumes" / id / "data"
 
     def write(self, name, text):

@@ -234,7 +234,7 @@ def test_snapshots_live_and_come_back(storage, http):
     assert storage.disk("back").holds == "then"
     failed(storage.restore(), 409, "ALREADY_EXISTS")
     failed(storage.restore(name="create"), 422, "VALIDATION_FAILED")
-    assert [it["name"] for it in http("GET", "/api/v1/snapshots").json()] == ["kept"]
+    assert [entry["name"] for entry in http("GET", "/api/v1/snapshots").json()] == ["kept"]
     assert http("DELETE", "/api/v1/snapshots/kept").status_code == 200
     assert storage.snapshot()["state"] == "deleting"
     storage.settle()

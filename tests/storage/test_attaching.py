@@ -10,9 +10,9 @@ from tests.recovery.test_generation_aws import AwsWorld
 
 @pytest.fixture
 def world(aws_with_short_dial, tmp_path):
-    it = AwsWorld(aws_with_short_dial, tmp_path, Operator)
-    yield it
-    it.end()
+    world = AwsWorld(aws_with_short_dial, tmp_path, Operator)
+    yield world
+    world.end()
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch
 
 
 def taken(world):
-    return [it for it in world.aws.calls if it.action == "CreateSnapshot"]
+    return [call for call in world.aws.calls if call.action == "CreateSnapshot"]

@@ -13,9 +13,9 @@ FULL = StorageFailure("DISK_FULL", "The disk is full: make room")
 
 @pytest.fixture
 def workspace(storage):
-    it = storage.launched()
-    storage.disks.machines[it["id"]] = "thesis"
-    return it
+    workspace = storage.launched()
+    storage.disks.machines[workspace["id"]] = "thesis"
+    return workspace
 
 
 def backup(storage):
@@ -24,7 +24,7 @@ def backup(storage):
 
 
 def calls(storage, machine):
-    return [it.split()[0] for it in storage.cloud.calls if machine in it]
+    return [call.split()[0] for call in storage.cloud.calls if machine in call]
 
 
 def test_the_snapshot_comes_first(storage, workspace):
@@ -59,9 +59,12 @@ def test_a_backup_that_fails_holds_the_workspace(storage, workspace):
     storage.disks.faults.sick = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
-    it = storage.workspace()
-    assert (it["state"], it["failure"]["code"]) == ("terminating", "BACKUP_FAILED")
-    assert "prism workspace terminate mine --backup" in it["failure"]["message"]
+    tested_workspace = storage.workspace()
+    assert (tested_workspace["state"], tested_workspace["failure"]["code"]) == (
+        "terminating",
+        "BACKUP_FAILED",
+    )
+    assert "prism workspace terminate mine --backup" in tested_workspace["failure"]["message"]
     storage.disks.faults.sick = None
     assert storage.terminate(backup_ebs=True).status_code == 200
     storage.settle()
@@ -77,8 +80,11 @@ def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, works
         patched.setattr(storage.cloud, "stop", no)
         storage.terminate(backup_ebs=True)
         storage.settle()
-        it = storage.workspace()
-        assert (it["state"], it["failure"]["message"]) == ("terminating", "UnauthorizedOperation")
+        tested_workspace = storage.workspace()
+        assert (tested_workspace["state"], tested_workspace["failure"]["message"]) == (
+            "terminating",
+            "UnauthorizedOperation",
+        )
     for _ in range(2):
         storage.settle(seconds=120)
     assert storage.workspace()["state"] == "terminated"
@@ -129,7 +135,7 @@ def test_each_end_has_a_name_of_its_own(storage, workspace):
     storage.disks.machines[second["id"]] = "second thesis"
     storage.terminate(backup_ebs=True)
     storage.settle()
-    names = [it["name"] for it in storage.http("GET", "/api/v1/snapshots").json()]
+    names = [entry["name"] for entry in storage.http("GET", "/api/v1/snapshots").json()]
     assert names == ["mine-backup", "mine-backup-2"]
 
 

@@ -53,8 +53,8 @@ class RandomRun:
     def write(self):
         """Somebody writes on every volume that is empty; machines have something at home."""
         disks = self.storage.disks
-        for id, it in disks.disks.items():
-            it.holds = self.holds.setdefault(id, it.holds or f"data of {id}")
+        for id, disk in disks.disks.items():
+            disk.holds = self.holds.setdefault(id, disk.holds or f"data of {id}")
         for machine in self.storage.cloud._orders:
             disks.machines[machine] = "home"
 
@@ -85,31 +85,35 @@ def live(storage, seed):
         run.wish()
         if run.chance.random() < 0.6:
             run.disturb()
-        for it in storage.disks.disks.values():
-            assert it.key.startswith("volume_")
+        for workspace in storage.disks.disks.values():
+            assert workspace.key.startswith("volume_")
     run.heal()
     answered = storage.http("GET", VOLUMES).json()
     volumes = answered["ebs_volumes"] + answered["efs_volumes"]
-    machines = {it["id"]: it for it in storage.http("GET", "/api/v1/instances").json()}
-    living = {id for id, it in machines.items() if it["state"] not in {"terminated", "failed"}}
+    machines = {entry["id"]: entry for entry in storage.http("GET", "/api/v1/instances").json()}
+    living = {
+        id for id, machine in machines.items() if machine["state"] not in {"terminated", "failed"}
+    }
     seen: dict[str, set[str]] = {}
-    for it in volumes:
-        disk = storage.disk(it["name"])
-        id = it.get("volume_id") or it["filesystem_id"]
-        names = it.get("attached_instances") or [it.get("attached_instance")]
-        assert it["state"] in {"available", "in-use", "error"}, it
-        if it["state"] != "error":
+    for workspace in volumes:
+        disk = storage.disk(workspace["name"])
+        id = workspace.get("volume_id") or workspace["filesystem_id"]
+        names = workspace.get("attached_instances") or [workspace.get("attached_instance")]
+        assert workspace["state"] in {"available", "in-use", "error"}, workspace
+        if workspace["state"] != "error":
             assert disk.holds == run.holds.get(id, disk.holds), "new ones nobody wrote on"
         assert {machines[m]["name"] for m in disk.attached} == {n for n in names if n}
         assert disk.attached <= living
-        assert "volume_id" not in it or len(disk.attached) <= 1
+        assert "volume_id" not in workspace or len(disk.attached) <= 1
         for machine in disk.attached:
-            seen.setdefault(machine, set()).add(it["name"])
-    for id, it in machines.items():
-        attached = {*it["attached_volumes"], *it["attached_ebs_volumes"]}
-        assert attached == seen.get(id, set()), it["name"]
-    known = {it.get("volume_id") or it["filesystem_id"] for it in volumes}
+            seen.setdefault(machine, set()).add(workspace["name"])
+    for id, workspace in machines.items():
+        attached = {*workspace["attached_volumes"], *workspace["attached_ebs_volumes"]}
+        assert attached == seen.get(id, set()), workspace["name"]
+    known = {volume.get("volume_id") or volume["filesystem_id"] for volume in volumes}
     assert set(storage.disks.disks) == known, "nothing is left that nobody knows of"
     copies = storage.http("GET", SNAPSHOTS).json()
-    assert {it["state"] for it in copies} <= {"completed", "error"}
-    assert set(storage.disks.copies) == {it["snapshot_id"] for it in copies if it["snapshot_id"]}
+    assert {copy["state"] for copy in copies} <= {"completed", "error"}
+    assert set(storage.disks.copies) == {
+        copy["snapshot_id"] for copy in copies if copy["snapshot_id"]
+    }

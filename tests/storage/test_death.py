@@ -42,16 +42,16 @@ def afterwards(home):
         life.live(int(wishes[-1]) if wishes else 0)
         back, shared = life.data("back"), life.data("all")
         outcome = {
-            "volumes": sorted(it.name for it in every(life)),
-            "failures": [it.failure for it in every(life) if it.failure],
-            "snapshots": [it.name for it in life.service.snapshots()],
+            "volumes": sorted(entry.name for entry in every(life)),
+            "failures": [entry.failure for entry in every(life) if entry.failure],
+            "snapshots": [snapshot.name for snapshot in life.service.snapshots()],
             "back": (back / "thesis").read_text(),
             "all": (shared / "thesis").read_text(),
         }
         folders = {back.parent.name, shared.parent.name}
         eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders, PATIENCE)
         eventually(lambda: os.listdir(home / "storage" / "snapshots") == [], PATIENCE)
-        had = {it["name"] for it in mounts(home, "y")}
+        had = {mount["name"] for mount in mounts(home, "y")}
         return outcome, had, mounts(home, "x")
     finally:
         life.close()

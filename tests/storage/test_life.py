@@ -64,13 +64,13 @@ def test_what_volumes_hold_outlives_everything(home):
         becomes(home, "own", "in-use")
         [mine] = (home.folder / "workspaces").glob("local-*/home")
         eventually(lambda: len([*(mine / "volumes").glob("*/file0")]) == 2)
-        assert [digest((mine / "volumes" / it).resolve()) for it in ("own", "all")] == before
+        assert [digest((mine / "volumes" / name).resolve()) for name in ("own", "all")] == before
         home.said("volume", "detach", "own", "mine")
         die(daemon)
     for supervisor in home.machines():
         supervisor.kill()
         psutil.wait_procs([supervisor], 10)
-    assert [digest(it) for it in folders] == before
+    assert [digest(folder) for folder in folders] == before
     with home.living() as daemon:
         becomes(home, "own", "available")
         home.said("volume", "attach", "own", "mine")
@@ -81,7 +81,10 @@ def test_what_volumes_hold_outlives_everything(home):
         (mine / "thesis").write_text("precious")
         done = home.said("terminate", "mine", "--backup", "--yes")
         assert done["state"] == "terminated"
-        assert (not mine.exists(), [digest(it) for it in folders] == before) == (True, True)
+        assert (not mine.exists(), [digest(folder) for folder in folders] == before) == (
+            True,
+            True,
+        )
         becomes(home, "own", "available")
         home.said("snapshot", "restore", "mine-backup", "old")
         becomes(home, "old", "available")

@@ -149,7 +149,7 @@ def test_what_it_could_not_names_the_limit(order, field, why):
 def test_every_broken_limit_is_named_at_once():
     with pytest.raises(ValidationFailed) as refused:
         checked(ebs(volume_type="st1", size_gb=1, iops=1, throughput=1))
-    assert {it["field"] for it in not_none(refused.value.data)["fields"]} == {
+    assert {field["field"] for field in not_none(refused.value.data)["fields"]} == {
         "size_gb",
         "iops",
         "throughput",
@@ -336,6 +336,9 @@ def test_what_it_costs_is_known_or_null():
 
 
 def test_a_snapshot_waits_until_its_volume_has_arrived():
-    it = snapshot()
-    assert plan_snapshot(it, StorageObserved.NONE, None, moving=True) is StorageAction.WAIT
-    assert plan_snapshot(it, StorageObserved.NONE, None) is StorageAction.MAKE
+    tested_snapshot = snapshot()
+    assert (
+        plan_snapshot(tested_snapshot, StorageObserved.NONE, None, moving=True)
+        is StorageAction.WAIT
+    )
+    assert plan_snapshot(tested_snapshot, StorageObserved.NONE, None) is StorageAction.MAKE

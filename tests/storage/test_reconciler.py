@@ -16,7 +16,7 @@ from tests.storage.conftest import SNAPSHOTS
 
 
 def calls(storage, verb):
-    return [it for it in storage.disks.calls if it.startswith(verb)]
+    return [call for call in storage.disks.calls if call.startswith(verb)]
 
 
 def test_a_lost_answer_makes_one_volume(storage):
@@ -115,11 +115,15 @@ def test_a_workspace_has_volumes_of_one_zone(storage):
         storage.made(name)
     storage.disk("here").zone, storage.disk("there").zone = "a", "b"
     storage.settle()
-    assert [storage.show(it)["zone"] for it in ("here", "there", "anywhere")] == ["a", "b", None]
+    assert [storage.show(name)["zone"] for name in ("here", "there", "anywhere")] == [
+        "a",
+        "b",
+        None,
+    ]
     wish = {"volumes": ["anywhere", "here", "there"]}
     failed(storage.http.launch("mine", **wish), 409, "VOLUME_ELSEWHERE")
     storage.launched("mine", volumes=["anywhere", "here"])
-    assert [it.zone for it in storage.cloud._orders.values()] == ["a"]
+    assert [order.zone for order in storage.cloud._orders.values()] == ["a"]
     error = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
     assert "in b" in error["message"]
     with storage.daemon.db.read() as sql:
@@ -168,8 +172,8 @@ def test_one_that_was_detached_outside_is_attached_again(storage):
     storage.disk().attached.clear()
     storage.settle()
     assert storage.state() == "in-use"
-    events = [it.event for it in storage.daemon.db.events_after(0)]
-    events = [it for it in events if it in {"volume_attached", "volume_detached"}]
+    events = [event.event for event in storage.daemon.db.events_after(0)]
+    events = [event for event in events if event in {"volume_attached", "volume_detached"}]
     assert events == ["volume_attached", "volume_detached", "volume_attached"]
 
 
@@ -255,7 +259,7 @@ def test_every_change_is_told_once(storage):
     storage.settle()
     storage.delete()
     storage.settle()
-    states = [it.data["state"] for it in storage.told("volume_state_changed")]
+    states = [message.data["state"] for message in storage.told("volume_state_changed")]
     assert states == ["available", "in-use", "available", "deleted"]
     for kind in ("volume_attached", "volume_detached"):
         [fact] = storage.told(kind)
@@ -292,15 +296,15 @@ def test_whoever_counts_is_told_of_every_change(storage):
     storage.delete()
     storage.http("DELETE", f"{SNAPSHOTS}/kept")
     storage.settle()
-    assert [it for it in meter.seen if it[0] is None and it[1].name == "data"]
+    assert [event for event in meter.seen if event[0] is None and event[1].name == "data"]
     for name in ("data", "kept"):
-        mine = [it for it in meter.seen if (it[0] or it[1]).name == name]
+        mine = [event for event in meter.seen if (event[0] or event[1]).name == name]
         assert mine[0][0] is None
         assert mine[-1][1] is None
-        for (_, one), (other, _) in pairwise(mine):
+        for (_, first), (other, _) in pairwise(mine):
             # When it was asked for is written down before the call, and costs nothing.
-            one = replace(one, asked_at=other.asked_at)
-            assert one == other, "each change begins where the last one ended"
+            first = replace(first, asked_at=other.asked_at)
+            assert first == other, "each change begins where the last one ended"
 
 
 def test_a_copy_that_fails_says_so(storage):

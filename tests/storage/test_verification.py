@@ -32,14 +32,18 @@ def verifications(storage):
 
 
 def test_one_is_verified_when_somebody_asks(storage, take_snapshot):
-    it = take_snapshot()
-    assert (it["state"], it["verification"], it["verify"]) == ("completed", None, None)
+    workspace = take_snapshot()
+    assert (workspace["state"], workspace["verification"], workspace["verify"]) == (
+        "completed",
+        None,
+        None,
+    )
     answer = verify(storage).json()
     assert (answer["verification"], answer["verified_at"]) == ("pending", None)
     storage.settle()
-    it = storage.snapshot()
-    assert (it["verification"], it["verification_failure"]) == ("passed", None)
-    assert it["verified_at"]
+    workspace = storage.snapshot()
+    assert (workspace["verification"], workspace["verification_failure"]) == ("passed", None)
+    assert workspace["verified_at"]
     storage.settle(seconds=90 * DAY)
     assert verifications(storage) == 1, "nobody has asked for more"
 
@@ -49,9 +53,9 @@ def test_what_is_rotten_is_said_and_stays_until_it_is_verified_again(storage, ta
     storage.disks.faults.rotten = ROTTEN
     verify(storage)
     storage.settle()
-    it = storage.snapshot()
-    assert (it["state"], it["verification"]) == ("completed", "failed")
-    assert it["verification_failure"]["message"] == ROTTEN.message
+    snapshot = storage.snapshot()
+    assert (snapshot["state"], snapshot["verification"]) == ("completed", "failed")
+    assert snapshot["verification_failure"]["message"] == ROTTEN.message
     assert storage.told("snapshot_state_changed")
     storage.disks.faults.rotten = None
     assert verify(storage).json()["verification"] == "pending"

@@ -14,7 +14,7 @@ from tests.project.living import Home
 from tests.proofs import record
 
 SHELF = Path(prism.templates.__file__).with_name("library")
-NAMES = sorted(yaml.safe_load(it.read_text())["name"] for it in SHELF.glob("*.yml"))
+NAMES = sorted(yaml.safe_load(path.read_text())["name"] for path in SHELF.glob("*.yml"))
 TITLE = "Templates launched on this computer"
 SAYS = """\
 {count} templates of the library run on this computer. Each was launched by the command line, \
@@ -39,7 +39,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def listed_templates(home):
     """What the command line says of each template."""
-    return {it["name"]: it for it in home.said("template", "list")}
+    return {line["name"]: line for line in home.said("template", "list")}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def result_rows(listed_templates):
     """A line for each that was launched; written down when all were."""
     rows: list[str] = []
     yield rows
-    if len(rows) == sum(it["runs_locally"] for it in listed_templates.values()):
+    if len(rows) == sum(template["runs_locally"] for template in listed_templates.values()):
         load = os.getloadavg()[2]
         table = "\n".join(rows)
         record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=table))
@@ -55,7 +55,7 @@ def result_rows(listed_templates):
 
 def test_the_shelf_is_what_the_command_line_lists(listed_templates):
     assert sorted(listed_templates) == NAMES
-    assert sum(it["runs_locally"] for it in listed_templates.values()) >= 8
+    assert sum(template["runs_locally"] for template in listed_templates.values()) >= 8
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,7 +84,7 @@ def refused(home, it):
     assert done.returncode == 1
     assert it["local_reasons"], "a reason is given"
     assert all(reason in done.stderr for reason in it["local_reasons"]), done.stderr
-    assert {it["state"] for it in home.said("list")} <= {"terminated"}, "nothing is left of it"
+    assert {line["state"] for line in home.said("list")} <= {"terminated"}, "nothing is left of it"
 
 
 def status(url, token=None, **_):

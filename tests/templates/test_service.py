@@ -114,8 +114,10 @@ def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own
     after = service.named(before.name)
     assert after == structs.replace(before, slug="")
     assert service.info(before.name).slug == ""
-    assert [it.name for it in service.items() if it.slug == slug] == [slug]
-    heirs = [it.name for it in service.items() if before.name in service.info(it.name).inherits]
+    assert [pair.name for pair in service.items() if pair.slug == slug] == [slug]
+    heirs = [
+        pair.name for pair in service.items() if before.name in service.info(pair.name).inherits
+    ]
     for heir in heirs:
         assert service.named(heir) == TemplateService(template_folders()).named(heir)
     (own_folder.path / "t.yml").unlink()
@@ -136,7 +138,7 @@ def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own
     own_folder.write("a.yml", "name: Mine\nslug: marimo\n")
     own_folder.write("b.yml", "name: Data Science (pip)\nslug: statistics\n")
     results = TemplateService(template_folders(own_folder.path)).validate().validation_results
-    wrong = {it.template: places(it) for it in results if it.status == "invalid"}
+    wrong = {result.template: places(result) for result in results if result.status == "invalid"}
     assert wrong == {"Mine": ["2: slug"], "Data Science (pip)": ["2: slug"]}
 
 

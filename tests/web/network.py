@@ -75,6 +75,6 @@ def _pass(source: socket.socket, target: socket.socket) -> None:
 
 
 def _end(sockets: Iterable[socket.socket]) -> None:
-    for one in sockets:
+    for each_socket in sockets:
         with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+            each_socket.shutdown(socket.SHUT_RDWR)

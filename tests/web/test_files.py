@@ -92,7 +92,7 @@ def test_pictures_and_notebooks_are_shown_and_run_nothing(home, browsing):
     page.goto(f"{browser.base}/workspaces/mine?tab=files&preview=n.ipynb")
     expect(page.get_by_role("dialog")).to_contain_text("42")
     expect(page.get_by_role("dialog")).to_contain_text("print(42)")
-    assert not [it for it in browser.requests if it.endswith("/ran")]
+    assert not [request for request in browser.requests if request.endswith("/ran")]
 
 
 def test_an_attached_volume_is_a_folder_among_the_files(home, browsing):

@@ -53,7 +53,7 @@ def test_the_policy_holds(browsing, empty_home):
     browser = browsing(empty_home)
     page = browser.open("/")
     could = page.evaluate(ATTEMPTS)
-    assert any("Content Security Policy" in it for it in browser.complaints)
+    assert any("Content Security Policy" in complaint for complaint in browser.complaints)
     browser.complaints.clear()  # they are the policy's own
     browser.requests.clear()  # also what was blocked counts as asked for
     assert could.pop("blocked") == BLOCKED
@@ -150,7 +150,9 @@ def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
         home.client.workspaces.terminate("later", wait=300)
         browser.leave()
-        browser.complaints[:] = [it for it in browser.complaints if "WebSocket" not in it]
+        browser.complaints[:] = [
+            complaint for complaint in browser.complaints if "WebSocket" not in complaint
+        ]
 
 
 def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):

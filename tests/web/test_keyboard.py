@@ -87,8 +87,8 @@ def keyboard(browsing, home):
         return keyboards[-1]
 
     yield begin
-    for one in keyboards:
-        assert one.page.evaluate("window.pointers") == 0
+    for keyboard in keyboards:
+        assert keyboard.page.evaluate("window.pointers") == 0
 
 
 def test_a_workspace_is_launched(home, keyboard):

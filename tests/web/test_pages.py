@@ -95,7 +95,9 @@ def home_with_workspaces(tmp_path_factory):
             home.client.volumes.create(DATA, size_gb=1)
             home.client.volumes.attach(DATA, "shell")
             eventually(
-                lambda: "in-use" in {it.state for it in home.client.volumes.list().ebs_volumes}
+                lambda: (
+                    "in-use" in {volume.state for volume in home.client.volumes.list().ebs_volumes}
+                )
             )
             home.client.snapshots.create("monday", volume=DATA)
             home.client.tokens.create("laptop", user="a.very.long.address@mail.example.org")

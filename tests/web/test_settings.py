@@ -32,7 +32,7 @@ def test_a_token_is_shown_once_and_revoked(browsing, empty_home):
     page.reload()
     expect(row).to_be_visible()
     assert word not in page.evaluate(SEEN)
-    assert not [it for it in browser.requests if word in it]
+    assert not [request for request in browser.requests if word in request]
 
     row.get_by_role("button", name="Revoke the token laptop").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()

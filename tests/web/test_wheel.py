@@ -30,8 +30,10 @@ def wheel(tmp_path_factory):
 
 def test_it_contains_everything_that_was_built(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        inside = {it.removeprefix("prism/web/") for it in archive.namelist() if "prism/web/" in it}
-    built = {str(it.relative_to(BUILT)) for it in BUILT.rglob("*") if it.is_file()}
+        inside = {
+            text.removeprefix("prism/web/") for text in archive.namelist() if "prism/web/" in text
+        }
+    built = {str(path.relative_to(BUILT)) for path in BUILT.rglob("*") if path.is_file()}
     assert "index.html" in built
     assert inside == built
 

@@ -30,17 +30,23 @@ def home(tmp_path_factory):
 def all_running(home):
     """Each test finds all of them running."""
     eventually(lambda: set(home.states()) <= {"running", "stopped", "terminated"}, 240)
-    living = [it for it in home.client.workspaces.list() if it.state != "terminated"]
-    for it in living:
-        if it.state != "running":
-            home.client.workspaces.start(it.name, wait=240)
-    for name in set(NAMES) - {it.name for it in living}:
+    living = [
+        workspace for workspace in home.client.workspaces.list() if workspace.state != "terminated"
+    ]
+    for workspace in living:
+        if workspace.state != "running":
+            home.client.workspaces.start(workspace.name, wait=240)
+    for name in set(NAMES) - {workspace.name for workspace in living}:
         home.client.workspaces.launch("Plain Shell", name)
     eventually(lambda: running(home) == set(NAMES), 240)
 
 
 def running(home):
-    return {it.name for it in home.client.workspaces.list() if it.state == "running"}
+    return {
+        workspace.name
+        for workspace in home.client.workspaces.list()
+        if workspace.state == "running"
+    }
 
 
 def box(page, name):
@@ -79,7 +85,7 @@ def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing)
     box(page, "w50").check(force=True)
     page.get_by_role("button", name="Previous page").click()
     expect(rows).to_have_text(sorted(NAMES[:50], key=lambda name: int(name[1:])))
-    checked = [it.get_attribute("aria-label") for it in page.locator("input:checked").all()]
+    checked = [row.get_attribute("aria-label") for row in page.locator("input:checked").all()]
     assert [it for it in checked if it] in ([], ["Select w3"])
     expect(box(page, "w3")).to_be_checked()
     expect(box(page, "w0")).not_to_be_checked()

@@ -33,7 +33,9 @@ def three_workspaces(home):
     """Three workspaces that run."""
     names = ["one", "three", "two"]
     states = {
-        it.name: it.state for it in home.client.workspaces.list() if it.state != "terminated"
+        workspace.name: workspace.state
+        for workspace in home.client.workspaces.list()
+        if workspace.state != "terminated"
     }
     for name in sorted({*names, *states}):
         state = states.get(name, "terminated")
@@ -98,8 +100,8 @@ def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
     for name in ("one", "two"):  # they take seconds to go down
         assert home.cli("exec", name, "--", "sh", "-c", STUBBORN).returncode == 0
     page = browsing(home).open("/workspaces?selected=one%2Ctwo")
-    headers = [page.get_by_role("rowheader", name=it) for it in three_workspaces]
-    rows = [page.get_by_role("row").filter(has=it) for it in headers]
+    headers = [page.get_by_role("rowheader", name=workspace) for workspace in three_workspaces]
+    rows = [page.get_by_role("row").filter(has=header) for header in headers]
     page.get_by_role("button", name="Actions").click()
     for name in ("one", "two"):
         home.client.workspaces.restart(name)
@@ -109,7 +111,7 @@ def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
         expect(row).to_contain_text("Stopped", timeout=60_000)
     expect(rows[1]).to_contain_text("Running")
     states = [home.client.workspaces.get(name) for name in three_workspaces]
-    assert [(it.state, it.restarting) for it in states] == [
+    assert [(state.state, state.restarting) for state in states] == [
         ("stopped", False),
         ("running", False),
         ("stopped", False),

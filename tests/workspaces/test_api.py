@@ -285,14 +285,14 @@ def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, daem
     answer = http.post("mine", "resize", json=big).json()
     assert (answer["previous_type"], answer["instance_type"]) == ("t3.large", "t3.xlarge")
     settle()
-    it = http("GET", path).json()
-    assert (it["state"], it["instance_type"]) == ("stopped", "t3.xlarge")
-    assert cloud.ordered(it["id"]).instance_type == "t3.xlarge"
+    body = http("GET", path).json()
+    assert (body["state"], body["instance_type"]) == ("stopped", "t3.xlarge")
+    assert cloud.ordered(body["id"]).instance_type == "t3.xlarge"
     http.post("mine", "start")
     settle()
     assert http("GET", path).json()["state"] == "running"
     assert [call for call in cloud.calls if call.startswith("resize")] == [
-        f"resize {it['id']} t3.xlarge"
+        f"resize {body['id']} t3.xlarge"
     ]
 
 
@@ -325,8 +325,8 @@ def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
     http.post("mine", "start")
     settle()
     assert shown() == (kind, rate)
-    resizes = [it for it in daemon.db.events_after(0) if it.event == "instance_resized"]
-    assert [it.data["instance_type"] for it in resizes] == [kind]
+    resizes = [event for event in daemon.db.events_after(0) if event.event == "instance_resized"]
+    assert [resize.data["instance_type"] for resize in resizes] == [kind]
     assert not [call for call in cloud.calls if call.startswith("resize")]
     http.post("mine", "stop")
     settle()
@@ -358,7 +358,7 @@ def test_lists_are_filtered_and_paged(http, daemon, clock):
     daemon.settle()
 
     def names(query):
-        return [it["name"] for it in http("GET", f"/api/v1/instances{query}").json()]
+        return [entry["name"] for entry in http("GET", f"/api/v1/instances{query}").json()]
 
     assert names("?state=stopped") == ["w0"]
     mine = http("GET", "/api/v1/instances/w0").json()["owner"]
@@ -370,7 +370,7 @@ def test_lists_are_filtered_and_paged(http, daemon, clock):
     seen, path = [], "/api/v1/instances?limit=4"
     while path:
         answer = http("GET", path)
-        seen += [it["name"] for it in answer.json()]
+        seen += [entry["name"] for entry in answer.json()]
         link = answer.headers.get("link", "")
         path = link.partition("<")[2].partition(">")[0]
         assert not path or parse_qs(urlsplit(path).query)["limit"] == ["4"]
@@ -453,10 +453,10 @@ def test_reads_never_ask_a_cloud_or_a_database(http, daemon, cloud, monkeypatch)
 
 @pytest.mark.postgres
 def test_another_daemons_writes_arrive(make_daemon):
-    one, two = make_daemon(), make_daemon()
+    first, two = make_daemon(), make_daemon()
     ask = Http(two.app)
     assert ask("GET", "/api/v1/instances").json() == []
-    Http(one.app).launch()
+    Http(first.app).launch()
     two.db.announce()
-    assert [it["name"] for it in ask("GET", "/api/v1/instances").json()] == ["mine"]
-    assert one.read_model.pages.body == two.read_model.pages.body
+    assert [entry["name"] for entry in ask("GET", "/api/v1/instances").json()] == ["mine"]
+    assert first.read_model.pages.body == two.read_model.pages.body

@@ -115,5 +115,5 @@ def test_each_statement_writes_the_columns_of_one_side(daemon, clock, cloud, mon
     ours = [columns & names - LEASED for columns in written]
     assert any(columns & store.WISHED for columns in ours)
     assert any(columns & store.OBSERVED for columns in ours)
-    mixed = [it for it in ours if it & store.WISHED and it & store.OBSERVED]
+    mixed = [our for our in ours if our & store.WISHED and our & store.OBSERVED]
     assert not mixed

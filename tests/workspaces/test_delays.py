@@ -13,9 +13,9 @@ from tests.optional import not_none
 def starting_workspace(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
-    it = daemon.workspaces.named("mine")
+    workspace = daemon.workspaces.named("mine")
     columns = {"seen": Observed.STARTING, "granted": 0, "stage": "packages", "progress": 40}
-    return replace(it, **columns)
+    return replace(workspace, **columns)
 
 
 def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting_workspace):
@@ -47,13 +47,13 @@ def test_the_loop_remembers_why_a_row_could_not_be_brought_on(daemon, cloud):
     cloud.faults.down = True
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
-    it = daemon.workspaces.named("mine")
-    assert daemon.loop.failing(it.id)
-    assert daemon.read_model.fresh("mine").count(daemon.loop.failing(it.id).encode()) == 1
+    workspace = daemon.workspaces.named("mine")
+    assert daemon.loop.failing(workspace.id)
+    assert daemon.read_model.fresh("mine").count(daemon.loop.failing(workspace.id).encode()) == 1
     cloud.faults.down = False
     daemon.clock.advance(minutes=1)
     daemon.settle()
-    assert daemon.loop.failing(it.id) is None
+    assert daemon.loop.failing(workspace.id) is None
     assert b'"waiting":null' in daemon.read_model.fresh("mine")
 
 

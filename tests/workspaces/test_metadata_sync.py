@@ -35,8 +35,8 @@ def machine(clocked_daemon, cloud):
 
 def facts(clocked_daemon):
     """How often what its machine says has changed, and which of that it was told."""
-    it = clocked_daemon.workspace()
-    return it.facts_version, it.told_version
+    workspace = clocked_daemon.workspace()
+    return workspace.facts_version, workspace.told_version
 
 
 def ask(clocked_daemon, path, status=200, **body):

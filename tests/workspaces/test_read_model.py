@@ -27,12 +27,12 @@ def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
 
 
 def kept(daemon):
-    return {id: it.workspace for id, it in daemon.read_model.pages.rows.items()}
+    return {id: row.workspace for id, row in daemon.read_model.pages.rows.items()}
 
 
 def stored(daemon):
     with daemon.db.read() as sql:
-        return {it.id: it for it in store.every(sql)}
+        return {entry.id: entry for entry in store.every(sql)}
 
 
 def test_what_commits_have_changed_is_what_the_database_says(daemon, clock):
@@ -64,9 +64,9 @@ def test_what_commits_have_changed_is_what_the_database_says(daemon, clock):
 @pytest.mark.postgres
 def test_a_commit_that_is_not_the_next_one_is_read(make_daemon):
     """Another daemon has committed before, and nobody has said so yet."""
-    one, two = make_daemon(), make_daemon()
+    first, two = make_daemon(), make_daemon()
     assert kept(two) == {}
-    one.workspaces.launch(Launch(name="first", template=ML))
+    first.workspaces.launch(Launch(name="first", template=ML))
     two.workspaces.launch(Launch(name="second", template=ML))
     assert sorted(it.name for it in kept(two).values()) == ["first", "second"]
     assert kept(two) == stored(two)

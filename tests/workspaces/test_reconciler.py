@@ -193,13 +193,13 @@ def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, work
 
 @pytest.mark.postgres
 def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
-    one, two = make_daemon(), make_daemon()
+    first, two = make_daemon(), make_daemon()
     for n in range(30):
-        one.workspaces.launch(Launch(name=f"w{n}", template=ML))
+        first.workspaces.launch(Launch(name=f"w{n}", template=ML))
     with ThreadPoolExecutor() as threads:
-        list(threads.map(lambda daemon: [daemon.loop.once() for _ in range(8)], (one, two)))
+        list(threads.map(lambda daemon: [daemon.loop.once() for _ in range(8)], (first, two)))
     assert sorted(launches(cloud)) == sorted(f"launch w{n}" for n in range(30))
-    assert {state_of(w) for w in one.workspaces.every()} == {State.RUNNING}
+    assert {state_of(w) for w in first.workspaces.every()} == {State.RUNNING}
 
 
 def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, workspace_state):
@@ -345,8 +345,10 @@ def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(
 def test_at_its_expiry_it_sleeps_and_its_memory_is_kept(daemon, cloud, clock):
     daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2))
     settle(daemon, clock)
-    it = daemon.workspaces.named("mine")
-    assert cloud.expiry(it.machine_id) == it.expires_at, "the machine knows, should we die"
+    workspace = daemon.workspaces.named("mine")
+    assert cloud.expiry(workspace.machine_id) == workspace.expires_at, (
+        "the machine knows, should we die"
+    )
     clock.advance(hours=1, minutes=59)
     daemon.settle()
     assert state_of(daemon.workspaces.named("mine")) is State.RUNNING
@@ -374,16 +376,16 @@ def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, 
     settle(daemon, clock)
     daemon.workspaces.extend("mine", 8)
     settle(daemon, clock)
-    it = daemon.workspaces.named("mine")
-    assert it.expires_at - it.launched_at == timedelta(hours=9)
-    assert cloud.expiry(it.machine_id) == it.expires_at
+    workspace = daemon.workspaces.named("mine")
+    assert workspace.expires_at - workspace.launched_at == timedelta(hours=9)
+    assert cloud.expiry(workspace.machine_id) == workspace.expires_at
     clock.advance(hours=10)
     settle(daemon, clock)
     daemon.workspaces.ask("mine", LifecycleVerb.RESUME)
     settle(daemon, clock)
-    it = daemon.workspaces.named("mine")
-    assert state_of(it) is State.RUNNING
-    assert timedelta(hours=3) < it.expires_at - clock.now() <= DEFAULT_EXTENSION
+    workspace = daemon.workspaces.named("mine")
+    assert state_of(workspace) is State.RUNNING
+    assert timedelta(hours=3) < workspace.expires_at - clock.now() <= DEFAULT_EXTENSION
 
 
 def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):

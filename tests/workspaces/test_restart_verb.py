@@ -41,7 +41,7 @@ def told(daemon):
 
 def calls(cloud):
     """The stops and starts that reached the provider."""
-    return [it.split()[0] for it in cloud.calls if it.split()[0] in {"stop", "start"}]
+    return [call.split()[0] for call in cloud.calls if call.split()[0] in {"stop", "start"}]
 
 
 def test_it_is_stopped_and_started(daemon, cloud, http, running_workspace):
@@ -127,11 +127,11 @@ def test_one_that_cannot_be_stopped_runs_on_and_is_not_started_later(
     monkeypatch.setattr(cloud, "stop", refused)
     daemon.workspaces.restart("mine")
     settle(daemon)
-    it = daemon.workspaces.named("mine")
-    assert (state(daemon), it.restarting) == (State.RUNNING, False)
-    assert it.failure.message == "this machine cannot be stopped"
+    workspace = daemon.workspaces.named("mine")
+    assert (state(daemon), workspace.restarting) == (State.RUNNING, False)
+    assert workspace.failure.message == "this machine cannot be stopped"
     monkeypatch.undo()
-    cloud.becomes(it.machine_id, Observed.OFF)
+    cloud.becomes(workspace.machine_id, Observed.OFF)
     settle(daemon)
     assert state(daemon) is State.STOPPED, "somebody else stopped it; nobody restarts that"
 

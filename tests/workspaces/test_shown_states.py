@@ -105,12 +105,12 @@ class ObservedWorkspace:
 
     def _look(self):
         try:
-            it = self.daemon.workspaces.named(self.name)
+            workspace = self.daemon.workspaces.named(self.name)
         except WorkspaceNotFound:
             return
-        self.shown.append(state := state_of(it))
+        self.shown.append(state := state_of(workspace))
         if state in TRUTH:
-            machine = self.cloud.machine(it.machine_id or it.expected_id)
+            machine = self.cloud.machine(workspace.machine_id or workspace.expected_id)
             if machine.seen not in TRUTH[state]:
                 self.untrue.append((state, machine.seen, self.points[-1:]))
 
@@ -146,9 +146,9 @@ class ObservedWorkspace:
 
 @pytest.fixture
 def observed_workspace(make_daemon, cloud, clock, monkeypatch):
-    it = ObservedWorkspace(make_daemon, cloud, clock, monkeypatch)
-    yield it
-    it.reader.shutdown()
+    workspace = ObservedWorkspace(make_daemon, cloud, clock, monkeypatch)
+    yield workspace
+    workspace.reader.shutdown()
 
 
 def is_way(states, way):

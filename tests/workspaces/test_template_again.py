@@ -77,7 +77,7 @@ def test_a_failed_one_comes_up_with_the_corrected_template(
     order = cloud.ordered(failed_workspace.machine_id)
     assert order.template.post_install == ("echo moo",)
     assert order.parameters == {"colour": "blue", "sound": "baa"}, "what was chosen is kept"
-    verbs = [it.split()[0] for it in cloud.calls if failed_workspace.machine_id in it]
+    verbs = [call.split()[0] for call in cloud.calls if failed_workspace.machine_id in call]
     assert verbs.index("change_template") < verbs.index("start")
     request = [f for f in daemon.db.events_after(0) if f.event == "instance_asked"][-1]
     verb_and_reason = request.data["verb"], request.data["reason"]

@@ -32,7 +32,7 @@ def at_work(daemon):
 
 
 def settled(daemon):
-    return all(state_of(it) not in IN_BETWEEN for it in daemon.workspaces.every())
+    return all(state_of(entry) not in IN_BETWEEN for entry in daemon.workspaces.every())
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
@@ -60,8 +60,8 @@ def test_one_machine_each(make_daemon, seed):
     launches = Counter(call for call in cloud.calls if call.startswith("launch"))
     assert launches <= Counter({f"launch w{n}": 1 for n in range(MANY)})
     machines = Counter(machine.key for machine in cloud.survey())
-    for it in daemons[0].workspaces.every():
-        never = it.machine_id is None  # stopped before there was a machine
-        assert machines[it.id] == (0 if never else 1)
-        assert state_of(it) in {State.RUNNING, State.STOPPED, State.HIBERNATED}
-        assert it.seen is (Observed.NONE if never else cloud.machine(it.machine_id).seen)
+    for entry in daemons[0].workspaces.every():
+        never = entry.machine_id is None  # stopped before there was a machine
+        assert machines[entry.id] == (0 if never else 1)
+        assert state_of(entry) in {State.RUNNING, State.STOPPED, State.HIBERNATED}
+        assert entry.seen is (Observed.NONE if never else cloud.machine(entry.machine_id).seen)

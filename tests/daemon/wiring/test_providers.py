@@ -58,7 +58,8 @@ class DaemonOnDouble:
 
     def place(self, name=THERE):
         return next(
-            (it for it in self.get("daemon/status")["places"] if it["place"] == name), None
+            (place for place in self.get("daemon/status")["places"] if place["place"] == name),
+            None,
         )
 
     @contextlib.contextmanager
@@ -79,7 +80,7 @@ def daemon_on_double(tmp_path, aws):
 
 
 def actions(aws):
-    return [it.action for it in aws.calls]
+    return [call.action for call in aws.calls]
 
 
 def test_nobody_asks_aws_while_no_aws_profile_is_active(daemon_on_double, aws):
@@ -226,7 +227,7 @@ def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(
 
 
 def states(desk):
-    return {it["name"]: it["state"] for it in desk.get("instances")}
+    return {workspace["name"]: workspace["state"] for workspace in desk.get("instances")}
 
 
 def test_a_place_joins_a_daemon_that_runs(daemon_on_double):
@@ -325,10 +326,10 @@ def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(daem
     [it] = daemon_on_double.get("daemon/aws")
     assert "prism aws setup" in it["note"]
     steps = daemon_on_double.post("daemon/aws/setup", dry_run=True)["steps"]
-    assert [it["done"] for it in steps] == [False] * 4
+    assert [step["done"] for step in steps] == [False] * 4
     assert "CreateRole" not in actions(aws)
     setup = daemon_on_double.post("daemon/aws/setup", profile="lab")
-    assert (setup["account"], [it["done"] for it in setup["steps"]]) == (ACCOUNT, [True] * 4)
+    assert (setup["account"], [step["done"] for step in setup["steps"]]) == (ACCOUNT, [True] * 4)
     [it] = daemon_on_double.get("daemon/aws")
     assert it["note"] is None
     assert "Resources:" in daemon_on_double.get("daemon/aws/setup")["text"]
@@ -342,7 +343,8 @@ def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(daemon_on_double):
     daemon_on_double.daemon.settle()
     order = {"name": "mine", "template": "plain-shell", "size": "M", "dry_run": True}
     usual, more = (
-        daemon_on_double.post("instances/launch", **order, unlimited=it) for it in (False, True)
+        daemon_on_double.post("instances/launch", **order, unlimited=number)
+        for number in (False, True)
     )
     assert round(more["hourly"] - usual["hourly"], 4) == 0.1
     assert "CPU is unlimited" in " ".join(more["notes"])
@@ -410,9 +412,12 @@ def test_the_policy_is_of_the_partition_that_somebody_works_in(
         daemon_on_double.daemon.aws.identities._logins[None] = login
     resources = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
     arns = [
-        it for one in resources for it in (one if isinstance(one, list) else [one]) if it != "*"
+        it
+        for resource in resources
+        for it in (resource if isinstance(resource, list) else [resource])
+        if it != "*"
     ]
-    assert {it.split(":")[1] for it in arns} == {partition}
+    assert {arn.split(":")[1] for arn in arns} == {partition}
     assert aws.calls == []
 
 
@@ -434,14 +439,16 @@ def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double
     waiting = {"place": "aws:lab", "looked_at": None, "problem": None}
     assert waiting in daemon_on_double.get("orphans")["places"]
     daemon_on_double.daemon.settle()
-    places = {it["place"]: it for it in daemon_on_double.get("orphans")["places"]}
+    places = {place["place"]: place for place in daemon_on_double.get("orphans")["places"]}
     assert places.keys() == {THERE, daemon_on_double.daemon.here}
     assert places[THERE]["looked_at"] and places[THERE]["problem"] is None
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
     daemon_on_double.use("other", aws_profile=None, region="eu-west-1")
     daemon_on_double.daemon.aws.identities._logins.clear()
     daemon_on_double.daemon.settle()
-    problems = {it["place"]: it["problem"] for it in daemon_on_double.get("orphans")["places"]}
+    problems = {
+        place["place"]: place["problem"] for place in daemon_on_double.get("orphans")["places"]
+    }
     assert "ExpiredToken" in problems["aws:other"]
 
 
@@ -465,6 +472,6 @@ def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
         [orphan] = eventually(shown)
         assert (orphan["id"], orphan["name"]) == (instance["id"], "mine")
         anew.post("recover")
-        assert [it["id"] for it in anew.get("instances")] == [instance["id"]]
+        assert [workspace["id"] for workspace in anew.get("instances")] == [instance["id"]]
     finally:
         anew.daemon.close()

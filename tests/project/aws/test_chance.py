@@ -35,7 +35,7 @@ def judge_seed(tmp_path_factory):
         place = run / whose.replace(" ", "-")
         place.mkdir(exist_ok=True)
         (place / f"{seed}").write_text(f"{len(outcome['there']['machines'])} {deaths}")
-        counts = [[int(it) for it in one.read_text().split()] for one in place.iterdir()]
+        counts = [[int(word) for word in path.read_text().split()] for path in place.iterdir()]
         if len(counts) == SEEDS:
             machines, deaths = (sum(it) for it in zip(*counts, strict=True))
             record(

@@ -28,7 +28,7 @@ def wrong(life, outcome, how="kill"):
     yield from machines_wrong(outcome)
     yield from storage_wrong(outcome)
     state, truth = outcome["said"], outcome["there"]
-    states = [it[2] for it in state["workspaces"]]
+    states = [workspace[2] for workspace in state["workspaces"]]
     if life.state and states not in ([life.state], [] if life.state == ENDED else None):
         yield f"it is {states}, not {life.state}"
     expected = {
@@ -71,7 +71,7 @@ def matrix(points):
 
 def changes(points):
     """Behind the first of each kind of change of the database or AWS."""
-    done = [it for it in enumerate(points) if it[1].startswith("after ")]
+    done = [point for point in enumerate(points) if point[1].startswith("after ")]
     for at, name in fresh([name for _, name in done], 0):
         if not LOOKS.match(name):
             yield done[at][0], "kill"
@@ -88,7 +88,7 @@ def survives(stage, name, choose):
     life = LIVES[name]
     points, outcome = stage.tried(name)
     assert not list(wrong(life, outcome))
-    calls = [it for it in points if it.startswith("before ") and it != "before commit"]
+    calls = [point for point in points if point.startswith("before ") and point != "before commit"]
     assert calls and "after commit" in points, "a verb without an outside call, or a commit"
     failures, tried, strikes = [], Counter[str](), [*choose(points)]
     for at, how in strikes:

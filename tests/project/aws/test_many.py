@@ -67,7 +67,9 @@ def environ(url, folder):
 
 
 def alive(url):
-    return [it for it in told(url, "machines")["machines"] if it["state"] == "running"]
+    return [
+        machine for machine in told(url, "machines")["machines"] if machine["state"] == "running"
+    ]
 
 
 @pytest.fixture
@@ -89,13 +91,17 @@ def test_three_hundred_launches_at_once(home, tmp_path):
             launch = home.client.workspaces.launch
             answers = list(people.map(lambda name: launch("Plain Shell", name), names))
             accepted = perf_counter() - began
-            assert {it.state for it in answers} == {State.LAUNCHING}
+            assert {answer.state for answer in answers} == {State.LAUNCHING}
             states = eventually(lambda: everywhere(home, many, State.RUNNING), 900)
             assert states == {State.RUNNING: many}
             took = perf_counter() - began
             assert len(alive(url)) == many == len(told(url, "machines")["machines"])
-            assert not [it.failure for it in home.client.workspaces.list() if it.failure]
-        outcomes = Counter(it["outcome"] for it in told(url, "calls")["calls"])
+            assert not [
+                workspace.failure
+                for workspace in home.client.workspaces.list()
+                if workspace.failure
+            ]
+        outcomes = Counter(call["outcome"] for call in told(url, "calls")["calls"])
     record(
         "300 launches on AWS at once",
         f"{many} launches were accepted in {accepted:.1f} s, and all machines ran after "
@@ -134,7 +140,7 @@ def populated(home, url, many, monkeypatch):
         loop.patrol()
         while loop.once():
             pass
-        return all(it.seen == "on" for it in daemon.workspaces.every())
+        return all(entry.seen == "on" for entry in daemon.workspaces.every())
 
     eventually(running, 600)
     daemon.close()
@@ -153,13 +159,13 @@ def test_a_thousand_that_are_calm_cost_four_calls_a_minute(home, tmp_path, monke
             eventually(lambda: len(surveys()) >= 8, 600)
             last = surveys()[-1]
             assert home.states() == [State.RUNNING] * many
-        calls = [it for it in told(url, "calls")["calls"][at:] if it["at"] <= last["at"]]
+        calls = [call for call in told(url, "calls")["calls"][at:] if call["at"] <= last["at"]]
     minutes = (moment(last) - moment(rested)).total_seconds() / 60
     rate = len(calls) / minutes
     record(
         "1,000 workspaces at rest on AWS",
         f"{len(calls)} calls in {minutes:.1f} minutes, {rate:.1f} a minute and region: "
-        + ", ".join(f"{n} × {it}" for it, n in Counter(it["action"] for it in calls).items())
+        + ", ".join(f"{n} × {it}" for it, n in Counter(call["action"] for call in calls).items())
         + ".",
     )
     assert rate <= 4
@@ -167,7 +173,7 @@ def test_a_thousand_that_are_calm_cost_four_calls_a_minute(home, tmp_path, monke
 
 def looks(calls):
     """The first page of each survey."""
-    return [it for it in calls if it["action"] == "DescribeInstances"]
+    return [call for call in calls if call["action"] == "DescribeInstances"]
 
 
 def moment(call):

@@ -43,9 +43,9 @@ def aws(monkeypatch, tmp_path):
 def daemons_of(folder):
     """The ids of processes whose home is in this folder."""
     home, daemons = f"PRISM_HOME={folder}".encode(), []
-    for it in Path("/proc").glob("[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            daemons += [it.parent.name] if home in it.read_bytes() else []
+            daemons += [path.parent.name] if home in path.read_bytes() else []
     return daemons
 
 
@@ -63,11 +63,11 @@ def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_
     caller = aws.bind(policy(account="123456789012"), "prism")
     done, output = proved(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [it["point"] for it in output["points"]] == POINTS
+    assert [point["point"] for point in output["points"]] == POINTS
     assert (output["passed"], output["against"]) == (True, "the double")
-    assert all(it["request_ids"] for it in output["points"])
+    assert all(point["request_ids"] for point in output["points"])
     assert caller.denied == []
-    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+    assert {machine["state"] for machine in aws.machines(REGION)} == {"terminated"}
 
 
 @pytest.mark.slow
@@ -76,9 +76,9 @@ def test_a_point_that_fails_is_written_down_and_everything_is_destroyed(aws, tmp
     aws.rules = build({"times": {"boot": 0.5}, "sleepless": "prism:name=proof-main"})
     done, output = proved(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 1
-    failed = {it["point"]: it.get("why") for it in output["points"] if not it["ok"]}
+    failed = {point["point"]: point.get("why") for point in output["points"] if not point["ok"]}
     assert "its memory is lost" in failed["sleep_and_wake"]
-    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+    assert {machine["state"] for machine in aws.machines(REGION)} == {"terminated"}
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_an_interrupted_proof_destroys_what_it_has_made_and_stops_its_daemon(aws
         proof.kill()
         proof.wait()
     assert proof.returncode == 128 + how, output
-    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+    assert {machine["state"] for machine in aws.machines(REGION)} == {"terminated"}
     assert daemons_of(tmp_path) == []
 
 

@@ -21,9 +21,9 @@ def boto_clients() -> dict[str, Any]:
 @pytest.fixture
 def cloud(aws: AwsDouble, boto_clients: dict[str, Any]) -> Cloud:
     """A cloud whose time is the double's, and which waits for nobody."""
-    it = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
-    it._clients = boto_clients.setdefault(aws.url, {})
-    return it
+    cloud = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
+    cloud._clients = boto_clients.setdefault(aws.url, {})
+    return cloud
 
 
 @pytest.fixture
@@ -35,31 +35,31 @@ def other_user(aws: AwsDouble) -> Cloud:
 @pytest.fixture
 def aws_parts(stopped_aws: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
     """An account and region that were set up, with time standing still."""
-    it = AwsParts(stopped_aws, cloud, tmp_path)
-    it.set_up()
-    return it
+    parts = AwsParts(stopped_aws, cloud, tmp_path)
+    parts.set_up()
+    return parts
 
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
     """A machine that can be entered by SSH."""
-    it = Sshd(tmp_path / "machine")
-    it.start()
-    yield it
-    it.stop()
+    sshd = Sshd(tmp_path / "machine")
+    sshd.start()
+    yield sshd
+    sshd.stop()
 
 
 @pytest.fixture
 def machine_pool(tmp_path: Path, sshd: Sshd) -> Iterator[PoolOfOneMachine]:
     """A daemon's connections to it."""
-    it = PoolOfOneMachine(tmp_path / "home", sshd)
-    yield it
-    it.close()
+    machine = PoolOfOneMachine(tmp_path / "home", sshd)
+    yield machine
+    machine.close()
 
 
 @pytest.fixture
 def service() -> Iterator[Service]:
     """Something that listens on loopback."""
-    it = Service("the lab")
-    yield it
-    it.close()
+    service = Service("the lab")
+    yield service
+    service.close()

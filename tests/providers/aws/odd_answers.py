@@ -23,7 +23,7 @@ def no_start(it):
 
 
 def tags_without_values(it):
-    it["Tags"] = [{"Key": one["Key"]} for one in it["Tags"]]
+    it["Tags"] = [{"Key": tag["Key"]} for tag in it["Tags"]]
 
 
 def nothing_but_its_id(it):
@@ -39,9 +39,9 @@ def described_oddly(id, change):
 
     def odd(self, service, action, arguments):
         answer = call_once(self, service, action, arguments)
-        for it in (answer, *_items(answer)):
-            if id in {it.get(name) for name in IDS}:
-                change(it)
+        for item in (answer, *_items(answer)):
+            if id in {item.get(name) for name in IDS}:
+                change(item)
         return answer
 
     with mock.patch.object(Cloud, "_call_once", odd):
@@ -54,6 +54,6 @@ IDS = ("InstanceId", "VolumeId", "SnapshotId", "FileSystemId")
 def _items(answer):
     for name, items in answer.items():
         if name in LISTS and isinstance(items, list):
-            for it in items:
-                yield it
-                yield from _items(it)
+            for item in items:
+                yield item
+                yield from _items(item)

@@ -187,7 +187,7 @@ class AwsParts:
         return not_none(self.instances.look(id)).tags
 
     def calls(self, action: str | None = None) -> list[str]:
-        return [it.action for it in self.aws.calls if action in {None, it.action}]
+        return [call.action for call in self.aws.calls if action in {None, call.action}]
 
 
 class Fresh:

@@ -141,11 +141,11 @@ class ShutHomes(Sshd):
             ("passwd", "{0}:x:{1}:{1}::/home/{0}:/bin/bash"),
             ("group", "{0}:x:{1}:"),
         ):
-            own = [line.format(*it) for it in ACCOUNTS.items()]
+            own = [line.format(*pair) for pair in ACCOUNTS.items()]
             lines = [Path("/etc", name).read_text().rstrip("\n"), *own]
             (self.folder / name).write_text("\n".join(lines) + "\n")
         self.config("AuthorizedKeysFile .ssh/authorized_keys")
-        steps = [f"mount --bind {self.folder}/{it} /etc/{it}" for it in ("passwd", "group")]
+        steps = [f"mount --bind {self.folder}/{name} /etc/{name}" for name in ("passwd", "group")]
         steps.append("mount -t tmpfs -o mode=755 tmpfs /home")
         for name, id in ACCOUNTS.items():
             of = f"-o {id} -g {id}"

@@ -285,9 +285,11 @@ def test_what_was_launched_as_usual_can_become_every_larger_size(offer, family, 
     of, kind = template(family=family), machine_type(None, small, family)
     sleeps = offer.hibernates(kind, of, order())
     disk = offer.root_gb(kind, of, order())
-    it = workspace(recipe=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk)
+    tested_workspace = workspace(
+        recipe=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk
+    )
     for size in ("M", "L", "XL"):
-        offer.resize(it, machine_type(None, size, family))
+        offer.resize(tested_workspace, machine_type(None, size, family))
 
 
 def test_a_type_of_ones_own_has_room_for_its_own_memory(offer):
@@ -302,7 +304,7 @@ def test_a_resize_that_ec2_may_refuse_says_what_happens_then(offer):
 
 def test_storage_costs_what_the_region_asks(prices):
     offer = AwsStorageOffer(PLACE, "us-east-1", prices)
-    assert [offer.gb_month(it) for it in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
+    assert [offer.gb_month(name) for name in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
     assert offer.gb_month("io2") is None
     assert offer.expected_id("vol", VolumeKind.EBS) is None
     assert "zone" in offer.notes(VolumeKind.EBS, 10)[0] and offer.notes(VolumeKind.EFS, None)

@@ -44,12 +44,12 @@ def using(home):
 
 
 def machine(aws):
-    [it] = aws.machines(REGION)
-    return it
+    [machine] = aws.machines(REGION)
+    return machine
 
 
 def called(aws):
-    return [it.action for it in aws.calls]
+    return [call.action for call in aws.calls]
 
 
 @pytest.mark.timeout(280)
@@ -104,15 +104,15 @@ def all_is_marked(aws):
     """What Prism makes carries its tag: only what does may be changed under the least policy."""
     ec2 = client(aws, "ec2", REGION)
     resources = [
-        *(it for r in ec2.describe_instances()["Reservations"] for it in r["Instances"]),
+        *(each for r in ec2.describe_instances()["Reservations"] for each in r["Instances"]),
         *ec2.describe_volumes()["Volumes"],
         *ec2.describe_key_pairs()["KeyPairs"],
-        *(it for it in ec2.describe_security_groups()["SecurityGroups"]
-          if it["GroupName"] != "default"),
+        *(securitygroup for securitygroup in ec2.describe_security_groups()["SecurityGroups"]
+          if securitygroup["GroupName"] != "default"),
     ]  # fmt: skip
     assert len(resources) == 4
-    for it in resources:
-        assert {"Key": "prism:managed", "Value": "true"} in it["Tags"], it
+    for resource in resources:
+        assert {"Key": "prism:managed", "Value": "true"} in resource["Tags"], resource
 
 
 def allowed(bound):
@@ -153,7 +153,7 @@ def test_credentials_that_are_not_accepted(home, aws):
         status = eventually(lambda: troubled(home.said("daemon", "status")))
         assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
         checks = json.loads(home.cli("doctor", "--json").stdout)
-        [access] = [it for it in checks if it["check"] == "aws access"]
+        [access] = [check for check in checks if check["check"] == "aws access"]
         assert (access["level"], "InvalidClientTokenId" in access["said"]) == ("broken", True)
         assert home.said("list") == []
 
@@ -164,4 +164,4 @@ def test_credentials_that_are_not_accepted(home, aws):
 
 
 def troubled(status):
-    return status if any(it["problem"] for it in status["places"]) else None
+    return status if any(place["problem"] for place in status["places"]) else None

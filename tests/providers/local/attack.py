@@ -31,11 +31,11 @@ def foreign(path):
     own = os.environ["OWN"]
     volumes = Path(os.environ["STATE"]) / "storage" / "volumes"
     return [
-        it
-        for it in islice(Path(path).rglob("*"), 5000)
-        if not own.startswith(str(it))
-        and not str(it).startswith(own)
-        and it not in {volumes, volumes.parent}
+        path
+        for path in islice(Path(path).rglob("*"), 5000)
+        if not own.startswith(str(path))
+        and not str(path).startswith(own)
+        and path not in {volumes, volumes.parent}
     ]
 
 
@@ -105,7 +105,7 @@ def look(env):
     for path in (env["DIARY"], env["CACHE"], *paths, "/proc/1/" + "root/etc/shadow"):
         tries(path, lambda path=path: readable(path))
     tries("processes", others)
-    tries("disks", lambda: [it for it in os.listdir("/dev") if it.startswith(DISKS)])
+    tries("disks", lambda: [name for name in os.listdir("/dev") if name.startswith(DISKS)])
 
 
 def act(env):
@@ -136,9 +136,9 @@ def of_the_user(env):
     allowed = (sys.base_prefix, *env["REACHABLE"].split(":"))
     names = foreign(env["USER_HOME"])
     return [
-        it
-        for it in map(str, names)
-        if not it.startswith(allowed) and not any(one.startswith(it) for one in allowed)
+        value
+        for value in map(str, names)
+        if not value.startswith(allowed) and not any(text.startswith(value) for text in allowed)
     ]
 
 

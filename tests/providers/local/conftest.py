@@ -16,6 +16,6 @@ def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, package_cache: Path) -> Iterator[World]:
-    it = World(tmp_path, package_cache)
-    yield it
-    it.close()
+    world = World(tmp_path, package_cache)
+    yield world
+    world.close()

@@ -66,7 +66,7 @@ class Terminal:
 def cpu_time(processes):
     """What they have used of the processor so far, in ticks of the kernel."""
     times = [process.cpu_times() for process in processes]
-    return [(one.user, one.system) for one in times]
+    return [(time.user, time.system) for time in times]
 
 
 def timed(world, id, verb, seen):
@@ -91,7 +91,7 @@ def live(world):
     (count.parent / "notes").write_text("kept")
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
-    eventually(lambda: not any(one.is_running() for one in tree))
+    eventually(lambda: not any(node.is_running() for node in tree))
     began = time.monotonic()
     world.compute.start(id)
     world.becomes(id, Observed.ON)

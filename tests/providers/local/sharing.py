@@ -93,14 +93,14 @@ def _happened(world):
         world.becomes(id, Observed.ON)
     seen["restarted"] = _seen(world, attacker, other)
     seen["new"] = _seen(world, world.launched(PACKAGES, key="ws_3"))
-    keys = {not_none(recorded(it))["tree"] for it in world.root.glob("local-*")}
+    keys = {not_none(recorded(path))["tree"] for path in world.root.glob("local-*")}
     return seen | {
         "done": done.strip(),
         "untouched": summed(tree) == before,
         "trees": len(keys),
         "own_kib": _size(world.root / other / "venv" / "upper"),
         "sandbox": world.said(other)["sandbox"],
-        "owners": sorted({it.lstat().st_uid for it in (world.root / attacker).rglob("*")}),
+        "owners": sorted({path.lstat().st_uid for path in (world.root / attacker).rglob("*")}),
     }
 
 

@@ -43,8 +43,8 @@ def machine(home, number, phase, *, done):
 
 
 def found(home, kind, **how):
-    it = Cleaner(home, **how)
-    [one] = [it for it in it.clean(dry_run=False) if it.kind == kind]
+    cleaner = Cleaner(home, **how)
+    [one] = [it for it in cleaner.clean(dry_run=False) if it.kind == kind]
     return one
 
 
@@ -81,7 +81,7 @@ def test_an_environment_goes_only_where_the_next_start_makes_it_anew(home):
     ]
     assert found(home, "unused environments").items == 1
     assert sorted(os.listdir(unused)) == ["lock", "seen.json"]
-    assert all((it / "venv" / "package").exists() for it in machines)
+    assert all((machine / "venv" / "package").exists() for machine in machines)
 
 
 def test_what_an_interrupted_cleaning_has_left_goes_the_next_time(home):

@@ -49,7 +49,7 @@ def killed(world, id):
 
 
 def gone(processes):
-    return eventually(lambda: not any(one.is_running() for one in processes))
+    return eventually(lambda: not any(process.is_running() for process in processes))
 
 
 @pytest.mark.parametrize("asleep", [False, True])
@@ -212,7 +212,7 @@ def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
     id = world.launched(page())
     [server] = world.programs(id)
     server.kill()
-    eventually(lambda: [one for one in world.programs(id) if one != server])
+    eventually(lambda: [program for program in world.programs(id) if program != server])
     eventually(lambda: world.said(id)["services"]["page"]["answered"])
     service = world.said(id)["services"]["page"]
     assert (service["exit"], service["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)

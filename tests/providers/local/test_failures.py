@@ -98,7 +98,11 @@ def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_la
             while True:
                 file.write(b"x" * 4096)
         world.compute.hibernate(id)
-        eventually(lambda: all(it.status() == "stopped" or _is_frozen(it) for it in programs))
+        eventually(
+            lambda: all(
+                program.status() == "stopped" or _is_frozen(program) for program in programs
+            )
+        )
         assert watched.is_running()
         rest.unlink()
         world.becomes(id, Observed.ASLEEP)
@@ -109,8 +113,8 @@ def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_la
 def _is_frozen(process):
     """Whether its control group is."""
     group = Path(f"/proc/{process.pid}/cgroup").read_text().rpartition("0::/")[2].strip()
-    events = [it / group / "cgroup.events" for it in map(Path, CGROUPS)]
-    return any("frozen 1" in it.read_text() for it in events if it.exists())
+    events = [value / group / "cgroup.events" for value in map(Path, CGROUPS)]
+    return any("frozen 1" in event.read_text() for event in events if event.exists())
 
 
 def test_a_command_that_is_not_there_is_named(world):

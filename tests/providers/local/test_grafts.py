@@ -34,9 +34,9 @@ OTHER = VolumeOrder(key="volume_2", name="other", kind=VolumeKind.EBS, size_gb=1
 
 @pytest.fixture
 def volumes(tmp_path):
-    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
-    yield it
-    it.close()
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield volumes
+    volumes.close()
 
 
 def data(volumes, id):
@@ -182,12 +182,18 @@ def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_pa
     tried = []
     monkeypatch.setattr(SandboxProcess, "_attach", lambda self, pid, path: tried.append(path))
     monkeypatch.setattr(sandbox_process, "_first_inside", lambda pid: 1)
-    it = SandboxProcess.__new__(SandboxProcess)
-    it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
-    monkeypatch.setattr(it, "_identity", SimpleNamespace(shared=False), raising=False)
+    process = SandboxProcess.__new__(SandboxProcess)
+    process.kind, process.volumes, process.pid, process._hopeless, process._folder = (
+        "bubblewrap",
+        [],
+        1,
+        set(),
+        tmp_path,
+    )
+    monkeypatch.setattr(process, "_identity", SimpleNamespace(shared=False), raising=False)
     for volumes in (["a"], ["a"], ["a", "b"], [], ["a"]):
-        it.admit(volumes)
-    assert (tried, it.volumes) == (["a", "b", "a"], [])
+        process.admit(volumes)
+    assert (tried, process.volumes) == (["a", "b", "a"], [])
 
 
 def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
@@ -203,7 +209,7 @@ def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
 @root
 def test_a_mount_is_attached_to_the_folder_that_was_made_for_it_and_to_no_other(tmp_path):
     """As if a workspace had put another folder, or a link, where a volume is to be."""
-    real, target, other = (tmp_path / it for it in ("real", "target", "other"))
+    real, target, other = (tmp_path / name for name in ("real", "target", "other"))
     for path in (real, target, other):
         path.mkdir()
     (link := tmp_path / "link").symlink_to(other)

@@ -14,5 +14,5 @@ def test_an_installation_says_how_many_packages_and_how_much_of_them(tmp_path):
     log = world.log(id, "console")
     figures = re.findall(r"starting: (packages: .+)", log)
     assert figures, log
-    assert all(re.fullmatch(TOLD, it) for it in figures), figures
+    assert all(re.fullmatch(TOLD, figure) for figure in figures), figures
     world.close()

@@ -25,7 +25,7 @@ def test_a_volume_and_its_snapshot_say_what_they_are(local_volumes, tmp_path):
     local_volumes.snapshot(
         SnapshotOrder(key="snap_1", name="first", owner="ada", source="data"), id
     )
-    eventually(lambda: [it for it in local_volumes.survey().copies if it.known], 120)
+    eventually(lambda: [copy for copy in local_volumes.survey().copies if copy.known], 120)
     [disk], [copy] = local_volumes.survey().disks, local_volumes.survey().copies
     known = disk.known
     assert (known.name, known.owner, known.project, known.size_gb) == ("data", "ada", "reef", 1)

@@ -68,7 +68,10 @@ def test_an_ordinary_user_has_all_of_it_too():
 def python_for_all():
     """A Python that an ordinary user may run: root's own may lie in his home."""
     candidates = [sys.executable, f"/usr/local/bin/{MINOR}", f"/usr/bin/{MINOR}"]
-    for one in candidates:
-        if subprocess.run([*LENT, "env", one, "-c", ""], capture_output=True).returncode == 0:
-            return one
+    for candidate in candidates:
+        if (
+            subprocess.run([*LENT, "env", candidate, "-c", ""], capture_output=True).returncode
+            == 0
+        ):
+            return candidate
     raise AssertionError(f"no {MINOR} on this machine can be run by an ordinary user")

@@ -19,9 +19,9 @@ TORN = [b"", b"{", b"\x00" * 64, b'{"key": 7}', b"[]"]
 
 @pytest.fixture
 def volumes(tmp_path):
-    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
-    yield it
-    it.close()
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield volumes
+    volumes.close()
 
 
 def order(number):
@@ -60,31 +60,34 @@ def test_one_that_says_nothing_is_named_and_the_others_are_seen(volumes, tmp_pat
     ids = [volumes.create(order(number)).id for number in range(5)]
     tear(tmp_path / "storage" / "volumes" / ids[2] / "about.json", seed=1, both=True)
     seen = volumes.survey()
-    assert {it.id for it in seen.disks} == {*ids} - {ids[2]}
+    assert {disk.id for disk in seen.disks} == {*ids} - {ids[2]}
     assert list(seen.unreadable) == [ids[2]]
     assert "about.json" in seen.unreadable[ids[2]]
 
 
 def test_volumes_of_one_machine_that_say_nothing_stop_no_other(volumes, tmp_path):
-    one, two = (volumes.create(order(number)).id for number in range(2))
+    first, two = (volumes.create(order(number)).id for number in range(2))
     machines = [machine_id(f"workspace_{number}") for number in range(2)]
     (tmp_path / "workspaces").mkdir()
-    volumes.attach(one, machines[0], "data0")
+    volumes.attach(first, machines[0], "data0")
     volumes.attach(two, machines[1], "data1")
     path = tmp_path / "workspaces" / f"{machines[0]}.mounts.json"
     tear(path)
-    attached = {it.id: set(it.attached) for it in volumes.survey().disks}
-    assert attached == {one: {machines[0]}, two: {machines[1]}}, "mended"
+    attached = {disk.id: set(disk.attached) for disk in volumes.survey().disks}
+    assert attached == {first: {machines[0]}, two: {machines[1]}}, "mended"
     tear(path, both=True)
     seen = volumes.survey()
-    assert {it.id: set(it.attached) for it in seen.disks} == {one: set(), two: {machines[1]}}
+    assert {disk.id: set(disk.attached) for disk in seen.disks} == {
+        first: set(),
+        two: {machines[1]},
+    }
     assert list(seen.unreadable) == [machines[0]]
     with pytest.raises(StorageRefused):
-        volumes.delete(one)  # it may be attached to that machine
-    volumes.attach(one, machines[0], "data0")
+        volumes.delete(first)  # it may be attached to that machine
+    volumes.attach(first, machines[0], "data0")
     assert volumes.survey().unreadable == {}
     with pytest.raises(StorageRefused, match="still attached"):
-        volumes.delete(one)
+        volumes.delete(first)
 
 
 def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
@@ -104,7 +107,7 @@ def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
     volume = http("GET", "/api/v1/storage/volumes/d").json()
     assert (volume["state"], volume["failure"]) == ("available", None)
     assert (folder / "data" / "kept").read_text() == "kept"
-    assert [it.key for it in real.survey().disks], "it says again what it is"
+    assert [disk.key for disk in real.survey().disks], "it says again what it is"
     real.close()
 
 
@@ -139,7 +142,7 @@ def test_both_copies_say_that_a_snapshot_is_hashed(volumes, tmp_path):
     assert not is_hashed(about)
     eventually(lambda: volumes.survey() and is_hashed(about) and is_hashed(second))
     tear(about)
-    assert [it.key for it in volumes.survey().copies] == ["snapshot_1"]
+    assert [copy.key for copy in volumes.survey().copies] == ["snapshot_1"]
     assert is_hashed(about), "mended from a second copy that is as new"
 
 
@@ -147,7 +150,7 @@ def test_a_snapshot_that_is_torn_before_it_is_hashed_is_mended_and_verified(volu
     folder = large_snapshot(volumes, tmp_path)
     (folder / "about.json").write_bytes(b'{"key"')
     volumes.verify(folder.name, "one")
-    [copy] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
+    [copy] = eventually(lambda: [copy for copy in volumes.survey().copies if copy.verified])
     assert (copy.verified.token, copy.verified.trouble) == ("one", None)
     assert is_hashed(folder / "about.json")
 
@@ -160,7 +163,7 @@ def test_a_snapshot_that_says_nothing_fails_its_verification_and_no_other(volume
     eventually((torn.parent / snapshot_id(whole.key)).exists)
     volumes.verify(torn.name, "one")
     volumes.verify(snapshot_id(whole.key), "two")
-    [copy] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
+    [copy] = eventually(lambda: [copy for copy in volumes.survey().copies if copy.verified])
     assert (copy.id, copy.verified.trouble) == (snapshot_id(whole.key), None)
     result = json.loads((torn / "verified.json").read_bytes())
     assert result["trouble"]["code"] == "SNAPSHOT_UNREADABLE"

@@ -80,7 +80,7 @@ def world(tmp_path, package_index):
 
 
 def trees(world):
-    return {it.name for it in (world.cache / "trees").glob("*")}
+    return {path.name for path in (world.cache / "trees").glob("*")}
 
 
 def cleaned(world, *, dry_run=False):
@@ -98,10 +98,10 @@ def ended(world, id):
 
 
 def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
-    one = world.launched(PACKAGES)
+    workspace = world.launched(PACKAGES)
     two = world.launched(Template(name="u", packages={"pip": ("good",)}), key="ws_2")
-    world.compute.stop(one)
-    world.becomes(one, Observed.OFF)
+    world.compute.stop(workspace)
+    world.becomes(workspace, Observed.OFF)
     assert len(trees(world)) == 2
     assert cleaned(world).items == 0
     ended(world, two)
@@ -109,11 +109,11 @@ def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
     assert len(trees(world)) == 2
     assert cleaned(world).items == 1
     assert "workspaces that use them: 1" in cleaned(world).in_use[0]
-    assert trees(world) == {not_none(recorded(world.root / one))["tree"]}
-    world.compute.start(one)
-    world.becomes(one, Observed.ON)
-    assert run(world, one, "python", "-c", "import good, spare") == (0, "")
-    ended(world, one)
+    assert trees(world) == {not_none(recorded(world.root / workspace))["tree"]}
+    world.compute.start(workspace)
+    world.becomes(workspace, Observed.ON)
+    assert run(world, workspace, "python", "-c", "import good, spare") == (0, "")
+    ended(world, workspace)
     assert cleaned(world).items == 1
     assert trees(world) == set()
 
@@ -168,7 +168,7 @@ def test_a_tree_whose_making_was_killed_is_never_shown(world, monkeypatch):
     world.becomes(id, Observed.ON)
     assert run(world, id, "python", "-c", "import good") == (0, "")
     assert len(trees(world)) == 1
-    left = [it for it in drafts.iterdir() if it.is_dir()]
+    left = [path for path in drafts.iterdir() if path.is_dir()]
     assert left, "what was killed is still there"
     assert cleaned(world).items >= 1
     assert not [*drafts.iterdir()]
@@ -202,7 +202,7 @@ def test_workspaces_that_come_at_once_wait_for_one_tree(world):
     for id in ids:
         world.becomes(id, Observed.ON)
     assert len(trees(world)) == 1
-    installers = [it for it in ids if "Installed" in world.log(it, "setup")]
+    installers = [id_ for id_ in ids if "Installed" in world.log(id_, "setup")]
     assert len(installers) == 1
 
 

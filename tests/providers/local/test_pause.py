@@ -28,9 +28,9 @@ for number in itertools.count():
 
 @pytest.fixture
 def volumes(tmp_path):
-    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
-    yield it
-    it.close()
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield volumes
+    volumes.close()
 
 
 def writing(world, machine, folder):
@@ -65,9 +65,9 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
 
     def kept():
         return next(
-            it
-            for it in volumes.survey().copies
-            if it.id == id and it.seen is StorageObserved.THERE
+            copy
+            for copy in volumes.survey().copies
+            if copy.id == id and copy.seen is StorageObserved.THERE
         )
 
     copy = eventually(kept, 60, passing=(StopIteration,))
@@ -78,7 +78,7 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
     goes_on(folder / "b")
     assert world.machine(machine).seen is Observed.ON
     eventually(
-        lambda: not {REQUEST, ANSWER} & {it.name for it in (world.root / machine).iterdir()}
+        lambda: not {REQUEST, ANSWER} & {path.name for path in (world.root / machine).iterdir()}
     )
 
 

@@ -84,7 +84,7 @@ def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
     os.sync()  # btrfs gives room back with its next commit
     eventually(lambda: (data / "big").write_bytes(b"x" * MIB), 15, (OSError,))
     copy = local_volumes.snapshot(SnapshotOrder(key="s"), volume.id)
-    eventually(lambda: [it for it in local_volumes.survey().copies if it.seen == "there"])
+    eventually(lambda: [copy for copy in local_volumes.survey().copies if copy.seen == "there"])
     again = local_volumes.restore(order("again", 10), copy.id)
     restored = disk / "storage" / "volumes" / again.id / "data"
     eventually(restored.is_dir)

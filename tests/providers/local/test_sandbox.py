@@ -81,7 +81,9 @@ def attempted(world, *how):
     environment = {name: str(value) for name, value in targets.items()}
     code, output = run(world, id, "python", "attack.py", *how, environment=environment)
     own = str(world.root / id / "tmp")
-    arrived = [it for it in world.root.parent.rglob("attacked") if not str(it).startswith(own)]
+    arrived = [
+        path for path in world.root.parent.rglob("attacked") if not str(path).startswith(own)
+    ]
     assert not arrived
     return code, output, world.said(id)["sandbox"]
 

@@ -240,10 +240,10 @@ def big_file(tmp_path_factory):
     return file
 
 
-def copied(argv, one, another):
+def copied(argv, path, another):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return one.read_bytes() == another.read_bytes()
+    return path.read_bytes() == another.read_bytes()
 
 
 @pytest.mark.parametrize("program", ["scp", "rsync"])
@@ -251,9 +251,9 @@ def test_a_file_goes_up_and_comes_back(served_daemon, big_file, tmp_path, progra
     options = served_daemon.options(served_daemon.port())
     own = ["-e", " ".join(["ssh", *options])] if program == "rsync" else options
     [folder] = [
-        one
-        for one in served_daemon.home.folder.glob("workspaces/*/home")
-        if owner_of(one.parent) == "mine"
+        path
+        for path in served_daemon.home.folder.glob("workspaces/*/home")
+        if owner_of(path.parent) == "mine"
     ]
     remote = f"mine@127.0.0.1:by-{program}"
     assert copied([program, *own, str(big_file), remote], big_file, folder / f"by-{program}")
@@ -330,11 +330,11 @@ def test_only_the_owner_comes_in_and_only_by_the_key(served_daemon, tmp_path):
     assert denied in served_daemon.turned_away(to="other")
     assert denied in served_daemon.turned_away(to="root")
     assert denied in served_daemon.turned_away("-oPreferredAuthentications=password")
-    refusals = [it for it in served_daemon.log() if "was refused" in it["message"]]
-    assert {it["level"] for it in refusals} == {"warning"}
+    refusals = [line for line in served_daemon.log() if "was refused" in line["message"]]
+    assert {refusal["level"] for refusal in refusals} == {"warning"}
     assert "'root' came with another name" in refusals[-1]["message"]
-    assert any("came with a key that is not ours" in it["message"] for it in refusals)
-    assert not [it for it in served_daemon.log() if it["logger"].startswith("asyncssh")]
+    assert any("came with a key that is not ours" in refusal["message"] for refusal in refusals)
+    assert not [line for line in served_daemon.log() if line["logger"].startswith("asyncssh")]
 
 
 def test_another_host_key_is_noticed(served_daemon, tmp_path):
@@ -369,7 +369,8 @@ def test_a_daemon_that_comes_back_has_the_same_doors_and_keys(served_daemon):
     assert (served_daemon.home.folder / "known_hosts").read_bytes() == pinned
     assert served_daemon.ssh("echo again").stdout == b"again\n"
     modes = {
-        it.name: it.stat().st_mode & 0o777 for it in (served_daemon.home.folder / "ssh").iterdir()
+        path.name: path.stat().st_mode & 0o777
+        for path in (served_daemon.home.folder / "ssh").iterdir()
     }
     assert {modes["id_ed25519"], modes["host_ed25519"]} == {0o600}
 

@@ -110,55 +110,57 @@ def said(it, text):
 
 
 def test_a_silent_command_is_work_while_it_runs(running_daemon, begin_client):
-    one = begin_client(running_daemon.argv("sh -c 'echo begun; sleep 600; true'"))
-    assert one.stdout.readline() == b"begun\n"
+    client = begin_client(running_daemon.argv("sh -c 'echo begun; sleep 600; true'"))
+    assert client.stdout.readline() == b"begun\n"
     running_daemon.watch()
     verdict = running_daemon.stays_up()
     assert (verdict["state"], verdict["because"]) == ("active", ["`sleep` runs over SSH"])
-    one.kill()
+    client.kill()
     running_daemon.goes_to_sleep()
 
 
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), LOOP])
 def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(running_daemon, begin_client, more):
-    one = begin_client(running_daemon.argv("bash", more=["-T"]))
-    said(one, SERVER + more)
-    assert one.stdout.readline() == b"begun\n"
+    client = begin_client(running_daemon.argv("bash", more=["-T"]))
+    said(client, SERVER + more)
+    assert client.stdout.readline() == b"begun\n"
     running_daemon.watch()
     running_daemon.goes_to_sleep()
 
 
 @pytest.mark.slow
 def test_a_job_that_a_shell_was_sent_is_work(running_daemon, begin_client):
-    one = begin_client(running_daemon.argv("bash -s", more=["-T"]))
-    said(one, "echo begun\ntimeout --foreground 600 sleep 600\n")
-    one.stdin.close()
-    assert one.stdout.readline() == b"begun\n"
+    client = begin_client(running_daemon.argv("bash -s", more=["-T"]))
+    said(client, "echo begun\ntimeout --foreground 600 sleep 600\n")
+    client.stdin.close()
+    assert client.stdout.readline() == b"begun\n"
     running_daemon.watch()
     assert running_daemon.stays_up()["because"] == ["`timeout` runs over SSH"]
-    one.kill()
+    client.kill()
     running_daemon.goes_to_sleep()
 
 
 @pytest.mark.slow
 def test_what_is_sent_to_a_shell_is_a_touch(running_daemon, begin_client):
-    one = begin_client(running_daemon.argv(more=["-T"]))
+    client = begin_client(running_daemon.argv(more=["-T"]))
     running_daemon.watch()
-    verdict = running_daemon.stays_up(lambda: said(one, ":\n"))
+    verdict = running_daemon.stays_up(lambda: said(client, ":\n"))
     assert (verdict["state"], verdict["because"]) == ("idle", ["bytes came over SSH"])
     running_daemon.goes_to_sleep()
 
 
 @pytest.mark.slow
 def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(running_daemon, begin_client):
-    one = begin_client(
+    client = begin_client(
         ["sftp", *running_daemon.options(running_daemon.port()), "-b", "-", "mine@127.0.0.1"]
     )
-    said(one, "pwd\n")
-    assert one.stdout.readline() == b"sftp> pwd\n"
-    assert one.stdout.readline()  # it is connected, however long that took
+    said(client, "pwd\n")
+    assert client.stdout.readline() == b"sftp> pwd\n"
+    assert client.stdout.readline()  # it is connected, however long that took
     running_daemon.watch()
-    assert running_daemon.stays_up(lambda: said(one, "ls\n"))["because"] == ["bytes came over SSH"]
+    assert running_daemon.stays_up(lambda: said(client, "ls\n"))["because"] == [
+        "bytes came over SSH"
+    ]
     running_daemon.goes_to_sleep()
 
 

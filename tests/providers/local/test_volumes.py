@@ -32,9 +32,9 @@ KEPT = SnapshotOrder(key="snapshot_1")
 
 @pytest.fixture
 def volumes(tmp_path):
-    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
-    yield it
-    it.close()
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield volumes
+    volumes.close()
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def digest(folder):
 
 def copied(volumes, key="snapshot_1"):
     def is_there():
-        [it] = [it for it in volumes.survey().copies if it.key == key]
-        return it if it.seen is StorageObserved.THERE else None
+        [copy] = [copy for copy in volumes.survey().copies if copy.key == key]
+        return copy if copy.seen is StorageObserved.THERE else None
 
     return eventually(is_there, 120)
 
@@ -114,7 +114,7 @@ def test_no_end_of_a_machine_touches_what_a_volume_holds(world, volumes, data_fo
     world.becomes(machine, Observed.GONE)
     assert (digest(data_folder(volume)), shown(world, machine).exists()) == (before, False)
     volumes.detach(volume, machine)
-    assert [it.attached for it in volumes.survey().disks] == [frozenset()]
+    assert [disk.attached for disk in volumes.survey().disks] == [frozenset()]
     assert digest(data_folder(volume)) == before
 
 
@@ -130,7 +130,9 @@ def test_attached_and_detached_over_and_over_while_supervisors_die(world, volume
             world.becomes(machine, Observed.OFF)
             world.compute.start(machine)
             world.becomes(machine, Observed.ON)
-        eventually(lambda: all(shown(world, machine, it).is_symlink() for it in ("data", "all")))
+        eventually(
+            lambda: all(shown(world, machine, name).is_symlink() for name in ("data", "all"))
+        )
         assert [digest(data_folder(id)) for id in (own, shared)] == before
         volumes.detach(own, machine)
         volumes.detach(shared, machine)
@@ -219,7 +221,7 @@ def test_a_full_disk_is_said_and_another_try_is_possible(
     before, real = fill(data_folder(id)), tree_snapshots.copying
     monkeypatch.setattr(tree_snapshots, "copying", program(FULL))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: [it.seen for it in volumes.survey().copies] == [StorageObserved.BROKEN])
+    eventually(lambda: [copy.seen for copy in volumes.survey().copies] == [StorageObserved.BROKEN])
     [broken] = volumes.survey().copies
     assert (broken.trouble.code, "free space" in broken.trouble.message) == ("DISK_FULL", True)
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
@@ -290,7 +292,7 @@ def test_a_copy_that_is_killed_each_time_has_failed(volumes, data_folder, monkey
     fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(100))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: [it.seen for it in volumes.survey().copies] == [StorageObserved.BROKEN])
+    eventually(lambda: [copy.seen for copy in volumes.survey().copies] == [StorageObserved.BROKEN])
     assert volumes.survey().copies[0].trouble.code == "COPY_INTERRUPTED"
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
 
@@ -319,8 +321,8 @@ def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data_fold
     remove_tree(tmp_path / "trash")
 
     def ended():
-        [it] = volumes.survey().copies
-        return it.seen is not StorageObserved.MAKING and it
+        [copy] = volumes.survey().copies
+        return copy.seen is not StorageObserved.MAKING and copy
 
     it = eventually(ended)
     if it.seen is StorageObserved.THERE:  # it was faster: then it is whole
@@ -342,8 +344,8 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tm
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     (copy / "folder3" / "file3").unlink()
     volumes.restore(SHARED, snapshot.id)
-    eventually(lambda: any(it.seen is StorageObserved.BROKEN for it in volumes.survey().disks))
-    [broken] = [it for it in volumes.survey().disks if it.seen is StorageObserved.BROKEN]
+    eventually(lambda: any(disk.seen is StorageObserved.BROKEN for disk in volumes.survey().disks))
+    [broken] = [disk for disk in volumes.survey().disks if disk.seen is StorageObserved.BROKEN]
     assert "folder2/file2 has another content" in broken.trouble.message
     assert "folder3/file3 is missing" in broken.trouble.message
 
@@ -363,7 +365,7 @@ def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data_fol
     volumes.delete(id)
     with pytest.raises(StorageRefused):
         volumes.attach(id, machine_id("ws_1"), "data")
-    [it] = eventually(lambda: [it for it in volumes.survey().disks if it.trouble])
+    [it] = eventually(lambda: [disk for disk in volumes.survey().disks if disk.trouble])
     assert (it.id, it.seen, it.trouble.code) == (id, StorageObserved.DELETING, "DELETE_FAILED")
     assert "resource busy" in it.trouble.message
     stuck.append(True)
@@ -382,7 +384,9 @@ def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data_folder, monke
     volumes.delete(id)
     volumes.close()
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
-    assert [(it.id, it.seen) for it in later.survey().disks] == [(id, StorageObserved.DELETING)]
+    assert [(disk.id, disk.seen) for disk in later.survey().disks] == [
+        (id, StorageObserved.DELETING)
+    ]
     later.close()
     monkeypatch.setattr(removals, "remove_tree", remove_tree)
     last = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
@@ -399,8 +403,8 @@ def verified(volumes, id, token):
     volumes.verify(id, token)
 
     def done():
-        [it] = volumes.survey().copies
-        return it.verified if it.verified and it.verified.token == token else None
+        [copy] = volumes.survey().copies
+        return copy.verified if copy.verified and copy.verified.token == token else None
 
     return eventually(done, 120)
 
@@ -425,7 +429,9 @@ def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data_
         "VERIFICATION_FAILED",
         True,
     )
-    assert [it for it in os.listdir(folder.parent) if it != snapshot.id] == [], "no draft is left"
+    assert [name for name in os.listdir(folder.parent) if name != snapshot.id] == [], (
+        "no draft is left"
+    )
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert not_none(later.survey().copies[0].verified).trouble == trouble
     later.close()
@@ -448,7 +454,7 @@ def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(
         (folder / name).write_text(json.dumps(about))
     assert verified(volumes, snapshot.id, "1").trouble.code == "NO_MANIFEST"
     volumes.restore(SHARED, snapshot.id)
-    eventually(lambda: [it for it in volumes.survey().disks if it.id.startswith("fs-")])
+    eventually(lambda: [disk for disk in volumes.survey().disks if disk.id.startswith("fs-")])
 
 
 def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
@@ -465,7 +471,7 @@ def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
     with pytest.raises(StorageRefused, match=r"manifest .* is gone") as refused:
         volumes.restore(SHARED, snapshot.id)
     assert str(folder / "data") in refused.value.message, "who wants what is left finds it"
-    assert not any(it.id.startswith("fs-") for it in volumes.survey().disks)
+    assert not any(disk.id.startswith("fs-") for disk in volumes.survey().disks)
 
 
 def is_clean(folder):
@@ -481,18 +487,18 @@ def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
             (storage / name / "data").write_text("kept")
         for name in (f".snap-{'a' * 17}-0123abcd", f".fs-{'b' * 17}.deleted-0123abcd"):
             (storage / name / "data").mkdir(parents=True)
-    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     for place in ("volumes", "snapshots"):
         storage = tmp_path / "storage" / place
         eventually(partial(is_clean, storage), 120)
-        assert {it.name for it in storage.iterdir()} == {
+        assert {path.name for path in storage.iterdir()} == {
             ".snapshots",
             ".Trash-1000",
             ".nfs0001",
             f".vol-{'0' * 17}.mine",
         }
         assert (storage / ".snapshots/1/snapshot/data").read_text() == "kept"
-    it.close()
+    volumes.close()
 
 
 @pytest.mark.parametrize("kind", ["volume", "snapshot", "restored volume"])
@@ -518,7 +524,9 @@ def test_what_is_called_there_has_its_name_on_the_disk(
         id, place = copied(volumes).id, "snapshots"
     if kind == "restored volume":
         id, place = volumes.restore(SHARED, id).id, "volumes"
-        eventually(lambda: [it for it in volumes.survey().disks if it.id == id and it.known])
+        eventually(
+            lambda: [disk for disk in volumes.survey().disks if disk.id == id and disk.known]
+        )
     eventually(lambda: (str(tmp_path / "storage" / place), id) in on_disk, 120)
 
 

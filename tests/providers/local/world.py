@@ -123,7 +123,7 @@ class World:
 
     def programs(self, id: str) -> list[psutil.Process]:
         """The person's own of these: what is not the place itself."""
-        return [one for one in self.tree(id) if _home(one) == str(self.root / id / "home")]
+        return [node for node in self.tree(id) if _home(node) == str(self.root / id / "home")]
 
     def named(self, id: str, program: str) -> list[psutil.Process]:
         """The processes of the machine that run a program of this name."""

@@ -65,18 +65,28 @@ def findings(policy: Mapping[str, Any], harmless_roles: Collection[str] = ()) ->
     `harmless_roles` are ends of ARNs of roles whose own rights were judged elsewhere.
     """
     statements = [it for it in policy["Statement"] if it["Effect"] == "Allow"]
-    yield from (f"{it['Sid']}: NotAction" for it in statements if "NotAction" in it)
-    yield from (f"{it['Sid']}: NotResource" for it in statements if "NotResource" in it)
-    yield from (f"{it['Sid']}: *" for it in statements if "*" in several(it.get("Action", ())))
-    may = lambda action: any(allows(it, action) for it in statements)  # noqa: E731
+    yield from (
+        f"{statement['Sid']}: NotAction" for statement in statements if "NotAction" in statement
+    )
+    yield from (
+        f"{statement['Sid']}: NotResource"
+        for statement in statements
+        if "NotResource" in statement
+    )
+    yield from (
+        f"{statement['Sid']}: *"
+        for statement in statements
+        if "*" in several(statement.get("Action", ()))
+    )
+    may = lambda action: any(allows(statement, action) for statement in statements)  # noqa: E731
     yield from (action for action in CHANGES_RIGHTS if may(action))
     yield from (" and ".join(line) for line in TOGETHER if all(map(may, line)))
-    for it in statements:
-        if allows(it, PASSES):
-            yield from passing(it, harmless_roles)
-        if allows(it, "ec2:ModifyInstanceAttribute") and not only_ours(it):
+    for statement in statements:
+        if allows(statement, PASSES):
+            yield from passing(statement, harmless_roles)
+        if allows(statement, "ec2:ModifyInstanceAttribute") and not only_ours(statement):
             yield "ec2:ModifyInstanceAttribute: user data of any machine, which may have any role"
-        if allows(it, "ec2:CreateTags") and not tags_only_ours(it):
+        if allows(statement, "ec2:CreateTags") and not tags_only_ours(statement):
             yield "ec2:CreateTags: a tag that opens all other statements, on anything"
 
 
@@ -90,8 +100,8 @@ def passing(statement: Mapping[str, Any], harmless_roles: Collection[str]) -> It
 
 
 def allows(statement: Mapping[str, Any], action: str) -> bool:
-    patterns = [it.lower() for it in several(statement.get("Action", ()))]
-    return any(fnmatchcase(action.lower(), it) for it in patterns)
+    patterns = [text.lower() for text in several(statement.get("Action", ()))]
+    return any(fnmatchcase(action.lower(), pattern) for pattern in patterns)
 
 
 def only_ours(statement: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ def test_the_daily_policy_leads_to_no_other_rights(partition):
 
 def test_the_role_that_machines_get_leads_to_no_other_rights():
     assert [*findings(RIGHTS)] == []
-    assert {it["Action"] for it in RIGHTS["Statement"]} == {"ec2:StopInstances"}
+    assert {right["Action"] for right in RIGHTS["Statement"]} == {"ec2:StopInstances"}
 
 
 def test_the_setup_is_an_administrators_and_the_lint_knows_it():

@@ -39,14 +39,14 @@ def test_a_users_keys_become_temporary_ones_and_those_a_token(cloud, aws, servic
     assert query["Destination"] == (
         f"https://us-west-2.console.aws.amazon.com/{service}/home?region=us-west-2"
     )
-    assert [it.action for it in aws.calls if it.service == "sts"] == ["GetFederationToken"]
+    assert [call.action for call in aws.calls if call.service == "sts"] == ["GetFederationToken"]
 
 
 def test_keys_of_a_session_are_used_as_they_are(aws, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
     _, query = asked(sign_in(Cloud("us-west-2"), USER, "console", None))
     assert query["SigninToken"]
-    assert all(it.service != "sts" for it in aws.calls)
+    assert all(call.service != "sts" for call in aws.calls)
 
 
 def test_a_token_that_somebody_has_is_passed_on(cloud, aws):
@@ -60,8 +60,10 @@ def test_no_key_is_in_the_link_or_in_the_log(cloud, aws, monkeypatch, caplog):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
     link = sign_in(Cloud("us-west-2"), USER, "console", None)
     assert "hush-hush" not in link and "123456789012" not in link
-    messages = [it.getMessage() for it in caplog.records if it.name.startswith("prism")]
-    assert not any("hush-hush" in it or "sessionKey" in it for it in messages)
+    messages = [
+        record.getMessage() for record in caplog.records if record.name.startswith("prism")
+    ]
+    assert not any("hush-hush" in message or "sessionKey" in message for message in messages)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_the_double_says_who_we_are(aws, monkeypatch):
         "arn:aws:iam::123456789012:user/prism",
     )
     assert identity.partition == "aws"
-    assert [it.action for it in aws.calls] == ["GetCallerIdentity"]
+    assert [call.action for call in aws.calls] == ["GetCallerIdentity"]
 
 
 def test_places_have_names():
@@ -226,7 +226,7 @@ def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, no_aws_settings, confi
     if configured:
         no_aws_settings.setenv("AWS_DEFAULT_REGION", configured)
     assert ask_aws(None).account == "123456789012"
-    assert [it.region for it in aws.calls] == [region]
+    assert [call.region for call in aws.calls] == [region]
 
 
 def account_1(_):

@@ -35,7 +35,7 @@ def cloud(aws):
 
 
 def granted():
-    return {action for it in rules() for action in it.actions}
+    return {action for rule in rules() for action in rule.actions}
 
 
 def test_what_is_called_is_granted_and_nothing_else():
@@ -46,9 +46,9 @@ def test_what_is_called_is_granted_and_nothing_else():
 def test_what_changes_something_is_never_granted_on_anything_at_all():
     free = {
         action
-        for it in rules()
-        if it.resources == ("*",) and it.condition is None
-        for action in it.actions
+        for rule in rules()
+        if rule.resources == ("*",) and rule.condition is None
+        for action in rule.actions
         if not action.partition(":")[2].startswith(("Describe", "Get", "Simulate"))
     }
     assert free == set()
@@ -56,11 +56,11 @@ def test_what_changes_something_is_never_granted_on_anything_at_all():
 
 def test_network_interfaces_are_for_what_is_tagged_or_for_efs():
     conditions = {
-        (it.sid, action): it.condition
-        for it in rules()
-        for action in it.actions
+        (rule.sid, action): rule.condition
+        for rule in rules()
+        for action in rule.actions
         if "NetworkInterface" in action
-        or (action == "ec2:RunInstances" and any("network-interface" in r for r in it.resources))
+        or (action == "ec2:RunInstances" and any("network-interface" in r for r in rule.resources))
     }
     assert set(map(json.dumps, conditions.values())) == {json.dumps(NEW), json.dumps(BY_A_SERVICE)}
 
@@ -68,19 +68,19 @@ def test_network_interfaces_are_for_what_is_tagged_or_for_efs():
 def test_the_role_of_machines_may_be_looked_at_and_passed_and_nothing_else():
     """Whoever may make a role and pass it can become an administrator."""
     statements = {
-        action: it
-        for it in rules()
-        for action in it.actions
-        if action.startswith("iam:") and it.resources != ("*",)
+        action: rule
+        for rule in rules()
+        for action in rule.actions
+        if action.startswith("iam:") and rule.resources != ("*",)
     }
     assert set(statements) == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
     assert statements["iam:PassRole"].resources == (THE_ROLE,)
-    assert all("*" not in arn for it in statements.values() for arn in it.resources)
+    assert all("*" not in arn for statement in statements.values() for arn in statement.resources)
 
 
 def test_a_shared_subnet_is_another_accounts():
     """EC2 User Guide, "Share your VPC subnets": its ARN has the account that shares it."""
-    [launch] = [it for it in rules() if it.sid == "LaunchInSubnets"]
+    [launch] = [rule for rule in rules() if rule.sid == "LaunchInSubnets"]
     assert launch.resources == ("arn:{partition}:ec2:*:*:subnet/*",)
 
 
@@ -90,14 +90,14 @@ def test_a_shared_subnet_is_another_accounts():
      ("ec2:StopInstances", OURS), ("efs:CreateFileSystem", NEW), ("ec2:ImportKeyPair", NEW)],
 )  # fmt: skip
 def test_only_what_is_ours_may_be_destroyed_and_only_what_is_tagged_made(action, condition):
-    assert {json.dumps(it.condition) for it in rules() if action in it.actions} == {
+    assert {json.dumps(rule.condition) for rule in rules() if action in rule.actions} == {
         json.dumps(condition)
     }
 
 
 def test_a_machine_is_destroyed_that_is_ours_or_has_our_profile():
     conditions = {
-        json.dumps(it.condition) for it in rules() if "ec2:TerminateInstances" in it.actions
+        json.dumps(rule.condition) for rule in rules() if "ec2:TerminateInstances" in rule.actions
     }
     assert conditions == {json.dumps(OURS), json.dumps(WITH_OUR_PROFILE)}
 
@@ -106,7 +106,7 @@ def test_an_action_that_no_rule_knows_is_granted_all_the_same():
     [look, *_, rest] = rules({"s3:GetObject", "s3:PutObject"})
     assert (look.sid, look.actions) == ("Look", ("s3:GetObject",))
     assert (rest.sid, rest.actions) == ("Rest", ("s3:PutObject",))
-    assert "Rest" not in {it.sid for it in rules()}, "write a rule for it"
+    assert "Rest" not in {rule.sid for rule in rules()}, "write a rule for it"
 
 
 def test_the_policy_is_one_that_iam_takes():
@@ -124,12 +124,12 @@ def test_the_policy_is_one_that_iam_takes():
 
 def test_actions_have_the_names_of_iam(aws):
     assert named("efs:CreateFileSystem") == "elasticfilesystem:CreateFileSystem"
-    assert set(PREFIXES) <= {it.partition(":")[0] for it in ACTIONS}
+    assert set(PREFIXES) <= {action.partition(":")[0] for action in ACTIONS}
 
 
 def test_all_is_there(cloud, aws):
     assert permissions(cloud, ADA) == module.Permissions(how="simulated")
-    assert {it.action for it in aws.calls} == {"SimulatePrincipalPolicy"}
+    assert {call.action for call in aws.calls} == {"SimulatePrincipalPolicy"}
 
 
 def test_iam_says_what_is_missing(cloud, aws):
@@ -152,7 +152,7 @@ def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hol
             return ()
 
     permissions(Asked(), ADA)
-    launch = requests[[it.sid for it in rules()].index("LaunchWhatIsTagged")]
+    launch = requests[[rule.sid for rule in rules()].index("LaunchWhatIsTagged")]
     assert launch["ResourceArns"][0] == (
         "arn:aws:ec2:us-west-2:123456789012:instance/0123456789abcdef0"
     )
@@ -199,5 +199,5 @@ def test_a_session_is_asked_about_by_its_role(session, role):
 
 
 def test_every_rule_is_of_use():
-    for it in RULES:
-        assert set(it.actions) <= ACTIONS | IMPLIED, it.sid
+    for rule in RULES:
+        assert set(rule.actions) <= ACTIONS | IMPLIED, rule.sid

@@ -45,7 +45,11 @@ def made(iam):
     role = iam.get_role(RoleName=NAME)["Role"]
     rights = iam.get_role_policy(RoleName=NAME, PolicyName=POLICY)["PolicyDocument"]
     profile = iam.get_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
-    return role["AssumeRolePolicyDocument"], rights, [it["RoleName"] for it in profile["Roles"]]
+    return (
+        role["AssumeRolePolicyDocument"],
+        rights,
+        [role["RoleName"] for role in profile["Roles"]],
+    )
 
 
 def is_whole(iam):
@@ -53,12 +57,12 @@ def is_whole(iam):
 
 
 def changing(aws):
-    return [it.action for it in aws.calls if not it.action.startswith("Get")]
+    return [call.action for call in aws.calls if not call.action.startswith("Get")]
 
 
 def test_a_dry_run_says_what_would_be_made_and_makes_nothing(aws, cloud):
     steps = look(cloud)
-    assert [it.done for it in steps] == [False] * len(PARTS)
+    assert [step.done for step in steps] == [False] * len(PARTS)
     assert NAME in steps[0].what
     assert changing(aws) == []
 
@@ -164,7 +168,7 @@ def test_the_printed_policy_of_the_setup_is_enough_and_no_more(aws, cloud, iam):
     apply(cloud)
     assert is_whole(iam)
     assert caller.denied == []
-    granted = {named(action) for it in SETUP_RULES for action in it.actions}
+    granted = {named(action) for rule in SETUP_RULES for action in rule.actions}
     assert {action for _, action in caller.used} == granted
 
 
@@ -186,8 +190,8 @@ def test_cloudformation_makes_the_same():
 def test_terraform_makes_the_same_and_fills_nothing_in_that_is_iams():
     text = terraform()
     documents = [
-        json.loads(it.replace("$${", "${"))
-        for it in re.findall(r"<<-JSON\n(.*?)\n  JSON", text, re.S)
+        json.loads(match.replace("$${", "${"))
+        for match in re.findall(r"<<-JSON\n(.*?)\n  JSON", text, re.S)
     ]
     assert documents == [TRUST, RIGHTS]
     assert not re.search(r"(?<!\$)\$\{", text)

@@ -23,20 +23,20 @@ def words():
 
 def test_every_action_is_called_somewhere():
     written = set(words())
-    assert sorted(it for it in ACTIONS if it.partition(":")[2] not in written) == []
+    assert sorted(action for action in ACTIONS if action.partition(":")[2] not in written) == []
 
 
 def test_every_action_is_one_of_boto3s():
     session = botocore.session.get_session()
-    for service in {it.partition(":")[0] for it in ACTIONS}:
+    for service in {action.partition(":")[0] for action in ACTIONS}:
         known = session.get_service_model(service).operation_names
-        ours = {it.partition(":")[2] for it in ACTIONS if it.startswith(f"{service}:")}
+        ours = {action.partition(":")[2] for action in ACTIONS if action.startswith(f"{service}:")}
         assert ours <= set(known)
 
 
 def test_policies_have_a_prefix_for_services_that_they_call_otherwise():
     session = botocore.session.get_session()
-    for service in {it.partition(":")[0] for it in ACTIONS}:
+    for service in {action.partition(":")[0] for action in ACTIONS}:
         signed = session.get_service_model(service).signing_name
         assert PREFIXES.get(service, service) == signed
 

@@ -29,7 +29,7 @@ TAG = {"Resources": ["i-00000000000000000"], "Tags": [{"Key": "a", "Value": "b"}
 
 
 def calls(aws, action):
-    return [it.outcome for it in aws.calls if it.action == action]
+    return [call.outcome for call in aws.calls if call.action == action]
 
 
 def test_what_is_not_listed_cannot_be_called(cloud):
@@ -144,7 +144,7 @@ def test_pages_are_followed_to_the_end(aws, cloud):
 def test_what_is_asked_for_by_its_name_has_no_page_size(cloud):
     names = ["t3.small", "t3.large"]
     types = cloud.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
-    assert {it["InstanceType"] for it in types} == set(names)
+    assert {type_["InstanceType"] for type_ in types} == set(names)
 
 
 def test_a_mistake_of_ours_stays_one(cloud):

@@ -24,9 +24,9 @@ class SlowCloud(Cloud):
 
 @pytest.fixture
 def slow_cloud(aws):
-    it = SlowCloud(aws.clock)
-    yield it
-    it.go_on.set()
+    cloud = SlowCloud(aws.clock)
+    yield cloud
+    cloud.go_on.set()
 
 
 def asked(cloud):

@@ -104,7 +104,7 @@ def test_a_moment_is_read_with_and_without_its_zone():
 
 def test_tags_are_listed_in_one_order_and_cut_to_what_aws_takes():
     listed = tags.listed({"b": "2", "a": "x" * 300})
-    assert [it["Key"] for it in listed] == ["a", "b"]
+    assert [entry["Key"] for entry in listed] == ["a", "b"]
     assert len(listed[0]["Value"]) == 256
     assert tags.read(listed)["b"] == "2"
     assert tags.read(None) == {}

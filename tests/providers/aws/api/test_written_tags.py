@@ -35,8 +35,8 @@ def test_who_has_written_a_tag_reads_it_and_others_read_the_old_one(
     aws_parts.compute.survey()
     assert aws_parts.instances.known(machine_id).tags["Name"] == "new"
     answer = other_user.call("ec2", "DescribeInstances", InstanceIds=[machine_id])
-    [it] = answer["Reservations"][0]["Instances"]
-    assert {"Key": "Name", "Value": "mine"} in it["Tags"], "EC2 does not show it yet"
+    [instance] = answer["Reservations"][0]["Instances"]
+    assert {"Key": "Name", "Value": "mine"} in instance["Tags"], "EC2 does not show it yet"
 
 
 def test_a_tag_that_was_removed_stays_so(aws_parts, machine_id):

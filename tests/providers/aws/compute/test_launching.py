@@ -29,26 +29,26 @@ def described(ec2, id):
 
 
 def zones_of(place, key="ws_1", kind="t3.small"):
-    return [it.zone for it in place.prerequisites.subnets(kind, key)]
+    return [subnet.zone for subnet in place.prerequisites.subnets(kind, key)]
 
 
 def test_one_call_makes_a_machine_that_has_everything(aws_parts, ec2):
     aws_parts.set_up()
     launch = aws_parts.launch()
     assert (launch.key, launch.seen, launch.stage) == ("ws_1", Observed.STARTING, "machine")
-    it = described(ec2, launch.id)
-    assert it["InstanceType"] == "t3.small"
-    assert it["ClientToken"] == "ws_1-0"
-    assert it["Placement"]["AvailabilityZone"] == zones_of(aws_parts)[0]
-    assert it["MetadataOptions"]["HttpTokens"] == "required"
-    assert it["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
-    assert it["HibernationOptions"]["Configured"] is True
-    assert it["KeyName"] == aws_parts.prerequisites.key().name
-    assert [group["GroupId"] for group in it["SecurityGroups"]] == [
+    instance = described(ec2, launch.id)
+    assert instance["InstanceType"] == "t3.small"
+    assert instance["ClientToken"] == "ws_1-0"
+    assert instance["Placement"]["AvailabilityZone"] == zones_of(aws_parts)[0]
+    assert instance["MetadataOptions"]["HttpTokens"] == "required"
+    assert instance["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
+    assert instance["HibernationOptions"]["Configured"] is True
+    assert instance["KeyName"] == aws_parts.prerequisites.key().name
+    assert [group["GroupId"] for group in instance["SecurityGroups"]] == [
         aws_parts.prerequisites.group()
     ]
-    assert it["IamInstanceProfile"]["Arn"].endswith(aws_parts.prerequisites.role())
-    assert it["PublicIpAddress"]
+    assert instance["IamInstanceProfile"]["Arn"].endswith(aws_parts.prerequisites.role())
+    assert instance["PublicIpAddress"]
     assert "CreateTags" not in aws_parts.calls()
     assert aws_parts.calls("RunInstances") == ["RunInstances"]
 
@@ -99,7 +99,10 @@ def test_who_may_not_launch_at_all_is_told_that(aws_parts):
 
 def credits_of(id):
     answer = boto3.client("ec2").describe_instance_credit_specifications(InstanceIds=[id])
-    return [it["CpuCredits"] for it in answer["InstanceCreditSpecifications"]]
+    return [
+        instancecreditspecification["CpuCredits"]
+        for instancecreditspecification in answer["InstanceCreditSpecifications"]
+    ]
 
 
 def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(aws_parts):
@@ -121,9 +124,9 @@ def opened(ec2, group):
     """The ports that a security group opens, and to whom."""
     [described_group] = ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
     return {
-        (it["FromPort"], it["ToPort"], to["CidrIp"])
-        for it in described_group["IpPermissions"]
-        for to in it["IpRanges"]
+        (ippermission["FromPort"], ippermission["ToPort"], to["CidrIp"])
+        for ippermission in described_group["IpPermissions"]
+        for to in ippermission["IpRanges"]
     }
 
 
@@ -171,7 +174,7 @@ def test_machine_and_disk_are_tagged_by_that_very_call(aws_parts, ec2):
     id = aws_parts.launch(project="trees").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
     for own in (described(ec2, id)["Tags"], volume["Tags"]):
-        tags = {it["Key"]: it["Value"] for it in own}
+        tags = {tag["Key"]: tag["Value"] for tag in own}
         assert tags["prism:managed"] == "true"
         assert tags["prism:id"] == "ws_1"
         assert tags["prism:project"] == "trees"
@@ -192,7 +195,7 @@ def test_an_answer_that_was_lost_leaves_one_machine(aws_parts):
     with pytest.raises(Unavailable):
         aws_parts.compute.launch(order)
     launch = aws_parts.compute.launch(order)
-    assert [it["id"] for it in aws_parts.aws.machines()] == [launch.id]
+    assert [machine["id"] for machine in aws_parts.aws.machines()] == [launch.id]
 
 
 def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(aws_parts):
@@ -230,7 +233,7 @@ def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(aws_parts):
     assert machine["tags"]["prism:id"] == order.key
     assert "was made and is not visible yet" in messages[0]
     actions = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
-    done = [it.action for it in aws_parts.aws.calls if it.outcome == "ok"]
+    done = [call.action for call in aws_parts.aws.calls if call.outcome == "ok"]
     assert [done.count(action) for action in actions] == [1, 1, 1], "nothing is made twice"
 
 
@@ -239,9 +242,9 @@ def test_the_next_attempt_goes_to_the_next_zone(aws_parts, ec2):
     aws_parts.aws.rules = build({"capacity": [{"type": "t3.*", "zone": first}]})
     with pytest.raises(NextAttempt):
         aws_parts.launch()
-    it = described(ec2, aws_parts.launch(attempt=1).id)
-    assert it["Placement"]["AvailabilityZone"] == second
-    assert it["ClientToken"] == "ws_1-1"
+    instance = described(ec2, aws_parts.launch(attempt=1).id)
+    assert instance["Placement"]["AvailabilityZone"] == second
+    assert instance["ClientToken"] == "ws_1-1"
 
 
 def test_where_every_zone_is_full_all_are_named(aws_parts):

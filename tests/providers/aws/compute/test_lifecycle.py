@@ -98,16 +98,16 @@ def test_what_ec2_charges_for_although_it_is_not_on(aws_parts, compute):
     dozed = aws_parts.aws.clock.now().replace(microsecond=0)
     compute.hibernate(id)
     seen += [aws_parts.goes(80), aws_parts.goes(20)]
-    assert [(it.seen, it.charged) for it in seen] == [
+    assert [(event.seen, event.charged) for event in seen] == [
         (Observed.STARTING, False),
         (Observed.STARTING, True),
         (Observed.ON, False),
         (Observed.STOPPING, True),
         (Observed.ASLEEP, False),
     ]
-    assert [it.dozed for it in seen] == [None, None, None, None, dozed]
+    assert [event.dozed for event in seen] == [None, None, None, None, dozed]
     assert seen[-1].since is None, "EC2 does not say when it slept"
-    assert {it.started.replace(microsecond=0) for it in seen} == {born}
+    assert {event.started.replace(microsecond=0) for event in seen} == {born}
     compute.start(id)
     aws_parts.goes(10)
     compute.stop(id)
@@ -330,9 +330,9 @@ def test_one_that_not_even_force_stops_is_said_and_can_be_ended(aws_parts):
 
 def test_when_one_began_to_stop_counts_from_the_first_look_where_ec2_does_not_say(aws_parts):
     began = aws_parts.aws.clock.now()
-    it = Ec2Instance(id="i-1", key="k", state="stopping", type="t", zone="z", launched=began)
-    assert hangs(it, None, began) is None
-    stuck = hangs(it, began, began + timedelta(minutes=15))
+    instance = Ec2Instance(id="i-1", key="k", state="stopping", type="t", zone="z", launched=began)
+    assert hangs(instance, None, began) is None
+    stuck = hangs(instance, began, began + timedelta(minutes=15))
     assert not_none(stuck).code == "STOP_HANGS"
 
 

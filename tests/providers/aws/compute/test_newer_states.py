@@ -113,8 +113,8 @@ def test_an_old_description_that_comes_after_a_newer_one_does_not_count(states):
 
 def test_its_tags_are_those_that_are_described(states):
     states.note(machine("running"), stopping(), hibernate=False)
-    it = Ec2Instance(**{**_fields(machine("running")), "tags": {"a": "b"}})
-    assert (states.over(it).state, states.over(it).tags) == ("stopping", {"a": "b"})
+    instance = Ec2Instance(**{**_fields(machine("running")), "tags": {"a": "b"}})
+    assert (states.over(instance).state, states.over(instance).tags) == ("stopping", {"a": "b"})
 
 
 def test_one_that_somebody_has_started_again_is_on(states):

@@ -29,7 +29,7 @@ def replaced(place, ec2):
 
 
 def living(place):
-    return [it["id"] for it in place.aws.machines() if it["state"] != "terminated"]
+    return [machine["id"] for machine in place.aws.machines() if machine["state"] != "terminated"]
 
 
 def came_back(place, cloud, tmp_path):

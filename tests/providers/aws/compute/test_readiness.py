@@ -32,9 +32,9 @@ def said(*steps):
 
 # ------------------------------------------------------------------ what a console says
 def test_the_last_step_and_how_far_it_is():
-    one, two = read(said("begin")), read(said("begin", "packages"))
-    assert (one.stage, one.step, two.step) == (BootStage.COMING, "begin", "packages")
-    assert 10 < one.progress < two.progress < 100
+    first, two = read(said("begin")), read(said("begin", "packages"))
+    assert (first.stage, first.step, two.step) == (BootStage.COMING, "begin", "packages")
+    assert 10 < first.progress < two.progress < 100
 
 
 def test_nothing_is_a_beginning():

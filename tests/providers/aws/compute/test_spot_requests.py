@@ -37,7 +37,7 @@ def test_a_spot_machine_that_is_down_is_destroyed_with_its_request(aws_parts, co
     aws_parts.goes()
     compute.terminate(id)
     aws_parts.goes(100)
-    assert [it["state"] for it in aws_parts.aws.machines()] == ["terminated"]
+    assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_one_whose_request_was_cancelled_cannot_be_stopped_and_says_what_can_be_
     assert aws_parts.look().seen is Observed.ON
     compute.terminate(cancelled_machine_id)
     aws_parts.goes()
-    assert [it["state"] for it in aws_parts.aws.machines()] == ["terminated"]
+    assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
 def test_ec2_itself_refuses_to_stop_it(aws_parts, compute, cancelled_machine_id):
@@ -109,7 +109,7 @@ def test_a_spot_machine_that_is_destroyed_has_no_heir(aws_parts, compute):
     id = aws_parts.on(spot=True)
     compute.terminate(id)
     aws_parts.goes()
-    assert [it["state"] for it in aws_parts.aws.machines()] == ["terminated"]
+    assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
 def test_a_spot_machine_that_ec2_hides_still_loses_its_request(aws_parts, compute):
@@ -127,7 +127,7 @@ def test_a_cancelled_request_whose_answer_was_lost_is_cancelled_again(aws_parts,
         compute.terminate(id)
     compute.terminate(id)
     aws_parts.goes()
-    assert [it["state"] for it in aws_parts.aws.machines()] == ["terminated"]
+    assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
 def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(aws_parts, compute, cloud):
@@ -137,7 +137,7 @@ def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(aws_parts, c
     assert len(aws_parts.aws.machines()) == 2  # EC2 has brought another, without our tags
     assert [it.seen for it in compute.survey()] == [Observed.GONE]
     aws_parts.goes()
-    assert {it["state"] for it in aws_parts.aws.machines()} == {"terminated"}
+    assert {machine["state"] for machine in aws_parts.aws.machines()} == {"terminated"}
     before = len(aws_parts.calls())
     compute.survey()
     assert aws_parts.calls()[before:] == ["DescribeInstances"]
@@ -150,7 +150,7 @@ def test_an_heir_that_we_may_not_touch_is_said_once(aws_parts, compute, cloud, c
     aws_parts.aws.rules = build({"denied": ["ec2:TerminateInstances"]})
     compute.survey()
     compute.survey()
-    [message] = [it.getMessage() for it in caplog.records if it.levelname == "ERROR"]
+    [message] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "ec2:TerminateInstances" in message
 
 

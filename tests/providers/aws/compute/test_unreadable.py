@@ -102,12 +102,12 @@ def test_no_tag_that_somebody_writes_hides_a_machine(aws_parts, two_machine_ids,
     written = [{"Key": key, "Value": value} for key, value in tags.items()]
 
     def change(it):
-        it["Tags"] = [one for one in it["Tags"] if one["Key"] not in tags] + written
+        it["Tags"] = [tag for tag in it["Tags"] if tag["Key"] not in tags] + written
 
     with described_oddly(odd, change):
         for _ in range(2):  # stopping, stopped
             assert {it.id for it in aws_parts.compute.survey()} == set(two_machine_ids)
-            assert {it.id for it in aws_parts.compute.found(two_machine_ids)} == set(
+            assert {finding.id for finding in aws_parts.compute.found(two_machine_ids)} == set(
                 two_machine_ids
             )
             aws_parts.pass_on()
@@ -116,9 +116,9 @@ def test_no_tag_that_somebody_writes_hides_a_machine(aws_parts, two_machine_ids,
 
 
 def test_a_time_of_a_forced_stop_that_nothing_can_be_added_to_is_only_late():
-    it = machine("stopping")
-    it.tags[names.FORCED_OFF] = LATEST
-    assert hangs(it, NOW, NOW + timedelta(hours=1)) is None
+    tested_machine = machine("stopping")
+    tested_machine.tags[names.FORCED_OFF] = LATEST
+    assert hangs(tested_machine, NOW, NOW + timedelta(hours=1)) is None
 
 
 def test_after_it_can_be_read_again_it_is_what_it_was(aws_parts, two_machine_ids):

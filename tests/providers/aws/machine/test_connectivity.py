@@ -45,9 +45,9 @@ def played_console():
 
 @pytest.fixture
 def connectivity(tmp_path, instances, played_console):
-    it = AwsConnectivity(instances, Console(played_console), tmp_path)
-    yield it
-    it.close()
+    connectivity = AwsConnectivity(instances, Console(played_console), tmp_path)
+    yield connectivity
+    connectivity.close()
 
 
 def test_a_survey_of_many_asks_nobody(connectivity, instances, played_console):

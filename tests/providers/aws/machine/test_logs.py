@@ -133,7 +133,7 @@ def test_secrets_are_masked(logs, machine_pool, sshd):
     hidden = ("http://127.0.0.1:8888/lab?token=***",)
     assert logs.tail(ID, "console", 5).lines == hidden, "before anything is known of it"
     lines = [f"?token={token}", "ftp://me:secret@host/", "x" * 43]
-    (sshd.folder / "journal").write_text("".join(entry("lab", it, "1") for it in lines))
+    (sshd.folder / "journal").write_text("".join(entry("lab", line, "1") for line in lines))
     page = logs.tail(ID, "application", 5)
     assert page.lines == ("?token=***", "ftp://***@host/", "x" * 43)
     assert logs.tail(ID, "console", 5).lines == hidden

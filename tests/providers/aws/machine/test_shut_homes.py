@@ -19,17 +19,17 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make ot
 @pytest.fixture
 def sshd(tmp_path):
     tmp_path.chmod(0o755)
-    it = ShutHomes(tmp_path / "machine")
-    it.start()
-    yield it
-    it.stop()
+    homes = ShutHomes(tmp_path / "machine")
+    homes.start()
+    yield homes
+    homes.stop()
 
 
 @pytest.fixture
 def machine_pool(tmp_path, sshd):
-    it = PoolOfOneMachine(tmp_path / "home", sshd, user="researcher")
-    yield it
-    it.close()
+    machine = PoolOfOneMachine(tmp_path / "home", sshd, user="researcher")
+    yield machine
+    machine.close()
 
 
 def entered(sshd, user, command):

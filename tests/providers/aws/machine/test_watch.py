@@ -106,9 +106,9 @@ def files():
 
 @pytest.fixture
 def world(tmp_path, files):
-    it = World(tmp_path, files)
-    yield it
-    it.close()
+    world = World(tmp_path, files)
+    yield world
+    world.close()
 
 
 def test_the_watch_is_shipped_and_says_what_it_sees(world):
@@ -213,9 +213,9 @@ def client(world, program, *more, command=None):
         "stdout": subprocess.PIPE,
         "stderr": subprocess.DEVNULL,
     }
-    with subprocess.Popen(argv, **ends) as it:
-        yield it
-        it.kill()
+    with subprocess.Popen(argv, **ends) as child:
+        yield child
+        child.kill()
 
 
 @pytest.mark.slow
@@ -248,8 +248,8 @@ def test_a_copy_is_use_while_it_moves_bytes(world, files):
         def moves():
             copy.stdin.write(b"ls\n")
             copy.stdin.flush()
-            it = world.idle()
-            return it and it.because == ("bytes moved over SSH",)
+            verdict = world.idle()
+            return verdict and verdict.because == ("bytes moved over SSH",)
 
         eventually(moves)
         eventually(lambda: (it := world.idle()).until - it.since > timedelta(seconds=1))

@@ -24,9 +24,9 @@ def doors(ec2, id):
     """Who may come to which port."""
     [group] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
     return {
-        (it["FromPort"], peer.get("CidrIp") or peer.get("CidrIpv6"))
-        for it in group["IpPermissions"]
-        for peer in (*it["IpRanges"], *it["Ipv6Ranges"])
+        (ippermission["FromPort"], peer.get("CidrIp") or peer.get("CidrIpv6"))
+        for ippermission in group["IpPermissions"]
+        for peer in (*ippermission["IpRanges"], *ippermission["Ipv6Ranges"])
     }
 
 
@@ -74,7 +74,7 @@ def test_whatever_becomes_of_a_call_there_is_one_in_the_end(aws, prerequisites, 
         id = prerequisites.group()
     except Unavailable:
         id = prerequisites.group()
-    assert [it["GroupId"] for it in ours(ec2)] == [id]
+    assert [our["GroupId"] for our in ours(ec2)] == [id]
     assert doors(ec2, id) == {(22, CIDR)}
 
 

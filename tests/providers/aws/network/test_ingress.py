@@ -92,9 +92,9 @@ def let_in(aws, ec2):
     )["SecurityGroups"]
     return {
         peer["CidrIp"]
-        for it in group["IpPermissions"]
-        if it["FromPort"] == 22
-        for peer in it["IpRanges"]
+        for ippermission in group["IpPermissions"]
+        if ippermission["FromPort"] == 22
+        for peer in ippermission["IpRanges"]
     }
 
 

@@ -19,7 +19,9 @@ def test_each_workspace_has_an_order_of_its_own_and_keeps_it():
         tried = in_turn(SUBNETS, key)
         assert in_turn(tuple(reversed(SUBNETS)), key) == tried
         assert sorted(tried) == list(SUBNETS)
-    assert {in_turn(SUBNETS, f"ws_{it}")[0] for it in range(50)} == set(SUBNETS), "spread out"
+    assert {in_turn(SUBNETS, f"ws_{number}")[0] for number in range(50)} == set(SUBNETS), (
+        "spread out"
+    )
     assert in_turn((), "ws_1") == ()
 
 
@@ -28,9 +30,9 @@ def test_only_zones_that_offer_the_type(prerequisites, ec2):
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": ["p4d.24xlarge"]}],
     )["InstanceTypeOfferings"]
-    zones = {it.zone for it in prerequisites.subnets("p4d.24xlarge", "ws_1")}
-    assert zones == {it["Location"] for it in offers}
-    assert zones < {it.zone for it in prerequisites.subnets("t3.small", "ws_1")}
+    zones = {subnet.zone for subnet in prerequisites.subnets("p4d.24xlarge", "ws_1")}
+    assert zones == {offer["Location"] for offer in offers}
+    assert zones < {subnet.zone for subnet in prerequisites.subnets("t3.small", "ws_1")}
 
 
 def test_a_type_that_is_nowhere_is_refused(prerequisites):
@@ -79,7 +81,7 @@ def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_pre
     """A machine there could neither be reached nor fetch its packages."""
     first, *remaining = ec2.describe_subnets()["Subnets"]
     shut_in(ec2, first)
-    used = {it.id for it in prerequisites.subnets("t3.small", "ws_1")}
+    used = {subnet.id for subnet in prerequisites.subnets("t3.small", "ws_1")}
     assert used and first["SubnetId"] not in used
     for it in remaining:
         shut_in(ec2, it)
@@ -106,7 +108,9 @@ def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
     lead_out(ec2, vpc)
     assert len(prerequisites.subnets("t3.small", "ws_1")) == 2
     ec2.modify_subnet_attribute(SubnetId=created[1], MapPublicIpOnLaunch={"Value": True})
-    assert [it.id for it in make_prerequisites().subnets("t3.small", "ws_1")] == [created[1]]
+    assert [subnet.id for subnet in make_prerequisites().subnets("t3.small", "ws_1")] == [
+        created[1]
+    ]
     assert created[1] not in {
-        it.id for it in make_prerequisites("other").subnets("t3.small", "ws_1")
+        subnet.id for subnet in make_prerequisites("other").subnets("t3.small", "ws_1")
     }

@@ -55,4 +55,4 @@ def prerequisites(
 @pytest.fixture
 def count_calls(aws: AwsDouble) -> Callable[[str], int]:
     """How often an action was called since the reset."""
-    return lambda action: sum(it.action == action for it in aws.calls)
+    return lambda action: sum(call.action == action for call in aws.calls)

@@ -69,7 +69,9 @@ def test_an_image_is_asked_for_once_for_types_of_one_architecture(
 
 
 def test_a_type_says_whether_it_sleeps_and_what_it_is_built_like(prerequisites):
-    small, arm, gpu = (prerequisites.kind(it) for it in ("t3.small", "t4g.small", "g4dn.xlarge"))
+    small, arm, gpu = (
+        prerequisites.kind(name) for name in ("t3.small", "t4g.small", "g4dn.xlarge")
+    )
     assert (small.architecture, small.memory_mib, small.hibernates) == ("x86_64", 2048, True)
     assert (arm.architecture, arm.vcpus, arm.spot) == ("arm64", 2, True)
     assert (gpu.gpus, gpu.hibernates, gpu.nitro) == (1, False, True)

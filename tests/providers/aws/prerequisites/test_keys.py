@@ -26,7 +26,7 @@ def test_it_is_made_once_and_nobody_else_may_read_it(tmp_path):
     private = load_ssh_private_key(key.private_path.read_bytes(), None)
     assert key.public.split()[0] == "ssh-ed25519"
     assert isinstance(private, Ed25519PrivateKey)
-    assert sorted(it.name for it in key.private_path.parent.iterdir()) == [
+    assert sorted(path.name for path in key.private_path.parent.iterdir()) == [
         "ada@example.org",
         "lab",
     ]
@@ -36,7 +36,7 @@ def test_two_who_make_it_at_once_get_the_same(tmp_path):
     with ThreadPoolExecutor(8) as many:
         public_keys = set(many.map(lambda _: key_of(tmp_path, "lab").public, range(32)))
     assert len(public_keys) == 1
-    assert [it.name for it in (tmp_path / "keys").iterdir()] == ["lab"]
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["lab"]
 
 
 def test_a_copy_that_others_could_read_is_closed(tmp_path):

@@ -22,7 +22,7 @@ def test_300_launches_at_once_ask_for_each_thing_once(aws, prerequisites):
         stood_on = list(many.map(lambda it: launch(prerequisites, it), range(300)))
     assert len({it[2:] for it in stood_on}) == 1
     assert len({it[1] for it in stood_on}) > 3, "spread over the zones"
-    described = [it.action for it in aws.calls]
+    described = [call.action for call in aws.calls]
     assert described.count("DescribeInstanceTypes") == 3
     assert described.count("DescribeInstanceTypeOfferings") == 3
     assert described.count("DescribeVpcs") == described.count("DescribeSubnets") == 1

@@ -49,7 +49,9 @@ def test_a_daemon_makes_no_role(aws, prerequisites):
     """Whoever may make one, and pass it, can become an administrator."""
     assert prerequisites.role() is None
     assert not [
-        it.action for it in aws.calls if it.service == "iam" and it.action.startswith(CHANGES)
+        call.action
+        for call in aws.calls
+        if call.service == "iam" and call.action.startswith(CHANGES)
     ]
 
 

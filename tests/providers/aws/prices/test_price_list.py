@@ -34,7 +34,7 @@ def cloud(aws, monkeypatch):
 
 
 def asked(aws, action="GetProducts"):
-    return sum(it.action == action for it in aws.calls)
+    return sum(call.action == action for call in aws.calls)
 
 
 def test_before_anybody_asked_the_table_speaks(prices):
@@ -61,7 +61,7 @@ def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_
             "AWS price list, us-west-2, as of 2026-11-25",
         )
         kinds = ("gp3", "efs", "snapshot", "address")
-        stored = {it: not_none(known.stored(it, "us-west-2")) for it in kinds}
+        stored = {kind: not_none(known.stored(kind, "us-west-2")) for kind in kinds}
         assert stored["efs"].source.startswith("AWS price list")
         assert {it: quote.amount for it, quote in stored.items()} == {
             "gp3": 80000,
@@ -173,7 +173,9 @@ def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, cloc
     assert price_book.storage("gp3", "eu-west-3") is None
     prices.open("eu-west-3")
     prices.open("eu-south-2")
-    disk, address = (not_none(price_book.storage(it, "eu-west-3")) for it in ("gp3", "address"))
+    disk, address = (
+        not_none(price_book.storage(name, "eu-west-3")) for name in ("gp3", "address")
+    )
     assert (disk.amount, disk.unit, disk.as_of, disk.source) == (
         96000, "GB-month", NOW.date(), "AWS price list"
     )  # fmt: skip

@@ -225,6 +225,10 @@ TABLE = f"""abcdef12-0000
 
 def test_what_the_kernels_tables_say():
     listeners = listening(TABLE)
-    assert {port: it.host for port, it in listeners.items()} == {8888: V4, 22: V4, 8080: V6}
+    assert {port: listener.host for port, listener in listeners.items()} == {
+        8888: V4,
+        22: V4,
+        8080: V6,
+    }
     assert listeners[8888].name == "abcdef12/111"
     assert listeners[22].name == "abcdef12/112"

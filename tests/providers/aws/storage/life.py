@@ -104,7 +104,7 @@ class Hosts:
 
     def on(self, sql, machines):
         every = self.of(sql, self.machines).values()
-        return {it.machine: it for it in every if it.machine in machines}
+        return {entry.machine: entry for entry in every if entry.machine in machines}
 
 
 class Terms:
@@ -214,7 +214,7 @@ class Life:
     def failures(self):
         every = self.service.every()
         things: list[Any] = [*every.ebs_volumes, *every.efs_volumes, *self.service.snapshots()]
-        return [it.failure for it in things if it.failure]
+        return [thing.failure for thing in things if thing.failure]
 
 
 def of_disks(life):
@@ -248,11 +248,11 @@ def lived(life, story):
 def alone(life, story):
     """One each, everything is tagged, and nothing is left, or lost."""
     place = life.place
-    ids = {it["VolumeId"] for it in place.every_volume()}
-    ids |= {it["FileSystemId"] for it in place.every_share()}
+    ids = {volume["VolumeId"] for volume in place.every_volume()}
+    ids |= {share["FileSystemId"] for share in place.every_share()}
     with life.db.read() as sql:
-        rows = [by_id(sql, Volume, it.id) for it in every(sql, Volume)]
-    assert ids == {it.disk_id for it in rows}
+        rows = [by_id(sql, Volume, entry.id) for entry in every(sql, Volume)]
+    assert ids == {row.disk_id for row in rows}
     assert life.failures() == []
     described = [*place.every_volume(), *place.every_share()]
     assert all(
@@ -261,15 +261,17 @@ def alone(life, story):
     # One request that arrived twice has made two snapshots: nobody deletes the other unasked, and
     # whoever looks for what has no row finds it.
     twice = [
-        it for it in life.aws.calls if (it.action, it.outcome) == ("CreateSnapshot", "twice ok")
+        call
+        for call in life.aws.calls
+        if (call.action, call.outcome) == ("CreateSnapshot", "twice ok")
     ]
-    left = {it["SnapshotId"] for it in place.every_copy()}
+    left = {copy["SnapshotId"] for copy in place.every_copy()}
     assert len(left) == len(twice)
-    assert left == {it.id for it in place.volumes.survey().copies}
+    assert left == {copy.id for copy in place.volumes.survey().copies}
     x, y = life.hosts.machines["x"], life.hosts.machines["y"]
     if story is of_disks:
         [back] = place.every_volume()
-        held = [it["InstanceId"] for it in back["Attachments"]]
+        held = [attachment["InstanceId"] for attachment in back["Attachments"]]
         assert (life.state("back"), held) == ("in-use", [y])
         assert (list(place.machines.shown[y]), place.machines.shown.get(x)) == (
             [back["VolumeId"]],

@@ -24,8 +24,8 @@ def test_a_snapshot_says_whose_it_is_and_how_far(aws_parts):
     aws_parts.pass_time(5)
     assert (aws_parts.copy().progress, aws_parts.copy().used_bytes) == (50, None)
     aws_parts.pass_time(5)
-    it = aws_parts.copy()
-    assert (it.seen, it.progress, it.used_bytes) == (StorageObserved.THERE, 100, 10 * 2**30)
+    copy = aws_parts.copy()
+    assert (copy.seen, copy.progress, copy.used_bytes) == (StorageObserved.THERE, 100, 10 * 2**30)
     tags = tags_of(aws_parts.every_copy()[0])
     identity = (tags["prism:id"], tags["prism:name"], tags["prism:source"], tags["prism:user"])
     assert identity == ("snapshot_1", "kept", "data", "ada")
@@ -62,8 +62,8 @@ def test_two_copies_of_one_volume_within_seconds_are_both_made(aws_parts):
     first = aws_parts.volumes.snapshot(KEPT, source)
     second = aws_parts.volumes.snapshot(replace(KEPT, key="snapshot_2", name="again"), source)
     aws_parts.pass_time()
-    assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {first.id, second.id}
-    outcomes = [it.outcome for it in aws_parts.aws.calls if it.action == "CreateSnapshot"]
+    assert {copy["SnapshotId"] for copy in aws_parts.every_copy()} == {first.id, second.id}
+    outcomes = [call.outcome for call in aws_parts.aws.calls if call.action == "CreateSnapshot"]
     assert "SnapshotCreationPerVolumeRateExceeded" in outcomes
 
 
@@ -76,7 +76,7 @@ def test_a_snapshot_while_the_last_one_is_under_way_waits_for_it(aws_parts):
     again = replace(KEPT, key="snapshot_2", name="again")
     aws_parts.cloud._sleep = aws_parts.pass_time
     assert aws_parts.volumes.snapshot(again, source).id != first.id
-    outcomes = [it.outcome for it in aws_parts.aws.calls if it.action == "CreateSnapshot"]
+    outcomes = [call.outcome for call in aws_parts.aws.calls if call.action == "CreateSnapshot"]
     assert outcomes.count("ok") == 2
     assert "ConcurrentSnapshotLimitExceeded" in outcomes
 
@@ -98,13 +98,13 @@ def test_of_two_that_one_request_has_made_one_counts_and_the_other_is_shown(aws_
     aws_parts.volumes.snapshot(KEPT, source)
     aws_parts.pass_time()
     copy = aws_parts.copy()
-    [other] = [it for it in aws_parts.volumes.survey().copies if it.key != "snapshot_1"]
-    assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {copy.id, other.id}
+    [other] = [copy for copy in aws_parts.volumes.survey().copies if copy.key != "snapshot_1"]
+    assert {copy["SnapshotId"] for copy in aws_parts.every_copy()} == {copy.id, other.id}
     assert (copy.removed_by, other.key) == (None, other.id)
     assert other.removed_by == (
         f"aws ec2 delete-snapshot --region us-east-1 --snapshot-id {other.id}"
     )
-    assert "DeleteSnapshot" not in [it.action for it in aws_parts.aws.calls]
+    assert "DeleteSnapshot" not in [call.action for call in aws_parts.aws.calls]
 
 
 def test_a_copy_that_somebody_made_with_its_tags_is_theirs(aws_parts):
@@ -117,12 +117,12 @@ def test_a_copy_that_somebody_made_with_its_tags_is_theirs(aws_parts):
     later = aws_parts.ec2.create_snapshot(VolumeId=volume, TagSpecifications=tags)["SnapshotId"]
     aws_parts.pass_time()
     copies = aws_parts.volumes.survey().copies
-    assert {it.id for it in copies if not it.removed_by} == {ours}
-    assert {it.id for it in copies if it.removed_by} == {theirs, later}
-    assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {ours, theirs, later}
+    assert {copy.id for copy in copies if not copy.removed_by} == {ours}
+    assert {copy.id for copy in copies if copy.removed_by} == {theirs, later}
+    assert {copy["SnapshotId"] for copy in aws_parts.every_copy()} == {ours, theirs, later}
     aws_parts.volumes.delete_snapshot(ours)
     aws_parts.pass_time()
-    assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {theirs, later}
+    assert {copy["SnapshotId"] for copy in aws_parts.every_copy()} == {theirs, later}
 
 
 def test_only_the_one_that_is_named_is_deleted(aws_parts):
@@ -154,8 +154,12 @@ def test_a_volume_is_restored_where_it_is_needed(aws_parts):
     assert aws_parts.volumes.restore(BACK, copy).key == "volume_9"
     aws_parts.pass_time()
     id = aws_parts.attached(aws_parts.machine(THERE), "volume_9", "back")
-    [it] = [it for it in aws_parts.every_volume() if it["VolumeId"] == id]
-    assert (it["AvailabilityZone"], it["SnapshotId"], it["Encrypted"]) == (THERE, copy, True)
+    [volume] = [volume for volume in aws_parts.every_volume() if volume["VolumeId"] == id]
+    assert (volume["AvailabilityZone"], volume["SnapshotId"], volume["Encrypted"]) == (
+        THERE,
+        copy,
+        True,
+    )
     assert len(aws_parts.every_volume()) == 2
 
 

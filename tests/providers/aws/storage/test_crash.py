@@ -44,14 +44,14 @@ def healthy(begin, story):
         before = len(life.aws.calls)
         lived(life, story)
         alone(life, story)
-        HEALTHY[story] = life.points.passed, [it.action for it in life.aws.calls[before:]]
+        HEALTHY[story] = life.points.passed, [call.action for call in life.aws.calls[before:]]
     return HEALTHY[story]
 
 
 def deaths(begin, story):
     """The points behind which something has changed: dying at others is dying at one of these."""
     passed, _ = healthy(begin, story)
-    changed = [it.startswith("after") and "Describe" not in it for it in passed]
+    changed = [text.startswith("after") and "Describe" not in text for text in passed]
     return [at for at, changed in enumerate(changed) if changed]
 
 

@@ -15,11 +15,17 @@ from tests.providers.aws.storage.world import HERE, ORDER, THERE, tags_of
 def test_a_volume_is_made_as_it_was_ordered_and_says_whose_it_is(aws_parts):
     volume = aws_parts.volumes.create(replace(ORDER, iops=4000, throughput=250))
     aws_parts.pass_time()
-    [it] = aws_parts.every_volume()
-    facts = (it["VolumeId"], it["Size"], it["VolumeType"], it["Iops"], it["Throughput"])
+    [tested_volume] = aws_parts.every_volume()
+    facts = (
+        tested_volume["VolumeId"],
+        tested_volume["Size"],
+        tested_volume["VolumeType"],
+        tested_volume["Iops"],
+        tested_volume["Throughput"],
+    )
     assert facts == (volume.id, 10, "gp3", 4000, 250)
-    assert it["Encrypted"]
-    tags = tags_of(it)
+    assert tested_volume["Encrypted"]
+    tags = tags_of(tested_volume)
     assert {name: tags[name] for name in ("Name", "prism:id", "prism:managed")} == {
         "Name": "data",
         "prism:id": "volume_1",
@@ -48,8 +54,8 @@ def test_it_is_surveyed_as_it_is(aws_parts):
     aws_parts.pass_time()
     assert aws_parts.disk().seen is StorageObserved.MAKING
     aws_parts.pass_time(10)
-    it = aws_parts.disk()
-    assert (it.seen, it.attached, it.zone) == (StorageObserved.THERE, frozenset(), None)
+    disk = aws_parts.disk()
+    assert (disk.seen, disk.attached, disk.zone) == (StorageObserved.THERE, frozenset(), None)
 
 
 def test_root_disks_and_those_of_others_are_not_ours(aws_parts):
@@ -67,9 +73,14 @@ def test_what_nobody_has_used_goes_where_it_is_needed(aws_parts, zone):
     aws_parts.made()
     machine = aws_parts.machine(zone)
     id = aws_parts.attached(machine)
-    [it] = aws_parts.every_volume()
-    assert (it["VolumeId"], it["AvailabilityZone"]) == (id, zone)
-    facts = (it["Size"], it["VolumeType"], it["Encrypted"], tags_of(it)["prism:id"])
+    [volume] = aws_parts.every_volume()
+    assert (volume["VolumeId"], volume["AvailabilityZone"]) == (id, zone)
+    facts = (
+        volume["Size"],
+        volume["VolumeType"],
+        volume["Encrypted"],
+        tags_of(volume)["prism:id"],
+    )
     assert facts == (10, "gp3", True, "volume_1")
     assert aws_parts.disk().zone == zone
 
@@ -81,7 +92,7 @@ def test_what_was_used_stays_and_is_told_where(aws_parts):
     aws_parts.detached(machine)
     with pytest.raises(VolumeElsewhere, match=f"is in {HERE} and the workspace in {THERE}"):
         aws_parts.volumes.attach(id, aws_parts.machine(THERE), "data")
-    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
+    assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id]
 
 
 def test_a_move_that_is_cut_short_is_gone_on_with(aws_parts):
@@ -93,7 +104,7 @@ def test_a_move_that_is_cut_short_is_gone_on_with(aws_parts):
     aws_parts.pass_time()
     assert (len(aws_parts.every_volume()), aws_parts.disk().id) == (2, old)
     id = aws_parts.attached(machine)
-    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id] != [old]
+    assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id] != [old]
 
 
 def test_both_halves_of_a_move_are_deleted(aws_parts):
@@ -109,8 +120,8 @@ def test_both_halves_of_a_move_are_deleted(aws_parts):
 
 
 def other_zone(place):
-    [it] = place.every_volume()
-    return THERE if it["AvailabilityZone"] == HERE else HERE
+    [volume] = place.every_volume()
+    return THERE if volume["AvailabilityZone"] == HERE else HERE
 
 
 def test_it_is_attached_then_shown_then_told_so(aws_parts):
@@ -140,7 +151,7 @@ def test_each_volume_of_a_machine_has_a_device_of_its_own(aws_parts):
         which = replace(ORDER, key=f"volume_{number}", name=f"d{number}")
         aws_parts.made(which)
         aws_parts.attached(machine, which.key, which.name)
-    devices = {it["Attachments"][0]["Device"] for it in aws_parts.every_volume()}
+    devices = {volume["Attachments"][0]["Device"] for volume in aws_parts.every_volume()}
     assert devices == {"/dev/sdf", "/dev/sdg", "/dev/sdh"}
 
 
@@ -155,8 +166,8 @@ def test_a_device_that_somebody_was_faster_to_take_is_passed_over(aws_parts):
         aws_parts.aws.fault(action="AttachVolume", do="error", message=words, **taken)
         aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
         aws_parts.pass_time()
-        [it] = aws_parts.every_volume()
-        assert it["Attachments"][0]["Device"] == "/dev/sdg"
+        [volume] = aws_parts.every_volume()
+        assert volume["Attachments"][0]["Device"] == "/dev/sdg"
 
 
 def test_a_full_machine_says_so(aws_parts):
@@ -186,8 +197,8 @@ def test_a_machine_that_is_off_has_it_and_shows_it_once_it_is_on(aws_parts):
     for _ in range(3):
         aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
         aws_parts.pass_time()
-    it = aws_parts.disk()
-    assert (it.attached, it.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    disk = aws_parts.disk()
+    assert (disk.attached, disk.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
     aws_parts.ec2.start_instances(InstanceIds=[machine])
     aws_parts.pass_time()
     aws_parts.attached(machine)
@@ -252,8 +263,8 @@ def test_a_terminated_machine_leaves_it(aws_parts):
     aws_parts.volumes.detach(id, machine)
     aws_parts.pass_time()
     aws_parts.volumes.detach(id, machine)
-    it = aws_parts.disk()
-    assert (it.id, it.attached, it.seen) == (id, frozenset(), StorageObserved.THERE)
+    disk = aws_parts.disk()
+    assert (disk.id, disk.attached, disk.seen) == (id, frozenset(), StorageObserved.THERE)
     assert aws_parts.attached(aws_parts.machine()) == id
 
 
@@ -263,7 +274,7 @@ def test_mounting_again_on_a_machine_that_had_it_before(aws_parts):
     aws_parts.attached(machine)
     aws_parts.detached(machine)
     aws_parts.attached(machine)
-    assert [it[1] for it in aws_parts.machines.told] == ["disk", "leave", "disk"]
+    assert [message[1] for message in aws_parts.machines.told] == ["disk", "leave", "disk"]
 
 
 def test_what_a_machine_refuses_is_a_refusal_and_what_takes_time_is_not(aws_parts):
@@ -325,4 +336,4 @@ def test_one_that_was_used_is_not_made_anew_before_ec2_shows_that_it_was(aws_par
     aws_parts.detached(machine)
     with pytest.raises(VolumeElsewhere):
         aws_parts.volumes.attach(id, other_machine, "data")
-    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
+    assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id]

@@ -21,16 +21,16 @@ def targets(place, id):
 
 def group(place):
     filters = [{"Name": "group-name", "Values": ["prism-efs"]}]
-    [it] = place.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    return it
+    [group] = place.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    return group
 
 
 def test_a_file_system_is_encrypted_and_says_whose_it_is(aws_parts):
     assert aws_parts.volumes.create(SHARED).seen is StorageObserved.MAKING
     assert aws_parts.volumes.create(SHARED).key == "volume_2"
-    [it] = aws_parts.every_share()
-    tags = tags_of(it)
-    assert it["Encrypted"]
+    [share] = aws_parts.every_share()
+    tags = tags_of(share)
+    assert share["Encrypted"]
     assert (tags["Name"], tags["prism:id"], tags["prism:kind"], tags["prism:user"]) == (
         "all",
         "volume_2",
@@ -58,9 +58,11 @@ def test_machines_of_two_zones_share_one(aws_parts):
     shown(aws_parts, machine)
     shown(aws_parts, other_machine)
     assert aws_parts.disk("volume_2").attached == {machine, other_machine}
-    addresses = {it["AvailabilityZoneName"]: it["IpAddress"] for it in targets(aws_parts, id)}
+    addresses = {
+        target["AvailabilityZoneName"]: target["IpAddress"] for target in targets(aws_parts, id)
+    }
     assert set(addresses) == {HERE, THERE}
-    commands = [it for it in aws_parts.machines.told if it[1] == "share"]
+    commands = [message for message in aws_parts.machines.told if message[1] == "share"]
     assert commands == [
         (machine, "share", id, addresses[HERE], "all"),
         (other_machine, "share", id, addresses[THERE], "all"),
@@ -80,10 +82,10 @@ def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
         shown(aws_parts, machine)
     aws_parts.pass_time()
     rules = group(aws_parts)["IpPermissions"]
-    assert {(it["IpProtocol"], it["FromPort"], it["ToPort"]) for it in rules} == {
+    assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in rules} == {
         ("tcp", 2049, 2049)
     }
-    assert [it["CidrIp"] for rule in rules for it in rule["IpRanges"]] == []
+    assert [iprange["CidrIp"] for rule in rules for iprange in rule["IpRanges"]] == []
     assert len([pair for rule in rules for pair in rule["UserIdGroupPairs"]]) == 2
     request = aws_parts.efs.describe_mount_target_security_groups
     [target] = targets(aws_parts, id)
@@ -102,11 +104,11 @@ def test_a_mount_target_that_takes_its_time_is_waited_for(aws_parts):
     aws_parts.pass_time()
     for _ in range(3):
         aws_parts.volumes.attach(aws_parts.disk("volume_2").id, machine, "all")
-    it = aws_parts.disk("volume_2")
-    assert (it.attached, it.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    disk = aws_parts.disk("volume_2")
+    assert (disk.attached, disk.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
     aws_parts.pass_time(60)
     shown(aws_parts, machine)
-    assert len(targets(aws_parts, it.id)) == 1
+    assert len(targets(aws_parts, disk.id)) == 1
 
 
 def test_a_machine_leaves_and_the_others_stay(aws_parts):

@@ -25,9 +25,9 @@ REFUSED, BUSY, LATER = 65, 16, 75
 
 @pytest.fixture
 def machine(tmp_path):
-    it = Machine(tmp_path)
-    yield it
-    it.close()
+    machine = Machine(tmp_path)
+    yield machine
+    machine.close()
 
 
 def shown(machine, id=ID, name="data", make="new"):
@@ -257,14 +257,23 @@ def test_of_a_root_disk_the_largest_part_is_shown_and_no_id_is_there_twice(machi
     second = shown(machine, OTHER, "old", "old")
     assert machine.inside(f"cat {second}/home/thesis") == "precious\n"
     assert [line.split()[0] for line in mine(machine)] == [
-        f"UUID={ids(f'{it}p2')['UUID']}" for it in machine.loops
+        f"UUID={ids(f'{loop}p2')['UUID']}" for loop in machine.loops
     ]
     identities = [
-        ids(f"{it}p{n}") | {"disk": ids(it)["PTUUID"]} for it in machine.loops for n in (1, 2)
+        ids(f"{loop}p{n}") | {"disk": ids(loop)["PTUUID"]}
+        for loop in machine.loops
+        for n in (1, 2)
     ]
     for key in ("PART_ENTRY_UUID", "disk"):
-        assert len({it[key] for it in identities}) == (4 if key == "PART_ENTRY_UUID" else 2), key
-    assert [it.get("LABEL") for it in identities] == [None, "cloudimg-rootfs", None, None]
+        assert len({identity[key] for identity in identities}) == (
+            4 if key == "PART_ENTRY_UUID" else 2
+        ), key
+    assert [identity.get("LABEL") for identity in identities] == [
+        None,
+        "cloudimg-rootfs",
+        None,
+        None,
+    ]
 
 
 def ids(device):

@@ -19,7 +19,7 @@ SHARE = replace(ORDER, key="volume_2", name="shared", kind=VolumeKind.EFS)
 def strip(place, id):
     """Remove every tag, as at the console."""
     if id.startswith("fs-"):
-        keys = [it["Key"] for it in place.efs.describe_file_systems()["FileSystems"][0]["Tags"]]
+        keys = [tag["Key"] for tag in place.efs.describe_file_systems()["FileSystems"][0]["Tags"]]
         place.efs.untag_resource(ResourceId=id, TagKeys=keys)
     else:
         place.ec2.delete_tags(Resources=[id])
@@ -70,7 +70,7 @@ def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(aws_parts
     aws_parts.pass_time()
     with pytest.raises(VolumeElsewhere):
         aws_parts.volumes.attach(id, aws_parts.machine(other_zone(aws_parts)), "data")
-    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
+    assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id]
 
 
 @pytest.mark.parametrize("removed", ["prism:used", "prism:mounted"])
@@ -82,7 +82,7 @@ def test_one_tag_less_does_not_make_a_volume_empty(aws_parts, removed):
     aws_parts.pass_time()
     with pytest.raises(VolumeElsewhere):
         aws_parts.volumes.attach(id, aws_parts.machine(other_zone(aws_parts)), "data")
-    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
+    assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id]
 
 
 @by_an_administrator  # but for what it binds itself
@@ -106,5 +106,5 @@ def test_what_others_have_written_stays(aws_parts):
     aws_parts.pass_time()
     aws_parts.volumes.find(id, ORDER)
     aws_parts.pass_time()
-    [it] = aws_parts.every_volume()
-    assert (tags_of(it)["Name"], tags_of(it)["prism:id"]) == ("theirs", ORDER.key)
+    [volume] = aws_parts.every_volume()
+    assert (tags_of(volume)["Name"], tags_of(volume)["prism:id"]) == ("theirs", ORDER.key)

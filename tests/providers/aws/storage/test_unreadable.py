@@ -55,7 +55,7 @@ def test_the_other_volumes_are_listed_and_it_is_not_gone(aws_parts, two, change)
     with described_oddly(odd, change):
         view = look(aws_parts)
         assert view.disk(volume_row(other_order, other)).id == other
-        assert [odd in it for it in aws_parts.cloud.unreadable.reasons()] == [True]
+        assert [odd in reason for reason in aws_parts.cloud.unreadable.reasons()] == [True]
         with pytest.raises(Unavailable, match=odd):
             view.disk(volume_row(order, odd))
     assert look(aws_parts).disk(volume_row(order, odd)).id == odd

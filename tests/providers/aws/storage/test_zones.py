@@ -13,8 +13,8 @@ def aws_parts(stopped_aws, cloud, tmp_path):
 
 
 def stands(place, id):
-    [it] = [it for it in place.aws.machines() if it["id"] == id]
-    return it["zone"]
+    [machine] = [machine for machine in place.aws.machines() if machine["id"] == id]
+    return machine["zone"]
 
 
 @pytest.mark.parametrize("zone", ["us-east-1a", "us-east-1b"])

@@ -84,10 +84,10 @@ class AwsParts:
         self.aws.clock.advance(seconds)
 
     def disk(self, key: str = "volume_1") -> Disk | None:
-        return next((it for it in self.volumes.survey().disks if it.key == key), None)
+        return next((disk for disk in self.volumes.survey().disks if disk.key == key), None)
 
     def copy(self, key: str = "snapshot_1") -> ProviderSnapshot | None:
-        return next((it for it in self.volumes.survey().copies if it.key == key), None)
+        return next((copy for copy in self.volumes.survey().copies if copy.key == key), None)
 
     def made(self, which: VolumeOrder = ORDER) -> str:
         """One that is there."""
@@ -123,7 +123,9 @@ class AwsParts:
     def every_volume(self) -> list[dict[str, Any]]:
         """Those that are no root disks."""
         volumes = self.ec2.describe_volumes()["Volumes"]
-        return [it for it in volumes if not any(a["DeleteOnTermination"] for a in _at(it))]
+        return [
+            volume for volume in volumes if not any(a["DeleteOnTermination"] for a in _at(volume))
+        ]
 
     def every_copy(self) -> Any:
         return self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
@@ -132,7 +134,7 @@ class AwsParts:
         return self.efs.describe_file_systems()["FileSystems"]
 
     def calls(self, action: str) -> list[Heard]:
-        return [it for it in self.aws.calls if it.action == action]
+        return [call for call in self.aws.calls if call.action == action]
 
 
 def _at(it: dict[str, Any]) -> Any:
@@ -140,4 +142,4 @@ def _at(it: dict[str, Any]) -> Any:
 
 
 def tags_of(it: dict[str, Any]) -> dict[str, str]:
-    return {one["Key"]: one["Value"] for one in it["Tags"]}
+    return {tag["Key"]: tag["Value"] for tag in it["Tags"]}

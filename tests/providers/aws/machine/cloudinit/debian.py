@@ -28,7 +28,7 @@ def mirror():
     filters = ["--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"]
     listing = subprocess.run(["apt-get", "indextargets", *filters], capture_output=True, text=True)
     places = [line.split()[0] for line in listing.stdout.splitlines() if line.endswith(" main")]
-    plain = [it.rstrip("/") for it in places if "security" not in it]
+    plain = [place.rstrip("/") for place in places if "security" not in place]
     return next(iter(plain), None)
 
 
@@ -66,7 +66,7 @@ def debootstrapped(folder):
 def _shut_homes(folder):
     """Accounts cannot enter each other's home, as on Ubuntu (shadow's login.defs)."""
     file = folder / "etc/login.defs"
-    lines = [it for it in file.read_text().splitlines() if not it.startswith("HOME_MODE")]
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("HOME_MODE")]
     file.write_text("\n".join([*lines, "HOME_MODE 0750", ""]))
 
 

@@ -63,8 +63,8 @@ def lacking():
     if cgroups() is None:
         return "there is no cgroup2 that can be written"
     with tempfile.TemporaryDirectory() as folder:
-        for it in ("lower", "upper", "work", "root"):
-            (Path(folder) / it).mkdir()
+        for name in ("lower", "upper", "work", "root"):
+            (Path(folder) / name).mkdir()
         layers = "lowerdir=lower,upperdir=upper,workdir=work"
         command = [
             "unshare",
@@ -87,8 +87,8 @@ class BootedMachine:
     def __init__(self, root, folder):
         self.base, self.folder, self.console = root, folder, ""
         self.root = folder / "root"
-        for it in ("root", "over/upper", "over/work"):
-            (folder / it).mkdir(parents=True)
+        for text in ("root", "over/upper", "over/work"):
+            (folder / text).mkdir(parents=True)
         self._cgroup, self._process = None, None
 
     def seed(self, user_data, name="one"):

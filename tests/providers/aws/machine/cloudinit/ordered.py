@@ -52,7 +52,7 @@ def rendered(template, parameters=None, architecture="x86_64", *, again=False, *
 
 def files(data):
     """What is written onto the machine, by path."""
-    return {it["path"]: it for it in yaml.safe_load(data.text)["write_files"]}
+    return {file["path"]: file for file in yaml.safe_load(data.text)["write_files"]}
 
 
 def moved(template, base):

@@ -93,7 +93,7 @@ def published(files):
         threading.Thread(target=served.serve_forever, daemon=True).start()
         at = f"http://127.0.0.1:{served.server_port}"
         yield {
-            name: Installer(f"{at}/{name}", hashlib.sha256(it).hexdigest())
-            for name, it in files.items()
+            name: Installer(f"{at}/{name}", hashlib.sha256(file).hexdigest())
+            for name, file in files.items()
         }
         served.shutdown()

@@ -88,7 +88,9 @@ class World:
         """What a program was asked for, call by call."""
         path = self.folder / "asked"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [it.removeprefix(f"{program} ") for it in lines if it.startswith(f"{program} ")]
+        return [
+            line.removeprefix(f"{program} ") for line in lines if line.startswith(f"{program} ")
+        ]
 
     def touch(self, name, text=""):
         (self.folder / name).write_text(text)
@@ -119,24 +121,26 @@ def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
 
 
 def test_what_is_done_is_not_done_again(world):
-    it = template(packages={"apt": ("git",)}, post_install=world.post_install("echo x >>ran"))
-    assert world.boot(it)[0] == 0
-    assert world.boot(it)[0] == 0
-    assert len([it for it in world.asked("apt-get") if "install" in it]) == 1
+    tested_template = template(
+        packages={"apt": ("git",)}, post_install=world.post_install("echo x >>ran")
+    )
+    assert world.boot(tested_template)[0] == 0
+    assert world.boot(tested_template)[0] == 0
+    assert len([request for request in world.asked("apt-get") if "install" in request]) == 1
     assert (world.folder / "ran").read_text() == "x\n"
     assert world.console.read_text().count("prism-boot: ready") == 2
 
 
 def test_a_step_that_fails_is_named_with_its_last_words_and_done_again_by_the_next_boot(world):
     commands = world.post_install("echo 1 >>ran", "echo why; test -e fixed", "echo 3 >>ran")
-    it = template(post_install=commands, services=WEB)
-    code, heard = world.boot(it)
+    tested_template = template(post_install=commands, services=WEB)
+    code, heard = world.boot(tested_template)
     assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "post-install 2")
     assert "prism-log: why\n" in world.console.read_text()
     assert world.asked("systemctl") == []
     world.touch("fixed")
     world.touch("answers", "200")
-    code, heard = world.boot(it)
+    code, heard = world.boot(tested_template)
     assert (code, heard.stage) == (0, BootStage.READY)
     assert (world.folder / "ran").read_text() == "1\n3\n"
 
@@ -186,8 +190,8 @@ def test_the_lock_of_the_package_lists_is_waited_for(world, package_lists):
         heard = world.boot(template(packages={"apt": ("git",)}))[1]
         freed.result()
     assert heard.stage is BootStage.READY, world.console.read_text()
-    assert len([it for it in world.asked("apt-get") if it.endswith(" update")]) > 4
-    assert [it for it in world.asked("apt-get") if " install -- " in it]
+    assert len([request for request in world.asked("apt-get") if request.endswith(" update")]) > 4
+    assert [request for request in world.asked("apt-get") if " install -- " in request]
 
 
 def test_a_lock_that_is_never_freed_fails_the_boot_with_the_reason(world, package_lists):
@@ -245,8 +249,8 @@ def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, m
     world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
     (world.folder / "miniconda3" / "half").mkdir(parents=True)  # of a boot that was cut short
     packages = {"conda": ("numpy>=2", "bioconda::bwa")}
-    it = template(package_manager="conda", packages=packages)
-    assert world.boot(it)[1].stage is BootStage.READY, world.console.read_text()
+    tested_template = template(package_manager="conda", packages=packages)
+    assert world.boot(tested_template)[1].stage is BootStage.READY, world.console.read_text()
     command = "install --yes --quiet -c conda-forge -c bioconda numpy>=2 bioconda::bwa"
     assert world.asked("conda") == [command]
     assert not (world.folder / "miniconda3" / "half").exists()
@@ -258,17 +262,17 @@ def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, m
 
 def test_dnf_replaces_what_stands_in_the_way(world):
     world.program("dnf", ":")
-    it = template(
+    tested_template = template(
         base="rocky-9", package_manager="dnf", packages={"dnf": ("curl",)}, users=("admin",)
     )
-    assert world.boot(it)[1].stage is BootStage.READY
+    assert world.boot(tested_template)[1].stage is BootStage.READY
     assert world.asked("dnf") == ["-y --allowerasing --setopt=retries=10 install curl"]
 
 
 def test_an_installer_that_is_not_the_published_one_is_not_run(world):
     world.program("curl", 'while [ "$1" != -o ]; do shift; done; echo evil >"$2"')
-    it = template(package_manager="conda", packages={"conda": ("git",)})
-    code, heard = world.boot(it)
+    tested_template = template(package_manager="conda", packages={"conda": ("git",)})
+    code, heard = world.boot(tested_template)
     assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "conda")
     assert "is not what was published" in world.console.read_text()
     assert not (world.folder / "miniconda3").exists()
@@ -300,7 +304,7 @@ def test_rstudio_is_installed_by_apt_once_and_its_own_service_never_begins(world
     assert world.boot(template(**RSTUDIO))[1].stage is BootStage.READY, world.console.read_text()
     assert world.boot(template(**RSTUDIO))[1].stage is BootStage.READY
     file = f"{world.folder}/prism-rstudio.deb"
-    [installed] = [it for it in world.asked("apt-get") if it.endswith(file)]
+    [installed] = [request for request in world.asked("apt-get") if request.endswith(file)]
     assert installed.endswith(f" install --no-install-recommends -- {file}")
     assert world.asked("systemctl") == ["mask rstudio-server.service"]
     commands = (world.folder / "asked").read_text().splitlines()
@@ -318,7 +322,7 @@ def test_a_package_of_rstudio_that_is_not_the_published_one_is_not_installed(wor
     assert "what came from https://posit.test/it is not what was published" in (
         world.console.read_text()
     )
-    assert not [it for it in world.asked("apt-get") if "prism-rstudio" in it]
+    assert not [request for request in world.asked("apt-get") if "prism-rstudio" in request]
     assert not (world.folder / "prism-rstudio.deb").exists()
     assert world.asked("systemctl") == []
 
@@ -356,7 +360,7 @@ def test_others_keep_theirs(world, base):
 
 GPU = template(base="ubuntu-22.04", family="gpu")
 LISTED = "".join(
-    f"nvidia-driver-{it}, (kernel modules)\n" for it in ("535-server", "550-server", "560")
+    f"nvidia-driver-{name}, (kernel modules)\n" for name in ("535-server", "550-server", "560")
 )
 SMI = '[ ! -e "$WORLD/gpu" ] || exec echo "GPU 0: Tesla T4"; echo "no devices were found"; exit 9'
 
@@ -375,7 +379,7 @@ def test_a_gpu_gets_its_driver_and_the_utilities_that_go_with_it(with_drivers):
         "apt-get", 'case "$*" in *nvidia-utils-550-server*) touch "$WORLD/gpu";; esac'
     )
     assert with_drivers.boot(GPU)[1].stage is BootStage.READY
-    [installed] = [it for it in with_drivers.asked("apt-get") if "nvidia" in it]
+    [installed] = [request for request in with_drivers.asked("apt-get") if "nvidia" in request]
     assert installed.split(" -- ")[1].split() == [
         "nvidia-headless-no-dkms-550-server",
         "nvidia-utils-550-server",
@@ -404,4 +408,4 @@ def test_a_card_that_no_driver_fits_fails_at_once(with_drivers):
 def test_a_gpu_that_is_there_is_left_as_it_is(with_drivers):
     with_drivers.touch("gpu")
     assert with_drivers.boot(GPU)[1].stage is BootStage.READY
-    assert not [it for it in with_drivers.asked("apt-get") if "nvidia" in it]
+    assert not [request for request in with_drivers.asked("apt-get") if "nvidia" in request]

@@ -45,16 +45,16 @@ def steps(data):
 
 
 def step(data, name):
-    [line] = [it for it in steps(data) if it.startswith(f"step {name} ")]
+    [line] = [step for step in steps(data) if step.startswith(f"step {name} ")]
     return line.partition("' ")[2].split(maxsplit=1)
 
 
 def test_ec2_gets_the_text_compressed_the_same_whenever_it_is_asked_for():
-    one, two = rendered(SHELF["streamlit-app"]), rendered(SHELF["streamlit-app"])
-    assert gzip.decompress(one.gzipped).decode() == one.text
-    assert one == two
-    assert one.gzipped[4:8] == bytes(4)  # no time in it
-    assert one.text.startswith("#cloud-config\n")
+    first, two = rendered(SHELF["streamlit-app"]), rendered(SHELF["streamlit-app"])
+    assert gzip.decompress(first.gzipped).decode() == first.text
+    assert first == two
+    assert first.gzipped[4:8] == bytes(4)  # no time in it
+    assert first.text.startswith("#cloud-config\n")
 
 
 def test_documents_of_the_shelf_are_far_from_what_ec2_takes():
@@ -79,9 +79,9 @@ def test_every_document_of_the_shelf_is_far_from_what_ec2_takes():
 
 def test_what_is_too_long_is_refused_with_what_to_shorten():
     noise = random.Random(7).randbytes(20000).hex()
-    it = template(post_install=("true", f"cat <<'E'\n{noise}\nE"))
+    tested_template = template(post_install=("true", f"cat <<'E'\n{noise}\nE"))
     with pytest.raises(TemplateInvalid) as refused:
-        rendered(it)
+        rendered(tested_template)
     problem = refused.value
     too_many = int(
         not_none(re.search(r"is ([\d,]+) bytes too long", problem.message))[1].replace(",", "")
@@ -145,7 +145,9 @@ def test_dnf_knows_groups_by_their_names_and_finds_what_others_need_first():
     rocky = SHELF["rocky9-base"]
     assert step(rendered(rocky), "packages") == ["with_dnf", "dnf @system-tools"]
     more = structs.replace(rocky, packages={"dnf": ("htop", "epel-release")})
-    [first] = [it for it in steps(rendered(more)) if it.startswith("step packages-epel-release ")]
+    [first] = [
+        step for step in steps(rendered(more)) if step.startswith("step packages-epel-release ")
+    ]
     assert first.endswith("with_dnf epel-release")
     assert step(rendered(more), "packages") == ["with_dnf", "htop"]
     amazon = structs.replace(rocky, base="amazon-linux-2023")
@@ -170,7 +172,7 @@ def test_conda_comes_from_its_publisher_and_is_checked(architecture, word):
     assert arguments.startswith(start)
     assert "bioconda::samtools" in arguments
     # `pip` beside it is what a local workspace gets instead
-    assert not [it for it in steps(data) if it.startswith("step python")]
+    assert not [step for step in steps(data) if step.startswith("step python")]
     assert (
         'PATH="/home/researcher/miniconda3/bin:/home'
         in files(data)["/etc/prism/jupyter.env"]["content"]
@@ -199,7 +201,7 @@ def test_what_hibernation_needs_is_there_only_where_it_was_asked_for(base):
 
 def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
     rule = DoubleBoot()
-    markers = [it.strip() for it in re.findall(rule.marker, rendered(SHELF["r-shiny"]).text)]
+    markers = [match.strip() for match in re.findall(rule.marker, rendered(SHELF["r-shiny"]).text)]
     assert markers == [
         "prism-boot: begin",
         "prism-boot: packages",
@@ -219,9 +221,11 @@ def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
 @pytest.mark.parametrize("slug", SHELF)
 def test_the_last_marker_of_every_template_is_ready(slug):
     rule = DoubleBoot()
-    markers = [it.strip() for it in re.findall(rule.marker, rendered(SHELF[slug]).text)]
+    markers = [match.strip() for match in re.findall(rule.marker, rendered(SHELF[slug]).text)]
     assert markers[0] == "prism-boot: begin"
-    assert [it for it in markers if not re.search(rule.failure, it)][-1] == "prism-boot: ready"
+    assert [marker for marker in markers if not re.search(rule.failure, marker)][
+        -1
+    ] == "prism-boot: ready"
     assert markers[-1] == "prism-boot: ready"
 
 
@@ -230,7 +234,7 @@ def test_a_secret_stands_in_one_file_that_only_root_reads():
     config = boot(it)
     data = render(it, config)
     token = config.tokens["jupyter"]
-    [place] = [path for path, it in files(data).items() if token in it["content"]]
+    [place] = [path for path, file in files(data).items() if token in file["content"]]
     assert place == "/etc/prism/jupyter.env"
     assert files(data)[place]["permissions"] == "0600"
     assert f'JUPYTER_TOKEN="{token}"' in files(data)[place]["content"]
@@ -251,7 +255,7 @@ def test_only_services_with_a_path_are_waited_for():
     }
     lines = steps(rendered(template(services=services)))
     assert "serve prism-service-quiet.service prism-service-web.service" in lines
-    [waiting] = [it for it in lines if it.startswith("answer ")]
+    [waiting] = [line for line in lines if line.startswith("answer ")]
     assert waiting == (
         "answer 'prism-boot: failed service web' prism-service-web.service "
         "'http://127.0.0.1:8001/ok?a=b&c'"
@@ -260,12 +264,14 @@ def test_only_services_with_a_path_are_waited_for():
 
 def test_what_is_done_is_known_by_what_it_was_made_of():
     def digests(template):
-        lines = [it for it in steps(rendered(template)) if it.startswith("step ")]
-        return {it.split()[1]: it.split()[2] for it in lines}
+        lines = [step for step in steps(rendered(template)) if step.startswith("step ")]
+        return {line.split()[1]: line.split()[2] for line in lines}
 
-    one = template(package_manager="pip", packages={"pip": ("a",)}, post_install=("x", "y"))
-    two = structs.replace(one, packages={"pip": ("b",)}, post_install=("x", "z"))
-    first, second = digests(one), digests(two)
+    tested_template = template(
+        package_manager="pip", packages={"pip": ("a",)}, post_install=("x", "y")
+    )
+    two = structs.replace(tested_template, packages={"pip": ("b",)}, post_install=("x", "z"))
+    first, second = digests(tested_template), digests(two)
     changed = {name for name in first if first[name] != second[name]}
     assert changed == {"python", "post-install-2"}
     assert first["post-install-1"] != first["post-install-2"]
@@ -291,9 +297,9 @@ def test_truth_is_written_as_a_local_workspace_has_it():
 
 
 def test_a_name_that_is_no_host_name_is_not_made_one():
-    it = template()
-    assert config(rendered(it))["hostname"] == "demo"
-    data = rendered(it, name="My Größe: x")
+    tested_template = template()
+    assert config(rendered(tested_template))["hostname"] == "demo"
+    data = rendered(tested_template, name="My Größe: x")
     assert "hostname" not in config(data)
 
 
@@ -311,16 +317,18 @@ def test_an_order_from_the_wire_is_as_good():
 
 def test_nothing_of_it_needs_the_cloud_s_library():
     names = "document model tokens"
-    code = "".join(f"import prism.providers.aws.machine.cloudinit.{it}\n" for it in names.split())
+    code = "".join(
+        f"import prism.providers.aws.machine.cloudinit.{word}\n" for word in names.split()
+    )
     code += "import sys; assert not {'boto3', 'botocore', 'asyncssh'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_spot_machine_can_have_ec2_stop_it(tmp_path):
     """Of a persistent request it is not documented that powering off stops its machine."""
-    it = template()
-    assert "/usr/local/lib/prism/stop" not in files(rendered(it))
-    program = files(rendered(it, spot=True))["/usr/local/lib/prism/stop"]
+    tested_template = template()
+    assert "/usr/local/lib/prism/stop" not in files(rendered(tested_template))
+    program = files(rendered(tested_template, spot=True))["/usr/local/lib/prism/stop"]
     assert (program["permissions"], program["content"]) == ("0755", stop_program())
 
 
@@ -333,4 +341,4 @@ def test_going_back_to_an_earlier_document_writes_its_files_again(tmp_path):
     [*_, script] = config(rendered(template(), again=True))["bootcmd"][0]
     script = re.sub(r" /", f" {root}/", script)
     subprocess.run(["sh", "-c", script.replace("systemctl ", "true ")], check=True)
-    assert [it.name for it in noted.iterdir()] == ["config_ssh"]
+    assert [path.name for path in noted.iterdir()] == ["config_ssh"]

@@ -61,9 +61,9 @@ def debian_root(tmp_path_factory):
 
 @pytest.fixture
 def machine(debian_root, tmp_path):
-    it = nest.BootedMachine(debian_root, tmp_path)
-    yield it
-    it.off()
+    machine = nest.BootedMachine(debian_root, tmp_path)
+    yield machine
+    machine.off()
     shutil.rmtree(tmp_path)
 
 
@@ -192,7 +192,9 @@ def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine)
 
 def markers_in_order(machine):
     lines = [line.strip() for line in machine.console.splitlines()]
-    markers = [it.removeprefix("prism-boot: ") for it in lines if it.startswith("prism-boot: ")]
+    markers = [
+        line.removeprefix("prism-boot: ") for line in lines if line.startswith("prism-boot: ")
+    ]
     key = machine.run("cut", "-d ", "-f1,2", "/etc/ssh/ssh_host_ed25519_key.pub").strip()
     boot = machine.run("cat", "/proc/sys/kernel/random/boot_id").strip()
     steps = ["packages", "python", "post-install", "services", "ready"]
@@ -353,8 +355,8 @@ def broken():
 
 def test_a_service_that_cannot_live_is_said_to_have_failed(machine):
     dies = Service(command="sh -c 'exit 7'", port=free_port(), health="/")
-    it = template(services={"dies": dies})
-    machine.seed(rendered(it).gzipped)
+    tested_template = template(services={"dies": dies})
+    machine.seed(rendered(tested_template).gzipped)
     machine.boot()
     until_said(machine, BootStage.FAILED, seconds=300)
     assert read(machine.console).step == "service dies"

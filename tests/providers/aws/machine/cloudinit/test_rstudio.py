@@ -39,14 +39,14 @@ LOOSE = "rserver --auth-none=1 --www-address 0.0.0.0 --server-daemonize=1 --auth
 
 def steps(data):
     script = files(data)["/usr/local/lib/prism/boot"]["content"]
-    lines = (shlex.split(it) for it in script.splitlines() if it.startswith("step "))
+    lines = (shlex.split(line) for line in script.splitlines() if line.startswith("step "))
     return {words[1]: words[4:] for words in lines}
 
 
 def unit(data, path=UNIT):
     """What a unit says of its service, by its names."""
     section = files(data)[path]["content"].partition("[Service]\n")[2].partition("\n\n")[0]
-    return dict(it.split("=", 1) for it in section.splitlines() if not it.startswith("#"))
+    return dict(line.split("=", 1) for line in section.splitlines() if not line.startswith("#"))
 
 
 def serving(command, conda=("rstudio",)):
@@ -167,7 +167,7 @@ def test_a_password_opens_nothing_by_ssh(base):
     document = yaml.safe_load(rendered(structs.replace(SHELF["r-research"], base=base)).text)
     assert document["ssh_pwauth"] is False
     assert document["disable_root"] is True
-    assert all(it["lock_passwd"] for it in document["users"] if it != "default")
+    assert all(user["lock_passwd"] for user in document["users"] if user != "default")
     assert "PasswordAuthentication" not in rendered(SHELF["r-research"]).text
 
 

@@ -170,8 +170,8 @@ def test_it_reads_what_our_tags_write():
 def test_the_oldest_python_of_our_bases_can_read_it():
     ast.parse(SCRIPT.read_text(), feature_version=(3, 9))
     imported = {
-        it.split()[1].split(".")[0]
-        for it in SCRIPT.read_text().splitlines()
-        if it.startswith(("import ", "from "))
+        line.split()[1].split(".")[0]
+        for line in SCRIPT.read_text().splitlines()
+        if line.startswith(("import ", "from "))
     }
     assert imported <= sys.stdlib_module_names

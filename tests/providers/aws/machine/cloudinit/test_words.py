@@ -97,7 +97,7 @@ def test_a_line_of_an_environment_file_means_itself(value):
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_hostile_value_reaches_its_service_and_nothing_else(value):
     data = rendered(odd(), {"odd": value})
-    files = {it["path"]: it["content"] for it in yaml.safe_load(data.text)["write_files"]}
+    files = {file["path"]: file["content"] for file in yaml.safe_load(data.text)["write_files"]}
     unit = files["/etc/systemd/system/prism-service-odd.service"]
     [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
     line = start.removeprefix("ExecStart=/usr/bin/env -- ")
@@ -124,7 +124,7 @@ def odd():
 
 def clean_files():
     config = yaml.safe_load(rendered(odd(), {"odd": "fine"}).text)
-    return {it["path"]: it["content"] for it in config["write_files"]}
+    return {file["path"]: file["content"] for file in config["write_files"]}
 
 
 def clean_unit():
@@ -143,29 +143,34 @@ def test_what_would_end_a_line_is_refused(value, where):
             }
         },
     }
-    it = template(parameters={"odd": Parameter(type="string")}, **orders[where])
+    tested_template = template(parameters={"odd": Parameter(type="string")}, **orders[where])
     with pytest.raises(TemplateInvalid, match="line break or another control character"):
-        rendered(it, {"odd": value})
+        rendered(tested_template, {"odd": value})
 
 
 @pytest.mark.parametrize("value", [*BREAKING, *HOSTILE])
 def test_a_launch_cannot_put_a_command_into_a_shell(value):
-    it = template(
+    tested_template = template(
         parameters={"odd": Parameter(type="string")}, post_install=("touch {parameters.odd}",)
     )
     harmless = re.fullmatch(r"[\w@%+=:,./ -]*", value)
     if harmless:
-        assert f"touch {value}" in rendered(it, {"odd": value}).text
+        assert f"touch {value}" in rendered(tested_template, {"odd": value}).text
         return
     with pytest.raises(TemplateInvalid, match="cannot stand in a shell command") as refused:
-        rendered(it, {"odd": value})
+        rendered(tested_template, {"odd": value})
     assert "post_install[0]" in refused.value.details
 
 
 @pytest.mark.parametrize("package", HOSTILE)
 def test_a_package_is_one_word_of_the_script(package):
-    it = template(package_manager="pip", packages={"apt": (package,), "pip": (package,)})
-    files = {it["path"]: it["content"] for it in yaml.safe_load(rendered(it).text)["write_files"]}
+    tested_template = template(
+        package_manager="pip", packages={"apt": (package,), "pip": (package,)}
+    )
+    files = {
+        file["path"]: file["content"]
+        for file in yaml.safe_load(rendered(tested_template).text)["write_files"]
+    }
     own = files["/usr/local/lib/prism/boot"].partition("\nWORKER=")[2]
     words = [shlex.split(line) for line in own.splitlines()]
     for name in ("packages", "python"):
@@ -175,9 +180,9 @@ def test_a_package_is_one_word_of_the_script(package):
 
 def test_a_package_with_a_line_break_is_refused():
     for manager in ("apt", "pip", "conda"):
-        it = template(package_manager="pip", packages={manager: ("a\nb",)})
+        tested_template = template(package_manager="pip", packages={manager: ("a\nb",)})
         with pytest.raises(TemplateInvalid):
-            rendered(it)
+            rendered(tested_template)
 
 
 @pytest.mark.parametrize("key", ["a b\nssh-rsa AAAA evil", "x\0"])
