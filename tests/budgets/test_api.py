@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from prism.budgets.store import reallocations
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 API = "/api/v1"
@@ -114,6 +116,10 @@ def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_po
     assert moved["source"]["allocated_amount"] == 400.0
     assert moved["destination"]["allocated_amount"] == 300.0
     assert lab.get("budgets/grant")["allocated_amount"] == 700.0
+    with lab.daemon.db.read() as sql:
+        [record] = sql.execute(select(reallocations)).all()
+    expected = (first["id"], other["id"], 200_000_000, "a new student")
+    assert (record.source, record.destination, record.amount, record.reason) == expected
     facts = [event.data for event in lab.events("allocation_changed") if event.data["reason"]]
     assert [(fact["before"], fact["after"]) for fact in facts] == [
         ({"amount": 600_000_000}, {"amount": 400_000_000}),
