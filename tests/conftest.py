@@ -428,7 +428,7 @@ class Http:
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    with socket.socket() as tcp_socket:
+        tcp_socket.bind(("127.0.0.1", 0))
+        port: int = tcp_socket.getsockname()[1]
         return port

@@ -104,8 +104,8 @@ def test_who_sees_a_part_finds_all_of_it_in_parts(team_with_workspace, monkeypat
         ("tide", team_with_workspace.tide),
         ("outside", None),
     ):
-        mine = [it["id"] for it in read(team_with_workspace, role)]
-        hers = [it["id"] for it in whole if concerns(it, project, f"{role}@x.org")]
+        mine = [entry["id"] for entry in read(team_with_workspace, role)]
+        hers = [entry["id"] for entry in whole if concerns(entry, project, f"{role}@x.org")]
         assert mine == hers, "once each, the newest first"
         assert 0 < len(hers) < len(whole)
     assert read(team_with_workspace, "viewer", "&limit=1") == read(team_with_workspace, "viewer")

@@ -45,9 +45,9 @@ def test_who_becomes_less_offers_less(team, role, left):
     body = {"email": "second@x.org", "role": "owner"}
     assert team("owner", "POST", "projects/Reef/members", json=body).status_code == 201
     offered = {"the": "owner", "an": "admin", "a": "viewer"}
-    sent = {it: send(team, "second", f"{it}@x.org", role) for it, role in offered.items()}
+    sent = {name: send(team, "second", f"{name}@x.org", role) for name, role in offered.items()}
     member(team, "PUT", "second", json={"role": role})
-    taken = {it for it, message in sent.items() if accept(team, message).status_code == 200}
+    taken = {name for name, message in sent.items() if accept(team, message).status_code == 200}
     assert taken == left
 
 

@@ -91,7 +91,7 @@ def test_what_becomes_of_workspaces_is_said_and_done(team):
     assert [fact["owner"] for fact in facts(team, "instance_handed_over")] == ["admin@x.org"] * 2
     failed(team("member", "GET", "instances/one"), 404, "INSTANCE_NOT_FOUND")
     mine = team("admin", "GET", "instances?owner=me").json()
-    assert {it["name"] for it in mine} == {"one", "two", "other"}
+    assert {workspace["name"] for workspace in mine} == {"one", "two", "other"}
     team.daemon.settle()
     [owner] = {machine.owner for machine in machines(team, "one")}
     assert owner == "admin@x.org", "what its machine says of itself is true too"

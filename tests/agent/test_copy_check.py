@@ -44,7 +44,7 @@ def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
     taken = {path.stat().st_ino: path.lstat().st_blocks for path in [target, *target.rglob("*")]}
     assert done.used == 512 * sum(taken.values()), "a hard link takes nothing"
     assert done.is_hashed is True
-    clone = [it for it in copier.root.below.values() if it.kind == "file"]
+    clone = [file for file in copier.root.below.values() if file.kind == "file"]
     clone[0].extra = None  # as where the system has copied it unread
     assert check(copier, target).is_hashed is False
 

@@ -41,12 +41,12 @@ def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, control_gr
     assert isinstance(successor, Cgroup)
     assert successor.path == control_group.path
     assert left.wait(120) == -signal.SIGKILL
-    one = within(successor.path)
+    child = within(successor.path)
     successor.freeze()
     successor.thaw()
-    assert one.poll() is None
+    assert child.poll() is None
     successor.kill()
-    assert one.wait(120) == -signal.SIGKILL
+    assert child.wait(120) == -signal.SIGKILL
 
 
 def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, control_group):

@@ -155,5 +155,5 @@ def test_where_ids_cannot_be_mapped_all_share_one_and_what_is_not_theirs_is_not_
     with pytest.raises(NoIdentity, match="readable by all"):
         two.detached_mount(str(tmp_path), may_chown=False)
     assert tmp_path.stat().st_uid == os.geteuid()
-    for it in (first, two):
-        it.close()
+    for user in (first, two):
+        user.close()

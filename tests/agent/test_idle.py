@@ -182,6 +182,6 @@ def less_idle(before, after):
 @given(stories())
 def test_it_does_not_matter_whether_one_judges_at_once_or_as_one_goes(story):
     known = None
-    for one in story:
-        known = judge(known, one, LIMITS)
+    for sample in story:
+        known = judge(known, sample, LIMITS)
     assert known == verdict(story, LIMITS)

@@ -46,15 +46,15 @@ def idle_runner(tmp_path, power, monkeypatch):
     return daemon
 
 
-def goes(it):
+def goes(daemon):
     """Until it is time, and then down."""
 
     def due():
-        it._watch.step([])
-        return it._watch.goal()
+        daemon._watch.step([])
+        return daemon._watch.goal()
 
-    it._go_down(eventually(due))
-    it._write_report()
+    daemon._go_down(eventually(due))
+    daemon._write_report()
 
 
 def seen(tmp_path):

@@ -83,7 +83,7 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, t
     assert kernels.touches[0][0] == 1767225600
     assert kernels.doubts == []
     assert [message[0].split()[1] for message in heard] == [
-        f"{it}?no_track_activity=1" for it in (KERNELS, SESSIONS)
+        f"{path}?no_track_activity=1" for path in (KERNELS, SESSIONS)
     ]
     assert all("Authorization: token secret" in message for message in heard)
 

@@ -98,7 +98,7 @@ GOOD = (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 403 No\r\n")
 BAD = (b"HTTP/1.1 503 Wait\r\n", b"SSH-2.0-x\r\n", b"")
 
 
-@pytest.mark.parametrize(("reply", "good"), [(it, it in GOOD) for it in (*GOOD, *BAD)])
+@pytest.mark.parametrize(("reply", "good"), [(reply, reply in GOOD) for reply in (*GOOD, *BAD)])
 def test_an_answer_is_http_and_not_an_excuse(reply, good):
     with socket.create_server(("127.0.0.1", 0)) as server:
         asking = ports.answers(server.getsockname()[1], "/health")

@@ -26,8 +26,8 @@ def root(request, tmp_path, monkeypatch):
     (home / "link").symlink_to("a")
     (home / "up").symlink_to("..")
     (tmp_path / "outside").write_text("secret")
-    with Directory.at(home) as it:
-        yield it
+    with Directory.at(home) as directory:
+        yield directory
 
 
 def read(root, path):

@@ -50,10 +50,10 @@ def other_processes(monkeypatch):
 
 
 def seen():
-    it = look(os.getpid(), ("disk", "network"))
-    lives = {key: live for key, live in it.processes.items() if key not in OTHERS}
-    moved = it.moved and {key: size for key, size in it.moved.items() if key not in OTHERS}
-    return it._replace(processes=lives, moved=moved)
+    sample = look(os.getpid(), ("disk", "network"))
+    lives = {key: live for key, live in sample.processes.items() if key not in OTHERS}
+    moved = sample.moved and {key: size for key, size in sample.moved.items() if key not in OTHERS}
+    return sample._replace(processes=lives, moved=moved)
 
 
 def since(before):
@@ -98,9 +98,9 @@ def test_what_nobody_waited_for_takes_nothing_away_from_others(run_python):
     used = SPIN.format(0.4) + WAIT
     lone = run_python(
         "import signal, subprocess, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
-        f"it = subprocess.Popen([sys.executable, '-I', '-S', '-c', {used!r}],"
-        "stdin=subprocess.PIPE, stdout=subprocess.PIPE)\nit.stdout.readline()\n"
-        "import threading\nthreading.Timer(0.3, it.stdin.close).start()"
+        f"child = subprocess.Popen([sys.executable, '-I', '-S', '-c', {used!r}],"
+        "stdin=subprocess.PIPE, stdout=subprocess.PIPE)\nchild.stdout.readline()\n"
+        "import threading\nthreading.Timer(0.3, child.stdin.close).start()"
     )
     before = seen()
     run_python(SPIN.format(0.2))
@@ -125,8 +125,10 @@ def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run_python):
 
 def at(moment, **more):
     """A look at one process that wants a processor or a disk at this moment."""
-    it = samples.ProcessSample(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(**more)
-    return samples.SystemSample(moment, moment, {(7, "1"): it}, None, None)
+    process = samples.ProcessSample(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(
+        **more
+    )
+    return samples.SystemSample(moment, moment, {(7, "1"): process}, None, None)
 
 
 @pytest.mark.parametrize(

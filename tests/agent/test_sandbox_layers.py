@@ -49,7 +49,7 @@ def test_a_python_whose_prefix_is_above_the_home_is_shown_in_its_parts(tmp_path)
         tmp_path, "bin/python3", "bin/other", f"lib/{MINOR}/os.py", "lib/libpython3.so.1"
     )
     made(tmp_path / "ada", ".ssh/id_ed25519")
-    parts = [f"{prefix}/{it}" for it in ("bin/python3", "lib/libpython3.so.1", f"lib/{MINOR}")]
+    parts = [f"{prefix}/{path}" for path in ("bin/python3", "lib/libpython3.so.1", f"lib/{MINOR}")]
     expected = [Layer(part, shown=True) for part in parts]
     for home in (f"{prefix}/ada", prefix):
         assert layers(["/usr"], [prefix], [home]) == expected
@@ -84,7 +84,7 @@ def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is
     (tmp_path / "opt").symlink_to("ada/opt")
     opt = f"{tmp_path}/opt"
     for reachable in ([], [Layer(f"{opt}/python", shown=True)]):
-        hidden = layers(["/usr", opt], [it.path for it in reachable], [home])
+        hidden = layers(["/usr", opt], [layer.path for layer in reachable], [home])
         assert hidden == [Layer(opt, shown=False), *reachable]
 
 

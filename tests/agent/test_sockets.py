@@ -23,7 +23,7 @@ class OwnConnections:
     def look(self, *of):
         """What these sockets have carried, those that are told of."""
         carried = not_none(self.connections.carried([os.getpid()]))
-        numbers = {os.fstat(it.fileno()).st_ino for it in of}
+        numbers = {os.fstat(tcp_socket.fileno()).st_ino for tcp_socket in of}
         return {inode: carried[inode] for inode in numbers & carried.keys()}
 
 
@@ -34,8 +34,8 @@ def connect_pair():
 
         def connect(host="127.0.0.1", **how):
             server = stack.enter_context(socket.create_server(("", 0), **how))
-            one = stack.enter_context(socket.create_connection((host, server.getsockname()[1])))
-            return one, stack.enter_context(server.accept()[0]), server
+            client = stack.enter_context(socket.create_connection((host, server.getsockname()[1])))
+            return client, stack.enter_context(server.accept()[0]), server
 
         yield connect
 
@@ -76,7 +76,7 @@ def test_who_is_known_is_asked_alone_and_tells_the_same(connect_pair, table_read
     sent(sender, other, 50_000)
     second = us.look(sender, other, server)
     assert len(table_reads) == 2, "nobody new"
-    assert all(50_000 <= second[it] - first[it] < 60_000 for it in second)
+    assert all(50_000 <= second[inode] - first[inode] < 60_000 for inode in second)
     assert second == OwnConnections().look(sender, other, server)
 
 
@@ -89,7 +89,7 @@ def test_who_is_new_is_found_and_who_is_gone_is_forgotten(connect_pair, table_re
     assert sorted(us.look(*new[:2]).values()) == sorted(OwnConnections().look(*new[:2]).values())
     assert len(us.look(*new[:2])) == 2
     assert table_reads
-    ended = {os.fstat(it.fileno()).st_ino for it in (first, other)}
+    ended = {os.fstat(tcp_socket.fileno()).st_ino for tcp_socket in (first, other)}
     first.close()
     other.close()
     us.look()

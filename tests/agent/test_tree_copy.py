@@ -76,8 +76,8 @@ def various(source):
     (source / "link").symlink_to("/etc/passwd")
     os.link(source / "large", source / "folder" / "again")
     os.mkfifo(source / "fifo")
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(os.path.relpath(source / "socket"))
+    with socket.socket(socket.AF_UNIX) as unix_socket:
+        unix_socket.bind(os.path.relpath(source / "socket"))
     with open(source / "hole", "wb") as file:
         file.seek(30_000_000)
         file.write(b"end")

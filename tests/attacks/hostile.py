@@ -111,7 +111,7 @@ class HostileHome:
         """What it has put outside of what is its own."""
         own = [self.folder / name for name in ("home", "venv", "tmp")]
         arrived = [*self.home.folder.rglob("attacked"), *self.outside.rglob("attacked")]
-        return [it for it in arrived if not any(it.is_relative_to(place) for place in own)]
+        return [path for path in arrived if not any(path.is_relative_to(place) for place in own)]
 
     def told(self, *words):
         """What a command says that may be refused, but must come to its end and say why."""

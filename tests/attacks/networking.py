@@ -58,13 +58,13 @@ for word in sys.argv[1:]:
     host, _, port = word.rpartition(":")
     try:
         if host.startswith("@"):
-            one = socket.socket(socket.AF_UNIX)
-            one.connect("\\0" + host[1:])
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect("\\0" + host[1:])
         else:
-            one = socket.create_connection((host, int(port)), timeout=5)
-        one.settimeout(5)
-        one.sendall(b"GET /whose HTTP/1.0\\r\\n\\r\\n")
-        said = one.makefile("rb").read()
+            connection = socket.create_connection((host, int(port)), timeout=5)
+        connection.settimeout(5)
+        connection.sendall(b"GET /whose HTTP/1.0\\r\\n\\r\\n")
+        said = connection.makefile("rb").read()
         print(said.rpartition(b"\\r\\n\\r\\n")[2].decode().strip() or "nothing")
     except OSError as error:
         print(type(error).__name__)
@@ -73,10 +73,10 @@ LISTENS = """
 import socket, subprocess, sys, time
 kept = []
 for word in sys.argv[1:]:
-    one = socket.socket(socket.AF_UNIX if word.startswith("@") else socket.AF_INET)
-    one.bind("\\0" + word[1:] if word.startswith("@") else ("127.0.0.1", int(word)))
-    one.listen()
-    kept.append(one)
+    server = socket.socket(socket.AF_UNIX if word.startswith("@") else socket.AF_INET)
+    server.bind("\\0" + word[1:] if word.startswith("@") else ("127.0.0.1", int(word)))
+    server.listen()
+    kept.append(server)
 open("listening", "w").close()
 time.sleep(600)
 """
@@ -208,9 +208,9 @@ def owner(home, cache):
 
 
 def _asked_directly(port):
-    with socket.create_connection(("127.0.0.1", port)) as one:
-        one.sendall(b"GET /whose HTTP/1.0\r\n\r\n")
-        return one.makefile("rb").read().rpartition(b"\r\n\r\n")[2].decode()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET /whose HTTP/1.0\r\n\r\n")
+        return connection.makefile("rb").read().rpartition(b"\r\n\r\n")[2].decode()
 
 
 async def _asked_inside(address: Address):
@@ -228,7 +228,7 @@ def _attacked(world, mine, other, port, private):
     listens = world.launched(Template(name="t"), key="ws_3")
     _begin(world, mine, f"@{name}")
     targets = [f"127.0.0.1:{port}", f"::1:{port}", f"@{name}:0"]
-    attempts = [f"{it}:{private}" for it in ("127.0.0.1", HERE, ROUTER, "169.254.1.1", "::1")]
+    attempts = [f"{host}:{private}" for host in ("127.0.0.1", HERE, ROUTER, "169.254.1.1", "::1")]
     _, neighbours = run(world, other, "python", "-c", DIALS, *targets)
     _, computer = run(world, other, "python", "-c", DIALS, *attempts)
     _, beyond = run(world, other, "python", "-c", DIALS, f"{WEB}:80", "any.example:80")
@@ -267,7 +267,7 @@ def _lived(world, mine, port):
     report["again"] = [again == port, _asked_directly(again)]
     own = world.tree(mine)
     world.supervisor(mine).send_signal(signal.SIGKILL)
-    eventually(lambda: not [it for it in own if _lives(it)], 120)
+    eventually(lambda: not [process for process in own if _lives(process)], 120)
     world.becomes(mine, Observed.OFF)
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)

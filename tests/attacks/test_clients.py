@@ -93,9 +93,9 @@ def test_only_our_own_sequences_pass(tmp_path):
 def every_string(value):
     """The same answer, with something hostile in each text of it."""
     if isinstance(value, dict):
-        return {name: every_string(it) for name, it in value.items()}
+        return {name: every_string(element) for name, element in value.items()}
     if isinstance(value, list):
-        return [every_string(it) for it in value]
+        return [every_string(element) for element in value]
     return value + ALL if isinstance(value, str) and not value.startswith("2026-") else value
 
 
@@ -158,11 +158,11 @@ def test_what_is_followed_drives_no_terminal(prism, begin_command, server):  # n
     event = f"id: 1\ndata: {json.dumps(fact)}\n\n".encode()
     server.on("GET /events", b"HTTP/1.1 200 OK\r\n\r\n" + event)
     for more in ((), ("--json",)):
-        with begin_command("events", *more) as one:
-            line = one.stdout.readline()
+        with begin_command("events", *more) as child:
+            line = child.stdout.readline()
             assert line
             assert not BAD.search(line)
-            one.kill()
+            child.kill()
 
 
 def test_nothing_of_the_command_line_writes_past_the_edge():

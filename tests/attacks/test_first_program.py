@@ -61,15 +61,15 @@ def first(filter=b"", command=list):
 def test_where_no_terminal_is_left_only_that_program_is_not_started():
     """All workspaces of a computer share so many terminals: one could use them up."""
     request = {"environment": ENVIRONMENT, "folder": "/", "tty": [80, 24]}
-    with first() as it:
-        pid, number = it.process.pid, resource.RLIMIT_NOFILE
+    with first() as program:
+        pid, number = program.process.pid, resource.RLIMIT_NOFILE
         before = resource.prlimit(pid, number)
         resource.prlimit(pid, number, (FIRST_ALONE, before[1]))
-        it.ask({"id": 1, "argv": ["/bin/true"], **request})
-        assert it.answer() == {"id": 1, "exit": init.CANNOT_START}
+        program.ask({"id": 1, "argv": ["/bin/true"], **request})
+        assert program.answer() == {"id": 1, "exit": init.CANNOT_START}
         resource.prlimit(pid, number, before)
-        it.ask({"id": 2, "argv": ["/bin/true"], **request})
-        assert it.answer().keys() == {"id", "pid"}
+        program.ask({"id": 2, "argv": ["/bin/true"], **request})
+        assert program.answer().keys() == {"id", "pid"}
 
 
 @pytest.mark.skipif(
@@ -79,10 +79,13 @@ def test_no_program_of_the_same_user_looks_into_it_or_writes_its_memory():
     looks = "import os; open(f'/proc/{os.getppid()}/mem', 'r+b')"
     words, output = os.pipe()
     request = {"environment": ENVIRONMENT, "folder": "/", "argv": [sys.executable, "-c", looks]}
-    with first(filter_for(os.uname().machine), as_ordinary) as it, open(os.devnull) as nothing:
-        it.ask({"id": 1, **request}, [nothing.fileno(), output, output])
+    with (
+        first(filter_for(os.uname().machine), as_ordinary) as program,
+        open(os.devnull) as nothing,
+    ):
+        program.ask({"id": 1, **request}, [nothing.fileno(), output, output])
         os.close(output)
         with open(words) as text:
             assert "PermissionError" in text.read()
-        it.answer()
-        assert it.answer() == {"id": 1, "exit": 1}
+        program.answer()
+        assert program.answer() == {"id": 1, "exit": 1}

@@ -42,9 +42,9 @@ def kernels():
     for name in NAMES:
         for text in (*FIELDS, *TIMES):
             fields = {name: '"busy"' for name in NAMES} | {name: text}
-            one = "{" + ", ".join(f'"{key}": {value}' for key, value in fields.items()) + "}"
-            yield f"[{one}]", f'[{{"kernel": {text}, "path": "x"}}]'
-            yield f"[{one}]", f'[{{"kernel": {{"id": "busy"}}, "path": {text}}}]'
+            kernel = "{" + ", ".join(f'"{key}": {value}' for key, value in fields.items()) + "}"
+            yield f"[{kernel}]", f'[{{"kernel": {text}, "path": "x"}}]'
+            yield f"[{kernel}]", f'[{{"kernel": {{"id": "busy"}}, "path": {text}}}]'
     many = ", ".join('{"id": "a", "name": "b", "execution_state": "busy"}' for _ in range(5000))
     yield f"[{many}]", "[]"
 
@@ -143,10 +143,10 @@ def test_whoever_has_taken_a_port_is_not_told_the_token(server, tmp_path):
 
 SHARES = """
 import socket, sys
-one = socket.socket()
-one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-one.bind(("127.0.0.1", int(sys.argv[1])))
-one.listen()
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+server.bind(("127.0.0.1", int(sys.argv[1])))
+server.listen()
 print("ready", flush=True)
 sys.stdin.read()
 """

@@ -68,7 +68,7 @@ URLS = ("file:///etc/passwd", "javascript:alert(1)", "http://a b", "http://u:p@h
 
 def marked(word, folder):
     if isinstance(word, list):
-        return [marked(it, folder) for it in word]
+        return [marked(element, folder) for element in word]
     return word.format(mark=folder / "mark") if isinstance(word, str) else word
 
 

@@ -108,7 +108,7 @@ def test_it_can_make_no_namespace_and_no_program_that_runs_as_another(world):
     # `setrlimit` answers nothing where it is done; all others answer or raise.
     assert [name for name, was_refused in held.items() if not was_refused] == []
     assert asked(world, machine, "__import__('resource').getrlimit(6)") == [4096, 4096]
-    descriptors = "[it for it in range(3, 64) if not refused(lambda: os.fstat(it))]"
+    descriptors = "[number for number in range(3, 64) if not refused(lambda: os.fstat(number))]"
     assert asked(world, machine, descriptors) == [], "the way to the supervisor is open"
 
 
@@ -171,7 +171,10 @@ def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, m
     ).compute
     first, second, third = (world.launch(page(), key=f"ws_{n}") for n in range(3))
     failed = eventually(
-        lambda: [it for id in (first, second, third) if (it := world.machine(id).failure)], 60
+        lambda: [
+            failure for id in (first, second, third) if (failure := world.machine(id).failure)
+        ],
+        60,
     )
     assert "all 2 ids of PRISM_UID_RANGE are in use" in failed[0].message
     assert "prism doctor" in failed[0].message

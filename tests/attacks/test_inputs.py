@@ -125,8 +125,8 @@ def seen_requests():
 @pytest.fixture(scope="module")
 def running_server():
     """A server for all of them, and its port."""
-    with serving(app) as it:
-        yield it
+    with serving(app) as server_and_port:
+        yield server_and_port
 
 
 @pytest.mark.parametrize("kind", FRAMING)

@@ -293,9 +293,9 @@ def test_the_daemon_counts_for_each_what_she_may_see(team):
     assert team.launch("member", "one").status_code == 201
     assert team.launch("operator", "two", project=None).status_code == 201
     counts = {
-        person: (it["total_instances"], it["active_instances"])
+        person: (status["total_instances"], status["active_instances"])
         for person in ("operator", *ROLES, "outside")
-        for it in [team(person, "GET", "daemon/status").json()]
+        for status in [team(person, "GET", "daemon/status").json()]
     }
     assert counts == {
         **dict.fromkeys(ROLES, (1, 1)),

@@ -29,8 +29,8 @@ for user in users:
         opened = 0
         def another():
             global opened
-            one = socket.create_connection(("127.0.0.1", port), timeout=120)
-            held.register(one, selectors.EVENT_READ)
+            connection = socket.create_connection(("127.0.0.1", port), timeout=120)
+            held.register(connection, selectors.EVENT_READ)
             opened += 1
         while True:
             while len(held.get_map()) < most:

@@ -150,9 +150,9 @@ libc = ctypes.CDLL(None)
 while not select.select([0], [], [], 0)[0]:
     for tree in range({trees}):
         for name in (3, 11):
-            one = f"{place}/tree{{tree}}/a/folder{{name}}".encode()
-            other = f"{place}/tree{{tree}}/a/link".encode()
-            libc.renameat2(-100, one, -100, other, 2)
+            folder = f"{place}/tree{{tree}}/a/folder{{name}}".encode()
+            link = f"{place}/tree{{tree}}/a/link".encode()
+            libc.renameat2(-100, folder, -100, link, 2)
     print("turned", flush=True)
 """
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -188,5 +188,5 @@ def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_pa
         for top, folders, files in os.walk(tmp_path / f"draft{number}"):
             for path in (Path(top) / name for name in [*folders, *files]):
                 assert path.is_symlink() or not path.is_file() or path.read_text() == "own"
-    assert any("failed" not in it for it in taken)
+    assert any("failed" not in answer for answer in taken)
     assert os.listdir(outside_folder) == ["file"]

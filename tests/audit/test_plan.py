@@ -7,8 +7,8 @@ from prism.kit.events import Recorded
 
 
 def read(clock, event, **data):
-    it = entry(Recorded(1, event, clock.now(), "ada", "x", data))
-    return it.before, it.after
+    audit_entry = entry(Recorded(1, event, clock.now(), "ada", "x", data))
+    return audit_entry.before, audit_entry.after
 
 
 @pytest.mark.parametrize(

@@ -44,4 +44,6 @@ def test_what_somebody_did_is_found_without_reading_what_others_did(daemon, by):
             event.remove(sql.engine, "before_cursor_execute", explained)
     used = [line for line in plan_lines if "events" in line]
     assert len(used) == 2
-    assert all(f"USING INDEX ix_{it}_{by}" in " ".join(used) for it in (events.name, archive.name))
+    assert all(
+        f"USING INDEX ix_{table}_{by}" in " ".join(used) for table in (events.name, archive.name)
+    )

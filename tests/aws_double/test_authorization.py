@@ -12,8 +12,8 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/machine"
 
 
 def allow(actions, resource="*", condition=None, effect="Allow", sid="S"):
-    it = {"Sid": sid, "Effect": effect, "Action": actions, "Resource": resource}
-    return it | ({"Condition": condition} if condition else {})
+    statement = {"Sid": sid, "Effect": effect, "Action": actions, "Resource": resource}
+    return statement | ({"Condition": condition} if condition else {})
 
 
 def policy(*statements):

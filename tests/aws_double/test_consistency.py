@@ -110,11 +110,11 @@ def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow_aws, ec2):
     refused(
         "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, GroupId=id, **entry
     )
-    [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
-    assert it["IpPermissions"] == []
+    [described_group] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert described_group["IpPermissions"] == []
     slow_aws.clock.advance(3)
-    [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
-    assert len(it["IpPermissions"]) == 1
+    [described_group] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert len(described_group["IpPermissions"]) == 1
 
 
 def test_a_new_key_is_not_found_and_its_name_is_taken(slow_aws, ec2):
@@ -196,11 +196,11 @@ def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
         (lambda: ec2.detach_volume(**at), "in-use", "available"),
     ):
         change()
-        [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
-        assert it["State"] == late
+        [described_volume] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+        assert described_volume["State"] == late
         slow_aws.clock.advance(3)
-        [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
-        assert it["State"] == real
+        [described_volume] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+        assert described_volume["State"] == real
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     slow_aws.clock.advance(3)
     ec2.delete_volume(VolumeId=volume)

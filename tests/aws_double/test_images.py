@@ -42,7 +42,7 @@ def test_a_public_parameter_leads_to_the_newest_image(aws, region, name, archite
     assert image["Architecture"] == architecture
     same_owner = client(aws, "ec2", region).describe_images(Owners=[image["OwnerId"]])["Images"]
     series = image["Name"].partition("-2026")[0]
-    of_it = [it for it in same_owner if it["Name"].startswith(series)]
+    of_it = [candidate for candidate in same_owner if candidate["Name"].startswith(series)]
     assert max(of_it, key=lambda it: it["CreationDate"]) == image
 
 
@@ -106,8 +106,10 @@ def test_every_image_of_every_base_can_be_launched(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     kinds = {"x86_64": "t3.small", "arm64": "t4g.small"}
-    for it in published("us-east-1"):
-        assert launched(ec2, ImageId=it.id, InstanceType=kinds[it.architecture])
+    for published_image in published("us-east-1"):
+        assert launched(
+            ec2, ImageId=published_image.id, InstanceType=kinds[published_image.architecture]
+        )
 
 
 # ---------------------------------------------------------------- one's own

@@ -240,10 +240,10 @@ def spans(changes, when):
 
 def machines(world, life):
     """Whether there is one machine, one reservation, and the state that was asked for."""
-    existing = [it for it in world.cloud.survey() if it.seen is not Observed.GONE]
+    existing = [machine for machine in world.cloud.survey() if machine.seen is not Observed.GONE]
     listed = {entry.name: entry for entry in world.wiring.workspaces.every()}
     living = {entry.id for entry in listed.values() if entry.ended_at is None}
-    if {it.key for it in existing} != living or len(existing) != len(living):
+    if {machine.key for machine in existing} != living or len(existing) != len(living):
         yield f"machines {existing}, workspaces {living}"
     held = [reservation.id for reservation in world.lab.reservations()]
     if sorted(held) != sorted(living):

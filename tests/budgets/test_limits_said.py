@@ -229,7 +229,7 @@ def test_plan_and_budget_say_one_date_before_while_and_after_it_launches(clocked
     assert clocked_daemon.state() == "running"
     running = both(clocked_daemon)
     assert plan["lasts_until"] is not None
-    dates = [moment(it) for it in (
+    dates = [moment(date) for date in (
         plan["lasts_until"], launching["runs_out_on"], running["runs_out_on"])]  # fmt: skip
     assert max(dates) - min(dates) <= MINUTE, dates
     note = f"runs out first: {running['because']}"

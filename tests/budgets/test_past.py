@@ -30,7 +30,7 @@ def spent(clocked_daemon, pool="grant"):
 def test_a_report_names_a_pool_that_is_no_more(clocked_daemon):
     spent(clocked_daemon)
     before = clocked_daemon.get(f"projects/thesis/report{MONTH}")
-    assert [it["name"] for it in before["by_budget"]] == ["grant"]
+    assert [group["name"] for group in before["by_budget"]] == ["grant"]
     delete(clocked_daemon, "budgets/grant")
     assert clocked_daemon.get(f"projects/thesis/report{MONTH}") == before, (
         "the past does not change"
@@ -45,7 +45,7 @@ def test_two_pools_of_one_name_are_two(clocked_daemon):
     clocked_daemon.running("again", project="thesis")
     clocked_daemon.live(hours=1)
     report = clocked_daemon.get(f"projects/thesis/report{MONTH}")
-    assert [it["name"] for it in report["by_budget"]] == [f"grant ({old})", f"grant ({new})"]
+    assert [group["name"] for group in report["by_budget"]] == [f"grant ({old})", f"grant ({new})"]
     assert all(group["cost"] > 0 for group in report["by_budget"])
 
 

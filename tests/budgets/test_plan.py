@@ -30,11 +30,11 @@ def pool(period="monthly", where="UTC", start="2020-01-01", end=None, total=1):
     )
 
 
-def edges(it, local):
+def edges(pool, local):
     """The period that a moment of the pool's own clock is in, on that clock."""
-    where = zone(it.time_zone)
+    where = zone(pool.time_zone)
     at = datetime.fromisoformat(local).replace(tzinfo=where)
-    period = not_none(window(it, int(at.timestamp())))
+    period = not_none(window(pool, int(at.timestamp())))
     return [
         datetime.fromtimestamp(edge, where).strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
         for edge in (period.start, not_none(period.end))

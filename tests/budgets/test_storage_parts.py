@@ -50,7 +50,7 @@ def test_a_snapshot_is_paid_by_what_pays_for_its_volume(allocated_project):
         for reservation in allocated_project.reservations()
         if reservation.name == "copy"
     ]
-    assert [it.allocation for it in held] == [part["id"]]
+    assert [reservation.allocation for reservation in held] == [part["id"]]
 
 
 def test_of_several_budgets_one_is_named(allocated_project):

@@ -19,8 +19,8 @@ def part(usd, **more):
 
 
 def newest(clocked_daemon, kind):
-    it = clocked_daemon.get(f"{LOG}={kind}")[0]
-    return it["before"], it["after"]
+    entry = clocked_daemon.get(f"{LOG}={kind}")[0]
+    return entry["before"], entry["after"]
 
 
 def test_a_pool_says_what_it_was_and_is(clocked_daemon):

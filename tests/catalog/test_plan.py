@@ -88,7 +88,10 @@ def test_price_processors_and_memory_double_with_each_size(family):
     for less, more in pairwise(kinds):
         assert more.vcpus == 2 * less.vcpus
         assert more.memory_gib == 2 * less.memory_gib
-        half, whole = (not_none(price(it.name, "us-east-1")).hourly for it in (less, more))
+        half, whole = (
+            not_none(price(instance_type.name, "us-east-1")).hourly
+            for instance_type in (less, more)
+        )
         assert whole == 2 * half
 
 

@@ -67,9 +67,9 @@ def begin_command(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]
         return child
 
     yield begin
-    for one in running:
-        one.kill()
-        one.communicate()
+    for child in running:
+        child.kill()
+        child.communicate()
 
 
 @pytest.fixture

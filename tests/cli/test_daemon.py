@@ -186,14 +186,14 @@ def test_a_long_log_is_read_from_its_end(prism, home):
 def test_a_log_that_grows(begin_command, home):
     log = home / "daemon.log"
     log.write_text("one\ntwo\n")
-    one = begin_command("daemon", "logs", "-f")
-    assert [one.stdout.readline(), one.stdout.readline()] == ["one\n", "two\n"]
+    child = begin_command("daemon", "logs", "-f")
+    assert [child.stdout.readline(), child.stdout.readline()] == ["one\n", "two\n"]
     for piece in ("thr", "ee\nfour\n"):
         with log.open("a") as more:
             more.write(piece)
-    assert [one.stdout.readline(), one.stdout.readline()] == ["three\n", "four\n"]
-    one.send_signal(2)
-    assert one.wait(120) == 130
+    assert [child.stdout.readline(), child.stdout.readline()] == ["three\n", "four\n"]
+    child.send_signal(2)
+    assert child.wait(120) == 130
 
 
 def test_the_real_daemon_says_so_when_it_gives_way(environ, home):

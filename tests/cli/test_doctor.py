@@ -55,9 +55,9 @@ def world(home):
 def found(check, world):
     """How bad, and what is said, of the worst that was found."""
     order = ["broken", "warning", "skipped", "ok"]
-    one = min(run_check(check, world), key=lambda it: order.index(it.level))
-    assert one.fix or one.level in {"ok", "skipped"}, "what is wrong has a fix"
-    return one.level, f"{one.message} | {one.fix}"
+    worst = min(run_check(check, world), key=lambda it: order.index(it.level))
+    assert worst.fix or worst.level in {"ok", "skipped"}, "what is wrong has a fix"
+    return worst.level, f"{worst.message} | {worst.fix}"
 
 
 def system(root, **files):
@@ -73,8 +73,8 @@ def system(root, **files):
 def test_nothing_is_broken_in_a_sound_world(world, check):
     daemon = {"status": STATUS, "ask": answers({Workspaces.list: [], Profiles.list: []})}
     environ = {"PRISM_USER": "ada@example.org", "HOME": "/nonexistent"}
-    for one in (world(environ=environ), world(environ=environ, **daemon)):
-        assert found(check, one)[0] != "broken"
+    for sound_world in (world(environ=environ), world(environ=environ, **daemon)):
+        assert found(check, sound_world)[0] != "broken"
 
 
 def answers(more):
@@ -491,11 +491,11 @@ def test_a_folder_that_no_workspace_knows(world, home):
         ([{"id": ID}], "ok"),
         ([{"id": None}], "ok"),
     ):
-        one = world(status=STATUS, ask=answers({Workspaces.list: listed}))
-        assert found(folder.orphans, one)[0] == level
+        examined = world(status=STATUS, ask=answers({Workspaces.list: listed}))
+        assert found(folder.orphans, examined)[0] == level
     (place / "seen.json").write_text('{"phase": "gone"}')
-    one = world(status=STATUS, ask=answers({Workspaces.list: []}))
-    assert found(folder.orphans, one)[0] == "ok"
+    examined = world(status=STATUS, ask=answers({Workspaces.list: []}))
+    assert found(folder.orphans, examined)[0] == "ok"
 
 
 def test_a_daemon_that_is_ill(world):

@@ -19,19 +19,19 @@ def event(number, subject="mine"):
 
 def test_a_line_an_event_over_every_cut(begin_command, server):
     server.on("GET /events", HEAD + event(1), HEAD + event(2, "other") + event(3))
-    one = begin_command("events", "mine", "--since", "0", TZ="UTC")
-    lines = [one.stdout.readline() for _ in range(2)]
+    child = begin_command("events", "mine", "--since", "0", TZ="UTC")
+    lines = [child.stdout.readline() for _ in range(2)]
     assert lines[0] == "2026-01-01 00:00 UTC  1  workspace_asked  mine  verb=stop\n"
     assert lines[1].split("  ")[1] == "3"
-    one.send_signal(2)
-    assert one.wait(120) == 130
+    child.send_signal(2)
+    assert child.wait(120) == 130
     assert [request.headers["last-event-id"] for request in server.asked[:2]] == ["0", "1"]
 
 
 def test_json_lines(begin_command, server):
     server.on("GET /events", HEAD + event(1))
-    one = begin_command("events", "--json")
-    assert json.loads(one.stdout.readline())["data"]["verb"] == "stop"
+    child = begin_command("events", "--json")
+    assert json.loads(child.stdout.readline())["data"]["verb"] == "stop"
 
 
 def test_the_last_of_one_workspace_come_in_order_and_end(prism, server):

@@ -199,11 +199,11 @@ def test_a_refused_launch(prism, server):
 def test_ctrl_c_leaves_the_work_alone_and_says_so(begin_command, server):
     server.on(LAUNCH, (201, launched()))
     server.on("GET /instances/mine", launching(5, "installing"))
-    one = begin_command("launch", "shell", "mine")
+    child = begin_command("launch", "shell", "mine")
     eventually(lambda: len(server.asked_for("GET /instances/mine")) > 1)
-    one.send_signal(2)
-    assert one.wait(120) == 130
-    errors = one.stderr.read()
+    child.send_signal(2)
+    assert child.wait(120) == 130
+    errors = child.stderr.read()
     assert "mine continues (launching)" in errors
     assert "`prism show mine`" in errors
     assert "Traceback" not in errors

@@ -47,7 +47,10 @@ def test_when_it_expires(prism, server):
         return (datetime.now(UTC) + timedelta(**more)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     soon, later = at(minutes=200, seconds=30), at(days=3, hours=4, seconds=30)
-    server.on("GET /instances", [workspace(expires_at=it) for it in (soon, later, at(minutes=-2))])
+    server.on(
+        "GET /instances",
+        [workspace(expires_at=expiry) for expiry in (soon, later, at(minutes=-2))],
+    )
     rows = prism("list").stdout.splitlines()
     assert [row.split("-  ")[-1].strip() for row in rows[1:]][:2] == ["3h 20m", "3d 4h"]
     assert rows[3].endswith("s ago")
@@ -113,31 +116,31 @@ def test_watching_shows_what_changed_and_nothing_else(begin_command, server):
         return head.encode() + body
 
     server.on("GET /instances", look)
-    one = begin_command("list", "--watch")
-    lines = [one.stdout.readline() for _ in range(4)]
+    child = begin_command("list", "--watch")
+    lines = [child.stdout.readline() for _ in range(4)]
     assert ["NAME" in line for line in lines] == [True, False, True, False]
     assert ("running" in lines[1], "stopped" in lines[3]) == (True, True)
     assert looks[:3] == [None, "running", "running"]
-    one.send_signal(2)
-    assert one.wait(120) == 130
-    assert one.stderr.read() == ""
+    child.send_signal(2)
+    assert child.wait(120) == 130
+    assert child.stderr.read() == ""
 
 
 def test_watching_goes_on_without_a_daemon_and_starts_none(begin_command, server, home):
     server.on("GET /instances", [workspace()])
-    one = begin_command("list", "--watch")
-    assert "running" in [one.stdout.readline() for _ in range(2)][1]
+    child = begin_command("list", "--watch")
+    assert "running" in [child.stdout.readline() for _ in range(2)][1]
     server.close()
     (home / "prism.sock").unlink()
-    assert one.stderr.readline() == "No daemon answers; trying again\n"
+    assert child.stderr.readline() == "No daemon answers; trying again\n"
     again = Scripted.on_path(home / "prism.sock")
     try:
         again.on("GET /instances", [workspace(state="stopped")])
-        assert "stopped" in [one.stdout.readline() for _ in range(2)][1]
+        assert "stopped" in [child.stdout.readline() for _ in range(2)][1]
     finally:
         again.close()
-    one.send_signal(2)
-    assert one.wait(120) == 130
+    child.send_signal(2)
+    assert child.wait(120) == 130
     assert not (home / "daemon.lock").exists()
 
 

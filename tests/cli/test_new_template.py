@@ -35,9 +35,9 @@ def home_with_daemon(tmp_path_factory):
 @pytest.fixture
 def daemon_on_port():
     """A daemon that is asked by its address."""
-    it = Scripted.on_port()
-    yield it
-    it.close()
+    daemon = Scripted.on_port()
+    yield daemon
+    daemon.close()
 
 
 def files(home):

@@ -172,9 +172,9 @@ def test_what_is_shown(prism, server, words, line, answer, row):
     ],
 )
 def test_mail_that_nobody_was_sent_is_not_said_to_have_left(prism, server, home, mail, message):
-    it = INVITATION | mail
-    server.on("GET /invitations/inv_1", it)
-    server.on("GET /invitations/project/p", {"invitations": [it], "count": 1})
+    invitation = INVITATION | mail
+    server.on("GET /invitations/inv_1", invitation)
+    server.on("GET /invitations/project/p", {"invitations": [invitation], "count": 1})
     for words, folder in (("show inv_1", f"{home}/"), ("list p", "")):
         done = prism("invite", *words.split())
         assert message.format(folder) in done.stdout

@@ -87,11 +87,11 @@ def test_every_problem_has_an_exit_code():
 def test_a_reader_who_leaves_early_is_no_error(server, environ, begin_command):
     rows = [{"name": "x" * 1000, "at": n} for n in range(2000)]
     server.on("GET /profiles", rows)
-    one = begin_command("profile", "list", "--json")
-    one.stdout.readline()
-    one.stdout.close()
-    assert one.wait(120) == 0
-    assert one.stderr.read() == ""
+    child = begin_command("profile", "list", "--json")
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(120) == 0
+    assert child.stderr.read() == ""
 
 
 def test_colour_only_where_somebody_sees_it(run_on_terminal, prism, server):

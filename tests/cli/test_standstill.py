@@ -28,7 +28,7 @@ def place(name, reachable=False, problem=WHY):
 
 
 @pytest.mark.parametrize(
-    ("name", "it", "is_reported"),
+    ("name", "location", "is_reported"),
     [
         ("aws:lab", IN_OHIO, True),
         ("aws:123456789012:us-east-2", IN_OHIO, True),
@@ -39,9 +39,9 @@ def place(name, reachable=False, problem=WHY):
         ("local", IN_OHIO, False),
     ],
 )
-def test_whose_place_it_is(name, it, is_reported):
-    assert (reason([place(name)], it) == WHY) is is_reported
-    assert reason([place(name, reachable=True), place(name, reachable=None)], it) is None
+def test_whose_place_it_is(name, location, is_reported):
+    assert (reason([place(name)], location) == WHY) is is_reported
+    assert reason([place(name, reachable=True), place(name, reachable=None)], location) is None
 
 
 class AskedWire(Wire):
@@ -76,7 +76,10 @@ def test_who_waits_is_told_soon_and_not_for_ever(monkeypatch):
     with pytest.raises(StillUnderWay, match=f"mine is still stopping: {WHY}") as ended:
         watcher.look(seen)
     assert "waited for 60 s; Prism keeps trying, and does it when" in ended.value.details
-    assert next(EXIT[it] for it in type(ended.value).__mro__ if it in EXIT) == 1
+    assert (
+        next(EXIT[error_type] for error_type in type(ended.value).__mro__ if error_type in EXIT)
+        == 1
+    )
 
 
 def test_nobody_waits_longer_than_five_seconds_for_the_reason():

@@ -72,10 +72,10 @@ def open_tunnel(begin_command):
     """The command, running, and the port that it has here."""
 
     def open_one():
-        one = begin_command("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
-        line = one.stdout.readline()
-        assert line, one.stderr.read()
-        return one, int(not_none(re.search(r":(\d+) ", line))[1])
+        child = begin_command("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
+        line = child.stdout.readline()
+        assert line, child.stderr.read()
+        return child, int(not_none(re.search(r":(\d+) ", line))[1])
 
     return open_one
 
@@ -87,7 +87,7 @@ def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(
     with program(b"old") as old, program(b"new") as new:
         now: list[object] = [[old]]
         server.on(f"GET {PORT}", lambda *_: now[0])
-        one, port = open_tunnel()
+        child, port = open_tunnel()
         assert said(port) == b"old"
         now[0] = stopped  # the old port may be anybody's from now on
         eventually(lambda: said(port) == b"")
@@ -95,8 +95,8 @@ def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(
         now[0] = [new]
         eventually(lambda: said(port) == b"new")
         assert said(port) == b"new"
-    one.terminate()
-    assert one.stderr.read().count("error: mine is stopped\nhint: Start it\n") == 1
+    child.terminate()
+    assert child.stderr.read().count("error: mine is stopped\nhint: Start it\n") == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")

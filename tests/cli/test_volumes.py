@@ -140,7 +140,7 @@ def test_changing_them(prism, server, words, line, body, answer):
     done = prism(*words.split())
     about = answer.get("name", words.split()[2])
     assert (done.returncode, done.stdout.startswith(f"{about} is ")) == (0, True)
-    assert [it.body for it in server.asked_for(line)] == [body]
+    assert [request.body for request in server.asked_for(line)] == [body]
     assert json.loads(prism(*words.split(), "--json").stdout) == answer
 
 

@@ -118,7 +118,7 @@ def test_more_hours(prism, server):
     )
     for more in (["8"], ["8h"], ["2d"], ["90m"], ["1d2h"], ["--never"]):
         assert prism("extend", "mine", *more).returncode == 0
-    assert [it.body for it in server.asked_for("POST /instances/mine/extend")] == [
+    assert [request.body for request in server.asked_for("POST /instances/mine/extend")] == [
         None,
         *({"hours": hours} for hours in (8, 8, 48, 1.5, 26, None)),
     ]

@@ -61,7 +61,7 @@ def test_why_it_had_failed_is_not_why_it_cannot_be_destroyed(wire, server):
 
 @pytest.mark.parametrize("first", [None, BROKEN])
 def test_a_refusal_to_destroy_it_is_told_at_once(wire, server, first):
-    looks = [seen("terminating", failure=it) for it in (first, NO)]
+    looks = [seen("terminating", failure=failure) for failure in (first, NO)]
     server.on("GET /instances/mine", *looks)
     with pytest.raises(WorkspaceFailed, match="mine is terminating: ec2:TerminateInstances"):
         list(follow(wire, "mine", "terminated", seconds=5))

@@ -136,9 +136,9 @@ def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
     def serve_until_trusted():
         while True:
             try:
-                with door.accept()[0] as one:
-                    one.recv(4096)
-                    return one.sendall(http(200, {"a": 1}))
+                with door.accept()[0] as connection:
+                    connection.recv(4096)
+                    return connection.sendall(http(200, {"a": 1}))
             except ssl.SSLError:
                 continue  # the client hung up on us
 

@@ -219,7 +219,7 @@ def test_the_daemons_cookies_stay_with_the_daemon(served_daemon, context, page):
     seen = page.evaluate("document.cookie")
     assert "ours" not in seen
     assert "own=1" in seen
-    [line] = [it for it in fetched(page, "/log") if "/page" in it][-1:]
+    [line] = [entry for entry in fetched(page, "/log") if "/page" in entry][-1:]
     assert "prism" not in line, "the service never sees one of that name"
     values = {(cooky["domain"], cooky["name"]): cooky["value"] for cooky in context.cookies()}
     assert values.pop(("localhost", "prism_session")) == "ours"

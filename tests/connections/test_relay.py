@@ -205,9 +205,11 @@ def memory(site):
 
 def raw(site, text):
     """An answer to exactly these bytes."""
-    with socket.create_connection(("127.0.0.1", site.port)) as one:
-        one.sendall(text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode("latin-1"))
-        return b"".join(iter(lambda: one.recv(65536), b"")).decode("latin-1")
+    with socket.create_connection(("127.0.0.1", site.port)) as connection:
+        connection.sendall(
+            text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode("latin-1")
+        )
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
 
 
 def test_a_daemon_that_goes_home_ends_what_would_never_end(tmp_path):

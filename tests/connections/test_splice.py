@@ -20,8 +20,8 @@ def connected_pair():
         with socket.create_server(("127.0.0.1", 0)) as door:
             first = socket.create_connection(door.getsockname())
             two, _ = door.accept()
-        for it in (first, two):
-            it.setblocking(False)
+        for endpoint in (first, two):
+            endpoint.setblocking(False)
         sockets.extend((first, two))
         return first, two
 

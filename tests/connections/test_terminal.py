@@ -181,36 +181,36 @@ def opened(at, **more):
         yield connection
 
 
-def heard(one, end):
+def heard(connection, end):
     """What it shows, up to these bytes."""
     output = b""
     while end not in output:
-        output += one.recv(timeout=120)
+        output += connection.recv(timeout=120)
     return output
 
 
 def test_what_is_typed_is_shown_and_its_size_follows(terminal_url, shells):
-    with opened(f"{terminal_url}?cols=100&rows=30") as one:
-        one.send(b"echo \xff\x00\n")
-        assert heard(one, b"\n") == b"echo \xff\x00\n"
-        one.send(json.dumps({"type": "resize", "cols": 132, "rows": 50}))
+    with opened(f"{terminal_url}?cols=100&rows=30") as connection:
+        connection.send(b"echo \xff\x00\n")
+        assert heard(connection, b"\n") == b"echo \xff\x00\n"
+        connection.send(json.dumps({"type": "resize", "cols": 132, "rows": 50}))
         eventually(lambda: shells.sizes == [(100, 30), (132, 50)])
 
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_how_it_ended_is_told(terminal_url, status):
-    with opened(terminal_url) as one:
-        one.send(f"exit {status}\n".encode())
-        assert json.loads(one.recv(timeout=120)) == {"type": "exit", "status": status}
+    with opened(terminal_url) as connection:
+        connection.send(f"exit {status}\n".encode())
+        assert json.loads(connection.recv(timeout=120)) == {"type": "exit", "status": status}
         with pytest.raises(ConnectionClosed) as closed:
-            one.recv(timeout=120)
+            connection.recv(timeout=120)
     assert not_none(closed.value.rcvd).code == 1000
 
 
 def test_a_flood_arrives_whole(terminal_url):
-    with opened(terminal_url, max_size=None) as one:
-        one.send(b"flood\n")
-        assert len(heard(one, b"done")) == 5_000_000 + 4
+    with opened(terminal_url, max_size=None) as connection:
+        connection.send(b"flood\n")
+        assert len(heard(connection, b"done")) == 5_000_000 + 4
 
 
 @pytest.mark.parametrize(
@@ -221,10 +221,10 @@ def test_a_flood_arrives_whole(terminal_url):
     ],
 )
 def test_what_is_no_control_ends_it(terminal_url, message):
-    with opened(terminal_url) as one:
-        one.send(message)
+    with opened(terminal_url) as connection:
+        connection.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            heard(one, b"never")
+            heard(connection, b"never")
     assert not_none(closed.value.rcvd).code == 1007
 
 
@@ -260,18 +260,18 @@ def test_it_is_refused_before_it_is_opened(terminal_url, http):
 
 
 def test_who_leaves_ends_his_shell(terminal_url, shells):
-    with opened(terminal_url) as one:
+    with opened(terminal_url) as connection:
         assert established(shells.port) == 1
-        one.socket.shutdown(socket.SHUT_RDWR)  # without a word
+        connection.socket.shutdown(socket.SHUT_RDWR)  # without a word
         eventually(lambda: established(shells.port) == 0)
 
 
 SESSION = "a1b2c3d4e5f6a7b8"
 
 
-def attached(one):
+def attached(connection):
     """What the daemon says first to a browser with a session."""
-    message = json.loads(one.recv(timeout=120))
+    message = json.loads(connection.recv(timeout=120))
     assert message.pop("type") == "attached"
     return message
 

@@ -31,13 +31,13 @@ def test_a_desktop_is_reached_over_tls(served_daemon):
 
 
 def test_a_desktops_websocket_too(served_daemon):
-    with served_daemon.socket("/echo", "tls-8443--mine") as one:
-        one.send(b"\x01" * 100_000)
-        assert one.recv() == b"\x01" * 100_000
+    with served_daemon.socket("/echo", "tls-8443--mine") as connection:
+        connection.send(b"\x01" * 100_000)
+        assert connection.recv() == b"\x01" * 100_000
     at = f"ws://127.0.0.1:{served_daemon.port}/dcv-proxy/mine/echo"
-    with connect(at, proxy=None) as one:
-        one.send("by the path")
-        assert one.recv() == "by the path"
+    with connect(at, proxy=None) as connection:
+        connection.send("by the path")
+        assert connection.recv() == "by the path"
 
 
 def test_without_tls_there_is_no_answer_from_it(served_daemon):
@@ -79,8 +79,8 @@ async def with_two(test):
 
 
 async def asked(relay, port, **address):
-    it, received = exchange(port, "http", **address)
-    await relay.forward(it)
+    request, received = exchange(port, "http", **address)
+    await relay.forward(request)
     return received[0]["status"]
 
 
@@ -92,9 +92,9 @@ def test_another_certificate_is_refused_before_anything_is_said():
         assert await asked(relay, ports[0], certificate=first) == 200, "as the machine has told"
         with pytest.raises(CertificateChanged):
             await asked(relay, ports[0], certificate=other)
-        it, received = exchange(ports[0], "websocket", certificate=other)
+        request, received = exchange(ports[0], "websocket", certificate=other)
         with pytest.raises(CertificateChanged):
-            await websockets.forward(it, pins)
+            await websockets.forward(request, pins)
         assert received == []
 
     asyncio.run(with_two(test))
@@ -103,11 +103,11 @@ def test_another_certificate_is_refused_before_anything_is_said():
 def test_a_pin_ends_with_its_listener():
     async def test(ports, pins, relay):
         del relay
-        one = await pins.of(exchange(ports[0], "http", listener="1")[0].target)
-        assert await pins.of(exchange(ports[0], "http", listener="1")[0].target) == one
+        pin = await pins.of(exchange(ports[0], "http", listener="1")[0].target)
+        assert await pins.of(exchange(ports[0], "http", listener="1")[0].target) == pin
         pins._known = dict.fromkeys(pins._known, b"another")
         assert await pins.of(exchange(ports[0], "http", listener="1")[0].target) == b"another"
-        assert await pins.of(exchange(ports[0], "http", listener="2")[0].target) == one
+        assert await pins.of(exchange(ports[0], "http", listener="2")[0].target) == pin
 
     asyncio.run(with_two(test))
 

@@ -23,38 +23,38 @@ from tests.waiting import eventually
 
 
 def test_text_and_bytes_of_any_size(served_daemon):
-    with served_daemon.socket(max_size=None, compression=None) as one:
+    with served_daemon.socket(max_size=None, compression=None) as connection:
         for message in ("", "grüß", b"", b"\x00\xff", "x" * (1 << 16), b"y" * (20 << 20)):
-            one.send(message)
-            assert one.recv() == message
+            connection.send(message)
+            assert connection.recv() == message
 
 
 def test_what_is_compressed_stays_compressed(served_daemon):
-    with served_daemon.socket(compression="deflate") as one:
-        assert "permessage-deflate" in one.response.headers["sec-websocket-extensions"]
-        one.send("again " * 1000)
-        assert one.recv() == "again " * 1000
+    with served_daemon.socket(compression="deflate") as connection:
+        assert "permessage-deflate" in connection.response.headers["sec-websocket-extensions"]
+        connection.send("again " * 1000)
+        assert connection.recv() == "again " * 1000
 
 
 def test_a_ping_is_answered_by_the_service_itself(served_daemon):
-    with served_daemon.socket() as one:
-        one.send("x")
-        one.recv()
+    with served_daemon.socket() as connection:
+        connection.send("x")
+        connection.recv()
         # Its pong has other words than ours, so ours is never answered; a proxy's would be.
-        assert not one.ping(b"us").wait(0.3)
+        assert not connection.ping(b"us").wait(0.3)
 
 
 def test_the_subprotocol_is_the_services_choice(served_daemon):
-    with served_daemon.socket(subprotocols=["first", "second", "third"]) as one:
-        assert one.subprotocol == "second"
+    with served_daemon.socket(subprotocols=["first", "second", "third"]) as connection:
+        assert connection.subprotocol == "second"
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 3000, 4999])
 def test_a_close_code_arrives(served_daemon, code):
-    with served_daemon.socket() as one:
-        one.send(f"close {code}")
+    with served_daemon.socket() as connection:
+        connection.send(f"close {code}")
         with pytest.raises(ConnectionClosed) as closed:
-            one.recv()
+            connection.recv()
     assert (not_none(closed.value.rcvd).code, not_none(closed.value.rcvd).reason) == (
         code,
         "as you wish",
@@ -63,9 +63,9 @@ def test_a_close_code_arrives(served_daemon, code):
 
 def test_the_service_sees_one_address_everywhere(served_daemon):
     own = {"cookie": "prism_session=ours; theirs=1", "authorization": "token theirs"}
-    with served_daemon.socket(headers=own) as one:
-        one.send("head")
-        head = {name.lower(): value for name, value in json.loads(one.recv())}
+    with served_daemon.socket(headers=own) as connection:
+        connection.send("head")
+        head = {name.lower(): value for name, value in json.loads(connection.recv())}
     netloc = f"127.0.0.1:{served_daemon.real_port('mine', 'page')}"
     assert (head["host"], head["origin"]) == (netloc, f"http://{netloc}")
     assert (head["cookie"], head["authorization"]) == ("theirs=1", "token theirs")
@@ -106,9 +106,9 @@ def test_programs_may_use_the_path(served_daemon):
 
 def test_one_end_is_both(served_daemon):
     port = served_daemon.real_port("mine", "page")
-    with served_daemon.socket() as one:
+    with served_daemon.socket() as connection:
         eventually(lambda: established(served_daemon, port) == 1)
-        one.socket.shutdown(socket.SHUT_RDWR)  # without a word
+        connection.socket.shutdown(socket.SHUT_RDWR)  # without a word
         eventually(lambda: established(served_daemon, port) == 0)
 
 

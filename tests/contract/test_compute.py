@@ -92,9 +92,9 @@ def world(request, tmp_path):
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws"), tmp_path),
     }
-    it = worlds[request.param]()
-    yield it
-    it.close()
+    tested_world = worlds[request.param]()
+    yield tested_world
+    tested_world.close()
 
 
 @pytest.fixture
@@ -209,7 +209,9 @@ def test_one_that_is_broken_may_be_told_another_template_and_twice(world, comput
     well = structs.replace(TEMPLATE, post_install=("true",))
     for _ in range(2):
         compute.change_template(id, order(well))
-    assert [it.seen for it in compute.survey()] == [Observed.BROKEN], "a start is another wish"
+    assert [machine.seen for machine in compute.survey()] == [Observed.BROKEN], (
+        "a start is another wish"
+    )
     compute.start(id)
     assert becomes(compute, Observed.ON).failure is None
 
@@ -257,9 +259,9 @@ def test_who_is_on_lets_in_and_who_is_not_does_not(compute):
     assert access.endpoints["page"].url.startswith(f"http://{access.host}:")
     compute.stop(id)
     becomes(compute, Observed.OFF)
-    for one in (id, "local-00000000000000000"):
+    for machine_id in (id, "local-00000000000000000"):
         with pytest.raises(Unavailable):
-            compute.access(one)
+            compute.access(machine_id)
 
 
 RULE = IdleRule(profile="t", minutes=5, action="stop", limits={"cpu": 5.0})

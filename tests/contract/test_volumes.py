@@ -83,9 +83,9 @@ def world(request, tmp_path):
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws")),
     }
-    it = worlds[request.param]()
-    yield it
-    it.volumes.close()
+    tested_world = worlds[request.param]()
+    yield tested_world
+    tested_world.volumes.close()
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ def attach(world, key, machine, name):
     """Asked for until it is so: a step may need several."""
 
     def is_so():
-        it = disk(world.volumes, key)
-        world.volumes.attach(it.id, machine, name)
+        volume = disk(world.volumes, key)
+        world.volumes.attach(volume.id, machine, name)
         world.wait()
-        it = disk(world.volumes, key)
-        return it.id if machine in it.attached - it.unmounted else None
+        volume = disk(world.volumes, key)
+        return volume.id if machine in volume.attached - volume.unmounted else None
 
     return eventually(is_so)
 

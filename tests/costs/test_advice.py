@@ -49,17 +49,23 @@ def test_advice_says_what_was_measured():
     ],
 )
 def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, name):
-    smaller = [it for it in advice([replace(BUSY, **change)]) if it.type == "rightsizing"]
-    assert [f" to {name}: " in it.recommendation for it in smaller] == ([True] if name else [])
+    smaller = [
+        suggestion
+        for suggestion in advice([replace(BUSY, **change)])
+        if suggestion.type == "rightsizing"
+    ]
+    assert [f" to {name}: " in suggestion.recommendation for suggestion in smaller] == (
+        [True] if name else []
+    )
 
 
 def test_no_advice_would_have_saved_more_than_was_paid():
     """What is advised together is no more than all of it, and no more than it has cost."""
     whole = replace(MEASURED, idle_hours=90, hours=100, hourly=166_400)
-    assert sum(it.potential_savings for it in advice([whole])) <= 16.64
+    assert sum(suggestion.potential_savings for suggestion in advice([whole])) <= 16.64
     cheaper = advice([whole], {"w": 5_004_999})  # it was measured at a lower price
-    assert [it.potential_savings for it in cheaper] == [5.0, 0.0]
-    assert [it.potential_savings for it in advice([whole], {})] == [0.0, 0.0]
+    assert [suggestion.potential_savings for suggestion in cheaper] == [5.0, 0.0]
+    assert [suggestion.potential_savings for suggestion in advice([whole], {})] == [0.0, 0.0]
 
 
 def test_what_cannot_hibernate_is_stopped():

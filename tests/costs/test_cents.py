@@ -83,7 +83,7 @@ def test_tables_carry_exact_amounts_beside_the_cents(busy_project):
 
 def test_a_volume_and_a_workspace_of_one_name_are_two(busy_project):
     report = busy_project.get("projects/lab/report?month=2026-01")
-    names = [it["name"] for it in report["by_workspace"]]
+    names = [group["name"] for group in report["by_workspace"]]
     assert {"w1", "w1 (volume)", "data (volume)"} <= set(names)
     drivers = {
         driver["resource"] for driver in busy_project.get("costs/current")["top_cost_drivers"]

@@ -73,12 +73,12 @@ def check_sums(history):
 
 def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
     by_template = two_projects.get(f"costs/history?{PERIOD}&group_by=template")["groups"]
-    counts = {it["name"]: it["instances"] for it in by_template}
+    counts = {group["name"]: group["instances"] for group in by_template}
     assert counts[None] == 0  # a volume has no template and is no workspace
     assert sum(counts.values()) == 4
     assert counts["Plain Shell"] == 1
     by_user = two_projects.get(f"costs/history?{PERIOD}&group_by=user")["groups"]
-    assert {it["name"]: it["instances"] for it in by_user}["bob@example.org"] == 1
+    assert {group["name"]: group["instances"] for group in by_user}["bob@example.org"] == 1
 
 
 def test_groups_of_one_project_leave_out_the_others(two_projects):

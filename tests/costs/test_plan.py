@@ -33,15 +33,15 @@ PRICES = PriceBook()
 @pytest.mark.parametrize(("seen", "verb"), list(product(Observed, LifecycleVerb)))
 def test_what_it_costs_follows_from_what_was_seen_and_never_from_what_was_asked(seen, verb):
     first, later, charged = TABLE[seen]
-    it = replace(MADE, seen=seen, verb=verb)
-    assert charges(it, PRICES).keys() == first
-    assert charges(replace(it, ready_at=AT), PRICES).keys() == later
+    workspace = replace(MADE, seen=seen, verb=verb)
+    assert charges(workspace, PRICES).keys() == first
+    assert charges(replace(workspace, ready_at=AT), PRICES).keys() == later
     if charged is not None:
-        assert charges(replace(it, charged=True), PRICES).keys() == charged
+        assert charges(replace(workspace, charged=True), PRICES).keys() == charged
 
 
 @pytest.mark.parametrize("seen", Observed)
 def test_what_has_no_machine_or_has_ended_costs_nothing(seen):
-    it = replace(MADE, seen=seen, charged=True)
-    for over in (replace(it, machine_id=None), replace(it, ended_at=AT)):
+    workspace = replace(MADE, seen=seen, charged=True)
+    for over in (replace(workspace, machine_id=None), replace(workspace, ended_at=AT)):
         assert charges(over, PRICES) == {}

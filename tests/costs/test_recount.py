@@ -158,8 +158,8 @@ def between(sql, segments, start, end):
             paid[segment.project] = paid.get(segment.project, 0) + cost
     assert store.saved_between(sql, start, end) == saved
     answer = dict(store.paid_between(sql, start, end))
-    assert {it: sum_ for it, sum_ in answer.items() if sum_} == {
-        it: sum_ for it, sum_ in paid.items() if sum_
+    assert {project: sum_ for project, sum_ in answer.items() if sum_} == {
+        project: sum_ for project, sum_ in paid.items() if sum_
     }
 
 
@@ -172,10 +172,10 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
         every = select(store.accounts.c.resource)
         for resource, spent in store.spent(sql, every, now).items():
             mine = [segment for segment in paid if segment.resource == resource]
-            unknown = any(it.amount is None for it in mine)
+            unknown = any(segment.amount is None for segment in mine)
             assert spent == (None if unknown else sum(cost_by(segment, now) for segment in mine))
         for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
-            mine = [it for it in paid if getattr(it, column) == scope]
+            mine = [segment for segment in paid if getattr(segment, column) == scope]
             assert store.total(sql, column, scope, now) == sum(
                 cost_by(segment, now) for segment in mine
             )
@@ -212,15 +212,19 @@ def by_day(costs, sql, segments, now):
             edges = (day * DAY, min((day + 1) * DAY, now))
             for kind in CostKind:
                 got = days[day].micros.get(kind, 0) if day in days else 0
-                assert got == slices([it for it in mine if it.kind is kind], *edges), (day, kind)
+                assert got == slices(
+                    [segment for segment in mine if segment.kind is kind], *edges
+                ), (day, kind)
         charts(days, mine, first, last, now)
 
 
 def charts(days, mine, first, last, now):
     """Weeks and months add up as days do, and count each workspace once."""
     end = min((last + 1) * DAY, now)
-    whole = slices([it for it in mine if it.kind in PAID], first * DAY, end)
-    saved = slices([it for it in mine if it.kind is CostKind.ASLEEP], first * DAY, end)
+    whole = slices([segment for segment in mine if segment.kind in PAID], first * DAY, end)
+    saved = slices(
+        [segment for segment in mine if segment.kind is CostKind.ASLEEP], first * DAY, end
+    )
     for grain in ("daily", "weekly", "monthly"):
         bars = list(buckets(days, first, last, grain))
         assert sum(bar[1] for bar in bars) == whole

@@ -459,8 +459,8 @@ def test_a_damaged_database_is_replaced_whatever_sqlite_calls_the_damage(tmp_pat
 
 def test_a_sqlite_file_has_one_daemon_whichever_home_it_is_of(tmp_path):
     first, second = Daemon(tmp_path / "a" / "home"), Daemon(tmp_path / "b" / "home")
-    for it in (first, second):
-        it.home.mkdir(parents=True)
+    for daemon in (first, second):
+        daemon.home.mkdir(parents=True)
     shared = {"PRISM_DATABASE_URL": f"sqlite:///{first.home}/state.db"}
     file = tmp_path / "one.backup"
     with first.running():

@@ -49,7 +49,7 @@ def test_what_is_wrong_with_the_daemons_home_is_found_by_it(home):
         finding for finding in findings if f"chmod 700 {home.folder}" in (finding.fix or "")
     ]
     assert about_home
-    assert {it.level for it in about_home} == {"broken"}
+    assert {finding.level for finding in about_home} == {"broken"}
 
 
 def test_checks_that_cannot_run_are_said(monkeypatch, tmp_path):

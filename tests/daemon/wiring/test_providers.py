@@ -323,15 +323,15 @@ def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(daemon_on_do
 
 def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(daemon_on_double, aws):
     daemon_on_double.use()
-    [it] = daemon_on_double.get("daemon/aws")
-    assert "prism aws setup" in it["note"]
+    [access] = daemon_on_double.get("daemon/aws")
+    assert "prism aws setup" in access["note"]
     steps = daemon_on_double.post("daemon/aws/setup", dry_run=True)["steps"]
     assert [step["done"] for step in steps] == [False] * 4
     assert "CreateRole" not in actions(aws)
     setup = daemon_on_double.post("daemon/aws/setup", profile="lab")
     assert (setup["account"], [step["done"] for step in setup["steps"]]) == (ACCOUNT, [True] * 4)
-    [it] = daemon_on_double.get("daemon/aws")
-    assert it["note"] is None
+    [access] = daemon_on_double.get("daemon/aws")
+    assert access["note"] is None
     assert "Resources:" in daemon_on_double.get("daemon/aws/setup")["text"]
     assert "aws_iam_role" in daemon_on_double.get("daemon/aws/setup?format=terraform")["text"]
     [rule, _] = daemon_on_double.get("daemon/aws/policy?kind=setup")["Statement"]
@@ -410,12 +410,15 @@ def test_the_policy_is_of_the_partition_that_somebody_works_in(
     if arn is not None:
         login = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
         daemon_on_double.daemon.aws.identities._logins[None] = login
-    resources = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
+    resources = [
+        statement["Resource"]
+        for statement in daemon_on_double.get("daemon/aws/policy")["Statement"]
+    ]
     arns = [
-        it
+        resource_arn
         for resource in resources
-        for it in (resource if isinstance(resource, list) else [resource])
-        if it != "*"
+        for resource_arn in (resource if isinstance(resource, list) else [resource])
+        if resource_arn != "*"
     ]
     assert {arn.split(":")[1] for arn in arns} == {partition}
     assert aws.calls == []
