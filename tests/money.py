@@ -105,7 +105,9 @@ class ClockedDaemon:
 
     def until_asleep(self, *expected: str | datetime, name: str = "mine") -> datetime:
         """Live until it goes to sleep; when that was, to ten minutes near the dates said."""
-        dates = [datetime.fromisoformat(it) if isinstance(it, str) else it for it in expected]
+        dates = [
+            datetime.fromisoformat(date) if isinstance(date, str) else date for date in expected
+        ]
         end = self.clock.now() + timedelta(days=40)
         while self.state(name) == "running":
             now = self.clock.now()

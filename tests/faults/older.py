@@ -25,14 +25,14 @@ def put_back(site, checker, schedule, neighbour=None):
     checker.settled()
     machines, hashes = set(site.machines()), hashes_of(site, checker)
     newest = max(site.database.events())
-    for it in (site, *([neighbour] if neighbour else [])):
-        it.end()
+    for home in (site, *([neighbour] if neighbour else [])):
+        home.end()
     site.database.engine.dispose()  # its connections are to what is being replaced
     site.prism("restore", str(backup), "--yes")
     site.start()
     client = site.home.client
     status = eventually(lambda: degraded(client), PATIENCE)
-    assert any("older than the machines" in it for it in status), status
+    assert any("older than the machines" in problem for problem in status), status
     refuses(client, machines, hashes)
     older = {volume.name: volume.state for volume in client.volumes.list().ebs_volumes}
     site.prism("recover", "--accept")
@@ -52,9 +52,9 @@ def put_back(site, checker, schedule, neighbour=None):
     assert not wrong, f"as the older database says, not as it is: {wrong}"
 
 
-def goes_on(it, older):
+def goes_on(volume, older):
     """Whether what the older database wants of a volume is another thing, which is done now."""
-    return older == "detaching" if it.attached else older != "available"
+    return older == "detaching" if volume.attached else older != "available"
 
 
 def misjudged(client, known):

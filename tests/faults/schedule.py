@@ -37,12 +37,12 @@ class Schedule:
         possible = {"nothing", "killed", "ended", "stopped", "torn"}
         possible |= {*site.database.disturbances(), *(["cloud"] if site.kind == "AWS" else [])}
         possible |= {"neighbour"} if neighbour else set()
-        self.disturbances = {it: n for it, n in DISTURBANCES.items() if it in possible}
+        self.disturbances = {name: n for name, n in DISTURBANCES.items() if name in possible}
 
     def run(self, steps, first=()):
         """So many; the disturbances named first come first."""
         names, weights = zip(*self.disturbances.items(), strict=True)
-        due = [it for it in first if it in self.disturbances]
+        due = [name for name in first if name in self.disturbances]
         for step in range(steps):
             name = due[step] if step < len(due) else self.chance.choices(names, weights)[0]
             self.done.append(name)
@@ -76,7 +76,7 @@ class Schedule:
         return self.chance.choice(fit) if fit else None
 
     def _volume(self, *, attached):
-        fit = [it for it, v in self.checker.volumes.items() if bool(v.attached) is attached]
+        fit = [name for name, v in self.checker.volumes.items() if bool(v.attached) is attached]
         return self.chance.choice(fit) if fit else None
 
     def _verb(self, states, verb, then, **body):
@@ -85,7 +85,10 @@ class Schedule:
         if verb == "hibernate" and not self.site.hibernates:
             return None
         path, note = f"/instances/{name}/{verb}", self.checker.is_now(name, then)
-        about = {name, *(it for it, v in self.checker.volumes.items() if v.attached == name)}
+        about = {
+            name,
+            *(volume for volume, v in self.checker.volumes.items() if v.attached == name),
+        }
         return about, Request("POST", path, body or None, note)
 
     def _ask_launch(self):
@@ -167,8 +170,8 @@ class Schedule:
         with ThreadPoolExecutor(len(requests)) as people:
             sent = [people.submit(self.checker.send, request) for request in requests]
             yield
-            for request, it in zip(requests, sent, strict=True):
-                request.answered = it.result()
+            for request, future in zip(requests, sent, strict=True):
+                request.answered = future.result()
 
     def _nothing(self, requests):
         self._send(requests)

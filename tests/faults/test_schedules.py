@@ -97,7 +97,7 @@ def test_nothing_that_was_answered_is_lost_many_times(run_schedule, provider, da
     )
     of = ("killed", "ended", "stopped", "torn", "locked", "full", "emptied", "away", "restarted")
     went_wrong = ", ".join(
-        f"{counts[it]} {it}" for it in (*of, "neighbour", "cloud") if counts[it]
+        f"{counts[kind]} {kind}" for kind in (*of, "neighbour", "cloud") if counts[kind]
     )
     record(
         f"Faults in random order: {kinds[0][provider]}, {kinds[1][database]}",

@@ -187,8 +187,8 @@ def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
         entries = files.list("mine").entries
         return [entry.size for entry in entries if entry.name.startswith(".prism-part")]
 
-    with begun(files_http, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as one:
-        one.send(b"0" * PIECE)
+    with begun(files_http, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as upload:
+        upload.send(b"0" * PIECE)
         eventually(lambda: parts() == [PIECE])
     eventually(lambda: parts() == ([PIECE] if size else []))
     assert "cut" not in [entry.name for entry in files.list("mine").entries]
@@ -215,11 +215,11 @@ def test_one_file_has_one_uploader(files_http, files):
         answer = files_http.put("content", params={"path": "same"}, content=b"x")
         return answer.status_code == 409 and answer.json()["error"]["code"] == "UPLOAD_IN_PROGRESS"
 
-    with begun(files_http, "path=same&size=2&replace=true", 2) as one:
-        one.send(b"0")
+    with begun(files_http, "path=same&size=2&replace=true", 2) as upload:
+        upload.send(b"0")
         eventually(refused)
-        one.send(b"1")
-        assert one.getresponse().status == 200
+        upload.send(b"1")
+        assert upload.getresponse().status == 200
     assert b"".join(files.read("mine", "same")) == b"01"
 
 

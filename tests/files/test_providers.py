@@ -37,19 +37,19 @@ class Homes:
         return sorted(entry.name for entry in self.files.scan(self.id, path, limit).entries)
 
     def read(self, path, offset=0):
-        it = self.files.open(self.id, path)
+        file = self.files.open(self.id, path)
         try:
-            return it.read(offset, 1 << 20)
+            return file.read(offset, 1 << 20)
         finally:
-            it.close()
+            file.close()
 
     def write(self, path, content, replace=False):
-        it = self.files.begin(self.id, path, 0, replace=replace)
+        upload = self.files.begin(self.id, path, 0, replace=replace)
         try:
-            it.write(content)
-            it.finish()
+            upload.write(content)
+            upload.finish()
         finally:
-            it.close(discard=False)
+            upload.close(discard=False)
 
 
 @pytest.fixture(params=["local", "aws"])
@@ -112,27 +112,27 @@ def test_nothing_is_replaced_unless_that_is_asked_for(homes):
 
 
 def test_a_file_that_came_into_being_meanwhile_is_not_replaced(homes):
-    it = homes.files.begin(homes.id, "result", 0, replace=False)
-    it.write(b"ours")
+    upload = homes.files.begin(homes.id, "result", 0, replace=False)
+    upload.write(b"ours")
     (homes.home / "result").write_text("theirs")
     with pytest.raises(AlreadyExists):
-        it.finish()
-    it.close(discard=True)
+        upload.finish()
+    upload.close(discard=True)
     assert (homes.home / "result").read_text() == "theirs"
 
 
 def test_an_upload_continues_where_it_broke_off(homes):
-    it = homes.files.begin(homes.id, "big", 0, replace=False)
-    it.write(b"12345")
-    it.close(discard=False)
+    upload = homes.files.begin(homes.id, "big", 0, replace=False)
+    upload.write(b"12345")
+    upload.close(discard=False)
     assert not (homes.home / "big").exists()
     with pytest.raises(UploadOffset) as refused:
         homes.files.begin(homes.id, "big", 3, replace=False)
     assert refused.value.data == {"received": 5}
-    it = homes.files.begin(homes.id, "big", 5, replace=False)
-    it.write(b"678")
-    it.finish()
-    it.close(discard=False)
+    upload = homes.files.begin(homes.id, "big", 5, replace=False)
+    upload.write(b"678")
+    upload.finish()
+    upload.close(discard=False)
     assert (homes.home / "big").read_text() == "12345678"
     assert homes.names() == ["big"]
     with pytest.raises(UploadOffset) as refused:
@@ -141,9 +141,9 @@ def test_an_upload_continues_where_it_broke_off(homes):
 
 
 def test_a_discarded_upload_leaves_nothing(homes):
-    it = homes.files.begin(homes.id, "big", 0, replace=False)
-    it.write(b"12345")
-    it.close(discard=True)
+    upload = homes.files.begin(homes.id, "big", 0, replace=False)
+    upload.write(b"12345")
+    upload.close(discard=True)
     assert os.listdir(homes.home) == []
 
 
@@ -225,8 +225,8 @@ def test_pipes_and_sockets_are_not_opened(homes):
     working_directory = os.getcwd()
     os.chdir(homes.home)  # a socket's path must be short
     try:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.bind("socket")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("socket")
     finally:
         os.chdir(working_directory)
     for name in ("pipe", "socket"):
@@ -307,7 +307,7 @@ def with_volume(tmp_path):
         ids[name] = volumes.create(order).id
     volumes.attach(ids["data"], LOCAL, "data")
     VolumeLinks(Folder(tmp_path / LOCAL)).step()
-    content = {it: tmp_path / "storage" / "volumes" / id / "data" for it, id in ids.items()}
+    content = {name: tmp_path / "storage" / "volumes" / id / "data" for name, id in ids.items()}
     yield Homes(LocalFiles(tmp_path, volumes.mounted), LOCAL, home), content, volumes, ids
 
 

@@ -91,7 +91,7 @@ def test_it_outlives_the_daemon_and_what_is_written_counts_once(
     clocked_daemon.daemon.activity.write()
     clocked_daemon.daemon = make_daemon(local_prices="aws")
     assert activity(clocked_daemon)["points"] == before
-    assert sum(it["active_seconds"] for it in before) == 29 * 60
+    assert sum(point["active_seconds"] for point in before) == 29 * 60
 
 
 @pytest.mark.postgres
@@ -117,7 +117,7 @@ def test_what_could_not_be_written_is_written_later(clocked_daemon, report_sampl
     before = activity(clocked_daemon)["points"]
     recorder.write()
     assert activity(clocked_daemon)["points"] == before
-    assert sum(it["active_seconds"] for it in before) == 9 * 60
+    assert sum(point["active_seconds"] for point in before) == 9 * 60
 
 
 def test_a_time_in_which_nobody_looked_has_no_point(clocked_daemon, report_samples):
@@ -150,7 +150,7 @@ def test_reasons_are_few_and_short_whatever_a_machine_says(clocked_daemon, repor
     report_samples(12, state="active", because=tuple(f"{n}" + "x" * 10_000 for n in range(1000)))
     point = activity(clocked_daemon)["points"][1]
     assert len(point["because"]) == 5
-    assert all(len(it) == 200 for it in point["because"])
+    assert all(len(reason) == 200 for reason in point["because"])
 
 
 def test_what_was_done_about_it_is_there_too(clocked_daemon, report_samples, cloud):

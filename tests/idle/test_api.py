@@ -418,7 +418,12 @@ def test_why_says_what_was_measured_and_when_it_acts(
         "limit": 5.0,
         "unit": "% of a core",
     }
-    assert [it["value"] for it in explanation["measured"]] == [0.4, 0.0, None, 0.0]
+    assert [measurement["value"] for measurement in explanation["measured"]] == [
+        0.4,
+        0.0,
+        None,
+        0.0,
+    ]
     keep_awake(http, 180)
     assert why(http)["acts_at"] == "2026-01-01T03:12:00Z"
     configure(http, profile="batch", enabled=False)

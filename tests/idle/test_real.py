@@ -27,13 +27,13 @@ def daemon(tmp_path):
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "page.yml").write_text(TEMPLATE)
     compute = LocalCompute(settings.workspaces, grace=1, minute=MINUTE)
-    it = build(settings, {place_of(settings.folder): compute})
-    it.prepare()
-    yield it
+    daemon = build(settings, {place_of(settings.folder): compute})
+    daemon.prepare()
+    yield daemon
     for machine in compute.survey():
         compute.terminate(machine.id)
     eventually(lambda: all(m.seen == "gone" for m in compute.survey()))
-    it.close()
+    daemon.close()
 
 
 def test_it_sleeps_by_itself_and_everybody_hears_of_it(daemon):
@@ -46,8 +46,8 @@ def test_it_sleeps_by_itself_and_everybody_hears_of_it(daemon):
 
     def idle():
         daemon.settle()
-        it = http("GET", "/api/v1/instances/mine").json()["idle"]
-        return it if it["verdict"] == "idle" else None
+        explanation = http("GET", "/api/v1/instances/mine").json()["idle"]
+        return explanation if explanation["verdict"] == "idle" else None
 
     assert eventually(idle)["profile"] == "gpu"
     comes_to(daemon, http, "stopped")
@@ -88,6 +88,6 @@ def test_who_launched_it_died_right_after_and_it_is_watched_all_the_same(daemon)
     assert compute.survey() == []
     assert daemon.loop.once() == 1
     # Nothing of the daemon moves from here on.
-    acted = eventually(lambda: (it := compute.survey()[0].idle) and it.acted, 120)
+    acted = eventually(lambda: (idleness := compute.survey()[0].idle) and idleness.acted, 120)
     assert (acted.profile, acted.action) == ("gpu", "stop")
     assert eventually(lambda: compute.survey()[0].seen == "off", 120)

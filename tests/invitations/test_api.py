@@ -29,8 +29,8 @@ def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
     )
     assert [invitation["status"] for invitation in listed["invitations"]] == ["pending"]
     assert "token" not in listed["invitations"][0]
-    one = shaped_like("GET invitations/{invitation_id}", ask("GET", id))
-    assert (one["token"], one["project_name"]) == (sent["token"], "Reef")
+    invitation = shaped_like("GET invitations/{invitation_id}", ask("GET", id))
+    assert (invitation["token"], invitation["project_name"]) == (sent["token"], "Reef")
     resent = shaped_like("POST invitations/{invitation_id}/resend", ask("POST", f"{id}/resend"))
     assert resent["resend_count"] == 1
     token = ask("GET", id).json()["token"]

@@ -42,10 +42,10 @@ def raised(url, *statements, prepare=()):
     engine = create_engine(url)
     try:
         with engine.connect() as sql:
-            for one in prepare:
-                sql.exec_driver_sql(one)
-            for one in statements:
-                sql.exec_driver_sql(one)
+            for statement in prepare:
+                sql.exec_driver_sql(statement)
+            for statement in statements:
+                sql.exec_driver_sql(statement)
     except SQLAlchemyError as error:
         return error
     finally:

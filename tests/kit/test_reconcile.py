@@ -170,7 +170,7 @@ def test_a_loop_that_only_did_what_was_due_leaves_no_thread(db):
         """Its threads have a name of their own."""
 
     def threads():
-        return [it for it in threading.enumerate() if it.name.startswith("Brief")]
+        return [thread for thread in threading.enumerate() if thread.name.startswith("Brief")]
 
     with_a_row(db)
     work = Brief()
@@ -333,7 +333,9 @@ def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
     loop = Loop(work, db, StoppedClock(NOW), threads=1)
     thread = threading.Thread(target=loop.run, kwargs={"every": 0.1, "inherit": True})
     thread.start()
-    eventually(lambda: any(isinstance(it, DatabaseBusy) for _, it in db._problems.values()))
+    eventually(
+        lambda: any(isinstance(problem, DatabaseBusy) for _, problem in db._problems.values())
+    )
     other.execute("ROLLBACK")
     eventually(lambda: work.done == ["r"])
     loop.stop()

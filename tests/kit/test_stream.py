@@ -248,8 +248,8 @@ def hundred(db):
             tx.happened(Noted(actor="ada", subject="n", number=number))
 
 
-def given(it):
-    return Provide(lambda: it, use_cache=True, sync_to_thread=False)
+def given(value):
+    return Provide(lambda: value, use_cache=True, sync_to_thread=False)
 
 
 # The same over real sockets.
@@ -370,8 +370,8 @@ def test_the_same_facts_over_websocket(stream_server, db):
         assert json.loads(resumed.recv(5))["data"] == {"number": 1}
         live.send("what a client says is not listened to")
         noted(db, 2)
-        for one in (live, resumed):
-            fact = json.loads(one.recv(5))
+        for stream in (live, resumed):
+            fact = json.loads(stream.recv(5))
             assert (fact["event"], fact["actor"]) == ("noted", "ada")
             assert fact["data"] == {"number": 2}
 

@@ -83,9 +83,9 @@ def test_a_follower_hears_each_line_once_and_the_end(logging_workspace):
     assert heard == paths
     short_follower = Follower(logging_workspace, "short", "system")
     logging_workspace.said("terminate", "short", "--yes")
-    for one in (follower, short_follower):
-        one.join(120)
-        assert not one.is_alive()
+    for thread in (follower, short_follower):
+        thread.join(120)
+        assert not thread.is_alive()
     assert "state=terminated" in short_follower.lines[-1]
 
 

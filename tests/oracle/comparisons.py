@@ -95,7 +95,7 @@ class Comparisons:
         self.same("pace", analysis["projected_monthly_burn"], forecast["monthly"])
         ever = sum(segment["micros"] for segment in self.paid if segment["project"] == page["id"])
         self.same("spent ever", budget["current_spend"], round(ever, -4) / 1e6)
-        kinds = [it for it in budget["cost_breakdown"].values() if it is not None]
+        kinds = [cost for cost in budget["cost_breakdown"].values() if cost is not None]
         self.same("breakdown", sum(kinds), budget["current_spend"])
         spenders = budget["top_spending_instances"]
         if len(spenders) < 10:
@@ -124,10 +124,10 @@ class Comparisons:
                 self.same("a cap", cap["spent"] + cap["reserved"] + cap["left"], cap["amount"])
         if caps:
             granted = [sum(left for _, left in live)] if len(caps) > len(own) else []
-            self.same("left", budget["left"], min([*(it["left"] for it in own), *granted]))
+            self.same("left", budget["left"], min([*(cap["left"] for cap in own), *granted]))
             counted = own or [part for part, _ in live]
             for word in ("spent", "reserved"):
-                total = sum(it[word] for it in counted)
+                total = sum(limit[word] for limit in counted)
                 self.same(word, budget[word], total, CENT * (len(live) + 1))
 
     def reports(self, name: str, project: Any) -> None:

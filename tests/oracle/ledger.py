@@ -134,7 +134,7 @@ def period(kind: str, zone: str, start: int, end: int | None, now: int) -> Span 
     else:
         first = day - timedelta(days=day.weekday() if kind == "weekly" else 0)
         after = first + timedelta(days=7 if kind == "weekly" else 1)
-    edges = [int(datetime.combine(it, time(0), where).timestamp()) for it in (first, after)]
+    edges = [int(datetime.combine(day, time(0), where).timestamp()) for day in (first, after)]
     return max(edges[0], start), edges[1] if end is None else min(edges[1], end)
 
 

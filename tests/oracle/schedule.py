@@ -40,7 +40,7 @@ class Schedule:
         total = r.choice((6.0, 15.0, 90.0))
         at = {"start": self.lab.clock.now(), "end": self.lab.clock.now()}
         at["end"] += timedelta(seconds=self.pool["end"] - self.now)
-        dates = {f"{name}_date": f"{it:%Y-%m-%dT%H:%M:%SZ}" for name, it in at.items()}
+        dates = {f"{name}_date": f"{date:%Y-%m-%dT%H:%M:%SZ}" for name, date in at.items()}
         self.lab.pool("grant", total, self.pool["kind"], time_zone=self.pool["zone"], **dates)
         parts = {"one": round(total * 0.5, 2), "two": round(total * 0.4, 2)}
         self.amounts = {"pool": total, **parts}
@@ -199,10 +199,10 @@ class Schedule:
         volumes = [thing for thing in self.account.things.values()
                 if thing.name.startswith("v") and thing.kept[0][1] is None]  # fmt: skip
         if volumes:
-            it = self.random.choice(volumes)
-            answer = self.lab.http("DELETE", f"/api/v1/storage/volumes/{it.name}")
+            volume = self.random.choice(volumes)
+            answer = self.lab.http("DELETE", f"/api/v1/storage/volumes/{volume.name}")
             assert answer.status_code == 200, answer.text
-            it.kept = [(it.kept[0][0], self.now)]
+            volume.kept = [(volume.kept[0][0], self.now)]
             self.settle()
 
     def wait(self):
@@ -248,15 +248,15 @@ class Schedule:
     # --------------------------------------------------------------- what is compared
 
     def period(self):
-        it = self.pool
-        return period(it["kind"], it["zone"], it["start"], it["end"], self.now)
+        pool = self.pool
+        return period(pool["kind"], pool["zone"], pool["start"], pool["end"], self.now)
 
     def last_period(self):
         """The present period, or the last one and all that came after it."""
         if (present := self.period()) is not None:
             return present[0]
-        it = self.pool
-        last = period(it["kind"], it["zone"], it["start"], it["end"], it["end"] - 1)
+        pool = self.pool
+        last = period(pool["kind"], pool["zone"], pool["start"], pool["end"], pool["end"] - 1)
         assert last is not None
         return last[0]
 

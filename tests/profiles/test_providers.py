@@ -23,6 +23,6 @@ def test_a_location_names_its_provider_and_its_region(location, provider, region
 
 
 def test_what_only_a_newer_version_knows_is_taken_for_rented_machines():
-    it = traits_of("slurm:cluster:queue")
-    assert it is UNKNOWN
-    assert it.charges_addresses and it.shared and not it.sleeps_with_host
+    traits = traits_of("slurm:cluster:queue")
+    assert traits is UNKNOWN
+    assert traits.charges_addresses and traits.shared and not traits.sleeps_with_host

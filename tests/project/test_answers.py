@@ -111,10 +111,10 @@ def fields(kind):
     """The names of its fields, and of those of all structs in it."""
     seen, left = {}, [types.type_info(kind)]
     while left:
-        one = left.pop()
-        if isinstance(one, types.StructType) and one.cls not in seen:
-            seen[one.cls] = {field.encode_name for field in one.fields}
-            left += [field.type for field in one.fields]
-        left += [getattr(one, of) for of in ("item_type", "value_type") if hasattr(one, of)]
-        left += [it for of in ("types", "item_types") for it in getattr(one, of, ())]
+        node = left.pop()
+        if isinstance(node, types.StructType) and node.cls not in seen:
+            seen[node.cls] = {field.encode_name for field in node.fields}
+            left += [field.type for field in node.fields]
+        left += [getattr(node, of) for of in ("item_type", "value_type") if hasattr(node, of)]
+        left += [item for of in ("types", "item_types") for item in getattr(node, of, ())]
     return set().union(*seen.values())

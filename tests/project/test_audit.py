@@ -30,8 +30,8 @@ def record(name="Demo_Package", events=(), versions=(), **more):
 
 
 def written(folder, *records):
-    for number, one in enumerate(records):
-        (folder / f"{number}.json").write_text(json.dumps(one))
+    for number, record in enumerate(records):
+        (folder / f"{number}.json").write_text(json.dumps(record))
     return audit.Advisories(folder)
 
 

@@ -36,8 +36,8 @@ def test_its_files_exist(name):
 def test_it_names_the_rights_and_the_client_and_the_command(name):
     named = {*paths(RECIPES[name])}
     assert "src/prism/access/rules.py" in named
-    assert any("/client/" in it for it in named)
-    assert any("/cli/" in it for it in named)
+    assert any("/client/" in path for path in named)
+    assert any("/cli/" in path for path in named)
     assert "docs/openapi.json" in named
 
 
@@ -51,7 +51,7 @@ def test_the_ten_files_to_read_first_exist():
 def test_its_tests_exist():
     named = {*re.findall(r"`(tests/[^`]*\.py)`", TEXT)}
     assert len(named) > 5
-    assert [it for it in named if "<" not in it and not (ROOT / it).is_file()] == []
+    assert [path for path in named if "<" not in path and not (ROOT / path).is_file()] == []
 
 
 def test_the_example_of_a_noun_is_a_package():

@@ -88,7 +88,7 @@ def commands(page):
 def is_done_here(command):
     """Whether a command can be done in the test."""
     asked_for = command.startswith(DONE_ANYWAY)
-    return asked_for or not (command in ENDLESS or any(it in f"{command} " for it in NOT_HERE))
+    return asked_for or not (command in ENDLESS or any(word in f"{command} " for word in NOT_HERE))
 
 
 class Shell:

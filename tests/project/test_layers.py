@@ -31,7 +31,9 @@ def test_the_page_has_the_layers_in_their_order(section, container):
 
 def test_the_page_names_the_files_in_which_the_parts_are_put_together():
     named = {Path(name).name for name in NAME.findall(PAGE) if name.endswith(".py")}
-    makers = (it.__module__ for it in Wiring.__mro__ if it.__module__.startswith("prism.daemon"))
+    makers = (
+        base.__module__ for base in Wiring.__mro__ if base.__module__.startswith("prism.daemon")
+    )
     files = {
         PACKAGE.parent.joinpath(*maker.split(".")).with_suffix(".py").name for maker in makers
     }

@@ -101,9 +101,9 @@ def begin_make(folder):
         if process.poll() is None:
             alive = psutil.Process(process.pid)
             below += [*alive.children(recursive=True), alive]
-        for it in below:
+        for descendant in below:
             with contextlib.suppress(psutil.NoSuchProcess):
-                it.kill()
+                descendant.kill()
         process.communicate()
 
 

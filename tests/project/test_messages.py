@@ -23,14 +23,14 @@ def patterns(kind):
     """Every pattern in a type, as the error would show it."""
     regexes, left, known = set(), [msgspec.inspect.type_info(kind)], set()
     while left:
-        it = left.pop()
-        if id(it) in known or not isinstance(it, msgspec.Struct):
+        node = left.pop()
+        if id(node) in known or not isinstance(node, msgspec.Struct):
             continue
-        known.add(id(it))
-        if isinstance(it, msgspec.inspect.StrType) and it.pattern:
-            regexes.add(repr(it.pattern))
-        for name in it.__struct_fields__:
-            value = getattr(it, name)
+        known.add(id(node))
+        if isinstance(node, msgspec.inspect.StrType) and node.pattern:
+            regexes.add(repr(node.pattern))
+        for name in node.__struct_fields__:
+            value = getattr(node, name)
             left += value if isinstance(value, tuple) else [value]
     return regexes
 

@@ -49,4 +49,9 @@ def test_the_seed_chooses(mutants, monkeypatch):
         mutants.sampled(mutants.Options(3, seed, 1, 1, 1, [])) for seed in (1, 1, 2)
     )
     assert first == two != other
-    assert {it.file.parent.name for it in first} == {"access", "budgets", "kit", "workspaces"}
+    assert {mutant.file.parent.name for mutant in first} == {
+        "access",
+        "budgets",
+        "kit",
+        "workspaces",
+    }

@@ -207,8 +207,8 @@ def of_client(method):
     """The names of a method's parameters; those of an order stand for themselves."""
     bound: Any = reduce(getattr, method.split("."), Client(url="http://127.0.0.1:1"))
     taken = signature(bound).parameters.values()
-    named = {it.name for it in taken if it.kind is not Parameter.VAR_KEYWORD}
-    more = any(it.kind is Parameter.VAR_KEYWORD for it in taken)
+    named = {parameter.name for parameter in taken if parameter.kind is not Parameter.VAR_KEYWORD}
+    more = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken)
     return named | (set(get_type_hints(LaunchOptions)) if more else set())
 
 
@@ -228,7 +228,7 @@ def of_api(route):
 def fields(schema):
     if "$ref" in schema:
         return fields(OPENAPI["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-    nested = [it for how in ("oneOf", "anyOf", "allOf") for it in schema.get(how, ())]
+    nested = [choice for how in ("oneOf", "anyOf", "allOf") for choice in schema.get(how, ())]
     return set(schema.get("properties", ())).union(*map(fields, nested))
 
 
@@ -246,10 +246,10 @@ def compared(command):
     """What has no partner, as (where, name)."""
     method, route = SAME[command]
     client, api = of_client(method) - CLIENT_ALONE, of_api(route)
-    where = [it for it in OTHERWISE if it[0] == command]
-    known = {it[1] for it in where}
-    seen_by_client = {OTHERWISE[it][0] for it in where}
-    seen_by_api = {OTHERWISE[it][1] for it in where}
+    where = [pair for pair in OTHERWISE if pair[0] == command]
+    known = {pair[1] for pair in where}
+    seen_by_client = {OTHERWISE[pair][0] for pair in where}
+    seen_by_api = {OTHERWISE[pair][1] for pair in where}
     if "project" in command and "budget" in client:
         known |= PROJECT_LIMITS  # the fields of one object, which the client takes as a struct
         seen_by_client |= {"budget"}
@@ -257,7 +257,7 @@ def compared(command):
         if (parameter := fits(name, client) or thing(name, client)) is None:
             yield "client has no", name
         seen_by_client.add(parameter)
-    for name in client - {OTHERWISE[it][0] for it in where}:
+    for name in client - {OTHERWISE[pair][0] for pair in where}:
         if name not in seen_by_client | {"name", "id"}:
             yield "command line has no", name
         if (parameter := fits(name, api - {"name"}) or thing(name, api)) is None:

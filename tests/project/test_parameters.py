@@ -19,7 +19,9 @@ OPENAPI = json.loads(described())
 
 def words(schema):
     """The words that a parameter allows; none where any will do."""
-    ways = [resolved(OPENAPI, it) for it in schema.get("oneOf", schema.get("anyOf", [schema]))]
+    ways = [
+        resolved(OPENAPI, choice) for choice in schema.get("oneOf", schema.get("anyOf", [schema]))
+    ]
     return [word for way in ways for word in way.get("enum", []) if word is not None]
 
 

@@ -49,8 +49,8 @@ def test_from_the_first_token_to_a_member_by_mail(home):
         accept = ("invite", "accept", sent.id)
         done = home.cli(*accept, input=sent.token, PRISM_URL=url, PRISM_TOKEN=word)
         assert done.returncode == 0, done.stderr
-        assert {it.email for it in pi.members.list("reef")} == {"pi@x.org", "eve@x.org"}
+        assert {member.email for member in pi.members.list("reef")} == {"pi@x.org", "eve@x.org"}
         events = [entry.event for entry in pi.audit.entries(subject="reef")]
         assert events[:2] == ["invitation_accepted", "member_joined"]
         log = (home.folder / "log").read_text()
-        assert not [it for it in (minted["token"], word, sent.token) if it in log]
+        assert not [secret for secret in (minted["token"], word, sent.token) if secret in log]

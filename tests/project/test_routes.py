@@ -86,13 +86,15 @@ def test_every_built_route_takes_and_gives_the_references_fields(openapi, built_
 
 
 def content(part):
-    return next((it["schema"] for it in part.get("content", {}).values()), {})
+    return next((media["schema"] for media in part.get("content", {}).values()), {})
 
 
 def lacking(openapi, example, schema, where):
     """What of an example a schema has no place for."""
     schema = resolved(openapi, schema)
-    choices = [resolved(openapi, it) for it in schema.get("oneOf", schema.get("anyOf", [schema]))]
+    choices = [
+        resolved(openapi, choice) for choice in schema.get("oneOf", schema.get("anyOf", [schema]))
+    ]
     fits = [choice for choice in choices if {*kinds(choice)} & KINDS[type(example)]]
     if not fits:
         yield f"{where} is not {type(example).__name__}"

@@ -38,7 +38,9 @@ def test_lists_and_tables_begin_after_a_blank_line(page):
     """GitHub shows them without one as well, MkDocs shows a paragraph."""
     problems = []
     for number, before, line in blocks(page):
-        kind = next((it for it in (ITEM, re.compile(r"\|")) if it.match(line)), None)
+        kind = next(
+            (pattern for pattern in (ITEM, re.compile(r"\|")) if pattern.match(line)), None
+        )
         if kind and before.strip() and not kind.match(before) and not before.startswith(" "):
             problems.append(f"{short(page)}:{number}: {line}")
         if re.search(r"[a-z`][.)] - [A-Z]", line) and not line.startswith("|"):

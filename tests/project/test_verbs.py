@@ -111,7 +111,9 @@ def test_a_verb_that_changes_the_state_is_known_in(file, verb):
 
 
 @pytest.mark.parametrize("place", STORED)
-@pytest.mark.parametrize("verb", [it for it in LifecycleVerb if it is not LifecycleVerb.LAUNCH])
+@pytest.mark.parametrize(
+    "verb", [verb for verb in LifecycleVerb if verb is not LifecycleVerb.LAUNCH]
+)
 def test_a_verb_that_is_stored_is_known_in(place, verb):
     assert STORED[place](verb), f"{place} does not know {verb.value!r}"
 
@@ -139,4 +141,4 @@ def test_the_documentation_says_from_which_states_a_verb_is_possible():
         verb.value: {state.value for state in states} for verb, states in POSSIBLE.items()
     }
     [states] = [table for table in tables if table.startswith("| state |")]
-    assert not {it.value for it in State} - set(re.findall(r"[a-z]+", states))
+    assert not {state.value for state in State} - set(re.findall(r"[a-z]+", states))

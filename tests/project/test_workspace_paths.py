@@ -15,7 +15,7 @@ import pytest
 from tests.project.tree import FILES, PACKAGE, short
 
 CHECKED = [file for file in FILES if {"agent", "local"} & {*file.relative_to(PACKAGE).parts[:-1]}]
-CHECKED = [it for it in CHECKED if it != PACKAGE / "agent" / "safe_paths.py"]
+CHECKED = [file for file in CHECKED if file != PACKAGE / "agent" / "safe_paths.py"]
 ROOTS = {"home", "venv", "data"}
 ROOT, BELOW = 1, 2
 METHODS = {
@@ -126,7 +126,7 @@ def constant(node):
 @pytest.mark.parametrize("file", CHECKED, ids=short)
 def test_no_other_module_resolves_what_a_workspace_can_write(file):
     wrong = Reading(file.read_text()).wrong
-    assert [f"line {it.lineno}: {ast.unparse(it)}" for it in wrong] == []
+    assert [f"line {node.lineno}: {ast.unparse(node)}" for node in wrong] == []
 
 
 @pytest.mark.parametrize("file", CHECKED, ids=short)

@@ -37,30 +37,30 @@ def start_daemon(aws, tmp_path, operator_type):
         daemons.append(daemon)
         daemon.db.create_tables()
         daemon.profiles.first_start({})
-        it = operator_type(daemon)
+        operator = operator_type(daemon)
         order = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}
-        it.post("profiles", 201, **order)
-        it.post("profiles/switch", 200, profile_name=order["name"])
-        return it
+        operator.post("profiles", 201, **order)
+        operator.post("profiles/switch", 200, profile_name=order["name"])
+        return operator
 
     yield make
     for daemon in daemons:
         daemon.close()
 
 
-def becomes(it, aws, **states):
+def becomes(operator, aws, **states):
     """Time passes, and the daemon looks, until the workspaces are that."""
 
     def so():
         aws.clock.advance(5)
-        it.daemon.settle()
-        return it.states() == states
+        operator.daemon.settle()
+        return operator.states() == states
 
     eventually(so, 120)
 
 
-def launch(it, name, **more):
-    answer = Http(it.daemon.app).launch(name, size="S", ttl_hours=TTL, **more)
+def launch(operator, name, **more):
+    answer = Http(operator.daemon.app).launch(name, size="S", ttl_hours=TTL, **more)
     assert answer.status_code == 201, answer.text
 
 
@@ -85,8 +85,8 @@ def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
     assert {orphan["name"] for orphan in lost_machines.orphans()} == {"runs", "off"}
     assert all(orphan["key_here"] for orphan in lost_machines.orphans())
     recovery = lost_machines.recover()
-    assert sorted(one["name"] for one in recovery["recovered"]) == ["off", "runs"]
-    notes = {note for one in recovery["recovered"] for note in one["notes"]}
+    assert sorted(workspace["name"] for workspace in recovery["recovered"]) == ["off", "runs"]
+    notes = {note for workspace in recovery["recovered"] for note in workspace["notes"]}
     assert notes == {"its recipe is the template as it is today"}
     becomes(lost_machines, aws, runs="running", off="stopped")
     vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
@@ -145,8 +145,8 @@ def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start_d
     becomes(daemon, aws, mine="running")
     after = start_daemon("second", name="other")
     after.daemon.settle()
-    [one] = after.recover()["recovered"]
-    assert "its profile was missing: 'grant' is new" in one["notes"]
+    [workspace] = after.recover()["recovered"]
+    assert "its profile was missing: 'grant' is new" in workspace["notes"]
     profile = next(profile for profile in after.get("profiles") if profile["name"] == "grant")
     assert (profile["provider"], profile["region"]) == ("aws", "us-east-1")
     becomes(after, aws, mine="running")
@@ -330,16 +330,16 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
     for kind in ({"type": "ebs", "size_gb": 12}, {"type": "efs"}):
         daemon.post("storage/volumes/create", 201, name=kind["type"], **kind)
 
-    def made(one, at):
+    def made(operator, at):
         def so():
             aws.clock.advance(5)
-            one.daemon.settle()
-            return at(one)
+            operator.daemon.settle()
+            return at(operator)
 
         eventually(so, 120)
 
-    def ids(one):
-        volumes = one.get("storage/volumes")
+    def ids(operator):
+        volumes = operator.get("storage/volumes")
         return {v["volume_id"] for v in volumes["ebs_volumes"] if v["state"] == "available"} | {
             v["filesystem_id"] for v in volumes["efs_volumes"] if v["state"] == "available"
         }
@@ -353,7 +353,7 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
     orphans_by_kind = {orphan["kind"]: orphan for orphan in after.get("orphans")["storage"]}
     assert (orphans_by_kind["ebs"]["size_gb"], orphans_by_kind["ebs"]["owner"]) == (12, "ada")
     assert orphans_by_kind["ebs"]["monthly_cost"] == pytest.approx(0.96)
-    taken = {one["name"] for one in after.recover()["storage"]}
+    taken = {resource["name"] for resource in after.recover()["storage"]}
     assert taken == {"ebs", "efs", "copy"}
     made(after, lambda one: ids(one) == before)
     [copy] = after.get("snapshots")

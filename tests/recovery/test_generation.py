@@ -127,7 +127,7 @@ def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     refused = world.post("instances/one/terminate", **TERMINATE)
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "DATABASE_OLDER")
     recovery = world.post("recover").json()
-    assert [it["name"] for it in recovery["recovered"]] == ["two"]
+    assert [workspace["name"] for workspace in recovery["recovered"]] == ["two"]
     assert "prism recover --accept" in recovery["database"]
     assert world.status()["status"] == "degraded", "nobody has decided yet"
     assert world.post("recover", dry_run=True, accept=True).status_code == 200
@@ -245,7 +245,7 @@ def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
     assert "used with another one before" in " ".join(world.status()["reasons"])
     assert world.newest() > seen
     recovery = world.post("recover").json()
-    assert [it["name"] for it in recovery["recovered"]] == ["one"], recovery
+    assert [workspace["name"] for workspace in recovery["recovered"]] == ["one"], recovery
     assert world.status()["status"] == "healthy"
     world.settle()
     assert world.post("instances/one/terminate", **TERMINATE).status_code == 200

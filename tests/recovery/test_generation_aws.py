@@ -130,7 +130,7 @@ class AwsWorld:
 def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothing(world):
     world.start().launch("one")
     world.make_volume()
-    one = world.desk.get("instances/one")["id"]
+    first_id = world.desk.get("instances/one")["id"]
     world.desk.post("instances/one/stop", 200)
     world.keep()  # it was asked to stop, and nothing has been done about it
     world.until(lambda: world.desk.states()["one"] == "stopped")
@@ -150,9 +150,11 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     refused = world.refused("POST", "instances/one/terminate", **TERMINATE)
     assert refused == (409, "DATABASE_OLDER")
     assert world.destroyed(calls) == []
-    assert {machine["id"]: machine["state"] for machine in world.aws.machines()}[one] == "running"
+    assert {machine["id"]: machine["state"] for machine in world.aws.machines()}[
+        first_id
+    ] == "running"
     recovery = world.desk.recover()
-    assert [it["name"] for it in recovery["recovered"]] == ["two"]
+    assert [workspace["name"] for workspace in recovery["recovered"]] == ["two"]
     assert "prism recover --accept" in recovery["database"]
     world.settle(3)
     assert world.destroyed(calls) == [], "nobody has decided yet"
@@ -197,7 +199,7 @@ def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(worl
     changed = [call.action for call in world.aws.calls[calls:] if not reads(call.action)]
     assert set(changed) <= {"CreateTags"}, "nothing is done before somebody has decided"
     assert world.attached(data)
-    recovered = {it["name"] for it in world.desk.recover()["storage"]}
+    recovered = {resource["name"] for resource in world.desk.recover()["storage"]}
     assert recovered == {"late"}
     world.desk.recover(accept=True)
     world.until(lambda: world.desk.get("storage/volumes/more")["state"] == "available")

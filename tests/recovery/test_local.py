@@ -33,8 +33,14 @@ def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its
         assert orphans.keys() == {"runs", "off", "unwanted"}
         assert orphans["runs"]["instance_type"] == before["runs"]["instance_type"]
         dry = home.said("recover", "--dry-run")
-        assert sorted(it["name"] for it in dry["recovered"]) == ["off", "runs", "unwanted"]
-        assert [note for it in dry["recovered"] for note in it["notes"]] == [], "all is known"
+        assert sorted(workspace["name"] for workspace in dry["recovered"]) == [
+            "off",
+            "runs",
+            "unwanted",
+        ]
+        assert [note for workspace in dry["recovered"] for note in workspace["notes"]] == [], (
+            "all is known"
+        )
         assert home.said("list") == []
         id = orphans["unwanted"]["id"]
         assert home.cli("orphans", "terminate", id).returncode != 0, "nobody confirmed"
@@ -50,9 +56,9 @@ def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its
         eventually(
             lambda: all(line["private_ip"] or line["name"] != "runs" for line in home.said("list"))
         )
-        for it in (home.said("show", name) for name in ("runs", "off")):
-            was = before[it["name"]]
-            assert {k: v for k, v in it.items() if k not in vary} == {
+        for workspace in (home.said("show", name) for name in ("runs", "off")):
+            was = before[workspace["name"]]
+            assert {k: v for k, v in workspace.items() if k not in vary} == {
                 k: v for k, v in was.items() if k not in vary
             }
         assert supervisors <= {machine.pid for machine in home.machines()}, (

@@ -44,16 +44,16 @@ def test_a_project_of_that_name_pays_and_its_cap_holds(lost_project, recover):
 
 
 def test_where_the_project_is_missing_it_is_said_and_nobody_pays(lost_project, recover):
-    it = recover()
-    assert "project 'reef' is not here: nobody's budget pays for it" in it["notes"]
+    recovery = recover()
+    assert "project 'reef' is not here: nobody's budget pays for it" in recovery["notes"]
     lost_project.settle()
     assert (lost_project.workspace().project, lost_project.state()) == (None, "running")
 
 
 def test_a_project_without_money_gets_its_machine_back_asleep(lost_project, recover):
     lost_project.project("reef", 0.05)
-    it = recover()
-    assert any(note.startswith("it goes to sleep at once: ") for note in it["notes"])
+    recovery = recover()
+    assert any(note.startswith("it goes to sleep at once: ") for note in recovery["notes"])
     lost_project.settle(seconds=1)
     assert lost_project.state() == "hibernated"
     assert lost_project.workspace().project_name == "reef"

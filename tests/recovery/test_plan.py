@@ -74,8 +74,8 @@ def test_what_is_somebody_elses_is_left(at_home, owner, everybody, taken):
     ],
 )
 def test_what_it_has_cost_since_it_was_started(seen, hours, hourly, cost):
-    it = found(seen=seen, started_at=NOW - timedelta(hours=hours))
-    assert cost_so_far(it, hourly, NOW) == cost
+    machine = found(seen=seen, started_at=NOW - timedelta(hours=hours))
+    assert cost_so_far(machine, hourly, NOW) == cost
     assert cost_so_far(found(seen=seen), hourly, NOW) is None, "since when is not known"
 
 
@@ -105,6 +105,8 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
     ],
 )
 def test_its_end_is_what_was_asked_for_not_what_its_money_was(ends_at, told_until, project, end):
-    it = found(ends_at=ends_at, told_until=told_until, project=project)
-    assert expiry_of(it)[0] == end
-    assert (expiry_of(it)[1] is not None) is (end is None and told_until is not None), "it is said"
+    machine = found(ends_at=ends_at, told_until=told_until, project=project)
+    assert expiry_of(machine)[0] == end
+    assert (expiry_of(machine)[1] is not None) is (end is None and told_until is not None), (
+        "it is said"
+    )

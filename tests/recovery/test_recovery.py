@@ -52,7 +52,7 @@ def test_what_nobody_knows_is_shown_with_its_age_and_without_asking_the_cloud(
 
 def test_recover_makes_them_workspaces_again(lost_machines, cloud):
     recovery = lost_machines.recover()
-    assert [it["name"] for it in recovery["recovered"]] == ["runs", "off", "asleep"]
+    assert [workspace["name"] for workspace in recovery["recovered"]] == ["runs", "off", "asleep"]
     assert recovery["left"] == []
     lost_machines.daemon.settle()
     assert lost_machines.states() == {"runs": "running", "off": "stopped", "asleep": "hibernated"}
@@ -78,7 +78,7 @@ def test_recovering_twice_is_recovering_once(lost_machines):
 def test_a_dry_run_says_what_would_be_and_writes_nothing(lost_machines):
     recovery = lost_machines.recover(dry_run=True)
     assert recovery["dry_run"]
-    assert [it["name"] for it in recovery["recovered"]] == ["runs", "off", "asleep"]
+    assert [workspace["name"] for workspace in recovery["recovered"]] == ["runs", "off", "asleep"]
     assert lost_machines.get("instances") == []
     assert [
         event.event
@@ -112,12 +112,14 @@ def test_it_goes_down_when_its_tags_say(lost_machines, clock):
 def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost_machines):
     lost_machines.http.launch("runs")
     lost_machines.daemon.settle()
-    recovered = {it["instance_id"]: it for it in lost_machines.recover()["recovered"]}
-    it = recovered[lost_machines.before["runs"]["id"]]
-    assert it["name"].startswith("runs-")
-    assert "it was called 'runs'" in it["notes"]
+    recovered = {
+        workspace["instance_id"]: workspace for workspace in lost_machines.recover()["recovered"]
+    }
+    renamed = recovered[lost_machines.before["runs"]["id"]]
+    assert renamed["name"].startswith("runs-")
+    assert "it was called 'runs'" in renamed["notes"]
     lost_machines.daemon.settle()
-    assert sorted(lost_machines.states()) == sorted(["runs", it["name"], "off", "asleep"])
+    assert sorted(lost_machines.states()) == sorted(["runs", renamed["name"], "off", "asleep"])
 
 
 def test_what_somebody_else_launched_elsewhere_is_left_and_said(

@@ -41,8 +41,8 @@ def settle(daemon, clock, seconds=60):
         daemon.settle()
 
 
-def shown(it):
-    return {orphan["name"]: orphan for orphan in it.get("orphans")["storage"]}
+def shown(operator):
+    return {orphan["name"]: orphan for orphan in operator.get("orphans")["storage"]}
 
 
 def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
@@ -68,7 +68,7 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
     assert len(lost_storage.recover(dry_run=True)["storage"]) == 3
     assert lost_storage.get("storage/volumes")["ebs_volumes"] == []
     recovery = lost_storage.recover()
-    assert {it["name"] for it in recovery["storage"]} == {"data", "shared", "first"}
+    assert {resource["name"] for resource in recovery["storage"]} == {"data", "shared", "first"}
     assert lost_storage.get("instances/mine")["attached_ebs_volumes"] == ["data"], "at once"
     settle(lost_storage.daemon, clock)
     after = lost_storage.get("storage/volumes")
@@ -90,14 +90,14 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
 def test_they_cost_from_then_on(lost_storage, clock):
     lost_storage.recover()
     with lost_storage.daemon.db.read() as sql:
-        open_now = {it.name for it in ledger.open_now(sql)}
+        open_now = {period.name for period in ledger.open_now(sql)}
     assert {"data", "first"} <= open_now
 
 
 def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost_storage, clock, disks):
     lost_storage.post("storage/volumes/create", 201, type="ebs", name="data", size_gb=1)
-    taken = {it["id"]: it for it in lost_storage.recover()["storage"]}
-    [data] = [it for it in taken.values() if it["kind"] == "ebs"]
+    taken = {resource["id"]: resource for resource in lost_storage.recover()["storage"]}
+    [data] = [resource for resource in taken.values() if resource["kind"] == "ebs"]
     assert data["name"].startswith("data-")
     assert any("'reef' is not here" in note for note in data["notes"])
     assert any("it was called 'data'" in note for note in data["notes"])

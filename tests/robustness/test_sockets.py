@@ -24,7 +24,10 @@ GARBAGE = [
     *(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
     *(GET + b"X: " + b"a" * 1_000_000, b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\n\r\n"),
     GET + b"".join(b"H%d: x\r\n" % number for number in range(20_000)),
-    *(POST + b"Content-Length: %s\r\n\r\n" % it for it in (b"-1", b"1e3", b"9" * 20, b"x")),
+    *(
+        POST + b"Content-Length: %s\r\n\r\n" % length
+        for length in (b"-1", b"1e3", b"9" * 20, b"x")
+    ),
     POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
     POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
     POST + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n" + GET,

@@ -14,7 +14,9 @@ LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 def answers(app, method, target, bodies):
     """The statuses of answers to bodies that are written out."""
-    return [it.status for it in ask(app, *((method, target, JSON, b.encode()) for b in bodies))]
+    return [
+        answer.status for answer in ask(app, *((method, target, JSON, b.encode()) for b in bodies))
+    ]
 
 
 @LITE

@@ -38,11 +38,11 @@ class Operation:
         return EXAMPLES.get(route, {}).get("request") or {}
 
 
-def _operation(path: str, method: str, it: Any) -> Operation:
-    queries = (p["name"] for p in it.get("parameters", ()) if p["in"] == "query")
+def _operation(path: str, method: str, description: Any) -> Operation:
+    queries = (p["name"] for p in description.get("parameters", ()) if p["in"] == "query")
     body = None
-    if "requestBody" in it:
-        named = it["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    if "requestBody" in description:
+        named = description["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         body = API["components"]["schemas"][named.rpartition("/")[2]]["properties"]
     # An answer that is held back, or never ends, has tests of its own.
     tested = tuple(name for name in queries if name not in {"wait", "follow"})
@@ -112,8 +112,8 @@ def populate(http: Http) -> dict[str, Any]:
     }
 
 
-def called(things: dict[str, Any], it: Any) -> dict[str, Any]:
+def called(things: dict[str, Any], operation: Any) -> dict[str, Any]:
     """What the subject of an operation is called."""
     names = {"instances": "mine", "volumes": "data", "idle": "mild", "templates": quote(ML)}
-    room = next((name for word, name in names.items() if f"/{word}/" in it.path), "nothing")
+    room = next((name for word, name in names.items() if f"/{word}/" in operation.path), "nothing")
     return {"name": room, **things}

@@ -68,7 +68,11 @@ class Hosts:
         return {id: host(id=id, name=id, machine=MACHINES[id]) for id in known}
 
     def on(self, sql, machines):
-        return {it.machine: it for it in self.of(sql, MACHINES).values() if it.machine in machines}
+        return {
+            host.machine: host
+            for host in self.of(sql, MACHINES).values()
+            if host.machine in machines
+        }
 
 
 class Life:

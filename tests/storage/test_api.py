@@ -91,7 +91,7 @@ def test_a_shared_volume_has_many_workspaces(storage):
     storage.detach("all", instance="a")
     storage.settle()
     assert storage.show("all")["attached_instances"] == ["b"]
-    assert [storage.workspace(it)["attached_volumes"] for it in "ab"] == [[], ["all"]]
+    assert [storage.workspace(name)["attached_volumes"] for name in "ab"] == [[], ["all"]]
 
 
 def test_lists_of_workspaces_tell_the_truth_at_once(storage, http):

@@ -20,22 +20,22 @@ class RandomRun:
 
     def wish(self):
         """Ask something; what makes no sense at the moment is refused and changes nothing."""
-        it, ask = self.storage, self.chance.choice
+        storage, ask = self.storage, self.chance.choice
         volume, workspace = ask([*VOLUME_NAMES]), ask(WORKSPACES)
         verbs = (
-            lambda: it.create(volume, type=VOLUME_NAMES[volume]),
-            lambda: it.attach(volume, workspace),
-            lambda: it.attach(volume, workspace),
-            lambda: it.detach(volume),
-            lambda: it.detach(volume, instance=workspace),
-            lambda: it.delete(volume),
-            lambda: it.http.launch(workspace, volumes=[volume]),
-            lambda: it.http.launch(workspace),
-            lambda: it.terminate(workspace, backup_ebs=ask((False, True))),
-            lambda: it.http.post(workspace, ask(("stop", "start", "hibernate"))),
-            lambda: it.take(f"s{self.chance.randrange(3)}", volume=volume),
-            lambda: it.http("DELETE", f"{SNAPSHOTS}/s{self.chance.randrange(3)}"),
-            lambda: it.restore(f"s{self.chance.randrange(3)}", volume),
+            lambda: storage.create(volume, type=VOLUME_NAMES[volume]),
+            lambda: storage.attach(volume, workspace),
+            lambda: storage.attach(volume, workspace),
+            lambda: storage.detach(volume),
+            lambda: storage.detach(volume, instance=workspace),
+            lambda: storage.delete(volume),
+            lambda: storage.http.launch(workspace, volumes=[volume]),
+            lambda: storage.http.launch(workspace),
+            lambda: storage.terminate(workspace, backup_ebs=ask((False, True))),
+            lambda: storage.http.post(workspace, ask(("stop", "start", "hibernate"))),
+            lambda: storage.take(f"s{self.chance.randrange(3)}", volume=volume),
+            lambda: storage.http("DELETE", f"{SNAPSHOTS}/s{self.chance.randrange(3)}"),
+            lambda: storage.restore(f"s{self.chance.randrange(3)}", volume),
         )
         answer = ask(verbs)()
         assert answer.status_code < 500, answer.text

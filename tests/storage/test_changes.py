@@ -24,16 +24,16 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
         return store.find(tx.sql, Volume, "new") is not None
 
     class Check:
-        def allow(self, tx, it, *, backup, budget=None):
+        def allow(self, tx, volume, *, backup, budget=None):
             done.append(("admit", known(tx), backup, budget))
 
     class Listener:
         def changed(self, tx, before, after, at):
             done.append(("listen", known(tx)))
 
-    def recorded(it):
-        done.append(("record", it.name))
-        return Event(actor="ada", subject=it.name)
+    def recorded(volume):
+        done.append(("record", volume.name))
+        return Event(actor="ada", subject=volume.name)
 
     changes = StorageChanges(clock, [Check()], [Listener()])
     with daemon.db.write() as tx:

@@ -107,7 +107,7 @@ def survive(tmp_path, step):
         lives = list(hands.map(lambda at: survived(tmp_path, at), chosen))
     if wrong := [line for _, lines in lives for line in lines]:
         pytest.fail("\n".join(wrong), pytrace=False)
-    died = sum(it for it, _ in lives)
+    died = sum(deaths for deaths, _ in lives)
     assert died > 0.8 * len(lives), "copies run beside it, so a few points come and go"
     return died
 

@@ -33,8 +33,8 @@ def digest(folder):
 
 
 def data(home, name):
-    it = home.said("volume", "show", name)
-    id = it.get("volume_id") or it["filesystem_id"]
+    volume = home.said("volume", "show", name)
+    id = volume.get("volume_id") or volume["filesystem_id"]
     return home.folder / "storage" / "volumes" / id / "data"
 
 

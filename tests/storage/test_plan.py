@@ -267,12 +267,12 @@ def test_a_volume_moves_only_when_it_is_free():
 )
 @pytest.mark.parametrize("kind", VolumeKind)
 def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted, counts, act):
-    hosts, it = {"w": host(**how)}, volume(kind=kind)
+    hosts, row = {"w": host(**how)}, volume(kind=kind)
     [seen] = observed_attachments([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
     assert seen.attached is counts
-    assert plan_volume(it, StorageObserved.THERE, [seen], hosts, {"m"}).act is act
+    assert plan_volume(row, StorageObserved.THERE, [seen], hosts, {"m"}).act is act
     [seen] = observed_attachments([seen], hosts, {"m"})
-    assert (seen.attached, plan_volume(it, StorageObserved.THERE, [seen], hosts).act) == (
+    assert (seen.attached, plan_volume(row, StorageObserved.THERE, [seen], hosts).act) == (
         True,
         StorageAction.REST,
     )

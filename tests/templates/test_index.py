@@ -93,7 +93,12 @@ def test_validation_asks_only_when_wanted_and_names_what_is_missing(package_inde
     service = TemplateService([TemplateFolder(own)])
     assert service.validate().validated == 3
     a, b, c, d = service.validate(packages=True).validation_results
-    assert [one.status for one in (a, b, c, d)] == ["valid", "invalid", "valid", "invalid"]
+    assert [template.status for template in (a, b, c, d)] == [
+        "valid",
+        "invalid",
+        "valid",
+        "invalid",
+    ]
     assert a.passed[-1] == "packages-exist"
     assert a.checks_passed == len(a.passed) == c.checks_passed + 1
     assert "packages-exist" not in (*b.passed, *c.passed, *d.passed)

@@ -60,15 +60,15 @@ def test_the_shelf_is_what_the_command_line_lists(listed_templates):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_comes_up_answers_and_goes(home, listed_templates, result_rows, name):
-    it = listed_templates[name]
-    if not it["runs_locally"]:
-        return refused(home, it)
+    template = listed_templates[name]
+    if not template["runs_locally"]:
+        return refused(home, template)
     began = time.monotonic()
-    assert home.said("launch", it["slug"], "mine")["state"] == "running"
+    assert home.said("launch", template["slug"], "mine")["state"] == "running"
     took = time.monotonic() - began
     try:
         doors = home.said("workspace", "connect", "mine")["services"]
-        assert sorted(doors) == sorted(it["services"])
+        assert sorted(doors) == sorted(template["services"])
         answered = [f"{door}: {status(**doors[door])}" for door in doors]
         assert all(line.endswith(": 200") for line in answered), answered
         answered = answered or [by_program(home)]
@@ -78,12 +78,12 @@ def test_it_comes_up_answers_and_goes(home, listed_templates, result_rows, name)
     result_rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
 
 
-def refused(home, it):
+def refused(home, template):
     """One that says that it does not is refused, for the reasons that it gives."""
-    done = home.cli("launch", it["slug"], "mine", "--json")
+    done = home.cli("launch", template["slug"], "mine", "--json")
     assert done.returncode == 1
-    assert it["local_reasons"], "a reason is given"
-    assert all(reason in done.stderr for reason in it["local_reasons"]), done.stderr
+    assert template["local_reasons"], "a reason is given"
+    assert all(reason in done.stderr for reason in template["local_reasons"]), done.stderr
     assert {line["state"] for line in home.said("list")} <= {"terminated"}, "nothing is left of it"
 
 

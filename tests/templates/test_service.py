@@ -130,7 +130,7 @@ def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_n
     assert service.named("jupyterlab").users == ("researcher", "me")
     assert service.named("JupyterLab").users == ("researcher",)
     own_folder.write("t.yml", "name: jupyterlab\nsize: HUGE\n")
-    [wrong] = [it for it, state in status(service).items() if state == "invalid"]
+    [wrong] = [slug for slug, state in status(service).items() if state == "invalid"]
     assert wrong == "jupyterlab"
 
 

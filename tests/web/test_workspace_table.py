@@ -86,7 +86,7 @@ def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing)
     page.get_by_role("button", name="Previous page").click()
     expect(rows).to_have_text(sorted(NAMES[:50], key=lambda name: int(name[1:])))
     checked = [row.get_attribute("aria-label") for row in page.locator("input:checked").all()]
-    assert [it for it in checked if it] in ([], ["Select w3"])
+    assert [label for label in checked if label] in ([], ["Select w3"])
     expect(box(page, "w3")).to_be_checked()
     expect(box(page, "w0")).not_to_be_checked()
     assert page.url.endswith("selected=w3%2Cw50&page=1")

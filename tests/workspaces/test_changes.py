@@ -31,9 +31,9 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, workspace):
         def changed(self, tx, before, after, at, *, sure):
             done.append(("listen", store.by_id(tx.sql, workspace.id).restart, len(tx.events)))
 
-    def recorded(it):
-        done.append(("record", it.restart))
-        return Event(actor="ada", subject=it.name)
+    def recorded(workspace):
+        done.append(("record", workspace.restart))
+        return Event(actor="ada", subject=workspace.name)
 
     changes = WorkspaceChanges(clock, [Check()], [Listener()])
     with daemon.db.write() as tx:

@@ -126,24 +126,24 @@ def test_nothing_is_destroyed_or_stopped_unasked():
     ("verb", "seen"), [(v, s) for v, s in EVERY if v is not LifecycleVerb.LAUNCH]
 )
 def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
-    it = wanted(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
-    state = state_of(it)
+    workspace = wanted(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
+    state = state_of(workspace)
     if state in DONE[verb]:
-        assert verb_to_request(it, verb) is None
+        assert verb_to_request(workspace, verb) is None
     elif state in POSSIBLE[verb] and (
         seen is not Observed.GONE or verb is LifecycleVerb.TERMINATE
     ):
         woken = verb is LifecycleVerb.START and state is State.HIBERNATED
-        assert verb_to_request(it, verb) is (LifecycleVerb.RESUME if woken else verb)
+        assert verb_to_request(workspace, verb) is (LifecycleVerb.RESUME if woken else verb)
     else:
         with pytest.raises(InvalidState) as refused:
-            verb_to_request(it, verb)
+            verb_to_request(workspace, verb)
         assert not_none(refused.value.data)["state"] == state
 
 
-def admitted(it, verb):
+def admitted(workspace, verb):
     try:
-        return verb_to_request(it, verb) is not None
+        return verb_to_request(workspace, verb) is not None
     except InvalidState:
         return False
 
@@ -154,9 +154,11 @@ def admitted(it, verb):
 def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_helps(
     wish, seen, granted
 ):
-    it = wanted(wish, seen, granted, machine_id="i-1", tried=2)
-    problem, state = not_running(it), state_of(it)
-    verbs = [verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(it, verb)]
+    workspace = wanted(wish, seen, granted, machine_id="i-1", tried=2)
+    problem, state = not_running(workspace), state_of(workspace)
+    verbs = [
+        verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(workspace, verb)
+    ]
     details = not_none(problem.data)
     assert details["state"] == state
     assert sorted(details["allowed"]) == sorted(verbs)
@@ -165,7 +167,7 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
         assert suggested <= set(verbs), "what is told works at once"
         assert suggested
     elif state in {State.STARTING, State.RESUMING}:
-        assert [verb_to_request(it, verb) for verb in suggested] == [None], (
+        assert [verb_to_request(workspace, verb) for verb in suggested] == [None], (
             "it waits for what is under way"
         )
     elif state in {State.STOPPING, State.HIBERNATING}:
@@ -209,8 +211,8 @@ def test_what_was_refused_has_nothing_to_destroy():
 )
 def test_not_listed_is_not_the_same_as_not_there(machine_id, elapsed, surveyed, means):
     asked_at = AT if elapsed is not None else None
-    it = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Observed.STARTING)
-    assert perceive(it, surveyed, AT + (elapsed or timedelta(0)), PATIENCE) is means
+    workspace = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Observed.STARTING)
+    assert perceive(workspace, surveyed, AT + (elapsed or timedelta(0)), PATIENCE) is means
 
 
 @pytest.mark.parametrize(
@@ -226,9 +228,9 @@ def test_not_listed_is_not_the_same_as_not_there(machine_id, elapsed, surveyed, 
 def test_an_expired_workspace_sleeps_or_stops_and_is_never_destroyed(
     late, state, hibernation, verb
 ):
-    it = replace(NEW, expires_at=AT, hibernation=hibernation)
-    assert expiring(it, state, AT + timedelta(seconds=late)) is verb
-    assert expiring(replace(it, expires_at=None), state, AT) is None
+    workspace = replace(NEW, expires_at=AT, hibernation=hibernation)
+    assert expiring(workspace, state, AT + timedelta(seconds=late)) is verb
+    assert expiring(replace(workspace, expires_at=None), state, AT) is None
 
 
 def test_what_cannot_sleep_is_stopped_and_what_cannot_stop_is_left_for_a_quarter_of_an_hour():
@@ -244,11 +246,11 @@ def test_what_cannot_sleep_is_stopped_and_what_cannot_stop_is_left_for_a_quarter
 
 
 def test_who_wakes_an_expired_workspace_gets_some_hours():
-    it, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
+    workspace, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
     for verb in LifecycleVerb:
         woken = verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
-        assert expiry_after(it, verb, later) == (later + DEFAULT_EXTENSION if woken else AT)
-        assert expiry_after(it, verb, AT - timedelta(seconds=1)) == AT
+        assert expiry_after(workspace, verb, later) == (later + DEFAULT_EXTENSION if woken else AT)
+        assert expiry_after(workspace, verb, AT - timedelta(seconds=1)) == AT
 
 
 # ------------------------------------------------------------------ one that does not go down

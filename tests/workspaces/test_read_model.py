@@ -68,7 +68,7 @@ def test_a_commit_that_is_not_the_next_one_is_read(make_daemon):
     assert kept(two) == {}
     first.workspaces.launch(Launch(name="first", template=ML))
     two.workspaces.launch(Launch(name="second", template=ML))
-    assert sorted(it.name for it in kept(two).values()) == ["first", "second"]
+    assert sorted(workspace.name for workspace in kept(two).values()) == ["first", "second"]
     assert kept(two) == stored(two)
 
 

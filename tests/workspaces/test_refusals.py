@@ -79,8 +79,8 @@ def test_a_refusal_is_said_until_something_else_is_asked(
         settle()
     attempts = refusals("start" if verb is LifecycleVerb.RESUME else verb.value)
     daemon.workspaces.ask("mine", verb)
-    it = settle()
-    assert (state_of(it), it.failure.message) == (at_rest, NO)
+    settled = settle()
+    assert (state_of(settled), settled.failure.message) == (at_rest, NO)
     assert len(attempts) == 1, "one wish, one try"
     refusals.no_more()
     daemon.workspaces.ask("mine", verb)
@@ -95,8 +95,8 @@ def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
     assert settle().failure
     refusals.no_more()
     cloud.stop(workspace.machine_id)  # at its console
-    it = settle()
-    assert (state_of(it), it.failure) == ("stopped", None)
+    settled = settle()
+    assert (state_of(settled), settled.failure) == ("stopped", None)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_what_shall_be_destroyed_is_asked_for_until_it_is(
 ):
     attempts = refusals("terminate")
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
-    it = settle(1)
-    assert (state_of(it), it.failure.message) == ("terminating", NO)
+    settled = settle(1)
+    assert (state_of(settled), settled.failure.message) == ("terminating", NO)
     assert state_of(settle(2)) == "terminating"
     assert len(attempts) == 3, "at the pace of the patrols"
     assert daemon.workspaces.named("mine").failure
@@ -141,8 +141,8 @@ def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without
     settle()
     cloud.expire(workspace.machine_id, None, "stop")  # a machine that does not go down by itself
     clock.advance(hours=1)
-    it = settle(3)
-    assert (state_of(it), it.failure.message) == ("running", NO)
+    settled = settle(3)
+    assert (state_of(settled), settled.failure.message) == ("running", NO)
     assert attempts == ["hibernate", "stop"], "where it cannot sleep, it is to stop"
     settle(10)
     assert attempts == ["hibernate", "stop"]
@@ -175,8 +175,8 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
     attempts = refusals("resize")
     daemon.workspaces.resize("mine", Resizing(size="L"))
     assert daemon.workspaces.named("mine").hourly_rate != stopped.hourly_rate
-    it = settle()
-    assert (it.instance_type, it.failure.message) == (
+    settled = settle()
+    assert (settled.instance_type, settled.failure.message) == (
         stopped.instance_type,
         f"It stays {stopped.instance_type}: {NO}",
     )
@@ -184,8 +184,8 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
     daemon.prices.look()  # the hour is not over, and yet it asks
     assert daemon.workspaces.named("mine").hourly_rate == stopped.hourly_rate
     daemon.workspaces.ask("mine", LifecycleVerb.START)
-    it = settle()
-    assert (state_of(it), it.failure) == ("running", None)
+    settled = settle()
+    assert (state_of(settled), settled.failure) == ("running", None)
 
 
 def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, workspace, settle):
@@ -204,5 +204,9 @@ def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, w
 
     cloud.resize = resize
     daemon.workspaces.resize("mine", Resizing(size="L"))
-    it = settle()
-    assert (refused, resized, it.instance_type) == (["t3.xlarge"], ["t3.2xlarge"], "t3.2xlarge")
+    settled = settle()
+    assert (refused, resized, settled.instance_type) == (
+        ["t3.xlarge"],
+        ["t3.2xlarge"],
+        "t3.2xlarge",
+    )

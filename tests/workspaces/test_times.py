@@ -29,8 +29,8 @@ def at(minutes):
     ],
 )
 def test_when_it_fell_asleep(dozed, looked, now, deadline, asleep):
-    it = replace(NEW, reserved_until=at(deadline))
-    assert asleep_since(it, at(dozed), at(looked), at(now)) == at(asleep)
+    workspace = replace(NEW, reserved_until=at(deadline))
+    assert asleep_since(workspace, at(dozed), at(looked), at(now)) == at(asleep)
 
 
 @pytest.mark.parametrize("verb", LifecycleVerb)
@@ -39,7 +39,7 @@ def test_when_it_fell_asleep(dozed, looked, now, deadline, asleep):
     "before", [Observed.NONE, Observed.UNSURE, Observed.STARTING, Observed.OFF, Observed.ASLEEP]
 )
 def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
-    it = replace(NEW, seen=before, verb=verb)
+    workspace = replace(NEW, seen=before, verb=verb)
     down = seen in {
         Observed.STOPPING,
         Observed.OFF,
@@ -48,7 +48,7 @@ def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
         Observed.GONE,
     }
     up = verb in {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
-    assert ran_unseen(it, replace(it, seen=seen), at(1)) == (down and up)
+    assert ran_unseen(workspace, replace(workspace, seen=seen), at(1)) == (down and up)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,10 @@ def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
     ],
 )
 def test_it_did_not_run_unseen(changed, started):
-    it = replace(NEW, **({"seen": Observed.STARTING} | changed))
-    assert not ran_unseen(it, replace(it, seen=Observed.OFF, charged=False), at(started))
+    workspace = replace(NEW, **({"seen": Observed.STARTING} | changed))
+    assert not ran_unseen(
+        workspace, replace(workspace, seen=Observed.OFF, charged=False), at(started)
+    )
 
 
 def test_a_start_may_be_told_in_whole_seconds():

@@ -37,7 +37,7 @@ def judge_seed(tmp_path_factory):
         (place / f"{seed}").write_text(f"{len(outcome['there']['machines'])} {deaths}")
         counts = [[int(word) for word in path.read_text().split()] for path in place.iterdir()]
         if len(counts) == SEEDS:
-            machines, deaths = (sum(it) for it in zip(*counts, strict=True))
+            machines, deaths = (sum(numbers) for numbers in zip(*counts, strict=True))
             record(
                 f"Random schedules on AWS: {whose}",
                 f"{SEEDS} seeds of {STEPS} verbs, {deaths} deaths of a daemon, "

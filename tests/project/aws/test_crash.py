@@ -44,7 +44,7 @@ def wrong(life, outcome, how="kill"):
     if surplus and (how != "twice" or len(surplus) > 1):
         yield f"these snapshots were made besides: {surplus}"
     for kind, many in expected.items():
-        if len([it for it in truth[kind] if it[0] not in surplus]) != many:
+        if len([resource for resource in truth[kind] if resource[0] not in surplus]) != many:
             yield f"{many} {kind} should be there, not {truth[kind]}"
     for kind in ("groups", "keys"):
         if len(truth[kind]) > 2:  # of machines, and of shared volumes
@@ -93,7 +93,9 @@ def survives(stage, name, choose):
     failures, tried, strikes = [], Counter[str](), [*choose(points)]
     for at, how in strikes:
         passed, outcome = stage.tried(name, at, how)
-        failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, outcome, how)]
+        failures += [
+            f"{at} {points[at]}, {how}: {problem}" for problem in wrong(life, outcome, how)
+        ]
         tried[at] += len(passed) > at  # threads race: a life may be a point shorter
     assert not failures, "\n".join(failures)
     assert tried.total() >= 0.9 * len(strikes), (

@@ -165,7 +165,9 @@ def test_a_thousand_that_are_calm_cost_four_calls_a_minute(home, tmp_path, monke
     record(
         "1,000 workspaces at rest on AWS",
         f"{len(calls)} calls in {minutes:.1f} minutes, {rate:.1f} a minute and region: "
-        + ", ".join(f"{n} × {it}" for it, n in Counter(call["action"] for call in calls).items())
+        + ", ".join(
+            f"{n} × {action}" for action, n in Counter(call["action"] for call in calls).items()
+        )
         + ".",
     )
     assert rate <= 4

@@ -8,28 +8,34 @@ from prism.providers.aws.api.cloud import Cloud
 LISTS = {"Reservations", "Instances", "Volumes", "Snapshots", "FileSystems"}
 
 
-def no_placement(it):
-    del it["Placement"]
+def no_placement(description):
+    del description["Placement"]
 
 
-def new_state(it):
+def new_state(description):
     for name in ("State", "LifeCycleState"):
-        if name in it:
-            it[name] = {"Name": "frozen"} if isinstance(it[name], dict) else "frozen"
+        if name in description:
+            description[name] = (
+                {"Name": "frozen"} if isinstance(description[name], dict) else "frozen"
+            )
 
 
-def no_start(it):
-    it["LaunchTime"] = None
+def no_start(description):
+    description["LaunchTime"] = None
 
 
-def tags_without_values(it):
-    it["Tags"] = [{"Key": tag["Key"]} for tag in it["Tags"]]
+def tags_without_values(description):
+    description["Tags"] = [{"Key": tag["Key"]} for tag in description["Tags"]]
 
 
-def nothing_but_its_id(it):
-    ids = {name: it[name] for name in ("InstanceId", "VolumeId", "SnapshotId") if name in it}
-    it.clear()
-    it.update(ids)
+def nothing_but_its_id(description):
+    ids = {
+        name: description[name]
+        for name in ("InstanceId", "VolumeId", "SnapshotId")
+        if name in description
+    }
+    description.clear()
+    description.update(ids)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def script(
     again: bool = False,
 ) -> bytes:
     """User data that says what the double makes of it: the markers, and a timer."""
-    own = (f"post-install {it}" for it in order.template.post_install)
+    own = (f"post-install {command}" for command in order.template.post_install)
     lines = [RUNS_AGAIN] * again
     lines += [f"prism-boot: {step}\n" for step in (STEPS[0], *own, *STEPS[1:])]
     return gzip.compress("".join(["# prism:ttl random/boot_id\n", *lines]).encode(), mtime=0)

@@ -118,8 +118,8 @@ class Sshd:
         file.chmod(0o755)
 
     def _listens(self) -> bool:
-        with socket.socket() as one:
-            return one.connect_ex(("127.0.0.1", self.port)) == 0
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def end(processes: Iterable[psutil.Process]) -> None:

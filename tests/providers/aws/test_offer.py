@@ -64,14 +64,14 @@ def machine_made_from(**more):
 
 
 def test_a_machine_takes_another_template_only_for_its_image_and_accounts(offer):
-    it = machine_made_from(users=("ada",))
-    offer.change_template(it, template(users=("ada",), post_install=("echo corrected",)))
+    machine = machine_made_from(users=("ada",))
+    offer.change_template(machine, template(users=("ada",), post_install=("echo corrected",)))
     for field, changed in (
         ("base", template("debian-12", users=("ada",))),
         ("users", template(users=("ada", "eve"))),
     ):
         with pytest.raises(InvalidState) as refused:
-            offer.change_template(it, changed)
+            offer.change_template(machine, changed)
         assert f"`{field}`" in refused.value.details
         assert "`prism launch t mine`" in refused.value.remediation
 
@@ -163,8 +163,8 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, launc
 def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
     """None: it was asked not to."""
     machine = machine_made_from(base=base)
-    it = replace(machine, instance_type=kind, hibernation=False, root_gb=root_gb)
-    assert sleepless(it) == why
+    awake = replace(machine, instance_type=kind, hibernation=False, root_gb=root_gb)
+    assert sleepless(awake) == why
 
 
 def test_too_much_memory_for_hibernation(offer):

@@ -51,7 +51,7 @@ class World:
         return Parts(cloud=cloud, compute=unused, logs=unused)
 
     def uses(self, *active, rows=(), inactive=()):
-        known = {it.name: it for it in (*active, *inactive)}
+        known = {profile.name: profile for profile in (*active, *inactive)}
         self.usage = PlacesInUse(active=active, rows=rows, profiles=known)
         self.places.look(20)
 

@@ -55,8 +55,8 @@ def rewritten(path):
 
 def knock(path):
     """Whether somebody answers at a Unix socket."""
-    with socket.socket(socket.AF_UNIX) as one:
-        one.connect(path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
         return path
 
 

@@ -44,8 +44,8 @@ def machine(home, number, phase, *, done):
 
 def found(home, kind, **how):
     cleaner = Cleaner(home, **how)
-    [one] = [it for it in cleaner.clean(dry_run=False) if it.kind == kind]
-    return one
+    [item] = [candidate for candidate in cleaner.clean(dry_run=False) if candidate.kind == kind]
+    return item
 
 
 def test_the_cache_goes_unless_somebody_installs_from_it(home):

@@ -246,7 +246,7 @@ def test_one_broken_folder_keeps_nobody_else_from_being_seen(world):
     broken = world.root / f"local-{'0' * 17}"
     shutil.copytree(world.root / id, broken, ignore=lambda _, names: {*names} - {"order.json"})
     (broken / "logs").write_text("no folder")
-    seen = {it.id: it for it in world.compute.survey()}
+    seen = {machine.id: machine for machine in world.compute.survey()}
     assert seen[id].seen is Observed.ON
     assert (seen[broken.name].seen, seen[broken.name].failure.code) == (
         Observed.OFF,

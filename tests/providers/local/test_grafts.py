@@ -197,12 +197,12 @@ def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_pa
 
 
 def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
-    it = SandboxProcess.__new__(SandboxProcess)
-    it._folder = tmp_path / "workspaces" / "local-1"
-    it._folder.mkdir(parents=True)
-    assert it._target(str(tmp_path / "other" / "data")) is None
-    inside = it._target(str(tmp_path / "storage" / "volumes" / "vol-1" / "data"))
-    assert inside == str(it._folder / "targets" / "vol-1" / "data")
+    process = SandboxProcess.__new__(SandboxProcess)
+    process._folder = tmp_path / "workspaces" / "local-1"
+    process._folder.mkdir(parents=True)
+    assert process._target(str(tmp_path / "other" / "data")) is None
+    inside = process._target(str(tmp_path / "storage" / "volumes" / "vol-1" / "data"))
+    assert inside == str(process._folder / "targets" / "vol-1" / "data")
     assert os.path.isdir(inside)
 
 
@@ -222,7 +222,7 @@ def test_a_mount_is_attached_to_the_folder_that_was_made_for_it_and_to_no_other(
         assert show_mount(pid, tree, str(target), str(target))
         os.close(tree)
         mounted = Path(f"/proc/{pid}/mountinfo").read_text()
-        assert [str(it) in mounted for it in (target, other)] == [True, False]
+        assert [str(path) in mounted for path in (target, other)] == [True, False]
         assert not hide_mount(pid, str(link / "target"), str(target))
         assert hide_mount(pid, str(target), str(target))
         assert str(target) not in Path(f"/proc/{pid}/mountinfo").read_text()

@@ -85,9 +85,9 @@ def trees(world):
 
 def cleaned(world, *, dry_run=False):
     [removed] = [
-        it
-        for it in Cleaner(world.root.parent).clean(dry_run=dry_run)
-        if it.kind == "package trees"
+        item
+        for item in Cleaner(world.root.parent).clean(dry_run=dry_run)
+        if item.kind == "package trees"
     ]
     return removed
 

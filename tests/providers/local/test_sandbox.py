@@ -233,7 +233,7 @@ def test_who_ends_the_place_itself_finds_his_services_started_again(world):
     id = world.launched(page())
     before = world.programs(id)
     around = world.named(id, "bwrap")
-    [place] = [one for one in world.worded(id, "init.py") if one not in around]
+    [place] = [process for process in world.worded(id, "init.py") if process not in around]
     place.kill()
     eventually(
         lambda: world.programs(id) and not {*world.programs(id)} & {*before}, 15, (psutil.Error,)

@@ -129,10 +129,10 @@ def begin_program():
         return running[-1]
 
     yield begin
-    for one in running:
-        one.kill()
-        one.wait()
-        for stream in filter(None, (one.stdin, one.stdout, one.stderr)):
+    for process in running:
+        process.kill()
+        process.wait()
+        for stream in filter(None, (process.stdin, process.stdout, process.stderr)):
             with contextlib.suppress(OSError):
                 stream.close()
 
@@ -162,10 +162,10 @@ def test_a_signal_that_ends_it_is_told(served_daemon):
 
 
 def test_who_leaves_takes_all_of_his_command_along(served_daemon, begin_program):
-    one = begin_program(served_daemon.argv("echo begun; sleep 4321; echo over"))
-    assert one.stdout.readline() == b"begun\n"
+    client = begin_program(served_daemon.argv("echo begun; sleep 4321; echo over"))
+    assert client.stdout.readline() == b"begun\n"
     eventually(lambda: served_daemon.ssh("pgrep -f 'sleep 432[1]'").stdout)
-    one.kill()
+    client.kill()
     eventually(lambda: not served_daemon.ssh("pgrep -f 'sleep 432[1]'").stdout)
 
 
@@ -348,11 +348,11 @@ def test_another_host_key_is_noticed(served_daemon, tmp_path):
 
 def test_asleep_it_is_shut_and_awake_it_is_the_same_door(served_daemon, begin_program):
     port = served_daemon.port()
-    one = begin_program(served_daemon.argv("echo begun; sleep 1000"))
-    assert one.stdout.readline() == b"begun\n"
+    client = begin_program(served_daemon.argv("echo begun; sleep 1000"))
+    assert client.stdout.readline() == b"begun\n"
     served_daemon.home.client.workspaces.hibernate("mine")
     eventually(lambda: "hibernated" in served_daemon.home.states(), 120)
-    assert one.wait(120) == 255
+    assert client.wait(120) == 255
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 1)
     served_daemon.home.client.workspaces.resume("mine")
@@ -379,9 +379,9 @@ def test_hostile_clients_keep_nobody_out(served_daemon):
     before, port = served_daemon.memory(), served_daemon.port()
     with contextlib.ExitStack() as stack:
         for number in range(100):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             with contextlib.suppress(OSError):
-                one.sendall((b"", b"SSH-2.0-x\r\n", os.urandom(300), b"\n" * 300)[number % 4])
+                client.sendall((b"", b"SSH-2.0-x\r\n", os.urandom(300), b"\n" * 300)[number % 4])
         assert served_daemon.ssh("echo in").stdout == b"in\n"
         assert served_daemon.ssh("echo in", name="other").stdout == b"in\n"
     assert served_daemon.memory() - before < 64 * MEGABYTE
@@ -391,29 +391,29 @@ def test_hostile_clients_keep_nobody_out(served_daemon):
 def test_a_slow_reader_makes_the_program_wait(served_daemon, begin_program):
     served_daemon.ssh("true")
     before = served_daemon.memory()
-    one = begin_program(served_daemon.argv(f"head -c {100 * MEGABYTE} /dev/zero"))
+    client = begin_program(served_daemon.argv(f"head -c {100 * MEGABYTE} /dev/zero"))
     [head] = eventually(lambda: found(served_daemon, "head"))
     resting(lambda: head.io_counters().write_chars)
     assert head.io_counters().write_chars < 24 * MEGABYTE
     assert served_daemon.memory() - before < 32 * MEGABYTE
     left = 100 * MEGABYTE
-    while piece := one.stdout.read(MEGABYTE):
+    while piece := client.stdout.read(MEGABYTE):
         left -= len(piece)
-    assert (left, one.wait(120)) == (0, 0)
+    assert (left, client.wait(120)) == (0, 0)
     assert served_daemon.memory() - before < 48 * MEGABYTE
 
 
 def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(served_daemon, begin_program):
     served_daemon.ssh("rm -f go; mkfifo go")
     before, sent = served_daemon.memory(), 0
-    one = begin_program(served_daemon.argv("read -r go <go; wc -c"), bufsize=0)
-    os.set_blocking(one.stdin.fileno(), False)
+    client = begin_program(served_daemon.argv("read -r go <go; wc -c"), bufsize=0)
+    os.set_blocking(client.stdin.fileno(), False)
 
     def write():
         nonlocal sent
         while True:
             try:
-                sent += os.write(one.stdin.fileno(), bytes(MEGABYTE))
+                sent += os.write(client.stdin.fileno(), bytes(MEGABYTE))
             except BlockingIOError:
                 return sent
 
@@ -421,9 +421,9 @@ def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(served_daemon, b
     assert sent < 24 * MEGABYTE
     assert served_daemon.memory() - before < 32 * MEGABYTE
     served_daemon.ssh("echo on >go")
-    os.set_blocking(one.stdin.fileno(), True)
-    one.stdin.close()
-    assert int(one.stdout.read()) == sent
+    os.set_blocking(client.stdin.fileno(), True)
+    client.stdin.close()
+    assert int(client.stdout.read()) == sent
 
 
 def found(site, program):
@@ -448,7 +448,7 @@ def test_sessions_leave_nothing_behind(served_daemon):
     before = len(list(held.iterdir()))
     for _ in range(2):
         batch = [subprocess.Popen(served_daemon.argv("exit 5"), stdin=-3) for _ in range(10)]
-        assert [one.wait(120) for one in batch] == [5] * 10
+        assert [client.wait(120) for client in batch] == [5] * 10
     assert eventually(lambda: len(list(held.iterdir())) <= before)
 
 

@@ -96,17 +96,17 @@ def begin_client(running_daemon):
 
         def begin(argv):
             pipe = subprocess.PIPE
-            it = all_.enter_context(subprocess.Popen(argv, stdin=pipe, stdout=pipe))
-            all_.callback(it.kill)
-            return it
+            client = all_.enter_context(subprocess.Popen(argv, stdin=pipe, stdout=pipe))
+            all_.callback(client.kill)
+            return client
 
         yield begin
 
 
-def said(it, text):
+def said(client, text):
     """What is written into a client's input."""
-    it.stdin.write(text.encode())
-    it.stdin.flush()
+    client.stdin.write(text.encode())
+    client.stdin.flush()
 
 
 def test_a_silent_command_is_work_while_it_runs(running_daemon, begin_client):

@@ -269,11 +269,11 @@ def killing(times):
     real, left = tree_snapshots.copying, [times]
 
     def copying(order):
-        it = real(order)
+        process = real(order)
         if left[0]:
             left[0] -= 1
-            it.kill()
-        return it
+            process.kill()
+        return process
 
     return copying
 
@@ -324,11 +324,11 @@ def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data_fold
         [copy] = volumes.survey().copies
         return copy.seen is not StorageObserved.MAKING and copy
 
-    it = eventually(ended)
-    if it.seen is StorageObserved.THERE:  # it was faster: then it is whole
-        assert len(os.listdir(tmp_path / "storage" / "snapshots" / it.id / "data")) == 3000
+    snapshot = eventually(ended)
+    if snapshot.seen is StorageObserved.THERE:  # it was faster: then it is whole
+        assert len(os.listdir(tmp_path / "storage" / "snapshots" / snapshot.id / "data")) == 3000
     else:
-        assert "removed while it was copied" in it.trouble.message
+        assert "removed while it was copied" in snapshot.trouble.message
 
 
 def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tmp_path):
@@ -365,9 +365,13 @@ def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data_fol
     volumes.delete(id)
     with pytest.raises(StorageRefused):
         volumes.attach(id, machine_id("ws_1"), "data")
-    [it] = eventually(lambda: [disk for disk in volumes.survey().disks if disk.trouble])
-    assert (it.id, it.seen, it.trouble.code) == (id, StorageObserved.DELETING, "DELETE_FAILED")
-    assert "resource busy" in it.trouble.message
+    [volume] = eventually(lambda: [disk for disk in volumes.survey().disks if disk.trouble])
+    assert (volume.id, volume.seen, volume.trouble.code) == (
+        id,
+        StorageObserved.DELETING,
+        "DELETE_FAILED",
+    )
+    assert "resource busy" in volume.trouble.message
     stuck.append(True)
     eventually(lambda: volumes.survey().disks == [])
 

@@ -64,7 +64,7 @@ def findings(policy: Mapping[str, Any], harmless_roles: Collection[str] = ()) ->
 
     `harmless_roles` are ends of ARNs of roles whose own rights were judged elsewhere.
     """
-    statements = [it for it in policy["Statement"] if it["Effect"] == "Allow"]
+    statements = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
     yield from (
         f"{statement['Sid']}: NotAction" for statement in statements if "NotAction" in statement
     )

@@ -8,8 +8,8 @@ from tests.providers.aws.account.escalation import findings
 
 
 def statement(actions, resource="*", **condition):
-    it = {"Sid": "S", "Effect": "Allow", "Action": actions, "Resource": resource}
-    return {"Statement": [it | ({"Condition": condition} if condition else {})]}
+    statement = {"Sid": "S", "Effect": "Allow", "Action": actions, "Resource": resource}
+    return {"Statement": [statement | ({"Condition": condition} if condition else {})]}
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])

@@ -81,11 +81,11 @@ def test_many_who_ask_at_once_wait_for_one_answer(clock):
     waiting = [
         threading.Thread(target=lambda: answers.append(identities.of("lab", 20))) for _ in range(8)
     ]
-    for one in waiting:
-        one.start()
+    for thread in waiting:
+        thread.start()
     go.set()
-    for one in waiting:
-        one.join()
+    for thread in waiting:
+        thread.join()
     assert (answers, calls) == ([ADA] * 8, [1])
 
 

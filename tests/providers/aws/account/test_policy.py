@@ -114,11 +114,13 @@ def test_the_policy_is_one_that_iam_takes():
     assert document["Version"] == "2012-10-17"
     text = json.dumps(document)
     assert len("".join(text.split())) <= MOST
-    assert "{" not in "".join(json.dumps(it["Resource"]) for it in document["Statement"])
+    assert "{" not in "".join(
+        json.dumps(statement["Resource"]) for statement in document["Statement"]
+    )
     assert '"arn:aws-cn:ec2:*:123456789012:instance/*"' in text
-    sids = [it["Sid"] for it in document["Statement"]]
+    sids = [statement["Sid"] for statement in document["Statement"]]
     assert len(sids) == len(set(sids)) and all(sid.isalnum() for sid in sids)
-    assert all(it["Effect"] == "Allow" for it in document["Statement"])
+    assert all(statement["Effect"] == "Allow" for statement in document["Statement"])
     assert "elasticfilesystem:CreateFileSystem" in text and '"efs:' not in text
 
 

@@ -68,9 +68,9 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(aws, cloud):
 
 
 def test_it_makes_the_role_with_its_rights_and_its_profile(cloud, iam):
-    assert all(it.done for it in apply(cloud))
+    assert all(step.done for step in apply(cloud))
     assert is_whole(iam)
-    assert all(it.done for it in look(cloud))
+    assert all(step.done for step in look(cloud))
 
 
 def test_a_second_time_makes_nothing(aws, cloud):
@@ -103,7 +103,7 @@ def test_two_at_once_make_one(cloud, iam):
 def test_rights_of_a_former_prism_are_replaced(cloud, iam):
     apply(cloud)
     iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
-    assert [it.done for it in look(cloud)].count(False) == 1
+    assert [step.done for step in look(cloud)].count(False) == 1
     apply(cloud)
     assert is_whole(iam)
 
@@ -127,7 +127,7 @@ def test_a_role_of_others_that_iam_does_not_show_yet_is_given_no_rights(aws, clo
 
 def test_what_iam_shows_late_is_waited_for_and_not_for_ever(aws, cloud, iam):
     aws.rules = build({"times": {"iam": 10}})
-    assert all(it.done for it in apply(cloud))
+    assert all(step.done for step in apply(cloud))
     aws.clock.advance(10)
     assert is_whole(iam)
     iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)

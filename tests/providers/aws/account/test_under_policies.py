@@ -54,13 +54,15 @@ def test_no_call_is_denied_and_no_grant_is_unused(tmp_path, monkeypatch):
     for report in ran(tmp_path):
         tests += 1
         for kind in ("daily", "setup"):
-            used[kind] |= {tuple(it) for it in report[kind]}
+            used[kind] |= {tuple(pair) for pair in report[kind]}
         for action, resource in report["denied"]:
             if MEANT not in report["test"]:
                 denied[action, resource].add(report["test"])
     assert not denied
     for kind, printed in (("daily", rules()), ("setup", SETUP_RULES)):
-        granted = {(it.sid, named(action)) for it in printed for action in it.actions}
+        granted = {
+            (statement.sid, named(action)) for statement in printed for action in statement.actions
+        }
         assert granted - used[kind] == set(), f"{kind}: granted and never used"
     assert tests > 200, "the provider's tests ran"
     record(

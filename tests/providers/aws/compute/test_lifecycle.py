@@ -124,8 +124,8 @@ def test_what_it_says_of_its_idleness_is_shown(aws_parts):
     aws_parts.set_up()
     aws_parts.prerequisites.forget()
     other = aws_parts.on(key="ws_2")
-    [it] = [it for it in aws_parts.compute.survey() if it.id == other]
-    assert it.idle is None, "one that has it lacks nothing"
+    [machine] = [seen for seen in aws_parts.compute.survey() if seen.id == other]
+    assert machine.idle is None, "one that has it lacks nothing"
 
 
 # ------------------------------------------------------------------ down and up
@@ -268,17 +268,17 @@ def slept_and_woken(place, id):
 
 
 def test_one_that_wakes_up_has_its_memory(aws_parts):
-    it = slept_and_woken(aws_parts, aws_parts.on())
-    assert (it.seen, it.failure) == (Observed.ON, None)
+    machine = slept_and_woken(aws_parts, aws_parts.on())
+    assert (machine.seen, machine.failure) == (Observed.ON, None)
 
 
 def test_one_that_had_to_boot_anew_has_lost_its_memory_and_says_so(aws_parts):
     """EC2 says of both that they were hibernated: it means that it was begun."""
     aws_parts.aws.rules = build({"sleepless": "Name=mine"})
     id = aws_parts.on()
-    it = slept_and_woken(aws_parts, id)
-    assert (it.seen, it.failure.code) == (Observed.ON, "MEMORY_LOST")
-    assert "its memory is lost, its disk is kept" in it.failure.message
+    machine = slept_and_woken(aws_parts, id)
+    assert (machine.seen, machine.failure.code) == (Observed.ON, "MEMORY_LOST")
+    assert "its memory is lost, its disk is kept" in machine.failure.message
     aws_parts.aws.rules = build({})
     assert slept_and_woken(aws_parts, id).failure is None, "it is said of that one start"
 
@@ -287,11 +287,15 @@ def test_a_resume_that_hangs_is_said_and_is_forced_off(aws_parts, compute):
     """EC2 User Guide, "Troubleshoot EC2 instance hibernation"; StopInstances: Force."""
     aws_parts.aws.rules = build({"hangs": "Name=mine"})
     id = aws_parts.on()
-    it = slept_and_woken(aws_parts, id)
-    assert (it.seen, it.failure) == (Observed.STARTING, None), "it may still come"
-    it = aws_parts.goes(15 * 60)
-    assert (it.seen, it.stage, it.failure.code) == (Observed.ON, "unverified", "RESUME_UNVERIFIED")
-    assert "prism stop mine" in it.failure.message
+    machine = slept_and_woken(aws_parts, id)
+    assert (machine.seen, machine.failure) == (Observed.STARTING, None), "it may still come"
+    machine = aws_parts.goes(15 * 60)
+    assert (machine.seen, machine.stage, machine.failure.code) == (
+        Observed.ON,
+        "unverified",
+        "RESUME_UNVERIFIED",
+    )
+    assert "prism stop mine" in machine.failure.message
     compute.stop(id)
     assert aws_parts.goes().seen is Observed.OFF, "by force: its system does not hear"
     aws_parts.aws.rules = build({})
@@ -307,9 +311,9 @@ def test_one_that_ec2_leaves_stopping_is_said_and_is_forced_off_when_asked_again
     id = aws_parts.on()
     getattr(aws_parts.compute, verb)(id)
     assert aws_parts.goes(14 * 60).failure is None, "it may take its time"
-    it = aws_parts.goes(60)
-    assert (it.seen, it.failure.code) == (Observed.STOPPING, "STOP_HANGS")
-    assert "`prism stop mine`" in it.failure.message
+    machine = aws_parts.goes(60)
+    assert (machine.seen, machine.failure.code) == (Observed.STOPPING, "STOP_HANGS")
+    assert "`prism stop mine`" in machine.failure.message
     aws_parts.compute.stop(id)
     assert aws_parts.goes().seen in {Observed.OFF, Observed.ASLEEP}
 
@@ -321,9 +325,9 @@ def test_one_that_not_even_force_stops_is_said_and_can_be_ended(aws_parts):
     assert aws_parts.goes(15 * 60).failure.code == "STOP_HANGS"
     aws_parts.compute.stop(id)
     assert aws_parts.goes(60).failure is None, "EC2 has ten minutes for that"
-    it = aws_parts.goes(10 * 60)
-    assert it.failure.code == "STOP_BY_FORCE_HANGS"
-    assert "`prism terminate mine --yes`" in it.failure.message
+    machine = aws_parts.goes(10 * 60)
+    assert machine.failure.code == "STOP_BY_FORCE_HANGS"
+    assert "`prism terminate mine --yes`" in machine.failure.message
     aws_parts.compute.terminate(id)
     assert aws_parts.goes().seen is Observed.GONE
 

@@ -137,5 +137,5 @@ def test_answers_that_name_no_other_state_change_nothing(states):
     assert states.over(machine("running")) == machine("running")
 
 
-def _fields(it):
-    return {name: getattr(it, name) for name in it.__struct_fields__}
+def _fields(struct):
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -226,8 +226,8 @@ def test_ssh_may_say_it_first(stopped_aws, cloud, tmp_path):
     stopped_aws.rules = build({"boot": {"silent": True}})
     questions = []
 
-    def probe(it):
-        questions.append(it.public_ip)
+    def probe(machine):
+        questions.append(machine.public_ip)
         return said("begin", "ready")
 
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=probe)

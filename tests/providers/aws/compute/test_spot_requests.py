@@ -135,7 +135,7 @@ def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(aws_parts, c
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
     aws_parts.aws.clock.advance(5)
     assert len(aws_parts.aws.machines()) == 2  # EC2 has brought another, without our tags
-    assert [it.seen for it in compute.survey()] == [Observed.GONE]
+    assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
     aws_parts.goes()
     assert {machine["state"] for machine in aws_parts.aws.machines()} == {"terminated"}
     before = len(aws_parts.calls())

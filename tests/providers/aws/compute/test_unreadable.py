@@ -33,11 +33,11 @@ def test_the_others_are_still_listed(aws_parts, two_machine_ids, change, caplog)
     odd, other = two_machine_ids
     with described_oddly(odd, change):
         for _ in range(2):
-            assert [it.id for it in aws_parts.compute.survey()] == [other]
+            assert [machine.id for machine in aws_parts.compute.survey()] == [other]
         [reason] = aws_parts.cloud.unreadable.reasons()
     assert odd in reason
     assert caplog.text.count(odd) == 1, "it is said once, not at each look"
-    assert {it.id for it in aws_parts.compute.survey()} == {odd, other}
+    assert {machine.id for machine in aws_parts.compute.survey()} == {odd, other}
     assert aws_parts.cloud.unreadable.reasons() == []
 
 
@@ -101,12 +101,14 @@ def test_no_tag_that_somebody_writes_hides_a_machine(aws_parts, two_machine_ids,
     aws_parts.compute.stop(odd)
     written = [{"Key": key, "Value": value} for key, value in tags.items()]
 
-    def change(it):
-        it["Tags"] = [tag for tag in it["Tags"] if tag["Key"] not in tags] + written
+    def change(description):
+        description["Tags"] = [
+            tag for tag in description["Tags"] if tag["Key"] not in tags
+        ] + written
 
     with described_oddly(odd, change):
         for _ in range(2):  # stopping, stopped
-            assert {it.id for it in aws_parts.compute.survey()} == set(two_machine_ids)
+            assert {machine.id for machine in aws_parts.compute.survey()} == set(two_machine_ids)
             assert {finding.id for finding in aws_parts.compute.found(two_machine_ids)} == set(
                 two_machine_ids
             )
@@ -124,5 +126,5 @@ def test_a_time_of_a_forced_stop_that_nothing_can_be_added_to_is_only_late():
 def test_after_it_can_be_read_again_it_is_what_it_was(aws_parts, two_machine_ids):
     with described_oddly(two_machine_ids[0], odd_answers.new_state):
         aws_parts.compute.survey()
-    [it] = [it for it in aws_parts.compute.survey() if it.id == two_machine_ids[0]]
-    assert (it.key, it.seen) == ("ws_1", Observed.ON)
+    [machine] = [seen for seen in aws_parts.compute.survey() if seen.id == two_machine_ids[0]]
+    assert (machine.key, machine.seen) == ("ws_1", Observed.ON)

@@ -118,7 +118,7 @@ def test_the_watch_is_shipped_and_says_what_it_sees(world):
         "enable prism-idle.service",
         "restart prism-idle.service",
     ]
-    known = eventually(lambda: (it := world.idle()) and it.state and it)
+    known = eventually(lambda: (idleness := world.idle()) and idleness.state and idleness)
     assert (known.state, known.because) == ("idle", ("nothing is going on",))
     assert {"cpu", "resident"} <= known.figures.keys()
     assert known.acted is None
@@ -135,8 +135,8 @@ def test_another_rule_is_told_and_nothing_is_shipped_again(world):
     assert json.loads((world.sshd.folder / "state" / "idle.json").read_text()) == {}
 
 
-def rule(it):
-    return {name: getattr(it, name) for name in it.__struct_fields__}
+def rule(idle_rule):
+    return {name: getattr(idle_rule, name) for name in idle_rule.__struct_fields__}
 
 
 def test_a_machine_without_a_rule_gets_no_watch(world):
@@ -169,7 +169,7 @@ def test_an_idle_machine_goes_down_while_no_daemon_lives(world, role):
     seen = json.loads((world.sshd.folder / "state" / "seen.json").read_text())
     assert seen["acted"]["action"] == "stop"
     assert (seen["acted"]["profile"], seen["acted"]["note"]) == ("standard", None)
-    known = eventually(lambda: (it := world.idle()) and it.acted and it)
+    known = eventually(lambda: (idleness := world.idle()) and idleness.acted and idleness)
     assert known.acted.seconds >= 0.5
 
 
@@ -177,7 +177,7 @@ def test_an_idle_machine_has_ec2_put_it_to_sleep(world):
     sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
     world.watching(minute=0.5).watch(ID, sleeps)
     eventually(lambda: world.ec2.asked)
-    known = eventually(lambda: (it := world.idle()) and it.acted and it)
+    known = eventually(lambda: (idleness := world.idle()) and idleness.acted and idleness)
     assert (known.acted.action, known.acted.note) == ("hibernate", None)
     assert "poweroff" not in world.ran()
 
@@ -187,7 +187,7 @@ def test_a_machine_that_may_not_sleep_is_stopped_and_says_so(world):
     sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
     world.watching(minute=0.5).watch(ID, sleeps)
     eventually(lambda: "poweroff" in world.ran())
-    known = eventually(lambda: (it := world.idle()) and it.acted and it)
+    known = eventually(lambda: (idleness := world.idle()) and idleness.acted and idleness)
     assert known.acted.action == "stop"
     assert "could not be put to sleep" in known.acted.note
     assert "UnsupportedHibernationConfiguration" in (world.sshd.folder / "idle.log").read_text()
@@ -197,7 +197,9 @@ def test_somebody_at_work_keeps_it_up(world):
     """A command in the foreground of a terminal, by OpenSSH's own client."""
     with client(world, "ssh", "-tt", command="sleep 100"):
         world.watching().watch(ID, LOOKS)
-        known = eventually(lambda: (it := world.idle()) and it.state == "active" and it)
+        known = eventually(
+            lambda: (idleness := world.idle()) and idleness.state == "active" and idleness
+        )
     assert "foreground of a terminal" in known.because[0]
 
 
@@ -222,7 +224,9 @@ def client(world, program, *more, command=None):
 def test_a_silent_command_without_a_terminal_keeps_it_up(world):
     with client(world, "ssh", command="sh -c 'sleep 30; true'"):
         world.watching().watch(ID, LOOKS)
-        known = eventually(lambda: (it := world.idle()) and it.state == "active" and it)
+        known = eventually(
+            lambda: (idleness := world.idle()) and idleness.state == "active" and idleness
+        )
     assert known.because == ("`sleep` runs over SSH",)
     eventually(lambda: world.idle().state == "idle")
 
@@ -252,7 +256,9 @@ def test_a_copy_is_use_while_it_moves_bytes(world, files):
             return verdict and verdict.because == ("bytes moved over SSH",)
 
         eventually(moves)
-        eventually(lambda: (it := world.idle()).until - it.since > timedelta(seconds=1))
+        eventually(
+            lambda: (idleness := world.idle()).until - idleness.since > timedelta(seconds=1)
+        )
         assert (world.idle().state, copy.poll()) == ("idle", None)
 
 
@@ -264,21 +270,23 @@ def test_a_jupyter_that_does_not_say_is_never_idle(world):
     (etc / "services.json").write_text(json.dumps({"home": "/root", "services": {"lab": lab}}))
     (etc / "lab.env").write_text(f'JUPYTER_TOKEN="{"t" * 43}"\n')
     world.watching().watch(ID, LOOKS)
-    known = eventually(lambda: (it := world.idle()) and it.state == "unknown" and it)
+    known = eventually(
+        lambda: (idleness := world.idle()) and idleness.state == "unknown" and idleness
+    )
     assert known.because == ("Jupyter does not say what its kernels do",)
     assert f"token {'t' * 43}" in world.ec2.tokens
 
 
 def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     world.watch.watch(ID, LOOKS)
-    eventually(lambda: (it := world.idle()) and it.state)
+    eventually(lambda: (idleness := world.idle()) and idleness.state)
     eventually(lambda: not world.watch._asking)
     at = (LAUNCHED + timedelta(hours=1)).timestamp()
     acted = {"at": at, "action": "stop", "seconds": 1800.0, "profile": "p", "note": None}
     world.seat.cloud.consoles[ID] += f"\nprism-idle: {json.dumps(acted)}\r\n"
     world.seat.console.forget(ID)
     world.seat.hosts.clear()
-    known = eventually(lambda: (it := world.idle("stopped")) and it.acted and it)
+    known = eventually(lambda: (idleness := world.idle("stopped")) and idleness.acted and idleness)
     assert known.acted.seconds == 1800.0
     assert known.state in {"idle", "active"}  # as it was seen last, on a computer of any load
     count = len(world.seat.cloud.asked)
@@ -327,7 +335,7 @@ def test_the_parcel_is_the_same_each_time_and_for_an_old_python():
             ast.parse(text, feature_version=(3, 9))
             if name.startswith("prism/agent/") and not name.endswith("__init__.py"):
                 assert "from __future__ import annotations" in text
-        names = {Path(it).stem for it in packed.namelist()}
+        names = {Path(name).stem for name in packed.namelist()}
     assert {"idle_watch", "idle", "samples", "jupyter", "power", "__main__"} <= names
     assert not {"supervisor", "machine", "process_group"} & names
 

@@ -55,9 +55,9 @@ def silent_port():
         shut.bind(("127.0.0.1", 0))
         shut.listen(0)
         for _ in range(4):
-            one = waiting.enter_context(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(shut.getsockname())
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(shut.getsockname())
         yield shut.getsockname()[1]
 
 

@@ -6,7 +6,7 @@ import pytest
 from aws_double.rulebook import build
 from prism.providers.aws.network.subnets import NoZone, Subnet, VpcNotFound, in_turn
 
-SUBNETS = tuple(Subnet(zone=f"us-east-1{it}", id=f"subnet-{it}") for it in "abcd")
+SUBNETS = tuple(Subnet(zone=f"us-east-1{letter}", id=f"subnet-{letter}") for letter in "abcd")
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_pre
     shut_in(ec2, first)
     used = {subnet.id for subnet in prerequisites.subnets("t3.small", "ws_1")}
     assert used and first["SubnetId"] not in used
-    for it in remaining:
-        shut_in(ec2, it)
+    for subnet in remaining:
+        shut_in(ec2, subnet)
     with pytest.raises(VpcNotFound, match="No subnet of VPC"):
         make_prerequisites().subnets("t3.small", "ws_1")
 

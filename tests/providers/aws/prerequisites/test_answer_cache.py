@@ -30,7 +30,7 @@ def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(prerequisites
         asking = [many.submit(once.get, "a", slow) for _ in range(20)]
         eventually(lambda: slow.asked)
         slow.let.set()
-        assert [it.result() for it in asking] == [1] * 20
+        assert [future.result() for future in asking] == [1] * 20
     assert slow.asked == 1
 
 
@@ -58,9 +58,9 @@ def test_a_failure_is_not_remembered_and_reaches_all_who_waited(prerequisites_cl
         first = many.submit(once.get, "a", slow)
         eventually(lambda: slow.asked)
         waiting = [many.submit(once.get, "a", slow) for _ in range(4)]
-        eventually(lambda: all(it.running() for it in waiting))
+        eventually(lambda: all(future.running() for future in waiting))
         slow.let.set()
-        for it in [first, *waiting]:
+        for future in [first, *waiting]:
             with pytest.raises(OSError, match="away"):
-                it.result()
+                future.result()
     assert once.get("a", lambda: 2) == 2

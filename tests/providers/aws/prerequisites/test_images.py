@@ -19,9 +19,10 @@ USERS = {
 
 def newest(base, architecture):
     [image] = [
-        it
-        for it in published("us-east-1")
-        if (it.base.base, it.architecture, it.made) == (base, architecture, NEW)
+        candidate
+        for candidate in published("us-east-1")
+        if (candidate.base.base, candidate.architecture, candidate.made)
+        == (base, architecture, NEW)
     ]
     return image
 

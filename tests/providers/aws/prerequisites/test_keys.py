@@ -62,7 +62,7 @@ def test_whatever_becomes_of_the_call_it_is_there_in_the_end(aws, prerequisites,
         key = prerequisites.key()
     except Unavailable:
         key = prerequisites.key()
-    assert [it["KeyName"] for it in imported()] == [key.name]
+    assert [pair["KeyName"] for pair in imported()] == [key.name]
 
 
 def test_two_at_once_import_one(make_prerequisites):
@@ -70,7 +70,7 @@ def test_two_at_once_import_one(make_prerequisites):
     prerequisites_of[0].pair()
     with ThreadPoolExecutor(8) as many:
         names = set(many.map(lambda it: it.key().name, prerequisites_of))
-    assert [it["KeyName"] for it in imported()] == list(names)
+    assert [pair["KeyName"] for pair in imported()] == list(names)
 
 
 def test_who_asks_whether_there_is_one_makes_none(prerequisites, make_prerequisites, tmp_path):

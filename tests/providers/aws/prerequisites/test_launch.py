@@ -20,8 +20,8 @@ def launch(prerequisites, number):
 def test_300_launches_at_once_ask_for_each_thing_once(aws, prerequisites):
     with ThreadPoolExecutor(16) as many:
         stood_on = list(many.map(lambda it: launch(prerequisites, it), range(300)))
-    assert len({it[2:] for it in stood_on}) == 1
-    assert len({it[1] for it in stood_on}) > 3, "spread over the zones"
+    assert len({ids[2:] for ids in stood_on}) == 1
+    assert len({ids[1] for ids in stood_on}) > 3, "spread over the zones"
     described = [call.action for call in aws.calls]
     assert described.count("DescribeInstanceTypes") == 3
     assert described.count("DescribeInstanceTypeOfferings") == 3

@@ -63,7 +63,7 @@ def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_
         kinds = ("gp3", "efs", "snapshot", "address")
         stored = {kind: not_none(known.stored(kind, "us-west-2")) for kind in kinds}
         assert stored["efs"].source.startswith("AWS price list")
-        assert {it: quote.amount for it, quote in stored.items()} == {
+        assert {key: quote.amount for key, quote in stored.items()} == {
             "gp3": 80000,
             "efs": 300000,
             "snapshot": 50000,

@@ -25,10 +25,10 @@ def test_many_at_once_share_one_connection(machine_pool, sshd):
         )
         for n in range(8)
     ]
-    for it in each:
-        it.start()
-    for it in each:
-        it.join()
+    for thread in each:
+        thread.start()
+    for thread in each:
+        thread.join()
     assert sorted(outputs) == [f"{n}\n".encode() for n in range(8)]
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
 

@@ -162,10 +162,10 @@ def test_a_stranger_of_the_same_user_is_not_let_through(machine_pool, service):
     forwards = Forwards(machine_pool.pool, stranger=is_stranger)
     try:
         port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
-        with socket.create_connection(("127.0.0.1", port), timeout=120) as one:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as stranger:
             with contextlib.suppress(OSError):
-                assert one.recv(100) == b""
-            assert questions == [os.fstat(one.fileno()).st_ino]
+                assert stranger.recv(100) == b""
+            assert questions == [os.fstat(stranger.fileno()).st_ino]
     finally:
         forwards.close()
 
@@ -206,8 +206,8 @@ def test_a_machine_that_stopped_has_no_ports_here(reach, machine_pool, service):
     machine_pool.settle()
 
     def closed():
-        with socket.socket() as one:
-            return one.connect_ex((address.host, address.port)) != 0
+        with socket.socket() as client:
+            return client.connect_ex((address.host, address.port)) != 0
 
     eventually(closed)
 

@@ -256,7 +256,8 @@ def alone(life, story):
     assert life.failures() == []
     described = [*place.every_volume(), *place.every_share()]
     assert all(
-        {"prism:id", "prism:managed", "Name"} <= {t["Key"] for t in it["Tags"]} for it in described
+        {"prism:id", "prism:managed", "Name"} <= {t["Key"] for t in resource["Tags"]}
+        for resource in described
     )
     # One request that arrived twice has made two snapshots: nobody deletes the other unasked, and
     # whoever looks for what has no row finds it.

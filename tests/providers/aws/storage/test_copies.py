@@ -205,7 +205,10 @@ def test_a_file_system_has_no_snapshots_and_the_way_out_is_told(aws_parts):
         aws_parts.volumes.snapshot(KEPT, aws_parts.made(SHARED))
     unasked: Any = None
     terms = AwsStorageOffer("aws:1:us-east-1", "us-east-1", unasked)
-    assert [bool(terms.no_copies(it)) for it in (VolumeKind.EFS, VolumeKind.EBS)] == [True, False]
+    assert [bool(terms.no_copies(kind)) for kind in (VolumeKind.EFS, VolumeKind.EBS)] == [
+        True,
+        False,
+    ]
     with pytest.raises(StorageRefused, match="AWS Backup"):
         aws_parts.volumes.restore(
             replace(BACK, kind=VolumeKind.EFS), aws_parts.kept(aws_parts.made())

@@ -83,7 +83,7 @@ def errs(begin, story, way, call):
 @pytest.mark.parametrize("story", STORIES)
 def test_every_verb_announces_itself(begin_life, story):
     passed, _ = healthy(begin_life, story)
-    passed = {re.sub("^(before|after) ", "", it) for it in passed}
+    passed = {re.sub("^(before|after) ", "", point) for point in passed}
     expected = {
         of_disks: {
             "commit",

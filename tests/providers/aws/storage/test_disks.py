@@ -135,13 +135,13 @@ def test_it_is_attached_then_shown_then_told_so(aws_parts):
         aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
         assert aws_parts.disk().attached == frozenset(), "attaching is not attached"
         aws_parts.pass_time()
-    it = aws_parts.disk()
-    assert (it.attached, it.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
-    aws_parts.volumes.attach(it.id, machine, "data")
-    assert aws_parts.machines.told == [(machine, "disk", it.id, "/dev/sdf", "10", "data", "new")]
-    it = aws_parts.disk()
-    assert (it.attached, it.unmounted, id in {None, it.id}) == ({machine}, frozenset(), True)
-    aws_parts.volumes.attach(it.id, machine, "data")
+    disk = aws_parts.disk()
+    assert (disk.attached, disk.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    aws_parts.volumes.attach(disk.id, machine, "data")
+    assert aws_parts.machines.told == [(machine, "disk", disk.id, "/dev/sdf", "10", "data", "new")]
+    disk = aws_parts.disk()
+    assert (disk.attached, disk.unmounted, id in {None, disk.id}) == ({machine}, frozenset(), True)
+    aws_parts.volumes.attach(disk.id, machine, "data")
     assert len(aws_parts.machines.told) == 1
 
 

@@ -98,18 +98,18 @@ class AwsParts:
     def attached(self, machine: str, key: str = "volume_1", name: str = "data") -> str:
         """It is there, and shown; its id."""
         for _ in range(6):
-            if machine in (it := not_none(self.disk(key))).attached - it.unmounted:
-                return it.id
+            if machine in (disk := not_none(self.disk(key))).attached - disk.unmounted:
+                return disk.id
             with contextlib.suppress(Unavailable):
-                self.volumes.attach(it.id, machine, name)
+                self.volumes.attach(disk.id, machine, name)
             self.pass_time()
         raise AssertionError("it was never attached")
 
     def detached(self, machine: str, key: str = "volume_1") -> None:
         for _ in range(4):
-            if machine not in (it := not_none(self.disk(key))).attached:
+            if machine not in (disk := not_none(self.disk(key))).attached:
                 return
-            self.volumes.detach(it.id, machine)
+            self.volumes.detach(disk.id, machine)
             self.pass_time()
         raise AssertionError("it was never detached")
 
@@ -137,9 +137,9 @@ class AwsParts:
         return [call for call in self.aws.calls if call.action == action]
 
 
-def _at(it: dict[str, Any]) -> Any:
-    return it.get("Attachments", [])
+def _at(description: dict[str, Any]) -> Any:
+    return description.get("Attachments", [])
 
 
-def tags_of(it: dict[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in it["Tags"]}
+def tags_of(description: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in description["Tags"]}

@@ -16,7 +16,10 @@ from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
 from prism.workspaces.ports import MachineOrder
 
-SHELF = {it.slug: it for it, _ in TemplateService(template_folders(), machines=machine_type).all()}
+SHELF = {
+    template.slug: template
+    for template, _ in TemplateService(template_folders(), machines=machine_type).all()
+}
 LOGINS = {
     "ubuntu-24.04": "ubuntu",
     "ubuntu-22.04": "ubuntu",
@@ -46,8 +49,8 @@ def boot(order, architecture="x86_64"):
 
 
 def rendered(template, parameters=None, architecture="x86_64", *, again=False, **more):
-    it = order(template, parameters, **more)
-    return render(it, boot(it, architecture), again=again)
+    machine_order = order(template, parameters, **more)
+    return render(machine_order, boot(machine_order, architecture), again=again)
 
 
 def files(data):
@@ -58,7 +61,9 @@ def files(data):
 def moved(template, base):
     """The template on another base, without what that one's manager cannot install."""
     managers = {"conda", "pip", SYSTEMS[base].manager}
-    packages = {it: names for it, names in template.packages.items() if it in managers}
+    packages = {
+        manager: names for manager, names in template.packages.items() if manager in managers
+    }
     return structs.replace(template, base=base, packages=packages)
 
 

@@ -53,8 +53,8 @@ class World:
 
     def boot(self, template, **more):
         """Run its script once; how it ended, and what it has said since it began."""
-        it = order(template, **more)
-        text = boot_script(Worker(it, boot(it)))
+        machine_order = order(template, **more)
+        text = boot_script(Worker(machine_order, boot(machine_order)))
         for place, replacement in {
             "/dev/console": "console",
             "/var/log/": "",

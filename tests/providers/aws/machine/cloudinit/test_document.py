@@ -66,7 +66,7 @@ def test_every_document_of_the_shelf_is_far_from_what_ec2_takes():
     sizes = {name: len(data.gzipped) for name, data in matrix()}
     largest = max(sizes, key=sizes.__getitem__)
     assert sizes[largest] < LIMIT // 2
-    rstudio = sum("rstudio" in it.packages.get("conda", ()) for it in SHELF.values())
+    rstudio = sum("rstudio" in template.packages.get("conda", ()) for template in SHELF.values())
     assert rstudio == 2
     assert len(sizes) == len(SHELF) * len(SYSTEMS) * 2 - rstudio * 7
     record(
@@ -95,27 +95,27 @@ def test_what_is_too_long_is_refused_with_what_to_shorten():
 
 @pytest.mark.parametrize(("base", "login"), LOGINS.items())
 def test_accounts(base, login):
-    it = moved(structs.replace(SHELF["plain-shell"], users=("guest", "researcher")), base)
-    document = config(rendered(it))
+    shell = moved(structs.replace(SHELF["plain-shell"], users=("guest", "researcher")), base)
+    document = config(rendered(shell))
     default, guest, worker = document["users"]
     assert default == "default"
     assert (guest["name"], worker["name"]) == ("guest", "researcher")
     assert "sudo" not in guest
     assert worker["sudo"] == "ALL=(ALL) NOPASSWD:ALL"
     assert all(
-        one["lock_passwd"] and one["ssh_authorized_keys"] == [KEY] for one in (guest, worker)
+        user["lock_passwd"] and user["ssh_authorized_keys"] == [KEY] for user in (guest, worker)
     )
     assert document["ssh_authorized_keys"] == [KEY]
     assert document["ssh_pwauth"] is False
-    alone = config(rendered(structs.replace(it, users=(login,))))
+    alone = config(rendered(structs.replace(shell, users=(login,))))
     assert alone["users"] == ["default"]
-    nobody = rendered(structs.replace(it, users=()))
+    nobody = rendered(structs.replace(shell, users=()))
     assert f"WORKER={login} WORKER_HOME=/home/{login}" in nobody.text
 
 
 def test_a_template_without_a_base_gets_the_usual_one():
-    it = structs.replace(SHELF["plain-shell"], base=None)
-    assert rendered(it).text == rendered(structs.replace(it, base="ubuntu-22.04")).text
+    shell = structs.replace(SHELF["plain-shell"], base=None)
+    assert rendered(shell).text == rendered(structs.replace(shell, base="ubuntu-22.04")).text
 
 
 @pytest.mark.parametrize("name", ["root", "Adm", "a b", "x;reboot", ""])
@@ -126,19 +126,23 @@ def test_no_account_is_made_of_other_names(name):
 
 @pytest.mark.parametrize("base", ["ubuntu-24.04", "ubuntu-22.04", "debian-12"])
 def test_apt_installs_the_template_s_packages_and_what_python_needs(base):
-    it = structs.replace(SHELF["deep-learning-gpu"], base=base)
-    it = structs.replace(it, packages=it.packages | {"apt": ("htop",)})
-    program, names = step(rendered(it), "packages")
+    deep_learning = structs.replace(SHELF["deep-learning-gpu"], base=base)
+    deep_learning = structs.replace(
+        deep_learning, packages=deep_learning.packages | {"apt": ("htop",)}
+    )
+    program, names = step(rendered(deep_learning), "packages")
     ours = "ca-certificates curl python3-pip python3-venv"
     assert (program, names) == ("with_apt", f"{ours} htop")
-    assert step(rendered(it), "python")[1].startswith("python3 jupyterlab torch torchvision")
+    assert step(rendered(deep_learning), "python")[1].startswith(
+        "python3 jupyterlab torch torchvision"
+    )
 
 
 @pytest.mark.parametrize("base", ["rocky-9", "amazon-linux-2023"])
 def test_dnf_takes_a_python_that_is_new_enough(base):
-    it = moved(SHELF["data-science-pip"], base)
-    assert step(rendered(it), "packages") == ["with_dnf", "python3.12 python3.12-pip"]
-    assert step(rendered(it), "python")[1].startswith("python3.12 jupyterlab ")
+    data_science = moved(SHELF["data-science-pip"], base)
+    assert step(rendered(data_science), "packages") == ["with_dnf", "python3.12 python3.12-pip"]
+    assert step(rendered(data_science), "python")[1].startswith("python3.12 jupyterlab ")
 
 
 def test_dnf_knows_groups_by_their_names_and_finds_what_others_need_first():
@@ -187,8 +191,8 @@ def test_pip_as_the_main_manager_beside_conda_uses_conda_s_python():
 
 @pytest.mark.parametrize("base", SYSTEMS)
 def test_what_hibernation_needs_is_there_only_where_it_was_asked_for(base):
-    it = moved(SHELF["plain-shell"], base)
-    awake, sleepy = rendered(it), rendered(it, hibernation=True)
+    shell = moved(SHELF["plain-shell"], base)
+    awake, sleepy = rendered(shell), rendered(shell, hibernation=True)
     wants = base in {"ubuntu-22.04", "amazon-linux-2023"}
     assert ("ec2-hibinit-agent" in sleepy.text) is wants
     assert "hibinit" not in awake.text
@@ -230,9 +234,9 @@ def test_the_last_marker_of_every_template_is_ready(slug):
 
 
 def test_a_secret_stands_in_one_file_that_only_root_reads():
-    it = order(SHELF["jupyterlab"])
-    config = boot(it)
-    data = render(it, config)
+    machine_order = order(SHELF["jupyterlab"])
+    config = boot(machine_order)
+    data = render(machine_order, config)
     token = config.tokens["jupyter"]
     [place] = [path for path, file in files(data).items() if token in file["content"]]
     assert place == "/etc/prism/jupyter.env"
@@ -310,9 +314,9 @@ def test_the_machine_looks_after_its_time_from_its_first_boot():
 
 
 def test_an_order_from_the_wire_is_as_good():
-    it = order(SHELF["streamlit-app"], {"app": "x.py"})
-    again = msgspec.json.decode(msgspec.json.encode(it), type=type(it))
-    assert render(again, boot(again)) == render(it, boot(it))
+    machine_order = order(SHELF["streamlit-app"], {"app": "x.py"})
+    again = msgspec.json.decode(msgspec.json.encode(machine_order), type=type(machine_order))
+    assert render(again, boot(again)) == render(machine_order, boot(machine_order))
 
 
 def test_nothing_of_it_needs_the_cloud_s_library():

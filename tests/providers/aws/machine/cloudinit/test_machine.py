@@ -68,9 +68,9 @@ def machine(debian_root, tmp_path):
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def until_said(machine, stage, count=1, seconds=900):
@@ -367,14 +367,14 @@ def test_rstudio_s_own_service_never_begins_and_ours_asks_for_the_worker_s_passw
 ):
     lab, port = SHELF["r-research"], free_port()
     service = structs.replace(lab.services["rstudio"], port=port)
-    it = structs.replace(
+    template = structs.replace(
         lab, base="debian-12", users=("guest", "researcher"), services={"rstudio": service}
     )
     files = {"conda": posit.CONDA.encode(), "rstudio": posit.package(tmp_path)}
     with posit.published(files) as published:
         monkeypatch.setitem(MINIFORGE, "x86_64", published["conda"])
         monkeypatch.setattr(rstudio, "RSTUDIO", published["rstudio"])
-        machine.seed(rendered(it).gzipped)
+        machine.seed(rendered(template).gzipped)
         machine.boot()
         until_said(machine, BootStage.READY)
     assert "tree" not in machine.run("dpkg-query", "-Wf${Package} ")

@@ -131,9 +131,9 @@ def test_whose_rserver_is_not_ours_gets_no_root_and_no_password(command, conda):
 
 
 def test_the_secret_is_in_one_file_that_only_root_reads():
-    it = order(SHELF["r-shiny"])
-    config = boot(it)
-    data, secret = render(it, config), config.tokens["rstudio"]
+    machine_order = order(SHELF["r-shiny"])
+    config = boot(machine_order)
+    data, secret = render(machine_order, config), config.tokens["rstudio"]
     assert data.text.count(secret) == 1
     place = files(data)["/etc/prism/rstudio.env"]
     assert place["permissions"] == "0600"
@@ -172,8 +172,8 @@ def test_a_password_opens_nothing_by_ssh(base):
 
 
 def test_where_a_template_has_no_accounts_the_image_s_own_gets_the_password():
-    it = structs.replace(SHELF["r-research"], users=())
-    assert '"ubuntu:$$PRISM_PASSWORD' in unit(rendered(it))["ExecStartPre"].replace("\\", "")
+    research = structs.replace(SHELF["r-research"], users=())
+    assert '"ubuntu:$$PRISM_PASSWORD' in unit(rendered(research))["ExecStartPre"].replace("\\", "")
 
 
 @pytest.mark.parametrize("base", DNF)
@@ -206,12 +206,12 @@ def test_its_page_names_the_release_that_is_installed():
 def test_another_workspace_has_another_password():
     passwords = set()
     for key in ("ws-1", "ws-2"):
-        it = order(SHELF["r-research"], key=key)
+        machine_order = order(SHELF["r-research"], key=key)
         config = BootConfig(
             architecture="x86_64",
             user=LOGINS["ubuntu-24.04"],
             public_key=KEY,
-            tokens=tokens(PRIVATE, it),
+            tokens=tokens(PRIVATE, machine_order),
         )
-        passwords.add(files(render(it, config))["/etc/prism/rstudio.env"]["content"])
+        passwords.add(files(render(machine_order, config))["/etc/prism/rstudio.env"]["content"])
     assert len(passwords) == 2

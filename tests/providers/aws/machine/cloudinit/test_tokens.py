@@ -10,16 +10,16 @@ from tests.providers.aws.machine.cloudinit.ordered import PRIVATE, SHELF, order
 
 
 def test_a_secret_is_the_key_s_word_for_one_service_of_one_workspace():
-    one = secret(PRIVATE, "ws-1", "jupyter")
-    assert one == secret(PRIVATE, "ws-1", "jupyter")
-    assert re.fullmatch("[A-Za-z0-9_-]{43}", one)
+    jupyter_secret = secret(PRIVATE, "ws-1", "jupyter")
+    assert jupyter_secret == secret(PRIVATE, "ws-1", "jupyter")
+    assert re.fullmatch("[A-Za-z0-9_-]{43}", jupyter_secret)
     other_secrets = {
         secret(b"another", "ws-1", "jupyter"),
         secret(PRIVATE, "ws-2", "jupyter"),
         secret(PRIVATE, "ws-1", "rstudio"),
         secret(PRIVATE, "ws-1jup", "yter"),
     }
-    assert one not in other_secrets
+    assert jupyter_secret not in other_secrets
     assert len(other_secrets) == 4
 
 
@@ -30,6 +30,6 @@ def test_it_is_an_hmac_so_that_nobody_can_make_one_from_another():
 
 
 def test_every_service_has_one():
-    it = order(SHELF["r-shiny"])
-    secrets = tokens(PRIVATE, it)
+    machine_order = order(SHELF["r-shiny"])
+    secrets = tokens(PRIVATE, machine_order)
     assert secrets == {name: secret(PRIVATE, "ws-1", name) for name in ("rstudio", "shiny")}
