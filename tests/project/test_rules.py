@@ -133,7 +133,6 @@ def test_a_class_name_means_one_thing():
 
 VAGUE = {"it", "one", "found", "said", "told", "made", "given", "asked", "wanted", "shown"}
 VAGUE |= {"kept", "what", "who", "there", "here", "others", "came", "went"}
-SHORT = {"it", "one"}  # tests, and only tests, may use them
 
 
 def test_a_variable_says_what_it_holds():
@@ -141,17 +140,9 @@ def test_a_variable_says_what_it_holds():
     folders = [ROOT / name for name in ("src", "bench", "scripts", "tests")]
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))
     vague = {
-        f"{short(file)}:{line}": name
-        for file in files
-        for line, name in vague_variables(file)
-        if not (name in SHORT and is_test(file))
+        f"{short(file)}:{line}": name for file in files for line, name in vague_variables(file)
     }
     assert vague == {}
-
-
-def is_test(file):
-    """Whether it is in tests/ and not a double, which is read like a program."""
-    return file.is_relative_to(ROOT / "tests") and not file.is_relative_to(ROOT / "tests/doubles")
 
 
 def fields_of(node):
