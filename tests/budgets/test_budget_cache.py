@@ -26,3 +26,12 @@ def test_what_is_settled_is_read_without_what_is_reserved(clocked_daemon):
             whole, part = full.standing(cap), settled.standing(cap)
             assert whole.reserved > 0 == part.reserved
             assert whole.settled == part.settled > 0
+
+
+def test_a_change_is_shown_within_the_same_second(clocked_daemon):
+    lab = clocked_daemon.project("lab", 10.0)
+    for amount in (10.0, 20.0):
+        clocked_daemon.put(f"projects/{lab['id']}", budget={"total_allocated": amount})
+        [shown] = clocked_daemon.get("projects")
+        assert shown["budget"]["total_allocated"] == amount
+        assert shown["budget"]["left"] == amount

@@ -21,6 +21,7 @@ from prism.workspaces.plan import (
     not_running,
     perceive,
     plan,
+    restart_stopped,
     state_of,
     verb_to_request,
     without_old_failure,
@@ -291,3 +292,11 @@ def test_one_that_hangs_can_be_ended():
     assert plan(ending, Observed.STOPPING).act is WorkspaceAction.TERMINATE
     with pytest.raises(InvalidState):
         verb_to_request(ending, LifecycleVerb.STOP)
+
+
+def test_only_a_restart_whose_stop_was_granted_may_have_stopped():
+    stopped = replace(NEW, seen=Observed.OFF, wish=3, granted=3, restarting=True)
+    assert restart_stopped(stopped) is True
+    assert restart_stopped(replace(stopped, restarting=False)) is None
+    assert restart_stopped(replace(stopped, granted=2)) is None
+    assert restart_stopped(replace(stopped, seen=Observed.GONE)) is False
