@@ -32,6 +32,6 @@ def test_a_change_is_shown_within_the_same_second(clocked_daemon):
     lab = clocked_daemon.project("lab", 10.0)
     for amount in (10.0, 20.0):
         clocked_daemon.put(f"projects/{lab['id']}", budget={"total_allocated": amount})
-        [shown] = clocked_daemon.get("projects")
-        assert shown["budget"]["total_allocated"] == amount
-        assert shown["budget"]["left"] == amount
+        [listed] = clocked_daemon.get("projects")
+        assert listed["budget"]["total_allocated"] == amount
+        assert listed["budget"]["left"] == amount
