@@ -124,16 +124,20 @@ DAEMONS = [
 ]
 
 
-@pytest.mark.parametrize(("host", "path", "socket", "method"), DAEMONS)
-def test_it_cannot_reach_the_daemon(
-    served_daemon, page, other_workspace_unharmed, host, path, socket, method
-):
-    at = f"{host}:{served_daemon.port}"
+def learns_nothing(page, at, path, socket, method):
+    """Let a page of a workspace try all that a browser has to reach an address."""
     learned = page.evaluate(
         ATTEMPTS, [f"http://{at}{path}", f"ws://{at}{socket}", method, BODY[method]]
     )
     assert learned.pop("simple") in {None, ""}, "an answer it cannot read"
     assert {name: text for name, text in learned.items() if text is not None} == {}
+
+
+@pytest.mark.parametrize(("host", "path", "socket", "method"), DAEMONS)
+def test_it_cannot_reach_the_daemon(
+    served_daemon, page, other_workspace_unharmed, host, path, socket, method
+):
+    learns_nothing(page, f"{host}:{served_daemon.port}", path, socket, method)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +152,7 @@ def test_it_cannot_reach_the_daemon(
 def test_it_cannot_reach_another_workspace(
     served_daemon, page, other_workspace_unharmed, label, method
 ):
-    at = served_daemon.host(label)
-    learned = page.evaluate(
-        ATTEMPTS, [f"http://{at}/page", f"ws://{at}/echo", method, BODY[method]]
-    )
-    assert learned.pop("simple") in {None, ""}
-    assert {name: text for name, text in learned.items() if text is not None} == {}
+    learns_nothing(page, served_daemon.host(label), "/page", "/echo", method)
 
 
 @pytest.mark.parametrize(
