@@ -44,20 +44,20 @@ SHARED = {
     ),
     "Killed on AWS": (
         "The daemon was killed at each point of a verb, before and after each call and commit, "
-        "and each call lost its answer, arrived twice or was throttled. Points like earlier "
-        "ones are tried once. No run left anything wrong."
+        "and each call lost its answer, arrived twice or was throttled. Of points that are "
+        "alike, one is tried. No run left anything wrong."
     ),
-    "Money in the API against an independent account": (
-        "All values of budgets, forecasts, pools, allocations and exports equal those of an "
-        "account that knows the machines' true times and shares no code with costs and budgets. "
-        "Laptops slept for up to four days, daemons restarted, prices changed, and money was "
-        "asked for before any survey."
+    "Money in the API against an independent calculation": (
+        "All values of budgets, forecasts, pools, allocations and exports equal those of a "
+        "calculation that knows the machines' true times and shares no code with costs and "
+        "budgets. Laptops slept for up to four days, daemons restarted, prices changed, and "
+        "costs were requested before any survey."
     ),
     "Money on each page against every other page": (
         "Three pools of all periods; money is given, taken, moved, changed and ended. Numbers "
-        "on pages that answer the same question are equal. The budget agrees with what a plan "
-        "reserves and leaves, and until when. What a refusal offers is granted, and an hour "
-        "more is not."
+        "on pages that answer the same question are equal. After a launch, the budget shows what "
+        "its dry run said: what is reserved, what is left and how long it lasts. What a refusal "
+        "offers is granted, and an hour more is not."
     ),
     "Random schedules on AWS": (
         "Verbs in random order, with lost, late, doubled, dropped, throttled and stale answers. "

@@ -147,7 +147,7 @@ def test_the_wire_says_what_the_account_says_many_times(run_schedule, database):
     assert counts["granted"]
     assert counts["refused"]
     record(
-        f"Money in the API against an independent account: {database}",
+        f"Money in the API against an independent calculation: {database}",
         f"{len(MANY)} random schedules, {counts['steps']:,} steps, {counts['values']:,} values; "
         f"{counts['granted']:,} launches granted, {counts['refused']:,} refused",
     )
