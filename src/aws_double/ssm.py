@@ -1,11 +1,12 @@
 """SSM parameters: the public ones for images, and the account's own. The rest is moto's."""
 
+import sys
 from typing import cast
 
 from aws_double.facts.images import NEW, parameters
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
-from aws_double.world import Call
+from aws_double.world import Call, actions_of
 
 
 def _own(call: Call) -> dict[str, Tree]:
@@ -89,3 +90,6 @@ def delete_parameter(call: Call) -> Tree:
 
 def _unknown() -> Refusal:
     return Refusal("ParameterNotFound", "")
+
+
+ACTIONS = actions_of(sys.modules[__name__])

@@ -12,19 +12,19 @@ def allocate_address(call: Call) -> Tree:
     """AllocateAddress."""
     id, ip = call.world.new_id("eipalloc"), new_address(call.world)
     address: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
-    own_tags = tags.tag_list(tags.requested(call.args, "elastic-ip"))
-    _addresses(call)[id] = {**address, "Tags": own_tags}
+    call.world.service_state.setdefault("elastic", {})[id] = {
+        **address,
+        "Tags": tags.tag_list(tags.requested(call.args, "elastic-ip")),
+    }
     return address
 
 
-def _addresses(call: Call) -> dict[str, Tree]:
-    return call.world.service_state.setdefault("elastic", {})
-
-
 def _address(call: Call) -> Tree:
+    addresses = call.world.service_state.get("elastic", {})
     id = call.args.get("AllocationId", "")
-    if (address := _addresses(call).get(id)) is None:
+    if id not in addresses:
         raise Refusal("InvalidAllocationID.NotFound", f"The allocation ID '{id}' does not exist")
+    address: Tree = addresses[id]
     return address
 
 
@@ -41,7 +41,7 @@ def associate_address(call: Call) -> Tree:
 def disassociate_address(call: Call) -> Tree:
     """DisassociateAddress."""
     association = call.args.get("AssociationId")
-    for address in _addresses(call).values():
+    for address in call.world.service_state.get("elastic", {}).values():
         if address.get("AssociationId") == association:
             instance = call.world.instances.get(address.pop("InstanceId"))
             address.pop("AssociationId")
@@ -57,22 +57,24 @@ def release_address(call: Call) -> Tree:
     address = _address(call)
     if address.get("InstanceId") in call.world.instances:
         raise Refusal("InvalidIPAddress.InUse", f"Address {address['PublicIp']} is in use.")
-    del _addresses(call)[address["AllocationId"]]
+    del call.world.service_state["elastic"][address["AllocationId"]]
     return {}
 
 
 def describe_addresses(call: Call) -> Tree:
     """DescribeAddresses."""
     ids = call.args.get("AllocationIds")
-    addresses = [address for id, address in _addresses(call).items() if not ids or id in ids]
+    addresses = list(call.world.service_state.get("elastic", {}).values())
+    addresses = [address for address in addresses if not ids or address["AllocationId"] in ids]
     fields = {
         "allocation-id": lambda it: it["AllocationId"],
         "public-ip": lambda it: it["PublicIp"],
         "instance-id": lambda it: it.get("InstanceId"),
     }
-    addresses = chosen(addresses, call.args, fields, _tags_by_key)
+    addresses = chosen(
+        addresses,
+        call.args.get("Filters", []),
+        fields,
+        lambda it: {each["Key"]: each["Value"] for each in it["Tags"]},
+    )
     return {"Addresses": addresses}
-
-
-def _tags_by_key(address: Tree) -> dict[str, str]:
-    return {each["Key"]: each["Value"] for each in address["Tags"]}

@@ -57,7 +57,7 @@ class Role(StrEnum):
 class AccessVerb(StrEnum):
     """A kind of action in the permission matrix."""
 
-    ANY = "ask without a token"
+    ANY = "use what needs no token"
     LOOK = "see what everybody may see"
     USE = "switch profiles, answer invitations, leave projects, see own tokens"
     READ = "see the project, its workspaces, storage and costs"

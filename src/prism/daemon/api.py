@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from litestar import Response
+from litestar import Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from msgspec import Struct
@@ -48,10 +48,9 @@ class DaemonControl:
 
 
 Itself = NamedDependency[DaemonControl]
-router = Routes("/api/v1/daemon", tags=["daemon"])
 
 
-@router.get("/status", sync_to_thread=True)
+@get("/status", sync_to_thread=True)
 def show_status(daemon: Itself) -> DaemonStatus:
     """How the daemon is; degraded when a place or the database does not answer."""
     troubles = daemon.troubles()  # first: it asks the database, and the others use the result
@@ -78,12 +77,15 @@ def show_status(daemon: Itself) -> DaemonStatus:
     )
 
 
-@router.post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
+@post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
 def shut_down(daemon: Itself) -> Response[ShutdownAnswer]:
     """Answer, let requests end, stop; workspaces keep running."""
     changing = daemon.counts().changing
     farewell = ShutdownAnswer("Daemon shutting down gracefully", changing, GRACE)
     return Response(farewell, background=BackgroundTask(daemon.stop))
+
+
+router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[show_status, shut_down])
 
 
 def _without_identity(place: PlaceSeen) -> PlaceSeen:

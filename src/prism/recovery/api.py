@@ -1,5 +1,6 @@
 """Machines without a workspace over HTTP; for the operator only."""
 
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -9,28 +10,34 @@ from prism.recovery.service import RecoveryService
 
 Ours = NamedDependency[RecoveryService]
 Id = FromPath[str]
-router = Routes("/api/v1", tags=["recovery"])
 
 
-@router.get("/orphans", sync_to_thread=True)
+@get("/orphans", sync_to_thread=True)
 def list_orphans(recovery: Ours) -> Orphans:
     """Prism's machines that have no workspace here, as of the last survey."""
     return recovery.orphans()
 
 
-@router.post("/orphans/{id:str}/adopt", sync_to_thread=True)
+@post("/orphans/{id:str}/adopt", sync_to_thread=True)
 def adopt_orphan(id: Id, recovery: Ours) -> Adopted:
     """Make a workspace of a machine."""
     return recovery.adopt(id)
 
 
-@router.post("/orphans/{id:str}/terminate", status_code=200, sync_to_thread=True)
+@post("/orphans/{id:str}/terminate", status_code=200, sync_to_thread=True)
 def terminate_orphan(id: Id, data: JSONBody[End], recovery: Ours) -> Adopted:
     """Request that a machine is destroyed, with its disk."""
     return recovery.terminate(id, data)
 
 
-@router.post("/recover", status_code=200, sync_to_thread=True)
+@post("/recover", status_code=200, sync_to_thread=True)
 def recover(data: JSONBody[Recovery], recovery: Ours) -> Recovered:
     """Make workspaces of all our machines that have none; a dry run only lists them."""
     return recovery.recover(data)
+
+
+router = Routes(
+    "/api/v1",
+    tags=["recovery"],
+    handlers=[list_orphans, adopt_orphan, terminate_orphan, recover],
+)

@@ -1,10 +1,9 @@
-"""The two IAM policies that Prism prints: for daily use, and for `prism aws setup`.
+"""The two policies of IAM that Prism prints: the daily one, and the one for `prism aws setup`.
 
-The daily policy is made from `ACTIONS`, action by action. Prism creates every resource with the
-tag `prism:managed`, and where IAM can check tags, the policy allows changes only of resources with
-that tag. The policy does not allow creating or changing roles, so its holder cannot gain further
-rights; a test checks the known ways. An administrator runs the setup once, to create the role of
-machines.
+The daily policy is made from `ACTIONS`, action by action. Where IAM can tell, Prism may change
+only what it has made: everything is made with the tag `prism:managed`, and only what has it may be
+changed. It gives no right to make or change roles, so its holder cannot gain other rights by it; a
+test checks the known ways. The setup makes the role of machines; an administrator runs it once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,21 +21,20 @@ NEW: Condition = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true"}}
 OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
 ANYTHING = ("*",)
 EC2, ROLE = "arn:{partition}:ec2:*:{account}:", "arn:{partition}:iam::{account}:"
-# Another account may own the subnets and VPCs, and share them (AWS RAM).
+# Subnets and VPCs may be another account's that shares them (AWS RAM).
 SHARED = "arn:{partition}:ec2:*:*:"
 THE_ROLE = f"{ROLE}role/{MACHINE_ROLE}"
 THE_PROFILE = f"{ROLE}instance-profile/{MACHINE_ROLE}"
 # Service Authorization Reference, "Condition keys for Amazon EC2": `ec2:InstanceProfile` is an
-# ARN. An instance that EC2 relaunches for a spot request has this profile, but no tags.
+# ARN. What EC2 starts anew for a spot request has no tags, but it has the profile.
 WITH_OUR_PROFILE: Condition = {"ArnLike": {"ec2:InstanceProfile": THE_PROFILE}}
-# IAM User Guide, "AWS global condition context keys": true if a service makes the call for its
-# caller.
+# IAM User Guide, "AWS global condition context keys": true where a service asks for its caller.
 BY_A_SERVICE: Condition = {"Bool": {"aws:ViaAWSService": "true"}}
 TO_EC2: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 
 class PolicyStatement(Struct, frozen=True, kw_only=True):
-    """Allowed actions, their resources, and the condition; services are named as in boto3."""
+    """Some actions, on what, and on which condition; names as boto3 has them."""
 
     sid: str
     actions: tuple[str, ...]
@@ -149,7 +147,7 @@ RULES = (
         ),
         condition=BY_A_SERVICE,
     ),
-    # Machines that EC2 has relaunched for one of our spot requests, or that have lost their tags.
+    # A machine that EC2 started anew for a spot request of ours, or that has lost its tags.
     PolicyStatement(
         sid="ManageMachinesWithoutTags",
         actions=("ec2:CreateTags", "ec2:TerminateInstances"),
@@ -167,7 +165,7 @@ RULES = (
         resources=(THE_ROLE,),
         condition=TO_EC2,
     ),
-    # Needed once per account: for its first spot machine and its first file system.
+    # The first spot machine, and the first file system, of an account.
     PolicyStatement(
         sid="LetServicesBegin",
         actions=("iam:CreateServiceLinkedRole",),
@@ -192,9 +190,9 @@ IMPLIED = frozenset(
         "iam:PassRole",
     }
 )
-"""Actions that Prism never calls itself, but that AWS requires for others that Prism calls."""
+"""Actions that Prism never calls, and that AWS requires for some that it calls."""
 FREE = frozenset({"sts:GetCallerIdentity"})
-"""Actions that need no permission (STS API Reference, "GetCallerIdentity")."""
+"""Allowed to everybody: STS API Reference, "GetCallerIdentity": no permissions are required."""
 SETUP_RULES = (
     PolicyStatement(
         sid="MakeTheRoleOfMachines",
@@ -208,7 +206,7 @@ SETUP_RULES = (
         condition=TO_EC2,
     ),
 )
-"""For `prism aws setup` only: a login that may create and pass roles can get any permission."""
+"""What `prism aws setup` needs: a login that may make and pass roles can get any permission."""
 
 
 def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
@@ -272,14 +270,14 @@ def _statement(rule: PolicyStatement, fields: Mapping[str, str]) -> dict[str, An
 
 
 def _fill_in(value: str | tuple[str, ...], fields: Mapping[str, str]) -> str | tuple[str, ...]:
-    """The value with partition and account filled in, if it is an ARN."""
+    """A value of a condition with partition and account filled in: it may be an ARN."""
     if isinstance(value, str):
         return value.format_map(fields)
     return tuple(text.format_map(fields) for text in value)
 
 
 def _unwrap_single(values: Iterable[str] | str) -> str | list[str]:
-    """The only value, without its list, as people write policies; else the list."""
+    """A single value without its list, as people write policies."""
     if isinstance(values, str):
         return values
     as_list = [*values]

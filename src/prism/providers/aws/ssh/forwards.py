@@ -1,9 +1,10 @@
-"""Forwards ports of this computer to ports of machines, through their SSH connections.
+"""Ports of this computer that lead to ports of machines, through their connections.
 
-A port stays the same when its SSH connection is replaced. Any user of this computer can connect to
-loopback, so Prism looks up who connects (`kit/peer_credentials.py`): only the daemon's own user
-and root are admitted, but not, for example, a program in a sandboxed workspace. If the system does
-not show the peer, everybody is admitted, and only the services' own tokens protect them.
+A port stays the same while its connection breaks and is replaced. Ports are on loopback, to which
+any user of this computer can connect. So the peer is looked up (`kit/peer_credentials.py`): only
+the daemon's own user and root are admitted, but not, for example, a program in a sandboxed
+workspace. If the system cannot tell the peer, everybody is admitted, and only the services' own
+tokens protect them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WAITING = 128
 
 
 class ForwardTarget(Struct, frozen=True):
-    """A port of a machine, and the address where it listens."""
+    """A port of a machine, and its address on that machine."""
 
     machine: str
     host: str
@@ -36,7 +37,7 @@ class ForwardTarget(Struct, frozen=True):
 
 
 class Forwards:
-    """The forwarded ports: opened at their first use, closed when their machine is off."""
+    """A port is opened at its first use, and closed when its machine is no longer on."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Forwards:
     ) -> None:
         """`peers` decides who may connect; None allows this user and root, if peers are known.
 
-        `stranger` returns whether one of these sockets, by its inode, is refused nevertheless.
+        `stranger` returns whether a socket of those, by its inode, is refused nevertheless.
         """
         self._pool, self._peers, self._stranger = pool, peers, stranger
         self._open: dict[ForwardTarget, socket.socket] = {}
@@ -55,13 +56,13 @@ class Forwards:
         self.callers: dict[asyncio.Transport, ForwardTarget] = {}
 
     def port(self, end: ForwardTarget) -> int:
-        """The port of this computer that is forwarded to `end`."""
+        """The port of this computer that leads there."""
         if (known := self._ports.get(end)) is not None:
             return known
         return self._pool.background.run(self._open_port(end), PATIENCE)
 
     def settle(self, ids: Iterable[str]) -> None:
-        """Close the ports of machines that are not in `ids`."""
+        """Close the ports of machines that are not on."""
         machines = set(ids)
         if closed := [
             forward_target
@@ -91,7 +92,7 @@ class Forwards:
             self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
             listener.setblocking(False)
             self._ports[end] = listener.getsockname()[1]
-            # asyncio's own server loses connections that arrive while it closes.
+            # An asyncio server loses connections that arrive while it is being closed.
             loop.add_reader(
                 listener, self._accept, listener, partial(LocalForwarder, self, self._pool, end)
             )
@@ -100,7 +101,7 @@ class Forwards:
     def _accept(self, listener: socket.socket, make: Callable[[], asyncio.BaseProtocol]) -> None:
         try:
             caller, _ = listener.accept()
-        except OSError:  # the client has disconnected already
+        except OSError:  # they have gone already
             return
         caller.setblocking(False)
         loop = asyncio.get_running_loop()

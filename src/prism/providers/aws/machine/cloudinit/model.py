@@ -1,11 +1,11 @@
-"""The user data, and their inputs besides the order."""
+"""The inputs of user data besides the order, and the user data."""
 
 from typing import Literal
 
 from msgspec import Struct
 
 LIMIT = 16384
-"""EC2's limit for the bytes of (compressed) user data."""
+"""The most bytes of user data that EC2 takes, as they are sent: compressed."""
 
 Architecture = Literal["x86_64", "arm64"]
 
@@ -24,7 +24,7 @@ class BootConfig(Struct, frozen=True, kw_only=True):
 
 
 class UserData(Struct, frozen=True):
-    """A `#cloud-config`: readable, and as EC2 gets it."""
+    """A `#cloud-config`, for people and as EC2 gets it."""
 
     text: str
     gzipped: bytes

@@ -1,6 +1,7 @@
-"""RStudio Server, which conda lacks: Posit's package, with R from conda.
+"""RStudio Server, which conda has not: Posit's own package, for R as conda has it.
 
-A template lists `rstudio` among its conda packages, and has a service whose command is `rserver`.
+A template asks for it by the name `rstudio` among its conda packages, and serves it by the
+program `rserver`.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ PASSWORD = "PRISM_PASSWORD"
 
 
 def installer(base: Base, system: System, architecture: Architecture) -> Installer:
-    """The package for a system; raises if there is none."""
+    """Its package; raises if there is none for this system."""
     bases = [name for name, system in SYSTEMS.items() if system.manager == "apt"]
     if system.manager != "apt":
         raise TemplateInvalid(
@@ -42,7 +43,7 @@ def conda_packages(names: Iterable[str]) -> list[str]:
 
 
 def is_server(words: list[str]) -> bool:
-    """Whether a service's command runs RStudio Server."""
+    """Whether a service's command runs it."""
     return bool(words) and PurePosixPath(words[0]).name == SERVER.name
 
 
@@ -65,5 +66,5 @@ def command(words: list[str], port: int, conda: str) -> list[str]:
         if name not in ours:
             own_words.append(word)
         elif not value:
-            next(rest, None)  # its value is the next word, and is dropped too
+            next(rest, None)  # its value is a word of its own, and goes with it
     return [str(SERVER), *own_words, *(f"--{name}={value}" for name, value in ours.items())]

@@ -1,4 +1,4 @@
-"""The secrets of a machine's services: derived when needed, never stored by Prism."""
+"""The secrets of a machine's services: derived when they are needed, stored nowhere."""
 
 import base64
 import hmac
