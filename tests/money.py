@@ -157,7 +157,7 @@ class ClockedDaemon:
         books = Balances(self.clock)
         standings: list[tuple[Cap, int, int]] = []
         with self.daemon.db.read() as sql:
-            totals = books.totals(sql).read_all()
+            totals = books.totals(sql)
             for cap in every_cap(sql):
                 if name not in {None, cap.title}:
                     continue

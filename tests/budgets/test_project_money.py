@@ -2,8 +2,6 @@
 
 from sqlalchemy import Engine, event
 
-from prism.budgets.balances import Balances
-from prism.budgets.project_money import MoneyReader
 from prism.projects import store as projects
 
 
@@ -18,8 +16,7 @@ def test_no_pool_is_read_once_more_for_each_project(clocked_daemon):
         statements.append(statement)
 
     with clocked_daemon.daemon.db.read() as sql:
-        reader, listed = MoneyReader(Balances(clocked_daemon.clock), sql, {}), projects.every(sql)
-        reader.read_all()
+        reader, listed = clocked_daemon.daemon.budget_cache.of(sql).reader, projects.every(sql)
         event.listen(Engine, "before_cursor_execute", hear)
         try:
             assert [reader.of(project).left for project in listed] == [5_000_000, 5_000_000]

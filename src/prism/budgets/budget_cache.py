@@ -1,7 +1,7 @@
 """Pools, allocations and the balances of caps, cached for a version of their tables.
 
-`BudgetCache.of` gives the same as `MoneyReader` after `read_all`, from what was computed once for
-a version (`kit/versions.py`) and the moment of the question.
+`BudgetCache.of` gives a `MoneyReader` that answers the same as a new one, from what was computed
+once for a version (`kit/versions.py`) and the moment of the question.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from prism.budgets.balances import (
     project_cap,
 )
 from prism.budgets.model import Allocation, Cap, Pool
-from prism.budgets.reserved_amounts import ReservationSums, Reserved, ReservedNow
+from prism.budgets.reserved_amounts import Reserved
 from prism.costs.store import Totals
 from prism.kit.money import Micros
 from prism.projects.model import Project
@@ -151,15 +151,6 @@ class MoneyReader:
         """Read from the cache of the version that `sql` sees."""
         self._totals, self._reserved = totals, reserved
         self._pools, self._allocations = pools, allocations
-
-    def read_all(self) -> None:
-        """Read the sums of all projects at once, for a list of projects."""
-        self._totals.read_all()
-        every = store.every_reservation(self._sql)
-        counted = {row.id: row.counted for row in every if row.running and row.counted}
-        self._reserved = ReservedNow(ReservationSums(every), counted, self._totals.now)
-        self._pools = {pool.id: pool for pool in store.every_pool(self._sql)}
-        self._allocations = store.allocations_by_project(self._sql)
 
     def of(self, project: Project) -> ProjectMoney:
         """The money of one project."""

@@ -72,7 +72,8 @@ class BudgetReconciler:
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
-            money = self._money_reader(sql)
+            cached = self._cache.of(sql, settled_only=True)
+            money = MoneyReader(self._balances, sql, {}) if cached is None else cached.reader
             settled = {cap.id: money.standing(cap).settled for cap in caps}
             sleepy = []
             for project in projects.every(sql):
@@ -95,14 +96,6 @@ class BudgetReconciler:
             self._record_crossings(over, known, settled)
         for project_id in sleepy:
             self._sleep_project(project_id)
-
-    def _money_reader(self, sql: Connection) -> MoneyReader:
-        """What is settled on every cap: from the cache if it has this version, else read now."""
-        if (cached := self._cache.of(sql, settled_only=True)) is not None:
-            return cached.reader
-        money = MoneyReader(self._balances, sql, {})
-        money.read_all()
-        return money
 
     def _mark_period_starts(self, caps: Sequence[Cap]) -> None:
         """Store the sums at the beginning of each pool's period; launches read them."""

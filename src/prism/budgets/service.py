@@ -33,7 +33,6 @@ from prism.budgets.model import (
     Reservation,
 )
 from prism.budgets.plan import ALWAYS, zone
-from prism.budgets.project_money import MoneyReader
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
 from prism.costs.model import CostKind
@@ -74,13 +73,7 @@ class BudgetService:
                     pool(row, cached.rows.amounts.get(row.id, 0), *self._priced_now(cached, row))
                     for row in cached.rows.pools.values()
                 ]
-            allocated, money = store.allocated_of_pools(sql), MoneyReader(self._balances, sql, {})
-            money.read_all()
-            pools = []
-            for row in store.every_pool(sql):
-                balance, unpriced = self._priced(sql, money.standing(pool_cap(row)))
-                pools.append(pool(row, allocated.get(row.id, 0), balance, unpriced))
-            return pools
+            return [self._pool(sql, row) for row in store.every_pool(sql)]
 
     def pool(self, name: str) -> PoolShown:
         """The pool with that id or name."""

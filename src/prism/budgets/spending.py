@@ -74,8 +74,6 @@ class ProjectSpending:
         unpriced = ledger.unpriced_until(sql, self._balances.now)
         lately = self._costs.burn_begins()
         reader = MoneyReader(self._balances, sql, unpriced)
-        if len(rows) > 1:
-            reader.read_all()
         return {
             project.id: _spending(
                 reader.of(project),

@@ -173,7 +173,7 @@ class LedgerNow(Totals):
 
     def __init__(self, sums: LedgerSums, sql: Connection, now: int) -> None:
         super().__init__(sql, now)
-        self._sums, self._marks = sums, sums.booked.marks
+        self._sums = sums
 
     def of(self, column: str, scope: str) -> Micros:
         """All that a payer has spent."""
@@ -184,7 +184,8 @@ class LedgerNow(Totals):
         """All that a payer had spent by `at`, a moment in the past."""
         key = (column, scope, at)
         if key not in self._sums.by:
-            self._sums.by[key] = super().by(column, scope, at)
+            known = self.booked.marks.get((scope, at))
+            self._sums.by[key] = super().by(*key) if known is None else Micros(known)
         return self._sums.by[key]
 
     @property

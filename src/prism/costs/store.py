@@ -1,6 +1,6 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +37,7 @@ from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index, select_struct, structs_of
 from prism.kit.versions import once, topic
 
+EVER = 2**62  # seconds since 1970: later than all segments
 LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
 
 segments = Table(
@@ -230,40 +231,18 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
 
 
 class Totals:
-    """What projects, allocations and pools spent until `now`, read on demand or at once."""
+    """What projects, allocations and pools spent until `now`, read on demand."""
 
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self.now = sql, now
-        self._all: dict[tuple[str, str], int] | None = None
-        self._marks: Mapping[tuple[str, int], int] = {}
-
-    def read_all(self) -> "Totals":
-        """Read all payers at once, also what each had spent when its last period began."""
-        sums = closed_totals(self._sql)
-        open_costs: dict[tuple[str, str], int] = {}
-        s = segments.c
-        scopes = (s.project, s.allocation, s.pool)
-        running = select(*scopes, func.sum(cost_by(self.now))).where(OPEN, PAYING)
-        for *ids, micros in self._sql.execute(running.group_by(*scopes)):
-            for key in zip(("project", "allocation", "pool"), ids, strict=True):
-                if key[1] is not None:
-                    open_costs[key] = open_costs.get(key, 0) + int(micros or 0)
-        self._all = {key: paid + sums.pop(key[1], 0) for key, paid in open_costs.items()}
-        self._all |= {("", scope): paid for scope, paid in sums.items()}  # nothing of it is open
-        self._marks = newest_marks(self._sql)
-        return self
 
     def of(self, column: str, scope: str) -> Micros:
         """All that a payer has spent."""
-        if self._all is None:
-            return total(self._sql, column, scope, self.now)
-        return Micros(self._all.get((column, scope), self._all.get(("", scope), 0)))
+        return total(self._sql, column, scope, self.now)
 
     def by(self, column: str, scope: str, at: int) -> Micros:
         """What a payer had spent by `at`, a moment in the past."""
-        known = self._marks.get((scope, at))
-        if known is None:
-            known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
+        known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
         if known is not None:
             return Micros(known)
         moments = {"of": scope, "then": at, "now": self.now}
@@ -324,13 +303,9 @@ def closed_since(
 
 def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
     """All segments without a known price."""
-    known = select(accounts.c.resource).where(accounts.c.unknown)
-    if sql.execute(known.limit(1)).first() is None:
-        return []
     s = segments.c
     query = select(s.project, s.allocation, s.pool, s.name, s.kind, s.began, s.ended)
-    condition = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
-    return [UnpricedRow(*row) for row in sql.execute(query.where(condition))]
+    return [UnpricedRow(*row) for row in _without_price(sql, query)]
 
 
 def marked(sql: Connection, moments: Collection[int]) -> set[tuple[str, int]]:
@@ -395,14 +370,11 @@ def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
 
     Times are by id, in seconds since 1970; `now` if it still does; others are missing.
     """
-    known = select(accounts.c.resource).where(accounts.c.unknown)
-    if sql.execute(known.limit(1)).first() is None:
-        return {}
     s, by_scope = segments.c, dict[str, int]()
     last = func.max(func.coalesce(s.ended, now))
-    condition = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
-    query = select(s.project, s.allocation, s.pool, last).where(condition)
-    for *scopes, until in sql.execute(query.group_by(s.project, s.allocation, s.pool)):
+    query = select(s.project, s.allocation, s.pool, last)
+    query = query.group_by(s.project, s.allocation, s.pool)
+    for *scopes, until in _without_price(sql, query):
         for scope in filter(None, scopes):
             by_scope[scope] = max(by_scope.get(scope, 0), int(until))
     return by_scope
@@ -412,14 +384,10 @@ def unpriced_within(
     sql: Connection, start: int, end: int, scope: tuple[str, str] | None = None
 ) -> list[tuple[str, CostKind]]:
     """Name and kind of what had no known price in a period; `scope` is a payer's column and id."""
-    known = select(accounts.c.resource).where(accounts.c.unknown)
-    if sql.execute(known.limit(1)).first() is None:
-        return []
     s = segments.c
     paid_by = true() if scope is None else s[scope[0]] == scope[1]
-    condition = and_(s.resource.in_(known), s.amount.is_(None), PAYING, paid_by)
-    rows = sql.execute(select(s.name, s.kind).where(condition, touching(start, end)).distinct())
-    return sorted((name, CostKind(kind)) for name, kind in rows)
+    query = select(s.name, s.kind).where(paid_by, touching(start, end)).distinct()
+    return sorted((name, CostKind(kind)) for name, kind in _without_price(sql, query))
 
 
 def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
@@ -458,13 +426,7 @@ def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
 
 def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
     """The name and kind of each resource of a project that has or had no known price."""
-    known = select(accounts.c.resource).where(accounts.c.unknown, accounts.c.project == project)
-    if sql.execute(known).first() is None:
-        return []
-    s = segments.c
-    condition = and_(s.resource.in_(known), s.project == project, s.amount.is_(None), PAYING)
-    rows = sql.execute(select(s.name, s.kind).where(condition).distinct())
-    return sorted((name, CostKind(kind)) for name, kind in rows)
+    return unpriced_within(sql, 0, EVER, ("project", project))
 
 
 def last_allocation(sql: Connection, pool: str, project: str) -> str | None:
@@ -562,6 +524,15 @@ FORGET_MARKS = delete(marks).where(marks.c.at > THEN)
 def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Parts that fit into the parameters of a statement."""
     return (ids[at : at + 500] for at in range(0, len(ids), 500))
+
+
+def _without_price(sql: Connection, query: Select[Any]) -> Sequence[Any]:
+    """The rows of a query of segments without a known price; most ledgers have none."""
+    known = select(accounts.c.resource).where(accounts.c.unknown)
+    if sql.execute(known.limit(1)).first() is None:
+        return []
+    s = segments.c
+    return sql.execute(query.where(s.resource.in_(known), s.amount.is_(None), PAYING)).all()
 
 
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
