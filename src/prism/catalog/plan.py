@@ -22,7 +22,7 @@ TYPES = {
             gpu_model=family.gpu_model,
         )
         for family in table.FAMILIES
-        for size, vcpus, memory in family.sizes
+        for size, vcpus, memory, _ in family.sizes
     )
 }
 

@@ -1,23 +1,25 @@
 """Tables of instance types, sizes and prices.
 
-To add a type, add it to `FAMILIES` and, if you can name a source, its prices to `HOURLY`.
-Leave out a price without a source: unknown is not zero.
+To add a type, add it to `FAMILIES`, with its price if you can name a source; else with None:
+unknown is not zero. The types are those of EC2 DescribeInstanceTypes, as recorded in moto 5.2.5.
 """
 
 from typing import Literal, NamedTuple
 
-TYPES_SOURCE = "EC2 DescribeInstanceTypes, as recorded in moto 5.2.5"
 PRICES_SOURCE = "AWS price list, Linux, on demand, shared tenancy; checked by hand"
 PRICES_AS_OF = "2026-11-24"
 
 
 class Family(NamedTuple):
-    """What the sizes of an instance family share, and (name, vCPU, memory GiB) of each."""
+    """What the sizes of an instance family share, and the sizes.
+
+    Each is its name, vCPUs, memory in GiB, and USD an hour.
+    """
 
     name: str
     architecture: str
     hibernates: bool
-    sizes: tuple[tuple[str, int, int], ...]
+    sizes: tuple[tuple[str, int, int, str | None], ...]
     gpus: int = 0
     gpu_model: str | None = None
 
@@ -28,12 +30,12 @@ FAMILIES = (
         "x86_64",
         hibernates=True,
         sizes=(
-            ("micro", 2, 1),
-            ("small", 2, 2),
-            ("medium", 2, 4),
-            ("large", 2, 8),
-            ("xlarge", 4, 16),
-            ("2xlarge", 8, 32),
+            ("micro", 2, 1, "0.0104"),
+            ("small", 2, 2, "0.0208"),
+            ("medium", 2, 4, "0.0416"),
+            ("large", 2, 8, "0.0832"),
+            ("xlarge", 4, 16, "0.1664"),
+            ("2xlarge", 8, 32, "0.3328"),
         ),
     ),
     Family(
@@ -41,11 +43,11 @@ FAMILIES = (
         "arm64",
         hibernates=True,
         sizes=(
-            ("small", 2, 2),
-            ("medium", 2, 4),
-            ("large", 2, 8),
-            ("xlarge", 4, 16),
-            ("2xlarge", 8, 32),
+            ("small", 2, 2, "0.0168"),
+            ("medium", 2, 4, "0.0336"),
+            ("large", 2, 8, "0.0672"),
+            ("xlarge", 4, 16, "0.1344"),
+            ("2xlarge", 8, 32, "0.2688"),
         ),
     ),
     Family(
@@ -53,11 +55,11 @@ FAMILIES = (
         "x86_64",
         hibernates=True,
         sizes=(
-            ("large", 2, 4),
-            ("xlarge", 4, 8),
-            ("2xlarge", 8, 16),
-            ("4xlarge", 16, 32),
-            ("8xlarge", 32, 64),
+            ("large", 2, 4, "0.085"),
+            ("xlarge", 4, 8, "0.17"),
+            ("2xlarge", 8, 16, "0.34"),
+            ("4xlarge", 16, 32, "0.68"),
+            ("8xlarge", 32, 64, "1.36"),
         ),
     ),
     Family(
@@ -65,11 +67,11 @@ FAMILIES = (
         "x86_64",
         hibernates=False,
         sizes=(
-            ("large", 2, 16),
-            ("xlarge", 4, 32),
-            ("2xlarge", 8, 64),
-            ("4xlarge", 16, 128),
-            ("8xlarge", 32, 256),
+            ("large", 2, 16, "0.126"),
+            ("xlarge", 4, 32, "0.252"),
+            ("2xlarge", 8, 64, "0.504"),
+            ("4xlarge", 16, 128, "1.008"),
+            ("8xlarge", 32, 256, "2.016"),
         ),
     ),
     Family(
@@ -77,10 +79,10 @@ FAMILIES = (
         "x86_64",
         hibernates=False,
         sizes=(
-            ("xlarge", 4, 16),
-            ("2xlarge", 8, 32),
-            ("4xlarge", 16, 64),
-            ("8xlarge", 32, 128),
+            ("xlarge", 4, 16, "0.526"),
+            ("2xlarge", 8, 32, "0.752"),
+            ("4xlarge", 16, 64, "1.204"),
+            ("8xlarge", 32, 128, "2.176"),
         ),
         gpus=1,
         gpu_model="NVIDIA T4",
@@ -119,31 +121,10 @@ SIZES = {
 # USD an hour. These two regions cost the same.
 PRICED_REGIONS = ("us-east-1", "us-west-2")
 HOURLY = {
-    "t3.micro": "0.0104",
-    "t3.small": "0.0208",
-    "t3.medium": "0.0416",
-    "t3.large": "0.0832",
-    "t3.xlarge": "0.1664",
-    "t3.2xlarge": "0.3328",
-    "t4g.small": "0.0168",
-    "t4g.medium": "0.0336",
-    "t4g.large": "0.0672",
-    "t4g.xlarge": "0.1344",
-    "t4g.2xlarge": "0.2688",
-    "c6i.large": "0.085",
-    "c6i.xlarge": "0.17",
-    "c6i.2xlarge": "0.34",
-    "c6i.4xlarge": "0.68",
-    "c6i.8xlarge": "1.36",
-    "r6i.large": "0.126",
-    "r6i.xlarge": "0.252",
-    "r6i.2xlarge": "0.504",
-    "r6i.4xlarge": "1.008",
-    "r6i.8xlarge": "2.016",
-    "g4dn.xlarge": "0.526",
-    "g4dn.2xlarge": "0.752",
-    "g4dn.4xlarge": "1.204",
-    "g4dn.8xlarge": "2.176",
+    f"{family.name}.{size}": usd
+    for family in FAMILIES
+    for size, _, _, usd in family.sizes
+    if usd is not None
 }
 
 # USD, and per what.
