@@ -1,62 +1,42 @@
 """Records the activity of workspaces in the last 24 hours, in steps of ten minutes, for charts.
 
-Measurements are summed in memory and written every ten minutes, in one transaction for all
-workspaces; a read adds what is not written yet. A measurement counts for the time since the
-previous one, if that is at most five minutes.
+A read adds the sums that are not written yet.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from threading import Lock
+from typing import TypeVar
 
 from prism.idle import store
 from prism.idle.model import SHOWN_FIGURES, STEP, ActivityStep, Used
+from prism.idle.recorder import Recorder
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
 
-LONGEST_GAP = 300  # seconds between two measurements that still count as watched
 STEPS_SHOWN = 24 * 3600 // STEP
 MOST_REASONS, LONGEST_REASON = 5, 200
 
 Steps = dict[tuple[str, int], ActivityStep]
+K = TypeVar("K", bound=Hashable)
 
 
-class ActivityRecorder:
+class ActivityRecorder(Recorder):
     """Sums up the measurements of each workspace, and writes the sums."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db, self._clock = db, clock
-        self._last: dict[str, int] = {}
+        super().__init__(db, clock)
         self._new: Steps = {}
         self._being_written: Steps = {}
-        self._due: int | None = None
         self._lock = Lock()  # measurements and reads come from different threads
-
-    def saw(self, known: Mapping[str, Idleness]) -> None:
-        """Add new measurements; write the sums if they are due."""
-        last, self._last = self._last, {}
-        for key, idleness in known.items():
-            if idleness.until is None or idleness.state is None:
-                continue
-            until = self._last[key] = int(idleness.until.timestamp())
-            since = last.get(key, until)
-            if 0 < until - since <= LONGEST_GAP:
-                self._add(key, idleness, since, until)
-        now = int(self._clock.now().timestamp())
-        if self._due is None or now >= self._due:
-            self._due = now + STEP
-            self.write()
 
     def write(self) -> None:
         """Write the sums, and delete those older than a day; retried at the next measurement."""
         oldest = self.oldest()
         with self._lock:
             for key, activity_step in self._new.items():
-                before = self._being_written.get(key)
-                self._being_written[key] = (
-                    before.joined(activity_step) if before else activity_step
-                )
+                _join(self._being_written, key, activity_step)
             self._new = {}
             steps = {key: step for key, step in self._being_written.items() if key[1] >= oldest}
             self._being_written = steps
@@ -85,10 +65,7 @@ class ActivityRecorder:
             steps = store.steps_of(sql, workspace, oldest)
         for activity_step in pending:
             if activity_step.number >= oldest:
-                before = steps.get(activity_step.number)
-                steps[activity_step.number] = (
-                    before.joined(activity_step) if before else activity_step
-                )
+                _join(steps, activity_step.number, activity_step)
         return [steps[number] for number in sorted(steps)]
 
     def oldest(self) -> int:
@@ -113,8 +90,13 @@ class ActivityRecorder:
                         if (value := idleness.figures.get(figure)) is not None
                     },
                 )
-                before = self._new.get((key, number))
-                self._new[key, number] = before.joined(new) if before else new
+                _join(self._new, (key, number), new)
+
+
+def _join(steps: dict[K, ActivityStep], key: K, later: ActivityStep) -> None:
+    """Add a step, joined with the one that is there."""
+    before = steps.get(key)
+    steps[key] = before.joined(later) if before else later
 
 
 def steps_between(since: int, until: int) -> Iterator[tuple[int, int, int]]:

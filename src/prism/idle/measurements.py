@@ -1,11 +1,6 @@
-"""Records what workspaces used in each hour, for advice about costs.
+"""Records what workspaces used in each hour, for advice about costs."""
 
-Measurements come every few seconds and are summed here; every ten minutes the sums are written,
-in one transaction for all workspaces. A measurement counts for the time since the previous one,
-if that is at most five minutes.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,13 +9,14 @@ from sqlalchemy import Connection
 from prism.costs.model import HOUR, MeasuredUsage
 from prism.idle import store
 from prism.idle.model import MEASURED, Used
+from prism.idle.recorder import Recorder
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.profiles.providers import traits_of
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
 
-GAP, EVERY, KEPT = 300, 600, timedelta(days=30)
+KEPT = timedelta(days=30)
 
 
 @dataclass(slots=True)
@@ -44,29 +40,12 @@ class Sum:
                 self.figures[name] = before.more(length, value)
 
 
-class Measurements:
+class Measurements(Recorder):
     """Sums up and writes measurements; implements `costs.model.UsageObserver`."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db, self._clock = db, clock
-        self._last: dict[str, int] = {}
+        super().__init__(db, clock)
         self._sums: dict[tuple[str, int], Sum] = {}
-        self._due: int | None = None
-
-    def saw(self, known: Mapping[str, Idleness]) -> None:
-        """Add new measurements; write the sums if they are due."""
-        last, self._last = self._last, {}
-        for key, idleness in known.items():
-            if idleness.until is None or idleness.state is None:
-                continue
-            until = self._last[key] = int(idleness.until.timestamp())
-            since = last.get(key, until)
-            if 0 < until - since <= GAP:
-                self._add(key, idleness, since, until)
-        now = int(self._clock.now().timestamp())
-        if self._due is None or now >= self._due:
-            self._due = now + EVERY
-            self.write()
 
     def write(self) -> None:
         """Write the sums, and delete those that are too old."""

@@ -1,5 +1,6 @@
 """The structs of idle profiles, and the requests and answers about idleness."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
 
@@ -23,7 +24,6 @@ SHOWN_FIGURES = {
 }
 """The names of the figures of an activity chart, and the machine's figure for each."""
 STEP = 600  # seconds that one point of an activity chart stands for
-LIMITS = ("cpu", "memory", "network", "disk", "gpu")
 UNITS = {"cpu": "% of a core", "memory": "%", "network": "KB/s", "disk": "KB/s", "gpu": "%"}
 
 
@@ -222,15 +222,11 @@ class ActivityStep(Struct, frozen=True, kw_only=True):
         if later.began < self.until:
             return self
         names = self.figures.keys() | later.figures.keys()
-        verdicts = self.seconds.keys() | later.seconds.keys()
         return ActivityStep(
             number=self.number,
             began=self.began,
             until=later.until,
-            seconds={
-                verdict: self.seconds.get(verdict, 0) + later.seconds.get(verdict, 0)
-                for verdict in verdicts
-            },
+            seconds=dict(Counter(self.seconds) + Counter(later.seconds)),
             reasons=self.reasons | later.reasons,
             figures={
                 name: self.figures.get(name, Used()).plus(later.figures.get(name, Used()))
@@ -292,7 +288,7 @@ class ActivityReader(Protocol):
 
 def limits_of(profile: IdleProfile) -> dict[str, float]:
     """The limits that a profile sets."""
-    thresholds = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
+    thresholds = {name: getattr(profile, f"{name}_threshold") for name in UNITS}
     return {name: float(limit) for name, limit in thresholds.items() if limit is not None}
 
 

@@ -11,8 +11,8 @@ from prism.idle.activity import ActivityRecorder
 from prism.idle.events import HibernationTriggered, IdleUnknown, SleepsSoon
 from prism.idle.measurements import Measurements
 from prism.idle.model import Triggered
-from prism.idle.plan import BUILT_IN, duration, idle, sleep_time, unknown_minutes
-from prism.idle.service import named
+from prism.idle.plan import duration, idle, sleep_time, unknown_minutes
+from prism.idle.service import every_profile, named
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
 from prism.kit.money import rate
@@ -124,10 +124,7 @@ class IdleObserver:
             return
         self._look_again = now + WARN_EVERY
         with self._db.read() as sql:
-            profiles = {
-                idle_profile.name: idle_profile
-                for idle_profile in (*BUILT_IN, *store.own_profiles(sql))
-            }
+            profiles = {profile.name: profile for profile in every_profile(sql)}
             watched = [row for row in store.watched_many(sql, fresh) if row.profile in profiles]
         due = {
             row.id: sleep_time(row, profiles[row.profile or ""], known[row.id], now)

@@ -64,7 +64,7 @@ class IdleService:
     def profiles(self) -> list[IdleProfile]:
         """The built-in profiles, then the others."""
         with self._db.read() as sql:
-            return [*BUILT_IN, *store.own_profiles(sql)]
+            return every_profile(sql)
 
     def create(self, new: NewIdleProfile) -> IdleProfile:
         """Create a profile of your own."""
@@ -220,6 +220,11 @@ class IdleTracker:
         return _rule(sql, _watched(sql, workspace), workspace)
 
 
+def every_profile(sql: Connection) -> list[IdleProfile]:
+    """The built-in profiles, then the others."""
+    return [*BUILT_IN, *store.own_profiles(sql)]
+
+
 def find(sql: Connection, name: str) -> IdleProfile | None:
     """The profile with that name, built in or not; None if there is none."""
     for idle_profile in BUILT_IN:
@@ -232,12 +237,7 @@ def named(sql: Connection, name: str) -> IdleProfile:
     """The profile with that name; raises if there is none."""
     if profile := find(sql, name):
         return profile
-    known = ", ".join(
-        [
-            *(idle_profile.name for idle_profile in BUILT_IN),
-            *(p.name for p in store.own_profiles(sql)),
-        ]
-    )
+    known = ", ".join(profile.name for profile in every_profile(sql))
     raise IdleProfileNotFound(
         f"Idle profile {name!r} not found",
         details=f"known: {known}",
