@@ -3,6 +3,7 @@
 import pytest
 
 from tests.shapes import failed, shaped_like
+from tests.workspaces.test_api import settle
 
 LAB = {"name": "lab", "provider": "aws", "aws_profile": "lab", "region": "us-west-2"}
 
@@ -45,6 +46,19 @@ def test_refusals_name_the_way_out(http, lab_profile):
     failed(http("PUT", "/api/v1/profiles/nope", json={}), 404, "PROFILE_NOT_FOUND")
     nope = http("POST", "/api/v1/profiles/switch", json={"profile_name": "nope"})
     failed(nope, 404, "PROFILE_NOT_FOUND")
+
+
+def test_a_profile_stays_while_its_workspaces_live(http, daemon, clock):
+    http("POST", "/api/v1/profiles", json={"name": "here", "provider": "local"})
+    http("POST", "/api/v1/profiles/switch", json={"profile_name": "here"})
+    assert http.launch().json()["state"] == "launching"
+    http("POST", "/api/v1/profiles/switch", json={"profile_name": "local"})
+    refused = failed(http("DELETE", "/api/v1/profiles/here"), 409, "IN_USE")
+    assert refused["details"] == "1 workspaces were launched with it"
+    settle(daemon, clock)
+    http.post("mine", "terminate", json={"confirm": "DELETE", "backup_ebs": False})
+    settle(daemon, clock)
+    assert http("DELETE", "/api/v1/profiles/here").status_code == 200
 
 
 @pytest.mark.parametrize(

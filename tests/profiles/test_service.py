@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prism.kit.actor import asking
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.profiles.model import (
@@ -16,6 +15,7 @@ from prism.profiles.model import (
     ProfileNotFound,
 )
 from prism.profiles.service import ProfileService
+from prism.workspaces.store import living_of
 
 AWS = {"lab": "us-west-2", "teaching": None}
 
@@ -28,9 +28,13 @@ def db(url, clock):
     db.close()
 
 
+def service_of(db, clock, actor="ada", fixed=""):
+    return ProfileService(db, clock, lambda: actor, living_of, fixed)
+
+
 @pytest.fixture
 def profiles(db, clock):
-    service = ProfileService(db, clock, lambda: "ada")
+    service = service_of(db, clock)
     service.first_start(AWS)
     return service
 
@@ -62,7 +66,7 @@ def test_a_second_start_changes_nothing(profiles, db):
 
 def test_many_first_starts_at_once_are_one(db, clock):
     with ThreadPoolExecutor(8) as threads:
-        starts = [ProfileService(db, clock, asking(f"user{n}")) for n in range(8)]
+        starts = [service_of(db, clock, f"user{n}") for n in range(8)]
         list(threads.map(lambda service: service.first_start(AWS), starts))
     assert len(starts[0].every()) == 3
     assert len(told(db)) == 3
@@ -82,7 +86,7 @@ def test_a_switch_is_kept_timed_and_told_once(profiles, db, clock):
 
 
 def test_a_switch_is_one_persons(profiles, db, clock):
-    other = ProfileService(db, clock, lambda: "eve")
+    other = service_of(db, clock, "eve")
     profiles.switch("lab")
     assert other.current().name == "local"
 
@@ -95,7 +99,7 @@ def test_a_launch_marks_its_profile_as_used(profiles, db, clock):
 
 
 def test_a_daemons_own_choice_comes_before_the_switch(profiles, db, clock):
-    fixed = ProfileService(db, clock, lambda: "ada", fixed="lab")
+    fixed = service_of(db, clock, fixed="lab")
     assert fixed.current().name == "lab"
     assert [p.name for p in fixed.every() if p.active] == ["lab"]
     with pytest.raises(ProfileFixed, match="PRISM_PROFILE"):
@@ -106,7 +110,7 @@ def test_a_daemons_own_choice_comes_before_the_switch(profiles, db, clock):
 
 
 def test_a_daemons_own_choice_must_exist(db, clock):
-    fixed = ProfileService(db, clock, lambda: "ada", fixed="nowhere")
+    fixed = service_of(db, clock, fixed="nowhere")
     fixed.first_start(AWS)
     with pytest.raises(ProfileNotFound) as raised:
         fixed.current()
@@ -126,24 +130,9 @@ def test_what_is_needed_is_not_deleted(profiles, db, clock):
     with pytest.raises(ProfileInUse) as raised:
         profiles.delete("local")
     assert raised.value.remediation.endswith("`prism profile switch lab`")
-    ProfileService(db, clock, lambda: "eve").switch("lab")
+    service_of(db, clock, "eve").switch("lab")
     with pytest.raises(ProfileInUse):
         profiles.delete("lab")
-
-
-def test_a_room_above_may_need_one(db, clock):
-    class Machines:
-        def holds(self, tx, profile):
-            return "it has 2 workspaces" if profile == "lab" else None
-
-    profiles = ProfileService(db, clock, lambda: "ada", holders=[Machines()])
-    profiles.first_start(AWS)
-    with pytest.raises(ProfileInUse) as raised:
-        profiles.delete("lab")
-    assert raised.value.details == "it has 2 workspaces"
-    profiles.delete("teaching")
-    assert [p.name for p in profiles.every()] == ["lab", "local"]
-    assert told(db)[-1] == ("profile_deleted", "teaching")
 
 
 def test_a_name_is_given_once(profiles):

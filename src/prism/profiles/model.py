@@ -1,12 +1,11 @@
 """Profiles, and requests and answers about them."""
 
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.errors import AlreadyExists, Conflict, InUse, NotFound
-from prism.kit.transaction import Tx
 from prism.profiles.providers import Provider
 
 RESERVED = frozenset({"current", "switch"})  # they are paths of other routes
@@ -102,10 +101,3 @@ class DeletedProfile(Struct, frozen=True):
     """The answer to a deletion."""
 
     message: str
-
-
-class ProfileDependent(Protocol):
-    """A package that may use a profile; called inside the transaction that deletes one."""
-
-    def holds(self, tx: Tx, profile: str) -> str | None:
-        """The reason why the profile must stay, or None."""

@@ -1,9 +1,9 @@
 """The verbs of profiles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from msgspec import UNSET, structs
+from msgspec import structs, to_builtins
 from sqlalchemy import Connection
 
 from prism.kit.actor import Who
@@ -15,7 +15,6 @@ from prism.profiles.model import (
     NewProfile,
     Profile,
     ProfileChange,
-    ProfileDependent,
     ProfileExists,
     ProfileFixed,
     ProfileInUse,
@@ -27,18 +26,21 @@ from prism.profiles.providers import LOCAL
 
 
 class ProfileService:
-    """Requests about profiles; `fixed` is a profile that cannot be switched."""
+    """Requests about profiles; `fixed` is a profile that cannot be switched.
+
+    `living_of` counts the living workspaces that were launched with a profile.
+    """
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
         actor: Who,
+        living_of: Callable[[Connection, str], int],
         fixed: str = "",
-        holders: Sequence[ProfileDependent] = (),
     ) -> None:
         self._db, self._clock, self._actor = db, clock, actor
-        self._fixed, self._holders = fixed, holders
+        self._living_of, self._fixed = living_of, fixed
 
     def first_start(self, sections: Mapping[str, str | None]) -> None:
         """If there are no profiles, create `local` and one for each section of AWS's files."""
@@ -113,7 +115,7 @@ class ProfileService:
 
     def change(self, name: str, request: ProfileChange) -> ProfileShown:
         """Change the given fields."""
-        fields = {k: v for k, v in structs.asdict(request).items() if v is not UNSET}
+        fields = to_builtins(request)  # without what was not given
         with self._db.write() as tx:
             before = self._named(tx.sql, name)
             after = checked(structs.replace(before, **fields))
@@ -147,13 +149,12 @@ class ProfileService:
                 details="An active profile cannot be deleted",
                 remediation=f"Switch to another one first: `prism profile switch {other}`",
             )
-        for holder in self._holders:
-            if why := holder.holds(tx, name):
-                raise ProfileInUse(
-                    f"Profile {name!r} is in use",
-                    details=why,
-                    remediation="Look at them with `prism workspace list`",
-                )
+        if count := self._living_of(tx.sql, name):
+            raise ProfileInUse(
+                f"Profile {name!r} is in use",
+                details=f"{count} workspaces were launched with it",
+                remediation="Look at them with `prism workspace list`",
+            )
 
     def _add(self, tx: Tx, profile: Profile) -> None:
         store.add(tx, profile)

@@ -1,17 +1,15 @@
 """Makes and changes projects, and builds answers: pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from msgspec import UNSET, structs
+from msgspec import structs, to_builtins
 
 from prism.access.model import Role
 from prism.errors import ValidationFailed
 from prism.kit.money import amount, of_usd
 from prism.projects.model import (
     Budget,
-    BudgetChange,
     Member,
     NewBudget,
     NewProject,
@@ -55,9 +53,8 @@ def new_project(request: NewProject, id: str, creator: str, at: datetime) -> Pro
 
 def with_change(before: Project, request: ProjectChange) -> Project:
     """The project after a change."""
-    fields = _set_fields(request)
-    money = fields.pop("budget", BudgetChange())
-    limits = _set_fields(money)
+    fields = to_builtins(request)  # without what was not given
+    limits = fields.pop("budget", {})
     if "total_allocated" in limits:
         total = limits.pop("total_allocated")
         limits["cap"] = None if total is None else of_usd(total)
@@ -102,8 +99,3 @@ def shown(
         total_instances=counts.total,
         created_at=project.created_at,
     )
-
-
-def _set_fields(change: ProjectChange | BudgetChange) -> dict[str, Any]:
-    every: Mapping[str, Any] = {name: getattr(change, name) for name in change.__struct_fields__}
-    return {name: value for name, value in every.items() if value is not UNSET}

@@ -379,11 +379,6 @@ class WorkspaceService:
         after = replace(before, restarting=False)
         return self._changes.apply(tx, before, after, self._asked_event(before))
 
-    def holds(self, tx: Tx, profile: str) -> str | None:
-        """Implements `ProfileDependent`: a profile stays while its workspaces live."""
-        count = store.living_of(tx.sql, profile)
-        return f"{count} workspaces were launched with it" if count else None
-
     def holds_project(self, tx: Tx, project: Project) -> str | None:
         """Implements `ProjectDependent`: a project stays while it has workspaces."""
         count = store.listed_in(tx.sql, project.id)

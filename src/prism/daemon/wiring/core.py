@@ -55,6 +55,7 @@ from prism.storage.ports import Volumes
 from prism.storage.snapshot_service import SnapshotService
 from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
+from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
@@ -112,7 +113,8 @@ class Wiring(ProviderWiring):
     @cached_property
     def profiles(self) -> ProfileService:
         """Requests about profiles."""
-        return ProfileService(self.db, self.clock, self.who, self.settings.profile)
+        living_of = workspace_rows.living_of
+        return ProfileService(self.db, self.clock, self.who, living_of, self.settings.profile)
 
     @cached_property
     def templates(self) -> TemplateService:
