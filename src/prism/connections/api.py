@@ -16,7 +16,7 @@ PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 @get("/aws-proxy/{service:str}", tags=["connections"], status_code=302, sync_to_thread=True)
 def aws_console(
     service: FromPath[str],
-    consoles: NamedDependency[ConsoleLinks],
+    aws_access: NamedDependency[ConsoleLinks],
     token: Annotated[str | None, QueryParameter(description="A sign-in token.")] = None,
 ) -> Redirect:
     """Redirect to the console of an AWS service, signed in by a token in the address."""
@@ -25,4 +25,4 @@ def aws_console(
             f"There is no AWS service {service!r}",
             details=f"known: {', '.join(CONSOLES)}",
         )
-    return Redirect(consoles.link(service, token or None), status_code=302, headers=PRIVATE)
+    return Redirect(aws_access.link(service, token or None), status_code=302, headers=PRIVATE)

@@ -33,6 +33,8 @@ REST = [
     HttpMethod.HEAD,
     HttpMethod.OPTIONS,
 ]
+PROXIED = {RAW: True, PASSED_ON: True, LASTS: True}
+Proxy = NamedDependency[WorkspaceProxy]
 Port = Annotated[str | None, QueryParameter(description="1-65535; default: every service")]
 WebPort = Annotated[
     str | None,
@@ -44,9 +46,10 @@ SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
 UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
 
 
-def _proxy(name: str, proxy: WorkspaceProxy, tls: int = 0) -> ASGIApp:
+def _proxy(name: str, workspace_proxy: WorkspaceProxy, tls: int = 0) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        await proxy.on_path(_as_asgi(scope), _as_asgi(receive), _as_asgi(send), name, tls=tls)
+        asgi = _as_asgi(scope), _as_asgi(receive), _as_asgi(send)
+        await workspace_proxy.on_path(*asgi, name, tls=tls)
 
     return serve
 
@@ -63,48 +66,31 @@ def _paths(proxy: str) -> list[str]:
 def _other_methods(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRouteHandler]:
     """Every method but GET, and WebSockets; the GET of each proxy is in the API's schema."""
 
-    @route(
-        _paths(proxy),
-        http_method=REST,
-        include_in_schema=False,
-        opt={RAW: True, PASSED_ON: True, LASTS: True},
-    )
-    async def more(instance: FromPath[str], proxy: NamedDependency[WorkspaceProxy]) -> ASGIApp:
-        return _proxy(instance, proxy, tls)
+    @route(_paths(proxy), http_method=REST, include_in_schema=False, opt=PROXIED)
+    async def more(instance: FromPath[str], workspace_proxy: Proxy) -> ASGIApp:
+        return _proxy(instance, workspace_proxy, tls)
 
     @websocket(_paths(proxy), opt={LASTS: True})
     async def upgraded(
-        socket: WebSocket[Any, Any, Any],
-        instance: FromPath[str],
-        proxy: NamedDependency[WorkspaceProxy],
+        socket: WebSocket[Any, Any, Any], instance: FromPath[str], workspace_proxy: Proxy
     ) -> None:
-        await _proxy(instance, proxy, tls)(socket.scope, socket.receive, socket.send)
+        await _proxy(instance, workspace_proxy, tls)(socket.scope, socket.receive, socket.send)
 
     return more, upgraded
 
 
-@get(
-    _paths("web-proxy"),
-    tags=["connections"],
-    opt={RAW: True, PASSED_ON: True, LASTS: True},
-)
-async def web(
-    instance: FromPath[str], proxy: NamedDependency[WorkspaceProxy], port: WebPort = None
-) -> ASGIApp:
+@get(_paths("web-proxy"), tags=["connections"], opt=PROXIED)
+async def web(instance: FromPath[str], workspace_proxy: Proxy, port: WebPort = None) -> ASGIApp:
     """A web service of a workspace; a browser is sent to the workspace's own origin."""
-    return _proxy(instance, proxy)
+    return _proxy(instance, workspace_proxy)
 
 
-@get(
-    _paths("dcv-proxy"),
-    tags=["connections"],
-    opt={RAW: True, PASSED_ON: True, LASTS: True},
-)
+@get(_paths("dcv-proxy"), tags=["connections"], opt=PROXIED)
 async def desktop(
-    instance: FromPath[str], proxy: NamedDependency[WorkspaceProxy], port: DcvPort = None
+    instance: FromPath[str], workspace_proxy: Proxy, port: DcvPort = None
 ) -> ASGIApp:
     """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
-    return _proxy(instance, proxy, DCV)
+    return _proxy(instance, workspace_proxy, DCV)
 
 
 @get("/ssh-proxy/{instance:str}", tags=["connections"])

@@ -120,10 +120,8 @@ def _handshake(request: ProxiedRequest) -> bytes:
 async def _refuse(send: Send, status: int, headers: list[Header]) -> None:
     """Answer with the service's refusal; the reason is in its own log."""
     body = b"The service refused the WebSocket\n"
-    passed_on = [
-        header for header in headers if header[0] not in {b"content-length", b"content-encoding"}
-    ]
-    passed_on = [header for header in passed_on if header[0] != b"content-type"]
+    dropped = {b"content-length", b"content-encoding", b"content-type"}  # of the service's body
+    passed_on = [header for header in headers if header[0] not in dropped]
     lines = [*passed_on, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     code = status if status >= 300 and status != 304 else 502  # those have no body
     start = {"type": "websocket.http.response.start", "status": code, "headers": lines}

@@ -47,14 +47,14 @@ class DaemonControl:
     stop: Callable[[], object]
 
 
-Itself = NamedDependency[DaemonControl]
+Control = NamedDependency[DaemonControl]
 
 
 @get("/status", sync_to_thread=True)
-def show_status(daemon: Itself) -> DaemonStatus:
+def show_status(control: Control) -> DaemonStatus:
     """How the daemon is; degraded when a place or the database does not answer."""
-    troubles = daemon.troubles()  # first: it asks the database, and the others use the result
-    counts, profiles, places = daemon.counts(), daemon.profiles(), daemon.places()
+    troubles = control.troubles()  # first: it asks the database, and the others use the result
+    counts, profiles, places = control.counts(), control.profiles(), control.places()
     away = [
         f"{place_seen.place}: {place_seen.problem}"
         for place_seen in places
@@ -65,24 +65,24 @@ def show_status(daemon: Itself) -> DaemonStatus:
         status="degraded" if reasons else "healthy",
         reasons=reasons,
         version=__version__,
-        uptime=lasting(daemon.clock.now() - daemon.started_at),
+        uptime=lasting(control.clock.now() - control.started_at),
         api_version="v1",
         aws_connectivity=_aws_connectivity([profile.provider for profile in profiles], places),
         active_profiles=len(profiles),
         total_instances=counts.total,
         active_instances=counts.active,
-        user=asking.name if asking.known else daemon.user,
-        database=daemon.database,
+        user=asking.name if asking.known else control.user,
+        database=control.database,
         places=places if asking.operator else [_without_identity(place) for place in places],
     )
 
 
 @post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
-def shut_down(daemon: Itself) -> Response[ShutdownAnswer]:
+def shut_down(control: Control) -> Response[ShutdownAnswer]:
     """Answer, let requests end, stop; workspaces keep running."""
-    changing = daemon.counts().changing
+    changing = control.counts().changing
     farewell = ShutdownAnswer("Daemon shutting down gracefully", changing, GRACE)
-    return Response(farewell, background=BackgroundTask(daemon.stop))
+    return Response(farewell, background=BackgroundTask(control.stop))
 
 
 router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[show_status, shut_down])

@@ -100,6 +100,14 @@ ROUTES = [
     doctor.router,
     aws.router,
 ]
+PARTS = (
+    *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
+    *("costs", "db", "doctor", "files", "idleness", "invitations", "logs", "members"),
+    *("port_router", "profiles", "projects", "read_model", "recovery", "shells", "spending"),
+    *("storage", "templates", "tokens", "visibility", "workspace_proxy", "workspaces"),
+)
+"""The parts that routes ask for: each is a parameter of a handler, and an attribute of `App`."""
+
 WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
     f"{invitations.PATH}/send": invitations.without_token,
@@ -177,7 +185,7 @@ def build(
     application = App(settings, computes, clock or WallClock(), stop, volumes)
     api = Api(
         ROUTES,
-        dependencies={name: _provide(part) for name, part in _parts(application).items()},
+        dependencies={name: _provide(getattr(application, name)) for name in PARTS},
         exception_handlers=problems(application.clock),
         lifespan=[
             lambda _: _running(application),
@@ -199,41 +207,6 @@ def build(
 def public(settings: Settings) -> bool:
     """Whether the daemon is shared, under a public address."""
     return settings.auth == "tokens" and bool(settings.public_url)
-
-
-def _parts(wiring: Wiring) -> dict[str, object]:
-    """The dependencies of routes, by the name of their parameter."""
-    return {
-        "budgets": wiring.budgets,
-        "cleaning": wiring.cleaning,
-        "clock": wiring.clock,
-        "consoles": wiring.aws_access,
-        "proxy": wiring.workspace_proxy,
-        "costs": wiring.costs,
-        "daemon": wiring.daemon_control,
-        "db": wiring.db,
-        "aws_access": wiring.aws_access,
-        "doctor": wiring.doctor,
-        "connection_reader": wiring.port_router.connection_reader,
-        "port_router": wiring.port_router,
-        "idleness": wiring.idleness,
-        "files": wiring.files,
-        "logs": wiring.logs,
-        "invitations": wiring.invitations,
-        "audit": wiring.audit,
-        "members": wiring.members,
-        "spending": wiring.spending,
-        "profiles": wiring.profiles,
-        "recovery": wiring.recovery,
-        "projects": wiring.projects,
-        "shells": wiring.shells,
-        "visibility": wiring.visibility,
-        "read_model": wiring.read_model,
-        "storage": wiring.storage,
-        "templates": wiring.templates,
-        "tokens": wiring.tokens,
-        "workspaces": wiring.workspaces,
-    }
 
 
 def _middleware(wiring: Wiring) -> list[Any]:

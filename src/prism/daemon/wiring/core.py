@@ -6,7 +6,7 @@ the order. A new package adds its properties here, and its routes and dependenci
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -33,8 +33,6 @@ from prism.idle.service import IdleService, IdleTracker
 from prism.invitations.ports import MailTransport
 from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
-from prism.kit.actor import asking
-from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.disk_reserve import Reserve
@@ -50,8 +48,6 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import sleepless
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
-from prism.settings import Settings
-from prism.storage.ports import Volumes
 from prism.storage.snapshot_service import SnapshotService
 from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
@@ -60,8 +56,8 @@ from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
-from prism.workspaces.ports import Compute
 from prism.workspaces.read_model import ReadModel
+from prism.workspaces.reads import ConnectionReader
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.template_again import TemplateReader
 
@@ -69,22 +65,9 @@ log = logging.getLogger(__name__)
 
 
 class Wiring(ProviderWiring):
-    """The parts of one daemon; `computes` are the places it serves instead of this machine."""
+    """The parts of one daemon; `served` are the places it serves instead of this machine."""
 
     _profiles: Sequence[ProfileShown] = ()
-
-    def __init__(
-        self,
-        settings: Settings,
-        computes: Mapping[str, Compute] | None,
-        clock: Clock,
-        stop: Callable[[], object],
-        volumes: Mapping[str, Volumes] | None = None,
-    ) -> None:
-        self.settings, self.clock, self._served, self._stop = settings, clock, computes, stop
-        self._served_volumes = volumes
-        self.who = asking(settings.actor)
-        self.team = settings.auth == "tokens"
 
     @cached_property
     def db(self) -> Database:
@@ -270,6 +253,11 @@ class Wiring(ProviderWiring):
         """Finds the port of a workspace that a request is for."""
         return PortRouter(self.read_model, self.computes, self.settings.port)
 
+    @property
+    def connection_reader(self) -> ConnectionReader:
+        """Reads how to connect to a workspace."""
+        return self.port_router.connection_reader
+
     @cached_property
     def workspace_proxy(self) -> WorkspaceProxy:
         """Serves the ports of workspaces, on their own origins."""
@@ -281,7 +269,7 @@ class Wiring(ProviderWiring):
         return ShellSessions()
 
     @cached_property
-    def daemon_control(self) -> DaemonControl:
+    def control(self) -> DaemonControl:
         """The status of the daemon, and its shutdown."""
         return DaemonControl(
             clock=self.clock,

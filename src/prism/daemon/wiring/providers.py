@@ -20,7 +20,8 @@ from prism.daemon.wiring.billing import BillingWiring
 from prism.errors import Problem
 from prism.files.ports import Files
 from prism.idle.reconciler import IdleReconciler
-from prism.kit.clock import whole
+from prism.kit.actor import asking
+from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import CURRENT, Tx
 from prism.kit.reconcile import Loop
@@ -76,30 +77,27 @@ class ByLocation(Mapping[str, T]):
     ) -> None:
         self._providers, self._part = providers, part
 
+    def _present(self) -> dict[str, T]:
+        return {
+            at: part
+            for provider in self._providers()
+            for at, location in provider.locations.items()
+            if (part := self._part(location)) is not None
+        }
+
     def __getitem__(self, location: str) -> T:
-        for provider in self._providers():
-            served = provider.locations.get(location)
-            part = None if served is None else self._part(served)
-            if part is not None:
-                return part
-        raise KeyError(location)
+        return self._present()[location]
 
     def __iter__(self) -> Iterator[str]:
-        for provider in self._providers():
-            yield from (
-                at
-                for at, location in provider.locations.items()
-                if self._part(location) is not None
-            )
+        return iter(self._present())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._present())
 
 
 class ProviderWiring(BillingWiring):
     """The parts that reach machines and data; a base class of `Wiring`."""
 
-    settings: Settings
     if TYPE_CHECKING:  # `Wiring` makes them
 
         @cached_property
@@ -112,8 +110,23 @@ class ProviderWiring(BillingWiring):
         def idle_tracker(self) -> IdleTracker: ...  # noqa: D102
 
     _last_in_use = PlacesInUse()
-    _served: Mapping[str, Compute] | None
-    _served_volumes: Mapping[str, Volumes] | None
+
+    def __init__(
+        self,
+        settings: Settings,
+        served: Mapping[str, Compute] | None,
+        clock: Clock,
+        stop: Callable[[], object],
+        served_volumes: Mapping[str, Volumes] | None = None,
+    ) -> None:
+        self.settings, self.clock, self._stop = settings, clock, stop
+        self._served, self._served_volumes = served, served_volumes
+        self.who = asking(settings.actor)
+        self.team = settings.auth == "tokens"
+        self.orphan_scanners: list[OrphanScanner] = []  # one for each reconciler of workspaces
+        self.storage_scanners: list[StorageScanner] = []
+        self.joined: dict[str, WorkspaceReconciler] = {}  # by their place
+        self.joined_loops: dict[str, list[Loop[Any]]] = {}
 
     @cached_property
     def here(self) -> str:
@@ -167,16 +180,6 @@ class ProviderWiring(BillingWiring):
             workspace_rows.doubt_what_was_told(tx, self.clock.now())
 
         return Generation(self.db, self.clock, self.settings.workspaces, accepted)
-
-    @cached_property
-    def orphan_scanners(self) -> list[OrphanScanner]:
-        """The scanners for machines without a row: one for each reconciler of workspaces."""
-        return []
-
-    @cached_property
-    def storage_scanners(self) -> list[StorageScanner]:
-        """The scanners for volumes and snapshots without a row."""
-        return []
 
     @cached_property
     def orphans(self) -> AllOrphans:
@@ -267,41 +270,29 @@ class ProviderWiring(BillingWiring):
     @cached_property
     def reconciler(self) -> WorkspaceReconciler:
         """The reconciler of workspaces on this machine."""
-        return self._reconciler(
-            {at: location.compute for at, location in self.local.locations.items()}
-        )
+        computes = {at: location.compute for at, location in self.local.locations.items()}
+        return self._reconciler(computes, self.generation.is_paused)
 
-    @cached_property
+    @property
     def loop(self) -> Loop[Any]:
         """Runs this machine's reconciler."""
-        threads = min((location.threads for location in self.local.locations.values()), default=1)
-        return Loop(self.reconciler, self.db, self.clock, threads=threads)
+        return self.local_loops[0]
 
     @cached_property
     def local_loops(self) -> list[Loop[Any]]:
-        """The loops of workspaces, volumes and snapshots on this machine."""
-        pairs = self.local.locations.items()
-        work = IdleReconciler(
-            self.db, self.clock, {at: location.compute for at, location in pairs}
-        )
-        watching: Loop[Any] = Loop(work, self.db, self.clock, threads=2)
-        volumes = {at: location.volumes for at, location in pairs if location.volumes is not None}
-        return [self.loop, *self._storage_loops(volumes), watching]
-
-    @cached_property
-    def joined(self) -> dict[str, WorkspaceReconciler]:
-        """The reconcilers of places that have joined."""
-        return {}
-
-    @cached_property
-    def joined_loops(self) -> dict[str, list[Loop[Any]]]:
-        """Their loops."""
-        return {}
+        """The loops of this machine."""
+        is_paused = self.generation.is_paused
+        return self._loops(self.reconciler, self.local.locations, is_paused, idle_threads=2)
 
     def join(self, place: str) -> list[Loop[Any]]:
         """The loops of a connected place, made at the first call."""
         if place not in self.joined_loops:
-            self.joined_loops[place] = self._loops(place)
+            location = self._provider(provider_of(place)).locations[place]
+            is_paused = self._paused_until(location.compared)
+            self.joined[place] = self._reconciler({place: location.compute}, is_paused)
+            self.joined_loops[place] = self._loops(
+                self.joined[place], {place: location}, is_paused, idle_threads=4
+            )
         return self.joined_loops[place]
 
     def join_all(self) -> list[Loop[Any]]:
@@ -314,24 +305,36 @@ class ProviderWiring(BillingWiring):
         ]
         return [loop for place in connected for loop in self.join(place)]
 
-    def _loops(self, place: str) -> list[Loop[Any]]:
-        location = self._provider(provider_of(place)).locations[place]
-        computes = {place: location.compute}
-        is_paused = self._paused_until(location.compared)
-        self.joined[place] = self._reconciler(computes, is_paused)
-        idle = IdleReconciler(self.db, self.clock, computes)
-        watching: Loop[Any] = Loop(idle, self.db, self.clock, threads=4)
-        loops = [Loop(self.joined[place], self.db, self.clock, threads=location.threads), watching]
-        if location.volumes is not None:
-            loops += self._storage_loops({place: location.volumes}, is_paused)
-        return loops
+    def _loops(
+        self,
+        reconciler: WorkspaceReconciler,
+        locations: Mapping[str, Location],
+        is_paused: IsPaused,
+        *,
+        idle_threads: int,
+    ) -> list[Loop[Any]]:
+        """The loops of workspaces, which are first, and of volumes, snapshots and idleness."""
+        threads = min((location.threads for location in locations.values()), default=1)
+        idle = IdleReconciler(
+            self.db, self.clock, {at: location.compute for at, location in locations.items()}
+        )
+        volumes = {
+            at: location.volumes
+            for at, location in locations.items()
+            if location.volumes is not None
+        }
+        return [
+            Loop(reconciler, self.db, self.clock, threads=threads),
+            *(self._storage_loops(volumes, is_paused) if volumes else ()),
+            Loop(idle, self.db, self.clock, threads=idle_threads),
+        ]
 
     def _paused_until(self, compared: Callable[[], bool]) -> IsPaused:
         """Pause changes in a place until its machines were compared with the database."""
         return lambda wished_at: not compared() or self.generation.is_paused(wished_at)
 
     def _reconciler(
-        self, computes: Mapping[str, Compute], is_paused: IsPaused | None = None
+        self, computes: Mapping[str, Compute], is_paused: IsPaused
     ) -> WorkspaceReconciler:
         orphan_scanner = OrphanScanner(self.db, computes, lambda: reconciler.last_surveys)
         self.orphan_scanners.append(orphan_scanner)
@@ -344,7 +347,7 @@ class ProviderWiring(BillingWiring):
             rules=self.idle_tracker,
             mispriced=self.prices.hurry,
             running=self.running_time,
-            is_paused=is_paused or self.generation.is_paused,
+            is_paused=is_paused,
             changes=self.workspace_changes,
             requests=self.workspaces,
             living=self.read_model.living,
@@ -352,12 +355,11 @@ class ProviderWiring(BillingWiring):
         return reconciler
 
     def _storage_loops(
-        self, volumes: Mapping[str, Volumes], is_paused: IsPaused | None = None
+        self, volumes: Mapping[str, Volumes], is_paused: IsPaused
     ) -> list[Loop[Any]]:
         common = (self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes)
         scanner = StorageScanner(self.db, self.clock)
         self.storage_scanners.append(scanner)
-        is_paused = is_paused or self.generation.is_paused
         reconcilers = (
             VolumeReconciler(*common, observers=[scanner], is_paused=is_paused),
             SnapshotReconciler(*common, is_paused=is_paused),
@@ -413,8 +415,7 @@ class ProviderWiring(BillingWiring):
         location = provider.locations.get(workspace.place)
         if location is not None and location.away is not None:
             return location.away.message
-        loops = self.joined_loops.get(workspace.place)
-        loop = loops[0] if loops else self.loop
+        loop = self.joined_loops.get(workspace.place, self.local_loops)[0]
         return provider.delay(workspace.place) or loop.failing(workspace.id)
 
     def _unseen(self) -> list[Looked]:
