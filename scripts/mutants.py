@@ -433,6 +433,7 @@ def report(fates: list[tuple[Mutant, str]], options: Options, minutes: float) ->
         rows.append(f"| `{file}` | {' | '.join(str(count[kind]) for kind in kinds)} |")
     total = sum(counts.values(), collections.Counter())
     text = (
+        "A mutant is the code with one mistake; a test that fails kills it. "
         f"{len(fates)} mutants (seed {options.seed}, at most {options.each} of each file, "
         f"{options.seconds:.0f} seconds of tests for each), in {minutes:.0f} minutes: "
         + ", ".join(f"{total[kind]} {kind}" for kind in kinds)

@@ -76,8 +76,8 @@ SHARED = {
     "SIGKILL at every write and call": (
         "After each death, and for an hour: settled + reserved ≤ cap for project, allocation "
         "and pool; the ledger counts each second that ran or slept once, as the cloud's own "
-        "history does; each living workspace has one machine and one reservation; nothing fits "
-        "that did not fit before."
+        "history does; each living workspace has one machine and one reservation; no request "
+        "fits that did not fit before."
     ),
     "Storage on AWS": (
         "A volume is made, used and deleted while something goes wrong. In the end there is one "

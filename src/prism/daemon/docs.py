@@ -96,7 +96,7 @@ def completed(app: Litestar) -> Schema:
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}}
     parts["responses"] = {
         "Refused": {"description": "Why it was refused; nothing has changed", "content": body},
-        "Failed": {"description": "Prism, or what it needs, is out of order", "content": body},
+        "Failed": {"description": "Prism, or what it needs, does not work", "content": body},
     }
     undeclared = _undeclared(app)
     parts["securitySchemes"], api["security"] = {"token": TOKEN}, WHO
