@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from aws_double import efs
 from aws_double.ec2 import spot
-from aws_double.ec2.tags import KINDS
+from aws_double.ec2.tags import kind_of, specified
 from aws_double.policies import Statement, decide
 from aws_double.tree import Tree
 from aws_double.world import Call, World
@@ -112,7 +112,7 @@ def _ec2(call: Call) -> Iterator[Need]:
 
 def _creation(world: World, args: Tree, action: str, kind: str) -> Iterator[Need]:
     """The permission to make a resource, and the separate one for its tags."""
-    arn, requested = _arn(world, kind, "*"), _request_tags(_specified_tags(args, kind))
+    arn, requested = _arn(world, kind, "*"), _request_tags(specified(args, kind))
     yield Need(f"ec2:{action}", arn, requested)
     if requested:
         yield Need("ec2:CreateTags", arn, {**requested, "ec2:CreateAction": action})
@@ -126,11 +126,11 @@ def _launch(call: Call) -> Iterator[Need]:
     new = ["instance", "volume", "network-interface"]
     is_spot = (args.get("InstanceMarketOptions") or {}).get("MarketType") == "spot"
     for kind in [*new, *(["spot-instances-request"] if is_spot else [])]:
-        context = _request_tags(_specified_tags(args, kind))
+        context = _request_tags(specified(args, kind))
         if kind == "instance" and profile:
             context["ec2:InstanceProfile"] = profile
         yield Need("ec2:RunInstances", _arn(world, kind, "*"), context)
-        if _specified_tags(args, kind):
+        if specified(args, kind):
             tagging = {**context, "ec2:CreateAction": "RunInstances"}
             yield Need("ec2:CreateTags", _arn(world, kind, "*"), tagging)
     region = world.region
@@ -166,7 +166,7 @@ def _named_resources(world: World, args: Tree) -> Iterator[tuple[str, dict[str, 
     ]
     changed = args.get("InstanceCreditSpecifications", [])
     ids += [(change["InstanceId"], "instance") for change in changed]
-    ids += [(id, KINDS.get(id.partition("-")[0], "instance")) for id in args.get("Resources", [])]
+    ids += [(id, kind_of(id)) for id in args.get("Resources", [])]
     tags = _tags_by_id(world)
     for id, kind in ids:
         if id in tags:
@@ -259,13 +259,6 @@ def _passed_role(world: World, args: Tree) -> str | None:
     profile = world.owner.profiles.get(arn.rpartition("/")[2]) if arn else None
     roles = profile["Roles"] if profile else []
     return str(roles[0]["Arn"]) if roles else None
-
-
-def _specified_tags(args: Tree, kind: str) -> list[Tree]:
-    for specification in args.get("TagSpecifications", []):
-        if specification.get("ResourceType") == kind:
-            return list(specification.get("Tags", []))
-    return []
 
 
 def _request_tags(tags: list[Tree]) -> dict[str, str]:

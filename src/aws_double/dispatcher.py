@@ -16,15 +16,15 @@ from aws_double.rest import Rest
 from aws_double.rules import Fault
 from aws_double.shapes import operations
 from aws_double.throttle import too_often
-from aws_double.world import Action, Call
+from aws_double.world import Action, Call, actions_of
 
 ANSWERED: dict[str, dict[str, Action]] = {
     "ec2": EC2,
-    "elasticfilesystem": efs.ACTIONS,
-    "iam": iam.ACTIONS,
-    "pricing": pricing.ACTIONS,
-    "ssm": ssm.ACTIONS,
-    "sts": sts.ACTIONS,
+    "elasticfilesystem": actions_of(efs),
+    "iam": actions_of(iam),
+    "pricing": actions_of(pricing),
+    "ssm": actions_of(ssm),
+    "sts": actions_of(sts),
 }
 OURS_ALONE = {"ec2": "ec2", "elasticfilesystem": "efs", "iam": "iam"}
 CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/aws4_request")
@@ -99,7 +99,9 @@ class Dispatcher:
         try:
             if call.region in self._cloud.orders.rules.regions_off:
                 raise _region_disabled(call.service)
-            self._check_rules(call)
+            name = f"{call.service}:{call.action}"
+            if self._is_denied(name):
+                raise _unauthorized(call, name)
             known = ANSWERED.get(call.service, {}).get(call.action)
             if known is None or speaker is None:
                 return self._pass_on(call, request)
@@ -116,10 +118,6 @@ class Dispatcher:
             return speaks.write(call.action, known(command), id), "ok"
         except Refusal as refusal:
             return speaks.refuse(refusal, id), refusal.code
-
-    def _check_rules(self, call: IncomingCall) -> None:
-        if self._is_denied(f"{call.service}:{call.action}"):
-            raise _unauthorized(call, f"{call.service}:{call.action}")
 
     def _is_denied(self, action: str) -> bool:
         """Whether the rules, not a policy, deny it."""

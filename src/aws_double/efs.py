@@ -1,7 +1,6 @@
 """EFS: file systems and their mount targets."""
 
 import ipaddress
-import sys
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import cast
 from aws_double.ec2.network import subnet_of
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
-from aws_double.world import Call, World, actions_of
+from aws_double.world import Call, World
 
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 
@@ -278,6 +277,3 @@ def list_tags_for_resource(call: Call) -> Tree:
     """ListTagsForResource."""
     tags = _file_system(call.world, call.args["ResourceId"]).tags
     return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
-
-
-ACTIONS = actions_of(sys.modules[__name__])

@@ -4,7 +4,6 @@ IAM User Guide, "Troubleshoot IAM: changes that I make are not always immediatel
 was just made may be refused as unknown, by IAM itself and, for longer, by other services.
 """
 
-import sys
 from urllib.parse import quote
 
 from aws_double.ec2.tags import checked, tag_list
@@ -12,7 +11,7 @@ from aws_double.faults import named
 from aws_double.policies import decide
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
-from aws_double.world import Call, World, actions_of
+from aws_double.world import Call, World
 
 
 def _already_exists(kind: str, name: str) -> Refusal:
@@ -212,6 +211,3 @@ def simulate_principal_policy(call: Call) -> Tree:
                 }
             )
     return {"EvaluationResults": results, "IsTruncated": False}
-
-
-ACTIONS = actions_of(sys.modules[__name__])

@@ -1,7 +1,6 @@
 """The Price List API, with exactly the prices of Prism's own table."""
 
 import json
-import sys
 from collections.abc import Iterator
 
 from aws_double.facts.prices import as_of, hourly, storage
@@ -9,7 +8,7 @@ from aws_double.facts.types import memory_gib, types, vcpus
 from aws_double.facts.zones import regions
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
-from aws_double.world import Call, actions_of
+from aws_double.world import Call
 
 SERVICES = {
     "AmazonEC2": ["instanceType", "regionCode", "operatingSystem", "volumeApiName"],
@@ -115,6 +114,3 @@ def _product(family: str, attributes: Tree, usd: str, unit: str) -> Tree:
         "version": as_of().replace("-", ""),
         "publicationDate": f"{as_of()}T00:00:00Z",
     }
-
-
-ACTIONS = actions_of(sys.modules[__name__])

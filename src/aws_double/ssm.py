@@ -1,12 +1,11 @@
 """SSM parameters: the public ones for images, and the account's own. The rest is moto's."""
 
-import sys
 from typing import cast
 
 from aws_double.facts.images import NEW, parameters
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
-from aws_double.world import Call, actions_of
+from aws_double.world import Call
 
 
 def _own(call: Call) -> dict[str, Tree]:
@@ -90,6 +89,3 @@ def delete_parameter(call: Call) -> Tree:
 
 def _unknown() -> Refusal:
     return Refusal("ParameterNotFound", "")
-
-
-ACTIONS = actions_of(sys.modules[__name__])

@@ -1,12 +1,11 @@
 """STS: the caller's identity, and temporary credentials."""
 
 import hashlib
-import sys
 from datetime import timedelta
 
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
-from aws_double.world import Call, actions_of
+from aws_double.world import Call
 
 USER = "prism"
 
@@ -67,6 +66,3 @@ def _credentials(call: Call, name: str, usual: int, most: int) -> Tree:
 
 def _letters(*parts: str) -> str:
     return hashlib.sha256("/".join(parts).encode()).hexdigest().upper()
-
-
-ACTIONS = actions_of(sys.modules[__name__])

@@ -105,7 +105,7 @@ class World:
         self.zones = zones_of(region)
         self._clock, self._orders = clock, orders
         self._random = random.Random(f"{orders.seed}:{owner.id}:{region}")
-        self._made = 0
+        self.made = 0  # how many ids
         self._alarms: list[_Alarm] = []
         self._order = itertools.count()
         self.now = clock.now()
@@ -133,14 +133,9 @@ class World:
 
     def new_id(self, prefix: str) -> str:
         """A new id, the same one for the same seed and history."""
-        self._made += 1
-        source = f"{self._orders.seed}:{self.account}:{self.region}:{self._made}"
+        self.made += 1
+        source = f"{self._orders.seed}:{self.account}:{self.region}:{self.made}"
         return f"{prefix}-{hashlib.sha256(source.encode()).hexdigest()[:17]}"
-
-    @property
-    def made(self) -> int:
-        """How many ids were made."""
-        return self._made
 
     def span(self, name: str) -> timedelta:
         """How long something takes this time."""

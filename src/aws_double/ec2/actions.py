@@ -1,40 +1,14 @@
 """Every EC2 action that the double answers."""
 
-from aws_double.ec2 import (
-    addresses,
-    console,
-    credits,
-    groups,
-    images,
-    instances,
-    keys,
-    kinds,
-    launch,
-    look,
-    network,
-    routes,
-    snapshots,
-    spot,
-    tags,
-    volumes,
-)
+import pkgutil
+from importlib import import_module
+
+from aws_double import ec2
 from aws_double.world import actions_of
 
 ACTIONS = actions_of(
-    addresses,
-    console,
-    credits,
-    groups,
-    images,
-    instances,
-    keys,
-    kinds,
-    launch,
-    look,
-    network,
-    routes,
-    snapshots,
-    spot,
-    tags,
-    volumes,
+    *(
+        import_module(f"{ec2.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(ec2.__path__)
+    )
 )

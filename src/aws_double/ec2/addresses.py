@@ -12,19 +12,19 @@ def allocate_address(call: Call) -> Tree:
     """AllocateAddress."""
     id, ip = call.world.new_id("eipalloc"), new_address(call.world)
     address: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
-    call.world.service_state.setdefault("elastic", {})[id] = {
-        **address,
-        "Tags": tags.tag_list(tags.requested(call.args, "elastic-ip")),
-    }
+    own_tags = tags.tag_list(tags.requested(call.args, "elastic-ip"))
+    _addresses(call)[id] = {**address, "Tags": own_tags}
     return address
 
 
+def _addresses(call: Call) -> dict[str, Tree]:
+    return call.world.service_state.setdefault("elastic", {})
+
+
 def _address(call: Call) -> Tree:
-    addresses = call.world.service_state.get("elastic", {})
     id = call.args.get("AllocationId", "")
-    if id not in addresses:
+    if (address := _addresses(call).get(id)) is None:
         raise Refusal("InvalidAllocationID.NotFound", f"The allocation ID '{id}' does not exist")
-    address: Tree = addresses[id]
     return address
 
 
@@ -41,7 +41,7 @@ def associate_address(call: Call) -> Tree:
 def disassociate_address(call: Call) -> Tree:
     """DisassociateAddress."""
     association = call.args.get("AssociationId")
-    for address in call.world.service_state.get("elastic", {}).values():
+    for address in _addresses(call).values():
         if address.get("AssociationId") == association:
             instance = call.world.instances.get(address.pop("InstanceId"))
             address.pop("AssociationId")
@@ -57,24 +57,22 @@ def release_address(call: Call) -> Tree:
     address = _address(call)
     if address.get("InstanceId") in call.world.instances:
         raise Refusal("InvalidIPAddress.InUse", f"Address {address['PublicIp']} is in use.")
-    del call.world.service_state["elastic"][address["AllocationId"]]
+    del _addresses(call)[address["AllocationId"]]
     return {}
 
 
 def describe_addresses(call: Call) -> Tree:
     """DescribeAddresses."""
     ids = call.args.get("AllocationIds")
-    addresses = list(call.world.service_state.get("elastic", {}).values())
-    addresses = [address for address in addresses if not ids or address["AllocationId"] in ids]
+    addresses = [address for id, address in _addresses(call).items() if not ids or id in ids]
     fields = {
         "allocation-id": lambda it: it["AllocationId"],
         "public-ip": lambda it: it["PublicIp"],
         "instance-id": lambda it: it.get("InstanceId"),
     }
-    addresses = chosen(
-        addresses,
-        call.args.get("Filters", []),
-        fields,
-        lambda it: {each["Key"]: each["Value"] for each in it["Tags"]},
-    )
+    addresses = chosen(addresses, call.args, fields, _tags_by_key)
     return {"Addresses": addresses}
+
+
+def _tags_by_key(address: Tree) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in address["Tags"]}

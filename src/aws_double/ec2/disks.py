@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aws_double.ec2.limits import check_volume, performance
+from aws_double.ec2.limits import performance
 from aws_double.ec2.model import Attachment, Image, Instance, Volume
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
@@ -46,8 +46,7 @@ def _new_disk(world: World, device: str, ebs: Tree, image: Image | None) -> NewD
             f"Volume of size {size}GB is smaller than snapshot '{snapshot}', "
             f"expect size >= {least}GB",
         )
-    iops, throughput = performance(kind, size, ebs.get("Iops"), ebs.get("Throughput"))
-    check_volume(kind, size, ebs.get("Iops"), ebs.get("Throughput"))
+    iops, throughput = performance(kind, size, ebs)
     return NewDisk(
         device,
         size,

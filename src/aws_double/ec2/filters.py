@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from re import Pattern, compile, escape
 from typing import Any, TypeVar
@@ -11,17 +11,16 @@ from aws_double.refusals import Refusal, invalid
 from aws_double.tree import Tree
 
 Thing = TypeVar("Thing")
-Field = Callable[[Thing], Iterable[str]]
 
 
 def chosen(
     things: Iterable[Thing],
-    filters: Sequence[Tree],
+    args: Tree,
     fields: Mapping[str, Callable[[Thing], Any]],
-    tags: Callable[[Thing], dict[str, str]],
+    tags: Callable[[Thing], dict[str, str]] = lambda _: {},
 ) -> list[Thing]:
-    """The resources that match one value of every filter; values may have wildcards."""
-    tests = [_test(each, fields, tags) for each in filters]
+    """The resources that match one value of every filter of a call; values may have wildcards."""
+    tests = [_test(each, fields, tags) for each in args.get("Filters", [])]
     return [thing for thing in things if all(test(thing) for test in tests)]
 
 
@@ -71,30 +70,21 @@ def _pattern(text: str) -> Pattern[str]:
 
 
 def page(
-    things: list[Thing],
-    number: Callable[[Thing], int],
-    args: Tree,
-    least: int = 5,
-    most: int = 1000,
+    things: dict[int, Thing], args: Tree, least: int = 5, most: int = 1000
 ) -> tuple[list[Thing], str | None]:
     """One page of resources in the order of their numbers, and the token of the next page."""
-    things.sort(key=number)
-    if token := args.get("NextToken"):
-        after = _read_token(token)
-        things = [thing for thing in things if number(thing) > after]
-    size = args.get("MaxResults")
-    if size is None:
-        return things, None
-    if not least <= size <= most:
+    after = _read_token(args["NextToken"]) if args.get("NextToken") else -1
+    left = sorted(number for number in things if number > after)
+    size = args.get("MaxResults", len(left))
+    if "MaxResults" in args and not least <= size <= most:
         raise invalid(
             f"Value ( {size} ) for parameter maxResults is invalid. "
             f"Expecting a value between {least} and {most}."
         )
-    if len(things) <= size:
-        return things, None
-    return things[:size], base64.urlsafe_b64encode(
-        f"after {number(things[size - 1])}".encode()
-    ).decode()
+    listed = [things[number] for number in left[:size]]
+    if len(left) <= size:
+        return listed, None
+    return listed, base64.urlsafe_b64encode(f"after {left[size - 1]}".encode()).decode()
 
 
 def _read_token(token: str) -> int:

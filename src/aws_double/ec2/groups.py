@@ -106,7 +106,7 @@ def describe_security_groups(call: Call) -> Tree:
         groups = [group_of(world, id) for id in ids]
     if names := args.get("GroupNames"):
         groups = [_named(groups, name) for name in names]
-    groups = chosen(groups, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
+    groups = chosen(groups, args, FIELDS, lambda it: tags_seen(world, it))
     return {"SecurityGroups": [_group(world, group) for group in groups]}
 
 
@@ -120,7 +120,7 @@ def describe_security_group_rules(call: Call) -> Tree:
         "group-id": lambda line: line[0].id,
         "security-group-rule-id": lambda line: line[1].id,
     }
-    lines = chosen(lines, call.args.get("Filters", []), fields, lambda line: line[1].tags)
+    lines = chosen(lines, call.args, fields, lambda line: line[1].tags)
     return {"SecurityGroupRules": [_rule(world, group, entry) for group, entry in lines]}
 
 

@@ -2,7 +2,7 @@
 
 from aws_double.ec2 import life, look, tags
 from aws_double.ec2.filters import chosen
-from aws_double.ec2.model import Image, Snapshot
+from aws_double.ec2.model import Image, Instance, Snapshot
 from aws_double.facts.images import published
 from aws_double.refusals import Refusal, no_such
 from aws_double.tree import Tree
@@ -14,7 +14,6 @@ FIELDS = {
     "architecture": lambda it: it.architecture,
     "owner-id": lambda it: it.owner,
     "owner-alias": lambda it: it.alias,
-    "state": lambda it: None,
     "is-public": lambda it: it.public,
     "root-device-type": lambda it: "ebs",
     "root-device-name": lambda it: it.root,
@@ -66,7 +65,7 @@ def describe_images(call: Call) -> Tree:
         **FIELDS,
         "state": lambda it: "available" if it.ready <= world.now else "pending",
     }
-    images = chosen(images, args.get("Filters", []), fields, lambda it: it.tags)
+    images = chosen(images, args, fields, lambda it: it.tags)
     return {"Images": [_image(world, image) for image in sorted(images, key=lambda it: it.id)]}
 
 
@@ -78,11 +77,10 @@ def create_image(call: Call) -> Tree:
     world, args = call.world, call.args
     instance = look.machine(call, args["InstanceId"])
     name = args["Name"]
-    if any(other.name == name and other.owner == world.account for other in world.images.values()):
-        raise Refusal(
-            "InvalidAMIName.Duplicate",
-            f"AMI name {name} is already in use by AMI {_holder(world, name)}",
-        )
+    for other in world.images.values():
+        if (other.name, other.owner) == (name, world.account):
+            message = f"AMI name {name} is already in use by AMI {other.id}"
+            raise Refusal("InvalidAMIName.Duplicate", message)
     if instance.asleep or instance.state not in {"running", "stopping", "stopped"}:
         raise Refusal(
             "IncorrectState",
@@ -91,17 +89,11 @@ def create_image(call: Call) -> Tree:
         )
     if instance.state == "running" and not args.get("NoReboot"):
         life.reboot(world, instance)
-    image = _copy(world, instance.id, name, args)
-    return {"ImageId": image.id}
+    return {"ImageId": _copy(world, instance, name, args).id}
 
 
-def _holder(world: World, name: str) -> str:
-    return next(image.id for image in world.images.values() if image.name == name)
-
-
-def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
-    source = world.instances[instance]
-    root = world.disks(instance)[source.root]
+def _copy(world: World, source: Instance, name: str, args: Tree) -> Image:
+    root = world.disks(source.id)[source.root]
     ready = world.after("snapshot")
     snapshot = Snapshot(
         world.new_id("snap"),
@@ -110,7 +102,7 @@ def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
         root.encrypted,
         world.now,
         ready,
-        f"Created by CreateImage({instance})",
+        f"Created by CreateImage({source.id})",
         world.account,
         tags.requested(args, "snapshot"),
     )

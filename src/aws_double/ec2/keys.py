@@ -62,7 +62,7 @@ def describe_key_pairs(call: Call) -> Tree:
         "key-pair-id": lambda it: it.id,
         "fingerprint": lambda it: it.fingerprint,
     }
-    keys = chosen(keys, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    keys = chosen(keys, args, fields, lambda it: tags_seen(world, it))
     return {"KeyPairs": [_key(world, key, bool(args.get("IncludePublicKey"))) for key in keys]}
 
 

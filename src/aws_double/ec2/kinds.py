@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from aws_double.ec2.filters import chosen, page
 from aws_double.facts.prices import hourly
-from aws_double.facts.types import Type, architectures, type_of, types, vcpus
+from aws_double.facts.types import architectures, type_of, types, vcpus
 from aws_double.facts.zones import offerings
 from aws_double.refusals import Refusal, invalid
 from aws_double.tree import Tree
@@ -35,25 +35,16 @@ def describe_instance_types(call: Call) -> Tree:
             raise invalid("At most 100 instance types can be named")
         unknown = [name for name in names if name not in offered]
         if unknown:
-            raise _unknown(unknown)
+            message = "The following supplied instance types do not exist: "
+            raise Refusal("InvalidInstanceType", f"{message}[{', '.join(unknown)}]")
         kinds = [type_of(name) for name in names]
     else:
         kinds = [kind for name, kind in types().items() if name in offered]
-    kinds = chosen(kinds, args.get("Filters", []), TYPE_FIELDS, lambda it: {})
-    order = {kind["InstanceType"]: n for n, kind in enumerate(sorted(kinds, key=_name))}
+    kinds = chosen(kinds, args, TYPE_FIELDS)
+    kinds.sort(key=lambda it: str(it["InstanceType"]))
     most = args if names else {"MaxResults": 100, **args}
-    listed, token = page(kinds, lambda it: order[_name(it)], most, 5, 100)
+    listed, token = page(dict(enumerate(kinds)), most, 5, 100)
     return {"InstanceTypes": listed, "NextToken": token}
-
-
-def _name(kind: Type) -> str:
-    return str(kind["InstanceType"])
-
-
-def _unknown(names: list[str]) -> Refusal:
-    listed = ", ".join(names)
-    message = f"The following supplied instance types do not exist: [{listed}]"
-    return Refusal("InvalidInstanceType", message)
 
 
 def describe_instance_type_offerings(call: Call) -> Tree:
@@ -75,13 +66,8 @@ def describe_instance_type_offerings(call: Call) -> Tree:
         "instance-type": lambda it: it["InstanceType"],
         "location": lambda it: it["Location"],
     }
-    lines = chosen(lines, args.get("Filters", []), fields, lambda it: {})
-    order = {(line["Location"], line["InstanceType"]): n for n, line in enumerate(lines)}
-    listed, token = page(
-        lines,
-        lambda it: order[it["Location"], it["InstanceType"]],
-        {"MaxResults": 1000, **args},
-    )
+    lines = chosen(lines, args, fields)
+    listed, token = page(dict(enumerate(lines)), {"MaxResults": 1000, **args})
     return {"InstanceTypeOfferings": listed, "NextToken": token}
 
 
@@ -109,7 +95,7 @@ def describe_spot_price_history(call: Call) -> Tree:
         "product-description": lambda it: it["ProductDescription"],
     }
     return {
-        "SpotPriceHistory": chosen(lines, args.get("Filters", []), fields, lambda it: {}),
+        "SpotPriceHistory": chosen(lines, args, fields),
         "NextToken": "",
     }
 

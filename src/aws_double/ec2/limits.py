@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,18 @@ LIMITS = {
 }
 
 
-def check_volume(kind: str, size: int, iops: int | None, throughput: int | None) -> None:
+def performance(kind: str, size: int, args: Tree) -> tuple[int | None, int | None]:
+    """The IOPS and throughput of a volume, with the defaults of its type, or a refusal."""
+    iops, throughput = args.get("Iops"), args.get("Throughput")
+    _check(kind, size, iops, throughput)
+    if kind == "gp3":
+        return iops or 3000, throughput or 125
+    if kind == "gp2":
+        return min(max(100, 3 * size), 16000), None
+    return iops, throughput
+
+
+def _check(kind: str, size: int, iops: int | None, throughput: int | None) -> None:
     """Refuse a volume beyond the limits."""
     if (limit := LIMITS.get(kind)) is None:
         raise Refusal(
@@ -62,14 +74,3 @@ def _check_iops(kind: str, limit: Limit, size: int, iops: int | None) -> None:
         raise invalid(f"Volume iops of {iops} is not between {limit.iops[0]} and {limit.iops[1]}")
     if iops > max(limit.ratio * size, limit.iops[0]):
         raise invalid(f"Iops to volume size ratio is too high; maximum is {limit.ratio}")
-
-
-def performance(
-    kind: str, size: int, iops: int | None, throughput: int | None
-) -> tuple[int | None, int | None]:
-    """The IOPS and throughput of a volume, with the defaults of its type."""
-    if kind == "gp3":
-        return iops or 3000, throughput or 125
-    if kind == "gp2":
-        return min(max(100, 3 * size), 16000), None
-    return iops, throughput

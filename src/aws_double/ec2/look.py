@@ -91,8 +91,8 @@ def _matching(call: Call) -> tuple[list[Instance], str | None]:
         ]
     else:
         instances = list(all_described(world, world.instances, Instance).values())
-    instances = chosen(instances, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
-    return page(instances, lambda it: it.number, args)
+    instances = chosen(instances, args, FIELDS, lambda it: tags_seen(world, it))
+    return page({instance.number: instance for instance in instances}, args)
 
 
 def reservation(world: World, instances: list[Instance]) -> Tree:

@@ -68,7 +68,7 @@ def describe_vpcs(call: Call) -> Tree:
     }
     ids = call.args.get("VpcIds")
     networks = [network for network in world.networks.values() if not ids or network.id in ids]
-    networks = chosen(networks, call.args.get("Filters", []), fields, lambda it: it.tags)
+    networks = chosen(networks, call.args, fields, lambda it: it.tags)
     return {"Vpcs": [_network(world, network) for network in networks]}
 
 
@@ -109,7 +109,7 @@ def describe_subnets(call: Call) -> Tree:
         "state": lambda it: "available",
         "cidr-block": lambda it: it.cidr,
     }
-    subnets = chosen(subnets, call.args.get("Filters", []), fields, lambda it: it.tags)
+    subnets = chosen(subnets, call.args, fields, lambda it: it.tags)
     return {"Subnets": [_subnet(world, subnet) for subnet in subnets]}
 
 
@@ -133,7 +133,7 @@ def describe_availability_zones(call: Call) -> Tree:
         "zone-type": lambda it: "availability-zone",
     }
     zones = [known for known in world.zones if not names or known in names]
-    zones = chosen(zones, call.args.get("Filters", []), fields, lambda it: {})
+    zones = chosen(zones, call.args, fields)
     return {"AvailabilityZones": [_zone(world.region, name) for name in zones]}
 
 

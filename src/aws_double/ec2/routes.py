@@ -99,7 +99,7 @@ def describe_route_tables(call: Call) -> Tree:
     }
     ids = call.args.get("RouteTableIds")
     tables = [table for table in _tables(call.world).values() if not ids or table.id in ids]
-    tables = chosen(tables, call.args.get("Filters", []), fields, lambda it: {})
+    tables = chosen(tables, call.args, fields)
     return {"RouteTables": [_table(call.world, table) for table in tables]}
 
 

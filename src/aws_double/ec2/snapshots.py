@@ -79,9 +79,8 @@ def describe_snapshots(call: Call) -> Tree:
         "owner-id": lambda it: it.owner,
         "volume-size": lambda it: it.size,
     }
-    snapshots = chosen(snapshots, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    order = {id: n for n, id in enumerate(known)}
-    snapshots, token = page(snapshots, lambda it: order[it.id], args)
+    snapshots = chosen(snapshots, args, fields, lambda it: tags_seen(world, it))
+    snapshots, token = page(dict(enumerate(snapshots)), args)
     return {
         "Snapshots": [_snapshot(world, snapshot) for snapshot in snapshots],
         "NextToken": token,

@@ -1,14 +1,14 @@
 """Spot requests: a persistent one outlives its machine, and launches the next one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from aws_double.ec2 import life
 from aws_double.ec2.consistency import as_described, before_changing, is_visible, tags_seen
 from aws_double.ec2.filters import chosen
-from aws_double.ec2.model import ALWAYS, BY_API, Instance
+from aws_double.ec2.model import BY_API, Instance
 from aws_double.ec2.tags import tag_list
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
@@ -33,9 +33,9 @@ class SpotRequest:
     type: str
     made: datetime
     machine: str
+    tags: dict[str, str]
+    visible: datetime
     state: str = "active"
-    tags: dict[str, str] = field(default_factory=dict)
-    visible: datetime = ALWAYS
 
 
 def requests(world: World) -> dict[str, SpotRequest]:
@@ -44,10 +44,7 @@ def requests(world: World) -> dict[str, SpotRequest]:
 
 
 def ask(
-    world: World,
-    instance: Instance,
-    again: Callable[[], Instance],
-    tags: dict[str, str] | None = None,
+    world: World, instance: Instance, again: Callable[[], Instance], tags: dict[str, str]
 ) -> None:
     """Add the request of a spot machine."""
     world.owner.service_linked.add("spot")
@@ -56,10 +53,15 @@ def ask(
     most = options.get("MaxPrice", "")
     instance.spot_request = world.new_id("sir")
     request = SpotRequest(
-        instance.spot_request, persistent, most, instance.type, world.now, instance.id
+        instance.spot_request,
+        persistent,
+        most,
+        instance.type,
+        world.now,
+        instance.id,
+        tags,
+        world.after("unseen"),
     )
-    request.tags |= tags or {}
-    request.visible = world.after("unseen")
     requests(world)[request.id] = request
     instance.heir = lambda: _replace_or_close(world, request, again)
 
@@ -106,7 +108,7 @@ def describe_spot_instance_requests(call: Call) -> Tree:
         "instance-id": lambda it: it.machine,
         "state": lambda it: _state(call.world, it),
     }
-    listed = chosen(listed, call.args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    listed = chosen(listed, call.args, fields, lambda it: tags_seen(world, it))
     return {"SpotInstanceRequests": [_request(world, request) for request in listed]}
 
 

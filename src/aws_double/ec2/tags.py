@@ -7,36 +7,35 @@ from aws_double.refusals import Refusal, invalid
 from aws_double.tree import Tree
 from aws_double.world import Call
 
-NOT_FOUND = {
-    "i": "InvalidInstanceID.NotFound",
-    "vol": "InvalidVolume.NotFound",
-    "snap": "InvalidSnapshot.NotFound",
-    "ami": "InvalidAMIID.NotFound",
-    "sg": "InvalidGroup.NotFound",
-    "key": "InvalidKeyPair.NotFound",
-    "vpc": "InvalidVpcID.NotFound",
-    "subnet": "InvalidSubnetID.NotFound",
-    "sir": "InvalidSpotInstanceRequestID.NotFound",
+KINDS = {  # by the prefix of its ids: a kind of resource, and the error for unknown ids
+    "i": ("instance", "InvalidInstanceID.NotFound"),
+    "vol": ("volume", "InvalidVolume.NotFound"),
+    "snap": ("snapshot", "InvalidSnapshot.NotFound"),
+    "ami": ("image", "InvalidAMIID.NotFound"),
+    "sg": ("security-group", "InvalidGroup.NotFound"),
+    "key": ("key-pair", "InvalidKeyPair.NotFound"),
+    "vpc": ("vpc", "InvalidVpcID.NotFound"),
+    "subnet": ("subnet", "InvalidSubnetID.NotFound"),
+    "sir": ("spot-instances-request", "InvalidSpotInstanceRequestID.NotFound"),
 }
-KINDS = {
-    "i": "instance",
-    "vol": "volume",
-    "snap": "snapshot",
-    "ami": "image",
-    "sg": "security-group",
-    "key": "key-pair",
-    "vpc": "vpc",
-    "subnet": "subnet",
-    "sir": "spot-instances-request",
-}
+
+
+def kind_of(id: str) -> str:
+    """The kind of resource with that id, as tags and ARNs name it."""
+    return KINDS.get(id.partition("-")[0], KINDS["i"])[0]
 
 
 def requested(args: Tree, kind: str) -> Tags:
+    """The tags of a create call for that kind of resource, as EC2 allows them."""
+    return checked(specified(args, kind))
+
+
+def specified(args: Tree, kind: str) -> list[Tree]:
     """The tags of a create call for that kind of resource."""
     for specification in args.get("TagSpecifications", []):
         if specification.get("ResourceType") == kind:
-            return checked(specification.get("Tags", []))
-    return {}
+            return list(specification.get("Tags", []))
+    return []
 
 
 def checked(tags: list[Tree]) -> Tags:
@@ -94,7 +93,7 @@ def describe_tags(call: Call) -> Tree:
     lines = [
         {
             "ResourceId": id,
-            "ResourceType": KINDS.get(id.partition("-")[0], "instance"),
+            "ResourceType": kind_of(id),
             "Key": key,
             "Value": value,
         }
@@ -107,8 +106,8 @@ def describe_tags(call: Call) -> Tree:
         "key": lambda line: line["Key"],
         "value": lambda line: line["Value"],
     }
-    filters = call.args.get("Filters", [])
-    return {"Tags": chosen(lines, filters, fields, lambda line: {line["Key"]: line["Value"]})}
+    lines = chosen(lines, call.args, fields, lambda line: {line["Key"]: line["Value"]})
+    return {"Tags": lines}
 
 
 def _tagged(call: Call) -> dict[str, Tags]:
@@ -116,6 +115,6 @@ def _tagged(call: Call) -> dict[str, Tags]:
     known = dict(call.world.everything_tagged())
     for id in call.args.get("Resources", []):
         if id not in known or consistency.is_hidden(call.world, id):
-            code = NOT_FOUND.get(id.partition("-")[0], "InvalidID")
+            _, code = KINDS.get(id.partition("-")[0], ("", "InvalidID"))
             raise Refusal(code, f"The ID '{id}' does not exist")
     return {id: known[id] for id in call.args.get("Resources", [])}

@@ -7,7 +7,7 @@ from typing import Any
 from aws_double.ec2 import life, look, tags
 from aws_double.ec2.consistency import all_described, before_changing, is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
-from aws_double.ec2.limits import check_volume, performance
+from aws_double.ec2.limits import performance
 from aws_double.ec2.model import Attachment, Instance, Snapshot, Volume
 from aws_double.ec2.network import bad_zone
 from aws_double.refusals import Refusal, invalid, missing
@@ -47,8 +47,7 @@ def create_volume(call: Call) -> Tree:
     if source and size < source.size:
         raise invalid(f"The volume size {size} is smaller than the snapshot's {source.size} GiB")
     kind = args.get("VolumeType") or "gp2"
-    check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
-    iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
+    iops, throughput = performance(kind, size, args)
     volume = Volume(
         id=world.new_id("vol"),
         zone=zone,
@@ -117,9 +116,8 @@ def describe_volumes(call: Call) -> Tree:
         "attachment.status": lambda it: it.attachment and _status(world, it.attachment),
         "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
     }
-    volumes = chosen(volumes, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    order = {id: n for n, id in enumerate(known)}
-    volumes, token = page(volumes, lambda it: order[it.id], args)
+    volumes = chosen(volumes, args, fields, lambda it: tags_seen(world, it))
+    volumes, token = page(dict(enumerate(volumes)), args)
     return {"Volumes": [_volume(world, volume) for volume in volumes], "NextToken": token}
 
 
@@ -198,8 +196,7 @@ def modify_volume(call: Call) -> Tree:
     size, kind = args.get("Size") or volume.size, args.get("VolumeType") or volume.type
     if size < volume.size:
         raise invalid("New size cannot be smaller than existing size")
-    check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
-    iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
+    iops, throughput = performance(kind, size, args)
     volume.modified = {
         "VolumeId": volume.id,
         "ModificationState": "optimizing",

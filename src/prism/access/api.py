@@ -2,7 +2,6 @@
 
 import json
 
-from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -12,29 +11,27 @@ from prism.kit.routes import Routes
 
 Tokens = NamedDependency[TokenService]
 CREATE = "/api/v1/tokens"
+router = Routes(CREATE, tags=["tokens"])
 
 
-@get("", sync_to_thread=True)
+@router.get(sync_to_thread=True)
 def list_tokens(tokens: Tokens) -> list[ShownToken]:
     """List your tokens, without their secrets; the operator sees everybody's."""
     return tokens.every()
 
 
-@post("", sync_to_thread=True)
+@router.post(sync_to_thread=True)
 def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
     """Make a token; only this answer contains its secret."""
     return tokens.create(data)
 
 
-@delete("/{id:str}", status_code=200, sync_to_thread=True)
+@router.delete("/{id:str}", status_code=200, sync_to_thread=True)
 def revoke_token(id: FromPath[str], tokens: Tokens) -> RevokedToken:
     """Revoke a token, and every token that was made with it."""
     token, more = tokens.revoke(id)
     note = f", and {more} made with it" if more else ""
     return RevokedToken(f"Token {token.name!r} revoked successfully{note}")
-
-
-router = Routes(CREATE, tags=["tokens"], handlers=[list_tokens, create_token, revoke_token])
 
 
 def without_token(body: bytes) -> bytes:

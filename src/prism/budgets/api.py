@@ -5,7 +5,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import Response, delete, get, post, put
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -45,60 +45,61 @@ FORMS = {"markdown": markdown, "csv": table, "html": page}
 PAGE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=False)}
+router = Routes("/api/v1", tags=["budgets"])
 
 
-@get("/budgets", sync_to_thread=True)
+@router.get("/budgets", sync_to_thread=True)
 def list_budgets(budgets: Budgets) -> Pools:
     """Every budget pool, with its allocated and spent money."""
     pools = budgets.pools()
     return Pools(tuple(pools), len(pools))
 
 
-@post("/budgets", sync_to_thread=True)
+@router.post("/budgets", sync_to_thread=True)
 def create_budget(data: JSONBody[NewPool], budgets: Budgets) -> PoolShown:
     """Make a new pool."""
     return budgets.create(data)
 
 
-@get("/budgets/{budget_id:str}", sync_to_thread=True)
+@router.get("/budgets/{budget_id:str}", sync_to_thread=True)
 def show_budget(budget_id: Id, budgets: Budgets) -> PoolShown:
     """One pool, by id or name."""
     return budgets.pool(budget_id)
 
 
-@put("/budgets/{budget_id:str}", sync_to_thread=True)
+@router.put("/budgets/{budget_id:str}", sync_to_thread=True)
 def change_budget(budget_id: Id, data: JSONBody[PoolChange], budgets: Budgets) -> PoolShown:
     """Change the given fields of a pool."""
     return budgets.change(budget_id, data)
 
 
-@delete("/budgets/{budget_id:str}", status_code=200, sync_to_thread=True)
+@router.delete("/budgets/{budget_id:str}", status_code=200, sync_to_thread=True)
 def delete_budget(budget_id: Id, budgets: Budgets) -> Message:
     """Delete a pool that has no allocations."""
     budgets.delete(budget_id)
     return Message("Budget deleted successfully")
 
 
-@get("/budgets/{budget_id:str}/summary", sync_to_thread=True)
+@router.get("/budgets/{budget_id:str}/summary", sync_to_thread=True)
 def summarize_budget(budget_id: Id, budgets: Budgets) -> PoolSummary:
     """A pool's allocations, top spenders and warnings."""
     return budgets.summary(budget_id)
 
 
-@get("/budgets/{budget_id:str}/allocations", sync_to_thread=True)
+@router.get("/budgets/{budget_id:str}/allocations", sync_to_thread=True)
 def list_allocations(budget_id: Id, budgets: Budgets) -> Allocations:
     """The parts of a pool."""
     allocations = budgets.allocations(budget_id)
     return Allocations(tuple(allocations), len(allocations))
 
 
-@post("/allocations", sync_to_thread=True)
+@router.post("/allocations", sync_to_thread=True)
 def create_allocation(data: JSONBody[NewAllocation], budgets: Budgets) -> AllocationShown:
     """Give a project a part of a pool."""
     return budgets.allocate(data)
 
 
-@put("/allocations/{allocation_id:str}", sync_to_thread=True)
+@router.put("/allocations/{allocation_id:str}", sync_to_thread=True)
 def change_allocation(
     allocation_id: Id, data: JSONBody[AllocationChange], budgets: Budgets
 ) -> AllocationShown:
@@ -106,38 +107,38 @@ def change_allocation(
     return budgets.reallot(allocation_id, data)
 
 
-@delete("/allocations/{allocation_id:str}", status_code=200, sync_to_thread=True)
+@router.delete("/allocations/{allocation_id:str}", status_code=200, sync_to_thread=True)
 def delete_allocation(allocation_id: Id, budgets: Budgets) -> Message:
     """Delete an allocation that pays for no workspace."""
     budgets.remove(allocation_id)
     return Message("Allocation deleted successfully")
 
 
-@post("/reallocations", sync_to_thread=True)
+@router.post("/reallocations", sync_to_thread=True)
 def create_reallocation(data: JSONBody[NewReallocation], budgets: Budgets) -> Reallocated:
     """Move money between two projects of one pool."""
     return budgets.reallocate(data)
 
 
-@get("/projects/{project_id:str}/budget", sync_to_thread=True)
+@router.get("/projects/{project_id:str}/budget", sync_to_thread=True)
 def project_budget(project_id: Id, spending: Money) -> ProjectBudget:
     """What a project may spend, what it has spent, and on what."""
     return spending.budget(project_id)
 
 
-@get("/projects/{project_id:str}/cost-analysis", sync_to_thread=True)
+@router.get("/projects/{project_id:str}/cost-analysis", sync_to_thread=True)
 def project_analysis(project_id: Id, spending: Money) -> Analysis:
     """What a project spends its money on, and how it could spend less."""
     return spending.analysis(project_id)
 
 
-@get("/projects/{project_id:str}/forecast", sync_to_thread=True)
+@router.get("/projects/{project_id:str}/forecast", sync_to_thread=True)
 def project_forecast(project_id: Id, spending: Money) -> Forecast:
     """When a project's money runs out if nothing changes."""
     return spending.forecast(project_id)
 
 
-@get("/projects/{project_id:str}/report", sync_to_thread=True, responses=REPORT)
+@router.get("/projects/{project_id:str}/report", sync_to_thread=True, responses=REPORT)
 def project_report(
     project_id: Id, spending: Money, *, month: Month = None, form: Form = "json"
 ) -> Response[bytes]:
@@ -157,26 +158,3 @@ def _month(text: str) -> date:
     except (ValueError, OverflowError) as error:
         wrong = f"{text!r} is not a month such as 2026-01"
         raise ValidationFailed.of(("month", wrong)) from error
-
-
-router = Routes(
-    "/api/v1",
-    tags=["budgets"],
-    handlers=[
-        list_budgets,
-        create_budget,
-        show_budget,
-        change_budget,
-        delete_budget,
-        summarize_budget,
-        list_allocations,
-        create_allocation,
-        change_allocation,
-        delete_allocation,
-        create_reallocation,
-        project_budget,
-        project_analysis,
-        project_forecast,
-        project_report,
-    ],
-)

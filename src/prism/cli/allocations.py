@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.budgets import alert_argument, current_user, show_allocations
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.money import usd
-from prism.cli.parser import UsageError, add_renamed, given, project_argument
+from prism.cli.parser import UsageError, add_renamed, argument, given, project_argument
 from prism.cli.terminal import say
 from prism.client.budgets import Allocations, Budgets
 
@@ -43,18 +43,12 @@ def _removed(args: Namespace, allocation: Any) -> None:
     print(f"{args.id} was removed")
 
 
-def _move(args: Namespace) -> Any:
-    return daemon().call(
-        Allocations.move, args.source, args.destination, args.amount, reason=args.reason or ""
-    )
-
-
 def _show_moved(args: Namespace, answer: Any) -> None:
     show_allocations([answer["source"], answer["destination"]])
 
 
-def _budget_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("budget", metavar="BUDGET", help="the budget's name or id")
+_budget_argument = argument("budget", metavar="BUDGET", help="the budget's name or id")
+_id_argument = argument("id", metavar="ID", help="the allocation's id")
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
@@ -64,10 +58,6 @@ def _create_arguments(parser: ArgumentParser) -> None:
     help_text = "who allocates it (default: you)"
     add_renamed(parser, "--allocated-by", "--by", metavar="EMAIL", help=help_text)
     alert_argument(parser)
-
-
-def _id_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the allocation's id")
 
 
 def _update_arguments(parser: ArgumentParser) -> None:
@@ -80,17 +70,17 @@ def _move_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM", help="the allocation that gives")
     parser.add_argument("destination", metavar="TO", help="the allocation that gets")
     parser.add_argument("amount", type=float, metavar="USD", help="how much")
-    parser.add_argument("--reason", metavar="TEXT", help="why")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why")
 
 
 VERBS = {
-    "list": (
-        _budget_argument,
-        lambda args: daemon().call(Budgets.allocations_page, args.budget),
-        _list,
-    ),
+    "list": (_budget_argument, asking(Budgets.allocations_page, "budget"), _list),
     "create": (_create_arguments, _create, _show),
     "update": (_update_arguments, _update, _show),
-    "delete": (_id_argument, lambda args: daemon().call(Allocations.delete, args.id), _removed),
-    "move": (_move_arguments, _move, _show_moved),
+    "delete": (_id_argument, asking(Allocations.delete, "id"), _removed),
+    "move": (
+        _move_arguments,
+        asking(Allocations.move, "source", "destination", "amount", reason="reason"),
+        _show_moved,
+    ),
 }

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_changed, show_gone
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.money import aligned, cap, percent, usd, without_price
-from prism.cli.parser import UsageError, add_renamed, given, no_arguments, project_argument
+from prism.cli.parser import (
+    UsageError,
+    add_renamed,
+    argument,
+    given,
+    no_arguments,
+    project_argument,
+)
 from prism.cli.terminal import say, show_columns, show_fields, suggest
 from prism.cli.time_format import day_in, local_time, names_no_zone, to_utc
 from prism.client.budgets import Budgets
@@ -195,19 +202,10 @@ def _zone_of(args: Namespace) -> str:
     return zone
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the budget's name or id")
-
-
-def alert_argument(parser: ArgumentParser) -> None:
-    """Add the option for the alert threshold."""
-    parser.add_argument(
-        "--alert",
-        dest="alert_threshold",
-        type=float,
-        metavar="FRACTION",
-        help="0.8 is 80 percent",
-    )
+_name_argument = argument("name", metavar="NAME", help="the budget's name or id")
+alert_argument = argument(
+    "--alert", dest="alert_threshold", type=float, metavar="FRACTION", help="0.8 is 80 percent"
+)
 
 
 def _shared_arguments(parser: ArgumentParser) -> None:
@@ -237,18 +235,10 @@ def _update_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (no_arguments, lambda args: daemon().call(Budgets.page), _list),
-    "show": (_name_argument, lambda args: daemon().call(Budgets.summary, args.name), _show),
+    "list": (no_arguments, asking(Budgets.page), _list),
+    "show": (_name_argument, asking(Budgets.summary, "name"), _show),
     "create": (_create_arguments, _create, _created),
     "update": (_update_arguments, _update, show_changed),
-    "delete": (
-        _name_argument,
-        lambda args: daemon().call(Budgets.delete, args.name),
-        show_gone,
-    ),
-    "forecast": (
-        project_argument,
-        lambda args: daemon().call(Projects.forecast, args.project),
-        _forecast,
-    ),
+    "delete": (_name_argument, asking(Budgets.delete, "name"), show_gone),
+    "forecast": (project_argument, asking(Projects.forecast, "project"), _forecast),
 }

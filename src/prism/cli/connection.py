@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prism.annotations import socket
+from prism.annotations import Any, Callable, Namespace, socket
 from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
 
@@ -33,3 +33,18 @@ class StartingWire(Wire):
 def daemon() -> Wire:
     """A connection to the daemon that the environment names."""
     return StartingWire(DaemonAddress.read())
+
+
+def asking(
+    method: Callable[..., object], *names: str, **options: str
+) -> Callable[[Namespace], Any]:
+    """A request to the daemon: a method of the client, with a command's arguments of these names.
+
+    `options` are the names by the keywords that the method gives them.
+    """
+
+    def ask(args: Namespace) -> Any:
+        keywords = {keyword: getattr(args, name) for keyword, name in options.items()}
+        return daemon().call(method, *(getattr(args, name) for name in names), **keywords)
+
+    return ask

@@ -6,9 +6,9 @@ import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import for_programs
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.money import aligned, percent, text_bar, usd, without_price
-from prism.cli.parser import given, no_arguments, project_argument
+from prism.cli.parser import argument, given, no_arguments, project_argument
 from prism.cli.terminal import say, show_columns, show_fields, show_json, width
 from prism.client.costs import Costs
 from prism.client.projects import Projects
@@ -119,8 +119,7 @@ def _history_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
 
 
-def _output_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("--output", "-o", metavar="FILE", help="write it to this file")
+_output_argument = argument("--output", "-o", metavar="FILE", help="write it to this file")
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -136,7 +135,7 @@ def _report_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "current": (no_arguments, lambda args: daemon().call(Costs.current), _current),
+    "current": (no_arguments, asking(Costs.current), _current),
     "history": (_history_arguments, _history),
     "export": (_export_arguments, _export),
     "report": (_report_arguments, _report),

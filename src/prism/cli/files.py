@@ -8,13 +8,12 @@ import sys
 from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import add_renamed, workspace_argument
-from prism.cli.terminal import confirm, is_terminal, say, show_json, show_table
+from prism.cli.terminal import confirm, is_terminal, say, show_json, show_records
 from prism.cli.time_format import local_time
 from prism.client.files import Files
 from prism.client.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound
 
-HEADS = ("NAME", "KIND", "BYTES", "MODIFIED")
 MOST = 5000
 
 
@@ -23,18 +22,15 @@ def _list(args: Namespace) -> None:
     listing = daemon().call(Files.list, args.name, path, MOST)
     if args.json:
         return show_json(listing)
-    if not listing["entries"]:
-        return say("The folder is empty")
-    rows = [
-        (
-            entry["name"],
-            entry["kind"],
-            entry["size"],
-            entry["modified"] and local_time(entry["modified"]),
-        )
-        for entry in listing["entries"]
-    ]
-    show_table(HEADS, rows, flexible="NAME")
+    show_records(
+        listing["entries"],
+        ("NAME", "name"),
+        ("KIND", "kind"),
+        ("BYTES", "size"),
+        ("MODIFIED", lambda entry: entry["modified"] and local_time(entry["modified"])),
+        flexible="NAME",
+        none="The folder is empty",
+    )
     if listing["truncated"]:
         say(f"There are more than {MOST} names in it; the others are not shown")
     return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
-from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, workspace_argument
-from prism.cli.terminal import say, show_json, show_table
+from prism.cli.connection import asking, daemon
+from prism.cli.parser import UsageError, argument, workspace_argument
+from prism.cli.terminal import say, show_json, show_records, show_table
 from prism.cli.time_format import days_between, duration, hours, local_time, minutes, until
 from prism.client.idle import Idle
 from prism.client.models import idle
@@ -40,18 +40,15 @@ def _list(*, as_json: bool) -> None:
     profiles = daemon().call(Idle.profiles)
     if as_json:
         return show_json(profiles)
-    heads = ("NAME", "IDLE", "ACTION", "CPU", "MEMORY", "NETWORK", "DISK", "GPU", "DESCRIPTION")
-    rows = [
-        (
-            profile["name"],
-            f"{profile['idle_threshold_minutes']}m",
-            profile["action"],
-            *(profile.get(f"{name}_threshold") for name in LIMITS),
-            profile["description"],
-        )
-        for profile in profiles
-    ]
-    return show_table(heads, rows, flexible="DESCRIPTION")
+    return show_records(
+        profiles,
+        ("NAME", "name"),
+        ("IDLE", lambda profile: f"{profile['idle_threshold_minutes']}m"),
+        ("ACTION", "action"),
+        *((name.upper(), f"{name}_threshold") for name in LIMITS),
+        ("DESCRIPTION", "description"),
+        flexible="DESCRIPTION",
+    )
 
 
 def _create(args: Namespace) -> None:
@@ -86,21 +83,22 @@ def _configured(args: Namespace, answer: Any) -> None:
 
 
 def _history(args: Namespace, actions: Any) -> None:
-    if not actions:
-        return say("No workspace has gone to sleep yet because it was idle")
-    rows = [
-        (
-            local_time(action["trigger_time"]),
-            action["instance_name"],
-            action["action"],
-            action["idle_duration"],
-            action["profile"],
-            None if action["estimated_savings"] is None else f"${action['estimated_savings']:.2f}",
-            action.get("note") or "",
-        )
-        for action in actions
-    ]
-    return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
+    show_records(
+        actions,
+        ("WHEN", lambda action: local_time(action["trigger_time"])),
+        ("WORKSPACE", "instance_name"),
+        ("ACTION", "action"),
+        ("IDLE", "idle_duration"),
+        ("PROFILE", "profile"),
+        ("SAVED", _saved),
+        ("", lambda action: action.get("note") or ""),
+        none="No workspace has gone to sleep yet because it was idle",
+    )
+
+
+def _saved(action: dict[str, Any]) -> str | None:
+    amount = action["estimated_savings"]
+    return None if amount is None else f"${amount:.2f}"
 
 
 def _activity(args: Namespace, activity: Any) -> None:
@@ -263,8 +261,7 @@ def _configure_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--off", action="store_true", help="measure, but never put it to sleep")
 
 
-def _history_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, default=100, help="how many; default: 100")
+_history_argument = argument("--limit", type=int, default=100, help="how many; default: 100")
 
 
 def _keep_awake_arguments(parser: ArgumentParser) -> None:
@@ -275,16 +272,8 @@ def _keep_awake_arguments(parser: ArgumentParser) -> None:
 VERBS = {
     "profile": (_profile_arguments, _profile),
     "configure": (_configure_arguments, _configure, _configured),
-    "history": (
-        _history_arguments,
-        lambda args: daemon().call(Idle.history, args.limit),
-        _history,
-    ),
-    "activity": (
-        workspace_argument,
-        lambda args: daemon().call(Idle.activity, args.name),
-        _activity,
-    ),
-    "why": (workspace_argument, lambda args: daemon().call(Idle.why, args.name), _show_why),
+    "history": (_history_argument, asking(Idle.history, "limit"), _history),
+    "activity": (workspace_argument, asking(Idle.activity, "name"), _activity),
+    "why": (workspace_argument, asking(Idle.why, "name"), _show_why),
     "keep-awake": (_keep_awake_arguments, _keep_awake, _show_awake_until),
 }

@@ -7,22 +7,16 @@ import sys
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_message
 from prism.cli.bulk_verbs import SomeFailed
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.members import ROLES
-from prism.cli.parser import UsageError, project_argument
-from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
+from prism.cli.parser import UsageError, argument, project_argument
+from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.address import DaemonAddress
 from prism.client.models import invitations
 from prism.client.people import Invitations
 
-HEADS = ("ID", "PROJECT", "EMAIL", "ROLE", "STATUS", "EXPIRES", "MAIL")
-OUTCOME = ("EMAIL", "STATUS", "WHY")
 STATES = ("pending", "accepted", "declined", "revoked", "expired")
-
-
-def _send(args: Namespace) -> Any:
-    return daemon().call(Invitations.send, args.project, args.email, args.role, args.message)
 
 
 def _sent(args: Namespace, invitation: Any) -> None:
@@ -45,12 +39,13 @@ def _bulk(args: Namespace) -> None:
     if args.json:
         show_json(answer)
     else:
-        results = answer["results"]
-        rows = [
-            (result["email"], result["status"], result["reason"] or result["error"])
-            for result in results
-        ]
-        show_table(OUTCOME, rows, flexible="WHY")
+        show_records(
+            answer["results"],
+            ("EMAIL", "email"),
+            ("STATUS", "status"),
+            ("WHY", lambda result: result["reason"] or result["error"]),
+            flexible="WHY",
+        )
         done = "would be sent" if answer["dry_run"] else "sent"
         say(f"{counts['sent']} {done}, {counts['skipped']} skipped, {counts['failed']} failed")
     if counts["failed"]:
@@ -110,22 +105,19 @@ def _read_hidden_line() -> str:
 
 
 def _list(args: Namespace, page: Any) -> None:
-    if not page["invitations"]:
-        return say("No invitations")
-    rows = [
-        (
-            invitation["id"],
-            invitation["project_name"],
-            invitation["email"],
-            invitation["role"],
-            invitation["status"],
-            local_time(invitation["expires_at"]),
-            _mail(invitation),
-        )
-        for invitation in page["invitations"]
-    ]
-    show_table(HEADS, rows, flexible="PROJECT")
-    return _suggest_mail_setup(page["invitations"])
+    show_records(
+        page["invitations"],
+        ("ID", "id"),
+        ("PROJECT", "project_name"),
+        ("EMAIL", "email"),
+        ("ROLE", "role"),
+        ("STATUS", "status"),
+        ("EXPIRES", lambda invitation: local_time(invitation["expires_at"])),
+        ("MAIL", _mail),
+        flexible="PROJECT",
+        none="No invitations",
+    )
+    _suggest_mail_setup(page["invitations"])
 
 
 def _mail(invitation: dict[str, Any]) -> str:
@@ -154,6 +146,10 @@ def _suggest_mail_setup(invitations: list[dict[str, Any]]) -> None:
         suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {command}")
 
 
+_id_argument = argument("id", metavar="ID", help="the invitation's id")
+_status_argument = argument("--status", choices=STATES, help="only these")
+
+
 def _role_and_message(parser: ArgumentParser) -> None:
     parser.add_argument("--role", choices=ROLES, default="member", help="their role")
     parser.add_argument("--message", default="", metavar="TEXT", help="a message to them")
@@ -172,17 +168,9 @@ def _bulk_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only check the file; send nothing")
 
 
-def _status_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("--status", choices=STATES, help="only these")
-
-
 def _list_arguments(parser: ArgumentParser) -> None:
     project_argument(parser)
     _status_argument(parser)
-
-
-def _id_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the invitation's id")
 
 
 def _decline_arguments(parser: ArgumentParser) -> None:
@@ -191,15 +179,15 @@ def _decline_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "send": (_send_arguments, _send, _sent),
-    "bulk": (_bulk_arguments, _bulk),
-    "list": (
-        _list_arguments,
-        lambda args: daemon().call(Invitations.list, args.project, args.status),
-        _list,
+    "send": (
+        _send_arguments,
+        asking(Invitations.send, "project", "email", "role", "message"),
+        _sent,
     ),
-    "mine": (_status_argument, lambda args: daemon().call(Invitations.mine, args.status), _list),
-    "show": (_id_argument, lambda args: daemon().call(Invitations.show, args.id), _show),
+    "bulk": (_bulk_arguments, _bulk),
+    "list": (_list_arguments, asking(Invitations.list, "project", "status"), _list),
+    "mine": (_status_argument, asking(Invitations.mine, "status"), _list),
+    "show": (_id_argument, asking(Invitations.show, "id"), _show),
     "accept": (
         _id_argument,
         lambda args: daemon().call(Invitations.accept, args.id, _token()),
@@ -210,14 +198,6 @@ VERBS = {
         lambda args: daemon().call(Invitations.decline, args.id, _token(), args.reason),
         _declined,
     ),
-    "resend": (
-        _id_argument,
-        lambda args: daemon().call(Invitations.resend, args.id),
-        show_message,
-    ),
-    "revoke": (
-        _id_argument,
-        lambda args: daemon().call(Invitations.revoke, args.id),
-        show_message,
-    ),
+    "resend": (_id_argument, asking(Invitations.resend, "id"), show_message),
+    "revoke": (_id_argument, asking(Invitations.revoke, "id"), show_message),
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, project_argument
-from prism.cli.terminal import ask, say, show_json, show_table
+from prism.cli.terminal import ask, say, show_json, show_records
 from prism.cli.time_format import local_time
 from prism.client.people import Members
 from prism.client.wire import Wire
@@ -16,22 +16,15 @@ from prism.errors import Invalid
 
 ROLES = ("viewer", "member", "admin", "owner")
 LEFTOVERS = ("hand-over", "stop", "keep")
-HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
 def _list(args: Namespace, members: Any) -> None:
-    return show_table(
-        HEADS,
-        [(member["email"], member["role"], local_time(member["join_date"])) for member in members],
+    show_records(
+        members,
+        ("EMAIL", "email"),
+        ("ROLE", "role"),
+        ("SINCE", lambda member: local_time(member["join_date"])),
     )
-
-
-def _add(args: Namespace) -> Any:
-    return daemon().call(Members.add, args.project, args.email, args.role)
-
-
-def _role(args: Namespace) -> Any:
-    return daemon().call(Members.change, args.project, args.email, args.role)
 
 
 def _say_role(args: Namespace, member: Any) -> None:
@@ -105,8 +98,8 @@ def _remove_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (project_argument, lambda args: daemon().call(Members.list, args.project), _list),
-    "add": (_add_arguments, _add, _say_role),
-    "role": (_role_arguments, _role, _say_role),
+    "list": (project_argument, asking(Members.list, "project"), _list),
+    "add": (_add_arguments, asking(Members.add, "project", "email", "role"), _say_role),
+    "role": (_role_arguments, asking(Members.change, "project", "email", "role"), _say_role),
     "remove": (_remove_arguments, _remove),
 }

@@ -102,14 +102,17 @@ def no_arguments(_: ArgumentParser) -> None:
     """The arguments of a command that has none."""
 
 
-def workspace_argument(parser: ArgumentParser) -> None:
-    """The argument of a command about one workspace."""
-    parser.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
+def argument(*names: str, **how: Any) -> Callable[[ArgumentParser], None]:
+    """A function that adds one argument to a parser, as `add_argument` takes it."""
+
+    def add(parser: ArgumentParser) -> None:
+        parser.add_argument(*names, **how)
+
+    return add
 
 
-def project_argument(parser: ArgumentParser) -> None:
-    """The argument of a command about one project."""
-    parser.add_argument("project", metavar="PROJECT", help="the project's name or id")
+workspace_argument = argument("name", metavar="NAME", help="the workspace's name or instance id")
+project_argument = argument("project", metavar="PROJECT", help="the project's name or id")
 
 
 def given(args: Namespace, *names: str) -> dict[str, Any]:

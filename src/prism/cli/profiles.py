@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_changed, show_gone
-from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, given, no_arguments
-from prism.cli.terminal import say, show_fields, show_table, suggest
+from prism.cli.connection import asking, daemon
+from prism.cli.parser import UsageError, argument, given, no_arguments
+from prism.cli.terminal import show_fields, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.profiles import Profiles
 
 FIELDS = ("provider", "aws_profile", "region", "default_project")
-HEADS = ("", "NAME", "PROVIDER", "AWS PROFILE", "REGION", "DEFAULT PROJECT")
 
 
 def _list(args: Namespace, profiles: Any) -> None:
-    if not profiles:
-        return say("No profiles yet. Make one: `prism profile create NAME`")
-    rows = [
-        (
-            "*" if profile["active"] else " ",
-            profile["name"],
-            profile.get("provider"),
-            profile["aws_profile"],
-            profile["region"],
-            profile["default_project"],
-        )
-        for profile in profiles
-    ]
-    return show_table(HEADS, rows)
+    show_records(
+        profiles,
+        ("", lambda profile: "*" if profile["active"] else " "),
+        ("NAME", "name"),
+        ("PROVIDER", "provider"),
+        ("AWS PROFILE", "aws_profile"),
+        ("REGION", "region"),
+        ("DEFAULT PROJECT", "default_project"),
+        none="No profiles yet. Make one: `prism profile create NAME`",
+    )
 
 
 def _switched(args: Namespace, profile: Any) -> None:
@@ -64,8 +59,7 @@ def _show(args: Namespace, profile: Any) -> None:
     )
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the profile's name")
+_name_argument = argument("name", metavar="NAME", help="the profile's name")
 
 
 def _update_arguments(parser: ArgumentParser) -> None:
@@ -82,14 +76,10 @@ def _create_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (no_arguments, lambda args: daemon().call(Profiles.list), _list),
-    "current": (no_arguments, lambda args: daemon().call(Profiles.current), _show),
-    "switch": (_name_argument, lambda args: daemon().call(Profiles.switch, args.name), _switched),
+    "list": (no_arguments, asking(Profiles.list), _list),
+    "current": (no_arguments, asking(Profiles.current), _show),
+    "switch": (_name_argument, asking(Profiles.switch, "name"), _switched),
     "create": (_create_arguments, _create, _created),
     "update": (_update_arguments, _update, show_changed),
-    "delete": (
-        _name_argument,
-        lambda args: daemon().call(Profiles.delete, args.name),
-        show_gone,
-    ),
+    "delete": (_name_argument, asking(Profiles.delete, "name"), show_gone),
 }

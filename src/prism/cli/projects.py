@@ -5,9 +5,9 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_changed, show_gone
 from prism.cli.budgets import headline, show_limits
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.money import aligned, cap, percent, usd
-from prism.cli.parser import UsageError, add_renamed, given, no_arguments
+from prism.cli.parser import UsageError, add_renamed, argument, given, no_arguments
 from prism.cli.terminal import say, show_columns, show_fields, show_table, suggest
 from prism.client.models import projects
 from prism.client.projects import Projects
@@ -164,8 +164,7 @@ def _limits(args: Namespace) -> dict[str, Any]:
     return limits
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the project's name or id")
+_name_argument = argument("name", metavar="NAME", help="the project's name or id")
 
 
 def _shared_arguments(parser: ArgumentParser) -> None:
@@ -196,19 +195,11 @@ def _update_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (no_arguments, lambda args: daemon().call(Projects.list), _list),
-    "show": (_name_argument, lambda args: daemon().call(Projects.show, args.name), _show),
+    "list": (no_arguments, asking(Projects.list), _list),
+    "show": (_name_argument, asking(Projects.show, "name"), _show),
     "create": (_create_arguments, _create, _created),
     "update": (_update_arguments, _update, show_changed),
-    "delete": (
-        _name_argument,
-        lambda args: daemon().call(Projects.delete, args.name),
-        show_gone,
-    ),
-    "budget": (_name_argument, lambda args: daemon().call(Projects.budget, args.name), _budget),
-    "analysis": (
-        _name_argument,
-        lambda args: daemon().call(Projects.analysis, args.name),
-        _analysis,
-    ),
+    "delete": (_name_argument, asking(Projects.delete, "name"), show_gone),
+    "budget": (_name_argument, asking(Projects.budget, "name"), _budget),
+    "analysis": (_name_argument, asking(Projects.analysis, "name"), _analysis),
 }

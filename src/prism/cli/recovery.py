@@ -9,7 +9,7 @@ from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, given
-from prism.cli.terminal import confirm, say, show_json, show_table, suggest
+from prism.cli.terminal import confirm, say, show_columns, show_json, suggest
 from prism.cli.time_format import duration
 from prism.client.recovery import Recoveries
 from prism.client.wire import Wire
@@ -79,10 +79,18 @@ def _list(*, as_json: bool) -> None:
     _show_storage(answer.get("storage", []))
     if not orphans:
         return say("Every machine that was seen has a workspace.")
-    costs = aligned([orphan["cost_so_far"] for orphan in orphans])
-    rows = [_row(orphan, cost) for orphan, cost in zip(orphans, costs, strict=True)]
-    heads = ("ID", "NAME", "STATE", "TYPE", "AGE", "USD/HOUR", "SO FAR", "OWNER", "PLACE")
-    show_table(heads, rows, flexible="PLACE")
+    columns = {
+        "ID": [orphan["id"] for orphan in orphans],
+        "NAME": [orphan["name"] for orphan in orphans],
+        "STATE": [orphan["state"] for orphan in orphans],
+        "TYPE": [orphan["instance_type"] for orphan in orphans],
+        "AGE": [_age(orphan) for orphan in orphans],
+        "USD/HOUR": [usd(orphan["hourly_rate"], 4) for orphan in orphans],
+        "SO FAR": aligned([orphan["cost_so_far"] for orphan in orphans]),
+        "OWNER": [orphan["owner"] for orphan in orphans],
+        "PLACE": [orphan["place"] for orphan in orphans],
+    }
+    show_columns(columns, "PLACE")
     return suggest(
         "`prism recover` takes back what is yours; `prism orphans adopt ID` one of them"
     )
@@ -92,22 +100,17 @@ def _show_storage(storage: list[dict[str, Any]]) -> None:
     """Print volumes and snapshots; only `prism recover` recovers them."""
     if not storage:
         return
-    costs = aligned([stored["monthly_cost"] for stored in storage])
-    rows = [
-        (
-            stored["id"],
-            stored["name"],
-            stored["kind"],
-            stored["size_gb"],
-            _age(stored),
-            cost,
-            stored["owner"],
-            stored["place"],
-        )
-        for stored, cost in zip(storage, costs, strict=True)
-    ]
-    heads = ("ID", "NAME", "KIND", "GB", "AGE", "USD/MONTH", "OWNER", "PLACE")
-    show_table(heads, rows, flexible="PLACE")
+    columns = {
+        "ID": [stored["id"] for stored in storage],
+        "NAME": [stored["name"] for stored in storage],
+        "KIND": [stored["kind"] for stored in storage],
+        "GB": [stored["size_gb"] for stored in storage],
+        "AGE": [_age(stored) for stored in storage],
+        "USD/MONTH": aligned([stored["monthly_cost"] for stored in storage]),
+        "OWNER": [stored["owner"] for stored in storage],
+        "PLACE": [stored["place"] for stored in storage],
+    }
+    show_columns(columns, "PLACE")
     for stored in storage:
         if command := stored.get("removed_by"):
             say(
@@ -118,20 +121,6 @@ def _show_storage(storage: list[dict[str, Any]]) -> None:
 
 def _age(stored: dict[str, Any]) -> str | None:
     return None if stored["age_seconds"] is None else duration(stored["age_seconds"])
-
-
-def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
-    return (
-        orphan["id"],
-        orphan["name"],
-        orphan["state"],
-        orphan["instance_type"],
-        _age(orphan),
-        usd(orphan["hourly_rate"], 4),
-        cost,
-        orphan["owner"],
-        orphan["place"],
-    )
 
 
 def _surveyed_orphans(wire: Wire) -> dict[str, Any]:

@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, given, no_arguments
-from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.connection import asking, daemon
+from prism.cli.parser import UsageError, argument, given, no_arguments
+from prism.cli.terminal import say, show_fields, show_json, show_records, suggest
 from prism.cli.time_format import local_time
-from prism.cli.volumes import delete, wait_for_volume
+from prism.cli.volumes import delete, monthly_cost, wait_for_volume
 from prism.client.storage import Snapshots
 
-HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/MONTH")
 PERIODS = ("daily", "weekly", "monthly")
 
 
 def _list(args: Namespace, snapshots: Any) -> None:
-    if not snapshots:
-        return say("No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`")
-    rows = [
-        (
-            snapshot["name"],
-            snapshot["state"],
-            f"{snapshot['source_type']} {snapshot['source']}",
-            snapshot["size_gb"],
-            snapshot["used_gb"],
-            local_time(snapshot["creation_time"]),
-            _verified(snapshot),
-            None if snapshot["monthly_cost"] is None else f"{snapshot['monthly_cost']:.2f}",
-        )
-        for snapshot in snapshots
-    ]
-    show_table(HEADS, rows)
+    show_records(
+        snapshots,
+        ("NAME", "name"),
+        ("STATE", "state"),
+        ("OF", lambda snapshot: f"{snapshot['source_type']} {snapshot['source']}"),
+        ("SIZE GB", "size_gb"),
+        ("USED GB", "used_gb"),
+        ("TAKEN", lambda snapshot: local_time(snapshot["creation_time"])),
+        ("VERIFIED", _verified),
+        ("USD/MONTH", monthly_cost),
+        none="No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`",
+    )
     for snapshot in snapshots:
         for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
             say(f"error: {snapshot['name']}: {why['message']}")
-    return None
 
 
 def _verified(snapshot: dict[str, Any]) -> str | None:
@@ -105,8 +99,7 @@ def _restored(args: Namespace, volume: Any) -> None:
     suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the snapshot's name or id")
+_name_argument = argument("name", metavar="NAME", help="the snapshot's name or id")
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
@@ -128,14 +121,10 @@ def _restore_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (no_arguments, lambda args: daemon().call(Snapshots.list), _list),
-    "show": (_name_argument, lambda args: daemon().call(Snapshots.get, args.name), _show),
+    "list": (no_arguments, asking(Snapshots.list), _list),
+    "show": (_name_argument, asking(Snapshots.get, "name"), _show),
     "create": (_create_arguments, _create),
     "delete": (_name_argument, _delete),
     "restore": (_restore_arguments, _restore, _restored),
-    "verify": (
-        _verify_arguments,
-        lambda args: daemon().call(Snapshots.verify, args.name, every=args.every),
-        _verifying,
-    ),
+    "verify": (_verify_arguments, asking(Snapshots.verify, "name", every="every"), _verifying),
 }

@@ -6,29 +6,23 @@ import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import for_programs
-from prism.cli.connection import daemon
-from prism.cli.parser import no_arguments
-from prism.cli.terminal import say, show_fields, show_json, show_table
+from prism.cli.connection import asking, daemon
+from prism.cli.parser import argument, no_arguments
+from prism.cli.terminal import say, show_fields, show_json, show_records, show_table
 from prism.client.templates import Templates
 from prism.errors import Invalid
 
 
-def _list(args: Namespace) -> None:
-    templates = daemon().call(Templates.list)
-    if args.json:
-        return show_json(templates)
-    if not templates:
-        return say("No templates. What is wrong with them: `prism template validate`")
-    rows = [
-        (
-            template["name"],
-            template["validation_status"],
-            _yes_or_no(template["runs_locally"]),
-            template["description"],
-        )
-        for template in templates
-    ]
-    return show_table(("NAME", "STATUS", "HERE", "DESCRIPTION"), rows, "DESCRIPTION")
+def _list(args: Namespace, templates: Any) -> None:
+    show_records(
+        templates,
+        ("NAME", "name"),
+        ("STATUS", "validation_status"),
+        ("HERE", lambda template: _yes_or_no(template["runs_locally"])),
+        ("DESCRIPTION", "description"),
+        flexible="DESCRIPTION",
+        none="No templates. What is wrong with them: `prism template validate`",
+    )
 
 
 def _info(args: Namespace) -> None:
@@ -99,8 +93,7 @@ def _yes_or_no(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="TEMPLATE", help="the template's name or slug")
+_name_argument = argument("name", metavar="TEMPLATE", help="the template's name or slug")
 
 
 def _info_arguments(parser: ArgumentParser) -> None:
@@ -115,7 +108,7 @@ def _validate_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (no_arguments, _list),
+    "list": (no_arguments, asking(Templates.list), _list),
     "info": (_info_arguments, _info),
     "validate": (_validate_arguments, _validate),
 }

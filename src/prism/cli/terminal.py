@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from prism.annotations import Any, Mapping, Sequence, TextIO
+from prism.annotations import Any, Callable, Mapping, Sequence, TextIO
 from prism.cli.clean_output import control, escaped
 from prism.cli.failure_text import brief
 from prism.errors import Invalid
@@ -72,6 +72,25 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[object]], flexible:
 def show_columns(columns: Mapping[str, Sequence[object]], flexible: str = "") -> None:
     """Print a table of columns of equal length, each under its head."""
     show_table(tuple(columns), list(zip(*columns.values(), strict=True)), flexible)
+
+
+def show_records(
+    records: Sequence[Any],
+    *columns: tuple[str, str | Callable[[Any], object]],
+    flexible: str = "",
+    none: str = "",
+) -> None:
+    """Print a table with a row for each record, or say `none` if there are none.
+
+    A column is its head, and a field, which may be missing, or a function of the record.
+    """
+    if none and not records:
+        return say(none)
+    rows = [
+        [record.get(value) if isinstance(value, str) else value(record) for _, value in columns]
+        for record in records
+    ]
+    return show_table([head for head, _ in columns], rows, flexible)
 
 
 def show_fields(fields: dict[str, object]) -> None:

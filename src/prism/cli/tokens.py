@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_message
-from prism.cli.connection import daemon
-from prism.cli.parser import no_arguments
-from prism.cli.terminal import say, show_table
+from prism.cli.connection import asking, daemon
+from prism.cli.parser import argument, no_arguments
+from prism.cli.terminal import say, show_records
 from prism.cli.time_format import days, days_between, local_time
 from prism.client.people import Tokens
 
 SCOPES = ("read", "operate", "admin")
-HEADS = ("ID", "NAME", "USER", "SCOPE", "PROJECT", "EXPIRES", "LAST USED")
 
 
 def _create(args: Namespace) -> Any:
@@ -34,21 +33,18 @@ def _show_new(args: Namespace, token: Any) -> None:
 
 
 def _list(args: Namespace, tokens: Any) -> None:
-    if not tokens:
-        return say("No tokens yet. Make one: `prism token create NAME`")
-    rows = [
-        (
-            token["id"],
-            token["name"],
-            token["user"],
-            token["scope"],
-            token["project"],
-            local_time(token["expires_at"]),
-            local_time(token["last_used"]) if token["last_used"] else None,
-        )
-        for token in tokens
-    ]
-    return show_table(HEADS, rows, flexible="NAME")
+    show_records(
+        tokens,
+        ("ID", "id"),
+        ("NAME", "name"),
+        ("USER", "user"),
+        ("SCOPE", "scope"),
+        ("PROJECT", "project"),
+        ("EXPIRES", lambda token: local_time(token["expires_at"])),
+        ("LAST USED", lambda token: token["last_used"] and local_time(token["last_used"])),
+        flexible="NAME",
+        none="No tokens yet. Make one: `prism token create NAME`",
+    )
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
@@ -61,12 +57,11 @@ def _create_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _id_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the token's id, as `prism token list` shows it")
+_id_argument = argument("id", metavar="ID", help="the token's id, as `prism token list` shows it")
 
 
 VERBS = {
     "create": (_create_arguments, _create, _show_new),
-    "list": (no_arguments, lambda args: daemon().call(Tokens.list), _list),
-    "revoke": (_id_argument, lambda args: daemon().call(Tokens.revoke, args.id), show_message),
+    "list": (no_arguments, asking(Tokens.list), _list),
+    "revoke": (_id_argument, asking(Tokens.revoke, "id"), show_message),
 }

@@ -4,42 +4,43 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.answers import show_notes
-from prism.cli.connection import daemon
-from prism.cli.parser import given, no_arguments
-from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
+from prism.cli.connection import asking, daemon
+from prism.cli.parser import argument, given, no_arguments
+from prism.cli.terminal import confirm, say, show_fields, show_json, show_records, suggest
 from prism.client.storage import Snapshots, Volumes
 from prism.client.wire import Wire
 
-HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
 DISKS = ("gp3", "gp2", "io2", "st1")
 
 
 def _list(args: Namespace, answer: Any) -> None:
     volumes = [*answer["ebs_volumes"], *answer["efs_volumes"]]
-    if not volumes:
-        return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
-    return show_table(
-        HEADS, [_row(volume) for volume in sorted(volumes, key=lambda it: str(it["name"]))]
+    show_records(
+        sorted(volumes, key=lambda volume: str(volume["name"])),
+        ("NAME", "name"),
+        ("KIND", lambda volume: "efs" if _is_shared(volume) else "ebs"),
+        ("STATE", "state"),
+        ("SIZE GB", lambda volume: None if _is_shared(volume) else volume["size_gb"]),
+        ("USED GB", lambda volume: volume["size_gb" if _is_shared(volume) else "used_gb"]),
+        ("TYPE", "volume_type"),
+        ("ATTACHED TO", lambda volume: ", ".join(_instances(volume))),
+        ("USD/MONTH", monthly_cost),
+        none="No volumes yet. Make one: `prism volume create NAME --size 10`",
     )
 
 
-def _row(volume: dict[str, Any]) -> tuple[object, ...]:
-    shared = "filesystem_id" in volume
-    cost = volume["monthly_cost"]
-    return (
-        volume["name"],
-        "efs" if shared else "ebs",
-        volume["state"],
-        None if shared else volume["size_gb"],
-        volume["size_gb"] if shared else volume["used_gb"],
-        None if shared else volume["volume_type"],
-        ", ".join(_instances(volume)),
-        None if cost is None else f"{cost:.2f}",
-    )
+def _is_shared(volume: dict[str, Any]) -> bool:
+    return "filesystem_id" in volume
+
+
+def monthly_cost(resource: dict[str, Any]) -> str | None:
+    """What a volume or a snapshot costs in a month."""
+    cost = resource["monthly_cost"]
+    return None if cost is None else f"{cost:.2f}"
 
 
 def _instances(volume: dict[str, Any]) -> list[str]:
-    if "filesystem_id" in volume:
+    if _is_shared(volume):
         return list(volume["attached_instances"])
     return [volume["attached_instance"]] if volume["attached_instance"] else []
 
@@ -57,7 +58,7 @@ def _create(args: Namespace) -> None:
 
 
 def _show(args: Namespace, answer: Any) -> None:
-    shared = "filesystem_id" in answer
+    shared = _is_shared(answer)
     sizes = {"used GB": answer["size_gb"] if shared else answer["used_gb"]}
     if not shared:
         sizes = {
@@ -159,8 +160,7 @@ def _wait_for_deletion(
     return resource is None or resource["state"] == "deleted"
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the volume's name or id")
+_name_argument = argument("name", metavar="NAME", help="the volume's name or id")
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
@@ -189,9 +189,9 @@ def _detach_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (no_arguments, lambda args: daemon().call(Volumes.list), _list),
+    "list": (no_arguments, asking(Volumes.list), _list),
     "create": (_create_arguments, _create),
-    "show": (_name_argument, lambda args: daemon().call(Volumes.get, args.name), _show),
+    "show": (_name_argument, asking(Volumes.get, "name"), _show),
     "attach": (_attach_arguments, _attach),
     "detach": (_detach_arguments, _detach),
     "delete": (_name_argument, _delete),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, workspaces_arguments
-from prism.cli.connection import daemon
+from prism.cli.connection import asking, daemon
 from prism.cli.locations import is_local
 from prism.cli.parser import UsageError, given, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json
@@ -123,10 +123,6 @@ def _resized(args: Namespace, workspace: Any) -> None:
 def _updated(args: Namespace, workspace: Any) -> None:
     does = "is" if workspace["restart"] else "is not"
     print(f"{workspace['name']} {does} started again after its computer was restarted")
-
-
-def _move(args: Namespace) -> Any:
-    return daemon().call(Workspaces.move, args.name, args.project, budget=args.budget)
 
 
 def _moved(args: Namespace, workspace: Any) -> None:
@@ -271,16 +267,12 @@ def _terminate_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "show": (workspace_argument, lambda args: daemon().call(Workspaces.get, args.name), _show),
+    "show": (workspace_argument, asking(Workspaces.get, "name"), _show),
     **dict.fromkeys(LIFECYCLE, (workspaces_arguments, _change)),
     "start": (_start_arguments, _change),
     "terminate": (_terminate_arguments, _terminate),
     "extend": (_extend_arguments, _extend),
     "resize": (_resize_arguments, _resize, _resized),
-    "update": (
-        _update_arguments,
-        lambda args: daemon().call(Workspaces.update, args.name, restart=args.restart),
-        _updated,
-    ),
-    "move": (_move_arguments, _move, _moved),
+    "update": (_update_arguments, asking(Workspaces.update, "name", restart="restart"), _updated),
+    "move": (_move_arguments, asking(Workspaces.move, "name", "project", budget="budget"), _moved),
 }

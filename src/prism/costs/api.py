@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
@@ -27,15 +27,16 @@ Groups = Annotated[
 Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
 EXPORT = {200: ResponseSpec(list[Line], description="Segments", generate_examples=False)}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that begins so
+router = Routes("/api/v1/costs", tags=["costs"])
 
 
-@get("/current", sync_to_thread=True)
+@router.get("/current", sync_to_thread=True)
 def current_costs(costs: Costs) -> Current:
     """What costs money now."""
     return costs.current()
 
 
-@get("/history", sync_to_thread=True)
+@router.get("/history", sync_to_thread=True)
 def cost_history(
     costs: Costs,
     *,
@@ -50,7 +51,7 @@ def cost_history(
     return costs.history(start, end, granularity, project, group_by)
 
 
-@get("/export", sync_to_thread=True, responses=EXPORT)
+@router.get("/export", sync_to_thread=True, responses=EXPORT)
 def export_costs(
     costs: Costs,
     *,
@@ -90,8 +91,3 @@ def _day(name: str, text: str | None) -> date | None:
         return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text).date()
     except ValueError as error:
         raise ValidationFailed.of((name, f"{text!r} is not an ISO 8601 date")) from error
-
-
-router = Routes(
-    "/api/v1/costs", tags=["costs"], handlers=[current_costs, cost_history, export_costs]
-)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from litestar import Response, get, post
+from litestar import Response
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from msgspec import Struct
@@ -48,9 +48,10 @@ class DaemonControl:
 
 
 Control = NamedDependency[DaemonControl]
+router = Routes("/api/v1/daemon", tags=["daemon"])
 
 
-@get("/status", sync_to_thread=True)
+@router.get("/status", sync_to_thread=True)
 def show_status(control: Control) -> DaemonStatus:
     """How the daemon is; degraded when a place or the database does not answer."""
     troubles = control.troubles()  # first: it asks the database, and the others use the result
@@ -77,15 +78,12 @@ def show_status(control: Control) -> DaemonStatus:
     )
 
 
-@post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
+@router.post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
 def shut_down(control: Control) -> Response[ShutdownAnswer]:
     """Answer, let requests end, stop; workspaces keep running."""
     changing = control.counts().changing
     farewell = ShutdownAnswer("Daemon shutting down gracefully", changing, GRACE)
     return Response(farewell, background=BackgroundTask(control.stop))
-
-
-router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[show_status, shut_down])
 
 
 def _without_identity(place: PlaceSeen) -> PlaceSeen:

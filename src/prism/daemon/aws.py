@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
@@ -134,9 +133,10 @@ class AwsAccessService:
 
 
 Access = NamedDependency[AwsAccessService]
+router = Routes("/api/v1/daemon/aws", tags=["daemon"])
 
 
-@get("", sync_to_thread=True)
+@router.get(sync_to_thread=True)
 def show_aws_access(
     aws_access: Access,
     profile: Annotated[
@@ -147,7 +147,7 @@ def show_aws_access(
     return aws_access.accesses(profile)
 
 
-@get("/policy", sync_to_thread=True)
+@router.get("/policy", sync_to_thread=True)
 def show_aws_policy(
     aws_access: Access,
     kind: Annotated[
@@ -159,13 +159,13 @@ def show_aws_policy(
     return aws_access.policy(kind)
 
 
-@post("/setup", sync_to_thread=True, status_code=200)
+@router.post("/setup", sync_to_thread=True, status_code=200)
 def set_aws_up(aws_access: Access, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
     """Make the role of machines in an account, as its administrator."""
     return aws_access.setup(data)
 
 
-@get("/setup", sync_to_thread=False)
+@router.get("/setup", sync_to_thread=False)
 def show_aws_setup(
     tool: Annotated[
         Literal["cloudformation", "terraform"], QueryParameter(name="format")
@@ -174,10 +174,3 @@ def show_aws_setup(
     """The setup as a file for CloudFormation or Terraform."""
     render = account_setup.terraform if tool == "terraform" else account_setup.cloudformation
     return AwsSetupText(text=render())
-
-
-router = Routes(
-    "/api/v1/daemon/aws",
-    tags=["daemon"],
-    handlers=[show_aws_access, show_aws_policy, set_aws_up, show_aws_setup],
-)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Sequence
 
 import msgspec
-from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
@@ -68,13 +67,13 @@ class CleaningService:
         )
 
 
-@post("/clean", status_code=200, sync_to_thread=True, opt={READS: True})
+router = Routes("/api/v1/daemon", tags=["daemon"])
+
+
+@router.post("/clean", status_code=200, sync_to_thread=True, opt={READS: True})
 def clean(data: JSONBody[Cleaning], cleaning: NamedDependency[CleaningService]) -> Cleaned:
     """Remove caches, old logs, unused environments and leftover drafts; nothing in use."""
     return cleaning.clean(dry_run=data.dry_run)
-
-
-router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[clean])
 
 
 def clean_without_daemon(settings: Settings, *, dry_run: bool) -> Cleaned:

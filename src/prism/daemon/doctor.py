@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping
 
 import msgspec
-from litestar import get
 from litestar.di import NamedDependency
 
 from prism.client.daemon_model import Diagnosis, DoctorFinding
@@ -62,10 +61,10 @@ class Doctor:
             ) from error
 
 
-@get("", sync_to_thread=True)
+router = Routes("/api/v1/daemon/doctor", tags=["daemon"])
+
+
+@router.get(sync_to_thread=True)
 def diagnose(doctor: NamedDependency[Doctor]) -> Diagnosis:
     """The present findings of `prism doctor` in the daemon's environment."""
     return doctor.examine()
-
-
-router = Routes("/api/v1/daemon/doctor", tags=["daemon"], handlers=[diagnose])

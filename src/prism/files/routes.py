@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
-from litestar import Request, Response, delete, get, post, put
+from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -41,15 +41,16 @@ Size = Annotated[
     QueryParameter(ge=0, description="Of the whole file; default: it ends with this request"),
 ]
 CONTENT = {200: ResponseSpec(bytes, media_type=BINARY, generate_examples=False)}
+router = Routes("/api/v1/instances/{name:str}/files", tags=["files"])
 
 
-@get("", sync_to_thread=True)
+@router.get(sync_to_thread=True)
 def list_files(name: Name, files: Service, path: Path = "", limit: Limit = 1000) -> FolderListing:
     """List a folder of a workspace; without a path, its home."""
     return files.list(name, path, limit)
 
 
-@delete("", status_code=200, sync_to_thread=True)
+@router.delete(status_code=200, sync_to_thread=True)
 def remove_file(
     name: Name, files: Service, path: Path = "", *, recursive: FromQuery[bool] = False
 ) -> FileChange:
@@ -57,19 +58,19 @@ def remove_file(
     return files.remove(name, path, recursive=recursive)
 
 
-@post("/folder", sync_to_thread=True)
+@router.post("/folder", sync_to_thread=True)
 def make_folder(name: Name, data: JSONBody[NewFolder], files: Service) -> FileChange:
     """Make a folder and its parents."""
     return files.make_folder(name, data.path)
 
 
-@post("/rename", status_code=200, sync_to_thread=True)
+@router.post("/rename", status_code=200, sync_to_thread=True)
 def rename_file(name: Name, data: JSONBody[FileRenaming], files: Service) -> FileChange:
     """Rename or move a file or folder; nothing is replaced."""
     return files.rename(name, data.path, data.to)
 
 
-@get("/content", responses=CONTENT, opt={LASTS: True})
+@router.get("/content", responses=CONTENT, opt={LASTS: True})
 async def read_file(
     request: Request[Any, Any, Any], name: Name, files: Service, path: Path = ""
 ) -> Stream | Response[None]:
@@ -96,7 +97,7 @@ async def read_file(
     )
 
 
-@put("/content", status_code=200, opt={RAW: True, LASTS: True})
+@router.put("/content", status_code=200, opt={RAW: True, LASTS: True})
 async def write_file(
     request: Request[Any, Any, Any],
     name: Name,
@@ -133,10 +134,3 @@ async def write_file(
     return UploadReceipt(
         instance_name=workspace.name, path=path, received=received, complete=complete
     )
-
-
-router = Routes(
-    "/api/v1/instances/{name:str}/files",
-    tags=["files"],
-    handlers=[list_files, remove_file, make_folder, rename_file, read_file, write_file],
-)

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -24,67 +23,52 @@ from prism.kit.routes import Routes
 Idleness = NamedDependency[IdleService]
 Name = FromPath[str]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+router = Routes("/api/v1/idle", tags=["idle"])
 
 
-@get("/profiles", sync_to_thread=True)
+@router.get("/profiles", sync_to_thread=True)
 def list_idle_profiles(idleness: Idleness) -> list[IdleProfile]:
     """List every idle profile, the built-in ones first."""
     return idleness.profiles()
 
 
-@post("/profiles", sync_to_thread=True)
+@router.post("/profiles", sync_to_thread=True)
 def create_idle_profile(data: JSONBody[NewIdleProfile], idleness: Idleness) -> IdleProfile:
     """Make an idle profile."""
     return idleness.create(data)
 
 
-@delete("/profiles/{name:str}", status_code=200, sync_to_thread=True)
+@router.delete("/profiles/{name:str}", status_code=200, sync_to_thread=True)
 def delete_idle_profile(name: Name, idleness: Idleness) -> DeletedIdleProfile:
     """Delete an idle profile that no workspace uses."""
     return idleness.delete(name)
 
 
-@post("/instances/{name:str}/configure", status_code=200, sync_to_thread=True)
+@router.post("/instances/{name:str}/configure", status_code=200, sync_to_thread=True)
 def configure_idleness(name: Name, data: JSONBody[Configuration], idleness: Idleness) -> Effective:
     """Choose a workspace's idle profile; the answer contains the rules that count now."""
     return idleness.configure(name, data)
 
 
-@post("/instances/{name:str}/keep-awake", status_code=200, sync_to_thread=True)
+@router.post("/instances/{name:str}/keep-awake", status_code=200, sync_to_thread=True)
 def keep_awake(name: Name, data: JSONBody[Wakefulness], idleness: Idleness) -> Awake:
     """Keep a workspace awake for a number of minutes, even if it is idle; 0 ends that."""
     return idleness.keep_awake(name, data.minutes)
 
 
-@get("/instances/{name:str}", sync_to_thread=True)
+@router.get("/instances/{name:str}", sync_to_thread=True)
 def show_idleness(name: Name, idleness: Idleness) -> IdleStatus:
     """Why a workspace is awake or asleep, and the measurements."""
     return idleness.status(name)
 
 
-@get("/instances/{name:str}/activity", sync_to_thread=True)
+@router.get("/instances/{name:str}/activity", sync_to_thread=True)
 def show_activity(name: Name, idleness: Idleness) -> Activity:
     """What a workspace did in the last 24 hours, in steps of ten minutes, and why."""
     return idleness.activity(name)
 
 
-@get("/history", sync_to_thread=True)
+@router.get("/history", sync_to_thread=True)
 def idle_history(idleness: Idleness, limit: Limit = 100) -> list[IdleAction]:
     """The actions on idle workspaces, the newest first."""
     return idleness.history(limit)
-
-
-router = Routes(
-    "/api/v1/idle",
-    tags=["idle"],
-    handlers=[
-        list_idle_profiles,
-        create_idle_profile,
-        delete_idle_profile,
-        configure_idleness,
-        keep_awake,
-        show_idleness,
-        show_activity,
-        idle_history,
-    ],
-)

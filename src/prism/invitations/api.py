@@ -3,7 +3,6 @@
 import json
 from typing import Annotated
 
-from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -28,27 +27,28 @@ Invitations = NamedDependency[InvitationService]
 Id = FromPath[str]
 OfStatus = Annotated[InvitationStatus | None, QueryParameter(name="status")]
 PATH = "/api/v1/invitations"
+router = Routes(PATH, tags=["invitations"])
 
 
-@post("/send", sync_to_thread=True)
+@router.post("/send", sync_to_thread=True)
 def send_invitation(data: JSONBody[NewInvitation], invitations: Invitations) -> InvitationShown:
     """Invite a person; the mail is sent at once, or when the mail server answers."""
     return invitations.send(data)
 
 
-@post("/bulk", status_code=200, sync_to_thread=True)
+@router.post("/bulk", status_code=200, sync_to_thread=True)
 def send_invitations(data: JSONBody[Bulk], invitations: Invitations) -> Results:
     """Invite up to 500 people; `dry_run` only checks."""
     return invitations.send_many(data)
 
 
-@get("/me", sync_to_thread=True)
+@router.get("/me", sync_to_thread=True)
 def list_my_invitations(invitations: Invitations, of_status: OfStatus = None) -> Page:
     """List the invitations to you."""
     return invitations.mine(of_status)
 
 
-@get("/project/{project_id:str}", sync_to_thread=True)
+@router.get("/project/{project_id:str}", sync_to_thread=True)
 def list_project_invitations(
     project_id: Id, invitations: Invitations, of_status: OfStatus = None
 ) -> Page:
@@ -56,13 +56,13 @@ def list_project_invitations(
     return invitations.of_project(project_id, of_status)
 
 
-@get("/{invitation_id:str}", sync_to_thread=True)
+@router.get("/{invitation_id:str}", sync_to_thread=True)
 def show_invitation(invitation_id: Id, invitations: Invitations) -> InvitationShown:
     """One invitation."""
     return invitations.named(invitation_id)
 
 
-@post("/{invitation_id:str}/accept", status_code=200, sync_to_thread=True)
+@router.post("/{invitation_id:str}/accept", status_code=200, sync_to_thread=True)
 def accept_invitation(
     invitation_id: Id, data: JSONBody[Accept], invitations: Invitations
 ) -> Accepted:
@@ -70,7 +70,7 @@ def accept_invitation(
     return invitations.accept(invitation_id, data)
 
 
-@post("/{invitation_id:str}/decline", status_code=200, sync_to_thread=True)
+@router.post("/{invitation_id:str}/decline", status_code=200, sync_to_thread=True)
 def decline_invitation(
     invitation_id: Id, data: JSONBody[Decline], invitations: Invitations
 ) -> Declined:
@@ -78,34 +78,17 @@ def decline_invitation(
     return invitations.decline(invitation_id, data)
 
 
-@post("/{invitation_id:str}/resend", status_code=200, sync_to_thread=True)
+@router.post("/{invitation_id:str}/resend", status_code=200, sync_to_thread=True)
 def resend_invitation(invitation_id: Id, invitations: Invitations) -> Resent:
     """Send it again with a new token and a new expiry; the old token becomes invalid."""
     return invitations.resend(invitation_id)
 
 
-@delete("/{invitation_id:str}", status_code=200, sync_to_thread=True)
+@router.delete("/{invitation_id:str}", status_code=200, sync_to_thread=True)
 def revoke_invitation(invitation_id: Id, invitations: Invitations) -> RevokedInvitation:
     """Revoke a pending invitation."""
     invitations.revoke(invitation_id)
     return RevokedInvitation("Invitation revoked successfully")
-
-
-router = Routes(
-    PATH,
-    tags=["invitations"],
-    handlers=[
-        send_invitation,
-        send_invitations,
-        list_my_invitations,
-        list_project_invitations,
-        show_invitation,
-        accept_invitation,
-        decline_invitation,
-        resend_invitation,
-        revoke_invitation,
-    ],
-)
 
 
 def without_token(body: bytes) -> bytes:

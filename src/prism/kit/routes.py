@@ -6,29 +6,57 @@ handler for OPTIONS, which `Intake` answers. That was four fifths of the time fo
 application.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from inspect import get_annotations
 from threading import RLock
 from typing import Any, Self, cast
 
-from litestar import HttpMethod, Litestar, Router
+from litestar import HttpMethod, Litestar, Router, delete, get, post, put
 from litestar._kwargs import KwargsModel
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.types import AnyCallable
 from litestar.typing import FieldDefinition
-from msgspec import Struct
 
+Decorator = Callable[[AnyCallable], HTTPRouteHandler]
 _COMPLETING = RLock()  # a thread may ask for the description when a request comes
 
 
-class Routes(Struct, frozen=True):
-    """Handlers below a path; a handler for OPTIONS comes before others of its path."""
+class Routes:
+    """Handlers below a path; a handler for OPTIONS comes before others of its path.
 
-    path: str
-    handlers: Sequence[BaseRouteHandler]
-    tags: Sequence[str] = ()
+    `get`, `post`, `put` and `delete` are decorators like those of Litestar. They add the handler.
+    """
+
+    def __init__(
+        self, path: str, handlers: Iterable[BaseRouteHandler] = (), tags: Sequence[str] = ()
+    ) -> None:
+        self.path, self.handlers, self.tags = path, list(handlers), tags
+
+    def get(self, path: str = "", **options: Any) -> Decorator:
+        """Add a handler for GET."""
+        return self._adding(get(path, **options))
+
+    def post(self, path: str = "", **options: Any) -> Decorator:
+        """Add a handler for POST."""
+        return self._adding(post(path, **options))
+
+    def put(self, path: str = "", **options: Any) -> Decorator:
+        """Add a handler for PUT."""
+        return self._adding(put(path, **options))
+
+    def delete(self, path: str = "", **options: Any) -> Decorator:
+        """Add a handler for DELETE."""
+        return self._adding(delete(path, **options))
+
+    def _adding(self, decorator: HTTPRouteHandler) -> Decorator:
+        def add(function: AnyCallable) -> HTTPRouteHandler:
+            handler = decorator(function)
+            self.handlers.append(handler)
+            return handler
+
+        return add
 
     def router(self, shared: Mapping[str, Provide]) -> Router:
         """A router for one application; its handlers know the dependencies that they name."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -23,21 +23,22 @@ Tail = Annotated[int, QueryParameter(ge=1, le=10_000)]
 Kind = Annotated[LogType, QueryParameter(name="type")]
 Read = NamedDependency[LogReader]
 LOG = {200: ResponseSpec(Log, description="The last lines", generate_examples=False)}
+router = Routes("/api/v1/logs", tags=["logs"])
 
 
-@get("")
+@router.get()
 async def list_logs(logs: Read) -> Listing:
     """Every workspace, and whether it has logs."""
     return logs.listing()
 
 
-@get("/{instance:str}/types")
+@router.get("/{instance:str}/types")
 async def log_types(instance: Instance, logs: Read) -> Types:
     """The kinds of logs that a workspace has."""
     return logs.types(instance)
 
 
-@get("/{instance:str}", responses=LOG, opt={LASTS: True})
+@router.get("/{instance:str}", responses=LOG, opt={LASTS: True})
 async def read_log(
     instance: Instance,
     logs: Read,
@@ -71,6 +72,3 @@ async def _follow(
             return
         if not lines:
             await asyncio.sleep(EVERY)
-
-
-router = Routes("/api/v1/logs", tags=["logs"], handlers=[list_logs, log_types, read_log])

@@ -1,6 +1,5 @@
 """Profiles over HTTP."""
 
-from litestar import delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -10,54 +9,41 @@ from prism.profiles.service import ProfileService
 
 Profiles = NamedDependency[ProfileService]
 Name = FromPath[str]
+router = Routes("/api/v1/profiles", tags=["profiles"])
 
 
-@get("", sync_to_thread=True)
+@router.get(sync_to_thread=True)
 def list_profiles(profiles: Profiles) -> list[ProfileShown]:
     """Every profile."""
     return profiles.every()
 
 
-@get("/current", sync_to_thread=True)
+@router.get("/current", sync_to_thread=True)
 def show_current_profile(profiles: Profiles) -> ProfileShown:
     """The profile that launches use."""
     return profiles.shown_current()
 
 
-@post("/switch", status_code=200, sync_to_thread=True)
+@router.post("/switch", status_code=200, sync_to_thread=True)
 def switch_profile(data: JSONBody[Switch], profiles: Profiles) -> ProfileShown:
     """Use another profile from now on."""
     return profiles.switch(data.profile_name)
 
 
-@post("", sync_to_thread=True)
+@router.post(sync_to_thread=True)
 def create_profile(data: JSONBody[NewProfile], profiles: Profiles) -> ProfileShown:
     """Make a new profile."""
     return profiles.create(data)
 
 
-@put("/{name:str}", sync_to_thread=True)
+@router.put("/{name:str}", sync_to_thread=True)
 def change_profile(name: Name, data: JSONBody[ProfileChange], profiles: Profiles) -> ProfileShown:
     """Change the given fields of a profile."""
     return profiles.change(name, data)
 
 
-@delete("/{name:str}", status_code=200, sync_to_thread=True)
+@router.delete("/{name:str}", status_code=200, sync_to_thread=True)
 def delete_profile(name: Name, profiles: Profiles) -> DeletedProfile:
     """Delete a profile that is not used."""
     profiles.delete(name)
     return DeletedProfile(f"Profile {name!r} deleted successfully")
-
-
-router = Routes(
-    "/api/v1/profiles",
-    tags=["profiles"],
-    handlers=[
-        list_profiles,
-        show_current_profile,
-        switch_profile,
-        create_profile,
-        change_profile,
-        delete_profile,
-    ],
-)

@@ -1,6 +1,5 @@
 """Projects over HTTP."""
 
-from litestar import delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -10,27 +9,28 @@ from prism.projects.service import ProjectService
 
 Projects = NamedDependency[ProjectService]
 Id = FromPath[str]
+router = Routes("/api/v1/projects", tags=["projects"])
 
 
-@get("", sync_to_thread=True)
+@router.get(sync_to_thread=True)
 def list_projects(projects: Projects) -> list[ProjectShown]:
     """Every project, with its money and its members."""
     return projects.every()
 
 
-@post("", sync_to_thread=True)
+@router.post(sync_to_thread=True)
 def create_project(data: JSONBody[NewProject], projects: Projects) -> ProjectShown:
     """Make a new project."""
     return projects.create(data)
 
 
-@get("/{project_id:str}", sync_to_thread=True)
+@router.get("/{project_id:str}", sync_to_thread=True)
 def show_project(project_id: Id, projects: Projects) -> ProjectShown:
     """One project, by id or name."""
     return projects.named(project_id)
 
 
-@put("/{project_id:str}", sync_to_thread=True)
+@router.put("/{project_id:str}", sync_to_thread=True)
 def change_project(
     project_id: Id, data: JSONBody[ProjectChange], projects: Projects
 ) -> ProjectShown:
@@ -38,14 +38,7 @@ def change_project(
     return projects.change(project_id, data)
 
 
-@delete("/{project_id:str}", status_code=200, sync_to_thread=True)
+@router.delete("/{project_id:str}", status_code=200, sync_to_thread=True)
 def delete_project(project_id: Id, projects: Projects) -> DeletedProject:
     """Delete a project without workspaces and money; what it spent stays in the ledger."""
     return DeletedProject(f"Project {projects.delete(project_id).name!r} deleted successfully")
-
-
-router = Routes(
-    "/api/v1/projects",
-    tags=["projects"],
-    handlers=[list_projects, create_project, show_project, change_project, delete_project],
-)

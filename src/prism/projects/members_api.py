@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from litestar import delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -23,27 +22,28 @@ Heir = Annotated[
     str | None,
     QueryParameter(description="who gets them with `hand_over`: a member; else whoever asks"),
 ]
+router = Routes("/api/v1/projects/{project_id:str}/members", tags=["members"])
 
 
-@get("", sync_to_thread=True)
+@router.get(sync_to_thread=True)
 def list_members(project_id: Id, members: Members) -> list[Member]:
     """List the members of a project, in the order of joining."""
     return members.every(project_id)
 
 
-@post("", sync_to_thread=True)
+@router.post(sync_to_thread=True)
 def add_member(project_id: Id, data: JSONBody[NewMember], members: Members) -> Member:
     """Make somebody a member."""
     return members.add(project_id, data)
 
 
-@get("/{email:str}", sync_to_thread=True)
+@router.get("/{email:str}", sync_to_thread=True)
 def show_member(project_id: Id, email: Email, members: Members) -> Member:
     """One member."""
     return members.one(project_id, email)
 
 
-@put("/{email:str}", sync_to_thread=True)
+@router.put("/{email:str}", sync_to_thread=True)
 def change_member(
     project_id: Id, email: Email, data: JSONBody[RoleChange], members: Members
 ) -> Member:
@@ -51,7 +51,7 @@ def change_member(
     return members.change(project_id, email, data.role)
 
 
-@delete("/{email:str}", status_code=200, sync_to_thread=True)
+@router.delete("/{email:str}", status_code=200, sync_to_thread=True)
 def remove_member(
     project_id: Id,
     email: Email,
@@ -64,10 +64,3 @@ def remove_member(
     `workspaces` says what happens to the workspaces that this member launched in the project.
     """
     return members.remove(project_id, email, leftover, to)
-
-
-router = Routes(
-    "/api/v1/projects/{project_id:str}/members",
-    tags=["members"],
-    handlers=[list_members, add_member, show_member, change_member, remove_member],
-)

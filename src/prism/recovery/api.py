@@ -1,6 +1,5 @@
 """Machines without a workspace over HTTP; for the operator only."""
 
-from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -10,34 +9,28 @@ from prism.recovery.service import RecoveryService
 
 Ours = NamedDependency[RecoveryService]
 Id = FromPath[str]
+router = Routes("/api/v1", tags=["recovery"])
 
 
-@get("/orphans", sync_to_thread=True)
+@router.get("/orphans", sync_to_thread=True)
 def list_orphans(recovery: Ours) -> Orphans:
     """Prism's machines that have no workspace here, as of the last survey."""
     return recovery.orphans()
 
 
-@post("/orphans/{id:str}/adopt", sync_to_thread=True)
+@router.post("/orphans/{id:str}/adopt", sync_to_thread=True)
 def adopt_orphan(id: Id, recovery: Ours) -> Adopted:
     """Make a workspace of a machine."""
     return recovery.adopt(id)
 
 
-@post("/orphans/{id:str}/terminate", status_code=200, sync_to_thread=True)
+@router.post("/orphans/{id:str}/terminate", status_code=200, sync_to_thread=True)
 def terminate_orphan(id: Id, data: JSONBody[End], recovery: Ours) -> Adopted:
     """Request that a machine is destroyed, with its disk."""
     return recovery.terminate(id, data)
 
 
-@post("/recover", status_code=200, sync_to_thread=True)
+@router.post("/recover", status_code=200, sync_to_thread=True)
 def recover(data: JSONBody[Recovery], recovery: Ours) -> Recovered:
     """Make workspaces of all our machines that have none; a dry run only lists them."""
     return recovery.recover(data)
-
-
-router = Routes(
-    "/api/v1",
-    tags=["recovery"],
-    handlers=[list_orphans, adopt_orphan, terminate_orphan, recover],
-)

@@ -1,6 +1,5 @@
 """Volumes and snapshots over HTTP."""
 
-from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -22,33 +21,35 @@ from prism.storage.snapshot_service import SnapshotService
 
 Storage = NamedDependency[SnapshotService]
 Name = FromPath[str]
+volumes = Routes("/api/v1/storage/volumes", tags=["volumes"])
+snapshots = Routes("/api/v1/snapshots", tags=["snapshots"])
 
 
-@get("", sync_to_thread=True)
+@volumes.get(sync_to_thread=True)
 def list_volumes(storage: Storage) -> VolumeList:
     """Every volume: shared ones, and those for one workspace at a time."""
     return storage.every()
 
 
-@post("/create", sync_to_thread=True)
+@volumes.post("/create", sync_to_thread=True)
 def create_volume(data: JSONBody[NewVolume], storage: Storage) -> EbsVolume | EfsVolume:
     """Request a new volume."""
     return storage.create(data)
 
 
-@get("/{name:str}", sync_to_thread=True)
+@volumes.get("/{name:str}", sync_to_thread=True)
 def show_volume(name: Name, storage: Storage) -> EbsVolume | EfsVolume:
     """One volume, by name or id."""
     return storage.named(name)
 
 
-@delete("/{name:str}", status_code=200, sync_to_thread=True)
+@volumes.delete("/{name:str}", status_code=200, sync_to_thread=True)
 def delete_volume(name: Name, storage: Storage) -> Removal:
     """Request that a volume without attachments is destroyed, with its data."""
     return Removal(f"Volume {storage.delete(name)!r} deleting - its data will be lost")
 
 
-@post("/{name:str}/attach", status_code=200, sync_to_thread=True)
+@volumes.post("/{name:str}/attach", status_code=200, sync_to_thread=True)
 def attach_volume(
     name: Name, data: JSONBody[Attaching], storage: Storage
 ) -> EbsVolume | EfsVolume:
@@ -56,7 +57,7 @@ def attach_volume(
     return storage.attach(name, data.instance)
 
 
-@post("/{name:str}/detach", status_code=200, sync_to_thread=True)
+@volumes.post("/{name:str}/detach", status_code=200, sync_to_thread=True)
 def detach_volume(
     name: Name, data: JSONBody[Detaching], storage: Storage
 ) -> EbsVolume | EfsVolume:
@@ -64,31 +65,31 @@ def detach_volume(
     return storage.detach(name, data.instance)
 
 
-@get("", sync_to_thread=True)
+@snapshots.get(sync_to_thread=True)
 def list_snapshots(storage: Storage) -> list[SnapshotItem]:
     """Every snapshot."""
     return storage.snapshots()
 
 
-@post("", sync_to_thread=True)
+@snapshots.post(sync_to_thread=True)
 def create_snapshot(data: JSONBody[NewSnapshot], storage: Storage) -> SnapshotItem:
     """Request a snapshot of a volume, or of a workspace's root disk."""
     return storage.take(data)
 
 
-@get("/{name:str}", sync_to_thread=True)
+@snapshots.get("/{name:str}", sync_to_thread=True)
 def show_snapshot(name: Name, storage: Storage) -> SnapshotItem:
     """One snapshot, by name or id."""
     return storage.snapshot(name)
 
 
-@delete("/{name:str}", status_code=200, sync_to_thread=True)
+@snapshots.delete("/{name:str}", status_code=200, sync_to_thread=True)
 def delete_snapshot(name: Name, storage: Storage) -> Removal:
     """Request that a snapshot is destroyed; volumes that were made from it stay."""
     return Removal(f"Snapshot {storage.delete_snapshot(name)!r} deleting")
 
 
-@post("/{name:str}/restore", sync_to_thread=True)
+@snapshots.post("/{name:str}/restore", sync_to_thread=True)
 def restore_snapshot(
     name: Name, data: JSONBody[Restoring], storage: Storage
 ) -> EbsVolume | EfsVolume:
@@ -96,33 +97,7 @@ def restore_snapshot(
     return storage.restore(name, data)
 
 
-@post("/{name:str}/verify", status_code=200, sync_to_thread=True)
+@snapshots.post("/{name:str}/verify", status_code=200, sync_to_thread=True)
 def verify_snapshot(name: Name, data: JSONBody[Verifying], storage: Storage) -> SnapshotItem:
     """Request a test of a snapshot: a restore that is compared with its manifest."""
     return storage.verify(name, data)
-
-
-volumes = Routes(
-    "/api/v1/storage/volumes",
-    tags=["volumes"],
-    handlers=[
-        list_volumes,
-        create_volume,
-        show_volume,
-        delete_volume,
-        attach_volume,
-        detach_volume,
-    ],
-)
-snapshots = Routes(
-    "/api/v1/snapshots",
-    tags=["snapshots"],
-    handlers=[
-        list_snapshots,
-        create_snapshot,
-        show_snapshot,
-        delete_snapshot,
-        restore_snapshot,
-        verify_snapshot,
-    ],
-)

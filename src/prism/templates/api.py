@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, Parameter
@@ -17,9 +17,10 @@ Templates = NamedDependency[TemplateService]
 LIST = {
     200: ResponseSpec(list[TemplateItem], description="Every template", generate_examples=False)
 }
+router = Routes("/api/v1/templates", tags=["templates"])
 
 
-@get("", responses=LIST, sync_to_thread=False)
+@router.get(responses=LIST, sync_to_thread=False)
 def list_templates(
     request: Request[Any, Any, Any], templates: Templates
 ) -> Response[bytes | None]:
@@ -33,7 +34,7 @@ def list_templates(
     return Response(body, media_type="application/json", headers=headers)
 
 
-@get("/validate", sync_to_thread=True)
+@router.get("/validate", sync_to_thread=True)
 def validate_templates(
     templates: Templates,
     packages: Annotated[
@@ -44,20 +45,13 @@ def validate_templates(
     return templates.validate(packages=packages)
 
 
-@get("/{name:str}/info", sync_to_thread=False)
+@router.get("/{name:str}/info", sync_to_thread=False)
 def template_info(name: FromPath[str], templates: Templates) -> TemplateInfo:
     """Everything about one template, by name or slug."""
     return templates.info(name)
 
 
-@get("/{name:str}/yaml", sync_to_thread=False)
+@router.get("/{name:str}/yaml", sync_to_thread=False)
 def template_yaml(name: FromPath[str], templates: Templates) -> TemplateYaml:
     """A template as its author wrote it, by name or slug, even if it is invalid."""
     return templates.yaml(name)
-
-
-router = Routes(
-    "/api/v1/templates",
-    tags=["templates"],
-    handlers=[list_templates, validate_templates, template_info, template_yaml],
-)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from litestar import Request, Response, get, post, put
+from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -63,9 +63,10 @@ Owner = Annotated[
     str | None, QueryParameter(description=f"Who launched it; `{ME}` is whoever asks")
 ]
 WAITING = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
+router = Routes("/api/v1/instances", tags=["workspaces"])
 
 
-@get("", responses=LIST)
+@router.get(responses=LIST)
 async def list_instances(
     request: Request[Any, Any, Any],
     read_model: Newest,
@@ -96,13 +97,13 @@ async def list_instances(
     return Response(listed(rows), media_type=JSON, headers=headers)
 
 
-@get("/{name:str}", responses=ONE)
+@router.get("/{name:str}", responses=ONE)
 async def show_instance(name: Name, read_model: Newest) -> Response[bytes]:
     """One workspace, by name or instance id."""
     return Response(read_model.fresh(name), media_type=JSON)
 
 
-@post(
+@router.post(
     "/launch",
     responses=ASKED,
     sync_to_thread=True,
@@ -127,14 +128,14 @@ def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[
     return Response(launched(launch_plan.workspace, ready_at, launch_plan.notes))
 
 
-@post("/{name:str}/stop", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/stop", status_code=200, sync_to_thread=True, opt=WAITS)
 def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Stop a workspace, and keep its disk."""
     previous, after = workspaces.ask(name, LifecycleVerb.STOP)
     return _changed(previous, after, message="Workspace stopping - all data preserved")
 
 
-@post("/{name:str}/start", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/start", status_code=200, sync_to_thread=True, opt=WAITS)
 def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspaces) -> Changed:
     """Request that a stopped, failed or hibernated workspace runs.
 
@@ -144,7 +145,7 @@ def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspa
     return _changed(previous, after, estimated_ready_time=workspaces.ready_at(after, after.verb))
 
 
-@post("/{name:str}/restart", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/restart", status_code=200, sync_to_thread=True, opt=WAITS)
 def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Request a stop and then a start; a workspace that is already stopped is only started."""
     previous, after = workspaces.restart(name)
@@ -153,7 +154,7 @@ def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
     return _changed(previous, after, estimated_ready_time=ready_at, message=message)
 
 
-@post("/{name:str}/hibernate", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/hibernate", status_code=200, sync_to_thread=True, opt=WAITS)
 def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Hibernate a workspace, and keep its disk and memory."""
     previous, after = workspaces.ask(name, LifecycleVerb.HIBERNATE)
@@ -162,7 +163,7 @@ def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
     return _changed(previous, after, hibernation_supported=True, estimated_savings=saves)
 
 
-@post("/{name:str}/resume", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/resume", status_code=200, sync_to_thread=True, opt=WAITS)
 def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Request that a hibernated workspace wakes up."""
     previous, after = workspaces.ask(name, LifecycleVerb.RESUME)
@@ -171,7 +172,7 @@ def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
     return _changed(previous, after, estimated_ready_time=ready_at, message=message)
 
 
-@get("/{name:str}/hibernation-status", sync_to_thread=True)
+@router.get("/{name:str}/hibernation-status", sync_to_thread=True)
 def hibernation_status(
     name: Name, read_model: Newest, clock: NamedDependency[Clock]
 ) -> Hibernation:
@@ -183,13 +184,13 @@ def hibernation_status(
     )
 
 
-@post("/{name:str}/extend", status_code=204, sync_to_thread=True)
+@router.post("/{name:str}/extend", status_code=204, sync_to_thread=True)
 def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspaces) -> None:
     """Move the expiry of a workspace; a null `hours` removes the expiry."""
     workspaces.extend(name, data.hours)
 
 
-@put("/{name:str}", responses=ONE, sync_to_thread=True)
+@router.put("/{name:str}", responses=ONE, sync_to_thread=True)
 def update_instance(
     name: Name, data: JSONBody[Update], workspaces: Workspaces, read_model: Newest
 ) -> Response[bytes]:
@@ -198,7 +199,7 @@ def update_instance(
     return Response(read_model.fresh(after.name), media_type=JSON)
 
 
-@post("/{name:str}/resize", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/resize", status_code=200, sync_to_thread=True, opt=WAITS)
 def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces) -> Resized:
     """Change the machine type of a stopped workspace; its disk stays."""
     before, after, notes = workspaces.resize(name, data)
@@ -212,7 +213,7 @@ def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces
     )
 
 
-@post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)
 def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) -> Moved:
     """Let another project pay for a workspace from now on; its old project keeps past costs."""
     before, after = workspaces.move(name, data)
@@ -225,7 +226,7 @@ def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) ->
     )
 
 
-@post("/{name:str}/terminate", status_code=200, sync_to_thread=True, opt=WAITS)
+@router.post("/{name:str}/terminate", status_code=200, sync_to_thread=True, opt=WAITS)
 def terminate_instance(
     name: Name, data: JSONBody[Termination], workspaces: Workspaces
 ) -> Terminating:
@@ -235,28 +236,6 @@ def terminate_instance(
     if data.backup_ebs:
         message = "Workspace terminating - once a snapshot of its disk is complete"
     return Terminating(workspace.name, state_of(workspace), message)
-
-
-router = Routes(
-    "/api/v1/instances",
-    tags=["workspaces"],
-    handlers=[
-        list_instances,
-        show_instance,
-        update_instance,
-        launch_instance,
-        stop_instance,
-        start_instance,
-        restart_instance,
-        hibernate_instance,
-        resume_instance,
-        hibernation_status,
-        extend_instance,
-        resize_instance,
-        move_instance,
-        terminate_instance,
-    ],
-)
 
 
 def _changed(previous: State, after: Workspace, **extras: Any) -> Changed:

@@ -1,4 +1,4 @@
-"""The parts of one place of AWS, put together: the only file that knows all of them."""
+"""Builds the parts of one place of AWS; the only file that imports all of them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -72,7 +72,7 @@ def assemble(
 
 
 def _close_all(*closes: Callable[[], object]) -> Callable[[], object]:
-    """A function that calls all of these in order, also if one fails."""
+    """A function that calls all of these in order, even if one fails."""
     closing = ExitStack()
     for close in reversed(closes):
         closing.callback(close)
@@ -112,14 +112,14 @@ class AwsPrerequisitesByProfile:
         return self._known[profile]
 
     def image(self, base: Base, built: str) -> str | None:
-        """The image of a base that some launch has looked up; makes no call."""
+        """The image of a base, if an earlier launch has looked it up; makes no call."""
         images = (
             prerequisites.known_image(base, built) for prerequisites in list(self._known.values())
         )
         return next((image_choice.id for image_choice in images if image_choice is not None), None)
 
     def note(self) -> str | None:
-        """What machines cannot do without a role; makes no call."""
+        """What machines cannot do because they have no role; makes no call."""
         return next(
             (
                 prerequisites.note

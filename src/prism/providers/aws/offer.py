@@ -1,4 +1,4 @@
-"""Checks, notes and prices of a launch on AWS; without a call to AWS."""
+"""Checks, notes and prices of a launch on AWS; makes no call to AWS."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from prism.templates.plan import parameters_for
 from prism.workspaces.model import Launch, Workspace
 from prism.workspaces.ports import MachineOrder
 
-MOST_RAM = 150  # GiB that hibernation can write down
+MOST_RAM = 150  # GiB of memory, the most that EC2 hibernates
 SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
 # EC2 User Guide: "Change the instance type" says that it is not possible with hibernation enabled,
 # "How Amazon EC2 instance hibernation works" says that it is.
@@ -51,12 +51,12 @@ class AwsOffer:
         known: Known = lambda base, built: None,
         note: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`note` returns what machines of this place lack, if that was noticed."""
+        """`note` returns what machines of this place cannot do, if known."""
         self.place, self.region = place, region
         self._prices, self._known, self._note = prices, known, note
 
     def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
-        """Notes on what differs from the order; raises if EC2 could not run it."""
+        """Notes on deviations from the order; raises if EC2 could not run it."""
         sleeps = order.hibernation and self.hibernates(kind, template, order)
         encoded = msgspec.json.encode(template), msgspec.json.encode(order.parameters)
         _check_user_data(*encoded, kind.architecture, sleeps)
@@ -72,7 +72,7 @@ class AwsOffer:
         return tuple(self._notes(template, kind, order))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """Raise if its disk, as it is, could not start or not hibernate on that type.
+        """Raise if the machine could not start, or no longer hibernate, on that type.
 
         A stopped spot machine keeps its type (EC2 User Guide, "Stop a Spot Instance").
         """
@@ -119,14 +119,14 @@ class AwsOffer:
         _check_user_data(*encoded, built, workspace.hibernation, again=True)
 
     def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
-        """Whether type, system and disk let the machine of this order hibernate."""
+        """Whether the machine of this order can hibernate, by its type, system and disk."""
         return self._no_hibernation(kind, template, order) is None
 
     def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
-        """As ordered; else as in the template, with room for the memory if it may hibernate.
+        """The ordered size; else the template's, with room for the memory if it may hibernate.
 
-        The room is enough for each size to which it may be resized: EC2's disks can grow only now
-        and then, and a system without room for its memory does not hibernate.
+        The room is enough for every type to which it may be resized, because EC2 lets disks grow
+        only every few hours, and a machine without that room does not hibernate.
         """
         if (size_gb := order.storage.ebs_volume_size) is not None:
             return size_gb
@@ -136,10 +136,10 @@ class AwsOffer:
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False
     ) -> tuple[Micros | None, str | None]:
-        """The highest price of an hour: a spot machine costs no more than one on demand.
+        """The highest price of an hour, with a note; a spot machine costs at most the list price.
 
-        With unlimited credits it is the price of CPUs that are always busy: AWS tells how much was
-        used only on the bill.
+        With unlimited credits, it assumes that all CPUs are always busy, because AWS reports their
+        use only on the bill.
         """
         quote = self._prices.spot(kind.name, self.region) if spot else None
         quote = quote or self._prices.hourly(kind.name, self.region)
@@ -152,7 +152,7 @@ class AwsOffer:
         return Micros(quote.amount + most), source
 
     def image(self, template: Template, kind: MachineType) -> str:
-        """The image if it was looked up, else how a launch finds one."""
+        """The image if it is known, else how the launch will choose one."""
         base = _base_of(template)
         if known := self._known(base, kind.architecture):
             return known
@@ -196,10 +196,10 @@ class AwsOffer:
 
 
 def sleepless(workspace: Workspace) -> str | None:
-    """Why a machine was launched without hibernation; makes no call.
+    """Why a machine cannot hibernate since its launch; makes no call.
 
-    None if nothing prevented it. A disk of the template's size may have that size because the
-    launch asked for no hibernation: that was not recorded.
+    None if nothing prevented hibernation. The launch may have asked for none, which is not
+    recorded: then the disk has the template's size.
     """
     base, kind = workspace.recipe.base or DEFAULT, TYPES.get(workspace.instance_type)
     if not BASES[base].hibernates:
@@ -214,7 +214,7 @@ def sleepless(workspace: Workspace) -> str | None:
 
 
 def _hibernation_obstacle(kind: MachineType, disk_gb: int | None) -> str | None:
-    """Why such a machine cannot hibernate; `disk_gb` is null if its disk may still be enlarged."""
+    """Why such a machine cannot hibernate; `disk_gb` is None before the disk is made."""
     if not kind.hibernates:
         return f"EC2 hibernates no {kind.name}"
     if kind.memory_gib >= MOST_RAM:
@@ -226,7 +226,7 @@ def _hibernation_obstacle(kind: MachineType, disk_gb: int | None) -> str | None:
 
 
 def _largest_size(kind: MachineType, template: Template) -> MachineType:
-    """The size with the most memory to which it may be resized and still hibernate."""
+    """The type with the most memory to which the machine can be resized and still hibernate."""
     sizes = sizes_with(kind, template.family)
     hibernating = [
         machine_type
@@ -254,7 +254,7 @@ def _check_user_data(
 ) -> None:
     """Raise if the user data of such a machine cannot be made; cached for equal machines.
 
-    Its keys are dummies of the same length, which compress no better than real ones.
+    The check uses dummy keys of the same length that compress like real ones.
     """
     parsed, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
     draft = MachineOrder(

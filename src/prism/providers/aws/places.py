@@ -1,6 +1,6 @@
 """The accounts and regions of AWS that are in use, connected in the background.
 
-A place is in use if an active profile leads there, or rows are in it. Its name contains the
+A place is in use if it belongs to an active profile, or rows are in it. Its name contains the
 account, so the place of a profile is unknown until AWS has told the profile's identity. Until
 then, and while credentials are missing, calls to a place raise the reason. AWS is not called
 before an aws profile is used.
@@ -42,10 +42,10 @@ from prism.recovery.model import Looked
 
 log = logging.getLogger(__name__)
 
-EVERY, SOON = 15.0, 0.2  # seconds between two looks; and after `ring`
-PRICES_EVERY = 2.0  # seconds between two checks for prices that are due
-GOING_HOME = 10.0  # seconds that a look has to end
-WAIT = 5.0  # seconds for an identity, if a look may wait
+EVERY, SOON = 15.0, 0.2  # seconds between two checks; and after `ring`
+PRICES_EVERY = 2.0  # seconds between two checks whether prices are due
+GOING_HOME = 10.0  # seconds that a check gets to end at shutdown
+WAIT = 5.0  # seconds that a request waits for an identity
 
 
 class PlacesInUse(Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class AwsPlaces:
         self.locations: Mapping[str, Location] = {}
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}
-        """Active profiles that lead nowhere yet, by name, and why."""
+        """Active profiles whose place is unknown, by name, and why."""
         self.in_use: Set[str] = frozenset()
         """The places in use at the last look."""
         self.listeners: list[Callable[[str], object]] = []
@@ -149,18 +149,18 @@ class AwsPlaces:
         )
 
     def delay(self, place: str) -> str | None:
-        """Why calls to AWS wait, for example because it throttles them."""
+        """Why calls to AWS wait, for example because AWS throttles them."""
         parts = self.connected.get(place)
         return parts.cloud.pending.reason() if parts else None
 
     def unreadable(self) -> Sequence[str]:
-        """Descriptions of AWS that cannot be read, each in a sentence."""
+        """One sentence per resource whose description cannot be read."""
         return [
             why for parts in self.connected.values() for why in parts.cloud.unreadable.reasons()
         ]
 
     def nowhere(self) -> Mapping[str, Problem]:
-        """Active profiles that lead nowhere yet, by name, and why."""
+        """Active profiles whose place is unknown, by name, and why."""
         return self.troubles
 
     def unseen(self) -> Sequence[Looked]:
@@ -187,12 +187,12 @@ class AwsPlaces:
         self._checked[login] = Checked(at=self._clock.now(), missing=permissions.missing)
 
     def ring(self) -> None:
-        """A place may have come into use: look soon. Does not wait."""
+        """Check soon whether another place has come into use; does not wait."""
         self._rung.set()
 
     # ------------------------------------------------------------ behind the scenes
     def start(self, connected: Callable[[str], object]) -> None:
-        """Look now, and whenever `ring` is called, until closed."""
+        """Check now, regularly, and soon after each `ring`, until closed."""
         self.listeners.append(connected)
         self.identities.listeners.append(self.ring)
         for work, name in ((self._watch_usage, "aws places"), (self._watch_prices, "aws prices")):
@@ -201,7 +201,7 @@ class AwsPlaces:
             worker.start()
 
     def stop(self) -> None:
-        """Connect nothing and make no more calls; machines keep running."""
+        """Connect no more places and make no more calls; machines keep running."""
         self._closed.set()
         self.ring()
         for parts in self.connected.values():
@@ -210,7 +210,7 @@ class AwsPlaces:
             worker.join(GOING_HOME)
 
     def close(self) -> None:
-        """Close every place; its users have stopped before."""
+        """Close every place; call it after the places' users have stopped."""
         self.stop()
         for parts in self.connected.values():
             parts.close()
@@ -240,7 +240,7 @@ class AwsPlaces:
             self._rung.clear()
             _run_in_thread(self.look)
             self._rung.wait(EVERY)
-            self._closed.wait(SOON)  # a burst of commits is no burst of looks
+            self._closed.wait(SOON)  # one check for a burst of commits
 
     def _watch_prices(self) -> None:
         while not self._closed.wait(PRICES_EVERY):
@@ -248,7 +248,7 @@ class AwsPlaces:
                 _run_in_thread(self.look_at_prices)
 
     def _candidates(self, place: str, usage: PlacesInUse) -> list[Profile]:
-        """Profiles that may lead to a place: those of its rows, else others of the region."""
+        """Profiles that may belong to a place: those of its rows, else others of the region."""
         account = parts_of(place)[0]
         names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
         own = [usage.profiles[name] for name in names if name in usage.profiles]
@@ -281,7 +281,7 @@ class AwsPlaces:
         return by_place
 
     def _connect_or_explain(self, place: str, profiles: Iterable[Profile]) -> None:
-        """Connect a place by the first profile that leads there, or record why that fails."""
+        """Connect a place with the first profile that belongs to it, or record why that fails."""
         account = parts_of(place)[0]
         why: Problem | None = None
         logins: list[str | None] = []

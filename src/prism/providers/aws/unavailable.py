@@ -1,4 +1,4 @@
-"""A place that is not available now: its calls raise the reason."""
+"""Stands in for a place that is unavailable: its calls raise the reason."""
 
 from datetime import timedelta
 from typing import NoReturn
@@ -7,7 +7,7 @@ from prism.errors import Problem
 
 
 class UnavailableProvider:
-    """Implements `Compute`, `Reach`, `Logs`, `Files`: every call raises the reason, made anew."""
+    """Implements `Compute`, `Reach`, `Logs`, `Files`: every call raises a copy of the reason."""
 
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=30)

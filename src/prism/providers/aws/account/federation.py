@@ -17,7 +17,7 @@ from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsRefused, AwsUnavailable, CredentialsMissing
 
 PATIENCE = 10.0
-LASTS = 3600  # seconds that keys made for a console are good for
+LASTS = 3600  # seconds that keys for the console are valid
 NAME = "prism"
 DOMAINS = {
     "aws": ("signin.aws.amazon.com", "console.aws.amazon.com"),
@@ -28,7 +28,7 @@ OVERRIDES = ("AWS_ENDPOINT_URL_SIGNIN", "AWS_ENDPOINT_URL")
 
 
 def sign_in(cloud: Cloud, identity: AwsIdentity, service: str, token: str | None) -> str:
-    """The link to the console of a service; without a sign-in `token`, AWS is asked for one."""
+    """The link to the console of a service; requests a sign-in token if `token` is None."""
     endpoint = _endpoint(identity.partition)
     signin_token = token or _request_token(endpoint, _temporary_keys(cloud, identity))
     query = {
@@ -46,7 +46,7 @@ def _console_url(partition: str, region: str, service: str) -> str:
 
 
 def _endpoint(partition: str) -> str:
-    """AWS's federation endpoint, or the one that a variable of AWS's own tools names."""
+    """The federation endpoint: an environment variable of the AWS SDK, else AWS's own."""
     for name in OVERRIDES:
         if url := os.environ.get(name):
             return f"{url.rstrip('/')}/federation"
@@ -54,7 +54,7 @@ def _endpoint(partition: str) -> str:
 
 
 def _temporary_keys(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
-    """Temporary keys: a role's own; for an IAM user, new ones."""
+    """The temporary keys of the role; an IAM user has none, so AWS issues new ones."""
     keys = cloud.session().get_credentials()
     if keys is None:
         raise CredentialsMissing(remediation="See what is missing with `prism doctor`")
@@ -67,7 +67,7 @@ def _temporary_keys(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
         "GetFederationToken",
         Name=NAME,
         DurationSeconds=LASTS,
-        PolicyArns=[{"arn": everything}],  # of this, what the user may do himself
+        PolicyArns=[{"arn": everything}],  # AWS grants only what the user also may do
     )["Credentials"]
     return _as_session(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
 

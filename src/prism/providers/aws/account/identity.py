@@ -27,27 +27,27 @@ from prism.providers.aws.api.faults import (
 )
 from prism.providers.aws.unavailable import anew
 
-PATIENCE = 4.0  # seconds that a request waits for the first answer
-SHORT = 1.0  # and for the next one after a failure
-AGAIN = timedelta(seconds=10)  # until a failed call is repeated
-ANYWHERE = "us-east-1"  # an identity is the same in every region of AWS proper
-# What the names of its regions begin with; those of China and GovCloud begin otherwise.
+PATIENCE = 4.0  # seconds that a request waits for AWS's first answer
+SHORT = 1.0  # seconds that a request waits if the last call failed
+AGAIN = timedelta(seconds=10)  # before a failed call is repeated
+ANYWHERE = "us-east-1"  # every region of the partition `aws` returns the same identity
+# Prefixes of the regions of the partition `aws`; China and GovCloud are other partitions.
 PROPER = ("af-", "ap-", "ca-", "eu-", "il-", "me-", "mx-", "sa-", "us-east-", "us-west-")
 
 
 class RegionMissing(Invalid, code="AWS_REGION_MISSING"):
-    """The profile names no region, and neither do AWS's own settings."""
+    """Neither the profile nor AWS's own settings name a region."""
 
 
 class AwsIdentity(Struct, frozen=True, kw_only=True):
-    """The account, and the user or role, that AWS takes us for."""
+    """The account, and the user or role, to which the credentials belong."""
 
     account: str
     arn: str
 
     @property
     def partition(self) -> str:
-        """`aws`, or that of another cloud of theirs: `aws-cn`, `aws-us-gov`."""
+        """`aws`, `aws-cn` (China) or `aws-us-gov` (GovCloud)."""
         return self.arn.split(":")[1]
 
 
@@ -55,12 +55,12 @@ Ask = Callable[[str | None], AwsIdentity]
 
 
 def ask_aws(aws_profile: str | None) -> AwsIdentity:
-    """Ask AWS now, in its own setting's region: China and GovCloud know only their own logins."""
+    """Ask AWS in the configured region: China and GovCloud know only their own logins."""
     region = _configured_region(aws_profile)
     sts_region = region if region in _regions() else ANYWHERE
     try:
         caller = Cloud(sts_region or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
-    except CredentialsMissing:  # perhaps only there: the account may not have enabled that region
+    except CredentialsMissing:  # perhaps the account has not enabled this region
         if not sts_region or sts_region == ANYWHERE or not sts_region.startswith(PROPER):
             raise
         caller = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
@@ -124,7 +124,7 @@ class Identities:
         self._clock, self._ask = clock, ask
         self._lock = threading.Lock()
         self._logins: dict[str | None, LoginStatus] = {}
-        self._asking: dict[str | None, threading.Event] = {}  # set once there is an answer
+        self._asking: dict[str | None, threading.Event] = {}  # set when AWS has answered
         self.listeners: list[Callable[[], object]] = []
         """Called after each answer, in the thread that brought it."""
 
@@ -142,7 +142,7 @@ class Identities:
                 done.set()
                 return done
             self._asking[aws_profile] = done
-        # A daemon thread: one that waits for a dead network must not delay the exit.
+        # A daemon thread: Prism can exit while the call waits for the network.
         threading.Thread(
             target=self._run, args=(aws_profile,), name="aws who", daemon=True
         ).start()
@@ -205,7 +205,7 @@ class OwnCloud(Cloud):
         self._sure_of: Any = None
 
     def call(self, service: str, action: str, /, **arguments: Any) -> dict[str, Any]:
-        """Ask, unless the daemon is stopping."""
+        """Call AWS; raises if the daemon is stopping."""
         if self._closed:
             raise AwsUnavailable(details=f"{service}:{action}: the daemon is stopping")
         try:
@@ -264,7 +264,7 @@ def is_enabled(region: str, aws_profile: str | None) -> bool:
 
 
 def of_another(aws_profile: str | None, expected: str, actual: str) -> CredentialsMissing:
-    """The problem of credentials that are valid, but for another account than the machines'."""
+    """The problem that the credentials are valid, but for another account than the machines'."""
     owner = f"AWS profile {aws_profile!r}" if aws_profile else "the default credentials"
     return credentials_missing(f"{owner}: of account {actual}, and this place is in {expected}")
 

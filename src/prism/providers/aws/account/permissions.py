@@ -29,7 +29,7 @@ AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
 SAMPLE = "0123456789abcdef0"
 SSO_PATH = "aws-reserved/sso.amazonaws.com/"
 TAGS = [{"Key": MANAGED, "Value": "true"}]
-MADE: Mapping[str, dict[str, Any]] = {  # what a dry run of a call that makes something needs
+MADE: Mapping[str, dict[str, Any]] = {  # arguments of dry runs of calls that create something
     "ec2:CreateVolume": {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"},
     "ec2:CreateSecurityGroup": {"GroupName": "prism-dry-run", "Description": "A dry run"},
     "ec2:ImportKeyPair": {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"},
@@ -58,7 +58,7 @@ def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
         return _simulate(cloud, identity)
     except AWAY:
         raise
-    except Problem:  # it may not ask IAM about itself, or IAM does not know it by that name
+    except Problem:  # the login may not call IAM, or IAM does not know this ARN
         return _try_dry_runs(cloud)
 
 
@@ -108,7 +108,7 @@ def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> l
 
 
 def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
-    """Context entries that fulfil the condition; of several values, the first."""
+    """Context entries that fulfil the condition, with the first of its values."""
     fields = {"partition": identity.partition, "account": identity.account}
     for test, keys in condition.items():
         for key, value in keys.items():

@@ -1,9 +1,10 @@
-"""The two policies of IAM that Prism prints: the daily one, and the one for `prism aws setup`.
+"""The two IAM policies that Prism prints: for daily use, and for `prism aws setup`.
 
-The daily policy is made from `ACTIONS`, action by action. Where IAM can tell, Prism may change
-only what it has made: everything is made with the tag `prism:managed`, and only what has it may be
-changed. It gives no right to make or change roles, so its holder cannot gain other rights by it; a
-test checks the known ways. The setup makes the role of machines; an administrator runs it once.
+The daily policy is made from `ACTIONS`, action by action. Prism creates every resource with the
+tag `prism:managed`, and where IAM can check tags, the policy allows changes only of resources with
+that tag. The policy does not allow creating or changing roles, so its holder cannot gain further
+rights; a test checks the known ways. An administrator runs the setup once, to create the role of
+machines.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,20 +22,21 @@ NEW: Condition = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true"}}
 OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
 ANYTHING = ("*",)
 EC2, ROLE = "arn:{partition}:ec2:*:{account}:", "arn:{partition}:iam::{account}:"
-# Subnets and VPCs may be another account's that shares them (AWS RAM).
+# Another account may own the subnets and VPCs, and share them (AWS RAM).
 SHARED = "arn:{partition}:ec2:*:*:"
 THE_ROLE = f"{ROLE}role/{MACHINE_ROLE}"
 THE_PROFILE = f"{ROLE}instance-profile/{MACHINE_ROLE}"
 # Service Authorization Reference, "Condition keys for Amazon EC2": `ec2:InstanceProfile` is an
-# ARN. What EC2 starts anew for a spot request has no tags, but it has the profile.
+# ARN. An instance that EC2 relaunches for a spot request has this profile, but no tags.
 WITH_OUR_PROFILE: Condition = {"ArnLike": {"ec2:InstanceProfile": THE_PROFILE}}
-# IAM User Guide, "AWS global condition context keys": true where a service asks for its caller.
+# IAM User Guide, "AWS global condition context keys": true if a service makes the call for its
+# caller.
 BY_A_SERVICE: Condition = {"Bool": {"aws:ViaAWSService": "true"}}
 TO_EC2: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 
 class PolicyStatement(Struct, frozen=True, kw_only=True):
-    """Some actions, on what, and on which condition; names as boto3 has them."""
+    """Allowed actions, their resources, and the condition; services are named as in boto3."""
 
     sid: str
     actions: tuple[str, ...]
@@ -147,7 +149,7 @@ RULES = (
         ),
         condition=BY_A_SERVICE,
     ),
-    # A machine that EC2 started anew for a spot request of ours, or that has lost its tags.
+    # Machines that EC2 has relaunched for one of our spot requests, or that have lost their tags.
     PolicyStatement(
         sid="ManageMachinesWithoutTags",
         actions=("ec2:CreateTags", "ec2:TerminateInstances"),
@@ -165,7 +167,7 @@ RULES = (
         resources=(THE_ROLE,),
         condition=TO_EC2,
     ),
-    # The first spot machine, and the first file system, of an account.
+    # Needed once per account: for its first spot machine and its first file system.
     PolicyStatement(
         sid="LetServicesBegin",
         actions=("iam:CreateServiceLinkedRole",),
@@ -190,9 +192,9 @@ IMPLIED = frozenset(
         "iam:PassRole",
     }
 )
-"""Actions that Prism never calls, and that AWS requires for some that it calls."""
+"""Actions that Prism never calls itself, but that AWS requires for others that Prism calls."""
 FREE = frozenset({"sts:GetCallerIdentity"})
-"""Allowed to everybody: STS API Reference, "GetCallerIdentity": no permissions are required."""
+"""Actions that need no permission (STS API Reference, "GetCallerIdentity")."""
 SETUP_RULES = (
     PolicyStatement(
         sid="MakeTheRoleOfMachines",
@@ -206,7 +208,7 @@ SETUP_RULES = (
         condition=TO_EC2,
     ),
 )
-"""What `prism aws setup` needs: a login that may make and pass roles can get any permission."""
+"""For `prism aws setup` only: a login that may create and pass roles can get any permission."""
 
 
 def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
@@ -270,14 +272,14 @@ def _statement(rule: PolicyStatement, fields: Mapping[str, str]) -> dict[str, An
 
 
 def _fill_in(value: str | tuple[str, ...], fields: Mapping[str, str]) -> str | tuple[str, ...]:
-    """A value of a condition with partition and account filled in: it may be an ARN."""
+    """The value with partition and account filled in, if it is an ARN."""
     if isinstance(value, str):
         return value.format_map(fields)
     return tuple(text.format_map(fields) for text in value)
 
 
 def _unwrap_single(values: Iterable[str] | str) -> str | list[str]:
-    """A single value without its list, as people write policies."""
+    """The only value, without its list, as people write policies; else the list."""
     if isinstance(values, str):
         return values
     as_list = [*values]

@@ -1,7 +1,7 @@
-"""What an administrator makes once in an account: the role of machines.
+"""The setup that an administrator runs once per account: it creates the role of machines.
 
-`prism aws setup` prints it, makes it, or writes it as CloudFormation or Terraform. It calls only
-`SETUP_ACTIONS`, and may be repeated.
+`prism aws setup` prints it, applies it, or writes it as CloudFormation or Terraform. It calls only
+`SETUP_ACTIONS`, and can be repeated.
 """
 
 import json
@@ -29,19 +29,19 @@ from prism.providers.aws.prerequisites.roles import (
 )
 
 EXISTS = "EntityAlreadyExists"
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)  # seconds until IAM shows what it has made
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)  # seconds between checks whether IAM shows the change
 
 
 class SetupRefused(Conflict, code="AWS_SETUP_REFUSED"):
-    """The account has something with that name that Prism did not make."""
+    """The account already has a resource with that name that Prism did not create."""
 
 
 class NotVisible(Unavailable, code="AWS_NOT_VISIBLE_YET"):
-    """IAM does not show yet what it has made."""
+    """IAM does not show the new resource yet."""
 
 
 class SetupStep(Struct, frozen=True, kw_only=True):
-    """One thing that the setup makes; `done` if it exists."""
+    """One resource that the setup creates; `done` if it exists."""
 
     what: str
     done: bool
@@ -60,16 +60,16 @@ def look(cloud: Cloud) -> list[SetupStep]:
 
 
 def apply(cloud: Cloud) -> list[SetupStep]:
-    """Make what is missing, in order; the role has an effect only once the last part exists.
+    """Create the missing resources in order; the role has no effect before the last one exists.
 
-    Waits after each part until IAM shows it: the next part needs it, and a launch right after the
-    setup must find it. IAM User Guide, "Troubleshoot IAM: changes that I make are not always
-    immediately visible".
+    Waits after each one until IAM shows it, because the next one needs it, and a launch right
+    after the setup must find it. IAM User Guide, "Troubleshoot IAM: changes that I make are not
+    always immediately visible".
     """
     _refuse_foreign_role(cloud)
     for part in PARTS:
         _make_and_wait(cloud, part)
-        if part is PARTS[0]:  # it may have been there, and not have been visible
+        if part is PARTS[0]:  # it may exist already without being visible yet
             _refuse_foreign_role(cloud)
     return [SetupStep(what=part.what, done=True) for part in PARTS]
 
@@ -80,7 +80,7 @@ def _make_and_wait(cloud: Cloud, part: _Part) -> None:
     is_made = False
     for pause in PAUSES:
         if not is_made:
-            with suppress(Missing):  # what it stands on was visible a moment ago
+            with suppress(Missing):  # IAM may hide again what it has just shown
                 part.make(cloud)
                 is_made = True
         if part.exists(cloud):
@@ -139,7 +139,7 @@ class _NoAliases(yaml.SafeDumper):
 
 
 def _refuse_foreign_role(cloud: Cloud) -> None:
-    """Raise if the role exists and is not ours: it may have rights that machines must not get."""
+    """Raise if Prism did not create the role: it may have rights that machines must not get."""
     try:
         role = cloud.call("iam", "GetRole", RoleName=NAME)["Role"]
     except Missing:
@@ -170,7 +170,7 @@ def _profile_exists(cloud: Cloud) -> bool:
 
 
 def _make_role(cloud: Cloud) -> None:
-    with accepting(EXISTS):  # made meanwhile, or by a call whose answer was lost
+    with accepting(EXISTS):  # created meanwhile, or by a call whose answer was lost
         cloud.call(
             "iam",
             "CreateRole",
@@ -192,7 +192,7 @@ def _make_profile(cloud: Cloud) -> None:
 
 
 def _add_role(cloud: Cloud) -> None:
-    """A profile takes one role; `LimitExceeded` is accepted only if that role is ours."""
+    """A profile takes one role: `LimitExceeded` is ignored only if it already has ours."""
     try:
         cloud.call("iam", "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
     except Problem as error:
@@ -218,7 +218,7 @@ PARTS = (
 
 
 def _terraform_json(document: Any) -> str:
-    """JSON for Terraform, which must not fill in IAM's own variables."""
+    """JSON in which Terraform leaves IAM's own `${…}` variables as they are."""
     return indent(json.dumps(document, indent=2).replace("${", "$${"), "    ")
 
 

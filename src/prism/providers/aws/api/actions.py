@@ -71,7 +71,7 @@ SETUP_ACTIONS = frozenset(
 )
 """What only `prism aws setup` calls, which an administrator runs once."""
 PREFIXES = {"efs": "elasticfilesystem"}
-"""The services that policies name differently than boto3 does."""
+"""Services that have another name in policies than in boto3."""
 
 READS = ("Describe", "Get", "List", "Simulate")
 """Prefixes of actions that change nothing, and may be repeated at once."""

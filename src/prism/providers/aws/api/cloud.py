@@ -2,7 +2,8 @@
 
 botocore's own retries are off. A throttled call had no effect and is repeated. A call that only
 reads is repeated when there is no answer. Any other call may have had its effect although the
-answer was lost: it raises `AwsUnavailable`, and its caller decides by a token or a look.
+answer was lost: it raises `AwsUnavailable`, and the caller finds out, by repeating its token or by
+a survey.
 """
 
 import random
@@ -29,11 +30,11 @@ from prism.providers.aws.api.unreadable import UnreadableItems
 from prism.providers.aws.api.written_tags import WrittenTags
 
 Answer = dict[str, Any]
-PATIENCE = 25.0  # seconds for one call with all that it waits for; a lease lasts 60
+PATIENCE = 25.0  # seconds for one call with its retries; a lease lasts 60
 READ_AGAIN = 2
 CONNECT, READ = 3, 15  # seconds
 THREADS = 32
-AT_HOME = {"pricing": "us-east-1"}  # services that answer for every region in one
+AT_HOME = {"pricing": "us-east-1"}  # services with one endpoint for all regions
 
 
 class Cloud:
@@ -58,7 +59,7 @@ class Cloud:
         self.region, self.aws_profile = region, aws_profile
         self.clock = clock or WallClock()
         self.changes = 0
-        """How many calls have been made that may have changed something."""
+        """The number of calls so far that may have changed something."""
         self.written = WrittenTags(self.clock)
         self.pending = PendingCalls(self.clock)
         self.unreadable = UnreadableItems()
@@ -115,7 +116,7 @@ class Cloud:
                     self._session = boto3.Session(
                         profile_name=self.aws_profile, region_name=self.region
                     )
-                except BotoCoreError as error:  # the profile is in no file, or a file is broken
+                except BotoCoreError as error:  # no file has the profile, or a file is malformed
                     raise credentials_missing(str(error)) from error
             return self._session
 
@@ -138,7 +139,7 @@ class Cloud:
             tries += 1
 
     def _delay(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
-        """How long to wait before asking once more; None is never."""
+        """The seconds before the next try; None if there is none."""
         if isinstance(away, AwsThrottled):
             self._budget.drain(name)
             return random.uniform(0.2, 0.5) * (1 << min(tries, 4))
@@ -194,7 +195,7 @@ class Cloud:
         return unanswered(name, str(error)) if isinstance(error, connection_errors) else error
 
     def _forget_session(self) -> None:
-        """Load credentials anew at the next call: a client keeps those that it was made with."""
+        """Load credentials again at the next call: a client never reloads its own."""
         with self._lock:
             self._session, self._clients = None, {}
 
@@ -211,7 +212,7 @@ class Cloud:
             max_pool_connections=THREADS,
             user_agent_extra=self._agent,
         )
-        with self._lock:  # making a client is not thread-safe, using one is
+        with self._lock:  # creating a client is not thread-safe; using it is
             if service not in self._clients:
                 region = AT_HOME.get(service, self.region)
                 self._clients[service] = session.client(

@@ -2,16 +2,16 @@
 
 Unavailable
 ├── AwsThrottled        too many calls; nothing was done
-├── AwsUnavailable      no answer, or an error of theirs; it may have been done all the same
+├── AwsUnavailable      no answer, or an error in AWS; the call may have had its effect
 └── CredentialsMissing  AWS does not accept the credentials, or there are none
 NotFound
-└── Missing             an id that is not, or not yet, known
+└── Missing             AWS does not know this id (yet)
 Refused
 ├── CapacityUnavailable no capacity there
 ├── QuotaExceeded       a quota of the account is reached
 ├── TokenMismatch       our token was used with other parameters
 ├── AwsDenied           the caller lacks a permission (also `Denied`)
-├── ImageNotAuthorized, TermsNotAccepted, NotSubscribed   what the account has to have first
+├── ImageNotAuthorized, TermsNotAccepted, NotSubscribed   something that the account needs first
 └── AwsRefused          anything else, with AWS's code in the details
 """
 
@@ -77,15 +77,15 @@ class AwsUnavailable(AwsProblem, Unavailable, code="AWS_UNAVAILABLE"):
 
 
 class CredentialsMissing(AwsProblem, AwsCredentialsMissing):
-    """AWS does not know who is asking."""
+    """AWS does not accept the credentials."""
 
 
 class Missing(AwsProblem, NotFound):
-    """AWS does not know that id; `code` and `aws_code` are AWS's own."""
+    """AWS does not know this id; `code` and `aws_code` are AWS's error code."""
 
 
 class CapacityUnavailable(AwsProblem, ProviderRefused):
-    """There is no room for such a machine there."""
+    """AWS has no capacity for this machine type there."""
 
 
 class QuotaExceeded(AwsProblem, ProviderRefused, code="QUOTA_EXCEEDED"):
@@ -130,7 +130,7 @@ KINDS: tuple[tuple[set[str], type[AwsProblem]], ...] = (
 )
 
 
-# Codes with several meanings, by a part of AWS's message; the first match counts.
+# Codes with several meanings, decided by a part of AWS's message; the first match counts.
 BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
     (
         "AuthFailure",
@@ -154,7 +154,7 @@ BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
         "Sign in to AWS's console as the account's owner, and finish what it asks for",
     ),
     (
-        "ConcurrentSnapshotLimitExceeded",  # five of a volume, one of st1 and sc1
+        "ConcurrentSnapshotLimitExceeded",  # five per volume; one for st1 and sc1
         "",
         AwsThrottled,
         "Other snapshots of that volume are under way; this one follows",

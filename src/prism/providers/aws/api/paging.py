@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-MOST = {"DescribeInstanceTypes": 100}  # on a page, where an action has a limit of its own
+MOST = {"DescribeInstanceTypes": 100}  # the largest page, where it is below the usual one
 
 
 class Paging(Struct, frozen=True):
@@ -18,7 +18,7 @@ class Paging(Struct, frozen=True):
 
     @staticmethod
     def names(arguments: Mapping[str, Any]) -> bool:
-        """Whether the call lists ids or types: then EC2 refuses a page size."""
+        """Whether the arguments contain ids or types: EC2 refuses a page size then."""
         return any(
             argument.endswith("Ids") or argument == "InstanceTypes" for argument in arguments
         )

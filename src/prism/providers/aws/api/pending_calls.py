@@ -1,4 +1,4 @@
-"""Calls to AWS that take long or fail, to tell people who wait which call it is, and why."""
+"""Calls to AWS that take long or fail, so that Prism can show why a workspace waits."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, Credent
 LONG = timedelta(seconds=2)
 """After this time, a call without an answer is reported."""
 REMEMBERED = timedelta(minutes=6)
-"""A failure counts so long unless the call is made again; the longest pause of a loop is 5 min."""
+"""How long a failure is reported unless the call is repeated; loops pause at most 5 min."""
 NOBODY_WAITS_FOR = ("pricing:", "ec2:DescribeSpotPriceHistory")
 
 
@@ -46,7 +46,7 @@ class PendingCalls:
 
     @contextmanager
     def asking(self, action: str) -> Iterator[PendingCall]:
-        """Count a call as pending, and remember how it ended."""
+        """Count a call as pending until it ends, and record whether it failed."""
         call = PendingCall(action, self._clock.now())
         with self._lock:
             self._pending[id(call)] = call
@@ -62,7 +62,7 @@ class PendingCalls:
             self._record_end(call, None)
 
     def reason(self) -> str | None:
-        """The longest wait, in a sentence; None if all calls go well."""
+        """The longest wait, as a sentence; None if no call waits or fails."""
         now = self._clock.now()
         with self._lock:
             pending = [

@@ -1,7 +1,7 @@
 """Token buckets: the process delays its calls, so that AWS does not throttle them.
 
-EC2 has a bucket per account, region and action. Ours are a little smaller, because the time
-between two calls changes on their way to AWS.
+EC2 has a bucket per account, region and action. Ours are a little smaller, because the network
+changes the time between two calls.
 """
 
 import threading
@@ -15,7 +15,7 @@ from prism.providers.aws.api.faults import AwsThrottled
 
 
 class Depth(Struct, frozen=True):
-    """How many calls may be made at once, and how many a second from then on."""
+    """How many calls may be made at once, and how many tokens are added per second."""
 
     calls: float
     refill: float
@@ -49,7 +49,7 @@ class TokenBucket:
             return wait
 
     def drain(self) -> None:
-        """Empty it, as AWS's own is: other programs use that too."""
+        """Empty the bucket after AWS has throttled: other programs use AWS's bucket too."""
         with self._lock:
             self._fill()
             self._tokens = min(self._tokens, 0)
@@ -79,7 +79,7 @@ class RateLimiter:
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, name: str, most: float) -> None:
-        """Wait for the turn of `service:Action`; too long is `AwsThrottled`."""
+        """Wait for a token of `service:Action`; raises `AwsThrottled` if that takes too long."""
         wait = self._bucket(name).reserve(most)
         if wait is None:
             raise AwsThrottled(details=f"{name}: more than {most:.0f} s of calls are waiting")
@@ -87,7 +87,7 @@ class RateLimiter:
             self._sleep(wait)
 
     def drain(self, name: str) -> None:
-        """AWS throttled `service:Action` all the same."""
+        """Empty the bucket of `service:Action`, because AWS has throttled it."""
         self._bucket(name).drain()
 
     def spare(self, name: str) -> float:

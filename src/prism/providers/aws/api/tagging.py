@@ -1,4 +1,4 @@
-"""Tags of what Prism makes once for many workspaces, and accepted errors of repeated calls."""
+"""Tags of resources that many workspaces share, and errors that a repeated call accepts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ def tagged(kind: str, name: str) -> list[dict[str, Any]]:
 
 
 def tags(name: str) -> list[dict[str, str]]:
-    """The tags, in the form of IAM."""
+    """The tags in IAM's format."""
     return listed(_shared(name))
 
 
@@ -25,7 +25,7 @@ def _shared(name: str) -> Tags:
 
 @contextmanager
 def accepting(*codes: str) -> Iterator[None]:
-    """Accept these error codes, which say that the requested state exists already."""
+    """Ignore these error codes, which mean that the requested state exists already."""
     try:
         yield
     except Problem as error:

@@ -23,28 +23,28 @@ PROJECT = "prism:project"
 USER = "prism:user"
 TTL = "prism:ttl"  # Go duration text, counted from `prism:launched-at`
 EXPIRE_ACTION = "prism:expire-action"  # hibernate, or stop
-ENDS_AT = "prism:ends-at"  # as its user asked; `prism:ttl` may be sooner, by its budget
+ENDS_AT = "prism:ends-at"  # the expiry that the user set; the budget may make `prism:ttl` earlier
 LAUNCHED_AT = "prism:launched-at"  # RFC 3339
 IDLE_PROFILE = "prism:idle-profile"
 VERSION = "prism:version"
 PROFILE = "prism:profile"
 ALLOCATION = "prism:allocation"
 BUDGET = "prism:budget"
-PARAMETERS = "prism:parameters"  # JSON, where it fits
+PARAMETERS = "prism:parameters"  # JSON; missing if it does not fit into a tag
 ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as ordered
 LOGIN = "prism:login"  # the account to log in as
 CREDITS = "prism:cpu-credits"  # `unlimited`, if that was ordered
-READY = "prism:ready"  # EC2's LaunchTime of the start that has become ready
-BOOT_ID = "prism:boot-id"  # Linux's id of the boot that has become ready last
-ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation; empty: resumed
-MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that should resume, and booted
-GENERATION = "prism:generation"  # the database and its newest event, at the last change
+READY = "prism:ready"  # EC2's LaunchTime of the last start that became ready
+BOOT_ID = "prism:boot-id"  # Linux's id of the last boot that became ready
+ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation; empty if resumed
+MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that booted instead of resuming
+GENERATION = "prism:generation"  # the id of the database and its newest event at the last change
 FORCED_OFF = "prism:forced-off"  # when a machine that hung was stopped by force
 FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
 CHANGING = {USER, PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
 LONGEST = 256
 OURS = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
-"""The filter that finds what is ours."""
+"""The filter for resources that Prism manages."""
 
 GO_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s))+")
 GO_PART = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)")
@@ -52,22 +52,22 @@ GO_UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as AWS takes them, in a fixed order: a repeated call has to be the same."""
+    """The tags in AWS's format, sorted, so that a repeated call is identical."""
     return [{"Key": key, "Value": tags[key][:LONGEST]} for key in sorted(tags)]
 
 
 def read(answered: Iterable[Mapping[str, str]] | None) -> Tags:
-    """Tags as AWS gives them."""
+    """The tags from AWS's format."""
     return {tag["Key"]: tag["Value"] for tag in answered or ()}
 
 
 def specified(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
-    """The `TagSpecifications` of a call that makes things of these kinds."""
+    """The `TagSpecifications` of a call that creates resources of these kinds."""
     return [{"ResourceType": kind, "Tags": listed(tags)} for kind in kinds]
 
 
 def managed(key: str, **more: str | None) -> Tags:
-    """The tags of anything of ours; `more` by the tag's name after `prism:`, null is left out."""
+    """Tags of a resource of ours; `more` has names without `prism:`, and None is left out."""
     optional = {f"prism:{name.replace('_', '-')}": value for name, value in more.items()}
     always = {MANAGED: "true", ID: key, VERSION: version("prism")}
     return always | {name: value for name, value in optional.items() if value is not None}
@@ -102,7 +102,7 @@ def instance_tags(order: MachineOrder) -> Tags:
 
 
 def changed_facts(known: Tags, order: MachineOrder) -> tuple[Tags, list[str]]:
-    """The tags that may change after the launch: those to write, and those to remove."""
+    """The changed tags of a launched machine: those to write, and those to remove."""
     new = {key: value[:LONGEST] for key, value in instance_tags(order).items() if key in CHANGING}
     written = {key: value for key, value in new.items() if known.get(key) != value}
     return written, sorted(key for key in CHANGING if key in known and key not in new)
@@ -116,7 +116,7 @@ def expiry_tags(at: datetime | None, launched_at: datetime, action: str) -> Tags
 
 
 def expires_at(tags: Mapping[str, str]) -> datetime | None:
-    """When a machine is to stop itself, by its tags."""
+    """When a machine stops itself, from its tags."""
     launched, ttl = moment(tags.get(LAUNCHED_AT)), span(tags.get(TTL))
     try:
         return None if launched is None or ttl is None else launched + ttl
@@ -134,12 +134,12 @@ def parameters_of(tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def instant(at: datetime) -> str:
-    """A moment as RFC 3339, with microseconds if there are any."""
+    """The time as RFC 3339, with microseconds unless they are 0."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def moment(text: str | None) -> datetime | None:
-    """The moment that an RFC 3339 text means, or None."""
+    """The time of an RFC 3339 text; None if it is not one."""
     try:
         at = datetime.fromisoformat(text or "")
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
@@ -148,7 +148,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def duration(length: timedelta) -> str:
-    """Go duration text such as `8h0m0s`; never negative, to the next whole second."""
+    """The length as in Go, such as `8h0m0s`: at least 0, rounded up to whole seconds."""
     seconds = max(0, -(-length // timedelta(seconds=1)))
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
@@ -158,7 +158,7 @@ def duration(length: timedelta) -> str:
 
 
 def span(text: str | None) -> timedelta | None:
-    """The length that Go duration text means, or None."""
+    """The length of such a text; None if it is not one."""
     if not GO_TEXT.fullmatch(text or ""):
         return None
     parts = GO_PART.findall(text or "")

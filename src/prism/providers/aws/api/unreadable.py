@@ -13,7 +13,7 @@ from prism.providers.aws.api.tags import ID, read
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What parsing raises if an answer is not as AWS documents it."""
+"""Exceptions of parsing an answer that is not as AWS documents it."""
 
 
 class ItemUnreadable(Unavailable):
@@ -21,7 +21,7 @@ class ItemUnreadable(Unavailable):
 
 
 class ReadableItems(Struct, frozen=True):
-    """The readable items of a listing, and why the others are not, by Prism's key if known."""
+    """The readable items of a listing; for the others the reason, by Prism's key if known."""
 
     items: list[Any]
     unreadable: Mapping[str, str]
@@ -52,7 +52,7 @@ class UnreadableItems:
         items: Iterable[Mapping[str, Any]],
         read_it: Callable[[Mapping[str, Any]], Any],
     ) -> ReadableItems:
-        """Read a whole listing; `field` is where an item has its id, and names the kind."""
+        """Read all items of a listing; `field` has the id of an item, and tells the kind."""
         parsed, by_id, by_key = [], {}, {}
         for item in items:
             id = str(item.get(field))
@@ -67,12 +67,12 @@ class UnreadableItems:
         return ReadableItems(parsed, by_key)
 
     def reasons(self) -> list[str]:
-        """A sentence for each."""
+        """One sentence per unreadable item."""
         with self._lock:
             return [why for by_id in self._unreadable.values() for _, why in sorted(by_id.items())]
 
     def _log_new(self, field: str, id: str, why: ItemUnreadable) -> None:
-        """Log it once, and not at each survey."""
+        """Log an item when it becomes unreadable, not at each survey."""
         with self._lock:
             known = id in self._unreadable.get(field, ())
         if not known:

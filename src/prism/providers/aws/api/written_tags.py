@@ -1,9 +1,9 @@
-"""The tags that we wrote last, for as long as EC2 may still describe the old ones.
+"""Tags that Prism has written and that EC2 may not show yet.
 
 EC2 is eventually consistent (EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"): a
-change "might not be immediately visible", for up to about five minutes. A decision from an old tag
-can do harm: a volume that was used counts as empty, one that was unmounted as mounted. So all code
-that reads tags calls `over`, which adds what this daemon has written.
+change "might not be immediately visible", for up to about five minutes. An old tag can lead to a
+harmful decision: a used volume counts as empty, an unmounted one as mounted. So all code that
+reads tags calls `over`, which adds what this daemon has written.
 """
 
 import threading
@@ -15,25 +15,25 @@ from prism.kit.clock import Clock
 from prism.providers.aws.api.tags import listed, read
 
 CONSISTENT_AFTER = timedelta(minutes=5)
-MANY = 5000  # things with tags that were not described again; then the old ones are forgotten
-Written = dict[str, tuple[str | None, datetime]]  # by key; None is removed
+MANY = 5000  # resources with written tags; beyond that, the oldest are dropped
+Written = dict[str, tuple[str | None, datetime]]  # by tag name; None: the tag was removed
 
 
 class WrittenTags:
-    """What `CreateTags` and `DeleteTags` have written and EC2 has not described yet."""
+    """The changes by `CreateTags` and `DeleteTags` that EC2 may not show yet."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._written: dict[str, Written] = {}
 
     def note(self, action: str, arguments: Mapping[str, Any]) -> None:
-        """Record a successful call; calls other than those two are ignored."""
+        """Record a successful call if it is `CreateTags` or `DeleteTags`."""
         if action not in {"CreateTags", "DeleteTags"}:
             return
         until = self._clock.now() + CONSISTENT_AFTER
         for tag in arguments.get("Tags") or ():
             if action == "DeleteTags" and "Value" in tag:
-                continue  # removed only if it had this value, which is unknown
+                continue  # EC2 removes it only if it has this value, which Prism does not know
             value = tag["Value"] if action == "CreateTags" else None
             with self._lock:
                 for id in arguments["Resources"]:
@@ -42,7 +42,7 @@ class WrittenTags:
             self._forget_old()
 
     def over(self, id: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """An item of an answer, with the tags that we have written since."""
+        """An item of an answer, with newer tags that we have written."""
         with self._lock:
             if (written := self._written.get(id)) is None:
                 return item

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from prism.providers.aws.api.faults import AwsRefused, Missing
 
-FRESH = 5.0  # seconds that a text is worth
-MOST = 1000  # machines whose last text is kept
-OLD = "UnsupportedOperation"  # the type's hardware cannot give the latest output
+FRESH = 5.0  # seconds for which a fetched text is used
+MOST = 1000  # machines whose last text is stored
+OLD = "UnsupportedOperation"  # this machine type cannot return its latest output
 
 
 class Calls(Protocol):
@@ -27,7 +27,7 @@ class Console:
         self._locks: dict[str, threading.Lock] = {}
 
     def read(self, id: str, fresh: float = FRESH) -> str:
-        """Its last 64 KB, at most `fresh` seconds old; empty if the machine is gone."""
+        """The last 64 KB of output, at most `fresh` seconds old; empty if the machine is gone."""
         with self._locks.setdefault(id, threading.Lock()):
             known = self._texts.get(id)
             if known and time.monotonic() - known[0] < fresh:

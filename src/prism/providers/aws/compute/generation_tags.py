@@ -19,7 +19,7 @@ from prism.recovery.ports import WorldGeneration
 
 log = logging.getLogger(__name__)
 Kind = Literal["machines", "volumes"]
-MACHINES_CARRY = ("machines", "volumes")  # then a look at volumes has nothing to write
+MACHINES_CARRY = ("machines", "volumes")  # a survey of volumes does not write then
 
 
 class GenerationTags:
@@ -28,7 +28,7 @@ class GenerationTags:
     def __init__(self, cloud: Cloud, generation: WorldGeneration | None) -> None:
         self._cloud, self._generation = cloud, generation
         self._lock = threading.Lock()
-        self._changes = -1  # how many calls had changed something when it was written
+        self._changes = -1  # `Cloud.changes` when the tag was written
         self._carrier: tuple[Kind, str] | None = None
         self._compared: set[Kind] = set()
 
@@ -40,12 +40,12 @@ class GenerationTags:
         )
 
     def machines(self, instances: Sequence[Ec2Instance]) -> None:
-        """A survey has shown these machines."""
+        """Compare the tags of surveyed machines with ours; write the tag if it is due."""
         living = [instance.id for instance in instances if not instance.gone]
         self._compare("machines", {instance.id: instance.tags for instance in instances}, living)
 
     def volumes(self, by_id: Mapping[str, Tags]) -> None:
-        """A survey has shown these volumes, with their tags."""
+        """Compare the tags of surveyed volumes with ours; write the tag if it is due."""
         self._compare("volumes", by_id, by_id.keys())
 
     def _compare(self, kind: Kind, by_id: Mapping[str, Tags], living: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""A machine of EC2, read from what EC2 answers."""
+"""An EC2 machine, parsed from EC2's answers."""
 
 import re
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from prism.providers.aws.api.tags import Tags
 from prism.providers.aws.api.unreadable import read_item
 
 STATES = frozenset({"pending", "running", "stopping", "stopped", "shutting-down", "terminated"})
-HIBERNATED = "Client.UserInitiatedHibernate"  # it was begun, whatever came of it
+HIBERNATED = "Client.UserInitiatedHibernate"  # hibernation began; it may have failed
 WRITTEN_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
 class Ec2Instance(Struct, frozen=True, kw_only=True):
     """The parts of EC2's description of a machine that Prism uses.
 
-    `launched` is EC2's LaunchTime, the time of the last start: it names the boot. `changed` is
-    when its state began to change, if EC2 tells.
+    `launched` is EC2's LaunchTime, the time of the last start; it identifies the boot. `changed`
+    is when the state began to change, if EC2 says so.
     """
 
     id: str
@@ -37,12 +37,12 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
     hibernates: bool = False
     spot_request: str | None = None
     key_name: str | None = None
-    has_role: bool = True  # an instance profile, with which it may stop itself
-    token: str = ""  # of the call that launched it; EC2's own launches have none
+    has_role: bool = True  # its instance profile, with which it can stop itself
+    token: str = ""  # the ClientToken of its launch; EC2's own launches have none
 
     @property
     def boot(self) -> str:
-        """The name of its current or last boot."""
+        """The identifier of its current or last boot."""
         return names.instant(self.launched)
 
     @property
@@ -52,7 +52,7 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def gone(self) -> bool:
-        """Whether it can never come back."""
+        """Whether it is terminated, or being terminated."""
         return self.state in {"shutting-down", "terminated"}
 
 

@@ -1,4 +1,4 @@
-"""RunInstances: the call that makes a machine contains everything that it needs."""
+"""The arguments of RunInstances, the one call that makes a machine."""
 
 import math
 from typing import Any
@@ -11,14 +11,14 @@ from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.workspaces.ports import MachineOrder
 
 Arguments = dict[str, Any]
-IOPS = 3000  # of an io2 disk, which has none of its own; what a gp3 disk has
+IOPS = 3000  # of an io2 disk, which has no default; a gp3 disk has as many
 NEEDS_IOPS = {"io1", "io2"}
 IOPS_PER_GB = 500
 MIB = 1024
 
 
 def token(order: MachineOrder) -> str:
-    """The ClientToken: a repeated attempt makes no second machine."""
+    """The ClientToken, with which a repeated attempt makes no second machine."""
     return f"{order.key}-{order.attempt}"
 
 
@@ -47,7 +47,7 @@ def arguments(
         "MetadataOptions": {
             "HttpTokens": "required",
             "HttpEndpoint": "enabled",
-            "InstanceMetadataTags": "enabled",  # its own timer reads `prism:ttl` there
+            "InstanceMetadataTags": "enabled",  # the machine's timer reads `prism:ttl` there
         },
         "InstanceInitiatedShutdownBehavior": "stop",
         "TagSpecifications": _tag_specifications(order, image),
@@ -73,7 +73,7 @@ def credits_of(unlimited: bool) -> str:
 
 
 def login(order: MachineOrder, image: ImageChoice | Published) -> str:
-    """The account to log in as, whose home contains everything.
+    """The account to log in as; all files of the workspace are in its home.
 
     Other accounts may not even read that home (0750 on Ubuntu). The image's own login accepts the
     key too, so that a machine can be repaired.
@@ -82,7 +82,7 @@ def login(order: MachineOrder, image: ImageChoice | Published) -> str:
 
 
 def root_gb(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> int:
-    """The size of its root disk: as ordered, but with room for the image and the memory."""
+    """The size of the root disk: at least as ordered, with room for the image and the memory."""
     ram = math.ceil(kind.memory_mib / MIB) if order.hibernation else 0
     return max(order.root_gb, image.min_gb + ram)
 
@@ -112,7 +112,7 @@ def _network_interface(subnet: Subnet, group: str) -> Arguments:
 
 
 def _spot_options(order: MachineOrder) -> Arguments:
-    """A spot machine comes from a persistent request.
+    """The options of a persistent spot request; empty for a machine on demand.
 
     A machine of a one-time request can never be stopped, and an interruption destroys it with its
     disk. With a persistent request it is only stopped or hibernated; but the request must be

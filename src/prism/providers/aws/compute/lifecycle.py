@@ -1,6 +1,6 @@
-"""A workspace is an EC2 instance; nothing here waits for one.
+"""Workspaces as EC2 instances.
 
-Every verb makes its call and returns when EC2 has accepted it; `survey` shows what follows.
+Every verb makes its call and returns when EC2 has accepted it; `survey` shows the result later.
 EC2 may not show a machine that it has just made, and refuses a verb while another is under way:
 both raise `Unavailable`, and the caller tries again.
 """
@@ -83,13 +83,13 @@ class AwsCompute:
         self.watch, self.address_of = connectivity.watch, connectivity.address_of
         self._requests, self._open_ingress = requests, open_ingress
         self._spot = SpotRefusals(requests, cloud.clock)
-        self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
-        self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
-        # Since when each was seen stopping, where EC2 does not say.
+        self._unknown: dict[str, datetime] = {}  # since when EC2 denies that the machine exists
+        self._used_up: dict[str, datetime] = {}  # since when EC2 shows no machine for a used token
+        # Since when we have seen each machine stopping, if EC2 does not say so.
         self._stopping: dict[str, datetime] = {}
 
     def survey(self) -> Sequence[Machine]:
-        """All our machines, at a call for each thousand; starts other calls in the background."""
+        """All our machines, with one call per thousand; starts other calls in the background."""
         try:
             instances = self._instances.survey()
         except ProviderRefused as error:
@@ -161,9 +161,9 @@ class AwsCompute:
         return self._machine(instance)
 
     def start(self, id: str) -> None:
-        """Power it on, or wake it up; a boot continues a setup that the last one did not end."""
+        """Boot or resume a machine; a boot continues a setup that the last one did not finish."""
         self._delete_past_expiry(id)
-        self._open_ingress(id)  # our address may have changed since
+        self._open_ingress(id)  # our address may have changed
         try:
             self._change(id, "StartInstances", InstanceIds=[id])
         except CapacityUnavailable as full:
@@ -178,7 +178,7 @@ class AwsCompute:
         self._spot.settled(id)
 
     def stop(self, id: str) -> None:
-        """Power it off; by force if it hangs while it wakes up or stops."""
+        """Power a machine off; by force if it hangs while it resumes or stops."""
         arguments: dict[str, Any] = {"InstanceIds": [id]}
         instance = self._instances.known(id)
         if instance is not None and instance.state == "running" and woke(instance):
@@ -192,7 +192,7 @@ class AwsCompute:
         self._stop(id, instance, arguments)
 
     def hibernate(self, id: str) -> None:
-        """Hibernate a machine; raises `Unavailable`, to be retried, if it just started."""
+        """Hibernate a machine; raises `Unavailable`, to be retried, if it has just started."""
         arguments = {"InstanceIds": [id], "Hibernate": True}
         try:
             self._stop(id, self._instances.known(id), arguments)
@@ -214,7 +214,7 @@ class AwsCompute:
         self._spot.settled(id)
 
     def terminate(self, id: str) -> None:
-        """Destroy it and its root disk; first the request that would bring another."""
+        """Cancel the machine's spot request, which would launch another one, and terminate it."""
         known = self._instances.one(id) if _is_instance_id(id) else None
         if known is not None and known.gone:
             return
@@ -223,7 +223,7 @@ class AwsCompute:
         self._change(id, "TerminateInstances", InstanceIds=[id])
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
-        """Write the time and the way to stop into its tags, which its own timer reads."""
+        """Write the expiry and its action into the tags, which the machine's own timer reads."""
         instance = self._instances.one(id) if _is_instance_id(id) else None
         if instance is None:
             return self._raise_if_new(id)
@@ -234,7 +234,7 @@ class AwsCompute:
             return self._change(id, "DeleteTags", Resources=[id], Tags=gone)
         launched = names.moment(instance.tags.get(names.LAUNCHED_AT))
         tags = names.expiry_tags(at, launched or instance.launched, action)
-        if launched is None:  # the expiry must not count from a start that changes
+        if launched is None:  # its LaunchTime, from which the expiry counts, may still change
             tags[names.LAUNCHED_AT] = names.instant(instance.launched)
         tag_list = names.listed(tags)
         return self._change(id, "CreateTags", Resources=[id], Tags=tag_list)
@@ -246,7 +246,7 @@ class AwsCompute:
         self._change(id, "ModifyInstanceAttribute", **arguments)
         burstable = instance_type.partition(".")[0] in SURPLUS
         if burstable and _is_instance_id(id) and (instance := self._instances.one(id)):
-            # A machine that becomes burstable would have unlimited credits by default.
+            # A machine that becomes burstable gets unlimited credits by default.
             credits = launching.credits_of(names.CREDITS in instance.tags)
             specifications = [{"InstanceId": id, "CpuCredits": credits}]
             changed = {"InstanceCreditSpecifications": specifications}
@@ -261,7 +261,7 @@ class AwsCompute:
         self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=user_data)
 
     def describe(self, id: str, order: MachineOrder) -> None:
-        """Change its tags that differ from the order."""
+        """Change the tags that differ from the order."""
         instance = self._instances.one(id) if _is_instance_id(id) else None
         if instance is None:
             return self._raise_if_new(id)
@@ -274,7 +274,7 @@ class AwsCompute:
         if removed:
             old = [{"Key": key} for key in removed]
             self._change(id, "DeleteTags", Resources=[id], Tags=old)
-        if written or removed:  # until the next survey reads them
+        if written or removed:  # used until the next survey reads the tags
             unchanged = {key: value for key, value in instance.tags.items() if key not in removed}
             self._instances.note(replace(instance, tags=unchanged | written))
         return None
@@ -302,7 +302,7 @@ class AwsCompute:
     def _run(self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites) -> Ec2Instance:
         try:
             answer = self._run_with_role(arguments, prerequisites)
-        except Missing as gone:  # removed by hand, or made a moment ago
+        except Missing as gone:  # removed by hand, or just made and not visible yet
             prerequisites.forget()
             raise Unavailable(PREREQUISITE_GONE, details=gone.details) from gone
         except AwsRefused as error:
@@ -319,7 +319,8 @@ class AwsCompute:
     ) -> dict[str, Any]:
         """Launch a machine; if that is denied, once more without its role.
 
-        EC2 does not say clearly what it denies. A denied launch has not used its token.
+        EC2 does not say whether it denies the role or the launch. A denied launch does not use up
+        its token.
         """
         try:
             return self._cloud.call("ec2", "RunInstances", **arguments)
@@ -333,7 +334,7 @@ class AwsCompute:
         return answer
 
     def _find_earlier_launch(self, order: MachineOrder, other: TokenMismatch) -> Ec2Instance:
-        """The machine of an earlier call with this token, which had another image or date.
+        """The machine of an earlier call with this token, but with another image or date.
 
         If EC2 shows none after a while, that call has failed and its token is used up: the next
         attempt has another. A search by tag comes first, so that there are never two machines.
@@ -352,8 +353,8 @@ class AwsCompute:
     def _change(self, id: str, action: str, **arguments: Any) -> None:
         """Make a call that changes a machine; does nothing if the machine is gone.
 
-        If EC2 refuses because of the machine's state, its state is read anew: what was described
-        may be older than the refusal.
+        If EC2 refuses because of the machine's state, its state is read anew: the known state may
+        be outdated.
         """
         if not _is_instance_id(id):
             return
@@ -373,12 +374,12 @@ class AwsCompute:
             self._instances.changed(id, answer, bool(arguments.get("Hibernate")))
 
     def _has_key(self, instance: Ec2Instance) -> bool:
-        """Whether this home has its key."""
+        """Whether this home has the machine's private key."""
         profile = instance.tags.get(names.PROFILE)
         return profile is not None and self._prerequisites_of(profile).holds(instance.key_name)
 
     def _delete_past_expiry(self, id: str) -> None:
-        """Before a start, delete an expiry that has passed, if it is unchanged."""
+        """Delete an expiry that has passed, before a start, unless it was changed meanwhile."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "stopped":
             return
@@ -397,7 +398,7 @@ class AwsCompute:
 
 
 def _as_unavailable(error: ProviderRefused) -> Unavailable:
-    """The refusal, as a problem that leads to another try."""
+    """The refusal as a problem that the caller retries."""
     again = Unavailable(error.message, details=error.details, remediation=error.remediation)
     again.code = error.code
     return again
@@ -418,5 +419,5 @@ def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
 
 
 def _is_instance_id(id: str) -> bool:
-    """Whether it may be a machine of EC2 at all."""
+    """Whether the id has the format of EC2's instance ids."""
     return id.startswith("i-")

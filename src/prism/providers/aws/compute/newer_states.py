@@ -1,4 +1,4 @@
-"""States of machines from answers of calls, for as long as EC2 may describe older ones.
+"""States of machines from answers of calls, used while EC2 may still describe older ones.
 
 EC2 is eventually consistent (EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"):
 after `StopInstances` has answered `stopping`, `DescribeInstances` may still say `running`. A start
@@ -21,7 +21,7 @@ Version = tuple[str, datetime, str, datetime | None]
 
 
 class Newer(Struct):
-    """The newest known state of one machine; `old` are versions that are outdated."""
+    """The newest known state of one machine; `old` are outdated states."""
 
     old: set[Version]
     now: Ec2Instance
@@ -29,7 +29,7 @@ class Newer(Struct):
 
 
 class NewerStates:
-    """The states that calls of this daemon have answered."""
+    """The newest states from the answers of this daemon's calls."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,10 +38,10 @@ class NewerStates:
     def note(
         self, before: Ec2Instance, answer: dict[str, Any], hibernate: bool
     ) -> Ec2Instance | None:
-        """The machine after a call has changed it; `before` is its last known state.
+        """The machine's state after a call that changed it; `before` is its last known state.
 
-        None if the answer contains no other state. The answer does not say since when: until EC2
-        describes the change, that is the time of the call.
+        None if the answer contains no new state. The answer does not say when the state changed,
+        so the time of the call is used until EC2 describes the change.
         """
         state = _answered_state(before.id, answer)
         if state is None or state == before.state:
@@ -58,7 +58,7 @@ class NewerStates:
         return after
 
     def over(self, instance: Ec2Instance) -> Ec2Instance:
-        """A machine as it was described, or its newer known state if that is outdated."""
+        """The described machine, or its newer known state if the description is outdated."""
         if (newer := self._newer.get(instance.id)) is None:
             return instance
         if newer.until <= self._clock.now():
@@ -71,7 +71,7 @@ class NewerStates:
 
 
 def _version(instance: Ec2Instance) -> Version:
-    """The fields by which any two states of a machine differ."""
+    """The fields that identify one state of a machine."""
     return instance.state, instance.launched, instance.reason, instance.changed
 
 

@@ -1,4 +1,4 @@
-"""A found machine, from the tags on it, for a daemon that has lost its rows: pure."""
+"""Recovers a machine's facts from its tags, for a daemon without its rows: pure."""
 
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.instance import Ec2Instance

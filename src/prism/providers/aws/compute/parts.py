@@ -17,7 +17,7 @@ class LaunchPrerequisites(Protocol):
     """What a launch needs, for one profile."""
 
     def kind(self, instance_type: str) -> MachineTypeFacts:
-        """The facts of a machine type."""
+        """The properties of a machine type."""
 
     def image(self, base: Base | None, instance_type: str) -> ImageChoice:
         """The image of a launch."""
@@ -29,7 +29,7 @@ class LaunchPrerequisites(Protocol):
         """The security group."""
 
     def key(self) -> KeyPair:
-        """The key to enter it with."""
+        """The key pair for logging in."""
 
     def holds(self, key: str | None) -> bool:
         """Whether this home has the key that EC2 knows by that name."""
@@ -41,7 +41,7 @@ class LaunchPrerequisites(Protocol):
         """Launch without a role for a while: the login may not pass it."""
 
     def open_ingress(self) -> str:
-        """Open every group of the profile's key to our current address; returns that range."""
+        """Open every group of the profile's key to our current address; returns its range."""
 
     def forget(self) -> None:
         """Forget all answers, because some resource does not exist any more."""
@@ -65,17 +65,17 @@ class Scripts(Protocol):
         *,
         again: bool = False,
     ) -> bytes:
-        """User data, small enough, and the same whenever it is asked for.
+        """User data within EC2's limit; the same order always gets the same bytes.
 
         `again` is for a machine that has booted with other user data before.
         """
 
 
 class Connectivity(Protocol):
-    """The way into machines that are on."""
+    """Access to machines that are on."""
 
     def access(self, id: str) -> Access:
-        """How to get in."""
+        """How to log in, and its services."""
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send it a rule for idleness."""

@@ -25,19 +25,19 @@ from prism.providers.aws.compute.instance import Ec2Instance
 
 log = logging.getLogger(__name__)
 MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
-# A console keeps what earlier boots have printed; each begins like one of these.
+# The first lines of a boot: a console also has the output of earlier boots.
 BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
 AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
-ASIDE = {"hostkey", "id"}  # markers that are not steps
-UNVERIFIED = timedelta(minutes=15)  # then it counts as on, although it is not confirmed
-LISTENED = timedelta(hours=2)  # and until then a late result still counts
+ASIDE = {"hostkey", "id"}  # markers that are no steps of the setup
+UNVERIFIED = timedelta(minutes=15)  # then a machine counts as on without confirmation
+LISTENED = timedelta(hours=2)  # until then, a late result still counts
 SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two reads
-CLOSED = 30.0  # seconds without SSH to a machine after a failed login
+CLOSED = 30.0  # seconds between a failed login and the next one
 THREADS = 8
 
 
 class BootStage(StrEnum):
-    """How far a boot is."""
+    """The result of a boot so far."""
 
     COMING = "coming"
     READY = "ready"
@@ -46,13 +46,13 @@ class BootStage(StrEnum):
 
 
 class BootStatus(Struct, frozen=True):
-    """The known state of a boot: its last or failed step, and its progress."""
+    """The stage of a boot, its last or failed step, and its progress."""
 
     stage: BootStage = BootStage.COMING
     step: str | None = None
     progress: int = 10
     id: str = ""  # Linux's boot id; a resumed machine keeps the one it had
-    lost: bool = False  # it should have resumed with its memory, and has booted anew
+    lost: bool = False  # it should have resumed, but booted without its memory
 
 
 class ConsoleReader(Protocol):
@@ -63,9 +63,9 @@ class ConsoleReader(Protocol):
 
 
 Probe = Callable[[Ec2Instance], str | None]
-"""The markers of this boot, read by SSH; None where it cannot be entered yet."""
+"""Returns the markers of the current boot, read by SSH; None if the login is not possible yet."""
 Heard = Callable[[str, str], object]
-"""Called with the id of a machine and its console text, whenever that was read."""
+"""Called with the id and the console text of a machine whenever Prism reads a console."""
 
 
 def read(text: str) -> BootStatus:
@@ -83,7 +83,7 @@ def read(text: str) -> BootStatus:
 
 
 def _progress(steps: int) -> int:
-    """A progress that only grows and never reaches 100: the number of steps is unknown."""
+    """A percentage that grows with each step and stays below 100, since the total is unknown."""
     return 10 + 85 * steps // (steps + 3)
 
 
@@ -105,11 +105,11 @@ class Readiness:
         self._heard, self._pace = heard, pace
         self._executor = executor or ThreadPoolExecutor(THREADS, "aws ready")
         self._lock = threading.Lock()
-        self._boots: dict[tuple[str, str], BootStatus] = {}  # by machine and the name of its boot
+        self._boots: dict[tuple[str, str], BootStatus] = {}  # by machine and boot
         self._due: dict[tuple[str, str], datetime] = {}
         self._closed_until: dict[tuple[str, str], datetime] = {}
         self._asking: set[tuple[str, str]] = set()
-        self._noting: set[str] = set()  # machines whose sleep is being written down
+        self._noting: set[str] = set()  # machines whose hibernation is being tagged
 
     def of(self, instance: Ec2Instance) -> BootStatus:
         """The boot status of a running machine; makes no call."""
@@ -172,12 +172,12 @@ class Readiness:
                 self._asking.discard(key)
 
     def _decided_before(self, key: tuple[str, str]) -> BootStatus | None:
-        """A result that was not tagged yet, or whose tag is not visible yet."""
+        """A result whose tag is not written or not visible yet."""
         boot = self._boots.get(key)
         return boot if boot and boot.stage in {BootStage.READY, BootStage.FAILED} else None
 
     def _read_boot(self, key: tuple[str, str], instance: Ec2Instance) -> BootStatus:
-        """Its boot, from the console first, which is fast and needs no login."""
+        """The status of a boot: from the console first, which is fast and needs no login."""
         try:
             boot = read(self._console(instance))
         except Problem as silent:
@@ -196,7 +196,7 @@ class Readiness:
         return text
 
     def _probe_by_ssh(self, key: tuple[str, str], instance: Ec2Instance) -> str | None:
-        """Ask by SSH; after a failure not again for a while, since that can take long."""
+        """Ask by SSH; pauses after a failure, since each try can take long."""
         now = self._cloud.clock.now()
         if self._probe is None or now < self._closed_until.get(key, now):
             return None
@@ -214,7 +214,7 @@ class Readiness:
         self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
 
     def _tag_sleepers(self, instances: Iterable[Ec2Instance]) -> None:
-        """Tag hibernated machines with the start that ended so: EC2 forgets it at the next one."""
+        """Tag hibernated machines: at the next start, EC2 forgets that they hibernated."""
         new = [
             instance
             for instance in instances
@@ -243,7 +243,7 @@ class Readiness:
 
 
 def _lost_memory(instance: Ec2Instance, boot: BootStatus) -> bool:
-    """Whether a start that should have resumed a machine has booted it anew.
+    """Whether a start booted the machine that it should have resumed.
 
     EC2's reason says that hibernation was begun, not that it succeeded: if it failed, the machine
     was shut down, and the next start is another boot.

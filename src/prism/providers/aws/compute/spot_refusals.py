@@ -13,7 +13,7 @@ from prism.workspaces.ports import ProviderRefused
 WRONG_STATE = "IncorrectSpotRequestState"
 UNSUPPORTED = "UnsupportedOperation"
 SETTLES = timedelta(minutes=10)
-"""How long a request may take to follow its machine: AWS's documents speak of two minutes for
+"""How long a request may lag behind its machine: AWS's documents speak of two minutes for
 Linux and five for Windows (EC2 User Guide, "Troubleshoot Amazon EC2 instance hibernation")."""
 
 
@@ -26,10 +26,10 @@ class SpotRefusals:
 
     def __init__(self, requests: SpotRequests, clock: Clock) -> None:
         self._requests, self._clock = requests, clock
-        self._unsettled: dict[str, datetime] = {}  # since when a request has been in between
+        self._unsettled: dict[str, datetime] = {}  # since when a request's state has lagged
 
     def settled(self, id: str) -> None:
-        """Record that EC2 has accepted a call for this machine."""
+        """Forget the lag of this machine's request: EC2 has accepted a call."""
         self._unsettled.pop(id, None)
 
     def to_stop(

@@ -1,4 +1,4 @@
-"""Spot requests: a persistent one outlives its machine, and must not launch another."""
+"""Cancels spot requests: a persistent one outlives its machine, and would launch another."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from prism.providers.aws.compute.survey import InstanceCache
 from prism.workspaces.ports import ProviderRefused
 
 log = logging.getLogger(__name__)
-EVERY = timedelta(minutes=5)  # between two looks through the requests
+EVERY = timedelta(minutes=5)  # between two surveys of the requests
 
 
 class SpotRequests:
@@ -41,7 +41,7 @@ class SpotRequests:
         """Machines that EC2 launched for our requests, and that have none of our tags yet."""
 
     def cancel(self, request: str) -> None:
-        """Its machine keeps running, and is the last one."""
+        """Cancel a request: its machine keeps running, and EC2 launches no other one."""
         try:
             arguments = {"SpotInstanceRequestIds": [request]}
             self._cloud.call("ec2", "CancelSpotInstanceRequests", **arguments)
@@ -88,7 +88,7 @@ class SpotRequests:
             for instance in self._instances.of_request(request):
                 if not instance.gone and names.ID not in instance.tags:
                     self._cloud.call("ec2", "TerminateInstances", InstanceIds=[instance.id])
-        except ProviderRefused as why:  # the daily policy terminates only what has our tag
+        except ProviderRefused as why:  # the daily policy allows this only with our tag
             log.error(
                 "a machine may have come for %s, which is to be terminated: %s", request, why
             )
@@ -119,7 +119,7 @@ class SpotRequests:
             self.heirs = [instance for instance in heirs if instance is not None]
 
     def _adopt_if_readable(self, request: Mapping[str, Any]) -> Ec2Instance | None:
-        """As `_adopt`; None if it cannot be read, so that the others are still adopted."""
+        """`_adopt`, but None if the item cannot be read, so that the others are still adopted."""
         try:
             id = str(request.get("SpotInstanceRequestId"))
             return read_item(id, lambda: self._adopt(request))
@@ -128,9 +128,10 @@ class SpotRequests:
             return None
 
     def _adopt(self, request: Mapping[str, Any]) -> Ec2Instance | None:
-        """A machine that EC2 itself has launched for a request, now with the request's tags.
+        """A machine that EC2 has launched for a request; it gets the request's tags.
 
-        None for one that we launched and that has lost its tags: its workspace finds it by its id.
+        None for a machine that we launched and that has lost its tags: its workspace finds it by
+        its id.
         """
         tags = names.read(request.get("Tags"))
         instance = self._instances.look(request["InstanceId"])
@@ -149,6 +150,6 @@ class SpotRequests:
             tag_list = names.listed(tags)
             self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
         except ProviderRefused as error:
-            # It has no instance profile of ours: only memory knows it then.
+            # Without our instance profile, the policy denies the tags: only the cache has them.
             log.error("%s cannot be tagged: %s", instance.id, error)
         return replace(instance, tags={**tags, **instance.tags})

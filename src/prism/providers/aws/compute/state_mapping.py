@@ -11,7 +11,7 @@ from prism.workspaces.ports import Machine
 
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
-BROKE = "Client.InternalError"  # its disk could not be read: a key is missing
+BROKE = "Client.InternalError"  # EC2 could not read its disk: a key is missing
 NEVER_RAN = {FULL, BROKE}
 FORCE_TAKES = timedelta(
     minutes=10
@@ -78,7 +78,7 @@ def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
 
 
 def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
-    """Why a machine is broken, has lost its memory, or is down without a request."""
+    """Why a machine is broken, has lost its memory, or is off although nobody asked for that."""
     name = instance.tags.get(names.OUR_NAME, instance.id)
     if seen is Observed.BROKEN:
         decided = tagged(instance)
@@ -98,12 +98,12 @@ def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failu
 
 
 def woke(instance: Ec2Instance) -> bool:
-    """Whether this start should resume it from hibernation, and that is not confirmed yet."""
+    """Whether this start should resume the machine from hibernation, and is not confirmed yet."""
     return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
 
 
 def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failure | None:
-    """A machine that has been stopping for too long; `since` is when it began to.
+    """The failure of a machine that has been stopping for too long, which began at `since`.
 
     EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues": it can be stopped by force,
     which may lose unwritten data; if that takes more than ten minutes, EC2's host is broken.
@@ -145,7 +145,7 @@ def _hung_resume(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Fai
 
 
 def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
-    """Why a machine is down without a request."""
+    """Why a machine is off although nobody asked for that."""
     if instance.reason in SPOT:
         return Failure("SPOT_INTERRUPTED", _interruption_message(seen))
     if instance.reason == FULL:

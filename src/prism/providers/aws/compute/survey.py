@@ -13,13 +13,13 @@ from prism.providers.aws.compute.newer_states import NewerStates
 
 
 class InstanceCache:
-    """The last known state of all our machines in a region, orphans (without our key) included."""
+    """The last known state of all our machines in a region, with orphans (without our key)."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._lock = cloud, threading.Lock()
         self._newer = NewerStates(cloud.clock)
         self._known: dict[str, Ec2Instance] = {}
-        self._noted: dict[str, Ec2Instance] = {}  # since the survey under way began
+        self._noted: dict[str, Ec2Instance] = {}  # machines noted since the current survey began
         self._unreadable: Mapping[str, str] = {}  # by key, at the last survey
 
     def survey(self) -> Sequence[Ec2Instance]:
@@ -31,12 +31,12 @@ class InstanceCache:
         instances: list[Ec2Instance] = listing.items
         with self._lock:
             self._unreadable = listing.unreadable
-            # What other calls have shown meanwhile is newer than the pages.
+            # What other calls have noted meanwhile is newer than the pages.
             self._known = {instance.id: instance for instance in instances} | self._noted
         return instances
 
     def require_readable(self, key: str) -> None:
-        """Raise if the last survey has shown a machine with this key that cannot be read."""
+        """Raise if the last survey had a machine with this key that it could not read."""
         if why := self._unreadable.get(key):
             raise ItemUnreadable(why)
 
@@ -56,11 +56,11 @@ class InstanceCache:
         return self._known.get(id)
 
     def one(self, id: str) -> Ec2Instance | None:
-        """The last known state, else the current one; None if EC2 knows no such machine."""
+        """The last known state, else asks EC2; None if EC2 does not know the machine."""
         return self._known.get(id) or self.look(id)
 
     def look(self, id: str) -> Ec2Instance | None:
-        """The machine as it is now; None if EC2 does not know it, or not yet.
+        """Ask EC2 for the machine; None if EC2 does not know it (yet).
 
         Raises `ItemUnreadable` if it exists and cannot be read.
         """

@@ -1,4 +1,4 @@
-"""The idle daemon as one file, made of the agent's sources, and scripts to install it.
+"""Packs the idle daemon from the agent's sources into one file, with scripts to install it.
 
 The agent is never imported here: it runs on the machine's own Python, which may be 3.9.
 """
@@ -20,7 +20,7 @@ AGENT = Path(__file__).parents[3] / "agent"
 PACKAGE = "prism.agent"
 ENTRY = "idle_daemon"
 STATE = "/var/lib/prism/idle"
-LATER = "from __future__ import annotations\n"  # names of types that an old Python does not know
+LATER = "from __future__ import annotations\n"  # old Pythons lack some names of types
 MAIN = f"""\
 import socket
 import sys
@@ -46,7 +46,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 
 
 class AgentBundle(Struct, frozen=True):
-    """The file, and the name of this build."""
+    """The bundle, and the identifier of its build."""
 
     data: bytes
     build: str
@@ -65,7 +65,7 @@ def bundle() -> AgentBundle:
             info = zipfile.ZipInfo(path)
             info.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(info, files[path])
-    # Of the sources: compressed, they differ from one computer to the next.
+    # The hash of the sources: their compressed bytes differ between computers.
     return AgentBundle(out.getvalue(), hashlib.sha256(sources.encode()).hexdigest()[:16])
 
 
@@ -139,7 +139,7 @@ def _source(name: str) -> str:
 
 
 def _imported_modules(entry: str) -> list[str]:
-    """The modules of the agent that one of them imports, itself included."""
+    """The agent's modules that a module imports, directly or not, including itself."""
     modules, queue = set[str](), [entry]
     while queue:
         name = queue.pop()
@@ -157,7 +157,7 @@ def _imported_modules(entry: str) -> list[str]:
 
 
 def _with_lazy_annotations(text: str) -> str:
-    """The source with annotations that are not evaluated, as an old Python needs."""
+    """The source with annotations that are not evaluated: an old Python could not."""
     if LATER in text:
         return text
     doc = ast.parse(text).body[0]

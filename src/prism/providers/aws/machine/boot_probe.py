@@ -1,4 +1,4 @@
-"""The markers of a machine's boot, read by SSH: the same as on its console."""
+"""Reads the boot markers of a machine by SSH; they are the same as on its console."""
 
 from prism.errors import Problem
 from prism.providers.aws.compute.instance import Ec2Instance
@@ -18,7 +18,7 @@ class SshBootProbe:
         self._pool = pool
 
     def __call__(self, instance: Ec2Instance) -> str | None:
-        """The markers of the boot; None if nobody can log in, as before the host key is known."""
+        """The markers of the boot; None if the login failed, or the host key is unknown yet."""
         if self._pool.keys.known(instance.id) is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""All that uses the SSH connections to the machines of one place."""
+"""Builds everything that uses the SSH connections to the machines of one place."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from prism.providers.aws.ssh.port_forwarding import AwsReach
 
 
 class AwsConnectivity:
-    """Implements `Connectivity`: all that goes through a machine's one SSH connection."""
+    """Implements `Connectivity` through one SSH connection per machine."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class AwsConnectivity:
         self.watch, self.idle = self._watch.watch, self._watch.idle
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
-        """After a survey: disconnect from machines that are off, read the idleness of others."""
+        """Disconnect from surveyed machines that are off, and read the idleness of the others."""
         running = frozenset(instance.id for instance in instances if instance.state == "running")
         entered = (self._host(id) for id in self.pool.open & running)
         self.pool.settle([host for host in entered if host is not None])
@@ -70,5 +70,5 @@ class AwsConnectivity:
     def _host(self, id: str) -> SshHost | None:
         try:
             return self._hosts.host(id)
-        except MachineUnreachable:  # another computer has its key
+        except MachineUnreachable:  # only another computer has its key
             return None

@@ -1,7 +1,7 @@
-"""Homes of machines in the cloud, by SFTP through the one connection to each machine.
+"""Files in the homes of machines, by SFTP through the machine's one SSH connection.
 
-The server there runs as the workspace's own user, so it reaches only what the workspace can.
-Symlinks are refused nevertheless, so that a path means the same here as on a local machine.
+The SFTP server runs as the workspace's user, so it has no more rights than the workspace.
+Symlinks are refused nevertheless, as for local workspaces.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from prism.providers.aws.ssh.pool import SshPool
 
-PATIENCE = 60.0  # seconds for one step; a tree of files is removed in more
+PATIENCE = 60.0  # seconds for one step; removing a tree takes several
 LONG = 600.0
-FILE, FOLDER, LINK = 1, 2, 3  # as SFTP numbers kinds of files
+FILE, FOLDER, LINK = 1, 2, 3  # SFTP's numbers for the types of files
 KINDS: dict[int, Kind] = {FILE: "file", FOLDER: "folder", LINK: "link"}
-NO_SPACE, QUOTA = 14, 15  # what newer servers answer
+NO_SPACE, QUOTA = 14, 15  # error codes of newer servers
 T = TypeVar("T")
 
 
@@ -54,7 +54,7 @@ class AwsFiles:
         return self._run_in_home(id, lambda home: _scan(home, path, limit))
 
     def open(self, id: str, path: str) -> AwsReading:
-        """A regular file; a pipe or a device is not even opened."""
+        """Open a regular file; pipes and devices are refused without opening them."""
         home = self._enter(id)
         try:
             file, attrs = self._run(_open(home, path), path)
@@ -64,7 +64,7 @@ class AwsFiles:
         return AwsReading(self, home, file, attrs, path)
 
     def begin(self, id: str, path: str, offset: int, *, replace: bool) -> AwsWriting:
-        """Write to a part file beside it."""
+        """Start writing to a part file next to `path`."""
         home = self._enter(id)
         try:
             file = self._run(_begin_part(home, path, offset, replace=replace), path)
@@ -74,11 +74,11 @@ class AwsFiles:
         return AwsWriting(self, home, file, path, offset, replace=replace)
 
     def make_folder(self, id: str, path: str) -> None:
-        """Make it, and those above it."""
+        """Make a folder and its parents."""
         self._run_in_home(id, lambda home: _make_folder(home, path))
 
     def rename(self, id: str, path: str, to: str) -> None:
-        """Within the home; nothing is replaced."""
+        """Rename within the home; refuses to replace anything."""
         self._run_in_home(id, lambda home: _rename(home, path, to))
 
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
@@ -116,7 +116,7 @@ class AwsFiles:
 
 
 class Home:
-    """An SFTP session, and the home that it begins in."""
+    """An SFTP session, and the home in which it starts."""
 
     def __init__(self, sftp: SFTPClient, home: str, used: Any) -> None:
         self.sftp, self._home, self._used = sftp, home, used
@@ -126,7 +126,7 @@ class Home:
         return f"{self._home}/{path}" if path else self._home
 
     async def about(self, path: str) -> SFTPAttrs:
-        """Its attributes; raises if a parent is a link or no folder."""
+        """The attributes of an entry; raises if a parent is a link or no folder."""
         parts = path.split("/") if path else []
         for count in range(1, len(parts)):
             above = await self.sftp.lstat(self.at("/".join(parts[:count])))
@@ -135,7 +135,7 @@ class Home:
         return await self.sftp.lstat(self.at(path))
 
     async def find(self, path: str) -> SFTPAttrs | None:
-        """The entry; None if it does not exist."""
+        """The attributes of an entry; None if it does not exist."""
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
         try:
@@ -144,7 +144,7 @@ class Home:
             return None
 
     async def leave(self) -> None:
-        """End the session; the connection stays for the next one."""
+        """End the session; the SSH connection stays open."""
         self._used.__exit__(None, None, None)
         self.sftp.exit()
 
@@ -194,16 +194,16 @@ class AwsWriting:
         self._at += len(piece)
 
     def finish(self) -> None:
-        """Under its name."""
+        """Rename the part file to its final name."""
         self._files._run(self._finish(), self._path)
 
     def close(self, *, discard: bool) -> None:
-        """Close it; a part that is not discarded can be continued."""
+        """Close the part file; unless it is discarded, an upload can continue it."""
         try:
             if discard:
                 self._files._run(_as_coroutine(self._home.sftp.remove(self._part)), self._path)
         except Problem:
-            return  # the machine went away, and its part stays
+            return  # the machine does not answer; the part file stays
         finally:
             self._files._close(self._home)
 
@@ -220,7 +220,7 @@ async def _as_coroutine(work: Awaitable[T]) -> T:
 
 
 async def _in_time(work: Coroutine[Any, Any, T], path: str, seconds: float) -> T:
-    """The result; errors of SFTP become problems."""
+    """The result of `work`, within `seconds`; SFTP errors become problems."""
     import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
     try:

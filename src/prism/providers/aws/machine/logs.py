@@ -1,7 +1,7 @@
 """Logs of machines in the cloud: consoles, cloud-init's file, journals.
 
-AWS returns the console, also of a machine that is off. The others are read by SSH, as root,
-because only root can read cloud-init's file and the journals of other users.
+The console comes from AWS, even if the machine is off. The others are read by SSH as root, because
+only root can read them all.
 """
 
 import re
@@ -21,14 +21,14 @@ from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.ssh.pool import AS_ROOT, SshPool
 
 ID = re.compile(r"i-[0-9a-f]{8,17}")
-# What cloud-init printed; the setup that it starts writes behind that (`agent/boot.sh`).
+# cloud-init's output; the setup that it starts (`agent/boot.sh`) appends to it.
 SETUP = "/var/log/cloud-init-output.log"
 UNIT = "prism-service-"
 PIECE = 1 << 18
 LONGEST = 10_000
-MOST_LINES = 2000  # of a journal, at a time
-REMEMBERED = 400  # characters of a console by which the place is found again
-# Seconds between two reads of a follower: of a machine, a console, a machine that does not answer.
+MOST_LINES = 2000  # lines of a journal per read
+REMEMBERED = 400  # characters of a console by which a follower finds its position again
+# Seconds between two reads of a follower: by SSH, of a console, if the machine does not answer.
 EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
 Place = tuple[int, int]  # a file's inode, and how far it was read
 NOWHERE: Place = (0, -1)
@@ -39,14 +39,14 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Mark(Struct, frozen=True):
-    """Where a reader stopped, and when the next read may happen."""
+    """A reader's position, and when it may read next."""
 
     at: Any
     again_at: float = 0.0
 
 
 class JournalEntry(Struct, frozen=True):
-    """A line of a journal, as `journalctl -o json` gives it; text that is no UTF-8 is bytes."""
+    """A line of `journalctl -o json`; text that is not UTF-8 is a list of bytes."""
 
     unit: str | None = msgspec.field(name="_SYSTEMD_UNIT", default=None)
     message: str | list[int] | None = msgspec.field(name="MESSAGE", default=None)
@@ -59,7 +59,7 @@ class AwsLogs:
     def __init__(
         self, console: Console, pool: SshPool, services: AwsServiceAccess, *, setup: str = SETUP
     ) -> None:
-        """`setup` is the file of the setup; only tests have another."""
+        """`setup` is the path of the setup's log; only tests change it."""
         self._console, self._pool, self._services = console, pool, services
         self._file = setup
         self._patterns: dict[str, re.Pattern[str]] = {}
@@ -72,7 +72,7 @@ class AwsLogs:
         return self._chunk(id, texts[-lines:] if lines > 0 else [], at)
 
     def after(self, id: str, kind: Kind, mark: Any) -> LogChunk:
-        """New lines; a machine is read at most once a second, its console every 10 seconds."""
+        """The new lines; reads by SSH at most once a second, a console every 10 seconds."""
         if not ID.fullmatch(id):
             return LogChunk((), mark)
         if isinstance(mark, Mark) and time.monotonic() < mark.again_at:
@@ -81,9 +81,9 @@ class AwsLogs:
         at = mark.at if isinstance(mark, Mark) else None
         try:
             texts, now = self._readers[kind](id, at, MOST_LINES)
-        except Unavailable:  # it may be stopping or starting: a follower waits for it
+        except Unavailable:  # the machine may be stopping or starting: the follower waits
             return LogChunk((), Mark(at, time.monotonic() + AWAY))
-        # After new lines, there may be more at once.
+        # After new lines, the next read may follow at once.
         pause = 0.0 if texts and kind != "console" else pause
         return self._chunk(id, texts, now, time.monotonic() + pause)
 
@@ -101,7 +101,7 @@ class AwsLogs:
 
     # ------------------------------------------------------------ each kind
     def _read_console(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
-        """`at` is the end of the text that was read last."""
+        """Read the console from `at` on, which is the end of the text that was read last."""
         text = self._console.read(id, CONSOLE_EVERY / 2).replace("\r\n", "\n")
         whole = text[: text.rfind("\n") + 1]
         end = whole[-REMEMBERED:]
@@ -113,7 +113,7 @@ class AwsLogs:
         return [LOST, *whole.splitlines()], end
 
     def _read_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
-        """Read a file on, from the offset `at`."""
+        """Read the setup's log from `at` on, which has the inode and the offset."""
         inode, offset = at or NOWHERE
         script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
         head, _, output = self._run_script(id, script).partition(b"\n")
@@ -125,7 +125,7 @@ class AwsLogs:
         return [LOST, *text] if lost else text, (now, start + len(whole))
 
     def _read_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
-        """`at` is a cursor of the journal."""
+        """Read the journal from `at` on, which is a cursor."""
         names = sorted(self._services.serving(self._pool.host(id)).get("services", {}))
         if not names:
             return [], at or ""
@@ -149,7 +149,7 @@ class AwsLogs:
         return result.out
 
     def _secrets_pattern(self, id: str) -> re.Pattern[str]:
-        """Matches the tokens of its services, or what looks like one if they are unknown."""
+        """Matches the tokens of the services, or anything like a token if they are unknown."""
         names = self._services.known(id)
         if not names:
             return self._patterns.get(id, LIKE_A_TOKEN)

@@ -1,4 +1,4 @@
-"""How to reach a machine: by SSH with the profile's key, and each service that answers."""
+"""How to reach a machine and its services: by SSH with the profile's key."""
 
 import threading
 from shlex import quote
@@ -17,7 +17,7 @@ NOTHING: tuple[str, ServedByMachine] = ("", {})
 
 
 class AwsServiceAccess:
-    """The ways into the machines of one place."""
+    """Access to the machines of one place."""
 
     def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
         """`services` is the file on a machine that lists its services."""
@@ -44,7 +44,7 @@ class AwsServiceAccess:
         )
 
     def serving(self, host: SshHost) -> ServedByMachine:
-        """The services of a machine; read once a boot."""
+        """The services of a machine, read once per boot."""
         boot, known = self._known.get(host.id, NOTHING)
         if boot == host.boot and known.get("services"):
             return known
@@ -52,17 +52,17 @@ class AwsServiceAccess:
         try:
             served = msgspec.json.decode(result.out, type=ServedByMachine)
         except msgspec.MsgspecError:
-            return {}  # its first boot has not come to this yet, or it is not made by us
+            return {}  # its first boot has not written it yet, or Prism did not make the machine
         with self._lock:
             self._known[host.id] = host.boot, served
         return served
 
     def known(self, id: str) -> tuple[str, ...]:
-        """The services of a machine, if they were read already; makes no call."""
+        """The names of a machine's services, if they have been read; makes no call."""
         return tuple(sorted(self._known.get(id, NOTHING)[1].get("services", {})))
 
     def forget(self, id: str) -> None:
-        """Forget a machine that is not on any more."""
+        """Forget a machine that is off."""
         self._known.pop(id, None)
 
     def _endpoint(

@@ -1,7 +1,7 @@
 """Idleness of machines in the cloud: Prism sends a rule, and the machine applies it.
 
-The idle daemon runs on the machine and needs no connection. Its report is read in the background,
-at most once a minute; what it did before the machine stopped is on the console.
+The idle daemon runs on the machine and needs no connection. Prism reads its report in the
+background, at most once a minute, and its last action from the console.
 """
 
 import logging
@@ -27,9 +27,9 @@ from prism.providers.idle_documents import decoded, encoded
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 
 log = logging.getLogger(__name__)
-EVERY = 60.0  # seconds between two looks at a machine; more where there are many
+EVERY = 60.0  # seconds between two reads of a machine; longer if there are many
 EACH = 1.0  # seconds between two machines
-CONSOLE_AGAIN = (0.0, 60.0, 300.0)  # a console shows its last words after a while
+CONSOLE_AGAIN = (0.0, 60.0, 300.0)  # a console shows the last output late
 SHIPPING = 60.0
 THREADS = 4
 OTHER = 7  # the exit code if the machine has another idle daemon, or none
@@ -50,13 +50,13 @@ class AwsWatch:
         every: float = EVERY,
         executor: Executor | None = None,
     ) -> None:
-        """`layout`, `minute` (its seconds) and `every` are others only in tests."""
+        """Only tests change `layout`, `minute` (its length in seconds) and `every`."""
         self._pool, self._console, self._minute = pool, console, minute
         self._layout, self._every = layout or Layout(), every
         self._executor = executor or ThreadPoolExecutor(THREADS, "aws idle")
         self._lock = threading.Lock()
         self._known: dict[str, Idleness] = {}
-        self._due: dict[tuple[str, str], float] = {}  # by machine and boot; those that are on
+        self._due: dict[tuple[str, str], float] = {}  # by machine and boot, if on
         # Machines that are off: the number of reads so far, and when the next is due.
         self._down: dict[tuple[str, str], tuple[int, float]] = {}
         self._asking: set[str] = set()
@@ -66,8 +66,8 @@ class AwsWatch:
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Write the rule onto a machine, and install the idle daemon if needed; raises on failure.
 
-        Without a rule, nothing is installed. The caller repeats a call that failed until it
-        succeeds, so the console is read for a host key at most once a boot.
+        Without a rule, nothing is installed. The caller repeats a failed call until it succeeds,
+        so Prism looks for the host key on the console only once per boot.
         """
         self._require_key_known(id)
         settings = encoded(rule, self._minute)
@@ -79,7 +79,7 @@ class AwsWatch:
             raise Unavailable(f"{name} does not take its idle rule", details=result.err)
 
     def idle(self, id: str) -> Idleness | None:
-        """The last report of a machine on its own idleness; makes no call."""
+        """The last report of a machine's idle daemon; makes no call."""
         return self._known.get(id)
 
     def look(self, instances: Iterable[Ec2Instance]) -> None:
@@ -98,7 +98,7 @@ class AwsWatch:
                 if instance.id in self._known
             }
             for id in self._known.keys() & dict(self._on.items() - before.items()).keys():
-                # It was started: its last report is void, its last action still holds.
+                # The machine was started again: its report is outdated, its last action is not.
                 self._known[id] = Idleness(acted=self._known[id].acted)
             self._asking.update(instance.id for _, instance in work)
         for ask, instance in work:
@@ -127,11 +127,11 @@ class AwsWatch:
         ]
         for instance in due:
             self._due[instance.id, instance.boot] = now + every
-            self._down[instance.id, instance.boot] = (0, now)  # for when it goes down
+            self._down[instance.id, instance.boot] = (0, now)  # read when it is off
         return [(self._read_report, instance) for instance in due]
 
     def _due_down(self, instances: list[Ec2Instance], now: float) -> list[tuple[Any, Ec2Instance]]:
-        """Machines that were on and are off now: their consoles have the last action."""
+        """Machines that went off, and whose consoles are due to be read for the last action."""
         names = {(instance.id, instance.boot) for instance in instances}
         self._down = {at: tries for at, tries in self._down.items() if at in names}
         work = []
@@ -155,7 +155,7 @@ class AwsWatch:
                 self._asking.discard(instance.id)
 
     def _require_key_known(self, id: str) -> None:
-        """Raise unless a machine is on, and its host key known or not asked for in this boot."""
+        """Raise if a machine is off, or this boot's console was read in vain for its host key."""
         if (boot := self._on.get(id)) is None:
             raise Unavailable(f"Machine {id} is not on")
         if self._pool.keys.known(id) is None and (id, boot) in self._tried:

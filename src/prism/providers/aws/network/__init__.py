@@ -1,1 +1,1 @@
-"""Networks of instances: subnets, security groups, and the address that the groups admit."""
+"""Networks of instances: subnets, security groups, and our address, which the groups admit."""

@@ -1,4 +1,4 @@
-"""Our own public address, the only one to which machines are open."""
+"""Our own public address: machines accept connections from no other."""
 
 import http.client
 import ipaddress
@@ -19,10 +19,10 @@ class AddressUnknown(ProviderRefused, code="CALLER_ADDRESS_UNKNOWN"):
 
 
 def caller_cidr(configured: str = "", endpoint: str | None = None, url: str = ASKED) -> str:
-    """The range to let in: the `configured` one, else our own address as AWS sees it.
+    """The range that groups admit: the `configured` one, else our public address.
 
-    An AWS double on this machine, at `endpoint`, sees the loopback address. Otherwise `url`
-    returns the address, over IPv4, by which machines are reached; raises `AddressUnknown`.
+    It is loopback if an AWS double runs at `endpoint` on this machine. Otherwise `url` returns it,
+    over IPv4, as machines have IPv4 addresses only. Raises `AddressUnknown`.
     """
     if configured:
         return str(ipaddress.ip_network(configured, strict=False))
@@ -64,7 +64,7 @@ BY_IPV4 = build_opener(_Ipv4HttpHandler, _Ipv4HttpsHandler)
 
 
 def _connect_ipv4(host: str, port: int, timeout: Any) -> socket.socket:
-    """A connection by IPv4: over IPv6 the service would return our IPv6 address."""
+    """Connect over IPv4: over IPv6, the service would return our IPv6 address."""
     [(*_, address), *_] = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
     return socket.create_connection((str(address[0]), port), timeout)
 

@@ -1,4 +1,4 @@
-"""The security group: SSH, and ports that a launch asks for, from one address."""
+"""Security groups, which open SSH and the ports of a launch to one address."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -13,23 +13,23 @@ OURS = "prism: where its user comes from"
 
 
 class IngressRule(NamedTuple):
-    """One TCP port that opens to one range."""
+    """One TCP port, open to one range."""
 
     port: int
     cidr: str
 
 
 def group_name(fingerprint: str, ports: Collection[int]) -> str:
-    """The group of a key and a set of ports; two homes do not share one."""
+    """The name of the group of a key and a set of ports; two homes never share a group."""
     more = "".join(f"-{port}" for port in sorted(set(ports) - {SSH}))
     return f"prism-{fingerprint}{more}"
 
 
 def group(cloud: Cloud, network: str, name: str, cidr: str, ports: Collection[int]) -> str:
-    """The security group, made if it is missing, open to `cidr`; its id."""
+    """The id of the group, which is made if missing, and opened to `cidr`."""
     group = _find_group(cloud, network, name)
     if group is None:
-        with accepting("InvalidGroup.Duplicate"):  # made meanwhile, or by a lost reply
+        with accepting("InvalidGroup.Duplicate"):  # made meanwhile, or the answer was lost
             cloud.call(
                 "ec2",
                 "CreateSecurityGroup",
@@ -51,12 +51,12 @@ def groups_of(cloud: Cloud, network: str, fingerprint: str) -> list[Mapping[str,
 
 
 def ports_of(group: Mapping[str, Any]) -> set[int]:
-    """The ports that a group of ours is for, by its name."""
+    """The ports of one of our groups, from its name."""
     return {SSH, *map(int, group["GroupName"].split("-")[2:])}
 
 
 def admit(cloud: Cloud, group: Mapping[str, Any], cidr: str, ports: Collection[int]) -> None:
-    """Open the group to `cidr`, and close it to our former addresses; rules of others stay."""
+    """Open the group to `cidr`, and close it to our former addresses; others' rules stay."""
     present = set(_single_port_rules(group, only_ours=False))
     needed = {IngressRule(port, cidr) for port in {SSH, *ports}}
     former = set(_single_port_rules(group, only_ours=True)) - needed
@@ -65,7 +65,7 @@ def admit(cloud: Cloud, group: Mapping[str, Any], cidr: str, ports: Collection[i
             _change(cloud, "AuthorizeSecurityGroupIngress", group["GroupId"], needed - present)
     except Missing as unseen:
         raise Unavailable(f"Security group {group['GroupName']} is not visible yet") from unseen
-    # After the new one is in, so that the group is never closed to us.
+    # After adding the new rule, so that the group is never closed to us.
     with accepting("InvalidPermission.NotFound"):
         _change(cloud, "RevokeSecurityGroupIngress", group["GroupId"], former)
 

@@ -1,8 +1,8 @@
 """Opens security groups to our current address after it has changed, in the background.
 
-Security groups open machines to one address, and a laptop has another one in each network. Prism
-notices that only by a connection without an answer, in a request for which people wait. So a
-thread of its own makes the calls to AWS, at most once a minute.
+Security groups admit one address, and a laptop gets another one in each network. Prism notices the
+change only when a connection gets no answer, in a request for which people wait. So a background
+thread makes the calls to AWS, at most once a minute.
 """
 
 import logging
@@ -17,7 +17,7 @@ from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.providers.aws.api import tags as names
 
-if TYPE_CHECKING:  # machines need networks, so `compute` may import this package
+if TYPE_CHECKING:  # `compute` imports this package
     from prism.providers.aws.compute.parts import PrerequisitesByProfile
     from prism.providers.aws.compute.survey import InstanceCache
 
@@ -26,10 +26,10 @@ AGAIN = timedelta(minutes=1)
 
 
 class IngressUpdater:
-    """Opens the groups of a profile to our current address, for machines that do not answer.
+    """Opens the groups of a profile to our current address if a machine does not answer.
 
-    Each profile has its own groups, so each has its own minute: a broken machine does not keep the
-    groups of other profiles closed.
+    Each profile has its own groups, so the limit of once a minute is per profile: a broken machine
+    does not delay other profiles.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class IngressUpdater:
         """Called in the background thread when machines may be reachable again."""
 
     def request(self, id: str) -> None:
-        """Open the groups for a machine that does not answer, or starts; does not wait."""
+        """Open the groups for a machine that does not answer, or that starts; does not wait."""
         instance = self._instances.known(id)
         if instance is None or (profile := instance.tags.get(names.PROFILE)) is None:
             return
@@ -60,13 +60,13 @@ class IngressUpdater:
             self._executor.submit(self._open_groups, profile, instance.key_name)
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Make no more calls."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _open_groups(self, profile: str, key: str | None) -> None:
         try:
             prerequisites = self._prerequisites_of(profile)
-            if not prerequisites.holds(key):  # the group of another computer, with its address
+            if not prerequisites.holds(key):  # the machine belongs to another computer
                 return
             cidr = prerequisites.open_ingress()
             log.info("machines of profile %s are open to %s", profile, cidr)

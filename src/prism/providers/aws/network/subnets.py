@@ -34,7 +34,7 @@ class Vpc(Struct, frozen=True):
 
 
 def network(cloud: Cloud, profile: str) -> Vpc:
-    """The VPC whose tag names the profile, else the default one; raises `VpcNotFound`."""
+    """The VPC with the profile's name in its tag, else the default VPC; raises `VpcNotFound`."""
     vpcs = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
     tagged = sorted(vpc["VpcId"] for vpc in vpcs if read(vpc.get("Tags")).get(PROFILE) == profile)
     default = [vpc["VpcId"] for vpc in vpcs if vpc.get("IsDefault")]
@@ -60,7 +60,7 @@ def offered(cloud: Cloud, instance_type: str) -> frozenset[str]:
 
 
 def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
-    """The order in which a workspace tries them: its own, and the same each time."""
+    """The subnets in the order in which a workspace tries them, which depends only on its key."""
     fixed = sorted(subnets)
     if not fixed:
         return ()

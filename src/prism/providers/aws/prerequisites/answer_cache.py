@@ -15,14 +15,14 @@ Value = TypeVar("Value")
 
 
 class CachedAnswer(Struct, Generic[Value]):
-    """An answer, perhaps still awaited, and its expiry, which is null until it has come."""
+    """An answer or a call under way; `expires` is None until the answer has come."""
 
     answer: Future[Value]
     until: datetime | None = None
 
 
 class AnswerCache(Generic[Key, Value]):
-    """Remembers answers for a while; threads that ask meanwhile wait for a call under way.
+    """Stores answers for a limited time; threads that ask during a call wait for its answer.
 
     A failure is raised in all threads that waited, and not stored: 300 launches do not repeat a
     failed call 300 times.
@@ -34,7 +34,7 @@ class AnswerCache(Generic[Key, Value]):
         self._known: dict[Key, CachedAnswer[Value]] = {}
 
     def get(self, key: Key, ask: Callable[[], Value]) -> Value:
-        """The stored value, or what `ask` returns now; raises what it raises."""
+        """The stored value, else what `ask` returns; an error of `ask` is raised."""
         with self._lock:
             entry = self._known.get(key)
             asks = entry is None or (entry.until is not None and entry.until <= self._clock.now())
@@ -52,7 +52,7 @@ class AnswerCache(Generic[Key, Value]):
             self._known[key] = entry
 
     def known(self, key: Key) -> Value | None:
-        """The stored value, or None; does not ask."""
+        """The stored value, or None; makes no call."""
         entry = self._known.get(key)
         fresh = entry and entry.until is not None and entry.until > self._clock.now()
         return entry.answer.result() if entry and fresh else None

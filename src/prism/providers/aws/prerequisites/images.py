@@ -1,4 +1,4 @@
-"""The image of a base: by its publisher's own parameter, else the newest of that name."""
+"""The image of a base: the one that its publisher's parameter names, else the newest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from prism.providers.aws.prerequisites.machine_types import Architecture
 from prism.templates.model import Base
 from prism.workspaces.ports import ProviderRefused
 
-DEFAULT: Base = "ubuntu-22.04"  # the newest Ubuntu that AWS hibernates
+DEFAULT: Base = "ubuntu-22.04"  # the newest Ubuntu that EC2 can hibernate
 WORDS = {
     "x86_64": {"arch": "x86_64", "deb": "amd64", "rpm": "x86_64"},
     "arm64": {"arch": "arm64", "deb": "arm64", "rpm": "aarch64"},
@@ -23,7 +23,7 @@ class NoImage(ProviderRefused, code="IMAGE_NOT_FOUND"):
 
 
 class Published(Struct, frozen=True, kw_only=True):
-    """How a distribution is published; `{deb}` is amd64, `{arch}` and `{rpm}` are x86_64."""
+    """How a distribution publishes images; `{deb}` is amd64, `{arch}` and `{rpm}` are x86_64."""
 
     owner: str
     name: str
@@ -32,9 +32,9 @@ class Published(Struct, frozen=True, kw_only=True):
     hibernates: bool
 
 
-# Owners and parameters are those that the publishers name; which images may hibernate is AWS's
-# list (EC2 User Guide, "Prerequisites for EC2 instance hibernation"): of Ubuntu 22.04.2 is the
-# newest, of Amazon Linux 2023; Debian and Rocky are not on it.
+# The publishers document the owners and parameters. EC2 User Guide, "Prerequisites for EC2
+# instance hibernation", lists the images that can hibernate: up to Ubuntu 22.04.2 and Amazon Linux
+# 2023, but neither Debian nor Rocky.
 BASES: Mapping[Base, Published] = {
     "ubuntu-24.04": Published(
         owner="099720109477",
@@ -77,7 +77,7 @@ BASES: Mapping[Base, Published] = {
 
 
 class ImageChoice(Struct, frozen=True, kw_only=True):
-    """An image, and its facts for a launch; `min_gb` is the minimum size of the disk."""
+    """An image and its properties; `min_gb` is the minimum size of the disk."""
 
     id: str
     base: Base
@@ -124,7 +124,7 @@ def least_gb(description: Mapping[str, Any]) -> int:
 def _image_by_parameter(
     cloud: Cloud, published: Published, architecture: Architecture
 ) -> Mapping[str, Any] | None:
-    """None if the region lacks the parameter, or the caller may not read it."""
+    """The image; None if the region lacks the parameter, or the login may not read it."""
     if published.parameter is None:
         return None
     name = _fill_in(published.parameter, architecture)

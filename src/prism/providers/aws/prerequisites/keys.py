@@ -1,4 +1,4 @@
-"""The key of a profile: made once, stored in the home, its public part imported by EC2."""
+"""The SSH key of a profile: made once and stored in the home; EC2 gets the public part."""
 
 import os
 import re
@@ -17,10 +17,10 @@ UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class KeyPair(Struct, frozen=True, kw_only=True):
-    """An ed25519 pair: the name EC2 knows it by, the private file, the public line.
+    """An ed25519 key pair: its name in EC2, the private key's file, the public key's line.
 
-    The name contains the fingerprint, so that two homes with a profile of the same name
-    never take each other's key for their own.
+    The name contains the fingerprint, so that two homes with a profile of the same name never
+    confuse their keys.
     """
 
     name: str
@@ -37,7 +37,7 @@ def key_of(home: Path, profile: str) -> KeyPair:
     path = folder / profile
     if not path.exists():
         _make(path)
-    if path.stat().st_mode & 0o077:  # copied from a backup, say; SSH would not take it
+    if path.stat().st_mode & 0o077:  # SSH refuses it, for example after a restore from a backup
         path.chmod(0o600)
     public = _public(path.read_bytes())
     fingerprint = sha256(b64decode(public.split()[1])).hexdigest()[:16]
@@ -46,7 +46,7 @@ def key_of(home: Path, profile: str) -> KeyPair:
 
 
 def has_key(home: Path, profile: str) -> bool:
-    """Whether a profile's key exists; makes none. The name may come from a tag."""
+    """Whether a profile's key exists; makes none. The profile's name may come from a tag."""
     return FIT.fullmatch(profile) is not None and (home / "keys" / profile).is_file()
 
 
@@ -55,7 +55,7 @@ def import_key(cloud: Cloud, key: KeyPair) -> str:
     filters = [{"Name": "key-name", "Values": [key.name]}]
     if cloud.call("ec2", "DescribeKeyPairs", Filters=filters)["KeyPairs"]:
         return key.name
-    with accepting("InvalidKeyPair.Duplicate"):  # another call was faster
+    with accepting("InvalidKeyPair.Duplicate"):  # another call has imported it
         cloud.call(
             "ec2",
             "ImportKeyPair",
@@ -67,7 +67,7 @@ def import_key(cloud: Cloud, key: KeyPair) -> str:
 
 
 def _make(path: Path) -> None:
-    """Write a new key, unless another process writes one at the same time."""
+    """Write a new key, unless another process has just written one."""
     from cryptography.hazmat.primitives import serialization as as_  # noqa: PLC0415  cold start
     from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415  cold start
 

@@ -1,4 +1,4 @@
-"""Everything that a launch needs, looked up once for many launches."""
+"""Everything that a launch needs, cached for many launches."""
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -21,10 +21,11 @@ HOURLY = timedelta(hours=1)
 
 
 class AwsLaunchPrerequisites:
-    """The prerequisites of one profile in one region; made for many threads.
+    """The prerequisites of one profile in one region; any number of threads may use it.
 
-    `caller` returns our own address range. Answers are cached for a limited time only: images are
-    published, addresses change, and a group that was removed by hand is made again.
+    `caller` returns our own address range. Answers are cached for a limited time, because new
+    images are published, addresses change, and a group that was removed by hand must be made
+    again.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class AwsLaunchPrerequisites:
         return self._keys.get(self._profile, lambda: keys.key_of(self._home, self._profile))
 
     def key(self) -> KeyPair:
-        """The profile's key, known to EC2."""
+        """The profile's key, imported into EC2."""
         pair = self.pair()
         self._imported.get(pair.name, lambda: keys.import_key(self._cloud, pair))
         return pair
@@ -109,7 +110,7 @@ class AwsLaunchPrerequisites:
 
     @property
     def note(self) -> str | None:
-        """What the last machines cannot do without a role; makes no call."""
+        """What machines cannot do because they have no role; makes no call."""
         tried, known = self._roles.asked(roles.NAME), self._roles.known(roles.NAME)
         return f"there is no role for machines, so {roles.LOST}" if tried and not known else None
 
@@ -120,10 +121,10 @@ class AwsLaunchPrerequisites:
     def open_ingress(self) -> str:
         """Look up our own address again, and open all our security groups to it; the CIDR range.
 
-        It is for a machine that is on but out of reach: a laptop may be in another network now.
+        For a machine that is on but does not answer: a laptop may be in another network now.
         """
         self._addresses.forget()
-        self._groups.forget()  # what is open to a former address may be open to it no more
+        self._groups.forget()  # cached groups may be open to a former address only
         cidr = self.caller_address()
         for group in groups.groups_of(self._cloud, self._network().id, self.pair().fingerprint):
             groups.admit(self._cloud, group, cidr, groups.ports_of(group))

@@ -20,12 +20,12 @@ class MachineTypeFacts(Struct, frozen=True, kw_only=True):
     gpus: int
     hibernates: bool
     spot: bool
-    burstable: bool  # it earns CPU credits, and may be allowed to spend more than it earns
-    nitro: bool  # disks are NVMe there, whatever the name of their device
+    burstable: bool  # it earns CPU credits, and with `unlimited` can spend more than it earned
+    nitro: bool  # disks are NVMe devices, whatever device name was asked for
 
 
 def kind(cloud: Cloud, name: str) -> MachineTypeFacts:
-    """Ask for one type; an unknown one raises what `Cloud.call` raises."""
+    """Ask EC2 for the properties of a type."""
     [entry] = cloud.call("ec2", "DescribeInstanceTypes", InstanceTypes=[name])["InstanceTypes"]
     return read(entry)
 
@@ -36,7 +36,7 @@ def read(entry: Mapping[str, Any]) -> MachineTypeFacts:
     gpus = entry.get("GpuInfo", {}).get("Gpus", [])
     return MachineTypeFacts(
         name=entry["InstanceType"],
-        # i386 stands beside x86_64 at the oldest types
+        # the oldest types list i386 beside x86_64
         architecture="arm64" if "arm64" in built else "x86_64",
         memory_mib=entry["MemoryInfo"]["SizeInMiB"],
         vcpus=entry["VCpuInfo"]["DefaultVCpus"],

@@ -24,9 +24,9 @@ TRUST = {
         }
     ],
 }
-# Both keys, and this way to compare them, are AWS's own words: EC2 User Guide, "Identity-based
-# policies for Amazon EC2", and the managed policy AWSEC2VssSnapshotPolicy. `aws:ARN`, which
-# `stop-itself` compared, is documented nowhere.
+# AWS compares these two keys in this way in EC2 User Guide, "Identity-based policies for Amazon
+# EC2", and in its managed policy AWSEC2VssSnapshotPolicy. No document has `aws:ARN`, which the
+# earlier policy `stop-itself` compared.
 RIGHTS: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [
@@ -48,7 +48,7 @@ def role(cloud: Cloud) -> str | None:
     """The name of the instance profile that `prism aws setup` has made; None if there is none.
 
     Without it a machine cannot hibernate itself: it powers off when it is idle or has expired, and
-    only the daemon can hibernate it. Nothing is made here: a login that may make and pass roles
+    only the daemon can hibernate it. It creates nothing: a login that may create and pass roles
     can become an administrator, which the daemon's login must not.
     """
     try:
@@ -76,7 +76,7 @@ def has_rights(cloud: Cloud) -> bool:
 
 
 def lacking(cloud: Cloud) -> str | None:
-    """What machines of the account cannot do without their role; None if nothing is missing."""
+    """What machines cannot do because their role is missing or old; None if it is complete."""
     try:
         if not has_role(cloud):
             return f"there is no role for machines ({NAME}), so {LOST}; make it: `prism aws setup`"

@@ -17,7 +17,7 @@ def is_burstable(kind: MachineType) -> bool:
 
 
 def surplus(kind: MachineType) -> Micros:
-    """The most that busy CPUs add to an hour's price; credits earned meanwhile would reduce it."""
+    """The most that busy CPUs add to an hour's price; credits earned meanwhile reduce it."""
     return Micros(SURPLUS.get(_family(kind), 0) * kind.vcpus)
 
 

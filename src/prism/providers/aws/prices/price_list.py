@@ -1,4 +1,4 @@
-"""AWS's prices: from its price list, stored on disk, or else from the catalog's table.
+"""AWS's prices: from AWS's price list, cached on disk, else from the catalog's table.
 
 Requests read known prices and never wait for AWS. A thread of `places.py` fetches on-demand prices
 once a day and spot prices once an hour. Without the permission to read the price list, the table's
@@ -32,7 +32,7 @@ AGAIN = timedelta(minutes=10)  # after a fetch that failed
 STALE, STALE_SPOT = timedelta(days=30), timedelta(hours=6)
 LIST = "AWS price list"
 DISKS = ("gp3", "gp2", "io2", "st1")
-MACHINE = {  # the one product of a type: Linux, shared, on demand, nothing installed
+MACHINE = {  # the filter for one product per type: Linux, shared, on demand, no software
     "operatingSystem": "Linux",
     "tenancy": "Shared",
     "preInstalledSw": "NA",
@@ -42,7 +42,7 @@ MACHINE = {  # the one product of a type: Linux, shared, on demand, nothing inst
 
 
 class Product(Struct, frozen=True):
-    """How a price is found in the price list; its usage type ends with `usage`."""
+    """How to find a price in the price list; the product's usage type ends with `usage`."""
 
     service: str
     unit: str
@@ -64,7 +64,7 @@ STORED: dict[str, Product] = {
 
 
 class Quote(Struct, frozen=True):
-    """A price in micro-dollars, and its source and date in words."""
+    """A price in micro-dollars, and a text with its source and date."""
 
     amount: Micros
     source: str
@@ -81,7 +81,7 @@ class RegionPrices(Struct, frozen=True, kw_only=True):
 
 
 class Prices:
-    """AWS's prices, kept in `folder`; `price_book` gets those of storage and addresses."""
+    """AWS's prices, stored in `folder`; those of storage and addresses go to `price_book`."""
 
     def __init__(self, folder: Path, clock: Clock, price_book: PriceBook) -> None:
         self._folder, self._clock, self._lock = folder, clock, Lock()
@@ -100,7 +100,7 @@ class Prices:
         return Quote(tabled.hourly, f"{tabled.source}, {region}, as of {tabled.as_of}")
 
     def spot(self, instance_type: str, region: str) -> Quote | None:
-        """The spot price of an hour in the most expensive zone; it changes."""
+        """The current spot price of an hour in the most expensive zone."""
         known, now = self._prices(region), self._clock.now()
         amount = known.spot.get(instance_type)
         if amount is None or known.spot_at is None or now - known.spot_at > STALE_SPOT:
@@ -231,7 +231,7 @@ def _agreed_price(products: Iterable[dict[str, Any]], unit: str, usage: str) -> 
 
 
 def _rates(product: dict[str, Any], unit: str) -> Iterator[Micros]:
-    """The price of the first unit, on demand, in dollars."""
+    """The on-demand prices of the first unit, in micro-dollars."""
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for price_dimension in term["priceDimensions"].values():
             usd = price_dimension["pricePerUnit"].get("USD")

@@ -1,1 +1,1 @@
-"""One SSH connection to each machine, shared by all users of it."""
+"""One SSH connection to each machine, shared by everything that uses SSH."""

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: asyncssh is asynchronous, the packages are not."""
+"""An event loop in its own thread for asyncssh, for callers that are not asynchronous."""
 
 import asyncio
 import concurrent.futures
@@ -15,7 +15,7 @@ THREADS = 32
 
 
 class Background:
-    """Started at its first use; closed once."""
+    """Starts the loop at the first use; `close` ends it for good."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class Background:
         self._closed = False
 
     def run(self, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
-        """Run a coroutine in the loop, and wait for its result, at most that long."""
+        """Run a coroutine in the loop, and wait for its result for at most `seconds`."""
         future = self.start(work)
         try:
             return future.result(seconds)
@@ -42,7 +42,7 @@ class Background:
                 raise Unavailable("The daemon is stopping")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                # Reading a console in this executor may be slow; many threads, so that none waits.
+                # Reading a console in this executor may be slow, so it has many threads.
                 self._loop.set_default_executor(ThreadPoolExecutor(THREADS, "prism-ssh"))
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="prism-ssh", daemon=True
@@ -76,6 +76,6 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def _run_some_turns() -> None:
-    """Run a few turns of the loop, so that new and closed connections are handled."""
+    """Run a few iterations of the loop, which handle new and closed connections."""
     for _ in range(5):
         await asyncio.sleep(0)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalForwarder(SSHForwarder):
-    """The local side of a forwarded connection; not read until the machine's side is connected."""
+    """The local side of a forwarded connection; reads once the machine's side is connected."""
 
     def __init__(self, forwards: Forwards, pool: SshPool, end: ForwardTarget) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class LocalForwarder(SSHForwarder):
         self._work = asyncio.get_running_loop().create_task(self._forward())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has disconnected."""
+        """Disconnect the machine's side."""
         super().connection_lost(exc)
         if self._own is not None:
             self._forwards.callers.pop(self._own, None)
@@ -51,10 +51,10 @@ class LocalForwarder(SSHForwarder):
             link = self._pool.link(host)
             with link.used():
                 ssh = await link.connection()
-                # a session, though its type does not say so
+                # it is a session, despite its declared type
                 far: Any = partial(RemoteForwarder, self)
                 await ssh.create_connection(far, end.host, end.port)
-                if self._transport is None:  # they went away meanwhile
+                if self._transport is None:  # the client has disconnected meanwhile
                     self.close()
                     return
                 self.resume_reading()
@@ -67,10 +67,10 @@ class LocalForwarder(SSHForwarder):
 
 
 class RemoteForwarder(SSHForwarder):
-    """The machine's side; asyncssh itself never closes a channel whose far side ends last."""
+    """The machine's side; asyncssh never closes a channel whose remote side ends last."""
 
     def eof_received(self) -> bool:
-        """The service sends no more."""
+        """End the local side too; the service sends no more data."""
         if stays := super().eof_received():
             return stays
         self.close()

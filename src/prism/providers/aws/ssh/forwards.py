@@ -1,10 +1,9 @@
-"""Ports of this computer that lead to ports of machines, through their connections.
+"""Forwards ports of this computer to ports of machines, through their SSH connections.
 
-A port stays the same while its connection breaks and is replaced. Ports are on loopback, to which
-any user of this computer can connect. So the peer is looked up (`kit/peer_credentials.py`): only
-the daemon's own user and root are admitted, but not, for example, a program in a sandboxed
-workspace. If the system cannot tell the peer, everybody is admitted, and only the services' own
-tokens protect them.
+A port stays the same when its SSH connection is replaced. Any user of this computer can connect to
+loopback, so Prism looks up who connects (`kit/peer_credentials.py`): only the daemon's own user
+and root are admitted, but not, for example, a program in a sandboxed workspace. If the system does
+not show the peer, everybody is admitted, and only the services' own tokens protect them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ WAITING = 128
 
 
 class ForwardTarget(Struct, frozen=True):
-    """A port of a machine, and its address on that machine."""
+    """A port of a machine, and the address where it listens."""
 
     machine: str
     host: str
@@ -37,7 +36,7 @@ class ForwardTarget(Struct, frozen=True):
 
 
 class Forwards:
-    """A port is opened at its first use, and closed when its machine is no longer on."""
+    """The forwarded ports: opened at their first use, closed when their machine is off."""
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class Forwards:
     ) -> None:
         """`peers` decides who may connect; None allows this user and root, if peers are known.
 
-        `stranger` returns whether a socket of those, by its inode, is refused nevertheless.
+        `stranger` returns whether one of these sockets, by its inode, is refused nevertheless.
         """
         self._pool, self._peers, self._stranger = pool, peers, stranger
         self._open: dict[ForwardTarget, socket.socket] = {}
@@ -56,13 +55,13 @@ class Forwards:
         self.callers: dict[asyncio.Transport, ForwardTarget] = {}
 
     def port(self, end: ForwardTarget) -> int:
-        """The port of this computer that leads there."""
+        """The port of this computer that is forwarded to `end`."""
         if (known := self._ports.get(end)) is not None:
             return known
         return self._pool.background.run(self._open_port(end), PATIENCE)
 
     def settle(self, ids: Iterable[str]) -> None:
-        """Close the ports of machines that are not on."""
+        """Close the ports of machines that are not in `ids`."""
         machines = set(ids)
         if closed := [
             forward_target
@@ -92,7 +91,7 @@ class Forwards:
             self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
             listener.setblocking(False)
             self._ports[end] = listener.getsockname()[1]
-            # An asyncio server loses connections that arrive while it is being closed.
+            # asyncio's own server loses connections that arrive while it closes.
             loop.add_reader(
                 listener, self._accept, listener, partial(LocalForwarder, self, self._pool, end)
             )
@@ -101,7 +100,7 @@ class Forwards:
     def _accept(self, listener: socket.socket, make: Callable[[], asyncio.BaseProtocol]) -> None:
         try:
             caller, _ = listener.accept()
-        except OSError:  # they have gone already
+        except OSError:  # the client has disconnected already
             return
         caller.setblocking(False)
         loop = asyncio.get_running_loop()

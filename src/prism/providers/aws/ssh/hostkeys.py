@@ -1,8 +1,8 @@
 """The host keys of machines, read from their consoles, and never from the SSH port.
 
-AWS returns a console only to logins of the account, whereas any computer may answer at an address.
+AWS shows a console only to logins of the account, but any computer may answer at an address.
 Each machine has its own `known_hosts` file, because AWS gives its address to others once it
-stops: the first line has the key under the machine's id, the second one under its address.
+stops: the first line has the machine's id and the key, the second its address and the key.
 """
 
 import os
@@ -17,7 +17,7 @@ from prism.providers.aws.ssh.model import HostKeyUnknown, SshHost
 ID = re.compile(r"i-[0-9a-f]{1,32}")
 KEY = r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) (AAAA[A-Za-z0-9+/]+={0,2})"
 MARKER = re.compile(rf"prism-boot: hostkey {KEY}\s")
-# What cloud-init prints by itself, one line a key.
+# The lines of cloud-init, one per key.
 BLOCK = re.compile(r"BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS", re.DOTALL)
 IN_BLOCK = re.compile(rf"\b{KEY}")
 USUAL_PORT = 22
@@ -51,15 +51,15 @@ def _is_whole(kind: str, key: str) -> bool:
 
 
 class HostKeys:
-    """Known keys, in a folder of the home; unknown ones are read from consoles."""
+    """Host keys, stored in a folder of the home; unknown ones are read from consoles."""
 
     def __init__(self, folder: Path, console: Console, *, port: int = USUAL_PORT) -> None:
-        """`port` is where machines listen; only tests have another one."""
+        """`port` is the SSH port of the machines; only tests change it."""
         self._folder, self._console, self.port = folder, console, port
         self._known: dict[str, str] = {}
 
     def of(self, host: SshHost) -> str:
-        """The key that a machine must show; raises if its console does not show one yet."""
+        """The host key of a machine; raises if it is unknown and not on the console yet."""
         if key := self.known(host.id) or self.learn(host.id, self._console.read(host.id)):
             return key
         raise HostKeyUnknown(
@@ -90,7 +90,7 @@ class HostKeys:
         return key
 
     def learn_anew(self, host: SshHost) -> bool:
-        """Read the console once more; returns whether its key has changed."""
+        """Read the console again; returns whether the key has changed."""
         before = self.known(host.id)
         now = self.learn(host.id, self._console.read(host.id))
         return now is not None and now != before
@@ -112,7 +112,7 @@ class HostKeys:
             self.file(id).unlink(missing_ok=True)
 
     def file(self, id: str) -> Path:
-        """Where its key is kept."""
+        """The `known_hosts` file of a machine."""
         return self._folder / id
 
     def _write(self, id: str, key: str, name: str) -> None:

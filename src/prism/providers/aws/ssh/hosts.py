@@ -1,4 +1,4 @@
-"""How to log in to machines that are on, by their survey and tags."""
+"""How to log in to machines that are on, from the survey and their tags."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.prerequisites.keys import has_key, key_of
 from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
 
-USUAL = "ubuntu"  # the login of machines without that tag
+USUAL = "ubuntu"  # the login of machines without a tag for it
 
 
 class AwsHosts:
-    """Implements `SshHosts`: address, user and key of a machine, by its tags."""
+    """Implements `SshHosts`."""
 
     def __init__(self, instances: InstanceCache, home: Path) -> None:
         self._instances, self._home = instances, home
 
     def host(self, id: str) -> SshHost | None:
-        """How to log in to a machine; asks EC2 only if the last survey did not show it on."""
+        """How to log in to a machine; asks EC2 only if it was off at the last survey."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "running":
             instance = self._instances.look(id)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from prism.providers.aws.ssh.model import SshHost
 
 log = logging.getLogger(__name__)
-DIAL, LOGIN = 10, 20  # seconds to connect, and to be let in
-ALIVE, SIGNS = 15, 3  # seconds between signs of life, and how many may be missing
-FIRST, MOST = 0.5, 30.0  # seconds until it is tried again, doubled each time
+DIAL, LOGIN = 10, 20  # seconds to connect, and to log in
+ALIVE, SIGNS = 15, 3  # seconds between two keepalives, and how many may be lost
+FIRST, MOST = 0.5, 30.0  # seconds before the next try, doubled each time
 NEW_ADDRESS = (
     "If you are in another network now, try again in some seconds: machines are being opened to "
     "your new address. "
@@ -29,12 +29,12 @@ NEW_ADDRESS = (
 
 
 class Link:
-    """One machine's connection; lives in the background loop and nowhere else."""
+    """One machine's connection; use it only in the background loop."""
 
     def __init__(
         self, host: SshHost, keys: HostKeys, shut: Callable[[str], object] = lambda id: None
     ) -> None:
-        """`shut` is called with its id if its address does not answer; it must not wait."""
+        """`shut`, which must not wait, is called with the id of a machine that does not answer."""
         self.host, self._keys, self._shut = host, keys, shut
         self._ssh: SSHClientConnection | None = None
         self._opening: asyncio.Task[SSHClientConnection] | None = None
@@ -44,12 +44,12 @@ class Link:
 
     @property
     def idle_since(self) -> float | None:
-        """Since when nobody uses an open connection."""
+        """Since when the open connection is unused; None if it is used, or not open."""
         return None if self._ssh is None or self._users else self.used_at
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """Somebody uses it."""
+        """Count a use of the connection."""
         self._users += 1
         try:
             yield
@@ -58,7 +58,7 @@ class Link:
             self.used_at = asyncio.get_running_loop().time()
 
     async def connection(self) -> SSHClientConnection:
-        """The open connection; raises if it cannot be opened, at once until the next try."""
+        """The connection, opened if needed; after a failure, raises until the next try is due."""
         if self._ssh is not None and not self._ssh.is_closed():
             return self._ssh
         if self._opening is None or self._opening.done():
@@ -75,7 +75,7 @@ class Link:
         self._failures, self._again_at, self._why = 0, 0.0, None
 
     def close(self) -> None:
-        """Disconnect, also those that still use it."""
+        """Disconnect, even if the connection is in use."""
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         if self._ssh is not None:
@@ -91,7 +91,7 @@ class Link:
             self._failures, self._why = self._failures + 1, why
             self._again_at = loop.time() + pause
             raise
-        except Problem as why:  # AWS would not show the console
+        except Problem as why:  # AWS did not show the console
             self._again_at, self._why = loop.time() + MOST, None
             raise MachineUnreachable(
                 f"{self.host.name} cannot be reached by SSH", details=why.message
@@ -108,7 +108,7 @@ class Link:
             try:
                 return await self._connect()
             except asyncssh.HostKeyNotVerifiable as error:
-                # A machine may make itself new keys; then its console says so.
+                # The machine may have new keys, which its console shows.
                 if await loop.run_in_executor(None, self._keys.learn_anew, self.host):
                     return await self._connect()
                 raise self._host_key_changed() from error
@@ -116,7 +116,7 @@ class Link:
             raise self._host_key_changed() from error
         except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
             silent = isinstance(error, OSError) and not isinstance(error, ConnectionError)
-            if silent:  # a security group drops what it does not let in
+            if silent:  # a security group drops what it does not admit
                 self._shut(self.host.id)
             raise MachineUnreachable(
                 f"{self.host.name} cannot be reached by SSH",

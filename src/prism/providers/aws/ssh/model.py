@@ -1,4 +1,4 @@
-"""Machines to log in to by SSH, and the problems of that."""
+"""Machines to log in to by SSH, and the problems with them."""
 
 from pathlib import Path
 from typing import Protocol
@@ -17,13 +17,13 @@ class HostKeyUnknown(MachineUnreachable, code="HOST_KEY_UNKNOWN"):
 
 
 class HostKeyChanged(MachineUnreachable, code="HOST_KEY_CHANGED"):
-    """The host key of the answer is not the machine's."""
+    """The computer that answers has another host key than the machine."""
 
 
 class SshHost(Struct, frozen=True, kw_only=True):
     """A machine that is on.
 
-    `boot` names its last start (EC2's `LaunchTime`): what was read from inside holds only for it.
+    `boot` is EC2's `LaunchTime` of its last start: facts read by SSH hold for this boot only.
     """
 
     id: str

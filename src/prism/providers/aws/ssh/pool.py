@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 IDLE = 600.0  # seconds until an unused connection is closed
 PATIENCE = 20.0
-# Run as root: the user of every image may use sudo without a password.
+# Scripts run as root: the user of every image may use sudo without a password.
 AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
 
 
@@ -74,7 +74,7 @@ class SshPool:
 
     @property
     def open(self) -> frozenset[str]:
-        """The machines with a connection."""
+        """The ids of the machines with an open connection."""
         return frozenset(self._links)
 
     def settle(self, on: Iterable[SshHost]) -> None:
@@ -84,7 +84,7 @@ class SshPool:
             self.background.start(self._close_stale(hosts))
 
     def reset_backoff(self) -> None:
-        """Forget failed connections: machines may be reachable again."""
+        """Forget failures of all machines: the next use connects at once."""
         if self._links:
             self.background.start(self._reset_backoffs())
 
@@ -123,7 +123,7 @@ class SshPool:
         return link
 
     async def _start_process(self, link: Link, script: str) -> SSHClientProcess[bytes]:
-        """Start the script; a connection that turns out broken is replaced once."""
+        """Start the script; if the connection turns out to be broken, replaces it once."""
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
         command = shlex.join(["sh", "-c", script, BY_PRISM])
@@ -146,7 +146,7 @@ class SshPool:
                 del self._links[id]
 
     async def _close_idle(self) -> None:
-        """Close connections that were not used for long."""
+        """Close connections that nobody has used for `idle` seconds."""
         loop = asyncio.get_running_loop()
         while self._links:
             await asyncio.sleep(self._idle / 4)
@@ -162,9 +162,9 @@ async def _communicate(process: SSHClientProcess[bytes], stdin: bytes) -> Script
         out, err = await process.communicate(stdin)
         await process.wait_closed()
     except BaseException:
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the process has just ended
             process.terminate()
-        process.close()  # without waiting: it may be what does not answer
+        process.close()  # without waiting: it may not answer
         raise
     code = process.returncode
     words = (err or b"").decode(errors="replace").strip()

@@ -1,7 +1,7 @@
 """Ports of machines in the cloud, reached through their SSH connections.
 
-Machines are open for SSH only. The listening sockets on a machine's loopback are read from its
-kernel, at most once a second, and reached through the SSH connection.
+Machines accept SSH only. Prism reads the listening sockets from the machine's kernel, at most once
+a second.
 """
 
 import re
@@ -14,9 +14,9 @@ from prism.connections.ports import Address
 from prism.providers.aws.ssh.forwards import HERE, Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
 
-FRESH = 1.0  # seconds that an answer of a machine is cached
+FRESH = 1.0  # seconds for which a machine's answer is cached
 V4, V6 = "127.0.0.1", "::1"
-# Local addresses as the kernel writes them, with the address of the machine that reaches them.
+# Local addresses in the kernel's format, and the address at which the machine reaches each.
 REACHED = {
     "0100007F": V4,
     "00000000": V4,
@@ -29,7 +29,7 @@ ROW = re.compile(r":\s([0-9A-F]+):([0-9A-F]{4})\s0+:0000\s0A\s(?:\S+\s+){3}\s*\d
 
 
 class ListeningSocket(Struct, frozen=True):
-    """A listening socket of a machine: its address there, and its identity."""
+    """A listening socket of a machine: the address to connect to, and its identity."""
 
     host: str
     name: str
@@ -44,7 +44,7 @@ class AwsReach:
         self._locks: dict[str, threading.Lock] = {}
 
     def address_of(self, id: str, port: int) -> Address | None:
-        """The address on this computer that leads to a port, if the machine listens there."""
+        """The local address that is forwarded to a port; None if nothing listens on the port."""
         if (listener := self.listeners(id).get(port)) is None:
             return None
         local_port = self._forwards.port(ForwardTarget(id, listener.host, port))
@@ -62,7 +62,7 @@ class AwsReach:
             return listeners
 
     def forget(self, id: str) -> None:
-        """Forget a machine that is not on any more."""
+        """Forget a machine that is off."""
         self._known.pop(id, None)
         self._locks.pop(id, None)
 

@@ -1,9 +1,8 @@
-"""EBS volumes. Each is in one zone, and is made before it is known where it is needed.
+"""EBS volumes. Each is in one zone, and is made before Prism knows the zone of its machine.
 
-So a volume is made in a zone that follows from its key. Until a machine has had it, attaching it
-in another zone makes it anew there: it is empty, or has a snapshot's data, from which it is made
-again. The first machine decides. From then on it stays in `Disk.zone`, and machines elsewhere are
-refused with `VolumeElsewhere`.
+So a volume is made in a zone that depends only on its key. If a machine in another zone attaches
+it first, Prism makes it again there: it is empty, or has the data of a snapshot, which still
+exists. After that it stays in `Disk.zone`; other zones get `VolumeElsewhere`.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,10 +43,10 @@ STATES = {
     "error": StorageObserved.BROKEN,
 }
 FAILED = StorageFailure("VOLUME_FAILED", "AWS could not make it; delete it and make another")
-DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
+DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # as AWS recommends for data
 THERE = {"attached", "busy", "detaching"}
 ATTACHABLE = {"running", "stopped"}  # machine states in which volumes can be attached or detached
-UNKNOWN = "unknown"  # instead of the first machine that had it, if its tags were removed
+UNKNOWN = "unknown"  # stands for the first machine if the tags were removed
 TagsHook = Callable[[Mapping[str, Tags]], object]
 PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
 
@@ -67,7 +66,7 @@ class Disks:
         self._zones: list[str] = []
 
     def survey(self) -> ReadableItems:
-        """All of ours; if a key has made two, the one with precedence."""
+        """All our volumes; if two have the same key, the one with precedence."""
         filters = kind_filter("ebs")
         pages = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
         listing = self._cloud.unreadable.read_each("VolumeId", pages, self._describe)
@@ -83,10 +82,10 @@ class Disks:
         return _DescribedVolume(_disk(volume), read(volume.get("Tags")), _precedence(volume))
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """The one with this id, whatever its tags; tags that it has lost are put back.
+        """The volume with this id, whatever its tags; adds the tags that it has lost.
 
-        It is unknown what is on it, so it counts as used: it is never made anew elsewhere, and its
-        file system keeps its id.
+        Its contents are unknown, so it counts as used: Prism never makes it again in another zone,
+        and its file system keeps its id.
         """
         try:
             [volume] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])["Volumes"]
@@ -98,7 +97,7 @@ class Disks:
         return _disk({**volume, "Tags": listed({**tags, ID: order.key})})
 
     def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
-        """Make one, empty or of a snapshot."""
+        """Make a volume, empty or from a snapshot."""
         arguments: dict[str, Any] = {
             "AvailabilityZone": self._first_zone(order.key),
             "ClientToken": order.key,
@@ -114,7 +113,7 @@ class Disks:
         try:
             volume = self._cloud.call("ec2", "CreateVolume", **arguments)
             return read_item(f"volume {order.name}", lambda: _disk(volume))
-        except TokenMismatch:  # it was made before, by a Prism that wrote other tags
+        except TokenMismatch:  # another version of Prism made it, with other tags
             if same_key := self._of_key(order.key):
                 return _disk(same_key[0])
             raise Unavailable(f"Volume {order.name} was made and is not visible yet") from None
@@ -122,7 +121,7 @@ class Disks:
             raise StorageRefused("The snapshot it was to be made from is gone") from gone
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Do the next step until a machine has it attached and mounted."""
+        """Do the next step of attaching and mounting a volume on a machine."""
         host, volume = self._machine(machine), self._volume(id)
         if host is None or host.over:
             return
@@ -139,12 +138,12 @@ class Disks:
             self._attach_to_free_device(volume, host)
 
     def detach(self, id: str, machine: str) -> None:
-        """Do the next step until a machine has it no more."""
+        """Do the next step of unmounting and detaching a volume."""
         if not (volume := self._attached_volume(id, machine)):
             return
         host = standing(self._cloud, machine)
         if host is None or host.over:
-            return  # EC2 detaches it when the machine has ended
+            return  # EC2 detaches the volume when it has terminated the machine
         if host.asleep:
             raise Unavailable(f"Machine {machine} sleeps: what is in its memory uses the volume")
         if host.state not in ATTACHABLE:
@@ -157,7 +156,7 @@ class Disks:
             self._cloud.call("ec2", "DetachVolume", VolumeId=id, InstanceId=machine)
 
     def delete(self, id: str) -> None:
-        """Delete it, and any other volume of the same key."""
+        """Delete a volume, and any other volume with the same key."""
         try:
             key = read(self._volume(id).get("Tags")).get(ID)
         except Unavailable:
@@ -175,7 +174,7 @@ class Disks:
 
     # ---------------------------------------------------------------- steps
     def _recreate_in_zone(self, volume: Mapping[str, Any], zone: str) -> None:
-        """Make it anew in another zone; raises if something may be written on it."""
+        """Make a volume again in another zone; raises if it may contain data."""
         tags = read(volume.get("Tags"))
         if _may_hold_data(tags):
             raise elsewhere(
@@ -200,20 +199,20 @@ class Disks:
             self._cloud.call("ec2", "CreateVolume", **arguments)
         except Missing as gone:
             raise elsewhere(tags.get(OUR_NAME, ""), volume["AvailabilityZone"], zone) from gone
-        # Only now: after an interruption before this, the old one is found and moved again.
+        # Last, because after an interruption the old one is found and moved again.
         with accepting("InvalidVolume.NotFound"):
             self._cloud.call("ec2", "DeleteVolume", VolumeId=volume["VolumeId"])
 
     def _attach_to_free_device(self, volume: Mapping[str, Any], host: MachineDisks) -> None:
-        """Attach it to the next free device."""
+        """Attach a volume to the next free device."""
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if host.asleep:
             raise Unavailable(f"Machine {host.id} sleeps, and cannot be given a volume")
         if host.state not in ATTACHABLE:
             return
         if _origin(volume) == "copy":
-            # It may be a copy of a root disk, with the same ids: a machine that boots now might
-            # boot from it. A machine that has booted gives it other ids when it mounts it.
+            # The volume may be a copy of a root disk, with the same ids, and a machine that boots
+            # now might boot from it. A booted machine changes the ids before it mounts it.
             if not host.on:
                 raise Unavailable(f"Machine {host.id} has to be on to take a restored volume")
             self._mounts.answers(host.id)
@@ -225,9 +224,9 @@ class Disks:
                 self._cloud.call("ec2", "AttachVolume", **arguments)
                 return
             except Problem as error:
-                if code_of(error) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
+                if code_of(error) in {"IncorrectState", "VolumeInUse"}:  # the next step checks
                     raise Unavailable(f"{id} cannot be attached yet: {error.message}") from error
-                if "already in use" not in error.message:  # the device: another call was faster
+                if "already in use" not in error.message:  # another call has taken the device
                     raise
         raise StorageRefused(
             f"Machine {host.id} has {len(DEVICES)} volumes already: there is no free device"
@@ -265,7 +264,7 @@ class Disks:
         return self._with_written_tags(volumes[0])
 
     def _attached_volume(self, id: str, machine: str) -> Answer:
-        """The volume, if that machine has it and is not detaching it."""
+        """The volume, if it is attached to this machine and not being detached."""
         try:
             volume = self._volume(id)
         except Unavailable:
@@ -286,7 +285,7 @@ class Disks:
         return dict(self._cloud.written.over(answer["VolumeId"], answer))
 
     def _first_zone(self, key: str) -> str:
-        """A zone that follows from the key, because a repeated call must have the same one."""
+        """A zone that depends only on the key, so that a repeated call has the same one."""
         if not self._zones:
             self._zones = self._available_zones()
         return self._zones[crc32(key.encode()) % len(self._zones)]
@@ -353,12 +352,12 @@ def _holders(volume: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _precedence(volume: Mapping[str, Any]) -> tuple[bool, datetime, str]:
-    """Sort key: used volumes first, then older ones, from which a move begins."""
+    """Sort key: used volumes first, then the oldest, which is the source of a move."""
     return not _may_hold_data(read(volume.get("Tags"))), volume["CreateTime"], volume["VolumeId"]
 
 
 def _may_hold_data(tags: Tags) -> bool:
-    """Whether something may be written on it; two tags show it, since one may be removed."""
+    """Whether a volume may contain data; two tags show it, in case one was removed."""
     return USED in tags or MOUNTED in tags
 
 

@@ -1,8 +1,8 @@
 r"""Tags of EFS, which allows fewer characters in them than EC2 does: pure.
 
-EFS API Reference, "Tag": a value matches `^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`. Any other
-character is written as `=` and the hexadecimal digits of its UTF-8 bytes, two for each, as in
-quoted-printable; so is `=` itself where such digits follow it.
+EFS API Reference, "Tag": a value matches `^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`. Any other character is
+written as `=` and the hexadecimal digits of its UTF-8 bytes, two for each byte, as in
+quoted-printable; so is a `=` that is followed by two such digits.
 """
 
 import re
@@ -16,17 +16,17 @@ CODED = re.compile(r"(?:=[0-9A-F]{2})+")
 
 
 def encoded(tags: Mapping[str, str]) -> Tags:
-    """The tags as EFS takes them."""
+    """The tags in EFS's format."""
     return {key: _encode(value) for key, value in tags.items()}
 
 
 def decoded(answered: Iterable[Mapping[str, str]] | None) -> Tags:
-    """Tags as they were before `encoded`."""
+    """The tags as they were before `encoded`."""
     return {key: CODED.sub(_decode_match, value) for key, value in read(answered).items()}
 
 
 def _encode(value: str) -> str:
-    """Cut at the maximum length, but never within a character's code."""
+    """The encoded value, cut at the maximum length, but never within a character's code."""
     pieces, left = [], LONGEST
     for place, letter in enumerate(value):
         digits = "".join(f"={byte:02X}" for byte in letter.encode())

@@ -1,7 +1,7 @@
-"""EFS file systems: reached in each zone through a mount target, by NFS, from several machines.
+"""EFS file systems: several machines mount one by NFS, through a mount target in each zone.
 
-EFS has no attachments: one tag for each machine is the name under which it is to be mounted there,
-another tag records that it is mounted.
+EFS has no attachments, so tags record them: for each machine, the name of the mount, and that it
+is mounted.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class FileSystems:
         self._cloud, self._mounts = cloud, mounts
 
     def survey(self) -> ReadableItems:
-        """All of ours; EFS itself cannot filter by tags."""
+        """All our file systems; EFS itself cannot filter by tags."""
         pages = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
         listing = self._cloud.unreadable.read_each("FileSystemId", pages, _disk_if_ours)
         return ReadableItems(
@@ -58,7 +58,7 @@ class FileSystems:
         )
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """The file system with this id, whatever its tags; tags that it has lost are put back.
+        """The file system with this id, whatever its tags; adds the tags that it has lost.
 
         Its attachments were in its tags too, so the reconciler attaches it again.
         """
@@ -72,7 +72,7 @@ class FileSystems:
         return _disk({**system, "Tags": listed(encoded({**tags, ID: order.key}))})
 
     def create(self, order: VolumeOrder) -> Disk:
-        """Make one; if its token was used before, returns the file system of that call."""
+        """Make a file system; if the token was used before, returns the one of that call."""
         try:
             system = self._cloud.call(
                 "efs",
@@ -93,7 +93,7 @@ class FileSystems:
         return read_item(f"volume {order.name}", lambda: _disk(system))
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Do the next step until a machine has it mounted."""
+        """Do the next step of mounting a file system on a machine."""
         host, system = standing(self._cloud, machine), self._file_system(id)
         if host is None:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
@@ -125,7 +125,7 @@ class FileSystems:
         self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=keys)
 
     def delete(self, id: str) -> None:
-        """Do the next step of its deletion: first its mount targets, then the file system."""
+        """Do the next step of deleting: first the mount targets, then the file system."""
         try:
             targets = self._targets(id)
             for target in targets:
@@ -138,14 +138,14 @@ class FileSystems:
         except Missing:
             return
         except Problem as error:
-            if code_of(error) != "FileSystemInUse":  # a target that is still on its way out
+            if code_of(error) != "FileSystemInUse":  # a mount target is still being deleted
                 raise
 
     def _refuse_another_network(self, id: str, name: str, host: MachineDisks) -> None:
-        """Raise if it has mount targets in another VPC: EFS allows one VPC at a time.
+        """Raise if the file system has mount targets in another VPC: EFS allows one VPC at a time.
 
-        EFS User Guide, "Creating mount targets". Those must be deleted first, and with them all
-        its attachments.
+        EFS User Guide, "Creating mount targets". They must be deleted first, which ends all
+        attachments.
         """
         networks = {target["VpcId"] for target in self._targets(id) if target.get("VpcId")} - {
             host.network
@@ -173,7 +173,7 @@ class FileSystems:
         except Problem as error:
             if code_of(error) == "IncorrectFileSystemLifeCycleState":
                 raise Unavailable(f"{id} is not available yet") from error
-            if code_of(error) != "MountTargetConflict":  # made meanwhile, or by a lost call
+            if code_of(error) != "MountTargetConflict":  # made meanwhile, or the answer was lost
                 raise
         return None
 

@@ -1,4 +1,4 @@
-"""A machine, as far as volumes need it: its zone, its network, its disks."""
+"""What volumes need to know of a machine: its zone, its network, its disks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ OVER = {"shutting-down", "terminated"}
 
 
 class MachineDisks(Struct, frozen=True, kw_only=True):
-    """One machine of EC2; `disks` are the ids of volumes by device."""
+    """An EC2 machine; `disks` maps devices to volume ids."""
 
     id: str
     state: str
@@ -28,17 +28,17 @@ class MachineDisks(Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether the machine was, or is being, destroyed."""
+        """Whether the machine is terminated, or being terminated."""
         return self.state in OVER
 
     @property
     def on(self) -> bool:
-        """Whether it runs, and may answer."""
+        """Whether the machine runs."""
         return self.state == "running"
 
 
 def standing(cloud: Cloud, id: str) -> MachineDisks | None:
-    """The machine with this id, if EC2 knows it."""
+    """The machine with this id; None if EC2 does not know it."""
     try:
         answer = cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
     except Missing:

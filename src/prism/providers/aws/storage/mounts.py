@@ -1,6 +1,6 @@
 """Mounting volumes in `~/volumes` of machines, by a script over SSH.
 
-Each step of `mounting.sh` may be repeated: it looks at the present state first.
+Each step of `mounting.sh` checks the current state first, so it can be repeated.
 """
 
 from pathlib import Path
@@ -18,11 +18,11 @@ PATIENCE = 25.0  # seconds; a lease lasts 60
 
 
 DiskOrigin = Literal["new", "copy", "old"]
-"""How a disk was made: empty, from a snapshot and never shown yet, from one and shown."""
+"""How a disk was made: empty, from a snapshot, or (`old`) either, and already mounted once."""
 
 
 class AttachedDisk(Struct, frozen=True):
-    """An EBS volume that is attached to a machine, and its device."""
+    """An attached EBS volume, and its device on the machine."""
 
     id: str
     device: str
@@ -38,7 +38,7 @@ class Runner(Protocol):
 
 
 class VolumeBusy(StorageRefused, code="VOLUME_BUSY"):
-    """A program on the machine uses it."""
+    """A program on the machine uses the volume."""
 
 
 class AwsMounts:
@@ -48,26 +48,26 @@ class AwsMounts:
         self._runner = runner
 
     def answers(self, machine: str) -> None:
-        """Raise `Unavailable` unless the machine has booted, from its own disk."""
+        """Raise `Unavailable` unless the machine has booted from its own disk and answers."""
         if (result := self._runner.run(machine, "true", b"", PATIENCE)).code != 0:
             raise Unavailable(f"Machine {machine} does not answer", details=result.err)
 
     def disk(self, machine: str, plugged: AttachedDisk, name: str) -> None:
-        """Mount an EBS volume; a new one gets a file system if it is empty."""
+        """Mount an EBS volume; a new, empty one gets a file system first."""
         self._run_script(
             machine, "disk", plugged.id, plugged.device, str(plugged.size_gb), name, plugged.made
         )
 
     def share(self, machine: str, id: str, address: str, name: str) -> None:
-        """Mount an EFS file system, by the address of its mount target."""
+        """Mount an EFS file system at the address of its mount target."""
         self._run_script(machine, "share", id, address, name)
 
     def leave(self, machine: str, id: str) -> None:
-        """Unmount it, after all data is written."""
+        """Write all data to a volume, and unmount it."""
         self._run_script(machine, "leave", id)
 
     def _run_script(self, machine: str, verb: str, *words: str) -> None:
-        # Ids, names and addresses have no characters that a shell interprets.
+        # The words need no quotes: ids, names and addresses have no special characters.
         script = f"{AS_ROOT}as_root sh -s -- {verb} {' '.join(words)}"
         result = self._runner.run(machine, script, SCRIPT.read_bytes(), PATIENCE)
         if result.code == 0:

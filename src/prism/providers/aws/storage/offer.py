@@ -1,4 +1,4 @@
-"""Notes, prices and limits of AWS's storage, before anything is made."""
+"""Notes, prices and limits of AWS's storage; makes no call."""
 
 from prism.kit.money import Micros
 from prism.providers.aws.prices.price_list import Prices
@@ -6,7 +6,7 @@ from prism.storage.model import VolumeKind
 
 
 class AwsStorageOffer:
-    """Implements `storage.model.StorageOffer` for one account and region; asks no cloud."""
+    """Implements `storage.model.StorageOffer` for one account and region."""
 
     def __init__(self, place: str, region: str, prices: Prices) -> None:
         self.place, self._region, self._prices = place, region, prices
@@ -18,7 +18,7 @@ class AwsStorageOffer:
         return ("it is paid by what it holds, as it grows",)
 
     def gb_month(self, kind: str) -> Micros | None:
-        """AWS's price list, else the catalog's table; null where neither knows."""
+        """The price from AWS's list, else from the catalog's table; None if neither has it."""
         price = self._prices.stored(kind, self._region)
         return None if price is None else price.amount
 
@@ -27,11 +27,11 @@ class AwsStorageOffer:
         return None
 
     def no_copies(self, kind: VolumeKind) -> str | None:
-        """EC2 takes snapshots of disks only."""
+        """Why a volume of this kind has no snapshots: EC2 takes them of EBS volumes only."""
         return NO_COPIES if kind is VolumeKind.EFS else None
 
     def no_verification(self) -> str | None:
-        """EC2 needs a machine to read a snapshot."""
+        """Why snapshots cannot be verified: only a machine can read one."""
         return NO_VERIFICATION
 
 

@@ -1,8 +1,9 @@
 """EC2 snapshots, of volumes and of machines' root disks.
 
 `CreateSnapshot` takes no token, so a repeated call first looks for a snapshot with the key's tag.
-If a key has made two nevertheless, the older one counts. The other one is not deleted, because it
-may be a user's copy with its tags: it is an orphan, with its cost and the command to remove it.
+If two have the same key nevertheless, the older one counts. The other one may be a user's copy
+with the same tags, so Prism does not delete it: it is listed as an orphan, with its cost and the
+command to remove it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,12 +27,12 @@ from prism.workspaces.ports import ProviderRefused
 STATES = {
     "pending": StorageObserved.MAKING,
     "completed": StorageObserved.THERE,
-    "recoverable": StorageObserved.GONE,  # it lies in the Recycle Bin
+    "recoverable": StorageObserved.GONE,  # it is in EC2's Recycle Bin
     "recovering": StorageObserved.MAKING,
     "error": StorageObserved.BROKEN,
 }
 GIB = 2**30
-SHOWN_AFTER = timedelta(minutes=1)  # until then, what is not listed may have been made
+SHOWN_AFTER = timedelta(minutes=1)  # until then, a new snapshot may not be listed
 
 
 class AwsSnapshots:
@@ -39,10 +40,10 @@ class AwsSnapshots:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._asked: dict[str, datetime] = {}  # by key: when its snapshot was asked for last
+        self._asked: dict[str, datetime] = {}  # by key: when its snapshot was last requested
 
     def survey(self) -> ReadableItems:
-        """All of ours, and further ones with the same key."""
+        """All our snapshots, including those with a key that occurs twice."""
         filters = kind_filter("snapshot")
         args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
         pages = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args)
@@ -55,7 +56,7 @@ class AwsSnapshots:
         return ReadableItems(copies, listing.unreadable)
 
     def find(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
-        """The one with this id, whatever its tags; tags that it has lost are put back."""
+        """The snapshot with this id, whatever its tags; adds the tags that it has lost."""
         try:
             snapshots = self._cloud.call("ec2", "DescribeSnapshots", SnapshotIds=[id])["Snapshots"]
         except Missing:
@@ -96,14 +97,14 @@ class AwsSnapshots:
         return read_item(f"snapshot {order.name}", lambda: _as_snapshot(created))
 
     def _wait_until_visible(self, order: SnapshotOrder) -> None:
-        """Raise while a requested snapshot may not be listed yet: a second one would cost, too."""
+        """Raise while a requested snapshot may not be listed yet, to avoid a second one."""
         now = self._cloud.clock.now()
         self._asked = {key: at for key, at in self._asked.items() if now < at + SHOWN_AFTER}
         if order.key in self._asked:
             raise Unavailable(f"Snapshot {order.name} was asked for and is not visible yet")
 
     def delete(self, id: str) -> None:
-        """Delete this one; others of its key stay, and are shown."""
+        """Delete this snapshot; others with its key stay, as orphans."""
         with suppress(Missing):
             self._cloud.call("ec2", "DeleteSnapshot", SnapshotId=id)
 
@@ -129,7 +130,7 @@ class AwsSnapshots:
 
 
 def _readable(snapshot: Mapping[str, Any]) -> Answer:
-    """The snapshot; raises if a field that is needed cannot be read."""
+    """The snapshot; raises if a required field cannot be read."""
     _as_snapshot(snapshot), _age_order(snapshot)
     return dict(snapshot)
 
@@ -156,7 +157,7 @@ def _as_snapshot(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
         trouble=StorageFailure("SNAPSHOT_FAILED", str(why))
         if seen is StorageObserved.BROKEN
         else None,
-        one_moment=True,  # EC2 keeps the blocks of the moment it was asked
+        one_moment=True,  # the snapshot has the blocks of the time of the request
         known=known(
             read(snapshot.get("Tags")),
             size_gb=snapshot["VolumeSize"],

@@ -23,11 +23,11 @@ from prism.workspaces.ports import ProviderRefused
 
 log = logging.getLogger(__name__)
 KIND = "prism:kind"  # ebs, efs or snapshot; root disks have none
-USED = "prism:used"  # the first machine that had it: from then on it may hold something
-SOURCE = "prism:source"  # what a snapshot was taken of
-MOUNTED = "prism:mounted"  # the machine that shows it; empty, once it has been shown
-AT = "prism:at:"  # and a machine's id: the name that an EFS file system has there
-SHOWN = "prism:shown:"  # and a machine's id: it has been mounted there
+USED = "prism:used"  # the first machine that had the volume, which may contain data since
+SOURCE = "prism:source"  # the source of a snapshot
+MOUNTED = "prism:mounted"  # the machine that has it mounted; empty after it was unmounted
+AT = "prism:at:"  # followed by a machine's id: the mount's name of an EFS file system there
+SHOWN = "prism:shown:"  # followed by a machine's id: it has been mounted there
 Filters = Sequence[Mapping[str, Any]]
 
 
@@ -68,20 +68,20 @@ def known(tags: Tags, **more: Any) -> Known:
 
 
 def kind_filter(kind: str) -> Filters:
-    """Finds all of ours of a kind."""
+    """The filter for all our resources of a kind."""
     return [*OURS, {"Name": f"tag:{KIND}", "Values": [kind]}]
 
 
 def key_filter(kind: str, key: str) -> Filters:
-    """Finds what one key has made."""
+    """The filter for the resources of a kind with this key."""
     return [*kind_filter(kind), {"Name": f"tag:{ID}", "Values": [key]}]
 
 
 def put_back(write: Callable[[Tags], object], id: str, tags: Tags, expected: Tags) -> Tags:
-    """Write tags of `expected` that are missing in `tags`; returns all tags that it should have.
+    """Add the tags of `expected` that are missing in `tags`; returns all tags that it should have.
 
-    The daily policy lets Prism tag only what has its tag. Without any tag, the resource stays
-    untagged and is known by its id.
+    The daily policy allows this only if the resource still has Prism's tag. Otherwise it stays
+    untagged, and Prism knows it by its id.
     """
     lost = {key: value for key, value in expected.items() if key not in tags}
     if lost:
@@ -105,7 +105,7 @@ def untagged(id: str, kind: str) -> StorageRefused:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn refusals of AWS into those of storage; an unknown id is `Unavailable`."""
+    """Turn AWS's refusals into `StorageRefused`; an unknown id becomes `Unavailable`."""
     try:
         yield
     except Missing as unseen:

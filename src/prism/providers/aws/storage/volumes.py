@@ -1,9 +1,7 @@
 """Volumes and snapshots on AWS: EBS (`disks`), EFS (`filesystems`), EC2 snapshots (`snapshots`).
 
-    AwsVolumes(cloud, runner)    `runner` is the place's `ssh.pool.SshPool`, for mounting
-
-One for each place. All state is in tags, so there may be several daemons, and one may repeat the
-call of another.
+One `AwsVolumes` for each place. All state is in tags, so there may be several daemons, and one may
+repeat the call of another.
 """
 
 from collections.abc import Collection
@@ -35,14 +33,14 @@ NOTHING = ReadableItems([], {})
 class AwsVolumes:
     """Implements `storage.ports.Volumes`.
 
-    When nothing changes, each part costs a call every two minutes, or every 15 minutes if there is
-    none of it: with the survey of machines every 30 s, at most 3.5 calls a minute for a region.
+    When nothing changes, each part is surveyed every two minutes, or every 15 minutes if it is
+    empty. With the survey of machines every 30 s, that is at most 3.5 calls a minute per region.
     """
 
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=120)
     patience = timedelta(seconds=60)
-    early = False  # without a machine nothing mounts it; it might pass for the root disk
+    early = False  # a machine may only get it after its boot, or might boot from it
 
     def __init__(self, cloud: Cloud, runner: Runner, seen: TagsHook = lambda _: None) -> None:
         """`seen` is called at each survey with the tags of all EBS volumes."""
@@ -51,7 +49,7 @@ class AwsVolumes:
         self._copies = AwsSnapshots(cloud)
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
-        """All volumes and snapshots of these parts, at a call each."""
+        """All volumes and snapshots of these parts, with one call per part."""
         with unavailable_if_refused():
             disks = self._disks.survey() if SurveyPart.EBS in parts else NOTHING
             shared = self._shared.survey() if SurveyPart.EFS in parts else NOTHING
@@ -70,29 +68,29 @@ class AwsVolumes:
             return self._copies.find(id, order)
 
     def create(self, order: VolumeOrder) -> Disk:
-        """An empty volume, encrypted."""
+        """Make an empty, encrypted volume."""
         with refusals():
             return self._of_kind(order.kind).create(order)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
-        """A volume with the data of a snapshot, which EC2 loads when it is read."""
+        """Make a volume with the data of a snapshot; EC2 loads each block at the first read."""
         if order.kind is VolumeKind.EFS:
             raise StorageRefused(NO_COPIES)
         with refusals():
             return self._disks.create(order, snapshot)
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Attach it, then mount it in the machine's `~/volumes`: a step at a time."""
+        """Do the next step: attach a volume, then mount it in the machine's `~/volumes`."""
         with refusals():
             self._of(id).attach(id, machine, name)
 
     def detach(self, id: str, machine: str) -> None:
-        """Unmount it, then detach it: a step at a time."""
+        """Do the next step: unmount a volume, then detach it."""
         with refusals():
             self._of(id).detach(id, machine)
 
     def delete(self, id: str) -> None:
-        """Delete it and its data."""
+        """Delete a volume and its data."""
         with refusals():
             self._of(id).delete(id)
 
@@ -104,7 +102,7 @@ class AwsVolumes:
             return self._copies.snapshot(order, source)
 
     def verify(self, id: str, token: str) -> None:
-        """EC2 shows the data of a snapshot only on a volume that a machine has."""
+        """Refuse: EC2 shows a snapshot's data only on a volume that is attached to a machine."""
         raise StorageRefused(NO_VERIFICATION)
 
     def delete_snapshot(self, id: str) -> None:
@@ -113,10 +111,10 @@ class AwsVolumes:
             self._copies.delete(id)
 
     def end(self) -> None:
-        """Nothing runs here that could be interrupted."""
+        """Does nothing: no work runs here."""
 
     def close(self) -> None:
-        """Nothing runs here that has to end."""
+        """Does nothing: no work runs here."""
 
     def _of(self, id: str) -> Disks | FileSystems:
         return self._of_kind(VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS)

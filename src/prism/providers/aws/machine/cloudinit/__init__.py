@@ -1,1 +1,1 @@
-"""User data, which turn a plain EC2 machine into the one of a template. Pure."""
+"""User data that set up a plain EC2 machine as its template says. Pure."""

@@ -1,4 +1,4 @@
-"""The differences between the systems on which a machine can be based."""
+"""The operating systems of machines, and their differences."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from prism.providers.aws.machine.cloudinit.model import Architecture
 from prism.templates.model import Base, Manager
 
 DEFAULT: Base = "ubuntu-22.04"
-"""The system of a template that names none."""
+"""The base of a template that does not name one."""
 
 
 class System(Struct, frozen=True, kw_only=True):
     """A base: its package manager, its Python for templates, and the packages that Prism needs.
 
-    `groups` are groups that people list as packages; `first` are packages that are installed
-    before the others; `hibernation` are packages that EC2's hibernation needs, if the image
-    supports it; `keeps_addresses`: AWS recommends `nokaslr` for hibernation.
+    `groups` are package groups that templates list as packages; `first` are packages that are
+    installed before the others; `hibernation` are packages that EC2's hibernation needs, if the
+    image supports it; `keeps_addresses`: AWS recommends `nokaslr` for hibernation.
     """
 
     manager: Manager
@@ -36,7 +36,7 @@ class Installer(Struct, frozen=True):
     sha256: str
 
 
-# What dnf's own `group list --ids` says; a package of such a name there is not.
+# Ids of `dnf group list --ids`; no package has such a name.
 GROUPS = {
     name: f"@{name}"
     for name in ("system-tools", "development", "scientific", "headless-management")
@@ -63,7 +63,7 @@ SYSTEMS: Mapping[Base, System] = {
         python_packages=("python3-pip", "python3-venv"),
         needs=("ca-certificates", "curl"),
     ),
-    # Its own Python is 3.9, and curl there may be `curl-minimal`, which curl would conflict with.
+    # The system's Python is 3.9. `curl-minimal` may be installed, which conflicts with `curl`.
     "rocky-9": System(
         manager="dnf",
         python="python3.12",
@@ -96,8 +96,8 @@ MINIFORGE: Mapping[Architecture, Installer] = {
 }
 
 # The build for OpenSSL 3, which every base with apt has; version and sum as repo2docker pins
-# them (github.com/jupyterhub/repo2docker, buildpacks/_r_base.py). Posit itself has not been
-# asked. With a wrong sum nothing is installed, and the boot says so.
+# them (github.com/jupyterhub/repo2docker, buildpacks/_r_base.py). Nobody compared them with
+# Posit's. If the sum is wrong, nothing is installed, and the boot reports it.
 RSTUDIO = Installer(
     "https://download2.rstudio.org/server/jammy/amd64/rstudio-server-2026.09.0-174-amd64.deb",
     "168bc577ef2f68abab1ad2ed684e830da1d244618b25b69fd20448e60716c5ba",

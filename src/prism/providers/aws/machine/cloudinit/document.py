@@ -36,7 +36,7 @@ from prism.workspaces.ports import MachineOrder
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SEMAPHORES = "/var/lib/cloud/instance/sem"
-# This also removes the semaphores of earlier documents, else a return to one would do nothing;
+# This also removes the semaphores of earlier documents, so that a later change back has an effect;
 # `cloud-init-per` writes that of this document after the command.
 REMOVE_OLD_FILES = f"""\
 systemctl stop --no-block 'prism-service-*.service'
@@ -49,7 +49,7 @@ SUDO = "ALL=(ALL) NOPASSWD:ALL"
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as people write them."""
+    """Writes texts with several lines as YAML blocks (`|`)."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -61,7 +61,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def render(order: MachineOrder, boot: BootConfig, *, again: bool = False) -> UserData:
-    """The deterministic user data of an order; `again` if the machine booted with other data."""
+    """The same user data for the same order; `again` if the machine booted with other data."""
     worker = Worker(order, boot)
     files = _file_entries(worker)
     config = {**_accounts(worker), "write_files": files, "runcmd": _boot_commands(order)}
@@ -76,7 +76,7 @@ def render(order: MachineOrder, boot: BootConfig, *, again: bool = False) -> Use
 
 
 def _accounts(worker: Worker) -> dict[str, Any]:
-    """Its host name and its accounts, which log in with the key and without a password."""
+    """The host name and the accounts, which log in with the key and have no password."""
     key = one_line(worker.boot.public_key.strip(), "the public key")
     name = worker.order.name
     host = {"hostname": name, "manage_etc_hosts": "localhost"} if HOST.fullmatch(name) else {}

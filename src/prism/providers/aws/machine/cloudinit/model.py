@@ -1,11 +1,11 @@
-"""The inputs of user data besides the order, and the user data."""
+"""The user data, and their inputs besides the order."""
 
 from typing import Literal
 
 from msgspec import Struct
 
 LIMIT = 16384
-"""The most bytes of user data that EC2 takes, as they are sent: compressed."""
+"""EC2's limit for the bytes of (compressed) user data."""
 
 Architecture = Literal["x86_64", "arm64"]
 
@@ -24,7 +24,7 @@ class BootConfig(Struct, frozen=True, kw_only=True):
 
 
 class UserData(Struct, frozen=True):
-    """A `#cloud-config`, for people and as EC2 gets it."""
+    """A `#cloud-config`: readable, and as EC2 gets it."""
 
     text: str
     gzipped: bytes

@@ -1,7 +1,6 @@
-"""RStudio Server, which conda has not: Posit's own package, for R as conda has it.
+"""RStudio Server, which conda lacks: Posit's package, with R from conda.
 
-A template asks for it by the name `rstudio` among its conda packages, and serves it by the
-program `rserver`.
+A template lists `rstudio` among its conda packages, and has a service whose command is `rserver`.
 """
 
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ PASSWORD = "PRISM_PASSWORD"
 
 
 def installer(base: Base, system: System, architecture: Architecture) -> Installer:
-    """Its package; raises if there is none for this system."""
+    """The package for a system; raises if there is none."""
     bases = [name for name, system in SYSTEMS.items() if system.manager == "apt"]
     if system.manager != "apt":
         raise TemplateInvalid(
@@ -43,7 +42,7 @@ def conda_packages(names: Iterable[str]) -> list[str]:
 
 
 def is_server(words: list[str]) -> bool:
-    """Whether a service's command runs it."""
+    """Whether a service's command runs RStudio Server."""
     return bool(words) and PurePosixPath(words[0]).name == SERVER.name
 
 
@@ -66,5 +65,5 @@ def command(words: list[str], port: int, conda: str) -> list[str]:
         if name not in ours:
             own_words.append(word)
         elif not value:
-            next(rest, None)  # its value is a word of its own, and goes with it
+            next(rest, None)  # its value is the next word, and is dropped too
     return [str(SERVER), *own_words, *(f"--{name}={value}" for name, value in ours.items())]

@@ -1,7 +1,7 @@
 """The script that a machine runs at every boot: the steps of one template, in their order.
 
-The markers are in it word for word, so that AWS's double, which has only the script, can print
-what the machine would.
+The markers are in it word for word, so that AWS's double, which only reads the script, can print
+them.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ def boot_script(worker: Worker) -> str:
 
 
 def post_install(worker: Worker) -> dict[str, str]:
-    """The files with the template's own commands, in the order they are run in."""
+    """The files with the template's own commands, in the order in which they run."""
     commands = enumerate(worker.template.post_install, 1)
     return {
         f"{POST_INSTALL}/{number}": f"{worker.shell(text, f'post_install[{number - 1}]')}\n"
@@ -71,7 +71,7 @@ def _lines(worker: Worker) -> Iterator[str]:
 
 
 def _packages(worker: Worker) -> Iterator[str]:
-    """The system's own packages: those that Prism needs, and those of the template."""
+    """The commands that install the system's packages: those for Prism, and the template's."""
     system, template = worker.system, worker.template
     requested: list[str] = []
     for manager, names in template.packages.items():

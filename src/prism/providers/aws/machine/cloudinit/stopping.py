@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 AGENT = Path(__file__).parents[4] / "agent"
-PARTS = ("sigv4", "metadata", "power")  # in the order in which they need each other
+PARTS = ("sigv4", "metadata", "power")  # each needs the ones before it
 HEAD = """\
 #!/usr/bin/python3 -I
 # Stops this machine; made of the agent's own sources.
@@ -20,12 +20,12 @@ MAIN = "\n\nif __name__ == '__main__':\n    sys.exit(0 if Power(Metadata()).off(
 
 @cache
 def stop_program() -> str:
-    """The whole program; it stops the machine on which it runs."""
+    """The source of the program, which stops the machine on which it runs."""
     return HEAD + "\n".join(map(_bare, PARTS)) + MAIN
 
 
 def _bare(name: str) -> str:
-    """A module without its docstrings, and without imports of what is in the same file."""
+    """A module's source without docstrings and without imports of the other `PARTS`."""
     module = ast.parse((AGENT / f"{name}.py").read_text(encoding="utf-8"))
     module.body = [stmt for stmt in module.body if not _is_own_import(stmt)]
     for node in ast.walk(module):

@@ -1,4 +1,4 @@
-"""The secrets of a machine's services: derived when they are needed, stored nowhere."""
+"""The secrets of a machine's services: derived when needed, never stored by Prism."""
 
 import base64
 import hmac

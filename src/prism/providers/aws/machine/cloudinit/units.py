@@ -8,10 +8,10 @@ LIBRARY = "/usr/local/lib/prism"
 UNITS = "/etc/systemd/system"
 SECRETS = "/etc/prism"
 SERVICES = f"{SECRETS}/services.json"
-"""What the machine serves; everybody there may read it, and it contains no secret."""
+"""The list of the machine's services; every user there may read it, so it contains no secret."""
 
-# Both cloud-init's last step and the system may start it, so it is ordered after neither; it runs
-# as long as the setup, so no unit may wait for its end.
+# cloud-init's last step or systemd starts the unit, so it is ordered after neither. It runs until
+# the setup has ended, so no unit may wait for it.
 BOOT = f"""\
 [Unit]
 Description=Sets this workspace up
@@ -36,7 +36,7 @@ Type=oneshot
 ExecStart=/usr/bin/python3 -I {LIBRARY}/ttl
 """
 
-# In the first minutes, the daemon that has started it may still write a new time.
+# In the first minutes after a start, the daemon may still write a new expiry.
 TTL_TIMER = """\
 [Unit]
 Description=Looks every minute whether this workspace's time has passed
@@ -50,7 +50,7 @@ AccuracySec=10s
 WantedBy=timers.target
 """
 
-# After a resume, the console must show that services answer, as after a boot.
+# After a resume, as after a boot, the console must show that the services answer.
 WOKEN = """\
 [Unit]
 Description=Tells that this workspace is awake again
@@ -64,7 +64,7 @@ ExecStart=/usr/bin/systemctl restart --no-block prism-boot.service
 WantedBy=hibernate.target
 """
 
-# In the unit of a service with a login, instead of an account.
+# For a service with its own login: it runs as root instead of a user.
 ROOT = """\
 # As root: PAM tells nobody else whether another account's password is right, and nobody else
 # can begin an R session as that account. Who works here can become root anyway.
@@ -77,15 +77,15 @@ def unit_of(service: str) -> str:
 
 
 def secrets_of(service: str) -> str:
-    """The file with a service's environment, which only root can read."""
+    """The path of the file with a service's environment; only root can read it."""
     return f"{SECRETS}/{service}.env"
 
 
 def service_unit(worker: Worker, name: str) -> str:
     """The unit of one service of the template.
 
-    `env` finds the program on the PATH of its environment, which systemd does not do. When memory
-    runs out, only one process is killed, not the whole unit.
+    systemd would not search for the program on the PATH of the service's environment, so `env`
+    does. When memory runs out, the kernel kills one process, not the whole unit.
     """
     command = " ".join(unit_word(word) for word in worker.command(name))
     start = f"ExecStart=/usr/bin/env -- {command}"

@@ -1,4 +1,4 @@
-"""Texts of templates and parameters, escaped for shells and systemd on the machine."""
+"""Fills in placeholders of templates, and escapes texts for shells and systemd."""
 
 import re
 import shlex
@@ -8,14 +8,14 @@ from typing import Any
 
 from prism.templates.model import TemplateInvalid
 
-# The same blanks that a local workspace's supervisor fills in.
+# The same placeholders as in a local workspace.
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
-# Characters that a shell takes literally, in any quotes.
+# Characters that are literal in a shell, with or without quotes.
 PLAIN = re.compile(r"[\w@%+=:,./ -]*")
 
 
 class Filler:
-    """Fills in the blanks of one machine's texts; other braces stay as they are."""
+    """Fills in the placeholders of one machine; other braces stay as they are."""
 
     def __init__(self, name: str, home: str, parameters: Mapping[str, Any]) -> None:
         self._known = {"name": name, "home": home}
@@ -24,7 +24,7 @@ class Filler:
         }
 
     def fill(self, text: str, port: int | None = None, token: str = "") -> str:
-        """The text with its blanks filled in."""
+        """The text with its placeholders filled in."""
         known = self._known | {"port": str(port), "token": token}
         return BLANK.sub(lambda blank: known.get(blank[1], ""), text)
 

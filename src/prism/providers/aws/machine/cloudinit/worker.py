@@ -48,22 +48,23 @@ class Worker:
 
     @property
     def conda(self) -> str | None:
-        """Where its conda is, if the template has packages for one."""
+        """The folder of conda, if the template has conda packages."""
         wants = "conda" in self.template.packages or self.template.package_manager == "conda"
         return f"{self.home}/miniconda3" if wants else None
 
     @property
     def venv(self) -> str | None:
-        """Its virtual environment for pip; None if conda has one already.
+        """The virtual environment for pip; None if conda's environment is used.
 
-        With another main package manager, `pip` lists packages for local workspaces only.
+        Unless pip is the template's main package manager, `pip` lists packages for local
+        workspaces only.
         """
         wants = self.template.package_manager == "pip" and self.conda is None
         return f"{self.home}/.venv" if wants else None
 
     @property
     def rstudio(self) -> bool:
-        """Whether its template wants RStudio Server."""
+        """Whether the template has RStudio Server."""
         return rstudio.PACKAGE in self.template.packages.get("conda", ())
 
     @cached_property
@@ -95,13 +96,13 @@ class Worker:
         return "".join(f"{environment_line(*pair)}\n" for pair in sorted(variables.items()))
 
     def tells_token(self, name: str) -> bool:
-        """Whether a service gets its secret, and so requires it."""
+        """Whether the template passes the token to a service, which then requires it."""
         service = self.template.services[name]
         declared = {**self.template.environment, **service.environment}
         return any("{token}" in value for value in declared.values())
 
     def asks_password(self, name: str) -> bool:
-        """Whether a service has a login: this account, with the secret as its password."""
+        """Whether a service asks for this account's name, and its token as the password."""
         return self.rstudio and rstudio.is_server(self._command_words(name))
 
     def served(self) -> str:
@@ -141,7 +142,7 @@ class Worker:
         return [one_line(self._filler.fill(word, service.port), field) for word in words]
 
     def shell(self, text: str, field: str) -> str:
-        """A command of the template's, as the worker's shell reads it."""
+        """A command of the template, for the worker's shell."""
         return self._filler.shell(text, field)
 
     def _fill(

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -I
-"""Stops this machine at its expiry, without the daemon that launched it.
+"""Stops this machine at its expiry, even if the daemon that launched it is off.
 
 The expiry is in the machine's tags, which this program reads from EC2's metadata service; if that
-does not answer, the last answer counts. A timer runs it once a minute. A machine that is to
-hibernate waits a little longer, so that the daemon can have EC2 do that.
+does not answer, the last answer counts. A timer runs it once a minute. If the machine should
+hibernate, the program waits a little longer, so that the daemon can hibernate it through EC2.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def seconds(duration: str) -> float:
-    """How long Go's text for a duration is: `72h0m0s`, `1.5h`, `0`."""
+    """The seconds of a duration as Go writes it: `72h0m0s`, `1.5h`, `0`."""
     text = duration.strip()
     number = re.sub("^[+-]", "", text)
     parts = PART.findall(number)
@@ -40,14 +40,14 @@ def seconds(duration: str) -> float:
 
 
 def moment(text: str) -> float:
-    """The moment that an RFC 3339 text means, in seconds since 1970."""
+    """The time of an RFC 3339 text, in seconds since 1970."""
     fine = re.sub(r"(\.\d{1,6})\d*", lambda it: it[1].ljust(7, "0"), text.strip())
     at = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", fine))
     return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()  # noqa: UP017
 
 
 def tags(address: str) -> dict[str, str]:
-    """The instance's tags of ours, by IMDSv2; raises OSError where it does not answer."""
+    """Our tags of the instance, from IMDSv2; raises OSError if it does not answer."""
 
     def ask(path: str, method: str, header: str, value: str) -> str:
         request = urllib.request.Request(f"{address}/latest/{path}", method=method)
@@ -63,7 +63,7 @@ def tags(address: str) -> dict[str, str]:
 
 
 def deadline(address: str, saved: Path) -> float | None:
-    """When to go down; None is never."""
+    """When to stop; None if never."""
     try:
         own_tags = tags(address)
         if TTL not in own_tags:
@@ -82,7 +82,7 @@ def deadline(address: str, saved: Path) -> float | None:
 
 
 def ran(command: list[str]) -> bool:
-    """Whether a program exists, and succeeded."""
+    """Run a program; returns whether it exists and succeeded."""
     try:
         return subprocess.run(command, check=False).returncode == 0
     except OSError as error:
@@ -91,7 +91,7 @@ def ran(command: list[str]) -> bool:
 
 
 def main() -> int:
-    """Look once; only tests give arguments."""
+    """Check the expiry once; only tests pass arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", default="http://169.254.169.254")
     parser.add_argument("--kept", type=Path, default=Path("/var/lib/prism/deadline"))
@@ -111,9 +111,8 @@ def main() -> int:
             console.write(f"\n{words}\n")
     except OSError as error:
         sys.stderr.write(f"no console: {error}\n")
-    if Path(arguments.stop[0]).exists() and ran(
-        arguments.stop
-    ):  # of spot machines: EC2 stops them
+    # Only spot machines have this program, which stops them through EC2.
+    if Path(arguments.stop[0]).exists() and ran(arguments.stop):
         return 0
     return int(not ran(arguments.command))
 
