@@ -1,6 +1,7 @@
 """A trial runs in a fork, and its words and its end are told, whatever they are."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatc
         "isolation": 5,
         "bubblewrap": 6,
     }
-    monkeypatch.setattr(trials, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     (tmp_path / "state.db").touch()
     begun = trials.start_trials(str(tmp_path), {})
     ended = {name: trial.result() for name, trial in begun.items()}

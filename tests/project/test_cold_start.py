@@ -1,7 +1,6 @@
 """Nobody imports what he does not need: looked up in a fresh interpreter."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -48,18 +47,31 @@ def test_the_settings_and_the_home_cost_little():
     assert not modules_after("import prism.home") & (HEAVY | {"hashlib", "pathlib"})
 
 
-def test_a_doctor_tries_the_sandbox_before_he_imports_the_checks(tmp_path):
-    tried = (
-        "import prism.cli.checks.trials as trials, prism.cli.doctor as doctor, sys; "
-        "trials.start_trials = lambda *_: sys.exit(print(json.dumps(list(sys.modules)))); "
-        "import json; doctor.here()"
-    )
-    environ = os.environ | {"PRISM_HOME": str(tmp_path), "PRISM_URL": ""}
-    run = subprocess.run(
-        [sys.executable, "-c", tried], env=environ, capture_output=True, text=True, check=True
-    )
-    assert "prism.cli.checks.trials" in (loaded := set(json.loads(run.stdout)))
-    assert not loaded & (HEAVY | {"hashlib", "logging", "prism.cli.checks.rounds"})
+def test_a_doctor_reads_the_database_and_tries_the_sandbox_before_other_imports(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "state.db").touch()
+    tell = """
+import json, sys, prism.cli.checks.trials as trials, prism.cli.doctor as doctor
+def begin(main, *_):
+    print(json.dumps([main.__module__, *sys.modules]))
+trials.ForkedTrial = begin
+doctor.here()
+print(json.dumps([*sys.modules]))
+from typing_extensions import TypedDict
+"""
+    monkeypatch.setenv("PRISM_HOME", str(tmp_path))
+    monkeypatch.delenv("PRISM_URL", raising=False)
+    monkeypatch.delenv("PRISM_DATABASE_URL", raising=False)
+    argv = [sys.executable, "-c", tell]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True)
+    *begun, after = map(json.loads, run.stdout.splitlines())
+    database, *sandbox = begun
+    assert database[0] == "prism.cli.checks.trials"
+    unneeded = HEAVY | {"hashlib", "logging", "prism.cli.checks.rounds"}
+    assert not {*database} & (unneeded | {"pathlib", "shutil", "socket"})
+    assert not {module for trial in sandbox for module in trial} & unneeded
+    assert not {*after} & {"inspect", "typing_extensions"}
 
 
 def test_the_checks_of_a_doctor_import_what_few_need_when_they_need_it():

@@ -21,6 +21,7 @@ if sys.version_info >= (3, 11):  # noqa: UP036
 
 VERSION = 1  # raised when a field changes its meaning, which a supervisor that runs cannot know
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a full disk answers
+SEEN = 3  # the exit code of `sandbox_probe.py` if what should be hidden is visible inside
 
 # Files in a machine's folder.
 ORDER = "order.json"  # what to build; written by the daemon

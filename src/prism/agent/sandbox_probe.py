@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prism.agent.protocol import SandboxProbe
+from prism.agent.protocol import SEEN, SandboxProbe
 from prism.agent.sandbox import SYSTEM, enclosed
 from prism.agent.sandbox_layers import faces, homes, layers, within
 
-SEEN, REFUSED = 3, 1
+REFUSED = 1
 PATIENCE = 8.0
 MANY = 5000  # names; a command line holds no more than some
 OWN = ("/proc", "/sys", "/dev", "/run", "/var", "/tmp")  # a sandbox has some of its own

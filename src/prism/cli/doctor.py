@@ -9,8 +9,6 @@ import sys
 from prism.annotations import TYPE_CHECKING, ArgumentParser, Iterator, Namespace
 from prism.cli.terminal import clean, coloured, say, show_json
 from prism.client.address import DaemonAddress
-from prism.client.daemon import Daemon
-from prism.client.wire import Wire
 from prism.errors import Conflict
 from prism.home import environment
 
@@ -48,15 +46,21 @@ def here() -> Iterator[Finding]:
         from prism.cli.checks.trials import start_trials  # noqa: PLC0415  cold start: before all others
 
         trials = start_trials(place.home, known)
+    # Without it msgspec uses `typing`, and is imported in half of the time.
+    extensions = sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
     from prism.cli.checks.context import CheckContext  # noqa: PLC0415  cold start
     from prism.cli.checks.rounds import run_checks  # noqa: PLC0415  cold start: it looks at everything
 
+    if extensions is None:
+        del sys.modules["typing_extensions"]
     return run_checks(CheckContext.seen(known, trial=lambda check: trials[check].result()))
 
 
 def _daemon_findings() -> Iterator[Finding]:
     """The findings of the daemon on its computer, which may be another one."""
     from prism.cli.checks.context import Finding  # noqa: PLC0415  cold start
+    from prism.client.daemon import Daemon  # noqa: PLC0415  cold start: after the trials
+    from prism.client.wire import Wire  # noqa: PLC0415  cold start: the same
 
     answer = Wire(DaemonAddress.read()).call(Daemon.doctor)
     for finding in answer["findings"]:

@@ -75,7 +75,9 @@ def proc(context: CheckContext) -> Finding:
     if context.platform != "linux":
         return skipped("this system has none; other users can connect to the port")
     for path in ("proc/self/stat", "proc/net/tcp", "proc/1/stat"):
-        if context.kernel(path) is None:
+        try:  # to read the connections of a busy computer takes long
+            os.close(os.open(context.root / path, os.O_RDONLY))
+        except OSError:
             return warning(
                 f"/{path} cannot be read: programs cannot be told apart",
                 "Mount /proc without hidepid, or leave the sandbox that you are in",

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from prism.agent.protocol import IsolationReport
+from prism.agent.protocol import SEEN, IsolationReport
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.machine import installing
-from prism.cli.checks.trials import SEEN
 from prism.settings import Settings, uids, variable
 
 VARIABLE = variable("uid_range")

@@ -1,6 +1,6 @@
-"""The slow checks, each in a fork of this process: two of the sandbox, one of the database.
+"""The slow checks, each in a fork of this process: one of the database, two of the sandbox.
 
-A fork needs no interpreter of its own. The forks begin before the checks are imported.
+A fork needs no interpreter of its own. Each begins before what it does not need is imported.
 """
 
 import os
@@ -10,15 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from shutil import which
 from typing import Any, NamedTuple
 
-from prism.agent import isolation, sandbox_probe
-from prism.agent.protocol import IsolationProbe, SandboxProbe
-from prism.providers.local.sandbox_paths import reachable
+from prism.annotations import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prism.agent.protocol import IsolationProbe, SandboxProbe
 
 PATIENCE = 10.0  # seconds that a program, a trial or the daemon has to answer
-SEEN = sandbox_probe.SEEN
 LARGEST = 200 * 2**20  # bytes of a database that is read as a whole
 # Files that are often elsewhere than in a home, and nobody's business.
 NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
@@ -79,16 +78,21 @@ def start_trials(home: str, environ: Mapping[str, str]) -> dict[str, ForkedTrial
     """Start the trials that are possible on this system, by the name of their check."""
     trials: dict[str, ForkedTrial] = {}
     database = database_path(home, environ)
-    if sys.platform == "linux":
-        trials |= _sandbox_trials(home, environ, database)
     if database and os.path.isfile(database) and os.path.getsize(database) <= LARGEST:
         trials["database"] = ForkedTrial(integrity, database)
+    if sys.platform == "linux":
+        trials |= _sandbox_trials(home, environ, database)
     return trials
 
 
 def _sandbox_trials(
     home: str, environ: Mapping[str, str], database: str | None
 ) -> dict[str, ForkedTrial]:
+    from shutil import which  # noqa: PLC0415  cold start: the database first
+
+    from prism.agent import isolation, sandbox_probe  # noqa: PLC0415  cold start: the same
+    from prism.providers.local.sandbox_paths import reachable  # noqa: PLC0415  cold start: the same
+
     isolated: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
     trials = {"isolation": ForkedTrial(isolation.main, isolated)}
     if program := which("bwrap"):
