@@ -70,17 +70,17 @@ def _move_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM", help="the allocation that gives")
     parser.add_argument("destination", metavar="TO", help="the allocation that gets")
     parser.add_argument("amount", type=float, metavar="USD", help="how much")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why")
+    parser.add_argument("--reason", metavar="TEXT", help="why")
 
 
 VERBS = {
-    "list": (_budget_argument, asking(Budgets.allocations_page, "budget"), _list),
+    "list": (_budget_argument, asking(Budgets.allocations_page, name="budget"), _list),
     "create": (_create_arguments, _create, _show),
     "update": (_update_arguments, _update, _show),
     "delete": (_id_argument, asking(Allocations.delete, "id"), _removed),
     "move": (
         _move_arguments,
-        asking(Allocations.move, "source", "destination", "amount", reason="reason"),
+        asking(Allocations.move, "source", "destination", "amount", "reason"),
         _show_moved,
     ),
 }

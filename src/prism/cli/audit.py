@@ -6,6 +6,7 @@ from prism.annotations import Any, ArgumentParser, Callable, Iterator, Namespace
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
+from prism.cli.parser import add_flag
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import to_the_second
 from prism.client.people import AUDIT_PAGE, audit_page
@@ -85,7 +86,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", help="from this time on, such as 2026-01-31")
     parser.add_argument("--until", metavar="TIME", help="up to this time; a day is included")
     parser.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N")
-    parser.add_argument("--csv", action="store_true", help="print CSV")
+    add_flag(parser, "--csv", help="print CSV")
 
 
 VERBS = {"audit": (_arguments, _audit)}

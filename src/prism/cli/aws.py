@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
+from prism.cli.parser import add_flag
 from prism.cli.terminal import clean, say, show_fields, show_json, suggest
 from prism.client.daemon import Daemon
 from prism.errors import Conflict
@@ -75,9 +76,7 @@ def _check_arguments(parser: ArgumentParser) -> None:
 
 
 def _policy_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--setup", action="store_true", help="what an administrator needs for `prism aws setup`"
-    )
+    add_flag(parser, "--setup", help="what an administrator needs for `prism aws setup`")
 
 
 def _setup_arguments(parser: ArgumentParser) -> None:
@@ -85,7 +84,7 @@ def _setup_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--aws-profile", metavar="NAME", help="the administrator's section of AWS's files"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be made")
+    add_flag(parser, "--dry-run", help="only show what would be made")
     parser.add_argument(
         "--format",
         choices=("cloudformation", "terraform"),

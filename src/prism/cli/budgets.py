@@ -240,5 +240,5 @@ VERBS = {
     "create": (_create_arguments, _create, _created),
     "update": (_update_arguments, _update, show_changed),
     "delete": (_name_argument, asking(Budgets.delete, "name"), show_gone),
-    "forecast": (project_argument, asking(Projects.forecast, "project"), _forecast),
+    "forecast": (project_argument, asking(Projects.forecast, name="project"), _forecast),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
-from prism.cli.parser import UsageError
+from prism.cli.parser import UsageError, add_flag
 from prism.cli.terminal import ask, complain, say, show_json
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
@@ -23,9 +23,7 @@ def workspaces_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help="workspaces, each by its name or instance id"
     )
-    parser.add_argument(
-        "--all", action="store_true", help="all workspaces for which it is possible"
-    )
+    add_flag(parser, "--all", help="all workspaces for which it is possible")
     parser.add_argument("--project", metavar="PROJECT", help="all of this project")
 
 

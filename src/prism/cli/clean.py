@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prism.annotations import ArgumentParser, Namespace
+from prism.annotations import Namespace
 from prism.cli.backup import run_daemon_program
 from prism.cli.connection import daemon
+from prism.cli.parser import argument
 from prism.cli.terminal import say, show_json, show_table, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
@@ -45,8 +46,5 @@ def readable_size(size: float) -> str:
     return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} B"
 
 
-def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="only show how much would be freed")
-
-
-VERBS = {"clean": (_arguments, _clean)}
+_argument = argument("--dry-run", action="store_true", help="only show how much would be freed")
+VERBS = {"clean": (_argument, _clean)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, Callable, Namespace, socket
+from prism.cli.parser import given
 from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
 
@@ -36,15 +37,15 @@ def daemon() -> Wire:
 
 
 def asking(
-    method: Callable[..., object], *names: str, **options: str
+    method: Callable[..., object], *names: str, **renamed: str
 ) -> Callable[[Namespace], Any]:
-    """A request to the daemon: a method of the client, with a command's arguments of these names.
+    """A request to the daemon: a method of the client, with those arguments that were given.
 
-    `options` are the names by the keywords that the method gives them.
+    Arguments of the command have the method's names for them, except for those in `renamed`.
     """
 
     def ask(args: Namespace) -> Any:
-        keywords = {keyword: getattr(args, name) for keyword, name in options.items()}
-        return daemon().call(method, *(getattr(args, name) for name in names), **keywords)
+        others = {parameter: getattr(args, name) for parameter, name in renamed.items()}
+        return daemon().call(method, **given(args, *names), **others)
 
     return ask

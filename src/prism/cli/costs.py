@@ -8,7 +8,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import asking, daemon
 from prism.cli.money import aligned, percent, text_bar, usd, without_price
-from prism.cli.parser import argument, given, no_arguments, project_argument
+from prism.cli.parser import add_flag, argument, given, no_arguments, project_argument
 from prism.cli.terminal import say, show_columns, show_fields, show_json, width
 from prism.client.costs import Costs
 from prism.client.projects import Projects
@@ -130,7 +130,7 @@ def _export_arguments(parser: ArgumentParser) -> None:
 def _report_arguments(parser: ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--month", metavar="YYYY-MM", help="(default: this month)")
-    parser.add_argument("--csv", action="store_true", help="print CSV instead of Markdown")
+    add_flag(parser, "--csv", help="print CSV instead of Markdown")
     _output_argument(parser)
 
 

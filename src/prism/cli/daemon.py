@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from prism.annotations import Any, ArgumentParser, Callable, Iterator, Namespace
 from prism.cli.daemon_log import last_lines, new_lines, readable
 from prism.cli.daemon_start import answers, daemon_info, start_daemon
-from prism.cli.parser import no_arguments
+from prism.cli.parser import add_flag, no_arguments
 from prism.cli.terminal import say, show_fields, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
@@ -154,7 +154,7 @@ def _logs(args: Namespace) -> None:
 
 
 def _logs_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
+    add_flag(parser, "-f", "--follow", help="continue with new lines")
     parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="default: 50")
 
 

@@ -6,7 +6,8 @@ import gc
 import os
 import sys
 
-from prism.annotations import TYPE_CHECKING, ArgumentParser, Iterator, Namespace
+from prism.annotations import TYPE_CHECKING, Iterator, Namespace
+from prism.cli.parser import argument
 from prism.cli.terminal import clean, coloured, say, show_json
 from prism.client.address import DaemonAddress
 from prism.errors import Conflict
@@ -67,11 +68,6 @@ def _daemon_findings() -> Iterator[Finding]:
         yield Finding(finding["level"], finding["said"], finding["fix"] or "", finding["check"])
 
 
-def _arguments(parser: ArgumentParser) -> None:
-    words = "check the computer and the environment of the daemon"
-    parser.add_argument("--daemon", action="store_true", help=words)
-
-
 def show(finding: Finding) -> None:
     """Print a finding in one line, and the fix below it."""
     utf = "utf" in (sys.stdout.encoding or "").lower()
@@ -97,4 +93,7 @@ def _as_json(finding: Finding) -> dict[str, str | None]:
     }
 
 
-VERBS = {"doctor": (_arguments, _doctor)}
+_argument = argument(
+    "--daemon", action="store_true", help="check the computer and the environment of the daemon"
+)
+VERBS = {"doctor": (_argument, _doctor)}

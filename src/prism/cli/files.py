@@ -7,7 +7,7 @@ import sys
 
 from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
-from prism.cli.parser import add_renamed, workspace_argument
+from prism.cli.parser import add_flag, add_renamed, workspace_argument
 from prism.cli.terminal import confirm, is_terminal, say, show_json, show_records
 from prism.cli.time_format import local_time
 from prism.client.files import Files
@@ -137,9 +137,7 @@ def _put_arguments(parser: ArgumentParser) -> None:
 
 def _rm_arguments(parser: ArgumentParser) -> None:
     _path_arguments(parser)
-    parser.add_argument(
-        "-r", "--recursive", action="store_true", help="remove a folder and its content"
-    )
+    add_flag(parser, "-r", "--recursive", help="remove a folder and its content")
 
 
 def _mv_arguments(parser: ArgumentParser) -> None:

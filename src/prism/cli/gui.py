@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from prism.annotations import ArgumentParser, Namespace
+from prism.annotations import Namespace
 from prism.cli.connect import browser_opens
 from prism.cli.connection import daemon
 from prism.cli.daemon_start import daemon_info
+from prism.cli.parser import argument
 from prism.cli.terminal import clean, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
@@ -59,8 +60,5 @@ def _open_window(url: str) -> None:
     subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)
 
 
-def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--app", action="store_true", help="a window of its own, without tabs")
-
-
-VERBS = {"gui": (_arguments, _gui)}
+_argument = argument("--app", action="store_true", help="a window of its own, without tabs")
+VERBS = {"gui": (_argument, _gui)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.connection import asking, daemon
-from prism.cli.parser import UsageError, argument, workspace_argument
+from prism.cli.parser import UsageError, add_flag, argument, workspace_argument
 from prism.cli.terminal import say, show_json, show_records, show_table
 from prism.cli.time_format import days_between, duration, hours, local_time, minutes, until
 from prism.client.idle import Idle
@@ -258,7 +258,7 @@ def _configure_arguments(parser: ArgumentParser) -> None:
         metavar="TIME",
         help="how long it must be idle, instead of the profile's time",
     )
-    parser.add_argument("--off", action="store_true", help="measure, but never put it to sleep")
+    add_flag(parser, "--off", help="measure, but never put it to sleep")
 
 
 _history_argument = argument("--limit", type=int, default=100, help="how many; default: 100")

@@ -9,7 +9,7 @@ from prism.cli.answers import show_message
 from prism.cli.bulk_verbs import SomeFailed
 from prism.cli.connection import asking, daemon
 from prism.cli.members import ROLES
-from prism.cli.parser import UsageError, argument, project_argument
+from prism.cli.parser import UsageError, add_flag, argument, project_argument
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.address import DaemonAddress
@@ -165,7 +165,7 @@ def _bulk_arguments(parser: ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
     _role_and_message(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only check the file; send nothing")
+    add_flag(parser, "--dry-run", help="only check the file; send nothing")
 
 
 def _list_arguments(parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
-from prism.cli.parser import UsageError, add_renamed, given
+from prism.cli.parser import UsageError, add_flag, add_renamed, given
 from prism.cli.terminal import say, show_columns, show_fields, show_json, suggest
 from prism.cli.time_format import hours, local_time
 from prism.client.templates import Templates
@@ -29,15 +29,10 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--size", choices=SIZES, help="the size (default: the template's, or M)")
     parser.add_argument("--instance-type", metavar="TYPE", help="a type, in place of --size")
     parser.add_argument("--region", help="its region (default: the profile's)")
-    parser.add_argument("--spot", action="store_true", help="cheaper, but AWS may stop it")
-    parser.add_argument(
-        "--unlimited",
-        action="store_true",
-        help="in the cloud: let a burstable machine use more CPU than its price covers",
-    )
-    parser.add_argument(
-        "--open-ports", action="store_true", help="on AWS: open the ports to your address"
-    )
+    add_flag(parser, "--spot", help="cheaper, but AWS may stop it")
+    unlimited_help = "in the cloud: let a burstable machine use more CPU than its price covers"
+    add_flag(parser, "--unlimited", help=unlimited_help)
+    add_flag(parser, "--open-ports", help="on AWS: open the ports to your address")
     parser.add_argument("--project", help="the project that pays")
     parser.add_argument("--budget", help="the pool that pays, if the project has several")
     parser.add_argument(
@@ -55,9 +50,9 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--idle-profile", metavar="NAME", help="when it is idle, and what then")
     parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="root disk in GB")
-    parser.add_argument("--no-hibernation", action="store_true", help="stop, never hibernate")
-    parser.add_argument("--restart", action="store_true", help="start it again after a reboot")
-    parser.add_argument("--dry-run", action="store_true", help="only show the plan and its cost")
+    add_flag(parser, "--no-hibernation", help="stop, never hibernate")
+    add_flag(parser, "--restart", help="start it again after a reboot")
+    add_flag(parser, "--dry-run", help="only show the plan and its cost")
 
 
 def _options(args: Namespace, wire: Wire) -> dict[str, Any]:

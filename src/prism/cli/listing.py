@@ -6,6 +6,7 @@ import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
+from prism.cli.parser import add_flag
 from prism.cli.terminal import GAP, cells_of, coloured, is_terminal, say, show_json, show_table
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces, listing
@@ -29,7 +30,7 @@ def _arguments(parser: ArgumentParser) -> None:
     owner = parser.add_mutually_exclusive_group()
     owner.add_argument("--owner", metavar="WHO", help="only what this person launched")
     owner.add_argument("--mine", action="store_true", help="only what you launched")
-    parser.add_argument("--watch", action="store_true", help="update the list until Ctrl-C")
+    add_flag(parser, "--watch", help="update the list until Ctrl-C")
 
 
 def _list(args: Namespace) -> None:

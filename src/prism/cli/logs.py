@@ -7,7 +7,7 @@ import re
 
 from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
-from prism.cli.parser import workspace_argument
+from prism.cli.parser import add_flag, workspace_argument
 from prism.cli.terminal import show_json, suggest
 from prism.client.logs import Logs
 
@@ -45,7 +45,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--tail", type=int, default=100, metavar="N", help="how many lines; default: 100"
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
+    add_flag(parser, "-f", "--follow", help="continue with new lines")
 
 
 VERBS = {"logs": (_arguments, _logs)}

@@ -120,6 +120,11 @@ def given(args: Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
+def add_flag(parser: ArgumentParser, *names: str, help: str) -> None:
+    """Add an option without a value, which is false unless it is given."""
+    parser.add_argument(*names, action="store_true", help=help)
+
+
 def add_renamed(parser: ArgumentParser, new: str, old: str, **how: Any) -> None:
     """Add an option whose old name still works, but is not shown."""
     action = parser.add_argument(new, **how)

@@ -30,10 +30,6 @@ def _switched(args: Namespace, profile: Any) -> None:
     print(f"{profile['name']} is the active profile now")
 
 
-def _create(args: Namespace) -> Any:
-    return daemon().call(Profiles.create, args.name, **given(args, *FIELDS))
-
-
 def _created(args: Namespace, profile: Any) -> None:
     print(f"{profile['name']} was added")
     suggest(f"Use it: `prism profile switch {profile['name']}`")
@@ -79,7 +75,7 @@ VERBS = {
     "list": (no_arguments, asking(Profiles.list), _list),
     "current": (no_arguments, asking(Profiles.current), _show),
     "switch": (_name_argument, asking(Profiles.switch, "name"), _switched),
-    "create": (_create_arguments, _create, _created),
+    "create": (_create_arguments, asking(Profiles.create, "name", *FIELDS), _created),
     "update": (_update_arguments, _update, show_changed),
     "delete": (_name_argument, asking(Profiles.delete, "name"), show_gone),
 }

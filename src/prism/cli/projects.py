@@ -7,7 +7,7 @@ from prism.cli.answers import show_changed, show_gone
 from prism.cli.budgets import headline, show_limits
 from prism.cli.connection import asking, daemon
 from prism.cli.money import aligned, cap, percent, usd
-from prism.cli.parser import UsageError, add_renamed, argument, given, no_arguments
+from prism.cli.parser import UsageError, add_flag, add_renamed, argument, given, no_arguments
 from prism.cli.terminal import say, show_columns, show_fields, show_table, suggest
 from prism.client.models import projects
 from prism.client.projects import Projects
@@ -191,7 +191,7 @@ def _create_arguments(parser: ArgumentParser) -> None:
 def _update_arguments(parser: ArgumentParser) -> None:
     _shared_arguments(parser)
     parser.add_argument("--rename", metavar="NAME", help="the new name")
-    parser.add_argument("--no-budget", action="store_true", help="remove its own budget")
+    add_flag(parser, "--no-budget", help="remove its own budget")
 
 
 VERBS = {

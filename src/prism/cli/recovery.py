@@ -8,7 +8,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
-from prism.cli.parser import UsageError, given
+from prism.cli.parser import UsageError, add_flag, given
 from prism.cli.terminal import confirm, say, show_columns, show_json, suggest
 from prism.cli.time_format import duration
 from prism.client.recovery import Recoveries
@@ -145,16 +145,10 @@ def _report_unsurveyed(places: list[dict[str, Any]]) -> bool:
 
 
 def _recover_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    parser.add_argument(
-        "--accept",
-        action="store_true",
-        help="continue with a database that is older than the machines",
-    )
-    parser.add_argument(
-        "--everybody",
-        action="store_true",
-        help="also machines that others launched in the same AWS account",
+    add_flag(parser, "--dry-run", help="only show what would be done")
+    add_flag(parser, "--accept", help="continue with a database that is older than the machines")
+    add_flag(
+        parser, "--everybody", help="also machines that others launched in the same AWS account"
     )
 
 

@@ -126,5 +126,5 @@ VERBS = {
     "create": (_create_arguments, _create),
     "delete": (_name_argument, _delete),
     "restore": (_restore_arguments, _restore, _restored),
-    "verify": (_verify_arguments, asking(Snapshots.verify, "name", every="every"), _verifying),
+    "verify": (_verify_arguments, asking(Snapshots.verify, "name", "every"), _verifying),
 }

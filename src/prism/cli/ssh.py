@@ -9,7 +9,7 @@ import time
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, workspace_argument
+from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import show_json
 from prism.client.connection import connection
 from prism.client.wire import Wire
@@ -134,7 +134,7 @@ def _ssh_arguments(parser: ArgumentParser) -> None:
 
 def _exec_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
-    parser.add_argument("--tty", "-t", action="store_true", help="run it on a terminal")
+    add_flag(parser, "--tty", "-t", help="run it on a terminal")
     help_text = "a program and its arguments, after `--`"
     parser.add_argument("command", metavar="COMMAND", nargs="*", help=help_text)
 

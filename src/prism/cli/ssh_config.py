@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from prism.annotations import Any, ArgumentParser, Namespace
+from prism.annotations import Any, Namespace
 from prism.cli.connection import daemon
+from prism.cli.parser import argument
 from prism.cli.ssh import SshEntry, ssh_entry
 from prism.cli.terminal import ask, clean, say, show_json
 from prism.client.address import DaemonAddress
@@ -129,9 +130,7 @@ def _replace(file: str, text: str, mode: int) -> None:
         raise
 
 
-def _arguments(parser: ArgumentParser) -> None:
-    help_text = "write it to a file that ~/.ssh/config includes"
-    parser.add_argument("--write", action="store_true", help=help_text)
-
-
-VERBS = {"ssh-config": (_arguments, _ssh_config)}
+_argument = argument(
+    "--write", action="store_true", help="write it to a file that ~/.ssh/config includes"
+)
+VERBS = {"ssh-config": (_argument, _ssh_config)}

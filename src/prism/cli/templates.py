@@ -7,7 +7,7 @@ import sys
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import asking, daemon
-from prism.cli.parser import argument, no_arguments
+from prism.cli.parser import add_flag, argument, no_arguments
 from prism.cli.terminal import say, show_fields, show_json, show_records, show_table
 from prism.client.templates import Templates
 from prism.errors import Invalid
@@ -99,12 +99,12 @@ _name_argument = argument("name", metavar="TEMPLATE", help="the template's name 
 def _info_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
     help_text = "the file as its author wrote it, also if the template cannot be used"
-    parser.add_argument("--yaml", action="store_true", help=help_text)
+    add_flag(parser, "--yaml", help=help_text)
 
 
 def _validate_arguments(parser: ArgumentParser) -> None:
     help_text = "also ask the package index whether the pip packages exist"
-    parser.add_argument("--packages", action="store_true", help=help_text)
+    add_flag(parser, "--packages", help=help_text)
 
 
 VERBS = {

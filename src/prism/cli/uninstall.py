@@ -17,6 +17,7 @@ from prism.cli.connection import daemon
 from prism.cli.daemon import stop_daemon
 from prism.cli.daemon_start import answers
 from prism.cli.locations import HERE, is_local
+from prism.cli.parser import add_flag
 from prism.cli.ssh_config import remove_include
 from prism.cli.terminal import ask, clean, say, show_json, suggest
 from prism.client.address import DaemonAddress
@@ -357,7 +358,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data", choices=(KEEP, DELETE), help="what happens to your data (default: you are asked)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    add_flag(parser, "--dry-run", help="only show what would be done")
 
 
 VERBS = {"uninstall": (_arguments, _uninstall)}

@@ -7,7 +7,7 @@ from prism.cli.answers import show_notes
 from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, workspaces_arguments
 from prism.cli.connection import asking, daemon
 from prism.cli.locations import is_local
-from prism.cli.parser import UsageError, given, workspace_argument
+from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json
 from prism.cli.time_format import hours, local_time, until
 from prism.client.waiting import GOALS, WorkspaceFailed, stage_of
@@ -106,11 +106,6 @@ def _extend(args: Namespace) -> None:
         return print(f"{answer['name']} does not expire{' any more' if before else ''}")
     first = "had no expiry, and now " if before is None else ""
     return print(f"{answer['name']} {first}expires {local_time(at)}, in {until(at)}")
-
-
-def _resize(args: Namespace) -> Any:
-    size = given(args, "instance_type", "size")
-    return daemon().call(Workspaces.resize, args.name, **size)
 
 
 def _resized(args: Namespace, workspace: Any) -> None:
@@ -226,7 +221,7 @@ def _extend_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
     help_text = "how much longer: 8, 8h, 2d or 90m; default: 4h"
     parser.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=help_text)
-    parser.add_argument("--never", action="store_true", help="remove the expiry")
+    add_flag(parser, "--never", help="remove the expiry")
 
 
 def _resize_arguments(parser: ArgumentParser) -> None:
@@ -254,16 +249,12 @@ def _move_arguments(parser: ArgumentParser) -> None:
 
 def _start_arguments(parser: ArgumentParser) -> None:
     workspaces_arguments(parser)
-    parser.add_argument(
-        "--template-again",
-        action="store_true",
-        help="use the corrected template, if it was never ready",
-    )
+    add_flag(parser, "--template-again", help="use the corrected template, if it was never ready")
 
 
 def _terminate_arguments(parser: ArgumentParser) -> None:
     workspaces_arguments(parser)
-    parser.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
+    add_flag(parser, "--backup", help="take a snapshot of its disk first")
 
 
 VERBS = {
@@ -272,7 +263,11 @@ VERBS = {
     "start": (_start_arguments, _change),
     "terminate": (_terminate_arguments, _terminate),
     "extend": (_extend_arguments, _extend),
-    "resize": (_resize_arguments, _resize, _resized),
-    "update": (_update_arguments, asking(Workspaces.update, "name", restart="restart"), _updated),
-    "move": (_move_arguments, asking(Workspaces.move, "name", "project", budget="budget"), _moved),
+    "resize": (
+        _resize_arguments,
+        asking(Workspaces.resize, "name", "instance_type", "size"),
+        _resized,
+    ),
+    "update": (_update_arguments, asking(Workspaces.update, "name", "restart"), _updated),
+    "move": (_move_arguments, asking(Workspaces.move, "name", "project", "budget"), _moved),
 }
