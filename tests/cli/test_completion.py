@@ -53,7 +53,7 @@ def test_bash_completes(complete_line):
 def test_bash_completes_the_names_of_what_there_is(complete_line, server):
     server.on("GET /instances", [workspace("ada"), workspace("alan"), workspace("bob")])
     server.on("GET /templates", [{"name": "Plain Shell", "slug": "plain-shell"}])
-    server.on("GET /projects", {"projects": [{"name": "genomics"}]})
+    server.on("GET /projects", [{"name": "genomics"}])
     assert complete_line("show", "a") == ["ada", "alan"]
     assert complete_line("workspace", "show", "b") == ["bob"]
     assert complete_line("launch", "pl") == ["plain-shell"]

@@ -19,7 +19,7 @@ def server_with_workspaces(server, home, environ, tmp_path):
     environ["HOME"] = str(tmp_path)  # a home of Prism's is not a person's
     server.on("GET /instances", [workspace("here"), workspace("far", region="us-east-1")])
     server.on("GET /storage/volumes", {"efs_volumes": [], "ebs_volumes": []})
-    server.on("GET /snapshots", {"snapshots": []})
+    server.on("GET /snapshots", [])
     server.on("GET /daemon/status", {"places": [{"provider": "aws"}]})
     return server
 

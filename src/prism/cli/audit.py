@@ -7,11 +7,10 @@ from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
 from prism.cli.parser import add_flag
-from prism.cli.terminal import say, show_json, show_table
+from prism.cli.terminal import show_json, show_records
 from prism.cli.time_format import to_the_second
 from prism.client.people import AUDIT_PAGE, audit_page
 
-HEADS = ("AT", "WHO", "WHAT", "OF", "BEFORE", "AFTER")
 FILTERS = ("actor", "subject", "event", "since", "until")
 HEAD = 1  # line above the entries of a table
 
@@ -24,9 +23,17 @@ def _audit(args: Namespace) -> None:
     entries = [entry for page in _pages(args, "json", json.loads) for entry in page]
     if args.json:
         return show_json(entries)
-    if not entries:
-        return say("No such entries")
-    return show_table(HEADS, [_row(entry) for entry in entries], flexible="AFTER")
+    return show_records(
+        entries,
+        ("AT", lambda entry: to_the_second(entry["at"])),
+        ("WHO", "actor"),
+        ("WHAT", "event"),
+        ("OF", "subject"),
+        ("BEFORE", lambda entry: _as_text(entry["before"])),
+        ("AFTER", lambda entry: _as_text(entry["after"])),
+        flexible="AFTER",
+        none="No such entries",
+    )
 
 
 def _table(args: Namespace) -> None:
@@ -56,18 +63,6 @@ def _pages(args: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iter
         left -= len(entries) - (HEAD if form == "csv" else 0)
         if cursor is None or left <= 0:
             return
-
-
-def _row(entry: dict[str, Any]) -> tuple[object, ...]:
-    at = to_the_second(entry["at"])
-    return (
-        at,
-        entry["actor"],
-        entry["event"],
-        entry["subject"],
-        _as_text(entry["before"]),
-        _as_text(entry["after"]),
-    )
 
 
 def _as_text(values: dict[str, Any] | None) -> str | None:

@@ -8,40 +8,42 @@ import subprocess
 import sys
 import time
 
-from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.terminal import confirm, say, show_json, suggest
+from prism.annotations import Any, Namespace
+from prism.cli.parser import argument
+from prism.cli.terminal import confirm, say, suggest
 from prism.client.address import DaemonAddress
 from prism.errors import Conflict, Problem
 
 
-def _backup(args: Namespace) -> None:
-    place = DaemonAddress.read()
+def _backup(args: Namespace) -> Any:
     file = args.file or time.strftime("prism-%Y%m%dT%H%M%SZ.backup", time.gmtime())
-    answer = run_daemon_program(place, "backups", "backup", "--", os.path.abspath(file))
-    if args.json:
-        return show_json(answer)
+    return run_daemon_program("backups", "backup", "--", os.path.abspath(file))
+
+
+def _show_backup(args: Namespace, answer: Any) -> None:
     print(answer["file"])
     say(
         f"{answer['bytes']} bytes of {answer['kind']}; workspaces' files and volumes are not in it"
     )
-    return suggest("Restore it with `prism restore FILE`")
+    suggest("Restore it with `prism restore FILE`")
 
 
-def _restore(args: Namespace) -> None:
-    place = DaemonAddress.read()
-    if not args.yes:
-        confirm("the state that is there now", "restore", f"prism restore {args.file} --yes")
-    answer = run_daemon_program(place, "backups", "restore", "--", os.path.abspath(args.file))
-    if args.json:
-        return show_json(answer)
+def _restore(args: Namespace) -> Any:
+    state = "the state that is there now"
+    confirm(args, state, "restore", f"prism restore {args.file} --yes")
+    return run_daemon_program("backups", "restore", "--", os.path.abspath(args.file))
+
+
+def _restored(args: Namespace, answer: Any) -> None:
     print(f"Restored: {answer['file']}, made at {answer['made_at']}")
     if answer["kept"]:
         say(f"The previous state is kept: {answer['kept']}")
-    return suggest("See which machines are missing in it with `prism recover --dry-run`")
+    suggest("See which machines are missing in it with `prism recover --dry-run`")
 
 
-def run_daemon_program(place: DaemonAddress, program: str, *words: str) -> dict[str, Any]:
+def run_daemon_program(program: str, *words: str) -> dict[str, Any]:
     """Run a program of the daemon's package that needs no running daemon; its answer."""
+    place = DaemonAddress.read()
     if place.url:
         raise Conflict(
             f"The state of {place} is not on this machine",
@@ -62,14 +64,15 @@ def run_daemon_program(place: DaemonAddress, program: str, *words: str) -> dict[
     raise problem
 
 
-def _backup_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "file", metavar="FILE", nargs="?", help="default: one named after the time"
-    )
-
-
-def _restore_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a file that `prism backup` has written")
-
-
-VERBS = {"backup": (_backup_arguments, _backup), "restore": (_restore_arguments, _restore)}
+VERBS = {
+    "backup": (
+        argument("file", metavar="FILE", nargs="?", help="default: one named after the time"),
+        _backup,
+        _show_backup,
+    ),
+    "restore": (
+        argument("file", metavar="FILE", help="a file that `prism backup` has written"),
+        _restore,
+        _restored,
+    ),
+}

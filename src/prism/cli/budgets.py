@@ -187,8 +187,7 @@ def _period(budget: dict[str, Any]) -> str:
 
 def current_user() -> str:
     """Your name, as the daemon knows it."""
-    name: str = daemon().call(Daemon.status)["user"]
-    return name
+    return str(daemon().call(Daemon.status)["user"])
 
 
 def _dates(args: Namespace, zone: str) -> dict[str, Any]:
@@ -198,8 +197,7 @@ def _dates(args: Namespace, zone: str) -> dict[str, Any]:
 
 
 def _zone_of(args: Namespace) -> str:
-    zone: str = daemon().call(Budgets.show, args.name)["time_zone"]
-    return zone
+    return str(daemon().call(Budgets.show, args.name)["time_zone"])
 
 
 _name_argument = argument("name", metavar="NAME", help="the budget's name or id")

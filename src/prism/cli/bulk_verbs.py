@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.parser import UsageError, add_flag
-from prism.cli.terminal import ask, complain, say, show_json
+from prism.cli.terminal import ask, complain, require_terminal, say, show_json
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
@@ -113,12 +111,8 @@ def _confirm(verb: str, names: list[str]) -> None:
     hint = f"To {verb} them without this question: add `--yes`"
     count = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"
     selection = f"{count}: {', '.join(names)}"
-    if not sys.stdin.isatty():
-        raise Invalid(
-            nothing,
-            details=f"these would be changed, and there is no terminal to ask on: {selection}",
-            remediation=hint,
-        )
+    no_terminal = f"these would be changed, and there is no terminal to ask on: {selection}"
+    require_terminal(nothing, hint, no_terminal)
     expected = f"{verb} {len(names)}" if verb == "terminate" else "yes"
     loses = "This destroys them and all their data. " if verb == "terminate" else ""
     if ask(f"To {verb}: {selection}\n{loses}Type `{expected}` to go on: ") != expected:

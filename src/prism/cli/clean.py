@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from prism.annotations import Namespace
+from prism.annotations import Any, Namespace
 from prism.cli.backup import run_daemon_program
 from prism.cli.connection import daemon
 from prism.cli.parser import argument
-from prism.cli.terminal import say, show_json, show_table, suggest
-from prism.client.address import DaemonAddress
+from prism.cli.terminal import say, show_records, suggest
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 
 UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-def _clean(args: Namespace) -> None:
+def _clean(args: Namespace) -> Any:
     try:
-        answer = daemon().call(Daemon.clean, dry_run=args.dry_run)
+        return daemon().call(Daemon.clean, dry_run=args.dry_run)
     except DaemonUnreachable:  # a disk may be too full for it to start
         words = ["--dry-run"] if args.dry_run else []
-        answer = run_daemon_program(DaemonAddress.read(), "cleaning", *words)
-    if args.json:
-        return show_json(answer)
-    rows = [
-        [kind["kind"], str(kind["items"]), readable_size(kind["bytes"])]
-        for kind in answer["kinds"]
-    ]
-    show_table(["KIND", "ITEMS", "SIZE"], rows)
+        return run_daemon_program("cleaning", *words)
+
+
+def _show(args: Namespace, answer: Any) -> None:
+    show_records(
+        answer["kinds"],
+        ("KIND", "kind"),
+        ("ITEMS", "items"),
+        ("SIZE", lambda kind: readable_size(kind["bytes"])),
+    )
     for kind in answer["kinds"]:
         for why in kind["in_use"]:
             say(f"left alone: {kind['kind']}: {why}")
@@ -35,7 +36,6 @@ def _clean(args: Namespace) -> None:
     say(f"{freed} {would}; {free} are free now")
     if answer["dry_run"] and answer["freed_bytes"]:
         suggest("Do it: `prism clean`")
-    return None
 
 
 def readable_size(size: float) -> str:
@@ -47,4 +47,4 @@ def readable_size(size: float) -> str:
 
 
 _argument = argument("--dry-run", action="store_true", help="only show how much would be freed")
-VERBS = {"clean": (_argument, _clean)}
+VERBS = {"clean": (_argument, _clean, _show)}

@@ -99,10 +99,9 @@ def _print_names(
 ) -> None:
     """Print one name per line; nothing if no daemon runs, since a Tab does not start one."""
     try:
-        answer = Wire(DaemonAddress.read(), PATIENCE).call(method)
+        rows = Wire(DaemonAddress.read(), PATIENCE).call(method)
     except DaemonUnreachable:
         return
-    rows = answer if isinstance(answer, list) else next(iter(answer.values()))
     for row in rows:
         if not states or row["state"] in states:
             print(row[field])

@@ -45,7 +45,7 @@ def asking(
     """
 
     def ask(args: Namespace) -> Any:
-        others = {parameter: getattr(args, name) for parameter, name in renamed.items()}
-        return daemon().call(method, **given(args, *names), **others)
+        keywords = {parameter: getattr(args, name) for parameter, name in renamed.items()}
+        return daemon().call(method, **given(args, *names), **keywords)
 
     return ask

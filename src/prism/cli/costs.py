@@ -9,7 +9,7 @@ from prism.cli.clean_output import for_programs
 from prism.cli.connection import asking, daemon
 from prism.cli.money import aligned, percent, text_bar, usd, without_price
 from prism.cli.parser import add_flag, argument, given, no_arguments, project_argument
-from prism.cli.terminal import say, show_columns, show_fields, show_json, width
+from prism.cli.terminal import say, show_columns, show_fields, width
 from prism.client.costs import Costs
 from prism.client.projects import Projects
 
@@ -43,12 +43,13 @@ def _current(args: Namespace, answer: Any) -> None:
     return without_price(answer["unpriced"])
 
 
-def _history(args: Namespace) -> None:
-    answer = daemon().call(
+def _history(args: Namespace) -> Any:
+    return daemon().call(
         Costs.history, args.since, args.until, project=args.project, **given(args, *SORTING)
     )
-    if args.json:
-        return show_json(answer)
+
+
+def _show_history(args: Namespace, answer: Any) -> None:
     if args.group_by:
         return _groups(args.group_by, answer)
     bars = answer["daily_costs"]
@@ -136,7 +137,7 @@ def _report_arguments(parser: ArgumentParser) -> None:
 
 VERBS = {
     "current": (no_arguments, asking(Costs.current), _current),
-    "history": (_history_arguments, _history),
+    "history": (_history_arguments, _history, _show_history),
     "export": (_export_arguments, _export),
     "report": (_report_arguments, _report),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prism.annotations import ArgumentParser, Namespace
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import add_flag, add_renamed, workspace_argument
 from prism.cli.terminal import confirm, is_terminal, say, show_json, show_records
@@ -17,11 +17,11 @@ from prism.errors import AlreadyExists, NotFound
 MOST = 5000
 
 
-def _list(args: Namespace) -> None:
-    path = _relative_path(args.path)
-    listing = daemon().call(Files.list, args.name, path, MOST)
-    if args.json:
-        return show_json(listing)
+def _list(args: Namespace) -> Any:
+    return daemon().call(Files.list, args.name, _relative_path(args.path), MOST)
+
+
+def _show(args: Namespace, listing: Any) -> None:
     show_records(
         listing["entries"],
         ("NAME", "name"),
@@ -33,7 +33,6 @@ def _list(args: Namespace) -> None:
     )
     if listing["truncated"]:
         say(f"There are more than {MOST} names in it; the others are not shown")
-    return None
 
 
 def _get(args: Namespace) -> None:
@@ -76,9 +75,8 @@ def _put(args: Namespace) -> None:
 
 def _remove(args: Namespace) -> None:
     path = _relative_path(args.path)
-    if not args.yes:
-        subject = f"{path} of the workspace {args.name}"
-        confirm(subject, path, f"prism files rm {args.name} PATH --yes")
+    subject = f"{path} of the workspace {args.name}"
+    confirm(args, subject, path, f"prism files rm {args.name} PATH --yes")
     answer = daemon().call(Files.remove, args.name, path, recursive=args.recursive)
     return show_json(answer) if args.json else print(f"{path} is removed")
 
@@ -146,7 +144,7 @@ def _mv_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "ls": (_ls_arguments, _list),
+    "ls": (_ls_arguments, _list, _show),
     "get": (_get_arguments, _get),
     "put": (_put_arguments, _put),
     "rm": (_rm_arguments, _remove),

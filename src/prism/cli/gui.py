@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Namespace
-from prism.cli.connect import browser_opens
+from prism.cli.connect import browser_opens, is_web
 from prism.cli.connection import daemon
 from prism.cli.daemon_start import daemon_info
 from prism.cli.parser import argument
@@ -30,7 +30,7 @@ def _gui(args: Namespace) -> None:
     wire = daemon()
     wire.connect().close()  # starts a daemon where none answers
     url = clean(gui_address(wire.place))
-    if not url.startswith(("http://", "https://")):
+    if not is_web(url):
         raise DaemonUnreachable(f"{url} is not an address for a browser")
     if args.json:
         return show_json({"url": url})

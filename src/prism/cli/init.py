@@ -103,6 +103,7 @@ def _settings(args: Namespace, wizard: Wizard) -> dict[str, str]:
     """Ask for the settings, and write those that changed to the file."""
     from prism.cli.env_file import read_env_file, update_env_file  # noqa: PLC0415  cold start
     from prism.home import environment  # noqa: PLC0415  cold start
+    from prism.settings import Settings  # noqa: PLC0415  cold start: it brings msgspec
 
     home, known = DaemonAddress.read().home, environment(os.environ)
     usual = args.user or known.get("PRISM_USER") or _git_email()
@@ -114,7 +115,7 @@ def _settings(args: Namespace, wizard: Wizard) -> dict[str, str]:
     }
     settings = {NAMES[name]: value for name, value in options.items() if value}
     changes = {name: value for name, value in settings.items() if known.get(name) != value}
-    _check(changes)
+    Settings.read(changes)  # raises if the daemon would refuse a value
     before = read_env_file(home)
     for name, value in changes.items():
         before_text = f", was {before[name]}" if before.get(name) else ""
@@ -142,13 +143,6 @@ def _mail_address(value: str, wizard: Wizard) -> str:
             )
         value = wizard.ask(f"{value} is not a mail address; yours")
     return value
-
-
-def _check(changes: dict[str, str]) -> None:
-    """Raise if the daemon would refuse a value."""
-    from prism.settings import Settings  # noqa: PLC0415  cold start: it brings msgspec
-
-    Settings.read(changes)
 
 
 def _git_email() -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from prism.annotations import Any, ArgumentParser, Namespace
+from prism.annotations import Any, ArgumentParser, Namespace, Sequence
 from prism.cli.connection import daemon
 from prism.cli.parser import add_flag
 from prism.cli.terminal import GAP, cells_of, coloured, is_terminal, say, show_json, show_table
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces, listing
+from prism.lifecycle import UNDER_WAY
 
 HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
@@ -48,7 +49,7 @@ def _list(args: Namespace) -> None:
         elif is_terminal(sys.stdout):
             print("\n".join(_lines(workspaces)))
         else:
-            show_table(_heads(workspaces), _rows(workspaces))
+            show_table(*_table(workspaces))
         _explain_failures(workspaces)
         return _explain_waiting(wire, workspaces)
 
@@ -68,10 +69,7 @@ def _explain_failures(workspaces: list[dict[str, Any]]) -> None:
 
 def _explain_waiting(wire: Wire, workspaces: list[dict[str, Any]]) -> None:
     """Print which workspaces wait for a location that does not answer."""
-    if not any(
-        workspace["state"].endswith("ing") and workspace["state"] != "running"
-        for workspace in workspaces
-    ):
+    if not any(workspace["state"] in UNDER_WAY for workspace in workspaces):
         return
     from prism.cli.standstill import reasons, waiting_reason  # noqa: PLC0415  cold start: only for what is under way
 
@@ -79,17 +77,12 @@ def _explain_waiting(wire: Wire, workspaces: list[dict[str, Any]]) -> None:
         say(f"{name} waits: {waiting_reason(why)}")
 
 
-def _heads(workspaces: list[dict[str, Any]]) -> tuple[str, ...]:
-    return (*HEADS, "OWNER") if _have_several_owners(workspaces) else HEADS
-
-
-def _have_several_owners(workspaces: list[dict[str, Any]]) -> bool:
-    return len({workspace.get("owner") for workspace in workspaces}) > 1
-
-
-def _rows(workspaces: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-    several = _have_several_owners(workspaces)
-    return [
+def _table(
+    workspaces: list[dict[str, Any]],
+) -> tuple[Sequence[str], list[tuple[object, ...]]]:
+    """The heads and the rows; who the owner is only matters if there are several."""
+    several = len({workspace.get("owner") for workspace in workspaces}) > 1
+    rows = [
         (
             workspace["name"],
             _state(workspace),
@@ -102,11 +95,12 @@ def _rows(workspaces: list[dict[str, Any]]) -> list[tuple[object, ...]]:
         )
         for workspace in workspaces
     ]
+    return (*HEADS, "OWNER") if several else HEADS, rows
 
 
 def _lines(workspaces: list[dict[str, Any]]) -> list[str]:
     """The table in colours, as wide as the terminal."""
-    cells, widths = cells_of(_heads(workspaces), _rows(workspaces), "TEMPLATE")
+    cells, widths = cells_of(*_table(workspaces), "TEMPLATE")
     lines = []
     for line, workspace in zip(cells, [None, *workspaces], strict=True):
         padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]

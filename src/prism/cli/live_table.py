@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from prism.annotations import TYPE_CHECKING, Any, Callable
+from prism.annotations import TYPE_CHECKING, Any, Callable, Iterator
 from prism.cli.clean_output import control
 from prism.cli.terminal import coloured, is_terminal, say
 from prism.client.errors import DaemonUnreachable
@@ -28,56 +28,40 @@ def watch(
     wire: Wire, path: str, show: Callable[[Rows], None], lines: Callable[[Rows], list[str]]
 ) -> None:
     """Fetch the list again and again: redraw it on a terminal, else print each change."""
-    live_rows = LiveRows(wire, path)
     if not is_terminal(sys.stdout):
-        for rows in live_rows:
-            if live_rows.changed:
+        last, was_away = None, False
+        for rows, is_away in _fetched(wire, path):
+            if rows is not last:
                 show(rows)
                 sys.stdout.flush()
-            if live_rows.left:
+            if is_away and not was_away:
                 say(AWAY)
+            last, was_away = rows, is_away
         return
     sys.stdout.write(control(HIDE + CLEAR, sys.stdout))
     try:
-        for rows in live_rows:
-            _draw(lines(rows) + ([coloured(AWAY, "red", sys.stdout)] if live_rows.away else []))
+        for rows, is_away in _fetched(wire, path):
+            _draw(lines(rows) + ([coloured(AWAY, "red", sys.stdout)] if is_away else []))
     finally:
         sys.stdout.write(control(SHOW, sys.stdout))
         sys.stdout.flush()
 
 
-class LiveRows:
-    """Iterates over fetched lists; repeats the last one while the daemon is away."""
-
-    def __init__(self, wire: Wire, path: str) -> None:
-        self._wire, self._path, self._tag = wire, path, ""
-        self._rows: Rows = []
-        self.changed = self.away = self.left = False
-
-    def __iter__(self) -> LiveRows:
-        return self
-
-    def __next__(self) -> Rows:
-        """Wait, except before the first time, and fetch the list."""
-        if self._tag or self.away:
-            time.sleep(EVERY)
-        was_away, self.changed = self.away, False
+def _fetched(wire: Wire, path: str) -> Iterator[tuple[Rows, bool]]:
+    """The list, again and again, and whether the daemon is away; then the last one once more."""
+    rows, tag = list[Any](), ""
+    while True:
+        is_away = False
         try:
-            self._fetch()
-            self.away = False
+            answer = wire.send("GET", path, headers={"If-None-Match": tag} if tag else {})
+            if answer.status != 304:
+                rows, tag = answer.json(), answer.headers.get("etag", "-")
         except DaemonUnreachable:
-            if not self._tag:
+            if not tag:
                 raise
-            self.away = True
-        self.left = self.away and not was_away
-        return self._rows
-
-    def _fetch(self) -> None:
-        headers = {"If-None-Match": self._tag} if self._tag else {}
-        answer = self._wire.send("GET", self._path, headers=headers)
-        if answer.status != 304:
-            self._rows, self._tag = answer.json(), answer.headers.get("etag", "-")
-            self.changed = True
+            is_away = True
+        yield rows, is_away
+        time.sleep(EVERY)
 
 
 def _draw(lines: list[str]) -> None:

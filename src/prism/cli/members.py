@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, project_argument
-from prism.cli.terminal import ask, say, show_json, show_records
+from prism.cli.terminal import ask, require_terminal, say, show_records
 from prism.cli.time_format import local_time
 from prism.client.people import Members
 from prism.client.wire import Wire
@@ -31,21 +29,21 @@ def _say_role(args: Namespace, member: Any) -> None:
     print(f"{member['email']} is {member['role']} now")
 
 
-def _remove(args: Namespace) -> None:
+def _remove(args: Namespace) -> Any:
     if args.to is not None and args.workspaces != "hand-over":
         raise UsageError("--to needs --workspaces hand-over", "See `prism member remove --help`")
     wire = daemon()
     action = args.workspaces or _choose_leftovers(args, wire)
     action = action.replace("-", "_")
-    answer = wire.call(Members.remove, args.project, args.email, workspaces=action, to=args.to)
-    if args.json:
-        return show_json(answer)
+    return wire.call(Members.remove, args.project, args.email, workspaces=action, to=args.to)
+
+
+def _removed(args: Namespace, answer: Any) -> None:
     print(f"{args.email} was removed")
     for workspace in answer["workspaces"]:
         print(f"  {workspace['name']} is {workspace['owner']}'s, {workspace['state']}")
     if answer["tokens_revoked"]:
         print(f"  {answer['tokens_revoked']} tokens for only this project were revoked")
-    return None
 
 
 def _choose_leftovers(args: Namespace, wire: Wire) -> str:
@@ -59,13 +57,12 @@ def _choose_leftovers(args: Namespace, wire: Wire) -> str:
     if not names or args.yes:
         return "keep"
     message = f"{args.email} has workspaces in this project: {', '.join(names)}"
-    if not sys.stdin.isatty():
-        raise Invalid(
-            "Nobody was removed",
-            details=f"{message}; choose what happens to them",
-            remediation="Add `--workspaces hand-over` (with `--to EMAIL` for another than you), "
-            "`--workspaces stop` or `--workspaces keep`",
-        )
+    require_terminal(
+        "Nobody was removed",
+        "Add `--workspaces hand-over` (with `--to EMAIL` for another than you), "
+        "`--workspaces stop` or `--workspaces keep`",
+        f"{message}; choose what happens to them",
+    )
     say(f"{message}\nHand them over to you, stop them, or keep them as they are?")
     if (answer := ask(f"Type one of {', '.join(LEFTOVERS)}: ")) not in LEFTOVERS:
         raise Invalid("Nobody was removed", details=f"that was none of {', '.join(LEFTOVERS)}")
@@ -101,5 +98,5 @@ VERBS = {
     "list": (project_argument, asking(Members.list, "project"), _list),
     "add": (_add_arguments, asking(Members.add, "project", "email", "role"), _say_role),
     "role": (_role_arguments, asking(Members.change, "project", "email", "role"), _say_role),
-    "remove": (_remove_arguments, _remove),
+    "remove": (_remove_arguments, _remove, _removed),
 }

@@ -17,12 +17,13 @@ from prism.client.wire import Wire
 FIRST_SURVEY = 15.0  # seconds that a daemon that was just started has for its first survey
 
 
-def _recover(args: Namespace) -> None:
+def _recover(args: Namespace) -> Any:
     wire = daemon()
     _surveyed_orphans(wire)
-    answer = wire.call(Recoveries.recover, **given(args, "dry_run", "everybody", "accept"))
-    if args.json:
-        return show_json(answer)
+    return wire.call(Recoveries.recover, **given(args, "dry_run", "everybody", "accept"))
+
+
+def _show_recovered(args: Namespace, answer: Any) -> None:
     if answer.get("database"):
         say(f"note: {answer['database']}")
     done = "would be a workspace again" if answer["dry_run"] else "is a workspace again"
@@ -36,7 +37,6 @@ def _recover(args: Namespace) -> None:
         for note in stored["notes"]:
             say(f"  note: {note}")
     _show_left(answer)
-    return None
 
 
 def _show_left(answer: dict[str, Any]) -> None:
@@ -59,9 +59,8 @@ def _orphans(args: Namespace) -> None:
     if args.action == "adopt":
         answer = daemon().call(Recoveries.adopt, args.id)
     else:
-        if not args.yes:
-            command = f"prism orphans terminate {args.id} --yes"
-            confirm(f"the machine {args.id} and its disk", args.id, command)
+        command = f"prism orphans terminate {args.id} --yes"
+        confirm(args, f"the machine {args.id} and its disk", args.id, command)
         answer = daemon().call(Recoveries.terminate, args.id)
     if args.json:
         return show_json(answer)
@@ -159,4 +158,7 @@ def _orphans_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="the machine's id")
 
 
-VERBS = {"recover": (_recover_arguments, _recover), "orphans": (_orphans_arguments, _orphans)}
+VERBS = {
+    "recover": (_recover_arguments, _recover, _show_recovered),
+    "orphans": (_orphans_arguments, _orphans),
+}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from prism.annotations import Any, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import argument
 from prism.cli.ssh import SshEntry, ssh_entry
-from prism.cli.terminal import ask, clean, say, show_json
+from prism.cli.terminal import ask, clean, require_terminal, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import named
 from prism.client.workspaces import Workspaces
@@ -101,9 +100,7 @@ def remove_include(file: str, *, dry_run: bool = False) -> str | None:
 
 def _ask(path: str, line: str) -> None:
     hint = "Without this question: `prism ssh-config --write --yes`"
-    if not sys.stdin.isatty():
-        why = "there is no terminal to ask on"
-        raise Invalid(f"{path} was not changed", details=why, remediation=hint)
+    require_terminal(f"{path} was not changed", hint)
     if ask(f"Add the line `{line}` at the top of {path}? [y/N] ").lower() not in {"y", "yes"}:
         raise Invalid(f"{path} was not changed", remediation=f"Add `{line}` at its top yourself")
 

@@ -62,10 +62,8 @@ class Standstill:
 
     def look(self, seen: dict[str, Any]) -> str | None:
         """Why its location does not answer, if so; raises `StillUnderWay` in the end."""
-        now, state = (
-            time.monotonic(),
-            str([seen.get(field) for field in ("state", "stage", "progress")]),
-        )
+        now = time.monotonic()
+        state = str([seen.get(field) for field in ("state", "stage", "progress")])
         if state != self._last:
             self._last, self._changed_at = state, now
         if now - self._changed_at >= QUIET and now - self._asked_at >= ASK_EVERY:

@@ -9,9 +9,7 @@ from prism.cli.progress import Progress
 from prism.cli.terminal import say, suggest
 from prism.client.waiting import FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
 from prism.client.wire import Wire
-from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, NotFound
-from prism.lifecycle import COMES_UP
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
 PATIENCE = 60.0  # seconds for which attaching or detaching may be stuck
@@ -57,12 +55,6 @@ def wait_until_settled(
         why = (resource.get("failure") or {}).get("message", "nobody knows why")
         raise StorageFailed(f"{name} failed: {why}", remediation=f"See `{command}`")
     return resource
-
-
-def takes_volumes(wire: Wire, instance: str) -> bool:
-    """Whether a workspace is on or comes up, so that it takes a volume now."""
-    state: str = wire.call(Workspaces.get, instance)["state"]
-    return state == "running" or state in COMES_UP
 
 
 def _poll(

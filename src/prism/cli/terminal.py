@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from prism.annotations import Any, Callable, Mapping, Sequence, TextIO
+from prism.annotations import Any, Callable, Mapping, Namespace, Sequence, TextIO
 from prism.cli.clean_output import control, escaped
 from prism.cli.failure_text import brief
 from prism.errors import Invalid
@@ -137,13 +137,20 @@ def ask(question: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def confirm(subject: str, name: str, command: str) -> None:
-    """Ask for the name of the object to destroy; raises unless it is typed."""
-    hint = f"To destroy it without this question: `{command}`"
+def require_terminal(
+    unchanged: str, hint: str, details: str = "there is no terminal to ask on"
+) -> None:
+    """Raise if nobody can be asked."""
     if not sys.stdin.isatty():
-        raise Invalid(
-            "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
-        )
+        raise Invalid(unchanged, details=details, remediation=hint)
+
+
+def confirm(args: Namespace, subject: str, name: str, command: str) -> None:
+    """Ask for the name of the object to destroy, unless `--yes`; raises unless it is typed."""
+    if args.yes:
+        return
+    hint = f"To destroy it without this question: `{command}`"
+    require_terminal("Nothing was destroyed", hint)
     if ask(f"This destroys {subject}. Type its name to go on: ") != name:
         raise Invalid(
             "Nothing was destroyed", details="the answer was not its name", remediation=hint

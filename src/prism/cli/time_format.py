@@ -100,11 +100,11 @@ def to_utc(text: str, zone: str, *, whole_day: bool = False) -> str:
     A date means its first midnight in `zone`, or with `whole_day` the end of that day.
     """
     at = _parse(text)
-    if whole_day and DAY.fullmatch(text):
-        at = _next_day(at, text)
     if at.tzinfo is None:
         at = at.replace(tzinfo=_zone(zone))
     try:
+        if whole_day and DAY.fullmatch(text):
+            at += timedelta(days=1)
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError as error:
         raise _invalid_time(text) from error
@@ -119,13 +119,6 @@ def day_in(at: str, zone: str, *, end: bool = False) -> str:
     if (local.hour, local.minute, local.second) != (0, 0, 0):
         return local.strftime("%Y-%m-%d %H:%M %Z")
     return f"{local.date() - timedelta(days=1 if end else 0)}"
-
-
-def _next_day(at: datetime, text: str) -> datetime:
-    try:
-        return at + timedelta(days=1)
-    except OverflowError as error:
-        raise _invalid_time(text) from error
 
 
 def _parse(text: str) -> datetime:

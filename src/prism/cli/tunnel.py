@@ -60,12 +60,12 @@ def _listen(wish: int | None, usual: int) -> socket.socket:
 
 def _tunnel(args: Namespace) -> None:
     wire = daemon()
-    requested = [parse_ports(word) for word in args.ports]
-    targets: list[tuple[int | None, Any]] = []
-    for local, port in requested:
-        targets += [(local, service) for service in ports(wire, args.name, port)]
-    if not requested:
-        targets = [(None, service) for service in ports(wire, args.name)]
+    # Without a port, the ports of all services.
+    requested: list[tuple[int | None, int | None]]
+    requested = [parse_ports(word) for word in args.ports] or [(None, None)]
+    targets = [
+        (local, service) for local, port in requested for service in ports(wire, args.name, port)
+    ]
     if not targets:
         say(f"{args.name} has no service that answers; name a port")
         return

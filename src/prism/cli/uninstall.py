@@ -19,7 +19,7 @@ from prism.cli.daemon_start import answers
 from prism.cli.locations import HERE, is_local
 from prism.cli.parser import add_flag
 from prism.cli.ssh_config import remove_include
-from prism.cli.terminal import ask, clean, say, show_json, suggest
+from prism.cli.terminal import ask, clean, require_terminal, say, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.storage import Snapshots, Volumes
@@ -65,18 +65,15 @@ class Installed:
         volumes, snapshots = wire.call(Volumes.list), wire.call(Snapshots.list)
         kinds = ("efs_volumes", "ebs_volumes")
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
-        listed = snapshots if isinstance(snapshots, list) else next(iter(snapshots.values()))
-        self.stored += [snapshot["name"] for snapshot in listed]
+        self.stored += [snapshot["name"] for snapshot in snapshots]
         places = wire.call(Daemon.status).get("places", ())
         self.has_cloud = any(place["provider"] != HERE for place in places)
 
     def look(self) -> None:
         """Read what the folders of this computer's workspaces say, without a daemon."""
         for order in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
-            name, phase = (
-                _read(order).get("name"),
-                _read(os.path.join(os.path.dirname(order), "seen.json")).get("phase"),
-            )
+            seen = os.path.join(os.path.dirname(order), "seen.json")
+            name, phase = _read(order).get("name"), _read(seen).get("phase")
             if isinstance(name, str) and phase != "gone":
                 state = PHASES.get(str(phase), "stopped")
                 self.workspaces.append({"name": clean(name), "state": state, "region": HERE})
@@ -195,10 +192,7 @@ def _ask_about_data(installed: Installed) -> str:
     if not installed.exists:
         return KEEP
     hint = "Choose: `prism uninstall --data keep` or `prism uninstall --data delete`"
-    if not sys.stdin.isatty():
-        raise Invalid(
-            "Nothing was removed", details="there is no terminal to ask on", remediation=hint
-        )
+    require_terminal("Nothing was removed", hint)
     size = size_shown(_size(installed.home))
     say(
         f"Your data is in {installed.home} ({size}): {len(installed.here)} workspaces here, "

@@ -9,6 +9,8 @@ from prism.cli.parser import argument, given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_records, suggest
 from prism.client.storage import Snapshots, Volumes
 from prism.client.wire import Wire
+from prism.client.workspaces import Workspaces
+from prism.lifecycle import COMES_UP
 
 DISKS = ("gp3", "gp2", "io2", "st1")
 
@@ -89,9 +91,7 @@ def _show(args: Namespace, answer: Any) -> None:
 def _attach(args: Namespace) -> None:
     wire = daemon()
     volume = wire.call(Volumes.attach, args.name, args.workspace)
-    is_on = (
-        volume["state"] == "attaching" and not args.no_wait and _takes_volume(wire, args.workspace)
-    )
+    is_on = volume["state"] == "attaching" and not args.no_wait and _is_up(wire, args.workspace)
     if is_on:
         volume = wait_for_volume(args, wire, volume)
     if args.json:
@@ -101,10 +101,9 @@ def _attach(args: Namespace) -> None:
     return suggest(f"In {args.workspace} it is at ~/volumes/{volume['name']}{when}")
 
 
-def _takes_volume(wire: Wire, instance: str) -> bool:
-    from prism.cli.storage_wait import takes_volumes  # noqa: PLC0415  cold start: only who waits
-
-    return takes_volumes(wire, instance)
+def _is_up(wire: Wire, workspace: str) -> bool:
+    """Whether a workspace runs or soon will, so that it takes a volume now."""
+    return wire.call(Workspaces.get, workspace)["state"] in {"running", *COMES_UP}
 
 
 def _detach(args: Namespace) -> None:
@@ -121,8 +120,7 @@ def delete(
     args: Namespace, noun: str, subject: str, methods: type[Volumes] | type[Snapshots]
 ) -> None:
     """Delete a volume or a snapshot, after a question, and wait until it is gone."""
-    if not args.yes:
-        confirm(subject, args.name, f"prism {noun} delete {args.name} --yes")
+    confirm(args, subject, args.name, f"prism {noun} delete {args.name} --yes")
     wire = daemon()
     answer = wire.call(methods.delete, args.name)
     gone = _wait_for_deletion(args, wire, methods.get, f"prism {noun} show {args.name}")
@@ -135,7 +133,7 @@ def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict
     """The volume once no change is under way; unchanged with `--no-wait`."""
     if args.no_wait:
         return volume
-    from prism.cli.storage_wait import MOVES, PATIENCE, wait_until_settled  # noqa: PLC0415  cold start: as above
+    from prism.cli.storage_wait import MOVES, PATIENCE, wait_until_settled  # noqa: PLC0415  cold start: only who waits
 
     patience = PATIENCE if volume["state"] in {"attaching", "detaching"} else None
     if volume["state"] not in MOVES:

@@ -32,9 +32,8 @@ def _waiting_field(workspace: dict[str, Any]) -> dict[str, object]:
         return {}
     from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
 
-    return (
-        {"waiting": why} if (why := reasons(daemon(), [workspace]).get(workspace["name"])) else {}
-    )
+    why = reasons(daemon(), [workspace]).get(workspace["name"])
+    return {"waiting": why} if why else {}
 
 
 def _change(args: Namespace) -> None:
@@ -126,9 +125,8 @@ def _moved(args: Namespace, workspace: Any) -> None:
 
 
 def _terminate(args: Namespace) -> None:
-    if not args.yes:
-        for name in args.names:
-            confirm(f"{name} and all its data", name, f"prism terminate {name} --yes")
+    for name in args.names:
+        confirm(args, f"{name} and all its data", name, f"prism terminate {name} --yes")
     wire = daemon()
     names = selected_names(args, wire)
     backup: bool = args.backup
@@ -167,11 +165,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
     stage, percent = stage_of(workspace)
     idle = workspace.get("idle") or {}
     rate, spent = workspace["hourly_rate"], workspace["current_spend"]
-    source = (
-        f" ({workspace['price_source']})"
-        if rate is not None and workspace.get("price_source")
-        else ""
-    )
+    source = f" ({workspace['price_source']})" if workspace.get("price_source") else ""
     return {
         "name": workspace["name"],
         "id": workspace["id"],

@@ -133,27 +133,19 @@ def _connect(host: str, number: int) -> socket.socket:
 
 
 def _try_to_listen(host: str, number: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with suppress(_NoSuchAddress), _new_socket(family) as listener:
+    """Raise if the port is taken; nothing can take that of an address that is not here."""
+    try:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError:
+        return
+    with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))
+            listener.listen(1)
         except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise _NoSuchAddress from error
-            raise
-        listener.listen(1)
-
-
-class _NoSuchAddress(Exception):
-    """An address that the machine does not have."""
-
-
-def _new_socket(family: socket.AddressFamily) -> socket.socket:
-    try:
-        return socket.socket(family)
-    except OSError as error:
-        raise _NoSuchAddress from error
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
 
 
 def _port_holder(context: CheckContext, number: int) -> str:
