@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
+from msgspec import structs
+
 from prism.audit.model import AuditEntry
 from prism.kit.events import Recorded, sent_event
 
@@ -23,16 +25,7 @@ def entry(recorded: Recorded) -> AuditEntry:
     """An event as an entry: `previous_x` and `x` are the values before and after."""
     sent = sent_event(recorded)
     before, after = changed(sent.data, OLD.get(sent.event))
-    return AuditEntry(
-        id=sent.id,
-        at=sent.at,
-        actor=sent.actor,
-        event=sent.event,
-        subject=sent.subject,
-        before=before,
-        after=after,
-        data=sent.data,
-    )
+    return AuditEntry(**structs.asdict(sent), before=before, after=after)
 
 
 def changed(

@@ -110,7 +110,7 @@ PARTS = (
 
 WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
-    f"{invitations.PATH}/send": invitations.without_token,
+    f"{invitations.PATH}/send": tokens.without_token,
 }
 """How the answer is stored for a repeat, by the path of routes that answer with a secret."""
 

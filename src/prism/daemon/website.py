@@ -6,10 +6,12 @@ answered with `index.html`; every other path is the application's.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
 
 from prism.kit.clock import Clock
 from prism.kit.envelope import MethodNotAllowed
@@ -50,7 +52,7 @@ NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Prism
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
-class BuiltFile(NamedTuple):
+class BuiltFile(Struct, frozen=True):
     """One file of the build."""
 
     type: str
@@ -59,7 +61,7 @@ class BuiltFile(NamedTuple):
     immutable: bool
 
 
-class Site(NamedTuple):
+class Site(Struct, frozen=True):
     """A build: files by their path, and the first segments of the GUI's own addresses."""
 
     files: Mapping[str, BuiltFile]
@@ -117,14 +119,9 @@ class Website:
 def read_site(folder: Path) -> Site | None:
     """The build in a folder; None if there is none."""
     try:
-        written = json.loads((folder / "site.json").read_bytes())
+        return msgspec.json.decode((folder / "site.json").read_bytes(), type=Site)
     except FileNotFoundError:
         return None
-    files = {
-        name: BuiltFile(file["type"], file["etag"], tuple(file["encodings"]), file["immutable"])
-        for name, file in written["files"].items()
-    }
-    return Site(files, frozenset(written["sections"]))
 
 
 def _build_time(folder: Path) -> int | None:

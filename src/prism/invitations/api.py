@@ -1,6 +1,5 @@
 """Invitations over HTTP, as in the API reference."""
 
-import json
 from typing import Annotated
 
 from litestar.di import NamedDependency
@@ -89,8 +88,3 @@ def revoke_invitation(invitation_id: Id, invitations: Invitations) -> RevokedInv
     """Revoke a pending invitation."""
     invitations.revoke(invitation_id)
     return RevokedInvitation("Invitation revoked successfully")
-
-
-def without_token(body: bytes) -> bytes:
-    """The answer without its secret, to store for a repeated request."""
-    return json.dumps({**json.loads(body), "token": None}).encode()

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from prism.access.model import Role
+from prism.invitations.model import Invitation
 from prism.kit.events import Event
 
 
@@ -11,6 +12,12 @@ class _InvitationEvent(Event, frozen=True, kw_only=True):
     project: str
     invitation: str
     email: str
+
+
+def about(invitation: Invitation, project_name: str, actor: str) -> dict[str, str]:
+    """The fields that all of these events have."""
+    ids = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
+    return {"actor": actor, "subject": project_name, **ids}
 
 
 class InvitationSent(_InvitationEvent, frozen=True, kw_only=True):

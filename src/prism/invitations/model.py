@@ -135,46 +135,37 @@ class Decline(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text = ""
 
 
-class InvitationShown(Struct, frozen=True, kw_only=True):
-    """An invitation in an answer; `token` is null in team mode, and after its use."""
+class InvitationFields(Struct, frozen=True, kw_only=True):
+    """What every answer shows of an invitation."""
 
     id: str
     project_id: str
     project_name: str
     email: str
     role: Role
-    token: str | None
+    status: InvitationStatus
     invited_by: str
     invited_at: datetime
     expires_at: datetime
-    status: InvitationStatus
-    resend_count: int
     message: str
+    resend_count: int
     mailed_at: datetime | None
     mail_file: str | None
     mail_problem: str | None
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class InvitationShown(InvitationFields, frozen=True, kw_only=True):
+    """An invitation in an answer; `token` is null in team mode, and after its use."""
+
+    token: str | None
+
+
+class Listed(InvitationFields, frozen=True, kw_only=True):
     """An invitation in a list, which never shows a token."""
 
-    id: str
-    project_id: str
-    project_name: str
-    email: str
-    role: Role
-    status: InvitationStatus
-    invited_by: str
-    invited_at: datetime
-    expires_at: datetime
-    message: str
-    resend_count: int
     accepted_at: datetime | None
     declined_at: datetime | None
     decline_reason: str | None
-    mailed_at: datetime | None
-    mail_file: str | None
-    mail_problem: str | None
 
 
 class Page(Struct, frozen=True):

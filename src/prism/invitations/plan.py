@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import structs
 
 from prism.access.model import Role
 from prism.invitations.model import (
@@ -10,6 +13,7 @@ from prism.invitations.model import (
     BulkSummary,
     Guest,
     Invitation,
+    InvitationFields,
     InvitationShown,
     InvitationStatus,
     Listed,
@@ -33,47 +37,25 @@ def shown(
     invitation: Invitation, project_name: str, now: datetime, token: str | None
 ) -> InvitationShown:
     """An invitation for the wire."""
-    return InvitationShown(
-        id=invitation.id,
-        project_id=invitation.project,
-        project_name=project_name,
-        email=invitation.email,
-        role=invitation.role,
-        token=token,
-        invited_by=invitation.invited_by,
-        invited_at=invitation.invited_at,
-        expires_at=invitation.expires_at,
-        status=status_of(invitation, now),
-        resend_count=invitation.resend_count,
-        message=invitation.message,
-        mailed_at=invitation.mailed_at,
-        mail_file=invitation.mail_file,
-        mail_problem=invitation.mail_problem,
-    )
+    return InvitationShown(**_fields(invitation, project_name, now), token=token)
 
 
 def listed(invitation: Invitation, project_name: str, now: datetime) -> Listed:
     """An invitation for a list."""
     answered = {invitation.answer: invitation.answered_at}
     return Listed(
-        id=invitation.id,
-        project_id=invitation.project,
-        project_name=project_name,
-        email=invitation.email,
-        role=invitation.role,
-        status=status_of(invitation, now),
-        invited_by=invitation.invited_by,
-        invited_at=invitation.invited_at,
-        expires_at=invitation.expires_at,
-        message=invitation.message,
-        resend_count=invitation.resend_count,
+        **_fields(invitation, project_name, now),
         accepted_at=answered.get(InvitationStatus.ACCEPTED),
         declined_at=answered.get(InvitationStatus.DECLINED),
         decline_reason=invitation.reason,
-        mailed_at=invitation.mailed_at,
-        mail_file=invitation.mail_file,
-        mail_problem=invitation.mail_problem,
     )
+
+
+def _fields(invitation: Invitation, project_name: str, now: datetime) -> dict[str, Any]:
+    """The values of `InvitationFields`; most have the same names as in the table."""
+    project = {"project_id": invitation.project, "project_name": project_name}
+    values = structs.asdict(invitation) | project | {"status": status_of(invitation, now)}
+    return {name: values[name] for name in InvitationFields.__struct_fields__}
 
 
 def page(

@@ -17,6 +17,7 @@ from prism.invitations.events import (
     InvitationMailed,
     InvitationUndeliverable,
     InvitationWritten,
+    about,
 )
 from prism.invitations.model import InvitationStatus, Mail
 from prism.invitations.plan import status_of
@@ -79,9 +80,11 @@ class MailReconciler:
         at = whole(self._clock.now()) if file is None else None
         store.put(tx, mail.invitation.id, mailed_at=at, mail_file=file, mail_problem=None)
         if file is None:
-            tx.happened(InvitationMailed(**_fields(mail)))
+            tx.happened(InvitationMailed(**about(mail.invitation, mail.project_name, SYSTEM)))
         else:
-            tx.happened(InvitationWritten(**_fields(mail), file=file))
+            tx.happened(
+                InvitationWritten(**about(mail.invitation, mail.project_name, SYSTEM), file=file)
+            )
 
     def _record_dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
         """Remove the note about retries, since there are none any more."""
@@ -97,20 +100,22 @@ class MailReconciler:
         with self._db.write() as tx:
             claim.update(tx, lease=claim.lease)  # raises if another daemon has it now
             store.put(tx, mail.invitation.id, mail_problem=problem)
-            tx.happened(InvitationDelayed(**_fields(mail), problem=problem))
+            tx.happened(
+                InvitationDelayed(
+                    **about(mail.invitation, mail.project_name, SYSTEM), problem=problem
+                )
+            )
 
     def _record_refusal(self, tx: Tx, id: str, mail: Mail, why: str) -> None:
         store.sent(tx, id)
         store.put(tx, mail.invitation.id, mail_problem=why)
-        tx.happened(InvitationUndeliverable(**_fields(mail), problem=why))
+        tx.happened(
+            InvitationUndeliverable(
+                **about(mail.invitation, mail.project_name, SYSTEM), problem=why
+            )
+        )
 
 
 def _words_of(problem: str) -> list[str]:
     """Its words without numbers, since waiting times, ids and addresses differ between retries."""
     return [word for word in problem.split() if not DIGIT.search(word)]
-
-
-def _fields(mail: Mail) -> dict[str, str]:
-    invitation = mail.invitation
-    about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
-    return {"actor": SYSTEM, "subject": mail.project_name, **about}

@@ -1,5 +1,6 @@
 """Requests about invitations. The reconciler sends the mail."""
 
+import hmac
 import secrets
 from datetime import datetime, timedelta
 
@@ -12,44 +13,56 @@ from prism.access.service import SECRET, hashed
 from prism.errors import ValidationFailed
 from prism.invitations import store
 from prism.invitations.addresses import address
-from prism.invitations.events import InvitationResent, InvitationRevoked, InvitationSent
+from prism.invitations.events import (
+    InvitationAccepted,
+    InvitationDeclined,
+    InvitationResent,
+    InvitationRevoked,
+    InvitationSent,
+    about,
+)
 from prism.invitations.model import (
     MOST_A_DAY,
     MOST_RESENT,
+    Accept,
+    Accepted,
     AlreadyInvited,
     Bulk,
+    Decline,
+    Declined,
     Invitation,
     InvitationAnswered,
+    InvitationExpired,
     InvitationLimit,
     InvitationShown,
     InvitationStatus,
+    InvitationTokenInvalid,
     NewInvitation,
     Page,
     Resent,
     Result,
     Results,
 )
-from prism.invitations.plan import LIFE, fault, page, request_for, results_of, shown
-from prism.invitations.responses import InvitationResponses
+from prism.invitations.plan import LIFE, fault, page, request_for, results_of, shown, status_of
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.projects import store as projects
-from prism.projects.members import permit
-from prism.projects.model import Project
+from prism.projects.members import join, permit, promote
+from prism.projects.model import NewMember, Project
 
 DAY = timedelta(days=1)
 INVITED, MEMBER = "already invited", "already a member"
 
 
-class InvitationService(InvitationResponses):
+class InvitationService:
     """Requests about invitations; with `clear` (local mode) a pending one shows its token.
 
     Invitations of the `operator` do not depend on a role in the project.
     """
 
     def __init__(self, db: Database, clock: Clock, *, clear: bool, operator: str) -> None:
-        super().__init__(db, clock)
+        self._db, self._clock = db, clock
         self._clear, self._operator = clear, operator.lower()
 
     def send(self, request: NewInvitation) -> InvitationShown:
@@ -131,7 +144,7 @@ class InvitationService(InvitationResponses):
             store.post(tx, after, token, now)
             tx.happened(
                 InvitationResent(
-                    **_fields(after, project),
+                    **about(after, project.name, current().name),
                     resend_count=after.resend_count,
                     previous_expires_at=before.expires_at,
                     expires_at=after.expires_at,
@@ -156,6 +169,42 @@ class InvitationService(InvitationResponses):
                 raise _already_answered(invitation)
             self._revoke(tx, invitation, project)
 
+    def accept(self, id: str, request: Accept) -> Accepted:
+        """Join, which takes the token once; the answer and the membership are one transaction."""
+        with self._db.write() as tx:
+            invitation = self._require_open(tx, id, request.token)
+            project = projects.named(tx.sql, invitation.project)
+            member = projects.member(tx.sql, invitation.project, invitation.email)
+            if member is None:
+                join(tx, self._clock, project, NewMember(invitation.email, invitation.role))
+            elif member.role.rank < invitation.role.rank:
+                promote(tx, project, member, invitation.role)
+            self._close(tx, invitation, InvitationStatus.ACCEPTED)
+            fields = about(invitation, project.name, current().name)
+            tx.happened(InvitationAccepted(**fields, role=invitation.role))
+        return Accepted(
+            id=id,
+            project_id=invitation.project,
+            status=InvitationStatus.ACCEPTED,
+            accepted_at=whole(self._clock.now()),
+            message=f"Successfully joined project as {invitation.role}",
+        )
+
+    def decline(self, id: str, request: Decline) -> Declined:
+        """Do not join; this takes the token too."""
+        with self._db.write() as tx:
+            invitation = self._require_open(tx, id, request.token)
+            project = projects.named(tx.sql, invitation.project)
+            self._close(tx, invitation, InvitationStatus.DECLINED, request.reason)
+            fields = about(invitation, project.name, current().name)
+            tx.happened(InvitationDeclined(**fields, reason=request.reason))
+        return Declined(
+            id=id,
+            status=InvitationStatus.DECLINED,
+            declined_at=whole(self._clock.now()),
+            decline_reason=request.reason,
+        )
+
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
         """Implements `projects.model.Promises`: revokes what the person may no longer send.
 
@@ -169,9 +218,37 @@ class InvitationService(InvitationResponses):
             if is_sender and invitation.answer is None and invitation.role.rank > rank:
                 self._revoke(tx, invitation, project)
 
+    def _require_open(self, tx: Tx, id: str, token: str) -> Invitation:
+        """The invitation, if this is its token and it may still be answered."""
+        invitation = store.named(tx.sql, id)
+        if not hmac.compare_digest(hashed(token), invitation.hash):
+            raise InvitationTokenInvalid(
+                details="A mail that was sent again has a new token, and the old token is invalid",
+                remediation="Look for the newest mail, or ask whoever invited you",
+            )
+        state = status_of(invitation, self._clock.now())
+        if state is InvitationStatus.EXPIRED:
+            raise InvitationExpired(
+                details=f"It expired at {invitation.expires_at:%Y-%m-%d %H:%M} UTC",
+                remediation=f"Ask {invitation.invited_by} to send it again",
+            )
+        if state is not InvitationStatus.PENDING:
+            raise InvitationAnswered(
+                f"The invitation was {state}",
+                remediation="Use `prism invite mine` to see its state",
+            )
+        return invitation
+
+    def _close(
+        self, tx: Tx, invitation: Invitation, answer: InvitationStatus, reason: str | None = None
+    ) -> None:
+        closed = {"answer": answer, "answered_at": whole(self._clock.now()), "token": None}
+        store.put(tx, invitation.id, **closed, reason=reason, mail_problem=None)
+        store.unpost(tx, invitation.id)
+
     def _revoke(self, tx: Tx, invitation: Invitation, project: Project) -> None:
         self._close(tx, invitation, InvitationStatus.REVOKED)
-        tx.happened(InvitationRevoked(**_fields(invitation, project)))
+        tx.happened(InvitationRevoked(**about(invitation, project.name, current().name)))
 
     def _renew(self, before: Invitation, token: str, now: datetime) -> Invitation:
         return structs.replace(
@@ -221,7 +298,9 @@ class InvitationService(InvitationResponses):
         store.add(tx, invitation)
         store.post(tx, invitation, token, now)
         sent = InvitationSent(
-            **_fields(invitation, project), role=invitation.role, expires_at=invitation.expires_at
+            **about(invitation, project.name, current().name),
+            role=invitation.role,
+            expires_at=invitation.expires_at,
         )
         tx.happened(sent)
         return invitation, token
@@ -245,11 +324,6 @@ class InvitationService(InvitationResponses):
         self, sql: Connection, invitations: list[Invitation], status: InvitationStatus | None
     ) -> Page:
         return page(invitations, store.names(sql, invitations), self._clock.now(), status)
-
-
-def _fields(invitation: Invitation, project: Project) -> dict[str, str]:
-    about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
-    return {"actor": current().name, "subject": project.name, **about}
 
 
 def _already_answered(invitation: Invitation) -> InvitationAnswered:

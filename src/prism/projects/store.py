@@ -59,6 +59,7 @@ ended = Table(  # what deleted ones were called: the ledger still names them
     Column("ended_at", Utc, nullable=False),
 )
 SELECT = select_struct(projects, Project)
+MEMBERS = select_struct(members, Member).order_by(members.c.join_date, members.c.email)
 FOUND = SELECT.where(or_(projects.c.id == bindparam("of"), projects.c.name == bindparam("of")))
 
 
@@ -131,20 +132,15 @@ def recall(sql: Connection, name: str) -> Called:
 
 def all_members(sql: Connection) -> dict[str, list[Member]]:
     """All members, by project, in the order of joining."""
-    rows = select(members).order_by(members.c.join_date, members.c.email)
     by_project = defaultdict(list)
-    for project, *fields in sql.execute(rows):
+    for *fields, project in sql.execute(MEMBERS.add_columns(members.c.project)):
         by_project[project].append(_member(fields))
     return by_project
 
 
 def members_of(sql: Connection, project: str) -> list[Member]:
     """The members of a project, in the order of joining."""
-    rows = select(members.c.email, members.c.role, members.c.join_date)
-    query = rows.where(members.c.project == project)
-    return [
-        _member(row) for row in sql.execute(query.order_by(members.c.join_date, members.c.email))
-    ]
+    return structs_of(sql, Member, MEMBERS.where(members.c.project == project))
 
 
 def add_member(tx: Tx, project: str, member: Member) -> None:
