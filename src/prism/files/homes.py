@@ -11,8 +11,8 @@ from prism.files.ports import FileReader, Files, FileWriter
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces.events import about
-from prism.workspaces.model import State, Workspace, WorkspaceNotFound
-from prism.workspaces.plan import not_running
+from prism.workspaces.model import State, Workspace
+from prism.workspaces.plan import elsewhere, not_running
 from prism.workspaces.read_model import ReadModel
 
 GONE = {State.TERMINATING, State.TERMINATED}
@@ -121,11 +121,7 @@ class HomeFiles:
                 remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
         if (files := self._places.get(workspace.place)) is None:
-            raise WorkspaceNotFound(
-                f"Workspace {workspace.name!r} is not on this machine",
-                details=f"it runs at {workspace.place}; use the daemon there",
-                remediation=f"Look at it with `prism workspace show {workspace.name}`",
-            )
+            raise elsewhere(workspace)
         if cached.state is not State.RUNNING and not files.asleep:
             raise not_running(workspace)
         return workspace, files, workspace.machine_id

@@ -8,7 +8,8 @@ from prism.kit.db import Database
 from prism.logs import store
 from prism.logs.model import LOG_TYPES, Available, Listing, Log, LogType, Types
 from prism.logs.ports import LogChunk, Logs
-from prism.workspaces.model import State, Workspace, WorkspaceNotFound
+from prism.workspaces.model import State, Workspace
+from prism.workspaces.plan import elsewhere
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 
 PIECE = 500  # events at a time
@@ -75,8 +76,8 @@ class LogReader:
         """The last lines, and a mark to go on from."""
         if kind == "system":
             return self._events(workspace, lines, 0)
-        place = self._place(workspace)
-        return place.tail(workspace.machine_id, kind, lines) if workspace.machine_id else NOTHING
+        logs = self._logs_of(workspace)
+        return logs.tail(workspace.machine_id, kind, lines) if workspace.machine_id else NOTHING
 
     def after(self, workspace: Workspace, kind: LogType, mark: Any) -> LogChunk:
         """The next lines."""
@@ -84,11 +85,8 @@ class LogReader:
             return self._events(workspace, PIECE, mark)
         if cached := self._snapshot.pages.rows.get(workspace.id):
             workspace = cached.workspace  # it may have a machine by now
-        return (
-            self._place(workspace).after(workspace.machine_id, kind, mark)
-            if workspace.machine_id
-            else NOTHING
-        )
+        logs = self._logs_of(workspace)
+        return logs.after(workspace.machine_id, kind, mark) if workspace.machine_id else NOTHING
 
     def _events(self, workspace: Workspace, limit: int, mark: int) -> LogChunk:
         with self._db.read() as sql:
@@ -96,14 +94,10 @@ class LogReader:
         last = events[-1].id if events else mark
         return LogChunk(tuple(map(store.line, events)), last)
 
-    def _place(self, workspace: Workspace) -> Logs:
-        if place := self._places.get(workspace.place):
-            return place
-        raise WorkspaceNotFound(
-            f"Workspace {workspace.name!r} is not on this machine",
-            details=f"it runs at {workspace.place}; use the daemon there",
-            remediation=f"Look at it with `prism workspace show {workspace.name}`",
-        )
+    def _logs_of(self, workspace: Workspace) -> Logs:
+        if logs := self._places.get(workspace.place):
+            return logs
+        raise elsewhere(workspace)
 
 
 def _has_logs(cached: CachedWorkspace) -> bool:

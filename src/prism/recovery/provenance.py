@@ -44,9 +44,8 @@ class ProvenanceReader:
         self._db, self._clock, self._templates, self._profiles = db, clock, templates, profiles
         self._offer_of, self._funding, self._idle_monitor = offer_of_profile, funding, idle_monitor
 
-    def of(self, tx: Tx, machine: FoundMachine) -> tuple[Origin, tuple[str, ...]]:
-        """Everything known about a machine's origin, and notes about what is missing."""
-        notes: list[str] = []
+    def of(self, tx: Tx, machine: FoundMachine, notes: list[str]) -> Origin:
+        """Everything known about a machine's origin; adds what is missing to `notes`."""
         profile = self._profile(tx, machine, notes)
         recipe = self._recipe(machine, notes)
         offer = self._offer_at(profile, machine)
@@ -55,7 +54,7 @@ class ProvenanceReader:
             notes.append("what it costs is not known")
         if machine.instance_type is None:
             notes.append("its machine type is not known")
-        origin = Origin(
+        return Origin(
             recipe=recipe,
             profile=profile.name,
             region=region_of(machine.place),
@@ -65,23 +64,19 @@ class ProvenanceReader:
             fund=self._fund(tx.sql, machine, notes),
             idle_profile=self._idle_profile(tx.sql, machine, notes),
         )
-        return origin, tuple(notes)
 
     def price(self, machine: FoundMachine) -> Price:
         """The hourly price, by the machine's own profile or the current one."""
         with self._db.read() as sql:
             profile = self._known_profile(sql, machine)
-        return (
-            UNKNOWN if profile is None else self._price(self._offer_at(profile, machine), machine)
-        )
+        offer = self._offer_at(profile, machine) if profile else None
+        return self._price(offer, machine)
 
     def _price(self, offer: Offer | None, machine: FoundMachine) -> Price:
         kind = TYPES.get(machine.instance_type or "")
-        return (
-            UNKNOWN
-            if offer is None or kind is None
-            else offer.price(kind, machine.spot, machine.unlimited)
-        )
+        if offer is None or kind is None:
+            return UNKNOWN
+        return offer.price(kind, machine.spot, machine.unlimited)
 
     def _offer_at(self, profile: Profile, machine: FoundMachine) -> Offer | None:
         try:

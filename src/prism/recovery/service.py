@@ -7,7 +7,6 @@ reconciler does for it what it does for every other.
 from contextlib import suppress
 from datetime import datetime
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.errors import Problem
@@ -42,13 +41,6 @@ from prism.workspaces.plan import ACTIVE, STEPS, state_of
 
 class _RollBack(Exception):
     """Rolls back the transaction of a dry run."""
-
-
-class Loss(Struct, frozen=True):
-    """A rebuilt row, and notes about what could not be rebuilt."""
-
-    workspace: Workspace
-    notes: tuple[str, ...]
 
 
 class RecoveryService:
@@ -133,35 +125,41 @@ class RecoveryService:
         )
 
     def _take(self, machine: FoundMachine, verb: LifecycleVerb, *, dry: bool = False) -> Adopted:
+        notes: list[str] = []
         with suppress(_RollBack), self._db.write() as tx:
             if known := workspaces.by_ids(tx.sql, [machine.key]):  # somebody was faster
-                taken = Loss(known[0], ())
+                workspace = known[0]
             else:
-                taken = self._write(tx, machine, verb)
+                workspace = self._write(tx, machine, verb, notes)
             if dry:
                 raise _RollBack
-        return _adoption(taken.workspace, machine, taken.notes)
+        return Adopted(
+            name=workspace.name,
+            instance_id=machine.id,
+            state=state_of(workspace),
+            owner=workspace.owner,
+            place=machine.place,
+            notes=tuple(notes),
+        )
 
-    def _write(self, tx: Tx, machine: FoundMachine, verb: LifecycleVerb) -> Loss:
+    def _write(
+        self, tx: Tx, machine: FoundMachine, verb: LifecycleVerb, notes: list[str]
+    ) -> Workspace:
+        """The rebuilt row; adds what could not be rebuilt to `notes`."""
         now = self._clock.now()
-        origin, notes = self._origins.of(tx, machine)
+        origin = self._origins.of(tx, machine, notes)
         if not machine.owner:
-            machine, notes = (
-                replace(machine, owner=self._actor()),
-                (*notes, "it is yours: it names no owner"),
-            )
+            machine = replace(machine, owner=self._actor())
+            notes.append("it is yours: it names no owner")
         name = name_for(machine, store.names(tx.sql))
         if name != machine.name:
-            notes = (
-                *notes,
-                f"it was called {machine.name!r}" if machine.name else "it had no name",
-            )
-        notes = (*notes, *filter(None, [expiry_of(machine)[1]]))
+            notes.append(f"it was called {machine.name!r}" if machine.name else "it had no name")
+        if note := expiry_of(machine)[1]:
+            notes.append(note)
         workspace = rebuilt(machine, name, origin, verb, now)
         since = machine.started_at or now, machine.started_at is not None
         workspace = self._changes.apply(tx, None, workspace, since=since)
-        until, more_notes = self._admit(tx, workspace, now)
-        notes = (*notes, *more_notes)
+        until = self._admit(tx, workspace, now, notes)
         event = WorkspaceRecovered(
             **about(workspace),
             actor=self._actor(),
@@ -169,22 +167,23 @@ class RecoveryService:
             place=machine.place,
             verb=verb,
             state=state_of(workspace),
-            notes=notes,
+            notes=tuple(notes),
         )
         funded = replace(workspace, reserved_until=until)
-        return Loss(self._changes.apply(tx, workspace, funded, lambda _: event), notes)
+        return self._changes.apply(tx, workspace, funded, lambda _: event)
 
     def _admit(
-        self, tx: Tx, workspace: Workspace, now: datetime
-    ) -> tuple[datetime | None, tuple[str, ...]]:
+        self, tx: Tx, workspace: Workspace, now: datetime, notes: list[str]
+    ) -> datetime | None:
         """Reserve money; an existing machine is recovered even if there is none left."""
         if state_of(workspace) not in ACTIVE:
-            return workspace.reserved_until, ()
+            return workspace.reserved_until
         try:
             with self._db.write():  # what a refusal has begun is undone alone
-                return self._changes.admitted(tx, workspace), ()
+                return self._changes.admitted(tx, workspace)
         except Problem as problem:
-            return now, (f"it goes to sleep at once: {problem.message}",)
+            notes.append(f"it goes to sleep at once: {problem.message}")
+            return now
 
     def _orphan_view(self, machine: FoundMachine) -> Orphan:
         now, (hourly, source) = self._clock.now(), self._origins.price(machine)
@@ -208,14 +207,3 @@ class RecoveryService:
             goes_down_at=machine.told_until,
             key_here=machine.at_home,
         )
-
-
-def _adoption(workspace: Workspace, machine: FoundMachine, notes: tuple[str, ...]) -> Adopted:
-    return Adopted(
-        name=workspace.name,
-        instance_id=machine.id,
-        state=state_of(workspace),
-        owner=workspace.owner,
-        place=machine.place,
-        notes=notes,
-    )

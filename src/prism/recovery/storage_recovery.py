@@ -1,6 +1,6 @@
 """Lists and recovers volumes and snapshots without a row; never waits for a provider."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -71,7 +71,15 @@ class StorageRecovery:
             row, notes = self._row(tx.sql, unknown, known)
             if not dry:
                 self._store(tx, row, unknown.what)
-        return [_adoption(unknown, row, notes)]
+        taken = StorageTaken(
+            kind=kind_of(unknown.what),
+            name=row.name,
+            id=unknown.what.id,
+            owner=row.owner,
+            place=row.place,
+            notes=notes,
+        )
+        return [taken]
 
     def _why_left(self, unknown: UnknownStorage, known: Known, *, everybody: bool) -> str | None:
         """Why it is not recovered: several installations of Prism may share an account."""
@@ -84,11 +92,7 @@ class StorageRecovery:
         if shared and not everybody:
             owner = known.owner or "somebody unknown"
             return f"{owner} made it; `prism recover --everybody` takes it"
-        if (
-            isinstance(unknown.what, Disk)
-            and kind_of(unknown.what) == "ebs"
-            and known.size_gb is None
-        ):
+        if kind_of(unknown.what) == "ebs" and known.size_gb is None:
             return "its size is not known: it was made by an older Prism"
         return None
 
@@ -211,10 +215,11 @@ def _volume(disk: Disk, known: Known, offer: StorageOffer, common: dict[str, Any
 
 def _hosts(sql: Connection, disk: Disk) -> list[Workspace]:
     """The workspaces whose machines have it now."""
-    owners = [
-        workspace for workspace in workspaces.every(sql) if workspace.machine_id in disk.attached
+    return [
+        workspace
+        for workspace in workspaces.every(sql)
+        if workspace.machine_id in disk.attached and workspace.ended_at is None
     ]
-    return [workspace for workspace in owners if workspace.ended_at is None]
 
 
 def _attachment(row: Volume, workspace: Workspace) -> Attachment:
@@ -231,14 +236,3 @@ def _free_name(name: str, id: str, taken: set[str]) -> str:
     """A free name similar to its own; the provider's id makes one free."""
     tries = (name, f"{name[:56]}-{id[-6:]}", f"{name[:40]}-{id[-17:]}")
     return next((candidate for candidate in tries if candidate not in taken), id.replace("-", "_"))
-
-
-def _adoption(unknown: UnknownStorage, row: Thing, notes: Sequence[str]) -> StorageTaken:
-    return StorageTaken(
-        kind=kind_of(unknown.what),
-        name=row.name,
-        id=unknown.what.id,
-        owner=row.owner,
-        place=row.place,
-        notes=tuple(notes),
-    )

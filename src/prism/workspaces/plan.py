@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from prism.errors import InvalidState
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
-from prism.workspaces.model import STOP_HANGS, LifecycleVerb, Observed, State, Workspace
+from prism.workspaces.model import (
+    STOP_HANGS,
+    LifecycleVerb,
+    Observed,
+    State,
+    Workspace,
+    WorkspaceNotFound,
+)
 
 DEFAULT_EXTENSION = timedelta(hours=4)  # also after a resume whose expiry has passed
 SLEEP_TIME = timedelta(minutes=10)  # to save the memory; money is reserved for it
@@ -331,6 +338,15 @@ def not_running(workspace: Workspace) -> InvalidState:
     hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)
     why = f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}"
     return _invalid_state(workspace, why, hint)
+
+
+def elsewhere(workspace: Workspace) -> WorkspaceNotFound:
+    """The problem if this daemon does not serve the location of a workspace."""
+    return WorkspaceNotFound(
+        f"Workspace {workspace.name!r} is not on this machine",
+        details=f"it runs at {workspace.place}; use the daemon there",
+        remediation=f"Look at it with `prism workspace show {workspace.name}`",
+    )
 
 
 def _invalid_state(workspace: Workspace, why: str, hint: str) -> InvalidState:

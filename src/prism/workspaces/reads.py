@@ -7,8 +7,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from prism.workspaces.model import Connection, ServiceAccess, Ssh, State, WorkspaceNotFound
-from prism.workspaces.plan import not_running
+from prism.workspaces.model import Connection, ServiceAccess, Ssh, State
+from prism.workspaces.plan import elsewhere, not_running
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 
@@ -34,11 +34,7 @@ class ConnectionReader:
         if cached.state is not State.RUNNING or workspace.machine_id is None:
             raise not_running(workspace)
         if (compute := self._computes.get(workspace.place)) is None:
-            raise WorkspaceNotFound(
-                f"Workspace {workspace.name!r} is not on this machine",
-                details=f"it runs at {workspace.place}; use the daemon there",
-                remediation=f"Look at it with `prism workspace show {workspace.name}`",
-            )
+            raise elsewhere(workspace)
         return compute
 
 
