@@ -190,11 +190,11 @@ class AwsParts:
         return [call.action for call in self.aws.calls if action in {None, call.action}]
 
 
-class Fresh:
+class Fresh(Console):
     """Consoles whose texts are never kept: time stands still here."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def read(self, id: str, fresh: float = 0.0) -> Any:
+    def read(self, id: str, fresh: float = 0.0) -> str:
         return self.console.read(id, 0.0)

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.ssh.forwards import Forwards
@@ -163,14 +164,14 @@ class ShutHomes(Sshd):
         file.write_text(f"{line}\n{file.read_text()}")
 
 
-class Played:
-    """The part of `Cloud` that shows consoles."""
+class Played(Cloud):
+    """A cloud that shows consoles only."""
 
     def __init__(self) -> None:
         self.consoles: dict[str, str] = {}
         self.asked: list[str] = []
 
-    def call(self, service: str, action: str, /, **fields: Any) -> dict[str, Any]:
+    def call(self, service: str, action: str, /, **fields: Any) -> Answer:
         assert (service, action) == ("ec2", "GetConsoleOutput")
         self.asked.append(fields["InstanceId"])
         if (text := self.consoles.get(fields["InstanceId"])) is None:

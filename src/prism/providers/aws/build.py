@@ -1,13 +1,12 @@
 """Builds the parts of one place of AWS; the only file that imports all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from prism.providers.aws.account.identity import OwnCloud
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.generation_tags import GenerationTags
-from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.lifecycle import AwsCompute
 from prism.providers.aws.compute.readiness import Readiness
 from prism.providers.aws.compute.spot_requests import SpotRequests
@@ -41,7 +40,7 @@ def assemble(
     `caller` is our own address range; `stranger` returns whether a socket, by its inode, may not
     use the ports of this computer that lead to machines.
     """
-    instances, console = NotifyingInstanceCache(cloud), Console(cloud)
+    instances, console = InstanceCache(cloud), Console(cloud)
     generations = GenerationTags(cloud, generation)
     prerequisites_of = AwsPrerequisitesByProfile(cloud, home, caller)
     ingress = IngressUpdater(instances, prerequisites_of, cloud.clock)
@@ -79,23 +78,8 @@ def _close_all(*closes: Callable[[], object]) -> Callable[[], object]:
     return closing.close
 
 
-class NotifyingInstanceCache(InstanceCache):
-    """An instance cache that calls its listeners with the machines of each survey."""
-
-    def __init__(self, cloud: OwnCloud) -> None:
-        super().__init__(cloud)
-        self.listeners: list[Callable[[Sequence[Ec2Instance]], object]] = []
-
-    def survey(self) -> Sequence[Ec2Instance]:
-        """List all machines now, and call the listeners."""
-        instances = super().survey()
-        for listen in self.listeners:
-            listen(instances)
-        return instances
-
-
 class AwsPrerequisitesByProfile:
-    """Implements `PrerequisitesByProfile`; made at the first launch of a profile."""
+    """A `PrerequisitesByProfile`; made at the first launch of a profile."""
 
     def __init__(self, cloud: OwnCloud, home: Path, caller: str) -> None:
         self._cloud, self._home = cloud, home
@@ -106,28 +90,24 @@ class AwsPrerequisitesByProfile:
         """The prerequisites of this profile."""
         if profile not in self._known:
             prerequisites = AwsLaunchPrerequisites(
-                self._cloud, self._home, profile, caller=self._caller, clock=self._cloud.clock
+                self._cloud, self._home, profile, caller=self._caller
             )
             self._known.setdefault(profile, prerequisites)
         return self._known[profile]
 
     def image(self, base: Base, built: str) -> str | None:
         """The image of a base, if an earlier launch has looked it up; makes no call."""
-        images = (
-            prerequisites.known_image(base, built) for prerequisites in list(self._known.values())
-        )
-        return next((image_choice.id for image_choice in images if image_choice is not None), None)
+        for prerequisites in list(self._known.values()):
+            if (image_choice := prerequisites.known_image(base, built)) is not None:
+                return image_choice.id
+        return None
 
     def note(self) -> str | None:
         """What machines cannot do because they have no role; makes no call."""
-        return next(
-            (
-                prerequisites.note
-                for prerequisites in list(self._known.values())
-                if prerequisites.note
-            ),
-            None,
-        )
+        for prerequisites in list(self._known.values()):
+            if note := prerequisites.note:
+                return note
+        return None
 
 
 def user_data(

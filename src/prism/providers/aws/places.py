@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -108,18 +109,14 @@ class AwsPlaces:
     # ------------------------------------------------------------ for requests
     def offer(self, profile: Profile, *, wait: float = WAIT) -> AwsOffer:
         """The offer of a profile's place; raises if that place is not known yet."""
-        region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, wait)
-        place = place_of(identity.account, region)
+        place, _ = self._place_of(profile, wait)
+        offer = partial(AwsOffer, place, parts_of(place)[1], self.prices)
         parts = self.connected.get(place)
-        known = parts.image if parts else lambda base, built: None
-        return AwsOffer(place, region, self.prices, known, parts.note if parts else lambda: None)
+        return offer(parts.image, parts.note) if parts else offer()
 
     def cloud_of(self, profile: Profile) -> tuple[OwnCloud, AwsIdentity]:
         """The cloud and the identity of a profile; raises if it has none."""
-        region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, WAIT)
-        place = place_of(identity.account, region)
+        place, identity = self._place_of(profile, WAIT)
         parts = self.connected.get(place)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
             return parts.cloud, identity
@@ -165,12 +162,11 @@ class AwsPlaces:
 
     def unseen(self) -> Sequence[Looked]:
         """Places that are unavailable, and the places of active profiles, known or not."""
-        unavailable = {
-            place: location.away
+        looked = [
+            Looked(place, None, location.away.message)
             for place, location in self.locations.items()
             if location.away is not None
-        }
-        looked = [Looked(place, None, why.message) for place, why in unavailable.items()]
+        ]
         for profile in self._usage().active:
             login = self.identities.known(profile.aws_profile)
             trouble = login.problem or self.troubles.get(profile.name)
@@ -249,13 +245,12 @@ class AwsPlaces:
 
     def _candidates(self, place: str, usage: PlacesInUse) -> list[Profile]:
         """Profiles that may belong to a place: those of its rows, else others of the region."""
-        account = parts_of(place)[0]
+        account, region = parts_of(place)
         names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
         own = [usage.profiles[name] for name in names if name in usage.profiles]
         identities = [self.identities.known(profile.aws_profile).identity for profile in own]
         if any(known is None or known.account == account for known in identities):
             return own
-        region = parts_of(place)[1]
         return own + [
             profile
             for profile in usage.profiles.values()
@@ -282,7 +277,7 @@ class AwsPlaces:
 
     def _connect_or_explain(self, place: str, profiles: Iterable[Profile]) -> None:
         """Connect a place with the first profile that belongs to it, or record why that fails."""
-        account = parts_of(place)[0]
+        account, region = parts_of(place)
         why: Problem | None = None
         logins: list[str | None] = []
         for profile in profiles:
@@ -299,9 +294,14 @@ class AwsPlaces:
         elif logins:
             self._connect(place, logins[0])
         else:
-            account, region = parts_of(place)
             missing = credentials_missing(f"no profile leads to account {account} in {region}")
             self._mark_away(place, why or missing)
+
+    def _place_of(self, profile: Profile, wait: float) -> tuple[str, AwsIdentity]:
+        """The place to which a profile leads, and its identity; raises if they are unknown."""
+        region = region_of(profile)
+        identity = self.identities.of(profile.aws_profile, wait)
+        return place_of(identity.account, region), identity
 
     def _new_cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
         """A cloud of the place; all clouds of a place share its rate limits."""

@@ -62,16 +62,19 @@ def test_where_nobody_tells_the_setting_is_named():
 
 
 def test_it_is_asked_by_ipv4_by_which_machines_are_dialled(monkeypatch):
-    addresses = []
-
-    def resolve(host, port, family=0, *more):
-        addresses.append(family)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with saying("203.0.113.9") as url:
+    with saying("203.0.113.9") as url, socket.socket(socket.AF_INET6) as other:
+        port = int(url.rpartition(":")[2])
+        other.bind(("::1", port))
+        other.listen()
+        other.setblocking(False)
+        both = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: both)
         assert caller_cidr("", None, url) == "203.0.113.9/32"
-    assert addresses[0] == socket.AF_INET
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 def test_an_address_of_ipv6_is_none_that_machines_are_dialled_from():

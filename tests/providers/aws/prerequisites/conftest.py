@@ -27,20 +27,18 @@ def consistent_aws(aws: AwsDouble) -> None:
 
 
 @pytest.fixture
-def cloud(aws: AwsDouble) -> Cloud:
-    return Cloud("us-east-1", sleep=lambda _: None)
+def cloud(aws: AwsDouble, prerequisites_clock: StoppedClock) -> Cloud:
+    return Cloud("us-east-1", sleep=lambda _: None, clock=prerequisites_clock)
 
 
 @pytest.fixture
 def make_prerequisites(
-    cloud: Cloud, consistent_aws: None, tmp_path: Path, prerequisites_clock: StoppedClock
+    cloud: Cloud, consistent_aws: None, tmp_path: Path
 ) -> Callable[..., AwsLaunchPrerequisites]:
     def make(
         profile: str = "lab", home: Path = tmp_path, caller: Callable[[], str] = lambda: CIDR
     ) -> AwsLaunchPrerequisites:
-        return AwsLaunchPrerequisites(
-            cloud, home, profile, caller=caller, clock=prerequisites_clock
-        )
+        return AwsLaunchPrerequisites(cloud, home, profile, caller=caller)
 
     return make
 

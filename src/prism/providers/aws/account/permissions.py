@@ -29,15 +29,14 @@ AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
 SAMPLE = "0123456789abcdef0"
 SSO_PATH = "aws-reserved/sso.amazonaws.com/"
 TAGS = [{"Key": MANAGED, "Value": "true"}]
-MADE: Mapping[str, dict[str, Any]] = {  # arguments of dry runs of calls that create something
-    "ec2:CreateVolume": {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"},
-    "ec2:CreateSecurityGroup": {"GroupName": "prism-dry-run", "Description": "A dry run"},
-    "ec2:ImportKeyPair": {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"},
-}
-KINDS = {
-    "ec2:CreateVolume": "volume",
-    "ec2:CreateSecurityGroup": "security-group",
-    "ec2:ImportKeyPair": "key-pair",
+VOLUME = {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"}
+GROUP = {"GroupName": "prism-dry-run", "Description": "A dry run"}
+KEY = {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"}
+# The kind of resource that a call makes, and what a dry run of the call needs.
+MADE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "ec2:CreateVolume": ("volume", VOLUME),
+    "ec2:CreateSecurityGroup": ("security-group", GROUP),
+    "ec2:ImportKeyPair": ("key-pair", KEY),
 }
 NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
 
@@ -143,7 +142,8 @@ def _dry_run_arguments(action: str, region: str) -> dict[str, Any] | None:
     """The arguments of a dry run of an action; None if there can be no dry run."""
     if action.startswith("ec2:Describe") and action not in NEEDS_MORE:
         return {}
-    if (args := MADE.get(action)) is None:
+    if action not in MADE:
         return None
+    kind, args = MADE[action]
     filled = {k: v.format(region=region) if isinstance(v, str) else v for k, v in args.items()}
-    return {**filled, "TagSpecifications": [{"ResourceType": KINDS[action], "Tags": TAGS}]}
+    return {**filled, "TagSpecifications": [{"ResourceType": kind, "Tags": TAGS}]}

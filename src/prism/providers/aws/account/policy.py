@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.providers.aws.api.actions import ACTIONS, PREFIXES, SETUP_ACTIONS, reads
 from prism.providers.aws.prerequisites.roles import NAME as MACHINE_ROLE
@@ -215,12 +216,7 @@ def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
     """The rules for these actions and those they imply; they allow nothing else."""
     needed = (frozenset(actions) | IMPLIED) - FREE
     matching = [
-        PolicyStatement(
-            sid=policy_statement.sid,
-            actions=chosen,
-            resources=policy_statement.resources,
-            condition=policy_statement.condition,
-        )
+        replace(policy_statement, actions=chosen)
         for policy_statement in RULES
         if (chosen := tuple(action for action in policy_statement.actions if action in needed))
     ]

@@ -180,15 +180,14 @@ BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
 def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     """The problem for what AWS answered to `service:Action`."""
     details = f"{name}: {code}: {message}"
-    for meant, words, kind, sentence, way_on in BY_WORDS:
+    for meant, words, special_kind, sentence, way_on in BY_WORDS:
         if code == meant and words in message.lower():
-            special = kind(sentence, details=details, remediation=way_on)
+            special = special_kind(sentence, details=details, remediation=way_on)
             special.aws_code = code
             return special
-    fault = _problem_class(code, status)(
-        _message(name, code, message, status),
-        details=details,
-        remediation=_remediation(code, status),
+    kind = _problem_class(code, status)
+    fault = kind(
+        _message(kind, name, code, message), details=details, remediation=_remediation(kind)
     )
     fault.aws_code = code
     if isinstance(fault, Missing):
@@ -206,8 +205,7 @@ def _problem_class(code: str, status: int) -> type[AwsProblem]:
     return AwsUnavailable if status >= 500 else AwsRefused
 
 
-def _message(name: str, code: str, message: str, status: int) -> str:
-    kind = _problem_class(code, status)
+def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
     if kind is AwsDenied:
         return f"The AWS credentials may not do {name}"
     if kind is CredentialsMissing:
@@ -217,8 +215,7 @@ def _message(name: str, code: str, message: str, status: int) -> str:
     return message or code
 
 
-def _remediation(code: str, status: int) -> str:
-    kind = _problem_class(code, status)
+def _remediation(kind: type[AwsProblem]) -> str:
     if kind in {AwsDenied, CredentialsMissing}:
         return "See what is missing with `prism doctor`"
     if kind is QuotaExceeded:

@@ -48,40 +48,32 @@ class PendingCalls:
     def asking(self, action: str) -> Iterator[PendingCall]:
         """Count a call as pending until it ends, and record whether it failed."""
         call = PendingCall(action, self._clock.now())
+        if action.startswith(NOBODY_WAITS_FOR):
+            yield call
+            return
         with self._lock:
             self._pending[id(call)] = call
+        failure: Problem | None = None
         try:
             yield call
         except (AwsThrottled, AwsUnavailable, CredentialsMissing) as away:
-            self._record_end(call, away)
+            failure = away
             raise
-        except BaseException:
-            self._record_end(call, None)
-            raise
-        else:
-            self._record_end(call, None)
+        finally:
+            self._record_end(call, failure)
 
     def reason(self) -> str | None:
         """The longest wait, as a sentence; None if no call waits or fails."""
         now = self._clock.now()
         with self._lock:
-            pending = [
-                pending_call
-                for pending_call in self._pending.values()
-                if _is_reported(pending_call.action)
-            ]
-            failed = {
-                action: failed_call
-                for action, failed_call in self._failed.items()
-                if _is_reported(action)
-            }
+            pending, failed = list(self._pending.values()), dict(self._failed)
         reasons = [
             (pending_call.began, _pending_reason(pending_call))
             for pending_call in pending
             if pending_call.problem or now - pending_call.began >= LONG
         ]
         reasons += [
-            (failed_call.since, _failed_reason(action, failed_call))
+            (failed_call.since, _sentence(action, failed_call.problem, failed_call.since))
             for action, failed_call in failed.items()
             if now - failed_call.last < REMEMBERED
         ]
@@ -99,10 +91,6 @@ class PendingCalls:
                 self._failed[call.action] = FailedCall(call.began, now, problem)
 
 
-def _is_reported(action: str) -> bool:
-    return not action.startswith(NOBODY_WAITS_FOR)
-
-
 def _pending_reason(call: PendingCall) -> str:
     if call.problem is None and call.in_queue:
         return (
@@ -110,10 +98,6 @@ def _pending_reason(call: PendingCall) -> str:
             "calls a second"
         )
     return _sentence(call.action, call.problem, call.began)
-
-
-def _failed_reason(action: str, failed_call: FailedCall) -> str:
-    return _sentence(action, failed_call.problem, failed_call.since)
 
 
 def _sentence(action: str, problem: Problem | None, since: datetime) -> str:

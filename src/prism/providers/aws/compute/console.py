@@ -2,8 +2,8 @@
 
 import threading
 import time
-from typing import Any, Protocol
 
+from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsRefused, Missing
 
 FRESH = 5.0  # seconds for which a fetched text is used
@@ -11,17 +11,10 @@ MOST = 1000  # machines whose last text is stored
 OLD = "UnsupportedOperation"  # this machine type cannot return its latest output
 
 
-class Calls(Protocol):
-    """The part of `Cloud` that is used here."""
-
-    def call(self, service: str, action: str, /, **arguments: Any) -> dict[str, Any]:
-        """Ask AWS."""
-
-
 class Console:
     """The consoles of one region; threads that ask at the same time share one call."""
 
-    def __init__(self, cloud: Calls) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._texts: dict[str, tuple[float, str]] = {}
         self._locks: dict[str, threading.Lock] = {}

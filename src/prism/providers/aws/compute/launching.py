@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from prism.providers.aws.api import tags as names
-from prism.providers.aws.compute.parts import LaunchPrerequisites, Scripts
+from prism.providers.aws.compute.parts import Scripts
 from prism.providers.aws.network.subnets import Subnet
 from prism.providers.aws.prerequisites.images import ImageChoice, Published
+from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.workspaces.ports import MachineOrder
 
@@ -23,7 +24,7 @@ def token(order: MachineOrder) -> str:
 
 
 def arguments(
-    order: MachineOrder, prerequisites: LaunchPrerequisites, script: Scripts, subnet: Subnet
+    order: MachineOrder, prerequisites: AwsLaunchPrerequisites, script: Scripts, subnet: Subnet
 ) -> Arguments:
     """The arguments of RunInstances; the same order gets the same ones.
 

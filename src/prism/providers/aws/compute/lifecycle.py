@@ -26,12 +26,7 @@ from prism.providers.aws.api.faults import (
 from prism.providers.aws.compute import launching
 from prism.providers.aws.compute.instance import Ec2Instance, read
 from prism.providers.aws.compute.orphan_tags import machine_of_tags
-from prism.providers.aws.compute.parts import (
-    Connectivity,
-    LaunchPrerequisites,
-    PrerequisitesByProfile,
-    Scripts,
-)
+from prism.providers.aws.compute.parts import Connectivity, Scripts
 from prism.providers.aws.compute.readiness import BootStage, Readiness
 from prism.providers.aws.compute.spot_refusals import SpotRefusals
 from prism.providers.aws.compute.spot_requests import SpotRequests
@@ -39,6 +34,10 @@ from prism.providers.aws.compute.state_mapping import hangs, machine_of, woke
 from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.network.subnets import Subnet
 from prism.providers.aws.prerequisites.images import BASES, DEFAULT
+from prism.providers.aws.prerequisites.launch import (
+    AwsLaunchPrerequisites,
+    PrerequisitesByProfile,
+)
 from prism.providers.aws.prerequisites.roles import LOST, WITHOUT
 from prism.providers.aws.prices.credits import SURPLUS
 from prism.recovery.model import FoundMachine
@@ -95,26 +94,20 @@ class AwsCompute:
         except ProviderRefused as error:
             raise _as_unavailable(error) from error
         known = {instance.id for instance in instances}
-        instances = [
-            *instances,
-            *(instance for instance in self._requests.heirs if instance.id not in known),
-        ]
-        for instance in instances[len(known) :]:
+        heirs = [instance for instance in self._requests.heirs if instance.id not in known]
+        for instance in heirs:
             self._instances.note(instance)
+        instances = [*instances, *heirs]
         self._ready.look(instances)
         self._requests.look(instances)
         return [self._machine(instance) for instance in instances]
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`, from the tags that the last survey read."""
-        known = [
-            instance
-            for instance in map(self._instances.known, sorted(ids))
-            if instance is not None
-        ]
         return [
             machine_of_tags(instance, self._machine(instance), at_home=self._has_key(instance))
-            for instance in known
+            for instance in map(self._instances.known, sorted(ids))
+            if instance is not None
         ]
 
     def find(self, id: str | None, order: MachineOrder) -> Machine | None:
@@ -182,11 +175,10 @@ class AwsCompute:
         arguments: dict[str, Any] = {"InstanceIds": [id]}
         instance = self._instances.known(id)
         if instance is not None and instance.state == "running" and woke(instance):
-            arguments |= (
-                {"Force": True} if self._ready.of(instance).stage is BootStage.UNVERIFIED else {}
-            )
+            unverified = self._ready.of(instance).stage is BootStage.UNVERIFIED
+            arguments |= {"Force": True} if unverified else {}
         if instance is not None and self._hang_failure(instance) is not None:
-            arguments |= {"Force": True}
+            arguments["Force"] = True
             at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
             self._change(id, "CreateTags", Resources=[id], Tags=at)
         self._stop(id, instance, arguments)
@@ -236,14 +228,12 @@ class AwsCompute:
         tags = names.expiry_tags(at, launched or instance.launched, action)
         if launched is None:  # its LaunchTime, from which the expiry counts, may still change
             tags[names.LAUNCHED_AT] = names.instant(instance.launched)
-        tag_list = names.listed(tags)
-        return self._change(id, "CreateTags", Resources=[id], Tags=tag_list)
+        return self._change(id, "CreateTags", Resources=[id], Tags=names.listed(tags))
 
     def resize(self, id: str, instance_type: str) -> None:
         """Change the type of a machine that is off."""
         kind = {"Value": instance_type}
-        arguments = {"InstanceId": id, "InstanceType": kind}
-        self._change(id, "ModifyInstanceAttribute", **arguments)
+        self._change(id, "ModifyInstanceAttribute", InstanceId=id, InstanceType=kind)
         burstable = instance_type.partition(".")[0] in SURPLUS
         if burstable and _is_instance_id(id) and (instance := self._instances.one(id)):
             # A machine that becomes burstable gets unlimited credits by default.
@@ -269,8 +259,7 @@ class AwsCompute:
             return None
         written, removed = names.changed_facts(instance.tags, order)
         if written:
-            tag_list = names.listed(written)
-            self._change(id, "CreateTags", Resources=[id], Tags=tag_list)
+            self._change(id, "CreateTags", Resources=[id], Tags=names.listed(written))
         if removed:
             old = [{"Key": key} for key in removed]
             self._change(id, "DeleteTags", Resources=[id], Tags=old)
@@ -299,7 +288,9 @@ class AwsCompute:
             instance, instance.changed or self._stopping.setdefault(instance.id, now), now
         )
 
-    def _run(self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites) -> Ec2Instance:
+    def _run(
+        self, arguments: dict[str, Any], prerequisites: AwsLaunchPrerequisites
+    ) -> Ec2Instance:
         try:
             answer = self._run_with_role(arguments, prerequisites)
         except Missing as gone:  # removed by hand, or just made and not visible yet
@@ -315,7 +306,7 @@ class AwsCompute:
         return instance
 
     def _run_with_role(
-        self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites
+        self, arguments: dict[str, Any], prerequisites: AwsLaunchPrerequisites
     ) -> dict[str, Any]:
         """Launch a machine; if that is denied, once more without its role.
 

@@ -13,7 +13,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from msgspec.structs import replace
 from prism.errors import Problem
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
 
 log = logging.getLogger(__name__)
@@ -55,13 +55,6 @@ class BootStatus(Struct, frozen=True):
     lost: bool = False  # it should have resumed, but booted without its memory
 
 
-class ConsoleReader(Protocol):
-    """Reads the consoles of machines."""
-
-    def read(self, id: str, fresh: float = ...) -> str:
-        """The end of a console, no older than this many seconds."""
-
-
 Probe = Callable[[Ec2Instance], str | None]
 """Returns the markers of the current boot, read by SSH; None if the login is not possible yet."""
 Heard = Callable[[str, str], object]
@@ -93,7 +86,7 @@ class Readiness:
     def __init__(
         self,
         cloud: Cloud,
-        consoles: ConsoleReader,
+        consoles: Console,
         *,
         probe: Probe | None = None,
         heard: Sequence[Heard] = (),
@@ -117,9 +110,9 @@ class Readiness:
             return decided
         boot = self._boots.get((instance.id, instance.boot), BootStatus())
         late = self._cloud.clock.now() - instance.launched >= UNVERIFIED
-        return (
-            BootStatus(BootStage.UNVERIFIED) if late and boot.stage is BootStage.COMING else boot
-        )
+        if late and boot.stage is BootStage.COMING:
+            return BootStatus(BootStage.UNVERIFIED)
+        return boot
 
     def look(self, instances: Iterable[Ec2Instance]) -> None:
         """Start asking the machines that are due; the next survey shows the answers."""
@@ -236,10 +229,8 @@ class Readiness:
             self._noting.discard(instance.id)
 
     def _interval(self, age: timedelta) -> timedelta:
-        seconds = age.total_seconds() / 6
-        most = LATE if age >= UNVERIFIED else LATEST
-        least = LATE if age >= UNVERIFIED else SOONEST
-        return timedelta(seconds=self._pace * min(most, max(least, seconds)))
+        seconds = min(LATEST, max(SOONEST, age.total_seconds() / 6))
+        return timedelta(seconds=self._pace * (LATE if age >= UNVERIFIED else seconds))
 
 
 def _lost_memory(instance: Ec2Instance, boot: BootStatus) -> bool:
@@ -256,12 +247,11 @@ def _lost_memory(instance: Ec2Instance, boot: BootStatus) -> bool:
 def _ready_tags(instance: Ec2Instance, boot: BootStatus) -> names.Tags:
     """The tags of a ready machine, besides `READY`."""
     tags = {names.BOOT_ID: boot.id} if boot.id else {}
-    tags |= (
-        {names.ASLEEP: ""}
-        if instance.tags.get(names.ASLEEP) not in {None, "", instance.boot}
-        else {}
-    )
-    return tags | ({names.MEMORY_LOST: instance.boot} if boot.lost else {})
+    if instance.tags.get(names.ASLEEP) not in {None, "", instance.boot}:
+        tags[names.ASLEEP] = ""
+    if boot.lost:
+        tags[names.MEMORY_LOST] = instance.boot
+    return tags
 
 
 def tagged(instance: Ec2Instance) -> BootStatus | None:

@@ -42,11 +42,9 @@ class SpotRequests:
 
     def cancel(self, request: str) -> None:
         """Cancel a request: its machine keeps running, and EC2 launches no other one."""
-        try:
+        with suppress(Missing):
             arguments = {"SpotInstanceRequestIds": [request]}
             self._cloud.call("ec2", "CancelSpotInstanceRequests", **arguments)
-        except Missing:
-            return
 
     def state_of(self, request: str) -> str | None:
         """The state: open, active, disabled, cancelled or closed; None if EC2 does not show it."""

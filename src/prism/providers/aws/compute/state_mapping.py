@@ -13,9 +13,8 @@ SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
 BROKE = "Client.InternalError"  # EC2 could not read its disk: a key is missing
 NEVER_RAN = {FULL, BROKE}
-FORCE_TAKES = timedelta(
-    minutes=10
-)  # EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues"
+# EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues".
+FORCE_TAKES = timedelta(minutes=10)
 STATES = {
     "pending": Observed.STARTING,
     "stopping": Observed.STOPPING,
@@ -90,11 +89,9 @@ def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failu
         )
     if seen is Observed.ON and boot.lost:
         return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
-    return (
-        _shutdown_failure(instance, seen)
-        if seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
-        else None
-    )
+    if seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}:
+        return _shutdown_failure(instance, seen)
+    return None
 
 
 def woke(instance: Ec2Instance) -> bool:
@@ -110,10 +107,8 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failu
     """
     if instance.state != "stopping" or since is None:
         return None
-    name, forced = (
-        instance.tags.get(names.OUR_NAME, instance.id),
-        names.moment(instance.tags.get(names.FORCED_OFF)),
-    )
+    name = instance.tags.get(names.OUR_NAME, instance.id)
+    forced = names.moment(instance.tags.get(names.FORCED_OFF))
     if forced is not None and forced >= since:
         if now - forced < FORCE_TAKES:
             return None

@@ -1,7 +1,7 @@
 """All our machines in a region, by one paged call, and their last known state."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prism.providers.aws.api import tags as names
@@ -21,6 +21,8 @@ class InstanceCache:
         self._known: dict[str, Ec2Instance] = {}
         self._noted: dict[str, Ec2Instance] = {}  # machines noted since the current survey began
         self._unreadable: Mapping[str, str] = {}  # by key, at the last survey
+        self.listeners: list[Callable[[Sequence[Ec2Instance]], object]] = []
+        """Called with the machines of each survey."""
 
     def survey(self) -> Sequence[Ec2Instance]:
         """List all of them now; those that cannot be read are left out."""
@@ -33,6 +35,8 @@ class InstanceCache:
             self._unreadable = listing.unreadable
             # What other calls have noted meanwhile is newer than the pages.
             self._known = {instance.id: instance for instance in instances} | self._noted
+        for listen in self.listeners:
+            listen(instances)
         return instances
 
     def require_readable(self, key: str) -> None:

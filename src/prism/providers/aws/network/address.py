@@ -1,8 +1,7 @@
 """Our own public address: machines accept connections from no other."""
 
-import http.client
 import ipaddress
-import socket
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -12,6 +11,8 @@ from prism.workspaces.ports import ProviderRefused
 
 ASKED = "https://checkip.amazonaws.com"
 PATIENCE = 5.0  # seconds
+# The source of connections by IPv4: over IPv6 the service would return our IPv6 address.
+ANY_IPV4 = ("0.0.0.0", 0)
 
 
 class AddressUnknown(ProviderRefused, code="CALLER_ADDRESS_UNKNOWN"):
@@ -39,34 +40,17 @@ def caller_cidr(configured: str = "", endpoint: str | None = None, url: str = AS
         ) from error
 
 
-class _Ipv4HttpConnection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        self.sock = _connect_ipv4(self.host, self.port, self.timeout)
-
-
-class _Ipv4HttpsConnection(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        plain = _connect_ipv4(self.host, self.port, self.timeout)
-        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)  # type: ignore[attr-defined]
-
-
 class _Ipv4HttpHandler(HTTPHandler):
     def http_open(self, req: Request) -> Any:
-        return self.do_open(_Ipv4HttpConnection, req)
+        return self.do_open(HTTPConnection, req, source_address=ANY_IPV4)
 
 
 class _Ipv4HttpsHandler(HTTPSHandler):
     def https_open(self, req: Request) -> Any:
-        return self.do_open(_Ipv4HttpsConnection, req)
+        return self.do_open(HTTPSConnection, req, source_address=ANY_IPV4)
 
 
 BY_IPV4 = build_opener(_Ipv4HttpHandler, _Ipv4HttpsHandler)
-
-
-def _connect_ipv4(host: str, port: int, timeout: Any) -> socket.socket:
-    """Connect over IPv4: over IPv6, the service would return our IPv6 address."""
-    [(*_, address), *_] = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
-    return socket.create_connection((str(address[0]), port), timeout)
 
 
 def _is_loopback(endpoint: str) -> bool:

@@ -27,21 +27,27 @@ def group_name(fingerprint: str, ports: Collection[int]) -> str:
 
 def group(cloud: Cloud, network: str, name: str, cidr: str, ports: Collection[int]) -> str:
     """The id of the group, which is made if missing, and opened to `cidr`."""
-    group = _find_group(cloud, network, name)
-    if group is None:
-        with accepting("InvalidGroup.Duplicate"):  # made meanwhile, or the answer was lost
-            cloud.call(
-                "ec2",
-                "CreateSecurityGroup",
-                GroupName=name,
-                Description="Prism: lets in whoever launched",
-                VpcId=network,
-                TagSpecifications=tagged("security-group", name),
-            )
-        if (group := _find_group(cloud, network, name)) is None:
-            raise Unavailable(f"Security group {name} was made and is not visible yet")
+    group = find_or_make(cloud, network, name, "Prism: lets in whoever launched")
     admit(cloud, group, cidr, ports)
     return str(group["GroupId"])
+
+
+def find_or_make(cloud: Cloud, network: str, name: str, purpose: str) -> Mapping[str, Any]:
+    """The group of that name, as EC2 describes it; made, open to nobody, if it is missing."""
+    if (group := _find_group(cloud, network, name)) is not None:
+        return group
+    with accepting("InvalidGroup.Duplicate"):  # made meanwhile, or by a lost reply
+        cloud.call(
+            "ec2",
+            "CreateSecurityGroup",
+            GroupName=name,
+            Description=purpose,
+            VpcId=network,
+            TagSpecifications=tagged("security-group", name),
+        )
+    if (group := _find_group(cloud, network, name)) is None:
+        raise Unavailable(f"Security group {name} was made and is not visible yet")
+    return group
 
 
 def groups_of(cloud: Cloud, network: str, fingerprint: str) -> list[Mapping[str, Any]]:

@@ -18,8 +18,8 @@ from prism.kit.clock import Clock
 from prism.providers.aws.api import tags as names
 
 if TYPE_CHECKING:  # `compute` imports this package
-    from prism.providers.aws.compute.parts import PrerequisitesByProfile
     from prism.providers.aws.compute.survey import InstanceCache
+    from prism.providers.aws.prerequisites.launch import PrerequisitesByProfile
 
 log = logging.getLogger(__name__)
 AGAIN = timedelta(minutes=1)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
-from prism.kit.clock import Clock, WallClock
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.network import groups, subnets
 from prism.providers.aws.network.address import caller_cidr
@@ -35,9 +34,8 @@ class AwsLaunchPrerequisites:
         profile: str,
         *,
         caller: Callable[[], str] = caller_cidr,
-        clock: Clock | None = None,
     ) -> None:
-        clock = clock or WallClock()
+        clock = cloud.clock
         self._cloud, self._home, self._profile, self._caller = cloud, home, profile, caller
         self._kinds: AnswerCache[str, MachineTypeFacts] = AnswerCache(clock, LONG)
         self._images: AnswerCache[tuple[Base | None, str], ImageChoice] = AnswerCache(
@@ -137,3 +135,7 @@ class AwsLaunchPrerequisites:
 
     def _network(self) -> Vpc:
         return self._networks.get("", lambda: subnets.network(self._cloud, self._profile))
+
+
+PrerequisitesByProfile = Callable[[str], AwsLaunchPrerequisites]
+"""The launch prerequisites of each profile of Prism that launches in a place."""

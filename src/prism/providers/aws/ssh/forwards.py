@@ -63,11 +63,8 @@ class Forwards:
     def settle(self, ids: Iterable[str]) -> None:
         """Close the ports of machines that are not in `ids`."""
         machines = set(ids)
-        if closed := [
-            forward_target
-            for forward_target in self._ports
-            if forward_target.machine not in machines
-        ]:
+        closed = [target for target in self._ports if target.machine not in machines]
+        if closed:
             self._pool.background.start(self._close_ports(closed))
 
     def close(self) -> None:

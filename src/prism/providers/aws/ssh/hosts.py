@@ -28,10 +28,8 @@ class AwsHosts:
         return None if address is None else self._ssh_host(instance, address)
 
     def _ssh_host(self, instance: Ec2Instance, address: str) -> SshHost:
-        name, profile = (
-            instance.tags.get(names.OUR_NAME, instance.id),
-            instance.tags.get(names.PROFILE, ""),
-        )
+        name = instance.tags.get(names.OUR_NAME, instance.id)
+        profile = instance.tags.get(names.PROFILE, "")
         if not has_key(self._home, profile):
             raise MachineUnreachable(
                 f"The key of {name} is not on this computer",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.ssh.model import HostKeyChanged, MachineUnreachable
+from prism.providers.aws.unavailable import anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,9 +65,7 @@ class Link:
         if self._opening is None or self._opening.done():
             wait = self._again_at - asyncio.get_running_loop().time()
             if self._why is not None and wait > 0:
-                raise type(self._why)(
-                    self._why.message, details=self._why.details, remediation=self._why.remediation
-                )
+                raise anew(self._why)
             self._opening = asyncio.create_task(self._open())
         return await asyncio.shield(self._opening)
 

@@ -18,7 +18,7 @@ from prism.providers.aws.api.faults import Missing, TokenMismatch, code_of
 from prism.providers.aws.api.tagging import accepting
 from prism.providers.aws.api.tags import ID, OUR_NAME, Tags, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
-from prism.providers.aws.storage.machines import MachineDisks, standing
+from prism.providers.aws.storage.machines import MachineDisks, known_machine, standing
 from prism.providers.aws.storage.mounts import AttachedDisk, AwsMounts, DiskOrigin
 from prism.providers.aws.storage.tags import (
     KIND,
@@ -122,8 +122,8 @@ class Disks:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step of attaching and mounting a volume on a machine."""
-        host, volume = self._machine(machine), self._volume(id)
-        if host is None or host.over:
+        host, volume = known_machine(self._cloud, machine), self._volume(id)
+        if host.over:
             return
         if holder := next(iter(_holders(volume)), None):
             if holder["InstanceId"] != machine:
@@ -246,12 +246,6 @@ class Disks:
         self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     # ---------------------------------------------------------------- looks
-    def _machine(self, machine: str) -> MachineDisks | None:
-        host = standing(self._cloud, machine)
-        if host is None:
-            raise Unavailable(f"EC2 does not know the machine {machine} yet")
-        return host
-
     def _volume(self, id: str) -> Answer:
         try:
             volumes: list[Answer] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])[
@@ -294,13 +288,12 @@ class Disks:
         criteria = {"state": "available", "zone-type": "availability-zone"}
         filters = [{"Name": name, "Values": [value]} for name, value in criteria.items()]
         answer = self._cloud.call("ec2", "DescribeAvailabilityZones", Filters=filters)
-        if not (
-            zones := sorted(
-                availability_zone["ZoneName"] for availability_zone in answer["AvailabilityZones"]
-            )
-        ):
+        zones = [
+            availability_zone["ZoneName"] for availability_zone in answer["AvailabilityZones"]
+        ]
+        if not zones:
             raise StorageRefused("The region has no zone that is available")
-        return zones
+        return sorted(zones)
 
 
 def elsewhere(name: str, zone: str, target: str) -> VolumeElsewhere:

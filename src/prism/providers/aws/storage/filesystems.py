@@ -11,11 +11,12 @@ from typing import Any
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing, code_of
-from prism.providers.aws.api.tagging import tagged
+from prism.providers.aws.api.tagging import accepting
 from prism.providers.aws.api.tags import ID, MANAGED, Tags, listed
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
+from prism.providers.aws.network.groups import find_or_make
 from prism.providers.aws.storage.efs_tags import decoded, encoded
-from prism.providers.aws.storage.machines import MachineDisks, standing
+from prism.providers.aws.storage.machines import MachineDisks, known_machine, standing
 from prism.providers.aws.storage.mounts import AwsMounts
 from prism.providers.aws.storage.tags import (
     AT,
@@ -94,9 +95,7 @@ class FileSystems:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step of mounting a file system on a machine."""
-        host, system = standing(self._cloud, machine), self._file_system(id)
-        if host is None:
-            raise Unavailable(f"EC2 does not know the machine {machine} yet")
+        system, host = self._file_system(id), known_machine(self._cloud, machine)
         if host.over:
             return
         tags = decoded(system.get("Tags"))
@@ -126,7 +125,8 @@ class FileSystems:
 
     def delete(self, id: str) -> None:
         """Do the next step of deleting: first the mount targets, then the file system."""
-        try:
+        # `FileSystemInUse`: a mount target is still being deleted.
+        with suppress(Missing), accepting("FileSystemInUse"):
             targets = self._targets(id)
             for target in targets:
                 if target["LifeCycleState"] != "deleting":
@@ -135,11 +135,6 @@ class FileSystems:
                         self._cloud.call("efs", "DeleteMountTarget", MountTargetId=target_id)
             if not targets:
                 self._cloud.call("efs", "DeleteFileSystem", FileSystemId=id)
-        except Missing:
-            return
-        except Problem as error:
-            if code_of(error) != "FileSystemInUse":  # a mount target is still being deleted
-                raise
 
     def _refuse_another_network(self, id: str, name: str, host: MachineDisks) -> None:
         """Raise if the file system has mount targets in another VPC: EFS allows one VPC at a time.
@@ -179,40 +174,16 @@ class FileSystems:
 
     def _nfs_group(self, host: MachineDisks) -> str:
         """The security group of mount targets, open for NFS to a machine's own groups."""
-        if (group := self._find_group(host.network)) is None:
-            try:
-                self._cloud.call(
-                    "ec2",
-                    "CreateSecurityGroup",
-                    GroupName=GROUP,
-                    Description="Prism: NFS from workspaces to their shared volumes",
-                    VpcId=host.network,
-                    TagSpecifications=tagged("security-group", GROUP),
-                )
-            except Problem as error:
-                if code_of(error) != "InvalidGroup.Duplicate":
-                    raise
-            if (group := self._find_group(host.network)) is None:
-                raise Unavailable(f"Security group {GROUP} was made and is not visible yet")
+        purpose = "Prism: NFS from workspaces to their shared volumes"
+        group = find_or_make(self._cloud, host.network, GROUP, purpose)
         missing = set(host.groups) - _admitted_groups(group)
         if missing:
             pairs = [{"GroupId": group_id} for group_id in sorted(missing)]
             rule = {"IpProtocol": "tcp", "FromPort": NFS, "ToPort": NFS, "UserIdGroupPairs": pairs}
             args = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
-            try:
+            with accepting("InvalidPermission.Duplicate"):
                 self._cloud.call("ec2", "AuthorizeSecurityGroupIngress", **args)
-            except Problem as error:
-                if code_of(error) != "InvalidPermission.Duplicate":
-                    raise
         return str(group["GroupId"])
-
-    def _find_group(self, network: str) -> Answer | None:
-        criteria = {"group-name": GROUP, "vpc-id": network}
-        filters = [{"Name": name, "Values": [value]} for name, value in criteria.items()]
-        groups = self._cloud.pages(
-            "ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters
-        )
-        return next(groups, None)
 
     def _targets(self, id: str) -> list[Answer]:
         targets = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from prism.errors import Unavailable
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import Missing
 from prism.providers.aws.api.unreadable import read_item
@@ -47,6 +48,13 @@ def standing(cloud: Cloud, id: str) -> MachineDisks | None:
         instance for reservation in answer["Reservations"] for instance in reservation["Instances"]
     ]
     return read_item(id, lambda: _parse(instances[0])) if instances else None
+
+
+def known_machine(cloud: Cloud, id: str) -> MachineDisks:
+    """The machine with this id; raises `Unavailable` if EC2 does not know it."""
+    if (machine := standing(cloud, id)) is None:
+        raise Unavailable(f"EC2 does not know the machine {id} yet")
+    return machine
 
 
 def _parse(instance: Mapping[str, Any]) -> MachineDisks:

@@ -6,7 +6,7 @@ with the same tags, so Prism does not delete it: it is listed as an orphan, with
 command to remove it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,14 @@ from prism.providers.aws.api.faults import AwsThrottled, Missing
 from prism.providers.aws.api.tags import ID, Tags, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.storage.machines import standing
-from prism.providers.aws.storage.tags import copy_tags, key_filter, kind_filter, known, put_back
+from prism.providers.aws.storage.tags import (
+    Filters,
+    copy_tags,
+    key_filter,
+    kind_filter,
+    known,
+    put_back,
+)
 from prism.storage.model import StorageFailure, StorageObserved
 from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused
 from prism.workspaces.ports import ProviderRefused
@@ -44,9 +51,7 @@ class AwsSnapshots:
 
     def survey(self) -> ReadableItems:
         """All our snapshots, including those with a key that occurs twice."""
-        filters = kind_filter("snapshot")
-        args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
-        pages = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args)
+        pages = self._described(kind_filter("snapshot"))
         listing = self._cloud.unreadable.read_each("SnapshotId", pages, _readable)
         counting = _oldest_per_key(listing.items)
         copies = [
@@ -117,10 +122,13 @@ class AwsSnapshots:
         return host.disks[host.root]
 
     def _of_key(self, key: str) -> list[Answer]:
-        args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
-        snapshots = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args))
+        snapshots = list(self._described(key_filter("snapshot", key)))
         label = f"a snapshot with the key {key}"
         return read_item(label, lambda: [_readable(snapshot) for snapshot in snapshots])
+
+    def _described(self, filters: Filters) -> Iterator[Answer]:
+        args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
+        return self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args)
 
     def _as_surplus(self, answer: Answer) -> ProviderSnapshot:
         """A snapshot without a row; its own id is used as its key."""

@@ -33,27 +33,17 @@ Filters = Sequence[Mapping[str, Any]]
 
 def volume_tags(order: VolumeOrder) -> Tags:
     """The tags of a new volume."""
-    tags = managed(
-        order.key,
-        kind=order.kind.value,
-        name=order.name,
-        project=order.project or "",
-        user=order.owner,
-    )
-    return tags | {NAME: order.name}
+    return _order_tags(order, kind=order.kind.value)
 
 
 def copy_tags(order: SnapshotOrder) -> Tags:
     """The tags of a new snapshot."""
-    tags = managed(
-        order.key,
-        kind="snapshot",
-        name=order.name,
-        project=order.project or "",
-        user=order.owner,
-        source=order.source,
-    )
-    return tags | {NAME: order.name}
+    return _order_tags(order, kind="snapshot", source=order.source)
+
+
+def _order_tags(order: VolumeOrder | SnapshotOrder, **more: str) -> Tags:
+    named = {"name": order.name, "project": order.project or "", "user": order.owner}
+    return managed(order.key, **named, **more) | {NAME: order.name}
 
 
 def known(tags: Tags, **more: Any) -> Known:

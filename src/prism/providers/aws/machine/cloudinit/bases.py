@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.providers.aws.machine.cloudinit.model import Architecture
 from prism.templates.model import Base, Manager
@@ -42,41 +43,21 @@ GROUPS = {
     for name in ("system-tools", "development", "scientific", "headless-management")
 }
 
+APT = System(
+    manager="apt",
+    python="python3",
+    python_packages=("python3-pip", "python3-venv"),
+    needs=("ca-certificates", "curl"),
+)
+# The system's Python is 3.9. `curl-minimal` may be installed, which conflicts with `curl`.
+DNF = System(manager="dnf", python="python3.12", python_packages=("python3.12", "python3.12-pip"))
+AGENT = ("ec2-hibinit-agent",)
 SYSTEMS: Mapping[Base, System] = {
-    "ubuntu-24.04": System(
-        manager="apt",
-        python="python3",
-        python_packages=("python3-pip", "python3-venv"),
-        needs=("ca-certificates", "curl"),
-    ),
-    "ubuntu-22.04": System(
-        manager="apt",
-        python="python3",
-        python_packages=("python3-pip", "python3-venv"),
-        needs=("ca-certificates", "curl"),
-        hibernation=("ec2-hibinit-agent",),
-        keeps_addresses=True,
-    ),
-    "debian-12": System(
-        manager="apt",
-        python="python3",
-        python_packages=("python3-pip", "python3-venv"),
-        needs=("ca-certificates", "curl"),
-    ),
-    # The system's Python is 3.9. `curl-minimal` may be installed, which conflicts with `curl`.
-    "rocky-9": System(
-        manager="dnf",
-        python="python3.12",
-        python_packages=("python3.12", "python3.12-pip"),
-        groups=GROUPS,
-        first=("epel-release",),
-    ),
-    "amazon-linux-2023": System(
-        manager="dnf",
-        python="python3.12",
-        python_packages=("python3.12", "python3.12-pip"),
-        hibernation=("ec2-hibinit-agent",),
-    ),
+    "ubuntu-24.04": APT,
+    "ubuntu-22.04": replace(APT, hibernation=AGENT, keeps_addresses=True),
+    "debian-12": APT,
+    "rocky-9": replace(DNF, groups=GROUPS, first=("epel-release",)),
+    "amazon-linux-2023": replace(DNF, hibernation=AGENT),
 }
 
 # A fixed release with a known checksum; conda updates its packages.
