@@ -154,6 +154,7 @@ SNAPSHOT_STATES = {
     StorageObserved.GONE: SnapshotState.ERROR,
 }
 ENDED = {StorageObserved.GONE, StorageObserved.NONE}
+BEING_MADE = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}
 PERIODS: Mapping[str, timedelta] = {
     "daily": timedelta(days=1),
     "weekly": timedelta(days=7),
@@ -186,6 +187,11 @@ def settled(volume: Volume, attachments: Sequence[Attachment]) -> bool:
     at_rest = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.ERROR}
     calm = all(attachment.wanted == attachment.attached for attachment in attachments)
     return calm and volume_state(volume, attachments) in at_rest
+
+
+def is_being_made(resource: Volume | Snapshot) -> bool:
+    """Whether it was requested, and is not complete yet."""
+    return resource.verb is StorageVerb.MAKE and resource.seen in BEING_MADE
 
 
 def plan_volume(

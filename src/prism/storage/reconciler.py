@@ -76,8 +76,21 @@ class StorageReconciler:
     """The common part of the reconcilers of volumes and of snapshots."""
 
     rows: Table
-    _db: Database
-    _places: Mapping[str, Volumes]
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        places: Mapping[str, Volumes],
+        hosts: AttachmentHostReader,
+        changes: StorageChanges,
+        *,
+        is_paused: Callable[[None], bool] = lambda _: False,
+    ) -> None:
+        self._db, self._clock, self._places = db, clock, places
+        self._hosts, self._changes = hosts, changes
+        self._rounds = SurveySchedule(places)
+        self._is_paused = is_paused  # because the database is older than the machines
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
@@ -86,6 +99,15 @@ class StorageReconciler:
     def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:
         """A survey of all storage, made when needed."""
         return LazySurvey(self._places, self._project_name)
+
+    def _make_due(
+        self, kind: type[Volume | Snapshot], ids: Sequence[str], now: datetime
+    ) -> timedelta:
+        """Make the rows due that differ from a survey; the pause until the next survey."""
+        if ids:
+            with self._db.write() as tx:
+                store.make_due(tx, kind, ids, now)
+        return self._rounds.pause(now)
 
     def _project_name(self, project: str | None) -> str | None:
         with self._db.read() as sql:
@@ -108,10 +130,8 @@ class VolumeReconciler(StorageReconciler):
         observers: Sequence[StorageObserver] = (),
         is_paused: Callable[[None], bool] = lambda _: False,
     ) -> None:
-        self._db, self._clock, self._places = db, clock, places
-        self._hosts, self._changes, self._observers = hosts, changes, observers
-        self._rounds = SurveySchedule(places)
-        self._is_paused = is_paused  # because the database is older than the machines
+        super().__init__(db, clock, places, hosts, changes, is_paused=is_paused)
+        self._observers = observers
         self._detached_at: dict[tuple[str, str], datetime] = {}  # by volume and machine
         self._first_seen: dict[tuple[str, str], datetime] = {}  # likewise, without an attachment
 
@@ -135,10 +155,7 @@ class VolumeReconciler(StorageReconciler):
             for volume in known
             if self._differs(volume, attachments[volume.id], hosts, look)
         ]
-        if changed:
-            with self._db.write() as tx:
-                store.make_due(tx, Volume, changed, now)
-        return self._rounds.pause(now)
+        return self._make_due(Volume, changed, now)
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
         """Do the next step for one volume."""

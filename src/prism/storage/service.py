@@ -24,7 +24,6 @@ from prism.storage.model import (
     EfsVolume,
     NewVolume,
     Snapshot,
-    StorageObserved,
     StorageOffer,
     StorageState,
     StorageVerb,
@@ -36,7 +35,7 @@ from prism.storage.model import (
     VolumeList,
     VolumeState,
 )
-from prism.storage.plan import checked, volume_state
+from prism.storage.plan import checked, is_being_made, volume_state
 
 Shown = EbsVolume | EfsVolume
 
@@ -75,30 +74,42 @@ class StorageService:
 
     def create(self, order: NewVolume) -> Shown:
         """Request a new volume."""
-        order, offer, now = checked(order), self._offer(None), self._clock.now()
-        id = sortable_id("volume", now)
+        order, offer = checked(order), self._offer(None)
         with self._db.write() as tx:
             project = projects.named(tx.sql, order.project).id if order.project else None
-            volume = Volume(
-                id=id,
-                name=order.name,
-                kind=order.type,
-                owner=self._actor(),
-                place=offer.place,
-                project=project,
-                size_gb=order.size_gb,
-                volume_type=order.volume_type,
-                iops=order.iops,
-                throughput=order.throughput,
-                gb_month=offer.gb_month(order.volume_type or "efs"),
-                notes=offer.notes(order.type, order.size_gb),
-                expected_id=offer.expected_id(id, order.type),
-                created_at=whole(now),
-            )
             if order.budget is not None and project is None:
                 raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
+            volume = self._new_volume(order, offer, offer.place, project)
             self.add(tx, volume, order.budget)
             return self._view(tx.sql, volume)
+
+    def _new_volume(
+        self,
+        order: NewVolume,
+        offer: StorageOffer,
+        place: str,
+        project: str | None,
+        from_snapshot: str | None = None,
+    ) -> Volume:
+        now = self._clock.now()
+        id = sortable_id("volume", now)
+        return Volume(
+            id=id,
+            name=order.name,
+            kind=order.type,
+            owner=self._actor(),
+            place=place,
+            project=project,
+            size_gb=order.size_gb,
+            volume_type=order.volume_type,
+            iops=order.iops,
+            throughput=order.throughput,
+            gb_month=offer.gb_month(order.volume_type or "efs"),
+            notes=offer.notes(order.type, order.size_gb),
+            from_snapshot=from_snapshot,
+            expected_id=offer.expected_id(id, order.type),
+            created_at=whole(now),
+        )
 
     def add(self, tx: Tx, volume: Volume, budget: str | None = None) -> None:
         """Add a new volume, if its name is free."""
@@ -254,9 +265,8 @@ def _require_unused(sql: Connection, volume: Volume) -> None:
             details=f"to {', '.join(attachment.name for attachment in attachments)}",
             remediation=f"Use `prism volume detach {volume.name}`",
         )
-    being_made = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}
     for snapshot in store.snapshots_of(sql, volume.id):
-        if snapshot.seen in being_made and snapshot.verb is StorageVerb.MAKE:
+        if is_being_made(snapshot):
             raise VolumeInUse(
                 f"Volume {volume.name!r} is being copied",
                 details=f"the snapshot {snapshot.name!r} is not complete yet",

@@ -1,21 +1,18 @@
 """Fulfils requests for snapshots: observe, plan, act, record."""
 
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
 from prism.errors import Unavailable
-from prism.kit.clock import Clock, whole
-from prism.kit.db import Database, Tx
+from prism.kit.clock import whole
+from prism.kit.db import Tx
 from prism.kit.reconcile import NEVER, Claim, ReconcileResult
 from prism.storage import store
-from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotSeen, about
 from prism.storage.model import (
     AttachmentHost,
-    AttachmentHostReader,
     Snapshot,
     StorageFailure,
     StorageObserved,
@@ -32,10 +29,9 @@ from prism.storage.plan import (
     verification,
     verification_token,
 )
-from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused, Verified, Volumes
+from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused, Verified
 from prism.storage.reconciler import SYSTEM, VANISHED, StorageReconciler
 from prism.storage.survey import LazySurvey, snapshot_order
-from prism.storage.survey_schedule import SurveySchedule
 
 
 class SnapshotReconciler(StorageReconciler):
@@ -43,31 +39,14 @@ class SnapshotReconciler(StorageReconciler):
 
     rows = store.snapshots
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        places: Mapping[str, Volumes],
-        hosts: AttachmentHostReader,
-        changes: StorageChanges,
-        *,
-        is_paused: Callable[[None], bool] = lambda _: False,
-    ) -> None:
-        self._db, self._clock, self._places = db, clock, places
-        self._hosts, self._changes = hosts, changes
-        self._rounds = SurveySchedule(places)
-        self._is_paused = is_paused  # because the database is older than the machines
-
     def patrol(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
         now, look = self._clock.now(), self.look()
         places = self._rounds.due(now)
         with self._db.read() as sql:
             known = store.idle_in(sql, Snapshot, places)
-        if changed := [snapshot.id for snapshot in known if _differs(snapshot, look)]:
-            with self._db.write() as tx:
-                store.make_due(tx, Snapshot, changed, now)
-        return self._rounds.pause(now)
+        changed = [snapshot.id for snapshot in known if _differs(snapshot, look)]
+        return self._make_due(Snapshot, changed, now)
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
         """Do the next step for one snapshot."""

@@ -1,7 +1,6 @@
 """Requests about snapshots, and the backup of a workspace that is destroyed."""
 
 from collections.abc import Callable
-from datetime import datetime
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -17,6 +16,7 @@ from prism.storage.model import (
     AttachmentHost,
     BeingCopied,
     NewSnapshot,
+    NewVolume,
     NoSnapshots,
     NoVerification,
     Restoring,
@@ -33,10 +33,8 @@ from prism.storage.model import (
     VolumeKind,
     VolumeState,
 )
-from prism.storage.plan import reserved, snapshot_state, volume_state
+from prism.storage.plan import is_being_made, reserved, snapshot_state, volume_state
 from prism.storage.service import Shown, StorageService, names
-
-BEING_MADE = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}
 
 
 class SnapshotService(StorageService):
@@ -100,9 +98,9 @@ class SnapshotService(StorageService):
         """Request a new volume from a snapshot."""
         reserved(order.name)
         with self._db.write() as tx:
-            snapshot, now = store.named(tx.sql, Snapshot, name), self._clock.now()
+            snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "restored")
-            volume = self._restored_volume(snapshot, order.name, now)
+            volume = self._restored_volume(snapshot, order.name)
             self.add(tx, volume)
             return self._view(tx.sql, volume)
 
@@ -123,11 +121,7 @@ class SnapshotService(StorageService):
         A snapshot before the workspace's own end (`holds`) does not count: the request cancels it.
         """
         for snapshot in store.snapshots_of(sql, workspace):
-            if (
-                snapshot.verb is StorageVerb.MAKE
-                and snapshot.seen in BEING_MADE
-                and not snapshot.holds
-            ):
+            if is_being_made(snapshot) and not snapshot.holds:
                 raise BeingCopied(
                     f"Workspace {name!r} is being copied",
                     details=f"the snapshot {snapshot.name!r} is not complete yet, so {verb} waits",
@@ -204,25 +198,17 @@ class SnapshotService(StorageService):
             created_at=whole(now),
         )
 
-    def _restored_volume(self, snapshot: Snapshot, name: str, now: datetime) -> Volume:
-        id, offer = sortable_id("volume", now), self._offer(snapshot.place)
-        return Volume(
-            id=id,
+    def _restored_volume(self, snapshot: Snapshot, name: str) -> Volume:
+        order = NewVolume(
+            type=snapshot.kind,
             name=name,
-            kind=snapshot.kind,
-            owner=self._actor(),
-            place=snapshot.place,
-            project=snapshot.project,
             size_gb=snapshot.size_gb,
             volume_type=snapshot.volume_type,
             iops=snapshot.iops,
             throughput=snapshot.throughput,
-            gb_month=offer.gb_month(snapshot.volume_type or "efs"),
-            notes=offer.notes(snapshot.kind, snapshot.size_gb),
-            from_snapshot=snapshot.id,
-            expected_id=offer.expected_id(id, snapshot.kind),
-            created_at=whole(now),
         )
+        place = snapshot.place
+        return self._new_volume(order, self._offer(place), place, snapshot.project, snapshot.id)
 
     def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
         reserved(snapshot.name)
@@ -260,7 +246,7 @@ def _require_unused(sql: Connection, snapshot: Snapshot) -> None:
             remediation=f"Skip the snapshot: `prism workspace terminate {snapshot.source_name}`",
         )
     for volume in store.volumes_from(sql, snapshot.id):
-        if volume.seen in BEING_MADE and volume.verb is StorageVerb.MAKE:
+        if is_being_made(volume):
             raise SnapshotInUse(
                 f"Volume {volume.name!r} is being made from the snapshot {snapshot.name!r}",
                 remediation=f"Look at it with `prism volume show {volume.name}`",

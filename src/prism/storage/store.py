@@ -237,7 +237,7 @@ def _update(tx: Tx, resource: Volume | Snapshot, values: dict[str, Any]) -> None
     tx.sql.execute(update(table).where(table.c.id == resource.id).values(**_row(values)))
 
 
-def make_due(tx: Tx, kind: type[T], ids: Sequence[str], now: datetime) -> None:
+def make_due(tx: Tx, kind: type[Volume | Snapshot], ids: Sequence[str], now: datetime) -> None:
     """Make these rows due, unless they are due sooner or have a lease."""
     table = TABLES[kind]
     free = and_(table.c.lease.is_(None), table.c.due_at > now)
@@ -339,9 +339,9 @@ def _of(kind: type[T]) -> Select[Any]:
 
 
 def _attachments(sql: Connection, where: Any) -> list[Attachment]:
+    query = select_struct(attachments, Attachment).where(where)
     order = (attachments.c.name, attachments.c.workspace)
-    rows = sql.execute(select(attachments).where(where).order_by(*order))
-    return [Attachment(**row._mapping) for row in rows]
+    return structs_of(sql, Attachment, query.order_by(*order))
 
 
 def _row(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
+from typing import NamedTuple, TypeVar
 
 from prism.errors import Problem, Unavailable
 from prism.storage.model import Snapshot, StorageObserved, StorageVerb, Volume, VolumeKind
@@ -11,13 +12,20 @@ from prism.storage.ports import (
     FindsStorageById,
     ProviderSnapshot,
     SnapshotOrder,
-    StorageSurvey,
     SurveyPart,
     VolumeOrder,
     Volumes,
 )
 
+T = TypeVar("T", Disk, ProviderSnapshot)
 PART_OF = {VolumeKind.EBS: SurveyPart.EBS, VolumeKind.EFS: SurveyPart.EFS}
+
+
+class StorageListing(NamedTuple):
+    """The volumes and snapshots in a part of a location, by key."""
+
+    disks: dict[str, Disk]
+    copies: dict[str, ProviderSnapshot]
 
 
 class LazySurvey:
@@ -30,36 +38,28 @@ class LazySurvey:
     ) -> None:
         """`named` returns the name of the project with an id."""
         self._places, self._lock, self._named = places, Lock(), named
-        self._disks: dict[tuple[str, SurveyPart], dict[str, Disk] | Unavailable] = {}
-        self._copies: dict[str, dict[str, ProviderSnapshot] | Unavailable] = {}
+        self._listings: dict[tuple[str, SurveyPart], StorageListing | Unavailable] = {}
         self._unreadable: dict[str, str] = {}
         self._not_understood: dict[str, str] = {}  # by key
 
     def disk(self, volume: Volume) -> Disk | None:
         """A volume, if it is listed; raises `Unavailable` if its location does not answer."""
-        at = (volume.place, PART_OF[volume.kind])
-        with self._lock:
-            if at not in self._disks:
-                self._disks[at] = self._volumes(*at)
-        if isinstance(disks := self._disks[at], Unavailable):
-            raise disks
-        self._require_readable(volume.disk_id or volume.expected_id)
-        self._require_understood(volume.id)
-        if volume.id not in disks and (by_id := self._disk_by_id(volume)) is not None:
-            disks[volume.id] = by_id
+        disks = self._listing(volume.place, PART_OF[volume.kind]).disks
+        self._require_readable(volume.id, volume.disk_id or volume.expected_id)
+        if volume.id not in disks and volume.disk_id and (place := self._finder(volume)):
+            order = volume_order(volume, self._named(volume.project))
+            if by_id := place.find(volume.disk_id, order):
+                disks[volume.id] = by_id
         return disks.get(volume.id)
 
     def copy(self, snapshot: Snapshot) -> ProviderSnapshot | None:
         """A snapshot, if it is listed; raises `Unavailable` if its location does not answer."""
-        with self._lock:
-            if snapshot.place not in self._copies:
-                self._copies[snapshot.place] = self._snapshots(snapshot.place)
-        if isinstance(copies := self._copies[snapshot.place], Unavailable):
-            raise copies
-        self._require_readable(snapshot.copy_id)
-        self._require_understood(snapshot.id)
-        if snapshot.id not in copies and (by_id := self._copy_by_id(snapshot)) is not None:
-            copies[snapshot.id] = by_id
+        copies = self._listing(snapshot.place, SurveyPart.SNAPSHOTS).copies
+        self._require_readable(snapshot.id, snapshot.copy_id)
+        if snapshot.id not in copies and snapshot.copy_id and (place := self._finder(snapshot)):
+            order = snapshot_order(snapshot, self._named(snapshot.project))
+            if by_id := place.find_snapshot(snapshot.copy_id, order):
+                copies[snapshot.id] = by_id
         copy = copies.get(snapshot.id)
         if (
             copy is not None
@@ -69,85 +69,51 @@ class LazySurvey:
             return None  # another one with its key: only the one that it was is to be deleted
         return copy
 
-    def _disk_by_id(self, volume: Volume) -> Disk | None:
-        """The volume by its id, since somebody may have removed its tags."""
-        place = self._places[volume.place]
-        if (
-            volume.disk_id is None
-            or _is_settled(volume)
-            or not isinstance(place, FindsStorageById)
-        ):
-            return None
-        return place.find(volume.disk_id, volume_order(volume, self._named(volume.project)))
+    def everything(self, place: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
+        """All storage in a part of a location; raises `Unavailable` without an answer."""
+        listing = self._listing(place, part)
+        if part is SurveyPart.SNAPSHOTS:
+            return [*listing.copies.values()]
+        return [disk for disk in listing.disks.values() if part is _part_of(disk)]
 
-    def _copy_by_id(self, snapshot: Snapshot) -> ProviderSnapshot | None:
-        place = self._places[snapshot.place]
-        if (
-            snapshot.copy_id is None
-            or _is_settled(snapshot)
-            or not isinstance(place, FindsStorageById)
-        ):
-            return None
-        return place.find_snapshot(
-            snapshot.copy_id, snapshot_order(snapshot, self._named(snapshot.project))
-        )
+    def _finder(self, resource: Volume | Snapshot) -> FindsStorageById | None:
+        """The provider, to look by id for what is not listed: its tags may have been removed.
 
-    def _require_readable(self, id: str | None) -> None:
-        """Raise if the volume exists and its key cannot be read."""
+        None if an earlier look found nothing; a deletion looks again.
+        """
+        place = self._places[resource.place]
+        gone = resource.seen is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
+        return place if isinstance(place, FindsStorageById) and not gone else None
+
+    def _require_readable(self, key: str, id: str | None) -> None:
+        """Raise if it exists, and its key or its description cannot be read."""
         if id is not None and (why := self._unreadable.get(id)):
             raise DiskUnreadable(why)
-
-    def _require_understood(self, key: str) -> None:
-        """Raise if the volume exists and its description cannot be read."""
         if why := self._not_understood.get(key):
             raise Unavailable(why)
 
-    def everything(self, place: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
-        """All storage in a part of a location; raises `Unavailable` without an answer."""
-        known: Mapping[str, Disk | ProviderSnapshot] | Unavailable
+    def _listing(self, place: str, part: SurveyPart) -> StorageListing:
         with self._lock:
-            if part is SurveyPart.SNAPSHOTS:
-                if place not in self._copies:
-                    self._copies[place] = self._snapshots(place)
-                known = self._copies[place]
-            else:
-                if (place, part) not in self._disks:
-                    self._disks[place, part] = self._volumes(place, part)
-                known = self._disks[place, part]
-        if isinstance(known, Unavailable):
-            raise known
-        return [
-            disk
-            for disk in known.values()
-            if isinstance(disk, ProviderSnapshot) or part is _part_of(disk)
-        ]
+            if (place, part) not in self._listings:
+                self._listings[place, part] = self._survey(place, part)
+        if isinstance(listing := self._listings[place, part], Unavailable):
+            raise listing
+        return listing
 
-    # The living come last: they win over what had the same key and is gone.
-
-    def _volumes(self, place: str, part: SurveyPart) -> dict[str, Disk] | Unavailable:
-        if isinstance(seen := self._survey(place, part), Unavailable):
-            return seen
-        return {
-            disk.key: disk
-            for disk in sorted(seen.disks, key=lambda it: it.seen is not StorageObserved.GONE)
-        }
-
-    def _snapshots(self, place: str) -> dict[str, ProviderSnapshot] | Unavailable:
-        if isinstance(seen := self._survey(place, SurveyPart.SNAPSHOTS), Unavailable):
-            return seen
-        return {
-            snapshot.key: snapshot
-            for snapshot in sorted(seen.copies, key=lambda it: it.seen is not StorageObserved.GONE)
-        }
-
-    def _survey(self, place: str, part: SurveyPart) -> StorageSurvey | Unavailable:
+    def _survey(self, place: str, part: SurveyPart) -> StorageListing | Unavailable:
         try:
             seen = self._places[place].survey({part})
         except Problem as problem:
             return Unavailable.because(problem)
         self._unreadable.update(seen.unreadable)
         self._not_understood.update(seen.not_understood)
-        return seen
+        return StorageListing(_by_key(seen.disks), _by_key(seen.copies))
+
+
+def _by_key(resources: Sequence[T]) -> dict[str, T]:
+    # The living come last: they win over what had the same key and is gone.
+    ordered = sorted(resources, key=lambda it: it.seen is not StorageObserved.GONE)
+    return {resource.key: resource for resource in ordered}
 
 
 def volume_order(volume: Volume, project: str | None) -> VolumeOrder:
@@ -174,11 +140,6 @@ def snapshot_order(snapshot: Snapshot, project: str | None) -> SnapshotOrder:
         project=project,
         source=snapshot.source_name,
     )
-
-
-def _is_settled(resource: Volume | Snapshot) -> bool:
-    """Whether an earlier look by id found nothing; a deletion looks again."""
-    return resource.seen is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
 
 
 def _part_of(disk: Disk) -> SurveyPart:
