@@ -38,6 +38,7 @@ services:
     health: /small
 """
 BIG = 1 << 30
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 ROUNDS, SECONDS = 5, 3.0
 IDLE, BUSY, KEYS = 1000, 50, 400
 NGINX = """
@@ -98,6 +99,7 @@ def bulk(report, ways, server) -> None:
         for way in ways:
             best[way] = max(best[way], megabytes(way))
     direct = best[ways[0]]
+    report.say("the system's congestion control for TCP", CONGESTION_CONTROL.read_text().strip())
     for way, rate in best.items():
         share = rate / direct
         ours = way is ways[1]

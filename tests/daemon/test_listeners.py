@@ -4,6 +4,8 @@ import contextlib
 import os
 import socket
 import stat
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,24 @@ def test_answers_are_not_held_back(socket_path):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         accepted.close()
         client.close()
+
+
+def congestion_control(listener):
+    """The algorithm with which a new connection of that listener sends."""
+    with socket.create_connection(("127.0.0.1", listener.getsockname()[1])):
+        accepted, _ = listener.accept()
+        with accepted:
+            name = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+            return name.rstrip(b"\0").decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a choice")
+def test_connections_on_this_computer_are_not_paced_and_others_as_the_system_does(socket_path):
+    with opened("localhost", 0, socket_path) as them:
+        assert congestion_control(them.sockets[0]) == "reno"
+    with opened("0.0.0.0", 0, socket_path, beyond=True) as them:
+        default = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+        assert congestion_control(them.sockets[0]) == default
 
 
 def test_the_unix_socket_is_for_its_owner_alone(socket_path):

@@ -243,6 +243,8 @@ def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]
     if request[:1] == PUBLISH and fds and request[1:].isdigit():
         listener = socket.socket(fileno=fds.pop())
         listener.setblocking(False)
+        with suppress(OSError):  # see `daemon/listeners.py`
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         publish(listener, int(request[1:]))
         _send_fds(client, [])
     elif request == SOCKET_TABLES:

@@ -9,7 +9,8 @@ import errno
 import os
 import socket
 import stat
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,10 @@ def _listening(host: str, port: int) -> socket.socket | None:
         raise _refused(host, port, error) from error
     # Accepted sockets inherit it; without, every answer sent in two pieces waits 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if host in LOOPBACK and sys.platform == "linux":
+        with suppress(OSError):
+            # BBR, the default of many servers, waits between packets, longer than loopback needs.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     return listener
 
 
