@@ -5,12 +5,12 @@ Each machine has its own `known_hosts` file, because AWS gives its address to ot
 stops: the first line has the machine's id and the key, the second its address and the key.
 """
 
+import os
 import re
 import struct
 from base64 import b64decode
 from pathlib import Path
 
-from prism.agent.protocol import replace_file
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.ssh.model import HostKeyUnknown, SshHost
 
@@ -117,7 +117,12 @@ class HostKeys:
 
     def _write(self, id: str, key: str, name: str) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(self.file(id), _known_hosts_text(id, key, name).encode("ascii"))
+        draft = self._folder / f".{id}.{os.getpid()}.new"
+        draft.unlink(missing_ok=True)
+        number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="ascii") as out:
+            out.write(_known_hosts_text(id, key, name))
+        draft.replace(self.file(id))
 
 
 def _known_hosts_text(id: str, key: str, name: str) -> str:
