@@ -40,18 +40,22 @@ class TokenNotFound(NotFound, code="TOKEN_NOT_FOUND"):
     """There is no token with that id."""
 
 
-class Role(StrEnum):
-    """What a member may do; each role includes the rights of those before."""
+class Ranked(StrEnum):
+    """Values in an order; each includes the rights of those before."""
+
+    @property
+    def rank(self) -> int:
+        """The position in the order, from the lowest."""
+        return list(type(self)).index(self)
+
+
+class Role(Ranked):
+    """What a member may do."""
 
     VIEWER = "viewer"
     MEMBER = "member"
     ADMIN = "admin"
     OWNER = "owner"
-
-    @property
-    def rank(self) -> int:
-        """The position in the order of roles, from the lowest."""
-        return list(Role).index(self)
 
 
 class AccessVerb(StrEnum):
@@ -73,17 +77,12 @@ class AccessVerb(StrEnum):
     SERVE = "manage profiles, pools, the daemon; see everything"
 
 
-class Scope(StrEnum):
+class Scope(Ranked):
     """How many of its owner's rights a token gives."""
 
     READ = "read"
     OPERATE = "operate"
     ADMIN = "admin"
-
-    @property
-    def rank(self) -> int:
-        """The position in the order of scopes, from the lowest."""
-        return list(Scope).index(self)
 
 
 class Subject(Struct, frozen=True):

@@ -101,13 +101,3 @@ def may_give(caller: Caller, project: str, role: Role) -> bool:
     """Whether the caller may give others this role: nobody gives more rights than they have."""
     own = caller.roles.get(project)
     return caller.operator or (own is not None and own.rank >= role.rank)
-
-
-def table() -> str:
-    """The matrix, as the docs print it."""
-    heads = ("", *Role, "operator")
-    lines = [heads, tuple("---" for _ in heads)]
-    for verb in AccessVerb:
-        cells = ("✓" if allows(role, verb) else "" for role in Role)
-        lines.append((f"{verb}", *cells, "✓"))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from prism.access.model import Subject, current
+from prism.access.model import Caller, Subject, current
 from prism.access.plan import sees
 from prism.access.visibility import Workspace, may_see
 from prism.audit import store
@@ -36,7 +36,8 @@ class AuditService:
         A caller who may see little of a long log gets few entries at a time, or none.
         """
         events: list[Recorded] = []
-        may_see, reader, end = self._may_see(), _reader(), 0
+        caller, end = current(), 0
+        reader = _reader(caller)
         with self._db.read() as sql:
             below = newest(sql) + 1
             if query.before_id is not None:
@@ -46,7 +47,7 @@ class AuditService:
             while len(events) <= query.limit and (
                 page := store.page(sql, query, reader, range(end, below))
             ):
-                events += [event for event in page if may_see(event)]
+                events += [event for event in page if may_see(caller, event, self._workspace)]
                 below = page[-1].id
         if len(events) > query.limit:
             events = events[: query.limit]
@@ -58,14 +59,9 @@ class AuditService:
         called, since = self._launched(name)
         return self.entries(AuditQuery(subject=called, since=since, limit=limit))[0]
 
-    def _may_see(self) -> Callable[[Recorded], bool]:
-        caller = current()
-        return lambda event: may_see(caller, event, self._workspace)
 
-
-def _reader() -> AuditReader | None:
+def _reader(caller: Caller) -> AuditReader | None:
     """The reader to filter for; None if the caller may read everything."""
-    caller = current()
     if caller.operator:
         return None
     projects = tuple(id for id in caller.roles if sees(caller, Subject(id)))

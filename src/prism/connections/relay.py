@@ -121,21 +121,18 @@ class _Client:
         task = asyncio.current_task()
         assert task is not None, "an application runs in a task"
         self.task, self.gone = task, False
-        self._receive, self._watch = request.receive, request.scope.get(WATCH)
-        self._watching: asyncio.Task[None] | None = None
+        # Nobody hangs up on an application that is called without a connection.
+        self._receive, self._watch = request.receive, request.scope.get(WATCH, lambda _: None)
         named = dict(request.scope["headers"])
         length = named.get(b"content-length")
         bodiless = length in BODILESS and b"transfer-encoding" not in named
         self.body = None if bodiless else self._pieces(length)
         if self.body is None:
-            self._watch_client()
+            self._watch(self._hung_up)
 
     def forget(self) -> None:
         """End: the answer was sent, or the client is gone."""
-        if self._watch is not None:
-            self._watch(None)
-        elif self._watching is not None:
-            self._watching.cancel()
+        self._watch(None)
 
     async def _pieces(self, length: bytes | None) -> AsyncIterator[bytes]:
         more, sent = True, 0
@@ -148,21 +145,10 @@ class _Client:
             if piece := message.get("body"):
                 sent += len(piece)
                 yield piece
-        self._watch_client()
+        self._watch(self._hung_up)
         if length is not None and sent != int(length):
             # Else the service would read the next request as the rest of this body.
             raise ConnectionError("the body is not as long as its head says")
-
-    def _watch_client(self) -> None:
-        if self._watch is not None:
-            self._watch(self._hung_up)
-        else:
-            self._watching = asyncio.create_task(self._until_gone())
-
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._hung_up()
 
     def _hung_up(self) -> None:
         self.gone = True

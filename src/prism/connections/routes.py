@@ -15,7 +15,7 @@ from prism.access.request_lifetime import LASTS
 from prism.connections.model import ServiceUrl, UpgradeRequired
 from prism.connections.plan import port_of
 from prism.connections.routing import WEB, PortRouter
-from prism.connections.terminal import Size, Terminal
+from prism.connections.terminal import Size, opened, serve
 from prism.connections.terminal_sessions import ShellSessions
 from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.errors import Problem, ValidationFailed
@@ -119,14 +119,13 @@ async def terminal(
         size = _size(socket.query_params.get("cols"), socket.query_params.get("rows"))
         session = _session(socket.query_params.get("session"))
         access = await asyncio.to_thread(port_router.connection_reader.access, instance)
-        shell = Terminal(instance, access)
         receive, send = _as_asgi(socket.receive), _as_asgi(socket.send)
         if session is None:
-            await shell.serve(receive, send, size)
+            await serve(instance, access, receive, send, size)
         else:
             user = actor.name if (actor := CURRENT.get()) else ""
             key = (user, instance, session)
-            await shells.serve(key, lambda: shell.opened(size), receive, send, size)
+            await shells.serve(key, lambda: opened(instance, access, size), receive, send, size)
     except Problem as problem:
         await refuse(socket.scope, socket.send, problem, clock.now())
 

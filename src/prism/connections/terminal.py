@@ -34,65 +34,63 @@ class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rows: Cells = 24
 
 
-class Terminal:
-    """The terminal of one client in one workspace."""
-
-    def __init__(self, name: str, access: Access) -> None:
-        self._name, self._access = name, access
-
-    async def serve(self, receive: Receive, send: Send, size: Size) -> None:
-        """Connect, accept, and forward until one side ends; raises before it accepts."""
-        ssh, shell = await self.opened(size)
-        async with ssh:
-            await send({"type": "websocket.accept"})
-            typing = asyncio.create_task(forward_input(receive, shell))
-            showing = asyncio.create_task(_show(shell, send))
-            try:
-                await asyncio.wait({typing, showing}, return_when=asyncio.FIRST_COMPLETED)
-                if not typing.done() and showing.exception() is None:  # else the client is gone
-                    await _send_exit(shell, send)
-                elif typing.done() and (code := typing.result()) is not None:
-                    await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
-            finally:
-                for task in (typing, showing):
-                    task.cancel()
-
-    async def opened(self, size: Size) -> tuple[SSHClientConnection, SSHClientProcess[bytes]]:
-        """A connection with a shell on a terminal of that size."""
-        ssh = await self._connected()
-        shell = await ssh.create_process(
-            encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
-        )
-        return ssh, shell
-
-    async def _connected(self) -> SSHClientConnection:
-        import asyncssh  # noqa: PLC0415  cold start: 200 ms that only a terminal pays
-
-        access = self._access
-        if access.ssh_port is None or access.ssh_host_key is None:
-            why = "no SSH" if access.ssh_port is None else "not said which host key it has"
-            raise SshUnreachable(f"Workspace {self._name!r} has {why}")
-        keys = asyncssh.import_known_hosts(
-            f"[{access.host}]:{access.ssh_port} {access.ssh_host_key}\n"
-        )
+async def serve(name: str, access: Access, receive: Receive, send: Send, size: Size) -> None:
+    """Connect, accept, and forward until one side ends; raises before it accepts."""
+    ssh, shell = await opened(name, access, size)
+    async with ssh:
+        await send({"type": "websocket.accept"})
+        typing = asyncio.create_task(forward_input(receive, shell))
+        showing = asyncio.create_task(_show(shell, send))
         try:
-            return await asyncssh.connect(
-                access.host,
-                access.ssh_port,
-                agent_path=None,
-                client_keys=[access.ssh_key] if access.ssh_key else None,
-                config=None,
-                connect_timeout=DIAL,
-                keepalive_interval=ALIVE,
-                known_hosts=keys,
-                username=access.user,
-            )
-        except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
-            raise SshUnreachable(
-                f"Workspace {self._name!r} cannot be reached by SSH",
-                details=f"{type(error).__name__}: {error}".rstrip(": "),
-                remediation=f"See how to connect: `prism connect {self._name}`",
-            ) from error
+            await asyncio.wait({typing, showing}, return_when=asyncio.FIRST_COMPLETED)
+            if not typing.done() and showing.exception() is None:  # else the client is gone
+                await shell.wait_closed()
+                await send({"type": "websocket.close", "code": await send_exit(shell, send)})
+            elif typing.done() and (code := typing.result()) is not None:
+                await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
+        finally:
+            for task in (typing, showing):
+                task.cancel()
+
+
+async def opened(
+    name: str, access: Access, size: Size
+) -> tuple[SSHClientConnection, SSHClientProcess[bytes]]:
+    """A connection to a workspace, with a shell on a terminal of that size."""
+    ssh = await _connected(name, access)
+    shell = await ssh.create_process(
+        encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
+    )
+    return ssh, shell
+
+
+async def _connected(name: str, access: Access) -> SSHClientConnection:
+    import asyncssh  # noqa: PLC0415  cold start: 200 ms that only a terminal pays
+
+    if access.ssh_port is None or access.ssh_host_key is None:
+        why = "no SSH" if access.ssh_port is None else "not said which host key it has"
+        raise SshUnreachable(f"Workspace {name!r} has {why}")
+    keys = asyncssh.import_known_hosts(
+        f"[{access.host}]:{access.ssh_port} {access.ssh_host_key}\n"
+    )
+    try:
+        return await asyncssh.connect(
+            access.host,
+            access.ssh_port,
+            agent_path=None,
+            client_keys=[access.ssh_key] if access.ssh_key else None,
+            config=None,
+            connect_timeout=DIAL,
+            keepalive_interval=ALIVE,
+            known_hosts=keys,
+            username=access.user,
+        )
+    except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
+        raise SshUnreachable(
+            f"Workspace {name!r} cannot be reached by SSH",
+            details=f"{type(error).__name__}: {error}".rstrip(": "),
+            remediation=f"See how to connect: `prism connect {name}`",
+        ) from error
 
 
 async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
@@ -118,10 +116,12 @@ async def _show(shell: SSHClientProcess[bytes], send: Send) -> None:
         await send({"type": "websocket.send", "bytes": piece})
 
 
-async def _send_exit(shell: SSHClientProcess[bytes], send: Send) -> None:
-    """Send the shell's exit status, if it ended, and close."""
-    await shell.wait_closed()
-    message: dict[str, Any] = {"type": "exit", "status": shell.returncode}
+async def send_exit(shell: SSHClientProcess[bytes], send: Send) -> int:
+    """Send the exit status of a shell that has ended; the code to close the WebSocket with."""
+    await send_message(send, {"type": "exit", "status": shell.returncode})
+    return LOST if shell.returncode is None else NORMAL
+
+
+async def send_message(send: Send, message: dict[str, Any]) -> None:
+    """Send a text frame."""
     await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
-    lost = shell.returncode is None
-    await send({"type": "websocket.close", "code": LOST if lost else NORMAL})

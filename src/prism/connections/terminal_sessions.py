@@ -13,9 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from prism.connections.terminal import LOST, NORMAL, PIECE, Size, forward_input
+from prism.connections.terminal import NORMAL, PIECE, Size, forward_input, send_exit, send_message
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHClientProcess
@@ -66,8 +64,7 @@ class ShellSession:
             self._client = client = TerminalClient(start)
             replay = self._total - start
             self._changed.notify_all()
-        message = {"type": "attached", "resumed": resumed, "replay": replay}
-        await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
+        await send_message(send, {"type": "attached", "resumed": resumed, "replay": replay})
         typing = asyncio.create_task(forward_input(receive, self._shell))
         showing = asyncio.create_task(self._show(client, send))
         replaced = asyncio.create_task(client.replaced.wait())
@@ -75,8 +72,7 @@ class ShellSession:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if replaced.done():
-                text = msgspec.json.encode({"type": "replaced"}).decode()
-                await send({"type": "websocket.send", "text": text})
+                await send_message(send, {"type": "replaced"})
                 return NORMAL
             if typing.done():
                 return typing.result()
@@ -133,16 +129,11 @@ class ShellSession:
                 skipped = client.offset - (self._total - len(self._output))
                 piece = bytes(self._output[max(0, skipped) :][:PIECE])
             if not piece:
-                return await self._send_exit(send)
+                return await send_exit(self._shell, send)
             await send({"type": "websocket.send", "bytes": piece})
             async with self._changed:
                 client.offset += len(piece)
                 self._changed.notify_all()
-
-    async def _send_exit(self, send: Send) -> int:
-        message = {"type": "exit", "status": self._shell.returncode}
-        await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
-        return LOST if self._shell.returncode is None else NORMAL
 
 
 class ShellSessions:

@@ -8,7 +8,6 @@ from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any, cast
 
 from litestar.di import Provide
@@ -22,7 +21,7 @@ from prism.connections import api as consoles
 from prism.connections import routes as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
-from prism.daemon import aws, cleaning, docs, doctor
+from prism.daemon import aws, cleaning, docs, doctor, migrations
 from prism.daemon.disk_reserve import DiskSpaceGuard
 from prism.daemon.hold import HoldDestruction
 from prism.daemon.schemas import Structs
@@ -62,7 +61,6 @@ from prism.workspaces import store as workspace_rows
 from prism.workspaces.ports import Compute
 from prism.workspaces.waiting import Waiting
 
-MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
 CALM = 5.0  # seconds that a row is due late at most if the clock was set or the computer slept
@@ -125,7 +123,7 @@ class App(Wiring):
 
     def prepare(self) -> None:
         """Migrate the database, and create what a first start needs."""
-        upgrade(self.db.url, MIGRATIONS)
+        upgrade(self.db.url, migrations.FOLDER)
         self.db.check()
         self.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))

@@ -379,8 +379,7 @@ def _pack(draft: Path, manifest: dict[str, Any], content: Path) -> None:
         head.size, head.mode = len(encoded), 0o600
         tar.addfile(head, io.BytesIO(encoded))
         tar.add(content, content.name)
-    with draft.open("rb") as whole:
-        os.fsync(whole.fileno())
+    _sync(draft)
 
 
 def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def _schema_of(kind: inspect.Type, creator: "SchemaCreator") -> SchemaOrReferenc
         return _with_extras(_schema_of(kind.type, creator), kind.extra_json_schema or {})
     if isinstance(kind, inspect.UnionType):
         # Not `oneOf`: a value may be of several of them, as an integer is a number.
-        return _union([_schema_of(member, creator) for member in kind.types])
+        choices = [_schema_of(member, creator) for member in kind.types]
+        return choices[0] if len(choices) == 1 else Schema(any_of=choices)
     return _scalar(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)
 
 
@@ -106,10 +107,6 @@ def _scalar(kind: inspect.Type) -> Schema:
     for bound, name in NUMBERS.items():
         setattr(schema, name, getattr(kind, bound, None))
     return schema
-
-
-def _union(choices: list[SchemaOrReference]) -> SchemaOrReference:
-    return choices[0] if len(choices) == 1 else Schema(any_of=choices)
 
 
 def _with_extras(schema: SchemaOrReference, more: dict[str, Any]) -> SchemaOrReference:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
+from prism.kit.tables import changed_fields
 from prism.profiles import store
 from prism.profiles.events import ProfileChanged, ProfileCreated, ProfileDeleted, ProfileSwitched
 from prism.profiles.model import (
@@ -45,7 +46,7 @@ class ProfileService:
     def first_start(self, sections: Mapping[str, str | None]) -> None:
         """If there are no profiles, create `local` and one for each section of AWS's files."""
         with self._db.write() as tx:
-            if store.empty(tx.sql):
+            if not store.every(tx.sql):
                 for profile in first_profiles(sections, self._now()):
                     self._add(tx, profile)
             if store.active_of(tx.sql, self._actor()) is None:
@@ -119,15 +120,11 @@ class ProfileService:
         with self._db.write() as tx:
             before = self._named(tx.sql, name)
             after = checked(structs.replace(before, **fields))
-            changed = tuple(k for k in fields if getattr(before, k) != getattr(after, k))
-            if changed:
+            if now := changed_fields(before, after):
                 store.put(tx, after)
-                was, now = (
-                    {field: getattr(profile, field) for field in changed}
-                    for profile in (before, after)
-                )
+                was = {field: getattr(before, field) for field in now}
                 event = ProfileChanged(
-                    actor=self._actor(), subject=name, fields=changed, before=was, after=now
+                    actor=self._actor(), subject=name, fields=tuple(now), before=was, after=now
                 )
                 tx.happened(event)
             return _shown(after, self._active(tx.sql))
@@ -141,7 +138,7 @@ class ProfileService:
             tx.happened(ProfileDeleted(actor=self._actor(), subject=name))
 
     def _require_unused(self, tx: Tx, name: str) -> None:
-        if name == self._active(tx.sql) or store.users(tx.sql, name):
+        if name == self._active(tx.sql) or name in store.in_use(tx.sql):
             names = [p.name for p in store.every(tx.sql) if p.name != name]
             other = LOCAL if LOCAL in names else next(iter(names), "NAME")
             raise ProfileInUse(

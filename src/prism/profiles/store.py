@@ -11,7 +11,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
-    func,
     select,
     update,
 )
@@ -51,11 +50,6 @@ def named(sql: Connection, name: str) -> Profile | None:
     return next(iter(structs_of(sql, Profile, SELECT.where(profiles.c.name == name))), None)
 
 
-def empty(sql: Connection) -> bool:
-    """Whether there are no profiles yet."""
-    return not sql.execute(select(func.count()).select_from(profiles)).scalar_one()
-
-
 def add(tx: Tx, profile: Profile) -> None:
     """Add a profile."""
     tx.sql.execute(profiles.insert().values(**msgspec.structs.asdict(profile)))
@@ -88,12 +82,6 @@ def activate(tx: Tx, actor: str, name: str) -> None:
     condition = active.c.actor == actor
     if not tx.sql.execute(update(active).where(condition).values(profile=name)).rowcount:
         tx.sql.execute(active.insert().values(actor=actor, profile=name))
-
-
-def users(sql: Connection, name: str) -> list[str]:
-    """The users who have switched to it."""
-    query = select(active.c.actor).where(active.c.profile == name).order_by(active.c.actor)
-    return [*sql.execute(query).scalars()]
 
 
 def in_use(sql: Connection) -> list[str]:

@@ -4,6 +4,12 @@ from typing import Any, ClassVar
 
 from prism.access.model import Role
 from prism.kit.events import Event
+from prism.projects.model import Project
+
+
+def about(project: Project, actor: str) -> dict[str, Any]:
+    """The fields that all of these events have."""
+    return {"actor": actor, "subject": project.name, "project": project.id}
 
 
 class ProjectCreated(Event, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.projects import store
-from prism.projects.events import MemberChanged, MemberJoined, MemberLeft
+from prism.projects.events import MemberChanged, MemberJoined, MemberLeft, about
 from prism.projects.model import (
     Belongings,
     LastOwner,
@@ -92,8 +92,8 @@ class MemberService:
             _require_owner(tx, row, member)
             heir = self._heir(tx, row, member, to) if workspaces is Leftover.HAND_OVER else None
             store.remove_member(tx, row.id, member.email)
-            fields = {"subject": row.name, "project": row.id, "email": member.email}
-            tx.happened(MemberLeft(actor=current().name, **fields, previous_role=member.role))
+            fields = about(row, current().name)
+            tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
             self._demote(tx, row, member, None)
             return RemovedMember(
                 message=f"Member {member.email!r} removed successfully",
@@ -143,17 +143,16 @@ def join(tx: Tx, clock: Clock, project: Project, request: NewMember) -> Member:
     """Add a member within a transaction."""
     joined = Member(request.email.lower(), request.role, whole(clock.now()))
     store.add_member(tx, project.id, joined)
-    fields = {"subject": project.name, "project": project.id, "email": joined.email}
-    tx.happened(MemberJoined(actor=current().name, **fields, role=joined.role))
+    fields = about(project, current().name)
+    tx.happened(MemberJoined(**fields, email=joined.email, role=joined.role))
     return joined
 
 
 def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
     """Change a member's role within a transaction."""
     store.change_member(tx, project.id, before.email, role)
-    fields = {"subject": project.name, "project": project.id, "email": before.email}
-    changed = MemberChanged(actor=current().name, **fields, previous_role=before.role, role=role)
-    tx.happened(changed)
+    fields = about(project, current().name) | {"email": before.email}
+    tx.happened(MemberChanged(**fields, previous_role=before.role, role=role))
     return Member(before.email, role, before.join_date)
 
 

@@ -68,12 +68,6 @@ def checked(project: Project) -> Project:
     return project
 
 
-def differing(before: Project, after: Project) -> tuple[str, ...]:
-    """The fields that changed."""
-    fields = Project.__struct_fields__
-    return tuple(name for name in fields if getattr(before, name) != getattr(after, name))
-
-
 def shown(
     project: Project, members: Sequence[Member], money: Spending, counts: WorkspaceCounts
 ) -> ProjectShown:

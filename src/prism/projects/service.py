@@ -1,7 +1,6 @@
 """The verbs of projects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,9 +9,16 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
+from prism.kit.tables import changed_fields
 from prism.kit.versions import Kept
 from prism.projects import store
-from prism.projects.events import MemberJoined, ProjectChanged, ProjectCreated, ProjectDeleted
+from prism.projects.events import (
+    MemberJoined,
+    ProjectChanged,
+    ProjectCreated,
+    ProjectDeleted,
+    about,
+)
 from prism.projects.model import (
     Member,
     NewProject,
@@ -27,7 +33,7 @@ from prism.projects.model import (
     SpendingReader,
     WorkspaceCounts,
 )
-from prism.projects.plan import differing, first_members, new_project, shown, with_change
+from prism.projects.plan import first_members, new_project, shown, with_change
 
 BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
 
@@ -88,16 +94,12 @@ class ProjectService:
         with self._db.write() as tx:
             self._require_free_name(tx, project)
             store.add(tx, project)
-            common: dict[str, Any] = {
-                "actor": self._actor(),
-                "subject": project.name,
-                "project": project.id,
-            }
+            fields = about(project, self._actor())
             began = {name: getattr(project, name) for name in BEGUN}
-            tx.happened(ProjectCreated(**common, after=began))
+            tx.happened(ProjectCreated(**fields, after=began))
             for member in members:
                 store.add_member(tx, project.id, member)
-                tx.happened(MemberJoined(**common, email=member.email, role=member.role))
+                tx.happened(MemberJoined(**fields, email=member.email, role=member.role))
             return self._view(tx.sql, project)
 
     def change(self, name: str, request: ProjectChange) -> ProjectShown:
@@ -105,7 +107,7 @@ class ProjectService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             after = with_change(before, request)
-            if fields := differing(before, after):
+            if now := changed_fields(before, after):
                 self._require_free_name(tx, after)
                 store.put(tx, after)
                 if before.cap != after.cap:
@@ -113,12 +115,10 @@ class ProjectService:
                 if before.name != after.name:
                     for holder in self._holders:
                         holder.renamed_project(tx, after)
-                common = {"actor": self._actor(), "subject": after.name, "project": after.id}
-                was, now = (
-                    {field: getattr(project, field) for field in fields}
-                    for project in (before, after)
-                )
-                tx.happened(ProjectChanged(**common, fields=fields, before=was, after=now))
+                was = {field: getattr(before, field) for field in now}
+                fields = about(after, self._actor())
+                changed = ProjectChanged(**fields, fields=tuple(now), before=was, after=now)
+                tx.happened(changed)
             return self._view(tx.sql, after)
 
     def delete(self, name: str) -> Project:
@@ -133,8 +133,7 @@ class ProjectService:
                         remediation="Look at it with `prism workspace list`",
                     )
             store.remove(tx, project, self._clock.now())
-            fields = {"subject": project.name, "project": project.id}
-            tx.happened(ProjectDeleted(actor=self._actor(), **fields))
+            tx.happened(ProjectDeleted(**about(project, self._actor())))
             return project
 
     def _require_free_name(self, tx: Tx, project: Project) -> None:
