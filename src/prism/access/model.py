@@ -41,16 +41,16 @@ class TokenNotFound(NotFound, code="TOKEN_NOT_FOUND"):
 
 
 class Ranked(StrEnum):
-    """Values in an order; each includes the rights of those before."""
+    """Values in an order, from the lowest."""
 
     @property
     def rank(self) -> int:
-        """The position in the order, from the lowest."""
+        """The position in this order."""
         return list(type(self)).index(self)
 
 
 class Role(Ranked):
-    """What a member may do."""
+    """What a member may do; each role includes the rights of those before."""
 
     VIEWER = "viewer"
     MEMBER = "member"
