@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.budgets import alert_argument, current_user, show_allocations
-from prism.cli.connection import asking, daemon
+from prism.cli.connection import asking, change, daemon
 from prism.cli.money import usd
-from prism.cli.parser import UsageError, add_renamed, argument, given, project_argument
+from prism.cli.parser import add_renamed, argument, given, project_argument
 from prism.cli.terminal import say
 from prism.client.budgets import Allocations, Budgets
 
@@ -30,9 +30,7 @@ def _create(args: Namespace) -> Any:
 
 def _update(args: Namespace) -> Any:
     changes = given(args, "amount", "alert_threshold")
-    if not changes:
-        raise UsageError("no change was given", "See `prism allocation update --help`")
-    return daemon().call(Allocations.update, args.id, **changes)
+    return change(Allocations.update, args.id, changes, "See `prism allocation update --help`")
 
 
 def _show(args: Namespace, part: Any) -> None:

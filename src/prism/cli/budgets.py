@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_changed, show_gone
-from prism.cli.connection import asking, daemon
+from prism.cli.connection import asking, change, daemon
 from prism.cli.money import aligned, cap, percent, usd, without_price
-from prism.cli.parser import (
-    UsageError,
-    add_renamed,
-    argument,
-    given,
-    no_arguments,
-    project_argument,
-)
+from prism.cli.parser import add_renamed, argument, given, no_arguments, project_argument
 from prism.cli.terminal import say, show_columns, show_fields, suggest
 from prism.cli.time_format import day_in, local_time, names_no_zone, to_utc
 from prism.client.budgets import Budgets
@@ -93,9 +86,7 @@ def _update(args: Namespace) -> Any:
     changes = given(args, "rename", "total_amount", "description", "alert_threshold")
     if args.end_date is not None:
         changes |= _dates(args, _zone_of(args) if names_no_zone(args.end_date) else "UTC")
-    if not changes:
-        raise UsageError("no change was given", "See `prism budget update --help`")
-    return daemon().call(Budgets.update, args.name, **changes)
+    return change(Budgets.update, args.name, changes, "See `prism budget update --help`")
 
 
 def _forecast(args: Namespace, forecast: Any) -> None:

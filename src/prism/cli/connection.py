@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, Callable, Namespace, socket
-from prism.cli.parser import given
+from prism.cli.parser import UsageError, given
 from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
 
@@ -34,6 +34,13 @@ class StartingWire(Wire):
 def daemon() -> Wire:
     """A connection to the daemon that the environment names."""
     return StartingWire(DaemonAddress.read())
+
+
+def change(method: Callable[..., object], name: str, changes: dict[str, Any], hint: str) -> Any:
+    """Change these fields of something; raises `UsageError` if there are none."""
+    if not changes:
+        raise UsageError("no change was given", hint)
+    return daemon().call(method, name, **changes)
 
 
 def asking(

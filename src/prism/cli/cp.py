@@ -11,6 +11,7 @@ import os
 import secrets
 import shlex
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 
@@ -234,8 +235,6 @@ def _shown_path(end: CopyEnd, path: str) -> str:
 
 
 def _has_modern_rsync() -> bool:
-    import subprocess  # noqa: PLC0415  cold start: only a copy needs it
-
     try:
         done = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -245,8 +244,6 @@ def _has_modern_rsync() -> bool:
 
 def _run_script(entry: SshEntry, script: str) -> str:
     """Run a shell script in the workspace; its output."""
-    import subprocess  # noqa: PLC0415  cold start: only a copy needs it
-
     argv = ["ssh", *entry.options, "-T", "--", entry.host, "sh"]
     try:
         done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
@@ -263,8 +260,6 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
 
     A signal that ends this command ends the program too; files that were copied stay.
     """
-    import subprocess  # noqa: PLC0415  cold start: only a copy needs it
-
     interrupted: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     out = subprocess.DEVNULL if silent else None

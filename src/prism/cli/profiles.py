@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_changed, show_gone
-from prism.cli.connection import asking, daemon
-from prism.cli.parser import UsageError, argument, given, no_arguments
+from prism.cli.connection import asking, change
+from prism.cli.parser import argument, given, no_arguments
 from prism.cli.terminal import show_fields, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.profiles import Profiles
@@ -37,9 +37,7 @@ def _created(args: Namespace, profile: Any) -> None:
 
 def _update(args: Namespace) -> Any:
     changes = given(args, *FIELDS)
-    if not changes:
-        raise UsageError("no change was given", "See `prism profile update --help`")
-    return daemon().call(Profiles.update, args.name, **changes)
+    return change(Profiles.update, args.name, changes, "See `prism profile update --help`")
 
 
 def _show(args: Namespace, profile: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_changed, show_gone
 from prism.cli.budgets import headline, show_limits
-from prism.cli.connection import asking, daemon
+from prism.cli.connection import asking, change, daemon
 from prism.cli.money import aligned, cap, percent, usd
-from prism.cli.parser import UsageError, add_flag, add_renamed, argument, given, no_arguments
+from prism.cli.parser import add_flag, add_renamed, argument, given, no_arguments
 from prism.cli.terminal import say, show_columns, show_fields, show_table, suggest
 from prism.client.models import projects
 from prism.client.projects import Projects
@@ -86,9 +86,7 @@ def _update(args: Namespace) -> Any:
     changes = given(args, "rename", "description")
     if limits := _limits(args):
         changes["budget"] = projects.BudgetChange(**limits)
-    if not changes:
-        raise UsageError("no change was given", "See `prism project update --help`")
-    return daemon().call(Projects.update, args.name, **changes)
+    return change(Projects.update, args.name, changes, "See `prism project update --help`")
 
 
 def _budget(args: Namespace, budget: Any) -> None:

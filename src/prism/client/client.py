@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from importlib import import_module
 from os import PathLike, fspath
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -92,10 +91,5 @@ class Client:
         """Does nothing: each request has its own connection."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Does nothing."""

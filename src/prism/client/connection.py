@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import shlex
 import socket
+from contextlib import contextmanager
 
-from prism.annotations import Any
+from prism.annotations import Any, Iterator
 from prism.client.wire import Wire, query, quoted
 from prism.errors import Problem
 
@@ -39,7 +40,7 @@ class AnswerRefused(Problem, code="ANSWER_REFUSED"):
 def connection(wire: Wire, name: str) -> Any:
     """How to connect to a running workspace, as `connect` answers it."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/connect")
-    with _RefuseMalformed(name):
+    with _refuse_malformed(name):
         ssh = answer["ssh"]
         if command := ssh.get("command"):
             _check_ssh(ssh, command)
@@ -54,7 +55,7 @@ def connection(wire: Wire, name: str) -> Any:
 def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
     """The addresses of a workspace's services on the daemon's computer, or of one port."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/ports{query(port=port)}")
-    with _RefuseMalformed(name):
+    with _refuse_malformed(name):
         for service in answer:
             if service["service"] is not None:
                 _check_match(SERVICE, service["service"], "the name of a service")
@@ -67,27 +68,22 @@ def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
 
 def named(name: object) -> str:
     """A workspace's name, checked for use in an OpenSSH configuration."""
-    with _RefuseMalformed("the list of workspaces"):
+    with _refuse_malformed("the list of workspaces"):
         return _check_match(NAME, name, "the name of a workspace")
 
 
-class _RefuseMalformed:
-    """Turns any error about the form of an answer into `AnswerRefused`."""
-
-    def __init__(self, subject: str) -> None:
-        self._subject = subject
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | ValueError | KeyError | TypeError | AttributeError):
-            printable = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
-            raise AnswerRefused(
-                f"The daemon's answer about {self._subject} was not used",
-                details=f"a daemon of Prism never sends this: {printable}",
-                remediation="See which daemon it is, and that it is yours: `prism daemon status`",
-            ) from error
+@contextmanager
+def _refuse_malformed(subject: str) -> Iterator[None]:
+    """Turn any error about the form of an answer into `AnswerRefused`."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        printable = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
+        raise AnswerRefused(
+            f"The daemon's answer about {subject} was not used",
+            details=f"a daemon of Prism never sends this: {printable}",
+            remediation="See which daemon it is, and that it is yours: `prism daemon status`",
+        ) from error
 
 
 def _check_ssh(ssh: Any, command: str) -> None:

@@ -44,9 +44,8 @@ class Reserve:
             filesystem = os.statvfs(self.folder)
         except FileNotFoundError:
             return sys.maxsize
-        return (
-            filesystem.f_bfree if os.geteuid() == 0 else filesystem.f_bavail
-        ) * filesystem.f_frsize
+        blocks = filesystem.f_bfree if os.geteuid() == 0 else filesystem.f_bavail
+        return blocks * filesystem.f_frsize
 
     @property
     def is_full(self) -> bool:

@@ -383,9 +383,8 @@ def _fields(
         yield missing[1], "is missing"
         return
     known = handler.parsed_fn_signature.parameters if handler else {}
-    for entry in cast(
-        "list[dict[str, str]]", error.extra if isinstance(error.extra, list) else []
-    ):
+    entries: Any = error.extra if isinstance(error.extra, list) else []
+    for entry in entries:
         name, words = entry.get("key", "body"), entry["message"]
         if parameter := known.get(name):
             name = getattr(parameter.kwarg_definition, "name", None) or name

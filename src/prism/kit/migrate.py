@@ -99,9 +99,8 @@ def _engine(url: str) -> Engine:
         limits = postgres.DatabaseTimeouts(lock=30, statement=600, idle=60)
         return postgres.engine(url, limits, poolclass=NullPool)
     engine = create_engine(url, poolclass=NullPool)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 

@@ -69,7 +69,15 @@ class Impatient(psycopg.Connection[Any]):
 def engine(url: str, limits: DatabaseTimeouts, **pool: Any) -> Engine:
     """An engine whose connections keep the limits."""
     engine = create_engine(url, **pool)
-    event.listen(engine, "do_connect", _connect_listener(limits))
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, args: list[Any], parameters: dict[str, Any]) -> Impatient:
+        merged = keepalives(parameters)
+        merged["options"] = f"{limits.options} {parameters.get('options', '')}".strip()
+        connection = Impatient.connect(*args, **merged)
+        connection.limit = limits.statement + SLACK
+        return connection
+
     return engine
 
 
@@ -89,14 +97,3 @@ def keepalives(parameters: dict[str, Any]) -> dict[str, Any]:
         "application_name": f"prism {gethostname()} {os.getpid()}",
     }
     return defaults | parameters
-
-
-def _connect_listener(limits: DatabaseTimeouts) -> Any:
-    def connect(_: Any, __: Any, args: list[Any], parameters: dict[str, Any]) -> Impatient:
-        merged = keepalives(parameters)
-        merged["options"] = f"{limits.options} {parameters.get('options', '')}".strip()
-        connection = Impatient.connect(*args, **merged)
-        connection.limit = limits.statement + SLACK
-        return connection
-
-    return connect

@@ -51,8 +51,7 @@ def publish(network: str, port: int) -> int:
     """A new port of this computer that leads to a port inside, for our own user and root."""
     with socket.create_server((HOST, 0), backlog=WAITING) as listener:
         _ask_gateway(network, PUBLISH + str(port).encode(), [listener.fileno()])
-        number: int = listener.getsockname()[1]
-        return number
+        return int(listener.getsockname()[1])
 
 
 def _tcp_socket(network: str, family: socket.AddressFamily) -> socket.socket:
