@@ -18,10 +18,11 @@ MEASURED = MeasuredUsage(
     hourly=Micros(166_400),
 )
 BUSY = replace(MEASURED, idle_hours=10)
+PAID = {"w": 1_000_000_000}  # more than all advice could save
 
 
 def test_advice_says_what_was_measured():
-    sleep, small = advice([MEASURED])
+    sleep, small = advice([MEASURED], PAID)
     assert (sleep.type, sleep.instance, sleep.potential_savings) == ("hibernation", "w", 9.98)
     assert "it was idle for 60 of 100 measured hours" in sleep.recommendation
     assert (small.type, small.potential_savings) == ("rightsizing", 3.33), "of the other 40"
@@ -51,7 +52,7 @@ def test_advice_says_what_was_measured():
 def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, name):
     smaller = [
         suggestion
-        for suggestion in advice([replace(BUSY, **change)])
+        for suggestion in advice([replace(BUSY, **change)], PAID)
         if suggestion.type == "rightsizing"
     ]
     assert [f" to {name}: " in suggestion.recommendation for suggestion in smaller] == (
@@ -62,23 +63,23 @@ def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, nam
 def test_no_advice_would_have_saved_more_than_was_paid():
     """What is advised together is no more than all of it, and no more than it has cost."""
     whole = replace(MEASURED, idle_hours=90, hours=100, hourly=166_400)
-    assert sum(suggestion.potential_savings for suggestion in advice([whole])) <= 16.64
+    assert sum(suggestion.potential_savings for suggestion in advice([whole], PAID)) <= 16.64
     cheaper = advice([whole], {"w": 5_004_999})  # it was measured at a lower price
     assert [suggestion.potential_savings for suggestion in cheaper] == [5.0, 0.0]
     assert [suggestion.potential_savings for suggestion in advice([whole], {})] == [0.0, 0.0]
 
 
 def test_what_cannot_hibernate_is_stopped():
-    [stop, *_] = advice([replace(MEASURED, hibernates=False)])
+    [stop, *_] = advice([replace(MEASURED, hibernates=False)], PAID)
     assert stop.type == "stop"
     assert "automated stopping" in stop.recommendation
 
 
 def test_a_gpu_that_nobody_uses_is_named():
     gpu = replace(BUSY, instance_type="g4dn.xlarge", hourly=526_000, gpu=Usage(80, 0, 2))
-    [recommendation] = advice([gpu])
+    [recommendation] = advice([gpu], PAID)
     assert (recommendation.type, recommendation.potential_savings) == ("gpu", 0.0)
-    assert advice([replace(gpu, gpu=Usage(80, 3, 60))]) == []
+    assert advice([replace(gpu, gpu=Usage(80, 3, 60))], PAID) == []
 
 
 @pytest.mark.parametrize(
@@ -91,4 +92,4 @@ def test_a_gpu_that_nobody_uses_is_named():
     ],
 )
 def test_there_is_no_advice_without_a_reason(change):
-    assert advice([replace(MEASURED, **change)]) == []
+    assert advice([replace(MEASURED, **change)], PAID) == []

@@ -1,15 +1,14 @@
 """Turns events into entries of the audit log: pure functions."""
 
-import csv
 import json
 from collections.abc import Sequence
-from io import StringIO
 from typing import Any
 
 from msgspec import structs
 
 from prism.audit.model import AuditEntry
 from prism.kit.events import Recorded, sent_event
+from prism.kit.spreadsheet import csv_of
 
 PREVIOUS = "previous_"
 OLD = {  # the field that `previous` belongs to, in older events
@@ -18,7 +17,6 @@ OLD = {  # the field that `previous` belongs to, in older events
     "instance_repriced": "hourly",
 }
 HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that begins so
 
 
 def entry(recorded: Recorded) -> AuditEntry:
@@ -46,12 +44,8 @@ def changed(
 
 def table(entries: Sequence[AuditEntry]) -> str:
     """The entries as CSV, in which no cell is a formula for a spreadsheet."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADS)
-    for audit_entry in entries:
-        writer.writerow([_cell(getattr(audit_entry, name)) for name in HEADS])
-    return text.getvalue()
+    rows = ([_cell(getattr(audit_entry, name)) for name in HEADS] for audit_entry in entries)
+    return csv_of(HEADS, rows)
 
 
 def _cell(value: object) -> str:
@@ -59,5 +53,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
-    text = value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else str(value)

@@ -1,15 +1,15 @@
 """A month of a project on one page, to be signed: pure functions of ledger lines."""
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
-from io import StringIO
 
 from prism.budgets.model import Report, Share
 from prism.costs.model import CostKind, Line
-from prism.costs.view import WORDS, called, percent
+from prism.costs.plan import unless_unknown
+from prism.costs.view import WORDS, called, names, percent
 from prism.kit.money import Micros, amount, apportioned
+from prism.kit.spreadsheet import csv_of
 
 NO_BUDGET = "(no budget)"
 STYLE = (
@@ -48,9 +48,7 @@ def report(
         by_budget=_shares(((money[line.budget], line) for line in paid), total),
         sources=tuple(sorted({_source(line) for line in paid if line.micros})),
         reconstructed_seconds=sum(line.seconds for line in paid if line.reconstructed),
-        unknown=tuple(
-            sorted({called(line.name, line.kind) for line in paid if line.micros is None})
-        ),
+        unknown=names((line.name, line.kind) for line in paid if line.micros is None),
     )
 
 
@@ -83,33 +81,30 @@ def page(report: Report) -> str:
 
 def table(report: Report) -> str:
     """The report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("section", "name", "cost", "percentage", "micros"))
-    sections = ("by_kind", "by_workspace", "by_user", "by_budget")
-    for section in sections:
-        for share in getattr(report, section):
-            first = (section.removeprefix("by_"), _cell(share.name))
-            writer.writerow((*first, _cents(share.cost), share.percentage, share.micros))
     part = None if report.micros is None else 100.0 if report.micros else 0.0
-    writer.writerow(("total", _cell(report.project), _cents(report.total), part, report.micros))
-    for name in report.unknown:
-        writer.writerow(("without a price", _cell(name), None, None, None))
-    return text.getvalue()
+    rows: list[tuple[object, ...]] = [
+        (section, share.name, _cents(share.cost), share.percentage, share.micros)
+        for section in ("kind", "workspace", "user", "budget")
+        for share in getattr(report, f"by_{section}")
+    ]
+    rows.append(("total", report.project, _cents(report.total), part, report.micros))
+    rows += [("without a price", name, None, None, None) for name in report.unknown]
+    return csv_of(("section", "name", "cost", "percentage", "micros"), rows)
 
 
 def _budget_names(used: Iterable[str | None], pools: Mapping[str, str]) -> dict[str | None, str]:
     """The names of the pools that paid; two pools with one name are shown with their ids."""
     called = {id: NO_BUDGET if id is None else pools.get(id, id) for id in used}
-    names = list(called.values())
-    return {id: f"{name} ({id})" if names.count(name) > 1 else name for id, name in called.items()}
+    all_names = list(called.values())
+    return {
+        id: f"{name} ({id})" if all_names.count(name) > 1 else name for id, name in called.items()
+    }
 
 
 def _known(lines: Sequence[Line]) -> Micros | None:
     """The sum of lines; null if it is zero, and some have no known price."""
-    total = sum(line.micros or 0 for line in lines)
-    unknown = any(line.micros is None for line in lines)
-    return None if unknown and not total else Micros(total)
+    total = Micros(sum(line.micros or 0 for line in lines))
+    return unless_unknown(total, is_unpriced=any(line.micros is None for line in lines))
 
 
 def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share, ...]:
@@ -148,8 +143,8 @@ def _notes(report: Report, plain: Callable[[str], str]) -> list[str]:
     """The sentences below the tables; `plain` escapes a name."""
     notes = []
     if report.unknown:
-        names = ", ".join(plain(name) for name in report.unknown)
-        notes.append(f"{_without_price(report.unknown)}, not in the total: {names}.")
+        unknown = ", ".join(plain(name) for name in report.unknown)
+        notes.append(f"{_without_price(report.unknown)}, not in the total: {unknown}.")
     if report.reconstructed_seconds:
         hours = report.reconstructed_seconds / 3600
         notes.append(
@@ -205,10 +200,6 @@ def _plain(text: str) -> str:
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _source(line: Line) -> str:

@@ -36,7 +36,7 @@ from prism.budgets.plan import ALWAYS, zone
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
 from prism.costs.model import CostKind
-from prism.costs.view import called, percent
+from prism.costs.view import names, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
@@ -100,7 +100,7 @@ class BudgetService:
         _validate(pool)
         with self._db.write() as tx:
             self._require_new_name(tx, pool)
-            store.put_pool(tx, pool)
+            store.put(tx, pool)
             self._record_pool(tx, None, pool, "created")
             return self._pool(tx.sql, pool)
 
@@ -118,7 +118,7 @@ class BudgetService:
             self._require_new_name(tx, after)
             if after.total < before.total or after.end_date != before.end_date:
                 self._require_total_covers(tx.sql, before, after)
-            store.put_pool(tx, after)
+            store.put(tx, after)
             store.look_again(tx, "pool", after.id, self._clock.now())
             self._record_pool(tx, before, after, "changed")
             return self._pool(tx.sql, after)
@@ -171,8 +171,8 @@ class BudgetService:
             return []
         within = self._balances.counted(balance.cap) or ALWAYS
         sums = ledger.spent_of_pool(sql, pool.id, within.start, self._balances.now, list(spent))
-        names = projects.names(sql)
-        return [(id, names.get(id, id), paid, True) for id, paid in sums.items()]
+        name_of = projects.names(sql)
+        return [(id, name_of.get(id, id), paid, True) for id, paid in sums.items()]
 
     # ---------------------------------------------------------- allocations
 
@@ -206,7 +206,7 @@ class BudgetService:
             self._require_room(tx.sql, source, allocation.amount)
             if again is not None:
                 self._require_covered(tx.sql, allocation, source)
-            store.put_allocation(tx, allocation)
+            store.put(tx, allocation)
             store.look_again(tx, "project", owner.id, now)
             self._record_allocation(tx, None, allocation)
             return self._allocation(tx.sql, allocation, source)
@@ -289,10 +289,10 @@ class BudgetService:
         self, sql: Connection, source: Pool, rows: Sequence[Allocation]
     ) -> list[AllocationShown]:
         pool_at, _ = self._priced(sql, self._balances.standing(sql, pool_cap(source)))
-        names, allocations = projects.names(sql), []
+        name_of, allocations = projects.names(sql), []
         for row in rows:
             balance, unpriced = self._priced(sql, self._standing(sql, row, source))
-            name = names.get(row.project, row.project)
+            name = name_of.get(row.project, row.project)
             allocations.append(allocation(row, name, balance, pool_at, unpriced))
         return allocations
 
@@ -383,7 +383,7 @@ class BudgetService:
             )
 
     def _put(self, tx: Tx, was: Allocation, allocation: Allocation, reason: str = "") -> None:
-        store.put_allocation(tx, allocation)
+        store.put(tx, allocation)
         store.look_again(tx, "allocation", allocation.id, self._clock.now())
         self._record_allocation(tx, was, allocation, reason)
 
@@ -415,8 +415,9 @@ class BudgetService:
 def _with_unpriced(
     balance: Balance, unpriced: Iterable[tuple[str, CostKind]]
 ) -> tuple[Balance, tuple[str, ...]]:
-    names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
-    return replace(balance, is_unknown=not balance.settled and bool(names)), names
+    unpriced_names = names(unpriced)
+    is_unknown = not balance.settled and bool(unpriced_names)
+    return replace(balance, is_unknown=is_unknown), unpriced_names
 
 
 def _micros(field: str, usd: float) -> Micros:

@@ -20,9 +20,9 @@ from prism.budgets.view import alerts, breakdown, outcome, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import BURN, DAY, MONTH_HOURS, CostKind, Segment, UsageObserver
-from prism.costs.plan import as_date, day_of, known_monthly, moment
+from prism.costs.plan import as_date, day_of, known_monthly, moment, unless_unknown
 from prism.costs.service import CostService
-from prism.costs.view import called, lines
+from prism.costs.view import lines, names
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
@@ -78,7 +78,9 @@ class ProjectSpending:
             project.id: _spending(
                 reader.of(project),
                 Micros(spent.get(project.id, 0)),
-                _known(burns.get(project.id), unpriced.get(project.id, 0) > lately),
+                unless_unknown(
+                    burns.get(project.id), is_unpriced=unpriced.get(project.id, 0) > lately
+                ),
                 project.id in unpriced,
             )
             for project in rows
@@ -95,7 +97,9 @@ class ProjectSpending:
                 known[project.id] = _spending(
                     cached.reader.of(project),
                     cached.ledger.of("project", project.id),
-                    _known(burns.get(project.id), unpriced.get(project.id, 0) > lately),
+                    unless_unknown(
+                        burns.get(project.id), is_unpriced=unpriced.get(project.id, 0) > lately
+                    ),
                     project.id in unpriced,
                 )
         return known
@@ -132,9 +136,9 @@ class ProjectSpending:
             spenders = ledger.top(sql, project.id, now)
             balances = [b for b in current.money.own_caps if b.within is not None]
             burns = self._burns(sql, project, balances)
-            saved = _known(
-                Micros(kinds.get(CostKind.ASLEEP, 0)),
-                CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, project.id),
+            slept_unpriced = CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, project.id)
+            saved = unless_unknown(
+                Micros(kinds.get(CostKind.ASLEEP, 0)), is_unpriced=slept_unpriced
             )
         money, paid = current.money, current.paid
         remaining = None
@@ -161,7 +165,7 @@ class ProjectSpending:
             project = projects.named(sql, name)
             unpriced = ledger.unpriced_until(sql, now).get(project.id, 0)
             burn = self._costs.burns(sql).get(project.id)
-            burn = _known(burn, unpriced > self._costs.burn_begins())
+            burn = unless_unknown(burn, is_unpriced=unpriced > self._costs.burn_begins())
             monthly = self._costs.monthly(sql, project.id)
             observed = self._observer.observed(sql, project.id)
             ran = [
@@ -254,7 +258,7 @@ class ProjectSpending:
         ends = [(use.balance, runway_of[use.balance.cap.id]) for use in uses]
         asleep = forecasts.threshold(project, uses, {})
         first = earliest([asleep, of_project(uses, runway_of, project.id)])
-        ever = None if unpriced and not paid else paid
+        ever = unless_unknown(paid, is_unpriced=bool(unpriced))
         used = ever if money.allocated is None else money.spent
         segments = ledger.open_now(sql, None if money.parts else project.id) if ends else []
         return SpendingNow(
@@ -272,7 +276,7 @@ class ProjectSpending:
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
                 "caps": tuple(outcome(b, end, pace(segments, b.cap), now) for b, end in ends),
-                "unpriced": tuple(sorted({called(name, kind) for name, kind in unpriced})),
+                "unpriced": names(unpriced),
                 "as_of": moment(now),
                 "not_limited": not_limited(project.id, money, segments),
             },
@@ -310,16 +314,7 @@ def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) 
         for segment in segments
         if segment.project == project and segment.is_paid and segment.amount
     ]
-    return tuple(
-        sorted(
-            {called(segment.name, segment.kind) for segment in paid if segment.allocation is None}
-        )
-    )
-
-
-def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
-    """A sum; null if it is zero, and something has no known price."""
-    return None if is_unpriced and not paid else paid
+    return names((segment.name, segment.kind) for segment in paid if segment.allocation is None)
 
 
 def _spending(
@@ -327,7 +322,7 @@ def _spending(
 ) -> Spending:
     """A project's money as lists show it."""
     allocated, left = money.allocated, money.left
-    ever = None if is_unpriced and not spent else spent
+    ever = unless_unknown(spent, is_unpriced=is_unpriced)
     return Spending(
         allocated=allocated,
         spent=ever,

@@ -207,9 +207,13 @@ def pool_named(sql: Connection, name: str) -> Pool:
     )
 
 
-def put_pool(tx: Tx, pool: Pool) -> None:
-    """Add or replace a pool."""
-    _put(tx, pools, pool)
+def put(tx: Tx, row: Pool | Allocation) -> None:
+    """Add or replace a pool or an allocation."""
+    table = pools if isinstance(row, Pool) else allocations
+    values = msgspec.structs.asdict(row)
+    done = update(table).where(table.c.id == row.id).values(**values)
+    if not tx.sql.execute(done).rowcount:
+        tx.sql.execute(table.insert().values(**values))
 
 
 def remove_pool(tx: Tx, pool: Pool, at: datetime) -> None:
@@ -221,16 +225,18 @@ def remove_pool(tx: Tx, pool: Pool, at: datetime) -> None:
 
 def names_of_pools(sql: Connection) -> dict[str, str]:
     """The name of each pool, by id, including deleted pools."""
-    gone = select(ended_pools.c.id, ended_pools.c.name)
-    every_one = select(pools.c.id, pools.c.name).union_all(gone)
-    return {id: name for id, name in sql.execute(every_one)}
+    return _of_every_pool(sql, "name")
 
 
 def zones_of_pools(sql: Connection) -> dict[str, str]:
     """The time zone of each pool, by id, including deleted pools."""
-    gone = select(ended_pools.c.id, ended_pools.c.time_zone)
-    every_one = select(pools.c.id, pools.c.time_zone).union_all(gone)
-    return {id: zone for id, zone in sql.execute(every_one)}
+    return _of_every_pool(sql, "time_zone")
+
+
+def _of_every_pool(sql: Connection, column: str) -> dict[str, str]:
+    of_ended = select(ended_pools.c.id, ended_pools.c[column])
+    query = select(pools.c.id, pools.c[column]).union_all(of_ended)
+    return {id: value for id, value in sql.execute(query)}
 
 
 def allocations_of(
@@ -268,11 +274,6 @@ def allocation_named(sql: Connection, id: str) -> Allocation:
         f"Allocation {id!r} not found",
         remediation="Use `prism budget list` to see available budgets",
     )
-
-
-def put_allocation(tx: Tx, allocation: Allocation) -> None:
-    """Add or replace an allocation."""
-    _put(tx, allocations, allocation)
 
 
 def remove_allocation(tx: Tx, id: str) -> None:
@@ -397,10 +398,3 @@ def uncross(tx: Tx, scope: str, threshold: str) -> None:
 
 def _reservation(sql: Connection, id: str) -> list[Reservation]:
     return once(sql, SET_ASIDE, id, lambda: structs_of(sql, Reservation, RESERVATION, {"of": id}))
-
-
-def _put(tx: Tx, table: Table, row: Pool | Allocation) -> None:
-    values = msgspec.structs.asdict(row)
-    done = update(table).where(table.c.id == row.id).values(**values)
-    if not tx.sql.execute(done).rowcount:
-        tx.sql.execute(table.insert().values(**values))

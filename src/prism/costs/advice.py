@@ -20,9 +20,7 @@ def enough(observed: Sequence[MeasuredUsage]) -> list[MeasuredUsage]:
     return [usage for usage in observed if usage.hours >= ENOUGH]
 
 
-def advice(
-    observed: Sequence[MeasuredUsage], paid: Mapping[str, int] | None = None
-) -> list[Advice]:
+def advice(observed: Sequence[MeasuredUsage], paid: Mapping[str, int]) -> list[Advice]:
     """How to spend less on each workspace that was measured for a day or more.
 
     `paid` is what each has cost while it ran, by name; all advice about a workspace together saves
@@ -30,16 +28,12 @@ def advice(
     """
     suggestions: list[Advice] = []
     for usage in enough(observed):
-        most = None if paid is None else paid.get(usage.workspace, 0)
-        suggestions += _capped(most, _advice_about(usage))
+        suggestions += _capped(paid.get(usage.workspace, 0), _advice_about(usage))
     return sorted(suggestions, key=lambda tip: (-tip.potential_savings, tip.instance, tip.type))
 
 
-def _capped(paid: int | None, suggestions: Iterable[Advice]) -> Iterator[Advice]:
+def _capped(paid: int, suggestions: Iterable[Advice]) -> Iterator[Advice]:
     """The suggestions, limited to savings of at most what was paid."""
-    if paid is None:
-        yield from suggestions
-        return
     left = paid
     for advice in suggestions:
         saved = min(left, round(advice.potential_savings * 1e6))

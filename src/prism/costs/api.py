@@ -1,9 +1,6 @@
 """Costs over HTTP."""
 
-import csv
-from collections.abc import Sequence
 from datetime import date, datetime
-from io import StringIO
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +13,7 @@ from prism.costs.model import Current, GroupBy, History, Line
 from prism.costs.service import CostService
 from prism.errors import ValidationFailed
 from prism.kit.routes import Routes
+from prism.kit.spreadsheet import csv_of
 
 Costs = NamedDependency[CostService]
 Day = Annotated[str | None, QueryParameter(description="ISO 8601 date")]
@@ -26,7 +24,6 @@ Groups = Annotated[
 ]
 Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
 EXPORT = {200: ResponseSpec(list[Line], description="Segments", generate_examples=False)}
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that begins so
 router = Routes("/api/v1/costs", tags=["costs"])
 
 
@@ -65,23 +62,8 @@ def export_costs(
     lines = costs.export(start, end, project)
     if form == "json":
         return Response(msgspec.json.encode(lines), media_type="application/json")
-    return Response(table(lines), media_type="text/csv")
-
-
-def table(lines: Sequence[Line]) -> bytes:
-    """The lines as CSV, in which a spreadsheet finds no formula."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Line.__struct_fields__)
-    for line in lines:
-        writer.writerow([_cell(value) for value in msgspec.structs.astuple(line)])
-    return text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return value
+    text = csv_of(Line.__struct_fields__, map(msgspec.structs.astuple, lines))
+    return Response(text.encode(), media_type="text/csv")
 
 
 def _day(name: str, text: str | None) -> date | None:

@@ -177,9 +177,13 @@ def monthly_cost(segments: Iterable[Segment]) -> Micros:
 
 def known_monthly(segments: Sequence[Segment]) -> Micros | None:
     """The same as `monthly_cost`; None if no price is known."""
-    monthly = monthly_cost(segments)
-    is_unknown = any(segment.amount is None for segment in segments if segment.is_paid)
-    return None if is_unknown and not monthly else monthly
+    is_unpriced = any(segment.amount is None for segment in segments if segment.is_paid)
+    return unless_unknown(monthly_cost(segments), is_unpriced=is_unpriced)
+
+
+def unless_unknown(total: Micros | None, *, is_unpriced: bool) -> Micros | None:
+    """A sum; None if it is zero, and something in it has no known price."""
+    return None if is_unpriced and not total else total
 
 
 def sums_by_day(

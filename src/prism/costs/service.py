@@ -22,7 +22,7 @@ from prism.costs.model import (
     Line,
     Savings,
 )
-from prism.costs.plan import as_day, day_of, known_monthly, month_of, unix_time
+from prism.costs.plan import as_day, day_of, known_monthly, month_of, unix_time, unless_unknown
 from prism.costs.view import current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
@@ -183,8 +183,8 @@ class CostService:
         with self._db.read() as sql:
             segments = store.asleep_since(sql, workspace, unix_time(since))
         known = [line(segment, {}, segment.began, now).micros for segment in segments]
-        total = sum(micros or 0 for micros in known)
-        return None if None in known and not total else Micros(total)
+        total = Micros(sum(micros or 0 for micros in known))
+        return unless_unknown(total, is_unpriced=None in known)
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:
         """The cost of each listed workspace so far: a settlement."""

@@ -1,6 +1,6 @@
 """Costs as the API shows them: pure functions of segments and days."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -55,11 +55,7 @@ def current(segments: Sequence[Segment], savings: Savings) -> Current:
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
     total = sum(monthly.values())
     first = sorted(drivers.items(), key=lambda driver: (-driver[1], driver[0]))[:DRIVERS]
-    unknown = tuple(
-        sorted(
-            {called(segment.name, segment.kind) for segment in paying if segment.amount is None}
-        )
-    )
+    unknown = names((segment.name, segment.kind) for segment in paying if segment.amount is None)
     return Current(
         total_current_hourly=sum(parts.values()) * 100 / 1_000_000,
         total_daily_projection=amount(Micros(total * 24 // MONTH_HOURS)),
@@ -79,6 +75,11 @@ def current(segments: Sequence[Segment], savings: Savings) -> Current:
 def called(name: str, kind: CostKind) -> str:
     """The name to show in a list of several kinds: a volume may have a workspace's name."""
     return f"{name} ({SORTS[kind]})" if kind in SORTS else name
+
+
+def names(resources: Iterable[tuple[str, CostKind]]) -> tuple[str, ...]:
+    """The names to show of several resources, in order and each once."""
+    return tuple(sorted({called(name, kind) for name, kind in resources}))
 
 
 def called_by_id(name: str, resource: str) -> str:
@@ -114,7 +115,7 @@ def history(
         micros=total,
         daily_costs=tuple(bars),
         cost_trends=trends(days, first, last),
-        unpriced=tuple(sorted({called(name, kind) for name, kind in unpriced})),
+        unpriced=names(unpriced),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from msgspec import structs
 from sqlalchemy import Connection
 
-from prism.errors import AlreadyExists, InvalidState
+from prism.errors import AlreadyExists
 from prism.idle import store
 from prism.idle.activity import ActivityRecorder
 from prism.idle.events import (
@@ -40,7 +40,7 @@ from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import about
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import IdleProfileNotFound, State, Workspace
-from prism.workspaces.plan import possible, state_of
+from prism.workspaces.plan import require_living, state_of
 
 MOST_ACTED = 300  # times in 24 hours that a machine can go down for being idle
 
@@ -104,7 +104,7 @@ class IdleService:
         """Choose a workspace's idle profile."""
         with self._db.write() as tx:
             profile, workspace = named(tx.sql, request.profile), workspaces.named(tx.sql, name)
-            _require_living(workspace)
+            require_living(workspace, "watch")
             changes = {
                 "profile": profile.name,
                 "enabled": request.enabled,
@@ -137,7 +137,7 @@ class IdleService:
         """Keep a workspace awake, even if it is idle; 0 minutes end that."""
         with self._db.write() as tx:
             workspace, now = workspaces.named(tx.sql, name), self._clock.now()
-            _require_living(workspace)
+            require_living(workspace, "watch")
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
             store.change_watch(tx, workspace.id, now, awake_until=until, told=None)
             tx.happened(KeptAwake(**about(workspace), actor=self._actor(), until=until))
@@ -253,13 +253,3 @@ def _watched(sql: Connection, workspace: Workspace) -> Watched:
 def _rule(sql: Connection, watched: Watched, workspace: Workspace) -> IdleRule | None:
     profile = find(sql, watched.profile) if watched.profile else None
     return rule_of(watched, profile, workspace.hibernation) if profile else None
-
-
-def _require_living(workspace: Workspace) -> None:
-    if (state := state_of(workspace)) in {State.TERMINATING, State.TERMINATED}:
-        raise InvalidState(
-            f"Workspace {workspace.name!r} is {state}",
-            details="there is nothing left to watch",
-            remediation="Use `prism workspace list` to see available workspaces",
-            data={"state": state, "allowed": possible(workspace)},
-        )

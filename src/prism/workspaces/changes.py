@@ -9,6 +9,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.events import Event
 from prism.workspaces import store
+from prism.workspaces.events import WorkspaceAsked, about
 from prism.workspaces.hooks import AdmissionCheck, ChangeListener
 from prism.workspaces.model import Workspace
 from prism.workspaces.plan import ACTIVE, state_of
@@ -81,3 +82,17 @@ class WorkspaceChanges:
         """Ask all admission checks; the earliest time at which one of them ends the run."""
         allowed = [check.allow(tx, workspace, beyond=beyond) for check in self._checks]
         return min((until for until in allowed if until is not None), default=None)
+
+
+def asked_event(
+    before: Workspace | None, after: Workspace, actor: str, reason: str | None
+) -> WorkspaceAsked:
+    """The event of a request; `before` is None for a new workspace."""
+    return WorkspaceAsked(
+        **about(after),
+        actor=actor,
+        verb=after.verb,
+        previous_state=None if before is None else state_of(before),
+        state=state_of(after),
+        reason=reason,
+    )

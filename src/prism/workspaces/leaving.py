@@ -7,8 +7,8 @@ from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.projects.model import LeftWorkspace, Project
 from prism.workspaces import store
-from prism.workspaces.changes import WorkspaceChanges
-from prism.workspaces.events import WorkspaceAsked, WorkspaceHandedOver, about
+from prism.workspaces.changes import WorkspaceChanges, asked_event
+from prism.workspaces.events import WorkspaceHandedOver, about
 from prism.workspaces.model import LifecycleVerb, Workspace
 from prism.workspaces.plan import ACTIVE, state_of, with_request
 
@@ -43,14 +43,7 @@ class LeavingService:
             after = replace(before, restarting=False)
         else:
             return before
-        event = WorkspaceAsked(
-            **about(after),
-            actor=self._actor(),
-            verb=after.verb,
-            previous_state=state_of(before),
-            state=state_of(after),
-            reason=f"{email} has left the project",
-        )
+        event = asked_event(before, after, self._actor(), f"{email} has left the project")
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def _hand_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:

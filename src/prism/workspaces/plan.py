@@ -290,16 +290,10 @@ def may_resize(workspace: Workspace) -> None:
     raise _invalid_state(workspace, why, "Stop it first: `prism workspace stop {name}`")
 
 
-def may_move(workspace: Workspace) -> None:
-    """Raise `InvalidState` if the workspace does not cost anything any more."""
+def require_living(workspace: Workspace, nothing_left_to: str) -> None:
+    """Raise `InvalidState` if it is being destroyed; the rest of the sentence is what for."""
     if state_of(workspace) in {State.TERMINATING, State.TERMINATED}:
-        raise _invalid_state(workspace, "there is nothing left to pay for", LIST_HINT)
-
-
-def may_extend(workspace: Workspace) -> None:
-    """Raise `InvalidState` if it is being destroyed."""
-    if state_of(workspace) in {State.TERMINATING, State.TERMINATED}:
-        raise _invalid_state(workspace, "there is nothing left to extend", LIST_HINT)
+        raise _invalid_state(workspace, f"there is nothing left to {nothing_left_to}", LIST_HINT)
 
 
 def restart_begins_with(workspace: Workspace) -> LifecycleVerb:

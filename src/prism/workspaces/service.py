@@ -25,7 +25,7 @@ from prism.templates.plan import parameters_for
 from prism.templates.service import TemplateService
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import host
-from prism.workspaces.changes import WorkspaceChanges
+from prism.workspaces.changes import WorkspaceChanges, asked_event
 from prism.workspaces.events import (
     SYSTEM,
     WorkspaceAsked,
@@ -37,7 +37,7 @@ from prism.workspaces.events import (
     WorkspaceUpdated,
     about,
 )
-from prism.workspaces.hooks import BudgetForecast, FundingPolicy, FundingSource, IdleMonitor
+from prism.workspaces.hooks import BudgetForecast, FundingPolicy, IdleMonitor
 from prism.workspaces.model import (
     ConfirmationRequired,
     Failure,
@@ -58,10 +58,9 @@ from prism.workspaces.plan import (
     ACTIVE,
     DEFAULT_EXTENSION,
     expiry_after,
-    may_extend,
-    may_move,
     may_resize,
     may_sleep_at,
+    require_living,
     restart_begins_with,
     sleep_verb,
     state_of,
@@ -224,7 +223,7 @@ class WorkspaceService:
         """Add hours to the expiry, even a passed one; 0 or less adds 4, None removes it."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
-            may_extend(before)
+            require_living(before, "extend")
             expires_at = None
             if hours is not None:
                 extension = timedelta(hours=hours) if hours > 0 else DEFAULT_EXTENSION
@@ -325,7 +324,7 @@ class WorkspaceService:
         """
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            may_move(before)
+            require_living(before, "pay for")
             fund = self._funding.fund(tx.sql, request.project, request.budget)
             if (fund.project, fund.allocation) == (before.project, before.allocation):
                 return before, before
@@ -431,7 +430,9 @@ class WorkspaceService:
         size = order.size or template.size or "M"
         kind = machine_type(order.instance_type, size, template.family)
         self._require_idle_profile(order.idle_profile or template.idle_profile)
-        fund = self._fund_of(order, profile)
+        with self._db.read() as sql:
+            project = order.project or profile.default_project
+            fund = self._funding.fund(sql, project, order.budget)
         notes = offer.accept(template, kind, order)
         workspace = fund.apply_to(self._workspace(order, profile, offer, template, kind))
         return LaunchPlan(
@@ -475,10 +476,6 @@ class WorkspaceService:
             expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
         )
 
-    def _fund_of(self, order: Launch, profile: Profile) -> FundingSource:
-        with self._db.read() as sql:
-            return self._funding.fund(sql, order.project or profile.default_project, order.budget)
-
     def _require_idle_profile(self, idle_profile: str | None) -> None:
         """Raise if there is no idle profile with that name."""
         if idle_profile is not None:
@@ -488,14 +485,7 @@ class WorkspaceService:
     def _asked_event(
         self, before: Workspace | None, actor: str | None = None, reason: str | None = None
     ) -> Callable[[Workspace], WorkspaceAsked]:
-        return lambda after: WorkspaceAsked(
-            **about(after),
-            actor=actor or self._actor(),
-            verb=after.verb,
-            previous_state=None if before is None else state_of(before),
-            state=state_of(after),
-            reason=reason,
-        )
+        return lambda after: asked_event(before, after, actor or self._actor(), reason)
 
     def _progressed_event(self, workspace: Workspace) -> WorkspaceProgressed:
         return WorkspaceProgressed(

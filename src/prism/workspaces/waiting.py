@@ -11,6 +11,8 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from msgspec import structs
+
 from prism.access.plan import visible
 from prism.errors import NotFound, ValidationFailed
 from prism.kit.events import Bus
@@ -105,10 +107,7 @@ class _HeldAnswer:
         if cached.idle.note and "notes" in self.answer:
             self.answer["notes"] = [*self.answer["notes"], cached.idle.note]
         if workspace.failure:
-            self.answer["failure"] = {
-                "code": workspace.failure.code,
-                "message": workspace.failure.message,
-            }
+            self.answer["failure"] = structs.asdict(workspace.failure)
         self._body = json.dumps(self.answer).encode()
 
     async def release(self) -> None:
