@@ -1,6 +1,6 @@
 """Every setting. `main` reads them once and passes them on; nothing imports an instance.
 
-A field `like_this` is the variable `PRISM_LIKE_THIS`; an empty variable is no variable.
+A field `like_this` is the variable `PRISM_LIKE_THIS`; an empty variable counts as unset.
 The file `env` in the home may set the variables that the environment does not.
 """
 
@@ -118,7 +118,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     token."""
 
     token: str = ""
-    """For clients: the token to show."""
+    """For clients: the token to send."""
 
     connections: Count = 4000
     """How many connections the daemon keeps open at once. The most is half of the files
