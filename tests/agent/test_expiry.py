@@ -63,4 +63,4 @@ def test_whom_a_person_wants_asleep_goes_on(machine, hours):
     wants(machine.folder.path, 2, "asleep", at)
     seen = said(machine)
     assert (seen["phase"], seen["failure"]["code"]) == ("on", "CANNOT_HIBERNATE")
-    assert "it goes on running" in seen["failure"]["message"]
+    assert "it continues to run" in seen["failure"]["message"]

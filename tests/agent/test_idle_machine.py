@@ -152,7 +152,7 @@ def test_a_job_that_left_its_terminal_keeps_it_awake(world, log_in):
     watch(world, id)
     verdict = stays_up(world, id)
     assert verdict.state == "active"
-    assert {"the processor was busy", "`python` wants a processor or a disk"} & {
+    assert {"the processor was busy", "`python` waits for a processor or a disk"} & {
         text.partition(":")[0] for text in verdict.because
     }
 

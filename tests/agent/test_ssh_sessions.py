@@ -155,9 +155,9 @@ def test_terminals_and_copies_are_no_work_and_whoever_comes_sends_or_leaves_is_a
     sessions, copies = SshSessions(), SshSession(is_command=False)
     assert sessions.observed(()) == ((), ())
     for does, word in (
-        (lambda: sessions.begin(copies), "came in"),
+        (lambda: sessions.begin(copies), "logged in"),
         (sessions.touch, "bytes"),
-        (lambda: sessions.end(copies), "left"),
+        (lambda: sessions.end(copies), "logged out"),
     ):
         before = sessions.last
         does()

@@ -275,12 +275,12 @@ def changed(copy, how):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("content", "folder/deep/file has another content"),
+        ("content", "folder/deep/file has different content"),
         ("missing", "link is missing"),
         ("added", "more has been added"),
-        ("kind", "empty is not as it was: a link instead of a file"),
-        ("link", "link has another content"),
-        ("size", "large is not as it was"),
+        ("kind", "empty has changed: a link instead of a file"),
+        ("link", "link has different content"),
+        ("size", "large has changed"),
     ],
 )
 def test_a_copy_that_is_not_what_its_manifest_says_is_refused(copy_order, tmp_path, how, words):

@@ -95,7 +95,7 @@ def test_no_more_is_allocated_than_there_is(shared_pool):
     lab.project("third")
     body = {"budget_id": pool["id"], "project_id": "third", "allocated_by": "pi@x.edu"}
     fault = failed(lab.post("allocations", **body, allocated_amount=300.01), 409, "OVER_ALLOCATED")
-    assert "at most $300.00 more" in fault["details"]
+    assert "only $300.00 left to allocate; you asked for $300.01 more" in fault["message"]
     more = lab.put(f"allocations/{parts[0]['id']}", allocated_amount=900.01)
     failed(more, 409, "OVER_ALLOCATED")
     assert lab.post("allocations", **body, allocated_amount=300.0).status_code == 201

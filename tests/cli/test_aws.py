@@ -49,7 +49,7 @@ def test_a_profile_that_leads_nowhere(prism, server):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [((), "No aws profile is active"), (("local",), "local is no aws profile")],
+    [((), "No AWS profile is active"), (("local",), "local is not an AWS profile")],
 )
 def test_nothing_to_say(prism, server, words, message):
     server.on(CHECK if not words else f"{CHECK}?profile=local", [])

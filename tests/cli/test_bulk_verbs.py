@@ -53,7 +53,7 @@ def test_one_that_fails_is_named_and_the_others_are_done(prism, three_workspaces
 def test_either_which_or_all(prism, three_workspaces, words):
     done = prism("stop", *words)
     assert (done.returncode, three_workspaces.asked) == (2, [])
-    assert "give either names or --all or --project" in done.stderr
+    assert "give either names of workspaces, or --all, or --project" in done.stderr
 
 
 def test_all_are_those_that_it_changes_and_only_when_told(prism, three_workspaces):

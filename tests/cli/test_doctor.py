@@ -245,7 +245,7 @@ def test_what_every_workspace_sees_is_named(world, home):
 @pytest.mark.parametrize(
     ("answer", "level", "message"),
     [
-        (b"\1", "warning", "to your screen"),
+        (b"\1", "warning", "your screen"),
         (b"\2", "ok", "asks for a key"),
         (b"", "ok", "asks for a key"),
     ],
@@ -369,7 +369,7 @@ def test_a_home_that_is_none(world, home, monkeypatch):
     to_come = CheckContext(place=DaemonAddress(str(home / "a" / "b")), environ={})
     assert found(folder.home, to_come)[0] == "ok"
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "not yours to write to" in found(folder.home, to_come)[1]
+    assert "is not writable for you" in found(folder.home, to_come)[1]
     assert "cannot be written to" in found(folder.home, world())[1]
 
 
@@ -512,7 +512,7 @@ def test_a_daemon_that_has_the_home_and_does_not_answer(world, home):
         assert found(service.daemon, world())[0] == "warning"
         fcntl.flock(lock, fcntl.LOCK_EX)
         level, message = found(service.daemon, world(about={"pid": 7}))
-        assert (level, "process 7 has the home" in message) == ("broken", True)
+        assert (level, "process 7 holds the lock" in message) == ("broken", True)
 
 
 def test_a_distant_daemon_that_does_not_answer(world):
@@ -615,7 +615,7 @@ def test_variables_that_are_wrong(world, environ, level, message):
         ("PRISM_USER=ada@example.org", 0o600, "ok", "all have their defaults"),
         ("PRISM_USER=ada@example.org", 0o644, "warning", "chmod 600"),
         ("PRISM_USR=ada@example.org", 0o600, "broken", "line 1: PRISM_USR is not a setting"),
-        ("\nwhatever", 0o600, "broken", "line 2 is no NAME=value"),
+        ("\nwhatever", 0o600, "broken", "line 2 is not NAME=value"),
         ("PRISM_HOME=/x", 0o600, "broken", "cannot say where that is"),
         (b"\xff", 0o600, "broken", "cannot be read"),
     ],

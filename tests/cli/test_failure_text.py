@@ -6,7 +6,7 @@ from prism.cli.failure_text import LONGEST, WHOLE, brief
 from tests.cli.shown import launched, workspace
 
 SAID = " ".join(f"Traceback line {n} of a long story" for n in range(40))
-WHY = f"service lab: it ended with exit code 1. Its last words: {SAID} ModuleNotFoundError: foo"
+WHY = f"service lab: it ended with exit code 1. Its last output: {SAID} ModuleNotFoundError: foo"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_for_programs(prism, ready_server):
 def test_a_workspace_of_that_name_is_left_alone(prism, ready_server):
     ready_server.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
     done = prism("init", "--template", "Plain Shell", "--name", "first", **QUIET)
-    assert (done.returncode, "a workspace first already" in done.stderr) == (0, True)
+    assert (done.returncode, "A workspace first already exists" in done.stderr) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,11 @@ def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["Plain Shell", "--slug", "mine"], "There is a template 'Plain Shell' already"),
-        (["plain-shell", "--slug", "mine"], "There is a template 'Plain Shell' already"),
-        (["Plain shell"], "There is a template 'Plain Shell' already"),
-        (["日本"], "'日本' has no short name"),
-        (["x", "--slug", "X y"], "'X y' is no short name"),
+        (["Plain Shell", "--slug", "mine"], "The template 'Plain Shell' already exists"),
+        (["plain-shell", "--slug", "mine"], "The template 'Plain Shell' already exists"),
+        (["Plain shell"], "The template 'Plain Shell' already exists"),
+        (["日本"], "No slug can be made of '日本'"),
+        (["x", "--slug", "X y"], "'X y' is not a valid slug"),
         (["a/b"], "A template cannot have that name"),
         (["a\nb"], "A template cannot have that name"),
         (["x", "--inherits", "jupyterlap"], "did you mean 'jupyterlab'?"),
@@ -103,7 +103,7 @@ def test_nothing_is_overwritten(home_with_daemon, kind):
     else:
         path.symlink_to(home_with_daemon.folder / "nowhere")
     done = home_with_daemon.cli("template", "new", f"Kept {kind[0]}")
-    assert (done.returncode, f"{path} is there already" in done.stderr) == (1, True)
+    assert (done.returncode, f"{path} already exists" in done.stderr) == (1, True)
     assert not (home_with_daemon.folder / "nowhere").exists()
     assert kind != "file" or path.read_text() == "# mine\n"
     path.unlink()

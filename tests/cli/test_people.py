@@ -131,7 +131,7 @@ def test_a_token_that_ends_sooner_than_was_asked_says_so(prism, server):
     server.on("POST /tokens", TOKEN | {"token": "prism_tok_1.s"})
     assert "note:" not in prism("token", "create", "laptop").stderr
     longer = prism("token", "create", "laptop", "--days", "91")
-    assert "note: not 91 days: it ends with the token that made it" in longer.stderr
+    assert "note: not 91 days: it expires with the token that made it" in longer.stderr
     assert longer.stdout == "prism_tok_1.s\n"
 
 

@@ -139,8 +139,8 @@ def test_hibernation_status_of_one_that_is_awake(http, daemon, clock):
 @pytest.mark.parametrize(
     ("place", "days", "resume_by", "note"),
     [
-        ("aws:1:us-east-1", 3, "2026-03-02", "days: resume it by 2026-03-02, and stop it then"),
-        ("aws:1:us-east-1", 60, "2026-03-02", "days, and that was over on 2026-03-02: resume"),
+        ("aws:1:us-east-1", 3, "2026-03-02", "days: resume it by 2026-03-02, and stop it if"),
+        ("aws:1:us-east-1", 60, "2026-03-02", "days, which ended on 2026-03-02: resume"),
         ("local:a:b", 3, None, None),
     ],
 )

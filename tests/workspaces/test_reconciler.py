@@ -521,7 +521,7 @@ def test_an_estimate_is_the_median_of_what_was_measured(daemon, cloud, clock):
 
 def test_who_may_not_look_is_away_and_says_why(daemon, cloud, monkeypatch):
     def denied():
-        raise Denied("The AWS credentials may not do ec2:DescribeInstances")
+        raise Denied("The AWS credentials lack the permission ec2:DescribeInstances")
 
     monkeypatch.setattr(cloud, "survey", denied)
     daemon.settle()

@@ -69,7 +69,7 @@ class IdleDaemon:
         self._watch.notice("asleep")
         self._announce()
         if not _wait_for_sleep(SLEEPS_WITHIN):
-            _log("EC2 was to put it to sleep, and did not")
+            _log("EC2 should have hibernated it, and did not")
         self._watch.notice("on")
 
     def _stop(self) -> None:
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--console", type=Path, default=Path("/dev/console"))
     parser.add_argument("--metadata", default=ADDRESS)
     parser.add_argument("--endpoint", default="")
-    parser.add_argument("--of", type=int, default=FIRST, help="watch what came of that process")
+    parser.add_argument("--of", type=int, default=FIRST, help="the process to watch")
     options = parser.parse_args()
     os.umask(0o022)
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -187,7 +187,7 @@ class IdleWatch:
         reported = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
         self._figures = {name: figure for name, figure in measured.items() if name in reported}
         if "cpu" in limits:
-            work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
+            work += [f"`{name}` waits for a processor or a disk" for name in wanting(before, now)]
         work += (*terminal_work, *ssh_work)
         marks = tuple(work), tuple(doubts), (*touches, *terminal_touches, *ssh_touches)
         sample = Sample(before.wall, now.wall, measured, *marks)

@@ -165,9 +165,9 @@ def differences(expected: ManifestEntry, actual: ManifestEntry) -> list[str]:
         if other is None:
             wrong.append(f"{path} is missing")
         elif other.compared != entry.compared:
-            wrong.append(f"{path} is not as it was: {_describe_change(entry, other)}")
+            wrong.append(f"{path} has changed: {_describe_change(entry, other)}")
         elif entry.extra and other.extra and entry.extra != other.extra:
-            wrong.append(f"{path} has another content")
+            wrong.append(f"{path} has different content")
     return (wrong + [f"{path} has been added" for path in present])[:DIFFERENCES]
 
 

@@ -79,7 +79,7 @@ class VolumeLinks:
                 if known is None:
                     raise
                 if known != path:
-                    self.trouble = f"~/volumes/{name} is a link of somebody else's"
+                    self.trouble = f"~/volumes/{name} is a link that Prism did not make"
 
 
 def _remove_links(place: Directory, root: str, volumes: dict[str, str]) -> None:

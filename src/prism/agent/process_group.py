@@ -74,7 +74,7 @@ class ProcessGroup:
             if megabytes := self._limits.get("memory_mb"):
                 path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
                 if path is None or not memory_limit(path, megabytes):
-                    self.notes.append("memory is not limited: this system does not let us")
+                    self.notes.append("memory is not limited: this system does not allow it")
         return self._freezer
 
     @property

@@ -180,13 +180,13 @@ class SandboxProcess:
         if refusal and has_worked(self._folder):
             raise OSError(
                 f"a sandbox could be made here before, and cannot be made now: {refusal}. Nothing "
-                f"is started without one, because another workspace may be what stands in its "
-                f"way. See `prism doctor`"
+                "is started without one, because another workspace may have caused that. See "
+                "`prism doctor`"
             )
         why = refusal or (_no_bubblewrap() if self._wished else "switched off")
         if self._lower:
             raise OSError(
-                f"its packages are shared with other workspaces, which takes a sandbox, and there "
+                f"its packages are shared with other workspaces, which needs a sandbox, and there "
                 f"is none: {why}. See `prism doctor`"
             )
         self.kind = f"none: {why}"
@@ -206,8 +206,8 @@ class SandboxProcess:
             self.kind = "bubblewrap"
             return
         raise OSError(
-            f"the daemon runs as root, its workspaces must not, and no user of its own can be "
-            f"given to this one: {why}. See `prism doctor`, or run Prism as an ordinary user"
+            f"the daemon runs as root, its workspaces must not, and there is no user for "
+            f"this one: {why}. See `prism doctor`, or run Prism as an ordinary user"
         )
 
     def _begin_as(self, bwrap: str, *, shared: bool) -> str:

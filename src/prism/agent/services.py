@@ -14,7 +14,7 @@ from prism.agent.protocol import ObservedService
 CRASHES, WITHIN = 3, 60.0
 PAUSE, DOUBT = 0.5, 1.0
 SAY_AFTER, SAY_EVERY = 5.0, 5.0  # seconds until a silent service is named, and named anew
-SHORT = 160  # characters of its last words
+SHORT = 160  # characters of its last output
 
 
 class ManagedService:
@@ -126,7 +126,7 @@ class ManagedService:
         """A text that it has not answered yet, with the end of its output."""
         words = last_words(self.log.last, (self._token,), SHORT)
         return f"{self.name} has not answered on port {self.port} yet" + (
-            f"; its last words: {words}" if words else "; it has said nothing"
+            f"; its last output: {words}" if words else "; it has printed nothing"
         )
 
     def silent(self, seconds: float) -> ProgramFailed:
@@ -139,15 +139,15 @@ class ManagedService:
 
     def _check(self) -> None:
         if "{token}" in self._order["command"]:
-            why = "its command holds {token}, for all to read in the process list"
-            raise self._error("TEMPLATE_INVALID", f"{why}; `environment` is the place for it")
+            why = "its command holds {token}, which everybody can read in the process list"
+            raise self._error("TEMPLATE_INVALID", f"{why}; pass it in `environment`")
         for program in self._order.get("requires", ()):
             if self._config.find_program(program) is None:
                 raise self._error("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
 
     def _error(self, code: str, why: str) -> ProgramFailed:
         words = self.last_words()
-        suffix = f" Its last words: {words}" if words else ""
+        suffix = f" Its last output: {words}" if words else ""
         again = f"`prism workspace start {self._config.name}`"
         return ProgramFailed(code, f"service {self.name}: {why}. Try again with {again}.{suffix}")
 

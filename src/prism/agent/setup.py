@@ -57,7 +57,7 @@ MEANINGS = (
         r"No solution found|not found in the|no versions of|Failed to parse|No matching"
         r"|have no wheels|was not found",
         "PACKAGE_NOT_FOUND",
-        "a package cannot be had as the template asks: correct its name or version",
+        "a package is not available as the template asks: correct its name or version",
     ),
 )
 # A login shell reads the system's profile first, which may well forget where programs are.
@@ -316,4 +316,6 @@ def meaning(problem: str, text: str, name: str) -> ProgramFailed:
             break
     corrected = " --template-again" if code == "PACKAGE_NOT_FOUND" else ""
     again = f"then `prism workspace start {name}{corrected}`"
-    return ProgramFailed(code, f"{problem}; {advice}, {again}. The last words: {last_words(text)}")
+    return ProgramFailed(
+        code, f"{problem}; {advice}, {again}. Its last output: {last_words(text)}"
+    )

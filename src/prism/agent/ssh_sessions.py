@@ -56,13 +56,13 @@ class SshSessions:
     def begin(self, session: SshSession) -> None:
         """Note that a session has begun."""
         self._open.append(session)
-        self._note("somebody came in by SSH")
+        self._note("somebody logged in by SSH")
 
     def end(self, session: SshSession) -> None:
         """Note that a session, or its program, has ended."""
         if session in self._open:
             self._open.remove(session)
-            self._note("somebody left who had come in by SSH")
+            self._note("somebody logged out of SSH")
 
     def touch(self) -> None:
         """Note that bytes have moved."""

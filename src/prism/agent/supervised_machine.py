@@ -123,7 +123,7 @@ class SupervisedMachine:
         return self.process_group.network
 
     def _notes(self) -> list[str]:
-        late = "a volume came while it ran and shows its content after a stop and a start"
+        late = "a volume was attached while it ran; its content appears after a stop and a start"
         trouble = [self._mounts.trouble] if self._mounts.trouble else []
         return [
             *self.process_group.notes,
@@ -158,7 +158,7 @@ class SupervisedMachine:
         except ProgramFailed as broken:
             self._fail(broken.code, broken.message)
         except OSError as error:
-            again = f"mend that, then `prism workspace start {self._config.name}`"
+            again = f"correct that, then `prism workspace start {self._config.name}`"
             self._fail("DISK_FULL" if error.errno == 28 else "MACHINE_FAILED", f"{error}; {again}")
 
     @property
@@ -255,7 +255,7 @@ class SupervisedMachine:
             self.process_group.freezer.freeze()
         except CannotFreeze as why:
             self._phase, name = "on", self._config.name
-            message = f"{why}; it goes on running. Stop it instead: `prism workspace stop {name}`"
+            message = f"{why}; it continues to run. Stop it instead: `prism workspace stop {name}`"
             if self._is_expiring:  # nobody is there to decide, and it may not go on for ever
                 message = f"{why}, and it has expired, so it was stopped; what was in its memory "
                 message += f"is lost. Start it again with `prism workspace start {name}`"
@@ -320,7 +320,7 @@ class SupervisedMachine:
         output = self._services.last_words() or last_words(
             OutputLog(self.folder.logs / "setup.log").last
         )
-        words = f" Its last words: {output}" if output else ""
+        words = f" Its last output: {output}" if output else ""
         message = f"{how}{lost}. {again}.{words}"
         return _machine_died(how, message, self._phase)
 

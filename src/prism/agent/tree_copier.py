@@ -233,7 +233,7 @@ class TreeCopier:
         status = os.stat(name, dir_fd=level.source, follow_symlinks=False)
         kind = kind_of(status.st_mode)
         if kind in {"file", "folder"}:
-            raise OSError(errno.ENOENT, "it is another thing now", name)
+            raise OSError(errno.ENOENT, "it was replaced meanwhile", name)
         if kind == "device":
             self.left_out.add("/".join([*self._path, name]))
             return
@@ -267,7 +267,7 @@ class TreeCopier:
             if status.st_ctime_ns > self._recent:
                 status = self._settled(source)
             if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.ENOENT, "it is no file any more", name)
+                raise OSError(errno.ENOENT, "it is not a file any more", name)
             entry = ManifestEntry("file", status)
             if status.st_nlink > 1 and self._link(level, name, status, entry):
                 return entry

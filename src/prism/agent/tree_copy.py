@@ -90,7 +90,7 @@ class _Flush:
         self._thread.join()
         self._work()
         if self._why:
-            raise TreeCopyFailed(f"the copy cannot be brought to the disk: {self._why}")
+            raise TreeCopyFailed(f"the copy cannot be written to the disk: {self._why}")
 
     def _work(self) -> None:
         if sys.platform != "linux":

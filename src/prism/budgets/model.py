@@ -19,7 +19,7 @@ Period = Literal["project", "monthly", "weekly", "daily"]
 
 
 class BudgetExists(AlreadyExists):
-    """There is a budget pool of that name already."""
+    """A budget of that name already exists."""
 
 
 class BudgetInUse(InUse):

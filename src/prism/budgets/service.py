@@ -345,15 +345,13 @@ class BudgetService:
             )
 
     def _require_room(self, sql: Connection, source: Pool, more: int) -> None:
-        """Raise if a pool has not so much left to allocate."""
+        """Raise if a pool has less than `more` left to allocate."""
         allocated = store.allocated(sql, source.id)
         if allocated + more > source.total:
             raise OverAllocated(
-                f"Budget {source.name!r} has not so much left to allocate",
-                details=(
-                    f"of {dollars(source.total)}, {dollars(allocated)} is allocated: at most "
-                    f"{dollars(source.total - allocated)} more"
-                ),
+                f"Budget {source.name!r} has only {dollars(source.total - allocated)} left to "
+                f"allocate; you asked for {dollars(more)} more",
+                details=f"of {dollars(source.total)}, {dollars(allocated)} is allocated",
                 remediation="Use `prism budget list` to see what is left",
             )
 
@@ -368,17 +366,15 @@ class BudgetService:
             )
 
     def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:
-        """Raise if an allocation has not so much left, in any of its periods."""
+        """Raise if an allocation has less than `cut` left in any of its periods."""
         owner = projects.find(sql, allocation.project)
         balance = self._balances.tightest(sql, allocation_cap(allocation, owner, pool))
         if cut > balance.left:
             raise OverAllocated(
-                "The allocation has not so much left to give",
-                details=(
-                    f"of {dollars(allocation.amount)}, {dollars(balance.settled)} is spent and "
-                    f"{dollars(balance.reserved)} reserved{in_later(balance, self._balances.now)}"
-                    f": at most {dollars(balance.left)}"
-                ),
+                f"The allocation has only {dollars(balance.left)} left; you asked for "
+                f"{dollars(cut)}",
+                details=f"of {dollars(allocation.amount)}, {dollars(balance.settled)} is spent, "
+                f"{dollars(balance.reserved)} reserved{in_later(balance, self._balances.now)}",
                 remediation="Stop workspaces that you do not need: `prism workspace list`",
             )
 

@@ -67,7 +67,7 @@ def _update_arguments(parser: ArgumentParser) -> None:
 def _move_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM", help="the allocation that gives")
     parser.add_argument("destination", metavar="TO", help="the allocation that gets")
-    parser.add_argument("amount", type=float, metavar="USD", help="how much")
+    parser.add_argument("amount", type=float, metavar="USD", help="the amount to move")
     parser.add_argument("--reason", metavar="TEXT", help="why")
 
 

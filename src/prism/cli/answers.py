@@ -1,4 +1,4 @@
-"""Prints the answers that several nouns share."""
+"""Prints kinds of answers that the commands of several nouns have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def show_changed(args: Namespace, resource: Any) -> None:
 
 
 def show_gone(args: Namespace, answer: Any) -> None:
-    """Print that the resource that was named is gone."""
+    """Print that the named resource is deleted."""
     print(f"{args.name} was removed")
 
 

@@ -12,7 +12,7 @@ from prism.errors import Conflict
 
 def _check(args: Namespace, accesses: Any) -> None:
     if not accesses:
-        message = f"{args.name} is no aws profile" if args.name else "No aws profile is active"
+        message = f"{args.name} is not an AWS profile" if args.name else "No AWS profile is active"
         say(message)
         return suggest("Check one before you use it: `prism aws check NAME`")
     for access in accesses:
@@ -47,7 +47,7 @@ def _show(access: dict[str, Any]) -> None:
 
 
 def _policy(args: Namespace) -> None:
-    """Print the policy, always as JSON, so that you can give it to IAM."""
+    """Print the policy, always as JSON, as IAM takes it."""
     show_json(daemon().call(Daemon.aws_policy, setup=args.setup))
 
 
@@ -72,7 +72,7 @@ def _setup(args: Namespace) -> None:
 
 
 def _check_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: all that are active")
+    parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: all active profiles")
 
 
 def _policy_arguments(parser: ArgumentParser) -> None:

@@ -182,7 +182,7 @@ def current_user() -> str:
 
 
 def _dates(args: Namespace, zone: str) -> dict[str, Any]:
-    """The start and end that were given; a date counts in the budget's own time zone."""
+    """The given start and end in UTC; a date is in the budget's time zone."""
     dates = given(args, *(name for name in ("start_date", "end_date") if name in args))
     return {name: to_utc(at, zone, whole_day=name == "end_date") for name, at in dates.items()}
 
@@ -207,7 +207,8 @@ def _shared_arguments(parser: ArgumentParser) -> None:
 def _create_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the name to give it")
     parser.add_argument("total", type=float, metavar="USD", help="the amount per period")
-    parser.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
+    renewed = "how often the amount is renewed (default: project, which is never)"
+    parser.add_argument("--period", choices=PERIODS, default="project", help=renewed)
     parser.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
     parser.add_argument("--time-zone", metavar="ZONE", help="the time zone of its periods")
     add_renamed(

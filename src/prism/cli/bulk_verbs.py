@@ -13,7 +13,7 @@ from prism.lifecycle import VERBS
 
 
 class SomeFailed(Problem, code="SOME_FAILED"):
-    """It succeeded for some workspaces and failed for others."""
+    """The command failed for some of several workspaces."""
 
 
 def workspaces_arguments(parser: ArgumentParser) -> None:
@@ -37,8 +37,7 @@ def selected_names(args: Namespace, wire: Wire) -> list[str]:
     by_list = args.all or args.project is not None
     see = "See `prism workspace --help`"
     if bool(args.names) == by_list:
-        conflict = "names and --all or --project" if by_list else "neither a name, nor --all"
-        raise UsageError(f"give either names or --all or --project: there are {conflict}", see)
+        raise UsageError("give either names of workspaces, or --all, or --project", see)
     if not by_list:
         return list(dict.fromkeys(args.names))
     workspaces = wire.call(Workspaces.list, project=args.project)
@@ -51,9 +50,9 @@ def selected_names(args: Namespace, wire: Wire) -> list[str]:
 def send_all_first(
     names: list[str], ask: Callable[[str], dict[str, Any]]
 ) -> Callable[[str], dict[str, Any]]:
-    """Send all requests before waiting for the first; the result gives the answer by name.
+    """Send all requests before waiting for the first; the result returns the answer for a name.
 
-    If a request was refused, asking for its answer raises that.
+    If its request was refused, it raises the refusal instead.
     """
     answers: dict[str, dict[str, Any] | Problem] = {}
     for name in names:
@@ -106,7 +105,7 @@ def run_for_each(args: Namespace, names: list[str], do: Callable[[str], dict[str
 
 
 def _confirm(verb: str, names: list[str]) -> None:
-    """Ask whether all of these are meant; raises unless the answer is yes."""
+    """Ask for confirmation for these workspaces; raises unless the answer is yes."""
     nothing = f"Nothing was asked to {verb}"
     hint = f"To {verb} them without this question: add `--yes`"
     count = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"

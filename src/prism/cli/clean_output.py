@@ -1,10 +1,10 @@
 """Cleans what is printed: only this module writes sequences that control the terminal.
 
-Names, errors, logs and messages come from a daemon, and to it from templates, workspaces
-and other people. A control character in them could move the cursor, set the title, answer
-in your name or hide text; a bidirectional one could show words in another order. Both
-standard streams are wrapped, so that no caller has to clean what it prints. Prism marks its own
-sequences with a random word that nobody else can know.
+Names, errors, logs and messages come from a daemon, and to it from templates, workspaces and other
+people. A control character in them could move the cursor, set the title, answer in your name or
+hide text; a bidirectional one could show words in another order. `clean_streams` wraps both
+standard streams, so callers need not clean what they print. Prism marks its own sequences with a
+random word that nobody else can know.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 from prism.annotations import Any, TextIO
 
-# Whole sequences are removed; a single character becomes U+FFFD.
+# Control sequences are removed; a single control character becomes U+FFFD.
 SEQUENCE = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
@@ -31,7 +31,7 @@ OURS = re.compile(f"\x00{WORD}([^\x00]*)\x00")
 
 
 def cleaned(text: str) -> str:
-    """The text without what could drive a terminal; line feeds and tabs stay."""
+    """The text without control sequences and characters; line feeds and tabs stay."""
     if text.isprintable() or not HOSTILE.search(text):
         return text
     return HOSTILE.sub(lambda match: "" if match[1] else "\N{REPLACEMENT CHARACTER}", text)
@@ -62,7 +62,7 @@ class CleanStream:
         return self.inner.write("".join(parts))
 
     def writelines(self, lines: Any) -> None:
-        """Write each."""
+        """Write every line."""
         for line in lines:
             self.write(line)
 

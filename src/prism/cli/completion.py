@@ -18,23 +18,23 @@ from prism.client.workspaces import Workspaces
 from prism.lifecycle import VERBS as LIFECYCLE
 
 SHELLS = ("bash", "zsh", "fish")
-# Lists that the scripts fetch while somebody types, and the field that is completed.
+# The lists that completion fetches, and the field of an entry that it completes.
 LISTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "workspaces": (Workspaces.list, "name"),
     "templates": (Templates.list, "slug"),
     "profiles": (Profiles.list, "name"),
     "projects": (Projects.list, "name"),
 }
-# The workspaces that a verb can change, by the states in which it can.
+# Lists of the workspaces in whose state a verb is possible.
 TO = {f"workspaces-to-{name}": verb.bulk for name, verb in LIFECYCLE.items()}
 OF = {"quickstart": "workspace", "events": "workspace"}
-PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
+PATIENCE = 2.0  # seconds that Tab waits for the daemon
 
 
 def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
     """Every command in one parser; running a command builds only its own.
 
-    `fill` turns the name of a list into what makes a shell complete with its entries.
+    `fill` returns what makes a shell complete with the entries of a list.
     """
 
     def with_arguments(parser: ArgumentParser, command: tuple[str, ...]) -> None:
@@ -76,13 +76,13 @@ def _add_completion(
 ) -> None:
     for action in parser._actions:
         if action.dest == "shell":
-            action.choices = SHELLS  # nobody types the others
+            action.choices = SHELLS  # completion does not offer the aliases
         elif names := _names(command, action.dest):
             vars(action)["complete"] = fill(names)  # where shtab looks for it
 
 
 def _names(command: tuple[str, ...], argument: str) -> str | None:
-    """The list that completes an argument; none for the name of something new."""
+    """The name of the list that completes an argument; None if the argument is a new name."""
     if argument in {"template", "project", "workspace"}:
         return f"{argument}s"
     if argument == "inherits":
@@ -97,7 +97,7 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
 def _print_names(
     method: Callable[[Any], object], field: str, states: Collection[str] = ()
 ) -> None:
-    """Print one name per line; nothing if no daemon runs, since a Tab does not start one."""
+    """Print one name per line; nothing if no daemon runs, since Tab does not start one."""
     try:
         rows = Wire(DaemonAddress.read(), PATIENCE).call(method)
     except DaemonUnreachable:

@@ -1,4 +1,4 @@
-"""`prism connect` and `prism open`: how to get in. Secrets go to stdout only."""
+"""`prism connect` and `prism open`. Secrets go to stdout only."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from prism.errors import NotFound, Unavailable
 
 
 class NoBrowser(Unavailable, code="NO_BROWSER"):
-    """A browser cannot open it from here."""
+    """No browser can be opened from here."""
 
 
-OLD = 60.0  # seconds after which a page that redirects has been read
+OLD = 60.0  # seconds after which a browser has read a redirect page
 PAGE = """\
 <!doctype html>
 <meta charset="utf-8">
@@ -42,7 +42,7 @@ def address(service: str, access: dict[str, Any]) -> str:
 
 
 def main_service(services: dict[str, Any]) -> str | None:
-    """The service that people mean when they name none: JupyterLab, else the first."""
+    """The service that opens if you name none: JupyterLab, else the first."""
     return next(
         (name for name in services if name.startswith("jupyter")), next(iter(services), None)
     )

@@ -114,9 +114,9 @@ def _period_arguments(parser: ArgumentParser) -> None:
 def _history_arguments(parser: ArgumentParser) -> None:
     _period_arguments(parser)
     parser.add_argument(
-        "--granularity", choices=GRANULARITIES, default="daily", help="the length of a step"
+        "--granularity", choices=GRANULARITIES, default="daily", help="what a line sums up"
     )
-    words = "divide by this instead of by day"
+    words = "show the costs of each of these instead of each day"
     parser.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
 
 

@@ -1,4 +1,4 @@
-"""`prism cp`: files into a workspace and out of it, by rsync where both sides have it.
+"""`prism cp`: copies files to and from a workspace, with rsync if both sides have it.
 
 Existing files are compared by content, not by size and time. An interrupted copy never leaves a
 partial file under the final name: rsync keeps the part in `.rsync-partial` and continues there.
@@ -21,8 +21,8 @@ from prism.cli.ssh import SshEntry, missing, wait_for_entry
 from prism.cli.terminal import is_terminal, say, show_json
 from prism.errors import NotFound, Problem
 
-MODERN = "rsync  version 3."  # the others neither resume safely nor take every file name
-# Run in the workspace: which rsync it has, and what is at the path.
+MODERN = "rsync  version 3."  # other versions neither resume safely nor accept every file name
+# Run in the workspace: prints the version of rsync, and what exists at the path.
 PART = ".rsync-partial"
 # Keep hard links, holes and the user's extended attributes; others may be refused on the target.
 KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
@@ -32,7 +32,7 @@ rsync --version 2>/dev/null | head -n 1
 if [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo nothing; fi
 """
 DRAFT = ".prism-part"
-# Run in the workspace: make the target's folder; is the target itself a folder?
+# Run in the workspace: makes the target's parent, and prints whether the target is a folder.
 PREPARE = "mkdir -p -- {folder} && if [ -d {place} ]; then echo folder; fi\n"
 # Not every `mv` has -T; without it, `mv` moves the draft into a folder of that name.
 RENAME = """\
@@ -64,7 +64,7 @@ class CopyEnd:
 
 
 def _from_home(path: str) -> str:
-    """A path in a workspace, relative to its home, where a relative path begins anyway.
+    """A path in a workspace, relative to its home, where SSH starts.
 
     No shell there expands `~`, and `scp` would take another `~word` for a user's home.
     """
@@ -85,7 +85,7 @@ def _cp(args: Namespace) -> None:
     remote = _RemoteProbe(entry, source.path if source.name else target.path)
     is_folder = _path_kind(source, remote) == "folder"
     if _path_kind(source, remote) == "nothing":
-        raise NotFound(f"There is no {source.word}")
+        raise NotFound(f"{source.word} does not exist")
     place = target.path
     if _path_kind(target, remote) == "folder" or place.endswith("/"):
         place = os.path.join(place, source.last)
@@ -110,7 +110,7 @@ def _cp(args: Namespace) -> None:
 
 
 class _RemoteProbe:
-    """What the workspace has: whether its rsync is modern, and what is at the path."""
+    """Whether the workspace's rsync is modern, and what exists at the path."""
 
     def __init__(self, entry: SshEntry, path: str) -> None:
         lines = _run_script(entry, PROBE.format(path=shlex.quote(path))).splitlines()
@@ -127,9 +127,9 @@ def _path_kind(end: CopyEnd, remote: _RemoteProbe) -> str:
 
 
 def _prepare(entry: SshEntry, target: CopyEnd, place: str) -> str:
-    """Make the folder for the target; `folder` if the target itself is a folder."""
+    """Make the target's parent; returns `folder` if the target is a folder."""
     folder = os.path.dirname(place)
-    if not folder:  # the path as it was given, and no folder
+    if not folder:  # without a folder, the parent is `.`
         return ""
     if target.name:
         words = {"folder": shlex.quote(folder), "place": shlex.quote(place)}
@@ -151,7 +151,7 @@ def _copy_command(
 ) -> list[str]:
     """The command that copies, `rsync` or else `scp`; they differ only in what `scp` cannot keep.
 
-    `known` says that some of the files may be there already.
+    With `known`, some of the files may exist at the target.
     """
     source, target = ends
     progress = is_terminal(sys.stdout)
@@ -166,7 +166,7 @@ def _copy_command(
         "Without rsync 3 on both sides an interrupted copy starts again, and hard links, "
         "holes and extended attributes are not kept"
     )
-    # `sftp` copies a folder's content where the folder is there, so as rsync does.
+    # Like rsync, `sftp` copies the content of a folder if the target folder exists.
     flags = [*entry.options, "-p", *(["-r"] if folder else []), *([] if progress else ["-q"])]
     dot = "/." if folder else ""
     return [
@@ -181,10 +181,9 @@ def _copy_command(
 def _copy_by_draft(
     entry: SshEntry, target: CopyEnd, place: str, argv: list[str], *, silent: bool
 ) -> None:
-    """Copy one file beside its place, and give it its name once it is complete.
+    """Copy one file to a draft next to its target, and rename it once it is complete.
 
-    The draft has a new name each time, which no other copy, no file of the user and no link that
-    an earlier copy brought along can have.
+    The draft has a random name, so it meets no other copy, file or link.
     """
     draft = f"{place}.{secrets.token_hex(4)}{DRAFT}"
     try:
@@ -208,8 +207,8 @@ def _copy_by_draft(
 def _refuse_link_out(path: str, *, itself: bool) -> None:
     """Raise if a link in the local tree leads out of it; or, with `itself`, if it is a link.
 
-    An earlier copy may have brought the link from a workspace, and `scp` would write or read
-    where it leads. A workspace can force `scp` by having no rsync.
+    An earlier copy may have brought the link from a workspace, and `scp` would follow it. A
+    workspace without rsync forces the use of `scp`.
     """
     around = os.path.realpath(path)
     tree = ((at, [*folders, *files]) for at, folders, files in os.walk(path))

@@ -20,7 +20,7 @@ from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound, Problem
 
-STOPS_WITHIN = 40.0  # seconds; requests may take 30 to end
+STOPS_WITHIN = 40.0  # seconds; the daemon waits up to 30 for its requests
 PAUSE = 0.05
 
 
@@ -70,7 +70,7 @@ def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
     pid = None if place.url else daemon_info(place).get("pid")
     try:
         process = os.pidfd_open(pid) if pid else None
-    except (AttributeError, OSError):  # no Linux, or not of this computer
+    except (AttributeError, OSError):  # not Linux, or the process is not on this computer
         process = None
     try:
         yield lambda: process is not None and not select.select([process], [], [], 0)[0]

@@ -15,13 +15,13 @@ from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 
-SLOW = 10.0  # seconds until we say that it takes long
-DEADLINE = 60.0  # seconds until it has to answer, also on a busy computer
+SLOW = 10.0  # seconds before a message says that the start takes long
+DEADLINE = 60.0  # seconds in which it has to answer, even on a busy computer
 AGAIN = 1.0  # seconds until a new attempt, if the daemon exited because another one runs
-GAVE_WAY = "already runs"  # what a second daemon says before it ends
+GAVE_WAY = "already runs"  # in the message of a second daemon, which exits
 PAUSE = 0.02
 LAST_WORDS = 8  # lines
-LEAST = 2**20  # bytes of a disk; with fewer, a start fails for that reason
+LEAST = 2**20  # bytes of free disk space; with less, a start fails for that reason
 
 
 def start_daemon(place: DaemonAddress) -> None:
@@ -49,7 +49,7 @@ def start_daemon(place: DaemonAddress) -> None:
             say("It is still starting")
             slow = until
         time.sleep(PAUSE)
-    child.returncode = child.returncode or 0  # it is nobody's child from now on
+    child.returncode = child.returncode or 0  # so that `Popen` does not warn about a running child
 
 
 def answers(place: DaemonAddress) -> bool:
@@ -64,8 +64,8 @@ def answers(place: DaemonAddress) -> bool:
 def daemon_info(place: DaemonAddress) -> dict[str, Any]:
     """The content of this home's lock file; empty if the daemon has ended.
 
-    Only use it if the daemon answers, or did a moment ago: a killed daemon leaves the file behind,
-    and its process id may belong to another program by now.
+    Use it only if the daemon answers: a killed daemon leaves the file behind, and its process id
+    may belong to another program by now.
     """
     try:
         with open(os.path.join(place.home, "daemon.lock"), encoding="utf-8") as lock:
@@ -96,7 +96,7 @@ def _spawn(place: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def _command() -> list[str]:
-    """The daemon of the same installation."""
+    """The command that starts the daemon of the same installation."""
     script = os.path.join(os.path.dirname(sys.executable), "prismd")
     return [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "prism.daemon.start"]
 
@@ -112,7 +112,7 @@ def _is_full(place: DaemonAddress) -> bool:
 
 def _start_failure(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
     outcome = "does not answer" if code is None else f"ended with exit code {code}"
-    if _is_full(place):  # so full that it could not even say so
+    if _is_full(place):  # too full for the daemon to log it
         return DaemonUnreachable(
             f"The daemon was started and {outcome}",
             details=f"the disk is full: {place.home} has no room for a daemon to start in",

@@ -1,4 +1,4 @@
-"""`prism doctor`: everything that could be wrong, each with its fix. It starts no daemon."""
+"""`prism doctor`: finds problems, and prints how to fix each. It starts no daemon."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDE = 16
 
 
 def _doctor(args: Namespace) -> None:
-    gc.disable()  # it ends soon, and what is imported is no garbage
+    gc.disable()  # the process ends soon, so collecting garbage costs more than it frees
     findings = []
     for finding in _daemon_findings() if args.daemon else here():
         findings.append(finding)

@@ -8,7 +8,7 @@ import re
 from prism.annotations import Mapping
 from prism.home import lines_of, settings_file
 
-PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what a shell too takes as it stands
+PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what needs no quotes in a shell either
 
 
 def read_env_file(home: str) -> dict[str, str]:
@@ -31,10 +31,10 @@ def update_env_file(home: str, changes: Mapping[str, str]) -> str:
 
 
 def with_changes(text: str, changes: Mapping[str, str]) -> str:
-    """The text with these values: in the line that has the name, else at the end."""
+    """The text with these values: each replaces the name's line, or is added at the end."""
     lines, missing = text.splitlines(), dict(changes)
     for number, name, _ in lines_of(text):
-        if name in changes:  # a name that occurs twice gets the value twice
+        if name in changes:  # every line with this name gets the value
             lines[number - 1] = _line(name, changes[name])
             missing.pop(name, None)
     lines += [_line(name, value) for name, value in missing.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LONGEST = 240  # characters of a line without `--verbose`
-WORDS = ("Its last words: ", "The last words: ", "its last words: ")
+WORDS = ("Its last output: ", "its last output: ")
 WHOLE = "see all of it with `--verbose`"
 
 
@@ -34,7 +34,7 @@ def _start(text: str) -> str:
 
 
 def _end(text: str) -> str:
-    """The end of a program's output, where the reason is; starts at a word."""
+    """The end of a program's output, where the reason usually is; starts with a whole word."""
     if len(text) <= LONGEST:
         return text
     return "…" + text[-LONGEST:].partition(" ")[2]

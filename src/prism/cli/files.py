@@ -42,7 +42,7 @@ def _get(args: Namespace) -> None:
         target = os.path.join(target, last)
     if os.path.lexists(target) and not args.replace:
         raise AlreadyExists(
-            f"There is a {target} already",
+            f"{target} already exists",
             remediation=f"Replace it: `prism files get {args.name} PATH TARGET --replace`",
         )
     size = download(daemon(), args.name, path, target, _progress)
@@ -58,7 +58,7 @@ def _put(args: Namespace) -> None:
     try:
         file = open(args.source, "rb")  # noqa: SIM115  the next line closes it
     except FileNotFoundError:
-        raise NotFound(f"There is no {args.source}") from None
+        raise NotFound(f"{args.source} does not exist") from None
     with file:
         answer = upload(
             daemon(),
@@ -89,7 +89,7 @@ def _move(args: Namespace) -> None:
 
 def _make_folder(args: Namespace) -> None:
     answer = daemon().call(Files.make_folder, args.name, _relative_path(args.path))
-    return show_json(answer) if args.json else print(f"{answer['path']} is there")
+    return show_json(answer) if args.json else print(f"{answer['path']} was made")
 
 
 def _relative_path(path: str) -> str:

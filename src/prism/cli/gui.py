@@ -12,7 +12,7 @@ from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.errors import NotFound
 
-# Browsers with an app mode, by the names of their programs.
+# The programs of browsers that have an app mode.
 APP_MODE = (
     *("chromium", "google-chrome", "google-chrome-stable", "chromium-browser"),
     *("microsoft-edge", "brave-browser", "chrome", "msedge"),
@@ -20,7 +20,7 @@ APP_MODE = (
 
 
 def gui_address(place: DaemonAddress) -> str:
-    """Where a browser finds the GUI of the daemon that answers there."""
+    """The URL of the GUI of the daemon at this address."""
     if place.url:
         return f"{place.url}/"
     return f"{daemon_info(place).get('url') or place.page}/"
@@ -28,7 +28,7 @@ def gui_address(place: DaemonAddress) -> str:
 
 def _gui(args: Namespace) -> None:
     wire = daemon()
-    wire.connect().close()  # starts a daemon where none answers
+    wire.connect().close()  # starts a daemon if none answers
     url = clean(gui_address(wire.place))
     if not is_web(url):
         raise DaemonUnreachable(f"{url} is not an address for a browser")

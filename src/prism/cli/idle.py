@@ -16,9 +16,9 @@ LIMITS = {
     "memory": ("growth in percent of what it may use", float),
     "network": ("KB/s", int),
     "disk": ("KB/s", int),
-    "gpu": ("percent of the busiest", float),
+    "gpu": ("percent of the busiest GPU", float),
 }
-FOREVER = 24 * 100_000  # hours; the daemon says how long is too long
+FOREVER = 24 * 100_000  # hours; the daemon refuses too long a time
 VERDICTS = ("active", "idle", "unknown")
 DONE = {"hibernate": "put to sleep", "stop": "stopped"}
 
@@ -246,12 +246,12 @@ def _profile_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--description", default="", help="what it is for")
     for name, (unit, kind) in LIMITS.items():
-        parser.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to: {unit}")
+        parser.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to this: {unit}")
 
 
 def _configure_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
-    parser.add_argument("profile", metavar="PROFILE", help="see `prism idle profile list`")
+    parser.add_argument("profile", metavar="PROFILE", help="one of `prism idle profile list`")
     parser.add_argument(
         "--minutes",
         type=minutes,

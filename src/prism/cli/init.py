@@ -1,4 +1,4 @@
-"""`prism init`: who you are, where workspaces run, and a first one, in a few questions.
+"""`prism init`: asks who you are and where workspaces run, and launches a first one.
 
 Every question is also an option. Answers are written to the file `env` in the home; an old
 value is shown before it is replaced.
@@ -41,11 +41,11 @@ class Wizard:
         line = sys.stdin.readline()
         if not line:
             say("")
-            raise KeyboardInterrupt  # Ctrl-D: nobody answers any more
+            raise KeyboardInterrupt  # Ctrl-D ends the questions
         return line.strip() or usual
 
     def agrees(self, question: str, *, usual: bool) -> bool:
-        """Yes or no."""
+        """Ask a question whose answer is yes or no."""
         answer = self.ask(f"{question} ({'Y/n' if usual else 'y/N'})").lower()
         while answer not in YES | NO | {""}:
             answer = self.ask("Please answer `y` or `n`").lower()
@@ -190,7 +190,7 @@ def _launch(args: Namespace, wizard: Wizard, wire: Wire) -> str | None:
     except Problem as problem:
         if problem.code != "NAME_TAKEN":
             raise
-        say(f"There is a workspace {name} already")
+        say(f"A workspace {name} already exists")
         suggest(f"See it: `prism show {name}`")
         return name
     if not args.no_wait:

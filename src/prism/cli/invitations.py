@@ -89,7 +89,7 @@ def _token() -> str:
 
 
 def _read_hidden_line() -> str:
-    """Read a line without showing it; keeps what was pasted before the prompt."""
+    """Read a line without showing it; includes what was pasted before the prompt."""
     import termios  # noqa: PLC0415  cold start: only where somebody types
 
     terminal = sys.stdin.fileno()

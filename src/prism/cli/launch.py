@@ -43,12 +43,12 @@ def _arguments(parser: ArgumentParser) -> None:
         help="the time until it expires: 8, 8h, 2d or 90m",
     )
     several: dict[str, Any] = {"action": "append", "default": []}
-    help_text = "a parameter's value"
+    help_text = "a parameter of the template; repeat it for several"
     add_renamed(parser, "--parameter", "--param", **several, metavar="K=V", help=help_text)
     parser.add_argument(
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
-    parser.add_argument("--idle-profile", metavar="NAME", help="when it is idle, and what then")
+    parser.add_argument("--idle-profile", metavar="NAME", help="its idle profile")
     parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="root disk in GB")
     add_flag(parser, "--no-hibernation", help="stop, never hibernate")
     add_flag(parser, "--restart", help="start it again after a reboot")
@@ -158,7 +158,7 @@ def _parameters(args: Namespace, wire: Wire) -> dict[str, Any]:
 
 
 def _typed(value: str, kind: str) -> Any:
-    """The value as that type, or the text itself, for the daemon to refuse."""
+    """The value as that type, or the text itself, which the daemon refuses."""
     try:
         if kind == "integer":
             return int(value)

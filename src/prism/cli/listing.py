@@ -15,7 +15,7 @@ from prism.lifecycle import UNDER_WAY
 HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
 EXPLAINED = {"stopped", "failed"}
-QUIET = {"stopped"}  # neither coloured nor under way
+QUIET = {"stopped"}  # not coloured
 NONE_SUCH = "No such workspaces. All of them: `prism list`"
 NONE = "No workspaces yet. Make one: `prism quickstart`, or see `prism template list`"
 NONE_SHARED = (

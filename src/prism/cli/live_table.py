@@ -18,7 +18,7 @@ from prism.client.wire import Wire
 if TYPE_CHECKING:
     Rows = list[dict[str, Any]]
 
-EVERY = 1.0  # seconds between two looks
+EVERY = 1.0  # seconds between two requests
 HOME, CLEAR, TO_END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
 AWAY = "No daemon answers; trying again"

@@ -1,4 +1,4 @@
-"""Tells local workspaces from others by the fields of the API."""
+"""Distinguishes local workspaces from others by the fields of the API."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ def _logs(args: Namespace) -> None:
 
 
 def _follow(args: Namespace) -> None:
-    """Each line, as it comes, until the workspace ends, the daemon stops, or Ctrl-C."""
+    """Print each new line until the workspace ends, the daemon stops, or Ctrl-C."""
     for line in daemon().call(Logs.follow, args.name, args.type, args.tail):
-        # All but ASCII is escaped: a program may split lines where JSON does not end.
+        # Only ASCII: a reader may split lines at other characters inside of a JSON text.
         output = json.dumps({"line": line}) if args.json else CONTROL.sub("", line)
         print(output, flush=True)
 

@@ -17,7 +17,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
         sys.stdout.flush()
-    except BrokenPipeError:  # `prism … | head`; Python would complain again when it ends
+    except BrokenPipeError:  # `prism … | head`; Python would report it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
@@ -26,7 +26,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str] | None) -> int:
     words = sys.argv[1:] if words is None else list(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no `…` gets a `?`
+        sys.stdout.reconfigure(errors="replace")  # a terminal without `…` shows a `?`
     if words in ([], ["--help"], ["-h"], ["help"]):
         print(overview())
         return 0

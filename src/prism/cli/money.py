@@ -27,7 +27,7 @@ def cap(amount: float | None) -> float | None:
 
 
 def without_price(names: Sequence[str]) -> None:
-    """Print the names of what is missing in the sums above, without a known price."""
+    """Print what the sums above lack because its price is unknown."""
     if not names:
         return
     kind = "thing" if any(name.endswith(")") for name in names) else "workspace"
@@ -55,7 +55,7 @@ def dollars(amount: float) -> str:
 
 
 def aligned(amounts: Sequence[float | None], places: int = 2) -> list[str]:
-    """A column of amounts, the points below each other."""
+    """A column of amounts with aligned decimal points."""
     texts = [usd(amount, places) or "-" for amount in amounts]
     wide = max(map(len, texts), default=0)
     return [text.rjust(wide) for text in texts]
@@ -82,5 +82,5 @@ def text_bar(amount: float, most: float, wide: int) -> str:
 
 
 def _letters() -> tuple[str, str]:
-    """Blocks where the terminal can show them, else plain signs."""
+    """The characters of a bar: blocks if the terminal can show them, else ASCII."""
     return (FULL, REST) if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", ".")

@@ -17,7 +17,7 @@ from prism.errors import AlreadyExists, Invalid, Unavailable
 
 PARENT = "Plain Shell"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# `# ` with one blank begins a comment; other lines with `#` are fields that are switched off.
+# A `#` with one blank begins a comment; the other lines with `#` are optional fields.
 BODY = """\
 # yaml-language-server: $schema={schema}
 #
@@ -65,7 +65,7 @@ inherits: {parents}
 
 
 class TemplateExists(AlreadyExists, code="TEMPLATE_EXISTS"):
-    """There is a template of that name already."""
+    """A template of that name already exists."""
 
 
 def _new(args: Namespace) -> None:
@@ -98,7 +98,7 @@ def _yaml(text: str) -> str:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")  # as the daemon makes one
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")  # as the daemon derives it
 
 
 def _path(output: str | None, slug: str, wire: Wire) -> str:
@@ -126,7 +126,7 @@ def _check(name: str, slug: str, path: str) -> None:
         )
     if not SLUG.fullmatch(slug):
         raise Invalid(
-            f"{name!r} has no short name" if not slug else f"{slug!r} is no short name",
+            f"No slug can be made of {name!r}" if not slug else f"{slug!r} is not a valid slug",
             details="a slug consists of a-z, 0-9 and single hyphens inside",
             remediation="Give it one: `--slug my-template`",
         )
@@ -138,7 +138,7 @@ def _refuse_taken_name(name: str, slug: str, wire: Wire) -> None:
     for template in wire.call(Templates.list):
         if {name, slug} & {template["name"], template["slug"]}:
             raise TemplateExists(
-                f"There is a template {template['name']!r} already, "
+                f"The template {template['name']!r} already exists, "
                 f"for short {template['slug']!r}",
                 remediation="Choose another name, and inherit from it: "
                 f"`prism template new NAME --inherits {template['slug']}`",
@@ -147,7 +147,7 @@ def _refuse_taken_name(name: str, slug: str, wire: Wire) -> None:
 
 def _file_exists(path: str) -> TemplateExists:
     return TemplateExists(
-        f"{path} is there already",
+        f"{path} already exists",
         details="nothing was written",
         remediation="Choose another name, or move that file away",
     )
@@ -172,7 +172,7 @@ def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
     for result in wire.call(Templates.validate)["validation_results"]:
         if os.path.realpath(result["file"]) == real:
             if result["status"] != "valid":
-                os.unlink(path)  # it has only what was just typed
+                os.unlink(path)  # it contains only what was just typed
                 show_issues(result["issues"])
                 raise Invalid(f"The template {slug!r} would not be valid; nothing was written")
             return list(result["issues"])

@@ -38,7 +38,7 @@ class Parser(ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Refuse."""
+        """Raise `UsageError`."""
         raise UsageError(message, f"See `{self.prog} --help`")
 
     def parse_all(self, words: Sequence[str]) -> Namespace:
@@ -59,7 +59,7 @@ class Parser(ArgumentParser):
 
 
 def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """The command, and the words that are left for its own parser."""
+    """The command, and the remaining words for its parser."""
     rest, flags = list(words), list[str]()
     noun = _next_word(rest, flags)
     if noun is None:
@@ -99,7 +99,7 @@ def prepare(parser: ArgumentParser, command: tuple[str, ...]) -> None:
 
 
 def no_arguments(_: ArgumentParser) -> None:
-    """The arguments of a command that has none."""
+    """Add no argument."""
 
 
 def argument(*names: str, **how: Any) -> Callable[[ArgumentParser], None]:

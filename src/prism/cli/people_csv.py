@@ -1,6 +1,6 @@
 """People in a CSV file: a column `email`, and `role` and `message` where they differ.
 
-Without a heading, the columns have this order; so a file with one column is a list of addresses.
+Without a heading, the columns are in this order, so a plain list of addresses works too.
 The delimiter is a comma, a semicolon (as in countries with a decimal comma) or a tab.
 """
 
@@ -13,7 +13,7 @@ from prism.annotations import Iterable
 from prism.cli.parser import UsageError
 
 KNOWN = ("email", "role", "message")
-# Other names of these columns, in lower case, letters only.
+# Other names of these columns, in lower case and without other characters than letters.
 ALSO = {
     **dict.fromkeys(("mail", "emailaddress", "mailaddress", "emails", "address"), "email"),
     **dict.fromkeys(("note", "comment", "text"), "message"),
@@ -53,7 +53,7 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
 
 
 def _delimiter(first: str) -> str:
-    """The delimiter that makes a known heading, or an address, a cell of its own."""
+    """The delimiter with which a cell is a known heading or an address."""
     for sign in DELIMITERS:
         cells = next(csv.reader([first], delimiter=sign), [])
         if any(_head(cell) == "email" or _is_address(cell) for cell in cells):
@@ -66,7 +66,7 @@ def _is_address(cell: str) -> bool:
 
 
 def _columns(cells: list[str]) -> dict[str, int]:
-    """The index of each column; its own name counts before other names."""
+    """The index of each column; its main name takes precedence over its other names."""
     heads = [_letters(cell) for cell in cells]
     columns: dict[str, int] = {}
     for place in sorted(range(len(heads)), key=lambda it: heads[it] not in KNOWN):

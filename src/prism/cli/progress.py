@@ -68,7 +68,7 @@ class Progress:
 def wait_with_progress(
     wire: Wire, name: str, goal: str, ready_at: str | None = None, *, silent: bool = False
 ) -> dict[str, Any]:
-    """Wait until a workspace reaches a state, and show the progress; the workspace then."""
+    """Wait until a workspace reaches a state, and show the progress; returns the workspace."""
     progress, standstill = Progress(name, ready_at), Standstill(wire)
     workspace: dict[str, Any] = {}
     try:

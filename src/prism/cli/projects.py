@@ -166,7 +166,6 @@ _name_argument = argument("name", metavar="NAME", help="the project's name or id
 
 
 def _shared_arguments(parser: ArgumentParser) -> None:
-    _name_argument(parser)
     add_renamed(parser, "--description", "--about", metavar="TEXT", help="what it is about")
     parser.add_argument("--budget", type=float, metavar="USD", help="its own budget in USD")
     parser.add_argument("--alert", type=float, metavar="PERCENT", help="alert at this percentage")
@@ -180,6 +179,7 @@ def _shared_arguments(parser: ArgumentParser) -> None:
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the name to give it")
     _shared_arguments(parser)
     parser.add_argument(
         "--owner", action="append", metavar="EMAIL", help="an owner (default: you)"
@@ -187,6 +187,7 @@ def _create_arguments(parser: ArgumentParser) -> None:
 
 
 def _update_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
     _shared_arguments(parser)
     parser.add_argument("--rename", metavar="NAME", help="the new name")
     add_flag(parser, "--no-budget", help="remove its own budget")

@@ -38,7 +38,7 @@ def _quickstart(args: Namespace) -> None:
 
 
 def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
-    """Launch or start the workspace, if necessary; when it should be ready, if known."""
+    """Launch or start the workspace if necessary; returns when it should be ready, if known."""
     state = _settled_state(wire, name)
     if state == "running" or state in COMES_UP:
         return None
@@ -54,7 +54,7 @@ def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
 
 
 def _settled_state(wire: Wire, name: str) -> str | None:
-    """Its state, once it no longer stops; `None` if there is no such workspace."""
+    """The workspace's state once it is not stopping; `None` if it does not exist."""
     try:
         state: str = wire.call(Workspaces.get, name)["state"]
     except NotFound:

@@ -14,7 +14,7 @@ from prism.cli.time_format import duration
 from prism.client.recovery import Recoveries
 from prism.client.wire import Wire
 
-FIRST_SURVEY = 15.0  # seconds that a daemon that was just started has for its first survey
+FIRST_SURVEY = 15.0  # seconds to wait for the first survey after a start of the daemon
 
 
 def _recover(args: Namespace) -> Any:
@@ -134,7 +134,7 @@ def _surveyed_orphans(wire: Wire) -> dict[str, Any]:
 
 
 def _report_unsurveyed(places: list[dict[str, Any]]) -> bool:
-    """Print which locations were not surveyed; whether there are any."""
+    """Print which locations were not surveyed; returns whether there are any."""
     for place in places:
         if place["problem"]:
             say(f"note: {place['place']} did not answer: {place['problem']}")

@@ -36,7 +36,7 @@ COMMANDS = {
     ("workspace", "update"): "Set whether a workspace starts again after a reboot",
     ("workspace", "move"): "Let another project pay for a workspace from now on",
     ("template", "list"): "Show every template",
-    ("template", "info"): "Show what a template installs, and from whom it inherits",
+    ("template", "info"): "Show what a template installs, and from which it inherits",
     ("template", "new"): "Write a new template file",
     ("template", "validate"): "Check every template",
     ("volume", "list"): "Show every volume",
@@ -80,7 +80,7 @@ COMMANDS = {
     ("profile", "delete"): "Remove a profile",
     ("aws", "check"): "Show who you are to AWS, and which permissions are missing",
     ("aws", "policy"): "Print the smallest IAM policy that Prism needs",
-    ("aws", "setup"): "Make what an account needs once, as its administrator",
+    ("aws", "setup"): "Make the role of machines in an account, as its administrator",
     ("member", "list"): "Show who belongs to a project",
     ("member", "add"): "Add a member to a project",
     ("member", "role"): "Give a member another role",
@@ -164,18 +164,18 @@ MODULES: dict[tuple[str, ...], str] = {
     ("workspace", "exec"): "ssh",
     ("workspace", "cp"): "cp",
     ("ssh-config",): "ssh_config",
-}  # where a command, or all of a noun, is implemented; else in the module of its name
+}  # the module of a command or a noun, unless it has the noun's name
 
 OPTIONS = {
     "--json": "print the answer as JSON",
     "--yes": "do not ask",
     "--no-wait": "do not wait until it is done",
     "--verbose": "print every detail of a failure",
-}  # of every command, before or after it
+}  # options of every command, before or after its name
 
 
 def module_of(command: tuple[str, ...]) -> str:
-    """Where a command is implemented."""
+    """The module that implements a command."""
     word = command[0]
     return f"prism.cli.{MODULES.get(command) or MODULES.get((word,), word)}"
 

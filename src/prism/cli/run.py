@@ -13,7 +13,7 @@ from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem
 
 REFUSED, USAGE, INTERRUPTED = 1, 2, 130
-EXIT = {DaemonUnreachable: 3, Problem: REFUSED}  # the nearest ancestor decides
+EXIT = {DaemonUnreachable: 3, Problem: REFUSED}  # the nearest base class decides
 
 
 def run(words: Sequence[str]) -> int:

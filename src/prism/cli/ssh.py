@@ -18,7 +18,7 @@ from prism.errors import NotFound, Unavailable
 # Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return
 # 255 after a signal, which also means that `ssh` failed.
 TOLD = ("sh", "-c", '"$@"; exit $?', "sh")
-SOON = 5.0  # seconds to wait for the SSH of a workspace
+SOON = 5.0  # seconds to wait for a workspace's SSH port
 INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install openssh-clients`"
 
 
@@ -65,7 +65,7 @@ class SshEntry:
 
 
 def ssh_entry(name: str, wire: Wire) -> SshEntry:
-    """How to reach that workspace now."""
+    """How to reach this workspace now."""
     return SshEntry(name, connection(wire, name)["ssh"])
 
 
@@ -103,13 +103,13 @@ def _quoted_path(path: str) -> str:
 
 
 def _ssh(args: Namespace) -> None:
-    """A shell; or a line for one, as `ssh` takes it."""
+    """Run a shell, or a command line in a shell, as `ssh` does."""
     terminal = ["-t"] if args.command and sys.stdin.isatty() and sys.stdout.isatty() else []
     _run(args, terminal, " ".join(args.command))
 
 
 def _exec(args: Namespace) -> None:
-    """One program with exactly these words."""
+    """Run one program with exactly these words as its arguments."""
     if not args.command:
         hint = f"Such as `prism exec {args.name} -- python --version`"
         raise UsageError("no command to run", hint)
@@ -117,7 +117,7 @@ def _exec(args: Namespace) -> None:
 
 
 def _run(args: Namespace, manner: list[str], line: str) -> None:
-    # Behind `--` the first word is the host and the rest the command, whatever they begin with.
+    # After `--`, the first word is the host and the rest the command, even if they begin with `-`.
     entry = wait_for_entry(args.name)
     argv = ["ssh", *entry.options, *manner, "--", entry.host, *([line] if line else [])]
     if args.json:

@@ -1,4 +1,4 @@
-"""`prism ssh-config`: so that plain `ssh NAME.prism`, rsync and editors find workspaces."""
+"""`prism ssh-config`: lets plain `ssh NAME.prism`, rsync and editors reach workspaces."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _entries() -> tuple[dict[str, SshEntry], dict[str, str]]:
             continue
         try:
             hosts[name] = ssh_entry(name, wire)
-        except Problem as problem:  # it has no SSH, or it went down between the two questions
+        except Problem as problem:  # it has no SSH, or stopped after the list was fetched
             closed[name] = problem.message
     return hosts, closed
 
@@ -82,7 +82,7 @@ def _include(own: str, file: str, *, sure: bool) -> None:
 
 
 def remove_include(file: str, *, dry_run: bool = False) -> str | None:
-    """Remove our line from `~/.ssh/config`; that path, or none if the line is not there."""
+    """Remove our line from `~/.ssh/config`; returns the path, or None if the line is not there."""
     own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
     line = f'Include "{file}"'
     try:

@@ -1,4 +1,4 @@
-"""Why a workspace makes no progress: its location does not answer, as the daemon reports."""
+"""Finds out why a workspace makes no progress, from what the daemon says of its location."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prism.client.wire import Wire
 from prism.errors import Problem
 from prism.lifecycle import UNDER_WAY
 
-QUIET, ASK_EVERY = 2.0, 2.0  # seconds without news until we ask why, and until we ask again
+QUIET, ASK_EVERY = 2.0, 2.0  # seconds without a change before we ask why, and before we ask again
 GIVE_UP = 60.0  # seconds that a command waits for a location that does not answer
 
 
@@ -36,7 +36,7 @@ def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | Non
 def reasons(wire: Wire, workspaces: list[dict[str, Any]]) -> dict[str, str]:
     """By name, why workspaces that change state make no progress.
 
-    The reason of the workspace itself counts first, then that of its location. If the daemon
+    The workspace's own reason takes precedence over its location's. If the daemon
     does not answer, there are no reasons.
     """
     moving = [workspace for workspace in workspaces if workspace["state"] in UNDER_WAY]

@@ -12,8 +12,8 @@ from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
-PATIENCE = 60.0  # seconds for which attaching or detaching may be stuck
-FAILING = 15.0  # seconds for which it may say why it does not go on
+PATIENCE = 60.0  # seconds without a change before waiting for an attachment ends
+FAILING = 15.0  # seconds before waiting ends if the volume reports a reason
 
 
 class StorageFailed(Conflict, code="STORAGE_FAILED"):
@@ -29,10 +29,10 @@ def wait_until_settled(
     silent: bool,
     patience: float | None = None,
 ) -> dict[str, Any] | None:
-    """Wait until no change is under way; the resource then, or none if it is gone.
+    """Wait until no change is under way; returns the resource, or None if it is gone.
 
-    `command` shows it again. Raises `StorageFailed` if it ends in an error, and `StillUnderWay`
-    if its state does not change for `patience` seconds, if that is given.
+    `command` shows the resource. Raises `StorageFailed` if it ends in an error, and
+    `StillUnderWay` if its state does not change for `patience` seconds.
     """
     progress, resource = Progress(name, None), None
     try:
@@ -52,7 +52,7 @@ def wait_until_settled(
     finally:
         progress.close()
     if resource is not None and resource["state"] == "error":
-        why = (resource.get("failure") or {}).get("message", "nobody knows why")
+        why = (resource.get("failure") or {}).get("message", "the reason is unknown")
         raise StorageFailed(f"{name} failed: {why}", remediation=f"See `{command}`")
     return resource
 

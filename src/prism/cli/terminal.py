@@ -13,8 +13,8 @@ from prism.errors import Invalid
 
 COLOURS = {"red": "31;1", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 GAP = "  "
-VERBOSE: list[str] = []  # not empty: failures are printed whole, as `--verbose` wants
-NARROWEST = 8  # a column never gets narrower than this
+VERBOSE: list[str] = []  # not empty with `--verbose`: failures are printed in full
+NARROWEST = 8  # characters, the least width of a column
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -109,12 +109,12 @@ def show_json(answer: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Print something that is not the answer, to stderr."""
+    """Print a message that is not part of the output, to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def complain(message: str, details: str = "", hint: str = "") -> None:
-    """`error: …` and `hint: …`; in short, unless `--verbose` was said."""
+    """Print `error: …` and `hint: …`, shortened unless `--verbose` was given."""
     if not VERBOSE:
         message, details, hint = brief(message, details, hint)
     lines = [f"{coloured('error:', 'red', sys.stderr)} {message}"]
@@ -126,12 +126,12 @@ def complain(message: str, details: str = "", hint: str = "") -> None:
 
 
 def suggest(hint: str) -> None:
-    """`hint: …` alone."""
+    """Print only `hint: …`."""
     say(_hint(hint))
 
 
 def ask(question: str) -> str:
-    """Print a question; the line that is typed as its answer."""
+    """Print a question; returns the typed answer."""
     sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().strip()

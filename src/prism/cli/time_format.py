@@ -16,12 +16,12 @@ def until(at: str) -> str:
 
 
 def seconds_until(at: str) -> float:
-    """How many seconds are left until then."""
+    """The seconds until a time; negative if it has passed."""
     return (datetime.fromisoformat(at) - datetime.now(UTC)).total_seconds()
 
 
 def days_between(since: str, until: str) -> float:
-    """How many days lie between two moments."""
+    """The number of days between two times."""
     return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() / 86400
 
 
@@ -58,7 +58,7 @@ def hours(text: str) -> float:
     return _plain(days * 24 + hours + minutes / 60 + seconds / 3600)
 
 
-hours.__name__ = "number of hours, as 8, 8h, 2d or 90m"  # what argparse calls it
+hours.__name__ = "time (8, 8h, 2d or 90m)"  # argparse's name for it in errors
 
 
 def minutes(text: str) -> int:
@@ -66,7 +66,7 @@ def minutes(text: str) -> int:
     return int(text) if text.isdecimal() else _whole(hours(text) * 60, text)
 
 
-minutes.__name__ = "number of minutes, as 30, 30m, 8h or 2d"
+minutes.__name__ = "time (30, 30m, 8h or 2d)"
 
 
 def days(text: str) -> int:
@@ -74,7 +74,7 @@ def days(text: str) -> int:
     return int(text) if text.isdecimal() else _whole(hours(text) / 24, text)
 
 
-days.__name__ = "number of whole days, as 90 or 90d"
+days.__name__ = "time (90 or 90d)"
 
 
 def _whole(number: float, text: str) -> int:
@@ -85,7 +85,7 @@ def _whole(number: float, text: str) -> int:
 
 
 def _plain(number: float) -> float:
-    """Whole numbers as such: an older daemon knows no others."""
+    """The number as an int if it is whole: an older daemon accepts no other."""
     return int(number) if number == int(number) else number
 
 

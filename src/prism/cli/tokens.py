@@ -29,7 +29,7 @@ def _show_new(args: Namespace, token: Any) -> None:
     say(f"A token for {token['user']}, valid until {end}. It is shown only this once:")
     print(token["token"])
     if days_between(token["created_at"], token["expires_at"]) < args.days:
-        say(f"note: not {args.days} days: it ends with the token that made it")
+        say(f"note: not {args.days} days: it expires with the token that made it")
 
 
 def _list(args: Namespace, tokens: Any) -> None:

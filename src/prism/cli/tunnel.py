@@ -45,7 +45,7 @@ def _invalid_ports(word: str) -> UsageError:
 
 
 def _listen(wish: int | None, usual: int) -> socket.socket:
-    """Listen on the wanted port; without one, on the usual port, or any other if that is taken."""
+    """Listen on the wanted port; if None, on the usual port, or on any other if that is taken."""
     for port in (wish,) if wish else (usual, 0):
         try:
             return socket.create_server((HOST, port))
@@ -102,7 +102,7 @@ class PortForward:
     """The current address of a workspace's port, if it has one.
 
     A workspace that was stopped and started has other ports, and another program may have its old
-    ones. So the daemon is asked, which asks the kernel whose they are.
+    ones. So the daemon finds the ports, which asks the kernel for their owner.
     """
 
     def __init__(self, wire: Wire, name: str, port: int) -> None:
@@ -126,7 +126,7 @@ class PortForward:
         try:
             [service] = ports(self._wire, self._name, self._port)
         except Problem as problem:
-            if problem.message != self._last_problem:  # a browser tries again and again
+            if problem.message != self._last_problem:  # a browser retries often
                 complain(problem.message, problem.details, problem.remediation)
             self._last_problem = problem.message
             return None

@@ -29,12 +29,12 @@ from prism.errors import Conflict, Invalid
 from prism.lifecycle import COMES_UP
 
 KEEP, DELETE = "keep", "delete"
-REMOVED = ("cache", "ssh")  # also when the data is kept
+REMOVED = ("cache", "ssh")  # even if the data is kept
 GONE = {"terminated", "terminating"}
 RUNS = {"running", *COMES_UP}
-ASLEEP = {"hibernating", "hibernated"}  # locally, their frozen processes still use memory
-MARKS = ("daemon.lock", "state.db")  # one of them is in every home
-OURS = (  # what Prism puts into its home; anything else belongs to somebody else
+ASLEEP = {"hibernating", "hibernated"}  # frozen local processes still use memory
+MARKS = ("daemon.lock", "state.db")  # every home has one of these
+OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
@@ -43,7 +43,7 @@ OURS = (  # what Prism puts into its home; anything else belongs to somebody els
 FOLDER = "local-*/order.json"
 PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}
 MOUNTS = "/proc/self/mountinfo"
-OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash is written there
+OCTAL = re.compile(r"\\([0-7]{3})")  # the escapes for a blank, tab, newline or backslash in it
 
 
 class Installed:
@@ -58,7 +58,7 @@ class Installed:
         self.was_asked = False
 
     def ask(self, wire: Wire) -> None:
-        """Ask its daemon what there is."""
+        """Ask the daemon for workspaces and storage."""
         self.was_asked = True
         workspaces = wire.call(Workspaces.list)
         self.workspaces = [workspace for workspace in workspaces if workspace["state"] not in GONE]
@@ -70,7 +70,7 @@ class Installed:
         self.has_cloud = any(place["provider"] != HERE for place in places)
 
     def look(self) -> None:
-        """Read what the folders of this computer's workspaces say, without a daemon."""
+        """Read this computer's workspaces from their folders, without a daemon."""
         for order in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
             seen = os.path.join(os.path.dirname(order), "seen.json")
             name, phase = _read(order).get("name"), _read(seen).get("phase")
@@ -85,7 +85,7 @@ class Installed:
 
     @property
     def in_the_cloud(self) -> list[dict[str, Any]]:
-        """Those that cost money elsewhere."""
+        """The workspaces that cost money elsewhere."""
         return [workspace for workspace in self.workspaces if not is_local(workspace)]
 
 
@@ -208,7 +208,7 @@ def _ask_about_data(installed: Installed) -> str:
 
 
 def _refuse_cloud_leftovers(installed: Installed) -> None:
-    """Raise if machines or storage would stay in the cloud, and nothing here listed them."""
+    """Raise if machines or storage would stay in the cloud, unlisted."""
     if installed.in_the_cloud:
         names = [workspace["name"] for workspace in installed.in_the_cloud]
         raise Conflict(
@@ -266,7 +266,7 @@ def _run_steps(installed: Installed, place: DaemonAddress, wire: Wire, data: str
             _end_workspace(wire, workspace)
         stop_daemon(place)
     removed = [os.path.join(place.home, part) for part in REMOVED]
-    _refuse_mounts(*removed)  # once more: stopping may have taken long
+    _refuse_mounts(*removed)  # again, because stopping may have taken long
     remove_include(file)
     for folder in removed:
         shutil.rmtree(folder, ignore_errors=True)
@@ -279,7 +279,7 @@ def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:
     from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: not for a dry run
 
     name, state, local = workspace["name"], workspace["state"], is_local(workspace)
-    if workspace.get("restarting"):  # else it starts again
+    if workspace.get("restarting"):  # it would start again otherwise
         wire.call(Workspaces.stop, name)
     if state in {"starting", "resuming"}:
         state = wait_with_progress(wire, name, "running")["state"]
@@ -316,7 +316,7 @@ def _destroy(home: str) -> None:
 
 
 def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
-    """Where anything is mounted in a folder, itself included; `table` is as Linux writes it."""
+    """The mount points in a folder, including itself; `table` is in the format of Linux."""
     real = os.path.realpath(folder)
     try:
         with open(table, encoding="utf-8", errors="surrogateescape") as file:
@@ -327,7 +327,7 @@ def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
 
 
 def _size(folder: str) -> int:
-    """The size of its files; files that disappear meanwhile do not count."""
+    """The size of a folder's files; files that disappear meanwhile do not count."""
     total = 0
     for top, _, files in os.walk(folder):
         for name in files:
@@ -339,7 +339,7 @@ def _size(folder: str) -> int:
 
 
 def how_to_remove_the_program(prefix: str) -> str:
-    """The command that removes the program, by where it is installed."""
+    """The command that removes the program, which depends on how it was installed."""
     parts = prefix.replace(os.sep, "/")
     if "/uv/tools/" in parts:
         return "`uv tool uninstall prism`"

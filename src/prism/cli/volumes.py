@@ -149,7 +149,7 @@ def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict
 def _wait_for_deletion(
     args: Namespace, wire: Wire, get: Callable[[Any, str], object], show: str
 ) -> bool:
-    """Wait until a volume or snapshot is gone, except with `--no-wait`; whether it is."""
+    """Wait until a volume or snapshot is gone, except with `--no-wait`; returns whether it is."""
     if args.no_wait:
         return False
     from prism.cli.storage_wait import wait_until_settled  # noqa: PLC0415  cold start: as above
@@ -168,10 +168,10 @@ def _create_arguments(parser: ArgumentParser) -> None:
         "--type", choices=("ebs", "efs"), default="ebs", help="ebs: one workspace; efs: several"
     )
     parser.add_argument("--volume-type", choices=DISKS, help="disk type (default: gp3)")
-    parser.add_argument("--iops", type=int, metavar="N", help="for gp3 and io2")
+    parser.add_argument("--iops", type=int, metavar="N", help="IOPS, for gp3 and io2")
     parser.add_argument("--throughput", type=int, metavar="MIB", help="for gp3, in MiB/s")
     parser.add_argument("--project", metavar="NAME", help="its project")
-    parser.add_argument("--budget", metavar="NAME", help="which of its pools pays")
+    parser.add_argument("--budget", metavar="NAME", help="the pool that pays, if several do")
 
 
 def _attach_arguments(parser: ArgumentParser) -> None:

@@ -15,8 +15,8 @@ from prism.client.workspaces import Workspaces
 from prism.lifecycle import UNDER_WAY
 from prism.lifecycle import VERBS as LIFECYCLE
 
-MEMORY_LOST = "MEMORY_LOST"  # it runs, but what was in its memory is lost
-GONE = {"MACHINE_VANISHED"}  # the machine cannot be started again
+MEMORY_LOST = "MEMORY_LOST"  # the workspace runs, but lost its memory
+GONE = {"MACHINE_VANISHED"}  # failures after which the machine cannot start again
 
 
 def _show(args: Namespace, workspace: Any) -> None:
@@ -27,7 +27,7 @@ def _show(args: Namespace, workspace: Any) -> None:
 
 
 def _waiting_field(workspace: dict[str, Any]) -> dict[str, object]:
-    """Why it makes no progress, if its location does not answer."""
+    """Why the workspace makes no progress, if its location does not answer."""
     if workspace["state"] not in UNDER_WAY:
         return {}
     from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
@@ -68,7 +68,7 @@ def _change(args: Namespace) -> None:
 
 
 def _require_restarted(seen: dict[str, Any]) -> None:
-    """Raise if it still runs because it could not be stopped."""
+    """Raise if a restarted workspace still runs because it could not be stopped."""
     failure = seen.get("failure")
     if failure and failure["code"] != MEMORY_LOST:
         raise WorkspaceFailed(
@@ -79,7 +79,7 @@ def _require_restarted(seen: dict[str, Any]) -> None:
 
 
 def _print_change(args: Namespace, answer: dict[str, Any], line: str) -> dict[str, Any]:
-    """The answer; print the line unless JSON is wanted."""
+    """Print the line, unless JSON is wanted, and return the answer."""
     if not args.json:
         print(line, flush=True)
     return answer
@@ -144,7 +144,7 @@ def _terminate(args: Namespace) -> None:
 
 
 def _failure(workspace: dict[str, Any]) -> dict[str, object]:
-    """Why it does not have the requested state, and what to do; these fields are shown first."""
+    """The first fields: why the workspace does not have the requested state, and what to do."""
     if not (failure := workspace.get("failure")):
         return {}
     name = workspace["name"]
@@ -192,7 +192,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
 
 
 def _idle(idle: dict[str, Any]) -> str | None:
-    """The verdict; with the reason if it is unknown, since the workspace then stays awake."""
+    """The verdict; if it is unknown, with the reason why the workspace stays awake."""
     verdict: str | None = idle.get("verdict")
     if verdict == "unknown":
         return f"unknown: {'; '.join(idle['because'])}"
@@ -200,7 +200,7 @@ def _idle(idle: dict[str, Any]) -> str | None:
 
 
 def _asleep(name: str) -> dict[str, object]:
-    """Since when it sleeps, and how long it can."""
+    """The fields of a hibernated workspace: since when, and how long it can stay so."""
     hibernation = daemon().call(Workspaces.hibernation_status, name)
     since = hibernation["hibernation_time"]
     return {
@@ -238,7 +238,7 @@ def _move_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--project", metavar="PROJECT", required=True, help="the project that pays"
     )
-    parser.add_argument("--budget", metavar="BUDGET", help="which of its pools pays, if several")
+    parser.add_argument("--budget", metavar="BUDGET", help="the pool that pays, if several do")
 
 
 def _start_arguments(parser: ArgumentParser) -> None:

@@ -232,7 +232,7 @@ def _cannot_keep(file: Path, error: sqlite3.DatabaseError) -> Problem:
     if error.sqlite_errorcode & 0xFF in LOCKED:
         return _in_use(file)
     return Unavailable(
-        f"{file} cannot be kept, so nothing was restored",
+        f"The old database {file} cannot be kept, so nothing was restored",
         details=str(error),
         remediation="Free space on its disk, or see that it can be read and written, then try "
         "again; or move the file away first",
@@ -389,14 +389,14 @@ def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:
             manifest: dict[str, Any] = json.load(member) if member else {}
             if manifest.get("kind") != kind:
                 raise BackupInvalid(
-                    details=f"it is of {manifest.get('kind')}, and the state is kept in {kind}",
+                    details=f"it is of {manifest.get('kind')}, but this daemon uses {kind}",
                     remediation="Set PRISM_DATABASE_URL to such a database, or unset it",
                 )
             if manifest.get("format") not in range(1, FORMAT + 1):
                 raise BackupInvalid(
                     details=f"its format is {manifest.get('format')}, and this Prism reads 1 to "
                     f"{FORMAT}",
-                    remediation="Put it back with the version of Prism that made it",
+                    remediation="Restore it with the version of Prism that made it",
                 )
             if (packed := tar.extractfile(content.name)) is None:
                 raise BackupInvalid(details="it has no database in it")
@@ -405,7 +405,7 @@ def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:
     except (tarfile.TarError, KeyError, ValueError) as error:
         raise BackupInvalid(details=f"{source}: {error}") from error
     if _hash(content) != manifest.get("sha256"):
-        raise BackupInvalid(details=f"{source} is damaged: its content has another hash")
+        raise BackupInvalid(details=f"{source} is damaged: the hash of its content differs")
     return manifest
 
 
@@ -425,7 +425,8 @@ def main(words: Sequence[str] | None = None) -> int:
         act = create if arguments.verb == "backup" else restore
         sys.stdout.write(json.dumps(act(Settings.load(), arguments.file.absolute())) + "\n")
     except (Problem, OSError, SQLAlchemyError) as error:
-        problem = error if isinstance(error, Problem) else Unavailable(details=str(error))
+        failed = Unavailable(f"The {arguments.verb} failed", details=str(error))
+        problem = error if isinstance(error, Problem) else failed
         fields = {"message": problem.message, "details": problem.details, "code": problem.code}
         sys.stdout.write(json.dumps({"error": fields | {"hint": problem.remediation}}) + "\n")
         return 1

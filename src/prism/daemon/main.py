@@ -233,7 +233,7 @@ def _describe_owner(written: str) -> str:
         address = owner.get("url", "still starting")
         return f"pid {owner['pid']}, {address}, version {owner['version']}"
     except (ValueError, KeyError):
-        return "it does not say which"
+        return "its lock file cannot be read"
 
 
 def _config(

@@ -33,7 +33,7 @@ class ProfileNotFound(NotFound, code="PROFILE_NOT_FOUND"):
 
 
 class ProfileExists(AlreadyExists):
-    """There is a profile of that name already."""
+    """A profile of that name already exists."""
 
 
 class ProfileInUse(InUse):

@@ -22,7 +22,7 @@ class ProjectNotFound(NotFound, code="PROJECT_NOT_FOUND"):
 
 
 class ProjectExists(AlreadyExists):
-    """There is a project of that name already."""
+    """A project of that name already exists."""
 
 
 class ProjectInUse(InUse):

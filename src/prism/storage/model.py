@@ -25,11 +25,11 @@ class SnapshotNotFound(NotFound, code="SNAPSHOT_NOT_FOUND"):
 
 
 class VolumeExists(AlreadyExists):
-    """There is a volume of that name already."""
+    """A volume of that name already exists."""
 
 
 class SnapshotExists(AlreadyExists):
-    """There is a snapshot of that name already."""
+    """A snapshot of that name already exists."""
 
 
 class VolumeInUse(InUse):

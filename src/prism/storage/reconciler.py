@@ -48,7 +48,7 @@ from prism.storage.survey_schedule import SurveySchedule
 SYSTEM = "prism"
 BOOTING = 4  # times as long is waited for a machine to come up as for a volume to change
 AGAIN = timedelta(seconds=30)  # until what was refused is tried once more
-VANISHED = StorageFailure("VANISHED", "It was destroyed outside of Prism; what it held is lost")
+VANISHED = StorageFailure("VANISHED", "It was destroyed outside of Prism; its data is lost")
 AT_ONCE = ReconcileResult(timedelta(0), lambda _: None)
 
 
@@ -283,7 +283,7 @@ class VolumeReconciler(StorageReconciler):
         with self._db.read() as sql:
             origin = next(iter(store.by_ids(sql, Snapshot, [volume.from_snapshot])), None)
         if origin is None or origin.copy_id is None:
-            raise StorageRefused("The snapshot it was to be made from is gone")
+            raise StorageRefused("The snapshot from which it should be made is gone")
         return place.restore(order, origin.copy_id)
 
     def _result(
@@ -415,7 +415,7 @@ def _trouble(
     names = ", ".join(sorted(attachment.name for attachment in attachments if attachment.attached))
     if volume.verb is not StorageVerb.DELETE or step.act is not StorageAction.WAIT or not names:
         return {}
-    message = f"{names} has it; take it away first: `prism volume detach {volume.name}`"
+    message = f"it is attached to {names}; detach it first:  `prism volume detach {volume.name}`"
     return {"trouble": StorageFailure("IN_USE", message)}
 
 

@@ -51,17 +51,15 @@ Filter = FromQuery[str | None]
 Limit = Annotated[int | None, QueryParameter(ge=1, le=1000)]
 LIST = {
     200: ResponseSpec(list[Instance], description="Workspaces", generate_examples=False),
-    304: ResponseSpec(None, description="As they were at that `ETag`"),
+    304: ResponseSpec(None, description="Nothing has changed since that `ETag`"),
 }
 ONE = {200: ResponseSpec(Instance, description="One workspace", generate_examples=False)}
 ASKED = {
     200: ResponseSpec(Plan, description="What a dry run would do", generate_examples=False),
-    201: ResponseSpec(Launched, description="It is coming", generate_examples=False),
+    201: ResponseSpec(Launched, description="The launch has begun", generate_examples=False),
 }
 ME = "me"
-Owner = Annotated[
-    str | None, QueryParameter(description=f"Who launched it; `{ME}` is whoever asks")
-]
+Owner = Annotated[str | None, QueryParameter(description=f"Who launched it; `{ME}` is you")]
 WAITING = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
 router = Routes("/api/v1/instances", tags=["workspaces"])
 

@@ -88,8 +88,8 @@ RUN_HINTS = {
     State.RESUMING: "Wait until it runs: `prism resume {name}`",
     State.STOPPING: "Start it again once it has stopped: `prism start {name}`",
     State.STOPPED: "Start it: `prism start {name}`",
-    State.HIBERNATING: "Wake it up once it is asleep: `prism resume {name}`",
-    State.HIBERNATED: "Wake it up: `prism resume {name}`",
+    State.HIBERNATING: "Resume it once it is hibernated: `prism resume {name}`",
+    State.HIBERNATED: "Resume it: `prism resume {name}`",
     State.FAILED: "See why with `prism workspace show {name}`; try again: `prism start {name}`",
     State.TERMINATING: LIST_HINT,
     State.TERMINATED: LIST_HINT,
@@ -275,7 +275,7 @@ def may_read_template_again(workspace: Workspace) -> None:
     else:
         return
     raise InvalidState(
-        f"Workspace {name!r} does not take its template again",
+        f"Workspace {name!r} cannot use its template again",
         details=why,
         remediation=remedy,
         data={"state": state, "allowed": possible(workspace)},

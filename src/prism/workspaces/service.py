@@ -71,7 +71,7 @@ from prism.workspaces.template_again import TemplateReader
 
 LATEST_EXPIRY = datetime(2999, 12, 31, tzinfo=UTC)
 LAUNCHED_WITHOUT = (
-    "it was launched without hibernation, as with `--no-hibernation`, and a launch decides that"
+    "it was launched without hibernation, as with `--no-hibernation`, which cannot be changed"
 )
 
 
@@ -264,7 +264,7 @@ class WorkspaceService:
         Raises `InvalidState` unless it is stopped, `UnknownType`, and the provider's refusal.
         """
         if (request.instance_type is None) == (request.size is None):
-            raise ValidationFailed.of(("instance_type", "give it or `size`, one of the two"))
+            raise ValidationFailed.of(("instance_type", "give either this or `size`"))
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             kind = machine_type(request.instance_type, request.size, before.recipe.family)

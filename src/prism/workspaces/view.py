@@ -145,10 +145,10 @@ def hibernation(workspace: Workspace, now: datetime, saved: Micros | None = None
 
 
 def _wake_note(longest: timedelta, resume_by: datetime, now: datetime) -> str:
-    limit = f"AWS supports no sleep of more than {longest.days} days"
+    limit = f"AWS supports hibernation for at most {longest.days} days"
     if now >= resume_by:
-        return f"{limit}, and that was over on {resume_by:%Y-%m-%d}: resume it now"
-    return f"{limit}: resume it by {resume_by:%Y-%m-%d}, and stop it then if it is to rest longer"
+        return f"{limit}, which ended on {resume_by:%Y-%m-%d}: resume it now"
+    return f"{limit}: resume it by {resume_by:%Y-%m-%d}, and stop it if you do not use it then"
 
 
 def _usd(amount: int | None, times: int) -> float | None:

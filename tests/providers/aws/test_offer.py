@@ -118,7 +118,7 @@ def test_an_order_as_usual_has_little_to_note(offer):
         "t3.2xlarge"
     )
     assert notes(offer, hibernation=False) == ""
-    assert "workspaces on this computer" in notes(offer, hibernation=False, restart=True)
+    assert "only on this computer" in notes(offer, hibernation=False, restart=True)
     gpu = template(family="gpu")
     assert "needs a GPU" not in notes(offer, "g4dn.xlarge", gpu)
 
@@ -126,10 +126,10 @@ def test_an_order_as_usual_has_little_to_note(offer):
 @pytest.mark.parametrize(
     ("of", "kind", "launch", "why"),
     [
-        (template("debian-12"), "t3.large", {}, "hibernates no debian-12"),
-        (template("rocky-9"), "t3.large", {}, "hibernates no rocky-9"),
-        (template("ubuntu-24.04"), "t3.large", {}, "hibernates no ubuntu-24.04"),
-        (template(), "r6i.large", {}, "hibernates no r6i.large"),
+        (template("debian-12"), "t3.large", {}, "cannot hibernate debian-12"),
+        (template("rocky-9"), "t3.large", {}, "cannot hibernate rocky-9"),
+        (template("ubuntu-24.04"), "t3.large", {}, "cannot hibernate ubuntu-24.04"),
+        (template(), "r6i.large", {}, "cannot hibernate r6i.large"),
         (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
     ],
 )
@@ -144,9 +144,9 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, launc
 @pytest.mark.parametrize(
     ("base", "kind", "root_gb", "why"),
     [
-        ("debian-12", "t3.large", 20, "EC2 hibernates no debian-12"),
-        ("ubuntu-24.04", "t3.large", 20, "EC2 hibernates no ubuntu-24.04"),
-        ("ubuntu-22.04", "r6i.large", 20, "EC2 hibernates no r6i.large"),
+        ("debian-12", "t3.large", 20, "EC2 cannot hibernate debian-12"),
+        ("ubuntu-24.04", "t3.large", 20, "EC2 cannot hibernate ubuntu-24.04"),
+        ("ubuntu-22.04", "r6i.large", 20, "EC2 cannot hibernate r6i.large"),
         ("ubuntu-22.04", "t3.large", 17, "a root disk of 17 GB is too small, t3.large needs 18"),
         ("ubuntu-22.04", "t3.large", 20, None),
         (None, "t3.large", 20, None),
@@ -212,12 +212,12 @@ def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(offer, ki
 def test_spot_costs_what_is_known_and_never_more_than_on_demand(offer, prices, monkeypatch):
     kind = machine_type("t3.large")
     assert offer.price(kind, spot=True) == offer.price(kind, spot=False)
-    assert "the most it costs" in notes(offer, spot=True)
+    assert "at most the on-demand price" in notes(offer, spot=True)
     known = Quote(Micros(30000), "EC2 spot price")
     monkeypatch.setattr(prices, "spot", lambda *_: known)
     assert offer.price(kind, spot=True) == (30000, "EC2 spot price")
-    assert "take a spot machine back" in notes(offer, spot=True)
-    assert "the most it costs" not in notes(offer, spot=True)
+    assert "reclaim a spot machine" in notes(offer, spot=True)
+    assert "at most the on-demand price" not in notes(offer, spot=True)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def workspace(**more):
     [
         ({}, "t4g.large", "was made for x86_64"),
         ({}, "t3.2xlarge", "a root disk of 28 GB is too small"),
-        ({}, "r6i.large", "hibernates no r6i.large"),
+        ({}, "r6i.large", "cannot hibernate r6i.large"),
         ({"recipe": template(family="gpu")}, "t3.large", "needs a GPU"),
         ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
     ],

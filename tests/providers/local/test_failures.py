@@ -202,7 +202,7 @@ def test_a_service_that_does_not_answer_is_named_with_its_last_words(world):
 
     shown_stage = eventually(lambda: "mute" in stage() and stage(), seconds=180)
     assert shown_stage.startswith("services: mute has not answered on port ")
-    assert shown_stage.endswith("its last words: I wait for the moon")
+    assert shown_stage.endswith("its last output: I wait for the moon")
     assert world.machine(id).progress < 100
 
 

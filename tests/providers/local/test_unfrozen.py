@@ -13,7 +13,7 @@ from prism.workspaces.ports import ProviderRefused
 from tests.optional import not_none
 
 ID = f"local-{'0' * 17}"
-WHY = "process 7 does not stop; it goes on running"
+WHY = "process 7 does not stop; it continues to run"
 
 
 @pytest.fixture

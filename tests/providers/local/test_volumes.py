@@ -346,7 +346,7 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tm
     volumes.restore(SHARED, snapshot.id)
     eventually(lambda: any(disk.seen is StorageObserved.BROKEN for disk in volumes.survey().disks))
     [broken] = [disk for disk in volumes.survey().disks if disk.seen is StorageObserved.BROKEN]
-    assert "folder2/file2 has another content" in broken.trouble.message
+    assert "folder2/file2 has different content" in broken.trouble.message
     assert "folder3/file3 is missing" in broken.trouble.message
 
 
@@ -429,7 +429,7 @@ def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data_
         torn.write(b"rotten")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     trouble = verified(volumes, snapshot.id, "2").trouble
-    assert (trouble.code, "large has another content" in trouble.message) == (
+    assert (trouble.code, "large has different content" in trouble.message) == (
         "VERIFICATION_FAILED",
         True,
     )

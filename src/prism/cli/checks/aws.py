@@ -1,4 +1,4 @@
-"""AWS's own files and variables, and what the daemon knows of AWS; no secret is shown.
+"""Checks of AWS's files and variables, and of the daemon's access; they show no secret.
 
 Only the daemon asks AWS, and only for profiles that are active.
 """
@@ -14,7 +14,7 @@ from prism.client.profiles import Profiles
 from prism.errors import Problem
 
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-# Variables by which containers, clusters and single sign-on get theirs.
+# Variables that give credentials to containers, clusters and single sign-on.
 ELSEWHERE = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -38,7 +38,7 @@ def aws_credentials(context: CheckContext) -> Iterator[Finding]:
     if bool(context.environ.get(KEY)) != bool(context.environ.get(SECRET)):
         missing = SECRET if context.environ.get(KEY) else KEY
         message = f"half of a key is in the environment: {missing} is missing"
-        yield broken(message, f"export {missing}=…, or unset the other half")
+        yield broken(message, f"export {missing}=…, or unset the other variable")
     chosen = context.environ.get("AWS_PROFILE") or context.environ.get("AWS_DEFAULT_PROFILE")
     if chosen and chosen not in profiles:
         yield broken(f"AWS_PROFILE is {chosen}, which no file has", "unset AWS_PROFILE")
@@ -62,7 +62,7 @@ def aws_access(context: CheckContext) -> Iterator[Finding]:
     for access in accesses:
         yield _access_finding(access)
     if not accesses:
-        yield ok("no aws profile is active, so AWS was not asked")
+        yield ok("no AWS profile is active, so AWS was not asked")
 
 
 def _access_finding(access: Mapping[str, Any]) -> Finding:

@@ -1,4 +1,4 @@
-"""What checks can look at; a test can replace any part."""
+"""The inputs of the checks, which tests replace."""
 
 import shutil
 import subprocess
@@ -38,12 +38,12 @@ def ok(message: str) -> Finding:
 
 
 def warning(message: str, fix: str) -> Finding:
-    """The finding that Prism works, but not all of it, or not as well as it could."""
+    """The finding that Prism works, but with less speed or fewer features."""
     return Finding("warning", message, fix)
 
 
 def broken(message: str, fix: str) -> Finding:
-    """The finding that Prism cannot work like this."""
+    """The finding that Prism does not work."""
     return Finding("broken", message, fix)
 
 
@@ -53,7 +53,7 @@ def skipped(message: str) -> Finding:
 
 
 def run(*argv: str) -> ProgramResult:
-    """Run a program to its end."""
+    """Run a program, and wait until it has ended."""
     try:
         done = subprocess.run(
             argv,
@@ -69,27 +69,27 @@ def run(*argv: str) -> ProgramResult:
 
 
 class CheckContext(Struct, frozen=True, kw_only=True):
-    """Everything that a check may look at."""
+    """Everything that a check may use."""
 
     place: DaemonAddress
     environ: Mapping[str, str]
     unasked: bool = False
-    """Whether the daemon is still to be asked how it is."""
+    """Whether the daemon was not asked for its status yet."""
     status: Mapping[str, Any] | None = None
-    """What the daemon says about itself; none where no daemon answers, and `fault` says why."""
+    """The daemon's status; None if no daemon answers, and `fault` says why."""
     fault: Problem | None = None
     daemon_time: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What the daemon of this home wrote to its lock file: pid, port."""
+    """The content of the daemon's lock file: pid, port."""
     ask: Callable[[Callable[[Any], object]], Any] = lambda method: None
-    """What the daemon answers to a method of the client."""
+    """Calls a method of the client, and returns the daemon's answer."""
     root: Path = Path("/")
     platform: str = sys.platform
     python: tuple[int, int, int] = sys.version_info[:3]
     which: Callable[[str], str | None] = shutil.which
     run: Callable[..., ProgramResult] = run
     trial: Callable[[str], ProgramResult] = lambda check: ProgramResult(None, "it was not tried")
-    """The result of the trial that belongs to a check."""
+    """Returns the result of the forked trial of a check."""
     now: Callable[[], float] = time.time
 
     @property
@@ -106,7 +106,7 @@ class CheckContext(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def seen(cls, environ: Mapping[str, str], **more: Any) -> Self:
-        """The real system; starts no daemon."""
+        """The context of the real system; starts no daemon."""
         place = DaemonAddress.read(environ)
         about = {} if place.url else daemon_info(place)
         return cls(place=place, environ=environ, about=about, unasked=True, **more)

@@ -21,7 +21,7 @@ FEW_INODES, TOO_FEW_INODES = 50_000, 2_000
 DISTANT = re.compile(r"(nfs\d?|cifs|smb\d?|smbfs|9p|afs|vboxsf|fuse\.(sshfs|s3fs|gcsfuse|rclone))")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 LOCALLY = "Choose a home on a disk of this machine: export PRISM_HOME=/var/tmp/prism-$USER"
-LATE = 2.0  # seconds that a file may seem to be from the future
+LATE = 2.0  # seconds by which a file's time may be in the future
 
 
 def home(context: CheckContext) -> Finding:
@@ -46,7 +46,7 @@ def home(context: CheckContext) -> Finding:
 def _missing_home(folder: Path) -> Finding:
     above = _nearest_existing(folder)
     if not os.access(above, os.W_OK | os.X_OK):
-        message = f"{folder} cannot be made: {above} is not yours to write to"
+        message = f"{folder} cannot be made: {above} is not writable for you"
         return broken(message, "Choose another one with PRISM_HOME")
     return ok(f"{folder}; the first command makes it")
 
@@ -109,7 +109,7 @@ def unix_socket(context: CheckContext) -> Finding:
         return ok(f"{path}{note}; the daemon makes it")
     about = path.lstat()
     if not stat.S_ISSOCK(about.st_mode):
-        return broken(f"{path} is no socket", f"rm {path}")
+        return broken(f"{path} is not a socket", f"rm {path}")
     if about.st_mode & 0o077:
         return broken(f"other users may open {path}", f"chmod 600 {path}")
     return ok(f"{path}{note}")
@@ -159,7 +159,7 @@ def orphans(context: CheckContext) -> Iterator[Finding]:
         yield skipped(f"{len(folders)} folders; the daemon knows whose they are")
         return
     ids = {workspace["id"] for workspace in context.ask(Workspaces.list)}
-    coming = None in ids  # one that has no id yet may be the owner
+    coming = None in ids  # a workspace without an id yet may own the folder
     orphaned = [] if coming else sorted(n for n in folders - ids if not _is_gone(place / n))
     for name in orphaned:
         message = f"{place / name} belongs to no workspace of this database"
@@ -180,7 +180,7 @@ def _nearest_existing(folder: Path) -> Path:
 
 
 def _mount(context: CheckContext) -> tuple[str, set[str]]:
-    """The kind of file system below the home, and how it is mounted."""
+    """The type of the home's file system, and its mount options."""
     at, best = str(_nearest_existing(context.home).resolve()), ("", "", "")
     for line in (context.kernel("proc/self/mountinfo") or "").splitlines():
         front, _, back = line.partition(" - ")

@@ -15,7 +15,7 @@ OLDEST = (3, 11)
 INSTALLERS = {"apt-get": "apt-get install", "dnf": "dnf install", "zypper": "zypper install"}
 INSTALLERS |= {"pacman": "pacman -S", "apk": "apk add"}
 FILES = 1024
-NAME = b"doctor.localhost"  # bytes, since text would bring a codec
+NAME = b"doctor.localhost"  # bytes, since text would import a codec
 PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
 
 
@@ -108,13 +108,13 @@ def localhost_names(context: CheckContext) -> Finding:
     if strangers := [address for address in addresses if not ip_address(address).is_loopback]:
         return warning(
             f"doctor.localhost is {strangers[0]}, which is not this machine",
-            "Ask who runs your name server; browsers do not believe it",
+            "Ask the administrator of your name server; browsers ignore it",
         )
     return ok("NAME.localhost is this machine, for every program")
 
 
 def proxy(context: CheckContext) -> Finding:
-    """Whether a proxy is used for addresses of this computer, which it must not be."""
+    """Whether a proxy is used for addresses of this computer, which breaks connections."""
     names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
     variable = next((name for name in names if context.environ.get(name)), None)
     if variable is None:

@@ -1,4 +1,4 @@
-"""Runs all checks, in an order that begins with what the others depend on."""
+"""Runs all checks; those on which others depend come first."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ HERE: tuple[Check, ...] = (
     folder.orphans,
     aws.aws_credentials,
 )
-"""What only matters where the daemon is, which with `PRISM_URL` is somewhere else."""
+"""Checks of the daemon's computer, which with `PRISM_URL` is another one."""
 AROUND: tuple[Check, ...] = (
     folder.clock,
     machine.time_zone,
@@ -46,7 +46,7 @@ AROUND: tuple[Check, ...] = (
     machine.browser,
 )
 WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv, machine.ssh)
-"""What waits for a program, and needs no daemon: these begin first."""
+"""Checks that wait for a program and need no daemon: they start first."""
 
 
 def run_checks(context: CheckContext) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def run_checks(context: CheckContext) -> Iterator[Finding]:
 
 
 class Examination(threading.Thread):
-    """A check in a thread of its own; an executor would bring `logging`."""
+    """A check in its own thread; an executor would import `logging`."""
 
     def __init__(self, check: Check, context: CheckContext) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class Examination(threading.Thread):
         """Run the check."""
         try:
             self._findings = [*run_check(self._check, self._world)]
-        except Problem as problem:  # anything else is a bug, and said by the thread
+        except Problem as problem:  # anything else is a bug, which the thread prints
             self._problem = problem
 
     def result(self) -> list[Finding]:
-        """The findings, after the end."""
+        """The findings, after the check has ended."""
         self.join()
         if self._findings is None:
             raise self._problem or RuntimeError(f"the check {self._check.__name__} has failed")

@@ -1,4 +1,4 @@
-"""What local workspaces cannot reach, and what they can."""
+"""Checks how far local workspaces are isolated."""
 
 import os
 import pwd
@@ -20,20 +20,20 @@ SHARES = (
     "this computer's network, where they reach what listens on loopback and each other's ports"
 )
 TUN = Path("/dev/net/tun")
-PROMISES = {  # what is said where they hold, and where they do not
+PROMISES = {  # the texts for limits that apply, and that do not
     "capabilities": ("no capabilities", "they have capabilities"),
     "namespaces": ("no new user namespaces", "they can make user namespaces"),
     "filter": ("a filter of system calls", "no filter of system calls"),
 }
 APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
-# What a kernel says where it forbids user namespaces, and how it would allow them.
+# The errors of kernels that forbid user namespaces, and the commands that allow them.
 FORBIDDEN = {
     "proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
     "proc/sys/kernel/unprivileged_userns_clone": ("0", "1"),
     "proc/sys/user/max_user_namespaces": ("0", "15000"),
 }
 DISPLAY = re.compile(r"@(/tmp/\.X11-unix/X\d+)$", re.M)
-HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)  # X11's own, and no key with it
+HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)  # X11's first message, without a key
 ADMITTED = b"\1"
 
 
@@ -116,7 +116,7 @@ def _remedy(context: CheckContext, missing: Sequence[str] = ()) -> str:
 
 
 def _network_remedy(context: CheckContext) -> str:
-    """How workspaces get networks of their own from their next start."""
+    """What to do so that each workspace gets its own network at its next start."""
     name = variable("workspace_network")
     if context.environ.get(name) == "shared":
         return f"Set {name} to own, and restart the daemon"
@@ -130,13 +130,13 @@ def _network_remedy(context: CheckContext) -> str:
 
 
 def _owner(ids: str) -> str | None:
-    """A user of this computer whose id is in the range for workspaces."""
+    """A user of this computer whose id is in the range for workspaces; None if there is none."""
     names = [user.pw_name for user in pwd.getpwall() if user.pw_uid in uids(ids)]
     return min(names, default=None)
 
 
 def display(context: CheckContext) -> Finding:
-    """Whether an X11 display listens outside of any folder, where no sandbox hides it."""
+    """Whether an X11 display listens on an abstract socket, which no sandbox hides."""
     if context.platform != "linux":
         return skipped("only Linux has sockets without a file")
     names = sorted({*DISPLAY.findall(context.kernel("proc/net/unix") or "")})
@@ -145,8 +145,8 @@ def display(context: CheckContext) -> Finding:
     for name in names:
         if _admits(name):
             return warning(
-                f"@{name} lets in whoever is you, and so every workspace that shares your network:"
-                " to your screen and keys",
+                f"@{name} admits every program of your user, so every workspace that shares your "
+                "network can see your screen and keys",
                 'xhost "-si:localuser:$(id -un)"',
             )
     return ok(f"@{names[0]} asks for a key, which workspaces do not see")

@@ -1,4 +1,4 @@
-"""The daemon: whether it answers, is ours, is healthy, and could be started."""
+"""Checks of the daemon: it answers, belongs to this home, is healthy, and can start."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from prism import __version__
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
 
-SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # what every PostgreSQL answers with a letter
+SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # PostgreSQL answers it with one letter
 LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)", re.M)
 
 
@@ -30,10 +30,10 @@ def daemon(context: CheckContext) -> Iterator[Finding]:
         yield broken(message, context.fault.remediation or "Check PRISM_URL")
     elif _is_home_locked(context):
         pid = context.about.get("pid", "of somebody")
-        message = f"process {pid} has the home and does not answer"
+        message = f"process {pid} holds the lock of the home and does not answer"
         yield broken(message, "End it: `prism daemon stop`. Its log: `prism daemon logs`")
     elif Path(context.place.socket).exists():
-        message = "one that was killed has left its socket behind"
+        message = "a killed daemon has left its socket behind"
         yield warning(message, "The next start takes its place: `prism daemon start`")
     else:
         yield ok("none runs; the next command starts it")
@@ -69,7 +69,7 @@ def _port_finding(context: CheckContext, configured: str) -> Finding:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             return broken(f"{configured}: {error.strerror}", "Choose another one with PRISM_PORT")
-        fix = "End that, or choose another one: `prism init --port 0` takes any free port"
+        fix = "End that program, or choose another port: `prism init --port 0` takes any free port"
         return broken(f"{configured} is taken by {_port_holder(context, int(configured))}", fix)
     return ok(f"{configured} is free")
 
@@ -91,8 +91,8 @@ def database(context: CheckContext) -> Finding:
         return skipped(f"SQLite was not checked: {verdict.output}")
     if verdict.output != "ok":
         fix = (
-            "Put a backup back: `prism restore FILE`; a copy from before the last upgrade may lie "
-            f"beside it. Without one, move {path} away: `prism recover` takes the machines back"
+            "Restore a backup: `prism restore FILE`; a copy from before the last upgrade may lie "
+            f"beside it. Without one, move {path} away: `prism recover` restores the machines"
         )
         return broken(f"{path} is damaged: {verdict.output}", fix)
     return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, undamaged")
@@ -149,7 +149,7 @@ def _try_to_listen(host: str, number: int) -> None:
 
 
 def _port_holder(context: CheckContext, number: int) -> str:
-    """The program that listens on a port, as far as the kernel tells."""
+    """The program that listens on a port, if the kernel shows it."""
     tables = "".join(context.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
     sockets = {
         f"socket:[{row[3]}]" for row in LISTENING.finditer(tables) if int(row[2], 16) == number

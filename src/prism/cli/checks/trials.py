@@ -41,12 +41,12 @@ class ForkedTrial:
             code = 1
             try:
                 code = _run_in_fork(main, probe, writer)
-            finally:  # whatever happens: it must not go on as its parent does
+            finally:  # the fork must never continue with its parent's code
                 os._exit(code)
         os.close(writer)
 
     def result(self) -> ProgramResult:
-        """The output and exit code, after the end."""
+        """The output and exit code, after the fork has ended."""
         output, ended = b"", select.poll()
         ended.register(self._reader, select.POLLIN)
         with os.fdopen(self._reader, "rb", buffering=0) as words:
@@ -70,12 +70,12 @@ def _run_in_fork(main: Callable[[Any], int], probe: object, output: int) -> int:
         try:
             return main(probe)
         finally:
-            if error := sys.exception():  # whatever it is, it is why there was no trial
+            if error := sys.exception():  # any error is printed as the reason
                 print(f"{type(error).__name__}: {error}")
 
 
 def start_trials(home: str, environ: Mapping[str, str]) -> dict[str, ForkedTrial]:
-    """Start the trials that are possible on this system, by the name of their check."""
+    """Start the trials that work on this system; the result is by the name of the check."""
     trials: dict[str, ForkedTrial] = {}
     database = database_path(home, environ)
     if database and os.path.isfile(database) and os.path.getsize(database) <= LARGEST:

@@ -1,4 +1,4 @@
-"""The settings, as they were written down."""
+"""Checks of the settings, and of who you are."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def who_you_are(context: CheckContext) -> Finding:
         message = "PRISM_USER is not set: invitations cannot find you"
         return warning(message, "`prism init --user YOU@EXAMPLE.ORG`")
     if not MAIL.fullmatch(user):
-        message = f"PRISM_USER is {user}, no mail address: invitations cannot find you"
+        message = f"PRISM_USER is {user}, not a mail address: invitations cannot find you"
         return warning(message, "`prism init --user YOU@EXAMPLE.ORG`")
     return ok(user)
 
@@ -71,7 +71,7 @@ def _env_file_findings(context: CheckContext) -> Iterator[Finding]:
     for number, name, value in lines_of(text):
         where = f"{path}, line {number}"
         if value is None:
-            yield broken(f"{where} is no NAME=value", "Correct the line")
+            yield broken(f"{where} is not NAME=value", "Correct the line")
         elif name == "PRISM_HOME":
             message = f"{where}: the file lies in the home, so it cannot say where that is"
             yield broken(message, "Remove the line")

@@ -452,7 +452,7 @@ class ProviderWiring(BillingWiring):
                     profiles={profile.name: profile for profile in profile_rows.every(sql)},
                 )
         except DatabaseUnavailable as away:
-            log.warning("nobody knows what is in use of AWS: %s (%s)", away, away.details)
+            log.warning("the AWS locations in use are unknown: %s (%s)", away, away.details)
         return self._last_in_use
 
     def _assemble(self, cloud: OwnCloud) -> Parts:

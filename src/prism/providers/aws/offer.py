@@ -176,14 +176,14 @@ class AwsOffer:
             room = "" if largest == kind.name else f", enough for a resize up to {largest}"
             yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation{room}"
         if order.restart:
-            yield "`--restart` does something for workspaces on this computer only"
+            yield "`--restart` has an effect only on this computer"
         yield from _credit_notes(kind, order)
         if lacking := self._note():
             yield f"{lacking}; make it: `prism aws setup`"
         if order.spot:
-            yield "EC2 may take a spot machine back, two minutes after saying so"
+            yield "EC2 may reclaim a spot machine with two minutes' notice"
             if self._prices.spot(kind.name, self.region) is None:
-                yield "the spot price is not known: the one on demand is the most it costs"
+                yield "the spot price is not known; it is at most the on-demand price"
         if self.price(kind, order.spot)[0] is None:
             yield f"nobody knows what {kind.name} costs in {self.region}"
 
@@ -191,7 +191,7 @@ class AwsOffer:
         """Why the machine of this order cannot hibernate."""
         base = _base_of(template)
         if not BASES[base].hibernates:
-            return f"EC2 hibernates no {base}"
+            return f"EC2 cannot hibernate {base}"
         return _hibernation_obstacle(kind, order.storage.ebs_volume_size)
 
 
@@ -203,7 +203,7 @@ def sleepless(workspace: Workspace) -> str | None:
     """
     base, kind = workspace.recipe.base or DEFAULT, TYPES.get(workspace.instance_type)
     if not BASES[base].hibernates:
-        return f"EC2 hibernates no {base}"
+        return f"EC2 cannot hibernate {base}"
     if kind is None:
         return None
     usual = workspace.root_gb == workspace.recipe.root_gb
@@ -216,9 +216,9 @@ def sleepless(workspace: Workspace) -> str | None:
 def _hibernation_obstacle(kind: MachineType, disk_gb: int | None) -> str | None:
     """Why such a machine cannot hibernate; `disk_gb` is None before the disk is made."""
     if not kind.hibernates:
-        return f"EC2 hibernates no {kind.name}"
+        return f"EC2 cannot hibernate {kind.name}"
     if kind.memory_gib >= MOST_RAM:
-        return f"{kind.name} has {kind.memory_gib} GiB of memory, {MOST_RAM} are too many"
+        return f"{kind.name} has {kind.memory_gib} GiB of memory, not less than {MOST_RAM}"
     needed = kind.memory_gib + SYSTEM_GB
     if disk_gb is not None and disk_gb < needed:
         return f"a root disk of {disk_gb} GB is too small, {kind.name} needs {needed}"

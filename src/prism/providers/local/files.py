@@ -105,7 +105,7 @@ class LocalFiles:
         """Each new folder has the owner of the home or the volume."""
         with self._tree(id, path) as tree, refusals(path):
             if not tree.path or _exists(tree.root, tree.path):
-                raise AlreadyExists(f"There is a {path} already")
+                raise AlreadyExists(f"{path} already exists")
             owner = os.fstat(tree.root.fileno())
             parts = tree.path.split("/")
             for count in range(1, len(parts) + 1):
@@ -121,7 +121,7 @@ class LocalFiles:
         with self._tree(id, path) as tree, self._tree(id, to) as other, refusals(path):
             tree.root.stat(tree.movable())
             if not other.path or _exists(other.root, other.path):
-                raise AlreadyExists(f"There is a {to} already")
+                raise AlreadyExists(f"{to} already exists")
             if tree.root.identity != other.root.identity:
                 raise WrongFileKind(
                     f"{path} and {to} are not on the same volume",
@@ -320,7 +320,7 @@ def _require_regular(about: os.stat_result, path: str) -> os.stat_result:
     if not stat.S_ISREG(about.st_mode):
         raise WrongFileKind(
             f"{path} is not a file",
-            details=f"it is a {_kind(about.st_mode)}; Prism follows no link",
+            details=f"it is a {_kind(about.st_mode)}; Prism does not follow links",
         )
     return about
 
@@ -343,7 +343,7 @@ def _mode_of_new_file(folder: Directory, name: str, path: str, *, replace: bool)
         raise WrongFileKind(f"{path} is a folder")
     if not replace:
         raise AlreadyExists(
-            f"There is a {path} already", remediation="Ask to replace it, or use another name"
+            f"{path} already exists", remediation="Ask to replace it, or use another name"
         )
     return stat.S_IMODE(about.st_mode) & 0o777 if stat.S_ISREG(about.st_mode) else 0o644
 

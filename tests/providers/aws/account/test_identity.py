@@ -137,7 +137,7 @@ def test_other_credentials_that_turn_up_do_not_speak_for_our_account(clock, aws)
     seen = len(aws.calls)
     with pytest.raises(CredentialsMissing) as caught:
         cloud.call("ec2", "DescribeVpcs")
-    assert "of account 222222222222" in caught.value.details
+    assert "account 222222222222" in caught.value.details
     assert len(aws.calls) == seen, "the other account is not asked for our machines"
     assert identities.of(None) == BOB, "the next launch goes where the credentials lead"
 

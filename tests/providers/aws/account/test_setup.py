@@ -132,7 +132,7 @@ def test_what_iam_shows_late_is_waited_for_and_not_for_ever(aws, cloud, iam):
     assert is_whole(iam)
     iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
     aws.rules = build({"times": {"iam": 3600}})
-    with pytest.raises(NotVisible, match="does not show yet"):
+    with pytest.raises(NotVisible, match="does not show this yet"):
         apply(cloud)
 
 

@@ -60,7 +60,7 @@ def test_one_whose_request_was_cancelled_cannot_be_stopped_and_says_what_can_be_
     with pytest.raises(ProviderRefused, match="`prism terminate mine`") as no:
         getattr(compute, verb)(cancelled_machine_id)
     assert no.value.code == "SPOT_REQUEST_CANCELLED"
-    assert "runs on, and costs" in no.value.message
+    assert "runs and costs money" in no.value.message
     assert aws_parts.look().seen is Observed.ON
     compute.terminate(cancelled_machine_id)
     aws_parts.goes()

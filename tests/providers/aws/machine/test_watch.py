@@ -320,7 +320,7 @@ def test_a_machine_that_cannot_be_reached_is_not_told(world):
 
 def test_a_machine_that_lets_nobody_be_root_says_so(world):
     world.sshd.program("sh", "#!/bin/dash\necho no sudo >&2; exit 1\n")
-    with pytest.raises(Unavailable, match="does not take its idle rule") as caught:
+    with pytest.raises(Unavailable, match="could not get its idle rule") as caught:
         world.watch.watch(ID, RULE)
     assert "no sudo" in caught.value.details
 

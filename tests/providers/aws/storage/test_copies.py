@@ -178,7 +178,7 @@ def test_a_restored_one_goes_only_to_a_machine_that_has_booted(aws_parts):
         aws_parts.volumes.attach(id, machine, "back")
     aws_parts.ec2.stop_instances(InstanceIds=[machine])
     aws_parts.pass_time()
-    with pytest.raises(Unavailable, match="has to be on"):
+    with pytest.raises(Unavailable, match="has to run"):
         aws_parts.volumes.attach(id, machine, "back")
     assert aws_parts.disk("volume_9").attached == frozenset()
     aws_parts.machines.silent.clear()

@@ -214,8 +214,8 @@ class OwnCloud(Cloud):
             if not is_enabled(self.region, self.aws_profile):
                 raise RegionNotEnabled(
                     f"The AWS account has not enabled the region {self.region}",
-                    details="AWS takes no credentials of the account there until it is enabled",
-                    remediation="Enable it in AWS's console (Account, AWS Regions), or take "
+                    details="AWS accepts no credentials of the account there until it is enabled",
+                    remediation="Enable it in AWS's console (Account, AWS Regions), or choose "
                     "another: `prism profile update --help`",
                 ) from error
             raise
@@ -266,7 +266,7 @@ def is_enabled(region: str, aws_profile: str | None) -> bool:
 def of_another(aws_profile: str | None, expected: str, actual: str) -> CredentialsMissing:
     """The problem that the credentials are valid, but for another account than the machines'."""
     owner = f"AWS profile {aws_profile!r}" if aws_profile else "the default credentials"
-    return credentials_missing(f"{owner}: of account {actual}, and this place is in {expected}")
+    return credentials_missing(f"{owner}: account {actual}, but the machines are in {expected}")
 
 
 @cache

@@ -87,7 +87,7 @@ def _make_and_wait(cloud: Cloud, part: _Part) -> None:
             return
         cloud.wait(pause)
     raise NotVisible(
-        f"IAM does not show yet: {part.what}",
+        f"IAM does not show this yet: {part.what}",
         details="It exists; IAM shows it after a while",
         remediation="Run it again, which makes only what is missing: `prism aws setup`",
     )
@@ -146,9 +146,9 @@ def _refuse_foreign_role(cloud: Cloud) -> None:
         return
     if read(role.get("Tags")).get(MANAGED) != "true":
         raise SetupRefused(
-            f"The account has a role {NAME} that Prism did not make, and it is left alone",
+            f"The account has a role {NAME} that Prism did not make, so Prism leaves it alone",
             details=f"{role['Arn']} has no tag {MANAGED}=true",
-            remediation="Remove that role; or, if it is yours for this purpose, tag it: "
+            remediation="Remove that role; or, if Prism may use it, tag it: "
             f"`aws iam tag-role --role-name {NAME} --tags Key={MANAGED},Value=true`",
         )
 
@@ -206,7 +206,7 @@ def _add_role(cloud: Cloud) -> None:
 
 
 PARTS = (
-    _Part(f"role {NAME}, which only EC2 may take on", _role_exists, _make_role),
+    _Part(f"role {NAME}, which only EC2 may assume", _role_exists, _make_role),
     _Part(
         f"its inline policy {POLICY}: ec2:StopInstances, by a machine on itself",
         lambda cloud: _role_exists(cloud) and has_rights(cloud),

@@ -76,7 +76,7 @@ class Cloud:
         """
         name = f"{service}:{action}"
         if name not in self._actions:
-            raise LookupError(f"{name} is not in its list, so no policy would allow it")
+            raise LookupError(f"{name} is not in the list of actions, so no policy would allow it")
         if not reads(action):
             with self._lock:
                 self.changes += 1

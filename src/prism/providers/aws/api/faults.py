@@ -137,14 +137,14 @@ BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
         "not authorized for image",
         ImageNotAuthorized,
         "The account may not launch machines from that image",
-        "Take another template or region; an image can be shared with the account by its owner",
+        "Choose another template or region, or ask the image's owner to share it with the account",
     ),
     (
         "OptInRequired",
         "marketplace",
         TermsNotAccepted,
         "The image is a product of AWS Marketplace whose terms the account has not accepted",
-        "Accept them at the address that AWS names, or take another template",
+        "Accept them at the address that AWS names, or choose another template",
     ),
     (
         "OptInRequired",
@@ -207,7 +207,7 @@ def _problem_class(code: str, status: int) -> type[AwsProblem]:
 
 def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
     if kind is AwsDenied:
-        return f"The AWS credentials may not do {name}"
+        return f"The AWS credentials lack the permission {name}"
     if kind is CredentialsMissing:
         return f"AWS does not accept the credentials ({code})"
     if kind in {AwsThrottled, AwsUnavailable}:
@@ -219,7 +219,7 @@ def _remediation(kind: type[AwsProblem]) -> str:
     if kind in {AwsDenied, CredentialsMissing}:
         return "See what is missing with `prism doctor`"
     if kind is QuotaExceeded:
-        return f"Ask AWS for a higher quota at {QUOTAS}, or take a smaller machine"
+        return f"Ask AWS for a higher quota at {QUOTAS}, or choose a smaller machine"
     return ""
 
 

@@ -81,10 +81,10 @@ class GenerationTags:
         try:
             self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=tag_list)
         except Unavailable as away:  # the next survey tries again
-            log.warning("%s was not told the generation of the database: %s", id, away)
+            log.warning("the generation of the database is not written on %s yet: %s", id, away)
             return
         except Problem as error:  # the next change tries again
-            log.warning("%s does not take the generation of the database: %s", id, error)
+            log.warning("the generation of the database cannot be written on %s: %s", id, error)
         self._carrier, self._changes = (kind, id), changes + 1
 
 

@@ -64,7 +64,7 @@ def read(description: Mapping[str, Any]) -> Ec2Instance:
 def _parse(description: Mapping[str, Any]) -> Ec2Instance:
     tags = names.read(description.get("Tags"))
     if (state := description["State"]["Name"]) not in STATES:
-        raise ValueError(f"its state {state!r} is none that EC2 had when this was written")
+        raise ValueError(f"its state {state!r} is unknown to this version of Prism")
     if not isinstance(description["LaunchTime"], datetime):
         raise TypeError(f"its LaunchTime is {description['LaunchTime']!r}")
     return Ec2Instance(

@@ -48,7 +48,7 @@ from prism.workspaces.ports import Machine, MachineOrder, NextAttempt, ProviderR
 log = logging.getLogger(__name__)
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
 NOT_YET = "not ready to hibernate"  # in EC2's message
-PREREQUISITE_GONE = "EC2 does not know something that the launch stands on, or not yet"
+PREREQUISITE_GONE = "EC2 does not know a resource that the launch needs, or not yet"
 UNKNOWN_ROLE = "iam instance profile"
 
 
@@ -119,12 +119,12 @@ class AwsCompute:
         expected = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
         lost = {key: value for key, value in expected.items() if key not in instance.tags}
         if not instance.gone and {names.MANAGED, names.ID} & lost.keys():
-            log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
+            log.warning("%s has lost tags, written again: %s", id, ", ".join(sorted(lost)))
             try:
                 self._change(id, "CreateTags", Resources=[id], Tags=names.listed(lost))
             except ProviderRefused as error:
                 # Without our instance profile the daily policy has no such right.
-                log.error("%s goes on without its tags: %s", id, error)
+                log.error("the tags of %s cannot be written again: %s", id, error)
         instance = replace(instance, tags={**expected, **instance.tags}, key=order.key)
         self._instances.note(instance)
         return self._machine(instance)
@@ -146,7 +146,7 @@ class AwsCompute:
             raise CapacityUnavailable(
                 f"AWS has no capacity for {order.instance_type} in {zones}",
                 details=full.details,
-                remediation="Try again later, or take another type or region: "
+                remediation="Try again later, or choose another type or region: "
                 "`prism workspace launch --help`",
             ) from full
         except TokenMismatch as other:
@@ -403,7 +403,7 @@ def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
         zones = ", ".join(subnet.zone for subnet in subnets)
         raise CapacityUnavailable(
             f"Its volumes are in {zone}, where such machines are not to be had, only in {zones}",
-            remediation="Take another type; or take snapshots of the volumes, and restore them: "
+            remediation="Choose another type; or take snapshots of the volumes, and restore them: "
             "new volumes go wherever they are attached first",
         )
     return matching

@@ -176,7 +176,7 @@ class Readiness:
         except Problem as silent:
             if (output := self._probe_by_ssh(key, instance)) is None:
                 raise
-            log.info("%s: heard by SSH only: %s", instance.id, silent)
+            log.info("%s: marker read by SSH only: %s", instance.id, silent)
             return read(output)
         if boot.stage is not BootStage.COMING:
             return boot

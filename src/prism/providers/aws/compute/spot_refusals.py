@@ -45,8 +45,8 @@ class SpotRefusals:
         if self._requests.state_of(instance.spot_request) in {"cancelled", "closed"}:
             name = instance.tags.get(names.OUR_NAME, instance.id)
             return SpotRequestCancelled(
-                "Its spot request was cancelled, and EC2 stops no machine whose request was. It "
-                "runs on, and costs its price, until it is terminated: take what you need with "
+                "Its spot request was cancelled, so EC2 cannot stop it. It runs and costs money "
+                "until you terminate it: copy what you need with "
                 f"`prism cp`, then `prism terminate {name}`",
                 details=error.details,
             )
@@ -63,7 +63,7 @@ class SpotRefusals:
         return CapacityUnavailable(
             "EC2 stopped the spot machine, and only EC2 starts it again, when it has capacity",
             details=error.details,
-            remediation="Wait for it; or end it and keep its disk: "
+            remediation="Wait; or destroy it and keep a snapshot of its disk: "
             "`prism workspace terminate --help`",
         )
 

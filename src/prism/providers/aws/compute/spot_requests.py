@@ -87,9 +87,7 @@ class SpotRequests:
                 if not instance.gone and names.ID not in instance.tags:
                     self._cloud.call("ec2", "TerminateInstances", InstanceIds=[instance.id])
         except ProviderRefused as why:  # the daily policy allows this only with our tag
-            log.error(
-                "a machine may have come for %s, which is to be terminated: %s", request, why
-            )
+            log.error("the machine of %s may run, and has to be terminated: %s", request, why)
         except Problem as problem:
             log.warning("%s: %s", request, problem)
             self._ended.discard(request)
@@ -109,7 +107,7 @@ class SpotRequests:
             ]
             heirs = [self._adopt_if_readable(request) for request in unseen]
         except ProviderRefused as error:
-            log.error("spot requests cannot be looked through: %s", error)
+            log.error("spot requests cannot be listed: %s", error)
         except Problem as problem:
             log.warning("spot requests: %s", problem)
             self._next = self._cloud.clock.now()

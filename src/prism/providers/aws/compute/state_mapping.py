@@ -85,7 +85,7 @@ def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failu
             "BOOT_FAILED",
             f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
             f"`prism logs {name}`, then `prism workspace start {name}` tries again; if it "
-            f"was never ready, `prism start {name} --template-again` takes a corrected template",
+            f"was never ready, `prism start {name} --template-again` uses a corrected template",
         )
     if seen is Observed.ON and boot.lost:
         return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
@@ -114,7 +114,7 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failu
             return None
         return Failure(
             "STOP_BY_FORCE_HANGS",
-            "EC2 was told 10 minutes ago to stop it by force, and has not. Write to AWS; or end "
+            "EC2 was told 10 minutes ago to stop it by force, and has not. Contact AWS; or end "
             f"it with `prism terminate {name} --yes`, which destroys its disk",
         )
     if now - since < UNVERIFIED:
@@ -133,7 +133,7 @@ def _hung_resume(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Fai
     name = instance.tags.get(names.OUR_NAME, instance.id)
     return Failure(
         "RESUME_UNVERIFIED",
-        "It was to wake up, and has said nothing for 15 minutes. If you cannot get in, "
+        "It should have resumed, and has not answered for 15 minutes. If you cannot log in, "
         f"`prism stop {name}` switches it off by force and `prism start {name}` boots it: its "
         "memory is lost then, its disk is kept",
     )
@@ -144,17 +144,17 @@ def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
     if instance.reason in SPOT:
         return Failure("SPOT_INTERRUPTED", _interruption_message(seen))
     if instance.reason == FULL:
-        return Failure("CAPACITY_UNAVAILABLE", f"AWS had no room for it in {instance.zone}")
+        return Failure("CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}")
     if instance.reason.startswith("Server.") or instance.reason == BROKE:
-        return Failure("STOPPED_BY_AWS", f"AWS took it down: {instance.reason}")
+        return Failure("STOPPED_BY_AWS", f"AWS stopped it: {instance.reason}")
     return None
 
 
 def _interruption_message(seen: Observed) -> str:
-    message = "EC2 took the spot machine back"
+    message = "EC2 reclaimed the spot machine"
     if seen is Observed.GONE:
         return f"{message} for good"
-    return f"{message}; its disk is kept, and EC2 starts it again once there is room"
+    return f"{message}; its disk is kept, and EC2 starts it again once it has capacity"
 
 
 def _stage(seen: Observed, instance: Ec2Instance, boot: BootStatus) -> str | None:

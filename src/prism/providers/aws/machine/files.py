@@ -211,7 +211,7 @@ class AwsWriting:
         await self._file.close()
         sftp, target = self._home.sftp, self._home.at(self._path)
         if not self._replace and await self._home.find(self._path) is not None:
-            raise AlreadyExists(f"There is a {self._path} already")
+            raise AlreadyExists(f"{self._path} already exists")
         await (sftp.posix_rename if self._replace else sftp.rename)(self._part, target)
 
 
@@ -275,7 +275,7 @@ async def _begin_part(home: Home, path: str, offset: int, *, replace: bool) -> S
             _raise_wrong_kind(path, known)
         if not replace:
             raise AlreadyExists(
-                f"There is a {path} already",
+                f"{path} already exists",
                 remediation="Ask to replace it, or use another name",
             )
     part = f"{above}/{part_of(name)}".lstrip("/")
@@ -299,7 +299,7 @@ async def _begin_part(home: Home, path: str, offset: int, *, replace: bool) -> S
 
 async def _make_folder(home: Home, path: str) -> None:
     if await home.find(path) is not None:
-        raise AlreadyExists(f"There is a {path} already")
+        raise AlreadyExists(f"{path} already exists")
     parts = path.split("/")
     for count in range(1, len(parts) + 1):
         below = "/".join(parts[:count])
@@ -313,7 +313,7 @@ async def _make_folder(home: Home, path: str) -> None:
 async def _rename(home: Home, path: str, to: str) -> None:
     _refuse_volumes(path, await home.about(path))
     if await home.find(to) is not None:
-        raise AlreadyExists(f"There is a {to} already")
+        raise AlreadyExists(f"{to} already exists")
     await home.sftp.rename(home.at(path), home.at(to))
 
 
@@ -335,7 +335,7 @@ def _refuse_volumes(path: str, attrs: SFTPAttrs) -> None:
     if attrs.type == FOLDER and holds_volumes(path):
         raise WrongFileKind(
             f"{path} is where volumes are attached, not a folder of the home",
-            details="what is removed from a volume is gone, also from its other workspaces",
+            details="what is removed from a volume is gone for its other workspaces too",
             remediation="Remove single files or folders in it, or take a volume out: "
             "`prism volume detach VOLUME WORKSPACE`",
         )
@@ -357,5 +357,5 @@ def _file_entry(name: str, attrs: SFTPAttrs) -> FileEntry:
 def _raise_wrong_kind(path: str, attrs: SFTPAttrs) -> NoReturn:
     kind = KINDS.get(attrs.type, "other")
     raise WrongFileKind(
-        f"This cannot be done with {path}", details=f"it is a {kind}; Prism follows no link"
+        f"This cannot be done with {path}", details=f"it is a {kind}; Prism does not follow links"
     )

@@ -32,7 +32,7 @@ REMEMBERED = 400  # characters of a console by which a follower finds its positi
 EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
 Place = tuple[int, int]  # a file's inode, and how far it was read
 NOWHERE: Place = (0, -1)
-LOST = "(some lines were lost here: they are kept no longer)"
+LOST = "(some lines are missing here: they were deleted meanwhile)"
 LIKE_A_TOKEN = re.compile(r"(?<![\w:+/-])[A-Za-z0-9_-]{43}(?![\w+/=-])")
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")

@@ -76,7 +76,7 @@ class AwsWatch:
             result = self._install(id, settings)
         if result.code not in {0, OTHER}:
             name = self._pool.host(id).name
-            raise Unavailable(f"{name} does not take its idle rule", details=result.err)
+            raise Unavailable(f"{name} could not get its idle rule", details=result.err)
 
     def idle(self, id: str) -> Idleness | None:
         """The last report of a machine's idle daemon; makes no call."""
@@ -149,7 +149,7 @@ class AwsWatch:
         try:
             ask(instance)
         except (Problem, msgspec.MsgspecError) as problem:
-            log.info("%s does not say how idle it is: %s", instance.id, problem)
+            log.info("the idleness of %s cannot be read: %s", instance.id, problem)
         finally:
             with self._lock:
                 self._asking.discard(instance.id)
@@ -159,7 +159,7 @@ class AwsWatch:
         if (boot := self._on.get(id)) is None:
             raise Unavailable(f"Machine {id} is not on")
         if self._pool.keys.known(id) is None and (id, boot) in self._tried:
-            raise HostKeyUnknown(details=f"the console of {id} does not tell it so far")
+            raise HostKeyUnknown(details=f"the console of {id} does not show it yet")
         self._tried.add((id, boot))
 
     # ------------------------------------------------------------ reports

@@ -35,8 +35,8 @@ def caller_cidr(configured: str = "", endpoint: str | None = None, url: str = AS
         return str(ipaddress.ip_network(ipaddress.IPv4Address(text)))
     except (URLError, OSError, ValueError) as error:
         raise AddressUnknown(
-            details=f"{url} did not tell it: {error}",
-            remediation="Set PRISM_CALLER_CIDR to the range you come from, as 203.0.113.7/32",
+            details=f"{url} did not return it: {error}",
+            remediation="Set PRISM_CALLER_CIDR to your address range, such as 203.0.113.7/32",
         ) from error
 
 

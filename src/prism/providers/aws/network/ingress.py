@@ -73,4 +73,4 @@ class IngressUpdater:
             for listen in self.listeners:
                 listen()
         except Problem as problem:
-            log.warning("machines of profile %s stay shut: %s", profile, problem)
+            log.warning("machines of profile %s cannot be opened: %s", profile, problem)

@@ -75,7 +75,7 @@ def not_offered(instance_type: str, offered: Collection[str], network: Vpc, regi
     return NoZone(
         f"{instance_type} is not offered in {region} where VPC {network.id} has a subnet",
         details=f"offered in {zones}; subnets in {own_zones}",
-        remediation="Take another type: `prism launch --help`; or another region",
+        remediation="Choose another type: `prism launch --help`; or another region",
     )
 
 

@@ -98,7 +98,7 @@ def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageC
         raise NoImage(
             f"There is no image of {chosen} for {architecture} in {cloud.region}",
             details=f"asked for {_fill_in(published.name, architecture)} of {published.owner}",
-            remediation="Take another template, or another region: `prism profile --help`",
+            remediation="Choose another template, or another region: `prism profile --help`",
         )
     return ImageChoice(
         id=described["ImageId"],

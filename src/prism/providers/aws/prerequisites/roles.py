@@ -82,8 +82,8 @@ def lacking(cloud: Cloud) -> str | None:
             return f"there is no role for machines ({NAME}), so {LOST}; make it: `prism aws setup`"
         if not has_rights(cloud):
             return (
-                f"the role {NAME} has not the rights of this version; renew it: `prism aws setup`"
+                f"the role {NAME} lacks the rights of this version; update it: `prism aws setup`"
             )
     except AwsDenied as error:
-        return f"nobody knows whether machines have their role: {error.message}"
+        return f"it is unknown whether machines have their role: {error.message}"
     return None

@@ -63,9 +63,8 @@ class HostKeys:
         if key := self.known(host.id) or self.learn(host.id, self._console.read(host.id)):
             return key
         raise HostKeyUnknown(
-            f"{host.name} has not said yet which host key it has",
-            details=f"the console of {host.id} does not tell it so far; a minute after a boot "
-            "it does",
+            f"{host.name} has not shown its host key yet",
+            details=f"the console of {host.id} does not show it yet; it does about a it does",
             remediation=f"Read the console: `prism logs {host.name}`",
         )
 

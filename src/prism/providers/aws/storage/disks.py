@@ -118,7 +118,7 @@ class Disks:
                 return _disk(same_key[0])
             raise Unavailable(f"Volume {order.name} was made and is not visible yet") from None
         except Missing as gone:
-            raise StorageRefused("The snapshot it was to be made from is gone") from gone
+            raise StorageRefused("The snapshot from which it should be made is gone") from gone
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step of attaching and mounting a volume on a machine."""
@@ -145,7 +145,7 @@ class Disks:
         if host is None or host.over:
             return  # EC2 detaches the volume when it has terminated the machine
         if host.asleep:
-            raise Unavailable(f"Machine {machine} sleeps: what is in its memory uses the volume")
+            raise Unavailable(f"Machine {machine} is hibernated: its memory still uses the volume")
         if host.state not in ATTACHABLE:
             return
         if host.on:
@@ -207,14 +207,14 @@ class Disks:
         """Attach a volume to the next free device."""
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if host.asleep:
-            raise Unavailable(f"Machine {host.id} sleeps, and cannot be given a volume")
+            raise Unavailable(f"Machine {host.id} is hibernated, so no volume can be attached")
         if host.state not in ATTACHABLE:
             return
         if _origin(volume) == "copy":
             # The volume may be a copy of a root disk, with the same ids, and a machine that boots
             # now might boot from it. A booted machine changes the ids before it mounts it.
             if not host.on:
-                raise Unavailable(f"Machine {host.id} has to be on to take a restored volume")
+                raise Unavailable(f"Machine {host.id} has to run to get a restored volume")
             self._mounts.answers(host.id)
         if USED not in tags:
             self._tag(id, USED, host.id)

@@ -102,7 +102,7 @@ class FileSystems:
         self._refuse_another_network(id, name, host)
         if tags.get(AT + machine) != name:
             if len(tags) + 2 > MOST_TAGS:
-                raise StorageRefused("It is attached to as many workspaces as EFS has tags for")
+                raise StorageRefused("EFS has no tag left to attach it to one more workspace")
             self._tag(id, {AT + machine: name})
         address = self._mount_target_address(id, host)
         if address is not None and host.on and SHOWN + machine not in tags:

@@ -74,7 +74,7 @@ class AwsMounts:
             return
         why = (result.err.strip().splitlines() or [f"it ended with {result.code}"])[-1]
         if result.code == REFUSED:
-            raise StorageRefused(f"It cannot be shown there: {why}")
+            raise StorageRefused(f"It cannot be mounted there: {why}")
         if result.code == BUSY:
-            raise VolumeBusy(f"It stays there while {why}", remediation="End what uses it")
+            raise VolumeBusy(f"It stays mounted: {why}", remediation="Stop what uses it")
         raise Unavailable(f"Machine {machine} is not ready to {verb} {words[0]}", details=why)

@@ -14,8 +14,8 @@ class AwsStorageOffer:
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """Notes that a disk stays in one zone, and on the costs of a file system."""
         if kind is VolumeKind.EBS:
-            return ("its zone is that of the first workspace it is attached to, and stays",)
-        return ("it is paid by what it holds, as it grows",)
+            return ("it stays in the zone of the first workspace to which it is attached",)
+        return ("you pay for the data in it, which can grow",)
 
     def gb_month(self, kind: str) -> Micros | None:
         """The price from AWS's list, else from the catalog's table; None if neither has it."""
@@ -36,7 +36,7 @@ class AwsStorageOffer:
 
 
 NO_VERIFICATION = (
-    "EC2 shows what a snapshot holds only to a machine that has a new volume of it, which costs "
+    "EC2 shows a snapshot's data only on a new volume of a machine, which costs "
     "money: restore it and look"
 )
 NO_COPIES = (

@@ -75,21 +75,21 @@ def put_back(write: Callable[[Tags], object], id: str, tags: Tags, expected: Tag
     """
     lost = {key: value for key, value in expected.items() if key not in tags}
     if lost:
-        log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
+        log.warning("%s has lost tags, written again: %s", id, ", ".join(sorted(lost)))
         try:
             write(lost)
         except ProviderRefused as error:
-            log.error("%s goes on without its tags: %s", id, error)
+            log.error("the tags of %s cannot be written again: %s", id, error)
     return {**lost, **tags}
 
 
 def untagged(id: str, kind: str) -> StorageRefused:
     """The problem of a resource without tags of Prism."""
     return StorageRefused(
-        f"{id} carries no tags of Prism, so Prism changes nothing of it",
+        f"{id} has no tags of Prism, so Prism does not change it",
         details="somebody has removed them in AWS, or it was never Prism's",
         remediation=f"Tag it in AWS with `{MANAGED}` = `true` and `{KIND}` = `{kind}`, and Prism "
-        "puts back the rest; or delete it in AWS",
+        "adds the others; or delete it in AWS",
     )
 
 

@@ -157,7 +157,7 @@ def test_a_launch_cannot_put_a_command_into_a_shell(value):
     if harmless:
         assert f"touch {value}" in rendered(tested_template, {"odd": value}).text
         return
-    with pytest.raises(TemplateInvalid, match="cannot stand in a shell command") as refused:
+    with pytest.raises(TemplateInvalid, match="cannot be used in a shell command") as refused:
         rendered(tested_template, {"odd": value})
     assert "post_install[0]" in refused.value.details
 

@@ -33,10 +33,10 @@ class Filler:
         for blank in BLANK.findall(text):
             if not PLAIN.fullmatch(self.fill(f"{{{blank}}}")):
                 raise TemplateInvalid(
-                    f"`{blank}` cannot stand in a shell command: it holds characters that a "
-                    "shell reads",
-                    details=f"{field}: {{{blank}}} may be letters, digits and @%+=:,./ _-",
-                    remediation="Launch with another value, or have the template hand it over in "
+                    f"`{blank}` cannot be used in a shell command: it contains characters that a "
+                    "shell interprets",
+                    details=f"{field}: {{{blank}}} may contain letters, digits and @%+=:,./ _-",
+                    remediation="Launch with another value, or let the template pass it in "
                     "`environment`",
                 )
         return self.fill(text)
@@ -50,7 +50,7 @@ def one_line(text: str, field: str) -> str:
     """The text; raises if it has line breaks or other control characters."""
     if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter != "\t" for letter in text):
         raise TemplateInvalid(
-            "a value holds a line break or another control character",
+            "a value contains a line break or another control character",
             details=f"{field}: one line, without control characters",
             remediation="Launch with another value, or correct the template",
         )

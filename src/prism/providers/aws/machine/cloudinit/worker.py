@@ -132,7 +132,7 @@ class Worker:
         field = f"services.{name}.command"
         if "{token}" in service.command:
             raise _invalid(
-                f"{field}: shows {{token}} to everybody in the process list; hand it over in "
+                f"{field}: shows {{token}} to everybody in the process list; pass it in "
                 "`environment`"
             )
         try:
