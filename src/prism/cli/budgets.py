@@ -193,7 +193,7 @@ def _zone_of(args: Namespace) -> str:
 
 _name_argument = argument("name", metavar="NAME", help="the budget's name or id")
 alert_argument = argument(
-    "--alert", dest="alert_threshold", type=float, metavar="FRACTION", help="0.8 is 80 percent"
+    "--alert", dest="alert_threshold", type=float, metavar="FRACTION", help="0.8: at 80 percent"
 )
 
 

@@ -242,7 +242,7 @@ def _has_modern_rsync() -> bool:
 
 
 def _run_script(entry: SshEntry, script: str) -> str:
-    """Run a shell script in the workspace; its output."""
+    """The output of a shell script that runs in the workspace."""
     argv = ["ssh", *entry.options, "-T", "--", entry.host, "sh"]
     try:
         done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)

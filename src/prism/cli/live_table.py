@@ -27,7 +27,7 @@ AWAY = "No daemon answers; trying again"
 def watch(
     wire: Wire, path: str, show: Callable[[Rows], None], lines: Callable[[Rows], list[str]]
 ) -> None:
-    """Fetch the list again and again: redraw it on a terminal, else print each change."""
+    """Fetch the list repeatedly: redraw it on a terminal, else print each change."""
     if not is_terminal(sys.stdout):
         last, was_away = None, False
         for rows, is_away in _fetched(wire, path):
@@ -48,7 +48,7 @@ def watch(
 
 
 def _fetched(wire: Wire, path: str) -> Iterator[tuple[Rows, bool]]:
-    """The list, again and again, and whether the daemon is away; then the last one once more."""
+    """The list, repeatedly, and whether the daemon is away; then the last one once more."""
     rows, tag = list[Any](), ""
     while True:
         is_away = False

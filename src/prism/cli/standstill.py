@@ -61,7 +61,7 @@ class Standstill:
         self._reason: str | None = None
 
     def look(self, seen: dict[str, Any]) -> str | None:
-        """Why its location does not answer, if so; raises `StillUnderWay` in the end."""
+        """Why the location does not answer, or None; raises `StillUnderWay` after `GIVE_UP`."""
         now = time.monotonic()
         state = str([seen.get(field) for field in ("state", "stage", "progress")])
         if state != self._last:

@@ -243,7 +243,7 @@ def _move_arguments(parser: ArgumentParser) -> None:
 
 def _start_arguments(parser: ArgumentParser) -> None:
     workspaces_arguments(parser)
-    add_flag(parser, "--template-again", help="use the corrected template, if it was never ready")
+    add_flag(parser, "--template-again", help="if it was never ready: use the corrected template")
 
 
 def _terminate_arguments(parser: ArgumentParser) -> None:

@@ -17,9 +17,9 @@ from prism.annotations import TYPE_CHECKING
 if TYPE_CHECKING:
     from prism.agent.protocol import IsolationProbe, SandboxProbe
 
-PATIENCE = 10.0  # seconds that a program, a trial or the daemon has to answer
-LARGEST = 200 * 2**20  # bytes of a database that is read as a whole
-# Files that are often elsewhere than in a home, and nobody's business.
+PATIENCE = 10.0  # seconds that checks wait for a program, a trial or the daemon
+LARGEST = 200 * 2**20  # bytes of the largest database that the check reads
+# Files that may be outside the home, and whose content the check must not print.
 NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
 
 

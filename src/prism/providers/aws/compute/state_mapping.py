@@ -88,7 +88,7 @@ def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failu
             f"was never ready, `prism start {name} --template-again` uses a corrected template",
         )
     if seen is Observed.ON and boot.lost:
-        return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
+        return memory_lost("EC2 shut it down instead of hibernating it, so it has booted anew")
     if seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}:
         return _shutdown_failure(instance, seen)
     return None
