@@ -80,8 +80,6 @@ class Website:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         name = file_of(scope["path"], self._site)
-        if name is None and self._site is not None:
-            return await self.app(scope, receive, send)
         if name == INDEX or self._site is None:
             await asyncio.to_thread(self._look_again)
             name = file_of(scope["path"], self._site)

@@ -101,12 +101,8 @@ class InvitationService:
         """One invitation, by id."""
         with self._db.read() as sql:
             invitation = store.named(sql, id)
-            return shown(
-                invitation,
-                store.names(sql, [invitation])[invitation.project],
-                self._clock.now(),
-                invitation.token,
-            )
+            name = store.names(sql, [invitation])[invitation.project]
+            return shown(invitation, name, self._clock.now(), invitation.token)
 
     def of_project(self, project: str, status: InvitationStatus | None) -> Page:
         """All invitations to a project."""

@@ -83,18 +83,16 @@ class AllOrphans:
     """Implements `recovery.model.OrphanReader`; `unseen` are places not surveyed yet."""
 
     def __init__(
-        self,
-        several: Callable[[], Iterable[OrphanScanner]],
-        unseen: Callable[[], Iterable[Looked]],
+        self, scanners: Iterable[OrphanScanner], unseen: Callable[[], Iterable[Looked]]
     ) -> None:
-        self._several, self._unseen = several, unseen
+        self._scanners, self._unseen = scanners, unseen
 
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines of the last surveys without a row; the oldest of each location first."""
-        return [orphan for scanner in self._several() for orphan in scanner.orphans()]
+        return [orphan for scanner in self._scanners for orphan in scanner.orphans()]
 
     def places(self) -> Sequence[Looked]:
         """Every location that this daemon serves or will serve, surveyed or not yet."""
-        seen = [looked for orphan_scanner in self._several() for looked in orphan_scanner.places()]
+        seen = [looked for scanner in self._scanners for looked in scanner.places()]
         known = {looked.place for looked in seen}
         return [*seen, *(looked for looked in self._unseen() if looked.place not in known)]

@@ -1,6 +1,6 @@
 """Lists and recovers volumes and snapshots without a row; never waits for a provider."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from prism.profiles.providers import traits_of
 from prism.projects import store as projects
 from prism.recovery import store
 from prism.recovery.model import Left, StorageOrphan, StorageTaken
-from prism.recovery.storage_scanner import StorageScanners, UnknownStorage, kind_of
+from prism.recovery.storage_scanner import StorageScanner, UnknownStorage, kind_of
 from prism.storage import store as storage
 from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotAsked, VolumeAsked, VolumeAttached, about
@@ -35,7 +35,7 @@ class StorageRecovery:
         self,
         db: Database,
         clock: Clock,
-        scanners: StorageScanners,
+        scanners: Iterable[StorageScanner],
         offer: Callable[[str], StorageOffer],
         actor: Who,
         *,
@@ -47,13 +47,13 @@ class StorageRecovery:
 
     def orphans(self) -> list[StorageOrphan]:
         """All of them, as of the last surveys."""
-        return [self._view(unknown) for scanner in self._scanners() for unknown in scanner.kept()]
+        return [self._view(unknown) for unknown in self._unknown()]
 
     def recover(self, *, everybody: bool, dry: bool) -> tuple[list[StorageTaken], list[Left]]:
         """Make rows of yours, each in one transaction; what was left, and why."""
         taken: list[StorageTaken] = []
         left: list[Left] = []
-        for unknown in [unknown for scanner in self._scanners() for unknown in scanner.kept()]:
+        for unknown in self._unknown():
             known = unknown.what.known or NOTHING
             if why := self._why_left(unknown, known, everybody=everybody):
                 left.append(Left(unknown.what.id, known.name or None, why))
@@ -63,6 +63,9 @@ class StorageRecovery:
             except Problem as problem:  # one that cannot be rebuilt is no reason to leave the rest
                 left.append(Left(unknown.what.id, known.name or None, problem.message))
         return taken, left
+
+    def _unknown(self) -> list[UnknownStorage]:
+        return [unknown for scanner in self._scanners for unknown in scanner.kept()]
 
     def _take(self, unknown: UnknownStorage, known: Known, *, dry: bool) -> list[StorageTaken]:
         with self._db.write() as tx:
@@ -104,7 +107,16 @@ class StorageRecovery:
             self._changes.add(tx, row, lambda _: copied, backup=True)
             return
         hosts = _hosts(tx.sql, resource) if isinstance(resource, Disk) else []
-        attachments = [_attachment(row, workspace) for workspace in hosts]
+        attachments = [
+            Attachment(
+                volume=row.id,
+                workspace=workspace.id,
+                name=workspace.name,
+                attached=True,
+                machine=workspace.machine_id,
+            )
+            for workspace in hosts
+        ]
         event = VolumeAsked(**fields, state=volume_state(row, attachments))
         self._changes.add(tx, row, lambda _: event, backup=True)  # what is there is never refused
         for attachment, workspace in zip(attachments, hosts, strict=True):
@@ -220,16 +232,6 @@ def _hosts(sql: Connection, disk: Disk) -> list[Workspace]:
         for workspace in workspaces.every(sql)
         if workspace.machine_id in disk.attached and workspace.ended_at is None
     ]
-
-
-def _attachment(row: Volume, workspace: Workspace) -> Attachment:
-    return Attachment(
-        volume=row.id,
-        workspace=workspace.id,
-        name=workspace.name,
-        attached=True,
-        machine=workspace.machine_id,
-    )
 
 
 def _free_name(name: str, id: str, taken: set[str]) -> str:

@@ -1,6 +1,6 @@
 """Finds volumes and snapshots without a row in each survey of storage."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -62,9 +62,6 @@ class StorageScanner:
             for unknown in sorted(unknowns, key=lambda it: isinstance(it.what, ProviderSnapshot))
             if _is_unknown(unknown.what, known)
         )
-
-
-StorageScanners = Callable[[], Iterable[StorageScanner]]
 
 
 def kind_of(disk: Disk | ProviderSnapshot) -> str:

@@ -19,7 +19,6 @@ from prism.kit.clock import Clock
 from prism.kit.reconcile import Loop
 from prism.storage.changes import StorageChanges
 from prism.storage.model import StorageChangeListener
-from prism.workspaces.hooks import ChangeListener, RunningTime
 from prism.workspaces.prices import PriceWatch
 
 if TYPE_CHECKING:
@@ -82,16 +81,6 @@ class BillingWiring:
     def reservations(self) -> ReservationService:
         """Reserves money before it is spent."""
         return ReservationService(self.clock, self.price_book)
-
-    @property
-    def change_listeners(self) -> list[ChangeListener]:
-        """Called in this order: the ledger first, which reduces what must be reserved."""
-        return [self.ledger, self.reservations]
-
-    @property
-    def running_time(self) -> list[RunningTime]:
-        """Called for every survey that shows running machines."""
-        return [self.ledger, self.reservations]
 
     @cached_property
     def budget_cache(self) -> BudgetCache:

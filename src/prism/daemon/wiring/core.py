@@ -25,7 +25,7 @@ from prism.daemon.api import Counts, DaemonControl
 from prism.daemon.cleaning import CleaningService
 from prism.daemon.disk_reserve import HomeDisk
 from prism.daemon.doctor import Doctor
-from prism.daemon.wiring.providers import ProviderWiring
+from prism.daemon.wiring.providers import ByLocation, ProviderWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
 from prism.idle.observer import IdleObserver
@@ -159,12 +159,14 @@ class Wiring(ProviderWiring):
     @cached_property
     def logs(self) -> LogReader:
         """The logs of workspaces."""
-        return LogReader(self.read_model, self.db, self.clock, self.kept_logs)
+        places = ByLocation(self.providers.values, lambda it: it.logs)
+        return LogReader(self.read_model, self.db, self.clock, places)
 
     @cached_property
     def files(self) -> HomeFiles:
         """The files in the homes of workspaces."""
-        return HomeFiles(self.read_model, self.db, self.clock, self.who, self.homes)
+        places = ByLocation(self.providers.values, lambda it: it.files)
+        return HomeFiles(self.read_model, self.db, self.clock, self.who, places)
 
     @cached_property
     def idleness(self) -> IdleService:

@@ -18,14 +18,12 @@ from prism.client.daemon_model import PlaceSeen
 from prism.daemon.aws import AwsAccessService
 from prism.daemon.wiring.billing import BillingWiring
 from prism.errors import Problem
-from prism.files.ports import Files
 from prism.idle.reconciler import IdleReconciler
 from prism.kit.actor import asking
 from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import CURRENT, Tx
 from prism.kit.reconcile import Loop
-from prism.logs.ports import Logs
 from prism.profiles import store as profile_rows
 from prism.profiles.model import Profile
 from prism.profiles.providers import AWS, LOCAL, provider_of
@@ -52,6 +50,7 @@ from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.changes import WorkspaceChanges
+from prism.workspaces.hooks import ChangeListener
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
 from prism.workspaces.ports import Compute
 from prism.workspaces.reconciler import WorkspaceReconciler
@@ -168,7 +167,8 @@ class ProviderWiring(BillingWiring):
     @cached_property
     def workspace_changes(self) -> WorkspaceChanges:
         """Applies every change of workspaces."""
-        listeners = [*self.change_listeners, self.idle_tracker]
+        # The ledger first, which reduces what must be reserved.
+        listeners: list[ChangeListener] = [self.ledger, self.reservations, self.idle_tracker]
         return WorkspaceChanges(self.clock, [self.reservations], listeners)
 
     @cached_property
@@ -180,11 +180,6 @@ class ProviderWiring(BillingWiring):
             workspace_rows.doubt_what_was_told(tx, self.clock.now())
 
         return Generation(self.db, self.clock, self.settings.workspaces, accepted)
-
-    @cached_property
-    def orphans(self) -> AllOrphans:
-        """Machines without a row, as of the last surveys."""
-        return AllOrphans(lambda: self.orphan_scanners, self._unseen)
 
     @cached_property
     def recovery(self) -> RecoveryService:
@@ -201,7 +196,7 @@ class ProviderWiring(BillingWiring):
         return RecoveryService(
             self.db,
             self.clock,
-            self.orphans,
+            AllOrphans(self.orphan_scanners, self._unseen),
             origins,
             self.who,
             changes=self.workspace_changes,
@@ -209,7 +204,7 @@ class ProviderWiring(BillingWiring):
             storage=StorageRecovery(
                 self.db,
                 self.clock,
-                lambda: self.storage_scanners,
+                self.storage_scanners,
                 self._storage_offer,
                 self.who,
                 changes=self.storage_changes,
@@ -225,16 +220,6 @@ class ProviderWiring(BillingWiring):
     def volumes(self) -> Mapping[str, Volumes]:
         """The volumes, by location."""
         return ByLocation(self.providers.values, lambda it: it.volumes)
-
-    @cached_property
-    def kept_logs(self) -> Mapping[str, Logs]:
-        """The logs of machines, by location."""
-        return ByLocation(self.providers.values, lambda it: it.logs)
-
-    @cached_property
-    def homes(self) -> Mapping[str, Files]:
-        """The files of machines, by location."""
-        return ByLocation(self.providers.values, lambda it: it.files)
 
     def _provider(self, name: str) -> Provider:
         if (provider := self.providers.get(name)) is not None:
@@ -346,7 +331,7 @@ class ProviderWiring(BillingWiring):
             observers=[self.idle_observer, orphan_scanner],
             rules=self.idle_tracker,
             mispriced=self.prices.hurry,
-            running=self.running_time,
+            running=[self.ledger, self.reservations],
             is_paused=is_paused,
             changes=self.workspace_changes,
             requests=self.workspaces,
