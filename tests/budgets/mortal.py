@@ -27,6 +27,7 @@ from tests.doubles.volumes import MemoryVolumes
 from tests.forks import serve, tell
 from tests.money import ClockedDaemon
 from tests.optional import not_none
+from tests.rows import every_workspace
 
 PLACE = "local:there:home"
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
@@ -241,7 +242,7 @@ def spans(changes, when):
 def machines(world, life):
     """Whether there is one machine, one reservation, and the state that was asked for."""
     existing = [machine for machine in world.cloud.survey() if machine.seen is not Observed.GONE]
-    listed = {entry.name: entry for entry in world.wiring.workspaces.every()}
+    listed = {entry.name: entry for entry in every_workspace(world.wiring.db)}
     living = {entry.id for entry in listed.values() if entry.ended_at is None}
     if {machine.key for machine in existing} != living or len(existing) != len(living):
         yield f"machines {existing}, workspaces {living}"

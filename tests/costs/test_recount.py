@@ -99,7 +99,7 @@ def _kept_is_fresh(costs, sql, clock):
     assert sums.unpriced_until() == unpriced
     assert sums.booked.began == store.began(sql)
     for first in (day_of(now), day_of(now) - 9):
-        assert sums.saved_since(first) == costs._total_saved(sql, first, clock.now())
+        assert sums.saved_since(first) == store.saved_between(sql, first * DAY, now)
         for column, scope in (("project", "p"), ("allocation", "x-p")):
             within = store.unpriced_within(sql, first * DAY, now + 1, (column, scope))
             assert sums.unpriced_within(first * DAY, now + 1, column, scope) == within

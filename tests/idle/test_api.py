@@ -16,6 +16,7 @@ from prism.workspaces.events import WorkspaceProgressed, about
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 from prism.workspaces.model import Launch, Observed, State
 from tests.conftest import ML
+from tests.rows import every_workspace
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 OWN = EXAMPLES["POST idle/profiles"]["request"]
@@ -189,7 +190,7 @@ def test_a_workspace_without_a_profile_is_left_alone(
 ):
     id = running_workspace()
     with daemon.db.write() as tx:  # as one whose template names none
-        [workspace] = daemon.workspaces.every()
+        [workspace] = every_workspace(daemon.db)
         store.change_watch(tx, workspace.id, clock.now(), profile=None)
         tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
         tx.happened(

@@ -12,6 +12,7 @@ from prism.settings import Settings
 from tests.aws_policies import FOLDER
 from tests.aws_setup import PROPAGATED, set_up
 from tests.conftest import Http
+from tests.rows import every_workspace
 from tests.waiting import eventually
 
 TTL = 8
@@ -95,7 +96,7 @@ def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
         assert {k: v for k, v in workspace.items() if k not in vary} == {
             k: v for k, v in was.items() if k not in vary
         }
-    rows = {entry.name: entry for entry in lost_machines.daemon.workspaces.every()}
+    rows = {entry.name: entry for entry in every_workspace(lost_machines.daemon.db)}
     assert (rows["runs"].root_gb, rows["off"].spot, rows["runs"].spot) == (33, True, False)
     assert sum(call.action == "RunInstances" for call in aws.calls) == launched
     assert len(aws.machines()) == 2
@@ -117,7 +118,7 @@ def test_an_orphan_costs_what_its_type_costs_and_its_ledger_counts_from_its_last
     spent = lost_machines.daemon.costs
     with lost_machines.daemon.db.read() as sql:
         spends = spent.spends(sql)
-    [row] = [entry for entry in lost_machines.daemon.workspaces.every() if entry.name == "runs"]
+    [row] = [entry for entry in every_workspace(lost_machines.daemon.db) if entry.name == "runs"]
     assert spends[row.id] / 1e6 == pytest.approx(0.0416, abs=0.01)
 
 
@@ -309,13 +310,13 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
     daemon.post("idle/instances/mine/configure", 200, profile="batch")
     daemon.daemon.settle()
     [now] = daemon.get("instances")
-    [row] = daemon.daemon.workspaces.every()
+    [row] = every_workspace(daemon.daemon.db)
     aws.clock.advance(PROPAGATED)
     after = start_daemon("second")
     after.post("projects", 201, name="reef")
     after.daemon.settle()
     after.recover()
-    [again] = after.daemon.workspaces.every()
+    [again] = every_workspace(after.daemon.db)
     assert (again.project_name, again.idle_profile) == ("reef", "batch")
     assert again.expires_at == row.expires_at
     answer = boto3.client("ec2").describe_instances(InstanceIds=[now["id"]])

@@ -15,6 +15,7 @@ from prism.workspaces.model import Failure, State
 from prism.workspaces.view import hibernation
 from tests.conftest import ML, Http
 from tests.optional import not_none
+from tests.rows import every_workspace
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 
@@ -400,7 +401,7 @@ def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, reques
     assert "disk full" not in answer.text, "a bug leaks nothing"
     assert "reference " in fault["details"]
     assert (events, daemon.db.newest_event()) == ([], newest)
-    assert [w.name for w in daemon.workspaces.every()] == ["old"]
+    assert [w.name for w in every_workspace(daemon.db)] == ["old"]
     assert http.launch("next").status_code == 201, "and the writer is not stuck"
 
 

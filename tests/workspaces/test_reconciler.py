@@ -15,6 +15,7 @@ from prism.workspaces.ports import NextAttempt, ProviderRefused
 from prism.workspaces.store import workspaces
 from tests.conftest import ML, PLACE
 from tests.doubles.memory import MemoryComputer
+from tests.rows import every_workspace
 
 
 @pytest.fixture
@@ -95,9 +96,9 @@ def test_a_terminated_workspace_is_forgotten_after_its_retention(make_daemon, cl
     assert state_of(daemon.workspaces.named("mine")) is State.TERMINATED
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     settle(daemon, clock, 240)
-    assert sorted(state_of(w) for w in daemon.workspaces.every()) == ["running", "terminated"]
+    assert sorted(state_of(w) for w in every_workspace(daemon.db)) == ["running", "terminated"]
     settle(daemon, clock, 120)
-    assert [state_of(w) for w in daemon.workspaces.every()] == [State.RUNNING]
+    assert [state_of(w) for w in every_workspace(daemon.db)] == [State.RUNNING]
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
@@ -199,7 +200,7 @@ def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
     with ThreadPoolExecutor() as threads:
         list(threads.map(lambda daemon: [daemon.loop.once() for _ in range(8)], (first, two)))
     assert sorted(launches(cloud)) == sorted(f"launch w{n}" for n in range(30))
-    assert {state_of(w) for w in first.workspaces.every()} == {State.RUNNING}
+    assert {state_of(w) for w in every_workspace(first.db)} == {State.RUNNING}
 
 
 def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, workspace_state):

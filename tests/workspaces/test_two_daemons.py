@@ -13,6 +13,7 @@ from prism.workspaces.model import Launch, LifecycleVerb, Observed, State
 from prism.workspaces.plan import IN_BETWEEN, state_of
 from tests.conftest import PLACE
 from tests.doubles.memory import MemoryCompute
+from tests.rows import every_workspace
 from tests.waiting import eventually
 
 QUICK, RUNS, MANY = 5, 25, 12
@@ -32,7 +33,7 @@ def at_work(daemon):
 
 
 def settled(daemon):
-    return all(state_of(entry) not in IN_BETWEEN for entry in daemon.workspaces.every())
+    return all(state_of(entry) not in IN_BETWEEN for entry in every_workspace(daemon.db))
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
@@ -60,8 +61,8 @@ def test_one_machine_each(make_daemon, seed):
     launches = Counter(call for call in cloud.calls if call.startswith("launch"))
     assert launches <= Counter({f"launch w{n}": 1 for n in range(MANY)})
     machines = Counter(machine.key for machine in cloud.survey())
-    for entry in daemons[0].workspaces.every():
-        never = entry.machine_id is None  # stopped before there was a machine
-        assert machines[entry.id] == (0 if never else 1)
+    for entry in every_workspace(daemons[0].db):
+        machine = entry.machine_id  # None if it was stopped before there was one
+        assert machines[entry.id] == (0 if machine is None else 1)
         assert state_of(entry) in {State.RUNNING, State.STOPPED, State.HIBERNATED}
-        assert entry.seen is (Observed.NONE if never else cloud.machine(entry.machine_id).seen)
+        assert entry.seen is (Observed.NONE if machine is None else cloud.machine(machine).seen)

@@ -13,7 +13,7 @@ from prism.budgets.plan import ALWAYS, window, windows
 from prism.budgets.reserved_amounts import Reserved
 from prism.costs import store as ledger
 from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
-from prism.costs.plan import day_of, moment, unix_time
+from prism.costs.plan import burn_begin, moment, unix_time
 from prism.costs.store import Totals
 from prism.kit.clock import Clock, StoppedClock
 from prism.kit.db import Tx
@@ -216,7 +216,7 @@ class Balances:
 
         Scaled up if the cap, or its costs (`began`), are younger; None in the first hour.
         """
-        first = (day_of(self.now) - BURN + 1) * DAY
+        first = burn_begin(self.now)
         totals = self.totals(sql)
         whole = totals.of(cap.column, cap.id)
         since = cap.since if cap.since > first else 0

@@ -20,7 +20,7 @@ from prism.budgets.view import alerts, breakdown, outcome, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import BURN, DAY, MONTH_HOURS, CostKind, Segment, UsageObserver
-from prism.costs.plan import as_date, day_of, known_monthly, moment, unless_unknown
+from prism.costs.plan import as_date, burn_begin, day_of, known_monthly, moment, unless_unknown
 from prism.costs.service import CostService
 from prism.costs.view import lines, names
 from prism.kit.clock import Clock
@@ -69,19 +69,17 @@ class ProjectSpending:
         """Each project's money, by its id."""
         if (cached := self._cache.of(sql)) is not None:
             return self._from_cache(cached, rows)
-        spent = ledger.totals_of_projects(sql, self._balances.now)
-        burns = self._costs.burns(sql)
-        unpriced = ledger.unpriced_until(sql, self._balances.now)
-        lately = self._costs.burn_begins()
+        now = self._balances.now
+        spent = ledger.totals_of_projects(sql, now)
+        burns, unpriced = self._costs.burns(sql), ledger.unpriced_until(sql, now)
         reader = MoneyReader(self._balances, sql, unpriced)
         return {
             project.id: _spending(
                 reader.of(project),
                 Micros(spent.get(project.id, 0)),
-                unless_unknown(
-                    burns.get(project.id), is_unpriced=unpriced.get(project.id, 0) > lately
-                ),
-                project.id in unpriced,
+                burns.get(project.id),
+                unpriced.get(project.id, 0),
+                now,
             )
             for project in rows
         }
@@ -92,15 +90,13 @@ class ProjectSpending:
         missing = [project for project in rows if project.id not in known]
         if missing:
             burns, unpriced = cached.ledger.burns(), cached.ledger.unpriced_until()
-            lately = (day_of(cached.now) - BURN + 1) * DAY
             for project in missing:
                 known[project.id] = _spending(
                     cached.reader.of(project),
                     cached.ledger.of("project", project.id),
-                    unless_unknown(
-                        burns.get(project.id), is_unpriced=unpriced.get(project.id, 0) > lately
-                    ),
-                    project.id in unpriced,
+                    burns.get(project.id),
+                    unpriced.get(project.id, 0),
+                    cached.now,
                 )
         return known
 
@@ -154,7 +150,7 @@ class ProjectSpending:
             hibernation_savings=None if saved is None else amount(saved),
             top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),
             budget_alerts=alerts(
-                balances, burns, now, unpriced=current.unpriced_until > self._costs.burn_begins()
+                balances, burns, now, unpriced=current.unpriced_until > burn_begin(now)
             ),
         )
 
@@ -165,8 +161,8 @@ class ProjectSpending:
             project = projects.named(sql, name)
             unpriced = ledger.unpriced_until(sql, now).get(project.id, 0)
             burn = self._costs.burns(sql).get(project.id)
-            burn = unless_unknown(burn, is_unpriced=unpriced > self._costs.burn_begins())
-            monthly = self._costs.monthly(sql, project.id)
+            burn = unless_unknown(burn, is_unpriced=unpriced > burn_begin(now))
+            monthly = known_monthly(ledger.open_now(sql, project.id))
             observed = self._observer.observed(sql, project.id)
             ran = [
                 segment
@@ -318,15 +314,15 @@ def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) 
 
 
 def _spending(
-    money: ProjectMoney, spent: Micros, monthly: Micros | None, is_unpriced: bool
+    money: ProjectMoney, spent: Micros, burn: Micros | None, unpriced_until: int, now: int
 ) -> Spending:
     """A project's money as lists show it."""
     allocated, left = money.allocated, money.left
-    ever = unless_unknown(spent, is_unpriced=is_unpriced)
+    ever = unless_unknown(spent, is_unpriced=unpriced_until > 0)
     return Spending(
         allocated=allocated,
         spent=ever,
-        monthly=monthly,
+        monthly=unless_unknown(burn, is_unpriced=unpriced_until > burn_begin(now)),
         used=ever if allocated is None else money.spent,
         reserved=Micros(money.reserved),
         left=None if left is None else Micros(left),

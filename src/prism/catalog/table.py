@@ -89,33 +89,20 @@ FAMILIES = (
     ),
 )
 
+
+def _types(family: str, *sizes: str) -> tuple[str, ...]:
+    return tuple(f"{family}.{size}" for size in sizes)
+
+
 # What a size means: family of work, architecture, then XS S M L XL.
 SIZE_NAMES = ("XS", "S", "M", "L", "XL")
 SIZES = {
-    ("general", "x86_64"): ("t3.small", "t3.medium", "t3.large", "t3.xlarge", "t3.2xlarge"),
-    ("general", "arm64"): ("t4g.small", "t4g.medium", "t4g.large", "t4g.xlarge", "t4g.2xlarge"),
-    ("memory", "x86_64"): (
-        "r6i.large",
-        "r6i.xlarge",
-        "r6i.2xlarge",
-        "r6i.4xlarge",
-        "r6i.8xlarge",
-    ),
-    ("compute", "x86_64"): (
-        "c6i.large",
-        "c6i.xlarge",
-        "c6i.2xlarge",
-        "c6i.4xlarge",
-        "c6i.8xlarge",
-    ),
+    ("general", "x86_64"): _types("t3", "small", "medium", "large", "xlarge", "2xlarge"),
+    ("general", "arm64"): _types("t4g", "small", "medium", "large", "xlarge", "2xlarge"),
+    ("memory", "x86_64"): _types("r6i", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge"),
+    ("compute", "x86_64"): _types("c6i", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge"),
     # g4dn.large does not exist, so the two smallest sizes are the same machine
-    ("gpu", "x86_64"): (
-        "g4dn.xlarge",
-        "g4dn.xlarge",
-        "g4dn.2xlarge",
-        "g4dn.4xlarge",
-        "g4dn.8xlarge",
-    ),
+    ("gpu", "x86_64"): _types("g4dn", "xlarge", "xlarge", "2xlarge", "4xlarge", "8xlarge"),
 }
 
 # USD an hour. These two regions cost the same.

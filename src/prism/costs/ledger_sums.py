@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from prism.costs import rollups, store
 from prism.costs.ledger import first_unrolled
 from prism.costs.model import BURN, DAY, HOUR, CostKind, OpenRow
-from prism.costs.plan import day_of, unix_time
+from prism.costs.plan import burn_begin, day_of, unix_time
 from prism.costs.store import COUNTED, LEDGER, Totals
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -201,7 +201,7 @@ class LedgerNow(Totals):
     def burns(self) -> dict[str, Micros]:
         """What each project spent in the last 30 days, as `CostService.burns` says."""
         now, burnt = self.now, self._burnt
-        first = (day_of(now) - BURN + 1) * DAY
+        first = burn_begin(now)
         (late, _), after = burnt.late(now), self._sums.open.by(now)
         before, burns = self._sums.open.by(burnt.start), dict[str, Micros]()
         for project, at in self.booked.begun.items():
@@ -220,7 +220,7 @@ class LedgerNow(Totals):
 
     @property
     def _burnt(self) -> RecentSums:
-        return self.booked.recent(self._sql, day_of(self.now) - BURN + 1, self.now)
+        return self.booked.recent(self._sql, burn_begin(self.now) // DAY, self.now)
 
     def unpriced_until(self) -> dict[str, int]:
         """Until when each payer paid for something without a known price."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from prism.catalog.plan import PriceBook
 from prism.costs.model import (
+    BURN,
     DAY,
     HOUR,
     MONTH_HOURS,
@@ -68,6 +69,11 @@ def moment(at: int) -> datetime:
 def day_of(at: int) -> int:
     """The day in UTC, counted from 1970."""
     return at // DAY
+
+
+def burn_begin(now: int) -> int:
+    """When the days of UTC began over which spending is measured; today is the last."""
+    return (day_of(now) - BURN + 1) * DAY
 
 
 def as_date(day: int) -> date:

@@ -22,7 +22,7 @@ from prism.costs.model import (
     Line,
     Savings,
 )
-from prism.costs.plan import as_day, day_of, known_monthly, month_of, unix_time, unless_unknown
+from prism.costs.plan import as_day, day_of, month_of, unix_time, unless_unknown
 from prism.costs.view import current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
@@ -55,7 +55,8 @@ class CostService:
             rates = self._rates_now(sql)
             ledger = self.sums.of(sql)
             if ledger is None:
-                saved, since = self._total_saved(sql, first, now), store.began(sql)
+                saved = store.saved_between(sql, first * DAY, unix_time(now))
+                since = store.began(sql)
             else:
                 saved, since = ledger.saved_since(first), ledger.booked.began
         known_from = max(unix_time(begin), since or unix_time(now))
@@ -71,13 +72,6 @@ class CostService:
             return current(store.open_now(sql), Savings(amount(Micros(0)), None))
 
         return make() if versions is None else self._rates.get(versions, make)
-
-    def _total_saved(self, sql: Connection, first: int, now: datetime) -> int:
-        """What hibernation has saved from a day until now."""
-        today, summed = day_of(unix_time(now)), self._summed_days(sql, "")
-        live = max(first, first_unrolled(sql, today))
-        known = sum(summed[day].saved for day in range(first, live) if day in summed)
-        return known + store.saved_between(sql, live * DAY, unix_time(now))
 
     def history(
         self,
@@ -168,14 +162,6 @@ class CostService:
         begun = {of: at for of, at in store.beginnings(sql) if now - at >= HOUR}
         ages = {of: now - max(at, first * DAY) for of, at in begun.items()}
         return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
-
-    def monthly(self, sql: Connection, project: str) -> Micros | None:
-        """What a project would cost in 720 hours of this moment; null if unknown."""
-        return known_monthly(store.open_now(sql, project))
-
-    def burn_begins(self) -> int:
-        """When the 30 days of `burns` began."""
-        return (day_of(unix_time(self._clock.now())) - BURN + 1) * DAY
 
     def saved_since(self, workspace: str, since: datetime) -> Micros | None:
         """What the present sleep has saved by now, at its prices; None if no price is known."""

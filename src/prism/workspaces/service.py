@@ -136,11 +136,6 @@ class WorkspaceService:
             self._profiles.used(tx, workspace.profile)
         return replace(launch_plan, workspace=workspace)
 
-    def every(self) -> list[Workspace]:
-        """All workspaces."""
-        with self._db.read() as sql:
-            return store.every(sql)
-
     def named(self, name: str) -> Workspace:
         """The workspace with that name or instance id."""
         with self._db.read() as sql:

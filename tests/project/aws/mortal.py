@@ -44,6 +44,7 @@ from prism.storage.model import SnapshotState, VolumeState
 from prism.workspaces.plan import IN_BETWEEN, state_of
 from tests.forks import serve, tell
 from tests.project.aws.lives import LIVES, again, chance
+from tests.rows import every_workspace
 
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
@@ -184,7 +185,7 @@ class World:
         """Whether everything is in a lasting state."""
         listed = self.wiring.storage.every()
         volumes: list[Any] = [*listed.ebs_volumes, *listed.efs_volumes]
-        states = {state_of(workspace) for workspace in self.wiring.workspaces.every()}
+        states = {state_of(workspace) for workspace in every_workspace(self.wiring.db)}
         return (
             not states & IN_BETWEEN
             and all(volume.state in RESTING for volume in volumes)
@@ -202,7 +203,7 @@ class World:
         return {
             "workspaces": [
                 (row.name, row.machine_id, state_of(row), row.instance_type, row.id)
-                for row in self.wiring.workspaces.every()
+                for row in every_workspace(self.wiring.db)
             ],
             "volumes": [volume for volume in volumes if volume[2] is not VolumeState.DELETED],
             "surplus": [orphan.id for orphan in orphans if orphan.removed_by],

@@ -21,6 +21,7 @@ from prism.workspaces.model import Launch, State
 from tests.conftest import free_port
 from tests.project.living import Home
 from tests.proofs import record
+from tests.rows import every_workspace
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -140,7 +141,7 @@ def populated(home, url, many, monkeypatch):
         loop.patrol()
         while loop.once():
             pass
-        return all(entry.seen == "on" for entry in daemon.workspaces.every())
+        return all(entry.seen == "on" for entry in every_workspace(daemon.db))
 
     eventually(running, 600)
     daemon.close()
