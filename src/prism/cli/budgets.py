@@ -36,24 +36,21 @@ def _list(args: Namespace, answer: Any) -> None:
 def _show(args: Namespace, answer: Any) -> None:
     budget = answer["budget"]
     period = "in all" if budget["period"] == "project" else budget["period"]
-    show_fields(
-        {
-            "name": budget["name"],
-            "id": budget["id"],
-            "status": answer["status"],
-            "total": f"{usd(cap(budget['total_amount']))} {period}",
-            "spent": usd(budget["spent_amount"]),
-            "used": percent(budget["utilization_rate"]),
-            "reserved": usd(budget["reserved"]),
-            "left": usd(budget["left"]),
-            **_nonzero(
-                {"since it ended": budget["spent_after_end"], "over it": budget["overrun"]}
-            ),
-            "period": _period(budget),
-            "time zone": budget["time_zone"],
-            "alert at": f"{100 * budget['alert_threshold']:g}%",
-        }
-    )
+    fields = {
+        "name": budget["name"],
+        "id": budget["id"],
+        "status": answer["status"],
+        "total": f"{usd(cap(budget['total_amount']))} {period}",
+        "spent": usd(budget["spent_amount"]),
+        "used": percent(budget["utilization_rate"]),
+        "reserved": usd(budget["reserved"]),
+        "left": usd(budget["left"]),
+        **_nonzero({"since it ended": budget["spent_after_end"], "over it": budget["overrun"]}),
+        "period": _period(budget),
+        "time zone": budget["time_zone"],
+        "alert at": f"{100 * budget['alert_threshold']:g}%",
+    }
+    show_fields(fields)
     if answer["allocations"]:
         print()
         show_allocations(answer["allocations"])
@@ -90,14 +87,13 @@ def _update(args: Namespace) -> Any:
 
 
 def _forecast(args: Namespace, forecast: Any) -> None:
-    show_fields(
-        {
-            "an hour": usd(forecast["hourly"], 4),
-            "a day": usd(forecast["daily"]),
-            "a month": usd(forecast["monthly"]),
-            **headline(forecast),
-        }
-    )
+    fields = {
+        "an hour": usd(forecast["hourly"], 4),
+        "a day": usd(forecast["daily"]),
+        "a month": usd(forecast["monthly"]),
+        **headline(forecast),
+    }
+    show_fields(fields)
     show_limits(forecast)
 
 
@@ -147,12 +143,10 @@ def _amount(limit: dict[str, Any]) -> float | None:
 
 
 def _end_of_money(budget: dict[str, Any]) -> str:
-    if budget["runs_out_on"] is None:
-        return (
-            f"never: {budget['because']}" if budget["because"] else "as far as can be seen, never"
-        )
-    why = f" ({budget['because']})" if budget["because"] else ""
-    return local_time(budget["runs_out_on"]) + why
+    at, why = budget["runs_out_on"], budget["because"]
+    if at is None:
+        return f"never: {why}" if why else "as far as can be seen, never"
+    return f"{local_time(at)} ({why})" if why else local_time(at)
 
 
 def show_allocations(allocations: list[dict[str, Any]]) -> None:

@@ -27,9 +27,8 @@ def workspaces_arguments(parser: ArgumentParser) -> None:
 
 def _has_effect(verb: str, workspace: dict[str, Any]) -> bool:
     """Whether a verb changes something; a stop also ends a restart that is under way."""
-    return workspace["state"] in VERBS[verb].bulk or (
-        verb == "stop" and workspace.get("restarting") is True
-    )
+    ends_restart = verb == "stop" and workspace.get("restarting") is True
+    return ends_restart or workspace["state"] in VERBS[verb].bulk
 
 
 def selected_names(args: Namespace, wire: Wire) -> list[str]:

@@ -21,17 +21,16 @@ LONGEST, SHORTEST = 50, 10  # letters of a bar
 
 def _current(args: Namespace, answer: Any) -> None:
     parts, saved = answer["cost_breakdown"], answer["hibernation_savings"]
-    show_fields(
-        {
-            "an hour": usd(answer["total_current_hourly"], 4),
-            "a day": usd(answer["total_daily_projection"]),
-            "a month": usd(answer["total_monthly_projection"]),
-            "workspaces": f"{usd(parts['instances'], 4)} an hour",
-            "disks": f"{usd(parts['ebs_storage'], 4)} an hour",
-            "file systems": f"{usd(parts['efs_storage'], 4)} an hour",
-            "saved asleep": f"{usd(saved['current_month'])} this month",
-        }
-    )
+    fields = {
+        "an hour": usd(answer["total_current_hourly"], 4),
+        "a day": usd(answer["total_daily_projection"]),
+        "a month": usd(answer["total_monthly_projection"]),
+        "workspaces": f"{usd(parts['instances'], 4)} an hour",
+        "disks": f"{usd(parts['ebs_storage'], 4)} an hour",
+        "file systems": f"{usd(parts['efs_storage'], 4)} an hour",
+        "saved asleep": f"{usd(saved['current_month'])} this month",
+    }
+    show_fields(fields)
     if drivers := answer["top_cost_drivers"]:
         print()
         columns = {

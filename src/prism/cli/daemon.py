@@ -112,22 +112,21 @@ def _status(args: Namespace) -> None:
         for place in answer.get("places", ())
         if place.get("missing")
     }
-    show_fields(
-        {
-            "status": answer["status"],
-            **{f"why {n}": why for n, why in enumerate(answer.get("reasons", ()), 1)},
-            "version": answer["version"],
-            "up": answer["uptime"],
-            "AWS": answer["aws_connectivity"],
-            "profiles": answer["active_profiles"],
-            "workspaces": f"{answer['total_instances']}, {answer['active_instances']} active",
-            "address": place.url or daemon_info(place).get("url") or place.page,
-            "process": None if place.url else daemon_info(place).get("pid"),
-            "socket": None if place.url else place.socket,
-            **away,
-            **lacks,
-        }
-    )
+    fields = {
+        "status": answer["status"],
+        **{f"why {n}": why for n, why in enumerate(answer.get("reasons", ()), 1)},
+        "version": answer["version"],
+        "up": answer["uptime"],
+        "AWS": answer["aws_connectivity"],
+        "profiles": answer["active_profiles"],
+        "workspaces": f"{answer['total_instances']}, {answer['active_instances']} active",
+        "address": place.url or daemon_info(place).get("url") or place.page,
+        "process": None if place.url else daemon_info(place).get("pid"),
+        "socket": None if place.url else place.socket,
+        **away,
+        **lacks,
+    }
+    show_fields(fields)
     if lacks:
         suggest("A policy that allows it: `prism aws policy`")
     return None

@@ -59,20 +59,19 @@ def _bulk(args: Namespace) -> None:
 
 
 def _show(args: Namespace, invitation: Any) -> None:
-    show_fields(
-        {
-            "id": invitation["id"],
-            "project": invitation["project_name"],
-            "email": invitation["email"],
-            "role": invitation["role"],
-            "status": invitation["status"],
-            "invited by": invitation["invited_by"],
-            "expires": local_time(invitation["expires_at"]),
-            "mail": _mail(invitation | {"mail_file": _absolute_path(invitation.get("mail_file"))}),
-            "token": invitation["token"],
-            "message": invitation["message"],
-        }
-    )
+    fields = {
+        "id": invitation["id"],
+        "project": invitation["project_name"],
+        "email": invitation["email"],
+        "role": invitation["role"],
+        "status": invitation["status"],
+        "invited by": invitation["invited_by"],
+        "expires": local_time(invitation["expires_at"]),
+        "mail": _mail(invitation | {"mail_file": _absolute_path(invitation.get("mail_file"))}),
+        "token": invitation["token"],
+        "message": invitation["message"],
+    }
+    show_fields(fields)
     return _suggest_mail_setup([invitation])
 
 

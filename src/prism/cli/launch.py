@@ -111,24 +111,23 @@ def connect_hint(wire: Wire, name: str) -> str:
 
 
 def _plan(plan: dict[str, Any]) -> None:
-    show_fields(
-        {
-            "type": plan["instance_type"],
-            "image": plan["image"],
-            "an hour": _dollars(plan["hourly"], 4),
-            "a day": _dollars(plan["daily"], 2),
-            "a month": _dollars(plan["monthly"], 2),
-            "its disk": _dollars(plan.get("disk_monthly"), 2, " a month"),
-            "its address": _dollars(plan.get("address_monthly"), 2, " a month"),
-            "price from": plan.get("price_source"),
-            "budget": plan["budget"],
-            "reserves": _dollars(plan.get("reserves"), 2),
-            "leaves": _dollars(plan.get("leaves"), 2),
-            "runs out on": local_time(until) if (until := plan.get("lasts_until")) else "",
-            "creates": ", ".join(plan["creates"]),
-            "notes": "; ".join(plan["notes"]),
-        }
-    )
+    fields = {
+        "type": plan["instance_type"],
+        "image": plan["image"],
+        "an hour": _dollars(plan["hourly"], 4),
+        "a day": _dollars(plan["daily"], 2),
+        "a month": _dollars(plan["monthly"], 2),
+        "its disk": _dollars(plan.get("disk_monthly"), 2, " a month"),
+        "its address": _dollars(plan.get("address_monthly"), 2, " a month"),
+        "price from": plan.get("price_source"),
+        "budget": plan["budget"],
+        "reserves": _dollars(plan.get("reserves"), 2),
+        "leaves": _dollars(plan.get("leaves"), 2),
+        "runs out on": local_time(until) if (until := plan.get("lasts_until")) else "",
+        "creates": ", ".join(plan["creates"]),
+        "notes": "; ".join(plan["notes"]),
+    }
+    show_fields(fields)
     if len(caps := plan.get("caps") or []) > 1:
         print()
         columns = {

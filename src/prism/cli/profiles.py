@@ -41,16 +41,15 @@ def _update(args: Namespace) -> Any:
 
 
 def _show(args: Namespace, profile: Any) -> None:
-    show_fields(
-        {
-            "name": profile["name"],
-            "provider": profile.get("provider"),
-            "AWS profile": profile["aws_profile"],
-            "region": profile["region"],
-            "default project": profile["default_project"],
-            "last used": local_time(profile["last_used"]) if profile["last_used"] else None,
-        }
-    )
+    fields = {
+        "name": profile["name"],
+        "provider": profile.get("provider"),
+        "AWS profile": profile["aws_profile"],
+        "region": profile["region"],
+        "default project": profile["default_project"],
+        "last used": local_time(profile["last_used"]) if profile["last_used"] else None,
+    }
+    show_fields(fields)
 
 
 _name_argument = argument("name", metavar="NAME", help="the profile's name")

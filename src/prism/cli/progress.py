@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from prism.annotations import Any, TextIO
+from prism.annotations import Any, Self, TextIO
 from prism.cli.clean_output import control
 from prism.cli.standstill import Standstill, waiting_reason
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
@@ -19,13 +19,25 @@ START_OF_LINE, CLEAR_TO_END = "\r", "\x1b[K"
 
 
 class Progress:
-    """Shows the progress of a workspace on stderr."""
+    """Shows the progress of a workspace on stderr; `command` shows it again."""
 
-    def __init__(self, name: str, ready_at: str | None) -> None:
-        self._name, self._ready_at = name, ready_at
+    def __init__(self, name: str, command: str, ready_at: str | None = None) -> None:
+        self.state = "under way"
+        self._name, self._command, self._ready_at = name, command, ready_at
         self._stream = sys.stderr
         self._moving = is_terminal(self._stream)
         self._begun, self._last = time.monotonic(), ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Clear the line; if the user stops waiting, say that the work continues."""
+        if self._moving and self._last:
+            self._redraw("")
+        if kind is KeyboardInterrupt:
+            say(f"\nStopped waiting; {self._name} continues ({self.state})")
+            suggest(f"See how far it is: `{self._command}`")
 
     def show(self, seen: dict[str, Any], why: str | None = None) -> None:
         """Show the current stage, and why the location does not answer."""
@@ -39,11 +51,6 @@ class Progress:
             share = "" if percent is None else f" ({percent}%)"
             self._write(f"{self._name}: {status}{share}\n")
         self._last = status
-
-    def close(self) -> None:
-        """Clear the line."""
-        if self._moving and self._last:
-            self._redraw("")
 
     def _line(self, percent: int | None, status: str) -> str:
         parts = [] if percent is None else [f"{_bar(percent, self._stream)} {percent:>3}%"]
@@ -69,23 +76,15 @@ def wait_with_progress(
     wire: Wire, name: str, goal: str, ready_at: str | None = None, *, silent: bool = False
 ) -> dict[str, Any]:
     """Wait until a workspace reaches a state, and show the progress; returns the workspace."""
-    progress, standstill = Progress(name, ready_at), Standstill(wire)
-    workspace: dict[str, Any] = {}
-    try:
+    standstill, workspace = Standstill(wire), dict[str, Any]()
+    with Progress(name, f"prism show {name}", ready_at) as progress:
         for workspace in follow(wire, name, goal):
-            if workspace["state"] not in UNDER_WAY:
+            progress.state = workspace["state"]
+            if progress.state not in UNDER_WAY:
                 continue
             why = standstill.look(workspace)
             if not silent:
                 progress.show(workspace, why)
-    except KeyboardInterrupt:
-        progress.close()
-        going = workspace.get("state", "under way")
-        say(f"\nStopped waiting; {name} continues ({going})")
-        suggest(f"See how far it is: `prism show {name}`")
-        raise
-    finally:
-        progress.close()
     return workspace
 
 

@@ -40,27 +40,26 @@ def _list(args: Namespace, projects: Any) -> None:
 def _show(args: Namespace, project: Any) -> None:
     money = project["budget"]
     sleep = money["auto_hibernate_threshold"]
-    show_fields(
-        {
-            "name": project["name"],
-            "id": project["id"],
-            "about": project["description"],
-            "budget": usd(cap(money["total_allocated"])) or "not limited",
-            "spent": usd(money["spent"]),
-            "used": percent(_used(money)),
-            "reserved": usd(money["reserved"]),
-            "left": usd(money["left"]),
-            **_spent_ever(money),
-            "a month": usd(money["monthly_burn_rate"]),
-            "alert at": f"{money['alert_threshold']:g}%",
-            "sleep at": None if sleep is None else f"{sleep:g}%",
-            "no launch at": f"{money['prevent_launch_threshold']:g}%",
-            "workspaces": f"{project['active_instances']} of {project['total_instances']} at work",
-            "members": ", ".join(
-                f"{member['email']} ({member['role']})" for member in project["members"]
-            ),
-        }
-    )
+    fields = {
+        "name": project["name"],
+        "id": project["id"],
+        "about": project["description"],
+        "budget": usd(cap(money["total_allocated"])) or "not limited",
+        "spent": usd(money["spent"]),
+        "used": percent(_used(money)),
+        "reserved": usd(money["reserved"]),
+        "left": usd(money["left"]),
+        **_spent_ever(money),
+        "a month": usd(money["monthly_burn_rate"]),
+        "alert at": f"{money['alert_threshold']:g}%",
+        "sleep at": None if sleep is None else f"{sleep:g}%",
+        "no launch at": f"{money['prevent_launch_threshold']:g}%",
+        "workspaces": f"{project['active_instances']} of {project['total_instances']} at work",
+        "members": ", ".join(
+            f"{member['email']} ({member['role']})" for member in project["members"]
+        ),
+    }
+    show_fields(fields)
     return suggest(f"Where it goes: `prism project budget {_shell_quoted(project['name'])}`")
 
 
@@ -92,20 +91,19 @@ def _update(args: Namespace) -> Any:
 def _budget(args: Namespace, budget: Any) -> None:
     parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
     overrun = budget["overrun"]
-    show_fields(
-        {
-            "budget": usd(cap(budget["total_allocated"])),
-            "used": percent(_used(budget)),
-            **headline(budget),
-            **_spent_ever(budget),
-            "compute": usd(parts["compute"]),
-            "storage": usd(parts["storage"]),
-            "transfer": usd(parts["data_transfer"]),
-            "saved asleep": usd(budget["hibernation_savings"]),
-            "risk": alerts["overspend_risk"],
-            **({"over it": usd(overrun)} if overrun else {}),
-        }
-    )
+    fields = {
+        "budget": usd(cap(budget["total_allocated"])),
+        "used": percent(_used(budget)),
+        **headline(budget),
+        **_spent_ever(budget),
+        "compute": usd(parts["compute"]),
+        "storage": usd(parts["storage"]),
+        "transfer": usd(parts["data_transfer"]),
+        "saved asleep": usd(budget["hibernation_savings"]),
+        "risk": alerts["overspend_risk"],
+        **({"over it": usd(overrun)} if overrun else {}),
+    }
+    show_fields(fields)
     if spenders := budget["top_spending_instances"]:
         print()
         columns = {
@@ -118,13 +116,12 @@ def _budget(args: Namespace, budget: Any) -> None:
 
 
 def _analysis(args: Namespace, analysis: Any) -> None:
-    show_fields(
-        {
-            "spent in 30 days": usd(analysis["current_monthly_burn"]),
-            "at this pace": usd(analysis["projected_monthly_burn"]),
-            "sleep could save": usd(analysis["hibernation_potential_savings"]),
-        }
-    )
+    fields = {
+        "spent in 30 days": usd(analysis["current_monthly_burn"]),
+        "at this pace": usd(analysis["projected_monthly_burn"]),
+        "sleep could save": usd(analysis["hibernation_potential_savings"]),
+    }
+    show_fields(fields)
     advice = analysis["optimization_recommendations"]
     if not advice:
         return say("No advice: it takes a day of measurements.")

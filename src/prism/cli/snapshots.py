@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, argument, given, no_arguments
-from prism.cli.terminal import say, show_fields, show_json, show_records, suggest
+from prism.cli.terminal import say, show_fields, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.cli.volumes import delete, monthly_cost, wait_for_volume
 from prism.client.storage import Snapshots
@@ -39,23 +39,22 @@ def _verified(snapshot: dict[str, Any]) -> str | None:
 
 
 def _show(args: Namespace, snapshot: Any) -> None:
-    show_fields(
-        {
-            "name": snapshot["name"],
-            "id": snapshot["snapshot_id"],
-            "state": snapshot["state"],
-            "progress": None if snapshot["progress"] is None else f"{snapshot['progress']} %",
-            "of": f"{snapshot['source_type']} {snapshot['source']}",
-            "size GB": snapshot["size_gb"],
-            "used GB": snapshot["used_gb"],
-            "taken": local_time(snapshot["creation_time"]),
-            "one moment": {True: "yes", False: "no"}.get(snapshot.get("one_moment")),
-            "verified": _verified(snapshot),
-            "verify": snapshot.get("verify"),
-            "project": snapshot["project"],
-            "USD/month": snapshot["monthly_cost"],
-        }
-    )
+    fields = {
+        "name": snapshot["name"],
+        "id": snapshot["snapshot_id"],
+        "state": snapshot["state"],
+        "progress": None if snapshot["progress"] is None else f"{snapshot['progress']} %",
+        "of": f"{snapshot['source_type']} {snapshot['source']}",
+        "size GB": snapshot["size_gb"],
+        "used GB": snapshot["used_gb"],
+        "taken": local_time(snapshot["creation_time"]),
+        "one moment": {True: "yes", False: "no"}.get(snapshot.get("one_moment")),
+        "verified": _verified(snapshot),
+        "verify": snapshot.get("verify"),
+        "project": snapshot["project"],
+        "USD/month": snapshot["monthly_cost"],
+    }
+    show_fields(fields)
     for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
         say(f"error: {why['message']}")
 
@@ -65,7 +64,7 @@ def _verifying(args: Namespace, snapshot: Any) -> None:
     suggest(f"See how it ended: `prism snapshot show {snapshot['name']}`")
 
 
-def _create(args: Namespace) -> None:
+def _create(args: Namespace) -> Any:
     if (args.volume is None) == (args.workspace is None):
         raise UsageError(
             "give either --volume or --workspace", "See `prism snapshot create --help`"
@@ -76,13 +75,14 @@ def _create(args: Namespace) -> None:
     if snapshot["state"] == "pending" and not args.no_wait:
         from prism.cli.storage_wait import wait_until_settled  # noqa: PLC0415  cold start: only who waits
 
-        show, silent = f"prism snapshot show {args.name}", args.json
-        snapshot = (
-            wait_until_settled(wire, Snapshots.get, args.name, show, silent=silent) or snapshot
-        )
-    return (
-        show_json(snapshot) if args.json else print(f"{snapshot['name']} is {snapshot['state']}")
-    )
+        show = f"prism snapshot show {args.name}"
+        settled = wait_until_settled(wire, Snapshots.get, args.name, show, silent=args.json)
+        snapshot = settled or snapshot
+    return snapshot
+
+
+def _created(args: Namespace, snapshot: Any) -> None:
+    print(f"{snapshot['name']} is {snapshot['state']}")
 
 
 def _delete(args: Namespace) -> None:
@@ -123,7 +123,7 @@ def _restore_arguments(parser: ArgumentParser) -> None:
 VERBS = {
     "list": (no_arguments, asking(Snapshots.list), _list),
     "show": (_name_argument, asking(Snapshots.get, "name"), _show),
-    "create": (_create_arguments, _create),
+    "create": (_create_arguments, _create, _created),
     "delete": (_name_argument, _delete),
     "restore": (_restore_arguments, _restore, _restored),
     "verify": (_verify_arguments, asking(Snapshots.verify, "name", "every"), _verifying),

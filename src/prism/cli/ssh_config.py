@@ -23,8 +23,7 @@ def _ssh_config(args: Namespace) -> None:
     if args.write:
         file = os.path.join(DaemonAddress.read().home, "ssh", "config")
         _replace(file, HEAD + _text(hosts, closed), 0o600)
-        own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
-        _include(own, file, sure=args.yes)
+        _include(file, sure=args.yes)
     if args.json:
         return show_json({f"{name}.prism": entry.settings for name, entry in hosts.items()})
     if args.write:
@@ -61,14 +60,20 @@ def _text(hosts: dict[str, SshEntry], closed: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-def _include(own: str, file: str, *, sure: bool) -> None:
-    """Make OpenSSH read our file, before any line that belongs to one host only."""
-    line = f'Include "{file}"'
+def _own_config() -> tuple[str, str]:
+    """The user's configuration of OpenSSH: where it is, and what is in it."""
+    path = os.path.join(os.path.expanduser("~"), ".ssh", "config")
     try:
-        with open(own, encoding="utf-8", errors="surrogateescape") as opened:
-            text = opened.read()
+        with open(path, encoding="utf-8", errors="surrogateescape") as opened:
+            return path, opened.read()
     except FileNotFoundError:
-        text = ""
+        return path, ""
+
+
+def _include(file: str, *, sure: bool) -> None:
+    """Make OpenSSH read our file, before any line that belongs to one host only."""
+    own, text = _own_config()
+    line = f'Include "{file}"'
     for existing in text.splitlines():
         if existing.strip() == line:
             return
@@ -83,13 +88,9 @@ def _include(own: str, file: str, *, sure: bool) -> None:
 
 def remove_include(file: str, *, dry_run: bool = False) -> str | None:
     """Remove our line from `~/.ssh/config`; returns the path, or None if the line is not there."""
-    own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
+    own, text = _own_config()
     line = f'Include "{file}"'
-    try:
-        with open(own, encoding="utf-8", errors="surrogateescape") as opened:
-            lines = opened.read().splitlines(keepends=True)
-    except FileNotFoundError:
-        return None
+    lines = text.splitlines(keepends=True)
     remaining = [existing for existing in lines if existing.strip() != line]
     if len(remaining) == len(lines):
         return None

@@ -6,7 +6,6 @@ import time
 
 from prism.annotations import Any, Callable, Iterator
 from prism.cli.progress import Progress
-from prism.cli.terminal import say, suggest
 from prism.client.waiting import FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound
@@ -34,23 +33,17 @@ def wait_until_settled(
     `command` shows the resource. Raises `StorageFailed` if it ends in an error, and
     `StillUnderWay` if its state does not change for `patience` seconds.
     """
-    progress, resource = Progress(name, None), None
+    resource = None
     try:
-        for resource in _poll(wire, get, name, command, patience):
-            if not silent and resource["state"] in MOVES:
-                percent = resource.get("progress")
-                share = "" if percent is None else f" {percent}%"
-                progress.show({"state": f"{resource['state']}{share}"})
+        with Progress(name, command) as progress:
+            for resource in _poll(wire, get, name, command, patience):
+                progress.state = resource["state"]
+                if not silent and progress.state in MOVES:
+                    percent = resource.get("progress")
+                    share = "" if percent is None else f" {percent}%"
+                    progress.show({"state": f"{progress.state}{share}"})
     except NotFound:
         return None
-    except KeyboardInterrupt:
-        progress.close()
-        state = resource["state"] if resource else "under way"
-        say(f"\nStopped waiting; {name} continues ({state})")
-        suggest(f"See how far it is: `{command}`")
-        raise
-    finally:
-        progress.close()
     if resource is not None and resource["state"] == "error":
         why = (resource.get("failure") or {}).get("message", "the reason is unknown")
         raise StorageFailed(f"{name} failed: {why}", remediation=f"See `{command}`")

@@ -32,23 +32,22 @@ def _info(args: Namespace) -> None:
     if args.json:
         return show_json(template)
     resolved = template["resolved"]
-    return show_fields(
-        {
-            "name": template["name"],
-            "description": template.get("description"),
-            "status": template["validation_status"],
-            "inherits": ", ".join(template["inherits"]),
-            "runs locally": "; ".join(template["local_reasons"])
-            or _yes_or_no(template["runs_locally"]),
-            "size": resolved["size"],
-            "packages": ", ".join(template["resolved_packages"]),
-            "users": ", ".join(template["resolved_users"]),
-            "ports": ", ".join(map(str, template["resolved_ports"])),
-            "services": ", ".join(resolved["services"]),
-            "parameters": ", ".join(map(_parameter, resolved["parameters"].items())),
-            "if it fails": template["troubleshooting_guide"],
-        }
-    )
+    fields = {
+        "name": template["name"],
+        "description": template.get("description"),
+        "status": template["validation_status"],
+        "inherits": ", ".join(template["inherits"]),
+        "runs locally": "; ".join(template["local_reasons"])
+        or _yes_or_no(template["runs_locally"]),
+        "size": resolved["size"],
+        "packages": ", ".join(template["resolved_packages"]),
+        "users": ", ".join(template["resolved_users"]),
+        "ports": ", ".join(map(str, template["resolved_ports"])),
+        "services": ", ".join(resolved["services"]),
+        "parameters": ", ".join(map(_parameter, resolved["parameters"].items())),
+        "if it fails": template["troubleshooting_guide"],
+    }
+    return show_fields(fields)
 
 
 def _yaml(args: Namespace) -> None:

@@ -93,7 +93,7 @@ def show_records(
     return show_table([head for head, _ in columns], rows, flexible)
 
 
-def show_fields(fields: dict[str, object]) -> None:
+def show_fields(fields: Mapping[str, object]) -> None:
     """Print one object, one line per field."""
     wide = max(map(len, fields))
     print("\n".join(f"{name:<{wide}}{GAP}{clean(value)}" for name, value in fields.items()))

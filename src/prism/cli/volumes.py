@@ -71,18 +71,17 @@ def _show(args: Namespace, answer: Any) -> None:
             "zone": answer["zone"],
             **sizes,
         }
-    show_fields(
-        {
-            "name": answer["name"],
-            "id": answer["filesystem_id"] if shared else answer["volume_id"],
-            "state": answer["state"],
-            **sizes,
-            "attached to": ", ".join(_instances(answer)),
-            "project": answer["project"],
-            "from snapshot": answer["from_snapshot"],
-            "USD/month": answer["monthly_cost"],
-        }
-    )
+    fields = {
+        "name": answer["name"],
+        "id": answer["filesystem_id"] if shared else answer["volume_id"],
+        "state": answer["state"],
+        **sizes,
+        "attached to": ", ".join(_instances(answer)),
+        "project": answer["project"],
+        "from snapshot": answer["from_snapshot"],
+        "USD/month": answer["monthly_cost"],
+    }
+    show_fields(fields)
     show_notes(answer)
     if answer["failure"]:
         say(f"error: {answer['failure']['message']}")
@@ -139,11 +138,10 @@ def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict
     if volume["state"] not in MOVES:
         return volume
     show, name = f"prism volume show {volume['name']}", volume["name"]
-    silent: bool = args.json
-    return (
-        wait_until_settled(wire, Volumes.get, name, show, silent=silent, patience=patience)
-        or volume
+    settled = wait_until_settled(
+        wire, Volumes.get, name, show, silent=args.json, patience=patience
     )
+    return settled or volume
 
 
 def _wait_for_deletion(

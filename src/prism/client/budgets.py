@@ -41,20 +41,18 @@ class Budgets(Noun):
         time_zone: str = "UTC",
     ) -> budgets.PoolShown:
         """Make a pool; amounts are per period, which begins at midnight in its time zone."""
-        body = trim(
-            budgets.NewPool(
-                name=name,
-                total_amount=total_amount,
-                period=period,
-                created_by=created_by,
-                description=description,
-                start_date=start_date,
-                end_date=end_date,
-                alert_threshold=alert_threshold,
-                time_zone=time_zone,
-            )
+        body = budgets.NewPool(
+            name=name,
+            total_amount=total_amount,
+            period=period,
+            created_by=created_by,
+            description=description,
+            start_date=start_date,
+            end_date=end_date,
+            alert_threshold=alert_threshold,
+            time_zone=time_zone,
         )
-        return self._ask("POST", POOLS, budgets.PoolShown, body)
+        return self._ask("POST", POOLS, budgets.PoolShown, trim(body))
 
     def update(
         self,

@@ -50,9 +50,8 @@ class Files(Noun):
 
     def make_folder(self, name: str, path: str) -> files.FileChange:
         """Make a folder and its parents."""
-        return self._ask(
-            "POST", files_of(name, "folder"), files.FileChange, files.NewFolder(path=path)
-        )
+        body = files.NewFolder(path=path)
+        return self._ask("POST", files_of(name, "folder"), files.FileChange, body)
 
     def rename(self, name: str, path: str, to: str) -> files.FileChange:
         """Rename or move a file or folder; nothing is replaced."""

@@ -21,21 +21,13 @@ class Members(Noun):
 
     def add(self, project: str, email: str, role: access.Role | str = "member") -> projects.Member:
         """Make somebody a member."""
-        return self._ask(
-            "POST",
-            _member_path(project),
-            projects.Member,
-            projects.NewMember(email=email, role=access.Role(role)),
-        )
+        body = projects.NewMember(email=email, role=access.Role(role))
+        return self._ask("POST", _member_path(project), projects.Member, body)
 
     def change(self, project: str, email: str, role: access.Role | str) -> projects.Member:
         """Give a member another role."""
-        return self._ask(
-            "PUT",
-            _member_path(project, email),
-            projects.Member,
-            projects.RoleChange(role=access.Role(role)),
-        )
+        body = projects.RoleChange(role=access.Role(role))
+        return self._ask("PUT", _member_path(project, email), projects.Member, body)
 
     def remove(
         self,
@@ -110,9 +102,8 @@ class Invitations(Noun):
     def decline(self, id: str, token: str, reason: str = "") -> invitations.Declined:
         """Do not join the project."""
         path = f"/invitations/{quoted(id)}/decline"
-        return self._ask(
-            "POST", path, invitations.Declined, invitations.Decline(token=token, reason=reason)
-        )
+        body = invitations.Decline(token=token, reason=reason)
+        return self._ask("POST", path, invitations.Declined, body)
 
     def resend(self, id: str) -> invitations.Resent:
         """Send it again, with a new token."""
@@ -140,12 +131,10 @@ class Tokens(Noun):
         days: int = 90,
     ) -> access.Minted:
         """Make a token; only this answer contains its secret, `token`."""
-        body = trim(
-            access.NewToken(
-                name=name, user=user, scope=access.Scope(scope), project=project, days=days
-            )
+        body = access.NewToken(
+            name=name, user=user, scope=access.Scope(scope), project=project, days=days
         )
-        return self._ask("POST", "/tokens", access.Minted, body)
+        return self._ask("POST", "/tokens", access.Minted, trim(body))
 
     def revoke(self, id: str) -> access.RevokedToken:
         """Revoke a token."""

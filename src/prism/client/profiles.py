@@ -28,9 +28,8 @@ class Profiles(Noun):
 
     def switch(self, name: str) -> profiles.ProfileShown:
         """Use another profile from now on."""
-        return self._ask(
-            "POST", f"{PATH}/switch", profiles.ProfileShown, profiles.Switch(profile_name=name)
-        )
+        body = profiles.Switch(profile_name=name)
+        return self._ask("POST", f"{PATH}/switch", profiles.ProfileShown, body)
 
     def create(
         self,
@@ -42,16 +41,14 @@ class Profiles(Noun):
         default_project: str | None = None,
     ) -> profiles.ProfileShown:
         """Add a profile."""
-        body = trim(
-            profiles.NewProfile(
-                name=name,
-                provider=provider,
-                aws_profile=aws_profile,
-                region=region,
-                default_project=default_project,
-            )
+        body = profiles.NewProfile(
+            name=name,
+            provider=provider,
+            aws_profile=aws_profile,
+            region=region,
+            default_project=default_project,
         )
-        return self._ask("POST", PATH, profiles.ProfileShown, body)
+        return self._ask("POST", PATH, profiles.ProfileShown, trim(body))
 
     def update(
         self,

@@ -37,10 +37,8 @@ class Projects(Noun):
             projects.NewMember(email=email, role=access.Role(role))
             for email, role in (members or {}).items()
         )
-        body = trim(
-            projects.NewProject(name=name, description=description, budget=budget, members=team)
-        )
-        return self._ask("POST", PATH, projects.ProjectShown, body, key=key)
+        body = projects.NewProject(name=name, description=description, budget=budget, members=team)
+        return self._ask("POST", PATH, projects.ProjectShown, trim(body), key=key)
 
     def update(
         self,
@@ -72,9 +70,8 @@ class Projects(Noun):
 
     def report(self, name: str, month: str | None = None) -> budgets.Report:
         """A report about a month, such as `2026-01`; by default the current one."""
-        return self._ask(
-            "GET", f"{PATH}/{quoted(name)}/report{query(month=month)}", budgets.Report
-        )
+        path = f"{PATH}/{quoted(name)}/report{query(month=month)}"
+        return self._ask("GET", path, budgets.Report)
 
     def report_as(self, format: str, name: str, month: str | None = None) -> bytes:
         """The report, as `markdown`, `csv` or `json`."""

@@ -22,12 +22,8 @@ class Recoveries(Noun):
 
     def terminate(self, id: str) -> recovery.Adopted:
         """Destroy a machine and its disk."""
-        return self._ask(
-            "POST",
-            f"{PATH}/{quoted(id)}/terminate",
-            recovery.Adopted,
-            recovery.End(confirm="DELETE"),
-        )
+        path, body = f"{PATH}/{quoted(id)}/terminate", recovery.End(confirm="DELETE")
+        return self._ask("POST", path, recovery.Adopted, body)
 
     def recover(
         self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False

@@ -44,19 +44,17 @@ class Volumes(Noun):
         budget: str | None = None,
     ) -> Volume:
         """Make a volume; an `efs` volume has neither size nor type."""
-        body = trim(
-            storage.NewVolume(
-                type=storage.VolumeKind(type),
-                name=name,
-                size_gb=size_gb,
-                volume_type=volume_type,
-                iops=iops,
-                throughput=throughput,
-                project=project,
-                budget=budget,
-            )
+        body = storage.NewVolume(
+            type=storage.VolumeKind(type),
+            name=name,
+            size_gb=size_gb,
+            volume_type=volume_type,
+            iops=iops,
+            throughput=throughput,
+            project=project,
+            budget=budget,
         )
-        return _volume(self, "POST", f"{VOLUMES}/create", body)
+        return _volume(self, "POST", f"{VOLUMES}/create", trim(body))
 
     def attach(self, name: str, workspace: str) -> Volume:
         """Attach it to a workspace, at `~/volumes/NAME`."""
@@ -92,10 +90,8 @@ class Snapshots(Noun):
         verify: storage.Period | None = None,
     ) -> storage.SnapshotItem:
         """Take a snapshot of a volume or of a workspace's root disk; `verify` is how often."""
-        body = trim(
-            storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
-        )
-        return self._ask("POST", SNAPSHOTS, storage.SnapshotItem, body)
+        body = storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
+        return self._ask("POST", SNAPSHOTS, storage.SnapshotItem, trim(body))
 
     def restore(self, name: str, volume: str) -> Volume:
         """Make a new volume of that name from a snapshot."""

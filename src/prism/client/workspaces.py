@@ -102,9 +102,8 @@ class Workspaces(Noun):
 
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:
         """Set whether it starts again after a reboot of its computer."""
-        return self._ask(
-            "PUT", _path(name), workspaces.Instance, workspaces.Update(restart=restart)
-        )
+        body = workspaces.Update(restart=restart)
+        return self._ask("PUT", _path(name), workspaces.Instance, body)
 
     def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.Moved:
         """Let another project pay for a workspace from now on."""

@@ -108,9 +108,8 @@ def _kind(error: DBAPIError) -> Kind | None:
         return _sqlite_kind(original)
     state = getattr(original, "sqlstate", None)
     if state is None:  # the connection failed before the server could say anything
-        return (
-            DatabaseUnavailable if isinstance(error, OperationalError | InterfaceError) else None
-        )
+        is_lost = isinstance(error, OperationalError | InterfaceError)
+        return DatabaseUnavailable if is_lost else None
     fits = [known for known in POSTGRES if state.startswith(known)]
     return POSTGRES[max(fits, key=len)] if fits else None
 
