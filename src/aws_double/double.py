@@ -1,7 +1,6 @@
 """The double as an object: started and stopped in the process of a test."""
 
 import threading
-from types import TracebackType
 from typing import Any, Self
 
 from aws_double.authorization import Caller
@@ -46,12 +45,7 @@ class AwsDouble:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     # -------------------------------------------------------------- for clients

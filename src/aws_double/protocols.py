@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
 
@@ -32,22 +32,6 @@ class Reply:
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     late: float = 0
-
-
-class Protocolled(Protocol):
-    """The protocol of one service."""
-
-    def action(self, request: Request) -> str:
-        """What is asked."""
-
-    def read(self, action: str, request: Request) -> Tree:
-        """The arguments."""
-
-    def write(self, action: str, answer: Tree, id: str) -> Reply:
-        """A good answer."""
-
-    def refuse(self, refusal: Refusal, id: str) -> Reply:
-        """A bad one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +149,8 @@ def _routes(name: str) -> list[tuple[str, str, re.Pattern[str]]]:
     return routes
 
 
+Protocolled = Query | Json | Rest
+"""The protocol of one service."""
 SPOKEN: dict[str, Protocolled] = {
     "ec2": Query("ec2"),
     "sts": Query("sts"),

@@ -47,13 +47,13 @@ def peers(*supervisors, own_network=True):
 def table_reads(monkeypatch):
     """How often the table of all processes was read."""
     times = array.array("i")
-    whole = workspace_peers._descendants
+    whole = workspace_peers.descendants
 
     def counted(of):
         times.append(1)
         return whole(of)
 
-    monkeypatch.setattr(workspace_peers, "_descendants", counted)
+    monkeypatch.setattr(workspace_peers, "descendants", counted)
     return times
 
 

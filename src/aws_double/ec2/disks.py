@@ -1,6 +1,6 @@
 """The disks that a machine is launched with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_double.ec2.limits import performance
 from aws_double.ec2.model import Attachment, Image, Instance, Volume
@@ -11,18 +11,15 @@ from aws_double.world import World
 
 @dataclass(frozen=True, slots=True)
 class NewDisk:
-    """A requested disk; `least` is the size of its snapshot."""
+    """A requested disk; `least` is the size of its snapshot.
+
+    `volume` is a draft, without an id and a zone: each machine of the launch gets a copy.
+    """
 
     device: str
-    size: int
-    type: str
-    encrypted: bool
     dies: bool
-    least: int = 0
-    iops: int | None = None
-    throughput: int | None = None
-    snapshot: str = ""
-    kms: str | None = None
+    least: int
+    volume: Volume
 
 
 def new_disks(world: World, image: Image, mappings: list[Tree]) -> list[NewDisk]:
@@ -47,38 +44,29 @@ def _new_disk(world: World, device: str, ebs: Tree, image: Image | None) -> NewD
             f"expect size >= {least}GB",
         )
     iops, throughput = performance(kind, size, ebs)
-    return NewDisk(
-        device,
-        size,
-        kind,
-        bool(ebs.get("Encrypted")) or sealed,
-        ebs.get("DeleteOnTermination", image is not None),
-        least,
-        iops,
-        throughput,
-        snapshot,
-        ebs.get("KmsKeyId"),
+    volume = Volume(
+        id="",
+        zone="",
+        size=size,
+        type=kind,
+        encrypted=bool(ebs.get("Encrypted")) or sealed,
+        made=world.now,
+        ready=world.now,
+        visible=world.now,
+        iops=iops,
+        throughput=throughput,
+        snapshot=snapshot,
+        kms=ebs.get("KmsKeyId"),
     )
+    return NewDisk(device, ebs.get("DeleteOnTermination", image is not None), least, volume)
 
 
 def make(world: World, instance: Instance, disks: list[NewDisk], tags: dict[str, str]) -> None:
     """The disks, attached."""
     for disk in disks:
         id = world.new_id("vol")
-        volume = Volume(
-            id=id,
-            zone=instance.zone,
-            size=disk.size,
-            type=disk.type,
-            encrypted=disk.encrypted,
-            made=world.now,
-            ready=world.now,
-            visible=instance.visible,
-            iops=disk.iops,
-            throughput=disk.throughput,
-            snapshot=disk.snapshot,
-            kms=disk.kms,
-            tags=dict(tags),
-        )
+        volume = replace(disk.volume, id=id, zone=instance.zone, tags=dict(tags))
+        volume.made = volume.ready = world.now
+        volume.visible = instance.visible
         world.volumes[id] = volume
         world.attach(volume, Attachment(instance.id, disk.device, world.now, world.now, disk.dies))

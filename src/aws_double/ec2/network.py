@@ -157,19 +157,13 @@ def describe_regions(call: Call) -> Tree:
 def describe_account_attributes(call: Call) -> Tree:
     """DescribeAccountAttributes: the default VPC."""
     network = default_network(call.world)
-    value = network.id if network else "none"
-    values = [{"AttributeValue": value}]
-    vpc = {"AttributeName": "default-vpc", "AttributeValues": values}
-    platforms = {
-        "AttributeName": "supported-platforms",
-        "AttributeValues": [{"AttributeValue": "VPC"}],
-    }
-    names = call.args.get("AttributeNames")
+    values = {"default-vpc": network.id if network else "none", "supported-platforms": "VPC"}
+    names = call.args.get("AttributeNames") or values
     return {
         "AccountAttributes": [
-            attribute
-            for attribute in (vpc, platforms)
-            if not names or attribute["AttributeName"] in names
+            {"AttributeName": name, "AttributeValues": [{"AttributeValue": value}]}
+            for name, value in values.items()
+            if name in names
         ]
     }
 

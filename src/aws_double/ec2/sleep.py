@@ -21,12 +21,12 @@ def check_launch(type: Type, image: Image, disks: list[NewDisk]) -> None:
         why = f"Hibernation needs less than {MOST_RAM} GiB of RAM; '{name}' has more."
     elif not image.hibernates:
         why = f"The image '{image.id}' does not support hibernation."
-    elif not root.encrypted:
+    elif not root.volume.encrypted:
         why = "Hibernation requires the root device volume to be encrypted."
-    elif root.size < memory_gib(type) + root.least:
+    elif root.volume.size < memory_gib(type) + root.least:
         why = (
-            f"The root device volume of {root.size} GiB cannot hold the image's {root.least} "
-            f"GiB and the {memory_gib(type):g} GiB of RAM."
+            f"The root device volume of {root.volume.size} GiB cannot hold the image's "
+            f"{root.least} GiB and the {memory_gib(type):g} GiB of RAM."
         )
     if why is not None:
         raise _unsupported(why)

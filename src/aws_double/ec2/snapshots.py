@@ -26,22 +26,16 @@ def create_snapshot(call: Call) -> Tree:
     """CreateSnapshot: encrypted if its volume is."""
     world, args = call.world, call.args
     volume = volume_of(world, args["VolumeId"])
+    earlier = [known for known in world.snapshots.values() if known.volume == volume.id]
     soonest = world.now - world.span("snapshot_again")
-    if any(
-        snapshot.volume == volume.id and snapshot.made > soonest
-        for snapshot in world.snapshots.values()
-    ):
+    if any(known.made > soonest for known in earlier):
         raise Refusal(
             "SnapshotCreationPerVolumeRateExceeded",
             "The maximum per volume CreateSnapshot request rate has been exceeded. Use an "
             "increasing or variable sleep interval between requests.",
         )
-    pending = [
-        snapshot
-        for snapshot in world.snapshots.values()
-        if snapshot.volume == volume.id and world.now < snapshot.ready
-    ]
-    if len(pending) >= CONCURRENT.get(volume.type, 5):
+    pending = sum(world.now < known.ready for known in earlier)
+    if pending >= CONCURRENT.get(volume.type, 5):
         raise Refusal(
             "ConcurrentSnapshotLimitExceeded",
             f"Maximum allowed in-progress snapshots for a single volume exceeded: {volume.id}",

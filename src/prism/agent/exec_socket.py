@@ -44,13 +44,8 @@ class ExecSocket:
         sessions: SshSessions,
     ) -> None:
         """`sessions` records each session for the idle watch."""
-        self._config, self._process_group, self._selector, self._is_open = (
-            config,
-            process_group,
-            selector,
-            is_open,
-        )
-        self._sessions = sessions
+        self._config, self._process_group, self._selector = config, process_group, selector
+        self._is_open, self._sessions = is_open, sessions
         self._socket: socket.socket | None = None
 
     def listen(self) -> None:

@@ -207,17 +207,11 @@ def _may_join(path: Path) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
-def memory_limit(path: Path, megabytes: int) -> bool:
-    """Limit a group's memory; false if the system does not allow that."""
-    return _set_limit(path, "memory", megabytes << 20)
+def set_limit(path: Path, controller: str, most: int) -> bool:
+    """Limit a group's bytes of `memory`, or its `pids`; false if the system does not allow that.
 
-
-def process_limit(path: Path, most: int) -> bool:
-    """Limit a group's processes and threads; false if that is not allowed."""
-    return _set_limit(path, "pids", most)
-
-
-def _set_limit(path: Path, controller: str, most: int) -> bool:
+    The kernel counts threads as `pids` too.
+    """
     try:
         for above in (path.parent.parent, path.parent):
             if controller not in (above / "cgroup.subtree_control").read_text().split():

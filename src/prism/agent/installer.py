@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from prism.agent.processes import succeeds
 from prism.agent.sandbox import NAMES, SECRET_FOLDERS, SECRETS, SYSTEM
 from prism.agent.sandbox_layers import homes, layers
 
@@ -31,12 +32,7 @@ NEEDS_BUILD = re.compile(
 def works(bwrap: str) -> bool:
     """Whether bubblewrap can make a sandbox on this system."""
     trial = [bwrap, "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"]
-    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
-    try:
-        pid = os.posix_spawn(bwrap, [*trial, "--", "/bin/true"], {}, file_actions=quiet)
-    except OSError:
-        return False
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return succeeds([*trial, "--", "/bin/true"], {})
 
 
 def needs_build(output: str) -> bool:

@@ -5,7 +5,6 @@ It uses the REST API, with both questions over one connection, and hardly waits:
 """
 
 import contextlib
-import errno
 import json
 import re
 import socket
@@ -17,15 +16,14 @@ from typing import Any
 
 from prism.agent.idle import Touch
 from prism.agent.mounts import is_a_volume
+from prism.agent.ports import HOST, connects
 from prism.agent.safe_paths import Directory
 
-HOST = "127.0.0.1"
 PATIENCE = 5.0
 MOMENT = 0.02  # a round of the supervisor's costs more than to wait so long for an answer
 LARGEST = 1 << 20
 MOST, LONGEST = 100, 200  # kernels that are heard of, and letters of a name
 LENGTH = re.compile(rb"[0-9]{1,7}")
-AGAIN = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
 RESTING = {"idle", "dead", "terminating"}
 Asking = Generator[None, None, list[Any]]
 
@@ -95,13 +93,7 @@ def _get_all(
     with tcp_socket() as client:
         client.settimeout(MOMENT)
         try:
-            code = client.connect_ex((HOST, port))  # here that is at once, or never
-            while code in AGAIN and time.monotonic() < until:
-                yield
-                code = client.connect_ex((HOST, port))
-            if code not in {0, errno.EISCONN}:
-                return [None] * len(paths)
-            if not is_ours(port):
+            if not (yield from connects(client, port, until)) or not is_ours(port):
                 return [None] * len(paths)
             client.send(_requests(port, paths, token))
             received = yield from _until_closed(client, until)

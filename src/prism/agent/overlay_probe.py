@@ -10,6 +10,7 @@ from zlib import crc32
 from prism.agent.bind_mounts import attach_mounts, in_a_child
 from prism.agent.identity import NoIdentity, SandboxUser, is_privileged
 from prism.agent.overlay import bubblewrap_words, make_files_as, mount
+from prism.agent.processes import succeeds
 
 TRIAL = 'mkdir "$0/.prism-trial" && rmdir "$0/.prism-trial"'
 
@@ -20,13 +21,8 @@ def works(bwrap: str, lower: Path, folder: Path) -> bool:
         return _works_for_another_user(str(lower), str(folder))
     words = [bwrap, "--unshare-user", "--ro-bind", "/", "/"]
     words += bubblewrap_words(str(lower), str(folder))
-    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
     command = [*words, "--", "/bin/sh", "-c", TRIAL, str(folder)]
-    try:
-        pid = os.posix_spawn(bwrap, command, {"PATH": os.defpath}, file_actions=quiet)
-    except OSError:
-        return False
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return succeeds(command, {"PATH": os.defpath})
 
 
 def _works_for_another_user(lower: str, folder: str) -> bool:

@@ -41,11 +41,7 @@ def answers(
     until = time.monotonic() + patience
     with tcp_socket() as client:
         client.setblocking(False)
-        code = client.connect_ex((HOST, port))
-        while code in AGAIN and time.monotonic() < until:
-            yield
-            code = client.connect_ex((HOST, port))
-        if code not in {0, errno.EISCONN}:
+        if not (yield from connects(client, port, until)):
             return False
         if path is None:
             return True
@@ -65,6 +61,15 @@ def answers(
             return False
     parts = received.split(None, 2)
     return len(parts) > 1 and parts[0].startswith(b"HTTP/") and parts[1][:1] in b"234"
+
+
+def connects(client: socket.socket, port: int, until: float) -> Generator[None, None, bool]:
+    """Connect a socket that hardly waits to a port; whether that succeeds in time."""
+    code = client.connect_ex((HOST, port))
+    while code in AGAIN and time.monotonic() < until:
+        yield
+        code = client.connect_ex((HOST, port))
+    return code in {0, errno.EISCONN}
 
 
 def is_ours(port: int) -> bool:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prism.agent.freezer import Cgroup, Freezer, freezer, memory_limit, process_limit
+from prism.agent.freezer import Cgroup, Freezer, freezer, set_limit
 from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector
@@ -70,10 +70,10 @@ class ProcessGroup:
             self._freezer = freezer(self.folder)
             if isinstance(self._freezer, Cgroup):
                 # The sandbox's own processes come on top: they must go on when there are too many.
-                process_limit(self._freezer.path, processes_allowed() + SPARE)
+                set_limit(self._freezer.path, "pids", processes_allowed() + SPARE)
             if megabytes := self._limits.get("memory_mb"):
                 path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
-                if path is None or not memory_limit(path, megabytes):
+                if path is None or not set_limit(path, "memory", megabytes << 20):
                     self.notes.append("memory is not limited: this system does not allow it")
         return self._freezer
 

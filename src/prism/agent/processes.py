@@ -63,6 +63,16 @@ def spawn(start: Start) -> tuple[int, int]:
     return pid, read_end
 
 
+def succeeds(argv: list[str], environment: Mapping[str, str]) -> bool:
+    """Run a program without input and output, to its end; whether it exits with 0."""
+    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
+    try:
+        pid = os.posix_spawn(argv[0], argv, environment, file_actions=quiet)
+    except OSError:
+        return False
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
 def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:
     try:
         os.setsid()

@@ -4,6 +4,7 @@ import hashlib
 import re
 
 from prism.errors import ValidationFailed
+from prism.files.model import UploadOffset
 
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes
 VOLUMES = "volumes"  # the folder of a home that attached volumes are in
@@ -54,6 +55,15 @@ def holds_volumes(path: str) -> bool:
 def part_of(name: str) -> str:
     """The temporary name of a file until it is complete."""
     return f".prism-part-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def offset_mismatch(received: int) -> UploadOffset:
+    """The problem that an upload does not continue after the bytes that were received."""
+    return UploadOffset(
+        details=f"{received} bytes were received",
+        remediation="Continue there, or start again at 0",
+        data={"received": received},
+    )
 
 
 def span(header: str, size: int) -> tuple[int, int] | None:

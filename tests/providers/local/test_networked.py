@@ -62,14 +62,14 @@ needs_sandbox = pytest.mark.skipif(
 def looks_at_everybody(world, monkeypatch):
     """Whether the daemon looks at every process when somebody outside connects to it."""
     looked = []
-    whole = workspace_peers._descendants
+    whole = workspace_peers.descendants
     with monkeypatch.context() as patched, held() as (_, inode):
 
         def counted(of):
             looked.append(of)
             return whole(of)
 
-        patched.setattr(workspace_peers, "_descendants", counted)
+        patched.setattr(workspace_peers, "descendants", counted)
         assert not world.compute.peers.of_a_workspace(inode)
     return bool(looked)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from prism.agent.protocol import ORDER
 from prism.providers.local import folder as folders
@@ -16,7 +17,10 @@ from prism.workspaces.ports import Machine
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """The fields of an order that its supervisor does not need; named as in `MachineOrder`."""
+    """The fields of an order that its supervisor does not need.
+
+    They are named as in `MachineOrder` and `FoundMachine`.
+    """
 
     owner: str = ""
     profile: str = ""
@@ -51,30 +55,20 @@ def machine_of_folder(folder: Path, machine: Machine) -> FoundMachine | None:
         order = msgspec.json.decode((folder / ORDER).read_bytes(), type=OrderRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    intent, record = folders.read_intent(folder), order.launched
+    intent = folders.read_intent(folder)
     due = intent.get("expires_at") if intent else None
     return FoundMachine(
         id=machine.id,
         key=order.key,
         seen=machine.seen,
         name=order.name,
-        owner=record.owner,
-        profile=record.profile,
         template=order.template,
         recipe=_recipe(order),
         parameters=order.parameters,
-        instance_type=record.instance_type,
-        root_gb=record.root_gb,
-        root_type=record.root_type,
-        hibernation=record.hibernation,
-        project=record.project,
-        budget=record.budget,
-        idle_profile=record.idle_profile,
-        launched_at=record.launched_at,
         started_at=machine.since if machine.seen is Observed.ON else None,
-        ends_at=record.ends_at,
         told_until=None if due is None else datetime.fromtimestamp(due, UTC),
         at_home=True,
+        **asdict(order.launched),
     )
 
 

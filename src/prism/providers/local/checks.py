@@ -8,11 +8,9 @@ import queue
 import secrets
 import threading
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.agent.protocol import CopyOrder, replace_file
@@ -44,14 +42,6 @@ MANIFEST_LOST = StorageFailure(
 Job = tuple[str, str | None]  # a snapshot, and the token of the rehearsal; none: only its hashes
 
 
-class RehearsalResult(Struct, frozen=True):
-    """How a rehearsal ended."""
-
-    token: str
-    at: datetime
-    trouble: StorageFailure | None = None
-
-
 class SnapshotChecks:
     """Runs the jobs of the snapshots in one folder."""
 
@@ -81,12 +71,9 @@ class SnapshotChecks:
     def result(self, id: str) -> Verified | None:
         """How its last rehearsal ended."""
         try:
-            result = msgspec.json.decode(
-                (self._place / id / RESULT).read_bytes(), type=RehearsalResult
-            )
+            return msgspec.json.decode((self._place / id / RESULT).read_bytes(), type=Verified)
         except (OSError, msgspec.MsgspecError):
             return None
-        return Verified(token=result.token, at=result.at, trouble=result.trouble)
 
     def _enqueue(self, job: Job) -> None:
         with self._lock:
@@ -105,7 +92,7 @@ class SnapshotChecks:
             with suppress(SnapshotInterrupted, FileNotFoundError):
                 trouble = self._complete_hashes(id) or (self._rehearse(id) if token else None)
                 if token is not None:
-                    result = RehearsalResult(token, WallClock().now(), trouble)
+                    result = Verified(token=token, at=WallClock().now(), trouble=trouble)
                     replace_file(self._place / id / RESULT, msgspec.json.encode(result))
             with self._lock:
                 self._asked.discard(job)

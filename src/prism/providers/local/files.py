@@ -28,10 +28,9 @@ from prism.files.model import (
     FileOperationFailed,
     FolderNotEmpty,
     Kind,
-    UploadOffset,
     WrongFileKind,
 )
-from prism.files.plan import VOLUMES, part_of, split
+from prism.files.plan import VOLUMES, offset_mismatch, part_of, split
 from prism.files.ports import Scan
 
 ID = re.compile(r"local-[0-9a-f]{17}")
@@ -361,23 +360,15 @@ def _open_part(folder: Directory, name: str, offset: int, owner: os.stat_result,
     try:
         about = folder.stat(part)
     except FileNotFoundError:
-        raise _offset_mismatch(0) from None
+        raise offset_mismatch(0) from None
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
-        raise _offset_mismatch(0)
+        raise offset_mismatch(0)
     descriptor = folder.open(part, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or about.st_size != offset:
         os.close(descriptor)
-        raise _offset_mismatch(about.st_size)
+        raise offset_mismatch(about.st_size)
     return descriptor
-
-
-def _offset_mismatch(received: int) -> UploadOffset:
-    return UploadOffset(
-        details=f"{received} bytes were received",
-        remediation="Continue there, or start again at 0",
-        data={"received": received},
-    )
 
 
 def _chown(descriptor: int, owner: os.stat_result) -> None:

@@ -9,13 +9,13 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from prism.agent.protocol import NETWORK_SOCKET
 from prism.connections.ports import Address
 from prism.kit.workspace_network import listeners
 from prism.providers.local.folder import supervisor_pid
+from prism.providers.local.workspace_peers import descendants
 
 V4, V6 = "127.0.0.1", "::1"
 # Local addresses as the kernel writes them, by the address that reaches them.
@@ -71,7 +71,7 @@ def _listening_inodes(tables: str, locals_: tuple[str, ...], port: int) -> set[s
 def _held_sockets(supervisor: int, inodes: set[str]) -> set[str]:
     """The sockets among these that programs of the supervisor hold."""
     matching: set[str] = set()
-    for pid in _descendants(supervisor):
+    for pid in descendants({supervisor}):
         with contextlib.suppress(OSError):  # it has just ended
             for number in os.listdir(held := f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):  # it has just closed it
@@ -81,22 +81,6 @@ def _held_sockets(supervisor: int, inodes: set[str]) -> set[str]:
         if matching >= inodes:
             break
     return matching
-
-
-def _descendants(supervisor: int) -> Iterator[int]:
-    """All descendants of a supervisor, which also adopts orphans."""
-    parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                content = file.read()
-                parent = int(content[content.rindex(b")") + 2 :].split()[1])
-                parents.setdefault(parent, []).append(int(name))
-    queue = [supervisor]
-    while queue:
-        children = parents.get(queue.pop(0), [])
-        yield from children
-        queue += children
 
 
 def _address_by_psutil(supervisor: int, port: int) -> Address | None:

@@ -62,11 +62,8 @@ class Removals:
         with self._lock:
             known = dict(self._known)
         for folder, folder_removal in known.items():
-            if (
-                folder_removal.key
-                and folder.parent == place
-                and (match := ASIDE.fullmatch(folder.name))
-            ):
+            match = ASIDE.fullmatch(folder.name)
+            if match and folder_removal.key and folder.parent == place:
                 yield match[1], folder_removal
 
     def close(self) -> None:

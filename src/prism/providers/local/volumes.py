@@ -167,9 +167,8 @@ class LocalVolumes:
             self._volumes / id,
             source,
             _about(order),
-            expected=manifest
-            if manifest.exists()
-            else None,  # one made by an older Prism has none
+            # One that was made by an older Prism has no manifest.
+            expected=manifest if manifest.exists() else None,
             prepare=partial(self._limit_size, order),
         )
         self._copies.begin(work)
@@ -180,21 +179,12 @@ class LocalVolumes:
         data = self._volumes / id / "data"
         if not ID.fullmatch(id) or not data.is_dir():
             raise StorageRefused(f"There is no volume {id} here")
-        with self._lock:
-            unreadable: dict[str, str] = {}
-            mounts = self._mounts(machine, unreadable)
-            remaining = [mount for mount in mounts["volumes"] if mount["id"] != id]
-            volume: Mount = {"id": id, "name": name, "path": str(data)}
-            self._write_mounts(machine, mounts, [*remaining, volume], anew=bool(unreadable))
+        self._change_mounts(machine, id, [{"id": id, "name": name, "path": str(data)}])
 
     def detach(self, id: str, machine: str) -> None:
         """Tell the machine's supervisor to detach; raises `StorageRefused` while in use."""
-        with self._lock:
-            unreadable: dict[str, str] = {}
-            mounts = self._mounts(machine, unreadable)
-            remaining = [mount for mount in mounts["volumes"] if mount["id"] != id]
-            self._write_mounts(machine, mounts, remaining, anew=bool(unreadable))
-        leaving = (mount for mount in mounts.get("leaving", ()) if mount["id"] == id)
+        before = self._change_mounts(machine, id, [])
+        leaving = (mount for mount in before.get("leaving", ()) if mount["id"] == id)
         stuck = [mount for mount in leaving if self._can_reach(machine, mount)]
         if stuck and (why := why_still_mounted(self._machines / machine, stuck[0]["path"])):
             raise StorageRefused(why)
@@ -309,13 +299,17 @@ class LocalVolumes:
             unreadable[machine] = why.message
             return NOTHING
 
+    def _change_mounts(self, machine: str, id: str, new: list[Mount]) -> MachineMounts:
+        """Replace a volume in a machine's file of mounts by `new`; the volumes before that."""
+        with self._lock:
+            unreadable: dict[str, str] = {}
+            before = self._mounts(machine, unreadable)
+            remaining = [mount for mount in before["volumes"] if mount["id"] != id]
+            self._write_mounts(machine, before, [*remaining, *new], anew=bool(unreadable))
+            return before
+
     def _write_mounts(
-        self,
-        machine: str,
-        before: MachineMounts,
-        after: list[Mount],
-        *,
-        anew: bool = False,
+        self, machine: str, before: MachineMounts, after: list[Mount], *, anew: bool
     ) -> None:
         if not MACHINE.fullmatch(machine):
             raise StorageRefused(f"{machine} is not a workspace of this computer")

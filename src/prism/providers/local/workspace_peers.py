@@ -85,7 +85,7 @@ class WorkspacePeers:
     def _own_processes(self) -> set[int]:
         """The daemon itself, the supervisors, and their descendants in a sandbox."""
         supervisors = self._supervisors()
-        below = {pid for pid in _descendants(supervisors) if _is_sandboxed(pid)}
+        below = {pid for pid in descendants(supervisors) if _is_sandboxed(pid)}
         return {os.getpid(), *supervisors, *below}
 
     def _other_processes(self, within: set[int]) -> Iterator[int]:
@@ -166,7 +166,7 @@ def _is_sandboxed(pid: int) -> bool:
     return len(status.get("NSpid", "").split()) > 1 or status.get("Name", "").startswith(PASTA)
 
 
-def _descendants(ancestors: set[int]) -> Iterator[int]:
+def descendants(ancestors: set[int]) -> Iterator[int]:
     """All descendants of these, by the table of all processes."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):

@@ -6,7 +6,7 @@ import pytest
 
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.readiness import BootStage, read
-from prism.providers.aws.machine.boot_probe import SshBootProbe
+from prism.providers.aws.machine.boot_probe import boot_markers
 from tests.optional import not_none
 from tests.providers.aws.ssh_machine import ID
 
@@ -32,23 +32,23 @@ def sshd(sshd):
 
 
 def test_before_the_host_key_is_known_nothing_is_tried(machine_pool, sshd):
-    assert SshBootProbe(machine_pool.pool)(IT) is None
+    assert boot_markers(machine_pool.pool, IT) is None
     assert machine_pool.cloud.asked == []
     assert "Connection" not in (sshd.folder / "log").read_text()
 
 
 def test_the_markers_of_this_boot_are_read(machine_pool, sshd):
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
-    booted = SshBootProbe(machine_pool.pool)
-    assert booted(IT) == "prism-boot: begin\nprism-boot: packages\n"
-    assert read(not_none(booted(IT))).stage is BootStage.COMING
+    pool = machine_pool.pool
+    assert boot_markers(pool, IT) == "prism-boot: begin\nprism-boot: packages\n"
+    assert read(not_none(boot_markers(pool, IT))).stage is BootStage.COMING
     (sshd.folder / "more").write_text("prism-boot: ready\n")
-    assert read(not_none(booted(IT))).stage is BootStage.READY
+    assert read(not_none(boot_markers(pool, IT))).stage is BootStage.READY
 
 
 def test_a_machine_that_cannot_be_entered_yet_says_nothing(machine_pool, sshd):
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
     sshd.stop()
-    assert SshBootProbe(machine_pool.pool)(IT) is None
+    assert boot_markers(machine_pool.pool, IT) is None
     machine_pool.hosts.clear()
-    assert SshBootProbe(machine_pool.pool)(IT) is None
+    assert boot_markers(machine_pool.pool, IT) is None

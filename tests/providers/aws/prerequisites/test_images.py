@@ -37,11 +37,12 @@ def test_the_newest_image_for_the_architecture_of_the_type(
     choice, real = prerequisites.image(base, TYPES[architecture]), newest(base, architecture)
     assert (choice.id, choice.architecture) == (real.id, architecture)
     assert (choice.root_device, choice.min_gb) == (real.base.root, real.base.size)
-    assert (choice.user, choice.hibernates) == (USERS[base], real.base.hibernates)
+    assert (choice.user, BASES[base].hibernates) == (USERS[base], real.base.hibernates)
 
 
 def test_no_base_is_the_usual_one(prerequisites):
-    assert prerequisites.image(None, "t3.medium").base == "ubuntu-22.04"
+    usual = prerequisites.image("ubuntu-22.04", "t3.medium")
+    assert prerequisites.image(None, "t3.medium") == usual
 
 
 def test_a_parameter_that_leads_nowhere_is_no_obstacle(aws, prerequisites):
@@ -69,10 +70,10 @@ def test_an_image_is_asked_for_once_for_types_of_one_architecture(
     assert count_calls("GetParameter") == 2, "images are published all the time"
 
 
-def test_a_type_says_whether_it_sleeps_and_what_it_is_built_like(prerequisites):
+def test_a_type_says_what_it_is_built_like_and_whether_it_earns_credits(prerequisites):
     small, arm, gpu = (
         prerequisites.kind(name) for name in ("t3.small", "t4g.small", "g4dn.xlarge")
     )
-    assert (small.architecture, small.memory_mib, small.hibernates) == ("x86_64", 2048, True)
-    assert (arm.architecture, arm.vcpus, arm.spot) == ("arm64", 2, True)
-    assert (gpu.gpus, gpu.hibernates, gpu.nitro) == (1, False, True)
+    assert (small.architecture, small.memory_mib, small.burstable) == ("x86_64", 2048, True)
+    assert (arm.architecture, arm.burstable) == ("arm64", True)
+    assert (gpu.architecture, gpu.burstable) == ("x86_64", False)

@@ -143,12 +143,10 @@ def test_who_works_there_has_its_volumes_where_nobody_may_read_another_home(mach
     )
     image = ImageChoice(
         id="ami-1",
-        base="ubuntu-22.04",
         architecture="x86_64",
         root_device="/dev/sda1",
         min_gb=8,
         user="ubuntu",
-        hibernates=True,
     )
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new", user=login(order, image))
     assert done.returncode == 0, done.stderr

@@ -11,18 +11,12 @@ ASK = AS_ROOT + (
 PATIENCE = 10.0
 
 
-class SshBootProbe:
-    """Implements `readiness.Probe`."""
-
-    def __init__(self, pool: SshPool) -> None:
-        self._pool = pool
-
-    def __call__(self, instance: Ec2Instance) -> str | None:
-        """The markers of the boot; None if the login failed, or the host key is unknown yet."""
-        if self._pool.keys.known(instance.id) is None:
-            return None
-        try:
-            result = self._pool.run(instance.id, ASK, seconds=PATIENCE)
-        except Problem:
-            return None
-        return result.out.decode(errors="replace")
+def boot_markers(pool: SshPool, instance: Ec2Instance) -> str | None:
+    """The markers of the boot; None if the login failed, or the host key is unknown yet."""
+    if pool.keys.known(instance.id) is None:
+        return None
+    try:
+        result = pool.run(instance.id, ASK, seconds=PATIENCE)
+    except Problem:
+        return None
+    return result.out.decode(errors="replace")

@@ -1,12 +1,13 @@
 """Builds everything that uses the SSH connections to the machines of one place."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.survey import InstanceCache
-from prism.providers.aws.machine.boot_probe import SshBootProbe
+from prism.providers.aws.machine.boot_probe import boot_markers
 from prism.providers.aws.machine.logs import AwsLogs
 from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.machine.watch import AwsWatch
@@ -41,7 +42,7 @@ class AwsConnectivity:
         self._services = AwsServiceAccess(self.pool, self._reach)
         self._watch = AwsWatch(self.pool, console)
         self.logs = AwsLogs(console, self.pool, self._services)
-        self.booted = SshBootProbe(self.pool)
+        self.booted = partial(boot_markers, self.pool)
         self._on: frozenset[str] = frozenset()
         self.access, self.address_of = self._services.access, self._reach.address_of
         self.watch, self.idle = self._watch.watch, self._watch.idle

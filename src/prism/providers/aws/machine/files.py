@@ -19,10 +19,9 @@ from prism.files.model import (
     FileOperationFailed,
     FolderNotEmpty,
     Kind,
-    UploadOffset,
     WrongFileKind,
 )
-from prism.files.plan import holds_volumes, part_of, split
+from prism.files.plan import holds_volumes, offset_mismatch, part_of, split
 from prism.files.ports import Scan
 from prism.providers.aws.ssh.model import MachineUnreachable
 
@@ -283,11 +282,7 @@ async def _begin_part(home: Home, path: str, offset: int, *, replace: bool) -> S
     if offset:
         received = int(begun.size or 0) if begun is not None and begun.type == FILE else 0
         if received != offset:
-            raise UploadOffset(
-                details=f"{received} bytes were received",
-                remediation="Continue there, or start again at 0",
-                data={"received": received},
-            )
+            raise offset_mismatch(received)
         return await home.sftp.open(home.at(part), "r+b", block_size=-1)
     if begun is not None:
         await home.sftp.remove(home.at(part))

@@ -80,12 +80,10 @@ class ImageChoice(Struct, frozen=True, kw_only=True):
     """An image and its properties; `min_gb` is the minimum size of the disk."""
 
     id: str
-    base: Base
     architecture: Architecture
     root_device: str
     min_gb: int
     user: str
-    hibernates: bool
 
 
 def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageChoice:
@@ -102,12 +100,10 @@ def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageC
         )
     return ImageChoice(
         id=described["ImageId"],
-        base=chosen,
         architecture=architecture,
         root_device=described["RootDeviceName"],
         min_gb=least_gb(described),
         user=published.user,
-        hibernates=published.hibernates,
     )
 
 

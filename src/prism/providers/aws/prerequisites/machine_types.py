@@ -13,15 +13,9 @@ Architecture = Literal["x86_64", "arm64"]
 class MachineTypeFacts(Struct, frozen=True, kw_only=True):
     """A machine type: its architecture, its memory, whether it can hibernate."""
 
-    name: str
     architecture: Architecture
     memory_mib: int
-    vcpus: int
-    gpus: int
-    hibernates: bool
-    spot: bool
     burstable: bool  # it earns CPU credits, and with `unlimited` can spend more than it earned
-    nitro: bool  # disks are NVMe devices, whatever device name was asked for
 
 
 def kind(cloud: Cloud, name: str) -> MachineTypeFacts:
@@ -33,16 +27,9 @@ def kind(cloud: Cloud, name: str) -> MachineTypeFacts:
 def read(entry: Mapping[str, Any]) -> MachineTypeFacts:
     """One entry of DescribeInstanceTypes."""
     built = entry["ProcessorInfo"]["SupportedArchitectures"]
-    gpus = entry.get("GpuInfo", {}).get("Gpus", [])
     return MachineTypeFacts(
-        name=entry["InstanceType"],
         # the oldest types list i386 beside x86_64
         architecture="arm64" if "arm64" in built else "x86_64",
         memory_mib=entry["MemoryInfo"]["SizeInMiB"],
-        vcpus=entry["VCpuInfo"]["DefaultVCpus"],
-        gpus=sum(gpu.get("Count", 0) for gpu in gpus),
-        hibernates=entry.get("HibernationSupported", False),
-        spot="spot" in entry.get("SupportedUsageClasses", []),
         burstable=entry.get("BurstablePerformanceSupported", False),
-        nitro=entry.get("Hypervisor") == "nitro" or bool(entry.get("BareMetal")),
     )

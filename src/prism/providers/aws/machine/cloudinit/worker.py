@@ -6,7 +6,7 @@ from functools import cached_property
 
 from prism.agent.protocol import ServedByMachine, ServedService
 from prism.providers.aws.machine.cloudinit import rstudio
-from prism.providers.aws.machine.cloudinit.bases import DEFAULT, SYSTEMS, System
+from prism.providers.aws.machine.cloudinit.bases import SYSTEMS, System
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.words import (
     Filler,
@@ -14,6 +14,7 @@ from prism.providers.aws.machine.cloudinit.words import (
     export_line,
     one_line,
 )
+from prism.providers.aws.prerequisites.images import DEFAULT
 from prism.templates.checks import SLUG, USER, WORD
 from prism.templates.model import TemplateInvalid
 from prism.workspaces.ports import MachineOrder
