@@ -4,6 +4,7 @@
 was counted is subtracted as the ledger counts it, rounded down.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -257,13 +258,8 @@ def extension(reservation: Reservation, fresh: Reservation) -> int:
 
 def longest(most: int, fits: Callable[[int], bool]) -> int | None:
     """The most seconds, up to `most`, that fit; None if not even 0 fit."""
-    if not fits(0):
-        return None
-    good, bad = 0, most + 1
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if fits(middle) else (good, middle)
-    return good
+    fitting = bisect_left(range(most + 1), True, key=lambda seconds: not fits(seconds))
+    return fitting - 1 if fitting else None
 
 
 def must_sleep(reservation: Reservation, caps: Sequence[Cap], now: int) -> bool:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from prism.budgets.balances import Balance, dollars
 from prism.budgets.model import Reservation, Window
-from prism.budgets.plan import DISK, reserved, reserved_compute, reserved_disk, window
+from prism.budgets.plan import DISK, longest, reserved, reserved_compute, reserved_disk, window
 from prism.costs.plan import moment
 
 FAR = 253370764800  # the year 9999: as good as never
@@ -290,10 +290,7 @@ def _pool_end(balance: Balance) -> int:
 
 def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
     """The last moment that fits, from `first` on; `first` if not even that fits."""
-    while last - first > 1:
-        middle = (first + last) // 2
-        first, last = (middle, last) if fits(middle) else (first, middle)
-    return first
+    return first + (longest(last - 1 - first, lambda more: fits(first + more)) or 0)
 
 
 def _bounded(end: Runway, balance: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
