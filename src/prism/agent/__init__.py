@@ -1,1 +1,1 @@
-"""What runs beside a workspace on its machine; standard library only, shipped as files."""
+"""The programs that run beside a workspace on its machine; they use the standard library only."""

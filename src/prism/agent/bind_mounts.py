@@ -3,8 +3,8 @@
 A sandbox sees only what was bind-mounted when it was made. Root may add mounts later: a child
 process of ours enters the sandbox's mount namespace and attaches a mount that was made outside
 (Linux 5.12). The target folder is also made outside, in a tree that the workspace can only read,
-and is compared with ours. So no path is resolved that a workspace can change, and nothing of the
-sandbox is made writable.
+and is compared with ours. So no path that a workspace can change is resolved, and nothing in the
+sandbox becomes writable.
 """
 
 import os
@@ -25,7 +25,7 @@ def make_target(targets: str, name: str) -> str:
 
 
 def show_mount(pid: int, tree: int, path: str, target: str) -> bool:
-    """Attach a detached mount at a path where the process runs; `target` is that place outside."""
+    """Attach a detached mount at a path in the process's sandbox; `target` is it from outside."""
 
     def work() -> None:
         known = os.stat(target, follow_symlinks=False)
@@ -39,7 +39,7 @@ def show_mount(pid: int, tree: int, path: str, target: str) -> bool:
 
 
 def hide_mount(pid: int, path: str, target: str) -> bool:
-    """Unmount what is at a path where the process runs; `target` is that place outside."""
+    """Unmount what is at a path in the process's sandbox; `target` is that path outside."""
 
     def work() -> None:
         known = os.stat(os.path.dirname(target), follow_symlinks=False)
@@ -69,7 +69,7 @@ def attach_mounts(mounts: Iterable[tuple[str, int]]) -> None:
 
 
 def in_a_child(work: Callable[[], None]) -> bool:
-    """Run it in a child process, since it cannot be undone; whether that succeeded."""
+    """Run `work`, which cannot be undone, in a child process; returns whether it succeeded."""
     if not LINUX or os.geteuid() != 0:
         return False
     child = os.fork()

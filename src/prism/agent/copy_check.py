@@ -15,8 +15,9 @@ from prism.agent.tree_copier import READ
 class CopyCheck:
     """Compares each entry of a copy with what was read, and counts the space of the copy.
 
-    Each file was compared by its descriptor when it was written (`FileCopier.copy`). So only its
-    name must lead to that file, which the listing of its folder shows without a call per file.
+    Each file was compared by its descriptor when it was written (`FileCopier.copy`). So the check
+    only has to show that its name leads to that file, which the folder's listing tells without a
+    call per file.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class CopyCheck:
             raise TreeCopyFailed(f"{name} is in the copy and was not read")
 
     def _compare(self, folder: int, name: str, entry: ManifestEntry) -> None:
-        """Compare an entry that is no regular file, or whose listed number differs when opened."""
+        """Compare an entry that is no regular file, or whose inode differs from the listing."""
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         self.used += (entry.blocks if entry.kind == "file" else status.st_blocks) * 512
         self.is_hashed = self.is_hashed and (entry.kind != "file" or entry.extra is not None)
@@ -70,7 +71,7 @@ class CopyCheck:
         if self._is_root and (status.st_uid, status.st_gid) != (facts.uid, facts.gid):
             os.fchown(folder, facts.uid, facts.gid)
         for name, value in self._attributes.get(entry, {}).items():
-            set_attribute(folder, name, value)  # only now: what is made in it may inherit them
+            set_attribute(folder, name, value)  # last, because new entries may inherit it
         os.fchmod(folder, facts.mode)
         os.utime(folder, ns=(facts.mtime, facts.mtime))
 

@@ -1,4 +1,4 @@
-"""An EC2 machine as its idle watch sees it: all its processes and services."""
+"""Lists the processes and services of an EC2 machine for its idle watch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from prism.agent.ssh_sessions import Observed, at_work, words
 
 HOST = "127.0.0.1"
 SSHD = {"sshd", "sshd-session"}
-FIRST = 1  # the process that all others descend from
+FIRST = 1  # the ancestor of all processes
 TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
 
 class Served(NamedTuple):
-    """One service, as the idle watch asks it."""
+    """One service that the idle watch can ask."""
 
     name: str
     port: int | None
@@ -83,7 +83,7 @@ class Logins:
         self._moved: dict[tuple[int, str], int | None] = {}
 
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
-        """What works in SSH sessions, and when bytes moved."""
+        """What is in progress in SSH sessions, and when bytes moved."""
         servers = {p.pid for p in processes if p.name in SSHD}
         work: list[str] = []
         moved: dict[tuple[int, str], int | None] = {}
@@ -97,7 +97,7 @@ class Logins:
                 continue
             elif name := at_work(process, processes):
                 work.append(f"`{name}` runs over SSH")
-        # A server whose count cannot be read is taken to have moved something.
+        # A server whose count cannot be read counts as having moved bytes.
         grown = any(count is None or count != self._moved.get(key) for key, count in moved.items())
         self._moved = moved
         return tuple(work), ((time.time(), "bytes moved over SSH"),) if grown else ()

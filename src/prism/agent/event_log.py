@@ -8,7 +8,7 @@ from prism.agent.protocol import IdleReport, ObservedMachine, ObservedService
 
 
 class EventLog:
-    """Writes a line for each change of a machine."""
+    """Appends a line for each change of a machine."""
 
     def __init__(self, logs: Path) -> None:
         self._logs, self._log = logs, OutputLog(logs / "console.log")

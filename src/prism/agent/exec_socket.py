@@ -1,7 +1,7 @@
 """Runs programs in the workspace for the owner of its folder, over a Unix socket there.
 
-The messages are `ExecRequest` and those that follow it. Programs that run through the socket
-hibernate and end with the machine.
+`ExecRequest` and the structs after it are the messages. The programs hibernate and end with the
+machine.
 """
 
 import json
@@ -25,7 +25,7 @@ NOT_STARTED = (
     "it was not started: there are too many processes in this workspace or terminals on this "
     "computer, or the workspace has just ended"
 )
-# What an invalid message of a client raises; `json` may recur too deep.
+# The errors of reading an invalid message; `json` may recur too deep.
 GUEST_ERRORS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(struct.error, RecursionError),

@@ -27,7 +27,7 @@ class TreeCopyFailed(Exception):
 
 
 class TreeCopyStopped(Exception):
-    """The daemon has ended, or does not want the copy any more."""
+    """The daemon has ended, or has cancelled the copy."""
 
 
 class StopRequest:
@@ -58,9 +58,9 @@ class FileCopier:
         self._owner = (os.geteuid(), os.getegid())
 
     def copy(self, source: int, target: int, status: os.stat_result, entry: ManifestEntry) -> bool:
-        """Copy content and attributes; whether the copy equals what was read.
+        """Copy content and attributes; returns whether the file stayed unchanged meanwhile.
 
-        `status` is that of `source`; the entry notes that of the copy.
+        `status` is the status of `source`; the one of the copy is stored in `entry`.
         """
         size = status.st_size
         if size and self._clones and self._is_cloned(source, target):
@@ -114,7 +114,7 @@ class FileCopier:
                     raise TreeCopyStopped
                 count = _copy_range(source, target, begin, min(until - begin, PIECE))
                 if not count:
-                    break  # it has become shorter, which the next pass sees
+                    break  # the file became shorter, which the next pass notices
                 begin += count
             place = until
         if sparse:
@@ -127,12 +127,12 @@ class FileCopier:
 
 
 def _extent(file: int, place: int, end: int) -> tuple[int, int]:
-    """Where data begins from there on, and where it ends."""
+    """The start and the end of the next data at or after `place`."""
     try:
         begin = os.lseek(file, place, os.SEEK_DATA)
         return begin, min(end, os.lseek(file, begin, os.SEEK_HOLE))
     except OSError as error:
-        if error.errno == errno.ENXIO:  # nothing but a hole
+        if error.errno == errno.ENXIO:  # only a hole follows
             return end, end
         return place, end
 
@@ -143,7 +143,7 @@ def _copy_range(source: int, target: int, place: int, count: int) -> int:
         try:
             if done := os.copy_file_range(source, target, count, place, place):
                 return done
-            # The end, or a file system that cannot do it: a read tells which.
+            # The end, or the file system does not support the call; a read shows which.
         except OSError as error:
             if error.errno not in NO_CLONES:
                 raise
@@ -173,7 +173,7 @@ def _write(target: int, content: bytes) -> None:
 def _attributes(source: int) -> list[str]:
     try:
         return os.listxattr(source)
-    except OSError:  # its file system has none
+    except OSError:  # the file system has no attributes
         return []
 
 
@@ -188,7 +188,7 @@ def _copy_attributes(source: int, target: int, names: list[str]) -> None:
 
 
 def set_attribute(target: int, name: str, value: bytes) -> None:
-    """Set an attribute, unless the target does not support it."""
+    """Set an attribute, if the target supports it."""
     try:
         os.setxattr(target, name, value)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""A machine's folder, as its supervisor uses it.
+"""The supervisor's access to its machine's folder.
 
-Beside the files of `protocol.py`, `home` and `venv` are its disk, and `logs` has its output.
+Besides the files of `protocol.py`, the folder has `home` and `venv`, the disk, and `logs`.
 """
 
 import base64
@@ -42,7 +42,7 @@ class Folder:
         self._intent = cast(MachineIntent, {})
 
     def hold(self) -> bool:
-        """Lock the folder; false if another supervisor has the lock.
+        """Lock the folder; returns False if another supervisor has the lock.
 
         A record lock ends with its process and with the first close of the file by that process,
         so the file is opened once and never again here.
@@ -56,7 +56,7 @@ class Folder:
         return True
 
     def let_go(self) -> None:
-        """Release the lock, and keep the file open."""
+        """Release the lock without closing the file."""
         fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     @property
@@ -68,18 +68,18 @@ class Folder:
             return False
 
     def order(self) -> OrderedMachine:
-        """What to build (`ORDER`); empty if that is missing or unreadable."""
+        """The order (`ORDER`); empty if it is missing or unreadable."""
         return cast(OrderedMachine, read(self.path / ORDER))
 
     def intent(self) -> MachineIntent:
-        """What the machine should be (`INTENT`), as last readable; empty before the first."""
+        """The last readable intent (`INTENT`); empty if there was none yet."""
         path = self.path / INTENT
         if (now := stamp(path)) != self._intent_stamp and (intent := read(path)):
             self._intent, self._intent_stamp = cast(MachineIntent, intent), now
         return self._intent
 
     def seen(self) -> ObservedMachine:
-        """What the last supervisor reported (`OBSERVED`); empty if that is unreadable."""
+        """The report of the last supervisor (`OBSERVED`); empty if it is unreadable."""
         return cast(ObservedMachine, read(self.path / OBSERVED))
 
     def tell(self, seen: ObservedMachine, durable: bool) -> None:
@@ -87,7 +87,7 @@ class Folder:
         write(self.path / OBSERVED, seen, durable)
 
     def token(self, make: bool = True) -> str:
-        """The secret of the services: 256 bits, made once; empty if there is none yet."""
+        """The secret of the services, 256 bits; made if missing, or with `make=False` empty."""
         path = self.path / TOKEN
         if path.exists() and (known := path.read_text()):
             return known
@@ -102,8 +102,8 @@ class Folder:
     def empty(self) -> None:
         """Destroy everything but the folder itself and the record that the machine is gone.
 
-        Each entry is first renamed, so that half a disk is never visible. If the supervisor dies
-        meanwhile, the next one continues.
+        Each entry is renamed before it is removed, so that no half-removed disk is visible. If the
+        supervisor dies meanwhile, the next one continues.
         """
         trash = self.path / "trash"
         try:
@@ -111,7 +111,7 @@ class Folder:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            for name in self._own():  # on a full disk there may be no room for another folder
+            for name in self._own():  # on a full disk, no folder for them can be made
                 remove_tree(self.path / name)
         else:
             for name in self._own():
@@ -136,11 +136,12 @@ def read(path: Path) -> dict[str, Any]:
 def write(path: Path, value: Mapping[str, Any], durable: bool) -> None:
     """Replace a JSON file at once; on a full disk, overwrite its present blocks.
 
-    The file contains texts of a workspace. Half a character, as file names may have it, becomes
-    `?`: else the daemon could not read the file, and would take the machine to be off.
+    The file contains texts of the workspace. An incomplete character, as in some file names,
+    becomes `?`, because otherwise the daemon could not read the file and would consider the
+    machine off.
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
-    replace_file(path, text, durable=durable, permissions=0o666)  # the umask says who may read
+    replace_file(path, text, durable=durable, permissions=0o666)  # limited by the umask
 
 
 def shares_blocks(path: Path, other: Path) -> bool:

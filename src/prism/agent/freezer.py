@@ -1,8 +1,8 @@
 """Freezes a machine's processes with their memory, and thaws them.
 
-A cgroup freezes all processes at once, without their notice. If we may not make a cgroup, SIGSTOP
-goes to parents before children, until a pass finds nothing new, so that no parent notices a
-stopped child; SIGCONT goes to children before parents, so that no shell reports a stopped job.
+A cgroup freezes all processes at once, which they do not notice. If we may not make a cgroup,
+SIGSTOP goes to parents before children, until a pass finds nothing new, so that no parent notices
+a stopped child; SIGCONT goes to children before parents, so that no shell reports a stopped job.
 Processes that the user had stopped before stay stopped.
 """
 
@@ -19,7 +19,7 @@ PATIENCE, FORGOTTEN = 5.0, 3600.0
 
 
 class CannotFreeze(Exception):
-    """Some process did not stop in time; all processes were continued."""
+    """A process did not stop in time, so all processes were continued."""
 
 
 class Freezer(Protocol):
@@ -28,7 +28,7 @@ class Freezer(Protocol):
     kind: str
 
     def join(self) -> None:
-        """Add this process, a new child, to the freezer."""
+        """Add this process, a new child of the supervisor, to the freezer."""
 
     def freeze(self) -> None:
         """Stop all processes, or raise `CannotFreeze` with all running."""
@@ -37,14 +37,14 @@ class Freezer(Protocol):
         """Continue all processes."""
 
     def kill(self) -> None:
-        """End processes that only this freezer can find."""
+        """End the processes that only this freezer can end."""
 
     def close(self) -> None:
         """Remove what this freezer has made in the system."""
 
 
 class Signals:
-    """Freezes by SIGSTOP: works everywhere, for everybody."""
+    """Freezes with SIGSTOP, which works on all systems and for all users."""
 
     kind = "signals"
 
@@ -63,8 +63,8 @@ class Signals:
             if time.monotonic() > until:
                 self.thaw()
                 raise CannotFreeze(f"process {min(running)} does not stop")
-            # One generation at a time, and only when the one before stands still: a shell
-            # that is woken by its child's stop before its own would say "Stopped".
+            # One generation at a time, after the one before has stopped: a running shell would
+            # print "Stopped" about its child.
             front = [p.pid for p in ours if p.pid in running and p.parent not in running]
             send(signal.SIGSTOP, front)
             _wait_until_stopped(front)
@@ -83,7 +83,7 @@ class Signals:
 
 
 class Cgroup:
-    """Freezes by a control group of its own."""
+    """Freezes with a control group for this machine."""
 
     kind = "cgroup"
 
@@ -91,7 +91,7 @@ class Cgroup:
         self.path = path
 
     def join(self) -> None:
-        """Move this process into the group; its children are born there."""
+        """Move this process into the group, to which its children will belong too."""
         (self.path / "cgroup.procs").write_text("0")
 
     def freeze(self) -> None:
@@ -125,7 +125,7 @@ class Cgroup:
             try:
                 for path in self._all():
                     path.rmdir()
-            except OSError:  # the last member has not ended completely
+            except OSError:  # the last process has not ended completely
                 if time.monotonic() > until:
                     return
                 time.sleep(0.005)
@@ -152,8 +152,8 @@ def _identity(process: Process) -> tuple[int, str]:
 def freezer(folder: Path) -> Freezer:
     """The best freezer that this system allows for a machine.
 
-    An existing group of that name belonged to a supervisor that died. It may be frozen and would
-    freeze what joins it, so its processes are ended first.
+    An existing group of that name belonged to a supervisor that died. It may be frozen, and would
+    freeze new members, so its processes are ended first.
     """
     name = f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     for parent in _places():
@@ -172,17 +172,17 @@ def freezer(folder: Path) -> Freezer:
 
 
 def _remove_old(parent: Path) -> None:
-    """Remove old empty groups, of machines that do not exist any more."""
+    """Remove the empty groups of machines that do not exist any more."""
     for path in parent.glob("local-*"):
         try:
             if time.time() - path.stat().st_mtime > FORGOTTEN:
-                path.rmdir()  # refused while a process is in it
+                path.rmdir()  # fails if a process is in it
         except OSError:
             continue
 
 
 def _places() -> list[Path]:
-    """Where a group may be made: by root at the top, else below our own."""
+    """The places for groups: the top for root, else below our own group."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         own = Path("/proc/self/cgroup").read_text().splitlines()
@@ -196,7 +196,7 @@ def _places() -> list[Path]:
 
 
 def _may_join(path: Path) -> bool:
-    """Whether our child may join: not if the group above both belongs to another user."""
+    """Whether our child may join: not if another user owns the common ancestor of both groups."""
     pid = os.fork()
     if not pid:
         try:

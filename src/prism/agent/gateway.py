@@ -1,9 +1,9 @@
 """The process through which this computer reaches a workspace's network namespace.
 
-It is a fork of the supervisor that lives in the namespace, but outside of the sandbox. Over a Unix
-socket in the workspace's folder, which only the daemon's user can reach, it hands out new TCP
-sockets of the namespace, to be connected to a port of the workspace. On published ports of this
-computer it accepts the same user and root, and forwards their connections.
+It is a fork of the supervisor that runs in the namespace, but outside of the sandbox. Over a Unix
+socket in the workspace's folder, which only the daemon's user can reach, it passes new TCP sockets
+of the namespace, with which the daemon connects to ports of the workspace. On published ports of
+this computer it accepts the same user and root, and forwards their connections.
 """
 
 import ctypes
@@ -25,19 +25,19 @@ from prism.agent.processes import PR_SET_PDEATHSIG, prctl
 from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
 
-DIAGNOSIS = b"d"  # what only its supervisor asks for
+DIAGNOSIS = b"d"  # a request that only its supervisor sends
 PATIENCE, DIAL, REQUEST = 20.0, 5.0, 1.0
 LONGEST, PIECE, CALLERS, WAITING = 16, 1 << 18, 512, 128
 PR_SET_DUMPABLE = 4
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 TITLE = "prism-network"
-# Where `/proc/self/stat` says that the words of the command line begin and end, behind the name.
+# The fields of `/proc/self/stat`, after the name, with the start and end of the command line.
 ARGUMENTS = slice(45, 47)
 
 
 class Gateway:
-    """A network namespace, as its supervisor uses it: `pid` is the process that keeps it."""
+    """The supervisor's access to a network namespace; `pid` is the process that keeps it alive."""
 
     def __init__(self, folder: Path, name: str, user: int | None) -> None:
         """Make namespace and process, for our user or another; raises `OSError` if refused."""
@@ -88,7 +88,7 @@ class Gateway:
         return socket.socket(fileno=fds[0])
 
     def give(self, request: bytes, socket_given: socket.socket, seconds: float) -> None:
-        """Hand over a socket with a request, and wait until it is received."""
+        """Pass a socket with a request, and wait until it is received."""
         self._supervisor.settimeout(seconds)
         socket.send_fds(self._supervisor, [request], [socket_given.fileno()])
         if not self._supervisor.recv(LONGEST):
@@ -115,9 +115,9 @@ class _Sockets:
         self.supervisor, self.listener, self.kernel = supervisor, listener, kernel
 
     def close_others(self) -> None:
-        """Close all others: a process may wait for the end of a socket that we have."""
+        """Close all other descriptors: another process may wait until a socket is closed."""
         keep = {0, 1, 2, *(end.fileno() for end in (self.supervisor, self.listener, self.kernel))}
-        gc.freeze()  # what is collected later would close numbers that are others' by then
+        gc.freeze()  # collected objects would close descriptor numbers that are in use again
         for number in [int(name) for name in os.listdir("/proc/self/fd")]:
             if number not in keep:
                 with suppress(OSError):
@@ -125,7 +125,7 @@ class _Sockets:
 
 
 class _Relays:
-    """Forwards connections to published ports, each in threads of its own."""
+    """Forwards connections to published ports, each with its own threads."""
 
     def __init__(self, kernel: socket.socket, admitted: set[int]) -> None:
         self._kernel, self._admitted = kernel, admitted
@@ -154,14 +154,14 @@ class _Relays:
                 back.start()
                 _forward(caller, service)
                 back.join()
-        except OSError:  # nobody listens there
+        except OSError:  # nothing listens there
             return
         finally:
             self._free.release()
 
 
 def _main(ends: _Sockets, user: int | None, admitted: set[int], title: str) -> NoReturn:
-    """The child: make the namespaces, report that, and serve until the supervisor is gone."""
+    """In the child: make the namespaces, report that, and serve until the supervisor ends."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
@@ -202,7 +202,7 @@ def _raise_loopback() -> None:
 
 
 def _set_title(title: bytes) -> None:
-    """Show another command line than that of the supervisor, whose fork this is."""
+    """Change the command line that `ps` shows, which is that of the supervisor."""
     with open("/proc/self/stat", "rb") as file:
         line = file.read()
     start, end = map(int, line[line.rindex(b")") + 2 :].split()[ARGUMENTS])
@@ -238,7 +238,7 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
 
 
 def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]) -> bool:
-    """Answer a request; false if there will be no more requests."""
+    """Answer a request; returns False if there will be no more."""
     request, fds, _, _ = socket.recv_fds(client, LONGEST, 1)
     if request[:1] == PUBLISH and fds and request[1:].isdigit():
         listener = socket.socket(fileno=fds.pop())

@@ -1,4 +1,4 @@
-"""How busy the GPUs of this computer are, whoever uses them, from `nvidia-smi`."""
+"""The use of this computer's GPUs by all programs, from `nvidia-smi`."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ PATIENCE = 10.0
 
 
 PCI = Path("/sys/bus/pci/devices")
-NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; how the class of a display controller begins
+NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; the prefix of the class of display controllers
 
 
 def used(
@@ -22,7 +22,7 @@ def used(
 ) -> Generator[None, None, float | None]:
     """How busy the busiest GPU is, in percent; 0 without a GPU, None if unknown.
 
-    A GPU without a driver cannot be asked, but a driver may be installed later.
+    Without a driver the use is unknown, and a driver may be installed later.
     """
     program = which("nvidia-smi", path)
     if program is None:

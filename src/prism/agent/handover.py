@@ -1,8 +1,8 @@
-"""Gives trees to another user on the disk, if the file system cannot map ids.
+"""Changes the owner of trees on the disk, if the file system cannot map ids.
 
 Every entry is opened by its name in an open folder, and no symlink is followed, so a program that
-changes the tree meanwhile cannot redirect it. Only files of the daemon's own user are given away.
-The work can stop at any point and start again: files that were already given are skipped.
+changes the tree meanwhile cannot redirect it. Only files of the daemon's own user change their
+owner. The work can stop at any point and start again; finished files are skipped.
 """
 
 import os
@@ -12,7 +12,7 @@ from prism.agent.safe_paths import Directory
 
 
 def hand_over(path: str, uid: int) -> None:
-    """Give a file, or a folder with its content, to a user and the group of the same number."""
+    """Make a uid, and the gid of the same number, the owner of a file or of a whole folder."""
     about = os.stat(path, follow_symlinks=False)
     if stat.S_ISDIR(about.st_mode):
         with Directory.at(path) as root:
@@ -21,7 +21,7 @@ def hand_over(path: str, uid: int) -> None:
 
 
 def hand_over_entry(path: str, name: str, uid: int) -> None:
-    """Give away one entry of a folder that its user may be changing, if it exists."""
+    """The same for one entry, if it exists, of a folder that its user may be changing."""
     with Directory.at(path) as folder:
         if below := _give_entry(folder, name, uid):
             with below:
@@ -29,7 +29,7 @@ def hand_over_entry(path: str, name: str, uid: int) -> None:
 
 
 def _hand_over(top: Directory, uid: int) -> None:
-    """Give away the content of a folder; with one descriptor for each level."""
+    """Change the owner of a folder's content, with one descriptor per level."""
     levels = [(top, iter(top.names()))]
     try:
         while levels:
@@ -46,7 +46,7 @@ def _hand_over(top: Directory, uid: int) -> None:
 
 
 def _give_entry(folder: Directory, name: str, uid: int) -> Directory | None:
-    """Give one entry away; returns it opened if it is a folder."""
+    """Change the owner of one entry; returns it opened if it is a folder."""
     try:
         about = os.stat(name, dir_fd=folder.fileno(), follow_symlinks=False)
         below = folder.folder(name) if stat.S_ISDIR(about.st_mode) else None

@@ -1,9 +1,9 @@
-"""The user that a workspace runs as if the daemon is privileged: its own uid.
+"""The user of a workspace if the daemon is privileged: each workspace gets its own uid.
 
 Each running workspace has a uid of its own from `PRISM_UID_RANGE`, in a user namespace without
 other ids. On the disk its files belong to the daemon's user: their mounts map one id to the other.
-So copies, snapshots and volumes of several workspaces need no change of ownership, and the next
-workspace can use the same uid.
+So copies, snapshots and shared volumes need no change of ownership, and another workspace can use
+the same uid later.
 
 Some file systems cannot map ids (overlayfs, NFS). There all workspaces share the first uid of the
 range, and their files are given to that uid.
@@ -27,16 +27,16 @@ from prism.agent.sandbox import accelerators
 VARIABLE, PROCESSES_VARIABLE = "PRISM_UID_RANGE", "PRISM_PIDS_MAX"
 MOST_PROCESSES = 4096
 DEFAULT_RANGE = "1879048192-1879113727"
-"""Ids that neither Debian nor systemd give to anybody."""
+"""Ids that neither Debian nor systemd assigns."""
 USED = Path("/run/prism/uids")
-"""A byte of it is locked for each uid that is in use, over all daemons of this computer."""
+"""A file with one locked byte for each uid in use, shared by all daemons of this computer."""
 LOGIN = "researcher"
-"""The name of that user, inside."""
+"""The name of the user inside the sandbox."""
 UNLIMITED_IDS = 4294967295
 
 
 class NoIdentity(Exception):
-    """Why a workspace cannot get a user of its own."""
+    """A workspace cannot get its own user; the message says why."""
 
 
 class CannotMap(NoIdentity):
@@ -51,7 +51,7 @@ class UidRange(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "UidRange":
-        """`FIRST-LAST`; raises `ValueError` if this is no range of ordinary users."""
+        """The range `FIRST-LAST`; raises `ValueError` if it is not one of ordinary users."""
         first, last = (int(part) for part in text.split("-"))
         if not 0 < first <= last < UNLIMITED_IDS:
             raise ValueError(text)
@@ -59,7 +59,7 @@ class UidRange(NamedTuple):
 
     @property
     def own(self) -> "UidRange":
-        """The range without its first id, which workspaces share if ids cannot be mapped."""
+        """The range without its first id, which is for workspaces that share a user."""
         return UidRange(min(self.first + 1, self.last), self.last)
 
     @classmethod
@@ -69,7 +69,7 @@ class UidRange(NamedTuple):
 
 
 def is_privileged() -> bool:
-    """Whether this process may give a workspace another user, and so has to."""
+    """Whether this process may run a workspace as another user, and therefore must."""
     if not LINUX or os.geteuid() != 0:
         return False
     return bool(effective_capabilities() >> syscalls.CAP_SYS_ADMIN & 1)
@@ -96,7 +96,7 @@ def login() -> str:
 
 
 class Leases:
-    """The uids that this process has taken; the kernel frees them when the process ends."""
+    """The uids that this process has reserved; the kernel frees them when the process ends."""
 
     def __init__(self, path: Path = USED) -> None:
         self._path, self._file = path, -1
@@ -115,8 +115,8 @@ class Leases:
         self._lock(uid, fcntl.LOCK_UN)
 
     def _lock(self, uid: int, how: int) -> bool:
-        # A record lock ends with the first close of the file by its process, so the file is
-        # opened once and never closed.
+        # A record lock ends when its process closes the file anywhere, so the file is opened once
+        # and never closed.
         if self._file < 0:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -141,7 +141,7 @@ class TreeOwner(NamedTuple):
 
 
 class SandboxUser:
-    """The uid of one workspace, or of all, and the mounts that show it its files."""
+    """The uid of one workspace, or of all, and the mounts through which it owns its files."""
 
     def __init__(self, preferred: int, leases: Leases = LEASES, *, shared: bool = False) -> None:
         self._leases, self._maps = leases, dict[TreeOwner, int]()
@@ -164,7 +164,8 @@ class SandboxUser:
     def detached_mount(self, path: str, *, may_chown: bool = True) -> int:
         """A detached mount of a path, in which its owner's files belong to the workspace.
 
-        If ids cannot be mapped, the tree is given to the workspace; refused unless `may_chown`.
+        If ids cannot be mapped, the owner of the tree is changed, or with `may_chown=False` this
+        raises.
         """
         if self.shared:
             if not may_chown:
@@ -187,7 +188,7 @@ class SandboxUser:
         return tree
 
     def give(self, path: str) -> None:
-        """Make the workspace the owner of a tree on the disk, if ids cannot be mapped."""
+        """Change the owner of a tree on the disk, if ids cannot be mapped."""
         hand_over(path, self.uid)
 
     def _map_of(self, tree: int) -> int:
@@ -235,10 +236,10 @@ def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
 
 
 def _hold_namespace(ready: int, end: int, closed: bool) -> None:
-    """The child process that keeps a namespace; reports that, and lives until it is ended."""
+    """In the child process: keep a namespace, report that it exists, and run until killed."""
     try:
         syscalls.unshare(syscalls.NEW_USER)
-        if closed:  # a second barrier besides the filter, where `/proc/sys` permits it
+        if closed:  # in addition to the filter of system calls, if `/proc/sys` is writable
             with suppress(OSError):
                 Path("/proc/sys/user/max_user_namespaces").write_text("0")
         os.write(ready, b"1")
@@ -263,7 +264,7 @@ def _devices_of(path: str) -> Iterable[str]:
 
 
 def _exists_here(among: UidRange) -> bool:
-    """Whether our own namespace knows all these ids, uids as well as gids."""
+    """Whether all these uids and gids exist in our own namespace."""
     for kind in ("uid_map", "gid_map"):
         lines = Path(f"/proc/self/{kind}").read_text().splitlines()
         rows = [tuple(map(int, line.split())) for line in lines]
@@ -286,6 +287,6 @@ def account_files(uid: int, home: str) -> dict[str, str]:
 
 
 def is_readable_by_all(path: str) -> bool:
-    """Whether any user may read a file, or look into a folder."""
+    """Whether any user may read a file or list a folder."""
     mode = os.stat(path).st_mode
     return bool(mode & stat.S_IROTH) and (not stat.S_ISDIR(mode) or bool(mode & stat.S_IXOTH))

@@ -1,8 +1,9 @@
-"""Decides from samples whether a machine is idle. It knows no clock and no machine.
+"""Decides from samples whether a machine is idle. It reads no clock and no machine.
 
-A sample says what was measured between two moments. A figure above its limit, work in progress, or
-an action of a person makes the machine active. What could not be measured, and time without a
-sample, is unknown, and unknown is never idle. A figure without a limit does not count.
+A sample contains the measurements between two times. A figure above its limit, work in progress,
+or an action of a person makes the machine active. If something could not be measured, or no sample
+was taken, the state is unknown, which never counts as idle. A figure without a limit does not
+count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from prism.agent.protocol import IdleSettings, IdleState
 ACTIVE: Final = "active"
 IDLE: Final = "idle"
 UNKNOWN: Final = "unknown"
-GAP = 90.0  # seconds between two samples; longer is a time without a sample
+GAP = 90.0  # seconds between two samples; a longer gap counts as unknown
 FIGURES = {
     "cpu": ("the processor was busy", "% of a core"),
     "memory": ("memory grew by", "% of what it may use"),
@@ -27,7 +28,7 @@ Touch = tuple[float, str]
 
 
 class Sample(NamedTuple):
-    """What was measured from one moment to another.
+    """The measurements between two times.
 
     `work` says what is in progress, `doubts` what could not be measured, `touches` when a person
     last did something, and what.
@@ -42,7 +43,7 @@ class Sample(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The verdict as of `until`: idle or unknown `since` then, or last active then, and why."""
+    """The verdict at `until`, and why: idle or unknown `since`, or last active at `since`."""
 
     state: IdleState
     since: float
@@ -51,7 +52,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(samples: Iterable[Sample], limits: Limits) -> Verdict | None:
-    """The verdict from samples in the order of time; None without samples."""
+    """The verdict from samples in chronological order; None without samples."""
     first: Verdict | None = None
     return reduce(lambda before, sample: judge(before, sample, limits), samples, first)
 
@@ -83,14 +84,14 @@ def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
 
 
 def _unknown_since(before: Verdict | None, sample: Sample) -> float:
-    """Since when the verdict is unknown; time without a sample begins anew."""
+    """Since when the verdict is unknown; a gap between samples starts the time again."""
     if before is None or before.state != UNKNOWN:
         return sample.ended
     return before.since if 0 <= sample.began - before.until <= GAP else sample.ended
 
 
 def _quiet_since(before: Verdict | None, sample: Sample) -> float:
-    """Since when the machine is quiet; time without a sample does not count."""
+    """Since when the machine is idle; a gap between samples does not count."""
     if not 0 <= sample.ended - sample.began <= GAP:
         return sample.ended
     if before is None or not 0 <= sample.began - before.until <= GAP:

@@ -23,9 +23,9 @@ from prism.agent.metadata import ADDRESS, Metadata
 from prism.agent.power import CannotSleep, Power
 from prism.agent.protocol import IDLE_ACT, OBSERVED, IdleReport, ReportedIdleAct
 
-PAUSE, SOON = 2.0, 0.05  # seconds between two rounds, and while an answer is awaited
-SLEEPS_WITHIN = 900.0  # seconds that EC2 may take to put a machine to sleep
-JUMP = 30.0  # seconds that the clock has gained when a machine was asleep
+PAUSE, SOON = 2.0, 0.05  # seconds between two steps, and while an answer is awaited
+SLEEPS_WITHIN = 900.0  # seconds that EC2 may take to hibernate a machine
+JUMP = 30.0  # a jump of the clock, in seconds, that shows a hibernation
 
 
 class IdleDaemon:
@@ -64,7 +64,7 @@ class IdleDaemon:
             self._power.sleep()
         except CannotSleep as why:
             _log(f"cannot be put to sleep: {why}")
-            self._watch.notice("on")  # then the watch wants it off instead, and says so
+            self._watch.notice("on")  # then the watch requests a stop instead, and reports that
             return
         self._watch.notice("asleep")
         self._announce()
@@ -77,7 +77,7 @@ class IdleDaemon:
         self._watch.notice("off")
         self._announce()
         if self._power.off():
-            signal.pause()  # until the system ends us
+            signal.pause()  # until the shutdown ends this process
         _log("could not be powered off")
         self._print_act(None)
         self._watch = self._new_watch(before)
@@ -94,7 +94,7 @@ class IdleDaemon:
         self._print_act((self._watch.seen() or {}).get("acted"))
 
     def _print_act(self, acted: ReportedIdleAct | None) -> None:
-        """Write an action to the console, where the last line counts."""
+        """Write an action to the console; readers use the last one."""
         line = f"{IDLE_ACT} {json.dumps(acted or {}, separators=(',', ':'))}"
         _log(line)
         try:
@@ -117,7 +117,7 @@ def _log(line: str) -> None:
 
 
 def _wait_for_sleep(within: float) -> bool:
-    """Wait until the machine wakes up after a hibernation; false if it does not hibernate."""
+    """Wait until the machine has hibernated and resumed; False if it does not hibernate."""
     wall, steady = time.time(), time.monotonic()
     while time.monotonic() - steady < within:
         time.sleep(1)

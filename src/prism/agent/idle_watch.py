@@ -1,8 +1,8 @@
-"""Watches one machine for idleness, and says when it should go to sleep because of that.
+"""Watches one machine for idleness, and decides when it should hibernate or stop.
 
 `idle.json` is the rule; without one nothing is measured. `seen.json` gets the verdict, the
-measurements, and the last action. The watch works without the daemon. A machine that is started
-again counts as not idle, whether the watch or a person had stopped it.
+measurements, and the last action. The watch works without the daemon. After any start, a machine
+counts as not idle.
 """
 
 import os
@@ -33,14 +33,14 @@ from prism.agent.ssh_sessions import SessionReader, SshSessions
 from prism.agent.terminals import observed
 
 SELDOM = 30.0  # seconds between two samples, at most
-SHARE = 4  # samples within the time that makes it idle, at least
+SHARE = 4  # the fewest samples within the time until it counts as idle
 ON, DOWN = "on", {"asleep", "off"}
 GOALS: dict[SleepAction, State] = {"hibernate": "asleep", "stop": "off"}
 Looks = Callable[[Iterable[str], TcpConnections], SystemSample]
 
 
 class WatchedService(Protocol):
-    """A service, as far as the watch asks it."""
+    """A service that the watch can ask."""
 
     @property
     def name(self) -> str:
@@ -108,14 +108,14 @@ class IdleWatch:
                 self._looking = None
 
     def goal(self) -> str:
-        """The state to go to because the machine is idle; empty to stay."""
+        """The state that the machine should reach because it is idle; empty for no change."""
         if self._going:
             return GOALS[self._going["action"]]
         if self._rule is None or self._known is None:
             return ""
         now = time.time()
         if not is_due(self._known, self._rule, now) or self._sessions.last > self._known.until:
-            return ""  # a session that began since then is seen at the next look
+            return ""  # the next sample shows a session that has begun since
         self._going = {
             "at": now,
             "action": self._rule["action"],
@@ -157,7 +157,7 @@ class IdleWatch:
         self, rule: IdleSettings, services: list[WatchedService]
     ) -> Generator[None, None, None]:
         """Take one sample, and update the verdict."""
-        # First of all: to answer our questions is work for a server.
+        # First, because a server that answers us uses the CPU.
         limits = rule.get("limits") or {}
         before, now = self._before, self._looks(limits, self._connections)
         self._before = now
@@ -184,7 +184,7 @@ class IdleWatch:
         ssh_work, ssh_touches = self._sessions.observed(processes)
         terminal_work, terminal_touches = observed(processes)
         measured = {**figures(before, now, self._memory()), "gpu": gpu}
-        reported = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
+        reported = {*limits, "cpu", "resident"}  # these two cost nothing, and show how big it is
         self._figures = {name: figure for name, figure in measured.items() if name in reported}
         if "cpu" in limits:
             work += [f"`{name}` waits for a processor or a disk" for name in wanting(before, now)]
@@ -194,7 +194,7 @@ class IdleWatch:
         self._known = judge(self._known, sample, limits)
 
     def _current_rule(self) -> IdleSettings | None:
-        """The newest rule; if its limits are new, earlier measurements are discarded."""
+        """The current rule; if its limits have changed, earlier measurements are discarded."""
         path = self._folder.path / IDLE_RULE
         if (now := stamp(path)) != self._read:
             before, self._rule, self._read = self._rule, _settings(path), now
@@ -204,7 +204,7 @@ class IdleWatch:
         return self._rule
 
     def _is_ours(self, port: int) -> bool:
-        """Whether no other program of this computer can have taken that port."""
+        """Whether the machine's own programs listen on the port."""
         return self._is_alone or self._network() is not None or ports.is_ours(port)
 
     def _tcp_socket(self) -> socket.socket:
@@ -229,6 +229,6 @@ class IdleWatch:
 
 
 def _settings(path: Path) -> IdleSettings | None:
-    """The rule in a file; empty if there is no profile."""
+    """The rule in a file; None if it has no profile."""
     settings = cast(IdleSettings, read(path))
     return settings if settings.get("profile") else None

@@ -4,9 +4,9 @@
 
 It runs within the sandbox and is frozen with it; its supervisor, outside, sends requests over a
 socket. A request is a length and JSON, with the program's descriptors beside it; an answer is a
-line of JSON. The first request says how the program confines itself and all that it starts: the
-user to become, in a namespace that is sent along, the filter of system calls, the number of
-processes. It imports only the standard library, because it cannot see the rest of Prism.
+line of JSON. The first request says how the program confines itself and all programs that it
+starts: the user, in a namespace that comes with the request, the filter of system calls, the
+process limit. It imports only the standard library, because it cannot see the rest of Prism.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import struct
 import sys
 import termios
 
-TYPE_CHECKING = False  # as in `typing`, which costs each workspace 2 ms
+TYPE_CHECKING = False  # `typing` has it too, but importing that costs each workspace 2 ms
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -38,7 +38,7 @@ LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 
 
 class Init:
-    """The programs of a sandbox, by the number that the supervisor gave each."""
+    """Runs the programs of a sandbox; the supervisor gives each a number."""
 
     def __init__(self, outside: socket.socket, processes: int | None) -> None:
         self._outside, self._processes = outside, processes
@@ -49,7 +49,7 @@ class Init:
         signal.set_wakeup_fd(poke, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # it goes when its supervisor hangs up
+            signal.signal(number, signal.SIG_IGN)  # it ends when its supervisor disconnects
 
     def live(self) -> None:
         """Serve requests until the supervisor disconnects."""
@@ -116,7 +116,7 @@ class Init:
 
 
 def _open_terminal(size: list[int]) -> tuple[list[int], list[int]]:
-    """A new terminal: the end to hand over, and the three ends of the program."""
+    """A new terminal: the descriptor to pass on, and the three of the program."""
     master, slave = os.openpty()
     columns, rows = size
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -124,7 +124,7 @@ def _open_terminal(size: list[int]) -> tuple[list[int], list[int]]:
 
 
 def _report_failure(ends: list[int], request: dict[str, Any], error: OSError) -> None:
-    if not ends:  # there is no terminal to say it on
+    if not ends:  # there is no terminal to print it on
         return
     with contextlib.suppress(OSError):
         os.write(ends[-1], f"cannot run {request['argv'][0]}: {error.strerror}\n".encode())
@@ -135,14 +135,14 @@ def _exec(
 ) -> NoReturn:
     try:
         os.setsid()
-        if processes:  # not for us: we can start a program also where there are too many
+        if processes:  # only here, so that this process can always start another one
             resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked to die with it
+        if os.getppid() != parent:  # the parent died before PR_SET_PDEATHSIG was set
             os._exit(1)
         signal.set_wakeup_fd(-1)
-        for number in signal.valid_signals():  # what we ignore, a program would ignore after us
+        for number in signal.valid_signals():  # a program inherits ignored signals
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         for target, source in enumerate(ends):
@@ -172,14 +172,14 @@ def _receive(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def confine(order: dict[str, Any], fds: list[int]) -> int | None:
-    """Change the user and install the filter, for good; returns the process limit of programs."""
+    """Change the user and install the filter for good; returns the programs' process limit."""
     if fds:
         _become_user(order["uid"], order["groups"], fds[0])
         os.close(fds[0])
     if order["filter"]:
         _install_filter(bytes.fromhex(order["filter"]))
-        # Else a process of the same user could answer in our place, and keep the ends of
-        # terminals that the daemon reads and writes.
+        # Otherwise a process of the same user could answer instead of this one, and keep
+        # descriptors of terminals that the daemon reads and writes.
         _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     if not order.get("processes"):
         return None
@@ -188,7 +188,7 @@ def confine(order: dict[str, Any], fds: list[int]) -> int | None:
 
 
 def _become_user(uid: int, groups: list[int], namespace: int) -> None:
-    """Become a user without rights, in a namespace without other users."""
+    """Change to a user without rights, in a namespace without other users."""
     libc = ctypes.CDLL(None, use_errno=True)
     os.setgroups(groups)
     _checked(libc.setns(namespace, NEW_USER))
@@ -200,7 +200,7 @@ def _become_user(uid: int, groups: list[int], namespace: int) -> None:
     os.setresuid(uid, uid, uid)
     head = ctypes.create_string_buffer(struct.pack("II", CAPABILITIES_V3, 0))
     _checked(libc.capset(head, ctypes.create_string_buffer(24)))
-    # A change of the user resets this.
+    # A change of the user resets PR_SET_PDEATHSIG.
     _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 

@@ -6,11 +6,11 @@ ANNOUNCED = re.compile(r"Downloading (\S+) \((\d{1,9}(?:\.\d{1,9})?)(KiB|MiB|GiB
 COUNTED = re.compile(r"(Resolved|Prepared|Installed) (\d{1,9}) packages?\b")
 MEBIBYTES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 DONE = " Downloaded "
-MOST = 1000  # files, of what may be printed by somebody else than uv
+MOST = 1000  # files; other programs may print such lines too
 
 
 class InstallProgress:
-    """The known packages of one installation.
+    """The packages of one installation, as far as uv has printed them.
 
     uv prints the size of a file from 1 MiB on, at its download, so the total may be larger.
     """
@@ -38,7 +38,7 @@ class InstallProgress:
 
     @property
     def stage(self) -> str:
-        """The present step, with the known figures."""
+        """The current step, with the known numbers."""
         if self._packages is None:
             return "packages"
         if self._step != "Resolved":
@@ -58,5 +58,5 @@ class InstallProgress:
 
     @property
     def _mebibytes(self) -> tuple[float, float]:
-        """How much is downloaded, and of how much."""
+        """The downloaded MiB, and the known total."""
         return sum(self._sizes[package] for package in self._downloaded), sum(self._sizes.values())

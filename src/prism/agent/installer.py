@@ -1,4 +1,4 @@
-"""The sandbox of our installer: it sees the system, the cache and one environment only.
+"""The sandbox of the installer, which shows the system, the cache and one environment only.
 
 uv makes environments and puts wheels into them, which runs none of a package's code. Its work must
 not depend on a workspace or a template: it gets a new environment, the variables of the person who
@@ -16,8 +16,8 @@ from prism.agent.processes import succeeds
 from prism.agent.sandbox import NAMES, SECRET_FOLDERS, SECRETS, SYSTEM
 from prism.agent.sandbox_layers import homes, layers
 
-WORKPLACE = "/tmp"  # empty, and nobody's: uv reads `uv.toml` where it is started, and above
-# Variables of the person's that say where files are which uv may need; a list may be among them.
+WORKPLACE = "/tmp"  # empty: uv reads `uv.toml` in its working folder and the folders above
+# The user's variables with paths of files that uv may need; some contain several paths.
 FILES = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "NETRC", "UV_CONFIG_FILE"),
     *("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"),
@@ -41,21 +41,21 @@ def needs_build(output: str) -> bool:
 
 
 def is_fetched_by_a_program(package: str) -> bool:
-    """Whether a package comes by git or the like: fetched content may mislead that program."""
+    """Whether a program such as git fetches the package: hostile content could attack it."""
     return re.search(r"\b(git|hg|svn|bzr)\+", package) is not None
 
 
 class InstallerView(NamedTuple):
-    """What the installer sees besides the system; the homes of Prism and you are hidden."""
+    """What the installer sees besides the system; Prism's home and the user's are hidden."""
 
     writable: list[Path]
     reachable: list[str]
     home: Path
-    readonly: Sequence[Path] = ()  # within what is writable
+    readonly: Sequence[Path] = ()  # inside of the writable folders
 
 
 def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[str]:
-    """The command that runs `argv` in a sandbox with that view."""
+    """The command that runs `argv` in such a sandbox."""
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
     words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for path in SYSTEM:
@@ -75,7 +75,7 @@ def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[st
 
 
 def named_files() -> list[str]:
-    """The files that are named by your variables and settings of uv."""
+    """The files that the user's variables and uv settings name."""
     values = [os.environ[name] for name in FILES if name in os.environ]
     named = [path for text in values for path in re.split(r"[,\s]+", text) if path.startswith("/")]
     home = os.path.expanduser("~")

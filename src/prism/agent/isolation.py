@@ -1,9 +1,9 @@
-"""Starts a program as a workspace does, and reports which promises hold for it here.
+"""Starts a program like a workspace's, and reports how it is isolated on this system.
 
-It tries that in the home, if the home exists. `told` has the variables of the supervisor. It
-prints one JSON object: `user` is the uid of the program, `is_shared` whether other workspaces have
-the same uid, `kept` are the promises by name, `processes` is the process limit, `network` is
-`own`, or `shared: why`. If nothing can be started, the exit code is 1 and it prints the reason.
+It does so in the home, if the home exists. `told` has the variables of the supervisor. It prints
+one JSON object: `user` is the uid of the program, `is_shared` whether other workspaces have the
+same uid, `kept` are the promises that hold, by name, `processes` is the process limit, `network`
+is `own`, or `shared: why`. If nothing can be started, the exit code is 1 and it prints the reason.
 """
 
 import json
@@ -44,7 +44,7 @@ print(
 
 
 def main(probe: IsolationProbe) -> int:
-    """Try it, and print the report; the exit code."""
+    """Run the test, and print the report; returns the exit code."""
     home = probe.get("home")
     parent = home if home and os.access(home, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=parent) as name:
@@ -76,7 +76,7 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
         facts = map(int, answer.read().split())
         user, processes, capabilities, namespaces, filtered = facts
     place.close()
-    os.kill(place.pid, signal.SIGKILL)  # its own way out takes longer
+    os.kill(place.pid, signal.SIGKILL)  # its regular end takes longer
     os.waitpid(place.pid, 0)
     return {
         "user": user,

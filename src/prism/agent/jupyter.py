@@ -1,6 +1,6 @@
 """Asks a Jupyter server about its kernels and open notebooks.
 
-It uses the REST API, with both questions over one connection, and hardly waits: each step is a
+It uses the REST API, with both questions over one connection, and barely waits: each step is a
 `yield`. The questions do not count as activity, because Jupyter is told not to count them.
 """
 
@@ -20,16 +20,16 @@ from prism.agent.ports import HOST, connects
 from prism.agent.safe_paths import Directory
 
 PATIENCE = 5.0
-MOMENT = 0.02  # a round of the supervisor's costs more than to wait so long for an answer
+MOMENT = 0.02  # seconds; waiting so long for an answer costs less than a round of the supervisor
 LARGEST = 1 << 20
-MOST, LONGEST = 100, 200  # kernels that are heard of, and letters of a name
+MOST, LONGEST = 100, 200  # kernels that are read, and characters of a name
 LENGTH = re.compile(rb"[0-9]{1,7}")
 RESTING = {"idle", "dead", "terminating"}
 Asking = Generator[None, None, list[Any]]
 
 
 class Kernels:
-    """The answer: what is in progress, when a person last did something, and doubts."""
+    """The result: what is in progress, when a person last did something, and what is unknown."""
 
     def __init__(self) -> None:
         self.work: list[str] = []
@@ -46,8 +46,8 @@ def kernels(
 ) -> Generator[None, None, Kernels]:
     """Ask one server about its kernels and open notebooks.
 
-    `is_ours` says whether the machine's own programs listen on a port: another program does not
-    get the token. `tcp_socket` makes a socket of the machine's network.
+    `is_ours` returns whether the machine's own programs listen on a port; no other program gets
+    the token. `tcp_socket` makes a socket of the machine's network.
     """
     state_of_kernels = Kernels()
     paths = ("/api/kernels", "/api/sessions")
@@ -88,7 +88,7 @@ def _get_all(
     is_ours: Callable[[int], bool],
     tcp_socket: Callable[[], socket.socket],
 ) -> Asking:
-    """The answers of each GET; None for those that do not answer in time and in JSON."""
+    """The answer of each GET; None if it is late or not JSON."""
     until = time.monotonic() + PATIENCE
     with tcp_socket() as client:
         client.settimeout(MOMENT)
@@ -121,7 +121,7 @@ def _until_closed(client: socket.socket, until: float) -> Generator[None, None, 
     received = b""
     while time.monotonic() < until and len(received) < LARGEST:
         try:
-            chunk = client.recv(65536)  # waits for a moment
+            chunk = client.recv(65536)  # waits for at most `MOMENT`
         except TimeoutError:
             yield
             continue
@@ -141,7 +141,7 @@ def _split_first(received: bytes) -> tuple[Any, bytes]:
         return None, rest[length:]
     try:
         return json.loads(rest[:length]), rest[length:]
-    except (ValueError, RecursionError):  # a program of a machine may send anything
+    except (ValueError, RecursionError):  # the server may send anything
         return None, rest[length:]
 
 

@@ -1,4 +1,4 @@
-"""A machine's order in the form that the supervisor needs: commands, environments, secrets."""
+"""The commands, environments and secrets of a machine, from its order."""
 
 import os
 import re
@@ -16,15 +16,14 @@ from prism.agent.safe_paths import Directory
 
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What a program needs to know of the world around it; nothing else of the daemon's
-# surroundings reaches a workspace.
+# The only variables that a workspace's programs get from the daemon's environment.
 PASSED = (
     *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
-# What our own tools need to know besides, and all variables of uv's.
+# The variables that our own tools get too, as well as all of uv.
 TOLD_TOOLS = {*PASSED, "ALL_PROXY", "all_proxy", "NETRC", "SSL_CLIENT_CERT", "XDG_CONFIG_HOME"}
-# What of uv's a build inside may know: where packages are, and how to ask.
+# The variables of uv that a build gets: the addresses of packages, and how to connect.
 MIRRORS = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
     *("UV_INDEX_STRATEGY", "UV_NO_INDEX", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_OFFLINE"),
@@ -54,7 +53,7 @@ class MachineConfig:
         return f"{own}:{SYSTEM}{brew}"
 
     def find_program(self, program: str, path: str | None = None) -> str | None:
-        """The path of a program, as the machine's own programs find it."""
+        """The path of a program on the machine's `PATH`."""
         return which(program, path or self.path, self._real_path)
 
     def _real_path(self, path: str) -> str:
@@ -69,7 +68,7 @@ class MachineConfig:
                 changed.stat(within)
         except FileNotFoundError:
             return os.path.join(lower, within)
-        except OSError:  # a symlink of the workspace's on the way to it
+        except OSError:  # the path contains a symlink that the workspace made
             pass
         return os.path.join(own, within)
 
@@ -88,11 +87,11 @@ class MachineConfig:
         return BLANK.sub(value, text)
 
     def secret(self, service: str) -> str:
-        """The secret of a service; on this computer a machine has one for all its services."""
+        """The secret of a service; a local machine has one for all its services."""
         return self.folder.token(make=False)
 
     def tells_token(self, service: str) -> bool:
-        """Whether a service gets the secret, and so asks for it."""
+        """Whether the service gets the secret, and therefore requires it."""
         own = self.services[service].get("environment", {})
         variables = {**self.order.get("environment", {}), **own}
         return any("{token}" in text for text in variables.values())
@@ -105,7 +104,7 @@ class MachineConfig:
     def surroundings(
         self, own: Mapping[str, str] | None = None, port: int | None = None, token: str = ""
     ) -> dict[str, str]:
-        """The whole environment of a program of this machine."""
+        """The complete environment of a program of this machine."""
         home, venv = self.folder.home, self.folder.venv
         passed = {name: os.environ[name] for name in PASSED if name in os.environ}
         variables = {**self.order.get("environment", {}), **(own or {})}
@@ -130,9 +129,10 @@ class MachineConfig:
         }
 
     def tool_surroundings(self) -> dict[str, str]:
-        """The environment of our own tools, with your variables: proxies and mirrors.
+        """The environment of our own tools, with the user's variables for proxies and mirrors.
 
-        Variables of a template are left out: one, such as `LD_PRELOAD`, would run its code.
+        It has no variables of the template: `LD_PRELOAD`, for example, would run the template's
+        code.
         """
         passed = {
             name: value
@@ -152,7 +152,7 @@ class MachineConfig:
     def build_surroundings(self) -> dict[str, str]:
         """The environment of a build from source, which runs inside and may be hostile.
 
-        It has no variables of a template, and no mirror whose address contains a password.
+        It has no variables of the template, and no mirror whose address contains a password.
         """
         home = self.folder.home
         names = (

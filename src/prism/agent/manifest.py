@@ -19,13 +19,13 @@ KINDS = (
     (stat.S_ISSOCK, "socket"),
 )
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-DIFFERENCES = 5  # so many are named
+DIFFERENCES = 5  # the most that are reported
 PACKED = struct.Struct("=4Q2q2Q")
-CHANGED = -1  # a time of change that no file has
+CHANGED = -1  # stands for the time of a changed file
 UNKNOWN = PACKED.pack(0, 0, 0, 0, 0, CHANGED, 0, 0)
 NONE_BELOW: dict[
     str, ManifestEntry
-] = {}  # of all that are no folders; nothing is ever put into it
+] = {}  # shared by all entries that are not folders, and always empty
 AT_ONCE = 1000  # entries that are written together
 
 
@@ -47,7 +47,7 @@ class ManifestEntry:
 
     `extra` is the SHA-256 of a file's content, or the target of a link; None if unknown.
     `copied_inode` and `blocks` are the inode number of the copied file and its blocks. The status
-    is kept packed: there are millions of entries, and memory costs time.
+    is packed, because there are millions of entries, and memory costs time.
     """
 
     __slots__ = ("_packed", "below", "blocks", "copied_inode", "extra", "kind")
@@ -78,7 +78,7 @@ class ManifestEntry:
         self._packed = _pack(status)
 
     def shorten(self, size: int) -> None:
-        """Note that less could be read, so the file has changed since."""
+        """Store a smaller size, because less could be read: the file has changed."""
         facts = FileFacts._make(PACKED.unpack(self._packed))
         self._packed = PACKED.pack(*facts._replace(size=size, ctime=CHANGED))
 
@@ -155,7 +155,7 @@ def load(path: str) -> ManifestEntry:
 
 
 def differences(expected: ManifestEntry, actual: ManifestEntry) -> list[str]:
-    """The first few differences from a manifest, for people."""
+    """The first differences from a manifest, as messages."""
     wrong: list[str] = []
     present = dict(paths(actual))
     for path, entry in paths(expected):
@@ -177,11 +177,11 @@ def visit(
     enter: Callable[[int, ManifestEntry], None],
     leave: Callable[[int, ManifestEntry], None] = lambda *_: None,
 ) -> None:
-    """Go through the folders of `entry`, in a tree that nobody else changes.
+    """Visit the folders of `entry`, in a tree that nobody else changes.
 
     `enter` gets each open folder before the folders in it, and `leave` after them.
     """
-    current = os.open(".", FOLDER, dir_fd=root)  # anew, since btrfs lists what was there then
+    current = os.open(".", FOLDER, dir_fd=root)  # again: btrfs lists what existed at the opening
     stack: list[tuple[ManifestEntry, list[tuple[str, ManifestEntry]]]] = []
     try:
         enter(current, entry)
@@ -229,7 +229,7 @@ def _pack(status: os.stat_result) -> bytes:
 
 
 def _row_of(depth: int, name: str, entry: ManifestEntry) -> tuple[Any, ...]:
-    """An entry in the form of a manifest's line."""
+    """An entry as a line of a manifest."""
     _, _, mode, size, mtime, _, uid, gid = PACKED.unpack(entry._packed)
     size = 0 if entry.kind == "folder" else size
     return (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)

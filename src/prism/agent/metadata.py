@@ -1,4 +1,4 @@
-"""Asks EC2's metadata service about this machine, by its version 2."""
+"""Reads facts about this machine from EC2's metadata service (IMDSv2)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from prism.agent.sigv4 import Credentials
 ADDRESS = "http://169.254.169.254"
 PATIENCE = 5.0
 LARGEST = 1 << 16
-# No proxy stands between a machine and what only it can ask.
+# Only the machine itself can reach the service, so no proxy is used.
 WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Metadata:
-    """Asks each time: a role's keys last for hours only."""
+    """Reads from the service each time: a role's keys expire after hours."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address

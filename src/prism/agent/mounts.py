@@ -1,9 +1,9 @@
 """The volumes of a machine: links in its home, at `~/volumes/NAME`.
 
 The list of volumes is beside the machine's folder (`MachineMounts`), written by the daemon: it may
-exist before the machine, change while the machine runs, and outlive it. Only links into the folder
-of all volumes are made or removed here, so nothing that a person put there, and nothing on a
-volume, can be lost.
+exist before the machine and after it, and change while the machine runs. Only links into the
+folder of all volumes are made or removed here, so neither the user's files nor a volume's data can
+be lost.
 """
 
 import os
@@ -29,13 +29,13 @@ class VolumeLinks:
         return [path for path in self._read_volumes()[1].values() if os.path.isdir(path)]
 
     def step(self) -> bool:
-        """Read the list, and change the links if it has changed; whether it has."""
+        """Update the links if the list has changed; returns whether it has."""
         now = stamp(self._file)
         if self._made and now == self._read:
             return False
         try:
             home = Directory.at(self._home)
-        except OSError:  # it is not made yet, or taken away
+        except OSError:  # it is not made yet, or was removed
             return False
         root, volumes = self._read_volumes()
         self.trouble = ""
@@ -49,7 +49,7 @@ class VolumeLinks:
 
     def _read_volumes(self) -> tuple[str, dict[str, str]]:
         mounts = read(self._file)
-        if not mounts and self._file.exists():  # torn; the daemon mends it when it looks
+        if not mounts and self._file.exists():  # damaged; the daemon writes it again
             mounts = read(self._file.with_name(f"{self._file.name}.copy"))
         root = str(mounts.get("root", ""))
         named = {str(volume["name"]): str(volume["path"]) for volume in mounts.get("volumes", ())}
@@ -91,7 +91,7 @@ def _remove_links(place: Directory, root: str, volumes: dict[str, str]) -> None:
 
 
 def is_a_volume(target: str, root: str) -> bool:
-    """Whether a link leads to a volume; without a root, by the form of its path."""
+    """Whether a link leads to a volume; without a root, the form of its path decides."""
     place, data = Path(target).parent, Path(target).name
     known = str(place.parent) == root if root else place.parent.name == "volumes"
     return data == "data" and known and place.name.startswith(("vol-", "fs-"))

@@ -1,4 +1,4 @@
-"""The network of one sandboxed workspace: its own namespace, connected by `pasta`.
+"""The network of one sandboxed workspace: a namespace that `pasta` connects to the outside.
 
 Loopback, ports and abstract Unix sockets are the workspace's own. `pasta` (Debian's package
 `passt`) translates its connections to the outside; it runs as the workspace's own user and never
@@ -36,7 +36,7 @@ AGAIN = 1.0  # seconds until `pasta` is started again, if it has ended
 RESOLVER, TUN, TUN_FOLDER = "/etc/resolv.conf", "/dev/net/tun", "/dev/net"
 TUN_DEVICE = os.makedev(10, 200)
 FORWARDER = "169.254.1.1"
-"""Where a workspace asks for names, where the resolver of this computer is on its loopback."""
+"""The name server inside, if this computer's name server is on its loopback."""
 PASTA = (
     *("--foreground", "--quiet", "--config-net", "--no-map-gw", "--dns-forward", FORWARDER),
     *("-t", "none", "-u", "none", "-T", "none", "-U", "none", "--pid", "/dev/stdout"),
@@ -44,7 +44,7 @@ PASTA = (
 
 
 class NetworkUnavailable(Exception):
-    """Why a workspace cannot have a network of its own here."""
+    """A workspace cannot get its own network here; the message says why."""
 
 
 def pasta() -> str | None:
@@ -53,7 +53,7 @@ def pasta() -> str | None:
 
 
 def resolver_file(text: str) -> str | None:
-    """The content of `/etc/resolv.conf` inside; None if the present one can stay.
+    """The content of `/etc/resolv.conf` inside; None if it is the same as outside.
 
     Name servers on this computer's loopback are replaced by one that `pasta` forwards to them.
     """
@@ -73,10 +73,10 @@ def _is_loopback(address: str) -> bool:
 
 
 class WorkspaceNetwork:
-    """A network namespace with its gateway and its `pasta`, until it is closed."""
+    """A running network namespace, with its gateway and its `pasta`."""
 
     def __init__(self, folder: Path, user: int | None, environment: Mapping[str, str]) -> None:
-        """`user` is the uid of the workspace, if it is another one than ours."""
+        """`user` is the uid of the workspace, if it is not ours."""
         program = pasta()
         if program is None:
             raise NetworkUnavailable("`pasta` is not installed")
@@ -100,12 +100,12 @@ class WorkspaceNetwork:
 
     @property
     def pids(self) -> set[int]:
-        """The network's own processes, which are none of the workspace's."""
+        """The processes of the network, which do not belong to the workspace's programs."""
         return {self._gateway.pid, self._pasta} - {0}
 
     def enter(self) -> None:
         """Move this process, a new child, into the namespace."""
-        if self._user is None:  # only within the user namespace may its owner do so
+        if self._user is None:  # its owner may do so only inside of the user namespace
             syscalls.enter(self._gateway.user_namespace, syscalls.NEW_USER)
         syscalls.enter(self._gateway.network_namespace, syscalls.NEW_NETWORK)
 
@@ -127,7 +127,7 @@ class WorkspaceNetwork:
         return self._gateway.ask(TCP_SOCKET[family], ANSWER)
 
     def diagnosis(self) -> socket.socket:
-        """A socket to ask the kernel about the connections of the namespace."""
+        """A netlink socket for questions about the connections of the namespace."""
         return self._gateway.ask(DIAGNOSIS, ANSWER)
 
     def publish(self, preferred: int | None) -> int:
@@ -168,7 +168,7 @@ class WorkspaceNetwork:
             self._pasta, self._ended_at = 0, time.monotonic()
 
     def mend(self) -> bool:
-        """Start `pasta` again if it has ended; whether it had."""
+        """Start `pasta` again if it has ended; returns whether it had."""
         if self._pasta or time.monotonic() < self._ended_at + AGAIN:
             return False
         self._start_pasta()
@@ -192,7 +192,7 @@ class WorkspaceNetwork:
         """Drop all rights that the workspace does not have, before `pasta` starts."""
         if (user := self._user) is None:
             return
-        os.fchown(1, user, user)  # it opens it anew
+        os.fchown(1, user, user)  # `pasta` opens it again
         if os.stat(TUN).st_mode & EVERYBODY != EVERYBODY:
             _mount_tun()
         os.setgroups([])

@@ -1,4 +1,4 @@
-"""The output of programs: in files of limited size, and the end of it in memory."""
+"""The output of programs, in files of limited size, with its end in memory."""
 
 import os
 import re
@@ -47,7 +47,7 @@ class OutputLog:
 
 
 class LineBuffer:
-    """Joins pieces to lines; raises `ValueError` for a line that is too long."""
+    """Joins pieces of data to lines; raises `ValueError` if a line is too long."""
 
     def __init__(self, longest: int) -> None:
         self._longest, self._rest = longest, b""
@@ -78,13 +78,13 @@ class Selector:
         self._events[source] = handler
 
     def ignore(self, source: int) -> None:
-        """Stop calling its handler."""
+        """Stop calling the handler of this source."""
         self._events.pop(source, None)
 
     def wait(self, seconds: float) -> None:
-        """Wait for output, an event, a signal or the end of the time; handle everything."""
+        """Wait for output, events or a signal for at most `seconds`, and handle all of them."""
         ready, _, _ = select.select([self._poke, *self._events, *self._logs], [], [], seconds)
-        # A handler may close another source, whose number may be a new one's at once.
+        # A handler may close another source, and a new source may get the same number.
         sources = [(source, self._logs.get(source), self._events.get(source)) for source in ready]
         for source, log, handler in sources:
             if source == self._poke:
@@ -127,7 +127,7 @@ def _tail(path: Path) -> bytes:
 
 
 def last_words(text: str, secrets: tuple[str, ...] = (), length: int = 600) -> str:
-    """The end of a text that people may see: short, in one line, without secrets."""
+    """The end of a text for people: short, in one line, without secrets."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")

@@ -32,10 +32,10 @@ def bubblewrap_words(lower: str, folder: str) -> list[str]:
 
 
 def mount(lower: str, folder: str, uid: int) -> None:
-    """Mount the overlay, in a mount namespace of this process's own.
+    """Mount the overlay; needs a mount namespace of this process.
 
-    Both places are id-mapped mounts that know no other user than `uid`, so what overlayfs makes
-    for itself has to be made as that user, but with root's capabilities.
+    Both folders are id-mapped mounts in which only `uid` exists, so overlayfs has to make its
+    files as that user, but with root's capabilities.
     """
     paths = [lower, *(os.path.join(folder, name) for name in (UPPER, WORK))]
     opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in paths]
@@ -55,7 +55,7 @@ def mount(lower: str, folder: str, uid: int) -> None:
 
 
 def make_files_as(uid: int) -> None:
-    """Be that user for file systems, but keep the capabilities that this would drop."""
+    """Make files as that user, but keep the capabilities that the change would drop."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.setfsgid(uid)
     libc.setfsuid(uid)
@@ -70,7 +70,7 @@ def make_files_as(uid: int) -> None:
 
 
 class Trial:
-    """An empty folder beside a workspace's own, to test an overlay; removed at the end."""
+    """A temporary folder beside a workspace's own, to test an overlay."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "overlay-trial"

@@ -16,7 +16,7 @@ TRIAL = 'mkdir "$0/.prism-trial" && rmdir "$0/.prism-trial"'
 
 
 def works(bwrap: str, lower: Path, folder: Path) -> bool:
-    """Whether a workspace can have these two layers, and write there."""
+    """Whether a workspace can have these two layers and write to them."""
     if is_privileged():
         return _works_for_another_user(str(lower), str(folder))
     words = [bwrap, "--unshare-user", "--ro-bind", "/", "/"]

@@ -1,4 +1,4 @@
-"""Trees of installed packages, each shared by all workspaces of a home that have these packages.
+"""Trees of installed packages; all workspaces of a home with the same packages share one.
 
     cache/trees/KEY/venv      an environment that nobody writes any more
     cache/trees/KEY/pins.txt  each package in it, with its version and hashes
@@ -6,9 +6,9 @@
     workspaces/ID/tree.json   which tree a workspace shows below its own changes (`overlay.py`)
 
 KEY is a hash of the pins and of the Python. uv chooses the versions anew for each workspace, so a
-new one never gets older packages because another has them. A tree gets its name when it is
-complete and on the disk. Making or taking one needs an installation slot (`setup.py`), and
-removing trees needs all of them, so no tree is removed between being found and being recorded.
+new one never gets older packages because another has them. A tree gets its final name when it is
+complete and on the disk. Making or using one needs an installation slot (`setup.py`), and removing
+trees needs all of them, so no tree is removed before a workspace has recorded it.
 """
 
 import ctypes
@@ -26,15 +26,15 @@ from prism.agent.protocol import TREE, OrderedMachine, PackageTree
 from prism.agent.safe_paths import remove_tree
 
 KEY = re.compile(r"[0-9a-f]{64}")
-# A name with extras and versions. A file of requirements could say more than that: options, files
-# to read, and variables of the environment, which may be secret.
+# A name with extras and versions. A requirements file could contain more: options, paths of files
+# to read, and environment variables, which may be secret.
 PLAIN = re.compile(
     r"[A-Za-z0-9][\w.-]*(\[[\w., -]*\])?[ ]*([<>=!~]=?=?[\w.*+!<>=~, -]+)?", re.ASCII
 )
-# Tests that packages bring along are seldom imported, and are a quarter of what takes the time.
+# The packages' own tests are rarely imported, and take a quarter of the time.
 NOT_COMPILED = r"[/\\]tests?[/\\]"
 Run = Callable[[list[str], Path], Generator[None, None, int]]
-"""Runs a tool of ours, which can write in one folder only; its exit code."""
+"""Runs one of our tools, which can write to one folder only; returns its exit code."""
 
 
 def recorded(folder: Path) -> PackageTree | None:
@@ -51,14 +51,14 @@ def environment_of(cache: Path, key: str) -> Path:
 
 
 def lower_of(folder: Path, order: OrderedMachine) -> str | None:
-    """The tree that a workspace shows below its own changes; None if it has no tree."""
+    """The tree below a workspace's own changes; None if it has no tree."""
     if (record := recorded(folder)) is None:
         return None
     return str(environment_of(Path(order["cache"]).parent, record["tree"]))
 
 
 def are_plain(packages: list[str]) -> bool:
-    """Whether all of them can be written into a requirements file."""
+    """Whether all packages can be written into a requirements file."""
     return all(PLAIN.fullmatch(package) for package in packages)
 
 
@@ -70,13 +70,13 @@ class TreeBuilder:
         self._cache = Path(order["cache"]).parent
 
     def choose(self, packages: list[str]) -> Generator[None, None, tuple[int, PackageTree | None]]:
-        """Let uv choose the versions; its exit code, and the tree that has them."""
+        """Let uv choose the versions; returns its exit code and the tree with these versions."""
         draft = self._draft()
         try:
             requirements, pins = draft / "requirements.in", draft / "pins.txt"
             requirements.write_text("\n".join(packages) + "\n")
             argv = [self._order["uv"], "pip", "compile", "--quiet", "--no-build"]
-            # uv knows this Python already; it would have to examine that of a new environment.
+            # uv has examined this Python already, unlike the Python of a new environment.
             argv += ["--generate-hashes", "--no-header", "--no-annotate", "--python"]
             argv += [self._order["python"], "-o", str(pins), str(requirements)]
             if code := (yield from self._run(argv, self._cache)):
@@ -112,7 +112,7 @@ class TreeBuilder:
         try:
             pins.write_text(record["pins"])
             create = [uv, "venv", "--quiet", "--relocatable", "--python", python, str(venv)]
-            # Wheels are linked from the cache, which only ours and uv can write, as the tree.
+            # Wheels are linked from the cache, which, like the tree, only our tools can write.
             install = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
             install += ["--link-mode", "hardlink", "--no-build", "--no-deps", "-r", str(pins)]
             for argv in (create, install):
@@ -129,7 +129,7 @@ class TreeBuilder:
             remove_tree(draft)
 
     def give(self, record: PackageTree) -> None:
-        """Give the tree to the workspace, whose environment has to be empty."""
+        """Record the tree in the workspace, whose environment has to be empty."""
         overlay.make_layers(self._folder / "venv")
         write(self._folder / TREE, record, durable=True)
 
@@ -153,7 +153,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _sync(tree: Path) -> None:
-    """Write a tree to the disk: after a power cut, a tree with its final name must be complete."""
+    """Flush a tree to the disk: even after a power cut, one with its final name is complete."""
     folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         ctypes.CDLL(None).syncfs(folder)

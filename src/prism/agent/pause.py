@@ -1,8 +1,9 @@
-"""Pauses a running machine for a moment, so that a copy of its files is from one moment.
+"""Pauses a running machine briefly, so that a copy has all its files as of one moment.
 
-The copy writes a token into `pause` in the machine's folder, and reads it in `paused` when the
-machine's programs are frozen. The programs continue when `pause` is removed, when the machine gets
-another intent, and after `BOUND` seconds at the latest, even if the copy has died.
+The copy writes a token into `pause` in the machine's folder, and the supervisor writes it into
+`paused` when it has frozen the machine's programs. The programs continue when `pause` is removed,
+when the machine gets another intent, and after `BOUND` seconds at the latest, even if the copy has
+died.
 """
 
 import os
@@ -15,7 +16,7 @@ from prism.agent.freezer import CannotFreeze, Freezer
 
 REQUEST, ANSWER = "pause", "paused"
 BOUND = 5.0  # seconds that programs are frozen for a copy
-PATIENCE = 3.0  # seconds until a supervisor that is asked has answered
+PATIENCE = 3.0  # seconds in which a supervisor has to answer
 LONGEST = 100  # bytes of a token
 
 
@@ -25,11 +26,11 @@ class Pause:
     def __init__(self, folder: Path, freezer: Callable[[], Freezer]) -> None:
         self._request, self._answer = folder / REQUEST, folder / ANSWER
         self._freezer = freezer
-        self._token, self._until = "", 0.0  # the last that was read, and how long it holds
+        self._token, self._until = "", 0.0  # the last token, and until when it is valid
         self.is_on = False
 
     def step(self, *, allowed: bool) -> bool:
-        """Freeze or continue the programs, as requested; whether they are frozen now."""
+        """Freeze or continue the programs, as requested; returns whether they are frozen."""
         token = _read(self._request)
         if self.is_on:
             if allowed and token == self._token and time.monotonic() < self._until:
@@ -40,7 +41,7 @@ class Pause:
         return self.is_on
 
     def _begin(self, token: str) -> None:
-        self._token = token  # nobody is frozen twice for one request
+        self._token = token  # each request freezes only once
         try:
             self._freezer().freeze()
         except CannotFreeze:
@@ -48,7 +49,7 @@ class Pause:
         self.is_on, self._until = True, time.monotonic() + BOUND
         try:
             self._answer.write_text(token)
-        except OSError:  # a full disk: the copy cannot read it
+        except OSError:  # a full disk: the copy gets no answer
             self._end()
 
     def _end(self) -> None:
@@ -59,7 +60,7 @@ class Pause:
 
 
 class PausedTree:
-    """The copy's part: pauses machines within a block; its value says whether all are frozen."""
+    """The copy's part: pauses machines in a `with` block; its value is whether all are frozen."""
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = [Path(folder) for folder in folders]

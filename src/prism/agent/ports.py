@@ -1,4 +1,4 @@
-"""Loopback ports: a free one, whether a port answers, and whose port it is."""
+"""Loopback ports: finds a free one, tests whether one answers, and whose it is."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from prism.agent.processes import LINUX, descendants
 HOST = "127.0.0.1"
 AGAIN = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
 LISTENING = "0A"
-# The local addresses, as the kernel writes them, that a connection to `HOST` may lead to.
+# The listening addresses, in the kernel's format, that a connection to `HOST` can reach.
 REACHED = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 
 
@@ -82,7 +82,7 @@ def is_ours(port: int) -> bool:
         try:
             for number in os.listdir(folder := f"/proc/{descendant.pid}/fd"):
                 foreign.discard(os.readlink(f"{folder}/{number}"))
-        except OSError:  # it has just closed it, or ended
+        except OSError:  # the process has just closed it, or ended
             continue
         if not foreign:
             break

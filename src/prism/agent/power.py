@@ -1,8 +1,8 @@
 """Stops or hibernates the EC2 machine on which it runs, by a request to EC2.
 
 The request uses the keys of the machine's own role. If that fails, the machine powers itself off,
-which EC2 treats as a stop. For a spot machine of a persistent request no document of AWS says so,
-and for a machine that is shut down instead EC2 may start another; so the request comes first.
+which EC2 treats as a stop. For a spot machine of a persistent request, AWS does not document that,
+and EC2 might start another machine for it; so the request comes first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OFF = ("systemctl", "poweroff")
 
 
 class CannotSleep(Exception):
-    """The machine cannot hibernate, and why."""
+    """The machine cannot hibernate; the message says why."""
 
 
 class Power:
@@ -42,11 +42,11 @@ class Power:
         off: Sequence[str] = OFF,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`endpoint` is EC2's address; empty means the usual one of the machine's region."""
+        """`endpoint` is EC2's URL; empty means the one of the machine's region."""
         self._metadata, self._endpoint, self._off, self._now = metadata, endpoint, off, now
 
     def off(self) -> bool:
-        """Ask EC2 to stop the machine, else power off; false if the system refused that too."""
+        """Ask EC2 to stop the machine, else power off; returns False if both failed."""
         try:
             self._stop(hibernate=False)
         except CannotSleep as why:

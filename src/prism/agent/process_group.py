@@ -1,4 +1,4 @@
-"""All programs of a supervisor: starts them, reads their output, reaps and ends them.
+"""Starts, reads, reaps and ends all programs of a supervisor.
 
 A long operation is a generator that yields whenever it has to wait; the supervisor resumes it in
 its loop, so nothing here blocks the loop.
@@ -28,7 +28,7 @@ SPARE = 16  # processes
 
 
 class ProgramFailed(Exception):
-    """A start failed: a code for programs, a message for people."""
+    """A start failed; `code` is for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code, self.message = code, message
@@ -36,7 +36,7 @@ class ProgramFailed(Exception):
 
 
 class Program:
-    """A started program; `exit` is its code after the end, which `on_news` gets too."""
+    """A started program; `exit` is its exit code after the end, and `on_news` gets its answers."""
 
     def __init__(self, on_news: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
         self.exit: int | None = None
@@ -60,8 +60,8 @@ class ProcessGroup:
         self._freezer: Freezer | None = None
         self._inside: SandboxProcess | None = None
         self._numbers = itertools.count(1)
-        self._programs: dict[int, Program] = {}  # the person's own, by number
-        self._tools: dict[int, Program] = {}  # ours, by pid
+        self._programs: dict[int, Program] = {}  # those of the workspace, by number
+        self._tools: dict[int, Program] = {}  # our own, by pid
 
     @property
     def freezer(self) -> Freezer:
@@ -100,7 +100,7 @@ class ProcessGroup:
 
     @property
     def kinds(self) -> IsolationKinds:
-        """How programs are frozen and isolated; all null before one runs."""
+        """How programs are frozen and isolated; all fields are None before the first one runs."""
         return {
             "freezer": self._freezer.kind if self._freezer else None,
             "sandbox": self._inside.kind if self._inside else None,
@@ -118,19 +118,19 @@ class ProcessGroup:
 
     @property
     def let_in(self) -> list[str]:
-        """Volumes that programs in the sandbox can reach, even if they are to be removed."""
+        """The volumes that programs in the sandbox can reach, even if they should be removed."""
         if self._inside is None or self._inside.kind != "bubblewrap":
             return []
         return sorted(self._inside.volumes)
 
     @property
     def is_parting(self) -> bool:
-        """Whether programs can still reach a volume that is to be removed."""
+        """Whether programs can still reach a volume that should be removed."""
         return bool(let_in := self.let_in) and not {*let_in} <= {*self._volumes()}
 
     @property
     def shut_out(self) -> list[str]:
-        """Volumes that came after the sandbox was closed: visible after the next start."""
+        """The volumes that become visible only at the next start."""
         if self._inside is None or self._inside.kind != "bubblewrap":
             return []
         return [path for path in self._volumes() if path not in self._inside.volumes]
@@ -159,7 +159,7 @@ class ProcessGroup:
         self._programs[number] = program
         try:
             self._open_sandbox().ask({**request, "id": number}, fds)
-        except OSError as error:  # the sandbox was ended; the next start opens another
+        except OSError as error:  # the sandbox has ended; the next start opens another one
             del self._programs[number]
             raise ProgramFailed(
                 "MACHINE_FAILED", f"nothing can be started inside: {error}"
@@ -176,7 +176,7 @@ class ProcessGroup:
     def run(
         self, argv: Sequence[str], environment: Mapping[str, str], log: OutputLog
     ) -> Generator[None, None, int]:
-        """Run one of our own tools, outside and at low priority; its exit code."""
+        """Run one of our tools outside of the sandbox, at low priority; returns its exit code."""
         try:
             pid, pipe = spawn(Start(argv, environment, self.folder, lambda: os.nice(5)))
         except OSError as error:
@@ -212,7 +212,7 @@ class ProcessGroup:
         for program in list(self._programs.values()):
             self.hang_up(program, signal.SIGTERM)
         send(signal.SIGTERM, list(self._tools))
-        if asleep:  # they find the request when they wake up
+        if asleep:  # they handle the signal when they continue
             self.freezer.thaw()
         while (self._programs or self._tools) and time.monotonic() < until:
             yield
@@ -252,7 +252,7 @@ class ProcessGroup:
             def prepare() -> None:
                 join()
                 self._limit_cpus()
-                if sys.platform == "linux":  # out of memory, the work ends before its supervisor
+                if sys.platform == "linux":  # the kernel kills programs before the supervisor
                     Path("/proc/self/oom_score_adj").write_text("300")
 
             inside = SandboxProcess(self.folder, self._order, self._volumes(), prepare)
@@ -284,7 +284,7 @@ class ProcessGroup:
         return True
 
     def _close(self) -> None:
-        """Forget the sandbox, which has ended with all programs in it."""
+        """Forget the sandbox, which has ended together with its programs."""
         if self._inside:
             self.selector.ignore(self._inside.fileno())
             self._inside.close()

@@ -15,7 +15,7 @@ STOPPED, DEAD = frozenset("Tt"), frozenset("ZX")
 
 
 class Process(NamedTuple):
-    """One line of the process table; `began` tells a pid that is used again."""
+    """One process; `began` distinguishes it from a later one with the same pid."""
 
     pid: int
     parent: int
@@ -39,7 +39,7 @@ def prctl(option: int, value: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """From now on, become the parent of descendants whose parent dies, instead of init."""
+    """Become the parent of descendants whose parent dies, instead of init."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -77,9 +77,9 @@ def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked to die with it
+        if os.getppid() != parent:  # the parent died before PR_SET_PDEATHSIG was set
             os._exit(1)
-        for number in signal.valid_signals():  # what we ignore, a program would ignore after us
+        for number in signal.valid_signals():  # a program inherits ignored signals
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -96,7 +96,7 @@ def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:
 
 
 def which(program: str, path: str, real: Callable[[str], str] = str) -> str | None:
-    """The path of a program, found as by a shell; `real` maps a path of the program to ours."""
+    """The path of a program, as a shell finds it; `real` maps a path of the program to ours."""
     places = [""] if "/" in program else path.split(":")
     for place in places:
         real_path = real(candidate := os.path.join(place, program))
@@ -123,7 +123,7 @@ def process(pid: int) -> Process | None:
             line = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    rest = line[line.rindex(b")") + 2 :].split()  # the name before may hold anything
+    rest = line[line.rindex(b")") + 2 :].split()  # the name before it may contain any character
     return Process(pid, int(rest[1]), rest[0].decode(), rest[19].decode())
 
 
@@ -162,7 +162,7 @@ def marked(folder: Path) -> list[int]:
                 with open(f"/proc/{name}/environ", "rb") as file:
                     if mark in file.read().split(b"\0"):
                         pids.append(int(name))
-            except OSError:  # another user's, or it has just ended
+            except OSError:  # it belongs to another user, or has just ended
                 continue
     return pids
 

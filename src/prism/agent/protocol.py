@@ -1,9 +1,9 @@
-"""The files and messages between the agent and the daemon; others import only this file.
+"""The files and messages between the agent and the daemon; the daemon imports only this file.
 
-Each document is a `TypedDict`, declared once: it costs nothing for the agent, which has only the
-standard library and starts for every workspace, and the daemon decodes into it with msgspec. Names
-and meanings of fields stay, because a workspace keeps the supervisor that it was started with: a
-new field is optional. The agent's idle watch is also bundled, for Python 3.9.
+Each document is a `TypedDict`, declared once: it costs nothing in the agent, which uses the
+standard library only and starts for every workspace; the daemon decodes into it with msgspec.
+Names and meanings of fields stay, because a workspace keeps the supervisor that it was started
+with: a new field is optional. The agent's idle watch is also bundled, for Python 3.9.
 """
 
 import errno
@@ -19,18 +19,18 @@ from typing import Any, Literal, TypedDict
 if sys.version_info >= (3, 11):  # noqa: UP036
     from typing import Required  # an older Python only has the bundle, with annotations as text
 
-VERSION = 1  # raised when a field changes its meaning, which a supervisor that runs cannot know
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a full disk answers
+VERSION = 1  # increased when a field changes its meaning, because older supervisors may be running
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errors of a full disk
 SEEN = 3  # the exit code of `sandbox_probe.py` if what should be hidden is visible inside
 
 # Files in a machine's folder.
-ORDER = "order.json"  # what to build; written by the daemon
-INTENT = "wanted.json"  # what the machine should be; written by the daemon
+ORDER = "order.json"  # the order; written by the daemon
+INTENT = "wanted.json"  # the requested state; written by the daemon
 IDLE_RULE = "idle.json"  # when it counts as idle; written by the daemon
-OBSERVED = "seen.json"  # what it is; written by the supervisor, which holds `LOCK` while it runs
+OBSERVED = "seen.json"  # the report; written by the supervisor, which holds `LOCK` while it runs
 LOCK = "lock"
 TOKEN = "token"  # the secret of its services
-TREE = "tree.json"  # which tree of packages it shows; written by the supervisor
+TREE = "tree.json"  # its tree of packages; written by the supervisor
 MOUNTS = ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
 
 State = Literal["on", "off", "asleep", "gone"]
@@ -38,21 +38,21 @@ Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
 SleepAction = Literal["hibernate", "stop"]
 IdleState = Literal["active", "idle", "unknown"]
 Stamp = tuple[int, int]
-ALIVE = frozenset[Phase]({"starting", "on", "stopping", "asleep"})  # there must be a supervisor
+ALIVE = frozenset[Phase]({"starting", "on", "stopping", "asleep"})  # phases with a supervisor
 
 
 class OrderedService(TypedDict, total=False):
-    """A program of a template that is kept running."""
+    """A service of the template."""
 
     command: str
-    port: int  # on a machine of its own; locally a free one is given
+    port: int  # on an EC2 machine; a local machine gets a free port
     health: str | None
     requires: list[str]
     environment: dict[str, str]
 
 
 class OrderedMachine(TypedDict, total=False):
-    """What to build (`ORDER`)."""
+    """The order of a machine (`ORDER`)."""
 
     key: Required[str]
     name: Required[str]
@@ -65,24 +65,24 @@ class OrderedMachine(TypedDict, total=False):
     limits: dict[str, int]  # `cpus` and `memory_mb`
     uv: str
     python: str
-    reachable: list[str]  # of Prism's installation, for the sandbox
+    reachable: list[str]  # paths of Prism's installation that the sandbox shows
     cache: str
     slots: str
     grace: float
     patience: float
     sandbox: bool
-    launched: dict[str, Any]  # for a daemon that has lost its rows
+    launched: dict[str, Any]  # the launch, for a daemon without its rows
 
 
 class PackageTree(TypedDict):
-    """Which tree of packages a workspace has (`TREE`), and how to make it again."""
+    """The tree of packages of a workspace (`TREE`), and how to make it again."""
 
     tree: str
     pins: str
 
 
 class MachineIntent(TypedDict, total=False):
-    """What a machine should be (`INTENT`); each new intent has the next `run`."""
+    """The requested state of a machine (`INTENT`); each new intent has the next `run`."""
 
     run: Required[int]
     state: Required[State]
@@ -107,17 +107,17 @@ class MachineFailure(TypedDict, total=False):
 
     code: Required[str]
     message: Required[str]
-    ran: bool  # the machine was on, and nobody had it stopped
-    lost: str  # how its memory was lost while it slept
+    ran: bool  # the machine was on, and nobody had requested a stop
+    lost: str  # how its memory was lost during hibernation
 
 
 class IdleSettings(TypedDict, total=False):
-    """When a machine counts as idle, and what happens then (`IDLE_RULE`); empty for never."""
+    """When a machine counts as idle, and what happens then (`IDLE_RULE`); empty for no rule."""
 
     profile: str
     seconds: float
     action: SleepAction
-    limits: dict[str, float]  # by what is measured
+    limits: dict[str, float]  # by the name of the figure
     enabled: bool
     awake_until: float | None
 
@@ -151,7 +151,7 @@ class IdleDaemonReport(IdleReport, total=False):
 
 
 class IsolationKinds(TypedDict, total=False):
-    """How programs are frozen and isolated; null while nothing runs."""
+    """How programs are frozen and isolated; all null while nothing runs."""
 
     freezer: str | None  # `cgroup` or `signals`
     sandbox: str | None  # `bubblewrap`, or `none: why`
@@ -164,17 +164,17 @@ class ObservedMachine(IsolationKinds, total=False):
     key: Required[str]
     name: Required[str]
     phase: Required[Phase]
-    protocol: int  # `VERSION`; none before there was one
+    protocol: int  # `VERSION`; missing in old reports
     run: Required[int]
     since: float | None  # when the phase began
-    up: float | None  # when it last became `on`, also after it went down
+    up: float | None  # when it last became `on`, even if it is off now
     boot: str
     stage: str | None
     progress: int | None
     failure: MachineFailure | None
     expired: float | None  # the expiry that has been acted on
     services: dict[str, ObservedService]
-    let_in: list[str]  # the volumes that programs in its sandbox can reach at this moment
+    let_in: list[str]  # the volumes that programs in its sandbox can reach now
     notes: list[str]
     idle: IdleReport | None
 
@@ -190,9 +190,9 @@ class Mount(TypedDict):
 class MachineMounts(TypedDict, total=False):
     """The volumes of a machine (`MOUNTS`)."""
 
-    root: Required[str]  # where every volume is
+    root: Required[str]  # the folder of all volumes
     volumes: Required[list[Mount]]
-    leaving: list[Mount]  # detached, and programs may still reach their files
+    leaving: list[Mount]  # detached volumes whose files programs may still reach
 
 
 # ------------------------------------------------------------------ sockets in the folder
@@ -202,7 +202,7 @@ LENGTH = struct.Struct("!I")  # of a request, in front of its JSON
 
 
 class ExecRequest(TypedDict, total=False):
-    """Run a program in a terminal, or with the three descriptors that come with the request.
+    """Run a program in a terminal, or with three descriptors that are sent with the request.
 
     Answers and later messages are lines of JSON.
     """
@@ -210,11 +210,11 @@ class ExecRequest(TypedDict, total=False):
     argv: list[str] | None  # null for a login shell
     environment: dict[str, str]
     tty: tuple[int, int] | None  # columns and rows
-    copies: bool  # it serves files: unlike a command, it may be there and do nothing
+    copies: bool  # it transfers files, so unlike a command it counts as work only while bytes move
 
 
 class ExecAnswer(TypedDict, total=False):
-    """The program has started, with its terminal beside the line; later, how it ended."""
+    """The program has started, with its terminal sent along; in a later line, how it ended."""
 
     pid: int
     error: str  # why it was not started
@@ -224,18 +224,18 @@ class ExecAnswer(TypedDict, total=False):
 class ExecMessage(TypedDict, total=False):
     """A caller's message while the program runs; a disconnect sends the program SIGHUP."""
 
-    signal: int  # for the program and those it works with
-    moved: bool  # bytes came or went, so somebody uses the machine
+    signal: int  # for the program and its process group
+    moved: bool  # bytes moved, so somebody uses the machine
 
 
-# What the gateway of a workspace's network is asked for, in one packet each.
+# The requests to the gateway of a workspace's network, one packet each.
 TCP_SOCKET = {socket.AF_INET: b"4", socket.AF_INET6: b"6"}
 SOCKET_TABLES = b"t"  # the kernel's tables of the sockets inside
-PUBLISH = b"p"  # and a port inside: let in who connects to the listener that comes along
+PUBLISH = b"p"  # followed by a port inside: forward connections of the listener that is sent along
 
 
 def framed(request: Mapping[str, Any]) -> bytes:
-    """A request in the form for a socket."""
+    """A request in the format of the socket: its length and its JSON."""
     body = json.dumps(request).encode()
     return LENGTH.pack(len(body)) + body
 
@@ -248,10 +248,10 @@ class CopyOrder(TypedDict, total=False):
     source: str
     target: str
     manifest: str
-    expected: str | None  # the manifest that it has to agree with
-    omitted: str  # links in `volumes` that lead below it are left out
-    draft: str  # removed where nobody wants the copy any more
-    machines: list[str]  # the folders of those that may be writing
+    expected: str | None  # the manifest that the copy must match
+    omitted: str  # links in `volumes` to paths below this one are not copied
+    draft: str  # removed if the copy is cancelled
+    machines: list[str]  # the folders of the machines that may be writing
     one_moment: bool | None
 
 
@@ -262,7 +262,7 @@ class CopyAnswer(TypedDict, total=False):
     used: int
     hashed: bool
     left_out: list[str]
-    failed: str  # why it could not be done, for people
+    failed: str  # the message about a failure
     full: bool  # the disk is full
 
 
@@ -292,7 +292,7 @@ class KeptPromises(TypedDict):
 
 
 class IsolationReport(TypedDict):
-    """As which user programs run, and how they are isolated."""
+    """The user of programs, and how they are isolated."""
 
     user: int
     is_shared: bool
@@ -302,8 +302,8 @@ class IsolationReport(TypedDict):
 
 
 # ------------------------------------------------------------------ machines on AWS
-BY_PRISM = "prism-looks"  # the last word of the commands that the daemon runs there itself
-IDLE_ACT = "prism-idle:"  # on the console, before a `ReportedIdleAct`, or `{}` where it failed
+BY_PRISM = "prism-looks"  # the last word of commands that the daemon itself runs by SSH
+IDLE_ACT = "prism-idle:"  # on the console, before a `ReportedIdleAct`, or `{}` if that failed
 
 
 class ServedService(TypedDict, total=False):
@@ -335,7 +335,7 @@ def stamp(path: str | Path) -> Stamp | None:
 def replace_file(
     path: Path, content: bytes, *, durable: bool = True, permissions: int = 0o600
 ) -> None:
-    """Replace a file as a whole; on a full disk, overwrite the blocks that it has."""
+    """Replace a file atomically; on a full disk, overwrite its existing blocks."""
 
     def opened(name: str, flags: int) -> int:
         return os.open(name, flags, permissions)

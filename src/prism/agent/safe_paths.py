@@ -28,12 +28,12 @@ LINUX = sys.platform == "linux"
 OPENAT2 = 437  # the same number on every architecture
 NO_MAGICLINKS, NO_SYMLINKS, BENEATH = 0x02, 0x04, 0x08
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-O_PATH = getattr(os, "O_PATH", 0)  # Linux has it
+O_PATH = getattr(os, "O_PATH", 0)  # Linux only
 GETFLAGS, SETFLAGS = 0x80086601, 0x40086602  # of `chattr`
 LOCKED = 0x10 | 0x20  # immutable, append only
-PASSES = 50  # how often a folder is emptied that a program goes on filling
+PASSES = 50  # how often a folder is emptied that a program keeps filling
 MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)", re.MULTILINE)
-LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)  # what O_NOFOLLOW and O_DIRECTORY answer
+LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)  # the errors of O_NOFOLLOW and O_DIRECTORY
 
 
 class FileIdentity(NamedTuple):
@@ -51,7 +51,7 @@ class Directory:
 
     @classmethod
     def at(cls, path: str | Path) -> Directory:
-        """Open the root of a tree; no workspace may be able to write the folder it is in."""
+        """Open the root of a tree; workspaces must not be able to write its parent."""
         return cls(os.open(path, FOLDER))
 
     def __enter__(self) -> Directory:
@@ -100,7 +100,7 @@ class Directory:
         return Directory(current)
 
     def stat(self, path: str | Path) -> os.stat_result:
-        """The status of an entry; of a symlink, that of the link itself."""
+        """The status of an entry; symlinks are not followed."""
         with self._parent(path) as (parent, name):
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
 
@@ -178,13 +178,12 @@ class Directory:
 def remove_tree(path: str | Path) -> None:
     """Remove a file or a whole tree; it may be missing, and no workspace may write its parent.
 
-    Neither the length of paths in it nor the permissions and attributes (`chattr +i`) of what it
-    contains are in the way. What is mounted in it is on another disk and stays: that is an error.
-    Raises `OSError` with what could not be removed.
+    Long paths, permissions and attributes (`chattr +i`) of its content do not prevent that. Mounts
+    in it are not touched: they are an error. Raises `OSError` with what could not be removed.
     """
     parent, name = os.path.split(os.path.abspath(path))
     try:
-        # The parents of a root may be symlinks: nobody but the daemon's user can write them.
+        # The parents of a root may be symlinks: only the daemon's user can write them.
         descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
@@ -214,7 +213,7 @@ def _single(name: str) -> str:
 
 
 _OPEN_HOW = struct.Struct("=QQQ")
-_KERNEL: list[Any] = []  # libc, once it is needed; empty again where it has no openat2
+_KERNEL: list[Any] = []  # libc, loaded when needed; empty again if it has no openat2
 
 
 def _openat2(folder: int, parts: list[str], flags: int, mode: int) -> int:
@@ -234,7 +233,7 @@ def _openat2(folder: int, parts: list[str], flags: int, mode: int) -> int:
             return descriptor
         code = ctypes.get_errno()
         if code in (errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG):
-            # Missing, or forbidden by a filter that does not know it; or too long for one call.
+            # The kernel lacks it, a filter forbids it, or the path is too long for one call.
             if code != errno.ENAMETOOLONG:
                 _KERNEL[:] = [None]
             return -1
@@ -243,7 +242,7 @@ def _openat2(folder: int, parts: list[str], flags: int, mode: int) -> int:
 
 
 class _Level:
-    """A folder that is being emptied: its name, which it is, what is still below it."""
+    """A folder that is being emptied: its name, its identity, its remaining subfolders."""
 
     def __init__(self, name: str, folder: int) -> None:
         self.name, self.identity = name, identity(os.fstat(folder))
@@ -270,7 +269,7 @@ def _remove(parent: int, name: str) -> None:
 
 
 def _descend(current: int, name: str, levels: list[_Level]) -> int:
-    """Enter a folder and remove its files; its descriptor, which replaces `current`."""
+    """Enter a folder and remove its files; returns its descriptor, which replaces `current`."""
     try:
         opened = _enter(current, name)
     except FileNotFoundError:
@@ -278,7 +277,7 @@ def _descend(current: int, name: str, levels: list[_Level]) -> int:
     except OSError as error:
         if error.errno not in LINK:
             raise
-        _unlink(current, name)  # it is no folder any more
+        _unlink(current, name)  # it is not a folder any more
         return current
     try:
         levels.append(_Level(name, opened))
@@ -318,7 +317,7 @@ def _ascend(current: int, top: int, levels: list[_Level]) -> int:
 
 
 def _remove_files(folder: int) -> list[str]:
-    """Remove what is no folder; the names of the folders."""
+    """Remove everything but folders; returns the names of the folders."""
     with os.scandir(folder) as entries:
         listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_folder in listed:
@@ -332,7 +331,7 @@ def _unlink(folder: int, name: str) -> None:
         _remove_entry(folder, name, os.unlink)
     except OSError as error:
         if not _is_folder(folder, name):
-            raise error from None  # it became a folder, which the next pass removes
+            raise error from None  # it became a folder meanwhile; the next pass removes it
 
 
 def _remove_entry(folder: int, name: str, remove: Any) -> None:
@@ -347,7 +346,7 @@ def _remove_entry(folder: int, name: str, remove: Any) -> None:
 
 
 def _enter(folder: int, name: str) -> int:
-    """Open a folder, also one that its owner may not enter; not what is mounted there."""
+    """Open a folder, even without permission to enter it; refuses mounts."""
     try:
         opened = os.open(name, FOLDER, dir_fd=folder)
     except PermissionError:
@@ -362,9 +361,9 @@ def _enter(folder: int, name: str) -> int:
 
 
 def _mount_of(descriptor: int) -> object:
-    """The mount of a descriptor, or its device if the system does not tell the mount.
+    """The mount of a descriptor, or its device if the system does not show the mount.
 
-    A subvolume of btrfs has a device of its own, but is no mount.
+    A btrfs subvolume has its own device number, but is not a mount.
     """
     if not LINUX:
         return os.fstat(descriptor).st_dev
@@ -380,7 +379,7 @@ def _mount_of(descriptor: int) -> object:
 
 
 def _make_enterable(folder: int, name: str) -> None:
-    """Give its owner access; the link in `/proc` leads to what was opened and nowhere else."""
+    """Give its owner access, through the link in `/proc`, which cannot lead to another file."""
     if not O_PATH:
         os.chmod(name, 0o700, dir_fd=folder, follow_symlinks=False)
         return
@@ -413,7 +412,7 @@ def _clear_entry_flags(folder: int, name: str) -> None:
 
 
 def _clear_flags(descriptor: int) -> None:
-    """Take the flags that forbid every change; only root may, and some file systems have none."""
+    """Clear the flags that forbid changes; only root may, and some file systems have none."""
     if not LINUX:
         return
     with suppress(OSError):

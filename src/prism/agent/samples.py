@@ -1,8 +1,8 @@
 """Measures what a machine's processes use, from one sample to the next.
 
-The kernel counts for each process what it and its reaped children have used, so the use of a
-short-lived program is in its parent's numbers. Only the machine's own processes are read, not the
-whole process table, so a sample costs the same on a crowded computer.
+The kernel's counts of a process include its reaped children, so the use of a short-lived program
+is in its parent's counts. Only the machine's own processes are read, not the whole process table,
+so a sample costs the same on a crowded computer.
 """
 
 import os
@@ -16,16 +16,16 @@ from prism.agent.sockets import TcpConnections
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 KB = 1024
-ENOUGH = 1 << 14  # bytes to ask for
-SHORT = 2000  # bytes; the kernel gives less than a page only at the end
-DISKS = {b"read_", b"write"}  # `read_bytes`, `write_bytes`; what went to caches is `rchar`
+ENOUGH = 1 << 14  # bytes to read at once
+SHORT = 2000  # bytes; a shorter answer is the end of the file
+DISKS = {b"read_", b"write"}  # `read_bytes`, `write_bytes`; `rchar` would include caches
 Key = TypeVar("Key")
-HALF = 0.5  # of the time; a process that has or awaits a processor so long is at work
-SLOWEST = 4096.0  # bytes a second; with less from its disks, a process is not at work on them
+HALF = 0.5  # of the time; a process that uses or waits for a CPU for so long is working
+SLOWEST = 4096.0  # bytes per second; a process that moves less is not working on its disks
 
 
 class ProcessSample(NamedTuple):
-    """One process: what it has used, and its terminal."""
+    """The use of one process, and its terminal."""
 
     pid: int
     name: str
@@ -37,10 +37,10 @@ class ProcessSample(NamedTuple):
     own: float  # seconds of processor
     children: float
     memory: int
-    wants: bool = False  # the processor, or a disk, at this moment
+    wants: bool = False  # it waits for a CPU or a disk, or runs, at this moment
     parent: int = 0
-    waited: float | None = None  # seconds for a processor, of one that wants; none: not known
-    moved: int | None = None  # bytes to and from disks, of one that wants; none: not known
+    waited: float | None = None  # seconds it has waited for a CPU, if it `wants`; None if unknown
+    moved: int | None = None  # bytes to and from disks, if it `wants`; None if unknown
 
 
 class SystemSample(NamedTuple):
@@ -61,7 +61,7 @@ def look(
 ) -> SystemSample:
     """Sample all descendants of a process, for these figures only.
 
-    `connections` keeps the findings of the sample before; `passed_over` are pids to leave out.
+    `connections` remembers the sockets of the last sample; `passed_over` are pids to leave out.
     """
     processes = {(p.pid, p.began): p for p in _samples(of) if p.pid not in passed_over}
     pids = [pid for pid, _ in processes]
@@ -89,9 +89,9 @@ def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, f
 def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     """The working processes to which a crowded computer gives little CPU or disk.
 
-    Two moments prove nothing: an idle program may wait at both for the CPU that it needs for a
-    moment. So what each process has had and waited for in between counts, or has read and written.
-    Delays by disks are not read: Linux does not count them by default.
+    A process that waits for a CPU in both samples may still be idle in between. So what counts is
+    how long it ran or waited between the samples, or how much it read and wrote. Delays by disks
+    are not read: Linux does not count them by default.
     """
     seconds, names = max(now.at - before.at, 1e-3), []
     for key, process in now.processes.items():
@@ -99,7 +99,7 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
         if was is None or not (process.wants and was.wants):
             continue
         if process.waited is None or was.waited is None:
-            names.append(process.name)  # this system does not say: better awake for nothing
+            names.append(process.name)  # unknown on this system: staying awake is the safe choice
         elif (process.waited - was.waited) + (process.own - was.own) >= HALF * seconds or (
             process.moved is not None
             and was.moved is not None
@@ -110,7 +110,7 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
 
 
 def _cpu_seconds(before: SystemSample, now: SystemSample) -> float:
-    """Seconds of CPU; a child that its parent did not wait for is counted nowhere."""
+    """Seconds of CPU, without children that their parents did not wait for."""
     all_now, all_then = (
         sum(p.own + p.children for p in sample.processes.values()) for sample in (now, before)
     )
@@ -129,7 +129,7 @@ def _rate(
 
 
 def _if_all(moved: dict[tuple[int, str], int | None] | None) -> dict[tuple[int, str], int] | None:
-    """The figures, if every process has one; a part of them is no measurement."""
+    """The figures; None if that of any process is unknown."""
     if moved is None or None in moved.values():
         return None
     return {key: count for key, count in moved.items() if count is not None}
@@ -150,7 +150,7 @@ def _samples(of: int) -> list[ProcessSample]:
 
 
 def _read(path: str) -> bytes:
-    """The content of a file of the kernel; empty if its process is gone.
+    """The content of a `/proc` file; empty if its process has ended.
 
     Hundreds of these are read, and `open` would make twice as many system calls for each.
     """
