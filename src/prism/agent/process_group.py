@@ -69,7 +69,7 @@ class ProcessGroup:
         if self._freezer is None:
             self._freezer = freezer(self.folder)
             if isinstance(self._freezer, Cgroup):
-                # The sandbox's own processes come on top: they must go on when there are too many.
+                # The sandbox's own processes do not count: they must continue at the limit.
                 set_limit(self._freezer.path, "pids", processes_allowed() + SPARE)
             if megabytes := self._limits.get("memory_mb"):
                 path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
