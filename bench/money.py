@@ -20,6 +20,7 @@ from prism.costs.service import CostService
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
+from prism.kit.tables import metadata
 
 WORKSPACES, DAYS, PROJECTS, TIMES = 1000, 5 * 365, 20, 60
 END = datetime(2031, 1, 1, 12, tzinfo=UTC)
@@ -48,7 +49,7 @@ def filled(folder: Path) -> tuple[Database, StoppedClock]:
     """A database with all segments."""
     clock = StoppedClock(END)
     db = Database(f"sqlite:///{folder / 'state.db'}", clock, Bus())
-    db.create_tables()
+    metadata.create_all(db.writer)
     now = unix_time(END)
     with sqlite3.connect(folder / "state.db") as raw:
         raw.executemany(INSERT, segments(now))

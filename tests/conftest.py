@@ -269,7 +269,7 @@ def make_daemon(
         volumes = disks_by_place or {PLACE: disks}
         daemon = build(complete, computes or {PLACE: cloud}, time or clock, volumes=volumes)
         if not has_tables(complete.database_url):
-            daemon.db.create_tables()
+            metadata.create_all(daemon.db.writer)
         daemon.profiles.first_start({})
         daemon.templates._read = TEMPLATES.get(complete.home)
         daemons.append(daemon)

@@ -19,6 +19,7 @@ from prism.daemon.app import App
 from prism.errors import Problem
 from prism.kit.clock import StoppedClock
 from prism.kit.db import CURRENT, Database
+from prism.kit.tables import metadata
 from prism.settings import Settings
 from prism.workspaces.model import Observed
 from tests.budgets.lives import LIVES, State
@@ -112,7 +113,7 @@ class World:
         self.daemon = App(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
         self.wiring = self.daemon
         self.wiring.here = PLACE
-        self.daemon.db.create_tables()
+        metadata.create_all(self.daemon.db.writer)
         self.wiring.profiles.first_start({})
         self.lab = ClockedDaemon.__new__(ClockedDaemon)
         self.lab.daemon, self.lab.clock = self.daemon, self.clock

@@ -10,6 +10,7 @@ from aws_double.rulebook import build as ruled
 from prism.costs.model import CostKind
 from prism.costs.plan import unix_time
 from prism.daemon.app import build
+from prism.kit.tables import metadata
 from prism.providers.aws.compute.instance import WRITTEN_AT
 from prism.settings import Settings
 from tests.money import ClockedDaemon
@@ -57,7 +58,7 @@ def start_daemon(aws, immediate_reports, tmp_path):
         settings = Settings(home=str(tmp_path), user="ada", database_url=database)
         daemon = build(settings, clock=aws.clock)
         daemons.append(daemon)
-        daemon.db.create_tables()
+        metadata.create_all(daemon.db.writer)
         daemon.profiles.first_start({})
         return ClockedDaemon(daemon, Time(aws.clock))
 

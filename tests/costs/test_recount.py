@@ -20,7 +20,7 @@ from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros
-from prism.kit.tables import structs_of
+from prism.kit.tables import metadata, structs_of
 from tests.money import cost_by
 from tests.optional import not_none
 from tests.proofs import record
@@ -61,7 +61,7 @@ change = st.fixed_dictionaries(
 def recorded_books(url: str) -> Iterator[Books]:
     clock = StoppedClock(START)
     db = Database(url, clock, Bus())
-    db.create_tables()
+    metadata.create_all(db.writer)
     yield db, clock
     db.close()
 

@@ -9,6 +9,7 @@ import pytest
 import prism
 from prism.daemon.api import lasting
 from prism.daemon.app import build
+from prism.kit.tables import metadata
 from prism.settings import Settings
 from tests.conftest import PLACE
 from tests.shapes import shaped_like
@@ -68,7 +69,7 @@ def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
     order: list[object] = []
     settings = Settings(home=str(tmp_path), user="ada")
     daemon = build(settings, {PLACE: cloud}, clock, stop=lambda: stopped.append(len(order)))
-    daemon.db.create_tables()
+    metadata.create_all(daemon.db.writer)
 
     async def watched(scope, receive, send):
         async def sent(message):

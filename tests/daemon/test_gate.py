@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 from prism.daemon.app import build
 from prism.daemon.main import _config
 from prism.kit.gate import Gate
+from prism.kit.tables import metadata
 from prism.settings import Settings
 from tests.conftest import PLACE
 
@@ -37,7 +38,7 @@ def daemon(request, tmp_path, cloud, clock):
     daemon = build(
         Settings(**settings | request.param), {PLACE: cloud}, clock, lambda: stopped.append(1)
     )
-    daemon.db.create_tables()
+    metadata.create_all(daemon.db.writer)
     daemon.profiles.first_start({})
     yield daemon
     daemon.close()

@@ -7,6 +7,7 @@ import pytest
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
+from prism.kit.tables import metadata
 from tests.kit.small import Small, application
 
 
@@ -14,7 +15,7 @@ from tests.kit.small import Small, application
 def db(url: str, clock: StoppedClock) -> Iterator[Database]:
     """An empty database of each kind."""
     database = Database(url, clock, Bus())
-    database.create_tables()
+    metadata.create_all(database.writer)
     yield database
     database.close()
 

@@ -27,7 +27,7 @@ from prism.kit.reconcile import (
     give_back,
     in_places,
 )
-from prism.kit.tables import leased
+from prism.kit.tables import leased, metadata
 from prism.storage.store import snapshots, volumes
 from prism.workspaces.store import workspaces
 from tests.waiting import eventually
@@ -111,7 +111,7 @@ def test_while_every_hand_is_busy_the_loop_asks_nothing(run_loop, statements):
 
 @pytest.mark.parametrize("table", [workspaces, watches, volumes, snapshots], ids=str)
 def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeypatch):
-    db.create_tables()
+    metadata.create_all(db.writer)
     work = Slow()
     monkeypatch.setattr(work, "rows", table)
     monkeypatch.setattr(work, "reachable", lambda: in_places(table, ["here"]))

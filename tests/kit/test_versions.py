@@ -11,6 +11,7 @@ import prism
 from prism.kit.clock import WallClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
+from prism.kit.tables import metadata
 from prism.kit.versions import Kept, once, topic
 
 private = MetaData()
@@ -28,7 +29,7 @@ TEXT, WRITES = ("exec_driver_sql", "text"), re.compile(r"\b(INSERT|UPDATE|DELETE
 def two_databases(url):
     """Two daemons' databases, which are one."""
     databases = [Database(url, WallClock(), Bus()) for _ in range(2)]
-    databases[0].create_tables()
+    metadata.create_all(databases[0].writer)
     with databases[0].writer.begin() as sql:
         private.drop_all(sql)
         private.create_all(sql)

@@ -6,6 +6,7 @@ import pytest
 
 from prism.kit.db import Database
 from prism.kit.events import Bus
+from prism.kit.tables import metadata
 from prism.profiles.model import (
     NewProfile,
     ProfileChange,
@@ -23,7 +24,7 @@ AWS = {"lab": "us-west-2", "teaching": None}
 @pytest.fixture
 def db(url, clock):
     db = Database(url, clock, Bus())
-    db.create_tables()
+    metadata.create_all(db.writer)
     yield db
     db.close()
 

@@ -8,6 +8,7 @@ import pytest
 
 from prism.access.rules import TABLE
 from prism.daemon.app import build
+from prism.kit.tables import metadata
 from prism.settings import Settings
 from tests.conftest import Http
 from tests.project.openapi import described
@@ -55,7 +56,7 @@ def test_there_are_some():
 def http(tmp_path_factory):
     """Nothing is written here, so that one daemon does for all."""
     daemon = build(Settings(home=str(tmp_path_factory.mktemp("home")), user="ada"), {})
-    daemon.db.create_tables()
+    metadata.create_all(daemon.db.writer)
     yield Http(daemon.app)
     daemon.close()
 

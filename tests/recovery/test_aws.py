@@ -7,6 +7,7 @@ import pytest
 
 from aws_double.rulebook import build as build_rules
 from prism.daemon.app import build
+from prism.kit.tables import metadata
 from prism.providers.aws.compute.console import Console
 from prism.settings import Settings
 from tests.aws_policies import FOLDER
@@ -36,7 +37,7 @@ def start_daemon(aws, tmp_path, operator_type):
         )
         daemon = build(settings, clock=aws.clock)
         daemons.append(daemon)
-        daemon.db.create_tables()
+        metadata.create_all(daemon.db.writer)
         daemon.profiles.first_start({})
         operator = operator_type(daemon)
         order = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}

@@ -7,6 +7,7 @@ import boto3
 import pytest
 
 from prism.daemon.app import build
+from prism.kit.tables import metadata
 from prism.providers.aws.api.actions import reads
 from prism.settings import Settings
 from tests.conftest import Http
@@ -39,7 +40,7 @@ class AwsWorld:
         home.mkdir()
         settings = Settings(home=str(home), user="ada", database_url=f"sqlite:///{self.file}")
         self.daemon = build(settings, clock=self.aws.clock)
-        self.daemon.db.create_tables()
+        metadata.create_all(self.daemon.db.writer)
         self.daemon.generation.begin()
         self.daemon.profiles.first_start({})
         self.desk = self.make_desk(self.daemon)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from prism.daemon.app import build
 from prism.daemon.main import Server, _config
+from prism.kit.tables import metadata
 from prism.settings import Settings
 from tests.conftest import PLACE
 from tests.robustness.explorer import explore
@@ -44,7 +45,7 @@ def server_port(cloud, disks, clock, tmp_path):
     settings = Settings(home="/nowhere", database_url=url, user="ada")
     settings = replace(settings, port=door.getsockname()[1])
     daemon = build(settings, {PLACE: cloud}, clock, volumes={PLACE: disks})
-    daemon.db.create_tables()
+    metadata.create_all(daemon.db.writer)
     daemon.profiles.first_start({})
     server = Server(_config(daemon, None), daemon)
     # They belong to the main thread.

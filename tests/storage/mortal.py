@@ -24,6 +24,7 @@ from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
+from prism.kit.tables import metadata
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.changes import StorageChanges
@@ -81,7 +82,7 @@ class Life:
     def __init__(self, home, born):
         self.home, self.clock = home, StoppedClock(born)
         self.db = Database(f"sqlite:///{home / 'state.db'}", self.clock, Bus())
-        self.db.create_tables()
+        metadata.create_all(self.db.writer)
         self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
         hosts, offer = Hosts(), LocalStorageOffer(PLACE, home)
         changes = StorageChanges(self.clock)

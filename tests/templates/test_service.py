@@ -10,6 +10,7 @@ from prism.catalog.plan import machine_type
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
+from prism.kit.tables import metadata
 from prism.templates.model import TemplateInvalid, TemplateNotFound
 from prism.templates.service import TemplateService
 from prism.templates.store import BUILT_IN, TemplateFolder, template_folders
@@ -303,7 +304,7 @@ def test_validating_counts_names_errors_and_leaves_an_event(own_folder, tmp_path
     db = Database(
         f"sqlite:///{tmp_path}/s.db", StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), Bus()
     )
-    db.create_tables()
+    metadata.create_all(db.writer)
     try:
         service = TemplateService(
             [TemplateFolder(own_folder.path)], db, lambda: "ada", machine_type

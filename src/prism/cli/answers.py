@@ -16,6 +16,11 @@ def show_gone(args: Namespace, answer: Any) -> None:
     print(f"{args.name} was removed")
 
 
+def show_state(args: Namespace, resource: Any) -> None:
+    """Print the state of a resource."""
+    print(f"{resource['name']} is {resource['state']}")
+
+
 def show_message(args: Namespace, answer: Any) -> None:
     """Print the message of an answer."""
     print(answer["message"])

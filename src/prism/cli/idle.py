@@ -6,7 +6,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, add_flag, argument, workspace_argument
-from prism.cli.terminal import say, show_json, show_records, show_table
+from prism.cli.terminal import say, show_records, show_table
 from prism.cli.time_format import days_between, duration, hours, local_time, minutes, until
 from prism.client.idle import Idle
 from prism.client.models import idle
@@ -23,25 +23,23 @@ VERDICTS = ("active", "idle", "unknown")
 DONE = {"hibernate": "put to sleep", "stop": "stopped"}
 
 
-def _profile(args: Namespace) -> None:
+def _profile(args: Namespace) -> Any:
     if args.action == "list":
-        return _list(as_json=args.json)
+        return daemon().call(Idle.profiles)
     if args.name is None:
         raise UsageError(
             "the following arguments are required: NAME", "See `prism idle profile --help`"
         )
     if args.action == "create":
-        return _create(args)
-    answer = daemon().call(Idle.delete_profile, args.name)
-    return show_json(answer) if args.json else print(f"{args.name} was removed")
+        return daemon().call(Idle.create_profile, _new_profile(args))
+    return daemon().call(Idle.delete_profile, args.name)
 
 
-def _list(*, as_json: bool) -> None:
-    profiles = daemon().call(Idle.profiles)
-    if as_json:
-        return show_json(profiles)
+def _show_profile(args: Namespace, answer: Any) -> None:
+    if args.action != "list":
+        return print(f"{args.name} was {'added' if args.action == 'create' else 'removed'}")
     return show_records(
-        profiles,
+        answer,
         ("NAME", "name"),
         ("IDLE", lambda profile: f"{profile['idle_threshold_minutes']}m"),
         ("ACTION", "action"),
@@ -51,19 +49,17 @@ def _list(*, as_json: bool) -> None:
     )
 
 
-def _create(args: Namespace) -> None:
+def _new_profile(args: Namespace) -> idle.NewIdleProfile:
     limits: dict[str, Any] = {
         f"{name}_threshold": limit for name in LIMITS if (limit := getattr(args, name)) is not None
     }
-    profile = idle.NewIdleProfile(
+    return idle.NewIdleProfile(
         name=args.name,
         idle_threshold_minutes=args.minutes,
         action=args.then,
         description=args.description,
         **limits,
     )
-    answer = daemon().call(Idle.create_profile, profile)
-    return show_json(answer) if args.json else print(f"{answer['name']} was added")
 
 
 def _configure(args: Namespace) -> Any:
@@ -270,7 +266,7 @@ def _keep_awake_arguments(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "profile": (_profile_arguments, _profile),
+    "profile": (_profile_arguments, _profile, _show_profile),
     "configure": (_configure_arguments, _configure, _configured),
     "history": (_history_argument, asking(Idle.history, "limit"), _history),
     "activity": (workspace_argument, asking(Idle.activity, "name"), _activity),

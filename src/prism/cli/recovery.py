@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.answers import show_notes
+from prism.cli.answers import show_notes, show_state
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, add_flag, given
-from prism.cli.terminal import confirm, say, show_columns, show_json, suggest
+from prism.cli.terminal import confirm, say, show_columns, suggest
 from prism.cli.time_format import duration
 from prism.client.recovery import Recoveries
 from prism.client.wire import Wire
@@ -51,28 +51,22 @@ def _show_left(answer: dict[str, Any]) -> None:
         suggest("Recover these too: `prism recover --everybody`")
 
 
-def _orphans(args: Namespace) -> None:
+def _orphans(args: Namespace) -> Any:
     if args.action is None:
-        return _list(as_json=args.json)
+        return _surveyed_orphans(daemon())
     if args.id is None:
         raise UsageError("the following arguments are required: ID", "See `prism orphans --help`")
     if args.action == "adopt":
-        answer = daemon().call(Recoveries.adopt, args.id)
-    else:
-        command = f"prism orphans terminate {args.id} --yes"
-        confirm(args, f"the machine {args.id} and its disk", args.id, command)
-        answer = daemon().call(Recoveries.terminate, args.id)
-    if args.json:
-        return show_json(answer)
-    print(f"{answer['name']} is {answer['state']}")
-    return show_notes(answer)
+        return daemon().call(Recoveries.adopt, args.id)
+    command = f"prism orphans terminate {args.id} --yes"
+    confirm(args, f"the machine {args.id} and its disk", args.id, command)
+    return daemon().call(Recoveries.terminate, args.id)
 
 
-def _list(*, as_json: bool) -> None:
-    wire = daemon()
-    answer = _surveyed_orphans(wire)
-    if as_json:
-        return show_json(answer)
+def _show_orphans(args: Namespace, answer: Any) -> None:
+    if args.action is not None:
+        show_state(args, answer)
+        return show_notes(answer)
     orphans = answer["orphans"]
     _report_unsurveyed(answer["places"])
     _show_storage(answer.get("storage", []))
@@ -160,5 +154,5 @@ def _orphans_arguments(parser: ArgumentParser) -> None:
 
 VERBS = {
     "recover": (_recover_arguments, _recover, _show_recovered),
-    "orphans": (_orphans_arguments, _orphans),
+    "orphans": (_orphans_arguments, _orphans, _show_orphans),
 }

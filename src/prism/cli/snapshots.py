@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_state
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, argument, given, no_arguments
 from prism.cli.terminal import say, show_fields, show_records, suggest
@@ -81,10 +82,6 @@ def _create(args: Namespace) -> Any:
     return snapshot
 
 
-def _created(args: Namespace, snapshot: Any) -> None:
-    print(f"{snapshot['name']} is {snapshot['state']}")
-
-
 def _delete(args: Namespace) -> None:
     delete(args, "snapshot", f"the snapshot {args.name}", Snapshots)
 
@@ -123,7 +120,7 @@ def _restore_arguments(parser: ArgumentParser) -> None:
 VERBS = {
     "list": (no_arguments, asking(Snapshots.list), _list),
     "show": (_name_argument, asking(Snapshots.get, "name"), _show),
-    "create": (_create_arguments, _create, _created),
+    "create": (_create_arguments, _create, show_state),
     "delete": (_name_argument, _delete),
     "restore": (_restore_arguments, _restore, _restored),
     "verify": (_verify_arguments, asking(Snapshots.verify, "name", "every"), _verifying),

@@ -25,12 +25,13 @@ def _list(args: Namespace, templates: Any) -> None:
     )
 
 
-def _info(args: Namespace) -> None:
+def _info(args: Namespace) -> Any:
+    return daemon().call(Templates.yaml if args.yaml else Templates.info, args.name)
+
+
+def _show(args: Namespace, template: Any) -> None:
     if args.yaml:
-        return _yaml(args)
-    template = daemon().call(Templates.info, args.name)
-    if args.json:
-        return show_json(template)
+        return print(template["yaml"].rstrip("\n"), file=for_programs(sys.stdout))
     resolved = template["resolved"]
     fields = {
         "name": template["name"],
@@ -48,13 +49,6 @@ def _info(args: Namespace) -> None:
         "if it fails": template["troubleshooting_guide"],
     }
     return show_fields(fields)
-
-
-def _yaml(args: Namespace) -> None:
-    template = daemon().call(Templates.yaml, args.name)
-    if args.json:
-        return show_json(template)
-    return print(template["yaml"].rstrip("\n"), file=for_programs(sys.stdout))
 
 
 def _validate(args: Namespace) -> None:
@@ -108,6 +102,6 @@ def _validate_arguments(parser: ArgumentParser) -> None:
 
 VERBS = {
     "list": (no_arguments, asking(Templates.list), _list),
-    "info": (_info_arguments, _info),
+    "info": (_info_arguments, _info, _show),
     "validate": (_validate_arguments, _validate),
 }

@@ -103,12 +103,8 @@ def plan(installed: Installed, include: str | None, data: str) -> list[str]:
     """The steps, in order, one line each."""
     if not installed.exists:
         return [f"remove the line that names it from {include}"] if include else []
-    down = [
-        workspace["name"] for workspace in installed.here if workspace["state"] in RUNS | ASLEEP
-    ]
-    running = [
-        workspace["name"] for workspace in installed.in_the_cloud if workspace["state"] in RUNS
-    ]
+    down = _names(installed.here, RUNS | ASLEEP)
+    running = _names(installed.in_the_cloud, RUNS)
     contents = f"{len(installed.here)} workspaces here"
     contents += f", {len(installed.stored)} volumes and snapshots" if installed.was_asked else ""
     steps = [
@@ -122,6 +118,10 @@ def plan(installed: Installed, include: str | None, data: str) -> list[str]:
         else f"keep your data in {installed.home}: {contents}",
     ]
     return [step for step in steps if step]
+
+
+def _names(workspaces: list[dict[str, Any]], states: set[str]) -> list[str]:
+    return [workspace["name"] for workspace in workspaces if workspace["state"] in states]
 
 
 def _uninstall(args: Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
-from prism.cli.answers import show_notes
+from prism.cli.answers import show_notes, show_state
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import argument, given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_records, suggest
@@ -47,16 +47,17 @@ def _instances(volume: dict[str, Any]) -> list[str]:
     return [volume["attached_instance"]] if volume["attached_instance"] else []
 
 
-def _create(args: Namespace) -> None:
+def _create(args: Namespace) -> Any:
     wire = daemon()
     names = ("type", "volume_type", "iops", "throughput", "project", "budget")
     created = wire.call(Volumes.create, args.name, args.size, **given(args, *names))
-    volume = wait_for_volume(args, wire, created)
-    if args.json:
-        return show_json(volume)
-    print(f"{volume['name']} is {volume['state']}")
+    return wait_for_volume(args, wire, created)
+
+
+def _created(args: Namespace, volume: Any) -> None:
+    show_state(args, volume)
     show_notes(volume)
-    return suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
+    suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
 def _show(args: Namespace, answer: Any) -> None:
@@ -105,10 +106,9 @@ def _is_up(wire: Wire, workspace: str) -> bool:
     return wire.call(Workspaces.get, workspace)["state"] in {"running", *COMES_UP}
 
 
-def _detach(args: Namespace) -> None:
+def _detach(args: Namespace) -> Any:
     wire = daemon()
-    volume = wait_for_volume(args, wire, wire.call(Volumes.detach, args.name, args.workspace))
-    return show_json(volume) if args.json else print(f"{volume['name']} is {volume['state']}")
+    return wait_for_volume(args, wire, wire.call(Volumes.detach, args.name, args.workspace))
 
 
 def _delete(args: Namespace) -> None:
@@ -186,9 +186,9 @@ def _detach_arguments(parser: ArgumentParser) -> None:
 
 VERBS = {
     "list": (no_arguments, asking(Volumes.list), _list),
-    "create": (_create_arguments, _create),
+    "create": (_create_arguments, _create, _created),
     "show": (_name_argument, asking(Volumes.get, "name"), _show),
     "attach": (_attach_arguments, _attach),
-    "detach": (_detach_arguments, _detach),
+    "detach": (_detach_arguments, _detach, show_state),
     "delete": (_name_argument, _delete),
 }

@@ -39,7 +39,6 @@ from prism.kit.database_faults import (
     diagnose,
 )
 from prism.kit.events import Bus, Event, Recorded
-from prism.kit.tables import metadata
 
 ONE_WRITER = text("SELECT pg_advisory_xact_lock(8947)")
 NOTIFY = text("NOTIFY prism")
@@ -308,11 +307,6 @@ class Database:
             newest = journal.newest(connection)
         self._remember(newest)
         return newest
-
-    def create_tables(self) -> None:
-        """Create all tables without migrations, for tests."""
-        with self.writer.begin() as connection:
-            metadata.create_all(connection)
 
     def _remember(self, newest: int) -> None:
         with self._lock:  # commits are in order, the threads that return from them are not

@@ -14,6 +14,7 @@ from prism.daemon.app import _start, _start_providers, build
 from prism.daemon.wiring import providers
 from prism.kit.clock import StoppedClock
 from prism.kit.db import CURRENT
+from prism.kit.tables import metadata
 from prism.providers.aws.account.identity import AwsIdentity, LoginStatus
 from prism.providers.local.compute import LocalCompute
 from prism.settings import Settings
@@ -42,7 +43,7 @@ class DaemonOnDouble:
         self.http = Http(self.daemon.app)
         self.near = MemoryCompute(self.clock)
         self.daemon.local.serve({self.daemon.here: self.near})
-        self.daemon.db.create_tables()
+        metadata.create_all(self.daemon.db.writer)
         self.daemon.profiles.first_start({})
 
     def get(self, path):

@@ -33,6 +33,7 @@ from prism.daemon.wiring import providers
 from prism.errors import Problem, Unavailable
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
+from prism.kit.tables import metadata
 from prism.profiles.model import NewProfile
 from prism.providers.aws import build  # noqa: F401  imported once, not once a fork
 from prism.providers.aws.compute import readiness, spot_requests
@@ -152,7 +153,7 @@ class World:
         Path(job["home"]).mkdir(exist_ok=True)
         # Its web side, which `build` adds, takes a second, and no test needs it.
         self.wiring = self.daemon = App(settings, None, self.clock, lambda: None)
-        self.daemon.db.create_tables()
+        metadata.create_all(self.daemon.db.writer)
         self.wiring.profiles.first_start({})
         if not any(profile.name == "lab" for profile in self.wiring.profiles.every()):
             self.wiring.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))

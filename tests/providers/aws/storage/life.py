@@ -11,6 +11,7 @@ from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros
 from prism.kit.reconcile import Loop
+from prism.kit.tables import metadata
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.storage.changes import StorageChanges
@@ -140,7 +141,7 @@ class Life:
         vars(self.place.machines)["run"] = lambda *arguments: self._on_the_machine(run, arguments)
         self.db = MortalDatabase(f"sqlite:///{file}", aws.clock, Bus())
         self.db.points = self.points
-        self.db.create_tables()
+        metadata.create_all(self.db.writer)
         self.hosts = Hosts(self.place)
         self.service = SnapshotService(
             self.db,
