@@ -1,4 +1,4 @@
-"""Routes to ports of workspaces."""
+"""Routes to ports of workspaces, and to AWS's own consoles."""
 
 import asyncio
 import re
@@ -9,10 +9,11 @@ from litestar import HttpMethod, WebSocket, get, route, websocket
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
+from litestar.response import Redirect
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.request_lifetime import LASTS
-from prism.connections.model import ServiceUrl, UpgradeRequired
+from prism.connections.model import AwsServiceNotFound, ConsoleLinks, ServiceUrl, UpgradeRequired
 from prism.connections.plan import port_of
 from prism.connections.routing import WEB, PortRouter
 from prism.connections.terminal import Size, opened, serve
@@ -43,6 +44,8 @@ WebPort = Annotated[
 DcvPort = Annotated[str | None, QueryParameter(description=f"1-65535; default: {DCV}")]
 TERMINAL = ("cols", "rows", "session", "port")  # what the address of a terminal may say
 SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
+CONSOLES = ("console", "braket", "sagemaker", "cloudshell")
+PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
 
 
@@ -139,6 +142,21 @@ def ports(
     return port_router.service_urls(name, number)
 
 
+@get("/aws-proxy/{service:str}", tags=["connections"], status_code=302, sync_to_thread=True)
+def aws_console(
+    service: FromPath[str],
+    aws_access: NamedDependency[ConsoleLinks],
+    token: Annotated[str | None, QueryParameter(description="A sign-in token.")] = None,
+) -> Redirect:
+    """Redirect to the console of an AWS service, signed in by a token in the address."""
+    if service not in CONSOLES:
+        raise AwsServiceNotFound(
+            f"There is no AWS service {service!r}",
+            details=f"known: {', '.join(CONSOLES)}",
+        )
+    return Redirect(aws_access.link(service, token or None), status_code=302, headers=PRIVATE)
+
+
 def _size(cols: str | None, rows: str | None) -> Size:
     fields = {"cols": cols or "80", "rows": rows or "24"}
     try:
@@ -158,6 +176,6 @@ router = Routes(
     handlers=[
         # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
         *(*_other_methods("web-proxy"), web, *_other_methods("dcv-proxy", DCV), desktop),
-        *(no_terminal, terminal, ports),
+        *(no_terminal, terminal, ports, aws_console),
     ],
 )

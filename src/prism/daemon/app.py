@@ -17,7 +17,6 @@ from prism.access.middleware import Authentication, Authorization, asker
 from prism.access.model import ResourceLookup, Subject
 from prism.audit import api as audit
 from prism.budgets import api as budgets
-from prism.connections import api as consoles
 from prism.connections import routes as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
@@ -70,7 +69,6 @@ ROUTES = [
         "/",
         [
             reads.connect,
-            consoles.aws_console,
             audit.audit,
             audit.events_of_instance,
             *stream.routes,

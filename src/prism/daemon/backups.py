@@ -114,13 +114,19 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
     kind = url.get_backend_name()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Beside a SQLite file, which may be on another disk than the home: renaming is at once.
-    beside = Path(url.database or "").parent if kind == "sqlite" else settings.folder
-    beside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prefix = f"{Path(url.database or '').name if kind == 'sqlite' else CONTENT['sqlite']}.restore-"
+    state = Path(url.database or "") if kind == "sqlite" else settings.folder / CONTENT["sqlite"]
+    state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prefix = f"{state.name}.restore-"
     with _exclusive(settings):
-        _sweep(beside, prefix)
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=beside) as folder:
-            return _restore(settings, source, Path(folder))
+        _sweep(state.parent, prefix)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=state.parent) as folder:
+            content = Path(folder) / CONTENT[kind]
+            manifest = _unpack(source, kind, content)
+            if kind == "sqlite":
+                previous = _exchange(state, content)
+            else:
+                previous = _load(url, settings.folder, content, only_prism=manifest["format"] > 1)
+            return {"file": str(source), "kept": previous and str(previous), **manifest}
 
 
 def _sweep(beside: Path, prefix: str) -> None:
@@ -129,18 +135,6 @@ def _sweep(beside: Path, prefix: str) -> None:
     for entry in beside.iterdir():
         if pattern.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-
-
-def _restore(settings: Settings, source: Path, folder: Path) -> dict[str, Any]:
-    url = make_url(settings.database)
-    kind = url.get_backend_name()
-    content = folder / CONTENT[kind]
-    manifest = _unpack(source, kind, content)
-    if kind == "sqlite":
-        previous = _exchange(Path(url.database or ""), content)
-    else:
-        previous = _load(url, settings.folder, content, only_prism=manifest["format"] > 1)
-    return {"file": str(source), "kept": previous and str(previous), **manifest}
 
 
 def _copy(url: URL, target: Path) -> None:

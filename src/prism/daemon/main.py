@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 
 from prism import __version__
 from prism.daemon import logs
+from prism.daemon.api import GRACE
 from prism.daemon.app import App, build, public
 from prism.daemon.database_lock import hold_database
 from prism.daemon.listeners import open_listeners
@@ -41,7 +42,6 @@ from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
 log = logging.getLogger(__name__)
-GRACE = 30  # seconds that requests get to end
 MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
 LEAST = 2 * 2**30  # bytes of address space; 43 threads at work were measured to take 1.4 GiB
 IDLE = 30  # seconds after which a connection without requests is closed

@@ -202,7 +202,7 @@ class InvitationService:
         )
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Implements `projects.model.Promises`: revokes what the person may no longer send.
+        """Revoke what a person may no longer send, who has a lower role or none (None) now.
 
         In local mode there is one user, whose rights do not depend on a role.
         """

@@ -1,6 +1,6 @@
 """The members of projects and their roles; each project keeps an owner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
@@ -22,22 +22,24 @@ from prism.projects.model import (
     MemberNotFound,
     NewMember,
     Project,
-    Promises,
     RemovedMember,
 )
 
 
 class MemberService:
-    """Requests about members; `promises` are told when a member's role is reduced."""
+    """Requests about members.
+
+    `demoted` is called in the transaction that reduces a member's role; a None role is no member.
+    """
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        promises: Sequence[Promises],
+        demoted: Callable[[Tx, Project, str, Role | None], None],
         belongings: Belongings,
     ) -> None:
-        self._db, self._clock, self._promises = db, clock, promises
+        self._db, self._clock, self._demoted = db, clock, demoted
         self._belongings = belongings
 
     def every(self, project: str) -> list[Member]:
@@ -72,7 +74,7 @@ class MemberService:
             permit(row, max(before.role, role, key=lambda one: one.rank))
             _require_owner(tx, row, before)
             if role.rank < before.role.rank:
-                self._demote(tx, row, before, role)
+                self._demoted(tx, row, before.email, role)
             return promote(tx, row, before, role)
 
     def remove(
@@ -94,7 +96,7 @@ class MemberService:
             store.remove_member(tx, row.id, member.email)
             fields = about(row, current().name)
             tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
-            self._demote(tx, row, member, None)
+            self._demoted(tx, row, member.email, None)
             return RemovedMember(
                 message=f"Member {member.email!r} removed successfully",
                 workspaces=tuple(self._handle_leftovers(tx, row, member, workspaces, heir)),
@@ -125,10 +127,6 @@ class MemberService:
                 "but viewer",
             )
         return member.email
-
-    def _demote(self, tx: Tx, project: Project, member: Member, role: Role | None) -> None:
-        for promise in self._promises:
-            promise.demoted(tx, project, member.email, role)
 
     def roles_of(self, sql: Connection, email: str) -> Mapping[str, Role]:
         """Implements `access.model.Memberships`."""

@@ -247,17 +247,3 @@ class Belongings(Protocol):
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
         """Make another member the owner of the workspaces."""
-
-
-class Promises(Protocol):
-    """Depends on a member's role; called in the transaction that reduces the role."""
-
-    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """The member has only that role now, or left (None)."""
-
-
-class Roster(Protocol):
-    """Counts workspaces."""
-
-    def counts(self) -> Mapping[str, WorkspaceCounts]:
-        """How many each project has, by its id; a project that is missing has none."""

@@ -1,6 +1,6 @@
 """The verbs of projects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -28,7 +28,6 @@ from prism.projects.model import (
     ProjectExists,
     ProjectInUse,
     ProjectShown,
-    Roster,
     Spending,
     SpendingReader,
     WorkspaceCounts,
@@ -39,7 +38,10 @@ BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_t
 
 
 class ProjectService:
-    """Requests about projects; other packages give costs and check dependents."""
+    """Requests about projects; other packages give costs and check dependents.
+
+    `counts` gives the numbers of workspaces by the id of their project.
+    """
 
     def __init__(
         self,
@@ -48,16 +50,16 @@ class ProjectService:
         actor: Who,
         *,
         spending: SpendingReader,
-        roster: Roster,
+        counts: Callable[[], Mapping[str, WorkspaceCounts]],
         holders: Sequence[ProjectDependent],
     ) -> None:
         self._db, self._clock, self._actor = db, clock, actor
-        self._spending_reader, self._roster, self._holders = spending, roster, holders
+        self._spending_reader, self._counts, self._holders = spending, counts, holders
         self._cached = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
 
     def every(self) -> list[ProjectShown]:
         """All projects that the caller may see, the oldest first."""
-        counts = self._roster.counts()
+        counts = self._counts()
         with self._db.read() as sql:
             rows, members = self._every(sql)
             projects = [project for project in rows if visible(project.id, None)]
@@ -67,7 +69,7 @@ class ProjectService:
                 project,
                 members.get(project.id, ()),
                 money.get(project.id, Spending(project.cap)),
-                _counts_of(counts, project),
+                counts.get(project.id, WorkspaceCounts()),
             )
             for project in projects
         ]
@@ -149,9 +151,5 @@ class ProjectService:
         money = self._spending_reader.spending(sql, [project]).get(
             project.id, Spending(project.cap)
         )
-        counts = _counts_of(self._roster.counts(), project)
+        counts = self._counts().get(project.id, WorkspaceCounts())
         return shown(project, store.members_of(sql, project.id), money, counts)
-
-
-def _counts_of(counts: Mapping[str, WorkspaceCounts], project: Project) -> WorkspaceCounts:
-    return counts.get(project.id, WorkspaceCounts())

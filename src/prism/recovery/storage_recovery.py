@@ -129,22 +129,17 @@ class StorageRecovery:
         self, sql: Connection, unknown: UnknownStorage, known: Known
     ) -> tuple[Thing, tuple[str, ...]]:
         """The rebuilt row, and notes about what could not be rebuilt."""
-        notes, offer = [], self._offer(unknown.place)
+        notes, offer, what = [], self._offer(unknown.place), unknown.what
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
             notes.append(f"project {known.project!r} is not here: nobody's budget pays for it")
-        table = (
-            storage.snapshots if isinstance(unknown.what, ProviderSnapshot) else storage.volumes
-        )
-        name = _free_name(
-            known.name or unknown.what.id.replace("-", "_"),
-            unknown.what.id,
-            store.called(sql, table),
-        )
+        table = storage.snapshots if isinstance(what, ProviderSnapshot) else storage.volumes
+        own_name = known.name or what.id.replace("-", "_")
+        name = _free_name(own_name, what.id, store.called(sql, table))
         if name != known.name:
             notes.append(f"it was called {known.name!r}" if known.name else "it had no name")
         common = {
-            "id": unknown.what.key,
+            "id": what.key,
             "name": name,
             "owner": known.owner or self._actor(),
             "place": unknown.place,
@@ -153,13 +148,13 @@ class StorageRecovery:
             "iops": known.iops,
             "throughput": known.throughput,
             "created_at": whole(known.created_at or self._clock.now()),
-            "seen": unknown.what.seen,
+            "seen": what.seen,
             "granted": 1,
-            "used_bytes": unknown.what.used_bytes,
+            "used_bytes": what.used_bytes,
         }
-        if isinstance(unknown.what, ProviderSnapshot):
-            return self._snapshot(sql, unknown.what, known, offer, common), tuple(notes)
-        return _volume(unknown.what, known, offer, common), tuple(notes)
+        if isinstance(what, ProviderSnapshot):
+            return self._snapshot(sql, what, known, offer, common), tuple(notes)
+        return _volume(what, known, offer, common), tuple(notes)
 
     def _snapshot(
         self,

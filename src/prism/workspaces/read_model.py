@@ -168,7 +168,7 @@ class ReadModel:
         return known[1]
 
     def counts(self) -> Mapping[str, WorkspaceCounts]:
-        """Implements `projects.model.Roster`."""
+        """How many workspaces each project has, by its id; a project that is missing has none."""
         return self.pages.counts
 
     def settle(self, now: datetime) -> EncodedPages:

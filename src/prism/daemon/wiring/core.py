@@ -201,7 +201,7 @@ class Wiring(ProviderWiring):
             self.clock,
             self.who,
             spending=self.spending,
-            roster=self.read_model,
+            counts=self.read_model.counts,
             holders=[self.workspaces, self.storage, self.spending],
         )
 
@@ -209,7 +209,7 @@ class Wiring(ProviderWiring):
     def members(self) -> MemberService:
         """Requests about members."""
         belongings = LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
-        return MemberService(self.db, self.clock, [self.invitations], belongings)
+        return MemberService(self.db, self.clock, self.invitations.demoted, belongings)
 
     @cached_property
     def tokens(self) -> TokenService:

@@ -240,10 +240,9 @@ class ProviderWiring(BillingWiring):
 
     def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
         """Whether the socket with that inode belongs to a sandboxed workspace of this machine."""
-        peers = [local_compute.peers for local_compute in self._local_computes]
         return any(
-            workspace_peers.of_a_workspace(inode, daemon_dials=daemon_dials)
-            for workspace_peers in peers
+            compute.peers.of_a_workspace(inode, daemon_dials=daemon_dials)
+            for compute in self._local_computes
         )
 
     @property
