@@ -129,17 +129,17 @@ class StorageRecovery:
         self, sql: Connection, unknown: UnknownStorage, known: Known
     ) -> tuple[Thing, tuple[str, ...]]:
         """The rebuilt row, and notes about what could not be rebuilt."""
-        notes, offer, what = [], self._offer(unknown.place), unknown.what
+        notes, offer, resource = [], self._offer(unknown.place), unknown.what
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
             notes.append(f"project {known.project!r} is not here: nobody's budget pays for it")
-        table = storage.snapshots if isinstance(what, ProviderSnapshot) else storage.volumes
-        own_name = known.name or what.id.replace("-", "_")
-        name = _free_name(own_name, what.id, store.called(sql, table))
+        table = storage.snapshots if isinstance(resource, ProviderSnapshot) else storage.volumes
+        own_name = known.name or resource.id.replace("-", "_")
+        name = _free_name(own_name, resource.id, store.called(sql, table))
         if name != known.name:
             notes.append(f"it was called {known.name!r}" if known.name else "it had no name")
         common = {
-            "id": what.key,
+            "id": resource.key,
             "name": name,
             "owner": known.owner or self._actor(),
             "place": unknown.place,
@@ -148,13 +148,13 @@ class StorageRecovery:
             "iops": known.iops,
             "throughput": known.throughput,
             "created_at": whole(known.created_at or self._clock.now()),
-            "seen": what.seen,
+            "seen": resource.seen,
             "granted": 1,
-            "used_bytes": what.used_bytes,
+            "used_bytes": resource.used_bytes,
         }
-        if isinstance(what, ProviderSnapshot):
-            return self._snapshot(sql, what, known, offer, common), tuple(notes)
-        return _volume(what, known, offer, common), tuple(notes)
+        if isinstance(resource, ProviderSnapshot):
+            return self._snapshot(sql, resource, known, offer, common), tuple(notes)
+        return _volume(resource, known, offer, common), tuple(notes)
 
     def _snapshot(
         self,
