@@ -51,8 +51,8 @@ class Dispatcher:
     def answer(self, request: Request) -> Reply | None:
         """The service's answer, after the faults and limits of the rules."""
         account, region, service = _credential(request)
-        id, speaker = str(uuid.uuid4()), SPOKEN.get(service)
-        action = speaker.action(request) if speaker else _guess_action(request)
+        id, speaker = str(uuid.uuid4()), SPOKEN.get(service, SPOKEN["ssm"])
+        action = speaker.action(request) if service in SPOKEN else _guess_action(request)
         with self._cloud.lock:
             now, number = self._cloud.clock.now(), self._cloud.count(account)
             values = request.path + request.query + request.body.decode("latin-1")
@@ -66,7 +66,7 @@ class Dispatcher:
         self,
         call: IncomingCall,
         request: Request,
-        speaker: Protocolled | None,
+        speaker: Protocolled,
         fault: Fault | None,
         id: str,
     ) -> tuple[Reply | None, str]:
@@ -77,7 +77,7 @@ class Dispatcher:
             return None, "dropped"
         if fault and do in {"error", "throttle"}:
             refusal = too_often(call.service) if do == "throttle" else _error(fault)
-            return (speaker or SPOKEN["ssm"]).refuse(refusal, id), refusal.code
+            return speaker.refuse(refusal, id), refusal.code
         if do == "stale" and key in self._replies:
             return self._replies[key], do
         reply, outcome = self._perform(call, request, speaker, id)
@@ -92,10 +92,9 @@ class Dispatcher:
         return reply, f"{do} {outcome}".strip()
 
     def _perform(
-        self, call: IncomingCall, request: Request, speaker: Protocolled | None, id: str
+        self, call: IncomingCall, request: Request, speaker: Protocolled, id: str
     ) -> tuple[Reply, str]:
         """The answer of the action, and the outcome for the log."""
-        speaks: Protocolled = speaker or SPOKEN["ssm"]
         try:
             if call.region in self._cloud.orders.rules.regions_off:
                 raise _region_disabled(call.service)
@@ -103,7 +102,7 @@ class Dispatcher:
             if self._is_denied(name):
                 raise _unauthorized(call, name)
             known = ANSWERED.get(call.service, {}).get(call.action)
-            if known is None or speaker is None:
+            if known is None:
                 return self._pass_on(call, request)
             args = speaker.read(call.action, request)
             self._throttle(call, args)
@@ -115,9 +114,9 @@ class Dispatcher:
                     "Request would have succeeded, but DryRun flag is set.",
                     412,
                 )
-            return speaks.write(call.action, known(command), id), "ok"
+            return speaker.write(call.action, known(command), id), "ok"
         except Refusal as refusal:
-            return speaks.refuse(refusal, id), refusal.code
+            return speaker.refuse(refusal, id), refusal.code
 
     def _is_denied(self, action: str) -> bool:
         """Whether the rules, not a policy, deny it."""

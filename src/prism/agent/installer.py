@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prism.agent.processes import succeeds
-from prism.agent.sandbox import NAMES, SECRET_FOLDERS, SECRETS, SYSTEM
+from prism.agent.sandbox import NAMES, SYSTEM, hide_secrets
 from prism.agent.sandbox_layers import homes, layers
 
 WORKPLACE = "/tmp"  # empty: uv reads `uv.toml` in its working folder and the folders above
@@ -60,10 +60,7 @@ def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[st
     words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for path in SYSTEM:
         words += ["--ro-bind-try", path, path]
-    for path in filter(os.path.exists, SECRETS):
-        words += ["--ro-bind", os.devnull, path]
-    for path in filter(os.path.isdir, SECRET_FOLDERS):
-        words += ["--tmpfs", path]
+    words += hide_secrets()
     readable = [*map(os.path.realpath, NAMES), *place.reachable, *named_files()]
     for path, is_shown in layers(SYSTEM, readable, [str(place.home), *homes()]):
         words += ["--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]

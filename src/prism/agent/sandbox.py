@@ -75,7 +75,7 @@ def enclosed(
     of packages below the environment, where bubblewrap is to mount it.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
-    words += [*_capabilities(another_user, closed), *_system(), *_hide_secrets()]
+    words += [*_capabilities(another_user, closed), *_system(), *hide_secrets()]
     words += [*_devices(another_user), *_temporary(folder, another_user)]
     reachable, empty = [*map(os.path.realpath, NAMES), *reachable], []
     hidden = [str(folder.parent.parent), *homes(), *private]
@@ -163,7 +163,8 @@ def _system() -> list[str]:
     return words
 
 
-def _hide_secrets() -> list[str]:
+def hide_secrets() -> list[str]:
+    """The arguments that hide files and folders with secrets of this computer."""
     words: list[str] = []
     for path in filter(os.path.exists, SECRETS):
         words += ["--ro-bind", os.devnull, path]

@@ -212,7 +212,7 @@ class PoolOfOneMachine:
     def tell(self, host_key: str) -> None:
         """The console shows a key."""
         self.cloud.consoles[ID] = f"boot\nci-info: prism-boot: hostkey {host_key}\r\nmore\n"
-        self.console.forget(ID)
+        self.console._texts.clear()
 
     def settle(self) -> None:
         """What the daemon says after each look at the cloud."""

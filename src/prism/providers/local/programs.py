@@ -4,12 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prism.providers.local import folder as folders
-
-if TYPE_CHECKING:
-    import psutil
 
 SHOWN = 5
 ITS_OWN = ("cwd", "root", "exe")
@@ -25,13 +21,12 @@ def why_still_mounted(folder: Path, path: str) -> str | None:
     if not (processes := list(_processes_using(supervisor, path))):
         return None
     more = f" and {len(processes) - SHOWN} more" if len(processes) > SHOWN else ""
-    named = ", ".join(
-        f"{process.info['name']} (process {process.pid})" for process in processes[:SHOWN]
-    )
+    named = ", ".join(processes[:SHOWN])
     return f"Programs in the workspace have files of it open: {named}{more}. End them, {stop}"
 
 
-def _processes_using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
+def _processes_using(supervisor: int, path: str) -> Iterator[str]:
+    """The names and pids of the programs that have it open."""
     import psutil  # noqa: PLC0415  cold start: only for detaching
 
     with suppress(psutil.Error):
@@ -41,8 +36,7 @@ def _processes_using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
                     opened == path or opened.startswith(f"{path}/")
                     for opened in _open_paths(process.pid)
                 ):
-                    process.info = {"name": process.name()}
-                    yield process
+                    yield f"{process.name()} (process {process.pid})"
 
 
 def _open_paths(pid: int) -> Iterator[str]:

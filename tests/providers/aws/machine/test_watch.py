@@ -284,7 +284,7 @@ def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     at = (LAUNCHED + timedelta(hours=1)).timestamp()
     acted = {"at": at, "action": "stop", "seconds": 1800.0, "profile": "p", "note": None}
     world.seat.cloud.consoles[ID] += f"\nprism-idle: {json.dumps(acted)}\r\n"
-    world.seat.console.forget(ID)
+    world.seat.console._texts.clear()
     world.seat.hosts.clear()
     known = eventually(lambda: (idleness := world.idle("stopped")) and idleness.acted and idleness)
     assert known.acted.seconds == 1800.0
@@ -301,7 +301,7 @@ def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
 def test_a_machine_that_is_not_on_or_not_known_costs_no_calls(world):
     world.seat.keys.forget(ID)
     world.seat.cloud.consoles[ID] = "prism-boot: hostkey \n"
-    world.seat.console.forget(ID)
+    world.seat.console._texts.clear()
     for _ in range(5):
         with pytest.raises(HostKeyUnknown):
             world.watch.watch(ID, RULE)

@@ -24,6 +24,7 @@ from prism.providers.aws.prerequisites.roles import (
     POLICY,
     RIGHTS,
     TRUST,
+    exists,
     has_rights,
     has_role,
 )
@@ -153,20 +154,12 @@ def _refuse_foreign_role(cloud: Cloud) -> None:
         )
 
 
-def _exists(cloud: Cloud, operation: str, **name: str) -> bool:
-    try:
-        cloud.call("iam", operation, **name)
-    except Missing:
-        return False
-    return True
-
-
 def _role_exists(cloud: Cloud) -> bool:
-    return _exists(cloud, "GetRole", RoleName=NAME)
+    return exists(cloud, "GetRole", RoleName=NAME)
 
 
 def _profile_exists(cloud: Cloud) -> bool:
-    return _exists(cloud, "GetInstanceProfile", InstanceProfileName=NAME)
+    return exists(cloud, "GetInstanceProfile", InstanceProfileName=NAME)
 
 
 def _make_role(cloud: Cloud) -> None:

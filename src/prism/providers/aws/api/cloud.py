@@ -9,7 +9,7 @@ a survey.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prism.kit.clock import Clock, WallClock
@@ -26,6 +26,7 @@ from prism.providers.aws.api.faults import (
 from prism.providers.aws.api.paging import MOST, PAGING
 from prism.providers.aws.api.pending_calls import PendingCall, PendingCalls
 from prism.providers.aws.api.rate_limits import RateLimiter
+from prism.providers.aws.api.tags import listed
 from prism.providers.aws.api.unreadable import UnreadableItems
 from prism.providers.aws.api.written_tags import WrittenTags
 
@@ -101,9 +102,9 @@ class Cloud:
         """Wait until AWS may show a change; for callers that cannot continue without it."""
         self._sleep(seconds)
 
-    def spare(self, service: str, action: str) -> int:
-        """How many calls of an action could be made now without waiting for a turn."""
-        return int(self._budget.spare(f"{service}:{action}"))
+    def tag(self, id: str, tags: Mapping[str, str]) -> None:
+        """Write tags onto a resource of EC2."""
+        self.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     def session(self) -> Any:
         """The boto3 session, for credentials; made at its first use."""

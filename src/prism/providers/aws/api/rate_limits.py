@@ -54,12 +54,6 @@ class TokenBucket:
             self._fill()
             self._tokens = min(self._tokens, 0)
 
-    def spare(self) -> float:
-        """How many calls may be made at once, now."""
-        with self._lock:
-            self._fill()
-            return max(0.0, self._tokens)
-
     def _fill(self) -> None:
         now = self._now()
         gained = (now - self._at) * self._depth.refill
@@ -89,10 +83,6 @@ class RateLimiter:
     def drain(self, name: str) -> None:
         """Empty the bucket of `service:Action`, because AWS has throttled it."""
         self._bucket(name).drain()
-
-    def spare(self, name: str) -> float:
-        """How many calls of `service:Action` would not wait."""
-        return self._bucket(name).spare()
 
     def _bucket(self, name: str) -> TokenBucket:
         with self._lock:

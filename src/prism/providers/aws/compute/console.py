@@ -31,15 +31,6 @@ class Console:
             self._texts[id] = time.monotonic(), text
             return text
 
-    def known(self, id: str) -> str:
-        """The text that was read last; makes no call."""
-        return self._texts.get(id, (0.0, ""))[1]
-
-    def forget(self, id: str) -> None:
-        """Forget a machine that is gone."""
-        self._texts.pop(id, None)
-        self._locks.pop(id, None)
-
     def _fetch(self, id: str) -> str:
         try:
             answer = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id, Latest=True)

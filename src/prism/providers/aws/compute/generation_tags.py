@@ -77,9 +77,8 @@ class GenerationTags:
 
     def _write(self, text: str, kind: Kind, id: str) -> None:
         changes = self._cloud.changes
-        tag_list = names.listed({names.GENERATION: text})
         try:
-            self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=tag_list)
+            self._cloud.tag(id, {names.GENERATION: text})
         except Unavailable as away:  # the next survey tries again
             log.warning("the generation of the database is not written on %s yet: %s", id, away)
             return

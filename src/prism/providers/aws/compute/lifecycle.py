@@ -92,7 +92,7 @@ class AwsCompute:
         try:
             instances = self._instances.survey()
         except ProviderRefused as error:
-            raise _as_unavailable(error) from error
+            raise Unavailable.copied(error) from error
         known = {instance.id for instance in instances}
         heirs = [instance for instance in self._requests.heirs if instance.id not in known]
         for instance in heirs:
@@ -216,19 +216,17 @@ class AwsCompute:
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Write the expiry and its action into the tags, which the machine's own timer reads."""
-        instance = self._instances.one(id) if _is_instance_id(id) else None
-        if instance is None:
-            return self._raise_if_new(id)
-        if instance.gone:
-            return None
+        if (instance := self._living(id)) is None:
+            return
         if at is None:
             gone = [{"Key": names.TTL}, {"Key": names.EXPIRE_ACTION}]
-            return self._change(id, "DeleteTags", Resources=[id], Tags=gone)
+            self._change(id, "DeleteTags", Resources=[id], Tags=gone)
+            return
         launched = names.moment(instance.tags.get(names.LAUNCHED_AT))
         tags = names.expiry_tags(at, launched or instance.launched, action)
         if launched is None:  # its LaunchTime, from which the expiry counts, may still change
             tags[names.LAUNCHED_AT] = names.instant(instance.launched)
-        return self._change(id, "CreateTags", Resources=[id], Tags=names.listed(tags))
+        self._change(id, "CreateTags", Resources=[id], Tags=names.listed(tags))
 
     def resize(self, id: str, instance_type: str) -> None:
         """Change the type of a machine that is off."""
@@ -252,11 +250,8 @@ class AwsCompute:
 
     def describe(self, id: str, order: MachineOrder) -> None:
         """Change the tags that differ from the order."""
-        instance = self._instances.one(id) if _is_instance_id(id) else None
-        if instance is None:
-            return self._raise_if_new(id)
-        if instance.gone:
-            return None
+        if (instance := self._living(id)) is None:
+            return
         written, removed = names.changed_facts(instance.tags, order)
         if written:
             self._change(id, "CreateTags", Resources=[id], Tags=names.listed(written))
@@ -266,7 +261,6 @@ class AwsCompute:
         if written or removed:  # used until the next survey reads the tags
             unchanged = {key: value for key, value in instance.tags.items() if key not in removed}
             self._instances.note(replace(instance, tags=unchanged | written))
-        return None
 
     def close(self) -> None:
         """Make no more calls in the background; machines keep running."""
@@ -379,6 +373,13 @@ class AwsCompute:
             old = [{"Key": names.TTL, "Value": instance.tags[names.TTL]}]
             self._change(id, "DeleteTags", Resources=[id], Tags=old)
 
+    def _living(self, id: str) -> Ec2Instance | None:
+        """The machine unless it is gone; raises `Unavailable` if EC2 may not show it yet."""
+        instance = self._instances.one(id) if _is_instance_id(id) else None
+        if instance is None:
+            self._raise_if_new(id)
+        return None if instance is None or instance.gone else instance
+
     def _raise_if_new(self, id: str) -> None:
         """Raise `Unavailable` for a machine that EC2 has not known for less than `patience`."""
         if not _is_instance_id(id):
@@ -386,13 +387,6 @@ class AwsCompute:
         now = self._cloud.clock.now()
         if now < self._unknown.setdefault(id, now) + self.patience:
             raise Unavailable(f"EC2 does not show machine {id}")
-
-
-def _as_unavailable(error: ProviderRefused) -> Unavailable:
-    """The refusal as a problem that the caller retries."""
-    again = Unavailable(error.message, details=error.details, remediation=error.remediation)
-    again.code = error.code
-    return again
 
 
 def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:

@@ -153,7 +153,9 @@ class Readiness:
             boot = replace(boot, lost=boot.lost or _lost_memory(instance, boot))
             self._boots[key] = boot
             if boot.stage is BootStage.READY:
-                self._tag(instance, {names.READY: instance.boot} | _ready_tags(instance, boot))
+                self._cloud.tag(
+                    instance.id, {names.READY: instance.boot} | _ready_tags(instance, boot)
+                )
             elif boot.stage is BootStage.FAILED:
                 self._fail_and_stop(instance, boot)
         except Problem as problem:
@@ -199,12 +201,8 @@ class Readiness:
 
     def _fail_and_stop(self, instance: Ec2Instance, boot: BootStatus) -> None:
         """Tag a machine whose setup failed, then stop it, so that it costs no more."""
-        self._tag(instance, {names.FAILED: f"{instance.boot} {boot.step or 'boot'}"})
+        self._cloud.tag(instance.id, {names.FAILED: f"{instance.boot} {boot.step or 'boot'}"})
         self._cloud.call("ec2", "StopInstances", InstanceIds=[instance.id])
-
-    def _tag(self, instance: Ec2Instance, tags: names.Tags) -> None:
-        tag_list = names.listed(tags)
-        self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
 
     def _tag_sleepers(self, instances: Iterable[Ec2Instance]) -> None:
         """Tag hibernated machines: at the next start, EC2 forgets that they hibernated."""
@@ -222,7 +220,7 @@ class Readiness:
 
     def _tag_asleep(self, instance: Ec2Instance) -> None:
         try:
-            self._tag(instance, {names.ASLEEP: instance.boot})
+            self._cloud.tag(instance.id, {names.ASLEEP: instance.boot})
         except Problem as problem:
             log.warning("%s: %s", instance.id, problem)
         finally:

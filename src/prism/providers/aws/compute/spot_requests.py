@@ -143,8 +143,7 @@ class SpotRequests:
         log.warning("EC2 has launched %s for %s: see `prism orphans`", instance.id, key)
         self.cancel(request["SpotInstanceRequestId"])
         try:
-            tag_list = names.listed(tags)
-            self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
+            self._cloud.tag(instance.id, tags)
         except ProviderRefused as error:
             # Without our instance profile, the policy denies the tags: only the cache has them.
             log.error("%s cannot be tagged: %s", instance.id, error)

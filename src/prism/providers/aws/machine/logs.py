@@ -135,10 +135,8 @@ class AwsLogs:
         entries = [
             msgspec.json.decode(line, type=JournalEntry) for line in output.splitlines() if line
         ]
-        label = len(names) > 1
-        return [_journal_line(journal_entry, label=label) for journal_entry in entries], next(
-            (journal_entry.cursor for journal_entry in reversed(entries)), at or ""
-        )
+        texts = [_journal_line(entry, label=len(names) > 1) for entry in entries]
+        return texts, entries[-1].cursor if entries else at or ""
 
     def _run_script(self, id: str, script: str) -> bytes:
         result = self._pool.run(id, AS_ROOT + script)
@@ -190,14 +188,12 @@ true
 """
 
 
-def _journal_line(journal_entry: JournalEntry, *, label: bool) -> str:
-    text = (
-        bytes(journal_entry.message).decode(errors="replace")
-        if isinstance(journal_entry.message, list)
-        else journal_entry.message
-    )
-    name = (journal_entry.unit or "").removeprefix(UNIT).removesuffix(".service")
-    return f"{name}: {text or ''}" if label and name else text or ""
+def _journal_line(entry: JournalEntry, *, label: bool) -> str:
+    text = entry.message or ""
+    if isinstance(text, list):
+        text = bytes(text).decode(errors="replace")
+    name = (entry.unit or "").removeprefix(UNIT).removesuffix(".service")
+    return f"{name}: {text}" if label and name else text
 
 
 def _redact(line: str, hidden: re.Pattern[str]) -> str:

@@ -85,10 +85,10 @@ class AwsWatch:
     def look(self, instances: Iterable[Ec2Instance]) -> None:
         """Start asking the machines that are due; the next survey shows the answers."""
         now, machines = time.monotonic(), list(instances)
-        before, self._on = (
-            self._on,
-            {instance.id: instance.boot for instance in machines if instance.state == "running"},
-        )
+        before = self._on
+        self._on = {
+            instance.id: instance.boot for instance in machines if instance.state == "running"
+        }
         self._tried &= set(self._on.items())
         with self._lock:
             work = [*self._due_on(machines, now), *self._due_down(machines, now)]

@@ -68,8 +68,13 @@ def has_role(cloud: Cloud) -> bool:
 
 def has_rights(cloud: Cloud) -> bool:
     """Whether the role has the policy of this version of Prism."""
+    return exists(cloud, "GetRolePolicy", RoleName=NAME, PolicyName=POLICY)
+
+
+def exists(cloud: Cloud, operation: str, **name: str) -> bool:
+    """Whether IAM knows what this operation reads."""
     try:
-        cloud.call("iam", "GetRolePolicy", RoleName=NAME, PolicyName=POLICY)
+        cloud.call("iam", operation, **name)
     except Missing:
         return False
     return True

@@ -11,6 +11,7 @@ from asyncssh.forward import SSHForwarder
 from prism.errors import Unavailable
 from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
+from prism.providers.ssh_forwarding import ClosingForwarder
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LocalForwarder(SSHForwarder):
             with link.used():
                 ssh = await link.connection()
                 # it is a session, despite its declared type
-                far: Any = partial(RemoteForwarder, self)
+                far: Any = partial(ClosingForwarder, self)
                 await ssh.create_connection(far, end.host, end.port)
                 if self._transport is None:  # the client has disconnected meanwhile
                     self.close()
@@ -64,14 +65,3 @@ class LocalForwarder(SSHForwarder):
         finally:
             if self._own is not None:
                 self._own.abort()
-
-
-class RemoteForwarder(SSHForwarder):
-    """The machine's side; asyncssh never closes a channel whose remote side ends last."""
-
-    def eof_received(self) -> bool:
-        """End the local side too; the service sends no more data."""
-        if stays := super().eof_received():
-            return stays
-        self.close()
-        return False

@@ -7,6 +7,7 @@ exists. After that it stays in `Disk.zone`; other zones get `VolumeElsewhere`.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -93,7 +94,7 @@ class Disks:
             return None
         described = read_item(id, lambda: self._describe(volume))
         expected = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
-        tags = put_back(lambda lost: self._write(id, lost), id, described.tags, expected)
+        tags = put_back(partial(self._cloud.tag, id), id, described.tags, expected)
         return _disk({**volume, "Tags": listed({**tags, ID: order.key})})
 
     def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
@@ -240,10 +241,7 @@ class Disks:
         self._tag(id, MOUNTED, host.id)
 
     def _tag(self, id: str, key: str, value: str) -> None:
-        self._write(id, {key: value})
-
-    def _write(self, id: str, tags: Tags) -> None:
-        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
+        self._cloud.tag(id, {key: value})
 
     # ---------------------------------------------------------------- looks
     def _volume(self, id: str) -> Answer:

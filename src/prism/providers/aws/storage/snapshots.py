@@ -9,6 +9,7 @@ command to remove it.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from prism.errors import Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import AwsThrottled, Missing
-from prism.providers.aws.api.tags import ID, Tags, listed, read, specified
+from prism.providers.aws.api.tags import ID, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.storage.machines import standing
 from prism.providers.aws.storage.tags import (
@@ -69,13 +70,9 @@ class AwsSnapshots:
         if not snapshots:
             return None
         snapshot = read_item(id, lambda: self._cloud.written.over(id, _readable(snapshots[0])))
-        tags = put_back(
-            lambda lost: self._write(id, lost), id, read(snapshot.get("Tags")), copy_tags(order)
-        )
+        write, known = partial(self._cloud.tag, id), read(snapshot.get("Tags"))
+        tags = put_back(write, id, known, copy_tags(order))
         return _as_snapshot({**snapshot, "Tags": listed({**tags, ID: order.key})})
-
-    def _write(self, id: str, tags: Tags) -> None:
-        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """Take a snapshot of a volume, or of the root disk of a machine."""

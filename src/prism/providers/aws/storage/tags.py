@@ -101,9 +101,7 @@ def refusals() -> Iterator[None]:
     except Missing as unseen:
         raise Unavailable(f"AWS does not know it, or not yet: {unseen.message}") from unseen
     except ProviderRefused as why:
-        refused = StorageRefused(why.message, details=why.details, remediation=why.remediation)
-        refused.code = why.code
-        raise refused from why
+        raise StorageRefused.copied(why) from why
 
 
 @contextmanager

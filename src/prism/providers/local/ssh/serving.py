@@ -17,6 +17,7 @@ from prism.connections.ports import Address
 from prism.kit.workspace_network import connect
 from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
+from prism.providers.ssh_forwarding import ClosingForwarder
 
 log = logging.getLogger(__name__)
 asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))  # else it logs every step
@@ -96,21 +97,7 @@ class WorkspaceSshServer(asyncssh.SSHServer):
             _, forwarder = await loop.create_connection(SSHForwarder, sock=connection)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
-        return Forwarding(forwarder)
-
-
-class Forwarding(SSHForwarder):
-    """Carries bytes between a client and a port, and closes when both sides have ended.
-
-    asyncssh never closes a connection whose client is the last to send its end of file.
-    """
-
-    def eof_received(self) -> bool:
-        """The client sends no more."""
-        if stays := super().eof_received():
-            return stays
-        self.close()
-        return False
+        return ClosingForwarder(forwarder)
 
 
 @cache
