@@ -35,3 +35,4 @@ def test_a_change_is_shown_within_the_same_second(clocked_daemon):
         [listed] = clocked_daemon.get("projects")
         assert listed["budget"]["total_allocated"] == amount
         assert listed["budget"]["left"] == amount
+        assert listed["budget"]["current_spend"] == 0.0, "known, as nothing lacks a price"

@@ -209,7 +209,7 @@ class BudgetService:
             store.put(tx, allocation)
             store.look_again(tx, "project", owner.id, now)
             self._record_allocation(tx, None, allocation)
-            return self._allocation(tx.sql, allocation, source)
+            return self._allocations(tx.sql, source, [allocation])[0]
 
     def reallot(self, id: str, request: AllocationChange) -> AllocationShown:
         """Change an allocation."""
@@ -227,7 +227,7 @@ class BudgetService:
             if after.amount < before.amount:
                 self._require_free(tx.sql, before, source, before.amount - after.amount)
             self._put(tx, before, after)
-            return self._allocation(tx.sql, after, source)
+            return self._allocations(tx.sql, source, [after])[0]
 
     def remove(self, id: str) -> None:
         """Delete an allocation that pays for nothing; what was spent stays booked."""
@@ -267,23 +267,14 @@ class BudgetService:
             }
             ends = {"source": allocation.id, "destination": other.id, "amount": moved}
             store.add_reallocation(tx, **record, **ends)
-            return Reallocated(
-                **record,
-                source=self._allocation(tx.sql, less, source),
-                destination=self._allocation(tx.sql, more, source),
-                amount=amount(moved),
-            )
+            giver, receiver = self._allocations(tx.sql, source, [less, more])
+            return Reallocated(**record, source=giver, destination=receiver, amount=amount(moved))
 
     # -------------------------------------------------------------- how
 
     def _pool(self, sql: Connection, row: Pool) -> PoolShown:
         balance, unpriced = self._priced(sql, self._balances.standing(sql, pool_cap(row)))
         return pool(row, store.allocated(sql, row.id), balance, unpriced)
-
-    def _allocation(
-        self, sql: Connection, allocation: Allocation, source: Pool
-    ) -> AllocationShown:
-        return self._allocations(sql, source, [allocation])[0]
 
     def _allocations(
         self, sql: Connection, source: Pool, rows: Sequence[Allocation]

@@ -318,7 +318,7 @@ def _spending(
 ) -> Spending:
     """A project's money as lists show it."""
     allocated, left = money.allocated, money.left
-    ever = unless_unknown(spent, is_unpriced=unpriced_until > 0)
+    ever = unless_unknown(spent, is_unpriced=bool(unpriced_until))
     return Spending(
         allocated=allocated,
         spent=ever,

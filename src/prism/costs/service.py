@@ -82,9 +82,7 @@ class CostService:
         group_by: GroupBy | None = None,
     ) -> History:
         """The cost of a period, bar by bar; by default of the last 30 days."""
-        today = self._clock.now().date()
-        end = end or max(today, start or today)
-        first, last = _checked_period(start or _month_before(end), end)
+        first, last = _checked_period(start, end, self._clock.now().date())
         edges = groups.bars(first, last, granularity) if group_by else ()
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
@@ -106,8 +104,7 @@ class CostService:
     def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
         """The part of each segment in a period."""
         now = self._clock.now()
-        end = end or max(now.date(), start or now.date())
-        first, last = _checked_period(start or _month_before(end), end)
+        first, last = _checked_period(start, end, now.date())
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
             names = projects.names(sql)
@@ -177,12 +174,10 @@ class CostService:
         return store.spent(sql, LISTED, unix_time(self._clock.now()))
 
 
-def _month_before(end: date) -> date:
-    """The first of the thirty days that end on that day."""
-    return date.fromordinal(max(1, end.toordinal() - 29))
-
-
-def _checked_period(start: date, end: date) -> tuple[int, int]:
+def _checked_period(start: date | None, end: date | None, today: date) -> tuple[int, int]:
+    """The first and the last day of a period; by default thirty days that end today."""
+    end = end or max(today, start or today)
+    start = start or date.fromordinal(max(1, end.toordinal() - 29))
     if start > end:
         raise ValidationFailed.of(("start_date", f"{start} is after the end, {end}"))
     first, last = as_day(start), as_day(end)

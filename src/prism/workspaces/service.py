@@ -424,8 +424,10 @@ class WorkspaceService:
         parameters = parameters_for(template, order.parameters)
         size = order.size or template.size or "M"
         kind = machine_type(order.instance_type, size, template.family)
-        self._require_idle_profile(order.idle_profile or template.idle_profile)
+        idle_profile = order.idle_profile or template.idle_profile
         with self._db.read() as sql:
+            if idle_profile is not None:
+                self._idle_monitor.require_profile(sql, idle_profile)
             project = order.project or profile.default_project
             fund = self._funding.fund(sql, project, order.budget)
         notes = offer.accept(template, kind, order)
@@ -470,12 +472,6 @@ class WorkspaceService:
             wished_at=now,
             expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
         )
-
-    def _require_idle_profile(self, idle_profile: str | None) -> None:
-        """Raise if there is no idle profile with that name."""
-        if idle_profile is not None:
-            with self._db.read() as sql:
-                self._idle_monitor.require_profile(sql, idle_profile)
 
     def _asked_event(
         self, before: Workspace | None, actor: str | None = None, reason: str | None = None
