@@ -3,8 +3,13 @@
 from datetime import datetime
 from typing import ClassVar
 
-from prism.access.model import Scope
+from prism.access.model import Scope, Token
 from prism.kit.events import Event
+
+
+def about(token: Token, actor: str) -> dict[str, str]:
+    """The fields that all of these events have."""
+    return {"actor": actor, "subject": token.name, "token": token.id, "user": token.user}
 
 
 class TokenCreated(Event, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from prism.access import store
-from prism.access.events import TokenCreated, TokenRevoked
+from prism.access.events import TokenCreated, TokenRevoked, about
 from prism.access.model import (
     Caller,
     Memberships,
@@ -94,16 +94,9 @@ class TokenService:
                 expires_at=_capped_end(caller, now + timedelta(days=request.days)),
             )
             store.add(tx, token)
-            tx.happened(
-                TokenCreated(
-                    actor=caller.name,
-                    subject=token.name,
-                    token=token.id,
-                    user=user,
-                    scope=token.scope,
-                    expires_at=token.expires_at,
-                )
-            )
+            fields = about(token, caller.name)
+            created = TokenCreated(**fields, scope=token.scope, expires_at=token.expires_at)
+            tx.happened(created)
         return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
     def revoke(self, id: str) -> tuple[ShownToken, int]:
@@ -136,8 +129,7 @@ class TokenService:
                 details=f"You are {caller.name}",
                 remediation="Ask the operator of this daemon",
             )
-        narrow = caller.token is not None and (caller.only is not None and project != caller.only)
-        if scope.rank > caller.scope.rank or narrow:
+        if scope.rank > caller.scope.rank or not opens(caller, project):
             raise PermissionDenied(
                 "A token cannot make a token with more rights",
                 remediation="Use a token of a wider scope",
@@ -176,8 +168,7 @@ def revoke_for_project(tx: Tx, user: str, project: str) -> int:
 
 def _remove(tx: Tx, actor: str, token: Token) -> None:
     store.remove(tx, token.id)
-    fields = {"subject": token.name, "token": token.id, "user": token.user}
-    tx.happened(TokenRevoked(actor=actor, **fields))
+    tx.happened(TokenRevoked(**about(token, actor)))
 
 
 def _descendants(sql: Connection, token: Token) -> list[Token]:

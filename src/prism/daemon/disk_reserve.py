@@ -50,15 +50,12 @@ class HomeDisk:
         self._sizes: tuple[float, Mapping[str, int]] = (0.0, {})
 
     def refuse(self) -> None:
-        """Raise `HomeDiskFull` where a change would find no room."""
-        if self._is_everything and self.reserve.is_full:
-            raise self.problem()
-
-    def problem(self) -> HomeDiskFull:
-        """The problem, with what takes the space."""
+        """Raise `HomeDiskFull`, with what takes the space, where a change would find no room."""
+        if not (self._is_everything and self.reserve.is_full):
+            return
         sizes = self._measured()
         used = ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
-        return HomeDiskFull(
+        raise HomeDiskFull(
             details=f"{self.reserve.folder} is taken by {used or 'more than can be measured'}",
             remediation=HINT,
             data={"taken": dict(sizes), "free": self.reserve.free},

@@ -7,6 +7,7 @@ answered with `index.html`; every other path is the application's.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -116,18 +117,16 @@ class Website:
 
 def read_site(folder: Path) -> Site | None:
     """The build in a folder; None if there is none."""
-    try:
+    with suppress(FileNotFoundError):
         return msgspec.json.decode((folder / "site.json").read_bytes(), type=Site)
-    except FileNotFoundError:
-        return None
+    return None
 
 
 def _build_time(folder: Path) -> int | None:
     """When the build was written; None if there is none."""
-    try:
+    with suppress(FileNotFoundError):
         return (folder / "site.json").stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
+    return None
 
 
 def file_of(path: str, site: Site | None) -> str | None:

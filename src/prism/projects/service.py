@@ -148,8 +148,7 @@ class ProjectService:
             )
 
     def _view(self, sql: Connection, project: Project) -> ProjectShown:
-        money = self._spending_reader.spending(sql, [project]).get(
-            project.id, Spending(project.cap)
-        )
+        spending = self._spending_reader.spending(sql, [project])
+        money = spending.get(project.id, Spending(project.cap))
         counts = self._counts().get(project.id, WorkspaceCounts())
         return shown(project, store.members_of(sql, project.id), money, counts)

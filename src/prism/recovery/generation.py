@@ -121,9 +121,8 @@ class Generation:
             newest = journal.newest(tx.sql)
             self._database = str(row.id) if row else secrets.token_hex(16)
             if row is None:
-                values = {"id": self._database, "created_at": now}
-                tx.sql.execute(identity.insert().values(**values))
-            self.behind = _decode_behind(row.behind) if row else None
+                tx.sql.execute(identity.insert().values(id=self._database, created_at=now))
+            self.behind = _stored_behind(tx.sql)
             new = row is None and _is_empty(tx.sql)
             why = why_behind(written, self._database, newest, new=new)
             if why and written:
@@ -136,7 +135,7 @@ class Generation:
         """Write the database's present event; read a decision that another daemon stored."""
         if self.behind is not None:
             with self._db.read() as sql:
-                self.behind = _decode_behind(sql.execute(select(identity.c.behind)).scalar())
+                self.behind = _stored_behind(sql)
         # Several threads commit: who comes later must not write a smaller number. What cannot be
         # written now is written at the next change.
         with self._writing, contextlib.suppress(OSError):
@@ -176,9 +175,8 @@ class Generation:
         if not first and known <= self._db.newest_event():
             return
         with self._db.write() as tx:
-            row = tx.sql.execute(select(identity.c.behind)).first()
-            if self.behind is None and row is not None:
-                self.behind = _decode_behind(row.behind)
+            if self.behind is None:
+                self.behind = _stored_behind(tx.sql)
             newest = journal.newest(tx.sql)
             if newest < known:
                 self._record_behind(tx, Behind("older", newest, known, whole(self._clock.now())))
@@ -210,7 +208,7 @@ class Generation:
     def accept(self, actor: str) -> Behind | None:
         """Continue with this database; returns how it was behind."""
         with self._db.write() as tx:
-            behind = _decode_behind(tx.sql.execute(select(identity.c.behind)).scalar())
+            behind = _stored_behind(tx.sql)
             if behind is not None:
                 tx.sql.execute(update(identity).values(behind=None))
                 event = DatabaseAccepted(actor=actor, subject="database", why=behind.why)
@@ -259,5 +257,6 @@ def _is_empty(sql: Connection) -> bool:
     return not any(sql.execute(select(table.c.id).limit(1)).first() for table in tables)
 
 
-def _decode_behind(stored: object) -> Behind | None:
+def _stored_behind(sql: Connection) -> Behind | None:
+    stored = sql.execute(select(identity.c.behind)).scalar()
     return None if stored is None else msgspec.convert(stored, Behind, strict=False)
