@@ -27,12 +27,7 @@ def _check(args: Namespace, accesses: Any) -> None:
 
 
 def _show(access: dict[str, Any]) -> None:
-    fields: dict[str, object] = {
-        "profile": access["profile"],
-        "region": access["region"],
-        "account": access["account"],
-        "identity": access["identity"],
-    }
+    fields = {name: access[name] for name in ("profile", "region", "account", "identity")}
     if access["problem"]:
         fields["problem"] = access["problem"]
     else:

@@ -82,7 +82,7 @@ def _cp(args: Namespace) -> None:
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
         raise UsageError(f"{problem}; one has to be, and the other here", hint)
     entry = wait_for_entry(source.name or target.name)
-    remote = _RemoteProbe(entry, source.path if source.name else target.path)
+    remote, is_modern = _probe(entry, source.path if source.name else target.path)
     is_folder = _path_kind(source, remote) == "folder"
     if _path_kind(source, remote) == "nothing":
         raise NotFound(f"{source.word} does not exist")
@@ -98,7 +98,7 @@ def _cp(args: Namespace) -> None:
         )
     known = _path_kind(target, remote) != "nothing"
     ends = (source, (target, place))
-    argv = _copy_command(entry, ends, folder=is_folder, modern=remote.modern, known=known)
+    argv = _copy_command(entry, ends, folder=is_folder, modern=is_modern, known=known)
     if argv[0] == "scp":
         _refuse_link_out(source.path if target.name else place, itself=not target.name)
     if argv[0] == "scp" and not is_folder:
@@ -109,18 +109,17 @@ def _cp(args: Namespace) -> None:
         show_json({"source": source.word, "target": _shown_path(target, place), "by": argv[0]})
 
 
-class _RemoteProbe:
-    """Whether the workspace's rsync is modern, and what exists at the path."""
-
-    def __init__(self, entry: SshEntry, path: str) -> None:
-        lines = _run_script(entry, PROBE.format(path=shlex.quote(path))).splitlines()
-        self.kind = lines[-1] if lines else "nothing"
-        self.modern = any(line.startswith(MODERN) for line in lines[:-1])
+def _probe(entry: SshEntry, path: str) -> tuple[str, bool]:
+    """What is at the path in the workspace, and whether its rsync is modern."""
+    lines = _run_script(entry, PROBE.format(path=shlex.quote(path))).splitlines()
+    is_modern = any(line.startswith(MODERN) for line in lines[:-1])
+    return lines[-1] if lines else "nothing", is_modern
 
 
-def _path_kind(end: CopyEnd, remote: _RemoteProbe) -> str:
+def _path_kind(end: CopyEnd, remote: str) -> str:
+    """What is at this end; `remote` is what is in the workspace."""
     if end.name:
-        return remote.kind
+        return remote
     if os.path.isdir(end.path):
         return "folder"
     return "file" if os.path.exists(end.path) else "nothing"

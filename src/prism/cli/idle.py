@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.connection import asking, daemon
-from prism.cli.parser import UsageError, add_flag, argument, workspace_argument
+from prism.cli.parser import UsageError, add_flag, argument, given, workspace_argument
 from prism.cli.terminal import say, show_records, show_table
 from prism.cli.time_format import days_between, duration, hours, local_time, minutes, until
 from prism.client.idle import Idle
@@ -50,9 +50,7 @@ def _show_profile(args: Namespace, answer: Any) -> None:
 
 
 def _new_profile(args: Namespace) -> idle.NewIdleProfile:
-    limits: dict[str, Any] = {
-        f"{name}_threshold": limit for name in LIMITS if (limit := getattr(args, name)) is not None
-    }
+    limits = {f"{name}_threshold": limit for name, limit in given(args, *LIMITS).items()}
     return idle.NewIdleProfile(
         name=args.name,
         idle_threshold_minutes=args.minutes,
@@ -100,11 +98,12 @@ def _saved(action: dict[str, Any]) -> str | None:
 def _activity(args: Namespace, activity: Any) -> None:
     if not activity["points"]:
         return say(f"{activity['instance_name']} was not measured in the last 24 hours")
-    names = [
-        figure["name"]
+    figures = [
+        figure
         for figure in activity["figures"]
-        if _is_measured(figure["name"], activity["points"])
+        if any(point["figures"][figure["name"]] is not None for point in activity["points"])
     ]
+    names = [figure["name"] for figure in figures]
     heads = ("FROM", "FOR", "WAS", *(name.upper() for name in names), "BECAUSE")
     rows = [
         (
@@ -117,11 +116,7 @@ def _activity(args: Namespace, activity: Any) -> None:
         for period in periods(activity["points"], activity["step_seconds"])
     ]
     show_table(heads, rows, flexible="BECAUSE")
-    units = (
-        f"{figure['name']} in {figure['unit']}"
-        for figure in activity["figures"]
-        if figure["name"] in names
-    )
+    units = (f"{figure['name']} in {figure['unit']}" for figure in figures)
     return say(f"Averages over each step: {', '.join(units)}")
 
 
@@ -136,10 +131,6 @@ def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]
         else:
             groups.append([point])
     return groups
-
-
-def _is_measured(name: str, points: list[dict[str, Any]]) -> bool:
-    return any(point["figures"][name] is not None for point in points)
 
 
 def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:

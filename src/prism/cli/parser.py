@@ -89,7 +89,9 @@ def build_parser(command: tuple[str, ...]) -> Parser:
 
 def prepare(parser: ArgumentParser, command: tuple[str, ...]) -> None:
     """Add a command's arguments, and those of every command."""
-    add_arguments, run, *show = _verbs_of(command)[command[-1]]
+    # By verb: `(add_arguments, run)`, or `(add_arguments, ask, show)`.
+    verbs = importlib.import_module(module_of(command)).VERBS
+    add_arguments, run, *show = verbs[command[-1]]
     add_arguments(parser)
     everywhere = parser.add_argument_group("options of every command")
     for option, help_text in OPTIONS.items():
@@ -147,13 +149,6 @@ def _ask_and_show(
         return show_json(answer) if args.json else show(args, answer)
 
     return run
-
-
-def _verbs_of(command: tuple[str, ...]) -> dict[str, tuple[Callable[..., Any], ...]]:
-    """By verb: `(add_arguments, run)`, or `(add_arguments, ask, show)`."""
-    verbs: dict[str, tuple[Callable[..., Any], ...]]
-    verbs = importlib.import_module(module_of(command)).VERBS
-    return verbs
 
 
 def _next_word(rest: list[str], flags: list[str]) -> str | None:

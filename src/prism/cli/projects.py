@@ -12,8 +12,8 @@ from prism.cli.terminal import say, show_columns, show_fields, show_table, sugge
 from prism.client.models import projects
 from prism.client.projects import Projects
 
-LIMITS = ("alert", "auto_hibernate", "prevent_launch")
 WIRE = {
+    "budget": "total_allocated",
     "alert": "alert_threshold",
     "auto_hibernate": "auto_hibernate_threshold",
     "prevent_launch": "prevent_launch_threshold",
@@ -150,10 +150,7 @@ def _shell_quoted(name: str) -> str:
 
 
 def _limits(args: Namespace) -> dict[str, Any]:
-    options = {WIRE[name]: getattr(args, name) for name in LIMITS}
-    limits = {name: value for name, value in options.items() if value is not None}
-    if args.budget is not None:
-        limits["total_allocated"] = args.budget
+    limits = {WIRE[name]: value for name, value in given(args, *WIRE).items()}
     if getattr(args, "no_budget", False):
         limits["total_allocated"] = None
     return limits

@@ -163,15 +163,14 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
     """The fields of one workspace."""
     expires = workspace.get("expires_at")
     stage, percent = stage_of(workspace)
+    progress = "" if stage is None else f" ({stage}, {percent}%)"
     idle = workspace.get("idle") or {}
     rate, spent = workspace["hourly_rate"], workspace["current_spend"]
     source = f" ({workspace['price_source']})" if workspace.get("price_source") else ""
     return {
         "name": workspace["name"],
         "id": workspace["id"],
-        "state": workspace["state"]
-        if stage is None
-        else f"{workspace['state']} ({stage}, {percent}%)",
+        "state": f"{workspace['state']}{progress}",
         "template": workspace["template"],
         "type": workspace["instance_type"],
         "region": workspace["region"],
@@ -203,12 +202,8 @@ def _asleep(name: str) -> dict[str, object]:
     """The fields of a hibernated workspace: since when, and how long it can stay so."""
     hibernation = daemon().call(Workspaces.hibernation_status, name)
     since = hibernation["hibernation_time"]
-    return {
-        "asleep": f"since {local_time(since)}, {hibernation['hibernation_duration']}"
-        if since
-        else None,
-        "note": hibernation.get("note"),
-    }
+    asleep = f"since {local_time(since)}, {hibernation['hibernation_duration']}" if since else None
+    return {"asleep": asleep, "note": hibernation.get("note")}
 
 
 def _extend_arguments(parser: ArgumentParser) -> None:

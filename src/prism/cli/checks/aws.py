@@ -69,9 +69,8 @@ def _access_finding(access: Mapping[str, Any]) -> Finding:
     profile = f"profile {access['profile']}"
     if access["problem"]:
         fix = access["remediation"] or ""
-        fix = (
-            fix if fix and "prism doctor" not in fix else f"`prism aws check {access['profile']}`"
-        )
+        if not fix or "prism doctor" in fix:
+            fix = f"`prism aws check {access['profile']}`"
         return broken(f"{profile}: {access['problem']}", fix)
     identity = f"{profile} is {access['identity']} in {access['region']}"
     if access["missing"]:
