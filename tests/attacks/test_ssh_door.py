@@ -11,8 +11,9 @@ from typing import Any
 import asyncssh
 import pytest
 
+from prism.providers.local.ssh import gate as gates
 from prism.providers.local.ssh import serving
-from prism.providers.local.ssh.gate import MOST_KNOCKING, MOST_OF_ONE_PEER, SshGate, first_to_go
+from prism.providers.local.ssh.gate import MOST_KNOCKING, MOST_OF_ONE_PEER, SshGate
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -147,5 +148,7 @@ def waiting(gate):
         ("abccde", "g", 2),
     ],
 )
-def test_who_has_to_go(peers, newcomer, gone):
-    assert first_to_go(peers, newcomer, of_one_peer=3, of_all=6) == gone
+def test_who_has_to_go(monkeypatch, peers, newcomer, gone):
+    monkeypatch.setattr(gates, "MOST_OF_ONE_PEER", 3)
+    monkeypatch.setattr(gates, "MOST_KNOCKING", 6)
+    assert gates.first_to_go(peers, newcomer) == gone

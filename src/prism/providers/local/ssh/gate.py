@@ -175,20 +175,15 @@ class SshGate:
             log.info("a client of %s did not come in: %s", open_port.name, error)
 
 
-def first_to_go(
-    peers: Sequence[str],
-    newcomer: str,
-    of_one_peer: int = MOST_OF_ONE_PEER,
-    of_all: int = MOST_KNOCKING,
-) -> int | None:
+def first_to_go(peers: Sequence[str], newcomer: str) -> int | None:
     """The index of the waiting connection, in order of arrival, that is closed for a new one.
 
     If the peer of the new one has too many, this is the first of that peer. If all together are
     too many, it is the first of the peer with the most, so only a peer that floods the port loses.
     """
-    if peers.count(newcomer) >= of_one_peer:
+    if peers.count(newcomer) >= MOST_OF_ONE_PEER:
         return peers.index(newcomer)
-    if len(peers) < of_all:
+    if len(peers) < MOST_KNOCKING:
         return None
     counts = Counter(peers)
     return peers.index(max(counts, key=counts.__getitem__))
