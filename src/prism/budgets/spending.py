@@ -128,7 +128,7 @@ class ProjectSpending:
         with self._db.read() as sql:
             project = projects.named(sql, name)
             current = self._read(sql, project)
-            kinds = ledger.by_kind(sql, "project", project.id, now)
+            kinds = ledger.by_kind(sql, project.id, now)
             spenders = ledger.top(sql, project.id, now)
             balances = [b for b in current.money.own_caps if b.within is not None]
             burns = self._burns(sql, project, balances)

@@ -147,12 +147,21 @@ def _reserved_sums(column: str) -> Select[int, int]:
     """The sums of `plan.reserved_compute` and `plan.reserved_disk` as SQL."""
     r, now = reservations.c, _moment("now")
     counted = case((and_(r.counted > 0, r.counted < now), r.counted), else_=now)
-    runs = (r.since, r.until + r.stopping, case((r.running, counted), else_=r.since))
-    disk_until = r.disk_until if column == "project" else r.part_until
-    disk = (r.disk_since, disk_until, case((r.kept, now), else_=r.disk_since))
-    compute = case((r.until > r.since, r.compute))
-    return select(_reserved_for(compute, 1, runs), _reserved_for(r.disk, MONTH_HOURS, disk)).where(
-        r[column] == bindparam("of"), r.id != bindparam("besides")
+    each = select(
+        r.since,
+        (r.until + r.stopping).label("ends"),
+        case((r.running, counted), else_=r.since).label("ran_until"),
+        case((r.until > r.since, r.compute)).label("compute"),
+        r.disk_since,
+        (r.disk_until if column == "project" else r.part_until).label("disk_ends"),
+        case((r.kept, now), else_=r.disk_since).label("kept_until"),
+        r.disk,
+    ).where(r[column] == bindparam("of"), r.id != bindparam("besides"))
+    # With an offset, SQLite computes a column once, and not wherever it is used.
+    c = each.offset(0).subquery().c
+    compute = _reserved_for(c.compute, 1, (c.since, c.ends, c.ran_until))
+    return select(
+        compute, _reserved_for(c.disk, MONTH_HOURS, (c.disk_since, c.disk_ends, c.kept_until))
     )
 
 

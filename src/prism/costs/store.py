@@ -216,16 +216,19 @@ def _spending(resources: Select[Any]) -> tuple[Select[Any], Select[Any]]:
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
     """All that a project, an allocation or a pool has spent."""
-    key = (column, scope, now)
-    kinds = once(sql, (LEDGER, COUNTED), key, lambda: by_kind(sql, *key))
-    return Micros(sum(micros for kind, micros in kinds.items() if kind is not CostKind.ASLEEP))
+    return once(
+        sql,
+        (LEDGER, COUNTED),
+        (column, scope, now),
+        lambda: Micros(int(sql.execute(SPENT[column], {"of": scope, "now": now}).scalar_one())),
+    )
 
 
-def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind, int]:
-    """What a project, an allocation or a pool has spent on each kind; and what was saved."""
-    closed = sql.execute(CLOSED, {"of": scope})
+def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
+    """What a project has spent on each kind; and what was saved."""
+    closed = sql.execute(CLOSED, {"of": project})
     sums = {CostKind(kind): int(micros) for kind, micros in closed}
-    for kind, micros in sql.execute(RUNNING[column], {"of": scope, "now": now}):
+    for kind, micros in sql.execute(RUNNING, {"of": project, "now": now}):
         sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
     return sums
 
@@ -495,12 +498,17 @@ LAST_END = select(func.max(segments.c.ended)).where(
     segments.c.resource == OF, ~segments.c.detail.endswith(MINIMUM_SUFFIX)
 )
 CLOSED = select(totals.c.kind, totals.c.micros).where(totals.c.scope == OF)
-RUNNING = {
-    name: select(segments.c.kind, func.sum(cost_by(NOW)))
-    .where(OPEN, column == OF)
-    .group_by(segments.c.kind)
+CLOSED_SUM = select(func.coalesce(func.sum(totals.c.micros), 0)).where(
+    totals.c.scope == OF, totals.c.kind != CostKind.ASLEEP
+)
+SPENT = {
+    name: select(CLOSED_SUM.scalar_subquery() + func.coalesce(func.sum(cost_by(NOW)), 0)).where(
+        OPEN, PAYING, column == OF
+    )
     for name, column in SCOPES.items()
 }
+RUNNING = select(segments.c.kind, func.sum(cost_by(NOW))).where(OPEN, segments.c.project == OF)
+RUNNING = RUNNING.group_by(segments.c.kind)
 MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)
 BOOKED = cost_by(func.coalesce(segments.c.ended, NOW))  # and what is yet to come
 LATER = or_(OPEN, segments.c.ended > THEN)

@@ -56,6 +56,7 @@ PRAGMAS = (
 )
 PATIENCE = 10.0  # seconds that a request waits for the database
 RECENT = 30.0  # seconds for which a problem is reported after it occurred last
+CACHED = 32 * 2**10  # KiB of the file that the writer keeps: sums of a large pool read many pages
 LARGEST_CHECKED = 64 * 2**20  # bytes of a file that a start checks whole
 LONG_WAIT = 2.0  # seconds that a writer waits before that is reported
 
@@ -342,6 +343,7 @@ def _sqlite(url: str, patience: float) -> tuple[Engine, Engine]:
     for engine, opening in ((writer, "BEGIN IMMEDIATE"), (readers, "BEGIN")):
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", lambda c, opening=opening: c.exec_driver_sql(opening))
+    event.listen(writer, "connect", lambda raw, _: raw.execute(f"PRAGMA cache_size = -{CACHED}"))
     event.listen(readers, "connect", lambda raw, _: raw.execute("PRAGMA query_only = ON"))
     return writer, readers
 
