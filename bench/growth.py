@@ -4,14 +4,19 @@ The fleet has what a real one has: 200 projects, each with an allocation from on
 pools, workspaces with prices in all of them and an idle profile for every second one. The
 exponent is the slope of the logarithms from the first size to the last: 0 is flat, 1 grows as the
 fleet does. The curves are drawn into `docs/growth.svg`.
+
+How long a small GET takes depends more on where the system lets the two programs run than on the
+fleet. So a daemon with 100 stays alive, and is asked in turns with each larger one: exponent and
+curve are from the ratio of the two.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from math import log
 from pathlib import Path
 from statistics import median
@@ -26,7 +31,8 @@ API = "/api/v1"
 PICTURE = Path(__file__).parents[1] / "docs" / "growth.svg"
 SIZES = (100, 1_000, 10_000)
 PROJECTS, POOLS = 200, 20
-CALM, SETTLES, TRIES, ASKS, SECONDS = 60.0, 90.0, 30, 400, 2.0
+CALM, SETTLES, TRIES, SECONDS = 60.0, 90.0, 30, 2.0
+TURNS, ASKS = 14, 100  # in each turn, both daemons answer the same GET so often
 DOCTORS = 5  # the best of them, since other work can only slow them down
 LOOKED = "bench-looked"  # in the home, see `daemon.py`
 PRICED = {"PRISM_LOCAL_PRICES": "aws"}
@@ -45,8 +51,9 @@ Curves = dict[str, list[float]]
 def growth(report: Report) -> None:
     """One fleet that grows, measured at each size."""
     curves: Curves = {}
-    with home() as folder:
-        have = 0
+    small: Curves = {}
+    with home() as folder, home() as kept, ExitStack() as stack:
+        have, smallest = 0, None
         for size in SIZES:
             with daemon(folder, **PRICED) as server:
                 if not have:
@@ -54,27 +61,57 @@ def growth(report: Report) -> None:
                 settled = _launch(server.port, range(have, size))
                 curves.setdefault("settled, after the last launch", []).append(settled)
                 have = size
+                time.sleep(SETTLES)  # new workspaces are surveyed once more
+                _get(server.port, (smallest or server).port, curves, small)
                 _measure(server, curves)
             with daemon(folder, **PRICED) as server:
                 curves.setdefault("start, processor", []).append(server.spent)
-    draw(PICTURE, SIZES, curves)
+            if smallest is None:
+                shutil.copytree(folder, kept, dirs_exist_ok=True)
+                smallest = stack.enter_context(daemon(kept, **PRICED))
+    compared = {
+        label: [
+            took * others[0] / other for took, other in zip(curves[label], others, strict=True)
+        ]
+        for label, others in small.items()
+    }
+    draw(PICTURE, SIZES, curves | compared)
     for label, took in curves.items():
-        slope = log(took[-1] / took[0]) / log(SIZES[-1] / SIZES[0]) if min(took) > 0 else 0.0
         unit = "%" if label.startswith("calm") else "ms"
-        values = ", ".join(f"{value:.2f}" for value in took)
-        report.say(f"{label} with {', '.join(f'{size:,}' for size in SIZES)}", f"{values} {unit}")
+        report.say(
+            f"{label} with {', '.join(f'{size:,}' for size in SIZES)}", f"{_list(took)} {unit}"
+        )
+        if label in small:
+            report.say("… with 100, in turns with these", f"{_list(small[label])} ms")
+        took = compared.get(label, took)
+        slope = log(took[-1] / took[0]) / log(SIZES[-1] / SIZES[0]) if min(took) > 0 else 0.0
         report.say("… exponent", f"{slope:.2f}")
 
 
-def _measure(server: Daemon, curves: Curves) -> None:
-    def say(label: str, took: float) -> None:
-        curves.setdefault(label, []).append(took)
-        print(f"  {label:<60} {took:.2f}", file=sys.stderr, flush=True)
+def _list(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3f}" if value < 1 else f"{value:.2f}" for value in values)
 
-    time.sleep(SETTLES)  # new workspaces are surveyed once more
-    with closing(Connection(server.port)) as to:
+
+def _say(curves: Curves, label: str, took: float) -> None:
+    curves.setdefault(label, []).append(took)
+    print(f"  {label:<60} {took:.3f}", file=sys.stderr, flush=True)
+
+
+def _get(port: int, small_port: int, curves: Curves, small: Curves) -> None:
+    """Each GET of a daemon and of the one with 100, in turns: the median of each one's medians."""
+    with closing(Connection(port)) as to, closing(Connection(small_port)) as to_small:
         for label, path in ASKED.items():
-            say(label, _median_time(lambda path=path: to.ask(f"{API}{path}")))
+            medians: list[tuple[float, float]] = []
+            for _ in range(TURNS):
+                ours, others = (_median_time(one, f"{API}{path}") for one in (to, to_small))
+                medians.append((ours, others))
+            took, other = map(median, zip(*medians, strict=True))
+            _say(curves, label, took)
+            _say(small, label, other)
+
+
+def _measure(server: Daemon, curves: Curves) -> None:
+    with closing(Connection(server.port)) as to:
         for verb in ("stop", "start"):
             took = []
             for number in range(TRIES):
@@ -83,16 +120,17 @@ def _measure(server: Daemon, curves: Curves) -> None:
                 if answer.status != 200:
                     raise RuntimeError(f"{verb}: {answer.status} {answer.body[:200]!r}")
                 took.append((time.perf_counter() - began) * 1000)
-            say(f"`POST /instances/NAME/{verb}`", median(took))
+            _say(curves, f"`POST /instances/NAME/{verb}`", median(took))
             _wait(lambda: _settled(to))
         for verb in ("stop", "start"):
-            say(f"`POST /instances/NAME/{verb}`, 16 connections, each", _burst(server.port, verb))
+            each = _burst(server.port, verb)
+            _say(curves, f"`POST /instances/NAME/{verb}`, 16 connections, each", each)
             _wait(lambda: _settled(to))
     for connections in (16, 64):
         loaded = load(server.port, f"{API}/instances/w7", SECONDS, connections)
-        say(f"`GET /instances/w7`, {connections} connections, p99", loaded.p99)
-    say("calm daemon, CPU", _idle_load(server))
-    say("`prism doctor`", min(_doctor_time(server) for _ in range(DOCTORS)))
+        _say(curves, f"`GET /instances/w7`, {connections} connections, p99", loaded.p99)
+    _say(curves, "calm daemon, CPU", _idle_load(server))
+    _say(curves, "`prism doctor`", min(_doctor_time(server) for _ in range(DOCTORS)))
 
 
 def _doctor_time(server: Daemon) -> float:
@@ -115,11 +153,11 @@ def _burst(port: int, verb: str) -> float:
     return (time.perf_counter() - began) * 1000 / SIZES[0]
 
 
-def _median_time(ask: Callable[[], object]) -> float:
+def _median_time(to: Connection, path: str) -> float:
     took = []
     for _ in range(ASKS):
         began = time.perf_counter()
-        ask()
+        to.ask(path)
         took.append((time.perf_counter() - began) * 1000)
     return median(took)
 
