@@ -41,6 +41,7 @@ ASKED = {
     "`GET /instances?limit=50`": "/instances?limit=50",
     "`GET /instances?state=stopped&limit=50`": "/instances?state=stopped&limit=50",
     "`GET /instances?project=p7&limit=50`": "/instances?project=p7&limit=50",
+    "`GET /daemon/status`": "/daemon/status",
     "`GET /costs/current`": "/costs/current",
     "`GET /projects` (200)": "/projects",
     "`GET /budgets` (20)": "/budgets",

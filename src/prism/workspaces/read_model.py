@@ -74,6 +74,10 @@ class EncodedPages(Struct, frozen=True, dict=True):
                 active[project] += cached.state in ACTIVE
         return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
+    def many(self, states: Collection[State]) -> int:
+        """How many workspaces are in one of these states."""
+        return sum(len(self.index.groups.get(("state", state.value), ())) for state in states)
+
     def named(self, name: str) -> CachedWorkspace:
         """The workspace with that name or instance id, else the last terminated one."""
         candidates = [self.rows[id] for id in self.index.names.get(name, ())]
