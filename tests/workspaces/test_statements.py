@@ -83,8 +83,8 @@ def test_each_verb_takes_so_many_statements_and_transactions(lab, clock):
         statements[verb] = requested, meter.of(lambda: fulfil(lab, clock))
         clock.advance(minutes=2)
     assert statements == {
-        "launch": ((29, 1), (32, 3)),
+        "launch": ((27, 1), (32, 3)),
         "stop": ((5, 1), (31, 4)),
-        "start": ((21, 1), (32, 4)),
+        "start": ((19, 1), (32, 4)),
         "terminate": ((10, 1), (36, 4)),
     }
