@@ -53,7 +53,7 @@ def growth(report: Report) -> None:
     """One fleet that grows, measured at each size."""
     curves: Curves = {}
     small: Curves = {}
-    with home() as folder, home() as kept, ExitStack() as stack:
+    with home() as folder, home() as copied, ExitStack() as stack:
         have, smallest = 0, None
         for size in SIZES:
             with daemon(folder, **PRICED) as server:
@@ -68,20 +68,17 @@ def growth(report: Report) -> None:
             with daemon(folder, **PRICED) as server:
                 curves.setdefault("start, processor", []).append(server.spent)
             if smallest is None:
-                shutil.copytree(folder, kept, dirs_exist_ok=True)
-                smallest = stack.enter_context(daemon(kept, **PRICED))
+                shutil.copytree(folder, copied, dirs_exist_ok=True)
+                smallest = stack.enter_context(daemon(copied, **PRICED))
     compared = {
-        label: [
-            took * others[0] / other for took, other in zip(curves[label], others, strict=True)
-        ]
-        for label, others in small.items()
+        label: [a * beside[0] / b for a, b in zip(curves[label], beside, strict=True)]
+        for label, beside in small.items()
     }
     draw(PICTURE, SIZES, curves | compared)
     for label, took in curves.items():
         unit = "%" if label.startswith("calm") else "ms"
-        report.say(
-            f"{label} with {', '.join(f'{size:,}' for size in SIZES)}", f"{_list(took)} {unit}"
-        )
+        sizes = ", ".join(f"{size:,}" for size in SIZES)
+        report.say(f"{label} with {sizes}", f"{_list(took)} {unit}")
         if label in small:
             report.say("… with 100, in turns with these", f"{_list(small[label])} ms")
         took = compared.get(label, took)
@@ -104,11 +101,11 @@ def _get(port: int, small_port: int, curves: Curves, small: Curves) -> None:
         for label, path in ASKED.items():
             medians: list[tuple[float, float]] = []
             for _ in range(TURNS):
-                ours, others = (_median_time(one, f"{API}{path}") for one in (to, to_small))
-                medians.append((ours, others))
-            took, other = map(median, zip(*medians, strict=True))
+                url = f"{API}{path}"
+                medians.append((_median_time(to, url), _median_time(to_small, url)))
+            took, beside = map(median, zip(*medians, strict=True))
             _say(curves, label, took)
-            _say(small, label, other)
+            _say(small, label, beside)
 
 
 def _measure(server: Daemon, curves: Curves) -> None:

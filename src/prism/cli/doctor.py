@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "-"}
 PLAIN = {"ok": "ok", "warning": "!", "broken": "X", "skipped": "-"}
 COLOURS = {"ok": "green", "warning": "yellow", "broken": "red", "skipped": "dim"}
-WIDE = 16
+WIDE, NEEDLESS = 16, "typing_extensions"
 
 
 def _doctor(args: Namespace) -> None:
@@ -48,12 +48,12 @@ def here() -> Iterator[Finding]:
 
         trials = start_trials(place.home, known)
     # Without it msgspec uses `typing`, and is imported in half of the time.
-    extensions = sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+    extensions = sys.modules.setdefault(NEEDLESS, None)  # type: ignore[arg-type]
     from prism.cli.checks.context import CheckContext  # noqa: PLC0415  cold start
     from prism.cli.checks.rounds import run_checks  # noqa: PLC0415  cold start: it looks at everything
 
     if extensions is None:
-        del sys.modules["typing_extensions"]
+        del sys.modules[NEEDLESS]
     return run_checks(CheckContext.seen(known, trial=lambda check: trials[check].result()))
 
 
