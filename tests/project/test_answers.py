@@ -27,7 +27,7 @@ HANDED = {
     "cli/quickstart.py": {"Workspaces.connect"},
     "cli/ssh.py": {"Workspaces.connect"},
     "cli/standstill.py": {"Workspaces.get"},
-    "cli/storage_wait.py": {"Volumes.get"},
+    "cli/storage_wait.py": {"Volumes.get", "Snapshots.get"},
     "cli/workspaces.py": {"Workspaces.start"},
 }
 # Keys of what is no answer.
@@ -38,6 +38,7 @@ OWN = {
     "cli/completion.py": {"complete", "workspaces"},
     "cli/connect.py": {"service"},  # of a port
     "cli/daemon.py": {"pid", "url"},
+    "cli/doctor.py": {"typing_extensions"},  # a module
     "cli/launch.py": {"type"},  # of a template's parameter
     "cli/new_template.py": {"path"},
     "cli/uninstall.py": {"phase"},
