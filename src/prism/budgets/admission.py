@@ -19,11 +19,11 @@ from prism.costs.plan import moment, unix_time
 from prism.costs.store import Totals
 from prism.projects import store as projects
 
-PLACES = (2, 4, 6)  # of a dollar: as many as show why something does not fit
+PLACES = (2, 4, 6)  # decimals of a dollar, of which the fewest that show the excess are printed
 
 
 class Load(Struct, frozen=True):
-    """A cap in one of its periods before a reservation, and what the reservation takes from it."""
+    """The balance of a cap in a period before a reservation, and what the reservation takes."""
 
     before: Balance
     need: int
@@ -43,7 +43,7 @@ class Load(Struct, frozen=True):
 
 
 class Scales:
-    """Compares reservations with caps whose balances are read once."""
+    """Compares reservations with caps; reads the balances of the caps once."""
 
     def __init__(
         self,
@@ -53,9 +53,10 @@ class Scales:
         reservation_id: str,
         totals: Totals | None = None,
     ) -> None:
-        """The reservation `reservation_id` does not count, so that it is not counted twice.
+        """The existing reservation `reservation_id` is left out, so that it does not count twice.
 
-        Spent and reserved money is of the same moment: what the ledger counts is not reserved.
+        Spent and reserved money are read at the same moment: what the ledger counts is not
+        reserved.
         """
         self._totals = totals or balances.totals(sql)
         self.now = self._totals.now
@@ -64,7 +65,7 @@ class Scales:
         self._before: dict[tuple[str, Window], Balance] = {}
 
     def weigh(self, reservation: Reservation) -> list[Load]:
-        """The load of each cap in each period touched; raises if a pool has no money then."""
+        """The load of each cap in each affected period; raises if a pool has no money then."""
         loads = []
         for cap in self._caps:
             for within in windows(cap, self.now, reservation.until + reservation.stopping):
@@ -138,7 +139,7 @@ def exceeded(
 
 def _possible(scales: Scales, reservation: Reservation, beyond: int | None) -> tuple[Load, str]:
     """The load that limits first, and a text that says for how long its money lasts."""
-    if not reservation.compute:  # only a disk
+    if not reservation.compute:  # the reservation is for a disk only
         return _possible_disk(scales, reservation)
     start = max(scales.now, reservation.since)
     most = max(reservation.until - start, 0)
@@ -204,7 +205,7 @@ def _places_needed(balance: Balance, need: int) -> int:
 
 
 def in_later(balance: Balance, now: int) -> str:
-    """The name of the period, if it is not the present one."""
+    """A text with the period, if it is not the current one."""
     if balance.within is None or balance.within.start <= now:
         return ""
     return f", all in the period that begins on {moment(balance.within.start):%Y-%m-%d %H:%M} UTC"

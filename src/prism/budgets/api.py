@@ -1,4 +1,4 @@
-"""Money over HTTP: pools, allocations, and what projects have spent of it."""
+"""Money over HTTP: pools, allocations, and the spending of projects."""
 
 import re
 from datetime import date
@@ -41,7 +41,7 @@ Id = FromPath[str]
 Month = Annotated[str | None, QueryParameter(description="as 2026-01; the present one by default")]
 Form = Annotated[Literal["json", "markdown", "csv", "html"], QueryParameter(name="format")]
 FORMS = {"markdown": markdown, "csv": table, "html": page}
-# What a page may do: show itself. Names in it are other people's.
+# The page may load and run nothing: it contains names that other people chose.
 PAGE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=False)}
@@ -153,7 +153,7 @@ def project_report(
 def _month(text: str) -> date:
     try:
         first = date.fromisoformat(f"{text}-01" if MONTH.fullmatch(text) else "")
-        month_after(first)  # raises for the calendar's last
+        month_after(first)  # raises for the last month of the calendar
         return first
     except (ValueError, OverflowError) as error:
         wrong = f"{text!r} is not a month such as 2026-01"

@@ -39,12 +39,12 @@ class Balance(Struct, frozen=True):
 
     @property
     def committed(self) -> int:
-        """What is spent or reserved."""
+        """The spent and the reserved money."""
         return self.settled + self.reserved
 
     @property
     def left(self) -> int:
-        """What can still be reserved: nothing before a pool begins and after it has ended."""
+        """What can still be reserved; 0 before a pool begins and after it has ended."""
         if self.within is None:
             return 0
         return max(0, self.cap.amount - self.committed)
@@ -59,12 +59,12 @@ class Balance(Struct, frozen=True):
 
     @property
     def overrun(self) -> int:
-        """By how much spending exceeds the cap; docs/money.md says what can cause that."""
+        """By how much spending exceeds the cap, for the reasons in docs/money.md."""
         return max(0, self.settled - self.cap.amount)
 
     @property
     def is_empty(self) -> bool:
-        """Whether this is an allocation whose money was all moved away, unspent."""
+        """Whether this is an allocation from which all money was moved away unspent."""
         return not self.cap.amount and not self.settled
 
     @property
@@ -74,7 +74,7 @@ class Balance(Struct, frozen=True):
 
     @property
     def no_launches(self) -> str | None:
-        """Why this cap pays for no launch, whatever is left; null if it does."""
+        """Why this cap pays for no launch even if money is left; null if it does."""
         if self.cap.admits(self.settled):
             return None
         if self.is_empty:
@@ -111,13 +111,13 @@ class Balances:
         return unix_time(self._clock.now())
 
     def at(self, now: int) -> "Balances":
-        """The balances at one moment, however long it takes to read them."""
+        """The balances at one moment, however long the reading takes."""
         return Balances(StoppedClock(moment(now)))
 
     def caps(
         self, sql: Connection, project: str, allocation: str | None, pool: str | None
     ) -> list[Cap]:
-        """Every cap that the project's money, from this allocation and pool, must fit."""
+        """Every cap that applies to a project, for costs that this allocation and pool pay."""
         caps = []
         owner = projects.find(sql, project)
         if owner is not None and owner.cap is not None:
@@ -187,7 +187,7 @@ class Balances:
 
     def spent(self, totals: Totals, cap: Cap) -> int:
         """What was spent of a cap in its present period, or in its last one and after it."""
-        within = self.at(totals.now).counted(cap)  # midnight may have come since
+        within = self.at(totals.now).counted(cap)  # midnight may have passed meanwhile
         return 0 if within is None else self.settled(totals, cap, within)
 
     def counted(self, cap: Cap) -> Window | None:
@@ -220,7 +220,7 @@ class Balances:
         totals = self.totals(sql)
         whole = totals.of(cap.column, cap.id)
         since = cap.since if cap.since > first else 0
-        if since and _by(totals, cap, since):  # it was there before, and is made again
+        if since and _by(totals, cap, since):  # the allocation existed before, and was made again
             since = 0
         age = self.now - max(first, since, began)
         if age < HOUR:
@@ -320,7 +320,7 @@ def every_cap(sql: Connection) -> list[Cap]:
 
 
 def dollars(micros: int, places: int = 2) -> str:
-    """An amount for texts; less than a cent with all its digits."""
+    """An amount for texts; amounts below a cent are shown with all digits."""
     if places == 2 and micros and abs(micros) < 10_000:
         places = 6
     sign = "-" if round(micros / 1e6, places) < 0 else ""

@@ -1,7 +1,7 @@
 """Pools, allocations and the balances of caps, cached for a version of their tables.
 
-`BudgetCache.of` gives a `MoneyReader` that answers the same as a new one, from what was computed
-once for a version (`kit/versions.py`) and the moment of the question.
+The `MoneyReader` of `BudgetCache.of` answers the same as a new one. It computes once per version
+(`kit/versions.py`) and moment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class BudgetRows(NamedTuple):
 
 
 class BudgetsNow(NamedTuple):
-    """Everything that lists of money need, at one moment and version."""
+    """The data for lists of money, at one moment and version."""
 
     ledger: LedgerNow
     rows: BudgetRows
@@ -50,7 +50,7 @@ class BudgetCache:
         self._counted = Kept[Mapping[str, int]](RESERVED, COUNTED)
 
     def of(self, sql: Connection, *, settled_only: bool = False) -> BudgetsNow | None:
-        """All of it now; null within a transaction, whose changes have no version yet.
+        """The data now; null within a transaction, whose changes have no version yet.
 
         With `settled_only`, the balances are without what is reserved.
         """

@@ -1,4 +1,4 @@
-"""Pools, allocations, reservations, and what you may ask of them."""
+"""Pools, allocations and reservations, and the requests and answers about them."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -95,7 +95,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
     until: int = 0
     stopping: int = 0
     running: bool = False
-    disk: Micros | None  # a month of 720 hours
+    disk: Micros | None  # per month of 720 hours
     disk_since: int = 0
     disk_until: int = 0
     part_until: int = 0
@@ -113,8 +113,8 @@ class Window(Struct, frozen=True):
 class Cap(Struct, frozen=True, kw_only=True):
     """One limit that a launch must fit: that of a project, an allocation or a pool.
 
-    `name` is that of the project or pool. `since` is when the cap was given, in seconds since
-    1970; 0 if that does not matter.
+    `name` is that of the project or pool. `since` is when the cap was set, in seconds since 1970;
+    0 if that does not matter.
     """
 
     column: Literal["project", "allocation", "pool"]
@@ -146,7 +146,7 @@ class Cap(Struct, frozen=True, kw_only=True):
         return self.name
 
     def admits(self, settled: int) -> bool:
-        """Whether a launch is allowed when so much is spent."""
+        """Whether a launch is allowed when `settled` is spent."""
         return settled < self.amount * self.prevent
 
 
@@ -349,8 +349,8 @@ class MoneyShown(Struct, frozen=True, kw_only=True):
     """A project's money at one moment, as its budget and its forecast show it.
 
     `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them. `unpriced`
-    names what has no known price, `not_limited` what counts against no cap. `no_launches` says
-    why nothing may be launched, started or resumed, whatever is `left`; null if launches are
+    names what has no known price, `not_limited` what counts against no cap. `no_launches` says why
+    nothing may be launched, started or resumed even if money is `left`; null if launches are
     allowed.
     """
 

@@ -1,7 +1,7 @@
 """How much money is reserved, and for which time: pure functions; time is an argument.
 
-`reserved` is never less than what the ledger can still count: whole costs are rounded up, and what
-was counted is subtracted as the ledger counts it, rounded down.
+`reserved` is never less than what the ledger can still count: total costs are rounded up, and the
+part that the ledger has counted is subtracted rounded down, as in the ledger.
 """
 
 from bisect import bisect_left
@@ -21,8 +21,8 @@ from prism.profiles.providers import traits_of
 from prism.workspaces.model import Workspace
 from prism.workspaces.plan import SLEEP_TIME
 
-CHUNK, STOPPING = 60 * 60, int(SLEEP_TIME.total_seconds())  # what compute, and a stop, is held for
-AHEAD, AGAIN = 20 * 60, 60  # how long before it lapses it is renewed, and then tried again
+CHUNK, STOPPING = 60 * 60, int(SLEEP_TIME.total_seconds())  # seconds reserved to run, and to stop
+AHEAD, AGAIN = 20 * 60, 60  # seconds before its end it is renewed, and tried again
 DISK = 30 * DAY
 SHORTEST = 60
 ALWAYS = Window(0, None)
@@ -102,7 +102,7 @@ def reserved(
 
 
 def reserved_compute(reservation: Reservation, now: int, within: Window = ALWAYS) -> int:
-    """The part that is reserved for running, and for going to sleep."""
+    """The part that is reserved for running and for stopping."""
     if reservation.compute is None or reservation.until <= reservation.since:
         return 0
     span = (reservation.since, reservation.until + reservation.stopping, reservation.running)
@@ -193,7 +193,7 @@ def reservation_for(
 
 
 def part_horizon(caps: Iterable[Cap], now: int) -> int:
-    """Until when an allocation and its pool pay for a disk in advance: within this period."""
+    """Until when an allocation and its pool pay for a disk in advance, within this period."""
     until = now + DISK
     for cap in caps:
         if cap.pool is not None:
@@ -263,7 +263,7 @@ def longest(most: int, fits: Callable[[int], bool]) -> int | None:
 
 
 def must_sleep(reservation: Reservation, caps: Sequence[Cap], now: int) -> bool:
-    """Whether the workspace must go to sleep now, to be down when its pool ends."""
+    """Whether the workspace must go to sleep now, to be off when its pool ends."""
     _, last = horizon(caps, now)
     runs = reservation.until > reservation.since
     return runs and last is not None and now >= last - reservation.stopping - SHORTEST

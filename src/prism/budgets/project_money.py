@@ -30,12 +30,12 @@ class PoolShare(Struct, frozen=True):
 
     @property
     def left(self) -> int:
-        """What both can still pay for."""
+        """What can still be reserved of both."""
         return min(self.allocation.shown_left, self.pool.shown_left)
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it is unknown what is left of one of them."""
+        """Whether the rest of one of them is unknown."""
         return self.allocation.is_unknown or self.pool.is_unknown
 
 
@@ -95,7 +95,7 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def overrun(self) -> int:
-        """By how much caps are exceeded: the own one, or all allocations, whichever is more."""
+        """The larger of two excesses: over the project's own cap, and over all allocations."""
         own = 0 if self.own is None else self.own.overrun
         return max(own, sum(pool_share.allocation.overrun for pool_share in self.parts))
 
@@ -127,7 +127,7 @@ def no_launches(project: Project, money: ProjectMoney) -> str | None:
 
 
 class MoneyReader:
-    """Reads the money of several projects; what they share is read once."""
+    """Reads the money of several projects; shared pools are read once."""
 
     def __init__(
         self, balances: Balances, sql: Connection, unpriced_until: Mapping[str, int]
@@ -148,7 +148,7 @@ class MoneyReader:
         allocations: Mapping[str, Sequence[Allocation]],
         reserved: Reserved,
     ) -> None:
-        """Read from the cache of the version that `sql` sees."""
+        """Use cached rows and sums of the version that `sql` sees."""
         self._totals, self._reserved = totals, reserved
         self._pools, self._allocations = pools, allocations
 

@@ -68,7 +68,7 @@ class BudgetReconciler:
         return ReconcileResult(DAY, lambda tx: self._renew(tx, claim.id))
 
     def watch(self) -> None:
-        """Record newly exceeded thresholds, and put workspaces to sleep if wanted."""
+        """Record newly exceeded thresholds, and put workspaces to sleep if a threshold says so."""
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
@@ -113,7 +113,7 @@ class BudgetReconciler:
         settled: dict[str, int],
     ) -> None:
         with self._db.write() as tx:
-            known = store.crossed(tx.sql)  # once more: another daemon may have recorded it
+            known = store.crossed(tx.sql)  # read again: another daemon may have recorded it
             for scope, threshold in known - over.keys():
                 store.uncross(tx, scope, threshold)
             for key in sorted(over.keys() - known):

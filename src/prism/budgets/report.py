@@ -28,7 +28,7 @@ def report(
     *,
     time_zone: str = "UTC",
 ) -> Report:
-    """The report of these ledger lines; days begin at midnight of that time zone."""
+    """The report of these ledger lines; days begin at midnight of `time_zone`."""
     paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
     total = _known(paid)
     saved = _known([line for line in lines if line.kind is CostKind.ASLEEP])
@@ -196,7 +196,7 @@ def _html_table(title: str, shares: Sequence[Share]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A name, escaped so that it stays text in a page."""
+    """A name, escaped for the page."""
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

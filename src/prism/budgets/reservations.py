@@ -1,4 +1,4 @@
-"""Reserves money before it is spent; implements the checks that workspaces ask for.
+"""Reserves money before it is spent, as the admission check of workspaces.
 
 Each reservation is made in the write transaction of the request, and there is one writer at a
 time. So spent and reserved money together never exceed a cap, however many launches happen at once
@@ -50,7 +50,7 @@ from prism.workspaces.model import LifecycleVerb, Observed, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
 
 NO_MONEY = "its budget cannot pay for more time"
-UNSEEN = 15  # seconds until a reservation is looked at again whose workspace was not seen lately
+UNSEEN = 15  # seconds until the next look at a reservation without a recent survey
 
 
 class Renewal(Struct, frozen=True):
@@ -83,7 +83,7 @@ class ReservationService:
         pool_names = ", ".join(sorted(names.values())) or "none"
         fitting = [part for part in parts if budget in {None, part.pool, names[part.pool]}]
         if budget is not None and not fitting:
-            # The same words for a pool that does not exist: which pools others have is secret.
+            # A pool that does not exist gets the same text: others' pools are secret.
             why = f"{budget!r} allocates nothing to {owner.name!r}; these do: {pool_names}"
             raise ValidationFailed.of(("budget", why))
         if len(fitting) > 1:
@@ -155,7 +155,7 @@ class ReservationService:
         began = self._began(tx.sql, after.id)
         running = began.compute > 0
         idle = not running and state_of(after) not in ACTIVE
-        # What ran until now is settled; where it is to run again, the rest is held from here on.
+        # The run until now is settled; if it should run again, the rest is reserved from now on.
         since, disk_since = began.compute, began.disk or reservation.disk_since
         if not running:
             since = ledger.last_end(tx.sql, after.id) if reservation.running else reservation.since
@@ -183,10 +183,10 @@ class ReservationService:
         store.confirm(tx, ids, unix_time(at))
 
     def renew(self, tx: Tx, workspace: Workspace) -> Renewal:
-        """Extend a reservation, as far as its caps can pay."""
+        """Extend a reservation as far as its caps can pay."""
         reservation = store.reservation(tx.sql, workspace.id)
         assert reservation is not None, "only a reservation is renewed"
-        if not self._is_current(reservation):  # it may be down since long: a survey will tell
+        if not self._is_current(reservation):  # it may have stopped; a survey will show that
             until = moment(reservation.until) if reservation.until > reservation.since else None
             return Renewal(until, moment(self._balances.now + UNSEEN))
         caps = self._caps(tx.sql, workspace)
@@ -229,7 +229,7 @@ class ReservationService:
         """The result without money: sleep when the reservation is used up or the pool ends."""
         now = self._balances.now
         store.put_reservation(tx, reservation)
-        if reservation.until <= reservation.since:  # only a disk: it is kept, whatever it costs
+        if reservation.until <= reservation.since:  # for a disk only, which is always kept
             return Renewal(None, moment(due(reservation, caps, now)))
         standings = [self._balances.standing(tx.sql, cap) for cap in caps]
         gone = any(
@@ -252,7 +252,7 @@ class ReservationService:
         now, runs = self._balances.now, state_of(workspace) in ACTIVE
         began = self._began(sql, workspace.id)
         reservation = reservation_for(workspace, caps, now, began, self._prices)
-        if not runs:  # it changes its project while it is off: only its disk is to be paid
+        if not runs:  # it changes its project while it is off, so only its disk costs money
             reservation = replace(reservation, until=reservation.since)
         if caps and (reservation.compute is None or reservation.disk is None):
             unpriced = "a disk" if reservation.disk is None else workspace.instance_type
@@ -335,7 +335,7 @@ class ReservationService:
         return earliest([asleep, *forecasts.ends(uses, known).values()])
 
     def _require_recent(self, sql: Connection, workspace: Workspace) -> None:
-        """Raise if no recent survey has seen the machine: its cost would be a guess."""
+        """Raise if no recent survey has shown the machine, because its cost would be a guess."""
         counted = self._began(sql, workspace.id).counted
         if not counted or self._balances.now - counted <= RECENT_SURVEY:
             return
@@ -367,7 +367,7 @@ class ReservationService:
 
 
 def _is_woken(workspace: Workspace) -> bool:
-    """Whether the request is a start or resume, which has no number of hours."""
+    """Whether the request is a start or resume, which do not contain hours."""
     return (
         workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
         and workspace.seen is not Observed.ON
@@ -375,7 +375,7 @@ def _is_woken(workspace: Workspace) -> bool:
 
 
 def _remainder(balance: Balance, reservation: Reservation, now: int) -> CapForecast:
-    """What a reservation takes of one cap, and what it leaves of the cap."""
+    """What a reservation takes from one cap, and what it leaves."""
     needed = reserved(reservation, now, balance.within or ALWAYS, own=balance.cap.is_own)
     return CapForecast(balance.cap.words, Micros(needed), balance.shown_left)
 

@@ -1,9 +1,10 @@
 """The reserved money of each cap, cached for a version of the reservations.
 
 A reservation reserves an amount that stays the same, or that shrinks while the ledger counts the
-same seconds. The first is summed once for each cap and period; the second is computed from its
-rows for each moment, because each row is rounded on its own. `ReservedAmounts.at` gives the same
-sums as `reserved_compute` and `reserved_disk` of each reservation at that moment.
+same seconds. The constant amounts are summed once for each cap and period; the shrinking ones are
+computed from their rows for each moment, because each row is rounded on its own.
+`ReservedAmounts.at` gives the same sums as `reserved_compute` and `reserved_disk` of each
+reservation at that moment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,14 @@ from msgspec.structs import replace
 from prism.budgets.model import Cap, Reservation, Window
 from prism.budgets.plan import reserved_compute, reserved_disk
 
-NEVER = 2**62  # seconds: what has no end in the ledger counts until now
+NEVER = 2**62  # seconds since 1970, later than every end; stands for no end
 
 
 class Reserved(Protocol):
-    """What is reserved, from whatever source."""
+    """Returns the reserved money of caps."""
 
     def of(self, cap: Cap, within: Window) -> tuple[int, int]:
-        """What is reserved of a cap in one of its periods: for running, and for disks."""
+        """The reserved money of a cap in one of its periods: for compute, and for disks."""
 
 
 class ReservedAmounts:
@@ -97,8 +98,8 @@ class ReservedNow(NamedTuple):
 
 
 class ReservedIgnored:
-    """For who asks only what is settled: adding up reservations takes most of the time."""
+    """Stands for no reservations: callers that need only settled money skip the slow part."""
 
     def of(self, cap: Cap, within: Window) -> tuple[int, int]:
-        """Nothing."""
+        """Zero."""
         return 0, 0

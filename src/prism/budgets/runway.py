@@ -1,8 +1,8 @@
 """When money runs out; reserved money counts too. Pure functions.
 
-A workspace sleeps when its reservation cannot be renewed. So each reservation is extended as a
-renewal would, to the last moment at which all of them still fit, by `plan.reserved`, as in
-admission. If a pool can pay to the end of its period, the next period follows.
+A workspace sleeps when its reservation cannot be renewed. So this extends each reservation like a
+renewal does, to the last moment at which all of them fit, by `plan.reserved`, as admission does.
+If a pool can pay to the end of its period, the next period follows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from prism.budgets.model import Reservation, Window
 from prism.budgets.plan import DISK, longest, reserved, reserved_compute, reserved_disk, window
 from prism.costs.plan import moment
 
-FAR = 253370764800  # the year 9999: as good as never
+FAR = 253370764800  # the year 9999, which stands for never
 NOTHING: Mapping[str, int] = {}
-PERIODS = 13  # how many of a pool are looked at: a year of months
+PERIODS = 13  # of a pool that are computed: a year of months
 
 
 class Runway(Struct, frozen=True):
@@ -70,7 +70,7 @@ def runway(
     now: int,
     unrenewed: Mapping[str, int] = NOTHING,
 ) -> Runway:
-    """When a cap puts its workspaces to sleep, if everything goes on running or sleeping.
+    """When a cap puts its workspaces to sleep, if everything continues to run or sleep.
 
     If nothing runs, when disks will have used up the cap. `ends` says which workspaces end by
     themselves, and when: those need no renewal. `unrenewed` says from when on a disk's reservation
@@ -112,8 +112,8 @@ class _Period(Struct, frozen=True):
     ends: Mapping[str, int]
     within: Window
     now: int
-    base: int  # from when on holds have to be carried on
-    unrenewed: Mapping[str, int]  # from when on a hold is not, as `runway` has it
+    base: int  # from when on reservations have to be extended
+    unrenewed: Mapping[str, int]  # from when on a disk's is not extended (`runway`)
 
     @property
     def _is_present(self) -> bool:
@@ -130,7 +130,7 @@ class _Period(Struct, frozen=True):
         )
 
     def binding(self, at: int) -> str:
-        """The part of the cap that compute cannot get, in words."""
+        """A text about the part of the cap that compute cannot get."""
         whole, disks = _whole(self.use.balance), self.use.balance.disks
         if not self._is_present:
             own = self.use.balance.cap.is_own
@@ -167,7 +167,7 @@ class _Period(Struct, frozen=True):
             else max(reservation.part_until, at + DISK)
         )
         disk = reservation.disk_until + more
-        if reservation.id in self.unrenewed:  # what is not held in advance is paid as it is used
+        if reservation.id in self.unrenewed:  # the disk is paid as it is used
             disk, part = max(disk, at), max(part, at)
         return replace(reservation, until=until, disk_until=disk, part_until=part)
 
@@ -289,12 +289,12 @@ def _pool_end(balance: Balance) -> int:
 
 
 def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
-    """The last moment that fits, from `first` on; `first` if not even that fits."""
+    """The last moment from `first` to `last` that fits; `first` if none does."""
     return first + (longest(last - 1 - first, lambda more: fits(first + more)) or 0)
 
 
 def _bounded(end: Runway, balance: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
-    """The runway, or the end of the pool if that is earlier; never, if beyond the calendar."""
+    """The runway, or the end of the pool if that is earlier; without an end if that is too far."""
     if lasting and last < FAR and balance.within is not None:
         closes = last - max(reservation.stopping for reservation in lasting)
         if end.at is None or end.at > closes:

@@ -58,7 +58,7 @@ class BudgetService:
         *,
         release: Callable[[Tx, Reservation], bool],
     ) -> None:
-        """`release` ends an allocation's payments for storage; false if it is no storage."""
+        """`release` ends an allocation's payments for storage; False for anything else."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
         self._balances = Balances(clock)
         self._cache = cache
@@ -166,7 +166,7 @@ class BudgetService:
     def _former_projects(
         self, sql: Connection, pool: Pool, balance: Balance, spent: Mapping[str, int]
     ) -> list[tuple[str, str, int, bool]]:
-        """What projects spent of a pool by allocations that have been deleted."""
+        """What projects spent of a pool through allocations that were deleted."""
         if balance.settled == sum(spent.values()):
             return []
         within = self._balances.counted(balance.cap) or ALWAYS

@@ -1,4 +1,4 @@
-"""The money of projects as people read it: budget, analysis, forecast, report."""
+"""Answers questions about the money of projects: budget, analysis, forecast, report."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -37,7 +37,7 @@ SLEEP = {"hibernation", "stop"}
 class SpendingNow(Struct, frozen=True):
     """A project's money at one moment; `shown` is what budget and forecast have in common.
 
-    `ever` is what it has `paid`; null if no price is known.
+    `ever` is `paid`, or null if no price is known.
     """
 
     money: ProjectMoney
@@ -239,7 +239,7 @@ class ProjectSpending:
         return zones.pop() if len(zones) == 1 else "UTC"
 
     def _read(self, sql: Connection, project: Project) -> SpendingNow:
-        """What budget and forecast have in common, read once for either."""
+        """Read the data that budget and forecast have in common."""
         now = self._balances.now
         spent = ledger.totals_of_projects(sql, now, project.id)
         unpriced, lately = tuple(ledger.unpriced(sql, project.id)), ledger.unpriced_until(sql, now)

@@ -38,7 +38,7 @@ class StorageReservationService:
         counts: StorageChangeListener,
         treasury: FundingPolicy,
     ) -> None:
-        """`counts` is called when the payer changes; `treasury` finds a budget by name."""
+        """`counts` is called when the payer changes; `treasury` finds budgets by name."""
         self._clock, self._balances = clock, Balances(clock)
         self._counts, self._treasury = counts, treasury
 
@@ -113,7 +113,7 @@ class StorageReservationService:
         return moment(due(fresh, caps, self._balances.now))
 
     def release(self, tx: Tx, reservation: Reservation) -> bool:
-        """Stop an allocation from paying for it; false if it is no volume or snapshot."""
+        """End an allocation's payments for a volume or snapshot; False if it is neither."""
         resource = _find_resource(tx.sql, reservation.id)
         if resource is None:
             return False
@@ -121,7 +121,7 @@ class StorageReservationService:
         return True
 
     def _adopt(self, tx: Tx, reservation: Reservation, resource: Volume | Snapshot) -> Reservation:
-        """Let the project's only allocation pay, if none does yet and it has the money."""
+        """Let the project's only allocation pay, if none pays yet and it has enough money."""
         parts = store.allocations_of(tx.sql, project=reservation.project)
         if reservation.allocation is not None or len(parts) != 1:
             return reservation
@@ -182,7 +182,7 @@ class StorageReservationService:
         )
 
     def _began(self, sql: Connection, id: str) -> int:
-        """When the ledger began to count it; 0 for not."""
+        """When the ledger began to count a volume or snapshot; 0 if it does not."""
         return max((segment.began for segment in ledger.open_of(sql, id)), default=0)
 
 

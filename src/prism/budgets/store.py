@@ -58,7 +58,7 @@ pools = Table(
     Column("updated_at", Utc, nullable=False),
     info=topic(BUDGETS),
 )
-ended_pools = Table(  # what deleted ones were called: the ledger still names them
+ended_pools = Table(  # names of deleted pools, to which the ledger still refers
     "ended_pools",
     metadata,
     Column("id", String, primary_key=True),
@@ -93,7 +93,7 @@ reallocations = Table(
 reservations = Table(
     "reservations",
     metadata,
-    Column("id", String, primary_key=True),  # the workspace's
+    Column("id", String, primary_key=True),  # the workspace's id
     Column("name", String, nullable=False),
     Column("project", String, nullable=False, index=True),
     Column("allocation", String, index=True),
@@ -184,7 +184,7 @@ ALLOCATIONS = ALLOCATIONS.order_by(allocations.c.id)
 ALLOCATIONS_FROM = ALLOCATIONS.where(allocations.c.pool == OF)
 ALLOCATIONS_TO = ALLOCATIONS.where(allocations.c.project == OF)
 RELEASE = delete(reservations).where(reservations.c.id == OF)
-crossings = Table(  # thresholds that are exceeded and were told
+crossings = Table(  # exceeded thresholds that are recorded
     "crossings",
     metadata,
     Column("scope", String, primary_key=True),

@@ -86,7 +86,7 @@ def allocation(
 
 
 def status(balance: Balance) -> Literal["ok", "warning", "critical"]:
-    """How near its limit a cap is; `ok` if nothing is spent."""
+    """How close the spending is to the cap; `ok` if nothing is spent."""
     warns = balance.settled and balance.part >= balance.cap.alert
     return "critical" if balance.part >= CRITICAL else "warning" if warns else "ok"
 
@@ -169,7 +169,7 @@ def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list
 def alerts(
     standings: Sequence[Balance], burns: Sequence[int | None], now: int, *, unpriced: bool
 ) -> BudgetAlerts:
-    """How near the nearest cap is; the risk follows from what each paid in the last 30 days.
+    """How close spending is to a cap; the risk follows from the costs of the last 30 days.
 
     If some of that is `unpriced`, the risk is at least this, and may be higher.
     """

@@ -1,1 +1,1 @@
-"""Costs: the ledger of what ran at what price, and the sums made from it."""
+"""Costs: the ledger with the price of everything that ran, and its sums."""

@@ -1,4 +1,4 @@
-"""Advice on spending less, from measurements: pure; none if too little was measured."""
+"""Advice on spending less, from measurements, if there are enough: pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -11,7 +11,7 @@ from prism.kit.money import CENT, Micros, amount
 
 ENOUGH = 24.0  # hours
 IDLE = 0.25  # a share of the time
-ROOM = 0.8  # of a smaller machine, at the busiest moment that was measured
+ROOM = 0.8  # of a smaller machine, the most that the busiest measured moment may use
 QUIET = 5.0  # percent of a GPU
 
 
@@ -46,7 +46,7 @@ def _advice_about(usage: MeasuredUsage) -> Iterator[Advice]:
         return
     if usage.idle_hours >= IDLE * usage.hours:
         yield _sleep_advice(usage, usage.hourly)
-    # Hours asleep would have cost nothing, so a smaller type saves nothing in them.
+    # Hours of sleep cost nothing, so a smaller type saves nothing in them.
     slept = usage.idle_hours if usage.idle_hours >= IDLE * usage.hours else 0.0
     if (downsize := _downsize_advice(usage, usage.hourly, usage.hours - slept)) is not None:
         yield downsize
@@ -94,7 +94,7 @@ def _downsize_advice(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advi
 
 
 def _gpu_advice(usage: MeasuredUsage) -> Advice | None:
-    """Advice to use no GPU, if nobody used it; its savings depend on the type chosen instead."""
+    """Advice to use no GPU, if it was not used; the savings depend on the other type."""
     now = TYPES.get(usage.instance_type)
     if now is None or not now.gpus or usage.gpu is None or not _is_measured(usage, usage.gpu):
         return None

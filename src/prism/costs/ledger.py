@@ -29,7 +29,7 @@ RECORDED_LATE = 60  # seconds: a change recorded later than that is `reconstruct
 
 
 class Ledger:
-    """Implements `ChangeListener` for workspaces; `set` is for everything that costs money."""
+    """Implements `ChangeListener` for workspaces; others call `set`."""
 
     def __init__(self, db: Database, clock: Clock, prices: PriceBook) -> None:
         self._db, self._clock, self._prices = db, clock, prices
@@ -45,7 +45,8 @@ class Ledger:
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
         """Book the costs of these workspaces until `at`, when a survey saw them run.
 
-        Stored sums of the time since the survey before are deleted, because they lack these costs.
+        Stored sums of the time since the previous survey are deleted, because they lack these
+        costs.
         """
         until = unix_time(at)
         since = store.confirm(tx, ids, until)
@@ -57,7 +58,7 @@ class Ledger:
             store.forget_marks(tx, since)
 
     def is_current(self, sql: Connection, id: str) -> bool:
-        """Whether a recent survey saw the workspace; else it may have been off for long."""
+        """Whether a recent survey has shown the workspace, which otherwise may have stopped."""
         counted = store.counted_until(sql, id)
         return counted is None or unix_time(self._clock.now()) - counted <= RECENT_SURVEY
 
@@ -71,7 +72,7 @@ class Ledger:
         sure: bool = True,
         least: int = 0,
     ) -> None:
-        """Charge `of` exactly this from `at` on; `at` may be long ago.
+        """Charge `of` exactly these costs from `at` on, which may be long ago.
 
         A run that ends is charged for at least `least` seconds.
         """
@@ -96,7 +97,7 @@ class Ledger:
         learned = min(
             (segment.counted for segment in stale if segment.counted is not None), default=moment
         )
-        if min(learned, moment) < now:  # sums of days since lack what is learned now
+        if min(learned, moment) < now:  # sums of later days lack these costs
             rollups.forget_after(tx, min(learned, moment))
 
     def roll(self) -> int:

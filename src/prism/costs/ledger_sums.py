@@ -23,7 +23,7 @@ from prism.kit.money import Micros
 from prism.kit.versions import Kept, Words
 
 COLUMNS = ("project", "allocation", "pool")
-MOMENTS = 8  # for which the cost of what is open is remembered
+MOMENTS = 8  # whose costs of open segments are cached
 Payers = tuple[str | None, ...]
 
 
@@ -59,7 +59,7 @@ class OpenCosts:
             else:
                 self._steady.setdefault(payers, []).append(slope)
         self._surveyed_at = max(counted.values(), default=0)
-        self._ran = dict(self._run_costs(self._surveyed_at))  # the same from then on
+        self._ran = dict(self._run_costs(self._surveyed_at))  # constant after that survey
 
     def by(self, at: int) -> Mapping[tuple[str, str], int]:
         """What each project, allocation and pool has paid for open segments until `at`."""
@@ -70,7 +70,7 @@ class OpenCosts:
             _add(sums, payers, _cost(slopes, at))
         for payers, paid in self._ran.items() if at >= self._surveyed_at else self._run_costs(at):
             _add(sums, payers, paid)
-        memo = dict(list(self._memo.items())[1 - MOMENTS :])  # other threads read the old one
+        memo = dict(list(self._memo.items())[1 - MOMENTS :])  # other threads read the old dict
         self._memo = {**memo, at: sums}
         return sums
 
@@ -85,7 +85,7 @@ class OpenCosts:
 class RecentSums:
     """The closed segments since a day, read at one moment of today.
 
-    Some of them end later than that moment, because the minimum of a run is booked at once.
+    Some end later than that moment, because the minimum charge of a run is booked at once.
     """
 
     def __init__(self, sql: Connection, first: int, now: int) -> None:
@@ -122,7 +122,7 @@ class RecentSums:
 
 
 class BookedSums:
-    """The sums that stay the same until a segment is opened or closed."""
+    """The sums that change only when a segment is opened or closed."""
 
     def __init__(self, sql: Connection) -> None:
         self.rows = store.open_rows(sql)
@@ -190,7 +190,7 @@ class LedgerNow(Totals):
 
     @property
     def is_behind(self) -> bool:
-        """Whether the clock is behind the days that are summed up."""
+        """Whether the clock is earlier than the last summed day."""
         return self._burnt.start > self.now
 
     @property

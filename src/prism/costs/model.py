@@ -12,7 +12,7 @@ from prism.kit.transaction import Rows
 
 GroupBy = Literal["project", "user", "template"]
 HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
-BURN = 30  # days, over which spending is measured
+BURN = 30  # days over which spending is measured
 
 
 class CostKind(StrEnum):
@@ -30,7 +30,7 @@ class CostKind(StrEnum):
 PAID = tuple(kind for kind in CostKind if kind is not CostKind.ASLEEP)
 RUNS = frozenset(
     {CostKind.COMPUTE, CostKind.ADDRESS}
-)  # what costs something only while a machine runs
+)  # kinds that cost money only while a machine runs
 OF_A_WORKSPACE = frozenset({CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS})
 
 
@@ -38,7 +38,7 @@ class Rate(Struct, frozen=True):
     """A price: micro-dollars for a number of hours, its source, and its date.
 
     Compute is priced by the hour and disks by the month of 720 hours; dividing a month's price
-    would lose a fraction, so it is kept as it was given. Null means unknown.
+    would lose a fraction, so the original price is stored. Null means unknown.
     """
 
     amount: Micros | None
@@ -48,7 +48,7 @@ class Rate(Struct, frozen=True):
 
 
 class Booking(Struct, frozen=True):
-    """What is paid for, its owner, and its payer."""
+    """A resource that costs money, its owner, and its payer."""
 
     resource: str
     name: str
@@ -94,12 +94,12 @@ class Segment(Struct, frozen=True, kw_only=True):
 
     @property
     def is_paid(self) -> bool:
-        """Whether the segment costs money; time asleep is only what was saved."""
+        """Whether the segment costs money; time asleep only counts as savings."""
         return self.kind is not CostKind.ASLEEP
 
 
 class Stretch(Struct, frozen=True):
-    """What a sum needs of a segment: the number of its resource, and until when it counts."""
+    """The fields of a segment for sums; `until` is until when it counts."""
 
     no: int
     project: str | None
@@ -111,7 +111,7 @@ class Stretch(Struct, frozen=True):
 
 
 class OpenRow(NamedTuple):
-    """What sums need of an open segment."""
+    """The fields of an open segment for sums."""
 
     id: int
     project: str | None
@@ -144,12 +144,12 @@ class DayCost(Struct, frozen=True):
 
     @property
     def paid(self) -> int:
-        """All of the cost, without what was saved."""
+        """The total cost, without the savings."""
         return sum(self.micros.values()) - self.saved
 
     @property
     def saved(self) -> int:
-        """What compute would have cost if nothing had been asleep."""
+        """The savings: what compute would have cost during sleep."""
         return self.micros.get(CostKind.ASLEEP, 0)
 
 
@@ -214,7 +214,7 @@ class Trends(Struct, frozen=True):
 class CostGroup(Struct, frozen=True, kw_only=True):
     """The cost of one project, user or template in a period.
 
-    `name` is null for what has none: a volume has no template. `costs` has a number for each bar.
+    `name` is null if there is none: a volume has no template. `costs` has a number for each bar.
     The cents of all groups add up to the total of the period; `micros` is exact.
     """
 

@@ -30,14 +30,14 @@ from prism.profiles.providers import traits_of
 from prism.workspaces.model import Observed, Workspace
 
 ABSENT = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
-FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # what a price source says
+FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # the names of simulated prices
 MINIMUM_SUFFIX = " s for a start"  # ends the `detail` of `remainder`
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Charge(Struct, frozen=True):
-    """What costs money from now on, and at which price."""
+    """A cost from now on, with its price."""
 
     detail: str
     rate: Rate
@@ -72,7 +72,7 @@ def day_of(at: int) -> int:
 
 
 def burn_begin(now: int) -> int:
-    """When the days of UTC began over which spending is measured; today is the last."""
+    """The start of the days (in UTC) over which spending is measured; today is the last one."""
     return (day_of(now) - BURN + 1) * DAY
 
 
@@ -157,7 +157,7 @@ def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
     if known is None:
         return Rate(None, MONTH_HOURS, "unknown")
     source = known.source
-    if simulated:  # in the words of what compute costs
+    if simulated:  # with the text of the price of compute
         source = f"{SIMULATED}: {source}, {region}, as of {known.as_of}"
     return Rate(Micros(known.amount * workspace.root_gb), MONTH_HOURS, source, known.as_of)
 

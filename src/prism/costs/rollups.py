@@ -30,7 +30,7 @@ from prism.kit.db import Tx
 from prism.kit.tables import metadata
 from prism.kit.versions import topic
 
-days = Table(  # of days that are over, in UTC; every day has a row of scope ``
+days = Table(  # one row per past day (UTC) and scope; each day has a row with the empty scope
     "days",
     metadata,
     Column("scope", String, primary_key=True),
@@ -40,7 +40,7 @@ days = Table(  # of days that are over, in UTC; every day has a row of scope ``
     Column("who", LargeBinary, nullable=False),
     info=topic(LEDGER),
 )
-editions = Table(  # one row: another word, whenever sums of days were made
+editions = Table(  # one row: a new random word whenever days are summed up
     "days_edition",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
@@ -132,6 +132,6 @@ def _day_row(scope: str, day: DayCost) -> dict[str, Any]:
 
 
 def _new_edition(tx: Tx) -> None:
-    word = secrets.token_hex(8)  # not a count: what is rolled back would be counted again
+    word = secrets.token_hex(8)  # random, because a counter could repeat after a rollback
     if not tx.sql.execute(update(editions).values(word=word)).rowcount:
         tx.sql.execute(editions.insert().values(id=1, word=word))

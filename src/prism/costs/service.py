@@ -32,9 +32,9 @@ from prism.kit.versions import Kept
 from prism.projects import store as projects
 from prism.workspaces.store import workspaces
 
-LONGEST = 3660  # days of a period that one may ask for
+LONGEST = 3660  # days of the longest period
 LISTED = select(workspaces.c.id)
-SCOPES = 16  # projects whose days that are over are kept in memory: a megabyte each, at most
+SCOPES = 16  # projects whose past days are cached, each at most a megabyte
 
 
 class CostService:
@@ -133,7 +133,7 @@ class CostService:
         with self._lock:
             cached = self._days.pop(scope, None)
             if cached is not None and cached[0] == edition:
-                self._days[scope] = cached  # the last asked for is the last to go
+                self._days[scope] = cached  # the least recently used is removed first
                 return cached[1]
         days = rollups.days_of(sql, scope)
         with self._lock:

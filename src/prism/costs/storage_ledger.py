@@ -27,7 +27,7 @@ class StorageLedger:
     """Opens and closes the segments of volumes and snapshots."""
 
     def __init__(self, ledger: Ledger, payer: Payer) -> None:
-        """`payer` says which allocation and pool pay for a volume or snapshot, by its id."""
+        """`payer` returns the allocation and pool that pay for a volume or snapshot."""
         self._ledger, self._payer = ledger, payer
 
     def changed(
@@ -54,7 +54,7 @@ class StorageLedger:
 
 
 def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
-    """The charge by the last observed state; if by use, from the first measurement on."""
+    """The charge for the last observed state; if by use, from the first measurement on."""
     if resource.seen not in COSTS:
         return {}
     kind = VOLUME_KINDS[resource.kind] if isinstance(resource, Volume) else CostKind.SNAPSHOT

@@ -38,7 +38,7 @@ from prism.kit.tables import metadata, partial_index, select_struct, structs_of
 from prism.kit.versions import once, topic
 
 EVER = 2**62  # seconds since 1970: later than all segments
-LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
+LEDGER, COUNTED = "ledger", "counted"  # topics: segments, and until when running ones count
 
 segments = Table(
     "segments",
@@ -76,11 +76,11 @@ accounts = Table(
     "accounts",
     metadata,
     Column("resource", String, primary_key=True),
-    Column("project", String, primary_key=True, index=True),  # empty for none
+    Column("project", String, primary_key=True, index=True),  # empty for no project
     Column("no", Integer, nullable=False, index=True),  # the resource's bit in `days.who`
     Column("name", String, nullable=False),
     Column("paid", BigInteger, nullable=False),  # by closed segments
-    Column("unknown", Boolean, nullable=False),  # something of it has no known price
+    Column("unknown", Boolean, nullable=False),  # the price of some segment is unknown
     Column("since", BigInteger, nullable=False),
     info=topic(LEDGER),
 )
@@ -92,7 +92,7 @@ totals = Table(  # of closed segments
     Column("micros", BigInteger, nullable=False),
     info=topic(LEDGER),
 )
-marks = Table(  # what a scope had cost by a moment in the past
+marks = Table(  # the cost of a scope by a past moment
     "marks",
     metadata,
     Column("scope", String, primary_key=True),
@@ -207,7 +207,7 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
 
 @lru_cache(maxsize=2)
 def _spending(resources: Select[Any]) -> tuple[Select[Any], Select[Any]]:
-    """Statements of each patrol, built once: what is settled, and what open segments cost."""
+    """Statements of each resync, built once: the settled costs, and the costs of open segments."""
     a, s = accounts.c, segments.c
     closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
     running = select(s.resource, func.sum(cost_by(NOW))).where(OPEN, PAYING)
@@ -510,7 +510,7 @@ SPENT = {
 RUNNING = select(segments.c.kind, func.sum(cost_by(NOW))).where(OPEN, segments.c.project == OF)
 RUNNING = RUNNING.group_by(segments.c.kind)
 MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)
-BOOKED = cost_by(func.coalesce(segments.c.ended, NOW))  # and what is yet to come
+BOOKED = cost_by(func.coalesce(segments.c.ended, NOW))  # including the time until its end
 LATER = or_(OPEN, segments.c.ended > THEN)
 SINCE = {
     name: select(func.sum(BOOKED - cost_by(THEN))).where(LATER, PAYING, column == OF)
@@ -544,7 +544,7 @@ def _without_price(sql: Connection, query: Select[Any]) -> Sequence[Any]:
 
 
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
-    """The number of a resource; opens its account with this project if there is none."""
+    """The number of a resource; adds a row for it and this project if there is none."""
     a = accounts.c
     rows = tx.sql.execute(ACCOUNTS_OF, {"of": of.resource}).all()
     project = of.project or ""

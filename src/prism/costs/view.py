@@ -73,7 +73,7 @@ def current(segments: Sequence[Segment], savings: Savings) -> Current:
 
 
 def called(name: str, kind: CostKind) -> str:
-    """The name to show in a list of several kinds: a volume may have a workspace's name."""
+    """The name for a list of several kinds, in which a volume may be called like a workspace."""
     return f"{name} ({SORTS[kind]})" if kind in SORTS else name
 
 
@@ -83,7 +83,7 @@ def names(resources: Iterable[tuple[str, CostKind]]) -> tuple[str, ...]:
 
 
 def called_by_id(name: str, resource: str) -> str:
-    """The name to show, by an id of ours, which begins with its kind."""
+    """The name for such a list, from an id, which begins with the kind."""
     sort = resource.partition("_")[0]
     return f"{name} ({sort})" if sort in SORTS.values() else name
 

@@ -20,12 +20,12 @@ from prism.kit.routes import Routes
 from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS
 
-GRACE = 30  # seconds that requests get to end
+GRACE = 30  # seconds that requests get to end at a shutdown
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 class Counts(Struct, frozen=True):
-    """How many workspaces are listed, how many run or will, how many are changing."""
+    """How many workspaces are listed, how many run or will run, how many are changing."""
 
     total: int
     active: int
@@ -53,8 +53,8 @@ router = Routes("/api/v1/daemon", tags=["daemon"])
 
 @router.get("/status", sync_to_thread=True)
 def show_status(control: Control) -> DaemonStatus:
-    """How the daemon is; degraded when a place or the database does not answer."""
-    troubles = control.troubles()  # first: it asks the database, and the others use the result
+    """The status of the daemon; degraded if a place or the database does not answer."""
+    troubles = control.troubles()  # first: the others use its result from the database
     counts, profiles, places = control.counts(), control.profiles(), control.places()
     away = [
         f"{place_seen.place}: {place_seen.problem}"
@@ -92,7 +92,7 @@ def _without_identity(place: PlaceSeen) -> PlaceSeen:
 
 
 def lasting(time: timedelta) -> str:
-    """A length of time as people say it: `2h 45m 30s`."""
+    """A duration as text, such as `2h 45m 30s`."""
     left = max(0, int(time.total_seconds()))
     words: list[str] = []
     for unit, seconds in UNITS.items():

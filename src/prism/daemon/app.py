@@ -62,8 +62,8 @@ from prism.workspaces.waiting import Waiting
 
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
-CALM = 5.0  # seconds that a row is due late at most if the clock was set or the computer slept
-IDENTITY_TIMEOUT = 5.0  # seconds that AWS may take to answer with our identity
+CALM = 5.0  # seconds that a row may be late after the clock was set or the computer slept
+IDENTITY_TIMEOUT = 5.0  # seconds to wait for AWS to answer with our identity
 ROUTES = [
     Routes(
         "/",
@@ -102,13 +102,13 @@ PARTS = (
     *("port_router", "profiles", "projects", "read_model", "recovery", "shells", "spending"),
     *("storage", "templates", "tokens", "visibility", "workspace_proxy", "workspaces"),
 )
-"""The parts that routes ask for: each is a parameter of a handler, and an attribute of `App`."""
+"""The parts that handlers get as parameters; each is an attribute of `App`."""
 
 WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
     f"{invitations.PATH}/send": tokens.without_token,
 }
-"""How the answer is stored for a repeat, by the path of routes that answer with a secret."""
+"""How to store the answers of routes that contain a secret, by path."""
 
 WAITS = ("/api/v1/instances/launch", "/api/v1/storage/volumes/create")
 """The path templates of routes that may wait until a provider knows a profile's account."""
@@ -126,7 +126,7 @@ class App(Wiring):
         self.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
         self.reserve.keep()
-        # Before the loops, whose first rounds would delay the first requests.
+        # Before the loops, whose first steps would delay the first requests.
         self.read_model.refresh()
 
     def settle(self, rounds: int = 20) -> None:
@@ -174,7 +174,7 @@ def build(
     stop: Callable[[], object] = lambda: None,
     volumes: Mapping[str, Volumes] | None = None,
 ) -> App:
-    """Put the parts together; `stop` is called when somebody asks the daemon to shut down.
+    """Build the application; `stop` is called at a request to shut down.
 
     `computes` and `volumes`, by the name of their place, are served instead of all providers.
     """
@@ -201,7 +201,7 @@ def build(
 
 
 def public(settings: Settings) -> bool:
-    """Whether the daemon is shared, under a public address."""
+    """Whether several people share the daemon, under a public address."""
     return settings.auth == "tokens" and bool(settings.public_url)
 
 
@@ -246,7 +246,7 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
 
     def project(name: str) -> Subject | None:
         with wiring.db.read() as sql:
-            row = project_rows.recalled(sql, name)  # its report outlives it
+            row = project_rows.recalled(sql, name)  # a deleted project still has reports
         return None if row is None else Subject(row.id)
 
     def stored(kind: type[storage_rows.T], name: str) -> Subject | None:
@@ -301,7 +301,7 @@ def _start_providers(stack: ExitStack, application: App) -> None:
     """Start the loops of each location that is in use, now or later."""
     db = application.db
     for provider in application.providers.values():
-        stack.callback(provider.close)  # last, after its loops have ended
+        stack.callback(provider.close)  # runs last, after its loops have ended
     joined = stack.enter_context(ExitStack())
 
     def join(place: str) -> None:
@@ -310,13 +310,13 @@ def _start_providers(stack: ExitStack, application: App) -> None:
 
     for provider in application.providers.values():
         stack.enter_context(db.bus.listening(provider.ring))
-        stack.callback(provider.stop)  # first: nothing joins any more
+        stack.callback(provider.stop)  # runs first: no location is added any more
         provider.start(join)
 
 
 def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1) -> None:
     stack.enter_context(db.listening(loop.rows, loop.wake))
-    # In our own file, leases are of a daemon that has ended, and each write wakes the loop.
+    # In a SQLite file, all leases are from a daemon that has ended, and each write wakes the loop.
     calm = None if db.shared else CALM
     run = partial(loop.run, gather=gather, calm=calm, inherit=not db.shared)
     thread = threading.Thread(target=run, name="reconcile")

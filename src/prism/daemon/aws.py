@@ -27,7 +27,7 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     """The AWS identity of a profile, and the permissions that it lacks.
 
     `how` says how that was found out: IAM `simulated` it, or calls were `tried` without being
-    done; then `unknown` are those that cannot be tried. `problem` says why nobody knows.
+    done; then `unknown` are those that cannot be tried. `problem` says why that is unknown.
     """
 
     profile: str
@@ -38,7 +38,7 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     how: Literal["simulated", "tried"] | None = None
     missing: Sequence[str] = ()
     unknown: Sequence[str] = ()
-    note: str | None = None  # what machines lack, for want of a role
+    note: str | None = None  # what machines cannot do because they have no role
     problem: str | None = None
     remediation: str | None = None
 
@@ -46,7 +46,8 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
 class AwsSetup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to make what an account needs once; by default the active profile's.
 
-    `aws_profile` names a section of AWS's own files to ask as, such as an administrator's.
+    `aws_profile` names a section of AWS's files with other credentials, such as an
+    administrator's.
     """
 
     profile: str | None = None
@@ -55,7 +56,7 @@ class AwsSetup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AwsSetupAnswer(Struct, frozen=True, kw_only=True):
-    """What the account needs, and which parts exist."""
+    """The resources that the account needs, and which of them exist."""
 
     account: str
     identity: str
@@ -80,7 +81,7 @@ class AwsAccessService:
         self._places, self._profiles, self._active = places, profiles, active
 
     def accesses(self, name: str | None) -> list[AwsAccess]:
-        """Of the profile with that name, else of all that somebody works with."""
+        """The access of the profile with this name, else of all profiles in use."""
         profiles = self._active() if name is None else [self._profiles.named(name)]
         return [self._access(profile) for profile in profiles if profile.provider == AWS]
 
@@ -92,7 +93,7 @@ class AwsAccessService:
         return (setup_policy if kind == "setup" else policy)(min(partitions, default="aws"))
 
     def setup(self, request: AwsSetup) -> AwsSetupAnswer:
-        """Make what the account needs once, or say what that would be."""
+        """Make what the account needs once, or only list it."""
         profile = self._profiles.named(request.profile) if request.profile else self._aws_profile()
         if request.aws_profile is not None:
             profile = replace(profile, aws_profile=request.aws_profile)

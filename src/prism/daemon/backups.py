@@ -1,10 +1,11 @@
 """Backs up and restores the database: `python -m prism.daemon.backups`.
 
 A backup is one file: a tar of the database and a manifest, which contains the kind of database,
-the time and the hash of the content. SQLite is copied by its own online backup, while a daemon
-may run; of a PostgreSQL, which other programs may use too, `pg_dump` copies Prism's tables only.
-A restore requires that no daemon runs. It keeps the present state in a file beside it, refuses an
-incomplete backup, and is atomic: the state is either all old or all restored at each moment.
+the time and the hash of the content. SQLite's online backup copies the database even while a
+daemon runs. From PostgreSQL, which other programs may use too, `pg_dump` copies only Prism's
+tables. A restore requires that no daemon runs. It keeps the present state in a file beside it,
+refuses an incomplete backup, and is atomic: at each moment, the whole state is either old or
+restored.
 """
 
 import argparse
@@ -40,7 +41,7 @@ from prism.kit.clock import WallClock
 from prism.settings import Settings
 
 MANIFEST, CONTENT = "manifest.json", {"sqlite": "state.db", "postgresql": "state.dump"}
-FORMAT = 2  # in 1, a dump of a PostgreSQL may hold the tables of other programs as well
+FORMAT = 2  # a PostgreSQL dump of format 1 may contain tables of other programs
 PIECE = 2**20
 VERSIONS = "alembic_version"
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
@@ -54,7 +55,7 @@ OTHERS = (
 
 
 class BackupInvalid(Invalid, code="BACKUP_INVALID"):
-    """That backup cannot be restored here."""
+    """The backup cannot be restored here."""
 
 
 class DaemonRuns(Conflict, code="DAEMON_RUNS"):
@@ -62,7 +63,7 @@ class DaemonRuns(Conflict, code="DAEMON_RUNS"):
 
 
 def create(settings: Settings, target: Path) -> dict[str, Any]:
-    """Write a backup into a file that does not exist yet; its manifest."""
+    """Write a backup into a new file; returns its manifest."""
     if target.exists():
         raise Conflict(f"{target} already exists", remediation="Name a file that does not")
     url = make_url(settings.database)
@@ -90,7 +91,7 @@ def _publish(draft: Path, target: Path) -> None:
         os.link(draft, target)
     except FileExistsError:
         raise
-    except OSError:  # a disk without links, such as a memory stick
+    except OSError:  # the file system has no links, as on a memory stick
         _rename(draft, target)
     _sync(target.parent)
 
@@ -103,13 +104,13 @@ def _rename(draft: Path, target: Path) -> None:
         return
     if rename is not None and ctypes.get_errno() == errno.EEXIST:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    # Neither links nor such a rename: an empty file keeps the name until the draft takes it.
+    # Without either, an empty file reserves the name until the draft replaces it.
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     draft.replace(target)
 
 
 def restore(settings: Settings, source: Path) -> dict[str, Any]:
-    """Replace the state by a backup; its manifest, and where the previous state is kept."""
+    """Replace the state by a backup; returns its manifest, and the file of the previous state."""
     url = make_url(settings.database)
     kind = url.get_backend_name()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -176,7 +177,7 @@ def _exchange(file: Path, content: Path) -> Path | None:
 def _keep_copy(file: Path, copy: Path) -> None:
     """Keep a complete copy of a database under a second name; the first name stays.
 
-    A damaged database cannot be completed from its log: then the log is kept, too.
+    The log of a damaged database cannot be written into it, so the log is kept too.
     """
     logs = [file.with_name(file.name + log) for log in ("-wal", "-shm")]
     try:
@@ -188,11 +189,11 @@ def _keep_copy(file: Path, copy: Path) -> None:
             shutil.copyfile(log, copy.with_name(copy.name + log.name.removeprefix(file.name)))
     try:
         os.link(file, copy)
-    except OSError:  # a disk without links
+    except OSError:  # the file system has no links
         shutil.copyfile(file, copy)
     _sync(copy)
     _sync(copy.parent)
-    for log in logs:  # it would be taken for that of what is put back
+    for log in logs:  # SQLite would use it for the restored database
         log.unlink(missing_ok=True)
 
 
@@ -324,9 +325,10 @@ def _replace(url: URL, tables: Sequence[str], script: Path) -> None:
 
 
 def _run(program: str, url: URL | None, *words: object) -> str:
-    """Run one of PostgreSQL's client programs; what it prints.
+    """Run one of PostgreSQL's client programs; returns its output.
 
-    The password is in its environment, not in its arguments. Without a URL it asks no server.
+    The password is passed in the environment, not in the arguments. Without a URL, no server is
+    used.
     """
     if shutil.which(program) is None:
         raise Unavailable(
@@ -414,7 +416,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=("backup", "restore"))
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args(words)
-    os.umask(0o077)  # it holds all that Prism knows
+    os.umask(0o077)  # the backup contains everything
     try:
         act = create if arguments.verb == "backup" else restore
         sys.stdout.write(json.dumps(act(Settings.load(), arguments.file.absolute())) + "\n")

@@ -24,7 +24,7 @@ from prism.settings import Settings
 
 
 class CleaningRuns(Conflict, code="CLEANING_RUNS"):
-    """Another program is cleaning up right now."""
+    """Another program is cleaning up now."""
 
 
 class Cleaning(Struct, frozen=True, forbid_unknown_fields=True):

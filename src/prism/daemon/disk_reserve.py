@@ -1,8 +1,8 @@
-"""On a full disk, allows what frees space and refuses other changes.
+"""On a full disk, allows requests that free space and refuses other changes.
 
 Every change writes into the database. If that is SQLite in the home, a full disk would interrupt a
-change at any point, so the free space is checked before. A change that frees space gets a piece of
-the reserve first.
+change at any point, so the free space is checked before. A change that frees space first gets a
+part of the reserve.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ FREES_SPACE = {
     "POST {}/daemon/clean",
     "POST {}/daemon/shutdown",
 }
-"""Beside every DELETE: what frees space, leads to that, or must work on any day."""
+"""Besides every DELETE: routes that free space, lead to that, or must always work."""
 LOOKS = {"GET", "HEAD", "OPTIONS"}
 PARTS = {
     "workspaces": "workspaces",
@@ -36,7 +36,7 @@ PARTS = {
     "snapshots": "storage/snapshots",
     "caches": "cache",
 }
-KEPT, PATIENCE = 60.0, 2.0  # seconds: of the cached sizes, of measuring
+KEPT, PATIENCE = 60.0, 2.0  # seconds: for which sizes are cached, and for measuring them
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -44,13 +44,13 @@ class HomeDisk:
     """The disk of the home: whether it is full, and what uses its space."""
 
     def __init__(self, reserve: Reserve, *, is_everything: bool) -> None:
-        """`is_everything` says that no change can do without this disk: the database is on it."""
+        """With `is_everything`, the database is on this disk, so every change needs it."""
         self.reserve, self._is_everything = reserve, is_everything
         self._lock = threading.Lock()
         self._sizes: tuple[float, Mapping[str, int]] = (0.0, {})
 
     def refuse(self) -> None:
-        """Raise `HomeDiskFull`, with what takes the space, where a change would find no room."""
+        """Raise `HomeDiskFull`, with the largest users of space, if a change has no space."""
         if not (self._is_everything and self.reserve.is_full):
             return
         sizes = self._measured()
@@ -84,7 +84,7 @@ class HomeDisk:
 
 
 class DiskSpaceGuard(ASGIMiddleware):
-    """Asks the disk before what changes something."""
+    """A middleware that checks the disk before requests that change something."""
 
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = RAW
@@ -93,7 +93,7 @@ class DiskSpaceGuard(ASGIMiddleware):
         self._room = room
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass on what there is room for."""
+        """Pass the request on, if there is space for it."""
         if check := self._check(scope):
             await asyncio.get_running_loop().run_in_executor(None, check)
         return await next_app(scope, receive, send)
@@ -106,7 +106,7 @@ class DiskSpaceGuard(ASGIMiddleware):
 
 
 def frees_space(method: str, route: str) -> bool:
-    """Whether this is done however full the disk is."""
+    """Whether the request is allowed on a full disk."""
     return method == "DELETE" or route in FREES_SPACE
 
 
@@ -120,7 +120,7 @@ def size_text(size: float) -> str:
 
 
 def _size(folder: Path, until: float) -> int:
-    """How many bytes of the disk a folder takes; 0 if that takes too long to find out."""
+    """The bytes that a folder takes on the disk; 0 if measuring takes too long."""
     patience = until - time.monotonic()
     if patience <= 0 or not folder.is_dir():
         return 0

@@ -38,7 +38,7 @@ td:first-child { width: 30%; } nav a { margin-right: 1rem; }
 @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; }
 h3 b { color: #56d4a0; } a { color: #79b8ff; } td { border-color: #30363d; } }
 """
-# By the word of `?format=`.
+# Media types by the value of `?format=`.
 MEDIA = {"csv": "text/csv", "markdown": "text/markdown", "html": "text/html"}
 TEXT = {"schema": {"type": "string"}}
 REFUSED = {"$ref": "#/components/responses/Refused"}
@@ -67,7 +67,7 @@ PARAMETER: dict[str, Schema] = {
         "schema": {"type": "string"},
     },
 }
-"""Parameters that no handler declares, by name."""
+"""Parameters that middleware reads and no handler declares, by name."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
@@ -111,7 +111,7 @@ def completed(app: Litestar) -> Schema:
 
 def _complete(path: str, method: str, operation: Schema) -> None:
     answers = operation["responses"]
-    answers.pop("400", None)  # of a shape that is Litestar's
+    answers.pop("400", None)  # its schema is Litestar's, not ours
     if path.startswith(PASSED_ON):
         operation["responses"] = {"default": THEIRS}
         return

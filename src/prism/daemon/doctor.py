@@ -18,9 +18,9 @@ from prism.errors import Unavailable
 from prism.kit.clock import Clock, whole
 from prism.kit.routes import Routes
 
-PATIENCE = 120.0  # seconds; each check has a bound of its own
+PATIENCE = 120.0  # seconds; each check has its own limit
 COMMAND = ("-m", "prism.cli.main", "doctor", "--json")
-# They would lead to another daemon, or to another user.
+# Variables that name another daemon or another user.
 ANOTHERS = ("PRISM_URL", "PRISM_TOKEN")
 
 
@@ -36,7 +36,7 @@ class Doctor:
         self._running = threading.Lock()
 
     def examine(self) -> Diagnosis:
-        """Look at everything now."""
+        """Run all checks now."""
         environ = {name: value for name, value in self._environ.items() if name not in ANOTHERS}
         with self._running:
             findings = self._run(environ | {"PRISM_HOME": self._home})

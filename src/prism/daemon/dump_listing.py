@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 ENTRY = re.compile(r"(?P<number>\d+); \d+ \d+ (?P<rest>.+)")
 DEPENDS, TABLE = ";\tdepends on: ", "TABLE"
-# The parts of a table. Views, triggers and rules are no part of Prism's tables.
+# The parts of a table. Prism's tables have no views, triggers or rules.
 PARTS = (
     *("TABLE DATA", "SEQUENCE SET", "SEQUENCE OWNED BY", "SEQUENCE", "DEFAULT", "COMMENT"),
     *("FK CONSTRAINT", "CHECK CONSTRAINT", "CONSTRAINT", "INDEX"),
 )
 SCHEMA = "SCHEMA"
-KINDS = (*PARTS, TABLE, SCHEMA)  # "TABLE DATA" before "TABLE": the first that fits counts
+KINDS = (*PARTS, TABLE, SCHEMA)  # "TABLE DATA" before "TABLE": the first match counts
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def tables_of(listing: str, schema: str) -> set[str]:
 def selection(listing: str, schema: str, tables: Collection[str]) -> list[str]:
     """The lines that make these tables, in their order, as `pg_restore --use-list` reads them.
 
-    A part belongs to them if everything that it needs does: a foreign key from another program's
-    table to one of Prism's is that program's.
+    A part belongs to these tables if everything that it needs does: so a foreign key from another
+    program's table to one of Prism's does not.
     """
     parsed = entries(listing)
     chosen = {

@@ -25,7 +25,7 @@ class HoldDestruction(ASGIMiddleware):
         self._refuse = refuse
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass on requests that destroy nothing."""
+        """Pass the request on, unless it destroys something."""
         if address(scope) in DESTRUCTIVE:
             self._refuse()
         return await next_app(scope, receive, send)

@@ -1,8 +1,8 @@
 """The sockets that a daemon listens on, open to this computer only.
 
-`localhost` is two addresses. The daemon listens on both if there is IPv6; otherwise another
-user of this machine could listen on the other one. Only its owner may open the Unix socket
-and enter its folder.
+`localhost` has two addresses. The daemon listens on both if there is IPv6, because another user of
+this machine could listen on the other one. Only its owner may open the Unix socket and enter its
+folder.
 """
 
 import errno
@@ -19,7 +19,7 @@ from prism.settings import is_loopback
 
 LOOPBACK = ("127.0.0.1", "::1")
 BACKLOG = 1024
-TRIES = 20  # for a port that is free on every address
+TRIES = 20  # to find a port that is free on every address
 NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
 
@@ -106,11 +106,11 @@ def _listening(host: str, port: int) -> socket.socket | None:
         if error.errno in NO_SUCH_ADDRESS and host == "::1":
             return None
         raise _refused(host, port, error) from error
-    # Accepted sockets inherit it; without, every answer sent in two pieces waits 40 ms.
+    # Accepted sockets inherit it; without it, an answer in two pieces waits 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if host in LOOPBACK and sys.platform == "linux":
         with suppress(OSError):
-            # BBR, the default of many servers, waits between packets, longer than loopback needs.
+            # BBR, the default of many servers, paces packets, which only slows down loopback.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     return listener
 
@@ -144,7 +144,7 @@ def _unix(path: Path) -> socket.socket:
             details="so one of them could answer in Prism's place",
             remediation=f"`chmod go-w {path.parent}`",
         )
-    path.unlink(missing_ok=True)  # we hold the home's lock: it is a dead daemon's
+    path.unlink(missing_ok=True)  # we hold the home's lock, so it is from a daemon that has ended
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)  # 0600 from the first moment on, not after a chmod
     try:

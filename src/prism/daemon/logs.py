@@ -6,16 +6,16 @@ import sys
 from datetime import UTC, datetime
 
 REFUSAL = "ASGI callable returned without completing handshake."
-# Their messages are long, repeat ours, or contain secrets.
+# Loggers whose messages are long, repeat ours, or contain secrets.
 CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 
-# Other users can cause these messages at will, and could fill the disk.
+# Loggers whose messages other users can cause at will, and so fill the disk.
 OF_STRANGERS = {
     *("asyncio", "uvicorn.error", "prism.kit.peer_credentials", "prism.access.request_lifetime"),
     "prism.providers.local.ssh.gate",
 }
-AT_MOST, WINDOW = 5, 60.0  # lines of one kind, in so many seconds
+AT_MOST, WINDOW = 5, 60.0  # messages of one kind in this many seconds
 
 
 class Repeats(logging.Filter):
@@ -58,13 +58,13 @@ class JsonLines(logging.Formatter):
 
 
 def begin(level: str) -> None:
-    """Log from here on, from that level on."""
+    """Start logging, from this level on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(Repeats())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # uvicorn calls it an error that a WebSocket is answered with a refusal; any page could
-    # fill the log with it.
+    # uvicorn logs each refused WebSocket as an error, and any web page could fill the log with
+    # that.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != REFUSAL)

@@ -43,20 +43,20 @@ from prism.workspaces.ports import Compute
 
 log = logging.getLogger(__name__)
 MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
-LEAST = 2 * 2**30  # bytes of address space; 43 threads at work were measured to take 1.4 GiB
+LEAST = 2 * 2**30  # bytes of address space; 43 busy threads took 1.4 GiB
 IDLE = 30  # seconds after which a connection without requests is closed
 
 
 class AlreadyRunning(Conflict, code="ALREADY_RUNNING"):
-    """A home has one daemon."""
+    """A daemon of this home already runs."""
 
 
 class TooLittleMemory(Conflict, code="TOO_LITTLE_MEMORY"):
-    """The daemon may not use enough memory."""
+    """The limit of the daemon's memory is too low."""
 
 
 class _ServerState(ServerState):
-    """What uvicorn's connections share; each answer asks it for the date."""
+    """The state that uvicorn's connections share, with the date header of answers."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -82,18 +82,18 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, application: App) -> None:
         self._application = application
-        self._leave: Callable[[], object] = lambda: None  # until the loop runs
+        self._leave: Callable[[], object] = lambda: None  # set when the loop runs
         super().__init__(config)
         self.server_state = _ServerState(WallClock())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Give handlers their threads, then open."""
+        """Start the threads of handlers, then serve."""
         asyncio.get_running_loop().set_default_executor(Lanes())
         await super().startup(sockets)
         log.info("ready")
 
     async def main_loop(self) -> None:
-        """Wait until told to leave; uvicorn wakes ten times a second for that and the date."""
+        """Wait for the shutdown; uvicorn's own loop wakes ten times a second."""
         leaving, loop = asyncio.Event(), asyncio.get_running_loop()
         self._leave = lambda: loop.call_soon_threadsafe(leaving.set)
         if not self.should_exit:
@@ -144,7 +144,7 @@ def _start_problem(error: OSError | SQLAlchemyError) -> Problem | None:
 
 
 def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> int:
-    """Run a daemon with these settings, and other places than this machine if they are given."""
+    """Run a daemon with these settings, which serves `computes` instead of all providers."""
     os.umask(0o077)  # other users may not read the daemon's files
     check_memory(resource.getrlimit(resource.RLIMIT_AS)[0])
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,11 +169,11 @@ def _serve(
     def stop() -> None:
         server.stop()
 
-    sys.setswitchinterval(0.0005)  # many short threads: 5 ms of GIL each is a long queue
+    sys.setswitchinterval(0.0005)  # with many threads, the default of 5 ms delays each of them
     with ExitStack() as stack:
         application = stack.enter_context(closing(build(settings, computes, stop=stop)))
         application.prepare()
-        alone = settings.auth == "local" and peers_known()  # else tokens identify the caller
+        alone = settings.auth == "local" and peers_known()  # otherwise tokens identify the caller
         known = PeerCheck(stranger=application.of_a_workspace) if alone else None
         peers = stack.enter_context(closing(known)) if known else None
         diagnosis = stack.enter_context(closing(SocketDiagnostics())) if peers_known() else None
@@ -181,10 +181,10 @@ def _serve(
             connections=settings.connections, per_peer=settings.connections_per_peer
         )
         server = Server(_config(application, peers, limits, diagnosis), application)
-        gc.freeze()  # what lives from here to the end need not be searched; a search takes 40 ms
+        gc.freeze()  # exempts these objects from collections, which would take 40 ms
         gc.enable()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)  # uvicorn raises them again when it is done
+            signal.signal(number, lambda *_: None)  # uvicorn raises the signals again at its end
         log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
         server.run(listeners)
 

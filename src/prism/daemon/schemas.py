@@ -63,7 +63,7 @@ def _field(field: inspect.Field, creator: "SchemaCreator") -> SchemaOrReference:
     if field.default in (NODEFAULT, UNSET, None):
         return schema
     if isinstance(field.default, Struct) and field.default == type(field.default)():
-        return schema  # its fields say their defaults; generators drop what has an object as one
+        return schema  # fields have defaults; generators drop those with an object as default
     if isinstance(schema, Reference):
         schema = Schema(any_of=[schema])
     schema.default = to_builtins(field.default)
@@ -76,7 +76,7 @@ def _schema_of(kind: inspect.Type, creator: "SchemaCreator") -> SchemaOrReferenc
     if isinstance(kind, inspect.Metadata):
         return _with_extras(_schema_of(kind.type, creator), kind.extra_json_schema or {})
     if isinstance(kind, inspect.UnionType):
-        # Not `oneOf`: a value may be of several of them, as an integer is a number.
+        # Not `oneOf`, because a value may match several: an integer is also a number.
         choices = [_schema_of(member, creator) for member in kind.types]
         return choices[0] if len(choices) == 1 else Schema(any_of=choices)
     return _scalar(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)

@@ -1,7 +1,7 @@
 """`prismd`: disables the garbage collector, then imports the daemon.
 
-Objects that are made at the start stay, so a search for garbage finds none: without these searches
-a daemon is ready in nine tenths of the time. `main` turns the collector on again.
+Objects that are made at the start stay, so a collection finds no garbage: without collections the
+start takes nine tenths of the time. `main` turns the collector on again.
 """
 
 import gc

@@ -40,7 +40,7 @@ SAFE = (
     (b"x-content-type-options", b"nosniff"),
 )
 FOR_EVER, ASK = b"public, max-age=31536000, immutable", b"no-cache"
-ENCODINGS = ((b"br", "br"), (b"gzip", "gz"))  # the best first; and how its file's name ends
+ENCODINGS = ((b"br", "br"), (b"gzip", "gz"))  # the best first, with the suffix of its files
 HTML = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
 NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Prism</title>
 <meta name="viewport" content="width=device-width">
@@ -63,7 +63,7 @@ class BuiltFile(Struct, frozen=True):
 
 
 class Site(Struct, frozen=True):
-    """A build: files by their path, and the first segments of the GUI's own addresses."""
+    """A build: its files by path, and the first segments of the GUI's addresses."""
 
     files: Mapping[str, BuiltFile]
     sections: frozenset[str]

@@ -13,7 +13,7 @@ from prism.kit.transaction import Rows, Tx
 
 DiskType = Literal["gp3", "gp2", "io2", "st1"]
 Period = Literal["daily", "weekly", "monthly"]
-RESERVED = frozenset({"create"})  # it is an address of its own
+RESERVED = frozenset({"create"})  # a route has this name
 
 
 class VolumeNotFound(NotFound, code="VOLUME_NOT_FOUND"):
@@ -78,12 +78,12 @@ class StorageObserved(StrEnum):
     """The state of a volume or snapshot, as last observed."""
 
     NONE = "none"  # there never was one
-    UNSURE = "unsure"  # asked for, and neither promised nor visible yet
+    UNSURE = "unsure"  # requested; the provider has neither confirmed nor listed it yet
     MAKING = "making"
     THERE = "there"
     DELETING = "deleting"
-    BROKEN = "broken"  # making it failed; there is nothing of it
-    GONE = "gone"  # there was one
+    BROKEN = "broken"  # creating it failed; nothing of it exists
+    GONE = "gone"  # it existed, and does not exist any more
 
 
 class VolumeState(StrEnum):
@@ -129,7 +129,7 @@ class Volume(Struct, frozen=True, kw_only=True):
     volume_type: DiskType | None = None
     iops: int | None = None
     throughput: int | None = None
-    gb_month: Micros | None = None  # null where nobody knows the price
+    gb_month: Micros | None = None  # null if the price is unknown
     notes: tuple[str, ...] = ()
     from_snapshot: str | None = None  # the snapshot's row
     expected_id: str | None = None
@@ -154,8 +154,8 @@ class Attachment(Struct, frozen=True, kw_only=True):
     """
 
     volume: str
-    workspace: str  # its lasting id
-    name: str  # what the workspace is called
+    workspace: str  # its permanent id
+    name: str  # the workspace's name
     wanted: bool = True
     attached: bool = False
     machine: str | None = None  # the id of the machine that has or may have it
@@ -170,9 +170,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     place: str
     project: str | None = None
     source: Literal["volume", "workspace"]
-    source_id: str  # the lasting id of what it was taken of
+    source_id: str  # the permanent id of its source
     source_name: str
-    kind: VolumeKind  # what a volume restored from it is
+    kind: VolumeKind  # the kind of a volume that is restored from it
     size_gb: int | None
     volume_type: DiskType | None
     iops: int | None = None
@@ -184,12 +184,12 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     verb: StorageVerb = StorageVerb.MAKE
     wish: int = 1
     verify_every: Period | None = None
-    verify_wish: int = 0  # how often users requested a verification
+    verify_wish: int = 0  # the number of requested verifications
     # written by the reconciler
     seen: StorageObserved = StorageObserved.NONE
     granted: int = 0
     tried: int = 0
-    one_moment: bool | None = None  # null where that is not known
+    one_moment: bool | None = None  # null if unknown
     verify_done: int = 0  # the last `verify_wish` that was fulfilled
     verified_at: datetime | None = None
     verify_trouble: StorageFailure | None = None  # of the last verification
@@ -207,7 +207,7 @@ class AttachmentHost(Struct, frozen=True, kw_only=True):
     name: str
     place: str
     machine: str | None  # the id of its machine, once one is known
-    quiet: bool  # nothing in it writes now
+    quiet: bool  # no process in it writes now
     up: bool = False  # it is on and can be asked
     ended: bool  # it was, or is being, destroyed
     project: str | None = None
@@ -312,7 +312,7 @@ class Attaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Detaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to detach a volume; from everything, unless an instance is named."""
+    """A request to detach a volume, from all workspaces unless `instance` names one."""
 
     instance: Text | None = None
 

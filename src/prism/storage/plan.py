@@ -29,16 +29,16 @@ GIB = 2**30
 
 
 class DiskLimits(Struct, frozen=True):
-    """What one type of disk can be: ranges, both ends included."""
+    """The limits of a disk type: ranges, including both ends."""
 
     size: tuple[int, int]
     iops: tuple[int, int] | None = None
     iops_per_gib: int = 0
     throughput: tuple[int, int] | None = None
-    included: int = 0  # the IOPS that it has however small it is
+    included: int = 0  # the IOPS that the smallest disk has
 
 
-BASE_IOPS, BASE_THROUGHPUT = 3000, 125  # of gp3: they come with the price of its size
+BASE_IOPS, BASE_THROUGHPUT = 3000, 125  # of gp3, included in its price per GB
 LIMITS: Mapping[DiskType, DiskLimits] = {
     "gp3": DiskLimits((1, 65536), (3000, 80000), 500, (125, 2000), BASE_IOPS),
     "gp2": DiskLimits((1, 16384)),
@@ -73,7 +73,7 @@ class PlannedStorageAction(Struct, frozen=True):
 
 
 def checked(order: NewVolume) -> NewVolume:
-    """The order with its defaults, if AWS could make it; raises with the exceeded limit."""
+    """The order with its defaults; raises if it exceeds a limit of AWS."""
     reserved(order.name)
     refused = {
         field: value
@@ -102,7 +102,7 @@ def checked(order: NewVolume) -> NewVolume:
 
 
 def reserved(name: str) -> None:
-    """Raise for a name that has a meaning in addresses."""
+    """Raise if a route has this name."""
     if name in RESERVED:
         raise ValidationFailed.of(("name", f"{name!r} is reserved"))
 
@@ -210,7 +210,7 @@ def plan_volume(
     if volume.verb is StorageVerb.DELETE:
         return _plan_deletion(seen, attachments, hosts)
     if seen in {StorageObserved.GONE, StorageObserved.BROKEN}:
-        # What failed or vanished is told, not made again: it would be empty.
+        # A volume that failed or vanished is not made again, because it would be empty.
         return PlannedStorageAction(StorageAction.REST)
     if seen in {StorageObserved.NONE, StorageObserved.UNSURE}:
         return PlannedStorageAction(StorageAction.MAKE)
@@ -240,7 +240,7 @@ def _plan_deletion(
     if seen is StorageObserved.THERE and (leaving := _attachment_to_undo(attachments, hosts)):
         return PlannedStorageAction(StorageAction.DETACH, leaving)
     if any(attachment.attached for attachment in attachments):
-        # Somebody works with it whom nobody knew when this was asked.
+        # A machine has attached it that was unknown at the time of the request.
         return PlannedStorageAction(StorageAction.WAIT)
     waits = seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
     return PlannedStorageAction(StorageAction.WAIT if waits else StorageAction.DELETE)
@@ -393,13 +393,13 @@ def plan_snapshot(
             if seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
             else StorageAction.DELETE
         )
-    # If it is asked for again, it is tried again.
+    # Another request tries again.
     reported = seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
     if snapshot.granted == snapshot.wish or seen is StorageObserved.THERE or reported:
         return StorageAction.REST
-    # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.
+    # A workspace that will be destroyed is stopped first, so that nothing is written meanwhile.
     writing = moving or (snapshot.holds and host is not None and not host.quiet)
-    # Some providers take no token for a snapshot: one that may be there is waited for.
+    # Some providers take no token for a snapshot, so wait for one that may exist.
     under_way = {StorageObserved.UNSURE, StorageObserved.MAKING, StorageObserved.DELETING}
     return StorageAction.WAIT if writing or seen in under_way else StorageAction.MAKE
 
@@ -446,7 +446,7 @@ def perceive(
         return resource.seen
     if resource.asked_at and now < resource.asked_at + patience:
         return resource.seen if promised else StorageObserved.UNSURE
-    # What was still being made went with who was making it; nobody can have written on it.
+    # It was not complete, so nobody can have written to it.
     return (
         StorageObserved.GONE
         if promised and resource.seen is not StorageObserved.MAKING

@@ -47,7 +47,7 @@ class SnapshotOrder(Struct, frozen=True, kw_only=True):
     name: str = ""
     owner: str = ""
     project: str | None = None  # its name
-    source: str = ""  # what the volume or workspace is called
+    source: str = ""  # the name of the volume or workspace
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -123,8 +123,8 @@ class StorageSurvey(Struct, frozen=True):
 
     disks: Sequence[Disk] = ()
     copies: Sequence[ProviderSnapshot] = ()
-    unreadable: Mapping[str, str] = {}  # exists, and its metadata cannot be read: id and why
-    # Exists, and the provider's description cannot be read: key and why. It is left alone.
+    unreadable: Mapping[str, str] = {}  # existing resources without readable metadata: id and why
+    # Existing resources without a readable description: key and why. Prism does not change them.
     not_understood: Mapping[str, str] = {}
 
 
@@ -132,7 +132,7 @@ class StorageSurvey(Struct, frozen=True):
 class FindsStorageById(Protocol):
     """A location whose survey finds storage by tags, which somebody may have removed.
 
-    Both methods put the tags back where possible, and raise `Unavailable` if nobody answers.
+    Both methods add missing tags if possible, and raise `Unavailable` without an answer.
     """
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
@@ -145,12 +145,12 @@ class FindsStorageById(Protocol):
 class Volumes(Protocol):
     """The volumes and snapshots of a provider in one location.
 
-    Every call may be repeated: one key makes one volume, and a verb changes nothing if it was
-    done already. A provider that does not answer raises `Unavailable`, and may still have acted.
-    A refusal raises `StorageRefused`, or `VolumeElsewhere` if the machine is in another zone. No
-    call waits for data to be copied: it returns when the request is stored or may be repeated,
-    and `survey` shows the rest. A survey shows a failed copy as `BROKEN` until it is requested
-    again.
+    Every call may be repeated: one key makes one volume, and a verb changes nothing if it was done
+    already. If a provider does not answer, `Unavailable` is raised, and the request may have
+    succeeded. A refusal raises `StorageRefused`, or `VolumeElsewhere` if the machine is in another
+    zone. No call waits for data to be copied: it returns when the request is stored or may be
+    repeated, and `survey` shows the rest. A survey shows a failed copy as `BROKEN` until it is
+    requested again.
     """
 
     busy: timedelta

@@ -46,8 +46,8 @@ from prism.storage.survey import LazySurvey, volume_order
 from prism.storage.survey_schedule import SurveySchedule
 
 SYSTEM = "prism"
-BOOTING = 4  # times as long is waited for a machine to come up as for a volume to change
-AGAIN = timedelta(seconds=30)  # until what was refused is tried once more
+BOOTING = 4  # how many times longer to wait while a machine starts than while a volume changes
+AGAIN = timedelta(seconds=30)  # before a refused step is tried again
 VANISHED = StorageFailure("VANISHED", "It was destroyed outside of Prism; its data is lost")
 AT_ONCE = ReconcileResult(timedelta(0), lambda _: None)
 
@@ -90,7 +90,7 @@ class StorageReconciler:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._changes = hosts, changes
         self._rounds = SurveySchedule(places)
-        self._is_paused = is_paused  # because the database is older than the machines
+        self._is_paused = is_paused  # whether the database is older than the machines
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
@@ -167,11 +167,11 @@ class VolumeReconciler(StorageReconciler):
         try:
             disk = view.disk(before)
         except DiskUnreadable:
-            # It is there already: what is written on it is written anew.
+            # It exists: only its tags are written again.
             place.create(volume_order(before, self._project_name(before.project)))
             return ReconcileResult(place.busy, lambda _: None)
         if disk is not None and self._settle(claim, before, attachments, hosts, disk):
-            return AT_ONCE  # with what is known now
+            return AT_ONCE  # the next step uses the new facts
         seen = perceive(before, disk.seen if disk else None, now, place.patience)
         attachments = _updated(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
@@ -211,7 +211,7 @@ class VolumeReconciler(StorageReconciler):
     ) -> dict[str, Any]:
         place = self._places[volume.place]
         if step.act is StorageAction.MAKE:
-            with self._db.write() as tx:  # before the call: from here on there may be one
+            with self._db.write() as tx:  # before the call, after which it may exist
                 claim.update(tx, asked_at=self._clock.now())
             return _facts(volume, (disk := self._make(volume)).seen, disk)
         id = volume.disk_id or volume.expected_id
@@ -221,13 +221,13 @@ class VolumeReconciler(StorageReconciler):
         if step.attachment is not None and id is not None:
             machine = machine_of(step.attachment, hosts)
             if step.act is StorageAction.ATTACH:
-                self._aim(step.attachment, machine)  # before the call: from here on it may be so
+                self._aim(step.attachment, machine)  # before the call, which may attach it
                 place.attach(id, machine, volume.name)
             else:
                 self._detached_at[volume.id, machine] = self._clock.now()
                 place.detach(id, machine)
                 self._aim(step.attachment, None)
-            # What was refused when it was attached stays told while that is undone.
+            # The refusal of the attachment stays visible while the attachment is undone.
             undoing = step.act is StorageAction.DETACH and not step.attachment.attached
             return {} if undoing else {"trouble": None}
         return {}
@@ -266,7 +266,7 @@ class VolumeReconciler(StorageReconciler):
         if detached_at is not None and now < detached_at + max(patience * BOOTING, AGAIN):
             return False
         if any(attachment.workspace == machine for attachment in rows):
-            return True  # it stands there in its own name already
+            return True  # another row of the machine exists already
         first = self._first_seen.setdefault((volume.id, machine), now)
         is_over = volume.verb is StorageVerb.DELETE or now >= first + patience
         return is_over or self._is_paused(None)
@@ -301,7 +301,7 @@ class VolumeReconciler(StorageReconciler):
         ):
             pause = place.busy * BOOTING
         if _is_first_try(step):
-            pause = timedelta(0)  # there may be more of them
+            pause = timedelta(0)  # more may be attached
         if links.again:
             pause = AGAIN
         elif step.act is StorageAction.REST and settled(after, links.seen):
@@ -310,7 +310,7 @@ class VolumeReconciler(StorageReconciler):
 
     def _record(self, tx: Tx, id: str, facts: dict[str, Any], links: Links) -> None:
         before = store.by_id(tx.sql, Volume, id)
-        were = store.attachments_of(tx.sql, [id])[id]  # once more: somebody may have asked
+        were = store.attachments_of(tx.sql, [id])[id]  # read again: there may be a new request
         was = volume_state(before, were)
         self._record_attachments(tx, before, were, links)
         after = replace(before, **facts)
@@ -329,7 +329,7 @@ class VolumeReconciler(StorageReconciler):
         now = {attachment.workspace: attachment for attachment in links.seen}
         for attachment in were:
             if (attachment_now := now.get(attachment.workspace)) is None:
-                continue  # asked for since we looked
+                continue  # requested after the survey
             if attachment_now.attached != attachment.attached:
                 happened = VolumeAttached if attachment_now.attached else VolumeDetached
                 store.saw(tx, attachment_now)
@@ -347,7 +347,7 @@ class VolumeReconciler(StorageReconciler):
                 attachment = replace(attachment, wanted=False)  # noqa: PLW2901
                 store.want(tx, attachment)
             over = not attachment.wanted or attachment.workspace in links.ended
-            # A machine of nobody's need not be told.
+            # A machine without a workspace gets no event.
             gone = attachment.machine is None or is_foreign(attachment)
             if over and not attachment_now.attached and gone:
                 store.drop(tx, attachment)
@@ -438,7 +438,7 @@ def _facts(volume: Volume, seen: StorageObserved, disk: Disk | None) -> dict[str
         return {"seen": seen, "trouble": VANISHED if lost else volume.trouble}
     if disk.seen is not StorageObserved.THERE:
         trouble = disk.trouble
-    else:  # what was refused is told until something else is asked
+    else:  # the refusal stays visible until the next request
         stands = volume.seen is StorageObserved.THERE and volume.granted == volume.wish
         trouble = volume.trouble if stands else None
     return {
@@ -451,6 +451,6 @@ def _facts(volume: Volume, seen: StorageObserved, disk: Disk | None) -> dict[str
 
 
 def called(sql: Connection, project: str | None) -> str | None:
-    """The name of a project, for tags; its id if it was deleted."""
+    """The name of a project, for tags, or its id if it was deleted."""
     known = projects.find(sql, project) if project else None
     return known.name if known else project

@@ -150,7 +150,7 @@ class StorageService:
             self._detach(tx, volume, links)
             return self._view(tx.sql, volume)
 
-    # What the packages above ask for, inside their own transactions.
+    # For packages above this one, inside their transactions.
 
     def may_join(self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Raise if a workspace cannot have all of these volumes."""

@@ -101,7 +101,7 @@ class SnapshotReconciler(StorageReconciler):
         place = self._places[snapshot.place]
         if act is StorageAction.MAKE:
             source = self._source_id(snapshot, host)
-            with self._db.write() as tx:  # before the call: from here on there may be one
+            with self._db.write() as tx:  # before the call, after which it may exist
                 claim.update(tx, asked_at=self._clock.now())
             copy = place.snapshot(self._order(snapshot), source)
             return {**_facts(snapshot, copy.seen, copy), "tried": snapshot.wish}

@@ -125,7 +125,8 @@ snapshots = Table(
     Column("trouble", JSON(none_as_null=True)),
     *leased("snapshots"),
 )
-# What each launch and each change of a workspace asks: to build it takes longer than to ask it.
+# Statements of each launch and each change of a workspace, built once: building takes longer than
+# executing.
 ZONES = select(volumes.c.zone).join(attachments, volumes.c.id == attachments.c.volume)
 ZONES = ZONES.where(attachments.c.workspace == bindparam("of"), attachments.c.wanted)
 ZONES = ZONES.where(volumes.c.zone.is_not(None)).distinct().order_by(volumes.c.zone)
@@ -133,7 +134,7 @@ ATTACHED = select(attachments.c.workspace, volumes.c.kind, volumes.c.name)
 ATTACHED = ATTACHED.join(volumes, volumes.c.id == attachments.c.volume)
 ATTACHED = ATTACHED.where(attachments.c.attached).order_by(volumes.c.name)
 ATTACHED_TO = ATTACHED.where(attachments.c.workspace.in_(bindparam("these", expanding=True)))
-# What a request may write of a volume or snapshot; the reconciler writes all else that changes.
+# The columns that requests write; the reconciler writes all others that change.
 WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})
 TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
 NAMES = {Volume: ("name", "disk_id", "expected_id"), Snapshot: ("name", "copy_id")}
@@ -272,7 +273,7 @@ def want(tx: Tx, attachment: Attachment) -> None:
 
 
 def aim(tx: Tx, attachment: Attachment, machine: str | None) -> None:
-    """Store the machine that is to get the volume, or that no machine has it any more."""
+    """Store the machine that should get the volume, or that no machine has it any more."""
     _write(tx, attachment, machine=machine)
 
 

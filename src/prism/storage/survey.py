@@ -66,7 +66,7 @@ class LazySurvey:
             and snapshot.verb is StorageVerb.DELETE
             and snapshot.copy_id not in {None, copy.id}
         ):
-            return None  # another one with its key: only the one that it was is to be deleted
+            return None  # another snapshot with its key must not be deleted
         return copy
 
     def everything(self, place: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
@@ -77,16 +77,16 @@ class LazySurvey:
         return [disk for disk in listing.disks.values() if part is _part_of(disk)]
 
     def _finder(self, resource: Volume | Snapshot) -> FindsStorageById | None:
-        """The provider, to look by id for what is not listed: its tags may have been removed.
+        """The provider, to look up by its id what is not listed: its tags may be removed.
 
-        None if an earlier look found nothing; a deletion looks again.
+        None if an earlier lookup found nothing; a deletion looks again.
         """
         place = self._places[resource.place]
         gone = resource.seen is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
         return place if isinstance(place, FindsStorageById) and not gone else None
 
     def _require_readable(self, key: str, id: str | None) -> None:
-        """Raise if it exists, and its key or its description cannot be read."""
+        """Raise if the resource exists, but its key or its description cannot be read."""
         if id is not None and (why := self._unreadable.get(id)):
             raise DiskUnreadable(why)
         if why := self._not_understood.get(key):
@@ -111,7 +111,7 @@ class LazySurvey:
 
 
 def _by_key(resources: Sequence[T]) -> dict[str, T]:
-    # The living come last: they win over what had the same key and is gone.
+    # Existing resources come last, so they replace those with the same key that are gone.
     ordered = sorted(resources, key=lambda it: it.seen is not StorageObserved.GONE)
     return {resource.key: resource for resource in ordered}
 

@@ -1,6 +1,6 @@
 """When to survey each location: at its own pace, and only if it has storage.
 
-Looking at this machine costs nothing; looking at a cloud costs calls that everybody shares.
+A survey of this machine costs nothing; a survey of a cloud uses its limited number of calls.
 """
 
 from collections.abc import Mapping

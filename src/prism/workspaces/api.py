@@ -76,7 +76,7 @@ async def list_instances(
     limit: Limit = None,
     cursor: Filter = None,
 ) -> Response[bytes | None]:
-    """Every workspace, or those that fit; the next page is in the `Link` header."""
+    """All workspaces, or those that match the filters; the next page is in the `Link` header."""
     pages = read_model.current
     tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_caller_tag()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}
@@ -241,7 +241,7 @@ def _changed(previous: State, after: Workspace, **extras: Any) -> Changed:
 
 
 def _caller_tag() -> str:
-    """What tells a person's list from another's, where there are several."""
+    """A tag of the caller's rights: callers with different rights get different lists."""
     caller = current()
     if not caller.team:
         return ""

@@ -1,4 +1,4 @@
-"""What the storage package needs to know about workspaces."""
+"""Gives the storage package the facts about workspaces that it needs."""
 
 from collections.abc import Collection, Mapping
 from typing import cast
@@ -11,7 +11,7 @@ from prism.workspaces import store
 from prism.workspaces.model import Failure, LifecycleVerb, Observed, Workspace
 from prism.workspaces.plan import WorkspaceAction
 
-# Nothing runs, or what runs is frozen.
+# States in which no process runs, or all are frozen.
 QUIET = {Observed.NONE, Observed.OFF, Observed.ASLEEP, Observed.BROKEN, Observed.GONE}
 
 
@@ -40,7 +40,7 @@ class AttachmentHosts:
 
 
 def host(workspace: Workspace) -> AttachmentHost:
-    """The workspace, in the form that the storage package needs."""
+    """The facts about a workspace that the storage package needs."""
     return AttachmentHost(
         id=workspace.id,
         name=workspace.name,
@@ -66,7 +66,7 @@ def before_its_end(
     """The action on a workspace that is being terminated, and the failure that delays its end.
 
     While a snapshot of its disk is incomplete, Prism only stops the workspace, so that nothing is
-    written which the snapshot would lack.
+    written that the snapshot would lack.
     """
     backup = storage.pending_backup(sql, workspace.id)
     if backup is None:

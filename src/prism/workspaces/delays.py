@@ -9,7 +9,7 @@ from prism.workspaces.model import Observed, Workspace
 from prism.workspaces.plan import IN_BETWEEN, state_of
 
 SLOW = timedelta(minutes=1)
-"""From then on a boot that stays at the same step is worth a word."""
+"""A boot that stays at one step for longer is reported."""
 Reason = Callable[[Workspace], str | None]
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from prism.kit.events import Event
 from prism.workspaces.model import Failure, LifecycleVerb, State, Workspace
 
-SYSTEM = "prism"  # the actor of what nobody asked for
+SYSTEM = "prism"  # the actor of events that no user requested
 
 
 class WorkspaceEvent(Event, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class WorkspaceFailing(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceNoted(WorkspaceEvent, frozen=True, kw_only=True):
-    """The machine was launched, and lacks something that does not prevent it from running."""
+    """The machine was launched, but lacks something that it can run without."""
 
     event: ClassVar[str] = "instance_note"
     note: str

@@ -76,7 +76,7 @@ class AdmissionCheck(Protocol):
 
 
 class IdleMonitor(Protocol):
-    """Knows idle profiles, and the idleness of workspaces."""
+    """Checks idle profiles, and returns the idleness of workspaces."""
 
     def require_profile(self, sql: Rows, profile: str) -> None:
         """Raise if there is no idle profile with that name."""
@@ -86,7 +86,7 @@ class IdleMonitor(Protocol):
 
 
 class IdleRules(Protocol):
-    """Knows the idle rule for a machine."""
+    """Returns and stores the idle rules of machines."""
 
     def rule(self, sql: Rows, workspace: Workspace) -> IdleRule | None:
         """The rule for a new machine; None if no idle profile watches it."""
@@ -115,7 +115,7 @@ class ChangeListener(Protocol):
 
 
 class RunningTime(Protocol):
-    """Counts only time in which a machine was seen to run."""
+    """Counts only the time in which a survey showed the machine running."""
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
         """A survey that began at `at` has shown that the machines of these workspaces run."""

@@ -34,7 +34,7 @@ class Idleness(Struct, frozen=True, kw_only=True):
 
     `since` is when it became idle or unknown, or was last active, as of `until`; `figures` are the
     last measurements; `acted` is the last time that the machine went to sleep because it was idle.
-    `lacks` says which part of its rule it cannot carry out, and why.
+    `lacks` says which part of its rule the machine cannot carry out, and why.
     """
 
     state: Literal["active", "idle", "unknown"] | None = None

@@ -17,7 +17,7 @@ from prism.workspaces.model import State, Workspace
 
 Key = tuple[str, str]
 K = TypeVar("K", bound=Hashable)
-FEW = 16  # changes that are made one by one: a copy of pointers is quicker than a new list
+FEW = 16  # up to so many changes are made one by one: copying a list is quicker than building one
 
 
 class IndexEntry(Struct, frozen=True):

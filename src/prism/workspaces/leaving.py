@@ -39,7 +39,7 @@ class LeavingService:
         now = self._clock.now()
         if state_of(before) in ACTIVE:
             after = with_request(before, LifecycleVerb.STOP, now, before.expires_at)
-        elif before.restarting:  # it is on its way down, and would come up again
+        elif before.restarting:  # it is stopping, and would start again
             after = replace(before, restarting=False)
         else:
             return before

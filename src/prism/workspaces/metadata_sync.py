@@ -28,7 +28,7 @@ def describe(
         return None if workspace.machine_id else {}
     try:
         compute.describe(machine.id, order)
-    except ProviderRefused:  # it will say no again: not before something else changes
+    except ProviderRefused:  # another try would be refused too, until something changes
         return {}
     except Problem:
         return None

@@ -61,7 +61,7 @@ class Observed(StrEnum):
     STOPPING = "stopping"
     OFF = "off"
     ASLEEP = "asleep"
-    BROKEN = "broken"  # the last try to bring it up failed; nothing runs, the disk is kept
+    BROKEN = "broken"  # the last start failed; nothing runs, the disk is kept
     GONE = "gone"  # the machine does not exist any more
 
 
@@ -89,7 +89,7 @@ class Failure(Struct, frozen=True):
 
 
 STOP_HANGS = "STOP_HANGS"
-"""The code of a machine that does not go down: another stop forces it."""
+"""The code of a machine that does not stop; another stop is by force."""
 
 
 def memory_lost(why: str) -> Failure:
@@ -107,12 +107,12 @@ class Workspace(Struct, frozen=True, kw_only=True):
     place: str
     template: str
     recipe: (
-        Template  # as it was at launch, or when it was last read again; later edits do not count
+        Template  # as it was at the launch, or when it was last read again, without later edits
     )
     parameters: dict[str, Any] = {}
     instance_type: str
     region: str
-    expected_id: str | None = None  # the id the provider will give, where that is known
+    expected_id: str | None = None  # the id that the provider will give, if known in advance
     spot: bool = False
     open_ports: bool = False  # the template's, to its launcher's address
     unlimited: bool = False  # a burstable machine may use more CPU than its price covers
@@ -135,15 +135,15 @@ class Workspace(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     restart: bool = False  # start it again after an interruption, such as a reboot
     restarting: bool = False  # it is being stopped for a restart
-    template_reread: bool = False  # `recipe` is newer than what its machine was made from
+    template_reread: bool = False  # `recipe` is newer than the template of its machine
     reserved_until: datetime | None = None  # money is reserved until then; written by `budgets`
-    facts_version: int = 0  # counts changes of the metadata for its machine
+    facts_version: int = 0  # the number of changes of the metadata for its machine
     # written by the reconciler
     seen: Observed = Observed.NONE
     granted: int = 0  # the last `wish` that was fulfilled or given up
     tried: int = 0  # the last `wish` that was tried, if a failure or a repeat depends on it
     attempt: int = 0  # see `MachineOrder`
-    asked_at: datetime | None = None  # when its launch was last asked of the provider
+    asked_at: datetime | None = None  # when its launch was last requested from the provider
     told_type: str | None = None  # the type of its machine, if known; else `instance_type`
     told_expiry: datetime | None = None  # the expiry that was last sent to its machine
     told_version: int = 0  # the `facts_version` that was last sent to its machine
@@ -154,7 +154,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     private_ip: str | None = None
     stage: str | None = None
     progress: int = 0
-    charged: bool = False  # it costs as much as in the state `ON`
+    charged: bool = False  # whether it costs as much as in the state `ON`
     hibernated_at: datetime | None = None
     failure: Failure | None = None
 
@@ -177,7 +177,7 @@ class Offer(Protocol):
     place: str
     region: str
     ready_in: timedelta
-    """How long a launch takes, while none was measured."""
+    """The expected time of a launch, until one was measured."""
 
     def accept(self, template: Template, kind: MachineType, order: "Launch") -> tuple[str, ...]:
         """Notes on what will differ from the order; raises a `Problem` if it is not possible."""
@@ -272,7 +272,7 @@ class Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Resizing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to make a stopped workspace another type of machine; one of the two."""
+    """A request to change the machine type of a stopped workspace; one field is given."""
 
     instance_type: Text | None = None
     size: Size | None = None
@@ -314,7 +314,7 @@ class Idle(Struct, frozen=True):
     verdict: str | None = None
     because: tuple[str, ...] = ()
     keep_awake_until: datetime | None = None
-    note: str | None = None  # what its machine cannot do about it by itself
+    note: str | None = None  # the part of its rule that the machine cannot carry out
 
 
 class Instance(Struct, frozen=True, kw_only=True):
@@ -347,7 +347,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     restarting: bool = False
     owner: str = ""
     waiting: str | None = None
-    """What delays it, while it is on its way to another state."""
+    """Why it makes no progress to the requested state."""
 
 
 class Launched(Struct, frozen=True, kw_only=True):
@@ -376,8 +376,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `reserves` is the amount that would be reserved at once, and `leaves` what would be left, both
     of `budget`, the budget that would then have the least left; `caps` has the same for each cap
-    that applies. `lasts_until` is when the workspace would have to sleep if everything went on
-    running. `ready_seconds` is the expected time of the launch; measured if `ready_measured`.
+    that applies. `lasts_until` is when the workspace would have to sleep if everything continued
+    to run. `ready_seconds` is the expected time of the launch; measured if `ready_measured`.
     """
 
     instance_type: str
@@ -451,7 +451,7 @@ class ServiceAccess(Struct, frozen=True, kw_only=True):
 
 
 class Connection(Struct, frozen=True, kw_only=True):
-    """How to get into a running workspace."""
+    """How to connect to a running workspace."""
 
     ssh: Ssh
     services: dict[str, ServiceAccess]

@@ -74,7 +74,7 @@ def observed_since(
         and looked <= expiry <= now
         and _went_down(workspace, seen, started)
         and (known is None or (known > expiry and traits_of(workspace.place).sleeps_with_host))
-    ):  # where the whole computer slept, the machine used no CPU since then
+    ):  # the whole computer slept, so the machine used no CPU
         at, sure = expiry, False
     elif known is not None:
         at, sure = min(known, now), True
@@ -82,7 +82,7 @@ def observed_since(
 
 
 def _went_down(workspace: Workspace, seen: Observed, started: datetime | None) -> bool:
-    """Whether it ran as requested and is down, although nobody requested that."""
+    """Whether it ran as requested and is off now, although nobody requested that."""
     ran = workspace.seen is Observed.ON and workspace.granted == workspace.wish
     return seen in DOWN and (ran or ran_unseen(workspace, replace(workspace, seen=seen), started))
 
@@ -92,10 +92,11 @@ def refusal_columns(
 ) -> dict[str, Any]:
     """The columns after a refusal: Prism gives the request up, unless it is a termination.
 
-    A termination is repeated until it succeeds, because a forgotten machine would cost for ever.
+    A termination is repeated until it succeeds, because a forgotten machine would cost money for
+    ever.
     """
     tried = {"failure": Failure(refusal.code, refusal.message), "tried": workspace.wish}
-    if workspace.verb is LifecycleVerb.TERMINATE:  # also where a stop for its backup is refused
+    if workspace.verb is LifecycleVerb.TERMINATE:  # even if a stop for its backup is refused
         return tried
     lost = {"seen": Observed.BROKEN, "asked_at": None} if act is WorkspaceAction.LAUNCH else {}
     return {"granted": workspace.wish, **tried, **lost}
@@ -154,7 +155,7 @@ def _still_refused(workspace: Workspace, seen: Observed) -> Failure | None:
     }
     lacking = (
         STEPS[workspace.verb, seen].act in wanting or seen is Observed.OFF
-    )  # off: another type
+    )  # off, so its type can have changed
     return (
         workspace.failure
         if lacking and workspace.tried == workspace.wish and workspace.seen is seen

@@ -18,9 +18,9 @@ from prism.workspaces.model import (
     WorkspaceNotFound,
 )
 
-DEFAULT_EXTENSION = timedelta(hours=4)  # also after a resume whose expiry has passed
+DEFAULT_EXTENSION = timedelta(hours=4)  # also for a resume after the expiry
 SLEEP_TIME = timedelta(minutes=10)  # to save the memory; money is reserved for it
-SURVEY_GAP = timedelta(seconds=60)  # between surveys; what happens in a longer gap is estimated
+SURVEY_GAP = timedelta(seconds=60)  # between surveys; times within a longer gap are estimated
 STOP_RETRY = timedelta(minutes=15)  # after a refused stop
 WENT_DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING, Observed.BROKEN, Observed.GONE}
 BRINGS_UP = {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
@@ -79,7 +79,7 @@ DONE = {verb: {*map(State, declared.done)} for verb, declared in STORED.items()}
 RESTARTS_AS_START = {*map(State, VERBS["restart"].possible - VERBS["restart"].bulk)}
 IN_BETWEEN = {*map(State, UNDER_WAY)}
 ACTIVE = {State.RUNNING, *map(State, COMES_UP)}
-# How to get a workspace to run. Repeating a verb that is under way waits for its end.
+# How to get a workspace running; repeating a verb that is under way waits for its end.
 LIST_HINT = "Use `prism workspace list` to see available workspaces"
 SHOW_HINT = "Look at it with `prism workspace show {name}`"
 RUN_HINTS = {
@@ -129,7 +129,7 @@ def without_old_failure(workspace: Workspace, seen: Observed) -> Observed:
         and workspace.verb is LifecycleVerb.TERMINATE
         and not workspace.machine_id
     ):
-        return Observed.NONE  # refused before there was anything to destroy
+        return Observed.NONE  # refused before a machine existed
     return seen
 
 
@@ -218,7 +218,7 @@ def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) ->
     if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:
         return False
     ran = before.seen is Observed.ON or before.charged
-    wished_at = before.wished_at.replace(microsecond=0)  # providers may tell whole seconds
+    wished_at = before.wished_at.replace(microsecond=0)  # some providers report whole seconds
     return not ran and after.seen in WENT_DOWN and started >= wished_at
 
 
@@ -291,7 +291,7 @@ def may_resize(workspace: Workspace) -> None:
 
 
 def require_living(workspace: Workspace, nothing_left_to: str) -> None:
-    """Raise `InvalidState` if it is being destroyed; the rest of the sentence is what for."""
+    """Raise `InvalidState` if it is being destroyed; `nothing_left_to` ends the message."""
     if state_of(workspace) in {State.TERMINATING, State.TERMINATED}:
         raise _invalid_state(workspace, f"there is nothing left to {nothing_left_to}", LIST_HINT)
 

@@ -38,18 +38,18 @@ class MachineOrder(Struct, frozen=True, kw_only=True):
     idle: IdleRule | None = None  # the rule that the machine begins with
     launched_at: datetime | None = None
     attempt: int = 0
-    template: Template  # resolved: nothing is inherited any more
+    template: Template  # resolved, with all that it inherits
     parameters: dict[str, Any] = {}
     instance_type: str
     spot: bool = False
     open_ports: bool = False
-    unlimited: bool = False  # CPU beyond what a burstable machine's price covers
+    unlimited: bool = False  # a burstable machine may use more CPU than its price covers
     root_gb: int
     root_type: str = "gp3"
-    zone: str | None = None  # where its volumes are, and so where it has to be
+    zone: str | None = None  # the zone of its volumes, in which it must be
     hibernation: bool
     expires_at: datetime | None = None
-    ends_at: datetime | None = None  # the requested expiry; without the limit of money
+    ends_at: datetime | None = None  # the requested expiry, before the budget limits it
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -141,7 +141,7 @@ class FindsById(Protocol):
 
 @runtime_checkable
 class LooksAtOne(Protocol):
-    """A provider that can describe one machine at less cost than a survey."""
+    """A provider that can describe one machine with less effort than a survey."""
 
     def look_at(self, id: str) -> Machine | None:
         """The machine, as a survey would show it now; None if only a survey can tell."""
@@ -151,10 +151,10 @@ class Compute(Protocol):
     """The machines of a provider in one location.
 
     Every call may be repeated: launches with the same key make one machine, and a verb changes
-    nothing if the machine is already in that state or gone. A survey lists a destroyed machine
-    as `GONE` for a while. A provider that does not answer raises `Unavailable`, and may still
-    have acted. No call waits for a machine: it returns when the provider has stored the request,
-    and `survey` shows the rest.
+    nothing if the machine is already in that state or gone. A survey lists a destroyed machine as
+    `GONE` for a while. If a provider does not answer, `Unavailable` is raised, and the request may
+    have succeeded. No call waits for a machine: it returns when the provider has stored the
+    request, and `survey` shows the rest.
     """
 
     busy: timedelta
@@ -173,7 +173,7 @@ class Compute(Protocol):
         """Launch a machine; raises `NextAttempt`, or `ProviderRefused`."""
 
     def start(self, id: str) -> None:
-        """Power a machine on, or wake it up; set a `BROKEN` machine up once more."""
+        """Boot or resume a machine; set a `BROKEN` machine up again."""
 
     def stop(self, id: str) -> None:
         """Power a machine off, keeping its disk."""

@@ -37,13 +37,14 @@ class PriceWatch:
         self._due: datetime | None = None
 
     def hurry(self) -> None:
-        """Compare at the next look, because a machine has another type than Prism had booked."""
+        """Compare at the next `look`, because a machine has another type than Prism had booked."""
         self._due = None
 
     def look(self) -> int:
         """Reprice workspaces whose price has changed; return their number.
 
-        One that no recent survey has seen may have ended at the old price, so it has to wait.
+        A workspace that no recent survey has shown may have stopped at the old price, so it waits
+        for a survey.
         """
         now = self._clock.now()
         if self._due is not None and now < self._due <= now + EVERY:  # else the clock was set back

@@ -118,7 +118,7 @@ class ReadModel:
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, Attached] = {}
         self._pages: EncodedPages | None = None
-        # By locations: the living of these rows.
+        # By locations: their living workspaces, for the current pages.
         self._living: dict[frozenset[str], tuple[object, Sequence[Workspace]]] = {}
         db.committed.append(self.refresh)
 
@@ -131,7 +131,7 @@ class ReadModel:
 
     @property
     def current(self) -> EncodedPages:
-        """The newest pages, with the present reasons for delays."""
+        """The newest pages, with the current reasons for delays."""
         pages = self.pages
         going = [cached for state in IN_BETWEEN for cached in pages.matching(state)]
         if all(self._waits(cached.workspace) == cached.waiting for cached in going):

@@ -24,7 +24,7 @@ class ConnectionReader:
         return connection(self.access(name))
 
     def access(self, name: str) -> Access:
-        """How to connect to the machine, asked now."""
+        """How to connect to the machine; asks it now."""
         cached = self._snapshot.pages.named(name)
         return self.check(cached).access(cached.workspace.machine_id or "")
 

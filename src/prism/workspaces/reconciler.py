@@ -63,9 +63,9 @@ from prism.workspaces.service import WorkspaceService
 from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
-REFUSED_TYPE = "refused_type"  # no column: the type that was refused
-OTHER_TYPE = "other_type"  # no column: its machine's type, changed outside of Prism
-KNOWN_RULE = "known_rule"  # no column: a `KnownRule`
+REFUSED_TYPE = "refused_type"  # not a column: the type that was refused
+OTHER_TYPE = "other_type"  # not a column: its machine's type, changed outside of Prism
+KNOWN_RULE = "known_rule"  # not a column: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average, to limit the writes of a large fleet
 CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.RECENT_SURVEY`
 DESCRIBE_RETRY = timedelta(seconds=30)  # after metadata could not be written to a machine
@@ -118,7 +118,7 @@ class WorkspaceReconciler:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
-        self._is_paused = is_paused  # whether requests of that time must wait
+        self._is_paused = is_paused  # whether requests of that time must wait for `prism recover`
         self._requests = requests  # to write columns of requests
         self._living = living
         self._matching: dict[str, tuple[Workspace, Machine | None]] = {}
@@ -211,7 +211,7 @@ class WorkspaceReconciler:
         machine = _machine(compute, before, view.surveys) if in_survey else None
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         since = observed_since(before, machine, seen, self._surveyed.get(before.place), now)
-        # It came up and went down between two surveys: do not start it once more.
+        # It started and stopped between two surveys: do not start it again.
         has_run = ran_unseen(before, replace(before, seen=seen), since.started)
         act = plan(replace(before, granted=before.wish) if has_run else before, seen).act
         if act is WorkspaceAction.FORGET:
@@ -304,7 +304,7 @@ class WorkspaceReconciler:
             except NextAttempt:
                 attempt += 1
             except ProviderRefused as error:
-                if error.code == ProviderRefused.code:  # full: the next request goes elsewhere
+                if error.code == ProviderRefused.code:  # no capacity: the next one tries elsewhere
                     with self._db.write() as tx:
                         claim.update(tx, attempt=attempt + 1)
                 raise
@@ -327,7 +327,7 @@ class WorkspaceReconciler:
             return {}
         try:
             compute.resize(machine.id, workspace.instance_type)
-        except ProviderRefused as error:  # it keeps its type, so its next start can succeed
+        except ProviderRefused as error:  # it keeps its type, and can start again
             self._mispriced()
             failure = Failure(error.code, f"It stays {workspace.told_type}: {error.message}")
             return {
@@ -361,7 +361,7 @@ class WorkspaceReconciler:
         state = state_of(after)
         if state is State.TERMINATED:
             return self._retention
-        if act is WorkspaceAction.TERMINATE and after.tried == after.wish:  # it was refused
+        if act is WorkspaceAction.TERMINATE and after.tried == after.wish:  # refused
             return self._computes[after.place].calm
         if act is not WorkspaceAction.REST or state in IN_BETWEEN:
             return busy

@@ -115,7 +115,7 @@ class WorkspaceService:
         self._funding, self._idle_monitor = funding, idle_monitor
 
     def plan_launch(self, order: Launch) -> LaunchPlan:
-        """Plan a launch without requesting it; raises what would refuse it."""
+        """Plan a launch without requesting it; raises the refusal that it would get."""
         launch_plan = self._plan(order)
         with self._db.read() as sql:
             if store.is_taken(sql, order.name):
@@ -142,7 +142,7 @@ class WorkspaceService:
             return store.named(sql, name)
 
     def ready_at(self, workspace: Workspace, verb: LifecycleVerb) -> datetime:
-        """When a workspace should be ready if `verb` is requested now, by earlier runs."""
+        """When a workspace should be ready if `verb` is requested now, going by earlier runs."""
         return whole(self._clock.now() + self.ready_in(workspace, verb)[0])
 
     def ready_in(self, workspace: Workspace, verb: LifecycleVerb) -> tuple[timedelta, bool]:
@@ -367,7 +367,7 @@ class WorkspaceService:
             return None
 
     def _end_restart(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
-        """Store a verb that changes nothing, except that `stop` cancels a restart."""
+        """Store a verb that is already fulfilled; a `stop` also cancels a restart."""
         if verb is not LifecycleVerb.STOP or not before.restarting:
             return before
         after = replace(before, restarting=False)

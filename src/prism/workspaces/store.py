@@ -106,14 +106,14 @@ workspaces = Table(
     *leased("workspaces"),
 )
 FIELDS = Workspace.__struct_fields__
-# JSON is read as it stands: many workspaces share a template, whose text is decoded once.
+# JSON columns are read as text: many workspaces share a template, whose text is decoded once.
 TEXTS = {
     name: cast(workspaces.c[name], Text).label(name)
     for name in ("recipe", "parameters", "failure")
 }
 SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
-# Statements that each launch and each verb needs: to build one takes longer than to ask it.
+# Statements of each launch and each verb, built once: building takes longer than executing.
 TAKEN = select(workspaces.c.id).where(workspaces.c.name == bindparam("of"), LIVE)
 CALLED = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
 NEWEST_FIRST = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
@@ -141,9 +141,9 @@ bring_ups = Table(
     Column("at", Utc, nullable=False),
     Index("bring_ups_of", "template", "provider", "verb"),
 )
-# What a request may write, or Prism in somebody's place; of these, what its machine says of
-# itself; and what its machine need not be looked at for. Who looks writes the others alone, so
-# neither side can write over what the other one has not read yet (docs/decisions/002).
+# `WISHED`: the columns that requests write. Two parts of them: the machine's metadata, and those
+# that need no step of the reconciler. The reconciler writes all other columns, so neither side
+# overwrites a change that it has not read (docs/decisions/002).
 FACTS = frozenset({"project_name", "allocation", "budget", "idle_profile", "expires_at", "owner"})
 UNSEEN = frozenset(
     {"hourly_rate", "price_source", "restart", "restarting"}
@@ -160,8 +160,8 @@ OBSERVED = frozenset(
     | {"told_type", "told_expiry", "told_version", "ready_at", "ended_at", "hibernated_at"}
     | {"stage", "progress", "charged", "failure"}
 )
-AT_ONCE = 64  # rows: few enough for what is made of them to stay in the processor's cache
-RECENT = 20  # how many bring-ups an estimate looks back on
+AT_ONCE = 64  # rows: few enough for their objects to stay in the processor's cache
+RECENT = 20  # starts that an estimate is based on
 ADD, ADD_BRING_UP = insert(workspaces), insert(bring_ups)
 OF = ("template", "provider", "verb")
 ALIKE = and_(*(bring_ups.c[name] == bindparam(f"of_{name}") for name in OF))
@@ -290,7 +290,7 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
 
 
 def doubt_what_was_told(tx: Tx, now: datetime) -> None:
-    """Have each machine's expiry sent again; `NEVER` for no expiry."""
+    """Make the reconciler send each machine's expiry again; `NEVER` stands for no expiry."""
     living = and_(workspaces.c.machine_id.is_not(None), LIVE)
     tx.sql.execute(update(workspaces).where(living).values(told_expiry=NEVER, due_at=now))
 
@@ -311,7 +311,7 @@ def forget(tx: Tx, id: str) -> None:
 
 
 def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
-    """Store the time from the request until the machine ran; the last few of each kind."""
+    """Store the time from the request until the machine ran; keeps the last few of each kind."""
     seconds = (at - workspace.wished_at).total_seconds()
     of = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
     tx.sql.execute(ADD_BRING_UP, {**of, "seconds": seconds, "at": at})
@@ -321,7 +321,7 @@ def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -
 def usual_seconds(
     sql: Connection, template: str, provider: str, verb: LifecycleVerb
 ) -> float | None:
-    """The median of the last bring-ups of this kind, in seconds; None without any."""
+    """The median of the last start times of this kind, in seconds; None without any."""
     from statistics import median  # noqa: PLC0415  cold start
 
     of = {"of_template": template, "of_provider": provider, "of_verb": verb}

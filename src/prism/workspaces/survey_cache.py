@@ -77,7 +77,7 @@ class SurveyCache:
         except Problem as problem:
             survey = Survey(began, Unavailable.because(problem))
         else:
-            # The living come last: they win over a machine of the same key that is gone.
+            # Living machines come last, so they replace a machine with the same key that is gone.
             ordered = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
             survey = Survey(began, {machine.key: machine for machine in ordered})
         self._surveys[place] = survey

@@ -20,9 +20,9 @@ class TemplateReader:
         self._templates, self._offer = templates, offer
 
     def checked(self, workspace: Workspace) -> tuple[Template, dict[str, Any]]:
-        """The current template, and its parameters; raises what would refuse its launch.
+        """The current template, and its parameters; raises the refusal that its launch would get.
 
-        Type, disk and hibernation stay as they were at the launch.
+        Machine type, disk and hibernation stay as they were at the launch.
         """
         if not _starts_again(workspace):
             may_read_template_again(workspace)

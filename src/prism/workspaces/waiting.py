@@ -1,7 +1,7 @@
 """`?wait=SECONDS`: delays the answer to a request until the request is fulfilled.
 
-This middleware is outside of the handlers, so the transaction is over and nothing is locked while
-it waits. Then it writes the workspace's present state into the answer.
+As a middleware it waits after the handler's transaction, so nothing is locked. Then it writes the
+workspace's current state into the answer.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from prism.workspaces.plan import IN_BETWEEN
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 from prism.workspaces.view import launch_progress
 
-WAIT = "wait"  # the parameter; a route that takes it says so by `WAITS`
+WAIT = "wait"  # the parameter; routes that have it are marked with `WAITS`
 WAITS = {PARAMETERS: (WAIT,)}
 LONGEST = 300
 WHOLE = re.compile(r"[0-9]{1,9}")
@@ -52,7 +52,7 @@ class Waiting:
             cached = self._snapshot.pages.named(name)
         except NotFound:
             return None  # terminated, and no longer listed
-        # A repeated answer may be one to somebody who has left the project since.
+        # The answer may be a repeated one, and its reader may have left the project.
         return cached if visible(cached.workspace.project, cached.workspace.owner) else None
 
     async def _until_settled(self, name: str, seconds: int) -> None:
@@ -84,7 +84,7 @@ class _HeldAnswer:
         return int(self._start.get("status", 0))
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        """Keep a piece of the answer."""
+        """Store a part of the answer."""
         if message["type"] == "http.response.start":
             self._start = dict(message)
         elif message["type"] == "http.response.body":

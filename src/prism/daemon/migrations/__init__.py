@@ -1,4 +1,4 @@
-"""The schema's history: one file a step, run by `kit/migrate.py`."""
+"""The migrations of the schema, which `kit/migrate.py` runs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The script of Alembic: on a given connection, or, for `alembic revision`, on its own."""
+"""Alembic's script: it uses a given connection, or for `alembic revision` its own."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ def _run(connection: Connection, schema: MetaData | None = None) -> None:
     context.configure(
         connection=connection,
         target_metadata=schema,
-        render_as_batch=True,  # SQLite can change little of a table that exists
+        render_as_batch=True,  # SQLite's ALTER TABLE can change little
         render_item=_written,
     )
     with context.begin_transaction():
@@ -18,7 +18,7 @@ def _run(connection: Connection, schema: MetaData | None = None) -> None:
 
 
 def _written(kind: str, item: Any, _: Any) -> str | Literal[False]:
-    """How a new revision spells what is ours: history does not import what may change."""
+    """The text of our types in a new revision: migrations do not import code that may change."""
     ours = kind == "type" and type(item).__module__.startswith("prism.")
     return f"sa.{item.impl!r}" if ours else False
 

@@ -107,7 +107,7 @@ class BillingWiring:
 
     @cached_property
     def prices(self) -> PriceWatch:
-        """Looks for new prices."""
+        """Updates booked prices."""
         current = self.ledger.is_current
         return PriceWatch(self.db, self.clock, self._terms_now, self.workspaces, current)
 

@@ -1,8 +1,7 @@
 """The parts of every package, each made once, when it is first used.
 
-A part is a cached property that builds it from other parts, so no code has to care about
-the order. A new package adds its properties here, and its routes and dependencies in
-`app.py`.
+A part is a cached property that builds it from other parts, so the order does not matter. A new
+package adds its properties here, and its routes and dependencies in `app.py`.
 """
 
 import logging
