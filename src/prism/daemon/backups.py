@@ -114,7 +114,7 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
     url = make_url(settings.database)
     kind = url.get_backend_name()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Beside a SQLite file, which may be on another disk than the home: renaming is at once.
+    # Beside the SQLite file, which may not be on the home's disk, so that renaming is atomic.
     state = Path(url.database or "") if kind == "sqlite" else settings.folder / CONTENT["sqlite"]
     state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = f"{state.name}.restore-"
