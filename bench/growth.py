@@ -96,14 +96,14 @@ def _say(curves: Curves, label: str, took: float) -> None:
 
 
 def _get(port: int, small_port: int, curves: Curves, small: Curves) -> None:
-    """Each GET of a daemon and of the one with 100, in turns: the median of each one's medians."""
+    """Each GET of a daemon and of the one with 100, in turns: the least of each one's medians."""
     with closing(Connection(port)) as to, closing(Connection(small_port)) as to_small:
         for label, path in ASKED.items():
             medians: list[tuple[float, float]] = []
             for _ in range(TURNS):
                 url = f"{API}{path}"
                 medians.append((_median_time(to, url), _median_time(to_small, url)))
-            took, beside = map(median, zip(*medians, strict=True))
+            took, beside = map(min, zip(*medians, strict=True))
             _say(curves, label, took)
             _say(small, label, beside)
 
