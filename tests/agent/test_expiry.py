@@ -56,7 +56,7 @@ def test_what_has_expired_and_cannot_be_frozen_is_stopped_and_says_so(machine, r
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_whom_a_person_wants_asleep_goes_on(machine, hours):
+def test_a_failed_hibernation_by_request_continues_to_run(machine, hours):
     """Before its expiry, and after it by somebody who had started it again."""
     at = time.time() + 3600 * hours
     machine._expired = at if hours < 0 else None

@@ -23,7 +23,7 @@ def test_what_is_missing_or_torn_is_nothing(tmp_path):
         assert read(tmp_path / "torn") == {}
 
 
-def test_a_torn_wish_does_not_undo_the_last_one(tmp_path):
+def test_an_incomplete_intent_does_not_undo_the_last_one(tmp_path):
     folder = Folder(tmp_path)
     assert dict(folder.intent()) == {}
     write(tmp_path / "wanted.json", {"run": 1}, durable=True)
@@ -35,7 +35,7 @@ def test_a_torn_wish_does_not_undo_the_last_one(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
-def test_on_a_full_disk_there_is_room_for_what_must_be_said(tmp_path):
+def test_a_report_is_written_even_on_a_full_disk(tmp_path):
     with mounted(tmp_path, "size=64k"):
         write(tmp_path / "seen.json", {"phase": "starting", "more": "x" * 100}, durable=True)
         with pytest.raises(OSError, match="space"):
@@ -59,7 +59,7 @@ def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
         os.close(folder._lock)
 
 
-def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):
+def test_the_lock_of_a_folder_ends_with_its_process(tmp_path):
     assert supervisor_pid(str(tmp_path)) == 0
     (tmp_path / "lock").touch()
     assert supervisor_pid(str(tmp_path)) == 0
@@ -73,7 +73,7 @@ def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):
     assert supervisor_pid(str(tmp_path)) == 0
 
 
-def test_a_folder_that_was_replaced_is_no_longer_the_one_we_hold(tmp_path):
+def test_a_replaced_folder_is_not_the_locked_one(tmp_path):
     folder = Folder(tmp_path)
     assert folder.hold()
     assert folder.there

@@ -45,18 +45,18 @@ def other_supervisor(tmp_path):
         not_none(process.stdin).close()
 
 
-def test_nobody_gets_an_id_that_another_process_has(tmp_path, other_supervisor):
+def test_no_two_processes_get_the_same_uid(tmp_path, other_supervisor):
     ours = Leases(tmp_path / "uids")
     assert ours.take(TWO, 0) == TWO.last
     ours.give_back(TWO.last)
 
 
-def test_where_all_are_in_use_that_is_said(tmp_path, other_supervisor):
+def test_when_all_uids_are_in_use_the_error_says_so(tmp_path, other_supervisor):
     with pytest.raises(NoIdentity, match="all 1 ids of PRISM_UID_RANGE are in use"):
         Leases(tmp_path / "uids").take(UidRange(TWO.first, TWO.first), 7)
 
 
-def test_whose_process_is_killed_has_it_no_more(tmp_path, other_supervisor):
+def test_a_killed_process_releases_its_uid(tmp_path, other_supervisor):
     other_supervisor.send_signal(signal.SIGKILL)
     other_supervisor.wait()
     assert Leases(tmp_path / "uids").take(TWO, 0) == TWO.first

@@ -118,7 +118,7 @@ def seen(**more: Any) -> Any:
     return {**still, "phase": "on", "idle": None} | more
 
 
-def test_the_diary_says_what_is_news_and_nothing_twice(tmp_path):
+def test_the_event_log_has_each_change_once(tmp_path):
     diary = EventLog(tmp_path / "logs")
     service = {"answered": True, "port": 5, "crashes": 0, "exit": None}
     acted = {"at": time.time(), "action": "stop", "seconds": 900, "profile": "gpu", "note": None}

@@ -101,11 +101,11 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, t
         {KERNELS: raw(b"[" * 200_000), SESSIONS: good([])},
     ],
 )
-def test_what_is_not_said_is_doubted(ask_kernels, answers):
+def test_a_missing_answer_is_a_doubt(ask_kernels, answers):
     assert ask_kernels(answers)[1].doubts == ["Jupyter does not say what its kernels do"]
 
 
-def test_who_does_not_listen_is_doubted(tmp_path):
+def test_a_closed_port_is_a_doubt(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
     with pytest.raises(StopIteration) as done:
@@ -113,7 +113,7 @@ def test_who_does_not_listen_is_doubted(tmp_path):
     assert done.value.value.doubts
 
 
-def test_who_is_silent_is_doubted_in_time(ask_kernels, monkeypatch, tmp_path):
+def test_a_silent_server_is_a_doubt_in_time(ask_kernels, monkeypatch, tmp_path):
     monkeypatch.setattr(jupyter, "PATIENCE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as door:
         asking = jupyter.kernels(door.getsockname()[1], "", tmp_path)

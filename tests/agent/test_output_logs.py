@@ -18,12 +18,12 @@ def test_a_log_is_turned_over_and_three_files_are_kept(tmp_path):
     assert log.last.endswith("19 19")
 
 
-def test_last_words_outlive_the_program_that_heard_them(tmp_path):
+def test_the_end_of_the_output_survives_a_new_log(tmp_path):
     OutputLog(tmp_path / "x.log").write(b"farewell\n")
     assert OutputLog(tmp_path / "x.log").last == "farewell"
 
 
-def test_where_nothing_can_be_written_it_is_still_heard(tmp_path):
+def test_output_is_still_in_memory_if_it_cannot_be_written(tmp_path):
     log = OutputLog(tmp_path / "missing" / "x.log")
     log.write(b"heard\n")
     assert log.last == "heard"
@@ -37,7 +37,7 @@ def test_lines_are_whole_however_they_come():
     assert heard == ["one", "two"]
 
 
-def test_last_words_are_short_in_one_line_and_tell_no_secret():
+def test_last_words_are_short_on_one_line_and_without_secrets():
     text = "see http://me:pw@host/x\n  token=abc123\n" + "x" * 1000
     line = last_words(text, ("abc123",), 1100)
     assert "pw" not in line
@@ -46,7 +46,7 @@ def test_last_words_are_short_in_one_line_and_tell_no_secret():
     assert len(last_words(text, (), 100)) == 101
 
 
-def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
+def test_a_selector_reads_to_the_end_and_forgets_ended_sources(tmp_path):
     poked, poke = os.pipe()
     words, output = os.pipe()
     os.set_blocking(words, False)
@@ -64,7 +64,7 @@ def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
         os.close(end)
 
 
-def test_news_are_told_until_there_are_no_more(tmp_path):
+def test_a_handler_is_called_until_it_returns_false(tmp_path):
     poked, poke = os.pipe()
     source, output = os.pipe()
     selector, news = Selector(poked), []

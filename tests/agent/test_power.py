@@ -73,20 +73,20 @@ def test_ec2_is_asked_to_put_it_to_sleep(ec2):
     assert lowercase["x-amz-security-token"] == ROLE["Token"]
 
 
-def test_a_machine_without_a_role_says_so(ec2):
+def test_a_machine_without_a_role_reports_that(ec2):
     ec2.role = None
     with pytest.raises(CannotSleep, match="it has no role"):
         power(ec2).sleep()
     assert ec2.asked == []
 
 
-def test_what_ec2_refuses_is_told(ec2):
+def test_a_refusal_of_ec2_is_reported(ec2):
     ec2.refuses = "UnauthorizedOperation"
     with pytest.raises(CannotSleep, match="UnauthorizedOperation"):
         power(ec2).sleep()
 
 
-def test_nobody_to_ask_is_told(ec2):
+def test_a_missing_metadata_service_is_reported(ec2):
     nowhere = Power(Metadata("http://127.0.0.1:9"), endpoint="http://127.0.0.1:9/")
     with pytest.raises(CannotSleep):
         nowhere.sleep()

@@ -107,7 +107,7 @@ def test_a_socket_that_connects_late_is_not_overlooked(connect_pair):
             assert us.look(late).popitem()[1] >= 3000
 
 
-def test_sockets_of_unix_make_nobody_walk(table_reads):
+def test_unix_sockets_cause_no_listing(table_reads):
     us, pairs = OwnConnections(), socket.socketpair()
     us.look()
     del table_reads[:]
@@ -120,7 +120,7 @@ def test_sockets_of_unix_make_nobody_walk(table_reads):
         pair.close()
 
 
-def test_more_than_one_message_holds(connect_pair):
+def test_more_connections_than_fit_into_one_message(connect_pair):
     many = [connect_pair()[:2] for _ in range(sockets.AT_ONCE)]
     us = OwnConnections()
     flat = [end for both in many for end in both]
@@ -128,7 +128,7 @@ def test_more_than_one_message_holds(connect_pair):
     assert len(us.look(*flat)) == len(flat)
 
 
-def test_a_kernel_that_does_not_tell_is_said_to_be_silent(connect_pair, monkeypatch):
+def test_a_kernel_without_an_answer_is_unknown(connect_pair, monkeypatch):
     connect_pair()
     monkeypatch.setattr(sockets, "NETLINK_SOCK_DIAG", 999)
     assert TcpConnections().carried([os.getpid()]) is None

@@ -124,7 +124,7 @@ def test_which_shells_take_commands_from_their_input(line, takes):
     assert takes_commands(shlex.split(line)) == takes
 
 
-def test_a_visit_is_known_by_the_number_that_it_has_inside(begin_session):
+def test_a_session_is_found_by_its_pid_inside(begin_session):
     process, sessions = begin_session("sleep", "600"), SshSessions()
     called(process, "sleep")
     session = SshSession(is_command=True)
@@ -151,7 +151,7 @@ def life(pid, name):
     return ProcessSample(pid, name, "", pid, pid, 0, 0, 0.0, 0.0, 0)
 
 
-def test_terminals_and_copies_are_no_work_and_whoever_comes_sends_or_leaves_is_a_touch():
+def test_terminals_and_copies_are_no_work_and_login_bytes_and_logout_are_a_touch():
     sessions, copies = SshSessions(), SshSession(is_command=False)
     assert sessions.observed(()) == ((), ())
     for does, word in (

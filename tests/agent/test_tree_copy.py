@@ -216,7 +216,7 @@ def test_what_changes_while_it_is_copied_is_copied_again(copy_order, monkeypatch
     assert listed(copy_order["target"]) == listed(source)
 
 
-def test_what_never_rests_is_said_to_be_of_no_one_moment(copy_order, monkeypatch):
+def test_a_tree_that_keeps_changing_is_reported_as_not_of_one_moment(copy_order, monkeypatch):
     source = Path(copy_order["source"])
     various(source)
 
@@ -296,7 +296,7 @@ def test_a_copy_that_is_not_what_its_manifest_says_is_refused(copy_order, tmp_pa
     assert words in run(again)["failed"]
 
 
-def test_a_torn_manifest_is_said_to_be_one(copy_order, tmp_path):
+def test_an_incomplete_manifest_is_refused(copy_order, tmp_path):
     various(Path(copy_order["source"]))
     run(copy_order)
     text = Path(copy_order["manifest"]).read_text()

@@ -15,7 +15,7 @@ class Ticking(StoppedClock):
         return super().now()
 
 
-def test_what_is_settled_and_what_is_set_aside_are_weighed_at_one_moment(clocked_daemon, clock):
+def test_settled_and_reserved_money_are_compared_at_one_moment(clocked_daemon, clock):
     balances = Balances(Ticking(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
         totals = balances.totals(sql)

@@ -185,7 +185,7 @@ def test_another_allocation_goes_on_where_one_was_emptied(make_emptied_pool):
 # ------------------------------------------------------------------- shared pools
 
 
-def test_a_pool_holds_no_disk_further_than_the_allocation_that_pays_for_it_can(clocked_daemon):
+def test_a_pool_reserves_a_disk_no_longer_than_its_allocation_can_pay(clocked_daemon):
     """A disk of 100 GB beside: what would be held for it in days is hours of compute."""
     clocked_daemon.project("lab")
     clocked_daemon.project("other")

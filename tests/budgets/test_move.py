@@ -43,7 +43,7 @@ def test_one_segment_closes_and_the_next_one_opens(two_projects):
     two_projects.keeps_every_cap()
 
 
-def test_the_old_money_is_free_and_the_new_is_held(two_projects):
+def test_the_old_reservation_is_released_and_the_new_one_made(two_projects):
     assert two_projects.verb("mine", "move", project="two").status_code == 200
     held = reserved(two_projects)
     assert held["one"] == 0
@@ -104,7 +104,7 @@ def test_it_moves_between_pools_of_one_project(two_projects):
         )
 
 
-def test_its_machine_is_told_how_long_the_new_money_lasts(two_projects, cloud):
+def test_the_machine_gets_the_end_of_the_new_reservation(two_projects, cloud):
     two_projects.running("free")
     [_, machine] = cloud.survey()
     assert cloud.expiry(machine.id) is None

@@ -40,7 +40,7 @@ def test_a_daily_pool_does_not_switch_off_the_projects_own_cap(clocked_daemon):
     assert clocked_daemon.recount() == 0
 
 
-def test_a_disk_is_set_aside_for_thirty_days_of_one_cap_and_to_midnight_of_another(clocked_daemon):
+def test_a_disk_is_reserved_for_thirty_days_of_one_cap_and_to_midnight_of_another(clocked_daemon):
     clocked_daemon.project("lab", 50.0)
     clocked_daemon.pool("grant", 3.0, "daily")
     clocked_daemon.allocate("grant", "lab", 3.0)
@@ -77,7 +77,7 @@ def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(clocked_daemon
     clocked_daemon.keeps_every_cap()
 
 
-def test_what_binds_is_said(clocked_daemon):
+def test_a_refusal_names_the_cap_that_limits(clocked_daemon):
     clocked_daemon.project("lab", 10.0)
     order = {"project": "lab", "storage": {"ebs_volume_size": 100}}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
@@ -257,7 +257,7 @@ def test_the_digits_that_differ_are_shown(clocked_daemon):
     )
 
 
-def test_the_period_that_does_not_fit_is_said(clocked_daemon):
+def test_a_refusal_names_the_period_that_does_not_fit(clocked_daemon):
     """Today has the money, tomorrow has promised it to another."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 2.2, "daily")
@@ -269,7 +269,7 @@ def test_the_period_that_does_not_fit_is_said(clocked_daemon):
     assert "what is left pays for 20.1 h of it" in fault["details"]
 
 
-def test_why_it_sleeps_is_said_in_the_numbers_of_its_budget(clocked_daemon):
+def test_the_reason_for_sleep_has_the_numbers_of_the_budget(clocked_daemon):
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.until_asleep(clocked_daemon.get("projects/lab/forecast")["runs_out_on"])

@@ -177,7 +177,7 @@ class Spending(RuleBasedStateMachine):
         thing.disk_until = held.disk_until if held else thing.disk_since
 
 
-def test_every_wish_is_granted_exactly_when_it_fits(clocked_daemon):
+def test_a_request_is_granted_exactly_when_it_fits(clocked_daemon):
     Spending.lab = clocked_daemon
     steps = settings(QUICK, max_examples=3, stateful_step_count=15)
     run_state_machine_as_test(Spending, settings=steps)
@@ -185,7 +185,7 @@ def test_every_wish_is_granted_exactly_when_it_fits(clocked_daemon):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_wish_is_granted_exactly_when_it_fits_many_times(clocked_daemon):
+def test_a_request_is_granted_exactly_when_it_fits_many_times(clocked_daemon):
     Spending.lab, Spending.told = clocked_daemon, dict.fromkeys(Spending.told, 0)
     counts, until = Spending.told, time.monotonic() + MINUTES * 60
     steps = settings(QUICK, max_examples=10, stateful_step_count=40)

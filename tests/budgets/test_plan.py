@@ -106,7 +106,7 @@ def test_a_time_that_ends_with_a_period_touches_no_other():
     assert [not_none(window).start for window in windows(cap, day, day + 24 * HOUR)] == [day]
 
 
-def test_how_far_it_is_carried_on_at_most():
+def test_an_extension_is_that_of_its_longest_part():
     def until(compute, disk, part):
         ends = {"until": compute, "disk_until": disk, "part_until": part}
         return Reservation(id="i", name="n", project="p", compute=None, disk=None, **ends)
@@ -135,7 +135,7 @@ span = st.integers(0, 40 * 86400)
     cuts=st.lists(span, max_size=4),
 )
 @settings(max_examples=400, deadline=None)
-def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs, stopping, cuts):
+def test_reserved_and_booked_money_together_never_grow(compute, disk, since, runs, stopping, cuts):
     """While it runs, each second moves money from held to booked; none appears."""
     until = since + runs
     reservation = Reservation(
@@ -163,7 +163,7 @@ def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs
     cut=st.integers(0, 2 * 10**6),
 )
 @settings(max_examples=300, deadline=None)
-def test_two_periods_hold_no_less_than_both_can_book(compute, since, runs, cut):
+def test_two_periods_reserve_no_less_than_both_can_book(compute, since, runs, cut):
     reservation = Reservation(
         id="w", name="w", project="p", compute=compute, since=since, until=since + runs,
         disk=Micros(0), running=True,
@@ -175,7 +175,7 @@ def test_two_periods_hold_no_less_than_both_can_book(compute, since, runs, cut):
     assert reserved(reservation, since) <= sum(parts) <= reserved(reservation, since) + 1
 
 
-def test_what_waits_holds_all_of_it():
+def test_a_reservation_does_not_shrink_before_its_workspace_runs():
     reservation = Reservation(
         id="w", name="w", project="p", compute=Micros(3600), since=10, until=20, disk=Micros(0)
     )

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from prism.budgets import store
 
 
-def test_what_is_set_aside_for_nothing_is_given_back(clocked_daemon):
+def test_a_reservation_for_nothing_is_released(clocked_daemon):
     """Neither what has ended nor what no list has keeps money, however it came to have some."""
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")

@@ -20,7 +20,7 @@ def usd(micros):
     return round(micros / 1e6, 6)
 
 
-def test_a_launch_sets_aside_an_hour_its_end_and_a_month_of_disk(clocked_daemon):
+def test_a_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.launch(project="lab")
     [(_, settled, reserved)] = clocked_daemon.standings()
@@ -28,7 +28,7 @@ def test_a_launch_sets_aside_an_hour_its_end_and_a_month_of_disk(clocked_daemon)
     assert clocked_daemon.get("projects/lab/budget")["reserved"] == 1.7
 
 
-def test_what_is_settled_is_not_set_aside_a_second_time(clocked_daemon):
+def test_settled_money_is_not_reserved_a_second_time(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     before = clocked_daemon.standings()[0]
@@ -51,7 +51,7 @@ def test_a_launch_that_does_not_fit_is_refused_with_numbers(clocked_daemon):
     assert [reservation.name for reservation in clocked_daemon.reservations()] == ["first"]
 
 
-def test_what_would_be_possible_is_said(clocked_daemon):
+def test_a_refusal_says_what_would_be_possible(clocked_daemon):
     clocked_daemon.project("lab", 1.65)
     fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert "what is left pays for 0.4 h of it" in fault["details"]
@@ -107,7 +107,7 @@ def test_an_expiry_is_paid_for_in_advance(clocked_daemon):
     assert clocked_daemon.get("instances/mine")["expires_at"] == "2026-01-01T12:00:00Z"
 
 
-def test_without_an_expiry_it_holds_what_one_without_holds(clocked_daemon):
+def test_removing_the_expiry_reserves_as_much_as_a_launch_without_one(clocked_daemon):
     clocked_daemon.project("lab", 3.0)
     clocked_daemon.running(project="lab")
     without = clocked_daemon.standings()
@@ -132,7 +132,7 @@ def test_an_expiry_beyond_a_period_is_paid_for_by_each_of_them(clocked_daemon):
     assert "allocation to 'lab' from 'grant'" in fault["message"]
 
 
-def test_the_machine_itself_is_told_how_long_its_money_lasts(clocked_daemon, cloud):
+def test_the_machine_gets_the_end_of_its_reservation(clocked_daemon, cloud):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     [machine] = cloud.survey()
@@ -143,7 +143,7 @@ def test_the_machine_itself_is_told_how_long_its_money_lasts(clocked_daemon, clo
     assert clocked_daemon.get("instances/mine")["expires_at"] is None, "it is nobody's wish"
 
 
-def test_without_a_cap_nobody_is_told_anything(clocked_daemon, cloud):
+def test_a_machine_gets_no_end_without_a_cap_and_one_with_a_later_cap(clocked_daemon, cloud):
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
     [machine] = cloud.survey()
@@ -295,7 +295,7 @@ def test_launches_end_at_their_threshold(clocked_daemon):
     assert clocked_daemon.state() == "running"
 
 
-def test_an_alert_is_told_once_and_again_after_it_fell_below(clocked_daemon):
+def test_an_alert_is_recorded_once_and_again_after_spending_fell_below(clocked_daemon):
     clocked_daemon.project("lab", 5.0, alert_threshold=2.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.live(hours=3)
@@ -325,7 +325,7 @@ def test_workspaces_sleep_at_their_threshold(clocked_daemon):
     }
 
 
-def test_a_rehearsal_says_what_it_would_leave(clocked_daemon):
+def test_a_dry_run_shows_what_would_be_left(clocked_daemon):
     clocked_daemon.project("lab", 10.0)
     plan = clocked_daemon.http.launch(
         dry_run=True, project="lab", storage={"ebs_volume_size": 20}

@@ -26,7 +26,7 @@ def standing(clocked_daemon):
     return settled, reserved
 
 
-def test_a_volume_is_set_aside_before_it_is_made(capped_project):
+def test_a_volume_is_reserved_before_it_is_made(capped_project):
     assert create(capped_project).status_code == 201
     assert standing(capped_project) == (0, MONTH)
     money = failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
@@ -37,7 +37,7 @@ def test_a_volume_is_set_aside_before_it_is_made(capped_project):
     assert len(capped_project.reservations()) == 1
 
 
-def test_what_the_ledger_counts_is_not_set_aside_twice(capped_project):
+def test_what_the_ledger_counts_is_not_reserved_too(capped_project):
     create(capped_project)
     capped_project.settle()
     capped_project.settle(hours=72)
@@ -77,7 +77,7 @@ def test_a_volume_that_cannot_be_paid_any_more_stays_and_is_said(capped_project)
     failed(create(capped_project, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_volume_is_set_aside_for_as_long_as_its_cap_pays(capped_project):
+def test_a_volume_is_reserved_for_as_long_as_its_cap_pays(capped_project):
     """To the second, though not for all of 30 days any more."""
     create(capped_project)
     capped_project.settle()

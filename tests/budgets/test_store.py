@@ -78,7 +78,7 @@ class Undone(Exception):
 )
 @example(rows=[SEEN], cap=OWN, now=3600, within=Window(0, None), besides=5)
 @given(rows=ROWS, cap=CAPS, now=MOMENTS, within=WINDOWS, besides=st.integers(0, 5))
-def test_the_database_sums_what_each_row_holds(url, clock, rows, cap, now, within, besides):
+def test_the_database_sums_what_each_row_reserves(url, clock, rows, cap, now, within, besides):
     db = Database(url, StoppedClock(clock.now()), Bus())
     without = rows[besides].id if besides < len(rows) else ""
     counted = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]

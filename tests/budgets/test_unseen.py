@@ -41,7 +41,7 @@ def dearer(clocked_daemon, monkeypatch, hourly=RATE * 2):
     clocked_daemon.daemon.prices.hurry()
 
 
-def test_what_nobody_has_seen_to_run_is_not_counted(unseen_workspace):
+def test_time_that_no_survey_confirmed_is_not_counted(unseen_workspace):
     assert compute(unseen_workspace) == 0.04, "half an hour, which somebody saw"
     unseen_workspace.settle()
     assert unseen_workspace.state() == "hibernated"
@@ -136,7 +136,7 @@ def test_the_first_launch_is_not_refused_for_time_that_never_ran(clocked_daemon)
     clocked_daemon.keeps_every_cap()
 
 
-def test_no_threshold_is_told_of_time_that_never_ran(unseen_workspace):
+def test_no_threshold_is_reached_by_time_that_never_ran(unseen_workspace):
     keeper(unseen_workspace)
     assert unseen_workspace.events("budget_threshold_exceeded") == []
 

@@ -76,7 +76,7 @@ def test_a_verb_is_completed_by_what_it_can_act_on(complete_line, server):
     )
 
 
-def test_a_tab_starts_no_daemon_and_says_nothing(complete_line, home):
+def test_a_tab_starts_no_daemon_and_prints_nothing(complete_line, home):
     assert complete_line("stop", "a") == []
     assert not (home / "daemon.lock").exists()
 

@@ -107,13 +107,13 @@ def test_many_at_once_end_with_one_daemon(prism, installed_python, home):
     eventually(lambda: sum(not zombie(pid) for pid in pids(home)) == 1)
 
 
-def test_the_last_daemon_may_still_say_goodbye(prism, installed_python, home):
+def test_the_previous_daemon_may_still_be_stopping(prism, installed_python, home):
     (home / "leaving").touch()
     assert prism("list", "--json", command=installed_python).stdout == "[]\n"
     assert len(pids(home)) == 2, "the first gave way to one that then was gone"
 
 
-def test_one_that_dies_shows_its_last_words(prism, installed_python, home):
+def test_a_daemon_that_dies_shows_the_end_of_its_log(prism, installed_python, home):
     (home / "daemon.log").write_text("from the last time\n")
     done = prism("list", command=installed_python, FAKE="dies")
     assert (done.returncode, done.stdout) == (3, "")

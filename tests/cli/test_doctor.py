@@ -148,7 +148,7 @@ def test_the_real_bubblewrap_is_really_tried():
     assert (level, "or each other" in message) == ("ok", True), message
 
 
-def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
+def test_the_user_of_a_workspace_is_tested_and_reported(home):
     real = really_tried(str(home), {"PRISM_PIDS_MAX": "77"})
     level, message = found(sandbox.isolation, real)
     user_text = "each runs as its own user" if os.geteuid() == 0 else "they run as you"
@@ -186,7 +186,7 @@ def tried(**changes):
         ({"is_shared": True, "user": 7}, "all run as uid 7, but no user for each"),
     ],
 )
-def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, words):
+def test_a_limit_that_does_not_apply_is_named(world, monkeypatch, changes, words):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     level, message = found(sandbox.isolation, world(trial=tried(**changes)))
     assert (level, words in message) == ("warning", True), message
@@ -204,7 +204,7 @@ def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, word
         ),
     ],
 )
-def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, environ, fix):
+def test_a_shared_network_is_reported_with_the_reason(world, why, programs, environ, fix):
     known = {name: f"/bin/{name}" for name in {"bwrap", *programs}}
     examined = world(trial=tried(network=f"shared: {why}"), which=known.get, environ=environ)
     level, message = found(sandbox.isolation, examined)
@@ -635,7 +635,7 @@ def test_who_you_are(world, user, level):
     assert (result[0], "prism init --user" in result[1]) == (level, level != "ok")
 
 
-def test_who_you_are_to_a_daemon_elsewhere_is_what_that_says(world):
+def test_a_remote_daemon_says_who_you_are(world):
     distant_daemon = {"url": "https://prism.example.org", "environ": {"PRISM_USER": ""}}
     examined = world(**distant_daemon, status=STATUS | {"user": "bob@example.org"})
     assert found(variables.who_you_are, examined) == (

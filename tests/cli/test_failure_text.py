@@ -20,7 +20,7 @@ def test_what_is_short_is_printed_as_it_is(parts):
     assert brief(*parts) == parts
 
 
-def test_the_end_of_the_last_words_is_kept():
+def test_the_end_of_the_output_is_kept():
     message, details, hint = brief(f"mine is failed: {WHY}", "SERVICE_FAILED", "Try again")
     assert message == "mine is failed: service lab: it ended with exit code 1."
     assert details.startswith("…")

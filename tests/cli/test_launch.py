@@ -70,7 +70,7 @@ def test_a_parameter_without_name_or_value(prism, server, parameter):
     assert not server.asked_for(LAUNCH)
 
 
-def test_a_rehearsal_says_what_it_would_cost(prism, server):
+def test_a_dry_run_shows_what_it_would_cost(prism, server):
     plan: dict[str, Any] = {
         "instance_type": "t3.large",
         "image": None,
@@ -93,7 +93,7 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
 
 
-def test_a_rehearsal_says_what_each_limit_reserves_and_leaves(prism, server):
+def test_a_dry_run_shows_what_each_limit_reserves_and_leaves(prism, server):
     own = {"cap": "project 'p'", "reserves": 8.05, "leaves": 11.95}
     part = {"cap": "allocation to 'p' from 'a'", "reserves": 0.32, "leaves": 0.68}
     plan: dict[str, Any] = {

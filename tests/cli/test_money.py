@@ -155,7 +155,7 @@ def test_what_is_used_is_used_of_the_present_period(prism, server):
         ("allocation update a --amount 7", "PUT /allocations/a", {"allocated_amount": 7.0}),
     ],
 )
-def test_what_is_said_is_what_is_asked(prism, server, words, line, body):
+def test_options_become_fields_of_the_request(prism, server, words, line, body):
     server.on(line, {**PROJECT, **PART})
     done = prism(*words.split())
     assert done.returncode == 0, done.stderr

@@ -69,7 +69,7 @@ def test_a_second_snapshot_is_shown_with_its_price_and_the_command_that_removes_
     assert json.loads(prism("orphans", "--json").stdout)["storage"][0]["removed_by"] == command
 
 
-def test_none_is_said_and_so_is_a_place_that_did_not_answer(prism, server):
+def test_no_orphans_and_a_place_that_did_not_answer_are_printed(prism, server):
     answer(server)
     assert "has a workspace" in prism("orphans").stderr
     answer(server, places=[{**PLACE, "problem": "no credentials"}])

@@ -26,7 +26,7 @@ def test_the_version_is_the_packages(prism):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["version"], ["budget", "--help"]])
-def test_who_has_read_enough_hears_nothing_more(home, words):
+def test_a_closed_pipe_prints_no_error(home, words):
     nobody, words_go = os.pipe()
     os.close(nobody)
     command = [Path(sys.executable).with_name("prism"), *words]
@@ -54,7 +54,7 @@ def test_a_terminal_that_cannot_show_everything(prism):
     assert (done.returncode, "prism COMMAND ?" in done.stdout) == (0, True)
 
 
-def test_a_refusal_is_told_with_its_reason_and_a_way_on(prism, server):
+def test_a_refusal_is_printed_with_its_reason_and_a_hint(prism, server):
     more = {"details": "it never was", "remediation": "Use `prism workspace list`"}
     server.on("GET /instances/mine", problem(404, "INSTANCE_NOT_FOUND", "No workspace", **more))
     done = prism("workspace", "show", "mine")

@@ -39,7 +39,7 @@ def place(name, reachable=False, problem=WHY):
         ("local", IN_OHIO, False),
     ],
 )
-def test_whose_place_it_is(name, location, is_reported):
+def test_the_reason_is_of_the_workspaces_own_place(name, location, is_reported):
     assert (reason([place(name)], location) == WHY) is is_reported
     assert reason([place(name, reachable=True), place(name, reachable=None)], location) is None
 
@@ -56,7 +56,7 @@ class AskedWire(Wire):
         return {"places": self.places}
 
 
-def test_who_waits_is_told_soon_and_not_for_ever(monkeypatch):
+def test_a_waiting_command_shows_the_reason_soon_and_ends(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     wire = AskedWire()
@@ -88,7 +88,7 @@ def test_nobody_waits_longer_than_five_seconds_for_the_reason():
     assert LONG.total_seconds() < 5
 
 
-def test_what_moves_is_not_asked_about(monkeypatch):
+def test_no_reason_is_requested_while_there_is_progress(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     wire = AskedWire()

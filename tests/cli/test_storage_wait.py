@@ -111,7 +111,7 @@ class Stuck(Wire):
     ("failure", "limit"),
     [(None, PATIENCE), ({"code": "IN_USE", "message": "`python` writes in it"}, FAILING)],
 )
-def test_what_is_stuck_is_said_and_not_waited_for_for_ever(monkeypatch, failure, limit):
+def test_a_stuck_volume_is_reported_and_the_wait_ends(monkeypatch, failure, limit):
     stuck = Stuck(monkeypatch, failure=failure)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:

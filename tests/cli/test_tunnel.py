@@ -124,14 +124,14 @@ def asked(lead, times):
 
 
 @pytest.mark.parametrize(("fresh", "requests"), [(3600, 1), (0, 2)])
-def test_an_answer_holds_for_a_while(server, wire, monkeypatch, fresh, requests):
+def test_an_answer_is_cached_for_a_while(server, wire, monkeypatch, fresh, requests):
     monkeypatch.setattr(tunnel, "FRESH", fresh)
     server.on(f"GET {PORT}", [SEVEN])
     assert asked(PortForward(wire, "mine", 8888), 20) == {("127.0.0.1", 7)}
     assert len(server.asked) == requests
 
 
-def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, capsys):
+def test_a_refusal_is_not_cached_and_is_printed_once(server, wire, monkeypatch, capsys):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", problem(503, "PORT_SILENT", "mine does not answer there"))
     assert asked(PortForward(wire, "mine", 8888), 20) == {None}

@@ -184,9 +184,7 @@ def test_each_failed_boot_is_paid_until_it_stops(clocked_daemon, aws):
 
 
 @pytest.mark.slow
-def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(
-    clocked_daemon, aws
-):
+def test_a_failed_boot_uses_up_its_reservation_and_the_next_must_fit(clocked_daemon, aws):
     """So tries that fail, one after the other, end at the cap."""
     clocked_daemon.project(
         "poor", cap=1.71
@@ -199,7 +197,7 @@ def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(
 
 
 @pytest.mark.slow
-def test_what_a_failed_start_has_cost_is_not_held_a_second_time(clocked_daemon, aws):
+def test_the_cost_of_a_failed_start_is_not_reserved_a_second_time(clocked_daemon, aws):
     """While it is stopped it counts as starting: the rest is held on, but not what it ran."""
     running(clocked_daemon)
     assert clocked_daemon.verb("mine", "stop").status_code == 200
@@ -341,7 +339,7 @@ def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(clocked_daemon):
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
 
 
-def test_where_nobody_looked_it_took_what_was_set_aside_and_no_more(clocked_daemon):
+def test_unobserved_time_costs_no_more_than_was_reserved(clocked_daemon):
     running(clocked_daemon)
     passes(clocked_daemon, 40)
     asked_at = clocked_daemon.now
