@@ -61,9 +61,9 @@ settings.load_profile("patient")
 # What AWS's own files say of its services, read once in a test process, not in each session.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 WAITS_FOR_WHO = (
-    (identity, "PATIENCE"),
-    (identity, "SHORT"),
-    (aws_places, "WAIT"),
+    (identity, "FIRST_ANSWER_TIMEOUT"),
+    (identity, "RETRY_TIMEOUT"),
+    (aws_places, "IDENTITY_TIMEOUT"),
     (daemon_app, "IDENTITY_TIMEOUT"),
     (daemon_places, "PATIENT"),
 )
@@ -330,7 +330,7 @@ def stopped_aws(aws: AwsDouble) -> AwsDouble:
 @pytest.fixture
 def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     """The double, with a short timeout for SSH connections to machines, which do not exist."""
-    monkeypatch.setattr(link, "DIAL", 0.01)
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.01)
     return stopped_aws
 
 

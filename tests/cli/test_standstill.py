@@ -11,7 +11,7 @@ from prism.cli.standstill import ASK_EVERY, GIVE_UP, QUIET, Standstill, reason
 from prism.client.daemon import Daemon
 from prism.client.waiting import StillUnderWay
 from prism.client.wire import Wire
-from prism.providers.aws.api.pending_calls import LONG
+from prism.providers.aws.api.pending_calls import SLOW_CALL
 from tests.cli.shown import changed, workspace
 
 WHY = "No credentials were found for profile 'lab'"
@@ -85,7 +85,7 @@ def test_a_waiting_command_shows_the_reason_soon_and_ends(monkeypatch):
 def test_nobody_waits_longer_than_five_seconds_for_the_reason():
     """Seconds until it is asked for, and until the daemon itself names a call to AWS."""
     assert QUIET + ASK_EVERY < 5
-    assert LONG.total_seconds() < 5
+    assert SLOW_CALL.total_seconds() < 5
 
 
 def test_no_reason_is_requested_while_there_is_progress(monkeypatch):

@@ -10,7 +10,7 @@ from prism.catalog.plan import PriceBook, machine_type
 from prism.errors import InvalidState, ValidationFailed
 from prism.kit.clock import StoppedClock
 from prism.kit.money import Micros
-from prism.providers.aws.offer import AwsOffer, sleepless
+from prism.providers.aws.offer import AwsOffer, no_hibernation
 from prism.providers.aws.prices.price_list import Prices, Quote
 from prism.providers.aws.storage.offer import AwsStorageOffer
 from prism.storage.model import VolumeKind
@@ -164,7 +164,7 @@ def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why)
     """None: it was asked not to."""
     machine = machine_made_from(base=base)
     awake = replace(machine, instance_type=kind, hibernation=False, root_gb=root_gb)
-    assert sleepless(awake) == why
+    assert no_hibernation(awake) == why
 
 
 def test_too_much_memory_for_hibernation(offer):

@@ -11,7 +11,12 @@ from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
 from prism.providers.aws import places as module
-from prism.providers.aws.account.identity import AGAIN, AwsIdentity, Identities, RegionMissing
+from prism.providers.aws.account.identity import (
+    RETRY_AFTER,
+    AwsIdentity,
+    Identities,
+    RegionMissing,
+)
 from prism.providers.aws.api.faults import AwsUnavailable, CredentialsMissing
 from prism.providers.aws.places import AwsPlaces, Parts, PlacesInUse
 from prism.providers.aws.unavailable import UnavailableProvider
@@ -131,7 +136,7 @@ def test_credentials_that_are_away_are_said_and_come_back(world):
     assert world.places.troubles["lab"].details == "expired"
 
     world.accounts[None] = ONE
-    world.clock.advance(seconds=AGAIN.total_seconds())
+    world.clock.advance(seconds=RETRY_AFTER.total_seconds())
     world.uses(profile(), rows=((HERE, "lab"),))
     assert not isinstance(world.places.locations[HERE].compute, UnavailableProvider)
     assert world.places.troubles == {}
@@ -233,7 +238,7 @@ def test_prices_are_fetched_for_what_is_in_use(world, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_in_one_look_is_not_the_end_of_all_looks(world, monkeypatch):
-    monkeypatch.setattr(module, "EVERY", 0.01)
+    monkeypatch.setattr(module, "CHECK_EVERY", 0.01)
     put, tried = world.put, []
 
     def broken_once(cloud):

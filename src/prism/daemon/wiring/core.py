@@ -44,7 +44,7 @@ from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
 from prism.projects.service import ProjectService
-from prism.providers.aws.offer import sleepless
+from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.storage.snapshot_service import SnapshotService
@@ -117,7 +117,7 @@ class Wiring(ProviderWiring):
             storage=self.storage,
             actor=self.who,
             template_reader=TemplateReader(self.templates, self._terms_of),
-            no_hibernation=lambda it: sleepless(it) if provider_of(it.place) == AWS else None,
+            no_hibernation=lambda it: no_hibernation(it) if provider_of(it.place) == AWS else None,
             changes=self.workspace_changes,
             offer_of_workspace=self._terms_of,
             funding=self.reservations,

@@ -195,7 +195,7 @@ class AwsOffer:
         return _hibernation_obstacle(kind, order.storage.ebs_volume_size)
 
 
-def sleepless(workspace: Workspace) -> str | None:
+def no_hibernation(workspace: Workspace) -> str | None:
     """Why a machine cannot hibernate since its launch; makes no call.
 
     None if nothing prevented hibernation. The launch may have asked for none, which is not

@@ -43,10 +43,10 @@ from prism.recovery.model import Looked
 
 log = logging.getLogger(__name__)
 
-EVERY, SOON = 15.0, 0.2  # seconds between two checks; and after `ring`
+CHECK_EVERY, CHECK_SOON = 15.0, 0.2  # seconds between two checks; and after `ring`
 PRICES_EVERY = 2.0  # seconds between two checks whether prices are due
-GOING_HOME = 10.0  # seconds that a check gets to end at shutdown
-WAIT = 5.0  # seconds that a request waits for an identity
+SHUTDOWN_TIMEOUT = 10.0  # seconds that a check gets to end at shutdown
+IDENTITY_TIMEOUT = 5.0  # seconds that a request waits for an identity
 
 
 class PlacesInUse(Struct, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class AwsPlaces:
         self._workers: list[threading.Thread] = []
 
     # ------------------------------------------------------------ for requests
-    def offer(self, profile: Profile, *, wait: float = WAIT) -> AwsOffer:
+    def offer(self, profile: Profile, *, wait: float = IDENTITY_TIMEOUT) -> AwsOffer:
         """The offer of a profile's place; raises if that place is not known yet."""
         place, _ = self._place_of(profile, wait)
         offer = partial(AwsOffer, place, parts_of(place)[1], self.prices)
@@ -116,7 +116,7 @@ class AwsPlaces:
 
     def cloud_of(self, profile: Profile) -> tuple[OwnCloud, AwsIdentity]:
         """The cloud and the identity of a profile; raises if it has none."""
-        place, identity = self._place_of(profile, WAIT)
+        place, identity = self._place_of(profile, IDENTITY_TIMEOUT)
         parts = self.connected.get(place)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
             return parts.cloud, identity
@@ -203,7 +203,7 @@ class AwsPlaces:
         for parts in self.connected.values():
             parts.cloud.close()
         for worker in self._workers:
-            worker.join(GOING_HOME)
+            worker.join(SHUTDOWN_TIMEOUT)
 
     def close(self) -> None:
         """Close every place; call it after the places' users have stopped."""
@@ -235,8 +235,8 @@ class AwsPlaces:
         while not self._closed.is_set():
             self._rung.clear()
             _run_in_thread(self.look)
-            self._rung.wait(EVERY)
-            self._closed.wait(SOON)  # one check for a burst of commits
+            self._rung.wait(CHECK_EVERY)
+            self._closed.wait(CHECK_SOON)  # one check for a burst of commits
 
     def _watch_prices(self) -> None:
         while not self._closed.wait(PRICES_EVERY):

@@ -10,7 +10,7 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
 from prism.providers.aws.account.identity import (
-    AGAIN,
+    RETRY_AFTER,
     AwsIdentity,
     Identities,
     OwnCloud,
@@ -112,7 +112,7 @@ def test_a_failure_is_said_at_once_and_looked_into_again_later(clock):
             identities.of("lab")
         assert caught.value.details == "none found"
     assert ask.count == 1
-    clock.advance(seconds=AGAIN.total_seconds())
+    clock.advance(seconds=RETRY_AFTER.total_seconds())
     assert identities.of("lab", 20) == ADA
 
 

@@ -7,7 +7,7 @@ request is gone. It carries none of the tags; the request keeps them.
 import boto3
 import pytest
 
-from prism.providers.aws.compute.spot_requests import EVERY
+from prism.providers.aws.compute.spot_requests import SURVEY_EVERY
 from prism.workspaces.model import Observed
 from tests.aws_policies import by_an_administrator
 from tests.providers.aws.place import AwsParts
@@ -80,6 +80,6 @@ def test_requests_are_looked_through_now_and_then(aws_parts):
     for _ in range(3):
         aws_parts.compute.survey()
     assert len(aws_parts.calls("DescribeSpotInstanceRequests")) == 1
-    aws_parts.aws.clock.advance(EVERY.total_seconds())
+    aws_parts.aws.clock.advance(SURVEY_EVERY.total_seconds())
     aws_parts.compute.survey()
     assert len(aws_parts.calls("DescribeSpotInstanceRequests")) == 2

@@ -122,7 +122,7 @@ def test_a_start_opens_the_machine_to_where_its_user_is_now(daemon, stopped_aws,
 def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
     daemon, stopped_aws, ec2, tmp_path, silent_port, monkeypatch
 ):
-    monkeypatch.setattr(link, "DIAL", 0.1)
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.1)
     where = [HERE]
     monkeypatch.setattr(build, "caller_cidr", lambda profile, endpoint: where[0])
     compute = daemon("")

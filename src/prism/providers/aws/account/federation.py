@@ -16,8 +16,8 @@ from prism.providers.aws.account.identity import AwsIdentity
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsRefused, AwsUnavailable, CredentialsMissing
 
-PATIENCE = 10.0
-LASTS = 3600  # seconds that keys for the console are valid
+TIMEOUT = 10.0
+SESSION_SECONDS = 3600  # seconds that keys for the console are valid
 NAME = "prism"
 DOMAINS = {
     "aws": ("signin.aws.amazon.com", "console.aws.amazon.com"),
@@ -66,7 +66,7 @@ def _temporary_keys(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
         "sts",
         "GetFederationToken",
         Name=NAME,
-        DurationSeconds=LASTS,
+        DurationSeconds=SESSION_SECONDS,
         PolicyArns=[{"arn": everything}],  # AWS grants only what the user also may do
     )["Credentials"]
     return _as_session(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
@@ -81,7 +81,7 @@ def _request_token(endpoint: str, session: Mapping[str, str]) -> str:
     from urllib.request import urlopen  # noqa: PLC0415  cold start
 
     try:
-        with urlopen(f"{endpoint}?{query}", timeout=PATIENCE) as answer:
+        with urlopen(f"{endpoint}?{query}", timeout=TIMEOUT) as answer:
             document: Any = json.loads(answer.read(1 << 20))
         return str(document["SigninToken"])
     except HTTPError as error:

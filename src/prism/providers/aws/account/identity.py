@@ -27,12 +27,12 @@ from prism.providers.aws.api.faults import (
 )
 from prism.providers.aws.unavailable import anew
 
-PATIENCE = 4.0  # seconds that a request waits for AWS's first answer
-SHORT = 1.0  # seconds that a request waits if the last call failed
-AGAIN = timedelta(seconds=10)  # before a failed call is repeated
-ANYWHERE = "us-east-1"  # every region of the partition `aws` returns the same identity
+FIRST_ANSWER_TIMEOUT = 4.0  # seconds that a request waits for AWS's first answer
+RETRY_TIMEOUT = 1.0  # seconds that a request waits if the last call failed
+RETRY_AFTER = timedelta(seconds=10)  # before a failed call is repeated
+DEFAULT_REGION = "us-east-1"  # every region of the partition `aws` returns the same identity
 # Prefixes of the regions of the partition `aws`; China and GovCloud are other partitions.
-PROPER = ("af-", "ap-", "ca-", "eu-", "il-", "me-", "mx-", "sa-", "us-east-", "us-west-")
+PREFIXES = ("af-", "ap-", "ca-", "eu-", "il-", "me-", "mx-", "sa-", "us-east-", "us-west-")
 
 
 class RegionMissing(Invalid, code="AWS_REGION_MISSING"):
@@ -57,13 +57,13 @@ Ask = Callable[[str | None], AwsIdentity]
 def ask_aws(aws_profile: str | None) -> AwsIdentity:
     """Ask AWS in the configured region: China and GovCloud know only their own logins."""
     region = _configured_region(aws_profile)
-    sts_region = region if region in _regions() else ANYWHERE
+    sts_region = region if region in _regions() else DEFAULT_REGION
     try:
-        caller = Cloud(sts_region or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+        caller = Cloud(sts_region or DEFAULT_REGION, aws_profile).call("sts", "GetCallerIdentity")
     except CredentialsMissing:  # perhaps the account has not enabled this region
-        if not sts_region or sts_region == ANYWHERE or not sts_region.startswith(PROPER):
+        if not sts_region or sts_region == DEFAULT_REGION or not sts_region.startswith(PREFIXES):
             raise
-        caller = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+        caller = Cloud(DEFAULT_REGION, aws_profile).call("sts", "GetCallerIdentity")
     return AwsIdentity(account=caller["Account"], arn=caller["Arn"])
 
 
@@ -153,8 +153,8 @@ class Identities:
         if (login := self.known(aws_profile)).identity is not None:
             return login.identity
         done = self.begin(aws_profile)
-        waits = PATIENCE if patience is None else patience
-        done.wait(waits if login.problem is None else min(waits, SHORT))
+        waits = FIRST_ANSWER_TIMEOUT if patience is None else patience
+        done.wait(waits if login.problem is None else min(waits, RETRY_TIMEOUT))
         if (login := self.known(aws_profile)).identity is not None:
             return login.identity
         raise anew(login.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet"))
@@ -176,7 +176,7 @@ class Identities:
         login = self.known(aws_profile)
         if login.identity is not None:
             return False
-        return login.at is None or self._clock.now() >= login.at + AGAIN
+        return login.at is None or self._clock.now() >= login.at + RETRY_AFTER
 
     def _run(self, aws_profile: str | None) -> None:
         done, now = self._asking[aws_profile], self._clock.now()
@@ -252,10 +252,10 @@ def is_enabled(region: str, aws_profile: str | None) -> bool:
     A region that is not enabled refuses good credentials (`AuthFailure`), so this asks one that
     is always enabled: AWS General Reference, "Managing AWS Regions".
     """
-    if region == ANYWHERE or not region.startswith(PROPER):
+    if region == DEFAULT_REGION or not region.startswith(PREFIXES):
         return True
     try:
-        answer = Cloud(ANYWHERE, aws_profile).call(
+        answer = Cloud(DEFAULT_REGION, aws_profile).call(
             "ec2", "DescribeRegions", RegionNames=[region], AllRegions=True
         )
     except Problem:

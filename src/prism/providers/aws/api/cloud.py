@@ -23,7 +23,7 @@ from prism.providers.aws.api.faults import (
     fault_of,
     unanswered,
 )
-from prism.providers.aws.api.paging import MOST, PAGING
+from prism.providers.aws.api.paging import PAGE_SIZES, PAGING
 from prism.providers.aws.api.pending_calls import PendingCall, PendingCalls
 from prism.providers.aws.api.rate_limits import RateLimiter
 from prism.providers.aws.api.tags import listed
@@ -31,11 +31,11 @@ from prism.providers.aws.api.unreadable import UnreadableItems
 from prism.providers.aws.api.written_tags import WrittenTags
 
 Answer = dict[str, Any]
-PATIENCE = 25.0  # seconds for one call with its retries; a lease lasts 60
-READ_AGAIN = 2
-CONNECT, READ = 3, 15  # seconds
+CALL_TIMEOUT = 25.0  # seconds for one call with its retries; a lease lasts 60
+READ_RETRIES = 2
+CONNECT_TIMEOUT, READ_TIMEOUT = 3, 15  # seconds
 THREADS = 32
-AT_HOME = {"pricing": "us-east-1"}  # services with one endpoint for all regions
+SINGLE_REGION = {"pricing": "us-east-1"}  # services with one endpoint for all regions
 
 
 class Cloud:
@@ -90,7 +90,7 @@ class Cloud:
         """All items of the list `key` of the answer, on all pages."""
         paging, request = PAGING[service], dict(arguments)
         if not paging.names(arguments):
-            request.setdefault(paging.size, MOST.get(action, paging.most))
+            request.setdefault(paging.size, PAGE_SIZES.get(action, paging.most))
         while True:
             answer = self.call(service, action, **request)
             yield from answer.get(key) or ()
@@ -124,7 +124,7 @@ class Cloud:
     def _call_with_retries(
         self, service: str, action: str, arguments: Answer, pending: PendingCall
     ) -> Answer:
-        name, until, tries = pending.action, time.monotonic() + PATIENCE, 0
+        name, until, tries = pending.action, time.monotonic() + CALL_TIMEOUT, 0
         while True:
             pending.in_queue = True
             self._budget.take(name, until - time.monotonic())
@@ -144,7 +144,7 @@ class Cloud:
         if isinstance(away, AwsThrottled):
             self._budget.drain(name)
             return random.uniform(0.2, 0.5) * (1 << min(tries, 4))
-        if not reads(name.partition(":")[2]) or tries >= READ_AGAIN:
+        if not reads(name.partition(":")[2]) or tries >= READ_RETRIES:
             return None
         return random.uniform(0.1, 0.3) * (1 << tries)
 
@@ -164,7 +164,7 @@ class Cloud:
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             fault = fault_of(name, code, message, status)
             if isinstance(fault, CredentialsMissing):
-                if service in AT_HOME:  # credentials of another partition are not valid there
+                if service in SINGLE_REGION:  # credentials of another partition are invalid there
                     raise AwsRefused(fault.message, details=fault.details) from error
                 self._forget_session()
             raise fault from error
@@ -207,15 +207,15 @@ class Cloud:
 
         session = self.session()
         settings = Config(
-            connect_timeout=CONNECT,
-            read_timeout=READ,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
             retries={"total_max_attempts": 1},
             max_pool_connections=THREADS,
             user_agent_extra=self._agent,
         )
         with self._lock:  # creating a client is not thread-safe; using it is
             if service not in self._clients:
-                region = AT_HOME.get(service, self.region)
+                region = SINGLE_REGION.get(service, self.region)
                 self._clients[service] = session.client(
                     service, region_name=region, config=settings
                 )

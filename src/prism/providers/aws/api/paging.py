@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-MOST = {"DescribeInstanceTypes": 100}  # the largest page, where it is below the usual one
+PAGE_SIZES = {"DescribeInstanceTypes": 100}  # the largest page, where it is below the usual one
 
 
 class Paging(Struct, frozen=True):

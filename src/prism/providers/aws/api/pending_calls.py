@@ -10,9 +10,9 @@ from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, CredentialsMissing
 
-LONG = timedelta(seconds=2)
+SLOW_CALL = timedelta(seconds=2)
 """After this time, a call without an answer is reported."""
-REMEMBERED = timedelta(minutes=6)
+FAILURE_REPORTED_FOR = timedelta(minutes=6)
 """How long a failure is reported unless the call is repeated; loops pause at most 5 min."""
 NOBODY_WAITS_FOR = ("pricing:", "ec2:DescribeSpotPriceHistory")
 
@@ -70,12 +70,12 @@ class PendingCalls:
         reasons = [
             (pending_call.began, _pending_reason(pending_call))
             for pending_call in pending
-            if pending_call.problem or now - pending_call.began >= LONG
+            if pending_call.problem or now - pending_call.began >= SLOW_CALL
         ]
         reasons += [
             (failed_call.since, _sentence(action, failed_call.problem, failed_call.since))
             for action, failed_call in failed.items()
-            if now - failed_call.last < REMEMBERED
+            if now - failed_call.last < FAILURE_REPORTED_FOR
         ]
         return min(reasons)[1] if reasons else None
 

@@ -12,7 +12,7 @@ from prism.providers.aws.api.tags import ID, read
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+PARSE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Exceptions of parsing an answer that is not as AWS documents it."""
 
 
@@ -31,7 +31,7 @@ def read_item(id: str, read_it: Callable[[], T]) -> T:
     """The result of `read_it` for the item with this id; raises `ItemUnreadable`."""
     try:
         return read_it()
-    except ODD as why:
+    except PARSE_ERRORS as why:
         raise ItemUnreadable(
             f"AWS describes {id} in a way that this version of Prism cannot read, so Prism "
             "changes nothing of it",
@@ -82,5 +82,5 @@ class UnreadableItems:
 def _prism_key(item: Mapping[str, Any]) -> str:
     try:
         return read(item.get("Tags")).get(ID, "")
-    except ODD:
+    except PARSE_ERRORS:
         return ""

@@ -15,7 +15,7 @@ from prism.kit.clock import Clock
 from prism.providers.aws.api.tags import listed, read
 
 CONSISTENT_AFTER = timedelta(minutes=5)
-MANY = 5000  # resources with written tags; beyond that, the oldest are dropped
+MOST_RESOURCES = 5000  # resources with written tags; beyond that, the oldest are dropped
 Written = dict[str, tuple[str | None, datetime]]  # by tag name; None: the tag was removed
 
 
@@ -38,7 +38,7 @@ class WrittenTags:
             with self._lock:
                 for id in arguments["Resources"]:
                     self._written.setdefault(id, {})[tag["Key"]] = (value, until)
-        if len(self._written) > MANY:
+        if len(self._written) > MOST_RESOURCES:
             self._forget_old()
 
     def over(self, id: str, item: Mapping[str, Any]) -> Mapping[str, Any]:

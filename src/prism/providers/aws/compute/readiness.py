@@ -28,11 +28,11 @@ MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
 # The first lines of a boot: a console also has the output of earlier boots.
 BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
 AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
-ASIDE = {"hostkey", "id"}  # markers that are no steps of the setup
+NOT_STEPS = {"hostkey", "id"}  # markers that are no steps of the setup
 UNVERIFIED = timedelta(minutes=15)  # then a machine counts as on without confirmation
-LISTENED = timedelta(hours=2)  # until then, a late result still counts
-SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two reads
-CLOSED = 30.0  # seconds between a failed login and the next one
+LATE_RESULT_UNTIL = timedelta(hours=2)  # until then, a late result still counts
+SHORTEST_PAUSE, LONGEST_PAUSE, LATE_PAUSE = 2.0, 10.0, 60.0  # seconds between two reads
+SSH_PAUSE = 30.0  # seconds between a failed login and the next one
 THREADS = 8
 
 
@@ -67,7 +67,7 @@ def read(text: str) -> BootStatus:
     last = text[begins[-1] :] if begins else text
     markers = MARKER.findall(last)
     id = next((value.strip() for word, value in reversed(markers) if word == "id"), "")
-    steps = [marker for marker in markers if marker[0] not in ASIDE]
+    steps = [marker for marker in markers if marker[0] not in NOT_STEPS]
     if AWOKE.match(last) or any(word == "ready" for word, _ in steps):
         return BootStatus(BootStage.READY, progress=100, id=id)
     if failed := next((why for word, why in steps if word == "failed"), None):
@@ -141,9 +141,9 @@ class Readiness:
         decided = tagged(instance)
         if key in self._asking or (decided and decided.stage is BootStage.READY):
             return False
-        if now - instance.launched > LISTENED and decided is None:
+        if now - instance.launched > LATE_RESULT_UNTIL and decided is None:
             return False
-        first = instance.launched + timedelta(seconds=SOONEST * self._pace)
+        first = instance.launched + timedelta(seconds=SHORTEST_PAUSE * self._pace)
         return now >= self._due.get(key, first)
 
     def _check(self, key: tuple[str, str], instance: Ec2Instance) -> None:
@@ -185,7 +185,7 @@ class Readiness:
         return max(boot, read(self._probe_by_ssh(key, instance) or ""), key=lambda it: it.progress)
 
     def _console(self, instance: Ec2Instance) -> str:
-        text = self._consoles.read(instance.id, SOONEST * self._pace / 2)
+        text = self._consoles.read(instance.id, SHORTEST_PAUSE * self._pace / 2)
         for hear in self._heard:
             hear(instance.id, text)
         return text
@@ -196,7 +196,7 @@ class Readiness:
         if self._probe is None or now < self._closed_until.get(key, now):
             return None
         if (output := self._probe(instance)) is None:
-            self._closed_until[key] = now + timedelta(seconds=CLOSED * self._pace)
+            self._closed_until[key] = now + timedelta(seconds=SSH_PAUSE * self._pace)
         return output
 
     def _fail_and_stop(self, instance: Ec2Instance, boot: BootStatus) -> None:
@@ -227,8 +227,8 @@ class Readiness:
             self._noting.discard(instance.id)
 
     def _interval(self, age: timedelta) -> timedelta:
-        seconds = min(LATEST, max(SOONEST, age.total_seconds() / 6))
-        return timedelta(seconds=self._pace * (LATE if age >= UNVERIFIED else seconds))
+        seconds = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, age.total_seconds() / 6))
+        return timedelta(seconds=self._pace * (LATE_PAUSE if age >= UNVERIFIED else seconds))
 
 
 def _lost_memory(instance: Ec2Instance, boot: BootStatus) -> bool:

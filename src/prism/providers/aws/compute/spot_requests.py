@@ -19,7 +19,7 @@ from prism.providers.aws.compute.survey import InstanceCache
 from prism.workspaces.ports import ProviderRefused
 
 log = logging.getLogger(__name__)
-EVERY = timedelta(minutes=5)  # between two surveys of the requests
+SURVEY_EVERY = timedelta(minutes=5)  # between two surveys of the requests
 
 
 class SpotRequests:
@@ -70,7 +70,7 @@ class SpotRequests:
             with suppress(RuntimeError):  # closed meanwhile: the next daemon cancels it
                 self._executor.submit(self._cancel_and_terminate, request)
         if (now := self._cloud.clock.now()) >= self._next:
-            self._next = now + EVERY
+            self._next = now + SURVEY_EVERY
             with suppress(RuntimeError):
                 self._executor.submit(
                     self._survey, frozenset(instance.id for instance in instances)

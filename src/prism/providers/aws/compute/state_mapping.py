@@ -11,8 +11,8 @@ from prism.workspaces.ports import Machine
 
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
-BROKE = "Client.InternalError"  # EC2 could not read its disk: a key is missing
-NEVER_RAN = {FULL, BROKE}
+DISK_UNREADABLE = "Client.InternalError"  # EC2 could not read its disk: a key is missing
+NEVER_RAN = {FULL, DISK_UNREADABLE}
 # EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues".
 FORCE_TAKES = timedelta(minutes=10)
 STATES = {
@@ -145,7 +145,7 @@ def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
         return Failure("SPOT_INTERRUPTED", _interruption_message(seen))
     if instance.reason == FULL:
         return Failure("CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}")
-    if instance.reason.startswith("Server.") or instance.reason == BROKE:
+    if instance.reason.startswith("Server.") or instance.reason == DISK_UNREADABLE:
         return Failure("STOPPED_BY_AWS", f"AWS stopped it: {instance.reason}")
     return None
 

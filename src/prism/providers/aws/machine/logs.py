@@ -26,8 +26,8 @@ SETUP = "/var/log/cloud-init-output.log"
 UNIT = "prism-service-"
 PIECE = 1 << 18
 LONGEST = 10_000
-MOST_LINES = 2000  # lines of a journal per read
-REMEMBERED = 400  # characters of a console by which a follower finds its position again
+LINES_PER_READ = 2000  # lines of a journal per read
+MARK_LENGTH = 400  # characters of a console by which a follower finds its position again
 # Seconds between two reads of a follower: by SSH, of a console, if the machine does not answer.
 EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
 Place = tuple[int, int]  # a file's inode, and how far it was read
@@ -80,7 +80,7 @@ class AwsLogs:
         pause = CONSOLE_EVERY if kind == "console" else EVERY
         at = mark.at if isinstance(mark, Mark) else None
         try:
-            texts, now = self._readers[kind](id, at, MOST_LINES)
+            texts, now = self._readers[kind](id, at, LINES_PER_READ)
         except Unavailable:  # the machine may be stopping or starting: the follower waits
             return LogChunk((), Mark(at, time.monotonic() + AWAY))
         # After new lines, the next read may follow at once.
@@ -104,7 +104,7 @@ class AwsLogs:
         """Read the console from `at` on, which is the end of the text that was read last."""
         text = self._console.read(id, CONSOLE_EVERY / 2).replace("\r\n", "\n")
         whole = text[: text.rfind("\n") + 1]
-        end = whole[-REMEMBERED:]
+        end = whole[-MARK_LENGTH:]
         if at is None:
             return whole.splitlines()[-lines:], end
         place = whole.rfind(at) if at else 0
@@ -131,7 +131,7 @@ class AwsLogs:
             return [], at or ""
         units = " ".join(f"--unit {UNIT}{name}.service" for name in names)
         how = f"--after-cursor '{at}'" if at else f"--lines {lines}"
-        output = self._run_script(id, _JOURNAL.format(units=units, how=how, most=MOST_LINES))
+        output = self._run_script(id, _JOURNAL.format(units=units, how=how, most=LINES_PER_READ))
         entries = [
             msgspec.json.decode(line, type=JournalEntry) for line in output.splitlines() if line
         ]

@@ -27,13 +27,13 @@ from prism.providers.idle_documents import decoded, encoded
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 
 log = logging.getLogger(__name__)
-EVERY = 60.0  # seconds between two reads of a machine; longer if there are many
-EACH = 1.0  # seconds between two machines
+READ_EVERY = 60.0  # seconds between two reads of a machine; longer if there are many
+SECONDS_PER_MACHINE = 1.0  # seconds between two machines
 CONSOLE_AGAIN = (0.0, 60.0, 300.0)  # a console shows the last output late
-SHIPPING = 60.0
+INSTALL_TIME = 60.0
 THREADS = 4
-OTHER = 7  # the exit code if the machine has another idle daemon, or none
-NOBODY = 3  # the exit code if there is no report
+NOT_INSTALLED = 7  # the exit code if the machine has another idle daemon, or none
+NO_REPORT = 3  # the exit code if there is no report
 ACTED = re.compile(rf"{IDLE_ACT} (\{{[^\r\n]*\}})\s")
 
 
@@ -47,7 +47,7 @@ class AwsWatch:
         *,
         layout: Layout | None = None,
         minute: float = 60.0,
-        every: float = EVERY,
+        every: float = READ_EVERY,
         executor: Executor | None = None,
     ) -> None:
         """Only tests change `layout`, `minute` (its length in seconds) and `every`."""
@@ -72,9 +72,9 @@ class AwsWatch:
         self._require_key_known(id)
         settings = encoded(rule, self._minute)
         result = self._pool.run(id, rule_script(self._layout, settings))
-        if result.code == OTHER and rule is not None:
+        if result.code == NOT_INSTALLED and rule is not None:
             result = self._install(id, settings)
-        if result.code not in {0, OTHER}:
+        if result.code not in {0, NOT_INSTALLED}:
             name = self._pool.host(id).name
             raise Unavailable(f"{name} could not get its idle rule", details=result.err)
 
@@ -115,7 +115,7 @@ class AwsWatch:
             for instance in instances
             if instance.state == "running" and self._pool.keys.known(instance.id)
         ]
-        every = max(self._every, len(on) * EACH)
+        every = max(self._every, len(on) * SECONDS_PER_MACHINE)
         self._due = {
             (instance.id, instance.boot): self._due.get((instance.id, instance.boot), now)
             for instance in on
@@ -164,7 +164,7 @@ class AwsWatch:
 
     # ------------------------------------------------------------ reports
     def _read_report(self, instance: Ec2Instance) -> None:
-        script = f"cat {quote(self._layout.state)}/{OBSERVED} 2>/dev/null || exit {NOBODY}"
+        script = f"cat {quote(self._layout.state)}/{OBSERVED} 2>/dev/null || exit {NO_REPORT}"
         result = self._pool.run(instance.id, script)
         if result.code:
             return
@@ -185,4 +185,4 @@ class AwsWatch:
                 self._down.pop((instance.id, instance.boot), None)
 
     def _install(self, id: str, rule: bytes | None) -> Any:
-        return self._pool.run(id, install_script(self._layout, rule), bundle().data, SHIPPING)
+        return self._pool.run(id, install_script(self._layout, rule), bundle().data, INSTALL_TIME)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # `compute` imports this package
     from prism.providers.aws.prerequisites.launch import PrerequisitesByProfile
 
 log = logging.getLogger(__name__)
-AGAIN = timedelta(minutes=1)
+PAUSE = timedelta(minutes=1)
 
 
 class IngressUpdater:
@@ -53,9 +53,9 @@ class IngressUpdater:
             return
         now = self._clock.now()
         with self._lock:
-            if now < self._next.get(profile, now) <= now + AGAIN:  # else the clock was set back
+            if now < self._next.get(profile, now) <= now + PAUSE:  # else the clock was set back
                 return
-            self._next[profile] = now + AGAIN
+            self._next[profile] = now + PAUSE
         with suppress(RuntimeError):  # closed meanwhile
             self._executor.submit(self._open_groups, profile, instance.key_name)
 

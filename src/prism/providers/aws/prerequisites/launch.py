@@ -15,7 +15,7 @@ from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.templates.model import Base
 
-LONG, SHORT = timedelta(days=1), timedelta(minutes=10)
+CACHED_LONG, CACHED_SHORT = timedelta(days=1), timedelta(minutes=10)
 HOURLY = timedelta(hours=1)
 
 
@@ -37,15 +37,15 @@ class AwsLaunchPrerequisites:
     ) -> None:
         clock = cloud.clock
         self._cloud, self._home, self._profile, self._caller = cloud, home, profile, caller
-        self._kinds: AnswerCache[str, MachineTypeFacts] = AnswerCache(clock, LONG)
+        self._kinds: AnswerCache[str, MachineTypeFacts] = AnswerCache(clock, CACHED_LONG)
         self._images: AnswerCache[tuple[Base | None, str], ImageChoice] = AnswerCache(
             clock, HOURLY
         )
         self._offered: AnswerCache[str, frozenset[str]] = AnswerCache(clock, HOURLY)
-        self._networks: AnswerCache[str, Vpc] = AnswerCache(clock, SHORT)
-        self._addresses: AnswerCache[str, str] = AnswerCache(clock, SHORT)
-        self._groups: AnswerCache[tuple[str, str], str] = AnswerCache(clock, SHORT)
-        self._keys: AnswerCache[str, KeyPair] = AnswerCache(clock, LONG)
+        self._networks: AnswerCache[str, Vpc] = AnswerCache(clock, CACHED_SHORT)
+        self._addresses: AnswerCache[str, str] = AnswerCache(clock, CACHED_SHORT)
+        self._groups: AnswerCache[tuple[str, str], str] = AnswerCache(clock, CACHED_SHORT)
+        self._keys: AnswerCache[str, KeyPair] = AnswerCache(clock, CACHED_LONG)
         self._imported: AnswerCache[str, str] = AnswerCache(clock, HOURLY)
         self._roles: AnswerCache[str, str | None] = AnswerCache(clock, HOURLY)
 

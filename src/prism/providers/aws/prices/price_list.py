@@ -28,7 +28,7 @@ from prism.providers.aws.api.cloud import Cloud
 log = logging.getLogger(__name__)
 
 DAILY, HOURLY = timedelta(days=1), timedelta(hours=1)
-AGAIN = timedelta(minutes=10)  # after a fetch that failed
+RETRY_AFTER = timedelta(minutes=10)  # after a fetch that failed
 STALE, STALE_SPOT = timedelta(days=30), timedelta(hours=6)
 LIST = "AWS price list"
 DISKS = ("gp3", "gp2", "io2", "st1")
@@ -147,7 +147,7 @@ class Prices:
 
     def _is_due(self, region: str, part: str, at: datetime | None, every: timedelta) -> bool:
         now, tried = self._clock.now(), self._tried.get((region, part))
-        if tried is not None and now < tried + AGAIN:
+        if tried is not None and now < tried + RETRY_AFTER:
             return False
         return at is None or now >= at + every
 

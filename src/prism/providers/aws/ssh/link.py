@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from prism.providers.aws.ssh.model import SshHost
 
 log = logging.getLogger(__name__)
-DIAL, LOGIN = 10, 20  # seconds to connect, and to log in
-ALIVE, SIGNS = 15, 3  # seconds between two keepalives, and how many may be lost
-FIRST, MOST = 0.5, 30.0  # seconds before the next try, doubled each time
+CONNECT_TIMEOUT, LOGIN_TIMEOUT = 10, 20  # seconds to connect, and to log in
+KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 15, 3  # seconds; how many may be lost
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next try, doubled each time
 NEW_ADDRESS = (
     "If you are in another network now, try again in some seconds: machines are being opened to "
     "your new address. "
@@ -86,12 +86,12 @@ class Link:
         try:
             self._ssh = await self._dial()
         except Unavailable as why:
-            pause = min(FIRST * 2**self._failures, MOST)
+            pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
             self._failures, self._why = self._failures + 1, why
             self._again_at = loop.time() + pause
             raise
         except Problem as why:  # AWS did not show the console
-            self._again_at, self._why = loop.time() + MOST, None
+            self._again_at, self._why = loop.time() + LONGEST_PAUSE, None
             raise MachineUnreachable(
                 f"{self.host.name} cannot be reached by SSH", details=why.message
             ) from why
@@ -139,12 +139,12 @@ class Link:
             agent_path=None,
             client_keys=[str(ssh_host.key)],
             config=None,
-            connect_timeout=DIAL,
+            connect_timeout=CONNECT_TIMEOUT,
             gss_host=None,
-            keepalive_count_max=SIGNS,
-            keepalive_interval=ALIVE,
+            keepalive_count_max=KEEPALIVE_COUNT,
+            keepalive_interval=KEEPALIVE_INTERVAL,
             known_hosts=known,
-            login_timeout=LOGIN,
+            login_timeout=LOGIN_TIMEOUT,
             password=None,
             preferred_auth="publickey",
             server_host_key_algs=_algorithms(key),

@@ -40,7 +40,7 @@ STATES = {
     "error": StorageObserved.BROKEN,
 }
 GIB = 2**30
-SHOWN_AFTER = timedelta(minutes=1)  # until then, a new snapshot may not be listed
+VISIBLE_AFTER = timedelta(minutes=1)  # until then, a new snapshot may not be listed
 
 
 class AwsSnapshots:
@@ -101,7 +101,7 @@ class AwsSnapshots:
     def _wait_until_visible(self, order: SnapshotOrder) -> None:
         """Raise while a requested snapshot may not be listed yet, to avoid a second one."""
         now = self._cloud.clock.now()
-        self._asked = {key: at for key, at in self._asked.items() if now < at + SHOWN_AFTER}
+        self._asked = {key: at for key, at in self._asked.items() if now < at + VISIBLE_AFTER}
         if order.key in self._asked:
             raise Unavailable(f"Snapshot {order.name} was asked for and is not visible yet")
 
