@@ -38,7 +38,6 @@ OWN = {
     "cli/completion.py": {"complete", "workspaces"},
     "cli/connect.py": {"service"},  # of a port
     "cli/daemon.py": {"pid", "url"},
-    "cli/doctor.py": {"typing_extensions"},  # a module
     "cli/launch.py": {"type"},  # of a template's parameter
     "cli/new_template.py": {"path"},
     "cli/uninstall.py": {"phase"},
