@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import tokenize
 import tomllib
 from collections import Counter
 
@@ -34,6 +35,7 @@ EVERYTHING = {"", "Exception", "BaseException"}
 DEFERRED = re.compile(r"# noqa: PLC0415\W+\w{3}")  # and why
 # Written in halves, so that this file does not find itself.
 REVISION = re.compile(r'^(?:down_)?revision = "(\d+)"', re.MULTILINE)
+REPEATED = re.compile(r"\b([a-z]{2,}) \1\b|[a-z,;:]  +[a-z`]")
 MACHINE = re.compile("/" + r"(work|farm|root)/")
 REGISTRY = re.compile(r"(pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(org|com)")
 
@@ -166,6 +168,30 @@ def vague_variables(file):
             continue
         if name in VAGUE:
             yield node.lineno, name
+
+
+def test_no_text_repeats_a_word_or_a_blank():
+    texts = ((file, text) for file in FILES for text in [*comments(file), *lines_of_text(file)])
+    repeating = [f"{short(file)}: {text}" for file, text in texts if REPEATED.search(text)]
+    assert repeating == ["src/prism/cli/cp.py: rsync  version 3."], "the program prints it so"
+
+
+def comments(file):
+    """The comments of a file."""
+    with file.open("rb") as source:
+        for token in tokenize.tokenize(source.readline):
+            if token.type == tokenize.COMMENT:
+                yield token.string
+
+
+def lines_of_text(file):
+    """The texts of a file that are one line, with `…` where a value is filled in."""
+    for node in ast.walk(parsed(file)):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        values = [getattr(part, "value", None) for part in parts]
+        text = "".join(value if isinstance(value, str) else "…" for value in values)
+        if "\n" not in text:
+            yield text
 
 
 def test_no_file_names_a_machine_or_a_registry():

@@ -171,7 +171,7 @@ OPTIONS = {
     "--yes": "do not ask",
     "--no-wait": "do not wait until it is done",
     "--verbose": "print every detail of a failure",
-}  # options options of every command, before or after its names name
+}  # of every command, before or after its name
 
 
 def module_of(command: tuple[str, ...]) -> str:

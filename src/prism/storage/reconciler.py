@@ -415,7 +415,7 @@ def _trouble(
     names = ", ".join(sorted(attachment.name for attachment in attachments if attachment.attached))
     if volume.verb is not StorageVerb.DELETE or step.act is not StorageAction.WAIT or not names:
         return {}
-    message = f"it is attached to {names}; detach it first:  `prism volume detach {volume.name}`"
+    message = f"it is attached to {names}; detach it first: `prism volume detach {volume.name}`"
     return {"trouble": StorageFailure("IN_USE", message)}
 
 

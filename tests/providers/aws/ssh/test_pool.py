@@ -50,8 +50,9 @@ def test_the_key_is_learnt_from_the_console_and_kept_in_the_home(machine_pool, s
 
 def test_who_has_not_told_a_key_is_not_believed(machine_pool, sshd):
     machine_pool.cloud.consoles[ID] = "prism-boot: begin\nprism-boot: hostkey \n"
-    with pytest.raises(HostKeyUnknown):
+    with pytest.raises(HostKeyUnknown) as unknown:
         machine_pool.pool.run(ID, "true")
+    assert unknown.value.details.endswith("; it does about a minute after a boot")
     assert "Accepted" not in (sshd.folder / "log").read_text()
 
 

@@ -64,7 +64,8 @@ class HostKeys:
             return key
         raise HostKeyUnknown(
             f"{host.name} has not shown its host key yet",
-            details=f"the console of {host.id} does not show it yet; it does about a it does",
+            details=f"the console of {host.id} does not show it yet; it does about a minute "
+            "after a boot",
             remediation=f"Read the console: `prism logs {host.name}`",
         )
 

@@ -11,7 +11,7 @@ say() {
   echo "$1"
 }
 
-fail() {  # MARKER: the end, with the end of the log that are not cloud-init's own
+fail() {  # MARKER: the end, with the end of the log, but without cloud-init's own lines
   { tail -n 30 "$LOG" | grep -aEv '^(Cloud-init v|ci-info|<14>|$)' | tail -n 5 | tr -cd '\11\12\40-\176' | cut -c -200 |
     sed "s/$MARK/…/g; s/^/prism-log: /" >/dev/console; } 2>/dev/null # no word of theirs is a marker
   say "$1"
