@@ -49,6 +49,12 @@ def test_a_daemon_elsewhere(prism, server):
     assert "file:///etc" not in done.stdout
 
 
+def test_no_daemon_answers_elsewhere(prism):
+    done = prism("gui", PRISM_URL="http://127.0.0.1:1")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: No daemon at http://127.0.0.1:1\n"), done.stderr
+
+
 def program(path, opened):
     """A program that writes down what it was to open."""
     path.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')

@@ -28,7 +28,7 @@ def gui_address(place: DaemonAddress) -> str:
 
 def _gui(args: Namespace) -> None:
     wire = daemon()
-    wire.connect().close()  # starts a daemon if none answers
+    wire.reach(wire.timeout).close()  # starts a daemon if none answers
     url = clean(gui_address(wire.place))
     if not is_web(url):
         raise DaemonUnreachable(f"{url} is not an address for a browser")

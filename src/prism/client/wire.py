@@ -86,7 +86,7 @@ class Wire:
         """Send bytes; the raw answer. `wait` is how many seconds the daemon may hold it."""
         if wait:
             path += f"{'&' if '?' in path else '?'}wait={wait:g}"
-        with self._connect(self.timeout + wait) as connection:
+        with self.reach(self.timeout + wait) as connection:
             try:
                 with self._send_request(
                     connection, method, path, content, headers, media_type=media_type
@@ -106,7 +106,7 @@ class Wire:
 
         `silence` is the timeout between pieces; None for streams without signs of life.
         """
-        with self._connect(silence) as connection:
+        with self.reach(silence) as connection:
             try:
                 with self._send_request(connection, "GET", path, None, headers) as file:
                     status, received = _head(file)
@@ -156,7 +156,8 @@ class Wire:
             connection.close()
             raise
 
-    def _connect(self, timeout: float | None) -> socket.socket:
+    def reach(self, timeout: float | None) -> socket.socket:
+        """An open connection; raises `DaemonUnreachable` if there is no daemon."""
         try:
             connection = self.connect()
         except OSError as error:
