@@ -111,6 +111,7 @@ def test_a_failure_is_said_at_once_and_looked_into_again_later(clock):
         with pytest.raises(CredentialsMissing) as caught:
             identities.of("lab")
         assert caught.value.details == "none found"
+        assert "no AWS credentials" in caught.value.message, "AWS was perhaps never asked"
     assert ask.count == 1
     clock.advance(seconds=RETRY_AFTER.total_seconds())
     assert identities.of("lab", 20) == ADA

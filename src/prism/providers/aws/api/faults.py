@@ -77,7 +77,7 @@ class AwsUnavailable(AwsProblem, Unavailable, code="AWS_UNAVAILABLE"):
 
 
 class CredentialsMissing(AwsProblem, AwsCredentialsMissing):
-    """AWS does not accept the credentials."""
+    """Prism has no AWS credentials that are valid here."""
 
 
 class Missing(AwsProblem, NotFound):
