@@ -161,6 +161,22 @@ def test_a_pool_that_makes_no_sense_is_refused(clocked_daemon, wrong):
     )
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"end_date": "2025-01-01T00:00:00Z"}, {"time_zone": "Mars/Olympus"}]
+)
+def test_a_change_to_a_pool_that_makes_no_sense_is_refused(clocked_daemon, wrong):
+    before = clocked_daemon.pool("grant", 10.0)
+    changed = clocked_daemon.http("PUT", f"{API}/budgets/grant", json=wrong)
+    failed(changed, 422, "VALIDATION_FAILED")
+    assert clocked_daemon.get("budgets/grant")["updated_at"] == before["updated_at"]
+
+
+def test_a_pool_that_has_not_begun_is_listed_with_nothing_spent(clocked_daemon):
+    clocked_daemon.pool("next year", 10.0, start_date="2027-01-01T00:00:00Z")
+    [listed] = clocked_daemon.get("budgets")["budgets"]
+    assert (listed["name"], listed["spent_amount"]) == ("next year", 0.0)
+
+
 def test_a_name_is_its_own(clocked_daemon):
     clocked_daemon.pool("grant")
     again = {"name": "grant", "total_amount": 1, "period": "project", "created_by": "x"}
