@@ -15,6 +15,7 @@ def openapi(http):
 def test_programs_find_every_route(openapi):
     assert openapi["openapi"].startswith("3.")
     assert "post" in openapi["paths"]["/api/v1/instances/launch"]
+    assert [*openapi["paths"]] == sorted(openapi["paths"]), "a daemon lists them as any other"
     proxies = re.compile(r"/(web|dcv|ssh|aws)-proxy/")
     assert all(path.startswith("/api/v1/") or proxies.match(path) for path in openapi["paths"])
 

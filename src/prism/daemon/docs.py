@@ -91,7 +91,7 @@ def completed(app: Litestar) -> Schema:
     _, shapes = msgspec.json.schema_components(
         [Envelope], ref_template="#/components/schemas/{name}"
     )
-    parts = api["components"]
+    parts, api["paths"] = api["components"], dict(sorted(api["paths"].items()))
     parts["schemas"] = dict(sorted({**parts["schemas"], **shapes}.items()))
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}}
     parts["responses"] = {
