@@ -5,16 +5,20 @@ from typing import Any
 
 from msgspec import Struct
 
-from prism.kit.events import SentEvent
-
 LIMIT, MOST = 100, 1000
 
 
-class AuditEntry(SentEvent, frozen=True, kw_only=True):
+class AuditEntry(Struct, frozen=True, kw_only=True):
     """An action: who did it, to what, and what changed; null if nothing changed."""
 
+    id: str
+    at: datetime
+    actor: str
+    event: str
+    subject: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+    data: dict[str, Any]
 
 
 class AuditQuery(Struct, frozen=True, kw_only=True):

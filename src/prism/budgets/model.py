@@ -200,16 +200,21 @@ class NewReallocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: Text = ""
 
 
-class CapShown(Struct, frozen=True, kw_only=True):
-    """What is `spent`, `reserved` and `left` of a pool or allocation, as docs/money.md defines it.
+class PoolShown(Struct, frozen=True, kw_only=True):
+    """A pool in the API; `spent`, `reserved` and `left` as docs/money.md defines them.
 
     They are null if no price in this period is known; `unpriced` names what has no known price.
     `spent_after_end` is the part of `spent` that was booked after the end of the pool.
     """
 
     id: str
+    name: str
+    description: str
+    total_amount: float
+    allocated_amount: float
     spent_amount: float | None
     reserved_amount: float
+    remaining_amount: float | None
     spent: float | None
     reserved: float
     left: float | None
@@ -217,23 +222,13 @@ class CapShown(Struct, frozen=True, kw_only=True):
     utilization_rate: float | None
     overrun: float
     unpriced: tuple[str, ...]
-    alert_threshold: float
-
-
-class PoolShown(CapShown, frozen=True, kw_only=True):
-    """A pool in the API."""
-
-    name: str
-    description: str
-    total_amount: float
-    allocated_amount: float
-    remaining_amount: float | None
     period: Period
     time_zone: str
     period_start: datetime | None
     period_end: datetime | None
     start_date: datetime
     end_date: datetime | None
+    alert_threshold: float
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -246,14 +241,28 @@ class Pools(Struct, frozen=True):
     count: int
 
 
-class AllocationShown(CapShown, frozen=True, kw_only=True):
-    """An allocation in the API; `left` is at most what its pool has left."""
+class AllocationShown(Struct, frozen=True, kw_only=True):
+    """An allocation in the API; `left` is at most what its pool has left.
 
+    Unknown values are null, and `unpriced` says why, as for a pool.
+    """
+
+    id: str
     budget_id: str
     project_id: str
     project_name: str
     allocated_amount: float
+    spent_amount: float | None
+    reserved_amount: float
     remaining: float | None
+    spent: float | None
+    reserved: float
+    left: float | None
+    spent_after_end: float
+    utilization_rate: float | None
+    overrun: float
+    unpriced: tuple[str, ...]
+    alert_threshold: float
     allocated_at: datetime
     allocated_by: str
 
@@ -345,38 +354,34 @@ class Outcome(Struct, frozen=True, kw_only=True):
     because: str | None
 
 
-class MoneyShown(Struct, frozen=True, kw_only=True):
-    """A project's money at one moment, as its budget and its forecast show it.
+class ProjectBudget(Struct, frozen=True, kw_only=True):
+    """A project's money in detail.
 
-    `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them. `unpriced`
-    names what has no known price, `not_limited` what counts against no cap. `no_launches` says why
-    nothing may be launched, started or resumed even if money is `left`; null if launches are
-    allowed.
+    `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them, and equal
+    those of a forecast at that moment. `current_spend` is everything that was ever spent;
+    `unpriced` names what is missing in it because it has no known price. `not_limited` names what
+    counts against no cap. `no_launches` says why nothing may be launched, started or resumed,
+    even if money is `left`; null if launches are allowed.
     """
 
+    total_allocated: float | None
+    current_spend: float | None
     spent: float | None
     reserved: float
     left: float | None
     no_launches: str | None
     runs_out_on: datetime | None
     because: str | None
-    caps: tuple[Outcome, ...]
-    unpriced: tuple[str, ...]
-    not_limited: tuple[str, ...]
-    as_of: datetime
-
-
-class ProjectBudget(MoneyShown, frozen=True, kw_only=True):
-    """A project's money in detail; `current_spend` is everything that was ever spent."""
-
-    total_allocated: float | None
-    current_spend: float | None
     remaining: float | None
     overrun: float
+    caps: tuple[Outcome, ...]
     cost_breakdown: CostBreakdown
     hibernation_savings: float | None
     top_spending_instances: tuple[TopInstance, ...]
     budget_alerts: BudgetAlerts
+    unpriced: tuple[str, ...]
+    not_limited: tuple[str, ...]
+    as_of: datetime
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
@@ -388,14 +393,24 @@ class Analysis(Struct, frozen=True, kw_only=True):
     optimization_recommendations: tuple[Advice, ...]
 
 
-class Forecast(MoneyShown, frozen=True, kw_only=True):
+class Forecast(Struct, frozen=True, kw_only=True):
     """What happens to a project's money if nothing changes."""
 
     project: str
     hourly: float | None
     daily: float | None
     monthly: float | None
+    caps: tuple[Outcome, ...]
+    spent: float | None
+    reserved: float
+    left: float | None
+    no_launches: str | None
     runs_out: datetime | None
+    runs_out_on: datetime | None
+    because: str | None
+    unpriced: tuple[str, ...]
+    not_limited: tuple[str, ...]
+    as_of: datetime
 
 
 class Share(Struct, frozen=True):
