@@ -74,6 +74,13 @@ def test_words_that_make_no_command_say_which_would(words, hint):
     assert hint in wrong.value.hint
 
 
+def test_an_option_that_is_like_no_other_suggests_none():
+    command, rest = find(["launch", "a", "b", "--template", "c"])
+    with pytest.raises(UsageError) as wrong:
+        build_parser(command).parse_all(rest)
+    assert wrong.value.hint == "See `prism workspace launch --help`"
+
+
 @pytest.mark.parametrize(
     ("words", "noun"),
     [("", ""), ("--help", ""), ("--json", ""), ("template", "template"), ("daemon -h", "daemon")],

@@ -178,4 +178,4 @@ def _no_such(message: str, word: str, known: list[str], noun: str = "") -> Usage
 def _nearest(word: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415  cold start: only for words that we do not know
 
-    return next(iter(get_close_matches(word, known, 1, 0.5)), None)
+    return next(iter(get_close_matches(word, known, 1, 0.6)), None)
