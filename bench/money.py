@@ -83,7 +83,7 @@ def charts(report: Report) -> None:
         days = Ledger(db, clock, PriceBook()).roll()
         took = time.perf_counter() - began
         with db.read() as sql:
-            held = rollups.rolled(sql)
+            held = rollups.last_day(sql)
         assert held == day_of(unix_time(END)) - 1
         report.say(
             f"summing up {days:,} days of {WORKSPACES:,} workspaces at once", f"{took:.1f} s"
