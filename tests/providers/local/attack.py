@@ -1,4 +1,4 @@
-"""What a hostile program inside of a machine tries; it prints `beaten`, or what it got."""
+"""A hostile program in a machine; it prints `beaten`, or what it could read or do."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ DISKS = ("sd", "vd", "nvme", "mem", "kmsg")
 
 
 def tries(target, act):
-    """Whatever works is a hole."""
+    """Record each act that succeeds."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         if got := act():
             GOT.append(f"{target}: {got!r}")
@@ -27,7 +27,7 @@ def readable(path):
 
 
 def foreign(path):
-    """Entries that a place of our own would not have; the one for its volumes is empty."""
+    """Entries that do not belong to the machine; the folder for its volumes is empty."""
     own = os.environ["OWN"]
     volumes = Path(os.environ["STATE"]) / "storage" / "volumes"
     return [
@@ -43,7 +43,7 @@ def written(path):
     """Whether a file could be put there."""
     target = Path(path) / "attacked"
     target.write_text("x")
-    # Below /tmp everything is ours, and whoever waits outside looks whether it arrived.
+    # Everything below /tmp belongs to the machine; the caller checks whether it is outside.
     return not str(target).startswith("/tmp/") and str(target)
 
 
@@ -54,26 +54,26 @@ def rewritten(path):
 
 
 def knock(path):
-    """Whether somebody answers at a Unix socket."""
+    """Whether a Unix socket accepts a connection."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
         return path
 
 
 def reachable(pid):
-    """Whether there is such a process to us, that we may signal."""
+    """Whether the attacker may signal this process."""
     os.kill(pid, 0)
     return pid
 
 
 def mount():
-    """Whether we may mount."""
+    """Whether the attacker may mount."""
     code = ctypes.CDLL(None, use_errno=True).mount(b"none", b"/tmp", b"tmpfs", 0, None)
     return code == 0
 
 
 def uncovered(path):
-    """What lies under what hides a folder: taken away, or its parent mounted elsewhere."""
+    """The content of a hidden folder, after its cover is unmounted or its parent mounted again."""
     path, elsewhere = Path(path), "/tmp/under"
     tried = f"umount '{path}'; mkdir -p {elsewhere}; mount --bind '{path.parent}' {elsewhere}"
     look = f"ls -A '{path}/ssh' '{elsewhere}/{path.name}/ssh'"
@@ -82,7 +82,7 @@ def uncovered(path):
 
 
 def others():
-    """Processes that are not ours."""
+    """Processes of others."""
     commands = []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -96,7 +96,7 @@ def others():
 
 
 def look(env):
-    """Read what is none of our business."""
+    """Try to read what belongs to others."""
     state, own = Path(env["STATE"]), env["OWN"]
     tries("victim", lambda: foreign(env["VICTIM"]))
     tries("state", lambda: foreign(state))
@@ -109,7 +109,7 @@ def look(env):
 
 
 def act(env):
-    """Change what is none of our business."""
+    """Try to change what belongs to others."""
     state, own = Path(env["STATE"]), env["OWN"]
     volumes = state / "storage" / "volumes"
     protected = (state, own, volumes) if volumes.exists() else (state, own)
@@ -132,7 +132,7 @@ def chroot():
 
 
 def of_the_user(env):
-    """What of the user's home is neither the interpreter nor on the way to it."""
+    """Entries of the user's home that are neither the interpreter nor a parent of it."""
     allowed = (sys.base_prefix, *env["REACHABLE"].split(":"))
     names = foreign(env["USER_HOME"])
     return [

@@ -1,4 +1,4 @@
-"""A world of local machines that is empty again afterwards."""
+"""A home for local machines, which is empty again afterwards."""
 
 from collections.abc import Iterator
 from pathlib import Path

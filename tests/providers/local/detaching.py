@@ -1,8 +1,8 @@
-"""A volume leaves a machine that runs, for whoever runs this: the daemon of an ordinary user.
+"""Detaches a volume from a running machine, as the user who runs this.
 
     python -m tests.providers.local.detaching HOME CACHE
 
-It prints what it saw as JSON.
+It prints the result as JSON.
 """
 
 import json
@@ -53,7 +53,7 @@ def lived(world: World, volumes: LocalVolumes) -> dict[str, Any]:
 
 
 def refusal(volumes: LocalVolumes, volume: str, machine: str) -> str | None:
-    """Why it cannot leave; asked again while it is only on its way."""
+    """The message of a refused detachment, or None if it was accepted."""
     try:
         volumes.detach(volume, machine)
     except StorageRefused as why:

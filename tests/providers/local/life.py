@@ -1,8 +1,8 @@
-"""The life of a real JupyterLab, walked by whoever runs this: root, or an ordinary user.
+"""The life of a real JupyterLab, run by root or by an ordinary user.
 
     python -m tests.providers.local.life HOME CACHE
 
-It prints what it measured as JSON; whatever is wrong is an assertion.
+It prints its measurements as JSON. A failure is an AssertionError.
 """
 
 import json
@@ -21,8 +21,8 @@ from tests.jupyter import Kernel
 from tests.providers.local.world import LAB, World
 from tests.waiting import eventually
 
-MINUTE = 2.0  # seconds that it takes for one, so that it is soon idle
-# Of an ordinary user's sandbox, the disk cannot be measured.
+MINUTE = 2.0  # seconds that count as a minute, so that the machine is soon idle
+# The disk is missing because it cannot be measured for an ordinary user's sandbox.
 LIMITS = {"cpu": 20.0, "network": 512.0, "gpu": 5.0}
 COUNT = "sh -c 'n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.02; done'\r"
 
@@ -64,13 +64,13 @@ class Terminal:
 
 
 def cpu_time(processes):
-    """What they have used of the processor so far, in ticks of the kernel."""
+    """The processor time that they have used so far."""
     times = [process.cpu_times() for process in processes]
     return [(time.user, time.system) for time in times]
 
 
 def timed(world, id, verb, seen):
-    """Milliseconds from asking until its supervisor says that it is so."""
+    """Milliseconds from the request until the supervisor reports the phase."""
     began = time.perf_counter()
     getattr(world.compute, verb)(id)
     eventually(lambda: world.said(id)["phase"] == seen)
@@ -104,7 +104,7 @@ def live(world):
 
 
 def _falls_asleep(world, id, door):
-    """By itself, when nobody uses it; a cell that says nothing is use."""
+    """The machine hibernates when it is idle; a running cell without output is not idle."""
     kernel = Kernel(door.url, door.token)
     assert kernel.run("print(41)").strip() == "41"  # it has started
     kernel.send("import time; time.sleep(600)")
@@ -152,15 +152,15 @@ def _sleep_and_wake(world, id, door, terminal, measured):
     assert terminal.shows("it is 42")
     assert "Stopped" not in terminal.shown
     post(door, f"/api/kernels/{kernel.id}/interrupt")
-    # What was queued behind an interrupted cell is given up, and answers nothing.
+    # The kernel drops what was queued behind an interrupted cell, and does not answer it.
     assert int(eventually(lambda: kernel.run("print(x)").strip())) > 0
     kernel.close()
 
 
 def secret_is_private(world, id):
-    """No command line holds the token, no file of the machine is open to others.
+    """No command line contains the token, and other users can read no file of the machine.
 
-    What is temporary is open to all, as `/tmp` is, and lies within a folder that is not.
+    The folder `tmp` is open to all, as `/tmp` is, but its parent is not.
     """
     token = (world.root / id / "token").read_text()
     assert len(token) >= 43
@@ -172,7 +172,7 @@ def secret_is_private(world, id):
 
 
 def main(home, cache):
-    """All of it, in a world that is empty afterwards."""
+    """Run it all, and destroy the machines afterwards."""
     world = World(Path(home), Path(cache), minute=MINUTE)
     try:
         sys.stdout.write(json.dumps(live(world)))

@@ -1,4 +1,4 @@
-"""A process that is killed at the Nth thing it does to a folder, found by a hook.
+"""A process that is killed at the Nth operation on a folder, counted by an audit hook.
 
 python -m tests.providers.local.mortal launch HOME CACHE N  (counts in HOME.events)
 python -m tests.providers.local.mortal supervise FOLDER TALLY N
@@ -14,7 +14,7 @@ SUPERVISOR = str(Path(__file__).parents[3] / "src" / "prism" / "agent" / "superv
 
 
 def dies_at(number, folder, count):
-    """From now on every event is counted in a file, and the Nth is the last."""
+    """Count every event in a file from now on, and die at the Nth."""
     tally = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     seen, generation = 0, 0
 
@@ -38,7 +38,7 @@ def dies_at(number, folder, count):
 
 
 def main(program, folder, *rest):
-    """Do it, up to the event; a supervisor needs nothing of what a launch imports."""
+    """Run the program up to the event; a supervisor does not need what a launch imports."""
     if program == "launch":
         from tests.providers.local.world import World, page
 

@@ -1,6 +1,6 @@
 """Workspaces that share a tree of packages: one attacks it. `python -m ... HOME CACHE`.
 
-What happened is said as JSON, so that a user who cannot run pytest can do it too.
+It prints the result as JSON, so that a user who cannot run pytest can run it too.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ PACKAGES = Template(name="t", packages={"pip": ("good", "spare", "packed")})
 
 
 def shared(home, cache):
-    """All that happened."""
+    """The result of the attack."""
     index, before = Index(), dict(os.environ)
     os.environ.update({"UV_DEFAULT_INDEX": f"{index.url}/simple", "NO_PROXY": "127.0.0.1"})
     world = World(home, cache, environ={"PRISM_WORKSPACE_NETWORK": "shared"})
@@ -71,7 +71,7 @@ def shared(home, cache):
         for name in ("good", "spare"):
             index.wheel(name, {f"{name}.py": f"{name} = 1\n"})
         index.wheel("packed", {"packed/__init__.py": "", "packed/data": "x" * 2**20})
-        return _happened(world)
+        return _attack(world)
     finally:
         world.close()
         index.close()
@@ -79,7 +79,7 @@ def shared(home, cache):
         os.environ.update(before)
 
 
-def _happened(world):
+def _attack(world):
     attacker, other = (world.launched(PACKAGES, key=f"ws_{n}") for n in (1, 2))
     tree = world.tree_of(attacker)
     before = summed(tree)

@@ -1,4 +1,4 @@
-"""What may go of a home, and what is in use."""
+"""What `Cleaner` removes from a home, and what it keeps because it is in use."""
 
 import fcntl
 import json
@@ -48,7 +48,7 @@ def found(home, kind, **how):
     return item
 
 
-def test_the_cache_goes_unless_somebody_installs_from_it(home):
+def test_package_cache_is_removed_unless_an_installation_uses_it(home):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, home / "cache" / "slots" / "1"],
         stdin=subprocess.PIPE,
@@ -63,16 +63,16 @@ def test_the_cache_goes_unless_somebody_installs_from_it(home):
     assert found(home, "package cache").bytes >= 2**20
     assert os.listdir(home / "cache") == ["slots"]
     with (home / "cache" / "slots" / "1").open("r+b") as slot:
-        fcntl.lockf(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has kept it
+        fcntl.lockf(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lock is free
 
 
-def test_the_cache_stays_while_a_workspace_is_being_set_up(home):
+def test_package_cache_is_kept_while_a_workspace_is_set_up(home):
     folder = machine(home, 1, "starting", done=False)
     assert folder.name in found(home, "package cache").in_use[0]
     assert (home / "cache" / "wheels" / "wheel").exists()
 
 
-def test_an_environment_goes_only_where_the_next_start_makes_it_anew(home):
+def test_environment_is_removed_only_if_the_next_start_rebuilds_it(home):
     unused = machine(home, 1, "failed", done=False)
     machines = [
         machine(home, 2, "off", done=True),
@@ -84,7 +84,7 @@ def test_an_environment_goes_only_where_the_next_start_makes_it_anew(home):
     assert all((machine / "venv" / "package").exists() for machine in machines)
 
 
-def test_what_an_interrupted_cleaning_has_left_goes_the_next_time(home):
+def test_leftovers_of_an_interrupted_cleaning_are_removed(home):
     folder = machine(home, 1, "off", done=True)
     (folder / ".venv.cleaned-01234567").mkdir()
     (home / "cache" / ".wheels.cleaned-01234567").mkdir()
@@ -93,7 +93,7 @@ def test_what_an_interrupted_cleaning_has_left_goes_the_next_time(home):
     assert os.listdir(home / "cache") == ["slots"]
 
 
-def test_of_the_daemons_own_log_the_end_is_kept(home):
+def test_daemon_log_is_shortened_to_its_end(home):
     own = home / "daemon.log"
     lines = b"".join(b"line %09d\n" % number for number in range(200_000))
     own.write_bytes(lines)
@@ -106,7 +106,7 @@ def test_of_the_daemons_own_log_the_end_is_kept(home):
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_the_copy_of_the_state_that_a_killed_restore_has_left_goes(home, alone):
+def test_leftover_database_copy_of_a_killed_restore_is_removed(home, alone):
     left = home / "state.db.restore-a1_b2c3d"
     left.mkdir()
     (left / "state.db").write_bytes(b"x" * 2**20)
@@ -117,7 +117,7 @@ def test_the_copy_of_the_state_that_a_killed_restore_has_left_goes(home, alone):
     assert (home / "state.db.before-restore-20260101T000000-a1b2c3").exists()
 
 
-def test_drafts_in_the_storage_go_only_where_no_daemon_makes_them(home):
+def test_storage_drafts_are_removed_only_while_no_daemon_runs(home):
     draft = home / "storage" / "volumes" / ".vol-0123456789abcdef0-00000000"
     aside = home / "storage" / "snapshots" / ".snap-0123456789abcdef0.deleted-00000000"
     volume = home / "storage" / "volumes" / "vol-0123456789abcdef0"

@@ -1,4 +1,4 @@
-"""Killed at any moment, of a launch or of a supervisor's whole life: the truth comes out."""
+"""A launch or a supervisor is killed at any moment; the machine can still be used."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ ORDER = MachineOrder(
 )
 
 
-def alone(world, id):
+def check_only_machine(world, id):
     """One machine that is on, with one supervisor and one server; then none."""
     world.becomes(id, Observed.ON)
     assert [machine.key for machine in world.compute.survey()] == ["ws_1"]
@@ -39,14 +39,12 @@ def alone(world, id):
 
 
 def _drafts(world):
-    """What a launch that was killed had begun; it is no machine, and swept away in time."""
+    """Drafts of killed launches, which are no machines and are removed later."""
     return {path.name for path in world.root.iterdir() if path.name.startswith(".local-")}
 
 
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(
-    package_cache, stride
-):
+def test_launch_killed_at_any_event_makes_one_machine_when_repeated(package_cache, stride):
     number, ended = 1 - stride, False
     while not ended:
         number += stride
@@ -57,8 +55,8 @@ def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(
             ended = done.returncode == 0
             assert ended or done.returncode == -signal.SIGKILL
             world = World(home, package_cache)
-            world.compute.survey()  # who looks gives a supervisor to whoever has none
-            alone(world, world.launch(page()))
+            world.compute.survey()  # a survey starts a supervisor for each machine that has none
+            check_only_machine(world, world.launch(page()))
     assert number > 10
 
 
@@ -67,7 +65,7 @@ def is_or_is_off(world, id, seen):
 
 
 def life(world, id, number):
-    """Up, asleep, awake, down, up, gone; under a supervisor that dies at that event."""
+    """Start, hibernate, resume and stop, under a supervisor that dies at that event."""
     folder, tally = world.root / id, world.root.parent / "events"
     make(folder, ORDER, MachineOptions(cache=world.cache, grace=1))
     subprocess.run([*MORTAL, "supervise", folder, tally, str(number)], check=False)
@@ -85,9 +83,7 @@ def life(world, id, number):
 
 
 @pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(
-    package_cache, stride
-):
+def test_machine_starts_after_its_supervisor_was_killed_at_any_event(package_cache, stride):
     number, died = 1, True
     while died:
         with tempfile.TemporaryDirectory() as name:
@@ -95,6 +91,6 @@ def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(
             id = f"local-{'0' * 17}"
             died = life(world, id, number) >= number
             world.compute.start(id)
-            alone(world, id)
+            check_only_machine(world, id)
         number += stride
     assert number > 30

@@ -1,4 +1,4 @@
-"""Who ends, how, and what is left: nothing."""
+"""A machine that ends, in whatever way, leaves no process behind."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tests.optional import not_none
 from tests.providers.local.world import PAGE, page, script
 from tests.waiting import eventually
 
-# A page, and beside it a process that has left home: another session, another parent.
+# A page, and a process with another session and another parent.
 RUNAWAY = Service(
     command='sh -c \'setsid sh -c "trap : TERM; while :; do sleep 600; done" & '
     "exec python -m http.server {port} --bind 127.0.0.1'",
@@ -40,30 +40,28 @@ def template(**services):
     return Template(name="t", services=services)
 
 
-def killed(world, id):
-    """Its supervisor is killed; the processes that it had."""
+def kill_supervisor(world, id):
+    """Kill its supervisor; return the processes that it had."""
     tree = world.tree(id)
     assert tree
     world.supervisor(id).kill()
     return tree
 
 
-def gone(processes):
+def wait_until_ended(processes):
     return eventually(lambda: not any(process.is_running() for process in processes))
 
 
 @pytest.mark.parametrize("asleep", [False, True])
-def test_a_killed_supervisor_leaves_nothing_and_the_machine_is_off_with_its_last_words(
-    world, asleep
-):
+def test_killed_supervisor_leaves_no_process_and_a_failure_with_last_output(world, asleep):
     id = world.launched(template(deaf=DEAF, runaway=RUNAWAY))
     eventually(lambda: "I hear nothing" in world.log(id, "deaf"))
     if asleep:
         world.compute.hibernate(id)
         world.becomes(id, Observed.ASLEEP)
-    tree = killed(world, id)
+    tree = kill_supervisor(world, id)
     off = world.becomes(id, Observed.OFF)
-    gone(tree)
+    wait_until_ended(tree)
     assert off.failure.code == "MACHINE_DIED"
     assert "I hear nothing" in off.failure.message
     assert ("memory is lost" in off.failure.message) is asleep
@@ -74,12 +72,12 @@ def test_a_killed_supervisor_leaves_nothing_and_the_machine_is_off_with_its_last
     assert (known.code if known else None) == ("MEMORY_LOST" if asleep else None)
 
 
-def test_one_that_is_woken_and_has_lost_its_memory_says_so_until_its_next_start(world):
+def test_memory_loss_is_reported_after_resume_until_the_next_start(world):
     id = world.launched(page())
     world.compute.hibernate(id)
     world.becomes(id, Observed.ASLEEP)
-    gone(killed(world, id))
-    world.compute.start(id)  # before anybody has noticed
+    wait_until_ended(kill_supervisor(world, id))
+    world.compute.start(id)  # before a survey notices
     known = world.becomes(id, Observed.ON).failure
     assert known.code == "MEMORY_LOST"
     assert "its memory is lost, its disk is kept" in known.message
@@ -89,30 +87,30 @@ def test_one_that_is_woken_and_has_lost_its_memory_says_so_until_its_next_start(
     assert world.becomes(id, Observed.ON).failure is None
 
 
-def test_one_killed_on_the_way_up_is_off_and_start_goes_on(world):
+def test_supervisor_killed_during_start_leaves_the_machine_off_and_startable(world):
     id = world.launch(page(post_install=("sleep 600",)))
     tree = eventually(lambda: world.machine(id).stage == "post_install" and world.tree(id))
     world.supervisor(id).kill()
     assert world.becomes(id, Observed.OFF).failure.code == "MACHINE_DIED"
-    gone(tree)
+    wait_until_ended(tree)
     world.orders(id, post_install=[])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
 
 
-def test_a_restart_of_the_computer_is_called_one(world):
+def test_failure_names_a_restart_of_the_computer(world):
     id = world.launched(page())
     world.compute.hibernate(id)
     world.becomes(id, Observed.ASLEEP)
     report = world.root / id / "seen.json"
-    gone(killed(world, id))
+    wait_until_ended(kill_supervisor(world, id))
     report.write_text(json.dumps(json.loads(report.read_bytes()) | {"boot": "another"}))
     message = world.becomes(id, Observed.OFF).failure.message
     assert "the computer was restarted; what was in its memory is lost" in message
 
 
 @pytest.mark.parametrize("asleep", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_supervisor_that_is_asked_to_end_puts_all_to_bed(world, asleep):
+def test_terminated_supervisor_ends_all_processes_of_its_machine(world, asleep):
     id = world.launched(template(runaway=RUNAWAY))
     if asleep:
         world.compute.hibernate(id)
@@ -120,39 +118,39 @@ def test_a_supervisor_that_is_asked_to_end_puts_all_to_bed(world, asleep):
     tree, supervisor = world.tree(id), world.supervisor(id)
     supervisor.terminate()
     off = world.becomes(id, Observed.OFF)
-    gone([*tree, supervisor])
+    wait_until_ended([*tree, supervisor])
     assert off.failure.code == "MACHINE_DIED"
     assert ("memory is lost" in off.failure.message) is asleep
     assert off.interrupted is not asleep
 
 
-def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
+def test_stop_ends_processes_that_ignore_sigterm_or_left_the_session(world):
     id = world.launched(template(deaf=DEAF, runaway=RUNAWAY))
     tree = world.tree(id)
     assert len(tree) >= 4
     world.compute.stop(id)
     off = world.becomes(id, Observed.OFF)
     assert (off.failure, off.interrupted) == (None, False)
-    gone(tree)
+    wait_until_ended(tree)
 
 
 @pytest.mark.parametrize("verb", [pytest.param("stop", marks=pytest.mark.slow), "terminate"])
-def test_who_sleeps_can_be_stopped_and_destroyed(world, verb):
+def test_hibernated_machine_can_be_stopped_or_terminated(world, verb):
     id = world.launched(template(page=PAGE, runaway=RUNAWAY))
     world.compute.hibernate(id)
     world.becomes(id, Observed.ASLEEP)
     tree = world.tree(id)
     getattr(world.compute, verb)(id)
     world.becomes(id, Observed.OFF if verb == "stop" else Observed.GONE)
-    gone(tree)
+    wait_until_ended(tree)
 
 
-def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world):
+def test_terminated_machine_leaves_a_record_that_is_removed_after_an_hour(world):
     id = world.launched(page(post_install=("mkdir -p a/b; echo x > a/b/c; chmod -R a-w a",)))
     supervisor = world.supervisor(id)
     world.compute.terminate(id)
     world.becomes(id, Observed.GONE)
-    gone([supervisor])
+    wait_until_ended([supervisor])
     left = {path.name for path in (world.root / id).iterdir()}
     assert left == {"lock", "seen.json", "wanted.json"}
     aged(world.root / id, minutes=59)
@@ -163,13 +161,13 @@ def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world):
     assert list(world.root.iterdir()) == []
 
 
-def test_its_word_is_kept_as_long_as_was_asked_and_never_taken_from_its_supervisor(world):
+def test_record_of_a_terminated_machine_is_kept_for_the_set_time_or_while_locked(world):
     world.compute = LocalCompute(world.root, world.cache, grace=1, remembered=timedelta(minutes=5))
     id = world.launched(page())
     supervisor = world.supervisor(id)
     world.compute.terminate(id)
     world.becomes(id, Observed.GONE)
-    gone([supervisor])
+    wait_until_ended([supervisor])
     aged(world.root / id, minutes=4)
     world.compute.survey()
     assert world.machine(id).seen is Observed.GONE
@@ -182,14 +180,14 @@ def test_its_word_is_kept_as_long_as_was_asked_and_never_taken_from_its_supervis
 
 
 def aged(folder, minutes):
-    """As if nothing had changed there for that long."""
+    """Set the times of the folder that far back."""
     then = time.time() - 60 * minutes
     os.utime(folder, (then, then))
 
 
 @contextlib.contextmanager
 def held(lock):
-    """Another process has the lock."""
+    """Let another process hold the lock."""
     code = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, 2); print(); input()"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as holding:
@@ -198,17 +196,17 @@ def held(lock):
         holding.kill()
 
 
-def test_a_home_that_is_removed_by_hand_takes_all_that_ran_in_it_along(world):
+def test_processes_end_when_their_home_is_moved_away(world):
     id = world.launched(page())
     tree = [world.supervisor(id), *world.tree(id)]
     world.root.rename(removed := world.root.with_name("removed"))
-    gone(tree)
+    wait_until_ended(tree)
     assert not world.left()
     removed.rename(world.root)
     assert world.machine(id).seen in {Observed.ON, Observed.OFF}
 
 
-def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
+def test_crashed_service_is_restarted_and_the_machine_stays_on(world):
     id = world.launched(page())
     [server] = world.programs(id)
     server.kill()
@@ -218,7 +216,7 @@ def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
     assert (service["exit"], service["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)
 
 
-def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):
+def test_machine_turns_off_when_its_service_exits_without_error(world):
     code = (
         "import http.server, sys, signal; signal.signal(15, lambda *_: sys.exit(0));"
         "http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
@@ -228,7 +226,7 @@ def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):
     assert world.becomes(id, Observed.OFF).failure is None
 
 
-def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(world):
+def test_service_port_is_kept_after_a_stop_unless_it_is_taken(world):
     id = world.launched(page())
     first = world.compute.access(id).endpoints["page"].url
     for taken in (False, True):
@@ -245,7 +243,7 @@ def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(15, marks=pytest.mark.slow)])
-def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(world, times):
+def test_start_succeeds_while_the_previous_supervisor_is_ending(world, times):
     id = world.launched(page())
     for _ in range(times):
         world.compute.stop(id)
@@ -255,7 +253,7 @@ def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(w
 
 
 @pytest.mark.parametrize("count", [5, pytest.param(20, marks=pytest.mark.slow)])
-def test_launches_at_once_are_a_machine_each_and_the_same_twice_is_one(world, count):
+def test_concurrent_launches_create_exactly_one_machine_per_key(world, count):
     keys = [f"ws_{n % count}" for n in range(2 * count)]
     threads = [threading.Thread(target=world.launch, args=(page(), key)) for key in keys]
     for thread in threads:
@@ -272,7 +270,7 @@ def test_launches_at_once_are_a_machine_each_and_the_same_twice_is_one(world, co
     assert len(ports) == count
 
 
-def test_a_job_that_its_person_had_stopped_stays_stopped_after_sleep(world):
+def test_job_stopped_by_its_user_stays_stopped_after_hibernation(world):
     stops = script(
         "import http.server, os, subprocess, sys;"
         'subprocess.Popen(["sleep", "600"]);'

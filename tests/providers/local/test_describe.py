@@ -1,4 +1,4 @@
-"""What a folder says of its machine, after it has changed."""
+"""`describe` writes changed metadata into the folder of a machine."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ def found(folder):
     return machine_of_folder(folder, Machine(id="local-1", key="ws_1", seen=Observed.OFF))
 
 
-def test_what_may_change_is_written_down_anew_and_nothing_else(folder):
+def test_describe_updates_the_fields_that_may_change_and_no_other(folder):
     before = found(folder)
     describe(folder, CHANGED)
     assert found(folder) == replace(
@@ -54,7 +54,7 @@ def test_what_may_change_is_written_down_anew_and_nothing_else(folder):
     )
 
 
-def test_nothing_is_written_where_nothing_changed(folder):
+def test_describe_does_not_rewrite_an_unchanged_order(folder):
     path = folder / "order.json"
     describe(folder, CHANGED)
     written = path.stat().st_ino
@@ -62,13 +62,13 @@ def test_nothing_is_written_where_nothing_changed(folder):
     assert path.stat().st_ino == written
 
 
-def test_the_type_that_was_only_asked_for_stays_out_of_it(folder):
+def test_describe_ignores_the_requested_instance_type(folder):
     change_type(folder, "t3.large")
     describe(folder, replace(CHANGED, instance_type="t3.xlarge"))
     assert found(folder).instance_type == "t3.large"
 
 
-def test_an_order_of_an_older_prism_gets_what_is_known(folder):
+def test_describe_completes_the_order_of_an_older_version(folder):
     path = folder / "order.json"
     order = msgspec.json.decode(path.read_bytes())
     del order["launched"]
@@ -77,7 +77,7 @@ def test_an_order_of_an_older_prism_gets_what_is_known(folder):
     assert (found(folder).project, found(folder).ends_at) == ("reef", NOON)
 
 
-def test_an_order_of_another_installation_gets_the_paths_of_this_one(folder, tmp_path):
+def test_order_of_another_installation_gets_the_paths_of_this_one(folder, tmp_path):
     path = folder / "order.json"
     before = msgspec.json.decode(path.read_bytes())
     older = {"uv": "/gone/uv", "python": "/gone/python", "reachable": ["/gone", str(tmp_path)]}
@@ -90,6 +90,6 @@ def test_an_order_of_another_installation_gets_the_paths_of_this_one(folder, tmp
     assert "/gone" not in order["reachable"]
 
 
-def test_a_folder_that_is_taken_away_is_no_matter(tmp_path):
+def test_describe_ignores_a_missing_folder(tmp_path):
     describe(tmp_path / "gone", CHANGED)
     assert not (tmp_path / "gone").exists()

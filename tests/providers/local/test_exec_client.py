@@ -1,4 +1,4 @@
-"""Asking a supervisor that gives up whoever is too slow, as on a computer that is very busy."""
+"""The exec client and a supervisor that closes connections, as on a very busy computer."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from prism.providers.local.exec_client import TRIES, enter
 
 @pytest.fixture
 def supervisor(tmp_path):
-    """Plays one that closes so many connections unread and then answers; who knocked."""
-    knocked: list[bool] = []
+    """Starts a supervisor that closes so many connections unread; lists its connections."""
+    unread_connections: list[bool] = []
     with contextlib.ExitStack() as ending:
 
         def play(unread):
@@ -28,9 +28,9 @@ def supervisor(tmp_path):
                 with contextlib.suppress(OSError):
                     while True:
                         guest, _ = listening.accept()
-                        knocked.append(len(knocked) < unread)
+                        unread_connections.append(len(unread_connections) < unread)
                         with guest:
-                            if not knocked[-1]:
+                            if not unread_connections[-1]:
                                 guest.recv(65536)
                                 guest.sendall(b'{"pid": 7}\n{"exit": 3}\n')
 
@@ -38,20 +38,20 @@ def supervisor(tmp_path):
             thread.start()
             ending.callback(thread.join, 120)
             ending.callback(listening.shutdown, socket.SHUT_RDWR)
-            return knocked
+            return unread_connections
 
         yield play
 
 
-def test_a_request_that_was_not_read_is_repeated(supervisor, tmp_path):
-    knocked = supervisor(unread=2)
+def test_request_is_repeated_if_it_was_not_read(supervisor, tmp_path):
+    unread_connections = supervisor(unread=2)
     with contextlib.closing(enter(tmp_path, ["true"])) as session:
         assert (session.pid, session.wait(120)) == (7, 3)
-    assert knocked == [True, True, False]
+    assert unread_connections == [True, True, False]
 
 
-def test_it_is_not_repeated_for_ever(supervisor, tmp_path):
-    knocked = supervisor(unread=99)
+def test_request_fails_after_the_last_try(supervisor, tmp_path):
+    unread_connections = supervisor(unread=99)
     with pytest.raises(Unavailable, match="does not answer"):
         enter(tmp_path, ["true"])
-    assert len(knocked) == TRIES
+    assert len(unread_connections) == TRIES

@@ -1,4 +1,4 @@
-"""What goes wrong on the way up is said, leaves nothing running, and can be tried again."""
+"""A failed start is reported, leaves no process running, and can be repeated."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 
 def broken(world, id, code):
-    """The failure, of a machine of which nothing runs any more."""
+    """The message of the failure, once no process of the machine runs any more."""
     failure = world.becomes(id, Observed.BROKEN).failure
     assert failure.code == code, failure
     assert AGAIN in failure.message
@@ -36,7 +36,7 @@ def broken(world, id, code):
     return failure.message
 
 
-def test_a_package_that_does_not_exist_is_named_and_start_works_once_it_is_corrected(world):
+def test_missing_package_is_named_and_start_succeeds_after_correction(world):
     wrong = ("no-such-package-of-prism",)
     id = world.launch(Template(name="t", packages={"pip": wrong}, services={"page": PAGE}))
     assert wrong[0] in broken(world, id, "PACKAGE_NOT_FOUND")
@@ -46,7 +46,7 @@ def test_a_package_that_does_not_exist_is_named_and_start_works_once_it_is_corre
     assert world.installed(id, "six.py")
 
 
-def test_without_a_network_it_says_so(world, monkeypatch):
+def test_package_installation_reports_a_missing_network(world, monkeypatch):
     monkeypatch.setenv("UV_OFFLINE", "1")
     template = page(packages={"pip": ("attrs",)})
     world.compute = World(world.root.parent, world.root.parent / "empty-cache").compute
@@ -54,7 +54,7 @@ def test_without_a_network_it_says_so(world, monkeypatch):
     assert "network" in message
 
 
-def test_a_registry_that_does_not_answer_is_no_network_either(world, monkeypatch):
+def test_unreachable_package_registry_is_reported_without_its_password(world, monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://user:pass@127.0.0.1:{closed.getsockname()[1]}/simple"
@@ -67,7 +67,7 @@ def test_a_registry_that_does_not_answer_is_no_network_either(world, monkeypatch
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
-def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path):
+def test_full_disk_is_reported_even_if_no_byte_is_free(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "size=600k"):
@@ -83,9 +83,7 @@ def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
-def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_later(
-    tmp_path, package_cache
-):
+def test_supervisor_survives_a_full_disk_and_reports_hibernation_later(tmp_path, package_cache):
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "size=20m"):
@@ -117,25 +115,25 @@ def _is_frozen(process):
     return any("frozen 1" in event.read_text() for event in events if event.exists())
 
 
-def test_a_command_that_is_not_there_is_named(world):
+def test_missing_command_of_a_service_is_named(world):
     id = world.launch(Template(name="t", services={"x": Service(command="no-such-x", port=80)}))
     assert "`no-such-x`" in broken(world, id, "COMMAND_NOT_FOUND")
 
 
-def test_a_program_that_a_service_requires_is_named(world):
+def test_missing_required_program_of_a_service_is_named(world):
     service = Service(command="python -V", port=80, requires=("no-such-y",))
     id = world.launch(Template(name="t", services={"x": service}))
     assert "`no-such-y`" in broken(world, id, "COMMAND_NOT_FOUND")
 
 
-def test_what_came_after_the_packages_and_failed_says_its_last_words(world):
+def test_failed_post_install_reports_exit_code_and_last_output(world):
     template = page(post_install=("echo 'the moon is down' >&2; exit 3",))
     message = broken(world, world.launch(template), "POST_INSTALL_FAILED")
     assert "exit code 3" in message
     assert "the moon is down" in message
 
 
-def test_a_corrected_template_reaches_a_machine_that_never_came_up(world):
+def test_changed_template_applies_to_a_machine_that_never_started(world):
     wrong = page(packages={"pip": ("no-such-package-of-prism",)}, post_install=("echo 1 >first",))
     id = world.launch(wrong)
     assert "start mine --template-again`" in broken(world, id, "PACKAGE_NOT_FOUND")
@@ -161,7 +159,7 @@ def test_a_corrected_template_reaches_a_machine_that_never_came_up(world):
     assert set(world.said(id)["services"]) == {"other"}
 
 
-def test_a_supervisor_that_has_not_ended_yet_starts_nothing_by_an_old_order(world):
+def test_failed_supervisor_ends_instead_of_starting_by_its_old_order(world):
     id = world.launch(page(post_install=("false",)))
     broken(world, id, "POST_INSTALL_FAILED")
     held = Folder(world.root / id)
@@ -174,7 +172,7 @@ def test_a_supervisor_that_has_not_ended_yet_starts_nothing_by_an_old_order(worl
     assert SupervisedMachine(held, selector).over is False
 
 
-def test_a_service_that_crashes_three_times_says_exit_code_and_last_words(world):
+def test_crashing_service_fails_the_start_with_exit_code_and_last_output(world):
     sick = script('import sys; sys.exit("I am sick")')
     message = broken(
         world, world.launch(Template(name="t", services={"x": sick})), "SERVICE_FAILED"
@@ -183,7 +181,7 @@ def test_a_service_that_crashes_three_times_says_exit_code_and_last_words(world)
     assert "I am sick" in message
 
 
-def test_a_service_that_never_answers_is_given_up(world):
+def test_service_that_never_answers_fails_the_start(world):
     mute = script("import time; time.sleep(600)")
     id = world.launch(Template(name="t", post_install=("false",), services={"x": mute}))
     broken(world, id, "POST_INSTALL_FAILED")
@@ -192,8 +190,8 @@ def test_a_service_that_never_answers_is_given_up(world):
     assert "gave no answer" in broken(world, id, "SERVICE_SILENT")
 
 
-def test_a_service_that_does_not_answer_is_named_with_its_last_words(world):
-    """`services (85%)` for minutes says nothing: its stage is in the list, the JSON, the bar."""
+def test_stage_names_a_silent_service_and_its_last_output(world):
+    """The stage is in the list, the JSON and the progress bar; `services (85%)` is not enough."""
     mute = script('import time; print("I wait for the moon", flush=True); time.sleep(600)')
     id = world.launch(Template(name="t", services={"page": PAGE, "mute": mute}))
 
@@ -206,21 +204,21 @@ def test_a_service_that_does_not_answer_is_named_with_its_last_words(world):
     assert world.machine(id).progress < 100
 
 
-def test_a_token_in_a_command_would_be_public_and_is_refused(world):
+def test_token_in_the_command_of_a_service_is_refused(world):
     open_hearted = Service(command="python -V {token}", port=80)
     id = world.launch(Template(name="t", services={"x": open_hearted}))
     assert "`environment`" in broken(world, id, "TEMPLATE_INVALID")
 
 
-def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(tmp_path, package_cache):
+def test_port_taken_by_another_program_is_reported_and_replaced_later(tmp_path, package_cache):
     world = World(tmp_path, package_cache, environ={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
-        _taken(world)
+        _check_taken_port(world)
     finally:
         world.close()
 
 
-def _taken(world):
+def _check_taken_port(world):
     # The stranger listens on the machine's port before the machine's own program can.
     waits = "while [ ! -e {home}/go ]; do sleep 0.02; done; exec python -m http.server {port}"
     service = Service(command=f"sh -c '{waits} --bind 127.0.0.1'", port=80, health="/")
@@ -241,7 +239,7 @@ def _taken(world):
         stranger.wait()
 
 
-def test_one_broken_folder_keeps_nobody_else_from_being_seen(world):
+def test_survey_lists_other_machines_beside_a_broken_folder(world):
     id = world.launched(page())
     broken = world.root / f"local-{'0' * 17}"
     shutil.copytree(world.root / id, broken, ignore=lambda _, names: {*names} - {"order.json"})

@@ -1,4 +1,4 @@
-"""What the daemon believes of a machine's folder."""
+"""How the daemon reads the files in the folder of a machine."""
 
 import json
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ def written(folder, content):
     return folders.read_report(folder)
 
 
-def test_a_supervisor_of_an_older_version_says_less(tmp_path):
+def test_report_of_an_older_supervisor_is_read(tmp_path):
     assert written(tmp_path, json.dumps(SEEN).encode()) == SEEN
     (tmp_path / INTENT).write_text('{"run":2,"state":"off"}')
     assert folders.read_intent(tmp_path) == {"run": 2, "state": "off"}
 
 
-def test_one_of_a_newer_version_says_more(tmp_path):
+def test_report_of_a_newer_supervisor_is_read_without_unknown_fields(tmp_path):
     newer = SEEN | {"more": [1], "failure": {"code": "X", "message": "y", "more": 2}}
     failure = {"code": "X", "message": "y"}
     assert written(tmp_path, json.dumps(newer).encode()) == SEEN | {"failure": failure}
@@ -41,18 +41,18 @@ def test_one_of_a_newer_version_says_more(tmp_path):
         {"idle": {"acted": {"at": 1.0}}},
     ],
 )
-def test_what_makes_no_sense_is_not_believed(tmp_path, wrong):
+def test_report_with_invalid_values_is_ignored(tmp_path, wrong):
     assert written(tmp_path, json.dumps(SEEN | wrong).encode()) is None
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"key": "ws', b"[1]", b"null", b"[" * 10**5, b"\xff"])
-def test_a_torn_file_says_nothing(tmp_path, torn):
+def test_torn_report_or_intent_is_ignored(tmp_path, torn):
     assert written(tmp_path, torn) is None
     (tmp_path / INTENT).write_bytes(torn)
     assert folders.read_intent(tmp_path) is None
 
 
-def test_idleness_has_moments_that_can_be(tmp_path):
+def test_idle_verdict_is_decoded_and_an_impossible_time_is_rejected(tmp_path):
     known = {"state": "idle", "since": 60.0, "because": ["nothing is going on"], "profile": "p"}
     seen = written(tmp_path, json.dumps(SEEN | {"idle": known}).encode())
     assert decoded(seen["idle"]).since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_idleness_has_moments_that_can_be(tmp_path):
 @pytest.mark.parametrize(
     ("spoken", "warned"), [({}, 0), ({"protocol": 1}, 0), ({"protocol": 2}, 1)]
 )
-def test_a_supervisor_that_speaks_a_newer_protocol_is_named(tmp_path, caplog, spoken, warned):
+def test_survey_warns_about_a_supervisor_with_a_newer_protocol(tmp_path, caplog, spoken, warned):
     machine = tmp_path / f"local-{'0' * 17}"
     machine.mkdir()
     written(machine, json.dumps(SEEN | {"phase": "off"} | spoken).encode())

@@ -1,4 +1,4 @@
-"""Volumes that come to a sandboxed machine while it runs, and leave it."""
+"""Volumes are attached to a sandboxed machine and detached from it while it runs."""
 
 import contextlib
 import json
@@ -43,12 +43,12 @@ def data(volumes, id):
     return volumes._volumes / id / "data"
 
 
-def late(world, id):
+def has_late_note(world, id):
     return any("came while it ran" in note for note in world.said(id)["notes"])
 
 
 @root
-def test_a_volume_that_comes_while_it_runs_is_there_at_once(world, volumes):
+def test_volume_attached_to_a_running_machine_is_mounted_at_once(world, volumes):
     machine = world.launched(page())
     assert world.said(machine)["sandbox"] == "bubblewrap"
     programs = world.programs(machine)
@@ -59,7 +59,7 @@ def test_a_volume_that_comes_while_it_runs_is_there_at_once(world, volumes):
     look = ("sh", "-c", "cat ~/volumes/data/before && echo inside > ~/volumes/data/after")
     eventually(lambda: run(world, machine, *look) == (0, "precious"))
     assert (data(volumes, own) / "after").read_text() == "inside\n"
-    assert (late(world, machine), world.programs(machine)) == (False, programs)
+    assert (has_late_note(world, machine), world.programs(machine)) == (False, programs)
     _, seen = run(world, machine, "ls", str(volumes._volumes))
     assert seen.split() == [own], "others' volumes are not there"
     code, _ = run(world, machine, "sh", "-c", f"mkdir {volumes._volumes}/mine")
@@ -76,7 +76,7 @@ def test_a_volume_that_comes_while_it_runs_is_there_at_once(world, volumes):
 
 
 @root
-def test_a_volume_that_is_taken_away_while_it_runs_is_out_of_sight(world, volumes):
+def test_volume_detached_from_a_running_machine_is_hidden(world, volumes):
     own = volumes.create(OWN).id
     machine = world.launched(page())
     path = data(volumes, own)
@@ -91,7 +91,7 @@ def test_a_volume_that_is_taken_away_while_it_runs_is_out_of_sight(world, volume
 
 
 @root
-def test_what_it_had_from_the_beginning_can_be_taken_away_too(world, volumes):
+def test_volume_attached_before_the_start_is_hidden_when_it_is_detached(world, volumes):
     own = volumes.create(OWN).id
     machine = world.launch(page())
     volumes.attach(own, machine, "data")
@@ -117,7 +117,7 @@ while True:
 
 
 @root
-def test_a_volume_is_attached_until_no_program_can_write_into_it_any_more(world, volumes):
+def test_detach_is_refused_while_a_program_writes_to_the_volume(world, volumes):
     own = volumes.create(OWN).id
     machine = world.launched(page())
     volumes.attach(own, machine, "data")
@@ -148,7 +148,7 @@ def test_a_volume_is_attached_until_no_program_can_write_into_it_any_more(world,
 
 
 @root
-def test_a_stop_takes_a_volume_away_whoever_writes_in_it(world, volumes):
+def test_stop_detaches_a_volume_that_a_program_writes_to(world, volumes):
     own = volumes.create(OWN).id
     machine = world.launched(page())
     volumes.attach(own, machine, "data")
@@ -165,7 +165,7 @@ def test_a_stop_takes_a_volume_away_whoever_writes_in_it(world, volumes):
 
 
 @root
-def test_for_an_ordinary_user_a_volume_stays_attached_until_the_workspace_stops():
+def test_volume_of_an_ordinary_user_stays_attached_until_the_workspace_stops():
     with surroundings() as (home, environ):
         program = [*LENT, "env", python_for_all(), "-m", "tests.providers.local.detaching"]
         program += [home / "prism", home / "cache"]
@@ -178,7 +178,7 @@ def test_for_an_ordinary_user_a_volume_stays_attached_until_the_workspace_stops(
     assert (seen["attached_when_off"], seen["holds"]) == ([], "precious")
 
 
-def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):
+def test_failed_mount_is_tried_once_per_attachment(monkeypatch, tmp_path):
     tried = []
     monkeypatch.setattr(SandboxProcess, "_attach", lambda self, pid, path: tried.append(path))
     monkeypatch.setattr(sandbox_process, "_first_inside", lambda pid: 1)
@@ -196,7 +196,7 @@ def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_pa
     assert (tried, process.volumes) == (["a", "b", "a"], [])
 
 
-def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
+def test_volume_outside_the_storage_folder_has_no_mount_target(tmp_path):
     process = SandboxProcess.__new__(SandboxProcess)
     process._folder = tmp_path / "workspaces" / "local-1"
     process._folder.mkdir(parents=True)
@@ -207,7 +207,7 @@ def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
 
 
 @root
-def test_a_mount_is_attached_to_the_folder_that_was_made_for_it_and_to_no_other(tmp_path):
+def test_mount_is_attached_only_to_the_folder_made_for_it(tmp_path):
     """As if a workspace had put another folder, or a link, where a volume is to be."""
     real, target, other = (tmp_path / name for name in ("real", "target", "other"))
     for path in (real, target, other):

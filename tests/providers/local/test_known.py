@@ -1,4 +1,4 @@
-"""What a folder says of the volume or snapshot in it."""
+"""The facts that are recorded in the folder of a volume or snapshot."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ def local_volumes(tmp_path):
     volumes.close()
 
 
-def test_a_volume_and_its_snapshot_say_what_they_are(local_volumes, tmp_path):
+def test_survey_returns_the_recorded_facts_of_a_volume_and_its_snapshot(local_volumes, tmp_path):
     id = local_volumes.create(ORDER).id
     local_volumes.snapshot(
         SnapshotOrder(key="snap_1", name="first", owner="ada", source="data"), id
@@ -33,7 +33,7 @@ def test_a_volume_and_its_snapshot_say_what_they_are(local_volumes, tmp_path):
     assert (copy.known.name, copy.known.source, copy.known.source_id) == ("first", "data", id)
 
 
-def test_the_folder_of_an_older_prism_has_a_name_alone(local_volumes, tmp_path):
+def test_volume_folder_of_an_older_version_has_only_a_name(local_volumes, tmp_path):
     id = local_volumes.create(ORDER).id
     path = tmp_path / "storage" / "volumes" / id / "about.json"
     path.write_bytes(msgspec.json.encode({"key": "vol_1", "name": "data"}))

@@ -1,4 +1,4 @@
-"""A real JupyterLab, as whoever runs these tests, and as an ordinary user."""
+"""A real JupyterLab, as the user who runs these tests and as an ordinary user."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def environment(home):
-    """What a process needs that finds Prism and its tests, and is at home there."""
+    """The environment of a process that imports Prism and its tests, with this home."""
     paths = [ROOT, ROOT / "src", sysconfig.get_path("purelib")]
     return {
         **os.environ,
@@ -30,7 +30,7 @@ def environment(home):
 
 @contextlib.contextmanager
 def surroundings(user=NOBODY, place=None):
-    """The home of a user, and his environment; nobody else enters `tmp_path`."""
+    """A home folder and an environment of a user; other users cannot enter `tmp_path`."""
     with tempfile.TemporaryDirectory(prefix="nobody", dir=place) as name:
         home = Path(name)
         os.chown(home, user, user)
@@ -38,7 +38,7 @@ def surroundings(user=NOBODY, place=None):
 
 
 def walk(home, environ, cache, lent=(), python=sys.executable):
-    """The life, in a process of its own; what it measured."""
+    """Run the life in its own process; return its measurements."""
     program = [*lent, "env", python, "-m", "tests.providers.local.life", home / "prism", cache]
     done = subprocess.run(program, env=environ, cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -46,19 +46,19 @@ def walk(home, environ, cache, lent=(), python=sys.executable):
 
 
 def as_root_only_in_test_all(test):
-    """The next test has the same life as the user whom Prism is made for."""
+    """The next test does the same as an ordinary user."""
     return pytest.mark.slow(test) if os.getuid() == 0 else test
 
 
 @as_root_only_in_test_all
-def test_memory_sockets_and_jobs_survive_sleep_and_files_survive_a_stop(tmp_path, package_cache):
+def test_jupyterlab_survives_hibernation_and_keeps_its_files_after_a_stop(tmp_path, package_cache):
     measured = walk(tmp_path, environment(tmp_path), package_cache)
     assert measured["uid"] == os.getuid()
     assert measured["freeze_ms"] < 2000
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the test above ran as an ordinary user")
-def test_an_ordinary_user_has_all_of_it_too():
+def test_jupyterlab_of_an_ordinary_user_survives_hibernation_and_a_stop():
     with surroundings() as (home, environ):
         measured = walk(home, environ, home / "cache", LENT, python_for_all())
     assert measured["uid"] == NOBODY
@@ -66,7 +66,7 @@ def test_an_ordinary_user_has_all_of_it_too():
 
 
 def python_for_all():
-    """A Python that an ordinary user may run: root's own may lie in his home."""
+    """A Python that an ordinary user may run; root's may be in root's home."""
     candidates = [sys.executable, f"/usr/local/bin/{MINOR}", f"/usr/bin/{MINOR}"]
     for candidate in candidates:
         if (

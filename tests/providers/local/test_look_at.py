@@ -1,4 +1,4 @@
-"""One machine, looked at without a survey of all others."""
+"""`look_at` reads one machine without a survey of the others."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.providers.local.world import page
 from tests.waiting import eventually
 
 
-def test_it_is_as_a_survey_shows_it_unless_only_a_survey_can_tell(world):
+def test_look_at_equals_the_survey_except_right_after_a_supervisor_died(world):
     assert isinstance(world.compute, LooksAtOne)
     id = world.launched(page())
     assert world.compute.look_at(id) == world.machine(id)
@@ -21,5 +21,5 @@ def test_it_is_as_a_survey_shows_it_unless_only_a_survey_can_tell(world):
 
 
 @pytest.mark.parametrize("id", [f"local-{'0' * 17}", "..", "../workspaces", "local-1/.."])
-def test_what_is_no_machine_is_not_looked_at(world, id):
+def test_look_at_returns_none_for_an_id_that_is_not_a_machine(world, id):
     assert world.compute.look_at(id) is None

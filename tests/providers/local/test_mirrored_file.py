@@ -1,4 +1,4 @@
-"""One file that cannot be read hides nothing else, is named, and is mended."""
+"""A file that cannot be read is reported and repaired, and does not hide others."""
 
 import json
 import random
@@ -38,7 +38,7 @@ def tear(path, seed=0, both=False):
 
 
 @pytest.mark.parametrize("bad", TORN)
-def test_what_is_torn_is_mended_from_its_second_copy(tmp_path, bad):
+def test_torn_file_is_repaired_from_its_second_copy(tmp_path, bad):
     path = tmp_path / "about.json"
     mirrored_file.write(path, b'{"key": "a"}')
     path.write_bytes(bad)
@@ -48,7 +48,7 @@ def test_what_is_torn_is_mended_from_its_second_copy(tmp_path, bad):
     assert mirrored_file.read(path, About).key == "a"
 
 
-def test_what_was_removed_does_not_come_back(tmp_path):
+def test_removed_file_is_not_restored_from_its_copy(tmp_path):
     path = tmp_path / "about.json"
     mirrored_file.write(path, b'{"key": "a"}')
     mirrored_file.remove(path)
@@ -56,7 +56,7 @@ def test_what_was_removed_does_not_come_back(tmp_path):
         mirrored_file.read(path, About)
 
 
-def test_one_that_says_nothing_is_named_and_the_others_are_seen(volumes, tmp_path):
+def test_survey_names_an_unreadable_volume_and_lists_the_others(volumes, tmp_path):
     ids = [volumes.create(order(number)).id for number in range(5)]
     tear(tmp_path / "storage" / "volumes" / ids[2] / "about.json", seed=1, both=True)
     seen = volumes.survey()
@@ -65,7 +65,7 @@ def test_one_that_says_nothing_is_named_and_the_others_are_seen(volumes, tmp_pat
     assert "about.json" in seen.unreadable[ids[2]]
 
 
-def test_volumes_of_one_machine_that_say_nothing_stop_no_other(volumes, tmp_path):
+def test_unreadable_attachments_of_a_machine_do_not_hide_those_of_others(volumes, tmp_path):
     first, two = (volumes.create(order(number)).id for number in range(2))
     machines = [machine_id(f"workspace_{number}") for number in range(2)]
     (tmp_path / "workspaces").mkdir()
@@ -90,9 +90,7 @@ def test_volumes_of_one_machine_that_say_nothing_stop_no_other(volumes, tmp_path
         volumes.delete(first)
 
 
-def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
-    make_daemon, cloud, clock, tmp_path
-):
+def test_unreadable_file_of_a_known_volume_is_rewritten(make_daemon, cloud, clock, tmp_path):
     real = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
     daemon = make_daemon(disks_by_place={PLACE: real})
     http = Http(daemon.app)
@@ -136,7 +134,7 @@ def is_hashed(path):
     return json.loads(path.read_bytes()).get("hashed")
 
 
-def test_both_copies_say_that_a_snapshot_is_hashed(volumes, tmp_path):
+def test_both_copies_record_that_a_snapshot_is_hashed(volumes, tmp_path):
     about = large_snapshot(volumes, tmp_path) / "about.json"
     second = about.with_name("about.json.copy")
     assert not is_hashed(about)
@@ -146,7 +144,7 @@ def test_both_copies_say_that_a_snapshot_is_hashed(volumes, tmp_path):
     assert is_hashed(about), "mended from a second copy that is as new"
 
 
-def test_a_snapshot_that_is_torn_before_it_is_hashed_is_mended_and_verified(volumes, tmp_path):
+def test_snapshot_file_torn_before_hashing_is_repaired_and_verified(volumes, tmp_path):
     folder = large_snapshot(volumes, tmp_path)
     (folder / "about.json").write_bytes(b'{"key"')
     volumes.verify(folder.name, "one")
@@ -155,7 +153,7 @@ def test_a_snapshot_that_is_torn_before_it_is_hashed_is_mended_and_verified(volu
     assert is_hashed(folder / "about.json")
 
 
-def test_a_snapshot_that_says_nothing_fails_its_verification_and_no_other(volumes, tmp_path):
+def test_unreadable_snapshot_fails_its_own_verification_only(volumes, tmp_path):
     torn = large_snapshot(volumes, tmp_path)
     tear(torn / "about.json", both=True)
     whole = SnapshotOrder(key="snapshot_2")

@@ -1,4 +1,4 @@
-"""When the daemon knows that no sandboxed program is in its own network."""
+"""`is_networked`: surely no sandboxed program of the machine shares the daemon's network."""
 
 import os
 import shutil
@@ -20,36 +20,43 @@ from tests.waiting import eventually
 SHARES = "shared: `pasta` is not installed"
 
 
-def said(phase, **kinds):
-    """What a supervisor says."""
+def report_of(phase, **kinds):
+    """The report of a supervisor."""
     return cast(
         ObservedMachine, {"key": "ws_1", "name": "mine", "run": 1, "phase": phase, **kinds}
     )
 
 
 @pytest.mark.parametrize("phase", ["starting", "on", "stopping", "asleep"])
-def test_where_its_supervisor_says_so_of_this_run(phase):
-    assert is_networked(said(phase, sandbox="bubblewrap", network="own"))
+def test_machine_is_networked_if_its_sandbox_has_its_own_network(phase):
+    assert is_networked(report_of(phase, sandbox="bubblewrap", network="own"))
 
 
 @pytest.mark.parametrize("phase", ["starting", "on", "stopping", "asleep"])
-def test_programs_without_a_sandbox_are_no_concern(phase):
-    assert is_networked(said(phase, sandbox="none: switched off", network=None))
+def test_machine_without_a_sandbox_is_networked(phase):
+    assert is_networked(report_of(phase, sandbox="none: switched off", network=None))
 
 
 @pytest.mark.parametrize(
     "seen",
     [
-        said("starting", sandbox=None, network=None),
-        said("on"),
-        said("on", sandbox="bubblewrap", network=SHARES),
-        said("on", sandbox="bubblewrap", network=None),
-        said("off", sandbox="bubblewrap", network="own"),
-        said("failed", sandbox="bubblewrap", network="own"),
+        report_of("starting", sandbox=None, network=None),
+        report_of("on"),
+        report_of("on", sandbox="bubblewrap", network=SHARES),
+        report_of("on", sandbox="bubblewrap", network=None),
+        report_of("off", sandbox="bubblewrap", network="own"),
+        report_of("failed", sandbox="bubblewrap", network="own"),
     ],
-    ids=["nobody yet", "an older supervisor", "shared", "not said", "an earlier run", "failed"],
+    ids=[
+        "no sandbox yet",
+        "an older supervisor",
+        "shared",
+        "not reported",
+        "an earlier run",
+        "failed",
+    ],
 )
-def test_not_where_it_says_something_else(seen):
+def test_machine_is_not_networked_by_any_other_report(seen):
     assert not is_networked(seen)
 
 
@@ -59,8 +66,8 @@ needs_sandbox = pytest.mark.skipif(
 )
 
 
-def looks_at_everybody(world, monkeypatch):
-    """Whether the daemon looks at every process when somebody outside connects to it."""
+def scans_every_process(world, monkeypatch):
+    """Whether the daemon reads every process when a program of no workspace connects to it."""
     looked = []
     whole = workspace_peers.descendants
     with monkeypatch.context() as patched, held() as (_, inode):
@@ -76,26 +83,28 @@ def looks_at_everybody(world, monkeypatch):
 
 @needs_sandbox
 @pytest.mark.skipif(not shutil.which("pasta"), reason="there is no pasta here")
-def test_it_looks_at_everybody_as_soon_as_anything_else_may_begin(world, monkeypatch):
+def test_peer_check_scans_every_process_after_a_new_intent_or_machine(world, monkeypatch):
     id = world.launched(page())
     if world.said(id)["network"] != "own":
         pytest.skip("no network of its own can be made here")
-    assert not looks_at_everybody(world, monkeypatch)
+    assert not scans_every_process(world, monkeypatch)
     folder = world.root / id
     intent = not_none(folders.read_intent(folder))
     folders.write_intent(folder, {**intent, "run": intent["run"] + 1, "state": "on"})
-    assert looks_at_everybody(world, monkeypatch), "nobody has read this wish yet"
-    eventually(lambda: not looks_at_everybody(world, monkeypatch))
+    assert scans_every_process(world, monkeypatch), "nobody has read this wish yet"
+    eventually(lambda: not scans_every_process(world, monkeypatch))
     (world.root / f"local-{'0' * 17}").mkdir()
-    assert looks_at_everybody(world, monkeypatch), "nobody knows that one yet"
+    assert scans_every_process(world, monkeypatch), "nobody knows that one yet"
 
 
 @needs_sandbox
-def test_it_looks_at_everybody_while_one_shares_our_network(tmp_path, package_cache, monkeypatch):
+def test_peer_check_scans_every_process_while_a_machine_shares_the_network(
+    tmp_path, package_cache, monkeypatch
+):
     world = World(tmp_path, package_cache, environ=dict(os.environ) | {VARIABLE: SHARED})
     try:
         id = world.launched(page())
         assert world.said(id)["network"].startswith("shared")
-        assert looks_at_everybody(world, monkeypatch)
+        assert scans_every_process(world, monkeypatch)
     finally:
         world.close()

@@ -1,4 +1,4 @@
-"""What this machine promises, and what it refuses."""
+"""What the local provider offers and refuses."""
 
 import pytest
 
@@ -14,7 +14,7 @@ ORDER = Launch(name="mine", template="t")
 HERE = LocalOffer("local:here:/home")
 
 
-def test_what_cannot_run_here_is_refused_with_why_and_what_would():
+def test_template_that_cannot_run_locally_is_refused_with_a_remediation():
     serving = {"rstudio": Service(command="rserver", port=8787, requires=("no-such-program",))}
     template = Template(name="R", services=serving)
     with pytest.raises(TemplateInvalid) as refused:
@@ -26,7 +26,7 @@ def test_what_cannot_run_here_is_refused_with_why_and_what_would():
         HERE.accept(foreign, machine_type("t3.small"), ORDER)
 
 
-def test_a_gpu_is_promised_only_where_there_is_one(monkeypatch):
+def test_gpu_type_is_refused_without_a_gpu(monkeypatch):
     gpu, template = machine_type("g4dn.xlarge"), Template(name="t")
     monkeypatch.setattr(module, "on_path", lambda _: False)
     with pytest.raises(ValidationFailed) as refused:
@@ -36,13 +36,13 @@ def test_a_gpu_is_promised_only_where_there_is_one(monkeypatch):
     HERE.accept(template, gpu, ORDER)
 
 
-def test_what_has_no_meaning_here_is_said():
+def test_launch_options_without_effect_are_noted():
     order = Launch(name="mine", template="t", spot=True, region="us-west-2", open_ports=True)
     notes = " ".join(HERE.accept(Template(name="t"), machine_type("c6i.8xlarge"), order))
     assert {"spot", "us-west-2", "vCPUs", "ports"} <= {*notes.replace(":", "").split()}
 
 
-def test_a_price_is_nothing_or_simulated_or_unknown():
+def test_price_is_zero_or_simulated():
     kind = machine_type("t3.medium")
     assert HERE.price(kind, spot=False) == (0, "local")
     simulated = LocalOffer("local:here:/home", simulated=True)
@@ -51,7 +51,7 @@ def test_a_price_is_nothing_or_simulated_or_unknown():
     assert source and source.startswith("simulated: ") and "us-east-1" in source
 
 
-def test_the_id_of_a_key_is_known_before_and_is_always_the_same():
+def test_expected_machine_id_is_derived_from_the_key():
     assert HERE.expected_id("ws_1") == HERE.expected_id("ws_1") != HERE.expected_id("ws_2")
     prefix, _, digits = not_none(HERE.expected_id("ws_1")).partition("-")
     assert (prefix, len(digits), int(digits, 16) > 0) == ("local", 17, True)

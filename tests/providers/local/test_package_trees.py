@@ -1,4 +1,4 @@
-"""Trees of packages that several workspaces show: shared, safe, counted and collected."""
+"""Package trees that several workspaces share."""
 
 import json
 import os
@@ -35,24 +35,24 @@ SHARED_NETWORK = {"PRISM_WORKSPACE_NETWORK": "shared"}
 ATTACKED = "[True, True, False, True]"
 
 
-def judge(happened):
-    assert happened["sandbox"] == "bubblewrap"
-    assert happened["done"] == "['links', 'links']", "of its own copies"
-    assert happened["after"] == happened["restarted"] == [ATTACKED, UNTOUCHED]
-    assert happened["new"] == [UNTOUCHED]
-    assert happened["untouched"]
-    assert happened["trees"] == 1
-    assert happened["own_kib"] < 200, "a megabyte of it is in the tree"
-    assert len(happened["owners"]) == 1, "the daemon's user owns all that is on the disk"
+def judge(result):
+    assert result["sandbox"] == "bubblewrap"
+    assert result["done"] == "['links', 'links']", "of its own copies"
+    assert result["after"] == result["restarted"] == [ATTACKED, UNTOUCHED]
+    assert result["new"] == [UNTOUCHED]
+    assert result["untouched"]
+    assert result["trees"] == 1
+    assert result["own_kib"] < 200, "a megabyte of it is in the tree"
+    assert len(result["owners"]) == 1, "the daemon's user owns all that is on the disk"
 
 
 @as_root_only_in_test_all
-def test_a_workspace_changes_its_packages_and_nobody_elses(tmp_path):
+def test_workspace_changes_only_its_own_packages(tmp_path):
     judge(shared(tmp_path / "prism", tmp_path / "prism" / "cache"))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the test above ran as an ordinary user")
-def test_nor_in_the_home_of_an_ordinary_user():
+def test_workspace_of_an_ordinary_user_changes_only_its_own_packages():
     with surroundings(NOBODY, None) as (home, environ):
         argv = [*LENT, "env", python_for_all(), "-m", "tests.providers.local.sharing"]
         argv += [home / "prism", home / "prism" / "cache"]
@@ -92,19 +92,19 @@ def cleaned(world, *, dry_run=False):
     return removed
 
 
-def ended(world, id):
+def terminate(world, id):
     world.compute.terminate(id)
     world.becomes(id, Observed.GONE)
 
 
-def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
+def test_tree_is_cleaned_only_if_no_running_or_stopped_workspace_uses_it(world):
     workspace = world.launched(PACKAGES)
     two = world.launched(Template(name="u", packages={"pip": ("good",)}), key="ws_2")
     world.compute.stop(workspace)
     world.becomes(workspace, Observed.OFF)
     assert len(trees(world)) == 2
     assert cleaned(world).items == 0
-    ended(world, two)
+    terminate(world, two)
     assert cleaned(world, dry_run=True).items == 1
     assert len(trees(world)) == 2
     assert cleaned(world).items == 1
@@ -113,12 +113,12 @@ def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
     world.compute.start(workspace)
     world.becomes(workspace, Observed.ON)
     assert run(world, workspace, "python", "-c", "import good, spare") == (0, "")
-    ended(world, workspace)
+    terminate(world, workspace)
     assert cleaned(world).items == 1
     assert trees(world) == set()
 
 
-def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(world, package_index):
+def test_tree_removed_by_hand_is_rebuilt_and_own_changes_are_kept(world, package_index):
     id = world.launched(PACKAGES)
     before = recorded(world.root / id)
     code = "import good, pathlib; pathlib.Path(good.__file__).with_name('own.py').touch()"
@@ -140,8 +140,8 @@ def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(worl
     assert (world.root / id / "venv" / "upper").exists(), "nothing of its own is lost"
 
 
-def test_a_tree_whose_making_was_killed_is_never_shown(world, monkeypatch):
-    """uv stops in the middle, as if it were slow, and its supervisor is killed."""
+def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
+    """uv hangs in the middle, and its supervisor is killed."""
     shim = world.root.parent / "shim"
     world.root.parent.mkdir(exist_ok=True)
     script = '#!/bin/sh\n{uv} "$@" || exit\ncase "$*" in *--no-deps*) exec sleep 600;; esac\n'
@@ -175,7 +175,7 @@ def test_a_tree_whose_making_was_killed_is_never_shown(world, monkeypatch):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
-def test_where_there_is_no_overlay_packages_are_copied(tmp_path, package_index):
+def test_packages_are_copied_where_an_overlay_is_impossible(tmp_path, package_index):
     """A folder of an overlay cannot be the upper layer of another."""
     for name in ("lower", "upper", "work", "merged"):
         (tmp_path / name).mkdir()
@@ -197,7 +197,7 @@ def test_where_there_is_no_overlay_packages_are_copied(tmp_path, package_index):
         unmount(merged)
 
 
-def test_workspaces_that_come_at_once_wait_for_one_tree(world):
+def test_concurrent_launches_install_one_shared_tree(world):
     ids = [world.launch(PACKAGES, key=f"ws_{n}") for n in range(3)]
     for id in ids:
         world.becomes(id, Observed.ON)
@@ -206,7 +206,7 @@ def test_workspaces_that_come_at_once_wait_for_one_tree(world):
     assert len(installers) == 1
 
 
-def test_another_template_gives_another_tree_and_an_empty_upper_layer(world):
+def test_changed_packages_replace_the_tree_and_empty_the_upper_layer(world):
     id = world.launched(PACKAGES)
     code = "import good, pathlib; pathlib.Path(good.__file__).with_name('own.py').touch()"
     assert run(world, id, "python", "-c", code) == (0, "")
@@ -220,9 +220,7 @@ def test_another_template_gives_another_tree_and_an_empty_upper_layer(world):
 
 
 @pytest.mark.slow
-def test_programs_are_found_where_they_were_installed_and_not_where_they_were_removed(
-    world, package_index
-):
+def test_renamed_program_is_found_by_its_new_name_only(world, package_index):
     package_index.wheel(
         "tool",
         {"tool.py": "def main(): print('works')\n",
@@ -238,7 +236,7 @@ def test_programs_are_found_where_they_were_installed_and_not_where_they_were_re
 
 
 @pytest.mark.slow
-def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, package_cache):
+def test_pip_upgrades_and_removes_packages_without_changing_the_tree(tmp_path, package_cache):
     """The real pip, over packages that come from the tree."""
     world = World(tmp_path, package_cache)
     try:
@@ -289,5 +287,5 @@ def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, package_cach
         ("good # more", False),
     ],
 )
-def test_only_names_and_versions_are_written_into_a_file_of_requirements(word, is_plain):
+def test_packages_are_plain_if_they_have_only_names_and_versions(word, is_plain):
     assert are_plain([word]) is is_plain

@@ -1,4 +1,4 @@
-"""A machine that never rests stands still for the moment of a copy, and for no longer."""
+"""A machine that never stops writing is paused while a snapshot is made, and no longer."""
 
 import time
 
@@ -14,7 +14,7 @@ from tests.providers.local.world import page
 from tests.waiting import eventually
 
 FILES = 1500
-# Never does a file rest for as long as a pass takes, and `a` is never behind `b`.
+# No file stays unchanged for as long as a copy takes, and `a` is never behind `b`.
 WRITER = """
 import itertools, os, sys
 os.chdir(sys.argv[1])
@@ -34,19 +34,19 @@ def volumes(tmp_path):
 
 
 def writing(world, machine, folder):
-    """Begin to write, and wait until that goes on."""
+    """Start a program that writes, and wait for its first files."""
     line = f"nohup python3 -c '{WRITER}' {folder} >/dev/null 2>&1 &"
     assert run(world, machine, "sh", "-c", line)[0] == 0
     eventually((folder / "b").exists)
 
 
-def goes_on(path):
+def wait_for_change(path):
     before = path.read_text()
     return eventually(lambda: path.read_text() not in {before, ""})
 
 
 @pytest.mark.parametrize("of", [pytest.param("home", marks=pytest.mark.slow), "volume"])
-def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volumes, of):
+def test_snapshot_of_changing_files_is_of_one_moment_and_writing_continues(world, volumes, of):
     machine, source = world.launch(page()), ""
     if of == "volume":
         order = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
@@ -56,10 +56,10 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
     folder = volumes._volumes / source / "data" if source else world.root / machine / "home"
     if source:
         eventually(lambda: run(world, machine, "ls", str(folder))[0] == 0)
-    for number in range(FILES):  # so that to look at all of them takes a moment
+    for number in range(FILES):  # so that reading all of them takes a moment
         (folder / str(number)).touch()
     writing(world, machine, folder)
-    goes_on(folder / "b")
+    wait_for_change(folder / "b")
 
     id = volumes.snapshot(SnapshotOrder(key="snapshot_1", name="s"), source or machine).id
 
@@ -75,14 +75,14 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
     data = volumes._snapshots / id / "data"
     first, second = (int((data / name).read_text()) for name in ("a", "b"))
     assert first - second in {0, 1}
-    goes_on(folder / "b")
+    wait_for_change(folder / "b")
     assert world.machine(machine).seen is Observed.ON
     eventually(
         lambda: not {REQUEST, ANSWER} & {path.name for path in (world.root / machine).iterdir()}
     )
 
 
-def test_a_machine_goes_on_by_itself_where_nobody_lets_it(world):
+def test_paused_machine_resumes_by_itself_after_the_time_limit(world):
     machine = world.launched(page())
     folder = world.root / machine
     writing(world, machine, folder / "home")
@@ -96,7 +96,7 @@ def test_a_machine_goes_on_by_itself_where_nobody_lets_it(world):
     eventually(lambda: (folder / "home" / "a").read_text() not in {stood, ""})
 
 
-def test_one_that_is_to_stop_does_not_stand_still_for_a_copy(world):
+def test_paused_machine_can_be_stopped(world):
     machine = world.launched(page())
     (world.root / machine / REQUEST).write_text("somebody")
     eventually((world.root / machine / ANSWER).exists)

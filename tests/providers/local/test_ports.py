@@ -1,4 +1,4 @@
-"""Whose a port is, asked of the kernel about real machines, their neighbours and strangers."""
+"""Which machine owns a port, by what the kernel reports about real machines."""
 
 import os
 import socket
@@ -32,7 +32,7 @@ def two_machines(shared_world):
     return [shared_world.launched(page(), key=key) for key in ("ws_1", "ws_2")]
 
 
-def test_a_port_is_its_machines_and_nobody_elses(shared_world, two_machines):
+def test_port_is_found_only_for_its_own_machine(shared_world, two_machines):
     world, (mine, other) = shared_world, two_machines
     for id, foreign in ((mine, other), (other, mine)):
         port = port_of(world, id)
@@ -45,7 +45,7 @@ def test_a_port_is_its_machines_and_nobody_elses(shared_world, two_machines):
     assert world.compute.address_of("../elsewhere", port_of(world, mine)) is None
 
 
-def test_a_strangers_port_is_nobodys(shared_world, two_machines):
+def test_port_of_a_foreign_process_belongs_to_no_machine(shared_world, two_machines):
     for address, family in (
         (("127.0.0.1", 0), socket.AF_INET),
         (("0.0.0.0", 0), socket.AF_INET),
@@ -57,16 +57,16 @@ def test_a_strangers_port_is_nobodys(shared_world, two_machines):
             assert addresses == [None, None]
 
 
-def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, package_cache):
-    """Where two listen in one network, nobody knows whom a connection meets."""
+def test_port_shared_with_a_foreign_process_has_no_address(tmp_path, package_cache):
+    """If two processes listen on a port in one network, a connection may reach either."""
     world = World(tmp_path, package_cache, environ={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
-        _shares(world, world.launched(page()))
+        _check_shared_port(world, world.launched(page()))
     finally:
         world.close()
 
 
-def _shares(world, id):
+def _check_shared_port(world, id):
     port = port_of(world, id)
     with socket.socket(socket.AF_INET6) as stranger:
         stranger.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -76,7 +76,7 @@ def _shares(world, id):
     assert world.compute.address_of(id, port) is not None
 
 
-def test_a_machine_that_is_off_has_no_ports(world):
+def test_stopped_machine_has_no_ports(world):
     id = world.launched(page())
     port = port_of(world, id)
     world.compute.stop(id)
@@ -84,7 +84,7 @@ def test_a_machine_that_is_off_has_no_ports(world):
     assert world.compute.address_of(id, port) is None
 
 
-def test_each_program_can_be_asked_where_there_is_no_proc(shared_world, two_machines):
+def test_port_owner_is_found_with_psutil_where_there_is_no_proc(shared_world, two_machines):
     numbers = [port_of(shared_world, id) for id in two_machines]
     supervisors = [supervisor_pid(str(shared_world.root / id)) for id in two_machines]
     for n, supervisor in enumerate(supervisors):
@@ -112,8 +112,8 @@ finally:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the tests above ran as an ordinary user")
-def test_an_ordinary_user_sees_it_too():
-    """Also through the namespaces that keep a machine apart."""
+def test_port_owner_is_found_by_an_ordinary_user():
+    """Even across the namespaces of a machine."""
     with surroundings() as (home, environ):
         program = [
             *LENT,

@@ -1,4 +1,4 @@
-"""A volume's size on file systems that can enforce one: real ones, in a file of their own."""
+"""The size of a volume on file systems that can enforce it: real ones, in a file each."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ NEEDED = {"btrfs": ("btrfs",), "ext4": ("setquota", "chattr"), "xfs": ("setquota
 
 
 def ran(*argv, needs=""):
-    """Skip where the system cannot, saying what it said and what it may lack."""
+    """Run a command; if it fails, skip the test with its output and what may be missing."""
     done = subprocess.run([*map(str, argv)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"{needs}{argv[0]}: {done.stderr.strip()}")
@@ -62,7 +62,7 @@ def order(key="v", gb=20):
 
 
 def filled(data):
-    """How much went into it before it was full."""
+    """The number of bytes that fit in."""
     written = 0
     with pytest.raises(OSError) as full, (data / "big").open("wb", buffering=0) as file:
         while written < 100 * MIB:
@@ -72,7 +72,7 @@ def filled(data):
     return written
 
 
-def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
+def test_volume_size_is_enforced_for_new_and_restored_volumes(disk, monkeypatch):
     monkeypatch.setattr(volumes, "GB", MIB)
     local_volumes = LocalVolumes(disk / "storage", disk / "workspaces", fresh=0)
     assert LocalStorageOffer("local:here", disk).notes(VolumeKind.EBS, 0) == ()
@@ -114,12 +114,12 @@ TABLE = """\
         ("/with space/x", "/with space", "btrfs", False),
     ],
 )
-def test_which_file_system_a_place_is_on(tmp_path, place, at, kind, counts):
+def test_path_is_matched_to_its_mount_and_quota_option(tmp_path, place, at, kind, counts):
     mount = not_none(quota.mounted(type(tmp_path)(place), TABLE))
     assert (mount.at, mount.kind, bool(mount.options & quota.COUNTS)) == (at, kind, counts)
 
 
-def test_where_it_cannot_be_that_is_said(tmp_path, monkeypatch):
+def test_offer_notes_that_the_volume_size_is_not_enforced(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert quota.enforced(tmp_path / "not" / "yet") is None
     assert "not enforced" in LocalStorageOffer("local:here", tmp_path).notes(VolumeKind.EBS, 1)[0]

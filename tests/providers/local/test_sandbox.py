@@ -1,4 +1,4 @@
-"""A hostile program inside, as whoever runs these tests and as an ordinary user."""
+"""A hostile program in a sandbox, of the user who runs these tests and of an ordinary user."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(world, id, *argv, environment=None):
-    """A program inside: exit code and words."""
+    """Run a program in the sandbox; return its exit code and its output."""
     read, write = os.pipe()
     with open(os.devnull) as nothing:
         streams = [nothing.fileno(), write, write]
@@ -44,7 +44,7 @@ def run(world, id, *argv, environment=None):
 
 @contextlib.contextmanager
 def secrets(state):
-    """A home of Prism with what is worth stealing: a key, and a daemon that answers."""
+    """A home of Prism with secrets: a key, and the socket of a daemon."""
     state.mkdir(parents=True, exist_ok=True)
     (state / "ssh").mkdir()
     (state / "ssh" / "id_ed25519").write_text("secret")
@@ -55,7 +55,7 @@ def secrets(state):
 
 
 def attacked(world, *how):
-    """What the attacker saw who was let into a machine beside which there is another."""
+    """Run the attack in a machine beside another; return what the attacker read."""
     with secrets(world.root.parent):
         return attempted(world, *how)
 
@@ -88,11 +88,11 @@ def attempted(world, *how):
     return code, output, world.said(id)["sandbox"]
 
 
-def test_an_attacker_gets_at_nothing(world):
+def test_sandbox_defeats_the_attack(world):
     assert attacked(world) == (0, "beaten", "bubblewrap")
 
 
-def test_a_machine_of_an_installation_in_another_place_starts(world):
+def test_machine_starts_after_its_installation_moved(world):
     id = world.launched(Template(name="t"))
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
@@ -104,16 +104,18 @@ def test_a_machine_of_an_installation_in_another_place_starts(world):
 
 @pytest.fixture
 def visible_folder():
-    """A place that every sandbox shows, since it is the system's."""
+    """A folder that every sandbox shows, since it belongs to the system."""
     if not os.access("/opt", os.W_OK):
-        pytest.skip("only who may write to /opt can put a home there")
+        pytest.skip("there is no right to write to /opt")
     with tempfile.TemporaryDirectory(prefix="prism-", dir="/opt") as name:
         yield Path(name)
 
 
 @pytest.mark.parametrize("below", [pytest.param("", marks=pytest.mark.slow), "ada"])
-def test_nor_where_the_homes_lie_in_a_folder_of_the_system(visible_folder, monkeypatch, below):
-    """Prism's own, and then the user's around it, with all that is his beside it."""
+def test_sandbox_defeats_the_attack_if_homes_are_in_a_system_folder(
+    visible_folder, monkeypatch, below
+):
+    """Prism's home alone, or the user's whole home with its credentials."""
     if below:
         monkeypatch.setenv("HOME", str(visible_folder / below))
         (visible_folder / below / ".aws").mkdir(parents=True)
@@ -126,7 +128,7 @@ def test_nor_where_the_homes_lie_in_a_folder_of_the_system(visible_folder, monke
         world.close()
 
 
-def test_without_a_sandbox_he_gets_at_much_and_that_there_is_none_is_said(world):
+def test_missing_sandbox_is_reported_and_lets_the_attack_read_other_homes(world):
     world.compute = World(world.root.parent, world.cache, sandbox=False).compute
     _, output, sandbox = attacked(world, "look")
     assert sandbox == "none: switched off"
@@ -135,27 +137,27 @@ def test_without_a_sandbox_he_gets_at_much_and_that_there_is_none_is_said(world)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the test above ran as an ordinary user")
-def test_an_attacker_in_an_ordinary_users_machine_gets_at_nothing_either():
-    assert by_another(*LENT) == ["bubblewrap", "beaten"]
+def test_sandbox_of_an_ordinary_user_defeats_the_attack():
+    assert attack_as_another_user(*LENT) == ["bubblewrap", "beaten"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
-def test_nor_in_that_of_an_ordinary_user_whose_home_lies_in_a_folder_of_the_system(visible_folder):
+def test_sandbox_of_an_ordinary_user_defeats_the_attack_in_a_system_folder(visible_folder):
     visible_folder.chmod(0o755)
-    assert by_another(*LENT, place=visible_folder) == ["bubblewrap", "beaten"]
+    assert attack_as_another_user(*LENT, place=visible_folder) == ["bubblewrap", "beaten"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give up his rights")
-def test_where_the_system_forbids_sandboxes_it_runs_without_and_says_why():
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give up its rights")
+def test_machine_runs_without_a_sandbox_and_reports_why_if_it_is_forbidden():
     rights = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
-    sandbox, *got = by_another(*rights, python=sys.executable, user=0, how="look")
+    sandbox, *got = attack_as_another_user(*rights, python=sys.executable, user=0, how="look")
     assert sandbox.startswith("none: bwrap: ")
     assert "not permitted" in sandbox
     assert "/diary: b'secret'" in " ".join(got)
 
 
-def by_another(*lent, python=None, user=NOBODY, how="", place=None):
-    """What the attack says where somebody else runs all of it."""
+def attack_as_another_user(*lent, python=None, user=NOBODY, how="", place=None):
+    """The output of the attack when another user runs all of it."""
     with surroundings(user, place) as (home, environ):
         program = ["env", python or python_for_all(), "-m", "tests.providers.local.attacked"]
         line = [*lent, *program, home / "prism", home / "cache", how]
@@ -164,7 +166,7 @@ def by_another(*lent, python=None, user=NOBODY, how="", place=None):
     return done.stdout.splitlines()
 
 
-def test_what_it_writes_into_its_packages_reaches_neither_the_cache_nor_other_machines(world):
+def test_changed_package_reaches_neither_the_cache_nor_other_machines(world):
     template = Template(name="t", packages={"pip": ("six",)})
     id, other = (world.launched(template, key=f"ws_{n}") for n in (1, 2))
     before = {file: file.read_bytes() for file in world.cache.rglob("six.py")}
@@ -177,7 +179,7 @@ def test_what_it_writes_into_its_packages_reaches_neither_the_cache_nor_other_ma
     assert {file: file.read_bytes() for file in world.cache.rglob("six.py")} == before
 
 
-def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
+def test_exec_session_hibernates_and_ends_with_its_machine(world):
     id = world.launched(page())
     visit = enter(world.root / id, tty=(100, 30))
     terminal = not_none(visit.terminal)
@@ -204,14 +206,14 @@ def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
     again.close()
 
 
-def test_a_daemon_that_a_script_began_in_the_background_makes_no_machine_deaf(world):
-    """Such a shell has it ignore Ctrl-C, and `nohup` that its terminal goes."""
+def test_programs_ignore_no_signal_even_if_the_daemon_ignores_it(world):
+    """A script that starts the daemon in the background ignores Ctrl-C, `nohup` ignores SIGHUP."""
     with all_ignored():
         id = world.launched(page())
     assert run(world, id, "grep", "SigIgn", "/proc/self/status") == (0, f"SigIgn:\t{0:016x}\n")
 
 
-def test_who_hangs_up_hangs_up_his_program(world):
+def test_closed_exec_session_ends_its_program(world):
     id = world.launched(page())
     visit = enter(world.root / id, ["sleep", "600"], tty=(80, 24))
     eventually(lambda: world.named(id, "sleep"))
@@ -219,7 +221,7 @@ def test_who_hangs_up_hangs_up_his_program(world):
     eventually(lambda: not world.named(id, "sleep"))
 
 
-def test_exit_codes_come_out_and_what_is_not_there_is_said(world):
+def test_exec_returns_exit_code_and_names_a_missing_program(world):
     id = world.launched(page())
     assert run(world, id, "sh", "-c", "echo hello; pwd; exit 7") == (
         7,
@@ -229,7 +231,7 @@ def test_exit_codes_come_out_and_what_is_not_there_is_said(world):
         run(world, id, "no-such-program")
 
 
-def test_who_ends_the_place_itself_finds_his_services_started_again(world):
+def test_services_restart_after_the_sandbox_process_is_killed(world):
     id = world.launched(page())
     before = world.programs(id)
     around = world.named(id, "bwrap")

@@ -42,25 +42,25 @@ class SshDaemon:
         self.daemon = contextlib.ExitStack()
 
     def start(self):
-        """A daemon lives."""
+        """Start the daemon."""
         self.process = self.daemon.enter_context(self.home.living())
 
     def restart(self):
-        """It ends, and another one lives."""
+        """End the daemon and start another."""
         self.daemon.close()
         self.start()
 
     def port(self, name="mine"):
-        """Where its door is; none while it is shut."""
+        """The SSH port of a workspace; None while it is closed."""
         return self.home.client.workspaces.connect(name).ssh.port
 
     def page(self, name="mine"):
-        """Where its page really is."""
+        """The port of its page on this computer."""
         url = self.home.client.workspaces.connect(name).services["page"].url
         return int(url.rpartition(":")[2])
 
     def options(self, port, *more, key=None):
-        """What makes OpenSSH trust nothing but what Prism has pinned."""
+        """Options with which OpenSSH trusts only the keys that Prism has pinned."""
         own = {
             "Port": port,
             "IdentityFile": key or self.home.folder / "ssh" / "id_ed25519",
@@ -73,29 +73,29 @@ class SshDaemon:
         return ["-F", "none", *more, *words]
 
     def argv(self, *words, more=(), name="mine"):
-        """A whole command line of `ssh`."""
+        """A command line of `ssh`."""
         to = f"{name}@127.0.0.1"
         return ["ssh", *self.options(self.port(name), *more), to, *words]
 
     def ssh(self, *words, input=b"", **how):
-        """What it comes to."""
+        """Run `ssh` and return its result."""
         return subprocess.run(
             self.argv(*words, **how), input=input, capture_output=True, timeout=60
         )
 
-    def turned_away(self, *more, to="mine", key=None):
-        """Why somebody may not come in."""
+    def refused_login(self, *more, to="mine", key=None):
+        """The error output of a refused login."""
         argv = ["ssh", *self.options(self.port(), *more, key=key), f"{to}@127.0.0.1", "true"]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
         assert done.returncode == 255
         return done.stderr
 
     def memory(self):
-        """What the daemon occupies."""
+        """The memory of the daemon, in bytes."""
         return psutil.Process(self.process.pid).memory_info().rss
 
     def log(self):
-        """All that the daemon has said."""
+        """The entries of the daemon's log."""
         lines = (self.home.folder / "log").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
@@ -137,7 +137,7 @@ def begin_program():
                 stream.close()
 
 
-def test_a_command_has_its_input_its_outputs_and_its_exit_code(served_daemon):
+def test_command_has_input_both_outputs_and_an_exit_code(served_daemon):
     every = bytes(range(256))
     done = served_daemon.ssh("cat; echo wrong >&2; exit 7", input=every)
     assert (done.returncode, done.stdout, done.stderr) == (7, every, b"wrong\n")
@@ -147,21 +147,19 @@ def test_a_command_has_its_input_its_outputs_and_its_exit_code(served_daemon):
     assert python == f"{Path(home).parent}/venv/bin/python"
 
 
-def test_the_end_of_a_command_does_not_wait_for_what_it_left_in_the_background(
-    served_daemon, begin_program
-):
+def test_command_ends_without_waiting_for_background_processes(served_daemon, begin_program):
     done = served_daemon.ssh("sleep 30 & echo begun")
     assert (done.returncode, done.stdout) == (0, b"begun\n")
     assert served_daemon.ssh("pkill sleep").returncode == 0
 
 
-def test_a_signal_that_ends_it_is_told(served_daemon):
+def test_signal_that_ended_a_command_is_reported_to_the_client(served_daemon):
     done = served_daemon.ssh("kill -KILL $$", more=["-v"])
     assert done.returncode == 255
     assert b"exit-signal" in done.stderr
 
 
-def test_who_leaves_takes_all_of_his_command_along(served_daemon, begin_program):
+def test_command_ends_when_its_client_is_killed(served_daemon, begin_program):
     client = begin_program(served_daemon.argv("echo begun; sleep 4321; echo over"))
     assert client.stdout.readline() == b"begun\n"
     eventually(lambda: served_daemon.ssh("pgrep -f 'sleep 432[1]'").stdout)
@@ -170,7 +168,7 @@ def test_who_leaves_takes_all_of_his_command_along(served_daemon, begin_program)
 
 
 class ClientTerminal:
-    """A person at a terminal, before a program."""
+    """A terminal with a program, as a person uses it."""
 
     def __init__(self, begun, argv):
         self.ours, theirs = os.openpty()
@@ -186,11 +184,11 @@ class ClientTerminal:
         self.seen = b""
 
     def resize(self, columns, rows):
-        """The window has another size."""
+        """Change the size of the window."""
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys, until):
-        """Type, and look until it is there; what was seen is forgotten."""
+        """Type, and wait for this output; forget all output up to it."""
         os.write(self.ours, keys)
 
         def there():
@@ -205,7 +203,7 @@ class ClientTerminal:
         self.seen = self.seen.partition(until)[2]
 
 
-def test_a_terminal_is_resized_and_has_job_control(served_daemon, begin_program):
+def test_terminal_can_be_resized_and_has_job_control(served_daemon, begin_program):
     screen = ClientTerminal(begin_program, served_daemon.argv(more=["-tt"]))
     screen.type(b"stty size; echo $((6 * 7))-at-home\n", b"42-at-home")
     screen.type(b"PS1=; stty size; command -v python\n", b"33 101\r\n")
@@ -247,7 +245,7 @@ def copied(argv, path, another):
 
 
 @pytest.mark.parametrize("program", ["scp", "rsync"])
-def test_a_file_goes_up_and_comes_back(served_daemon, big_file, tmp_path, program):
+def test_file_is_uploaded_and_downloaded_unchanged(served_daemon, big_file, tmp_path, program):
     options = served_daemon.options(served_daemon.port())
     own = ["-e", " ".join(["ssh", *options])] if program == "rsync" else options
     [folder] = [
@@ -264,7 +262,7 @@ def owner_of(folder):
     return json.loads((folder / "order.json").read_bytes())["name"]
 
 
-def test_sftp_resumes_and_lists(served_daemon, tmp_path):
+def test_sftp_resumes_a_download_and_lists_files(served_daemon, tmp_path):
     part, whole = tmp_path / "part", os.urandom(3 * MEGABYTE)
     part.write_bytes(whole[:MEGABYTE])
     assert served_daemon.ssh("cat >resumed", input=whole).returncode == 0
@@ -291,12 +289,12 @@ def test_sftp_follows_no_link_out_of_the_sandbox(served_daemon, tmp_path):
         batch = f"-get {way}/secret {tmp_path}/got\n-put {tmp_path}/mine {way}/secret\n"
         argv = ["sftp", *served_daemon.options(served_daemon.port()), "-b", "-", "mine@127.0.0.1"]
         subprocess.run(argv, input=batch, capture_output=True, text=True, timeout=120)
-        if (tmp_path / "got").exists():  # what was planted, in a place that only looks the same
+        if (tmp_path / "got").exists():  # a planted file in a similar folder
             assert (tmp_path / "got").read_text() == "planted"
         assert (served_daemon.home.folder / "secret").read_text() == "of the daemon"
 
 
-def test_forwarding_leads_to_its_own_ports_and_nowhere_else(served_daemon, begin_program):
+def test_forwarding_reaches_only_ports_of_its_own_workspace(served_daemon, begin_program):
     request = b"GET / HTTP/1.0\r\n\r\n"
     for port in (8080, served_daemon.page()):
         assert (
@@ -322,14 +320,14 @@ def test_forwarding_leads_to_its_own_ports_and_nowhere_else(served_daemon, begin
     assert done.returncode == 255
 
 
-def test_only_the_owner_comes_in_and_only_by_the_key(served_daemon, tmp_path):
+def test_login_requires_the_key_and_the_name_of_the_workspace(served_daemon, tmp_path):
     key = tmp_path / "another"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     denied = "Permission denied (publickey)"
-    assert denied in served_daemon.turned_away(key=key)
-    assert denied in served_daemon.turned_away(to="other")
-    assert denied in served_daemon.turned_away(to="root")
-    assert denied in served_daemon.turned_away("-oPreferredAuthentications=password")
+    assert denied in served_daemon.refused_login(key=key)
+    assert denied in served_daemon.refused_login(to="other")
+    assert denied in served_daemon.refused_login(to="root")
+    assert denied in served_daemon.refused_login("-oPreferredAuthentications=password")
     refusals = [line for line in served_daemon.log() if "was refused" in line["message"]]
     assert {refusal["level"] for refusal in refusals} == {"warning"}
     assert "'root' came with another name" in refusals[-1]["message"]
@@ -337,16 +335,18 @@ def test_only_the_owner_comes_in_and_only_by_the_key(served_daemon, tmp_path):
     assert not [line for line in served_daemon.log() if line["logger"].startswith("asyncssh")]
 
 
-def test_another_host_key_is_noticed(served_daemon, tmp_path):
+def test_client_rejects_another_host_key(served_daemon, tmp_path):
     key, known = tmp_path / "key", tmp_path / "known"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     public = key.with_suffix(".pub").read_text()
     known.write_text(f"[127.0.0.1]:{served_daemon.port()} {public}")
-    error = served_daemon.turned_away(f"-oUserKnownHostsFile={known}")
+    error = served_daemon.refused_login(f"-oUserKnownHostsFile={known}")
     assert "Host key verification failed" in error
 
 
-def test_asleep_it_is_shut_and_awake_it_is_the_same_door(served_daemon, begin_program):
+def test_ssh_port_is_closed_during_hibernation_and_the_same_after_resume(
+    served_daemon, begin_program
+):
     port = served_daemon.port()
     client = begin_program(served_daemon.argv("echo begun; sleep 1000"))
     assert client.stdout.readline() == b"begun\n"
@@ -361,7 +361,7 @@ def test_asleep_it_is_shut_and_awake_it_is_the_same_door(served_daemon, begin_pr
     assert served_daemon.ssh("echo again").stdout == b"again\n"
 
 
-def test_a_daemon_that_comes_back_has_the_same_doors_and_keys(served_daemon):
+def test_ssh_ports_and_keys_are_the_same_after_a_daemon_restart(served_daemon):
     doors = (served_daemon.port(), served_daemon.port("other"))
     pinned = (served_daemon.home.folder / "known_hosts").read_bytes()
     served_daemon.restart()
@@ -375,7 +375,7 @@ def test_a_daemon_that_comes_back_has_the_same_doors_and_keys(served_daemon):
     assert {modes["id_ed25519"], modes["host_ed25519"]} == {0o600}
 
 
-def test_hostile_clients_keep_nobody_out(served_daemon):
+def test_hostile_clients_do_not_prevent_logins(served_daemon):
     before, port = served_daemon.memory(), served_daemon.port()
     with contextlib.ExitStack() as stack:
         for number in range(100):
@@ -388,12 +388,12 @@ def test_hostile_clients_keep_nobody_out(served_daemon):
     assert served_daemon.home.answers()
 
 
-def test_a_slow_reader_makes_the_program_wait(served_daemon, begin_program):
+def test_program_waits_for_a_slow_reader(served_daemon, begin_program):
     served_daemon.ssh("true")
     before = served_daemon.memory()
     client = begin_program(served_daemon.argv(f"head -c {100 * MEGABYTE} /dev/zero"))
     [head] = eventually(lambda: found(served_daemon, "head"))
-    resting(lambda: head.io_counters().write_chars)
+    wait_until_constant(lambda: head.io_counters().write_chars)
     assert head.io_counters().write_chars < 24 * MEGABYTE
     assert served_daemon.memory() - before < 32 * MEGABYTE
     left = 100 * MEGABYTE
@@ -403,7 +403,7 @@ def test_a_slow_reader_makes_the_program_wait(served_daemon, begin_program):
     assert served_daemon.memory() - before < 48 * MEGABYTE
 
 
-def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(served_daemon, begin_program):
+def test_writer_waits_for_a_slow_program_and_loses_no_data(served_daemon, begin_program):
     served_daemon.ssh("rm -f go; mkfifo go")
     before, sent = served_daemon.memory(), 0
     client = begin_program(served_daemon.argv("read -r go <go; wc -c"), bufsize=0)
@@ -417,7 +417,7 @@ def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(served_daemon, b
             except BlockingIOError:
                 return sent
 
-    resting(write)
+    wait_until_constant(write)
     assert sent < 24 * MEGABYTE
     assert served_daemon.memory() - before < 32 * MEGABYTE
     served_daemon.ssh("echo on >go")
@@ -431,8 +431,8 @@ def found(site, program):
     return named(site.home.processes(), program)
 
 
-def resting(number):
-    """Wait until it has been the same for a while."""
+def wait_until_constant(number):
+    """Wait until the number has not changed for a while."""
     seen = [number()]
 
     def same():
@@ -442,7 +442,7 @@ def resting(number):
     eventually(same, 120)
 
 
-def test_sessions_leave_nothing_behind(served_daemon):
+def test_ended_sessions_leave_no_open_file(served_daemon):
     served_daemon.ssh("true")
     held = Path(f"/proc/{served_daemon.process.pid}/fd")
     before = len(list(held.iterdir()))
@@ -452,12 +452,12 @@ def test_sessions_leave_nothing_behind(served_daemon):
     assert eventually(lambda: len(list(held.iterdir())) <= before)
 
 
-def test_a_command_that_cannot_begin_says_so(served_daemon):
+def test_missing_command_returns_127_with_a_message(served_daemon):
     done = served_daemon.ssh("no-such-program")
     assert (done.returncode, b"not found" in done.stderr) == (127, True)
 
 
-def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, package_cache):
+def test_ssh_and_scp_work_without_a_sandbox(tmp_path, package_cache):
     world = World(tmp_path / "bare", package_cache, sandbox=False)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 

@@ -23,27 +23,27 @@ LOOP = "while true; do sleep 180; done\n"
 
 
 class Watched(SshDaemon):
-    """A site whose one machine is watched, and told so without a daemon."""
+    """A daemon with one machine, whose idle rule the test writes itself."""
 
     @property
     def folder(self):
-        """The machine's."""
+        """The machine's folder."""
         [order] = self.home.folder.glob("workspaces/*/order.json")
         return order.parent
 
     def watch(self, on=True):
-        """By a rule that judges kernels, terminals and visits alone."""
+        """Write a rule that only considers kernels, terminals and SSH sessions."""
         rule = {"profile": "t", "seconds": IDLE, "action": "hibernate", "limits": {}}
         draft = self.folder / "idle.new"
         draft.write_text(json.dumps(rule if on else {}))
         draft.replace(self.folder / "idle.json")
 
     def seen(self):
-        """What the machine's supervisor says."""
+        """The report of the machine's supervisor."""
         return json.loads((self.folder / "seen.json").read_text())
 
-    def stays_up(self, doing=lambda: None, times=2.0):
-        """It does so for longer than it would take to go down; the last verdict."""
+    def wait_while_on(self, doing=lambda: None, times=2.0):
+        """Wait for longer than an idle machine would stay on; return the last verdict."""
         until, next_ = time.monotonic() + times * IDLE, 0.0
 
         def over():
@@ -57,8 +57,8 @@ class Watched(SshDaemon):
         eventually(over, times * IDLE + 5)
         return self.seen()["idle"]
 
-    def goes_to_sleep(self):
-        """By itself."""
+    def wait_until_asleep(self):
+        """Wait until the machine hibernates by itself."""
         eventually(lambda: self.seen()["phase"] == "asleep", 4 * IDLE)
 
 
@@ -103,69 +103,71 @@ def begin_client(running_daemon):
         yield begin
 
 
-def said(client, text):
-    """What is written into a client's input."""
+def send(client, text):
+    """Write into the input of a client."""
     client.stdin.write(text.encode())
     client.stdin.flush()
 
 
-def test_a_silent_command_is_work_while_it_runs(running_daemon, begin_client):
+def test_silent_ssh_command_keeps_the_machine_active_while_it_runs(running_daemon, begin_client):
     client = begin_client(running_daemon.argv("sh -c 'echo begun; sleep 600; true'"))
     assert client.stdout.readline() == b"begun\n"
     running_daemon.watch()
-    verdict = running_daemon.stays_up()
+    verdict = running_daemon.wait_while_on()
     assert (verdict["state"], verdict["because"]) == ("active", ["`sleep` runs over SSH"])
     client.kill()
-    running_daemon.goes_to_sleep()
+    running_daemon.wait_until_asleep()
 
 
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), LOOP])
-def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(running_daemon, begin_client, more):
+def test_background_server_of_vs_code_does_not_keep_the_machine_on(
+    running_daemon, begin_client, more
+):
     client = begin_client(running_daemon.argv("bash", more=["-T"]))
-    said(client, SERVER + more)
+    send(client, SERVER + more)
     assert client.stdout.readline() == b"begun\n"
     running_daemon.watch()
-    running_daemon.goes_to_sleep()
+    running_daemon.wait_until_asleep()
 
 
 @pytest.mark.slow
-def test_a_job_that_a_shell_was_sent_is_work(running_daemon, begin_client):
+def test_job_sent_to_an_ssh_shell_keeps_the_machine_active(running_daemon, begin_client):
     client = begin_client(running_daemon.argv("bash -s", more=["-T"]))
-    said(client, "echo begun\ntimeout --foreground 600 sleep 600\n")
+    send(client, "echo begun\ntimeout --foreground 600 sleep 600\n")
     client.stdin.close()
     assert client.stdout.readline() == b"begun\n"
     running_daemon.watch()
-    assert running_daemon.stays_up()["because"] == ["`timeout` runs over SSH"]
+    assert running_daemon.wait_while_on()["because"] == ["`timeout` runs over SSH"]
     client.kill()
-    running_daemon.goes_to_sleep()
+    running_daemon.wait_until_asleep()
 
 
 @pytest.mark.slow
-def test_what_is_sent_to_a_shell_is_a_touch(running_daemon, begin_client):
+def test_input_to_an_ssh_shell_delays_hibernation(running_daemon, begin_client):
     client = begin_client(running_daemon.argv(more=["-T"]))
     running_daemon.watch()
-    verdict = running_daemon.stays_up(lambda: said(client, ":\n"))
+    verdict = running_daemon.wait_while_on(lambda: send(client, ":\n"))
     assert (verdict["state"], verdict["because"]) == ("idle", ["bytes came over SSH"])
-    running_daemon.goes_to_sleep()
+    running_daemon.wait_until_asleep()
 
 
 @pytest.mark.slow
-def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(running_daemon, begin_client):
+def test_sftp_session_delays_hibernation_only_while_it_transfers(running_daemon, begin_client):
     client = begin_client(
         ["sftp", *running_daemon.options(running_daemon.port()), "-b", "-", "mine@127.0.0.1"]
     )
-    said(client, "pwd\n")
+    send(client, "pwd\n")
     assert client.stdout.readline() == b"sftp> pwd\n"
     assert client.stdout.readline()  # it is connected, however long that took
     running_daemon.watch()
-    assert running_daemon.stays_up(lambda: said(client, "ls\n"))["because"] == [
+    assert running_daemon.wait_while_on(lambda: send(client, "ls\n"))["because"] == [
         "bytes came over SSH"
     ]
-    running_daemon.goes_to_sleep()
+    running_daemon.wait_until_asleep()
 
 
 @pytest.mark.slow
-def test_a_visit_is_a_touch_however_short(running_daemon):
+def test_short_ssh_sessions_delay_hibernation(running_daemon):
     running_daemon.watch()
-    running_daemon.stays_up(lambda: running_daemon.ssh("true"))
-    running_daemon.goes_to_sleep()
+    running_daemon.wait_while_on(lambda: running_daemon.ssh("true"))
+    running_daemon.wait_until_asleep()

@@ -1,4 +1,4 @@
-"""A machine that does not let itself be frozen goes on, and the wish is over."""
+"""A machine that cannot be frozen keeps running, and its hibernation is refused."""
 
 import json
 
@@ -20,21 +20,21 @@ WHY = "process 7 does not stop; it continues to run"
 def folder(tmp_path, monkeypatch):
     folder = tmp_path / ID
     folder.mkdir()
-    monkeypatch.setattr(supervision, "ensure", lambda *_: None)  # nobody looks after it
+    monkeypatch.setattr(supervision, "ensure", lambda *_: None)  # no supervisor is started
     write_intent(
         folder, MachineIntent(run=2, state="asleep", expires_at=99.0, expire_action="stop")
     )
     return folder
 
 
-def said(folder, run, phase="on", code="CANNOT_HIBERNATE"):
+def write_report(folder, run, phase="on", code="CANNOT_HIBERNATE"):
     failure = {"code": code, "message": WHY}
     seen = {"key": "ws_1", "name": "mine", "phase": phase, "run": run, "failure": failure}
     (folder / "seen.json").write_text(json.dumps(seen))
 
 
-def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
-    said(folder, run=2)
+def test_failed_hibernation_is_refused_and_a_new_request_tries_again(folder):
+    write_report(folder, run=2)
     compute = LocalCompute(folder.parent)
     with pytest.raises(ProviderRefused, match="process 7") as caught:
         compute.hibernate(ID)
@@ -50,7 +50,7 @@ def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
 @pytest.mark.parametrize(
     "seen", [{"run": 1}, {"run": 2, "phase": "asleep"}, {"run": 2, "code": "MACHINE_FAILED"}]
 )
-def test_nothing_else_is_taken_for_a_refusal(folder, seen):
-    said(folder, **seen)
+def test_hibernation_is_not_refused_because_of_another_report(folder, seen):
+    write_report(folder, **seen)
     LocalCompute(folder.parent).hibernate(ID)
     assert not_none(read_intent(folder))["state"] == "asleep"

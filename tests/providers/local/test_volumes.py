@@ -1,4 +1,4 @@
-"""Volumes on this machine: what they hold survives everything that is not their deletion."""
+"""Local volumes keep their data until they are deleted."""
 
 import errno
 import hashlib
@@ -39,7 +39,7 @@ def volumes(tmp_path):
 
 @pytest.fixture
 def data_folder(tmp_path):
-    """Where what a volume holds is."""
+    """The folder with the data of a volume."""
     return lambda id: tmp_path / "storage" / "volumes" / id / "data"
 
 
@@ -82,24 +82,26 @@ def copied(volumes, key="snapshot_1"):
     return eventually(is_there, 120)
 
 
-def shown(world, id, name="data"):
+def link_of(world, id, name="data"):
     return world.root / id / "home" / "volumes" / name
 
 
-def test_a_machine_has_its_volume_before_its_first_program_runs(world, volumes, data_folder):
+def test_attached_volume_is_present_before_post_install_runs(world, volumes, data_folder):
     volume, machine = volumes.create(ORDER).id, machine_id("ws_1")
     volumes.attach(volume, machine, "data")
     assert world.launched(WRITES) == machine
     assert (data_folder(volume) / "from-inside").read_text() == "inside\n"
-    assert os.readlink(shown(world, machine)) == str(data_folder(volume))
+    assert os.readlink(link_of(world, machine)) == str(data_folder(volume))
 
 
-def test_no_end_of_a_machine_touches_what_a_volume_holds(world, volumes, data_folder):
+def test_volume_data_is_unchanged_by_hibernation_crash_and_termination(
+    world, volumes, data_folder
+):
     volume = volumes.create(ORDER).id
     before = fill(data_folder(volume))
     machine = world.launched(page())
     volumes.attach(volume, machine, "data")
-    eventually(lambda: shown(world, machine).is_symlink())
+    eventually(lambda: link_of(world, machine).is_symlink())
     world.compute.hibernate(machine)
     world.becomes(machine, Observed.ASLEEP)
     assert digest(data_folder(volume)) == before
@@ -108,17 +110,17 @@ def test_no_end_of_a_machine_touches_what_a_volume_holds(world, volumes, data_fo
     assert digest(data_folder(volume)) == before
     world.compute.start(machine)
     world.becomes(machine, Observed.ON)
-    assert digest(shown(world, machine)) == before
+    assert digest(link_of(world, machine)) == before
     world.supervisor(machine).kill()
     world.compute.terminate(machine)
     world.becomes(machine, Observed.GONE)
-    assert (digest(data_folder(volume)), shown(world, machine).exists()) == (before, False)
+    assert (digest(data_folder(volume)), link_of(world, machine).exists()) == (before, False)
     volumes.detach(volume, machine)
     assert [disk.attached for disk in volumes.survey().disks] == [frozenset()]
     assert digest(data_folder(volume)) == before
 
 
-def test_attached_and_detached_over_and_over_while_supervisors_die(world, volumes, data_folder):
+def test_volume_data_survives_repeated_attach_and_detach_and_a_crash(world, volumes, data_folder):
     own, shared = volumes.create(ORDER).id, volumes.create(SHARED).id
     before = [fill(data_folder(id), seed) for seed, id in enumerate((own, shared))]
     machine = world.launched(page())
@@ -131,29 +133,31 @@ def test_attached_and_detached_over_and_over_while_supervisors_die(world, volume
             world.compute.start(machine)
             world.becomes(machine, Observed.ON)
         eventually(
-            lambda: all(shown(world, machine, name).is_symlink() for name in ("data", "all"))
+            lambda: all(link_of(world, machine, name).is_symlink() for name in ("data", "all"))
         )
         assert [digest(data_folder(id)) for id in (own, shared)] == before
         volumes.detach(own, machine)
         volumes.detach(shared, machine)
-        eventually(lambda: not os.listdir(shown(world, machine).parent))
+        eventually(lambda: not os.listdir(link_of(world, machine).parent))
     assert [digest(data_folder(id)) for id in (own, shared)] == before
 
 
-def test_what_a_person_has_put_in_the_way_is_left_alone(world, volumes):
+def test_attach_leaves_a_folder_of_the_user_at_the_link_path(world, volumes):
     volume, machine = volumes.create(ORDER).id, world.launched(page())
-    shown(world, machine).mkdir(parents=True)
-    (shown(world, machine) / "mine").write_text("precious")
-    (shown(world, machine).parent / "elsewhere").symlink_to("/etc")
+    link_of(world, machine).mkdir(parents=True)
+    (link_of(world, machine) / "mine").write_text("precious")
+    (link_of(world, machine).parent / "elsewhere").symlink_to("/etc")
     volumes.attach(volume, machine, "data")
     eventually(lambda: any("~/volumes" in note for note in world.said(machine)["notes"]))
     volumes.detach(volume, machine)
     eventually(lambda: not any("~/volumes" in note for note in world.said(machine)["notes"]))
-    assert (shown(world, machine) / "mine").read_text() == "precious"
-    assert os.readlink(shown(world, machine).parent / "elsewhere") == "/etc"
+    assert (link_of(world, machine) / "mine").read_text() == "precious"
+    assert os.readlink(link_of(world, machine).parent / "elsewhere") == "/etc"
 
 
-def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data_folder, tmp_path):
+def test_volume_deletion_removes_locked_folders_and_follows_no_link(
+    volumes, data_folder, tmp_path
+):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("precious")
@@ -168,7 +172,7 @@ def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data_fol
     assert stat.S_IMODE(outside.stat().st_mode) & 0o700 == 0o700
 
 
-def test_a_copy_is_the_same_to_the_last_bit(volumes, data_folder, tmp_path):
+def test_snapshot_equals_its_volume_including_links_and_holes(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
     before = fill(data_folder(id))
     volumes.snapshot(KEPT, id)
@@ -180,20 +184,20 @@ def test_a_copy_is_the_same_to_the_last_bit(volumes, data_folder, tmp_path):
     assert 0 < snapshot.used_bytes < 20_000_000
 
 
-def test_a_copy_of_a_home_has_no_way_into_volumes(world, volumes, data_folder, tmp_path):
+def test_snapshot_of_a_home_contains_no_link_to_a_volume(world, volumes, data_folder, tmp_path):
     volume, machine = volumes.create(ORDER).id, world.launched(page())
     volumes.attach(volume, machine, "data")
-    eventually(lambda: shown(world, machine).is_symlink())
+    eventually(lambda: link_of(world, machine).is_symlink())
     (world.root / machine / "home" / "thesis").write_text("precious")
     volumes.snapshot(KEPT, machine)
     copy = tmp_path / "storage" / "snapshots" / copied(volumes).id / "data"
     assert (copy / "thesis").read_text() == "precious"
     assert not (copy / "volumes" / "data").is_symlink()
-    assert shown(world, machine).is_symlink()
+    assert link_of(world, machine).is_symlink()
 
 
 def program(code):
-    """One that is started instead of the one that copies; it gets the same order."""
+    """A replacement of `copying` that starts this code with the same order."""
     head = "import json, os, sys, time; order = json.loads(sys.argv[1])\n"
 
     def copying(order):
@@ -214,7 +218,7 @@ sys.exit(3)
 """
 
 
-def test_a_full_disk_is_said_and_another_try_is_possible(
+def test_snapshot_on_a_full_disk_fails_and_can_be_repeated(
     volumes, data_folder, monkeypatch, tmp_path
 ):
     id = volumes.create(ORDER).id
@@ -231,7 +235,7 @@ def test_a_full_disk_is_said_and_another_try_is_possible(
     assert digest(data_folder(id)) == before
 
 
-def test_a_copy_that_died_with_its_daemon_is_made_anew(
+def test_interrupted_snapshot_is_made_anew_by_the_next_daemon(
     volumes, data_folder, monkeypatch, tmp_path
 ):
     id = volumes.create(ORDER).id
@@ -252,7 +256,7 @@ def test_a_copy_that_died_with_its_daemon_is_made_anew(
     later.close()
 
 
-def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
+def test_snapshot_deleted_while_it_is_copied_never_appears(
     volumes, data_folder, monkeypatch, tmp_path
 ):
     id = volumes.create(ORDER).id
@@ -265,7 +269,7 @@ def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
 
 
 def killing(times):
-    """The real program, killed so often soon after its start."""
+    """The real program, killed right after each of its first starts."""
     real, left = tree_snapshots.copying, [times]
 
     def copying(order):
@@ -278,7 +282,9 @@ def killing(times):
     return copying
 
 
-def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data_folder, monkeypatch, tmp_path):
+def test_snapshot_copy_is_repeated_if_its_process_is_killed(
+    volumes, data_folder, monkeypatch, tmp_path
+):
     id = volumes.create(ORDER).id
     before = fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(2))
@@ -287,7 +293,9 @@ def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data_folder, monkey
     assert digest(tmp_path / "storage" / "snapshots" / snapshot.id / "data") == before
 
 
-def test_a_copy_that_is_killed_each_time_has_failed(volumes, data_folder, monkeypatch, tmp_path):
+def test_snapshot_fails_if_its_process_is_killed_each_time(
+    volumes, data_folder, monkeypatch, tmp_path
+):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(100))
@@ -297,7 +305,7 @@ def test_a_copy_that_is_killed_each_time_has_failed(volumes, data_folder, monkey
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
 
 
-def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data_folder, monkeypatch):
+def test_snapshot_does_not_fail_when_the_daemon_ends(volumes, data_folder, monkeypatch):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
@@ -310,7 +318,7 @@ def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data_folder, m
     assert volumes.survey().copies == []
 
 
-def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data_folder, tmp_path):
+def test_snapshot_fails_if_its_source_is_removed_during_the_copy(volumes, data_folder, tmp_path):
     home = tmp_path / "workspaces" / machine_id("ws_9") / "home"
     home.mkdir(parents=True)
     for number in range(3000):
@@ -325,13 +333,13 @@ def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data_fold
         return copy.seen is not StorageObserved.MAKING and copy
 
     snapshot = eventually(ended)
-    if snapshot.seen is StorageObserved.THERE:  # it was faster: then it is whole
+    if snapshot.seen is StorageObserved.THERE:  # the copy was faster than the removal
         assert len(os.listdir(tmp_path / "storage" / "snapshots" / snapshot.id / "data")) == 3000
     else:
         assert "removed while it was copied" in snapshot.trouble.message
 
 
-def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tmp_path):
+def test_restored_volume_is_broken_if_it_differs_from_the_manifest(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     volumes.snapshot(KEPT, id)
@@ -350,7 +358,7 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tm
     assert "folder3/file3 is missing" in broken.trouble.message
 
 
-def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data_folder, monkeypatch):
+def test_volume_is_deleting_with_the_reason_until_it_is_removed(volumes, data_folder, monkeypatch):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     stuck: list[bool] = []
@@ -376,7 +384,7 @@ def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data_fol
     eventually(lambda: volumes.survey().disks == [])
 
 
-def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data_folder, monkeypatch, tmp_path):
+def test_volume_deletion_continues_in_the_next_daemon(volumes, data_folder, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     monkeypatch.setattr(removals, "AGAIN", 60)
@@ -403,7 +411,7 @@ LARGE = 400_000
 
 
 def verified(volumes, id, token):
-    """How this verification ended."""
+    """The result of this verification."""
     volumes.verify(id, token)
 
     def done():
@@ -413,7 +421,7 @@ def verified(volumes, id, token):
     return eventually(done, 120)
 
 
-def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data_folder, tmp_path):
+def test_verification_detects_changed_content_of_a_large_file(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     (data_folder(id) / "large").write_bytes(os.urandom(LARGE))
@@ -441,7 +449,7 @@ def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data_
     later.close()
 
 
-def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(
+def test_snapshot_of_an_older_version_is_restored_without_a_manifest(
     volumes, data_folder, tmp_path
 ):
     id = volumes.create(ORDER).id
@@ -449,21 +457,19 @@ def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(
     volumes.snapshot(KEPT, id)
     snapshot = copied(volumes)
     folder = tmp_path / "storage" / "snapshots" / snapshot.id
-    # What is still computed of it would be written into it.
+    # Hashes that are computed later would be written into the files.
     eventually(lambda: json.loads((folder / "about.json").read_bytes())["hashed"])
     (folder / "manifest.json").unlink()
     for name in ("about.json", "about.json.copy"):
         about = json.loads((folder / name).read_bytes())
-        del about["one_moment"], about["hashed"]  # it did not know of these, either
+        del about["one_moment"], about["hashed"]  # the older version did not write these
         (folder / name).write_text(json.dumps(about))
     assert verified(volumes, snapshot.id, "1").trouble.code == "NO_MANIFEST"
     volumes.restore(SHARED, snapshot.id)
     eventually(lambda: [disk for disk in volumes.survey().disks if disk.id.startswith("fs-")])
 
 
-def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
-    volumes, data_folder, tmp_path
-):
+def test_restore_is_refused_if_the_manifest_is_lost(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     volumes.snapshot(KEPT, id)
@@ -482,8 +488,8 @@ def is_clean(folder):
     return not [*folder.glob(".snap-*"), *folder.glob(".fs-*")]
 
 
-def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
-    """`.snapshots` of a file system, or `.Trash`, is somebody else's."""
+def test_startup_removes_only_leftovers_of_prism(tmp_path):
+    """`.snapshots` and `.Trash` belong to the file system or to other programs."""
     for place in ("volumes", "snapshots"):
         storage = tmp_path / "storage" / place
         for name in (".snapshots/1/snapshot", ".Trash-1000", ".nfs0001", f".vol-{'0' * 17}.mine"):
@@ -506,10 +512,8 @@ def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["volume", "snapshot", "restored volume"])
-def test_what_is_called_there_has_its_name_on_the_disk(
-    volumes, data_folder, tmp_path, monkeypatch, kind
-):
-    """Else a power cut takes it back after it was called complete, and its source may be gone."""
+def test_folder_entry_of_new_storage_is_fsynced(volumes, data_folder, tmp_path, monkeypatch, kind):
+    """Otherwise it is lost in a power failure after it was reported as complete."""
     on_disk: list[tuple[str, str]] = []
     fsync = os.fsync
 
@@ -549,10 +553,10 @@ print([it.id for it in volumes.survey().disks] == [id])
 """
 
 
-def test_a_volume_that_is_a_disk_of_its_own_is_said_not_to_be_removable(
+def test_deletion_of_a_mounted_volume_is_refused_and_keeps_its_data(
     volumes, data_folder, tmp_path
 ):
-    """Somebody has mounted one over its folder: it is refused with the reason, and all is kept."""
+    """A disk is mounted over the folder of the volume."""
     id = volumes.create(ORDER).id
     folder, disk = data_folder(id).parent, tmp_path / "disk"
     program = f"""

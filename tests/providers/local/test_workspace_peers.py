@@ -1,4 +1,4 @@
-"""A workspace that knocks at its own daemon's door, over TCP, is turned away."""
+"""A workspace that connects to its own daemon over TCP is refused."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ print(again.recv(4096).decode())
 """
 
 
-# From a network of its own a workspace does not even reach the loopback of this computer.
+# A workspace with its own network cannot even reach the loopback of this computer.
 SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
 
 
@@ -54,7 +54,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def port(home):
-    """Where the daemon listens."""
+    """The daemon's TCP port."""
     return json.loads((home.folder / "daemon.lock").read_text())["port"]
 
 
@@ -64,17 +64,17 @@ def inside(home, code, *words):
     return done.stdout
 
 
-def test_a_workspace_may_not_call_the_api(home, port):
+def test_workspace_may_not_call_the_api(home, port):
     answer = inside(home, ASKS, f"http://127.0.0.1:{port}/api/v1/instances")
     assert answer.startswith("403 "), answer
     assert "PEER_REJECTED" in answer
 
 
-def test_nor_by_a_socket_that_nobody_is_seen_to_hold(home, port):
+def test_workspace_may_not_call_the_api_with_a_socket_that_no_process_holds(home, port):
     assert " 403 " in inside(home, HIDES, str(port)).splitlines()[0]
 
 
-def test_its_owner_may_from_any_program(home, port):
+def test_owner_may_call_the_api_from_any_program(home, port):
     url = f"http://127.0.0.1:{port}/api/v1/instances"
     for _ in range(2):
         with urllib.request.urlopen(url) as answer:

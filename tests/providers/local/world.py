@@ -1,4 +1,4 @@
-"""A home full of local machines, and what a test wants to know of them."""
+"""A home with local machines, and methods to inspect them."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ class World:
         self.compute = LocalCompute(self.root, cache, **{"grace": 1} | options)
 
     def launch(self, template: Template, key: str = "ws_1", **more: Any) -> str:
-        """A machine, on its way."""
+        """Launch a machine without waiting for it."""
         return self.compute.launch(self.order(template, key, **more)).id
 
     def order(self, template: Template, key: str = "ws_1", **more: Any) -> MachineOrder:
@@ -110,11 +110,11 @@ class World:
         return [file for layer in self.layers(id) for file in layer.glob(pattern)]
 
     def supervisor(self, id: str) -> psutil.Process:
-        """The process that looks after it."""
+        """The supervisor process of a machine."""
         return psutil.Process(supervisor_pid(str(self.root / id)))
 
     def said(self, id: str) -> Any:
-        """All that its supervisor says."""
+        """The report of its supervisor."""
         return json.loads((self.root / id / "seen.json").read_bytes())
 
     def tree(self, id: str) -> list[psutil.Process]:
@@ -122,7 +122,7 @@ class World:
         return self.supervisor(id).children(recursive=True)
 
     def programs(self, id: str) -> list[psutil.Process]:
-        """The person's own of these: what is not the place itself."""
+        """The user's programs among these, without those of the sandbox itself."""
         return [node for node in self.tree(id) if _home(node) == str(self.root / id / "home")]
 
     def named(self, id: str, program: str) -> list[psutil.Process]:
@@ -134,23 +134,23 @@ class World:
         return worded(self.tree(id), words)
 
     def log(self, id: str, name: str) -> str:
-        """What one of its programs said."""
+        """The output of one of its programs."""
         return (self.root / id / "logs" / f"{name}.log").read_text()
 
     def orders(self, id: str, **changes: object) -> None:
-        """Somebody corrects what was ordered."""
+        """Change the order of a machine in its file."""
         path = self.root / id / "order.json"
         path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
 
     def close(self) -> None:
-        """Destroy everything, and see that it is."""
+        """Terminate every machine, and wait until none is left."""
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
         eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()), 120)
         eventually(lambda: not self.left(), 120)
 
     def left(self) -> list[psutil.Process]:
-        """Processes that carry the mark of this home, and supervisors."""
+        """Processes with the mark of this home, and supervisors."""
         mark = f"{self.root}/"
         return [p for p in psutil.process_iter() if mark in _traces(p)]
 
