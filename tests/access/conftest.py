@@ -6,6 +6,6 @@ from tests.conftest import Http, MakeDaemon
 
 @pytest.fixture
 def team(make_daemon: MakeDaemon) -> Team:
-    nobody = "smtp://127.0.0.1:1"  # mail waits, and no file is written
-    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url=nobody)
+    unreachable = "smtp://127.0.0.1:1"  # mail waits, and no file is written
+    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url=unreachable)
     return Team(daemon, Http(daemon.app))

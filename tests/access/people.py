@@ -14,7 +14,7 @@ ROLES = ("viewer", "member", "admin", "owner")
 
 
 class Team:
-    """Asks as anybody: by a role in the project, as somebody outside, as the operator."""
+    """Sends requests as a role in the project, as a user outside it, or as the operator."""
 
     def __init__(self, daemon: App, http: Http) -> None:
         self.daemon, self.http = daemon, http
@@ -29,7 +29,7 @@ class Team:
         self.token("outside", scope="admin")
 
     def token(self, name: str, user: str | None = None, **fields: Any) -> Minted:
-        """A token that the operator makes at the socket."""
+        """A token that the operator creates at the socket."""
         scope = Scope(fields.pop("scope", "operate"))
         new = NewToken(name=name, user=user or f"{name}@x.org", scope=scope, **fields)
         minted = self.daemon.tokens.create(new)
@@ -44,13 +44,13 @@ class Team:
         headers: Mapping[str, str] | None = None,
         **body: Any,
     ) -> httpx.Response:
-        """Ask as somebody, or as nobody."""
+        """A request with the token of `caller`, or without a token."""
         credentials = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller else {}
         path = path if path.startswith("/") else f"/api/v1/{path}"
         return self.http(method, path, headers={**credentials, **(headers or {})}, **body)
 
     def launch(self, caller: str, name: str, **more: Any) -> httpx.Response:
-        """A workspace of somebody's, in the project unless another is named."""
+        """A workspace of the caller, in the project unless `more` names another."""
         order = {"name": name, "template": "Plain Shell", "project": self.project, **more}
         return self(caller, "POST", "instances/launch", json=order)
 

@@ -1,4 +1,4 @@
-"""What a browser is told that opens an address of a shared daemon: a page that says what works."""
+"""A browser that opens an address of a shared daemon gets a page with the command that works."""
 
 import pytest
 
@@ -11,7 +11,7 @@ BROWSER = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "none",
 }
-SAFARI_OF_OLD = {"User-Agent": "Mozilla/5.0", "Accept": "text/html,*/*;q=0.8"}
+OLD_SAFARI = {"User-Agent": "Mozilla/5.0", "Accept": "text/html,*/*;q=0.8"}
 
 
 def page(answer, status):
@@ -24,38 +24,38 @@ def page(answer, status):
     return answer.text
 
 
-@pytest.mark.parametrize("browser", [BROWSER, SAFARI_OF_OLD], ids=["new", "old"])
+@pytest.mark.parametrize("browser", [BROWSER, OLD_SAFARI], ids=["new", "old"])
 @pytest.mark.parametrize(
     "path", ["/web-proxy/mine/", "/web-proxy/mine/lab?x=1", "/dcv-proxy/mine/"]
 )
-def test_a_browser_is_told_of_the_tunnel(team, path, browser):
+def test_proxy_page_names_the_tunnel_command_for_browsers(team, path, browser):
     text = page(team(None, "GET", path, browser), 403)
     assert "<code>prism tunnel mine</code>" in text
     assert "<code>prism ssh mine</code>" in text
     with_token = page(team("operator", "GET", path, browser), 404)
-    assert "mine" in with_token, "nobody of that name"
+    assert "mine" in with_token, "no workspace of that name"
 
 
-def test_one_that_shows_a_token_is_not_sent_to_an_address_that_knows_none(team):
+def test_proxy_page_names_the_tunnel_command_when_the_browser_sends_a_token(team):
     team.launch("member", "mine")
     team.daemon.settle()
     text = page(team("member", "GET", "/web-proxy/mine/", BROWSER), 403)
     assert "<code>prism tunnel mine</code>" in text
 
 
-def test_the_address_of_a_workspace_says_so_too(team):
+def test_workspace_host_name_answers_with_the_tunnel_command(team):
     own = {"Host": f"mine.localhost:{team.daemon.settings.port}"}
     assert "prism tunnel mine" in page(team(None, "GET", "/lab", BROWSER | own), 403)
     failed(team(None, "GET", "/lab", own), 403, "TUNNEL_NEEDED")
 
 
-def test_programs_get_json(team):
+def test_refusal_is_json_for_programs_and_for_the_api(team):
     failed(team(None, "GET", "/web-proxy/mine/"), 401, "UNAUTHENTICATED")
     failed(team(None, "GET", "/api/v1/instances", BROWSER), 401, "UNAUTHENTICATED")
     failed(team(None, "GET", "/web-proxy/mine/", {"Accept": "*/*"}), 401, "UNAUTHENTICATED")
 
 
-def test_what_is_in_an_address_is_no_html(team):
+def test_proxy_page_contains_no_html_from_the_path(team):
     text = page(team(None, "GET", "/web-proxy/%3Cscript%3E`id`/", BROWSER), 403)
     assert "script" not in text
     assert "<code>prism tunnel NAME</code>" in text

@@ -1,4 +1,4 @@
-"""What a project cost is for who may see it; what all cost is the operator's."""
+"""Members read the costs of their project; only the operator reads the costs of all projects."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ROUTES = ("costs/history", "costs/export")
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_each_member_reads_what_her_project_cost(team, path):
+def test_project_costs_are_readable_by_its_members_only(team, path):
     for role in (*ROLES, "operator"):
         for name in ("Reef", team.project):
             assert team(role, "GET", f"{path}?project={name}").status_code == 200
@@ -18,7 +18,7 @@ def test_each_member_reads_what_her_project_cost(team, path):
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_the_whole_ledger_is_the_operators(team, path):
+def test_costs_of_all_projects_are_readable_by_the_operator_only(team, path):
     team("operator", "POST", "projects", json={"name": "Other"})
     assert team("operator", "GET", path).status_code == 200
     failed(team("owner", "GET", path), 403, "PERMISSION_DENIED")
@@ -30,7 +30,7 @@ def test_the_whole_ledger_is_the_operators(team, path):
     failed(twice, 422, "VALIDATION_FAILED")
 
 
-def test_a_project_that_ended_is_read_by_the_operator(team):
+def test_costs_of_a_deleted_project_are_readable_by_the_operator_only(team):
     path = "costs/history?project=Reef"
     assert team("operator", "DELETE", "projects/Reef").status_code == 200
     assert team("operator", "GET", path).status_code == 200

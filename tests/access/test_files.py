@@ -1,4 +1,4 @@
-"""Who may touch the files of a workspace in team mode."""
+"""Access to the files of a workspace in team mode."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES, ids=lambda it: str(it)[:16])
-def test_only_who_manages_a_workspace_touches_its_files(team, method, path, body):
+def test_workspace_files_require_the_right_to_manage_the_workspace(team, method, path, body):
     assert team.launch("member", "mine").status_code == 201
     where = f"instances/mine/{path}"
     failed(team("viewer", method, where, **body), 403, "PERMISSION_DENIED")

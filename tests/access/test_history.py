@@ -1,4 +1,4 @@
-"""What became of a project's things stays its people's to read, and nobody else's."""
+"""Members of a project, and no others, read the audit log of what the project has or had."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.shapes import failed
 
 
 def read(team, caller, query=""):
-    """All that somebody reads of the log, page by page: once each."""
+    """All events that the caller can read, page by page."""
     path, facts = f"/api/v1/audit?{query.lstrip(chr(38))}", []
     while path:
         page = team(caller, "GET", path)
@@ -19,7 +19,7 @@ def read(team, caller, query=""):
     return facts
 
 
-def of(team, caller, name):
+def event_names(team, caller, name):
     return [event["event"] for event in read(team, caller, f"&subject={name}")]
 
 
@@ -42,25 +42,27 @@ def team_with_workspace(team, clock):
     return team
 
 
-def test_a_workspace_that_is_forgotten_leaves_its_history(team_with_workspace, clock):
+def test_audit_log_of_a_forgotten_workspace_stays_readable_by_its_project(
+    team_with_workspace, clock
+):
     confirmed = {"confirm": "DELETE"}
     gone = team_with_workspace("member", "POST", "instances/shell/terminate", json=confirmed)
     assert gone.status_code == 200, gone.text
     settle(team_with_workspace, clock, 400)
     failed(team_with_workspace("owner", "GET", "instances/shell"), 404, "INSTANCE_NOT_FOUND")
-    history = of(team_with_workspace, "operator", "shell")
+    history = event_names(team_with_workspace, "operator", "shell")
     assert history[0] == "instance_forgotten"
     for role in ("owner", "viewer"):
-        assert of(team_with_workspace, role, "shell") == history
+        assert event_names(team_with_workspace, role, "shell") == history
     assert (
-        of(team_with_workspace, "outside", "shell")
-        == of(team_with_workspace, "tide", "shell")
+        event_names(team_with_workspace, "outside", "shell")
+        == event_names(team_with_workspace, "tide", "shell")
         == []
     )
 
 
-def test_a_workspace_that_moves_leaves_its_past_where_it_was(team_with_workspace, clock):
-    past = of(team_with_workspace, "owner", "shell")
+def test_events_before_a_move_stay_with_the_old_project(team_with_workspace, clock):
+    past = event_names(team_with_workspace, "owner", "shell")
     assert "instance_asked" in past
     moved = team_with_workspace(
         "operator", "POST", "instances/shell/move", json={"project": "Tide"}
@@ -69,16 +71,16 @@ def test_a_workspace_that_moves_leaves_its_past_where_it_was(team_with_workspace
     response = team_with_workspace("operator", "POST", "instances/shell/stop")
     assert response.status_code == 200, response.text
     settle(team_with_workspace, clock)
-    assert of(team_with_workspace, "owner", "shell") == ["instance_moved", *past]
-    theirs = of(team_with_workspace, "tide", "shell")
+    assert event_names(team_with_workspace, "owner", "shell") == ["instance_moved", *past]
+    theirs = event_names(team_with_workspace, "tide", "shell")
     assert theirs[-1] == "instance_moved" and "instance_asked" in theirs[:-1]
     [fact] = read(team_with_workspace, "tide", "&event=instance_moved")
     assert fact["before"]["project"] == team_with_workspace.project
     assert fact["after"]["project"] == team_with_workspace.tide
 
 
-def test_of_facts_that_name_no_project_the_list_decides(team_with_workspace):
-    """As they were written once."""
+def test_event_without_a_project_is_visible_to_the_project_of_its_workspace(team_with_workspace):
+    """Older versions wrote such events."""
     with team_with_workspace.daemon.db.write() as tx:
         without = (
             "json_remove(data, '$.project')"
@@ -86,17 +88,17 @@ def test_of_facts_that_name_no_project_the_list_decides(team_with_workspace):
             else ("data::jsonb - 'project'")
         )
         tx.sql.exec_driver_sql(f"UPDATE events SET data = {without} WHERE subject = 'shell'")
-    history = of(team_with_workspace, "operator", "shell")
-    assert history and of(team_with_workspace, "viewer", "shell") == history
+    history = event_names(team_with_workspace, "operator", "shell")
+    assert history and event_names(team_with_workspace, "viewer", "shell") == history
     assert (
-        of(team_with_workspace, "outside", "shell")
-        == of(team_with_workspace, "tide", "shell")
+        event_names(team_with_workspace, "outside", "shell")
+        == event_names(team_with_workspace, "tide", "shell")
         == []
     )
 
 
 @pytest.mark.parametrize("span", [1, 7, 100_000])
-def test_who_sees_a_part_finds_all_of_it_in_parts(team_with_workspace, monkeypatch, span):
+def test_audit_log_pages_contain_each_visible_event_once(team_with_workspace, monkeypatch, span):
     monkeypatch.setattr(service, "SPAN", span)
     whole = read(team_with_workspace, "operator")
     for role, project in (
@@ -116,14 +118,14 @@ def concerns(entry, project, person):
     return (project and data.get("project") == project) or data.get("user") == person
 
 
-def test_one_request_looks_through_a_part_of_the_log(team_with_workspace, monkeypatch):
+def test_audit_request_scans_at_most_one_span_of_the_log(team_with_workspace, monkeypatch):
     monkeypatch.setattr(service, "SPAN", 3)
     answer = team_with_workspace("outside", "GET", "audit")
     assert answer.json() == [] and 'rel="next"' in answer.headers["link"]
     assert len(team_with_workspace("operator", "GET", "audit").json()) > 3
 
 
-def test_a_projects_people_read_of_its_storage(team_with_workspace, clock):
+def test_events_of_volumes_and_snapshots_are_visible_to_their_project(team_with_workspace, clock):
     volume = {"type": "efs", "name": "data", "project": "Reef"}
     assert (
         team_with_workspace("operator", "POST", "storage/volumes/create", json=volume).status_code
@@ -145,10 +147,10 @@ def test_a_projects_people_read_of_its_storage(team_with_workspace, clock):
     assert attached.status_code == 200, attached.text
     settle(team_with_workspace, clock)
     for name in ("data", "snap"):
-        history = of(team_with_workspace, "operator", name)
+        history = event_names(team_with_workspace, "operator", name)
         assert "volume_attached" in history or name == "snap"
-        assert of(team_with_workspace, "viewer", name) == history
-        assert of(team_with_workspace, "outside", name) == []
-    assert of(team_with_workspace, "tide", "data") == ["volume_attached"], (
-        "its workspace has borrowed it"
+        assert event_names(team_with_workspace, "viewer", name) == history
+        assert event_names(team_with_workspace, "outside", name) == []
+    assert event_names(team_with_workspace, "tide", "data") == ["volume_attached"], (
+        "the volume is attached to its workspace"
     )

@@ -1,4 +1,4 @@
-"""An invitation is worth what the one who sent it may give, until it is answered."""
+"""An invitation that its sender could no longer send is revoked."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def member(team, method, user, **body):
     assert answer.status_code == 200, answer.text
 
 
-def test_a_removed_admin_leaves_no_way_back(team):
+def test_invitations_of_a_removed_admin_are_revoked(team):
     back, eve = (send(team, "admin", f"{name}2@x.org", name) for name in ("admin", "viewer"))
     invitation = send(team, "owner", "owners@x.org", "admin")
     member(team, "DELETE", "admin")
@@ -40,7 +40,7 @@ def test_a_removed_admin_leaves_no_way_back(team):
 
 
 @pytest.mark.parametrize(("role", "left"), [("admin", {"an", "a"}), ("member", set())])
-def test_who_becomes_less_offers_less(team, role, left):
+def test_invitations_above_the_new_role_of_their_sender_are_revoked(team, role, left):
     team.token("second", scope="admin")
     body = {"email": "second@x.org", "role": "owner"}
     assert team("owner", "POST", "projects/Reef/members", json=body).status_code == 201
@@ -51,19 +51,19 @@ def test_who_becomes_less_offers_less(team, role, left):
     assert taken == left
 
 
-def test_who_becomes_more_offers_as_much(team):
+def test_invitation_survives_the_promotion_of_its_sender(team):
     sent = send(team, "admin", "new@x.org", "admin")
     member(team, "PUT", "admin", json={"role": "owner"})
     assert accept(team, sent).status_code == 200
 
 
-def test_the_operator_needs_no_role(team):
+def test_invitation_of_the_operator_survives_leaving_the_project(team):
     sent = send(team, "operator", "new@x.org", "owner")
     member(team, "DELETE", "ada")
     assert accept(team, sent).status_code == 200
 
 
-def test_in_local_mode_a_name_is_only_a_name(http):
+def test_invitation_survives_the_removal_of_its_sender_in_local_mode(http):
     owners = [{"email": text, "role": "owner"} for text in ("ada@x.org", "bob@x.org")]
     http("POST", "/api/v1/projects", json={"name": "P", "members": owners})
     invitation = {"project_id": "P", "email": "eve@x.org", "invited_by": "bob@x.org"}

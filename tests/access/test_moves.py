@@ -1,4 +1,4 @@
-"""Who gives a workspace to another project is an admin of both."""
+"""Moving a workspace to another project requires the role of admin in both."""
 
 import pytest
 
@@ -23,28 +23,28 @@ def joins(team, user, role):
     assert team("operator", "POST", path, json=member).status_code == 201
 
 
-def test_what_one_cannot_see_is_not_there(team_with_two_projects):
+def test_move_answers_404_for_an_invisible_workspace_or_project(team_with_two_projects):
     failed(move(team_with_two_projects, "admin"), 404, "PROJECT_NOT_FOUND")
     failed(move(team_with_two_projects, "outside"), 404, "INSTANCE_NOT_FOUND")
 
 
 @pytest.mark.parametrize("role", ["viewer", "member"])
-def test_less_than_an_admin_there_is_not_enough(team_with_two_projects, role):
+def test_move_requires_an_admin_of_the_target_project(team_with_two_projects, role):
     joins(team_with_two_projects, "admin", role)
     failed(move(team_with_two_projects, "admin"), 403, "PERMISSION_DENIED")
 
 
-def test_less_than_an_admin_here_is_not_enough_for_ones_own_either(team_with_two_projects):
+def test_move_of_an_own_workspace_requires_an_admin_of_its_project(team_with_two_projects):
     joins(team_with_two_projects, "member", "owner")
     failed(move(team_with_two_projects, "member"), 403, "PERMISSION_DENIED")
 
 
-def test_an_admin_of_both_may(team_with_two_projects):
+def test_move_is_allowed_to_an_admin_of_both_projects(team_with_two_projects):
     joins(team_with_two_projects, "admin", "admin")
     assert move(team_with_two_projects, "admin").status_code == 200
     failed(team_with_two_projects("member", "GET", "instances/shell"), 404, "INSTANCE_NOT_FOUND")
     assert team_with_two_projects("admin", "GET", "instances/shell").status_code == 200
 
 
-def test_the_operator_may(team_with_two_projects):
+def test_move_is_allowed_to_the_operator(team_with_two_projects):
     assert move(team_with_two_projects, "operator").status_code == 200

@@ -1,4 +1,4 @@
-"""Refusals say what was asked, not the row of the matrix that it is in."""
+"""A refusal names the request in words, not the verb of the access matrix."""
 
 import pytest
 
@@ -20,12 +20,12 @@ import pytest
         ("GET", "invitations/project/Reef", "You may not invite people to this project"),
     ],
 )
-def test_a_refusal_is_in_the_words_of_who_asks(team, method, path, message):
+def test_refusal_message_describes_the_refused_request(team, method, path, message):
     error = team("viewer", method, path).json()["error"]
     assert (error["code"], error["message"][: len(message)]) == ("PERMISSION_DENIED", message)
 
 
-def test_who_launches_without_a_project_is_told_how_to_name_one(team):
+def test_refused_launch_without_a_project_suggests_the_project_option(team):
     order = {"name": "mine", "template": "Plain Shell"}
     error = team("member", "POST", "instances/launch", json=order).json()["error"]
     assert error["message"] == "You may not launch without a project"
@@ -33,7 +33,7 @@ def test_who_launches_without_a_project_is_told_how_to_name_one(team):
     assert team.launch("member", "mine").status_code == 201
 
 
-def test_a_refusal_says_the_role_that_one_has(team):
+def test_refusal_details_contain_the_role_and_scope_of_the_caller(team):
     for user, method, path, role in (
         ("viewer", "DELETE", "projects/Reef", "you are viewer there"),
         ("viewer", "GET", "budgets", "you have no role there"),
@@ -42,8 +42,8 @@ def test_a_refusal_says_the_role_that_one_has(team):
         assert details == f"{role}; your access is admin"
 
 
-def test_a_snapshot_of_anothers_workspace_is_an_admins(team):
-    """Its volume need not be named; its workspace is looked at all the same."""
+def test_snapshot_of_another_users_workspace_is_refused_below_admin(team):
+    """The request names no volume; the right to its workspace is checked all the same."""
     assert team.launch("owner", "theirs").status_code == 201
     order = {"name": "snap", "instance": "theirs"}
     for role in ("viewer", "member"):

@@ -1,4 +1,4 @@
-"""A long request ends when its caller loses the right to it, whatever took that right."""
+"""A long request ends when its caller loses the right to it."""
 
 import asyncio
 from typing import Any
@@ -10,21 +10,21 @@ from prism.access.request_lifetime import LongRequest, LongRequests
 from prism.kit.events import Event
 
 SOON = 120.0  # seconds, on a busy computer
-ANYBODYS = ("instance_moved", "instance_handed_over", "project_deleted", "resync")
+RIGHTS_CHANGES = ("instance_moved", "instance_handed_over", "project_deleted", "resync")
 
 
-def happening(name):
-    """An event of that name, about nobody in particular."""
+def rights_change(name):
+    """An event of that name that names no user."""
 
-    class Happening(Event, frozen=True, kw_only=True):
+    class RightsChange(Event, frozen=True, kw_only=True):
         event = name
 
-    return Happening(actor="ada@x.org", subject="shell")
+    return RightsChange(actor="ada@x.org", subject="shell")
 
 
-@pytest.mark.parametrize("name", ANYBODYS)
-def test_what_may_change_anybodys_rights_is_enough_alone(team, name):
-    """A commit of this one event ends a request that is not allowed any more."""
+@pytest.mark.parametrize("name", RIGHTS_CHANGES)
+def test_long_request_ends_after_an_event_that_may_change_anyones_rights(team, name):
+    """The event is the only change of its commit."""
     wiring, db = team.daemon, team.daemon.db
     caller = wiring.tokens.recognised(team.tokens["member"])
     requests, is_lost = LongRequests(db, wiring.clock, wiring.tokens.renewed), []
@@ -35,7 +35,7 @@ def test_what_may_change_anybodys_rights_is_enough_alone(team, name):
         async def app(scope, receive, send):
             is_lost.append(True)
             with db.write() as tx:
-                tx.happened(happening(name))
+                tx.happened(rights_change(name))
             await ended.wait()
 
         def judge(scope, caller):

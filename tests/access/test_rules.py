@@ -1,4 +1,4 @@
-"""The matrix, cell by cell, on every route; nothing here is a list that could be forgotten."""
+"""The access matrix, cell by cell, on every route of the application."""
 
 import asyncio
 import re
@@ -89,10 +89,10 @@ def application(daemon):
     return daemon.app._app.app
 
 
-def test_every_route_is_in_the_table_and_every_line_is_a_route(daemon):
+def test_access_rules_list_exactly_the_routes_of_the_application(daemon):
     built = {route_of(*route) for route in routes(application(daemon))}
-    assert built - set(ROUTES) == set(), "say in access/rules.py who may"
-    assert set(ROUTES) - built == set(), "access/rules.py speaks of what is not there"
+    assert built - set(ROUTES) == set(), "access/rules.py lacks a rule for these routes"
+    assert set(ROUTES) - built == set(), "access/rules.py names routes that do not exist"
 
 
 def right(rule):
@@ -106,20 +106,20 @@ def right(rule):
     return " ".join(filter(None, [rule.verb.name, of, own, whose, whole, *more, also]))
 
 
-def test_the_table_is_as_it_was_agreed():
-    """Whoever changes a right changes it twice: the table is what other tests go by."""
+def test_access_rules_equal_rights_txt():
+    """The other tests here compare with the rules themselves, so a right is written twice."""
     table = "".join(f"{route}: {right(rule)}\n" for route, rule in sorted(ROUTES.items()))
     assert table == RIGHTS.read_text()
 
 
-def test_a_caller_has_no_rights_but_those_that_are_given():
+def test_caller_has_no_rights_by_default():
     caller = Caller(name="x")
     assert (caller.operator, dict(caller.roles), caller.only) == (False, {}, None)
     assert not STRANGER.operator
     assert not STRANGER.known
 
 
-def test_what_is_not_in_the_table_is_the_operators():
+def test_route_without_a_rule_is_for_the_operator():
     assert rule_of("GET", "/api/v1/forgotten/{name:str}").verb is AccessVerb.SERVE
 
 
@@ -143,13 +143,13 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("role", "verbs"), CELLS)
-def test_the_matrix_says_what_the_contract_says(role, verbs):
+def test_role_allows_its_verbs(role, verbs):
     anybodys = {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.USE, AccessVerb.FOUND}
     have = {verb for verb in AccessVerb if allows(Role(role) if role else None, verb)}
     assert have == verbs | anybodys
 
 
-def test_a_scope_lends_no_more_than_it_says():
+def test_scope_allows_its_verbs():
     reads = {verb for verb in AccessVerb if lends(Scope.READ, verb)}
     assert reads == {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.READ}
     more = {verb for verb in AccessVerb if lends(Scope.OPERATE, verb)} - reads
@@ -163,29 +163,29 @@ def test_a_scope_lends_no_more_than_it_says():
     assert all(lends(Scope.ADMIN, verb) for verb in AccessVerb)
 
 
-def test_the_docs_print_the_matrix():
+def test_docs_contain_the_access_matrix():
     heads = ("", *Role, "operator")
     lines = [heads, tuple("---" for _ in heads)]
     for verb in AccessVerb:
         cells = ("✓" if allows(role, verb) else "" for role in Role)
         lines.append((f"{verb}", *cells, "✓"))
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    assert table in PAGE, "the matrix in docs/people.md is an old one"
+    assert table in PAGE, "the matrix in docs/people.md is out of date"
 
 
-def test_own_things_need_the_lesser_verb_and_still_a_role():
+def test_own_workspace_requires_the_lesser_verb_and_a_role_in_its_project():
     rule = RouteRule(AccessVerb.MANAGE, own=AccessVerb.MANAGE_OWN)
     theirs = Subject("p", "Bob@x.org")
     for role, expected in (("viewer", False), ("member", True), ("admin", True)):
         bob = Caller(name="bob@x.org", roles={"p": Role(role)})
         assert may(bob, rule, theirs) is expected
         assert may(bob, rule, Subject("p", "eve@x.org")) is (role == "admin")
-    gone = Caller(name="bob@x.org")
-    assert not may(gone, rule, theirs) and not sees(gone, theirs)
-    assert may(gone, rule, Subject(None, "bob@x.org"))
+    former_member = Caller(name="bob@x.org")
+    assert not may(former_member, rule, theirs) and not sees(former_member, theirs)
+    assert may(former_member, rule, Subject(None, "bob@x.org"))
 
 
-def test_nobody_gives_more_than_they_have():
+def test_caller_can_give_roles_up_to_their_own():
     for own in Role:
         caller = Caller(name="a", roles={"p": own})
         roles = {role for role in Role if may_give(caller, "p", role)}
@@ -195,13 +195,13 @@ def test_nobody_gives_more_than_they_have():
 
 @pytest.fixture
 def url(tmp_path):
-    """The walks over every route need one database only: they are about routes."""
+    """The tests over every route use SQLite only; they are about routes, not databases."""
     return f"sqlite:///{tmp_path / 'walk.db'}"
 
 
 @pytest.fixture
 def team_with_everything(team, clock):
-    """Something of every kind, for the routes to be about."""
+    """An object of every kind, for the paths of routes to name."""
     assert team.launch("member", "reef").status_code == 201
     volume = {"type": "efs", "name": "data", "project": team.project}
     assert team("operator", "POST", "storage/volumes/create", json=volume).status_code == 201
@@ -220,7 +220,7 @@ def settle(daemon, clock):
 
 
 def filled(team, method, template):
-    """A real path for a route, about things that are there."""
+    """A path of a route that names existing objects."""
     names = {
         "project_id": team.project,
         "invitation_id": team.invitation,
@@ -241,8 +241,8 @@ def filled(team, method, template):
     return re.sub(r"/?\{(\w+):(\w+)\}", lambda m: f"/{names[m[1]]}", template) + query
 
 
-def test_nobody_gets_in_without_a_token(team_with_everything):
-    """Every route, with every method that there is."""
+def test_every_route_and_method_requires_a_token(team_with_everything):
+    """Public routes are the exception."""
     app = application(team_with_everything.daemon)
     for route in app.routes:
         if not hasattr(route, "route_handlers"):
@@ -266,7 +266,7 @@ def test_nobody_gets_in_without_a_token(team_with_everything):
         failed(answer, 401, "UNAUTHENTICATED")
 
 
-def test_no_web_socket_opens_without_a_token(team_with_everything):
+def test_every_websocket_route_requires_a_token(team_with_everything):
     for route in application(team_with_everything.daemon).routes:
         if hasattr(route, "route_handler") and not hasattr(route, "route_handlers"):
             path = filled(team_with_everything, "WS", route.path)
@@ -318,8 +318,8 @@ def opened(app, path, token=None):
     return messages[0]
 
 
-def test_every_cell_on_every_route(team_with_everything):
-    """Who lacks a right is refused and nothing happens; who has it gets past the guard."""
+def test_every_route_allows_and_refuses_each_role_as_its_rule_demands(team_with_everything):
+    """A refused request records no event."""
     everything = sorted(routes(application(team_with_everything.daemon)))
     last = {"DELETE /api/v1/projects/{project_id}", "POST /api/v1/daemon/shutdown"}
     everything.sort(key=lambda route: route_of(*route) in last)
@@ -340,7 +340,7 @@ def test_every_cell_on_every_route(team_with_everything):
                 )
                 code = code_of(answer)
                 assert code != "INVALID_JSON" and (code != "VALIDATION_FAILED" or not denied), (
-                    f"{name}: give the route a body above that it takes"
+                    f"{name}: add a valid body to BODIES"
                 )
                 where = (name, caller, answer.status_code, code)
                 if expected is None:
@@ -349,7 +349,7 @@ def test_every_cell_on_every_route(team_with_everything):
                     assert code in expected, where
         if denied:
             assert team_with_everything.daemon.db.newest_event() == before, (
-                "a refusal leaves no trace"
+                "a refused request recorded an event"
             )
 
 
@@ -359,7 +359,7 @@ def claimed(body, caller):
 
 
 def expectation(rule, caller):
-    """The codes of a refusal, or None where it is allowed."""
+    """The codes of the expected refusal, or None if the request is allowed."""
     hidden = {
         "workspace": "INSTANCE_NOT_FOUND",
         "project": "PROJECT_NOT_FOUND",
@@ -382,7 +382,7 @@ def expectation(rule, caller):
     if rule.own is AccessVerb.MANAGE_OWN and caller == "member":
         return None  # the workspace is the member's own
     if rule.whose and caller == "viewer":
-        return None  # it is about herself
+        return None  # the path names the viewer
     return {"PERMISSION_DENIED"}
 
 
@@ -395,7 +395,7 @@ def code_of(answer):
     return answer.json()["error"]["code"]
 
 
-def test_in_local_mode_there_is_one_person_who_may_everything(daemon):
+def test_caller_is_the_operator_in_local_mode(daemon):
     http = Http(daemon.app)
     response = http(
         "POST",

@@ -1,4 +1,4 @@
-"""Tokens: what they open, for how long, and what is known of them."""
+"""Tokens: their rights, their expiry, and how they are stored."""
 
 import hmac
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ def sql(daemon, query):
         return connection.exec_driver_sql(query).fetchall()
 
 
-def test_only_a_hash_is_kept_and_only_one_answer_shows_it(team):
+def test_token_is_stored_as_a_hash_and_shown_once(team):
     minted = team("owner", "POST", "tokens", {"Idempotency-Key": "k"}, json=NEW)
     assert minted.status_code == 201
     token = minted.json()["token"]
@@ -31,7 +31,7 @@ def test_only_a_hash_is_kept_and_only_one_answer_shows_it(team):
     assert token.rpartition(".")[2] not in repr(stored)
 
 
-def test_it_opens_until_it_is_revoked_or_over(team, clock):
+def test_token_is_refused_after_its_expiry_or_revocation(team, clock):
     minted = team("owner", "POST", "tokens", json=NEW | {"days": 1}).json()
     team.tokens["laptop"] = minted["token"]
     assert team("laptop", "GET", "projects").status_code == 200
@@ -43,7 +43,7 @@ def test_it_opens_until_it_is_revoked_or_over(team, clock):
     failed(team("owner", "GET", "projects"), 401, "UNAUTHENTICATED")
 
 
-def test_its_last_use_is_written_once_a_minute(team, clock):
+def test_last_use_of_a_token_is_recorded_once_a_minute(team, clock):
     def last_used():
         return [entry["last_used"] for entry in team("viewer", "GET", "tokens").json()]
 
@@ -55,7 +55,7 @@ def test_its_last_use_is_written_once_a_minute(team, clock):
     assert last_used() == ["2026-01-01T00:01:00Z"]
 
 
-def test_a_scope_is_a_wall_whoever_stands_behind_it(team):
+def test_token_scope_limits_the_rights_of_its_user(team):
     for scope in ("read", "operate"):
         team.token(scope, user="owner@x.org", scope=scope)
         assert team(scope, "GET", f"projects/{team.project}").status_code == 200
@@ -69,7 +69,7 @@ def test_a_scope_is_a_wall_whoever_stands_behind_it(team):
     assert team("glass", "GET", "costs/current").status_code == 403
 
 
-def test_a_token_for_one_project_sees_no_other(team):
+def test_project_token_cannot_see_or_manage_beyond_its_project(team):
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     assert {entry["id"] for entry in team("owner", "GET", "projects").json()} == {
         other,
@@ -84,7 +84,7 @@ def test_a_token_for_one_project_sees_no_other(team):
         failed(wider, 403, "PERMISSION_DENIED")
 
 
-def test_a_token_for_one_project_gives_no_more_than_its_users_role_there(team):
+def test_project_token_has_the_role_of_its_user_in_the_project(team):
     change = {"json": {"description": "x"}}
     for user, status in (("viewer", 403), ("outside", 404)):
         team.token("one", user=f"{user}@x.org", scope="admin", project="Reef")
@@ -93,8 +93,8 @@ def test_a_token_for_one_project_gives_no_more_than_its_users_role_there(team):
     assert team("one", "PUT", f"projects/{team.project}", **change).status_code == 200
 
 
-def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
-    """Neither what she did elsewhere, nor what is hers and in no project."""
+def test_project_token_hides_other_tokens_invitations_and_events_of_its_user(team):
+    """Also those that belong to no project."""
     wide = team("owner", "POST", "tokens", json={"name": "wide", "scope": "admin"}).json()["id"]
     other = team("operator", "POST", "projects", json={"name": "Other"}).json()["id"]
     invitation = {"project_id": other, "email": "owner@x.org"}
@@ -119,8 +119,8 @@ def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
 
 
 @pytest.mark.parametrize("narrow", [{"scope": "read"}, {"scope": "admin", "project": "Reef"}])
-def test_no_token_is_told_what_a_wider_one_was_answered(team, narrow):
-    """An `Idempotency-Key` repeats answers to the same person, with as wide a token."""
+def test_idempotent_answer_is_not_replayed_to_a_narrower_token(team, narrow):
+    """A second token of the same user with the same rights gets the replay."""
     key, body = {"Idempotency-Key": "k"}, {"name": "Elsewhere"}
     project = team("owner", "POST", "projects", key, json=body).json()
     team.token("narrow", user="owner@x.org", **narrow)
@@ -130,7 +130,7 @@ def test_no_token_is_told_what_a_wider_one_was_answered(team, narrow):
     assert (again.json(), again.headers["Idempotency-Replayed"]) == (project, "true")
 
 
-def test_a_token_for_one_project_still_makes_and_ends_its_like(team):
+def test_project_token_can_create_and_revoke_tokens_of_its_project(team):
     team.token("one", user="owner@x.org", scope="admin", project="Reef")
     body = NEW | {"project": "Reef"}
     token = team("one", "POST", "tokens", json=body).json()
@@ -139,7 +139,7 @@ def test_a_token_for_one_project_still_makes_and_ends_its_like(team):
 
 
 @pytest.mark.parametrize(("user", "caller"), [("owner@x.org", "day"), ("ada@x.org", "night")])
-def test_no_token_makes_one_that_lives_longer(team, clock, user, caller):
+def test_token_cannot_create_a_token_that_expires_later(team, clock, user, caller):
     until = team.token(caller, user=user, scope="admin", days=1).expires_at
     clock.advance(hours=6)
     for days in (1, 366):
@@ -151,7 +151,7 @@ def test_no_token_makes_one_that_lives_longer(team, clock, user, caller):
 
 
 @pytest.mark.parametrize("caller", ["viewer", "member", "admin", "owner", "outside"])
-def test_nobody_makes_a_token_of_somebody_else(team, caller):
+def test_user_cannot_create_or_revoke_tokens_of_another_user(team, caller):
     for user in ("ada@x.org", "owner2@x.org"):
         failed(team(caller, "POST", "tokens", json=NEW | {"user": user}), 403, "PERMISSION_DENIED")
     theirs = team("operator", "GET", "tokens").json()
@@ -159,8 +159,8 @@ def test_nobody_makes_a_token_of_somebody_else(team, caller):
     failed(team(caller, "DELETE", f"tokens/{id}"), 404, "TOKEN_NOT_FOUND")
 
 
-def test_secrets_are_compared_in_constant_time(team, monkeypatch):
-    """Also where there is no such token: the comparison happens all the same."""
+def test_token_secrets_are_compared_in_constant_time(team, monkeypatch):
+    """Also if the token does not exist."""
     compared = []
 
     def compare(ours, theirs):
@@ -174,7 +174,7 @@ def test_secrets_are_compared_in_constant_time(team, monkeypatch):
     assert compared == [(64, 64)] * 4
 
 
-def test_a_token_is_in_no_log_and_no_error(team, caplog):
+def test_token_secret_is_absent_from_logs_and_errors(team, caplog):
     secret = team.tokens["viewer"].rpartition(".")[2]
     answers = [
         team("viewer", "GET", "nowhere"),
@@ -189,6 +189,6 @@ def test_a_token_is_in_no_log_and_no_error(team, caplog):
     assert secret not in caplog.text
 
 
-def test_the_status_names_whoever_asks(team):
+def test_daemon_status_names_the_caller(team):
     for asking, name in (("owner", "owner@x.org"), ("operator", "ada@x.org")):
         assert team(asking, "GET", "daemon/status").json()["user"] == name
