@@ -1,4 +1,4 @@
-"""What a machine of EC2 can ask: its metadata service, and EC2 itself. Both are played."""
+"""A double of EC2 and of its metadata service, as an EC2 instance sees them."""
 
 import json
 import threading
@@ -12,30 +12,30 @@ class Ec2:
 
     def __init__(self) -> None:
         self.role, self.refuses = ROLE, ""
-        self.asked: list[tuple[dict[str, str], bytes]] = []
+        self.requests: list[tuple[dict[str, str], bytes]] = []
         self.tokens: set[str] = set()
-        played = self
+        double = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_PUT(self) -> None:
-                self._say("imds-token")
+                self._answer("imds-token")
 
             def do_GET(self) -> None:
-                played.tokens.add(self.headers["Authorization"])
+                double.tokens.add(self.headers["Authorization"])
                 if self.headers["X-aws-ec2-metadata-token"] != "imds-token":
-                    return self._say("", 401)
-                fact = played.facts().get(self.path.removeprefix("/latest/"))
-                return self._say(fact or "", 404 if fact is None else 200)
+                    return self._answer("", 401)
+                fact = double.facts().get(self.path.removeprefix("/latest/"))
+                return self._answer(fact or "", 404 if fact is None else 200)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                played.asked.append((dict(self.headers.items()), body))
-                if played.refuses:
-                    code = f"<Errors><Error><Code>{played.refuses}</Code></Error></Errors>"
-                    return self._say(f"<Response>{code}</Response>", 403)
-                return self._say("<StopInstancesResponse/>")
+                double.requests.append((dict(self.headers.items()), body))
+                if double.refuses:
+                    code = f"<Errors><Error><Code>{double.refuses}</Code></Error></Errors>"
+                    return self._answer(f"<Response>{code}</Response>", 403)
+                return self._answer("<StopInstancesResponse/>")
 
-            def _say(self, text: str, status: int = 200) -> None:
+            def _answer(self, text: str, status: int = 200) -> None:
                 self.send_response(status)
                 self.send_header("content-length", str(len(text)))
                 self.end_headers()

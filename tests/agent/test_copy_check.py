@@ -1,4 +1,4 @@
-"""A copy that is not what was read is found before anybody calls it completed."""
+"""A copy that differs from what was read fails before the snapshot is completed."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import TreeCopier
 
 
-class NotAsked(StopRequest):
+class NoStopRequest(StopRequest):
     def __init__(self):
         self.requested = False
 
@@ -26,7 +26,7 @@ def finished_copy(tmp_path):
     os.link(source / "folder" / "file", source / "same")
     (source / "link").symlink_to("folder/file")
     with Directory.at(source) as first, Directory.at(target) as other:
-        copier = TreeCopier(first, other, NotAsked())
+        copier = TreeCopier(first, other, NoStopRequest())
         assert copier.run() is True
         yield copier, target
 
@@ -38,14 +38,14 @@ def check(copier, target):
     return done
 
 
-def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
+def test_copy_check_counts_hard_linked_files_once_and_reports_hashing(finished_copy):
     copier, target = finished_copy
     done = check(copier, target)
     taken = {path.stat().st_ino: path.lstat().st_blocks for path in [target, *target.rglob("*")]}
-    assert done.used == 512 * sum(taken.values()), "a hard link takes nothing"
+    assert done.used == 512 * sum(taken.values()), "a hard link uses no space"
     assert done.is_hashed is True
     clone = [file for file in copier.root.below.values() if file.kind == "file"]
-    clone[0].extra = None  # as where the system has copied it unread
+    clone[0].extra = None  # as if the kernel had copied the file without reading it
     assert check(copier, target).is_hashed is False
 
 
@@ -61,7 +61,7 @@ def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
     ],
     ids=["missing", "added", "shorter", "newer", "link", "renamed"],
 )
-def test_what_is_different_is_named(finished_copy, change, message):
+def test_copy_check_names_the_entry_that_differs(finished_copy, change, message):
     copier, target = finished_copy
     change(target)
     with pytest.raises(TreeCopyFailed, match=message):
@@ -69,21 +69,21 @@ def test_what_is_different_is_named(finished_copy, change, message):
 
 
 def replaced(path: Path, content):
-    """Another file is put in its place."""
+    """Replace the file by another."""
     path.with_name("new").write_bytes(content)
     path.with_name("new").rename(path)
 
 
 def relinked(path: Path):
-    """A link of the same length and time leads elsewhere."""
+    """Replace the link by one of the same length and time to another target."""
     at = path.lstat()
     path.unlink()
     path.symlink_to("folder/fily")
     os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns), follow_symlinks=False)
 
 
-def test_a_listing_whose_numbers_are_not_those_of_the_files_is_no_failure(finished_copy):
-    """Some layered file systems list other numbers than a file has once it is opened."""
+def test_copy_check_ignores_inode_numbers_of_listings(finished_copy):
+    """Some layered file systems list other inode numbers than an open file has."""
     copier, target = finished_copy
     for entry in copier.root.below["folder"].below.values():
         entry.copied_inode += 1

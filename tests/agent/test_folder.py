@@ -1,4 +1,4 @@
-"""What two authors tell each other in a folder."""
+"""The files through which the daemon and a supervisor exchange intents and reports."""
 
 import os
 import subprocess
@@ -16,14 +16,14 @@ from tests.optional import not_none
 HOLD = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,2); print(1,flush=True); input()"
 
 
-def test_what_is_missing_or_torn_is_nothing(tmp_path):
+def test_read_returns_nothing_for_a_missing_or_torn_file(tmp_path):
     assert read(tmp_path / "none") == {}
     for torn in ("", '{"a": 1', "[1]"):
         (tmp_path / "torn").write_text(torn)
         assert read(tmp_path / "torn") == {}
 
 
-def test_an_incomplete_intent_does_not_undo_the_last_one(tmp_path):
+def test_folder_keeps_the_last_intent_when_the_file_is_incomplete(tmp_path):
     folder = Folder(tmp_path)
     assert dict(folder.intent()) == {}
     write(tmp_path / "wanted.json", {"run": 1}, durable=True)
@@ -35,7 +35,7 @@ def test_an_incomplete_intent_does_not_undo_the_last_one(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
-def test_a_report_is_written_even_on_a_full_disk(tmp_path):
+def test_report_is_written_on_a_full_disk(tmp_path):
     with mounted(tmp_path, "size=64k"):
         write(tmp_path / "seen.json", {"phase": "starting", "more": "x" * 100}, durable=True)
         with pytest.raises(OSError, match="space"):
@@ -45,7 +45,7 @@ def test_a_report_is_written_even_on_a_full_disk(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
-def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
+def test_folder_is_emptied_on_a_disk_without_free_inodes(tmp_path):
     with mounted(tmp_path, "nr_inodes=8"):
         folder = Folder(tmp_path)
         assert folder.hold()
@@ -59,7 +59,7 @@ def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
         os.close(folder._lock)
 
 
-def test_the_lock_of_a_folder_ends_with_its_process(tmp_path):
+def test_folder_lock_ends_with_its_process(tmp_path):
     assert supervisor_pid(str(tmp_path)) == 0
     (tmp_path / "lock").touch()
     assert supervisor_pid(str(tmp_path)) == 0
@@ -73,7 +73,7 @@ def test_the_lock_of_a_folder_ends_with_its_process(tmp_path):
     assert supervisor_pid(str(tmp_path)) == 0
 
 
-def test_a_replaced_folder_is_not_the_locked_one(tmp_path):
+def test_folder_is_not_there_when_its_lock_file_was_replaced(tmp_path):
     folder = Folder(tmp_path)
     assert folder.hold()
     assert folder.there
@@ -83,7 +83,7 @@ def test_a_replaced_folder_is_not_the_locked_one(tmp_path):
     assert not folder.there
 
 
-def test_the_token_is_made_once_of_256_bits(tmp_path):
+def test_folder_token_is_created_once_with_256_bits(tmp_path):
     folder = Folder(tmp_path)
     assert folder.token(make=False) == ""
     token = folder.token()
@@ -91,7 +91,7 @@ def test_the_token_is_made_once_of_256_bits(tmp_path):
     assert Folder(tmp_path).token() == token
 
 
-def test_what_its_owner_made_unwritable_is_removed_too(tmp_path):
+def test_remove_tree_removes_unwritable_folders_and_follows_no_link(tmp_path):
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
     (deep / "c").write_text("x")

@@ -1,4 +1,4 @@
-"""What a supervisor that was killed has left in its control group, and who comes after it."""
+"""Control groups, and what the supervisor of a machine does with its predecessor's group."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def control_group(tmp_path):
-    """The group of a machine, as its supervisor would make it."""
+    """The group of a machine, as its supervisor would create it."""
     group = freezer(tmp_path)
     if not isinstance(group, Cgroup):
         pytest.skip("no control group may be made here")
@@ -33,7 +33,9 @@ def within(path):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, control_group, frozen):
+def test_processes_left_in_the_control_group_are_killed_and_the_group_is_reused(
+    tmp_path, control_group, frozen
+):
     left = within(control_group.path)
     if frozen:
         control_group.freeze()
@@ -49,7 +51,7 @@ def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, control_gr
     assert child.wait(120) == -signal.SIGKILL
 
 
-def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, control_group):
+def test_nested_control_groups_are_killed_and_removed(tmp_path, control_group):
     below = control_group.path / "of-a-workspace" / "deeper"
     below.mkdir(parents=True)
     left = within(below)
@@ -60,8 +62,8 @@ def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, control_group):
     assert not control_group.path.exists()
 
 
-def test_a_group_that_nobody_may_join_is_passed_over(tmp_path, monkeypatch):
-    """Played by folders: there is no file of a control group in them."""
+def test_freezer_uses_signals_when_the_control_group_cannot_be_joined(tmp_path, monkeypatch):
+    """Plain folders lack the files of a control group."""
     monkeypatch.setattr(freezing, "_places", lambda: [tmp_path / "groups"])
     folder = tmp_path / "local-1"
     folder.mkdir()
@@ -78,8 +80,8 @@ def test_a_group_that_nobody_may_join_is_passed_over(tmp_path, monkeypatch):
         child.wait()
 
 
-def test_a_group_that_cannot_be_written_is_passed_over(tmp_path, monkeypatch):
-    """As where `/sys/fs/cgroup` is read-only."""
+def test_freezer_uses_signals_when_control_groups_are_read_only(tmp_path, monkeypatch):
+    """As if `/sys/fs/cgroup` were mounted read-only."""
     monkeypatch.setattr(freezing, "_places", lambda: [Path("/proc/self")])
     assert isinstance(freezer(tmp_path), Signals)
     assert os.listdir(tmp_path) == []

@@ -10,7 +10,7 @@ from prism.agent.protocol import PUBLISH
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a gateway")
-def test_connections_to_a_published_port_are_not_paced():
+def test_gateway_uses_reno_for_connections_to_a_published_port():
     published = []
     daemon, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with daemon, answering, socket.create_server(("127.0.0.1", 0)) as listener:

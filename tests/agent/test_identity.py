@@ -1,4 +1,4 @@
-"""The users that workspaces run as: taken once, mapped to nobody else, given back."""
+"""The user ids that workspaces run as: leases, user namespaces and id-mapped mounts."""
 
 import json
 import os
@@ -25,7 +25,7 @@ privileged = pytest.mark.skipif(
     not identity.is_privileged(), reason="only root can give others' ids away"
 )
 TWO = UidRange(1879048192, 1879048193)
-HOLDS = """
+LEASE_FIRST_UID = """
 import sys, time
 from pathlib import Path
 from prism.agent.identity import Leases, UidRange
@@ -37,7 +37,7 @@ sys.stdin.read()
 @pytest.fixture
 def other_supervisor(tmp_path):
     """Another supervisor, which has the first id."""
-    line = [sys.executable, "-c", HOLDS, str(tmp_path / "uids")]
+    line = [sys.executable, "-c", LEASE_FIRST_UID, str(tmp_path / "uids")]
     pipe = subprocess.PIPE
     with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
         assert not_none(process.stdout).readline() == f"{TWO.first}\n"
@@ -45,31 +45,31 @@ def other_supervisor(tmp_path):
         not_none(process.stdin).close()
 
 
-def test_no_two_processes_get_the_same_uid(tmp_path, other_supervisor):
+def test_uid_is_leased_to_one_process_at_a_time(tmp_path, other_supervisor):
     ours = Leases(tmp_path / "uids")
     assert ours.take(TWO, 0) == TWO.last
     ours.give_back(TWO.last)
 
 
-def test_when_all_uids_are_in_use_the_error_says_so(tmp_path, other_supervisor):
+def test_lease_raises_when_all_uids_are_in_use(tmp_path, other_supervisor):
     with pytest.raises(NoIdentity, match="all 1 ids of PRISM_UID_RANGE are in use"):
         Leases(tmp_path / "uids").take(UidRange(TWO.first, TWO.first), 7)
 
 
-def test_a_killed_process_releases_its_uid(tmp_path, other_supervisor):
+def test_uid_is_released_when_its_process_is_killed(tmp_path, other_supervisor):
     other_supervisor.send_signal(signal.SIGKILL)
     other_supervisor.wait()
     assert Leases(tmp_path / "uids").take(TWO, 0) == TWO.first
 
 
 @pytest.mark.parametrize("text", ["0-5", "5-4", "5", "a-b", "", "1-4294967295", "1-2-3"])
-def test_what_is_no_range_is_refused(text):
+def test_uid_range_rejects_invalid_text(text):
     with pytest.raises(ValueError):
         UidRange.parse(text)
 
 
 @privileged
-def test_a_namespace_knows_one_id_and_lets_nobody_make_another():
+def test_user_namespace_maps_one_id_and_forbids_nested_namespaces():
     space = user_namespace(TWO.first, TreeOwner(7, 8), closed=True)
     code = f"""
 import ctypes, json, os
@@ -85,14 +85,14 @@ print(json.dumps([*maps, libc.unshare(0x10000000)]))
 
 
 @privileged
-def test_a_range_that_this_container_does_not_know_is_said(monkeypatch, tmp_path):
+def test_sandbox_user_raises_when_the_container_lacks_the_uid_range(monkeypatch, tmp_path):
     monkeypatch.setattr(identity, "_exists_here", lambda among: False)
     with pytest.raises(NoIdentity, match="do not exist in this container"):
         SandboxUser(0, Leases(tmp_path / "uids"))
 
 
 @privileged
-def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_path):
+def test_sandbox_user_raises_and_returns_its_uid_when_ids_cannot_be_mapped(tmp_path):
     leases = Leases(tmp_path / "uids")
     user = SandboxUser(0, leases)
     with pytest.raises(NoIdentity, match=r"cannot map ids.*PRISM_HOME"):
@@ -102,7 +102,7 @@ def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_pat
 
 
 @privileged
-def test_a_process_that_made_namespaces_has_no_child_and_no_descriptor_of_them_left(tmp_path):
+def test_sandbox_user_leaves_no_open_descriptor_after_close(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     user = SandboxUser(5, Leases(tmp_path / "uids"))
     os.close(user.detached_mount(str(tmp_path)))
@@ -111,7 +111,7 @@ def test_a_process_that_made_namespaces_has_no_child_and_no_descriptor_of_them_l
 
 
 @privileged
-def test_a_tree_is_handed_over_whole_and_no_link_is_followed(tmp_path):
+def test_hand_over_changes_the_owner_of_a_tree_and_follows_no_link(tmp_path):
     outside, tree = tmp_path / "outside", tmp_path / "tree"
     for path in (outside, tree / "deep" / "deeper"):
         path.mkdir(parents=True)
@@ -127,7 +127,7 @@ def test_a_tree_is_handed_over_whole_and_no_link_is_followed(tmp_path):
 
 
 @privileged
-def test_a_tree_that_was_handed_over_in_part_by_one_that_was_killed_is_whole_at_the_next(tmp_path):
+def test_hand_over_completes_when_repeated_after_a_kill(tmp_path):
     for n in range(300):
         (tmp_path / "tree" / str(n) / "in").mkdir(parents=True)
     code = "import sys; from prism.agent.handover import hand_over; hand_over(sys.argv[1], {})"
@@ -146,7 +146,7 @@ def test_a_tree_that_was_handed_over_in_part_by_one_that_was_killed_is_whole_at_
 
 
 @privileged
-def test_where_ids_cannot_be_mapped_all_share_one_and_what_is_not_theirs_is_not_given(tmp_path):
+def test_sandbox_users_share_one_uid_when_ids_cannot_be_mapped(tmp_path):
     first, two = (SandboxUser(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
     assert first.uid == two.uid == UidRange.configured().first
     (tmp_path / "own").mkdir()

@@ -1,4 +1,4 @@
-"""What the idle watch of a machine of its own does when it is time to go down."""
+"""The idle daemon of an EC2 instance, which hibernates it or powers it off."""
 
 import json
 import os
@@ -15,18 +15,18 @@ RULE = {"profile": "p", "seconds": 0.1, "action": "hibernate", "limits": {}}
 
 
 class Power:
-    """Does as it is told, and nothing."""
+    """Records the calls."""
 
     def __init__(self):
-        self.refuses, self.did, self.goes_off = "", [], False
+        self.refuses, self.calls, self.goes_off = "", [], False
 
     def sleep(self):
-        self.did.append("sleep")
+        self.calls.append("sleep")
         if self.refuses:
             raise CannotSleep(self.refuses)
 
     def off(self):
-        self.did.append("off")
+        self.calls.append("off")
         return self.goes_off
 
 
@@ -46,8 +46,8 @@ def idle_runner(tmp_path, power, monkeypatch):
     return daemon
 
 
-def goes(daemon):
-    """Until it is time, and then down."""
+def go_down_when_due(daemon):
+    """Wait until the action is due, then take it."""
 
     def due():
         daemon._watch.step([])
@@ -57,14 +57,14 @@ def goes(daemon):
     daemon._write_report()
 
 
-def seen(tmp_path):
+def report_of(tmp_path):
     return json.loads((tmp_path / "seen.json").read_text())
 
 
-def test_who_was_asleep_begins_anew_and_remembers_that(idle_runner, power, tmp_path):
-    goes(idle_runner)
-    assert power.did == ["sleep"]
-    report = seen(tmp_path)
+def test_idle_daemon_hibernates_and_records_the_action(idle_runner, power, tmp_path):
+    go_down_when_due(idle_runner)
+    assert power.calls == ["sleep"]
+    report = report_of(tmp_path)
     assert (report["state"], report["acted"]["action"], report["build"]) == (
         None,
         "hibernate",
@@ -74,25 +74,25 @@ def test_who_was_asleep_begins_anew_and_remembers_that(idle_runner, power, tmp_p
     assert line.strip() == f"prism-idle: {json.dumps(report['acted'], separators=(',', ':'))}"
 
 
-def test_another_watch_remembers_what_the_one_before_it_did(idle_runner, power, tmp_path):
-    goes(idle_runner)
+def test_restarted_idle_daemon_reports_the_last_action(idle_runner, power, tmp_path):
+    go_down_when_due(idle_runner)
     how = {"console": tmp_path / "console", "of": os.getpid(), "build": "c"}
-    heir = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
-    heir._write_report()
-    assert seen(tmp_path)["acted"]["action"] == "hibernate"
+    restarted = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
+    restarted._write_report()
+    assert report_of(tmp_path)["acted"]["action"] == "hibernate"
 
 
-def test_who_cannot_be_powered_off_has_not_done_it(idle_runner, power, tmp_path):
+def test_idle_daemon_reports_no_action_when_sleep_and_power_off_fail(idle_runner, power, tmp_path):
     power.refuses = "it has no role"
-    goes(idle_runner)
-    goes(idle_runner)
-    assert power.did == ["sleep", "off"]
-    assert seen(tmp_path).get("acted") is None
+    go_down_when_due(idle_runner)
+    go_down_when_due(idle_runner)
+    assert power.calls == ["sleep", "off"]
+    assert report_of(tmp_path).get("acted") is None
     assert (tmp_path / "console").read_text().splitlines()[-1] == "prism-idle: {}"
-    assert idle_runner._watch.goal() == "", "a new time to be idle"
+    assert idle_runner._watch.goal() == "", "the idle time begins again"
 
 
-def test_a_service_keeps_its_secret_in_its_own_file(tmp_path):
+def test_host_view_reads_services_and_their_tokens_from_files(tmp_path):
     token = "t" * 43
     (tmp_path / "lab.env").write_text(f'LANG="C.UTF-8"\nJUPYTER_TOKEN="{token}"\n')
     (tmp_path / "services.json").write_text(
@@ -106,5 +106,5 @@ def test_a_service_keeps_its_secret_in_its_own_file(tmp_path):
     assert (lab.name, lab.port, lab.answered) == ("lab", 1, False)
 
 
-def test_a_machine_that_serves_nothing_is_fine(tmp_path):
+def test_host_view_lists_no_services_without_a_services_file(tmp_path):
     assert list(HostView(tmp_path, tmp_path).serving()) == []

@@ -1,4 +1,4 @@
-"""Real machines that find out by themselves that nobody uses them; no daemon lives here.
+"""Real local machines that hibernate or stop when they are idle, without a daemon.
 
 A minute is shortened to a few seconds: `minute` of `LocalCompute`, which is there for this.
 """
@@ -35,13 +35,13 @@ def world(tmp_path, package_cache):
     yield world
     for machine in world.compute.survey():
         world.compute.terminate(machine.id)
-    # Twenty thousand files of JupyterLab are long removed on a crowded computer.
+    # On a busy computer it takes long to remove the twenty thousand files of JupyterLab.
     eventually(lambda: all(m.seen is Observed.GONE for m in world.compute.survey()), 150)
     world.close()
 
 
 def watch(world, id, **more):
-    """By a profile of one minute."""
+    """Set an idle profile of one minute."""
     rule = IdleRule(profile="t", minutes=1, action="hibernate", limits=LIMITS)
     world.compute.watch(id, replace(rule, **more))
 
@@ -50,8 +50,8 @@ def idle(world, id):
     return world.machine(id).idle
 
 
-def stays_up(world, id, minutes=2):
-    """It does so for longer than it would take to go down; the last verdict."""
+def verdict_after_staying_up(world, id, minutes=2):
+    """The last verdict of a machine that stays on for longer than its idle period."""
     until = time.monotonic() + minutes * MINUTE
 
     def over():
@@ -62,9 +62,9 @@ def stays_up(world, id, minutes=2):
     return idle(world, id)
 
 
-def test_nobody_uses_it_so_it_goes_to_sleep_and_whoever_wakes_it_finds_it_awake(world):
+def test_idle_machine_hibernates_and_counts_from_zero_when_started_again(world):
     id = world.launched(page())
-    assert idle(world, id) is None, "without a rule nobody looks"
+    assert idle(world, id) is None, "there is no verdict without an idle profile"
     watch(world, id)
     world.becomes(id, Observed.ASLEEP)
     acted = idle(world, id).acted
@@ -76,15 +76,15 @@ def test_nobody_uses_it_so_it_goes_to_sleep_and_whoever_wakes_it_finds_it_awake(
     assert idle(world, id).acted == acted
     woken = time.time()
     world.becomes(id, Observed.ASLEEP)
-    assert time.time() - woken > MINUTE * 0.8, "with a new time to be idle"
+    assert time.time() - woken > MINUTE * 0.8, "the idle period did not begin again"
     assert idle(world, id).acted != acted
 
 
 @pytest.mark.slow
-def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
+def test_idle_machine_ignores_a_disabled_profile_and_stops_after_keep_awake(world):
     id = world.launched(page())
     watch(world, id, enabled=False)
-    assert stays_up(world, id, 1.5).state == "idle"
+    assert verdict_after_staying_up(world, id, 1.5).state == "idle"
     later = time.time() + MINUTE
     watch(world, id, action="stop", awake_until=datetime.fromtimestamp(later, UTC))
     world.becomes(id, Observed.OFF)
@@ -93,7 +93,7 @@ def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
 
 
 @pytest.mark.slow
-def test_an_idle_jupyter_sleeps_and_a_silent_cell_keeps_it_awake(world):
+def test_running_notebook_cell_keeps_the_machine_awake_until_interrupted(world):
     """In `make test`, the life of a JupyterLab in `tests/providers/local/life.py` does so."""
     id = world.launched(LAB)
     door = world.compute.access(id).endpoints["jupyter"]
@@ -101,16 +101,18 @@ def test_an_idle_jupyter_sleeps_and_a_silent_cell_keeps_it_awake(world):
     assert kernel.run("x = 41; print(x)").strip() == "41"
     watch(world, id)
     kernel.send("import time; time.sleep(600)")
-    verdict = stays_up(world, id)
+    verdict = verdict_after_staying_up(world, id)
     assert verdict.state == "active"
     assert "the kernel of python3 is busy" in verdict.because
     interrupt(door, kernel)
     kernel.close()
     secret = world.root / id / "token"
-    secret.write_text("another")  # from now on Jupyter refuses to tell
+    secret.write_text("another")  # from now on Jupyter refuses the agent's requests
     unknown = ("Jupyter does not say what its kernels do",)
     eventually(lambda: (idle(world, id).state, idle(world, id).because) == ("unknown", unknown))
-    assert stays_up(world, id, 1.5).state != "idle", "what is not known is not idle"
+    assert verdict_after_staying_up(world, id, 1.5).state != "idle", (
+        "what is not known is not idle"
+    )
     secret.write_text(door.token)
     world.becomes(id, Observed.ASLEEP)
 
@@ -124,21 +126,21 @@ def interrupt(door, kernel):
 
 @pytest.fixture
 def log_in(world):
-    """Programs that came through the door, as every login does; all leave in the end."""
-    visits = []
+    """Starts programs through the exec socket, as every login does; ends them all."""
+    logins = []
 
-    def comes(id, *argv):
+    def enter_machine(id, *argv):
         how = {"streams": (0, 1, 2)} if argv else {"tty": (80, 25)}
-        visits.append(enter(world.root / id, argv or None, **how))
-        return visits[-1]
+        logins.append(enter(world.root / id, argv or None, **how))
+        return logins[-1]
 
-    yield comes
-    for visit in visits:
-        visit.close()
+    yield enter_machine
+    for login in logins:
+        login.close()
 
 
 @pytest.mark.slow
-def test_a_job_that_left_its_terminal_keeps_it_awake(world, log_in):
+def test_detached_job_keeps_the_machine_awake(world, log_in):
     id = world.launched(page())
     login = log_in(id)
     spin = "while True: pass"
@@ -150,21 +152,21 @@ def test_a_job_that_left_its_terminal_keeps_it_awake(world, log_in):
     os.write(login.terminal, b"exit\r")
     login.wait(120)
     watch(world, id)
-    verdict = stays_up(world, id)
+    verdict = verdict_after_staying_up(world, id)
     assert verdict.state == "active"
     assert {"the processor was busy", "`python` waits for a processor or a disk"} & {
         text.partition(":")[0] for text in verdict.because
     }
 
 
-def test_a_forgotten_login_does_not_keep_it_awake_and_a_job_in_tmux_does(world, log_in):
-    """However it was left: at the prompt, in an editor, looking on."""
+def test_job_in_tmux_keeps_the_machine_awake_and_an_idle_login_does_not(world, log_in):
+    """The idle logins show a prompt, an editor and `tail -f`."""
     id = world.launched(page())
     for typed in (b"", b"stty -icanon -echo; sleep 600\r", b"tail -f /dev/null\r"):
         os.write(log_in(id).terminal, typed)
     assert log_in(id, "tmux", "new", "-d", "sleep 600").wait(120) == 0
     watch(world, id)
-    verdict = stays_up(world, id)
+    verdict = verdict_after_staying_up(world, id)
     assert verdict.state == "active"
     assert "`sleep` runs in the foreground of a terminal" in verdict.because
     log_in(id, "tmux", "kill-server").wait(120)

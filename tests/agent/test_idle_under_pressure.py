@@ -1,9 +1,9 @@
-"""The idle verdict on a crowded computer, played: what a scheduler and a disk do to counters.
+"""The idle verdict on a busy computer, with a simulated scheduler and disk.
 
-A server that nobody uses wakes up once a second, and when it is asked whether it is idle. On a
-crowded computer it then waits for a processor or a disk, so a look often finds it waiting. A
-job waits likewise, but all the time. No clock and no load is real here, so nothing depends on
-how busy the computer is that runs this.
+An idle server wakes up once a second, and for each request whether it is idle. On a busy
+computer it then waits for a processor or a disk, so samples often show it waiting. A job waits
+too, but all the time. Clock and load are simulated, so the load of the test computer does not
+matter.
 """
 
 import random
@@ -21,8 +21,8 @@ RULE = IdleSettings(profile="test", seconds=THRESHOLD, action="stop", limits=LIM
 EVERY = min(THRESHOLD / SHARE, SELDOM)
 
 
-class Played:
-    """One process among `rivals` that always want the processor, on a disk that is slow."""
+class SimulatedProcess:
+    """One process among `rivals` that always want the processor, with a slow disk."""
 
     def __init__(self, chance, rivals, blocked):
         self.chance, self.rivals, self.blocked = chance, rivals, blocked
@@ -43,7 +43,7 @@ class Played:
                     self.waited += TICK
 
     def seen(self, at):
-        """What a look finds."""
+        """A sample of the process."""
         life = samples.ProcessSample(
             pid=1, name="it", began="1", group=1, session=1, terminal=0, foreground=0,
             own=self.own, children=0.0, memory=2**20, wants=self.needs > 0 or self.at_disk > 0,
@@ -52,10 +52,10 @@ class Played:
         return samples.SystemSample(at, at, {(1, "1"): life}, None, None)
 
     def wake(self):
-        """Begin what it does by itself."""
+        """Begin work of its own."""
 
     def asked(self):
-        """Answer whether it is idle."""
+        """Answer the request whether it is idle."""
 
     def goes_to_disk(self):
         if self.chance.random() < self.blocked:
@@ -63,7 +63,7 @@ class Played:
             self.moved += 4096
 
 
-class IdleServer(Played):
+class IdleServer(SimulatedProcess):
     def wake(self):
         if self.chance.random() < TICK:  # once a second
             self.needs += TICK
@@ -74,15 +74,15 @@ class IdleServer(Played):
         self.goes_to_disk()
 
 
-class StarvedJob(Played):
-    """Computes without an end; it gets as little as its rivals leave."""
+class StarvedJob(SimulatedProcess):
+    """Computes without end; gets as little CPU time as its rivals leave."""
 
     def wake(self):
         self.needs = 1.0
 
 
-class DiskJob(Played):
-    """Writes without an end, to a disk that takes little of it; rests a moment in between."""
+class DiskJob(SimulatedProcess):
+    """Writes without end to a slow disk, with short pauses."""
 
     def wake(self):
         if self.at_disk <= 0 and self.chance.random() < 0.3:
@@ -91,7 +91,7 @@ class DiskJob(Played):
 
 
 def slept_after(process, most):
-    """When it is put to sleep, in seconds; none where it is not by then."""
+    """The time after which the idle action is due, in seconds; none if it is not due by `most`."""
     at, known, before, stuck = 0.0, None, process.seen(0.0), 0
     while at < most:
         process.live(EVERY)
@@ -113,7 +113,7 @@ def samples_of(before, now, work):
 
 
 @pytest.mark.parametrize(("rivals", "blocked"), [(0, 0.0), (12, 0.0), (3, 0.5), (12, 0.5)])
-def test_an_idle_server_sleeps_in_time_however_often_a_look_finds_it_waiting(rivals, blocked):
+def test_idle_server_sleeps_in_time_even_if_samples_show_it_waiting(rivals, blocked):
     stuck = 0
     for seed in range(20):
         process = IdleServer(random.Random(seed), rivals, blocked)
@@ -121,13 +121,15 @@ def test_an_idle_server_sleeps_in_time_however_often_a_look_finds_it_waiting(riv
         assert at is not None, f"seed {seed}"
         assert at <= 1.5 * THRESHOLD, f"seed {seed}"
         stuck += process.stuck
-    assert bool(stuck) is bool(rivals or blocked), "under pressure some looks find it waiting"
+    assert bool(stuck) is bool(rivals or blocked), "under load some samples show it waiting"
 
 
 @pytest.mark.parametrize("kind", [StarvedJob, DiskJob])
 @pytest.mark.parametrize("rivals", [30, 200])
-def test_a_job_that_gets_next_to_nothing_never_sleeps(kind, rivals):
+def test_starved_job_never_sleeps(kind, rivals):
     for seed in range(20):
         process = kind(random.Random(seed), rivals, 0.0)
         assert slept_after(process, 10 * THRESHOLD) is None, f"seed {seed}"
-        assert process.own / (10 * THRESHOLD) < LIMITS["cpu"] / 100, "its CPU does not tell"
+        assert process.own / (10 * THRESHOLD) < LIMITS["cpu"] / 100, (
+            "its CPU time is below the limit"
+        )

@@ -1,4 +1,4 @@
-"""What a watch makes of a machine's phases; the machine itself is played here."""
+"""The idle watch of a simulated machine: its goal, its report and the event log."""
 
 import json
 import os
@@ -20,11 +20,11 @@ RULE = {"profile": "t", "seconds": 0.1, "action": "hibernate", "limits": {}}
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "order.json").write_text(json.dumps({"name": "mine", "services": {}}))
-    tell(tmp_path, **RULE)
+    write_rule(tmp_path, **RULE)
     return Folder(tmp_path)
 
 
-def tell(path, **rule):
+def write_rule(path, **rule):
     draft = path / "idle.new"
     draft.write_text(json.dumps(rule))
     draft.replace(path / "idle.json")
@@ -37,8 +37,8 @@ def watch(folder):
     return watch
 
 
-def goes(watch, goal):
-    """Until it wants to go there."""
+def wait_for_goal(watch, goal):
+    """Take samples until the watch has that goal."""
 
     def wanted():
         watch.step([])
@@ -47,8 +47,8 @@ def goes(watch, goal):
     return eventually(wanted, 120)
 
 
-def test_it_goes_down_and_tells_what_it_did(watch):
-    goes(watch, "asleep")
+def test_idle_watch_records_the_hibernation(watch):
+    wait_for_goal(watch, "asleep")
     assert watch.seen()["acted"] is None, "not done yet"
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
@@ -57,8 +57,8 @@ def test_it_goes_down_and_tells_what_it_did(watch):
     assert acted["seconds"] >= 0.1
 
 
-def test_what_cannot_be_put_to_sleep_is_stopped_and_says_so(watch):
-    goes(watch, "asleep")
+def test_idle_watch_stops_a_machine_that_cannot_hibernate_and_records_why(watch):
+    wait_for_goal(watch, "asleep")
     for phase in ("stopping", "on"):  # some process did not freeze
         watch.notice(phase)
     assert watch.goal() == "off"
@@ -69,43 +69,45 @@ def test_what_cannot_be_put_to_sleep_is_stopped_and_says_so(watch):
     assert acted["note"] == "it could not be put to sleep, so it was stopped"
 
 
-def test_who_wakes_it_begins_anew(watch):
-    goes(watch, "asleep")
+def test_idle_watch_starts_a_new_idle_period_when_the_machine_is_started(watch):
+    wait_for_goal(watch, "asleep")
     for phase in ("stopping", "asleep", "on"):
         watch.notice(phase)
     assert watch.goal() == ""
     assert watch.seen()["state"] is None
-    assert watch.seen()["acted"]["action"] == "hibernate", "that is not forgotten"
+    assert watch.seen()["acted"]["action"] == "hibernate", "the last action is still reported"
 
 
-def test_somebody_elses_stop_is_not_its_doing(watch):
+def test_idle_watch_does_not_record_a_stop_by_request(watch):
     eventually(lambda: watch.step([]) or watch.seen()["state"] == "idle", 120)
     for phase in ("stopping", "off"):
         watch.notice(phase)
     assert watch.seen()["acted"] is None
 
 
-def test_what_was_done_outlives_the_supervisor(folder, watch):
-    goes(watch, "asleep")
+def test_idle_watch_restores_the_last_action_after_a_restart(folder, watch):
+    wait_for_goal(watch, "asleep")
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
-    heir = IdleWatch(MachineConfig(folder.order(), folder), watch.seen())
-    assert not_none(heir.seen())["acted"] == not_none(watch.seen())["acted"]
+    restarted = IdleWatch(MachineConfig(folder.order(), folder), watch.seen())
+    assert not_none(restarted.seen())["acted"] == not_none(watch.seen())["acted"]
 
 
-def test_other_limits_begin_with_what_they_find_themselves(folder, watch):
+def test_idle_watch_starts_a_new_idle_period_when_limits_change(folder, watch):
     eventually(lambda: watch.step([]) or watch.seen()["state"] == "idle", 120)
-    tell(folder.path, **RULE | {"seconds": 600})
+    write_rule(folder.path, **RULE | {"seconds": 600})
     watch.step([])
-    assert watch.seen()["state"] == "idle", "more patience, the same eyes"
-    tell(folder.path, **RULE | {"seconds": 600, "limits": {"cpu": 5.0}})
+    assert watch.seen()["state"] == "idle", (
+        "a longer period with the same limits keeps the verdict"
+    )
+    write_rule(folder.path, **RULE | {"seconds": 600, "limits": {"cpu": 5.0}})
     watch.step([])
     assert watch.seen()["state"] is None
 
 
-def test_without_a_rule_nobody_looks(folder, watch):
+def test_idle_watch_has_no_verdict_without_a_profile(folder, watch):
     watch.step([])
-    tell(folder.path)
+    write_rule(folder.path)
     watch.step([])
     assert watch.seen() is None
     os.unlink(folder.path / "idle.json")
@@ -113,26 +115,26 @@ def test_without_a_rule_nobody_looks(folder, watch):
     assert (watch.seen(), watch.goal()) == (None, "")
 
 
-def seen(**more: Any) -> Any:
+def report(**more: Any) -> Any:
     still: dict[str, Any] = {"stage": None, "failure": None, "notes": [], "services": {}}
     return {**still, "phase": "on", "idle": None} | more
 
 
-def test_the_event_log_has_each_change_once(tmp_path):
-    diary = EventLog(tmp_path / "logs")
+def test_event_log_contains_each_change_once(tmp_path):
+    event_log = EventLog(tmp_path / "logs")
     service = {"answered": True, "port": 5, "crashes": 0, "exit": None}
     acted = {"at": time.time(), "action": "stop", "seconds": 900, "profile": "gpu", "note": None}
     story = [
-        seen(phase="starting", stage="packages"),
-        seen(services={"page": service}),
-        seen(services={"page": service}),
-        seen(services={"page": {**service, "answered": False, "crashes": 1, "exit": 3}}),
-        seen(phase="off", idle={"acted": acted}, failure={"code": "X", "message": "why"}),
-        seen(phase="off", idle={"acted": acted}, failure={"code": "X", "message": "why"}),
+        report(phase="starting", stage="packages"),
+        report(services={"page": service}),
+        report(services={"page": service}),
+        report(services={"page": {**service, "answered": False, "crashes": 1, "exit": 3}}),
+        report(phase="off", idle={"acted": acted}, failure={"code": "X", "message": "why"}),
+        report(phase="off", idle={"acted": acted}, failure={"code": "X", "message": "why"}),
     ]
     before: Any = {}
     for now in story:
-        diary.note(before, now)
+        event_log.note(before, now)
         before = now
     lines = (tmp_path / "logs" / "console.log").read_text().splitlines()
     assert [line.partition(" ")[2] for line in lines] == [
@@ -146,6 +148,6 @@ def test_the_event_log_has_each_change_once(tmp_path):
     ]
 
 
-def test_the_diary_of_a_machine_that_is_gone_is_gone(tmp_path):
-    EventLog(tmp_path / "logs").note(seen(), seen(phase="gone"))
+def test_event_log_creates_no_folder_for_a_machine_that_is_gone(tmp_path):
+    EventLog(tmp_path / "logs").note(report(), report(phase="gone"))
     assert not (tmp_path / "logs").exists()

@@ -1,4 +1,4 @@
-"""What people are told while packages are installed: figures of uv's own, as they come."""
+"""The progress of an installation, read from the output of uv."""
 
 import pytest
 
@@ -18,20 +18,20 @@ LINES = (
 )
 
 
-def test_each_figure_is_one_that_uv_has_printed():
+def test_install_progress_follows_the_output_of_uv():
     progress = InstallProgress()
     for line, stage, percent in LINES:
         progress.add_line(line)
         assert (progress.stage, progress.percent) == (stage, percent), line
 
 
-def test_only_such_lines_are_news():
+def test_install_progress_reports_only_lines_that_change_it():
     progress = InstallProgress()
     news = [line for line, *_ in LINES if progress.add_line(line)]
     assert news == [line for line, *_ in LINES[1:-1]]
 
 
-def test_what_is_in_the_cache_is_not_called_downloaded():
+def test_install_progress_of_cached_packages_shows_no_download():
     progress = InstallProgress()
     progress.add_line("Resolved 1 package in 3ms")
     progress.add_line("Installed 1 package in 3ms")
@@ -41,14 +41,14 @@ def test_what_is_in_the_cache_is_not_called_downloaded():
 @pytest.mark.parametrize(
     "size", ["(1e999MiB)", "(-4MiB)", "(nanMiB)", "(4MiB", "(4TiB)", f"({'9' * 400}MiB)"]
 )
-def test_odd_sizes_are_not_counted(size):
+def test_install_progress_ignores_invalid_sizes(size):
     progress = InstallProgress()
     progress.add_line("Resolved 1 package in 3ms")
     progress.add_line(f"Downloading x {size}")
     assert progress.stage == "packages: 1 chosen"
 
 
-def test_a_flood_of_files_is_bounded():
+def test_install_progress_counts_at_most_1000_downloads():
     progress = InstallProgress()
     progress.add_line("Resolved 1 package in 3ms")
     for number in range(5000):

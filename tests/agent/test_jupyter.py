@@ -1,4 +1,4 @@
-"""What is made of a Jupyter server's answers; the server is played here."""
+"""The agent's reading of a Jupyter server's kernels and sessions; the server is a double."""
 
 import json
 import socket
@@ -19,17 +19,17 @@ class Server:
     """Answers the requests of one connection after the other, in pieces."""
 
     def __init__(self, answers):
-        self.heard, self._answers = [], answers
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.port = self._door.getsockname()[1]
+        self.requests, self._answers = [], answers
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._live, daemon=True).start()
 
     def _live(self):
-        guest, _ = self._door.accept()
+        guest, _ = self._listener.accept()
         with guest, guest.makefile("rb") as request:
             for _ in self._answers:
                 lines = [line.decode().strip() for line in iter(request.readline, b"\r\n")]
-                self.heard.append(lines)
+                self.requests.append(lines)
                 reply = self._answers[lines[0].split()[1].partition("?")[0]]
                 if reply is None:
                     return
@@ -38,12 +38,12 @@ class Server:
                 guest.sendall(reply[half:])
 
     def close(self):
-        self._door.close()
+        self._listener.close()
 
 
 @pytest.fixture
 def ask_kernels(tmp_path):
-    """Asks a server that answers so."""
+    """Requests the kernels from a server with the given answers."""
     servers = []
 
     def kernels(answers):
@@ -53,7 +53,7 @@ def ask_kernels(tmp_path):
             while True:
                 next(asking)
         except StopIteration as done:
-            return servers[-1].heard, done.value
+            return servers[-1].requests, done.value
 
     yield kernels
     for server in servers:
@@ -69,11 +69,11 @@ def raw(body, status="200 OK"):
     return head.encode() + b"\r\n\r\n" + body
 
 
-def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, tmp_path):
+def test_kernels_combines_the_answers_about_kernels_and_sessions(ask_kernels, tmp_path):
     (tmp_path / "a.ipynb").touch()
     running = [kernel("1", "busy"), kernel("2", "idle"), kernel("3", "dead")]
     opened = [{"path": "a.ipynb", "kernel": {"id": "1"}}, {"path": "gone", "kernel": {"id": "2"}}]
-    heard, kernels = ask_kernels({KERNELS: good(running), SESSIONS: good(opened)})
+    requests, kernels = ask_kernels({KERNELS: good(running), SESSIONS: good(opened)})
     assert kernels.work == ["the kernel of a.ipynb is busy"]
     assert [event for _, event in kernels.touches] == [
         "a cell of gone was run",
@@ -82,10 +82,10 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, t
     ]
     assert kernels.touches[0][0] == 1767225600
     assert kernels.doubts == []
-    assert [message[0].split()[1] for message in heard] == [
+    assert [message[0].split()[1] for message in requests] == [
         f"{path}?no_track_activity=1" for path in (KERNELS, SESSIONS)
     ]
-    assert all("Authorization: token secret" in message for message in heard)
+    assert all("Authorization: token secret" in message for message in requests)
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,24 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, t
         {KERNELS: raw(b"[" * 200_000), SESSIONS: good([])},
     ],
 )
-def test_a_missing_answer_is_a_doubt(ask_kernels, answers):
+def test_kernels_are_unknown_when_an_answer_is_missing_or_invalid(ask_kernels, answers):
     assert ask_kernels(answers)[1].doubts == ["Jupyter does not say what its kernels do"]
 
 
-def test_a_closed_port_is_a_doubt(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
+def test_kernels_are_unknown_when_the_port_is_closed(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     with pytest.raises(StopIteration) as done:
         next(jupyter.kernels(port, "", tmp_path))
     assert done.value.value.doubts
 
 
-def test_a_silent_server_is_a_doubt_in_time(ask_kernels, monkeypatch, tmp_path):
+def test_kernels_are_unknown_when_the_server_does_not_answer_in_time(
+    ask_kernels, monkeypatch, tmp_path
+):
     monkeypatch.setattr(jupyter, "PATIENCE", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        asking = jupyter.kernels(door.getsockname()[1], "", tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asking = jupyter.kernels(listener.getsockname()[1], "", tmp_path)
         with pytest.raises(StopIteration) as done:
             for _ in range(1000):
                 next(asking)

@@ -1,4 +1,4 @@
-"""What was ordered, with its blanks filled in."""
+"""The configuration of a machine: its order with the placeholders filled in."""
 
 import os
 
@@ -26,24 +26,26 @@ def config(tmp_path):
     return MachineConfig(order, Folder(tmp_path))
 
 
-def test_a_command_is_split_before_it_is_filled_so_a_value_stays_one_word(config):
+def test_command_keeps_a_value_with_spaces_as_one_argument(config):
     words = config.command("x", 80, "secret")
     assert words == ["run", "--at", "80", "--name", 'mine a "b"; c', "{other}", "{}"]
 
 
-def test_values_are_written_as_people_write_them(config):
+def test_placeholders_format_booleans_in_lower_case_and_unknown_values_as_empty(config):
     assert config.fill("{parameters.flag} {parameters.n} {parameters.none}") == "true 3 "
 
 
-def test_a_shells_own_braces_are_no_blanks(config):
+def test_shell_variables_are_no_placeholders(config):
     assert config.fill("${name} ${home:-x} $ {name} {name}") == "${name} ${home:-x} $ mine mine"
 
 
-def test_where_programs_are_looked_for_is_what_the_daemon_promises_by(config):
+def test_path_ends_with_the_folders_that_the_daemon_checks(config):
     assert config.path.endswith(f":{PLACES}")
 
 
-def test_surroundings_are_clean_and_the_machines_own(config, tmp_path, monkeypatch):
+def test_service_environment_contains_machine_paths_and_no_daemon_secret(
+    config, tmp_path, monkeypatch
+):
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("https_proxy", "http://proxy")
@@ -56,18 +58,18 @@ def test_surroundings_are_clean_and_the_machines_own(config, tmp_path, monkeypat
     assert variables["PRISM_MACHINE"] == str(tmp_path)
 
 
-def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(config, monkeypatch):
+def test_tool_environment_contains_no_variable_of_the_daemon_or_template(config, monkeypatch):
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("UV_INDEX_URL", "http://mirror")
     config.order = {**config.order, "cache": "/cache"}
     variables = config.tool_surroundings()
     assert variables["UV_INDEX_URL"] == "http://mirror"
-    assert "/evil" not in variables.values(), "no variable of a template reaches a tool of ours"
+    assert "/evil" not in variables.values(), "the tools of Prism get no variable of a template"
     assert "PRISM_DATABASE_URL" not in variables
     assert os.environ["PRISM_DATABASE_URL"] == "secret"
 
 
 @pytest.mark.parametrize(("own", "tells"), [({}, False), ({"X": "a{token}b"}, True)])
-def test_whether_a_service_is_told_the_secret(config, own, tells):
+def test_service_that_uses_the_token_placeholder_gets_the_token(config, own, tells):
     config.services["x"] = SERVICE | {"environment": own}
     assert config.tells_token("x") is tells

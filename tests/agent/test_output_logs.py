@@ -1,4 +1,4 @@
-"""What programs say, and how much of it is kept."""
+"""The output of programs: how much of it is logged, and how it is read."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from socket import socketpair
 from prism.agent.output_logs import OutputLog, Selector, last_words
 
 
-def test_a_log_is_turned_over_and_three_files_are_kept(tmp_path):
+def test_output_log_rotates_and_keeps_at_most_three_files(tmp_path):
     log = OutputLog(tmp_path / "x.log", size=100)
     for number in range(20):
         log.write(f"{number:02} ".encode() * 12)
@@ -18,26 +18,26 @@ def test_a_log_is_turned_over_and_three_files_are_kept(tmp_path):
     assert log.last.endswith("19 19")
 
 
-def test_the_end_of_the_output_survives_a_new_log(tmp_path):
+def test_output_log_reads_its_last_line_when_it_is_opened_again(tmp_path):
     OutputLog(tmp_path / "x.log").write(b"farewell\n")
     assert OutputLog(tmp_path / "x.log").last == "farewell"
 
 
-def test_output_is_still_in_memory_if_it_cannot_be_written(tmp_path):
+def test_output_log_has_its_last_line_when_the_file_cannot_be_written(tmp_path):
     log = OutputLog(tmp_path / "missing" / "x.log")
     log.write(b"heard\n")
     assert log.last == "heard"
 
 
-def test_lines_are_whole_however_they_come():
-    heard: list[str] = []
-    log = OutputLog(Path(os.devnull), heard.append)
+def test_output_log_reports_whole_lines():
+    received: list[str] = []
+    log = OutputLog(Path(os.devnull), received.append)
     for piece in (b"on", b"e\ntw", b"o\nthr"):
         log.write(piece)
-    assert heard == ["one", "two"]
+    assert received == ["one", "two"]
 
 
-def test_last_words_are_short_on_one_line_and_without_secrets():
+def test_last_words_are_one_short_line_without_secrets():
     text = "see http://me:pw@host/x\n  token=abc123\n" + "x" * 1000
     line = last_words(text, ("abc123",), 1100)
     assert "pw" not in line
@@ -46,7 +46,7 @@ def test_last_words_are_short_on_one_line_and_without_secrets():
     assert len(last_words(text, (), 100)) == 101
 
 
-def test_a_selector_reads_to_the_end_and_forgets_ended_sources(tmp_path):
+def test_selector_reads_a_source_to_its_end_and_removes_it(tmp_path):
     poked, poke = os.pipe()
     words, output = os.pipe()
     os.set_blocking(words, False)
@@ -59,21 +59,21 @@ def test_a_selector_reads_to_the_end_and_forgets_ended_sources(tmp_path):
     selector.drain(log)
     assert log.last == "one two"
     os.write(poke, b".")
-    selector.wait(120)  # a poke ends it at once, and who has ended is no more listened to
+    selector.wait(120)  # a poke ends the wait at once; the ended source is no longer selected
     for end in (poked, poke):
         os.close(end)
 
 
-def test_a_handler_is_called_until_it_returns_false(tmp_path):
+def test_selector_calls_a_handler_until_it_returns_false(tmp_path):
     poked, poke = os.pipe()
     source, output = os.pipe()
     selector, news = Selector(poked), []
 
-    def is_told():
+    def handler():
         news.append(os.read(source, 1))
         return False
 
-    selector.attend(source, is_told)
+    selector.attend(source, handler)
     os.write(output, b"ab")
     selector.wait(120)
     selector.wait(0)
@@ -82,35 +82,35 @@ def test_a_handler_is_called_until_it_returns_false(tmp_path):
         os.close(end)
 
 
-def test_a_new_source_with_the_number_of_one_that_closed_meanwhile_is_not_taken_for_it():
-    """Two ends come at once; whoever is called first closes the other, and meets somebody new."""
+def test_selector_ignores_readiness_of_a_closed_source_whose_number_is_reused():
+    """Two sources are ready at once; the first handler closes the second and adds a new one."""
     poked, _ = os.pipe()
     (first, _first), (second, _second) = socketpair(), socketpair()
-    selector, heard = Selector(poked), list[str]()
+    selector, received = Selector(poked), list[str]()
     fresh: list[socket.socket] = []
 
-    def says(word):
-        heard.append(word)
+    def record(word):
+        received.append(word)
         return True
 
-    def one_ends():
+    def replace_second():
         number = second.fileno()
         selector.ignore(number)
         second.close()
         new, other = socketpair()
         assert new.fileno() == number, "the lowest free number is taken"
         fresh.extend((new, other))
-        selector.attend(number, lambda: says("new"))
+        selector.attend(number, lambda: record("new"))
         return False
 
-    selector.attend(first.fileno(), one_ends)
-    selector.attend(second.fileno(), lambda: says("old"))
+    selector.attend(first.fileno(), replace_second)
+    selector.attend(second.fileno(), lambda: record("old"))
     for far in (_first, _second):
         far.sendall(b"x")
     selector.wait(120)
-    assert heard == [], "nobody has said anything to the new one"
+    assert received == [], "nothing was sent to the new source"
     fresh[1].sendall(b"x")
     selector.wait(120)
-    assert heard == ["new"]
+    assert received == ["new"]
     for each in (first, _first, _second, *fresh):
         each.close()

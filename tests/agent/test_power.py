@@ -1,4 +1,4 @@
-"""How a machine takes itself down, and that AWS would know who asks."""
+"""How an EC2 instance hibernates or stops itself, with signed requests."""
 
 import ast
 import subprocess
@@ -45,7 +45,7 @@ def by_botocore(url, body, credentials, scope, kind):
 
 @pytest.mark.parametrize("token", ["", "a/token+with=signs"])
 @pytest.mark.parametrize("url", ["https://ec2.eu-west-1.amazonaws.com/", "http://127.0.0.1:99"])
-def test_a_signature_is_the_one_that_aws_own_library_makes(url, token):
+def test_signature_equals_the_one_of_botocore(url, token):
     credentials, scope = (
         Credentials("AKIDEXAMPLE", "wJalr/XUt+nFEMI", token),
         SigningScope("ec2", "eu-west-1"),
@@ -57,9 +57,9 @@ def test_a_signature_is_the_one_that_aws_own_library_makes(url, token):
     assert other["authorization"] != headers["authorization"]
 
 
-def test_ec2_is_asked_to_put_it_to_sleep(ec2):
+def test_sleep_requests_hibernation_from_ec2(ec2):
     power(ec2).sleep()
-    [(headers, body)] = ec2.asked
+    [(headers, body)] = ec2.requests
     assert parse_qs(body.decode()) == {
         "Action": ["StopInstances"],
         "Version": ["2016-11-15"],
@@ -73,32 +73,32 @@ def test_ec2_is_asked_to_put_it_to_sleep(ec2):
     assert lowercase["x-amz-security-token"] == ROLE["Token"]
 
 
-def test_a_machine_without_a_role_reports_that(ec2):
+def test_sleep_raises_without_an_instance_role(ec2):
     ec2.role = None
     with pytest.raises(CannotSleep, match="it has no role"):
         power(ec2).sleep()
-    assert ec2.asked == []
+    assert ec2.requests == []
 
 
-def test_a_refusal_of_ec2_is_reported(ec2):
+def test_sleep_raises_the_refusal_of_ec2(ec2):
     ec2.refuses = "UnauthorizedOperation"
     with pytest.raises(CannotSleep, match="UnauthorizedOperation"):
         power(ec2).sleep()
 
 
-def test_a_missing_metadata_service_is_reported(ec2):
-    nowhere = Power(Metadata("http://127.0.0.1:9"), endpoint="http://127.0.0.1:9/")
+def test_sleep_raises_when_the_metadata_service_or_ec2_does_not_answer(ec2):
+    without_metadata = Power(Metadata("http://127.0.0.1:9"), endpoint="http://127.0.0.1:9/")
     with pytest.raises(CannotSleep):
-        nowhere.sleep()
-    away = Power(Metadata(ec2.url), endpoint="http://127.0.0.1:9/")
+        without_metadata.sleep()
+    without_ec2 = Power(Metadata(ec2.url), endpoint="http://127.0.0.1:9/")
     with pytest.raises(CannotSleep, match="EC2 does not answer"):
-        away.sleep()
+        without_ec2.sleep()
 
 
-def test_ec2_is_asked_to_stop_it_before_it_powers_itself_off(ec2):
-    """No document says that powering off stops a spot machine of a persistent request."""
+def test_power_off_requests_a_stop_from_ec2(ec2):
+    """AWS does not document that powering off stops a spot instance of a persistent request."""
     assert power(ec2, off=("false",)).off()
-    [(_, body)] = ec2.asked
+    [(_, body)] = ec2.requests
     assert parse_qs(body.decode()) == {
         "Action": ["StopInstances"],
         "Version": ["2016-11-15"],
@@ -106,15 +106,15 @@ def test_ec2_is_asked_to_stop_it_before_it_powers_itself_off(ec2):
     }
 
 
-def test_powering_off_is_the_systems_where_ec2_does_not_stop_it(ec2):
+def test_power_off_runs_the_system_command_when_ec2_refuses(ec2):
     ec2.refuses = "UnauthorizedOperation"
     assert power(ec2, off=("true",)).off()
     assert not power(ec2, off=("false",)).off()
     assert not power(ec2, off=("/no/such/program",)).off()
 
 
-def test_the_program_that_goes_with_the_user_data_does_the_same(ec2, tmp_path):
-    """One file of text, for the oldest Python of our bases."""
+def test_stop_program_of_the_user_data_requests_a_stop_from_ec2(ec2, tmp_path):
+    """The program is one file for the oldest Python of the base images."""
     text = stop_program()
     ast.parse(text, feature_version=(3, 9))
     assert "prism." not in "".join(line for line in text.splitlines() if "import" in line)
@@ -126,6 +126,6 @@ def test_the_program_that_goes_with_the_user_data_does_the_same(ec2, tmp_path):
     )
     run = [sys.executable, "-I", str(program)]
     assert subprocess.run(run, timeout=120).returncode == 0
-    assert parse_qs(ec2.asked[-1][1].decode())["Action"] == ["StopInstances"]
+    assert parse_qs(ec2.requests[-1][1].decode())["Action"] == ["StopInstances"]
     ec2.role = None
-    assert subprocess.run(run, timeout=120).returncode == 1, "then whoever asked powers it off"
+    assert subprocess.run(run, timeout=120).returncode == 1, "the caller then powers it off"

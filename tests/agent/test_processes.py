@@ -1,4 +1,4 @@
-"""Processes, found and frozen, as they are in this computer."""
+"""Listing, starting and freezing real processes."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.optional import not_none
 from tests.signals import all_ignored
 from tests.waiting import eventually
 
-# It freezes and thaws its own children, as a supervisor does; one word a step.
+# Freezes and thaws its own children, as a supervisor does; each line of input is a method.
 FREEZES = """
 import os, subprocess, sys
 from prism.agent.freezer import Signals
@@ -32,7 +32,7 @@ for line in sys.stdin:
 """
 
 
-def test_every_process_is_found_and_descendants_come_after_their_parents():
+def test_descendants_are_listed_after_their_parents():
     assert table()[os.getpid()].parent == os.getppid()
     with subprocess.Popen(["sh", "-c", "sleep 600 & wait"]) as shell:
         eventually(lambda: len(descendants(shell.pid)) == 1)
@@ -42,7 +42,7 @@ def test_every_process_is_found_and_descendants_come_after_their_parents():
             os.kill(descendant.pid, signal.SIGKILL)
 
 
-def test_a_mark_is_found_whole_and_only_whole(tmp_path):
+def test_marked_processes_match_the_whole_path(tmp_path):
     environ = {**os.environ, "PRISM_MACHINE": f"{tmp_path}/local-1"}
     with subprocess.Popen(["sleep", "600"], env=environ) as popen:
         eventually(lambda: marked(tmp_path / "local-1") == [popen.pid])
@@ -54,14 +54,14 @@ def children():
     return {pid for pid, row in table().items() if row.parent == os.getpid()}
 
 
-def test_what_cannot_be_run_is_an_error_and_no_process(tmp_path):
+def test_spawn_raises_and_leaves_no_process_when_the_program_is_missing(tmp_path):
     before = children()
     with pytest.raises(FileNotFoundError):
         spawn(Start(["/no/such/program"], {}, tmp_path))
     assert children() <= before
 
 
-def test_a_program_starts_with_no_signal_ignored(tmp_path):
+def test_spawned_program_ignores_no_signal(tmp_path):
     show = ["/bin/sh", "-c", "grep SigIgn /proc/self/status"]
     with all_ignored():
         pid, words = spawn(Start(show, {"PATH": os.defpath}, tmp_path))
@@ -70,7 +70,7 @@ def test_a_program_starts_with_no_signal_ignored(tmp_path):
     os.close(words)
 
 
-def test_programs_are_looked_up_as_a_shell_does(tmp_path):
+def test_which_finds_executable_files_only(tmp_path):
     (tmp_path / "tool").write_text("#!/bin/sh\n")
     assert which("tool", f"/nowhere:{tmp_path}") is None  # not executable
     (tmp_path / "tool").chmod(0o700)
@@ -81,10 +81,10 @@ def test_programs_are_looked_up_as_a_shell_does(tmp_path):
     assert which("tool", str(tmp_path)) is None
 
 
-def test_a_port_is_ours_only_if_our_own_process_listens_there():
+def test_port_is_ours_when_a_descendant_listens_there():
     with socket.create_server(("127.0.0.1", 0)) as server:
         mine = server.getsockname()[1]
-        assert not ports.is_ours(mine)  # of this process, not of one that came of it
+        assert not ports.is_ours(mine)  # this process listens, not a descendant
         assert ports.free_port(mine) != mine
         serve = [sys.executable, "-m", "http.server", str(port := ports.free_port(None))]
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -99,7 +99,7 @@ BAD = (b"HTTP/1.1 503 Wait\r\n", b"SSH-2.0-x\r\n", b"")
 
 
 @pytest.mark.parametrize(("reply", "good"), [(reply, reply in GOOD) for reply in (*GOOD, *BAD)])
-def test_an_answer_is_http_and_not_an_excuse(reply, good):
+def test_service_has_answered_when_the_reply_is_http_below_500(reply, good):
     with socket.create_server(("127.0.0.1", 0)) as server:
         asking = ports.answers(server.getsockname()[1], "/health")
         next(asking)
@@ -122,18 +122,18 @@ def _value(steps):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="states are read in /proc")
-def test_signals_freeze_a_deep_tree_that_never_rests_and_spare_who_was_stopped_before():
+def test_signals_freeze_a_busy_process_tree_and_leave_stopped_processes_stopped():
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", FREEZES], **pipes) as parent:
         assert [not_none(parent.stdout).readline() for _ in range(4)] == ["up\n"] * 4
         tree = psutil.Process(parent.pid).children(recursive=True)
         tree[2].suspend()
         eventually(lambda: tree[2].status() == psutil.STATUS_STOPPED)
-        _say(parent, "freeze")
+        _run_step(parent, "freeze")
         assert {node.status() for node in tree} == {psutil.STATUS_STOPPED}
         used = [node.cpu_times() for node in tree]
         assert [node.cpu_times() for node in tree] == used
-        _say(parent, "thaw")
+        _run_step(parent, "thaw")
         stopped = [node.status() == psutil.STATUS_STOPPED for node in tree]
         assert stopped == [False, False, True, False]
         for node in tree:
@@ -141,15 +141,15 @@ def test_signals_freeze_a_deep_tree_that_never_rests_and_spare_who_was_stopped_b
         not_none(parent.stdin).close()
 
 
-def _say(process, word):
+def _run_step(process, word):
     process.stdin.write(f"{word}\n")
     process.stdin.flush()
     assert process.stdout.readline() == f"{word}\n"
 
 
-def test_a_group_that_was_left_frozen_catches_nobody_who_comes_after(tmp_path):
+def test_freezer_thaws_and_reuses_a_control_group_that_was_left_frozen(tmp_path):
     first = freezer(tmp_path)
-    if not isinstance(first, Cgroup):  # this system grants no group: there is none to be left
+    if not isinstance(first, Cgroup):  # this system allows no control groups
         assert first.kind == "signals"
         return
     with subprocess.Popen(["sleep", "600"]) as left:
@@ -164,21 +164,21 @@ def test_a_group_that_was_left_frozen_catches_nobody_who_comes_after(tmp_path):
     assert not second.path.exists()
 
 
-def test_old_empty_groups_are_cleared_away_and_others_are_not(tmp_path):
+def test_freezer_removes_only_old_empty_control_groups(tmp_path):
     first = freezer(tmp_path)
     if not isinstance(first, Cgroup):
         return
     old, new, full = (first.path.with_name(f"local-test-{n}") for n in ("old", "new", "full"))
     for path in (old, new, full):
         path.mkdir(exist_ok=True)
-    with subprocess.Popen(["sleep", "600"]) as somebody:
-        (full / "cgroup.procs").write_text(str(somebody.pid))
+    with subprocess.Popen(["sleep", "600"]) as process:
+        (full / "cgroup.procs").write_text(str(process.pid))
         for path in (old, full):
             os.utime(path, (0, 0))
         first.close()
         freezer(tmp_path).close()
         assert [path.exists() for path in (old, new, full)] == [False, True, True]
-        somebody.kill()
+        process.kill()
     new.rmdir()
 
     def is_removed():

@@ -1,4 +1,4 @@
-"""Paths below a folder are resolved beneath it, and whole trees are removed with all in them."""
+"""Paths are resolved beneath a folder, and whole trees are removed."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ DEEP = 1500  # folders with names of 10 characters: four times as long as a path
 
 @pytest.fixture(params=["openat2", "walk"])
 def root(request, tmp_path, monkeypatch):
-    """A folder with some things in it, by both ways of the kernel."""
+    """A folder with some entries, with `openat2` and without it."""
     if request.param == "walk":
         monkeypatch.setattr(safe_paths, "_KERNEL", [None])
     home = tmp_path / "home"
@@ -35,7 +35,7 @@ def read(root, path):
         return file.read()
 
 
-def test_a_file_below_is_read_and_made(root):
+def test_directory_reads_creates_and_deletes_files_beneath_it(root):
     assert read(root, "a/b/file") == read(root, "./a//b/file") == "text"
     root.make("x/y/z").close()
     root.write_new("x/y/z/new", b"content")
@@ -50,7 +50,7 @@ def test_a_file_below_is_read_and_made(root):
     "path",
     ["link/b/file", "up/outside", "../outside", "a/../../outside", "", "/etc/passwd", "a\0"],
 )
-def test_no_way_leads_through_a_symlink_or_out(root, path):
+def test_directory_rejects_paths_through_symlinks_or_outside(root, path):
     for way in (
         lambda: root.open(path, os.O_RDONLY),
         lambda: root.folder(path),
@@ -63,7 +63,7 @@ def test_no_way_leads_through_a_symlink_or_out(root, path):
             way()
 
 
-def test_a_symlink_at_the_end_is_not_followed_either(root):
+def test_directory_does_not_follow_a_symlink_at_the_end_of_a_path(root):
     for flags in (os.O_RDONLY, os.O_WRONLY | os.O_CREAT):
         with pytest.raises(OSError) as raised:
             root.open("a/b/../b/file".replace("a/b/../b/file", "link"), flags)
@@ -75,14 +75,14 @@ def test_a_symlink_at_the_end_is_not_followed_either(root):
     assert (root.readlink("link"), root.readlink("a"), root.readlink("none")) == ("a", None, None)
 
 
-def test_a_missing_file_is_said_to_be_missing(root):
+def test_directory_raises_file_not_found_for_a_missing_path(root):
     for path in ("none", "a/none", "none/file"):
         with pytest.raises(FileNotFoundError):
             root.open(path, os.O_RDONLY)
 
 
 def nested(folder, depth):
-    """So many folders, one in the other, below one."""
+    """Create a chain of `depth` nested folders in a folder."""
     current = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("0123456789", dir_fd=current)
@@ -94,7 +94,7 @@ def nested(folder, depth):
     os.close(current)
 
 
-def test_a_tree_deeper_than_a_path_may_be_is_removed(tmp_path):
+def test_remove_tree_removes_a_tree_deeper_than_the_longest_path(tmp_path):
     tree = tmp_path / "tree"
     tree.mkdir()
     nested(tree, DEEP)
@@ -107,7 +107,7 @@ def test_a_tree_deeper_than_a_path_may_be_is_removed(tmp_path):
     assert not tree.exists()
 
 
-def test_a_tree_is_removed_with_everything_in_it_and_nothing_beside_it(tmp_path):
+def test_remove_tree_removes_everything_in_a_tree_and_follows_no_link(tmp_path):
     tree, outside = tmp_path / "tree", tmp_path / "outside"
     (outside / "deep").mkdir(parents=True)
     (outside / "file").write_text("kept")
@@ -130,7 +130,7 @@ def test_a_tree_is_removed_with_everything_in_it_and_nothing_beside_it(tmp_path)
 
 
 @pytest.mark.parametrize("flag", ["+i", "+a"])
-def test_what_chattr_has_locked_is_removed(tmp_path, flag):
+def test_remove_tree_removes_files_with_the_immutable_or_append_only_attribute(tmp_path, flag):
     tree = tmp_path / "tree"
     (tree / "folder").mkdir(parents=True)
     (tree / "folder" / "file").write_text("x")
@@ -160,7 +160,7 @@ print(number)
 """
 
 
-def test_a_program_that_goes_on_writing_does_not_survive_it_unseen(tmp_path):
+def test_remove_tree_raises_until_a_tree_that_is_written_to_is_gone(tmp_path):
     tree = tmp_path / "tree"
     (tree / "a").mkdir(parents=True)
     argv = [sys.executable, "-c", WRITER, tree / "a"]
@@ -196,8 +196,8 @@ except OSError as error:
 
 @pytest.mark.parametrize("how", ["tree", "folder"])
 @pytest.mark.parametrize("mount", ["mount -t tmpfs none", "mount --bind {elsewhere}"])
-def test_what_is_mounted_in_a_tree_is_not_removed_with_it(tmp_path, mount, how):
-    """A person's own disk, or `sshfs`: it is no more the workspace's than what a link leads to."""
+def test_remove_tree_refuses_a_tree_with_a_mount_and_keeps_the_mounted_files(tmp_path, mount, how):
+    """A mounted disk or `sshfs` does not belong to the workspace, like the target of a link."""
     tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
     at = tree / "a" / "b" / "there"
     at.mkdir(parents=True)

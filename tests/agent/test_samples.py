@@ -1,4 +1,4 @@
-"""What processes use is measured on real ones."""
+"""Measuring the CPU, memory, disk, network and GPU use of real processes."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 
 @pytest.fixture
 def run_python():
-    """Runs Python in a child, which has said that it is ready; ends it afterwards."""
+    """Runs Python code in a child process until it is ready; ends it afterwards."""
     children = []
 
     def start(code):
@@ -44,7 +44,7 @@ def run_python():
 
 @pytest.fixture(autouse=True)
 def other_processes(monkeypatch):
-    """What came of this process before, like a browser, is none of a test's."""
+    """Processes that existed before the test, such as a browser, do not count."""
     existing = look(os.getpid(), ()).processes.keys()
     monkeypatch.setattr(sys.modules[__name__], "OTHERS", existing)
 
@@ -60,21 +60,21 @@ def since(before):
     return figures(before, seen(), MEMORY)
 
 
-def test_who_waits_uses_nothing(run_python):
+def test_waiting_process_uses_no_resources(run_python):
     run_python("")
 
-    def nothing():
-        """But who has said that it is ready may still have a page or two to load."""
+    def uses_nothing():
+        """A process that is ready may still load a few pages of memory."""
         before = seen()
         passed = time.monotonic() + 0.3
         eventually(lambda: time.monotonic() > passed)
         usage = since(before)
         return usage["cpu"] < 5 and (usage["memory"], usage["network"], usage["disk"]) == (0, 0, 0)
 
-    eventually(nothing)
+    eventually(uses_nothing)
 
 
-def test_a_processor_at_work_is_seen(run_python):
+def test_cpu_time_of_a_process_is_measured(run_python):
     before = seen()
     run_python(SPIN.format(0.3))
     now = seen()
@@ -82,8 +82,8 @@ def test_a_processor_at_work_is_seen(run_python):
     assert 0.25 < used < 0.8
 
 
-def test_what_a_short_life_used_is_found_with_its_parent(run_python):
-    """It began after one look and was over before the next."""
+def test_cpu_time_of_an_ended_child_is_measured_with_its_parent(run_python):
+    """The child starts and ends between two samples."""
     before = seen()
     spin = SPIN.format(0.3)
     run_python(
@@ -93,8 +93,8 @@ def test_what_a_short_life_used_is_found_with_its_parent(run_python):
     assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.25
 
 
-def test_what_nobody_waited_for_takes_nothing_away_from_others(run_python):
-    """The kernel forgot what it had used, so the sum is smaller than it was."""
+def test_cpu_time_is_measured_when_an_ended_child_was_not_waited_for(run_python):
+    """The kernel forgets the CPU time of such a child, so the sum becomes smaller."""
     used = SPIN.format(0.4) + WAIT
     lone = run_python(
         "import signal, subprocess, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
@@ -109,7 +109,7 @@ def test_what_nobody_waited_for_takes_nothing_away_from_others(run_python):
     assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.15
 
 
-def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run_python):
+def test_busy_process_is_listed_as_wanting_a_processor(run_python):
     child = run_python("import threading\nthreading.Timer(0.01, lambda: None).start()")
     busy = run_python("import os, sys\nprint('ready', flush=True)\nwhile True: pass")
     before = seen()
@@ -124,7 +124,7 @@ def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run_python):
 
 
 def at(moment, **more):
-    """A look at one process that wants a processor or a disk at this moment."""
+    """A sample of one process that wants a processor or a disk."""
     process = samples.ProcessSample(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(
         **more
     )
@@ -134,23 +134,23 @@ def at(moment, **more):
 @pytest.mark.parametrize(
     ("later", "is_at_work"),
     [
-        ({"waited": 15.0}, True),  # it was given nothing at all
+        ({"waited": 15.0}, True),  # a job that got no CPU time at all
         ({"waited": 4.0, "own": 4.0}, True),
         ({"waited": 2.0, "own": 0.3}, False),  # an idle server that waits whenever it wakes up
         ({"waited": 0.1, "moved": 15 * 4096}, True),  # a slow disk, and work on it
         ({"waited": 0.1, "moved": 30_000}, False),  # an idle server that writes its settings
         ({"waited": 0.1, "moved": None}, False),
         ({"waited": 15.0, "wants": False}, False),
-        ({"waited": None}, True),  # a system that does not say
+        ({"waited": None}, True),  # a system that does not report waiting time
     ],
 )
-def test_two_moments_prove_nothing(later, is_at_work):
+def test_process_counts_as_working_when_it_waited_or_wrote_enough(later, is_at_work):
     before = at(100.0, waited=0.0, moved=0)
     now = at(115.0, **({"moved": 0} | later))
     assert samples.wanting(before, now) == (("it",) if is_at_work else ())
 
 
-def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run_python):
+def test_memory_growth_is_measured_and_held_memory_is_not(run_python):
     before = seen()
     run_python("held = b'x' * (100 << 20)")
     grown = seen()
@@ -158,7 +158,7 @@ def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run_python):
     assert since(grown)["memory"] < 1
 
 
-def test_what_goes_to_a_disk_is_seen(run_python):
+def test_disk_writes_of_a_process_are_measured(run_python):
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # /tmp may be in memory
         before = seen()
         run_python(
@@ -167,11 +167,11 @@ def test_what_goes_to_a_disk_is_seen(run_python):
         )
         now = seen()
     if now.moved is None:
-        pytest.fail("this system does not say what its processes write")
+        pytest.fail("this system does not report what its processes write")
     assert figures(before, now, MEMORY)["disk"] * (now.at - before.at) > 7000
 
 
-def test_what_a_connection_carries_is_seen(run_python):
+def test_network_traffic_of_a_process_is_measured(run_python):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         child = run_python(f"import socket\none = socket.create_connection(('127.0.0.1', {port}))")
@@ -188,11 +188,11 @@ def test_what_a_connection_carries_is_seen(run_python):
             assert child.poll() is None
 
 
-def test_who_holds_no_socket_carries_nothing():
+def test_connections_of_no_process_are_empty():
     assert TcpConnections().carried([]) == {}
 
 
-def test_a_process_that_is_gone_is_no_trouble(run_python):
+def test_ended_process_has_no_connections_and_no_traffic(run_python):
     child = run_python("")
     child.communicate()
     assert TcpConnections().carried([child.pid]) == {}
@@ -200,7 +200,7 @@ def test_a_process_that_is_gone_is_no_trouble(run_python):
     assert samples._bytes_moved(child.pid) == 0
 
 
-def test_a_part_of_the_figures_is_no_measurement():
+def test_measurement_is_unknown_when_a_part_is_missing():
     assert samples._if_all({(1, "a"): 5, (2, "b"): None}) is None
     assert samples._rate(None, {1: 5}, 1.0) is None
 
@@ -208,11 +208,11 @@ def test_a_part_of_the_figures_is_no_measurement():
 @pytest.mark.parametrize(
     ("duration", "seconds"), [("0:01.50", 1.5), ("12:34", 754), ("1-02:03:04", 93784)]
 )
-def test_the_times_of_ps(duration, seconds):
+def test_cpu_time_of_ps_is_parsed(duration, seconds):
     assert samples._seconds(duration) == seconds
 
 
-def test_the_same_without_proc(run_python, monkeypatch):
+def test_memory_is_measured_without_proc(run_python, monkeypatch):
     child = run_python("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
     monkeypatch.setattr(samples, "LINUX", False)
     samples_by_pid = {
@@ -224,12 +224,12 @@ def test_the_same_without_proc(run_python, monkeypatch):
 
 
 class Smi:
-    """An `nvidia-smi` that says what it is told to."""
+    """An `nvidia-smi` that runs a given script."""
 
     def __init__(self, folder):
         self.path, self.program = str(folder), folder / "nvidia-smi"
 
-    def says(self, script):
+    def run(self, script):
         self.program.write_text(f"#!/bin/sh\n{script}\n")
         self.program.chmod(0o700)
         return self.used()
@@ -248,13 +248,13 @@ class Smi:
         return value
 
 
-def test_gpus(tmp_path):
+def test_gpu_use_is_the_highest_of_nvidia_smi_and_unknown_when_it_fails(tmp_path):
     smi = Smi(tmp_path)
-    assert smi.used() == 0.0, "there is none"
-    assert smi.used(device="/dev/null") is None, "there is one that cannot be asked"
-    assert smi.says("printf '3\\n87\\n'") == 87.0
-    assert smi.says("echo Failed to initialize NVML; exit 9") is None
-    for _ in range(2):  # a supervisor buries all who are its own; here nobody else does
+    assert smi.used() == 0.0, "there is no GPU"
+    assert smi.used(device="/dev/null") is None, "there is a GPU, but no nvidia-smi"
+    assert smi.run("printf '3\\n87\\n'") == 87.0
+    assert smi.run("echo Failed to initialize NVML; exit 9") is None
+    for _ in range(2):  # a supervisor waits for all its children; here the test has to
         os.waitpid(-1, 0)
 
 
@@ -266,13 +266,13 @@ def plugged(folder, slot, vendor, kind):
     (device / "class").write_text(f"{kind}\n")
 
 
-def test_a_gpu_without_a_driver_is_seen_on_the_bus(tmp_path):
-    """It has no device file and no `nvidia-smi`, and may come to be used all the same."""
+def test_gpu_without_a_driver_is_detected_on_the_pci_bus(tmp_path):
+    """It has no device file and no `nvidia-smi`, but its use is unknown, not zero."""
     bus = tmp_path / "devices"
     plugged(bus, "0000:00:1f.0", "0x8086", "0x060100")
-    plugged(bus, "0000:00:02.0", "0x8086", "0x030000")  # somebody else's display
+    plugged(bus, "0000:00:02.0", "0x8086", "0x030000")  # a display of another vendor
     plugged(bus, "0000:00:03.0", "0x10de", "0x020000")  # NVIDIA's, and a network card
-    (bus / "0000:00:04.0").mkdir()  # it says nothing of itself
+    (bus / "0000:00:04.0").mkdir()  # a device without vendor and class
     assert not gpus.is_plugged_in(bus)
     assert used_without_smi(tmp_path, bus) == 0.0
     plugged(bus, "0000:00:1e.0", "0x10de", "0x030200")  # a T4: a 3D controller
@@ -288,8 +288,8 @@ def used_without_smi(folder, bus):
     return end.value.value
 
 
-def test_a_look_costs_little(run_python):
-    """Aim: 1 ms of processor for each workspace and sample; here with some room."""
+def test_sample_takes_less_than_5_ms_of_cpu_time(run_python):
+    """The aim is 1 ms of CPU time for each workspace and sample; the test leaves some room."""
     threads = "import threading\nfor _ in range(8): "
     for _ in range(6):
         run_python(

@@ -1,4 +1,4 @@
-"""What a sandbox shows and hides, as words and as bubblewrap makes it."""
+"""The folders that a sandbox shows and hides, as a plan and in bubblewrap."""
 
 import os
 import shutil
@@ -25,16 +25,16 @@ def made(folder, *files):
     return str(folder)
 
 
-def test_where_nothing_private_is_shown_nothing_is_hidden(tmp_path):
+def test_layers_hide_nothing_when_the_system_folders_contain_no_home(tmp_path):
     home = made(tmp_path / "ada", ".prism/env")
     python = made(tmp_path / "ada/python", "bin/python3")
     assert layers(["/usr"], [python], [home]) == [Layer(python, shown=True)]
     assert layers(["/usr"], ["/usr/lib/python3", python, python], []) == [
         Layer(python, shown=True)
-    ], "what is there anyway is not shown again"
+    ], "a part of a system folder is not shown again"
 
 
-def test_a_home_in_a_folder_of_the_system_is_hidden_and_what_is_needed_of_it_shown(tmp_path):
+def test_layers_hide_a_home_in_a_system_folder_and_show_what_is_needed_of_it(tmp_path):
     opt = made(tmp_path / "opt", "tool/bin/tool")
     home = made(tmp_path / "opt/ada", ".prism/ssh/id_ed25519")
     python = made(tmp_path / "opt/ada/.local/share/uv/python/3.13", "bin/python3")
@@ -44,7 +44,7 @@ def test_a_home_in_a_folder_of_the_system_is_hidden_and_what_is_needed_of_it_sho
     ], "the home of Prism is hidden with the other"
 
 
-def test_a_python_whose_prefix_is_above_the_home_is_shown_in_its_parts(tmp_path):
+def test_layers_show_only_parts_of_a_python_prefix_that_contains_the_home(tmp_path):
     prefix = made(
         tmp_path, "bin/python3", "bin/other", f"lib/{MINOR}/os.py", "lib/libpython3.so.1"
     )
@@ -59,7 +59,7 @@ def test_a_python_whose_prefix_is_above_the_home_is_shown_in_its_parts(tmp_path)
     assert Layer("/", shown=True) not in layers(["/usr"], ["/"], [prefix])
 
 
-def test_a_home_within_what_a_python_is_made_of_is_hidden_there(tmp_path):
+def test_layers_hide_a_home_inside_the_library_of_a_python(tmp_path):
     prefix = made(tmp_path, f"lib/{MINOR}/prism/prism.sock")
     home = f"{prefix}/lib/{MINOR}/prism"
     assert layers([], [prefix], [home]) == [
@@ -68,7 +68,7 @@ def test_a_home_within_what_a_python_is_made_of_is_hidden_there(tmp_path):
     ]
 
 
-def test_a_home_is_hidden_under_every_name_under_which_it_is_shown(tmp_path):
+def test_layers_hide_a_home_under_every_path_that_leads_to_it(tmp_path):
     home = made(tmp_path / "usr/lib/prism", "prism.sock")
     (tmp_path / "lib").symlink_to("usr/lib")
     (tmp_path / "home").symlink_to("usr/lib/prism")
@@ -79,7 +79,7 @@ def test_a_home_is_hidden_under_every_name_under_which_it_is_shown(tmp_path):
     assert hidden == [Layer(event, shown=False) for event in seen]
 
 
-def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is_needed(tmp_path):
+def test_layers_hide_a_system_folder_that_is_a_link_into_a_home(tmp_path):
     home = made(tmp_path / "ada", "opt/python/bin/python3", "opt/diary")
     (tmp_path / "opt").symlink_to("ada/opt")
     opt = f"{tmp_path}/opt"
@@ -88,13 +88,13 @@ def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is
         assert hidden == [Layer(opt, shown=False), *reachable]
 
 
-def test_a_folder_of_the_system_is_nobodys_home_to_hide_but_opt_may_be():
+def test_layers_never_hide_system_folders_except_opt():
     assert layers(SYSTEM, ["/usr"], ["/", "/usr", "/usr/bin", "/etc", "/nonexistent"]) == []
     if Path("/opt").is_dir():
         assert layers(SYSTEM, [], ["/opt"]) == [Layer("/opt", shown=False)]
 
 
-def test_the_home_is_what_the_system_says_too(monkeypatch, tmp_path):
+def test_homes_contain_the_home_variable_and_the_entry_of_the_user_database(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     folders = module.homes()
     assert folders[0] == str(tmp_path)
@@ -103,8 +103,8 @@ def test_the_home_is_what_the_system_says_too(monkeypatch, tmp_path):
     assert module.homes() == [str(tmp_path)]
 
 
-def words(tmp_path, monkeypatch, python):
-    """A machine's, of Prism's home below the user's, which is the prefix of a Python."""
+def bubblewrap_command(tmp_path, monkeypatch, python):
+    """The bubblewrap command of a machine, for a Python whose prefix is the user's home."""
     home = tmp_path / "ada"
     monkeypatch.setenv("HOME", str(home))
     folder = home / ".prism" / "workspaces" / "local-1"
@@ -114,10 +114,12 @@ def words(tmp_path, monkeypatch, python):
     return enclosed(bubblewrap() or "bwrap", argv, folder, [str(home)], [])
 
 
-def test_what_is_the_machines_own_comes_after_what_is_hidden(tmp_path, monkeypatch):
+def test_bubblewrap_command_mounts_the_machines_folders_after_hidden_folders(
+    tmp_path, monkeypatch
+):
     made(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
     monkeypatch.setattr("prism.agent.sandbox.SYSTEM", (str(tmp_path),))
-    command = " ".join(words(tmp_path, monkeypatch, ""))
+    command = " ".join(bubblewrap_command(tmp_path, monkeypatch, ""))
     home = tmp_path / "ada"
     own = f"{home}/.prism/workspaces/local-1/home"
     steps = [
@@ -133,7 +135,7 @@ def test_what_is_the_machines_own_comes_after_what_is_hidden(tmp_path, monkeypat
     assert f"--ro-bind-try {home} " not in command
 
 
-LOOKS = """
+LIST_HOME = """
 import os, json, ssl
 home = os.environ["HOME"]
 print(*sorted([*os.listdir(home), *os.listdir(f"{home}/.prism"), *os.listdir(f"{home}/bin")]))
@@ -141,9 +143,7 @@ print(*sorted([*os.listdir(home), *os.listdir(f"{home}/.prism"), *os.listdir(f"{
 
 
 @real
-def test_a_python_that_is_the_home_itself_runs_and_nothing_else_of_it_is_seen(
-    tmp_path, monkeypatch
-):
+def test_sandbox_runs_a_python_in_the_home_and_shows_nothing_else_of_it(tmp_path, monkeypatch):
     home = tmp_path / "ada"
     made(home, ".ssh/id_ed25519", ".prism/prism.sock", "bin/other", "lib/other.txt")
     spared = shutil.ignore_patterns("test", "idlelib", "__pycache__", "site-packages")
@@ -151,5 +151,7 @@ def test_a_python_that_is_the_home_itself_runs_and_nothing_else_of_it_is_seen(
     shutil.copy(os.path.realpath(sys.executable), home / "bin" / MINOR)
     for library in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
         shutil.copy(library, home / "lib")
-    done = subprocess.run(words(tmp_path, monkeypatch, LOOKS), capture_output=True, text=True)
+    done = subprocess.run(
+        bubblewrap_command(tmp_path, monkeypatch, LIST_HOME), capture_output=True, text=True
+    )
     assert {*done.stdout.split()} == {".prism", "bin", "lib", MINOR, "workspaces"}, done.stderr

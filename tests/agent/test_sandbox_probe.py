@@ -1,4 +1,4 @@
-"""The trial of a sandbox sees what is hidden badly, and says why there is none."""
+"""The sandbox probe reports private files that are visible, and why a sandbox cannot start."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(BWRAP is None, reason="there is no bubblewrap he
 
 @pytest.fixture
 def home(monkeypatch):
-    """A user's, in a folder that every sandbox shows, with Prism's in it and a Python."""
+    """A user's home in a folder that every sandbox shows, with Prism's home and a Python in it."""
     if not os.access("/opt", os.W_OK):
         pytest.skip("only who may write to /opt can put a home there")
     with tempfile.TemporaryDirectory(prefix="prism-", dir="/opt") as name:
@@ -28,8 +28,8 @@ def home(monkeypatch):
         yield name
 
 
-def tried(capsys, home, private=(), bwrap=BWRAP):
-    """How it ended, and what it said."""
+def run_probe(capsys, home, private=(), bwrap=BWRAP):
+    """The exit code and the output of the probe."""
     seen = [f"{home}/python", *reachable()]
     probe: SandboxProbe = {
         "bwrap": bwrap,
@@ -41,37 +41,37 @@ def tried(capsys, home, private=(), bwrap=BWRAP):
     return code, capsys.readouterr().out.split()
 
 
-def test_nothing_is_seen_but_what_has_to_be_reachable(capsys, home):
-    assert tried(capsys, home) == (0, [])
+def test_probe_reports_nothing_when_everything_private_is_hidden(capsys, home):
+    assert run_probe(capsys, home) == (0, [])
 
 
-def test_what_is_not_hidden_is_seen(capsys, home, monkeypatch):
+def test_probe_reports_visible_private_folders(capsys, home, monkeypatch):
     monkeypatch.setattr(sandbox, "layers", lambda system, visible, _: layers(system, visible, []))
-    assert tried(capsys, home) == (
+    assert run_probe(capsys, home) == (
         3,
         [f"{home}/{text}" for text in (".prism", ".prism/ssh", ".ssh")],
     )
 
 
-def test_a_home_that_is_the_systems_own_is_not_hidden_and_that_is_seen(capsys, home, monkeypatch):
+def test_probe_reports_a_home_that_is_a_system_folder(capsys, home, monkeypatch):
     monkeypatch.setattr(sandbox_probe, "homes", lambda: [home, "/etc"])
-    code, seen = tried(capsys, home)
+    code, seen = run_probe(capsys, home)
     assert (code, "/etc/passwd" in seen) == (3, True)
     assert not any(event.startswith(home) for event in seen)
 
 
-def test_a_file_in_a_folder_of_the_system_is_seen(capsys, home):
-    assert tried(capsys, home, ["/etc/hosts", "/nonexistent/x"]) == (3, ["/etc/hosts"])
+def test_probe_reports_a_private_file_in_a_system_folder(capsys, home):
+    assert run_probe(capsys, home, ["/etc/hosts", "/nonexistent/x"]) == (3, ["/etc/hosts"])
 
 
-def test_a_file_beside_what_has_to_be_reachable_is_seen_and_nothing_else_is_named(capsys, home):
+def test_probe_reports_a_private_file_in_a_reachable_folder(capsys, home):
     (key := Path(home, "python", "key")).touch()
-    assert tried(capsys, home, [str(key)]) == (3, [str(key)])
+    assert run_probe(capsys, home, [str(key)]) == (3, [str(key)])
 
 
-def test_where_there_is_no_sandbox_the_reason_is_said(capsys, home):
-    code, output = tried(capsys, home, bwrap=shutil.which("false"))
+def test_probe_fails_and_prints_the_reason_when_bubblewrap_cannot_run(capsys, home):
+    code, output = run_probe(capsys, home, bwrap=shutil.which("false"))
     assert (code, output) == (1, [])
-    code, output = tried(capsys, home, bwrap="/nonexistent/bwrap")
+    code, output = run_probe(capsys, home, bwrap="/nonexistent/bwrap")
     assert (code, "file" in output) == (1, True)
     assert layers(sandbox.SYSTEM, [], [home])[0].path == home

@@ -1,4 +1,4 @@
-"""The filter of system calls, run by an interpreter of our own and by the kernel."""
+"""The filter of system calls, run by an interpreter of the tests and by the kernel."""
 
 import errno
 import json
@@ -60,7 +60,7 @@ VERDICTS = [
 
 
 def verdict(program, audit, number, arguments=()):
-    """What the kernel would make of a call: the filter, one instruction after the other."""
+    """The verdict of the filter on a call, one instruction after the other."""
     padded = [*arguments, *[0] * 6][:6]
     data = struct.pack("<iIQ6Q", number, audit, 0, *padded)
     steps = [*struct.iter_unpack("=HBBI", program)]
@@ -83,14 +83,14 @@ def verdict(program, audit, number, arguments=()):
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
 @pytest.mark.parametrize(("name", "arguments", "expected"), VERDICTS)
-def test_each_call_has_its_verdict(machine, name, arguments, expected):
+def test_seccomp_filter_returns_its_verdict_for_each_call(machine, name, arguments, expected):
     known = ARCHITECTURES[machine]
     number = known.numbers[name]
     assert verdict(filter_for(machine), known.audit, number, arguments) == expected
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
-def test_all_else_is_permitted_and_other_architectures_are_ended(machine):
+def test_seccomp_filter_permits_other_calls_and_kills_other_architectures(machine):
     program, known = filter_for(machine), ARCHITECTURES[machine]
     for number in {*range(500)} - {*known.numbers.values()}:
         assert verdict(program, known.audit, number) == PERMITTED, number
@@ -103,7 +103,7 @@ def test_all_else_is_permitted_and_other_architectures_are_ended(machine):
     assert filter_for("riscv64") is None
 
 
-def test_the_other_numbering_of_x86_64_is_ended():
+def test_seccomp_filter_kills_calls_with_x32_numbers():
     audit = ARCHITECTURES["x86_64"].audit
     for number in (0x40000000, 0x40000000 | 59, 0xFFFFFFFF):
         signed = number - (1 << 32) if number >= 1 << 31 else number
@@ -113,7 +113,7 @@ def test_the_other_numbering_of_x86_64_is_ended():
 @pytest.mark.skipif(
     sys.platform != "linux" or filter_for(os.uname().machine) is None, reason="no filter here"
 )
-def test_the_kernel_takes_it_and_does_as_it_says(tmp_path):
+def test_kernel_enforces_the_seccomp_filter(tmp_path):
     program = not_none(filter_for(os.uname().machine))
     code = f"""
 import ctypes, errno, json, os, subprocess, sys

@@ -1,4 +1,4 @@
-"""Installing: how many at once, and what its failures mean."""
+"""Installing packages: how many installations run at once, and the codes of failures."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from prism.agent.setup import Slot, meaning
 from tests.optional import not_none
 
-TAKES = """
+TAKE_SLOT = """
 import sys
 from pathlib import Path
 from prism.agent.setup import Slot
@@ -20,9 +20,9 @@ with Slot(Path(sys.argv[1])) as slot:
 """
 
 
-def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place(tmp_path):
+def test_one_installation_per_core_runs_and_a_killed_one_releases_its_slot(tmp_path):
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    argv = [sys.executable, "-c", TAKES, tmp_path / "slots"]
+    argv = [sys.executable, "-c", TAKE_SLOT, tmp_path / "slots"]
     installers = [subprocess.Popen(argv, **pipes) for _ in range(not_none(os.cpu_count()))]
     assert [not_none(installer.stdout).readline() for installer in installers] == ["True\n"] * len(
         installers
@@ -33,7 +33,7 @@ def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place
         installers[0].wait()
         assert slot.taken()
     with Slot(tmp_path / "slots") as slot:
-        assert slot.taken(), "it was given back"
+        assert slot.taken(), "the slot was not released"
     for installer in installers:
         installer.communicate()
 
@@ -51,7 +51,7 @@ def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place
         ("something else", "INSTALL_FAILED"),
     ],
 )
-def test_what_the_installer_says_becomes_a_code_and_a_way_on(output, code):
+def test_installer_error_has_a_code_and_a_command_that_helps(output, code):
     broken = meaning("the packages cannot be installed", output, "mine")
     assert broken.code == code
     assert broken.message.endswith(output.replace("  ", " "))

@@ -1,4 +1,4 @@
-"""What connections carry is asked of the real kernel, about sockets of this process."""
+"""The traffic of connections, as the kernel reports it for sockets of this process."""
 
 import contextlib
 import os
@@ -11,20 +11,20 @@ from prism.agent import sockets
 from prism.agent.sockets import TcpConnections
 from tests.optional import not_none
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells over netlink")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has netlink")
 
 
 class OwnConnections:
-    """This process's connections, as one who looks again and again sees them."""
+    """The connections of this process, measured repeatedly."""
 
     def __init__(self):
         self.connections = TcpConnections()
 
-    def look(self, *of):
-        """What these sockets have carried, those that are told of."""
-        carried = not_none(self.connections.carried([os.getpid()]))
-        numbers = {os.fstat(tcp_socket.fileno()).st_ino for tcp_socket in of}
-        return {inode: carried[inode] for inode in numbers & carried.keys()}
+    def carried(self, *only):
+        """The bytes that these sockets have carried, by inode."""
+        by_inode = not_none(self.connections.carried([os.getpid()]))
+        numbers = {os.fstat(tcp_socket.fileno()).st_ino for tcp_socket in only}
+        return {inode: by_inode[inode] for inode in numbers & by_inode.keys()}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def connect_pair():
 
 @pytest.fixture
 def table_reads(monkeypatch):
-    """How often the kernel was made to walk its whole table."""
+    """One entry for each time that the kernel listed its whole table."""
     count, really = [], sockets._connections
 
     def listed(kernel):
@@ -67,68 +67,72 @@ def sent(first, other, length):
         ("127.0.0.1", {"family": socket.AF_INET6, "dualstack_ipv6": True}),
     ],
 )
-def test_who_is_known_is_asked_alone_and_tells_the_same(connect_pair, table_reads, host, how):
+def test_known_connection_is_queried_alone_with_the_same_result(
+    connect_pair, table_reads, host, how
+):
     sender, other, server = connect_pair(host, **how)
     us = OwnConnections()
-    first = us.look(sender, other, server)
-    assert len(first) == 2, "who listens carries nothing"
+    first = us.carried(sender, other, server)
+    assert len(first) == 2, "a listening socket carries nothing"
     assert len(table_reads) == 2, "one for each family"
     sent(sender, other, 50_000)
-    second = us.look(sender, other, server)
-    assert len(table_reads) == 2, "nobody new"
+    second = us.carried(sender, other, server)
+    assert len(table_reads) == 2, "there was no new connection"
     assert all(50_000 <= second[inode] - first[inode] < 60_000 for inode in second)
-    assert second == OwnConnections().look(sender, other, server)
+    assert second == OwnConnections().carried(sender, other, server)
 
 
-def test_who_is_new_is_found_and_who_is_gone_is_forgotten(connect_pair, table_reads):
+def test_new_connection_is_measured_and_a_closed_one_is_forgotten(connect_pair, table_reads):
     us, (first, other, _) = OwnConnections(), connect_pair()
-    us.look()
+    us.carried()
     del table_reads[:]
     new = connect_pair()
     sent(new[0], new[1], 1000)
-    assert sorted(us.look(*new[:2]).values()) == sorted(OwnConnections().look(*new[:2]).values())
-    assert len(us.look(*new[:2])) == 2
+    assert sorted(us.carried(*new[:2]).values()) == sorted(
+        OwnConnections().carried(*new[:2]).values()
+    )
+    assert len(us.carried(*new[:2])) == 2
     assert table_reads
     ended = {os.fstat(tcp_socket.fileno()).st_ino for tcp_socket in (first, other)}
     first.close()
     other.close()
-    us.look()
+    us.carried()
     assert not ended & us.connections._known.keys()
 
 
-def test_a_socket_that_connects_late_is_not_overlooked(connect_pair):
+def test_socket_that_connects_later_is_measured(connect_pair):
     *_, server = connect_pair()
     us = OwnConnections()
     with socket.socket() as late:
-        assert us.look(late) == {}
+        assert us.carried(late) == {}
         late.connect(server.getsockname())
         with server.accept()[0] as other:
             sent(late, other, 3000)
-            assert us.look(late).popitem()[1] >= 3000
+            assert us.carried(late).popitem()[1] >= 3000
 
 
-def test_unix_sockets_cause_no_listing(table_reads):
+def test_unix_sockets_do_not_cause_a_table_read(table_reads):
     us, pairs = OwnConnections(), socket.socketpair()
-    us.look()
+    us.carried()
     del table_reads[:]
     more = socket.socketpair()
-    assert us.look(*pairs, *more) == {}
+    assert us.carried(*pairs, *more) == {}
     unknown = len(table_reads)
-    us.look()
-    assert len(table_reads) == 2 * unknown, "these were no reason"
+    us.carried()
+    assert len(table_reads) == 2 * unknown, "known Unix sockets caused a table read"
     for pair in (*pairs, *more):
         pair.close()
 
 
-def test_more_connections_than_fit_into_one_message(connect_pair):
+def test_connections_that_do_not_fit_into_one_message_are_all_measured(connect_pair):
     many = [connect_pair()[:2] for _ in range(sockets.AT_ONCE)]
     us = OwnConnections()
     flat = [end for both in many for end in both]
-    assert us.look(*flat) == us.look(*flat)
-    assert len(us.look(*flat)) == len(flat)
+    assert us.carried(*flat) == us.carried(*flat)
+    assert len(us.carried(*flat)) == len(flat)
 
 
-def test_a_kernel_without_an_answer_is_unknown(connect_pair, monkeypatch):
+def test_traffic_is_unknown_when_the_kernel_does_not_answer(connect_pair, monkeypatch):
     connect_pair()
     monkeypatch.setattr(sockets, "NETLINK_SOCK_DIAG", 999)
     assert TcpConnections().carried([os.getpid()]) is None

@@ -1,4 +1,4 @@
-"""Who is at work for a visit without a terminal: on real programs."""
+"""Which process counts as work of an SSH session without a terminal, with real programs."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ SLEEPS = "`sleep` runs over SSH"
 
 @pytest.fixture
 def begin_session():
-    """Begins a program as a door does: in a session of its own, its input a pipe."""
+    """Starts a program as the exec socket does: in its own session, with a pipe as input."""
     begun = []
 
     def begin(*argv, typed=""):
@@ -40,14 +40,14 @@ def lives():
     return look(os.getpid(), ()).processes.values()
 
 
-def works(shell):
-    """Who is at work for a visit."""
+def working_name(shell):
+    """The name of the process that works for a session."""
     processes = lives()
     return at_work(next(process for process in processes if process.pid == shell.pid), processes)
 
 
-def called(process, name):
-    """It has come so far that somebody of that name is below it."""
+def wait_for_process(process, name):
+    """Wait until the session has a process of that name."""
     eventually(
         lambda: [live for live in lives() if (live.session, live.name) == (process.pid, name)]
     )
@@ -65,38 +65,38 @@ def called(process, name):
         ("sh -c 'tail -f /dev/null | cat'", "cat"),
     ],
 )
-def test_a_command_is_work_unless_it_only_looks_on(begin_session, line, name):
+def test_ssh_command_counts_as_work_unless_it_only_follows_a_file(begin_session, line, name):
     session = begin_session(*shlex.split(line))
-    eventually(lambda: works(session) == name)
+    eventually(lambda: working_name(session) == name)
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh", "bash -s", "bash -l"])
-def test_a_shell_that_waits_for_commands_is_at_its_prompt(begin_session, shell):
+def test_shell_that_waits_for_input_is_not_work(begin_session, shell):
     session = begin_session(*shlex.split(shell), typed="echo here\n")
     assert session.stdout.readline() == b"here\n"
-    eventually(lambda: works(session) == "")
+    eventually(lambda: working_name(session) == "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
-def test_what_such_a_shell_runs_in_the_foreground_is_work(begin_session, shell):
+def test_foreground_command_of_a_shell_is_work(begin_session, shell):
     session = begin_session(shell, typed="timeout --foreground 600 sleep 600\n")
-    eventually(lambda: works(session) == "timeout")
-    called(session, "sleep")  # so that it is ended too
+    eventually(lambda: working_name(session) == "timeout")
+    wait_for_process(session, "sleep")  # so that it is ended too
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
-def test_its_server_in_the_background_and_its_waiting_are_not(begin_session, shell):
-    """As VS Code's remote editing leaves it, with and without a loop around a `sleep`."""
+def test_background_server_and_waiting_loop_of_a_shell_are_not_work(begin_session, shell):
+    """VS Code's remote editing leaves such a shell, with and without a loop around `sleep`."""
     session = begin_session(shell, typed="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
     for name in ("timeout", "sleep", "cat"):
-        called(session, name)
-    eventually(lambda: works(session) == "")
+        wait_for_process(session, name)
+    eventually(lambda: working_name(session) == "")
     session.stdin.write(b"while true; do sleep 180; done\n")
     session.stdin.close()
     eventually(
         lambda: [live for live in lives() if live.parent == session.pid and live.name == "sleep"]
     )
-    assert works(session) == ""
+    assert working_name(session) == ""
 
 
 @pytest.mark.parametrize(
@@ -120,23 +120,23 @@ def test_its_server_in_the_background_and_its_waiting_are_not(begin_session, she
         ("", False),
     ],
 )
-def test_which_shells_take_commands_from_their_input(line, takes):
+def test_shell_takes_commands_from_its_input_without_a_script_or_c_option(line, takes):
     assert takes_commands(shlex.split(line)) == takes
 
 
-def test_a_session_is_found_by_its_pid_inside(begin_session):
+def test_ssh_session_is_matched_by_its_pid_in_the_sandbox(begin_session):
     process, sessions = begin_session("sleep", "600"), SshSessions()
-    called(process, "sleep")
+    wait_for_process(process, "sleep")
     session = SshSession(is_command=True)
     sessions.begin(session)
-    assert sessions.observed(lives())[0] == ("a command runs over SSH",), "not known is not idle"
+    assert sessions.observed(lives())[0] == ("a command runs over SSH",), "an unknown pid is work"
     session.pid = process.pid
     assert sessions.observed(lives())[0] == (SLEEPS,)
     sessions.end(session)
     assert sessions.observed(lives())[0] == ()
 
 
-def test_the_deeper_of_two_with_one_number_is_somebody_elses(begin_session, monkeypatch):
+def test_ssh_session_ignores_a_process_of_a_deeper_pid_namespace(begin_session, monkeypatch):
     numbers = {10: [10, 7], 11: [11, 4, 7]}
     monkeypatch.setattr("prism.agent.ssh_sessions._pids_inside", numbers.get)
     process, sessions = SshSession(is_command=True), SshSessions()
@@ -151,7 +151,7 @@ def life(pid, name):
     return ProcessSample(pid, name, "", pid, pid, 0, 0, 0.0, 0.0, 0)
 
 
-def test_terminals_and_copies_are_no_work_and_login_bytes_and_logout_are_a_touch():
+def test_ssh_session_without_a_command_is_no_work_but_its_traffic_is_input():
     sessions, copies = SshSessions(), SshSession(is_command=False)
     assert sessions.observed(()) == ((), ())
     for does, word in (

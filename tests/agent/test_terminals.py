@@ -1,4 +1,4 @@
-"""Who is at work in a terminal, and who only waits for a person: on real terminals."""
+"""Which programs of a terminal count as work, with real terminals."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 
 class TerminalOfProgram:
-    """A terminal with a program in it, and the person before it."""
+    """A terminal with a program in it, and its keyboard."""
 
     def __init__(self, *argv):
         self.pid, self.keys = pty.fork()
@@ -57,60 +57,60 @@ def open_terminal():
         screen.close()
 
 
-def goes_on():
-    """What is at work, in all terminals below us."""
+def work():
+    """The work in all terminals of descendants of this process."""
     return observed(look(os.getpid(), ()).processes.values())[0]
 
 
-def test_a_shell_at_its_prompt_is_not_at_work(open_terminal):
+def test_shell_at_its_prompt_is_not_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
-    assert goes_on() == ()
+    assert work() == ()
 
 
-def test_a_silent_command_in_the_foreground_is(open_terminal):
+def test_silent_foreground_command_is_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("sleep 600\n")
-    eventually(lambda: goes_on() == ("`sleep` runs in the foreground of a terminal",))
+    eventually(lambda: work() == ("`sleep` runs in the foreground of a terminal",))
     shell.type("\x03")
-    eventually(lambda: goes_on() == ())
+    eventually(lambda: work() == ())
 
 
-def test_a_command_behind_the_prompt_is_judged_by_what_it_uses(open_terminal):
+def test_background_command_of_a_terminal_is_not_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("sleep 600 & echo $((40 + 2))\n")
     assert shell.shows("42")
-    eventually(lambda: goes_on() == ())
+    eventually(lambda: work() == ())
 
 
-def test_a_program_that_is_a_terminals_only_one_is_at_work(open_terminal):
+def test_only_program_of_a_terminal_is_work(open_terminal):
     open_terminal("sleep", "600")
-    eventually(lambda: goes_on() == ("`sleep` runs in the foreground of a terminal",))
+    eventually(lambda: work() == ("`sleep` runs in the foreground of a terminal",))
 
 
-def test_who_waits_for_keys_is_not_at_work(open_terminal):
-    """As editors, pagers, `top` and `ssh` do: the terminal is raw."""
+def test_program_that_waits_for_keys_is_not_work(open_terminal):
+    """Editors, pagers, `top` and `ssh` set the terminal to raw mode."""
     editor = open_terminal("bash", "-c", "stty -icanon -echo; echo ready; sleep 600")
     assert editor.shows("ready")
-    eventually(lambda: goes_on() == ())
+    eventually(lambda: work() == ())
 
 
-def test_who_only_looks_on_is_not_at_work(open_terminal):
+def test_program_that_follows_a_file_is_not_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("tail -f /dev/null; true\n")
     passed = time.monotonic() + 0.3
     eventually(lambda: time.monotonic() > passed)
-    assert goes_on() == ()
+    assert work() == ()
 
 
-def test_when_somebody_typed_is_known(open_terminal):
+def test_time_of_the_last_terminal_input_is_reported(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("echo $((40 + 2))\n")
     assert shell.shows("42")
     [(at, touch)] = observed(look(os.getpid(), ()).processes.values())[1]
     assert touch == "somebody typed into a terminal"
-    assert abs(time.time() - at) < 10, "the kernel keeps it to eight seconds"
+    assert abs(time.time() - at) < 10, "the kernel rounds it to eight seconds"

@@ -1,4 +1,4 @@
-"""A copied tree is what the source was, at one moment if it says so, and listed in a manifest."""
+"""Copying a tree: its entries, changes during the copy, and the manifest."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def run(order):
 
 
 def listed(root):
-    """Everything about every entry of a tree that a copy has to keep."""
+    """The metadata and content of every entry of a tree that a copy has to preserve."""
     entries = {}
     for top, folders, files in os.walk(root):
         for name in [*folders, *files]:
@@ -68,7 +68,7 @@ def listed(root):
     return entries
 
 
-def various(source):
+def fill(source):
     (source / "folder" / "deep").mkdir(parents=True)
     (source / "folder" / "deep" / "file").write_text("text")
     (source / "empty").touch()
@@ -88,9 +88,9 @@ def various(source):
     os.utime(source / "folder", ns=(10**18, 10**18 + 7))
 
 
-def test_a_copy_has_everything_that_the_source_has(copy_order):
+def test_copied_tree_equals_its_source(copy_order):
     source = Path(copy_order["source"])
-    various(source)
+    fill(source)
     report = run(copy_order)
     assert listed(copy_order["target"]) == listed(source)
     assert (report["one_moment"], report["left_out"]) == (True, [])
@@ -100,7 +100,7 @@ def test_a_copy_has_everything_that_the_source_has(copy_order):
     assert 1_000_000 < report["used"] < 3_000_000
 
 
-def test_extended_attributes_come_along(copy_order):
+def test_copied_file_has_the_extended_attributes_of_its_source(copy_order):
     file = Path(copy_order["source"]) / "file"
     file.write_text("x")
     try:
@@ -111,12 +111,12 @@ def test_extended_attributes_come_along(copy_order):
     assert os.getxattr(Path(copy_order["target"]) / "file", "user.note") == b"kept"
 
 
-def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(copy_order):
-    """Who may enter a folder is one of them: `setfacl`, also of what will be made in it."""
+def test_copied_folder_attributes_are_not_inherited_by_its_entries(copy_order):
+    """Access control lists of `setfacl`, also default ones, are extended attributes."""
     source, target = Path(copy_order["source"]), Path(copy_order["target"])
     (source / "shared" / "below").mkdir(parents=True)
     (source / "shared" / "file").write_text("x")
-    # user 12345 may enter, and so in what will be made there
+    # A default ACL: user 12345 may enter folders that are created in this one.
     default = bytes.fromhex(
         "0200000001000700ffffffff020007003930000004000500ffffffff10000700ffffffff20000500ffffffff"
     )
@@ -135,8 +135,8 @@ def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(co
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(copy_order, monkeypatch, size):
-    """A disk or a network may answer so; half a file is no copy of it."""
+def test_copy_fails_when_only_a_part_of_a_file_can_be_read(copy_order, monkeypatch, size):
+    """A faulty disk or network may cause this."""
     (Path(copy_order["source"]) / "file").write_bytes(b"x" * size)
     monkeypatch.setattr(file_copy, "HAS_COPY_FILE_RANGE", False)
     read, pread = os.read, os.pread
@@ -149,8 +149,8 @@ def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(copy_order, monk
         tree_copy.copy(copy_order, NoStopRequest())
 
 
-def test_a_kernel_that_copies_nothing_within_itself_is_read_from(copy_order, monkeypatch):
-    """Some file systems answer 0 to `copy_file_range` and mean that they cannot."""
+def test_copy_reads_the_file_when_copy_file_range_returns_zero(copy_order, monkeypatch):
+    """Some file systems do so because they do not support the call."""
     (Path(copy_order["source"]) / "file").write_bytes(whole := os.urandom(1_000_000))
     monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
@@ -158,9 +158,9 @@ def test_a_kernel_that_copies_nothing_within_itself_is_read_from(copy_order, mon
     assert (Path(copy_order["target"]) / "file").read_bytes() == whole
 
 
-def test_the_manifest_names_everything_with_its_content(copy_order):
+def test_manifest_lists_every_entry_and_gets_missing_hashes_later(copy_order):
     source = Path(copy_order["source"])
-    various(source)
+    fill(source)
     run(copy_order)
     known = dict(manifest.paths(manifest.load(copy_order["manifest"])))
     assert known.keys() == listed(source).keys()
@@ -176,14 +176,14 @@ def test_the_manifest_names_everything_with_its_content(copy_order):
     assert all(known_name.extra for known_name in known.values() if known_name.kind == "file")
 
 
-def test_a_tree_deeper_than_a_path_may_be_is_copied(copy_order):
+def test_tree_deeper_than_the_longest_path_is_copied(copy_order):
     nested(copy_order["source"], DEEP)
     assert run(copy_order)["one_moment"] is True
     assert sum(1 for _ in manifest.entries(manifest.load(copy_order["manifest"]))) == DEEP + 1
 
 
 def copied_while(order, monkeypatch, change):
-    """Copy, with a change before each listing of a folder; whether it is of one moment."""
+    """Copy, with a change before each listing of a folder; return whether it is of one moment."""
     source, target = Path(order["source"]), Path(order["target"])
     target.mkdir()
     with Directory.at(source) as first, Directory.at(target) as other:
@@ -201,9 +201,9 @@ def copied_while(order, monkeypatch, change):
     return one_moment
 
 
-def test_what_changes_while_it_is_copied_is_copied_again(copy_order, monkeypatch):
+def test_entry_that_changes_during_the_copy_is_copied_again(copy_order, monkeypatch):
     source = Path(copy_order["source"])
-    various(source)
+    fill(source)
 
     def change(turn):
         if turn == 4:  # in the second pass
@@ -216,9 +216,9 @@ def test_what_changes_while_it_is_copied_is_copied_again(copy_order, monkeypatch
     assert listed(copy_order["target"]) == listed(source)
 
 
-def test_a_tree_that_keeps_changing_is_reported_as_not_of_one_moment(copy_order, monkeypatch):
+def test_copy_of_a_tree_that_keeps_changing_is_not_of_one_moment(copy_order, monkeypatch):
     source = Path(copy_order["source"])
-    various(source)
+    fill(source)
 
     def change(turn):
         (source / "busy").write_text("x" * turn)
@@ -229,7 +229,7 @@ def test_a_tree_that_keeps_changing_is_reported_as_not_of_one_moment(copy_order,
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM"])
-def test_a_copy_ends_with_its_daemon_and_leaves_nothing(copy_order, end):
+def test_copy_is_aborted_and_removed_when_the_daemon_ends(copy_order, end):
     for number in range(3000):
         (Path(copy_order["source"]) / f"file{number}").write_text("x")
     process = start(copy_order)
@@ -242,7 +242,7 @@ def test_a_copy_ends_with_its_daemon_and_leaves_nothing(copy_order, end):
     code = process.wait(120)
     process.stdout.close()
     process.stdin.close()
-    if code == 0:  # it was faster
+    if code == 0:  # the copy was faster
         assert len(os.listdir(copy_order["target"])) == 3000
     else:
         assert (code, os.path.exists(copy_order["draft"])) == (3, False)
@@ -283,8 +283,8 @@ def changed(copy, how):
         ("size", "large has changed"),
     ],
 )
-def test_a_copy_that_is_not_what_its_manifest_says_is_refused(copy_order, tmp_path, how, words):
-    various(Path(copy_order["source"]))
+def test_copy_rejects_a_source_that_differs_from_its_manifest(copy_order, tmp_path, how, words):
+    fill(Path(copy_order["source"]))
     run(copy_order)
     changed(Path(copy_order["target"]), how)
     (tmp_path / "second").mkdir()
@@ -296,8 +296,8 @@ def test_a_copy_that_is_not_what_its_manifest_says_is_refused(copy_order, tmp_pa
     assert words in run(again)["failed"]
 
 
-def test_an_incomplete_manifest_is_refused(copy_order, tmp_path):
-    various(Path(copy_order["source"]))
+def test_copy_rejects_an_incomplete_manifest(copy_order, tmp_path):
+    fill(Path(copy_order["source"]))
     run(copy_order)
     text = Path(copy_order["manifest"]).read_text()
     Path(copy_order["manifest"]).write_text(text[: len(text) // 2])
