@@ -286,9 +286,9 @@ class JupyterHub:
 
 TASKS = {
     "start": "From the first page to a notebook whose kernel is ready",
-    "stop_and_return": "Stop it and bring it back until the notebook answers",
-    "upload": "Upload a file into it",
-    "stop_others": "Stop three others that run",
+    "stop_and_return": "Stop the workspace and bring it back until the notebook answers",
+    "upload": "Upload a file into the workspace",
+    "stop_others": "Stop three other running workspaces",
     "invite": "Give a class of five access",
 }
 
@@ -343,7 +343,7 @@ def write(efforts, load):
     for task, title in TASKS.items():
         cells = " | ".join(str(efforts[name, task]) for name in programs)
         lines.append(f"| {title} | {cells} |")
-    lines += ["", f"| after | {' | '.join(programs)} |", "|---|---|---|"]
+    lines += ["", f"| the page after this task | {' | '.join(programs)} |", "|---|---|---|"]
     for task, title in TASKS.items():
         files = [f"pictures/{name.lower()}-{task.replace('_', '-')}.png" for name in programs]
         cells = " | ".join(f"![{title}]({file})" for file in files)
