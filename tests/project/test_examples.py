@@ -178,7 +178,7 @@ def test_the_python_of_volumes_and_snapshots_does_what_it_says(shell):
     code, output = shell.run(f"{BIN}/python example.py")
     assert code == 0, output
     _, listed = shell.run("prism volume list --json && prism snapshot list --json")
-    assert all(name in listed for name in ("data", "monday", "again"))
+    assert all(name in listed for name in ("data", "monday", "monday-copy"))
 
 
 def test_what_is_left_out_is_on_a_page():

@@ -17,7 +17,7 @@ class Recoveries(Noun):
         return self._ask("GET", PATH, recovery.Orphans)
 
     def adopt(self, id: str) -> recovery.Adopted:
-        """Make a workspace of a machine."""
+        """Make a workspace from a machine."""
         return self._ask("POST", f"{PATH}/{quoted(id)}/adopt", recovery.Adopted)
 
     def terminate(self, id: str) -> recovery.Adopted:

@@ -20,7 +20,7 @@ def list_orphans(recovery: Ours) -> Orphans:
 
 @router.post("/orphans/{id:str}/adopt", sync_to_thread=True)
 def adopt_orphan(id: Id, recovery: Ours) -> Adopted:
-    """Make a workspace of a machine."""
+    """Make a workspace from a machine."""
     return recovery.adopt(id)
 
 

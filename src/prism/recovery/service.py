@@ -68,7 +68,7 @@ class RecoveryService:
         return Orphans(orphans, self._reader.places(), self._storage.orphans())
 
     def adopt(self, id: str) -> Adopted:
-        """Make a workspace of it."""
+        """Make a workspace from it."""
         return self._take(self._orphan(id), LifecycleVerb.LAUNCH)
 
     def terminate(self, id: str, end: End) -> Adopted:
