@@ -88,8 +88,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The folder of the state, the Unix socket, your own templates and local workspaces."""
 
     host: str = "127.0.0.1"
-    """The address to listen on. An address beyond this computer needs `PRISM_AUTH=tokens`
-    and a `PRISM_PUBLIC_URL`."""
+    """The address to listen on. An address that other computers can reach needs
+    `PRISM_AUTH=tokens` and a `PRISM_PUBLIC_URL`."""
 
     port: Port = 8947
     """The TCP port to listen on. 0 takes any free port."""
@@ -108,10 +108,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The profile to use instead of the active one."""
 
     url: Web = ""
-    """For clients: the daemon to use. Empty means the one of the home."""
+    """For clients: the daemon to use. Empty means the daemon of this `PRISM_HOME`."""
 
     public_url: Web = ""
-    """The address at which people reach a daemon that listens beyond this computer."""
+    """The address at which people reach the daemon from other computers."""
 
     auth: Literal["local", "tokens"] = "local"
     """Who may use the daemon: `local` is the user who runs it, `tokens` is everybody with a
@@ -121,8 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """For clients: the token to send."""
 
     connections: Count = 4000
-    """How many connections the daemon keeps open at once. The most is half of the files
-    that it may open (`ulimit -n`)."""
+    """How many connections the daemon keeps open at once; at most half of the number of
+    files that it may open (`ulimit -n`)."""
 
     connections_per_peer: Count = 2000
     """How many of these connections one address, or one user of this computer, may have."""
@@ -132,8 +132,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     `simulated`."""
 
     caller_cidr: Range = ""
-    """From where machines on AWS accept connections. Empty means your address as AWS sees
-    it, asked of `https://checkip.amazonaws.com`."""
+    """The range of addresses from which machines on AWS accept connections. Empty means your
+    public address, which Prism gets from `https://checkip.amazonaws.com`."""
 
     uid_range: Ids = "1879048192-1879113727"
     """If the daemon runs as root: the user and group ids for running local workspaces, one

@@ -54,8 +54,8 @@ def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) ->
     """Listen; port 0 takes a free one. `beyond` allows addresses beyond this machine."""
     if not (beyond or is_loopback(host)):
         raise AddressInvalid(
-            f"Prism does not listen on {host}, beyond this machine",
-            details="everybody who can reach it could use it",
+            f"Prism does not listen on {host}, which other computers can reach",
+            details="everybody who can reach the address could use the daemon",
             remediation="That needs both PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
         )
     with ExitStack() as undo:

@@ -230,7 +230,7 @@ def named(sql: Connection, name: str) -> Workspace:
 
 
 def not_found(name: str) -> WorkspaceNotFound:
-    """The problem if there is no project of that name."""
+    """The problem if there is no workspace with that name or id."""
     return WorkspaceNotFound(
         f"Workspace {name!r} not found",
         details="Check the workspace name",
