@@ -1,4 +1,4 @@
-"""A lab in which an hour costs what EC2 would ask."""
+"""A daemon with a stopped clock, whose local machines cost as much as EC2 instances."""
 
 from datetime import timedelta
 
@@ -15,7 +15,5 @@ from tests.money import ClockedDaemon
 def clocked_daemon(
     make_daemon: MakeDaemon, clock: StoppedClock, cloud: MemoryCompute, disks: MemoryVolumes
 ) -> ClockedDaemon:
-    cloud.busy = disks.busy = timedelta(
-        0
-    )  # what changes at once is seen at once, without a second passing
+    cloud.busy = disks.busy = timedelta(0)  # changes take no time
     return ClockedDaemon(make_daemon(local_prices="aws"), clock)

@@ -1,4 +1,4 @@
-"""What happens to a paid workspace while its daemon is killed: before, the verb, and after."""
+"""Verbs of a paid workspace during which a daemon is killed, with the steps before and after."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ def order(name, hours=None):
 
 
 class State:
-    """A daemon's wiring, and what one asks of them."""
+    """The parts of a daemon, and requests to them."""
 
     def __init__(self, wiring, clock):
         self.wiring, self.clock = wiring, clock
@@ -57,7 +57,7 @@ class State:
 
 
 def funded(state):
-    """A project with a cap of its own, and a part of a pool."""
+    """A project with a cap of its own and an allocation from a pool."""
     project, part, pool = CAPS
     budget = NewBudget(total_allocated=project, alert_threshold=3.0)
     state.wiring.projects.create(NewProject(name="lab", budget=budget))
@@ -83,7 +83,7 @@ def asked(verb):
 
 
 def longer(state):
-    """Asked again only by who sees that it was not heard."""
+    """Extend, unless an earlier request already did."""
     workspace = state.workspace()
     if workspace.expires_at - workspace.launched_at < timedelta(hours=5):
         state.wiring.workspaces.extend("mine", 2)
@@ -98,17 +98,17 @@ def moved(state):
 
 
 def another_project(state):
-    """It has money for one such workspace."""
+    """A project with money for one such workspace."""
     budget = NewBudget(total_allocated=2.0)
     state.wiring.projects.create(NewProject(name="other", budget=budget))
 
 
 def nothing(state):
-    """Nobody asks: time alone does it."""
+    """No request: only time passes."""
 
 
 def one_is_enough(state):
-    """Another one does not fit, so nothing that was set aside has been lost."""
+    """A second workspace does not fit, so no reservation was lost."""
     try:
         state.launch("another", hours=6)
     except BudgetExceeded:
@@ -121,7 +121,7 @@ def nothing_more(state):
 
 
 def given_back(state):
-    """All that was set aside is free again: the same fits once more."""
+    """The reservation was released: the same workspace fits once more."""
     try:
         state.wiring.workspaces.plan_launch(order("other"))
     except BudgetExceeded as error:
@@ -135,7 +135,7 @@ def longer_by_two(state):
 
 
 def told_once(state):
-    """The day is summed up, and the threshold was told once."""
+    """The day is summed up, and the threshold event was recorded once."""
     facts = [
         event
         for event in state.wiring.db.events_after(0)
@@ -150,9 +150,9 @@ def told_once(state):
 
 @dataclass(frozen=True)
 class Life:
-    """Steps before, the verb `later`, what a person asks `again`, and what must be so then.
+    """Steps before, the verb `later`, the request that is repeated `again`, and what holds then.
 
-    `looked` is whether it is only answered once the daemon has looked at the machine.
+    `looked` is whether the request is answered only after a survey of the machine.
     """
 
     state: str

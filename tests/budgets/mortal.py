@@ -2,10 +2,10 @@
 
 It is started once and has everything imported. Each job that it reads, a line of JSON, is a
 fork of it with a home of its own, and its answer is a line of JSON. The cloud is a file in
-that home, so it outlives the daemon, and so does its history, which says what really ran when.
+that home, so it outlives the daemon. So does its history of what really ran when.
 
-Points are not listed anywhere: while a verb is asked for and carried out, each commit and each
-call that changes something announces itself before and after. Time stands still but between.
+Points are not listed anywhere: while a verb is requested and carried out, each commit and each
+call that changes something announces a point before and after. The clock is stopped meanwhile.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ passed: list[str] = []
 
 
 def point(name):
-    """Announce one; perhaps the last."""
+    """Announce a point, and kill this process if it is number `die_at`."""
     if not armed:
         return
     passed.append(name)
@@ -49,7 +49,7 @@ def point(name):
 
 @contextlib.contextmanager
 def announced_write(self, original=Database.write):
-    """Every commit; one that is joined is no commit of its own."""
+    """Announce every commit; a nested write is not a commit of its own."""
     joined = CURRENT.get() is not None
     with original(self) as tx:
         yield tx
@@ -99,7 +99,7 @@ class KeptCompute(MemoryCompute):
 
 
 class World:
-    """One daemon of a home, and what really is."""
+    """One daemon of a home, and its cloud."""
 
     def __init__(self, home):
         self.home = Path(home)
@@ -109,7 +109,7 @@ class World:
         self.cloud.open(self.home / "cloud")
         settings = Settings(home=home, user="ada", local_prices="aws")
         volumes = {PLACE: MemoryVolumes(self.clock)}
-        # Its web side, which `build` adds, costs a second, and nobody asks it.
+        # Without the web application, which `build` adds: it takes a second and is not used.
         self.daemon = App(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
         self.wiring = self.daemon
         self.wiring.here = PLACE
@@ -124,7 +124,7 @@ class World:
         self.cloud.save()
 
     def inherit(self):
-        """Take over what a dead daemon held, as the only one that there is."""
+        """Take over the claims of the killed daemon, as the only one that exists."""
         for loop in self.wiring.loops:
             loop.inherit()
 
@@ -134,7 +134,7 @@ class World:
 
 
 def prepare(job):
-    """All that comes before the verb."""
+    """Take the steps before the verb."""
     world = World(job["home"])
     for step in LIVES[job["life"]].before:
         step(world.state())
@@ -143,7 +143,7 @@ def prepare(job):
 
 
 def live(job):
-    """Ask, and carry out, with the points armed."""
+    """Request the verb and carry it out, with the points armed."""
     global armed, die_at
     world, life = World(job["home"]), LIVES[job["life"]]
     world.clock.time += life.later
@@ -152,14 +152,14 @@ def live(job):
     world.cloud.save()
     die_at, armed = job["at"], True
     life.ask(world.state())
-    for _ in range(2):  # what was learned by the first is settled by the second
+    for _ in range(2):  # the second settles what the first observed
         world.settle()
     armed = False
     tell(passed=passed, wrong=wrong(world, life))
 
 
 def come_back(job):
-    """What the next daemon of that home makes of it, for some hours."""
+    """Start the next daemon of that home, and repeat the request."""
     world, life = World(job["home"]), LIVES[job["life"]]
     world.clock.time += AWAY
     world.inherit()
@@ -173,7 +173,7 @@ def come_back(job):
 
 
 def wrong(world, life):
-    """Everything that is not as it must be, now and in the hours that follow, in words."""
+    """All faults, now and in the hour that follows, as sentences."""
     faults = [*books(world), *machines(world, life)]
     for _ in range(6):
         world.settle(timedelta(minutes=10))
@@ -182,7 +182,7 @@ def wrong(world, life):
 
 
 def books(world):
-    """Whether caps are kept, and the ledger says what really was."""
+    """Exceeded caps, and segments that differ from what really ran."""
     now = world.clock.now()
     try:
         for cap, settled, reserved in world.lab.standings():
@@ -215,7 +215,7 @@ ALL = {
 
 
 def joined(counted):
-    """Segments one after the other as one span; what overlaps stays apart."""
+    """Adjacent segments as one span; overlapping ones are not merged."""
     merged: list[tuple[int, int]] = []
     for began, ended in sorted(counted, key=lambda it: it[0]):
         if began == ended:
@@ -228,7 +228,7 @@ def joined(counted):
 
 
 def spans(changes, when):
-    """From when to when a machine was one of these."""
+    """The intervals in which a machine was in one of these states."""
     intervals: list[tuple[int, int | None]] = []
     since = None
     for at, seen in sorted(changes, key=lambda it: it[0]):
@@ -241,7 +241,7 @@ def spans(changes, when):
 
 
 def machines(world, life):
-    """Whether there is one machine, one reservation, and the state that was asked for."""
+    """Whether there is one machine, one reservation, and the requested state."""
     existing = [machine for machine in world.cloud.survey() if machine.seen is not Observed.GONE]
     listed = {entry.name: entry for entry in every_workspace(world.wiring.db)}
     living = {entry.id for entry in listed.values() if entry.ended_at is None}

@@ -1,7 +1,7 @@
-"""A sequential oracle: who asked for what, one thing after the other, in whole numbers.
+"""A sequential model of requests for money, in whole numbers.
 
-It knows nothing of the code under test but what a person can see: which state a workspace is
-in, and until when its money was set aside. It keeps its own ledger of what ran when.
+It uses only what the API shows: the state of a workspace, and until when its money is
+reserved. It has its own ledger.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ UP = {"launching", "running", "starting", "resuming"}
 
 @dataclass
 class Thing:
-    """One workspace: what it costs, when it ran, what is set aside."""
+    """One workspace: its costs, when it ran, and what is reserved."""
 
     rate: int
     disk: int
@@ -27,13 +27,13 @@ class Thing:
     ended: bool = False
 
     def settled(self, now: int) -> int:
-        """What its ledger says by now."""
+        """What it has cost until `now`."""
         parts = [(self.rate, HOUR, span) for span in self.runs]
         parts += [(self.disk, MONTH, span) for span in self.kept]
         return sum(amount * ((end or now) - begin) // per for amount, per, (begin, end) in parts)
 
     def held(self, now: int) -> int:
-        """What is set aside for it beyond that."""
+        """What is reserved for it beyond that."""
         total = 0
         if self.until > self.since:
             running = bool(self.runs) and self.runs[-1][1] is None
@@ -52,14 +52,14 @@ def _rest(amount: int, per: int, since: int, until: int, now: int, counted: bool
 
 
 class Oracle:
-    """All workspaces of one cap; says whether the next wish fits, before it is asked."""
+    """All workspaces of one cap; predicts whether the next request fits."""
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.things: dict[str, Thing] = {}
 
     def left(self, now: int, but: str | None = None) -> int:
-        """What neither is spent nor set aside, for anything but `but`."""
+        """What is neither spent nor reserved, without the reservation of `but`."""
         return self.cap - sum(
             thing.settled(now) + (0 if name == but else thing.held(now))
             for name, thing in self.things.items()

@@ -1,4 +1,4 @@
-"""Whether what is wanted fits every cap."""
+"""Admission: whether a request fits every cap."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +8,14 @@ from prism.kit.clock import StoppedClock
 
 
 class Ticking(StoppedClock):
-    """A second passes with each look at it."""
+    """A clock that advances by one second at each reading."""
 
     def now(self) -> datetime:
         self.advance(seconds=1)
         return super().now()
 
 
-def test_settled_and_reserved_money_are_compared_at_one_moment(clocked_daemon, clock):
+def test_admission_compares_settled_and_reserved_money_at_one_time(clocked_daemon, clock):
     balances = Balances(Ticking(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
         totals = balances.totals(sql)
@@ -23,8 +23,8 @@ def test_settled_and_reserved_money_are_compared_at_one_moment(clocked_daemon, c
     assert totals.now == scales.now == scales._balances.now == scales._balances.now
 
 
-def test_midnight_between_two_looks_at_the_clock_takes_nothing_from_a_sum(clocked_daemon):
-    """A day's sum is of one day, whichever of the two it is."""
+def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocked_daemon):
+    """All sums of a balance belong to the same day."""
     clocked_daemon.pool("grant", 5.0, "daily")
     clocked_daemon.project("lab")
     clocked_daemon.allocate("grant", "lab", 5.0)

@@ -1,4 +1,4 @@
-"""Pools, allocations and projects' money on the wire."""
+"""The routes of pools, allocations and project budgets."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ ASKED = EXAMPLES["POST budgets"]["request"] | {"start_date": "2026-01-01T00:00:0
 
 @pytest.fixture
 def shared_pool(clocked_daemon):
-    """A pool, two projects with parts of it, and something that was spent."""
+    """A pool, two projects with allocations from it, and some spending."""
     pool = clocked_daemon.pool("grant", 1000.0)
     clocked_daemon.project("one")
     other = clocked_daemon.project("other")
@@ -27,7 +27,7 @@ def shared_pool(clocked_daemon):
     return clocked_daemon, pool, parts
 
 
-def test_a_pool_is_shown_as_it_was_made(clocked_daemon):
+def test_pool_reads_equal_the_created_pool(clocked_daemon):
     response = clocked_daemon.http("POST", f"{API}/budgets", json=ASKED)
     pool = shaped_like("POST budgets", response, 201)
     assert pool | ASKED == pool, "what was asked is what is shown"
@@ -40,7 +40,7 @@ def test_a_pool_is_shown_as_it_was_made(clocked_daemon):
     assert clocked_daemon.get("budgets/NIH%20Grant%20R01-2025-67890") == pool
 
 
-def test_a_pool_changes_only_in_what_is_given(shared_pool):
+def test_pool_update_changes_only_the_given_fields(shared_pool):
     lab, pool, _ = shared_pool
     before = lab.get(f"budgets/{pool['id']}")
     lab.clock.advance(seconds=1)
@@ -54,7 +54,7 @@ def test_a_pool_changes_only_in_what_is_given(shared_pool):
     failed(lab.put(f"budgets/{pool['id']}", total_amount=699.99), 409, "OVER_ALLOCATED")
 
 
-def test_a_pool_goes_when_its_allocations_are_gone(shared_pool):
+def test_pool_is_deleted_only_after_its_allocations(shared_pool):
     lab, pool, parts = shared_pool
     failed(lab.http("DELETE", f"{API}/budgets/grant"), 409, "IN_USE")
     failed(lab.http("DELETE", f"{API}/allocations/{parts[0]['id']}"), 409, "IN_USE")
@@ -68,7 +68,7 @@ def test_a_pool_goes_when_its_allocations_are_gone(shared_pool):
     failed(lab.http("GET", f"{API}/budgets/{pool['id']}"), 404, "BUDGET_NOT_FOUND")
 
 
-def test_a_pool_at_a_glance(shared_pool):
+def test_pool_summary_and_allocations_contain_the_spending_by_project(shared_pool):
     lab, _, _ = shared_pool
     path = f"{API}/budgets/grant/summary"
     summary = shaped_like("GET budgets/{budget_id}/summary", lab.http("GET", path))
@@ -90,7 +90,7 @@ def test_a_pool_at_a_glance(shared_pool):
     assert parts["count"] == 2
 
 
-def test_no_more_is_allocated_than_there_is(shared_pool):
+def test_allocation_beyond_the_pool_is_rejected(shared_pool):
     lab, pool, parts = shared_pool
     lab.project("third")
     body = {"budget_id": pool["id"], "project_id": "third", "allocated_by": "pi@x.edu"}
@@ -102,7 +102,7 @@ def test_no_more_is_allocated_than_there_is(shared_pool):
     failed(lab.post("allocations", **body, allocated_amount=1.0), 409, "ALREADY_EXISTS")
 
 
-def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_pool):
+def test_reallocation_moves_only_free_money_and_is_recorded(shared_pool):
     lab, _, (first, other) = shared_pool
     ends = {"source_allocation_id": first["id"], "destination_allocation_id": other["id"]}
     [allocation] = [
@@ -127,7 +127,7 @@ def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_po
     ]
 
 
-def test_money_stays_in_its_pool(shared_pool):
+def test_reallocation_to_another_pool_or_to_itself_is_rejected(shared_pool):
     lab, _, (first, _) = shared_pool
     lab.pool("other grant", 100.0)
     far = lab.allocate("other grant", "other", 50.0)
@@ -155,7 +155,7 @@ def test_money_stays_in_its_pool(shared_pool):
         {"time_zone": "../../etc/passwd"},
     ],
 )
-def test_a_pool_that_makes_no_sense_is_refused(clocked_daemon, wrong):
+def test_invalid_pool_is_rejected(clocked_daemon, wrong):
     failed(
         clocked_daemon.http("POST", f"{API}/budgets", json=ASKED | wrong), 422, "VALIDATION_FAILED"
     )
@@ -164,26 +164,26 @@ def test_a_pool_that_makes_no_sense_is_refused(clocked_daemon, wrong):
 @pytest.mark.parametrize(
     "wrong", [{"end_date": "2025-01-01T00:00:00Z"}, {"time_zone": "Mars/Olympus"}]
 )
-def test_a_change_to_a_pool_that_makes_no_sense_is_refused(clocked_daemon, wrong):
+def test_invalid_pool_update_is_rejected_without_effect(clocked_daemon, wrong):
     before = clocked_daemon.pool("grant", 10.0)
     changed = clocked_daemon.http("PUT", f"{API}/budgets/grant", json=wrong)
     failed(changed, 422, "VALIDATION_FAILED")
     assert clocked_daemon.get("budgets/grant")["updated_at"] == before["updated_at"]
 
 
-def test_a_pool_that_has_not_begun_is_listed_with_nothing_spent(clocked_daemon):
+def test_pool_before_its_start_date_is_listed_with_zero_spending(clocked_daemon):
     clocked_daemon.pool("next year", 10.0, start_date="2027-01-01T00:00:00Z")
     [listed] = clocked_daemon.get("budgets")["budgets"]
     assert (listed["name"], listed["spent_amount"]) == ("next year", 0.0)
 
 
-def test_a_name_is_its_own(clocked_daemon):
+def test_duplicate_pool_name_is_rejected(clocked_daemon):
     clocked_daemon.pool("grant")
     again = {"name": "grant", "total_amount": 1, "period": "project", "created_by": "x"}
     failed(clocked_daemon.post("budgets", **again), 409, "ALREADY_EXISTS")
 
 
-def test_a_projects_money_in_detail(clocked_daemon):
+def test_project_budget_contains_costs_savings_and_top_instances(clocked_daemon):
     clocked_daemon.project("lab", 70.0)
     clocked_daemon.running("dear", project="lab")
     clocked_daemon.running("cheap", size="XS", project="lab")
@@ -200,7 +200,7 @@ def test_a_projects_money_in_detail(clocked_daemon):
     assert money["budget_alerts"]["overspend_risk"] == "medium"
 
 
-def test_where_it_goes_and_when_it_is_gone(clocked_daemon):
+def test_cost_analysis_and_forecast_contain_burn_and_run_out_date(clocked_daemon):
     clocked_daemon.project("lab", 100.0)
     clocked_daemon.running("mine", project="lab")
     clocked_daemon.settle(minutes=44)
@@ -229,7 +229,7 @@ def test_where_it_goes_and_when_it_is_gone(clocked_daemon):
     assert forecast["runs_out"] == forecast["runs_out_on"] == f"{later:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_a_month_says_what_sleep_has_saved(clocked_daemon):
+def test_monthly_report_contains_hibernation_savings(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.running("mine", project="lab")
     clocked_daemon.verb("mine", "hibernate")
@@ -240,7 +240,7 @@ def test_a_month_says_what_sleep_has_saved(clocked_daemon):
     assert report["hibernation_savings"] == round(10 * 0.0832, 2)
 
 
-def test_a_month_on_a_page(clocked_daemon):
+def test_monthly_report_is_returned_as_json_html_markdown_and_csv(clocked_daemon):
     clocked_daemon.project("The *lab*")
     clocked_daemon.running("mine", project="The *lab*")
     clocked_daemon.settle(hours=10)
@@ -266,7 +266,7 @@ def test_a_month_on_a_page(clocked_daemon):
         )
 
 
-def test_a_launch_names_its_money(clocked_daemon):
+def test_launch_requires_a_budget_name_if_the_project_has_several(clocked_daemon):
     clocked_daemon.pool("grant", 1000.0)
     clocked_daemon.pool("gift", 1000.0)
     clocked_daemon.pool("empty", 1000.0)
@@ -301,7 +301,7 @@ def test_a_launch_names_its_money(clocked_daemon):
     }
 
 
-def test_projects_count_their_workspaces_and_stay_while_they_have_some(clocked_daemon):
+def test_project_counts_its_workspaces_and_is_not_deleted_while_in_use(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.running("a", project="lab")
     clocked_daemon.running("b", project="lab")

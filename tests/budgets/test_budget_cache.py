@@ -1,9 +1,9 @@
-"""What list pages read of money comes from memory, except within a transaction."""
+"""Lists read amounts from the budget cache; write transactions do not."""
 
 from prism.budgets.balances import every_cap
 
 
-def test_a_page_reads_from_memory_and_a_transaction_does_not(clocked_daemon):
+def test_budget_cache_serves_reads_but_not_write_transactions(clocked_daemon):
     clocked_daemon.pool("grant", 10.0)
     cache, db = clocked_daemon.daemon.budget_cache, clocked_daemon.daemon.db
     with db.read() as sql:
@@ -13,7 +13,7 @@ def test_a_page_reads_from_memory_and_a_transaction_does_not(clocked_daemon):
         assert cache.of(tx.sql) is None, "it lacks what the transaction has changed"
 
 
-def test_what_is_settled_is_read_without_what_is_reserved(clocked_daemon):
+def test_budget_cache_of_settled_money_excludes_reservations(clocked_daemon):
     clocked_daemon.pool("grant", 100.0)
     clocked_daemon.project("lab")
     clocked_daemon.allocate("grant", "lab", 50.0)
@@ -28,7 +28,7 @@ def test_what_is_settled_is_read_without_what_is_reserved(clocked_daemon):
             assert whole.settled == part.settled > 0
 
 
-def test_a_change_is_shown_within_the_same_second(clocked_daemon):
+def test_project_list_shows_a_budget_change_within_the_same_second(clocked_daemon):
     lab = clocked_daemon.project("lab", 10.0)
     for amount in (10.0, 20.0):
         clocked_daemon.put(f"projects/{lab['id']}", budget={"total_allocated": amount})

@@ -1,4 +1,4 @@
-"""Kill a daemon with money at every commit and every call of every verb; look at its books."""
+"""Kill a daemon at every commit and every call of every verb; check its balances."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from tests.proofs import record
 
 
 class ForkingDaemon:
-    """One mortal daemon, which forks for each of its lives."""
+    """A daemon process that forks for each life (see `mortal.py`)."""
 
     def __init__(self, folder):
         self.folder, self.numbers = folder, itertools.count()
@@ -49,7 +49,7 @@ class ForkingDaemon:
         return home
 
     def tried(self, life, prepared, at=-1):
-        """Live it, perhaps not to the end; come back after a death."""
+        """Run a life; if the daemon is killed at point `at`, start the next one."""
         home = self.folder / f"{life}-{next(self.numbers)}"
         shutil.copytree(prepared, home)
         lived = self.ask("live", life, home, at=at)
@@ -67,8 +67,8 @@ def forking_daemon(tmp_path_factory):
         daemon.close()
 
 
-def survives(stage, life, choose):
-    """Die at these points, one each; what is said of it."""
+def summary_of_kills(stage, life, choose):
+    """Kill one daemon at each of these points, and return a summary."""
     prepared = stage.prepared(life)
     points, killed, faults = stage.tried(life, prepared)
     assert not killed
@@ -87,12 +87,12 @@ def survives(stage, life, choose):
     return f"{len(points)} points ({those}), {deaths} deaths"
 
 
-def everywhere(points):
+def every_point(points):
     return range(len(points))
 
 
-def changes(points):
-    """Behind each kind of change that follows another kind."""
+def points_after_changes(points):
+    """The points after each kind of change that follows a different kind."""
     first: dict[tuple[str, str], int] = {}
     before = ""
     for at, name in enumerate(points):
@@ -104,16 +104,16 @@ def changes(points):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("life", ["launch", pytest.param("renewal", marks=pytest.mark.slow)])
-def test_the_books_survive_death_behind_changes_that_differ(forking_daemon, life):
-    """Death before a change finds the world as death behind the last one does."""
-    survives(forking_daemon, life, changes)
+def test_budgets_survive_sigkill_after_each_kind_of_change(forking_daemon, life):
+    """A kill before a change leaves the same state as a kill after the previous change."""
+    summary_of_kills(forking_daemon, life, points_after_changes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("life", LIVES)
-def test_the_books_survive_death_at_every_point(forking_daemon, life):
+def test_budgets_survive_sigkill_at_every_write_and_call(forking_daemon, life):
     record(
         f"SIGKILL at every write and call: {life}",
-        survives(forking_daemon, life, everywhere),
+        summary_of_kills(forking_daemon, life, every_point),
     )

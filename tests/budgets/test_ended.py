@@ -1,4 +1,4 @@
-"""After a pool has ended, what is booked on it is said; and nothing that was spent is dropped."""
+"""Pools that have ended: later costs are shown, and no spending is lost."""
 
 import pytest
 
@@ -9,7 +9,7 @@ MONTH = 720
 
 @pytest.fixture
 def ended_pool(clocked_daemon):
-    """A pool that ended a day after a workspace was launched on it; its disk has stayed."""
+    """A pool that ended a day after a launch; the disk of the workspace still exists."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 20.0, end_date="2026-01-02T00:00:00Z")
     clocked_daemon.allocate("grant", "lab", 20.0)
@@ -20,7 +20,7 @@ def ended_pool(clocked_daemon):
     return clocked_daemon
 
 
-def test_what_is_booked_after_the_end_is_said(ended_pool):
+def test_ended_pool_shows_costs_booked_after_its_end(ended_pool):
     pool = ended_pool.get("budgets/grant")
     after = round(16.0 * 2, 2)
     assert pool["spent_after_end"] == pytest.approx(after, abs=0.01)
@@ -35,7 +35,7 @@ def test_what_is_booked_after_the_end_is_said(ended_pool):
     assert ended_pool.get("projects/lab/budget")["overrun"] == pool["overrun"]
 
 
-def test_what_a_pool_that_has_ended_paid_is_told_by_its_cap_and_no_more_left(ended_pool):
+def test_ended_pool_counts_as_current_spend_but_not_in_the_project_totals(ended_pool):
     [cap, _] = ended_pool.get("projects/lab/budget")["caps"]
     summary = ended_pool.get("projects/lab")["budget"]
     for answer in (ended_pool.get("projects/lab/budget"), summary):
@@ -43,7 +43,7 @@ def test_what_a_pool_that_has_ended_paid_is_told_by_its_cap_and_no_more_left(end
         assert (answer["spent"], answer["total_allocated"], answer["left"]) == (0.0, 0.0, 0.0)
 
 
-def test_an_end_that_has_passed_drops_nothing_that_was_spent(clocked_daemon):
+def test_end_date_in_the_past_preserves_the_spent_amount(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 100.0, "monthly")
     clocked_daemon.allocate("grant", "lab", 5.0)

@@ -1,4 +1,4 @@
-"""Lists of money are answered from memory; what they say is what the tables say at that second."""
+"""Lists are answered from the budget cache, and equal the tables at every second."""
 
 import random
 
@@ -15,7 +15,7 @@ MOVES = ("launch", "down", "up", "end", "move", "give", "recap", "name", "wait",
 
 
 class World:
-    """Two daemons of one database; everything happens in the first, and both are asked."""
+    """Two daemons of one database; the first makes the changes, and both answer."""
 
     def __init__(self, daemons, clock, seed):
         self.daemons, self.clock, self.random = daemons, clock, random.Random(seed)
@@ -32,7 +32,7 @@ class World:
         self.launch()
 
     def name(self):
-        """A project is called something else, and another one joins."""
+        """Another project and another member."""
         self.number += 1
         self.lab.project(f"p{self.number}")
         body = {"email": "eve@x.edu", "role": "member"}
@@ -75,13 +75,13 @@ class World:
         self.lab.settle(minutes=self.random.randrange(1, 50), seconds=self.random.randrange(60))
 
     def long(self):
-        """Nobody looks for up to four days; midnights pass."""
+        """The daemon does not run for up to four days."""
         self.clock.advance(hours=self.random.choice((3, 20, 90)), seconds=7)
         self.compare()
         self.lab.settle()
 
     def keep(self):
-        """The second daemon does the work."""
+        """The second daemon settles."""
         self.daemons[1].ledger.roll()
         self.clock.advance(minutes=17)
         self.daemons[1].settle()
@@ -93,7 +93,7 @@ class World:
             for cached, fresh in zip(served, meant, strict=True):
                 assert cached == fresh, self.clock.now()
                 self.compared += 1
-            exact(daemon)
+            assert_exact_balances(daemon)
             self.clock.advance(seconds=1)
         self.clock.time = at
 
@@ -106,7 +106,7 @@ class World:
 
 
 def answers(daemon):
-    """What the lists say: `GET /projects`, `/budgets` and `/costs/current`."""
+    """The answers of `GET /projects`, `/budgets` and `/costs/current`."""
     wiring = daemon
     rows = [*wiring.projects.every(), *wiring.budgets.pools(), wiring.costs.current()]
     with daemon.db.read() as sql:
@@ -116,13 +116,13 @@ def answers(daemon):
 
 
 def computed(daemon):
-    """The same from the tables: within a transaction nothing that is kept is used."""
+    """The same from the tables: a write transaction does not use the cache."""
     with daemon.db.write():
         return answers(daemon)
 
 
-def exact(daemon):
-    """Where every cap stands, to the micro-dollar, is what its rows say."""
+def assert_exact_balances(daemon):
+    """The cached balance of every cap equals that of its rows, to the micro-dollar."""
     books = Balances(daemon.clock)
     with daemon.db.read() as sql:
         cached = daemon.spending._cache.of(sql)
@@ -141,7 +141,7 @@ def world(make_daemon, clock, cloud, disks):
     return make
 
 
-def test_lists_say_what_the_tables_say_after_every_step(world):
+def test_cached_lists_equal_the_tables_after_every_step(world):
     each_world = world(1)
     each_world.run(STEPS)
     assert each_world.compared > 50
@@ -150,7 +150,7 @@ def test_lists_say_what_the_tables_say_after_every_step(world):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_lists_say_what_the_tables_say_many_times(world, seed):
+def test_cached_lists_equal_the_tables_in_many_histories(world, seed):
     world(seed).run(30)
 
 
@@ -158,8 +158,8 @@ def test_lists_say_what_the_tables_say_many_times(world, seed):
     "topic",
     ["ledger", "counted", "reservations", "budgets", "projects"],
 )
-def test_a_version_that_is_not_renewed_is_found(world, topic, monkeypatch):
-    """Every topic ends something: without its new words the comparison fails."""
+def test_missing_version_renewal_makes_a_cached_list_stale(world, topic, monkeypatch):
+    """Each topic invalidates a cached list: without its new version the comparison fails."""
     each_world = world(3)
     each_world.begin()
     each_world.compare()

@@ -29,8 +29,8 @@ BOOKS = {
 }
 
 
-def ask(home, name="mine"):
-    """What a person does who got no answer the first time: ask again."""
+def launch(home, name="mine"):
+    """Launch, as a user does again who got no answer."""
     with contextlib.suppress(DaemonUnreachable, NameTaken):
         home.client.workspaces.launch("Plain Shell", name, project="lab", disk_gb=20)
 
@@ -39,22 +39,22 @@ def is_running(home):
     return [workspace.state for workspace in home.client.workspaces.list()] == [State.RUNNING]
 
 
-def killed_at(folder, die_at):
-    """Launch, die, come back, ask again: the points passed, and what the books say."""
+def kill_at(folder, die_at):
+    """Launch, kill, restart, launch again: the points passed, and the sums of `BOOKS`."""
     home, crash = Home(folder), {"DIE_AT": str(die_at), "POINTS": str(folder / "points")}
     try:
         with home.living(MORTAL, **crash, **PRICES) as process:
             home.client.projects.create("lab", budget=NewBudget(total_allocated=CAP))
-            ask(home)
+            launch(home)
             if die_at == NEVER:
                 eventually(lambda: is_running(home), 120)
             else:
                 assert process.wait(120) == -signal.SIGKILL
         with home.living(**PRICES):
-            ask(home)
+            launch(home)
             eventually(lambda: is_running(home), 120)
             with pytest.raises(BudgetExceeded):
-                ask(home, "another")
+                launch(home, "another")
             money = home.client.projects.budget("lab")
             assert 0 < money.reserved + not_none(money.current_spend) <= CAP
             assert len(home.machines()) == 1
@@ -66,8 +66,8 @@ def killed_at(folder, die_at):
 
 
 def commits_of_a_launch(folder):
-    """The points at which the books are written until the workspace runs."""
-    points, sums = killed_at(folder, NEVER)
+    """The points before and after each commit until the workspace runs."""
+    points, sums = kill_at(folder, NEVER)
     assert sums == dict.fromkeys(BOOKS, 1)
     end = len(points) - points[::-1].index("after commit")
     return [at for at, name in enumerate(points[:end]) if name in COMMITS]
@@ -75,11 +75,11 @@ def commits_of_a_launch(folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_books_survive_death_at_every_write(tmp_path):
+def test_budgets_survive_sigkill_at_every_write_of_a_paid_launch(tmp_path):
     commits = commits_of_a_launch(tmp_path / "never")
 
     def survive(at):
-        return at, killed_at(tmp_path / f"at{at}", at)[1]
+        return at, kill_at(tmp_path / f"at{at}", at)[1]
 
     with ThreadPoolExecutor(2) as threads:
         results = dict(threads.map(survive, commits))

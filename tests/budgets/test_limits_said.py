@@ -1,4 +1,4 @@
-"""What plan, budget and forecast say of limits that refuse, are empty, or are shared."""
+"""Limits in plan, budget and forecast: thresholds, emptied allocations, shared pools."""
 
 from datetime import datetime, timedelta
 
@@ -15,8 +15,8 @@ def moment(text):
     return datetime.fromisoformat(text)
 
 
-def both(clocked_daemon, project="lab"):
-    """What budget and forecast both say."""
+def budget_equal_to_forecast(clocked_daemon, project="lab"):
+    """The budget, after checking that the forecast has the same amounts."""
     budget, forecast = (
         clocked_daemon.get(f"projects/{project}/budget"),
         clocked_daemon.get(f"projects/{project}/forecast"),
@@ -26,13 +26,15 @@ def both(clocked_daemon, project="lab"):
     return budget
 
 
-def given(clocked_daemon, pool, amount, period="project", project="lab", total=None, **more):
+def allocate_pool(
+    clocked_daemon, pool, amount, period="project", project="lab", total=None, **more
+):
     clocked_daemon.pool(pool, amount if total is None else total, period, **more)
     return clocked_daemon.allocate(pool, project, amount)
 
 
-def asleep(clocked_daemon, name="mine", most=timedelta(days=40)):
-    """Live until it goes to sleep; when that was."""
+def settle_until_asleep(clocked_daemon, name="mine", most=timedelta(days=40)):
+    """Let time pass until the workspace sleeps; return that time."""
     end = clocked_daemon.clock.now() + most
     while clocked_daemon.state(name) == "running":
         assert clocked_daemon.clock.now() < end, "it never slept"
@@ -46,10 +48,10 @@ def asleep(clocked_daemon, name="mine", most=timedelta(days=40)):
 # ------------------------------------------------------------- a plan, cap by cap
 
 
-def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(clocked_daemon):
+def test_plan_names_the_tightest_cap_and_its_reserved_and_left_amounts(clocked_daemon):
     """A disk is held for 30 days of a project's cap, and until midnight of a daily allocation."""
     clocked_daemon.project("lab", 20.0)
-    given(clocked_daemon, "grant", 1.0, "daily", total=5.0)
+    allocate_pool(clocked_daemon, "grant", 1.0, "daily", total=5.0)
     order = {"project": "lab", "size": "S", "storage": {"ebs_volume_size": 100}}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
     assert plan["budget"] == "lab, from grant"
@@ -61,7 +63,7 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(clocked_daemon):
     ]
     assert plan["caps"][0]["reserves"] > 8.0 > plan["caps"][1]["reserves"]
     assert clocked_daemon.launch(**order).status_code == 201
-    budget = both(clocked_daemon)
+    budget = budget_equal_to_forecast(clocked_daemon)
     assert budget["left"] == plan["leaves"]
     assert [(cap["cap"], cap["reserved"], cap["left"]) for cap in budget["caps"]] == [
         (cap["cap"], cap["reserves"], cap["leaves"]) for cap in plan["caps"]
@@ -71,13 +73,13 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(clocked_daemon):
 # --------------------------------------------------- a threshold that ends launches
 
 
-def test_what_is_left_beyond_the_threshold_is_said_to_launch_nothing(clocked_daemon):
-    """Volumes still fit their caps: a threshold is about what runs."""
+def test_passed_launch_threshold_blocks_launches_but_not_volumes(clocked_daemon):
+    """A threshold limits running workspaces; volumes only need to fit the caps."""
     clocked_daemon.project("lab", 5.0, prevent_launch_threshold=10.0)
     clocked_daemon.running(project="lab", size="L", storage=SMALL)
-    assert both(clocked_daemon)["no_launches"] is None
+    assert budget_equal_to_forecast(clocked_daemon)["no_launches"] is None
     clocked_daemon.live(hours=4)
-    answer = both(clocked_daemon)
+    answer = budget_equal_to_forecast(clocked_daemon)
     assert answer["no_launches"] == "the threshold of 10 % is passed"
     assert answer["left"] == round(5.0 - answer["spent"] - answer["reserved"], 2) > 1.0
     for order in ({"dry_run": True}, {}):
@@ -86,13 +88,16 @@ def test_what_is_left_beyond_the_threshold_is_said_to_launch_nothing(clocked_dae
     clocked_daemon.settle()
     failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
     clocked_daemon.made("storage/volumes/create", type="ebs", name="d", size_gb=5, project="lab")
-    assert both(clocked_daemon)["no_launches"] == "the threshold of 10 % is passed"
+    assert (
+        budget_equal_to_forecast(clocked_daemon)["no_launches"]
+        == "the threshold of 10 % is passed"
+    )
 
 
-def test_allocations_together_end_launches_and_one_of_them_alone_does_not(clocked_daemon):
+def test_launch_threshold_applies_to_all_allocations_together(clocked_daemon):
     clocked_daemon.project("lab")
-    given(clocked_daemon, "a", 1.0)
-    given(clocked_daemon, "b", 9.0)
+    allocate_pool(clocked_daemon, "a", 1.0)
+    allocate_pool(clocked_daemon, "b", 9.0)
     limits = {"prevent_launch_threshold": 50.0}
     assert clocked_daemon.put("projects/lab", budget=limits).status_code == 200
     clocked_daemon.made(
@@ -101,14 +106,16 @@ def test_allocations_together_end_launches_and_one_of_them_alone_does_not(clocke
     clocked_daemon.settle()
     for _ in range(6):
         clocked_daemon.settle(hours=240)
-    assert both(clocked_daemon)["spent"] > 1.0, "all of a, a tenth of both"
-    assert both(clocked_daemon)["no_launches"] is None
+    assert budget_equal_to_forecast(clocked_daemon)["spent"] > 1.0, "all of a, a tenth of both"
+    assert budget_equal_to_forecast(clocked_daemon)["no_launches"] is None
     assert clocked_daemon.launch("other", dry_run=True, budget="b", **ORDER).status_code == 200
     assert (
         clocked_daemon.put("projects/lab", budget={"prevent_launch_threshold": 5.0}).status_code
         == 200
     )
-    assert both(clocked_daemon)["no_launches"] == "the threshold of 5 % is passed"
+    assert (
+        budget_equal_to_forecast(clocked_daemon)["no_launches"] == "the threshold of 5 % is passed"
+    )
     failed(
         clocked_daemon.launch("other", dry_run=True, budget="b", **ORDER), 403, "BUDGET_EXCEEDED"
     )
@@ -119,7 +126,7 @@ def test_allocations_together_end_launches_and_one_of_them_alone_does_not(clocke
 
 @pytest.fixture
 def make_emptied_pool(clocked_daemon):
-    """Ten dollars for two projects, and all of one's was moved to the other."""
+    """Two projects with ten dollars each; all of the first was moved to the second."""
 
     def make(before=lambda: None):
         for name in ("lab", "other"):
@@ -136,12 +143,12 @@ def make_emptied_pool(clocked_daemon):
     return make
 
 
-def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(make_emptied_pool):
+def test_emptied_allocation_blocks_launches_without_alerts(make_emptied_pool):
     lab, why = (
         make_emptied_pool(),
         "the allocation to 'lab' from 'grant' has no money (moved away)",
     )
-    answer = both(lab)
+    answer = budget_equal_to_forecast(lab)
     assert (answer["runs_out_on"], answer["because"], answer["no_launches"]) == (None, why, why)
     assert (answer["caps"][0]["runs_out_on"], answer["caps"][0]["because"]) == (None, why)
     assert answer["budget_alerts"] == {
@@ -159,7 +166,7 @@ def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(make_empt
     assert part["utilization_rate"] == 0.0
 
 
-def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(
+def test_emptied_allocation_does_not_hibernate_a_workspace_it_does_not_pay(
     clocked_daemon, make_emptied_pool
 ):
     def before():
@@ -170,13 +177,13 @@ def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(
     make_emptied_pool(before)
     clocked_daemon.settle(minutes=1)
     assert clocked_daemon.state() == "running"
-    assert both(clocked_daemon)["not_limited"] == ["mine"]
+    assert budget_equal_to_forecast(clocked_daemon)["not_limited"] == ["mine"]
 
 
-def test_another_allocation_goes_on_where_one_was_emptied(make_emptied_pool):
+def test_other_allocation_pays_for_launches_after_one_is_emptied(make_emptied_pool):
     lab = make_emptied_pool()
-    given(lab, "gift", 10.0)
-    answer = both(lab)
+    allocate_pool(lab, "gift", 10.0)
+    answer = budget_equal_to_forecast(lab)
     assert (answer["no_launches"], answer["because"], answer["left"]) == (None, None, 10.0)
     plan = lab.launch(dry_run=True, budget="gift", **ORDER).json()
     assert plan["lasts_until"] is not None
@@ -185,49 +192,51 @@ def test_another_allocation_goes_on_where_one_was_emptied(make_emptied_pool):
 # ------------------------------------------------------------------- shared pools
 
 
-def test_a_pool_reserves_a_disk_no_longer_than_its_allocation_can_pay(clocked_daemon):
-    """A disk of 100 GB beside: what would be held for it in days is hours of compute."""
+def test_run_out_date_is_that_of_the_allocation_if_the_pool_lasts_longer(clocked_daemon):
+    """The other project has a disk of 100 GB; days of it cost as much as hours of compute."""
     clocked_daemon.project("lab")
     clocked_daemon.project("other")
-    given(clocked_daemon, "grant", 5.5, total=15.0)
+    allocate_pool(clocked_daemon, "grant", 5.5, total=15.0)
     clocked_daemon.allocate("grant", "other", 9.5)
     clocked_daemon.running(**ORDER)
     clocked_daemon.running("theirs", project="other", size="XL", storage={"ebs_volume_size": 100})
-    answer = both(clocked_daemon)
+    answer = budget_equal_to_forecast(clocked_daemon)
     by_scope = {cap["scope"]: cap["runs_out_on"] for cap in answer["caps"]}
     assert answer["runs_out_on"] == by_scope["allocation"] < by_scope["pool"]
-    asleep(clocked_daemon, "theirs")
+    settle_until_asleep(clocked_daemon, "theirs")
     assert clocked_daemon.state() == "running"
-    assert abs(moment(answer["runs_out_on"]) - asleep(clocked_daemon)) <= timedelta(minutes=5)
+    assert abs(moment(answer["runs_out_on"]) - settle_until_asleep(clocked_daemon)) <= timedelta(
+        minutes=5
+    )
 
 
 # ------------------------------------------- before, while and after it launches
 
 
 @pytest.mark.parametrize("case", ["own", "threshold", "expiry", "daily", "ends", "shared"])
-def test_plan_and_budget_say_one_date_before_while_and_after_it_launches(clocked_daemon, case):
+def test_run_out_date_is_equal_in_plan_and_budget_before_and_after_launch(clocked_daemon, case):
     limits = {"auto_hibernate_threshold": 20.0} if case == "threshold" else {}
     clocked_daemon.project(
         "lab", {"own": 6.0, "threshold": 20.0, "expiry": 6.0}.get(case), **limits
     )
     order = {**ORDER, "ttl_hours": 5} if case == "expiry" else ORDER
     if case == "daily":
-        given(clocked_daemon, "grant", 1.2, "daily")
+        allocate_pool(clocked_daemon, "grant", 1.2, "daily")
         clocked_daemon.settle(hours=12)
     if case == "ends":
-        given(clocked_daemon, "grant", 50.0, "weekly", end_date="2026-01-06T12:00:00Z")
+        allocate_pool(clocked_daemon, "grant", 50.0, "weekly", end_date="2026-01-06T12:00:00Z")
     if case == "shared":
         clocked_daemon.project("other")
-        given(clocked_daemon, "grant", 3.0, total=4.0)
+        allocate_pool(clocked_daemon, "grant", 3.0, total=4.0)
         clocked_daemon.allocate("grant", "other", 1.0)
         clocked_daemon.running("theirs", project="other", size="L", storage=SMALL)
     plan = clocked_daemon.launch(dry_run=True, **order).json()
     assert clocked_daemon.launch(**order).status_code == 201
-    launching = both(clocked_daemon)
+    launching = budget_equal_to_forecast(clocked_daemon)
     assert clocked_daemon.state() != "running"
     clocked_daemon.settle()
     assert clocked_daemon.state() == "running"
-    running = both(clocked_daemon)
+    running = budget_equal_to_forecast(clocked_daemon)
     assert plan["lasts_until"] is not None
     dates = [moment(date) for date in (
         plan["lasts_until"], launching["runs_out_on"], running["runs_out_on"])]  # fmt: skip

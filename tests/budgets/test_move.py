@@ -1,4 +1,4 @@
-"""A workspace that changes its project: other money pays, to the second, or nothing changes."""
+"""A workspace moves to another project: that pays from this second on, or the move is refused."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def reserved(clocked_daemon):
     return {cap.title: held for cap, _, held in clocked_daemon.standings()}
 
 
-def test_one_segment_closes_and_the_next_one_opens(two_projects):
+def test_move_closes_the_segment_and_opens_one_for_the_new_project(two_projects):
     moved = two_projects.verb("mine", "move", project="two").json()
     assert (moved["previous_project"], moved["project"], moved["budget"]) == ("one", "two", None)
     two_projects.live(hours=2, step=15)
@@ -43,7 +43,7 @@ def test_one_segment_closes_and_the_next_one_opens(two_projects):
     two_projects.keeps_every_cap()
 
 
-def test_the_old_reservation_is_released_and_the_new_one_made(two_projects):
+def test_move_releases_the_old_reservation_and_makes_a_new_one(two_projects):
     assert two_projects.verb("mine", "move", project="two").status_code == 200
     held = reserved(two_projects)
     assert held["one"] == 0
@@ -52,7 +52,7 @@ def test_the_old_reservation_is_released_and_the_new_one_made(two_projects):
     assert two_projects.http("DELETE", "/api/v1/projects/one").status_code == 200
 
 
-def test_who_cannot_pay_gets_nothing_and_nothing_changes(two_projects):
+def test_move_to_a_project_without_money_is_refused_without_effect(two_projects):
     before = reserved(two_projects)
     assert two_projects.put("projects/two", budget={"total_allocated": 1.0}).status_code == 200
     failed(two_projects.verb("mine", "move", project="two"), 403, "BUDGET_EXCEEDED")
@@ -63,7 +63,7 @@ def test_who_cannot_pay_gets_nothing_and_nothing_changes(two_projects):
     assert two_projects.recount(project=two_projects.one) == two_projects.recount()
 
 
-def test_one_that_is_off_needs_money_for_its_disk_alone(two_projects):
+def test_move_of_a_stopped_workspace_reserves_only_its_disk(two_projects):
     two_projects.verb("mine", "stop")
     two_projects.settle()
     assert two_projects.put("projects/two", budget={"total_allocated": 1.62}).status_code == 200
@@ -75,7 +75,7 @@ def test_one_that_is_off_needs_money_for_its_disk_alone(two_projects):
     assert two_projects.state() == "stopped"
 
 
-def test_a_threshold_that_ends_launches_ends_moves(two_projects):
+def test_move_is_refused_beyond_the_launch_threshold(two_projects):
     limits = {"total_allocated": 10.0, "prevent_launch_threshold": 0.5}
     two_projects.running("other", project="two")
     two_projects.live(hours=2, step=15)
@@ -84,7 +84,7 @@ def test_a_threshold_that_ends_launches_ends_moves(two_projects):
     assert "admits no more launches" in refused["message"]
 
 
-def test_it_moves_between_pools_of_one_project(two_projects):
+def test_move_between_pools_of_one_project_splits_the_spending(two_projects):
     for name in ("grant", "gift"):
         two_projects.pool(name, 100.0)
         two_projects.allocate(name, "two", 50.0)
@@ -104,7 +104,7 @@ def test_it_moves_between_pools_of_one_project(two_projects):
         )
 
 
-def test_the_machine_gets_the_end_of_the_new_reservation(two_projects, cloud):
+def test_move_into_a_capped_project_gives_the_machine_an_expiry(two_projects, cloud):
     two_projects.running("free")
     [_, machine] = cloud.survey()
     assert cloud.expiry(machine.id) is None
@@ -114,7 +114,7 @@ def test_the_machine_gets_the_end_of_the_new_reservation(two_projects, cloud):
     assert {reservation.name for reservation in two_projects.reservations()} == {"mine", "free"}
 
 
-def test_a_move_that_makes_no_sense_is_refused(two_projects):
+def test_invalid_move_is_rejected_and_move_to_the_same_project_is_ignored(two_projects):
     failed(two_projects.verb("mine", "move", project="none"), 404, "PROJECT_NOT_FOUND")
     failed(
         two_projects.verb("mine", "move", project="two", budget="none"), 422, "VALIDATION_FAILED"

@@ -1,4 +1,4 @@
-"""Plan, admission, refusal, forecast and notice are one computation, and budget reads like it."""
+"""Plan, admission, refusal, forecast and budget have the same numbers."""
 
 import re
 from datetime import datetime, timedelta
@@ -29,8 +29,8 @@ def moment(text):
 # ------------------------------------------------------------------ one horizon per cap
 
 
-def test_a_daily_pool_does_not_switch_off_the_projects_own_cap(clocked_daemon):
-    """A disk of 4,000 GB would pass five dollars in half a day."""
+def test_project_cap_limits_a_launch_paid_by_a_daily_pool(clocked_daemon):
+    """A disk of 4,000 GB would cost more than five dollars in half a day."""
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.pool("grant", 1000.0, "daily")
     clocked_daemon.allocate("grant", "lab", 1000.0)
@@ -40,7 +40,7 @@ def test_a_daily_pool_does_not_switch_off_the_projects_own_cap(clocked_daemon):
     assert clocked_daemon.recount() == 0
 
 
-def test_a_disk_is_reserved_for_thirty_days_of_one_cap_and_to_midnight_of_another(clocked_daemon):
+def test_disk_is_reserved_for_30_days_of_a_cap_and_to_midnight_of_a_daily_pool(clocked_daemon):
     clocked_daemon.project("lab", 50.0)
     clocked_daemon.pool("grant", 3.0, "daily")
     clocked_daemon.allocate("grant", "lab", 3.0)
@@ -63,7 +63,9 @@ def test_a_disk_is_reserved_for_thirty_days_of_one_cap_and_to_midnight_of_anothe
     ("cap", "gigabytes"),
     [(10.0, 100), pytest.param(4.0, 20, marks=pytest.mark.slow), (3.0, 8), (8.5, 100)],
 )
-def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(clocked_daemon, cap, gigabytes):
+def test_forecast_and_plan_contain_the_time_at_which_a_workspace_hibernates(
+    clocked_daemon, cap, gigabytes
+):
     clocked_daemon.project("lab", cap)
     order = {"project": "lab", "storage": {"ebs_volume_size": gigabytes}}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
@@ -77,7 +79,7 @@ def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(clocked_daemon
     clocked_daemon.keeps_every_cap()
 
 
-def test_a_refusal_names_the_cap_that_limits(clocked_daemon):
+def test_plan_and_forecast_name_reserved_disks_as_the_limit(clocked_daemon):
     clocked_daemon.project("lab", 10.0)
     order = {"project": "lab", "storage": {"ebs_volume_size": 100}}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
@@ -90,8 +92,8 @@ def test_a_refusal_names_the_cap_that_limits(clocked_daemon):
     assert clocked_daemon.get("projects/lab/budget")["left"] == 1.9
 
 
-def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(clocked_daemon):
-    """Of the cap that has least left."""
+def test_plan_amounts_equal_the_budget_after_the_launch(clocked_daemon):
+    """The totals of a plan are those of the cap with the least money left."""
     clocked_daemon.project("lab", 10.0)
     clocked_daemon.pool("grant", 12.0, "monthly")
     clocked_daemon.allocate("grant", "lab", 3.0)
@@ -106,7 +108,7 @@ def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(clocked_da
     assert (plan["caps"][0]["reserves"], budget["reserved"]) == (1.7, 1.7)
 
 
-def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(clocked_daemon):
+def test_workspace_sleeps_at_the_forecast_time_of_its_threshold(clocked_daemon):
     clocked_daemon.project("lab", 4.0, auto_hibernate_threshold=20.0)
     clocked_daemon.running(project="lab")
     budget = clocked_daemon.get("projects/lab/budget")
@@ -116,7 +118,7 @@ def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(clocked_daemo
     ) <= timedelta(minutes=15)
 
 
-def test_a_pool_that_ends_is_what_ends_it(clocked_daemon):
+def test_forecast_names_the_end_of_the_pool_as_the_run_out_date(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 50.0, end_date="2026-01-03T00:00:00Z")
     clocked_daemon.allocate("grant", "lab", 50.0)
@@ -129,7 +131,7 @@ def test_a_pool_that_ends_is_what_ends_it(clocked_daemon):
     assert clocked_daemon.until_asleep(forecast["runs_out_on"]) <= moment("2026-01-03T00:00:00Z")
 
 
-def test_what_expires_asks_for_no_more_money(clocked_daemon):
+def test_forecast_assumes_no_renewal_after_the_expiry(clocked_daemon):
     clocked_daemon.project("lab", 4.0)
     clocked_daemon.running(project="lab", ttl_hours=3)
     end = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
@@ -139,7 +141,7 @@ def test_what_expires_asks_for_no_more_money(clocked_daemon):
 # ----------------------------------------------------------- two pages, no second number
 
 
-def test_budget_and_forecast_say_the_same(clocked_daemon):
+def test_budget_forecast_and_summaries_contain_equal_amounts(clocked_daemon):
     clocked_daemon.project("lab", 9.0)
     clocked_daemon.project("other")
     clocked_daemon.pool("grant", 7.0, "monthly")
@@ -177,8 +179,8 @@ def test_budget_and_forecast_say_the_same(clocked_daemon):
             assert whole == cap["amount"], "shown cents add up"
 
 
-def test_what_is_left_knows_the_pool(clocked_daemon):
-    """B is allocated ten dollars, and A has left less than that of their pool."""
+def test_amount_left_is_limited_by_the_pool(clocked_daemon):
+    """Project b is allocated ten dollars, but project a leaves less than that in the pool."""
     clocked_daemon.project("a")
     clocked_daemon.project("b")
     clocked_daemon.pool("grant", 12.0)
@@ -199,7 +201,7 @@ def test_what_is_left_knows_the_pool(clocked_daemon):
     assert fault["message"].startswith("The budget 'grant'")
 
 
-def test_a_recreated_allocation_has_spent_what_it_had(clocked_daemon):
+def test_recreated_allocation_contains_its_previous_spending(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 100.0)
     part = clocked_daemon.allocate("grant", "lab", 50.0)
@@ -221,8 +223,8 @@ def test_a_recreated_allocation_has_spent_what_it_had(clocked_daemon):
 
 
 @pytest.mark.parametrize(("own", "part"), [(4.0, 3.5), (3.5, 4.0), (6.0, 4.4), (2.0, 60.0)])
-def test_a_refusal_says_the_hours_that_are_granted(clocked_daemon, own, part):
-    """Asked again for so many hours, rounded down, it is granted, and for one more it is not."""
+def test_refused_launch_names_the_hours_that_would_be_granted(clocked_daemon, own, part):
+    """A launch for that many hours, rounded down, is granted; one hour more is refused."""
     clocked_daemon.project("lab", own)
     clocked_daemon.pool("grant", 60.0)
     clocked_daemon.allocate("grant", "lab", part)
@@ -236,7 +238,7 @@ def test_a_refusal_says_the_hours_that_are_granted(clocked_daemon, own, part):
     assert clocked_daemon.launch(project="lab", ttl_hours=int(hours)).status_code == 201
 
 
-def test_a_disk_that_is_paid_already_is_not_asked_twice(clocked_daemon):
+def test_refused_extension_does_not_count_the_reserved_disk_again(clocked_daemon):
     clocked_daemon.project("lab", 2.5)
     clocked_daemon.running(project="lab")
     clocked_daemon.settle(minutes=30)
@@ -247,7 +249,7 @@ def test_a_disk_that_is_paid_already_is_not_asked_twice(clocked_daemon):
     assert clocked_daemon.verb("mine", "extend", hours=int(hours)).status_code == 204
 
 
-def test_the_digits_that_differ_are_shown(clocked_daemon):
+def test_refusal_shows_all_digits_of_amounts_that_differ_below_one_cent(clocked_daemon):
     need = -(-RATE * 70 // 60) + DISK
     clocked_daemon.project("lab", (need - 1) / 1e6)
     fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
@@ -257,8 +259,8 @@ def test_the_digits_that_differ_are_shown(clocked_daemon):
     )
 
 
-def test_a_refusal_names_the_period_that_does_not_fit(clocked_daemon):
-    """Today has the money, tomorrow has promised it to another."""
+def test_refusal_names_the_period_without_enough_money(clocked_daemon):
+    """Today's money suffices; tomorrow's is reserved for another workspace."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 2.2, "daily")
     clocked_daemon.allocate("grant", "lab", 2.2)
@@ -269,7 +271,7 @@ def test_a_refusal_names_the_period_that_does_not_fit(clocked_daemon):
     assert "what is left pays for 20.1 h of it" in fault["details"]
 
 
-def test_the_reason_for_sleep_has_the_numbers_of_the_budget(clocked_daemon):
+def test_hibernation_reason_contains_the_spent_amount_of_the_budget(clocked_daemon):
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.until_asleep(clocked_daemon.get("projects/lab/forecast")["runs_out_on"])

@@ -1,4 +1,4 @@
-"""Whatever is asked in whatever order: granted exactly when the oracle says it fits."""
+"""Random sequences of requests are granted exactly when the oracle predicts that they fit."""
 
 import itertools
 import time
@@ -25,9 +25,9 @@ from tests.proofs import record
 RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
 DISK = 1_600_000
 CAP = 7_000_000
-STORIES, MINUTES = 100, 12  # of the long run: whichever is reached first
+STORIES, MINUTES = 100, 12  # limits of the long run
 numbers = itertools.count()
-# A story costs a second: one that fails is told as it is, not made shorter.
+# A history costs a second, so a failing one is reported as it is and not shrunk.
 QUICK = settings(deadline=None, database=None, phases=[Phase.generate])
 
 
@@ -98,17 +98,17 @@ class Spending(RuleBasedStateMachine):
             self.settle()
 
     @rule(minutes=st.integers(1, 19))
-    def a_while(self, minutes):
-        """The daemon looks every few minutes, as it does."""
+    def minutes_pass(self, minutes):
+        """The daemon runs every few minutes, as usual."""
         self.settle(minutes=minutes)
 
     @rule(hours=st.integers(1, 48))
-    def asleep(self, hours):
-        """A laptop sleeps; nobody looks."""
+    def hours_pass(self, hours):
+        """The computer sleeps, and the daemon does not run."""
         self.settle(hours=hours)
 
     @invariant()
-    def the_books_agree(self):
+    def balances_equal_the_oracle(self):
         self.told["steps"] += 1
         reserved = {
             cap.title: (settled, held) for cap, settled, held in self.lab.standings(self.project)
@@ -138,7 +138,7 @@ class Spending(RuleBasedStateMachine):
             assert answer.json()["error"]["code"] == "BUDGET_EXCEEDED"
 
     def settle(self, **delta):
-        """Let time pass, and write down what one can see then."""
+        """Let time pass, and record the states that the API shows then."""
         living = {name: thing for name, thing in self.oracle.things.items() if not thing.ended}
         lapses = {name: self.lapse(name) for name in living}
         self.lab.settle(**delta)
@@ -177,7 +177,7 @@ class Spending(RuleBasedStateMachine):
         thing.disk_until = held.disk_until if held else thing.disk_since
 
 
-def test_a_request_is_granted_exactly_when_it_fits(clocked_daemon):
+def test_grants_and_refusals_equal_those_of_the_oracle(clocked_daemon):
     Spending.lab = clocked_daemon
     steps = settings(QUICK, max_examples=3, stateful_step_count=15)
     run_state_machine_as_test(Spending, settings=steps)
@@ -185,7 +185,7 @@ def test_a_request_is_granted_exactly_when_it_fits(clocked_daemon):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_request_is_granted_exactly_when_it_fits_many_times(clocked_daemon):
+def test_grants_and_refusals_equal_those_of_the_oracle_in_many_histories(clocked_daemon):
     Spending.lab, Spending.told = clocked_daemon, dict.fromkeys(Spending.told, 0)
     counts, until = Spending.told, time.monotonic() + MINUTES * 60
     steps = settings(QUICK, max_examples=10, stateful_step_count=40)

@@ -1,11 +1,11 @@
-"""By how much a project has passed its money, where several caps count it."""
+"""By how much a project has exceeded its budget, if several caps apply."""
 
 import pytest
 
 
 @pytest.fixture
 def overrun(clocked_daemon):
-    """Two allocations of a dollar each, and a disk on each of them that has cost more."""
+    """Two allocations of a dollar each, and on each a disk that has cost more."""
     clocked_daemon.project("lab")
     for name in ("one", "two"):
         clocked_daemon.pool(name, 1.0)
@@ -18,7 +18,7 @@ def overrun(clocked_daemon):
     return clocked_daemon
 
 
-def test_what_several_allocations_are_passed_by_is_added_up(overrun):
+def test_project_overrun_is_the_sum_over_its_allocations(overrun):
     budget = overrun.get("projects/lab/budget")
     each = [cap["spent"] - cap["amount"] for cap in budget["caps"] if cap["scope"] == "allocation"]
     assert len(each) == 2
@@ -27,15 +27,15 @@ def test_what_several_allocations_are_passed_by_is_added_up(overrun):
     assert budget["overrun"] == -budget["remaining"]
 
 
-def test_a_cap_of_its_own_counts_the_same_money_not_more(overrun):
-    """What two disks have cost is counted by their allocations and by the project's own cap."""
+def test_project_cap_does_not_count_allocation_overruns_twice(overrun):
+    """The cost of two disks counts against their allocations and the project's own cap."""
     spent = overrun.get("projects/lab/budget")["current_spend"]
     assert overrun.put("projects/lab", budget={"total_allocated": 100.0}).status_code == 200
     budget = overrun.get("projects/lab/budget")
     assert budget["overrun"] == pytest.approx(spent - 2, abs=0.01)
 
 
-def test_a_cap_of_its_own_may_be_passed_by_more_than_its_allocations_are(clocked_daemon):
+def test_overrun_of_the_project_cap_can_exceed_that_of_its_allocations(clocked_daemon):
     clocked_daemon.project("lab", 3.0)
     clocked_daemon.pool("one", 2.9)
     clocked_daemon.allocate("one", "lab", 2.9)

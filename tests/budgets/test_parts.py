@@ -1,4 +1,4 @@
-"""A project that has no cap of its own, only parts of pools: what is used, left, and forecast."""
+"""A project without a cap of its own, only with allocations: used, left, and forecast."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ LIMITS = ("alert_threshold", "auto_hibernate_threshold", "prevent_launch_thresho
 
 @pytest.fixture
 def two_pools(clocked_daemon):
-    """One pool pays for what runs; of the other nothing is used."""
+    """One pool pays for the running workspace; the other is unused."""
     clocked_daemon.project("lab")
     for name, amount in (("grant", 100.0), ("gift", 5.0)):
         clocked_daemon.pool(name, amount)
@@ -23,7 +23,7 @@ def two_pools(clocked_daemon):
     return clocked_daemon
 
 
-def test_each_part_is_forecast_by_what_it_pays(two_pools):
+def test_each_allocation_is_forecast_from_its_own_costs(two_pools):
     forecast = two_pools.get("projects/lab/forecast")
     parts = [cap for cap in forecast["caps"] if cap["scope"] == "allocation"]
     gift, grant = sorted(parts, key=lambda it: it["cap"])
@@ -40,8 +40,8 @@ def test_each_part_is_forecast_by_what_it_pays(two_pools):
     assert forecast["monthly"] == round(month / 1e6, 2)
 
 
-def test_the_risk_is_each_parts_own(two_pools):
-    """61 dollars a month are no risk to 100 of them, and nothing is asked of the other five."""
+def test_overspend_risk_is_judged_per_allocation(two_pools):
+    """61 dollars a month are a low risk for 100 dollars; the other five are unused."""
     assert two_pools.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "low"
     [part] = two_pools.get("budgets/grant/allocations")["allocations"]
     two_pools.put(f"allocations/{part['id']}", allocated_amount=70.0)
@@ -50,8 +50,8 @@ def test_the_risk_is_each_parts_own(two_pools):
     assert two_pools.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "high"
 
 
-def test_a_part_that_was_given_just_now_is_judged_by_its_own_age(clocked_daemon):
-    """What the project spent before, and in all its time, is not what this part pays."""
+def test_overspend_risk_of_a_new_allocation_ignores_older_costs(clocked_daemon):
+    """Only what this allocation pays counts, not what the project spent before."""
     clocked_daemon.project("lab")
     clocked_daemon.running("old", project="lab")
     clocked_daemon.live(hours=24)
@@ -76,7 +76,7 @@ def daily_pool(clocked_daemon):
     return clocked_daemon
 
 
-def test_what_is_left_is_left_of_the_present_period(daily_pool):
+def test_amount_left_of_a_daily_pool_is_that_of_the_present_day(daily_pool):
     [part] = daily_pool.get("budgets/grant/allocations")["allocations"]
     summary = daily_pool.get("projects/lab")["budget"]
     assert summary["current_spend"] == round(daily_pool.recount() / 1e6, 2) > 2.0
@@ -89,7 +89,7 @@ def test_what_is_left_is_left_of_the_present_period(daily_pool):
     assert money["reserved"] == part["reserved_amount"]
 
 
-def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily_pool):
+def test_amount_left_of_a_project_is_the_sum_over_its_allocations(daily_pool):
     daily_pool.pool("gift", 5.0)
     daily_pool.allocate("gift", "lab", 4.0)
     project, [part] = (
@@ -100,7 +100,7 @@ def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily_pool):
     assert project["budget"]["remaining"] == round(part["remaining"] + 4.0, 2)
 
 
-def test_what_has_ended_or_not_begun_is_not_left_to_spend(clocked_daemon):
+def test_amount_left_excludes_pools_that_have_ended_or_not_begun(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
     clocked_daemon.pool("next", 50.0, start_date="2026-02-01T00:00:00Z")
@@ -113,8 +113,8 @@ def test_what_has_ended_or_not_begun_is_not_left_to_spend(clocked_daemon):
         assert clocked_daemon.get("projects/lab/budget")["remaining"] == left
 
 
-def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(clocked_daemon):
-    """Its disks passed it, and then it was over."""
+def test_ended_allocation_shows_its_overrun_without_alerts(clocked_daemon):
+    """Disks exceeded it before the pool ended."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("old", 1.7, end_date="2026-03-05T00:00:00Z")
     clocked_daemon.allocate("old", "lab", 1.7)
@@ -135,7 +135,7 @@ def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(clocked_daemon):
         assert clocked_daemon.get("budgets/old")["overrun"] > 0
 
 
-def test_its_own_cap_comes_first_and_counts_for_all_time(daily_pool):
+def test_amount_left_of_a_project_is_that_of_its_own_cap_if_it_has_one(daily_pool):
     daily_pool.put("projects/lab", budget={"total_allocated": 50.0})
     summary = daily_pool.get("projects/lab")["budget"]
     assert summary["remaining"] == round(50.0 - daily_pool.recount() / 1e6, 2)
@@ -143,7 +143,7 @@ def test_its_own_cap_comes_first_and_counts_for_all_time(daily_pool):
 
 @pytest.fixture
 def make_limited_project(clocked_daemon):
-    """A project with nothing but thresholds, and a part of a pool of which 4 % is used."""
+    """A project with thresholds but no cap, and allocations of which 4 % is used."""
 
     def make(**limits):
         clocked_daemon.made("projects", name="lab", budget=limits)
@@ -159,13 +159,13 @@ def make_limited_project(clocked_daemon):
     return make
 
 
-def test_a_project_without_a_cap_is_put_to_sleep_by_what_is_allocated_to_it(make_limited_project):
+def test_hibernation_threshold_without_a_cap_is_a_share_of_the_allocations(make_limited_project):
     lab = make_limited_project(auto_hibernate_threshold=4.0)
     assert lab.state() == "hibernated"
     assert lab.reasons() == ["4 % of the budget of $5.00 of project 'lab' is spent"]
 
 
-def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(make_limited_project):
+def test_launch_threshold_without_a_cap_refuses_launches_and_starts(make_limited_project):
     lab = make_limited_project(prevent_launch_threshold=4.0)
     fault = failed(lab.launch("more", project="lab", budget="gift"), 403, "BUDGET_EXCEEDED")
     assert "of the cap of $5.00 is spent, and launches end at 4 %" in fault["details"]
@@ -176,7 +176,7 @@ def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(make_limi
     failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_project_without_a_cap_tells_its_alert(make_limited_project):
+def test_alert_threshold_without_a_cap_records_one_event(make_limited_project):
     lab = make_limited_project(alert_threshold=4.0)
     [event] = lab.events("budget_threshold_exceeded")
     assert (event.subject, event.data["scope"], event.data["threshold"]) == (
@@ -190,15 +190,15 @@ def test_a_project_without_a_cap_tells_its_alert(make_limited_project):
     assert len(lab.events("budget_threshold_exceeded")) == 1
 
 
-def test_no_threshold_is_reached_below_it(make_limited_project):
+def test_thresholds_have_no_effect_below_their_percentage(make_limited_project):
     lab = make_limited_project(**dict.fromkeys(LIMITS, 5.0))
     assert lab.state() == "running"
     assert lab.events("budget_threshold_exceeded") == []
     assert lab.launch("more", size="XS", project="lab", budget="grant").status_code == 201
 
 
-def test_what_one_part_has_spent_beyond_itself_is_not_counted_against_another(clocked_daemon):
-    """Disks pass a part of 1.7 dollars, and the other one still pays for launches."""
+def test_overrun_of_one_allocation_does_not_reduce_another(clocked_daemon):
+    """Disks exceed an allocation of 1.7 dollars; the other one still pays for launches."""
     clocked_daemon.project("lab")
     for name, amount in (("grant", 1.7), ("gift", 2.0)):
         clocked_daemon.pool(name, amount)
@@ -213,7 +213,7 @@ def test_what_one_part_has_spent_beyond_itself_is_not_counted_against_another(cl
     failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(clocked_daemon):
+def test_threshold_percentages_exclude_ended_allocations(clocked_daemon):
     clocked_daemon.made("projects", name="lab", budget={"prevent_launch_threshold": 50.0})
     clocked_daemon.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
     clocked_daemon.allocate("old", "lab", 100.0)
@@ -233,8 +233,8 @@ def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(cloc
     assert "of the cap of $3.40 is spent, and launches end at 50 %" in fault["details"]
 
 
-def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(clocked_daemon):
-    """Nothing begins on it, and whoever asks is told why."""
+def test_emptied_allocation_refuses_launches_and_is_shown_as_zero(clocked_daemon):
+    """The refusal says that its money was moved away."""
     for name in ("lab", "other"):
         clocked_daemon.project(name)
     clocked_daemon.pool("grant", 10.0)

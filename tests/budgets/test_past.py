@@ -1,4 +1,4 @@
-"""Pools and projects come and go; what was spent keeps their names."""
+"""Reports name the pools and projects of past costs, even if deleted."""
 
 from tests.access.people import Team
 from tests.conftest import Http
@@ -13,8 +13,8 @@ def delete(clocked_daemon, path):
     assert response.status_code == 200, response.text
 
 
-def spent(clocked_daemon, pool="grant"):
-    """A workspace that ran for two hours on a pool and is gone; its project and pool remain."""
+def spend_on_pool(clocked_daemon, pool="grant"):
+    """Run a workspace for two hours on a pool and terminate it; return the pool's id."""
     clocked_daemon.project("thesis")
     created = clocked_daemon.pool(pool, 100.0)
     part = clocked_daemon.allocate(pool, "thesis", 50.0)
@@ -27,8 +27,8 @@ def spent(clocked_daemon, pool="grant"):
     return created["id"]
 
 
-def test_a_report_names_a_pool_that_is_no_more(clocked_daemon):
-    spent(clocked_daemon)
+def test_report_names_a_deleted_pool(clocked_daemon):
+    spend_on_pool(clocked_daemon)
     before = clocked_daemon.get(f"projects/thesis/report{MONTH}")
     assert [group["name"] for group in before["by_budget"]] == ["grant"]
     delete(clocked_daemon, "budgets/grant")
@@ -37,8 +37,8 @@ def test_a_report_names_a_pool_that_is_no_more(clocked_daemon):
     )
 
 
-def test_two_pools_of_one_name_are_two(clocked_daemon):
-    old = spent(clocked_daemon)
+def test_report_separates_two_pools_of_the_same_name(clocked_daemon):
+    old = spend_on_pool(clocked_daemon)
     delete(clocked_daemon, "budgets/grant")
     new = clocked_daemon.pool("grant", 100.0)["id"]
     clocked_daemon.allocate("grant", "thesis", 50.0)
@@ -49,8 +49,8 @@ def test_two_pools_of_one_name_are_two(clocked_daemon):
     assert all(group["cost"] > 0 for group in report["by_budget"])
 
 
-def test_a_deleted_project_keeps_its_name_its_report_and_its_costs(clocked_daemon):
-    spent(clocked_daemon)
+def test_deleted_project_has_unchanged_report_history_and_export(clocked_daemon):
+    spend_on_pool(clocked_daemon)
     id = clocked_daemon.get("projects/thesis")["id"]
     report = clocked_daemon.get(f"projects/thesis/report{MONTH}")
     history = clocked_daemon.get("costs/history?project=thesis")
@@ -69,8 +69,8 @@ def test_a_deleted_project_keeps_its_name_its_report_and_its_costs(clocked_daemo
     failed(clocked_daemon.http("GET", f"{API}/projects/nobody/report"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_a_name_means_who_has_it_now_and_an_id_who_had_it(clocked_daemon):
-    spent(clocked_daemon)
+def test_report_by_reused_name_is_of_the_new_project_and_by_id_of_the_old(clocked_daemon):
+    spend_on_pool(clocked_daemon)
     old = clocked_daemon.get("projects/thesis")["id"]
     delete(clocked_daemon, "projects/thesis")
     clocked_daemon.project("thesis")
@@ -80,8 +80,8 @@ def test_a_name_means_who_has_it_now_and_an_id_who_had_it(clocked_daemon):
     )
 
 
-def test_of_several_that_were_called_so_the_last_is_meant(clocked_daemon):
-    spent(clocked_daemon)
+def test_report_by_name_is_of_the_latest_deleted_project_of_that_name(clocked_daemon):
+    spend_on_pool(clocked_daemon)
     delete(clocked_daemon, "projects/thesis")
     clocked_daemon.clock.advance(hours=1)
     clocked_daemon.project("thesis")
@@ -89,8 +89,8 @@ def test_of_several_that_were_called_so_the_last_is_meant(clocked_daemon):
     assert clocked_daemon.get(f"projects/thesis/report{MONTH}")["micros"] == 0
 
 
-def test_the_report_of_a_deleted_project_is_the_operators_to_read(make_daemon):
-    """Its members went with it."""
+def test_report_of_a_deleted_project_is_visible_only_to_the_operator(make_daemon):
+    """The memberships are deleted together with the project."""
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     team = Team(daemon, Http(daemon.app))
     path = f"projects/{team.project}/report{MONTH}"

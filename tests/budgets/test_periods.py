@@ -1,4 +1,4 @@
-"""Money that comes anew each day, week or month, on a clock of its own."""
+"""Pools that begin anew each day, week or month, in their own time zone."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ def berlin_daily_pool(clocked_daemon):
     return clocked_daemon, pool
 
 
-def test_a_new_day_brings_new_money(berlin_daily_pool):
+def test_daily_pool_pays_again_after_midnight_of_its_time_zone(berlin_daily_pool):
     lab, _ = berlin_daily_pool
     lab.settle(hours=12)
     lab.running(project="lab")
@@ -40,7 +40,7 @@ def test_a_new_day_brings_new_money(berlin_daily_pool):
     lab.keeps_every_cap()
 
 
-def test_what_runs_over_midnight_is_booked_on_both_days(berlin_daily_pool):
+def test_costs_across_midnight_are_booked_on_both_days(berlin_daily_pool):
     lab, _ = berlin_daily_pool
     lab.settle(hours=21)
     lab.running(project="lab")
@@ -55,7 +55,7 @@ def test_what_runs_over_midnight_is_booked_on_both_days(berlin_daily_pool):
     assert lab.get("budgets/grant")["spent_amount"] == round(today / 1e6, 2)
 
 
-def test_a_pool_that_has_not_begun_or_has_ended_pays_nothing(clocked_daemon):
+def test_pool_pays_only_between_its_start_and_end_dates(clocked_daemon):
     clocked_daemon.project("lab")
     dates = {"start_date": "2026-01-02T00:00:00Z", "end_date": "2026-01-03T00:00:00Z"}
     clocked_daemon.pool("grant", 10.0, **dates)
@@ -76,7 +76,7 @@ def test_a_pool_that_has_not_begun_or_has_ended_pays_nothing(clocked_daemon):
 
 @pytest.fixture
 def fortnight_reserved(clocked_daemon, cloud):
-    """Two weeks of a workspace are promised by a pool without an end; it has run for an hour."""
+    """A workspace that is reserved for two weeks on a pool without an end, after an hour."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 100.0)
     clocked_daemon.allocate("grant", "lab", 100.0)
@@ -86,8 +86,7 @@ def fortnight_reserved(clocked_daemon, cloud):
     return clocked_daemon, lambda: cloud.expiry(machine.id)
 
 
-def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight_reserved):
-    """What was promised for two weeks is promised no longer than there is money."""
+def test_earlier_pool_end_shortens_the_reservation_and_hibernates(fortnight_reserved):
     lab, machine_expiry = fortnight_reserved
     before = lab.reservations()[0]
     lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
@@ -109,7 +108,7 @@ def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight_reser
     failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_pool_that_is_made_to_have_ended_stops_it_at_once(fortnight_reserved):
+def test_pool_end_in_the_past_hibernates_the_workspace_at_once(fortnight_reserved):
     lab, _ = fortnight_reserved
     lab.put("budgets/grant", end_date="2026-01-01T00:30:00Z")
     lab.settle(seconds=1)
@@ -118,8 +117,8 @@ def test_a_pool_that_is_made_to_have_ended_stops_it_at_once(fortnight_reserved):
     assert sum(held.until - held.since for held in lab.reservations()) == 0
 
 
-def test_nobody_has_to_look_for_a_pool_to_end(fortnight_reserved):
-    """The machine itself was told, however long its daemon sleeps then."""
+def test_machine_hibernates_at_the_pool_end_while_the_daemon_is_away(fortnight_reserved):
+    """The machine has the new expiry, so it does not need the daemon."""
     lab, _ = fortnight_reserved
     lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
     lab.settle(seconds=1)
@@ -129,7 +128,7 @@ def test_nobody_has_to_look_for_a_pool_to_end(fortnight_reserved):
     assert lab.recount(kind="compute") == RATE * 110 // 60
 
 
-def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight_reserved):
+def test_later_pool_end_extends_the_machine_expiry_again(fortnight_reserved):
     lab, machine_expiry = fortnight_reserved
     expiry = machine_expiry()
     for end, until in (("2026-01-01T12:00:00Z", "01 11:50"), (None, f"{expiry:%d %H:%M}")):
@@ -140,7 +139,7 @@ def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight_reser
     lab.keeps_every_cap()
 
 
-def test_what_a_period_began_with_is_summed_up_once_and_anew_when_it_changes(
+def test_opening_balance_of_a_period_is_recomputed_after_a_late_observation(
     berlin_daily_pool, cloud
 ):
     lab, _ = berlin_daily_pool

@@ -1,4 +1,4 @@
-"""Periods with the right edges, and holds that never say less than what can still be booked."""
+"""Start and end of periods; reservations that never hold less than can still be booked."""
 
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ def pool(period="monthly", where="UTC", start="2020-01-01", end=None, total=1):
 
 
 def edges(pool, local):
-    """The period that a moment of the pool's own clock is in, on that clock."""
+    """Start and end of the period of a local time, in the pool's time zone."""
     where = zone(pool.time_zone)
     at = datetime.fromisoformat(local).replace(tzinfo=where)
     period = not_none(window(pool, int(at.timestamp())))
@@ -49,7 +49,7 @@ def edges(pool, local):
         ("daily", "Europe/Berlin", "2026-10-25 02:30", "2026-10-25", "2026-10-26", 25),
         # there is no midnight on this day: its clocks jump from 23:59 to 01:00
         ("daily", "Asia/Beirut", "2023-03-26 12:00", "2023-03-26 01:00", "2023-03-27", 23),
-        # and on this one there are two: the first is its begin
+        # this day has two midnights: the period starts at the first
         ("daily", "America/Havana", "2026-11-01 12:00", "2026-11-01", "2026-11-02", 25),
         ("weekly", "Europe/Berlin", "2026-03-29 12:00", "2026-03-23", "2026-03-30", 167),
         ("weekly", "UTC", "2026-01-01 00:00", "2025-12-29", "2026-01-05", 168),
@@ -58,7 +58,7 @@ def edges(pool, local):
         ("monthly", "Pacific/Apia", "2011-12-15 12:00", "2011-12-01", "2012-01-01", 720),
     ],
 )  # fmt: skip
-def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, hours):
+def test_period_starts_and_ends_at_midnight_of_its_time_zone(period, where, at, start, end, hours):
     tested_pool = pool(period, where, start="2001-01-01")
     assert edges(tested_pool, at) == [start, end]
     moment = int(datetime.fromisoformat(at).replace(tzinfo=zone(where)).timestamp())
@@ -75,7 +75,7 @@ def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, 
     at=st.integers(1_000_000_000, 2_200_000_000),
 )  # fmt: skip
 @settings(max_examples=300, deadline=None)
-def test_periods_leave_no_gap_and_share_no_second(period, where, at):
+def test_periods_are_contiguous_without_overlap(period, where, at):
     tested_pool = pool(period, where, start="1990-01-01")
     current = not_none(window(tested_pool, at))
     end = not_none(current.end)
@@ -84,7 +84,7 @@ def test_periods_leave_no_gap_and_share_no_second(period, where, at):
     assert not_none(window(tested_pool, end)).start == end
 
 
-def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
+def test_pool_has_no_period_before_its_start_or_after_its_end():
     tested_pool = pool("monthly", start="2026-01-15", end="2026-02-10")
     at = {day: int(datetime(2026, *day, tzinfo=UTC).timestamp()) for day in ((1, 15), (2, 10))}
     begin, end = at.values()
@@ -100,13 +100,13 @@ def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
     ]
 
 
-def test_a_time_that_ends_with_a_period_touches_no_other():
+def test_interval_that_ends_with_a_period_touches_only_that_period():
     cap = Cap(column="pool", id="b", name="grant", amount=Micros(1), pool=pool("daily"), alert=1.0)
     day = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     assert [not_none(window).start for window in windows(cap, day, day + 24 * HOUR)] == [day]
 
 
-def test_an_extension_is_that_of_its_longest_part():
+def test_extension_is_the_longest_of_its_three_parts():
     def until(compute, disk, part):
         ends = {"until": compute, "disk_until": disk, "part_until": part}
         return Reservation(id="i", name="n", project="p", compute=None, disk=None, **ends)
@@ -115,7 +115,7 @@ def test_an_extension_is_that_of_its_longest_part():
     assert extension(until(10, 20, 30), until(9, 20, 30)) == 0
 
 
-def test_a_whole_project_is_one_period():
+def test_pool_of_period_project_has_one_endless_period():
     tested_pool = pool("project", start="2026-01-15")
     assert (
         not_none(window(tested_pool, int(datetime(2050, 1, 1, tzinfo=UTC).timestamp()))).end
@@ -135,8 +135,8 @@ span = st.integers(0, 40 * 86400)
     cuts=st.lists(span, max_size=4),
 )
 @settings(max_examples=400, deadline=None)
-def test_reserved_and_booked_money_together_never_grow(compute, disk, since, runs, stopping, cuts):
-    """While it runs, each second moves money from held to booked; none appears."""
+def test_sum_of_reserved_and_booked_money_never_grows(compute, disk, since, runs, stopping, cuts):
+    """Each second of running moves money from reserved to booked; the sum does not grow."""
     until = since + runs
     reservation = Reservation(
         id="w", name="w", project="p", compute=compute, since=since, until=until,
@@ -163,7 +163,9 @@ def test_reserved_and_booked_money_together_never_grow(compute, disk, since, run
     cut=st.integers(0, 2 * 10**6),
 )
 @settings(max_examples=300, deadline=None)
-def test_two_periods_reserve_no_less_than_both_can_book(compute, since, runs, cut):
+def test_reservation_split_over_two_periods_is_never_less_than_the_whole(
+    compute, since, runs, cut
+):
     reservation = Reservation(
         id="w", name="w", project="p", compute=compute, since=since, until=since + runs,
         disk=Micros(0), running=True,
@@ -175,7 +177,7 @@ def test_two_periods_reserve_no_less_than_both_can_book(compute, since, runs, cu
     assert reserved(reservation, since) <= sum(parts) <= reserved(reservation, since) + 1
 
 
-def test_a_reservation_does_not_shrink_before_its_workspace_runs():
+def test_reservation_is_constant_before_its_workspace_runs():
     reservation = Reservation(
         id="w", name="w", project="p", compute=Micros(3600), since=10, until=20, disk=Micros(0)
     )

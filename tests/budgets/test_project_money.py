@@ -1,11 +1,11 @@
-"""What the money of many projects shares is read once."""
+"""Data that the budgets of many projects share is read once."""
 
 from sqlalchemy import Engine, event
 
 from prism.projects import store as projects
 
 
-def test_no_pool_is_read_once_more_for_each_project(clocked_daemon):
+def test_project_budgets_are_read_without_a_pool_query_per_project(clocked_daemon):
     for name in ("one", "two"):
         clocked_daemon.project(name)
         clocked_daemon.pool(f"grant-{name}", 10.0)

@@ -1,4 +1,4 @@
-"""Refusals say hours that are granted, and no cap goes below what is promised."""
+"""Refusals name hours that would be granted; caps cannot shrink below reservations."""
 
 import re
 
@@ -11,8 +11,8 @@ BIG, DAILY = {"size": "XL", "ttl_hours": 24, "storage": {"ebs_volume_size": 8}},
 
 
 @pytest.mark.parametrize("ttl", [5, None])
-def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(clocked_daemon, ttl):
-    """They are added to the expiry: not a second time what it may run until then."""
+def test_refused_extension_names_the_hours_that_would_be_granted(clocked_daemon, ttl):
+    """The hours are counted from the present expiry."""
     clocked_daemon.project("lab", 4.0)
     clocked_daemon.running(project="lab", **({"ttl_hours": ttl} if ttl else {}))
     clocked_daemon.settle(minutes=30)
@@ -26,7 +26,7 @@ def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(clocked_dae
 
 
 @pytest.mark.parametrize("verb", ["start", "resume"])
-def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(clocked_daemon, verb):
+def test_refused_start_names_the_missing_amount_and_no_hours(clocked_daemon, verb):
     clocked_daemon.project("lab", 2.2)
     clocked_daemon.running(project="lab", ttl_hours=5)
     clocked_daemon.settle(minutes=30)
@@ -53,7 +53,7 @@ def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(clocked_dae
 
 @pytest.fixture
 def before_midnight(clocked_daemon):
-    """Nearly midnight, and a workspace that is promised all of the next day."""
+    """15 minutes before midnight, and a workspace that is reserved for all of the next day."""
     clocked_daemon.pool("grant", 20.0, DAILY)
     parts = [
         clocked_daemon.allocate("grant", clocked_daemon.project(name)["id"], 10.0)
@@ -65,7 +65,7 @@ def before_midnight(clocked_daemon):
     return clocked_daemon, *(part["id"] for part in parts)
 
 
-def test_an_allocation_stays_as_large_as_is_promised_of_its_next_period(before_midnight):
+def test_allocation_cannot_shrink_below_the_reservations_of_its_next_period(before_midnight):
     lab, mine, yours = before_midnight
     fault = failed(lab.put(f"allocations/{mine}", allocated_amount=1.0), 409, "OVER_ALLOCATED")
     assert "in the period that begins on 2026-01-02 00:00 UTC" in fault["details"]
@@ -77,8 +77,8 @@ def test_an_allocation_stays_as_large_as_is_promised_of_its_next_period(before_m
     lab.keeps_every_cap()
 
 
-def test_a_pool_stays_as_large_as_is_promised_of_its_next_period(clocked_daemon):
-    """The allocation is free to shrink first; what is allocated is not what stands in the way."""
+def test_pool_cannot_shrink_below_the_reservations_of_its_next_period(clocked_daemon):
+    """The allocation shrinks first, so that it is not the reason of the refusal."""
     clocked_daemon.pool("grant", 20.0, DAILY)
     part = clocked_daemon.allocate("grant", clocked_daemon.project("mine")["id"], 10.0)
     clocked_daemon.clock.advance(hours=23, minutes=45)
@@ -94,7 +94,7 @@ def test_a_pool_stays_as_large_as_is_promised_of_its_next_period(clocked_daemon)
     assert clocked_daemon.put("budgets/grant", total_amount=8.5).status_code == 200
 
 
-def test_an_allocation_that_is_made_again_is_as_risky_as_it_was(clocked_daemon):
+def test_recreated_allocation_has_the_same_overspend_risk(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 100.0)
     part = clocked_daemon.allocate("grant", "lab", 100.0)

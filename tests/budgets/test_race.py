@@ -1,4 +1,4 @@
-"""Many launches at once, from one daemon and from two: no cap is passed, none is wasted."""
+"""Many launches at once through one or two daemons: caps are filled and never exceeded."""
 
 import itertools
 import time
@@ -23,8 +23,8 @@ def need(size):
     return -(-RATES[size] * 70 // 60) + DISK
 
 
-def race(labs, sizes, **more):
-    """Ask for all of them at once, through every daemon; how many were granted of each size."""
+def launch_concurrently(labs, sizes, **more):
+    """Launch all at once, in turn through every daemon; return the sizes of those granted."""
     turns = itertools.cycle(labs)
 
     def ask(numbered):
@@ -48,14 +48,14 @@ def race(labs, sizes, **more):
         return [size for size in threads.map(ask, enumerate(sizes)) if size]
 
 
-def test_launches_race_for_one_cap(clocked_daemon):
-    race_for_one(clocked_daemon, "pool", 60, fit=20)
+def test_concurrent_launches_fill_one_cap_exactly(clocked_daemon):
+    fill_one_cap(clocked_daemon, "pool", 60, fit=20)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tight", ["project", "allocation", "pool"])
-def test_two_hundred_launches_race_for_one_cap(clocked_daemon, tight):
-    took = race_for_one(clocked_daemon, tight, 200, fit=30)
+def test_200_concurrent_launches_fill_one_cap_exactly(clocked_daemon, tight):
+    took = fill_one_cap(clocked_daemon, tight, 200, fit=30)
     where = "PostgreSQL" if clocked_daemon.daemon.db.shared else "SQLite"
     record(
         f"Two hundred launches race: one {tight}, {where}",
@@ -63,8 +63,8 @@ def test_two_hundred_launches_race_for_one_cap(clocked_daemon, tight):
     )
 
 
-def race_for_one(clocked_daemon, tight, launches, fit):
-    """Race for one cap in which so many fit; seconds that it took."""
+def fill_one_cap(clocked_daemon, tight, launches, fit):
+    """Launch concurrently on one cap in which `fit` launches fit; return the seconds."""
     caps = dict.fromkeys(("project", "allocation", "pool"), 10_000.0)
     caps[tight] = fit * need("M") / 1e6
     caps["allocation"] = min(caps["allocation"], caps["pool"])
@@ -72,7 +72,7 @@ def race_for_one(clocked_daemon, tight, launches, fit):
     clocked_daemon.pool("grant", caps["pool"])
     clocked_daemon.allocate("grant", "lab", caps["allocation"])
     began = time.monotonic()
-    granted = race([clocked_daemon], ["M"] * launches)
+    granted = launch_concurrently([clocked_daemon], ["M"] * launches)
     took = time.monotonic() - began
     assert len(granted) == fit, "every dollar that fits is given, and none that does not"
     clocked_daemon.keeps_every_cap()
@@ -82,15 +82,17 @@ def race_for_one(clocked_daemon, tight, launches, fit):
     return took
 
 
-def test_launches_of_all_sizes_race_through_two_daemons(make_daemon, clock, cloud, url):
-    race_through_all(make_daemon, clock, cloud, url, 60, money=24.0)
+def test_concurrent_launches_through_two_daemons_never_exceed_a_cap(
+    make_daemon, clock, cloud, url
+):
+    fill_through_two_daemons(make_daemon, clock, cloud, url, 60, money=24.0)
 
 
 @pytest.mark.slow
-def test_two_hundred_launches_of_all_sizes_race_through_two_daemons(
+def test_200_concurrent_launches_through_two_daemons_never_exceed_a_cap(
     make_daemon, clock, cloud, url
 ):
-    granted, promised = race_through_all(make_daemon, clock, cloud, url, 200, money=40.0)
+    granted, promised = fill_through_two_daemons(make_daemon, clock, cloud, url, 200, money=40.0)
     if "postgres" in url:
         record(
             "Two daemons on one PostgreSQL race for one pool",
@@ -100,15 +102,15 @@ def test_two_hundred_launches_of_all_sizes_race_through_two_daemons(
         )
 
 
-def race_through_all(make_daemon, clock, cloud, url, launches, money):
-    """Race for an allocation of so many dollars; what was granted, and what that reserves."""
+def fill_through_two_daemons(make_daemon, clock, cloud, url, launches, money):
+    """Launch concurrently on an allocation of `money` dollars; return the grants and their sum."""
     cloud.busy = timedelta(0)
     daemons = [make_daemon(local_prices="aws") for _ in range(2 if "postgres" in url else 1)]
     labs = [ClockedDaemon(daemon, clock) for daemon in daemons]
     labs[0].project("lab", 60.0)
     labs[0].pool("grant", 50.0)
     labs[0].allocate("grant", "lab", money)
-    granted = race(labs, ["S", "M", "L", "M"] * (launches // 4))
+    granted = launch_concurrently(labs, ["S", "M", "L", "M"] * (launches // 4))
     promised = sum(need(size) for size in granted)
     assert promised <= money * 1e6 < promised + need("L")
     for _ in range(4):

@@ -1,12 +1,11 @@
-"""What is set aside is looked after as long as it is for something."""
+"""The reconciler of reservations."""
 
 from msgspec.structs import replace
 
 from prism.budgets import store
 
 
-def test_a_reservation_for_nothing_is_released(clocked_daemon):
-    """Neither what has ended nor what no list has keeps money, however it came to have some."""
+def test_reservation_of_an_ended_or_unknown_workspace_is_released(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     [held] = clocked_daemon.reservations()

@@ -1,4 +1,4 @@
-"""A report has the days of the pools that paid, and says so."""
+"""A report has the days of the time zone of the pools that paid, and names it."""
 
 from datetime import datetime
 
@@ -7,8 +7,8 @@ from prism.costs.plan import unix_time
 MONTH = "?month=2026-01"
 
 
-def test_a_report_says_what_its_pool_says(clocked_daemon):
-    """January begins an hour earlier in Berlin than in UTC, and ends so."""
+def test_report_uses_the_time_zone_of_its_pool(clocked_daemon):
+    """January begins and ends an hour earlier in Berlin than in UTC."""
     clocked_daemon.clock.time = datetime.fromisoformat("2025-12-31T22:30:00+00:00")
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 500.0, "monthly", time_zone="Europe/Berlin")
@@ -24,7 +24,7 @@ def test_a_report_says_what_its_pool_says(clocked_daemon):
     assert "2026-01-01 to 2026-01-31, time zone Europe/Berlin. Spent: " in page
 
 
-def test_pools_of_two_zones_are_told_in_utc(clocked_daemon):
+def test_report_of_pools_in_two_time_zones_is_in_utc(clocked_daemon):
     clocked_daemon.project("lab")
     for name, zone in (("here", "Europe/Berlin"), ("there", "Asia/Tokyo")):
         clocked_daemon.pool(name, 500.0, "monthly", time_zone=zone)
@@ -34,8 +34,8 @@ def test_pools_of_two_zones_are_told_in_utc(clocked_daemon):
     assert clocked_daemon.get(f"projects/lab/report{MONTH}")["time_zone"] == "UTC"
 
 
-def test_months_of_two_zones_add_up_to_all_that_was_spent(clocked_daemon):
-    """No pool paid in January, one of New York did in February: no hour is lost between them."""
+def test_monthly_reports_in_two_time_zones_add_up_to_the_total(clocked_daemon):
+    """No pool pays in January, a pool in New York in February: no hour is lost in between."""
     clocked_daemon.clock.time = datetime.fromisoformat("2026-01-31T12:00:00+00:00")
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab", ttl_hours=30)
@@ -54,7 +54,7 @@ def test_months_of_two_zones_add_up_to_all_that_was_spent(clocked_daemon):
     assert january["micros"] + february["micros"] == clocked_daemon.recount() > february["micros"]
 
 
-def test_the_present_month_is_that_of_the_money(clocked_daemon):
+def test_report_defaults_to_the_present_month_in_the_pool_time_zone(clocked_daemon):
     """It is December in Auckland while it is still November in UTC."""
     clocked_daemon.clock.time = datetime.fromisoformat("2026-11-30T10:30:00+00:00")
     clocked_daemon.project("lab")

@@ -1,4 +1,4 @@
-"""Money is set aside before it is spent, and compute never passes a cap."""
+"""Money is reserved before it is spent, and compute never exceeds a cap."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ def usd(micros):
     return round(micros / 1e6, 6)
 
 
-def test_a_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
+def test_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.launch(project="lab")
     [(_, settled, reserved)] = clocked_daemon.standings()
@@ -28,7 +28,7 @@ def test_a_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
     assert clocked_daemon.get("projects/lab/budget")["reserved"] == 1.7
 
 
-def test_settled_money_is_not_reserved_a_second_time(clocked_daemon):
+def test_settled_money_is_not_reserved_again(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     before = clocked_daemon.standings()[0]
@@ -39,7 +39,7 @@ def test_settled_money_is_not_reserved_a_second_time(clocked_daemon):
         assert settled + reserved == before[1] + before[2]
 
 
-def test_a_launch_that_does_not_fit_is_refused_with_numbers(clocked_daemon):
+def test_launch_beyond_the_cap_is_refused_with_amounts(clocked_daemon):
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running("first", project="lab")
     fault = failed(clocked_daemon.launch("second", project="lab"), 403, "BUDGET_EXCEEDED")
@@ -51,7 +51,7 @@ def test_a_launch_that_does_not_fit_is_refused_with_numbers(clocked_daemon):
     assert [reservation.name for reservation in clocked_daemon.reservations()] == ["first"]
 
 
-def test_a_refusal_says_what_would_be_possible(clocked_daemon):
+def test_refusal_names_the_affordable_hours_or_the_unpayable_disk(clocked_daemon):
     clocked_daemon.project("lab", 1.65)
     fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert "what is left pays for 0.4 h of it" in fault["details"]
@@ -61,7 +61,7 @@ def test_a_refusal_says_what_would_be_possible(clocked_daemon):
 
 
 @pytest.mark.parametrize("tight", ["project", "allocation", "pool"])
-def test_every_cap_must_fit(clocked_daemon, tight):
+def test_launch_must_fit_every_cap(clocked_daemon, tight):
     amounts = dict.fromkeys(("project", "allocation", "pool"), 10.0) | {tight: 1.0}
     clocked_daemon.project("lab", amounts["project"])
     pool = clocked_daemon.pool("grant", 10.0)
@@ -78,7 +78,7 @@ def test_every_cap_must_fit(clocked_daemon, tight):
     assert word[tight] in fault["message"]
 
 
-def test_stop_gives_back_compute_and_start_asks_again(clocked_daemon):
+def test_stop_releases_compute_and_start_reserves_again(clocked_daemon):
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.verb("mine", "stop")
@@ -96,7 +96,7 @@ def test_stop_gives_back_compute_and_start_asks_again(clocked_daemon):
     assert clocked_daemon.state() == "hibernated", "a refusal changes nothing"
 
 
-def test_an_expiry_is_paid_for_in_advance(clocked_daemon):
+def test_expiry_is_reserved_in_advance(clocked_daemon):
     clocked_daemon.project("lab", 3.0)
     failed(clocked_daemon.launch(project="lab", ttl_hours=20), 403, "BUDGET_EXCEEDED")
     clocked_daemon.running(project="lab", ttl_hours=10)
@@ -119,8 +119,8 @@ def test_removing_the_expiry_reserves_as_much_as_a_launch_without_one(clocked_da
     clocked_daemon.keeps_every_cap()
 
 
-def test_an_expiry_beyond_a_period_is_paid_for_by_each_of_them(clocked_daemon):
-    """One cap counts for all time, the other one anew each day: an expiry must fit both."""
+def test_expiry_across_periods_must_fit_every_cap(clocked_daemon):
+    """One cap counts for all time, the other begins anew each day; an expiry must fit both."""
     clocked_daemon.project("lab", 9.9)
     clocked_daemon.pool("grant", 3.0, "daily")
     clocked_daemon.allocate("grant", "lab", 2.5)
@@ -132,7 +132,7 @@ def test_an_expiry_beyond_a_period_is_paid_for_by_each_of_them(clocked_daemon):
     assert "allocation to 'lab' from 'grant'" in fault["message"]
 
 
-def test_the_machine_gets_the_end_of_its_reservation(clocked_daemon, cloud):
+def test_machine_expiry_is_the_end_of_its_reservation(clocked_daemon, cloud):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     [machine] = cloud.survey()
@@ -143,7 +143,7 @@ def test_the_machine_gets_the_end_of_its_reservation(clocked_daemon, cloud):
     assert clocked_daemon.get("instances/mine")["expires_at"] is None, "it is nobody's wish"
 
 
-def test_a_machine_gets_no_end_without_a_cap_and_one_with_a_later_cap(clocked_daemon, cloud):
+def test_machine_gets_an_expiry_only_once_its_project_has_a_cap(clocked_daemon, cloud):
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
     [machine] = cloud.survey()
@@ -155,7 +155,7 @@ def test_a_machine_gets_no_end_without_a_cap_and_one_with_a_later_cap(clocked_da
     assert cloud.expiry(machine.id) is not None, "a cap that comes later counts as well"
 
 
-def test_it_is_hibernated_before_the_cap(clocked_daemon):
+def test_workspace_is_hibernated_before_the_cap_is_exceeded(clocked_daemon):
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running(project="lab")
     while clocked_daemon.state() == "running":
@@ -176,7 +176,7 @@ def test_it_is_hibernated_before_the_cap(clocked_daemon):
     assert settled <= cap.amount
 
 
-def test_what_cannot_hibernate_is_stopped(clocked_daemon):
+def test_workspace_without_hibernation_is_stopped_at_the_cap(clocked_daemon):
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running(project="lab", hibernation=False)
     clocked_daemon.live(hours=9)
@@ -184,8 +184,8 @@ def test_what_cannot_hibernate_is_stopped(clocked_daemon):
     clocked_daemon.keeps_every_cap()
 
 
-def test_a_daemon_that_is_dead_changes_nothing_about_the_cap(clocked_daemon, cloud):
-    """A laptop sleeps for a day while its machine in the cloud runs on: until its money ends."""
+def test_machine_hibernates_at_its_expiry_while_the_daemon_is_away(clocked_daemon, cloud):
+    """The computer sleeps for a day; the machine runs only until its reservation ends."""
     clocked_daemon.project("lab", 1.75)
     clocked_daemon.running(project="lab")
     clocked_daemon.settle(minutes=30)
@@ -202,7 +202,7 @@ def test_a_daemon_that_is_dead_changes_nothing_about_the_cap(clocked_daemon, clo
     )
 
 
-def test_a_disk_can_pass_a_cap_and_that_is_shown(clocked_daemon):
+def test_disk_costs_beyond_the_cap_are_shown_as_overrun(clocked_daemon):
     clocked_daemon.project("lab", 1.7)
     clocked_daemon.running(project="lab")
     clocked_daemon.settle(minutes=1)
@@ -216,7 +216,7 @@ def test_a_disk_can_pass_a_cap_and_that_is_shown(clocked_daemon):
     failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
 
-def test_an_unknown_price_is_refused_where_there_is_a_cap(clocked_daemon, monkeypatch):
+def test_launch_of_unknown_price_is_refused_only_with_a_cap(clocked_daemon, monkeypatch):
     monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     clocked_daemon.project("capped", 100.0)
     clocked_daemon.project("free")
@@ -225,7 +225,7 @@ def test_an_unknown_price_is_refused_where_there_is_a_cap(clocked_daemon, monkey
     assert clocked_daemon.launch(project="free").status_code == 201
 
 
-def test_a_dearer_price_puts_to_sleep_what_cannot_be_renewed(clocked_daemon):
+def test_price_increase_hibernates_a_workspace_that_cannot_be_renewed(clocked_daemon):
     cap = 2_000_000
     clocked_daemon.project("lab", 2.0)
     clocked_daemon.running(project="lab")
@@ -241,8 +241,8 @@ def test_a_dearer_price_puts_to_sleep_what_cannot_be_renewed(clocked_daemon):
     assert settled <= cap, "here it was in time"
 
 
-def test_a_dearer_price_passes_the_cap_by_no_more_than_its_difference(clocked_daemon, cloud):
-    """The bound, reached: nobody looks until the last second of a hold that fills its cap."""
+def test_price_increase_exceeds_the_cap_by_at_most_the_difference(clocked_daemon, cloud):
+    """The daemon first runs in the last second of a reservation that fills the cap."""
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     cap = -(-RATE * 70 // 60) + DISK
@@ -276,7 +276,7 @@ def test_a_dearer_price_passes_the_cap_by_no_more_than_its_difference(clocked_da
     )
 
 
-def test_a_cap_cannot_go_below_what_is_promised(clocked_daemon):
+def test_cap_cannot_be_lowered_below_the_reservations(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
     lower = clocked_daemon.put("projects/lab", budget={"total_allocated": 1.0})
@@ -285,7 +285,7 @@ def test_a_cap_cannot_go_below_what_is_promised(clocked_daemon):
     clocked_daemon.keeps_every_cap()
 
 
-def test_launches_end_at_their_threshold(clocked_daemon):
+def test_launch_is_refused_beyond_the_launch_threshold(clocked_daemon):
     clocked_daemon.project("lab", 1.8, prevent_launch_threshold=4.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.live(hours=1)
@@ -295,7 +295,7 @@ def test_launches_end_at_their_threshold(clocked_daemon):
     assert clocked_daemon.state() == "running"
 
 
-def test_an_alert_is_recorded_once_and_again_after_spending_fell_below(clocked_daemon):
+def test_alert_is_recorded_once_and_again_after_spending_fell_below(clocked_daemon):
     clocked_daemon.project("lab", 5.0, alert_threshold=2.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.live(hours=3)
@@ -313,7 +313,7 @@ def test_an_alert_is_recorded_once_and_again_after_spending_fell_below(clocked_d
     assert len(clocked_daemon.events("budget_threshold_exceeded")) == 2
 
 
-def test_workspaces_sleep_at_their_threshold(clocked_daemon):
+def test_workspaces_sleep_at_the_hibernation_threshold(clocked_daemon):
     clocked_daemon.project("lab", 4.0, auto_hibernate_threshold=5.0)
     clocked_daemon.running("a", project="lab")
     clocked_daemon.running("b", project="lab", hibernation=False)
@@ -325,7 +325,7 @@ def test_workspaces_sleep_at_their_threshold(clocked_daemon):
     }
 
 
-def test_a_dry_run_shows_what_would_be_left(clocked_daemon):
+def test_dry_run_shows_the_money_left_and_reserves_none(clocked_daemon):
     clocked_daemon.project("lab", 10.0)
     plan = clocked_daemon.http.launch(
         dry_run=True, project="lab", storage={"ebs_volume_size": 20}
@@ -341,7 +341,7 @@ def test_a_dry_run_shows_what_would_be_left(clocked_daemon):
     )
 
 
-def test_a_daemon_without_money_lets_everything_be(clocked_daemon):
+def test_workspace_without_a_project_is_neither_reserved_nor_stopped(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.live(hours=2)
     assert clocked_daemon.reservations() == []

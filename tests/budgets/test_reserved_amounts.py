@@ -1,4 +1,4 @@
-"""What is summed in memory is what each reservation holds, at each moment."""
+"""Sums of reservations that are computed in memory."""
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ WAITING = Reservation(
 )
 
 
-def test_each_moment_has_its_own_sums():
+def test_reserved_sums_equal_the_sum_over_the_reservations_at_any_time():
     rows = [WAITING, replace(WAITING, id="on", running=True, kept=True, counted=1800)]
     cap = Cap(column="project", id="p", name="lab", amount=Micros(5), alert=0.8)
     sums, counted = ReservationSums(rows), {"on": 1800}

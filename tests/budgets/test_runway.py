@@ -29,13 +29,13 @@ def running(since, until):
     )
 
 
-def test_what_fits_exactly_is_paid_to_its_last_second():
+def test_runway_ends_at_the_second_at_which_the_cap_is_used_up():
     cap = Cap(column="project", id="p", name="lab", amount=Micros(2 * RATE), alert=0.8)
     end = runway(Balance(cap, Window(0, None), 0, RATE), [running(0, 3600)], {}, 0)
     assert end == Runway(7200, "the $0.72 of project 'lab' is used up")
 
 
-def test_a_period_that_begins_now_is_the_present_one():
+def test_runway_counts_a_period_that_begins_now_as_the_present_one():
     cap = Cap(column="pool", id="b", name="grant", amount=Micros(2 * RATE), pool=POOL, alert=0.8)
     within = Window(DAY, 2 * DAY)
     spent = Balance(cap, within, RATE, RATE)

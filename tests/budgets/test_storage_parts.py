@@ -1,4 +1,4 @@
-"""Volumes and snapshots count against allocations, as everything else does."""
+"""Volumes and snapshots count against allocations."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def allocated_project(clocked_daemon):
     return clocked_daemon
 
 
-def test_a_volume_counts_against_the_only_allocation(allocated_project):
+def test_volume_counts_against_the_only_allocation(allocated_project):
     assert create(allocated_project).status_code == 201
     fault = failed(create(allocated_project, "more"), 403, "BUDGET_EXCEEDED")
     assert fault["message"].startswith("The allocation to 'lab' from 'grant'")
@@ -36,7 +36,7 @@ def test_a_volume_counts_against_the_only_allocation(allocated_project):
     allocated_project.keeps_every_cap()
 
 
-def test_a_snapshot_is_paid_by_what_pays_for_its_volume(allocated_project):
+def test_snapshot_is_paid_by_the_allocation_of_its_volume(allocated_project):
     create(allocated_project)
     allocated_project.settle()
     assert allocated_project.post("snapshots", name="copy", volume="data").status_code == 403
@@ -53,7 +53,7 @@ def test_a_snapshot_is_paid_by_what_pays_for_its_volume(allocated_project):
     assert [reservation.allocation for reservation in held] == [part["id"]]
 
 
-def test_of_several_budgets_one_is_named(allocated_project):
+def test_volume_requires_a_budget_name_if_the_project_has_several(allocated_project):
     allocated_project.pool("other", 100.0)
     allocated_project.allocate("other", "lab", 50.0)
     fault = failed(create(allocated_project), 422, "VALIDATION_FAILED")
@@ -70,7 +70,7 @@ def test_of_several_budgets_one_is_named(allocated_project):
     failed(create(allocated_project, "x", budget="grant", project=None), 422, "VALIDATION_FAILED")
 
 
-def test_what_was_there_before_is_said_and_then_paid_by_the_allocation(clocked_daemon):
+def test_volume_older_than_its_allocation_is_paid_once_that_suffices(clocked_daemon):
     clocked_daemon.project("lab")
     create(clocked_daemon)
     clocked_daemon.settle()
@@ -92,8 +92,8 @@ def test_what_was_there_before_is_said_and_then_paid_by_the_allocation(clocked_d
     assert clocked_daemon.get("budgets/grant")["spent"] > 0
 
 
-def test_an_allocation_may_go_before_its_volumes(allocated_project):
-    """Nobody has to delete data because a grant is over."""
+def test_allocation_can_be_deleted_before_its_volumes(allocated_project):
+    """Users need not delete data when a grant ends."""
     create(allocated_project)
     allocated_project.settle()
     allocated_project.settle(hours=72)

@@ -1,4 +1,4 @@
-"""Volumes and snapshots are paid in advance as root disks are."""
+"""Volumes and snapshots are reserved in advance, as root disks are."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def standing(clocked_daemon):
     return settled, reserved
 
 
-def test_a_volume_is_reserved_before_it_is_made(capped_project):
+def test_volume_is_reserved_before_creation_and_refused_beyond_the_cap(capped_project):
     assert create(capped_project).status_code == 201
     assert standing(capped_project) == (0, MONTH)
     money = failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
@@ -37,7 +37,7 @@ def test_a_volume_is_reserved_before_it_is_made(capped_project):
     assert len(capped_project.reservations()) == 1
 
 
-def test_what_the_ledger_counts_is_not_reserved_too(capped_project):
+def test_volume_costs_in_the_ledger_are_not_reserved_again(capped_project):
     create(capped_project)
     capped_project.settle()
     capped_project.settle(hours=72)
@@ -48,7 +48,7 @@ def test_what_the_ledger_counts_is_not_reserved_too(capped_project):
     capped_project.keeps_every_cap()
 
 
-def test_what_was_deleted_is_given_back(capped_project):
+def test_deleted_volume_releases_its_reservation(capped_project):
     create(capped_project)
     capped_project.settle()
     assert capped_project.http("DELETE", f"{VOLUMES}/data").status_code == 200
@@ -58,7 +58,7 @@ def test_what_was_deleted_is_given_back(capped_project):
     assert create(capped_project, "other").status_code == 201
 
 
-def test_what_could_not_be_made_is_given_back(capped_project, disks):
+def test_failed_volume_releases_its_reservation(capped_project, disks):
     disks.faults.full = True
     create(capped_project)
     assert len(capped_project.reservations()) == 1
@@ -67,7 +67,7 @@ def test_what_could_not_be_made_is_given_back(capped_project, disks):
     assert capped_project.reservations() == []
 
 
-def test_a_volume_that_cannot_be_paid_any_more_stays_and_is_said(capped_project):
+def test_unpaid_volume_remains_and_is_shown_as_overrun(capped_project):
     create(capped_project)
     capped_project.settle()
     for _ in range(14):
@@ -77,8 +77,8 @@ def test_a_volume_that_cannot_be_paid_any_more_stays_and_is_said(capped_project)
     failed(create(capped_project, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_volume_is_reserved_for_as_long_as_its_cap_pays(capped_project):
-    """To the second, though not for all of 30 days any more."""
+def test_volume_is_reserved_for_as_long_as_its_cap_pays(capped_project):
+    """The cap no longer pays for all of 30 days."""
     create(capped_project)
     capped_project.settle()
     for _ in range(10):
@@ -88,7 +88,7 @@ def test_a_volume_is_reserved_for_as_long_as_its_cap_pays(capped_project):
     assert 0 <= 15_000_000 - settled - reserved < 10
 
 
-def test_a_price_that_nobody_knows_is_refused_where_there_is_a_cap(capped_project):
+def test_volume_of_unknown_price_is_refused_only_with_a_cap(capped_project):
     fast = {"iops": 6000, "throughput": 250}
     error = failed(create(capped_project, **fast), 403, "BUDGET_EXCEEDED")
     assert "price of 'data' is not known" in error["message"]
@@ -96,7 +96,7 @@ def test_a_price_that_nobody_knows_is_refused_where_there_is_a_cap(capped_projec
     assert create(capped_project, project="open", **fast).status_code == 201
 
 
-def test_a_snapshot_is_paid_as_if_it_were_full_until_it_is_measured(capped_project, disks):
+def test_snapshot_is_reserved_at_full_size_until_measured(capped_project, disks):
     create(capped_project)
     capped_project.settle()
     take = {"name": "copy", "volume": "data"}
@@ -110,7 +110,7 @@ def test_a_snapshot_is_paid_as_if_it_were_full_until_it_is_measured(capped_proje
     failed(restored, 403, "BUDGET_EXCEEDED")
 
 
-def test_a_backup_before_the_end_is_never_refused(clocked_daemon):
+def test_backup_before_termination_is_reserved_beyond_the_cap(clocked_daemon):
     clocked_daemon.project("lab", 1.8)
     clocked_daemon.running("mine", project="lab")
     assert (
@@ -121,8 +121,8 @@ def test_a_backup_before_the_end_is_never_refused(clocked_daemon):
     assert names == {"mine", "mine-backup"}
 
 
-class Holding:
-    """What a file system holds, as far as it is only weighed."""
+class SizedContents:
+    """Contents of a file system that have only a size."""
 
     def __init__(self, gigabytes):
         self.gigabytes = gigabytes
@@ -131,16 +131,16 @@ class Holding:
         return self.gigabytes << 30
 
 
-def test_a_file_system_is_paid_as_it_grows(capped_project, disks):
+def test_file_system_reservation_grows_with_its_size(capped_project, disks):
     assert create(capped_project, type="efs", size_gb=None).status_code == 201
     assert standing(capped_project) == (0, 0)
     capped_project.settle()
     [disk] = disks.disks.values()
-    disk.holds = Holding(40)
+    disk.holds = SizedContents(40)
     capped_project.settle(minutes=5)
     assert standing(capped_project)[1] == pytest.approx(40 * 300_000, rel=0.01)
     failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
-    disk.holds = Holding(400)
+    disk.holds = SizedContents(400)
     capped_project.settle(minutes=5)
     assert sum(standing(capped_project)) > 15_000_000, "it grew by itself, and that is shown"
     assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(120, rel=0.01)

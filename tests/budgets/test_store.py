@@ -1,4 +1,4 @@
-"""What the database sums is what the formula says of each row."""
+"""Sums of reservations that the database computes."""
 
 from typing import Literal
 
@@ -47,7 +47,7 @@ OWN, CAPS = EACH[0], st.sampled_from(EACH)
 WINDOWS = st.builds(Window, MOMENTS, st.none() | MOMENTS)
 
 
-# What runs and was looked at half an hour ago, of two hours: an hour and a half is set aside.
+# Reserved for two hours and settled half an hour ago: an hour and a half is still reserved.
 SEEN = Reservation(
     id="seen",
     name="one",
@@ -69,7 +69,7 @@ SEEN = Reservation(
 
 
 class Undone(Exception):
-    """Ends a transaction that is not to be kept."""
+    """Rolls a transaction back."""
 
 
 @pytest.mark.postgres
@@ -78,7 +78,9 @@ class Undone(Exception):
 )
 @example(rows=[SEEN], cap=OWN, now=3600, within=Window(0, None), besides=5)
 @given(rows=ROWS, cap=CAPS, now=MOMENTS, within=WINDOWS, besides=st.integers(0, 5))
-def test_the_database_sums_what_each_row_reserves(url, clock, rows, cap, now, within, besides):
+def test_database_sum_equals_the_sum_over_the_reservations(
+    url, clock, rows, cap, now, within, besides
+):
     db = Database(url, StoppedClock(clock.now()), Bus())
     without = rows[besides].id if besides < len(rows) else ""
     counted = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]

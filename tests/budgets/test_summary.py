@@ -1,4 +1,4 @@
-"""A pool at a glance: who spent it, also who has no part of it any more."""
+"""The summary of a pool names all projects that spent from it."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def spent_pool(clocked_daemon):
     return clocked_daemon
 
 
-def test_who_has_spent_is_named_also_without_an_allocation(spent_pool):
+def test_summary_names_a_project_whose_allocation_was_deleted(spent_pool):
     summary = spent_pool.get("budgets/grant/summary")
     first, two = summary["top_spending_projects"]
     assert (first["project_name"], first["formerly"]) == ("first", True)
@@ -32,7 +32,7 @@ def test_who_has_spent_is_named_also_without_an_allocation(spent_pool):
     assert first["percentage"] + two["percentage"] == pytest.approx(100, abs=0.11)
 
 
-def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent_pool):
+def test_summary_separates_a_deleted_project_from_a_new_one_of_its_name(spent_pool):
     assert spent_pool.http("DELETE", "/api/v1/projects/first").status_code == 200
     spent_pool.project("first")
     spent_pool.allocate("grant", "first", 5.0)
@@ -44,7 +44,7 @@ def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent_p
     assert spenders == [("first", True), ("second", False)]
 
 
-def test_an_alert_from_the_first_cent_says_nothing_before_that(clocked_daemon):
+def test_alert_threshold_of_zero_warns_only_after_spending_begins(clocked_daemon):
     clocked_daemon.pool("grant", 10.0, alert_threshold=0.0)
     summary = clocked_daemon.get("budgets/grant/summary")
     assert (summary["status"], summary["alerts"]) == ("ok", [])

@@ -1,4 +1,4 @@
-"""What the log says of money: both numbers, and whose it is."""
+"""Amounts in the audit log, before and after a change, and who sees budget events."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def newest(clocked_daemon, kind):
     return entry["before"], entry["after"]
 
 
-def test_a_pool_says_what_it_was_and_is(clocked_daemon):
+def test_audit_log_records_pool_fields_before_and_after_a_change(clocked_daemon):
     clocked_daemon.pool("grant", 1000.0, period="monthly")
     before, after = newest(clocked_daemon, "budget_changed")
     assert before is None
@@ -39,7 +39,7 @@ def test_a_pool_says_what_it_was_and_is(clocked_daemon):
     assert (before["total"], after) == (2 * 10**9, None)
 
 
-def test_a_project_says_what_it_may_spend_from_its_beginning(clocked_daemon):
+def test_audit_log_records_project_limits_at_creation_and_change(clocked_daemon):
     clocked_daemon.project("thesis", 100.0, auto_hibernate_threshold=90.0)
     limits = {"alert_threshold": 80.0, "prevent_launch_threshold": 100.0}
     began = {"cap": 10**8, "cap_usd": 100.0, **limits, "auto_hibernate_threshold": 90.0}
@@ -54,7 +54,7 @@ def test_a_project_says_what_it_may_spend_from_its_beginning(clocked_daemon):
     assert (began["cap"], began["auto_hibernate_threshold"]) == (None, None)
 
 
-def test_an_allocation_says_what_it_was_and_is(clocked_daemon):
+def test_audit_log_records_allocation_fields_before_and_after_a_change(clocked_daemon):
     clocked_daemon.pool("grant", 1000.0)
     clocked_daemon.project("one")
     id = clocked_daemon.allocate("grant", "one", 100.0)["id"]
@@ -70,7 +70,7 @@ def test_an_allocation_says_what_it_was_and_is(clocked_daemon):
     assert newest(clocked_daemon, "allocation_changed") == (gone, None)
 
 
-def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(clocked_daemon):
+def test_audit_log_records_workspace_expiry_and_price_changes(clocked_daemon):
     clocked_daemon.running("mine", ttl_hours=4)
     assert clocked_daemon.verb("mine", "extend", hours=2).status_code == 204
     before, after = newest(clocked_daemon, "instance_extended")
@@ -84,7 +84,9 @@ def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(clocked_daemo
 
 
 @pytest.mark.parametrize("scope", ["project", "allocation", "pool"])
-def test_a_projects_people_hear_that_its_money_runs_out(clocked_daemon, scope):
+def test_threshold_event_is_visible_to_project_owners_unless_it_is_of_a_pool(
+    clocked_daemon, scope
+):
     mine = clocked_daemon.project(
         "mine", 5.0 if scope == "project" else None, alert_threshold=2.0
     )["id"]

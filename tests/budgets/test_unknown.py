@@ -1,4 +1,4 @@
-"""What nobody measured or priced is null on every page, and named; never 0, never a guess."""
+"""Amounts without a known price are null in every answer, never 0, and are named."""
 
 import csv
 from io import StringIO
@@ -24,7 +24,7 @@ def text(clocked_daemon, form):
     return clocked_daemon.http("GET", f"{API}/projects/lab/report?format={form}").text
 
 
-def test_a_report_says_unknown_and_names_what_has_no_price(unpriced_workspace):
+def test_report_shows_unknown_costs_and_names_unpriced_workspaces(unpriced_workspace):
     report = unpriced_workspace.get("projects/lab/report")
     assert report["total"] is report["micros"] is None
     [share] = report["by_workspace"]
@@ -40,7 +40,7 @@ def test_a_report_says_unknown_and_names_what_has_no_price(unpriced_workspace):
     assert ("without a price", "mine") in {(row["section"], row["name"]) for row in rows}
 
 
-def test_burn_and_projection_are_unknown(unpriced_workspace):
+def test_burn_and_forecast_are_null_without_a_price(unpriced_workspace):
     assert unpriced_workspace.get("projects/lab")["budget"]["monthly_burn_rate"] is None
     [listed] = [
         project for project in unpriced_workspace.get("projects") if project["name"] == "lab"
@@ -52,7 +52,7 @@ def test_burn_and_projection_are_unknown(unpriced_workspace):
     assert forecast["hourly"] is forecast["daily"] is forecast["monthly"] is None
 
 
-def test_what_sleep_has_saved_is_unknown(unpriced_workspace):
+def test_hibernation_savings_are_null_without_a_price(unpriced_workspace):
     assert unpriced_workspace.get("projects/lab/budget")["hibernation_savings"] == 0.0, (
         "nothing slept"
     )
@@ -64,7 +64,7 @@ def test_what_sleep_has_saved_is_unknown(unpriced_workspace):
     assert unpriced_workspace.get("projects/lab/report")["hibernation_savings"] is None
 
 
-def test_of_a_cap_nothing_is_known_to_be_spent_or_left(unpriced_workspace):
+def test_cap_amounts_are_null_without_a_price(unpriced_workspace):
     assert (
         unpriced_workspace.put("projects/lab", budget={"total_allocated": 10.0}).status_code == 200
     )
@@ -82,7 +82,7 @@ def test_of_a_cap_nothing_is_known_to_be_spent_or_left(unpriced_workspace):
     assert summary["remaining"] is summary["left"] is summary["spent"] is None
 
 
-def test_costs_keep_their_numbers_and_name_what_is_not_in_them(unpriced_workspace):
+def test_cost_routes_return_sums_and_name_unpriced_workspaces(unpriced_workspace):
     current, history = (
         unpriced_workspace.get("costs/current"),
         unpriced_workspace.get("costs/history?project=lab"),
@@ -94,8 +94,8 @@ def test_costs_keep_their_numbers_and_name_what_is_not_in_them(unpriced_workspac
     assert unpriced_workspace.get(before)["unpriced"] == [], "of that period"
 
 
-def test_what_is_known_is_counted_and_a_risk_is_no_lower_than_that(clocked_daemon, monkeypatch):
-    """Its disk has a price, so sums are of that; but nobody can say that its cap is safe."""
+def test_known_disk_price_is_counted_and_the_risk_is_null(clocked_daemon, monkeypatch):
+    """The disk has a price and is counted; without the machine's price the risk is unknown."""
     monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
@@ -117,7 +117,7 @@ def test_what_is_known_is_counted_and_a_risk_is_no_lower_than_that(clocked_daemo
 
 @pytest.fixture
 def lost_price(clocked_daemon, monkeypatch):
-    """A project with a daily pool: only a disk costs anything today, and its price was lost."""
+    """A project with a daily pool: only a disk costs money today, and its price is unknown."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 50.0, "daily")
     clocked_daemon.allocate("grant", "lab", 20.0)
@@ -137,8 +137,8 @@ def lost_price(clocked_daemon, monkeypatch):
     return clocked_daemon
 
 
-def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost_price):
-    """The project, its allocation and the pool: nobody says 0 of what nobody knows."""
+def test_lost_price_makes_amounts_null_in_every_answer(lost_price):
+    """Project, allocation and pool show null and not 0."""
     budget, forecast = (
         lost_price.get("projects/lab/budget"),
         lost_price.get("projects/lab/forecast"),
@@ -159,7 +159,7 @@ def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost_pr
     assert summary["status"] == "ok"
 
 
-def test_what_is_known_of_a_pool_is_counted_and_the_rest_is_named(lost_price):
+def test_pool_counts_known_costs_and_names_unpriced_workspaces(lost_price):
     lost_price.found()
     lost_price.verb("mine", "start")
     lost_price.settle()
@@ -171,7 +171,7 @@ def test_what_is_known_of_a_pool_is_counted_and_the_rest_is_named(lost_price):
     assert part["unpriced"] == budget["unpriced"] == ["mine"]
 
 
-def test_a_new_day_without_anything_unpriced_is_known_to_have_cost_nothing(lost_price):
+def test_daily_pool_shows_zero_on_a_day_without_unpriced_workspaces(lost_price):
     lost_price.verb("mine", "terminate", confirm="DELETE")
     lost_price.settle()
     lost_price.live(hours=24, step=240)
@@ -182,9 +182,7 @@ def test_a_new_day_without_anything_unpriced_is_known_to_have_cost_nothing(lost_
     assert part["unpriced"] == []
 
 
-def test_a_page_for_a_browser_says_the_same_and_runs_nothing_that_a_name_holds(
-    clocked_daemon, monkeypatch
-):
+def test_html_report_escapes_names_and_lists_unpriced_workspaces(clocked_daemon, monkeypatch):
     monkeypatch.setattr(LocalOffer, "price", lambda *_, **__: (None, None))
     name = "<script>alert(1)</script>"
     clocked_daemon.project(name)

@@ -1,4 +1,4 @@
-"""What went down while nobody looked has cost nothing since, even before the first look."""
+"""Time in which no survey confirmed a machine is not counted, even before the next survey."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ HOUR = 3600
 
 @pytest.fixture
 def unseen_workspace(clocked_daemon):
-    """A workspace with an hour to live, and 48 hours in which nobody looks."""
+    """A workspace that expires after an hour, and 48 hours without a survey."""
     clocked_daemon.project("lab", 12.0)
     clocked_daemon.project("other", 12.0)
     clocked_daemon.running(project="lab", ttl_hours=1)
@@ -28,20 +28,20 @@ def compute(clocked_daemon):
     return clocked_daemon.get("projects/lab/budget")["cost_breakdown"]["compute"]
 
 
-def keeper(clocked_daemon):
-    """What renews, warns and asks for prices works before any place has answered."""
+def run_budget_loop(clocked_daemon):
+    """Run the budget loop before any location has answered."""
     clocked_daemon.daemon.budget_loop.patrol()
     while clocked_daemon.daemon.budget_loop.once():
         pass
 
 
-def dearer(clocked_daemon, monkeypatch, hourly=RATE * 2):
+def raise_price(clocked_daemon, monkeypatch, hourly=RATE * 2):
     terms = "prism.providers.local.offer.LocalOffer.price"
     monkeypatch.setattr(terms, lambda *of, **more: (hourly, "simulated: dearer"))
     clocked_daemon.daemon.prices.hurry()
 
 
-def test_time_that_no_survey_confirmed_is_not_counted(unseen_workspace):
+def test_compute_time_is_not_counted_before_a_survey_confirms_it(unseen_workspace):
     assert compute(unseen_workspace) == 0.04, "half an hour, which somebody saw"
     unseen_workspace.settle()
     assert unseen_workspace.state() == "hibernated"
@@ -49,9 +49,7 @@ def test_time_that_no_survey_confirmed_is_not_counted(unseen_workspace):
     assert compute(unseen_workspace) == 0.08
 
 
-def test_many_machines_are_confirmed_less_often_than_they_are_looked_at(
-    clocked_daemon, monkeypatch
-):
+def test_segments_are_confirmed_at_a_limited_rate(clocked_daemon, monkeypatch):
     monkeypatch.setattr(reconciler, "CONFIRMED_A_SECOND", 1 / 20)
     clocked_daemon.project("lab", 12.0)
     clocked_daemon.running(project="lab")
@@ -73,13 +71,15 @@ def test_many_machines_are_confirmed_less_often_than_they_are_looked_at(
 
 
 @pytest.mark.parametrize("gap", [timedelta(minutes=40), timedelta(hours=6), timedelta(days=9)])
-def test_a_changed_price_waits_for_a_look(clocked_daemon, monkeypatch, gap):
+def test_price_change_does_not_apply_to_time_before_the_next_survey(
+    clocked_daemon, monkeypatch, gap
+):
     clocked_daemon.project("lab", 12.0)
     clocked_daemon.running(project="lab", ttl_hours=1)
     clocked_daemon.settle(minutes=30)
     clocked_daemon.clock.time += gap
-    dearer(clocked_daemon, monkeypatch)
-    keeper(clocked_daemon)
+    raise_price(clocked_daemon, monkeypatch)
+    run_budget_loop(clocked_daemon)
     clocked_daemon.settle()
     clocked_daemon.settle(seconds=30)
     assert clocked_daemon.recount(kind="compute") == RATE, "an hour at the old price"
@@ -88,12 +88,12 @@ def test_a_changed_price_waits_for_a_look(clocked_daemon, monkeypatch, gap):
     assert clocked_daemon.workspace().hourly_rate == 2 * RATE, "the next start is dearer"
 
 
-def test_a_changed_price_counts_from_the_look_that_still_shows_it_running(
+def test_price_change_applies_from_the_survey_that_shows_the_machine_running(
     clocked_daemon, monkeypatch
 ):
     clocked_daemon.project("lab", 12.0)
     clocked_daemon.running(project="lab")
-    dearer(clocked_daemon, monkeypatch)
+    raise_price(clocked_daemon, monkeypatch)
     clocked_daemon.settle(minutes=30)
     clocked_daemon.settle(minutes=30)
     first, second = [segment for segment in clocked_daemon.segments() if segment.kind == "compute"]
@@ -101,7 +101,7 @@ def test_a_changed_price_counts_from_the_look_that_still_shows_it_running(
     assert first.ended == second.began
 
 
-def test_a_move_waits_for_a_look(unseen_workspace):
+def test_move_is_refused_until_a_survey_confirms_the_machine(unseen_workspace):
     fault = failed(unseen_workspace.verb("mine", "move", project="other"), 503, "UNAVAILABLE")
     assert "was last seen at 2026-01-01 00:30 UTC" in fault["message"]
     unseen_workspace.settle()
@@ -114,12 +114,12 @@ def test_a_move_waits_for_a_look(unseen_workspace):
     )
 
 
-def test_nothing_else_is_put_to_sleep_for_time_that_never_ran(unseen_workspace):
-    """Renewals that come before the first look change nothing."""
+def test_other_workspace_is_not_hibernated_for_unconfirmed_time(unseen_workspace):
+    """Renewals before the first survey have no effect."""
     unseen_workspace.launch("another", project="lab", ttl_hours=3)
     unseen_workspace.daemon.loop.once()
     for _ in range(3):
-        keeper(unseen_workspace)
+        run_budget_loop(unseen_workspace)
     assert unseen_workspace.reasons() == []
     unseen_workspace.settle()
     unseen_workspace.settle(minutes=1)
@@ -127,7 +127,7 @@ def test_nothing_else_is_put_to_sleep_for_time_that_never_ran(unseen_workspace):
     assert unseen_workspace.reasons() == []
 
 
-def test_the_first_launch_is_not_refused_for_time_that_never_ran(clocked_daemon):
+def test_launch_is_not_refused_for_unconfirmed_time(clocked_daemon):
     clocked_daemon.project("lab", 3.6)
     clocked_daemon.running(project="lab", ttl_hours=1)
     clocked_daemon.clock.advance(hours=48)
@@ -136,13 +136,13 @@ def test_the_first_launch_is_not_refused_for_time_that_never_ran(clocked_daemon)
     clocked_daemon.keeps_every_cap()
 
 
-def test_no_threshold_is_reached_by_time_that_never_ran(unseen_workspace):
-    keeper(unseen_workspace)
+def test_alert_is_not_recorded_for_unconfirmed_time(unseen_workspace):
+    run_budget_loop(unseen_workspace)
     assert unseen_workspace.events("budget_threshold_exceeded") == []
 
 
-def test_what_still_runs_is_counted_in_full_once_it_is_seen(clocked_daemon):
-    """Without a cap nobody tells it to go down: it has run all the time."""
+def test_running_machine_is_counted_in_full_after_the_next_survey(clocked_daemon):
+    """Without a cap the machine has no expiry, so it ran all the time."""
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
     clocked_daemon.clock.advance(hours=48)
@@ -154,7 +154,7 @@ def test_what_still_runs_is_counted_in_full_once_it_is_seen(clocked_daemon):
     )
 
 
-def test_days_that_were_summed_up_without_a_look_are_summed_up_anew(clocked_daemon):
+def test_daily_totals_are_recomputed_after_a_late_survey(clocked_daemon):
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
     clocked_daemon.clock.advance(hours=72)
@@ -168,8 +168,8 @@ def test_days_that_were_summed_up_without_a_look_are_summed_up_anew(clocked_daem
     assert [bar["cost"] for bar in days][:3] == [round((24 * RATE + disk) / 1e6, 2)] * 3
 
 
-def test_a_day_that_was_summed_up_lacks_nothing_of_what_ended_unseen(clocked_daemon, cloud):
-    """It went down after midnight, and the day was summed up before anybody looked."""
+def test_daily_totals_include_a_machine_that_stopped_unobserved(clocked_daemon, cloud):
+    """The machine stops after midnight; the day is summed up before the next survey."""
     clocked_daemon.clock.advance(hours=23)
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
@@ -186,7 +186,7 @@ def test_a_day_that_was_summed_up_lacks_nothing_of_what_ended_unseen(clocked_dae
     assert sum(bar["micros"] for bar in days) == clocked_daemon.recount()
 
 
-def test_a_place_that_does_not_answer_counts_until_it_was_seen(clocked_daemon, cloud):
+def test_unreachable_location_is_counted_until_its_last_survey(clocked_daemon, cloud):
     clocked_daemon.project("lab", 12.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.settle(minutes=10)
@@ -202,8 +202,8 @@ def test_a_place_that_does_not_answer_counts_until_it_was_seen(clocked_daemon, c
     )
 
 
-def test_what_is_free_is_always_current(make_daemon, clock):
-    """Nobody has to look at it before its project changes."""
+def test_ledger_of_a_free_workspace_is_always_current(make_daemon, clock):
+    """It needs no survey before a move."""
     daemon = make_daemon()
     Http(daemon.app).launch()
     daemon.settle()
@@ -213,8 +213,8 @@ def test_what_is_free_is_always_current(make_daemon, clock):
 
 
 @pytest.mark.parametrize("verb", ["launch", "start"])
-def test_what_came_up_and_went_down_unseen_has_cost_its_run(clocked_daemon, cloud, verb):
-    """It was still on its way when the laptop was closed, and ran until it expired."""
+def test_unobserved_run_between_two_surveys_is_counted(clocked_daemon, cloud, verb):
+    """The machine was starting when the computer went to sleep, and ran until its expiry."""
     clocked_daemon.project("lab", 12.0)
     if verb == "start":
         clocked_daemon.running(project="lab", ttl_hours=1)
@@ -243,14 +243,14 @@ def test_what_came_up_and_went_down_unseen_has_cost_its_run(clocked_daemon, clou
     assert len(started) == (verb == "start"), "it had its run, and is not started once more"
 
 
-def test_what_a_workspace_is_listed_to_have_cost_counts_no_time_that_never_ran(unseen_workspace):
-    """Before a look after the gap, and after it: as its project says."""
+def test_listed_cost_of_a_workspace_excludes_unconfirmed_time(unseen_workspace):
+    """It equals the cost of the project, before and after the first survey."""
 
     def looked(clocked_daemon):
         clocked_daemon.settle()
         clocked_daemon.settle(seconds=31)  # a list is as of the last settlement
 
-    for look in (keeper, looked):
+    for look in (run_budget_loop, looked):
         look(unseen_workspace)
         [listed] = unseen_workspace.get("instances")
         ever = unseen_workspace.get("projects/lab/budget")["current_spend"]
