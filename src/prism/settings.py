@@ -137,7 +137,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     uid_range: Ids = "1879048192-1879113727"
     """If the daemon runs as root: the user and group ids for running local workspaces, one
-    for each. Nobody else may have them. A workspace gets one at each start."""
+    for each. No other account may use them. A workspace gets one at each start."""
 
     pids_max: Processes = 4096
     """How many processes and threads a local workspace may have, from its next start."""
