@@ -15,7 +15,7 @@ from prism.providers.aws.compute.instance import WRITTEN_AT
 from prism.settings import Settings
 from tests.money import ClockedDaemon
 from tests.optional import not_none
-from tests.providers.aws.place import AtOnce
+from tests.providers.aws.place import ImmediateExecutor
 from tests.waiting import eventually
 
 RATE = 83_200  # t3.large
@@ -42,7 +42,7 @@ def aws(aws_with_short_dial):
 def immediate_reports(aws, monkeypatch):
     """What machines say is heard in the double's time, which moves faster than threads do."""
     for name, stand_in in (
-        ("compute.readiness.ThreadPoolExecutor", lambda *_: AtOnce()),
+        ("compute.readiness.ThreadPoolExecutor", lambda *_: ImmediateExecutor()),
         ("compute.console.time", SimpleNamespace(monotonic=lambda: aws.clock.now().timestamp())),
     ):
         monkeypatch.setattr(f"prism.providers.aws.{name}", stand_in)

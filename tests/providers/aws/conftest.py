@@ -1,4 +1,4 @@
-"""What the provider asks of the double of AWS, and with what it asks."""
+"""Fixtures of the AWS provider over the double of AWS."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +14,13 @@ from tests.providers.aws.ssh_machine import PoolOfOneMachine, Service, Sshd
 
 @pytest.fixture(scope="session")
 def boto_clients() -> dict[str, Any]:
-    """What a session has learnt of boto3, which takes a quarter of a second to learn."""
+    """The boto3 clients of the session; making them takes a quarter of a second."""
     return {}
 
 
 @pytest.fixture
 def cloud(aws: AwsDouble, boto_clients: dict[str, Any]) -> Cloud:
-    """A cloud whose time is the double's, and which waits for nobody."""
+    """A cloud with the clock of the double, which never sleeps."""
     cloud = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
     cloud._clients = boto_clients.setdefault(aws.url, {})
     return cloud
@@ -28,13 +28,13 @@ def cloud(aws: AwsDouble, boto_clients: dict[str, Any]) -> Cloud:
 
 @pytest.fixture
 def other_user(aws: AwsDouble) -> Cloud:
-    """Somebody else in the account, whom Prism's policy does not bind."""
+    """Another user of the account, to whom Prism's policy does not apply."""
     return Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None, agent="somebody")
 
 
 @pytest.fixture
 def aws_parts(stopped_aws: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
-    """An account and region that were set up, with time standing still."""
+    """An account and region that are set up, with a stopped clock."""
     parts = AwsParts(stopped_aws, cloud, tmp_path)
     parts.set_up()
     return parts
@@ -42,7 +42,7 @@ def aws_parts(stopped_aws: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    """A machine that can be entered by SSH."""
+    """A machine with an SSH server."""
     sshd = Sshd(tmp_path / "machine")
     sshd.start()
     yield sshd
@@ -51,7 +51,7 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 
 @pytest.fixture
 def machine_pool(tmp_path: Path, sshd: Sshd) -> Iterator[PoolOfOneMachine]:
-    """A daemon's connections to it."""
+    """The SSH connections of a daemon to this machine."""
     machine = PoolOfOneMachine(tmp_path / "home", sshd)
     yield machine
     machine.close()
@@ -59,7 +59,7 @@ def machine_pool(tmp_path: Path, sshd: Sshd) -> Iterator[PoolOfOneMachine]:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """Something that listens on loopback."""
+    """A service that listens on loopback."""
     service = Service("the lab")
     yield service
     service.close()

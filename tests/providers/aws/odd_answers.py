@@ -1,4 +1,4 @@
-"""AWS describes one thing as no documentation says; everything else as before."""
+"""Makes AWS describe one resource in an undocumented way, and all others as before."""
 
 from contextlib import contextmanager
 from unittest import mock
@@ -40,7 +40,7 @@ def nothing_but_its_id(description):
 
 @contextmanager
 def described_oddly(id, change):
-    """What AWS answers about the thing with this id goes through `change` first."""
+    """Let `change` alter what AWS answers about the resource with this id."""
     call_once = Cloud._call_once
 
     def odd(self, service, action, arguments):

@@ -1,4 +1,4 @@
-"""A place on EC2 to try things in: `AwsCompute` over the double, with plain parts around it."""
+"""`AwsCompute` over the double of AWS, with simple parts around it."""
 
 import gzip
 from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +30,8 @@ STEPS = ("begin", "packages", "services", "ready", "failed packages", "failed se
 TEMPLATE = Template(name="t", base="ubuntu-22.04")
 
 
-class AtOnce(Executor):
-    """Does what it is given before it returns."""
+class ImmediateExecutor(Executor):
+    """Runs a task before `submit` returns."""
 
     def submit(self, task: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
         done = Future[Any]()
@@ -52,7 +52,7 @@ def script(
     *,
     again: bool = False,
 ) -> bytes:
-    """User data that says what the double makes of it: the markers, and a timer."""
+    """User data with what the double evaluates: the boot markers and a timer."""
     own = (f"post-install {command}" for command in order.template.post_install)
     lines = [RUNS_AGAIN] * again
     lines += [f"prism-boot: {step}\n" for step in (STEPS[0], *own, *STEPS[1:])]
@@ -60,11 +60,11 @@ def script(
 
 
 class OpenConnectivity:
-    """Lets everybody in where the machine is on."""
+    """Gives access to every machine that is on."""
 
     def __init__(self, instances: InstanceCache) -> None:
         self.instances = instances
-        self.told: list[tuple[str, IdleRule | None]] = []
+        self.watched: list[tuple[str, IdleRule | None]] = []
         self.idles: dict[str, Idleness] = {}
 
     def access(self, id: str) -> Access:
@@ -77,7 +77,7 @@ class OpenConnectivity:
         )
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        self.told.append((id, rule))
+        self.watched.append((id, rule))
 
     def address_of(self, id: str, port: int) -> None:
         return None
@@ -87,7 +87,7 @@ class OpenConnectivity:
 
 
 class AwsParts:
-    """Everything that `AwsCompute` is made of, within reach."""
+    """`AwsCompute` and the parts that it is made of."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class AwsParts:
         self.aws, self.cloud = aws, cloud
         self.instances, self.console = InstanceCache(cloud), Console(cloud)
         self.connectivity = OpenConnectivity(self.instances)
-        self.executor = executor or AtOnce()
+        self.executor = executor or ImmediateExecutor()
         self.readiness = Readiness(
             cloud, Fresh(self.console), probe=probe, executor=self.executor, pace=pace, heard=heard
         )
@@ -126,7 +126,7 @@ class AwsParts:
         set_up(self.aws)
 
     def prepare(self, ports: Sequence[int] = ()) -> str:
-        """Make what launches stand on, and have EC2 show it to everybody."""
+        """Make the prerequisites of a launch, and wait until EC2 shows them."""
         self.prerequisites.key()
         for _ in range(6):
             try:
@@ -136,7 +136,7 @@ class AwsParts:
         raise AssertionError("the security group was never shown")
 
     def pass_on(self) -> None:
-        """Let so much time pass that EC2 shows everybody what was made or changed."""
+        """Advance the clock until EC2 shows what was made or changed."""
         self.aws.clock.advance(PROPAGATED)
 
     def order(self, **more: Any) -> MachineOrder:
@@ -154,32 +154,32 @@ class AwsParts:
         return replace(usual, **more)
 
     def ask(self, **more: Any) -> Machine:
-        """Ask for one, once; EC2 shows what it stands on."""
+        """Launch a machine whose prerequisites EC2 shows."""
         order = self.order(**more)
         self.prepare(order.template.ports if order.open_ports else ())
         self.pass_on()
         return self.compute.launch(order)
 
     def launch(self, **more: Any) -> Machine:
-        """One that EC2 shows to everybody."""
+        """Launch a machine and wait until EC2 shows it."""
         launch = self.ask(**more)
         self.pass_on()
         return launch
 
     def look(self) -> Machine:
-        """The only machine there is, as a survey shows it."""
+        """The only machine, as a survey shows it."""
         [machine] = self.compute.survey()
         return machine
 
     def on(self, **more: Any) -> str:
-        """Launch one and wait until it is on."""
+        """Launch a machine and wait until it is on."""
         id = self.launch(**more).id
         self.aws.clock.advance(5)
         self.compute.survey()
         return id
 
     def goes(self, seconds: float = 5) -> Machine:
-        """Let time pass and look."""
+        """Advance the clock; return the only machine."""
         self.aws.clock.advance(seconds)
         return self.look()
 
@@ -191,7 +191,7 @@ class AwsParts:
 
 
 class Fresh(Console):
-    """Consoles whose texts are never kept: time stands still here."""
+    """Consoles whose output is never cached, since the clock is stopped."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

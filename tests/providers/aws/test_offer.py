@@ -1,4 +1,4 @@
-"""What AWS promises, what it refuses, and what it costs; no cloud is asked for any of it."""
+"""What the AWS provider offers, what it refuses, and its prices, without calls to AWS."""
 
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -63,7 +63,7 @@ def machine_made_from(**more):
     )
 
 
-def test_a_machine_takes_another_template_only_for_its_image_and_accounts(offer):
+def test_changed_template_must_keep_the_base_and_the_users(offer):
     machine = machine_made_from(users=("ada",))
     offer.change_template(machine, template(users=("ada",), post_install=("echo corrected",)))
     for field, changed in (
@@ -101,18 +101,18 @@ def test_a_machine_takes_another_template_only_for_its_image_and_accounts(offer)
         (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
     ],
 )
-def test_what_ec2_could_not_run_is_refused(offer, of, kind, launch, why):
+def test_launch_that_ec2_cannot_run_is_refused(offer, of, kind, launch, why):
     with pytest.raises((TemplateInvalid, ValidationFailed)) as refused:
         offer.accept(of, machine_type(kind), order(**launch))
     assert why in refused.value.message + refused.value.details
 
 
-def test_a_template_without_a_system_gets_the_usual_one(offer):
+def test_template_without_a_base_gets_the_default_base(offer):
     note = notes(offer, of=template(None), hibernation=False)
     assert note == "its template names no system (`base`): it gets ubuntu-22.04"
 
 
-def test_an_order_as_usual_has_little_to_note(offer):
+def test_ordinary_launch_has_few_notes(offer):
     assert notes(offer) == (
         "its root disk has 52 GB, not 20, for memory in hibernation, enough for a resize up to "
         "t3.2xlarge"
@@ -133,7 +133,7 @@ def test_an_order_as_usual_has_little_to_note(offer):
         (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
     ],
 )
-def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, launch, why):
+def test_launch_that_cannot_hibernate_notes_the_reason(offer, of, kind, launch, why):
     kind, launch = machine_type(kind), order(**launch)
     assert not offer.hibernates(kind, of, launch)
     [note] = offer.accept(of, kind, launch)
@@ -160,21 +160,21 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, launc
         ("ubuntu-22.04", "m9.unheard-of", 20, None),
     ],
 )
-def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
-    """None: it was asked not to."""
+def test_no_hibernation_returns_the_reason(base, kind, root_gb, why):
+    """None: the user launched it without hibernation."""
     machine = machine_made_from(base=base)
     awake = replace(machine, instance_type=kind, hibernation=False, root_gb=root_gb)
     assert no_hibernation(awake) == why
 
 
-def test_too_much_memory_for_hibernation(offer):
+def test_hibernation_is_impossible_with_150_gib_of_memory(offer):
     huge = replace(machine_type("t3.large"), name="m9.huge", memory_gib=150)
     assert not offer.hibernates(huge, template(), order())
     assert offer.hibernates(replace(huge, memory_gib=149), template(), order())
 
 
 @pytest.mark.parametrize("base", ["ubuntu-22.04", "amazon-linux-2023"])
-def test_memory_is_kept_on_the_root_disk(offer, base):
+def test_root_disk_has_room_for_the_memory_in_hibernation(offer, base):
     kind, of = machine_type("t3.2xlarge"), template(base, root_gb=30)
     assert offer.hibernates(kind, of, order())
     assert offer.root_gb(kind, of, order()) == 62
@@ -186,7 +186,7 @@ def test_memory_is_kept_on_the_root_disk(offer, base):
     )
 
 
-def test_prices_are_those_of_the_region(offer, prices):
+def test_price_is_that_of_the_region_or_unknown(offer, prices):
     amount, source = offer.price(machine_type("t3.large"), spot=False)
     assert (amount, source.endswith("us-east-1, as of 2026-11-24")) == (83200, True)
     elsewhere = AwsOffer("aws:1:eu-west-1", "eu-west-1", prices)
@@ -197,7 +197,7 @@ def test_prices_are_those_of_the_region(offer, prices):
 @pytest.mark.parametrize(
     ("kind", "more"), [("t3.large", 100_000), ("t4g.large", 80_000), ("c6i.large", 0)]
 )
-def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(offer, kind, more):
+def test_unlimited_credits_are_priced_for_full_use_of_every_cpu(offer, kind, more):
     """EC2 On-Demand pricing: $0.05 a vCPU-hour of T3, 0.04 of T4g, beyond the price."""
     usual, _ = offer.price(machine_type(kind), False)
     most, source = offer.price(machine_type(kind), False, unlimited=True)
@@ -209,7 +209,7 @@ def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(offer, ki
     assert ("changes nothing" in note) is (not more)
 
 
-def test_spot_costs_what_is_known_and_never_more_than_on_demand(offer, prices, monkeypatch):
+def test_spot_price_is_the_known_one_or_the_on_demand_price(offer, prices, monkeypatch):
     kind = machine_type("t3.large")
     assert offer.price(kind, spot=True) == offer.price(kind, spot=False)
     assert "at most the on-demand price" in notes(offer, spot=True)
@@ -232,11 +232,11 @@ def test_spot_costs_what_is_known_and_never_more_than_on_demand(offer, prices, m
         ("rocky-9", "t4g.large", "the newest Rocky-9-EC2-Base-9.*.aarch64 of 792107900819"),
     ],
 )
-def test_the_image_is_told_by_how_it_will_be_found(offer, base, kind, expected):
+def test_image_is_shown_by_its_lookup(offer, base, kind, expected):
     assert offer.image(template(base), machine_type(kind)) == expected
 
 
-def test_an_image_that_was_looked_up_is_told_itself(prices):
+def test_image_that_was_looked_up_is_shown_by_its_id(prices):
     known = {("debian-12", "arm64"): "ami-1"}
     terms = AwsOffer(PLACE, "us-east-1", prices, lambda *key: known.get(key))
     assert terms.image(template("debian-12"), machine_type("t4g.large")) == "ami-1"
@@ -263,13 +263,13 @@ def workspace(**more):
         ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
     ],
 )
-def test_a_resize_that_would_break_the_machine_is_refused(offer, fields, kind, why):
+def test_resize_to_an_unsuitable_type_is_refused(offer, fields, kind, why):
     with pytest.raises(ValidationFailed) as refused:
         offer.resize(workspace(**fields), machine_type(kind))
     assert why in refused.value.details
 
 
-def test_other_resizes_are_fine(offer):
+def test_resize_to_a_suitable_type_is_accepted(offer):
     assert offer.resize(workspace(), machine_type("t3.large")) == ()
     assert offer.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
     old = workspace(instance_type="x9.old", hibernation=False)
@@ -280,8 +280,8 @@ def test_other_resizes_are_fine(offer):
 
 @pytest.mark.parametrize("family", ["general", "compute", "memory", "gpu"])
 @pytest.mark.parametrize("small", ["XS", "M"])
-def test_what_was_launched_as_usual_can_become_every_larger_size(offer, family, small):
-    """Its root disk has room for the memory of the largest that hibernates."""
+def test_default_launch_can_be_resized_to_every_larger_size(offer, family, small):
+    """Its root disk has room for the memory of the largest size that hibernates."""
     of, kind = template(family=family), machine_type(None, small, family)
     sleeps = offer.hibernates(kind, of, order())
     disk = offer.root_gb(kind, of, order())
@@ -292,17 +292,17 @@ def test_what_was_launched_as_usual_can_become_every_larger_size(offer, family, 
         offer.resize(tested_workspace, machine_type(None, size, family))
 
 
-def test_a_type_of_ones_own_has_room_for_its_own_memory(offer):
+def test_root_disk_of_a_chosen_type_has_room_for_its_memory(offer):
     assert offer.root_gb(machine_type("c6i.xlarge"), template(), order()) == 28
 
 
-def test_a_resize_that_ec2_may_refuse_says_what_happens_then(offer):
+def test_resize_that_ec2_may_refuse_notes_the_consequence(offer):
     """AWS's documents disagree on machines that may hibernate."""
     [note] = offer.resize(workspace(), machine_type("t3.xlarge"))
     assert "if EC2 refuses, it stays t3.large, and `prism show mine` says so" in note
 
 
-def test_storage_costs_what_the_region_asks(prices):
+def test_storage_prices_are_those_of_the_region(prices):
     offer = AwsStorageOffer(PLACE, "us-east-1", prices)
     assert [offer.gb_month(name) for name in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
     assert offer.gb_month("io2") is None

@@ -1,4 +1,4 @@
-"""SMTP with and without TLS, against a real server with a certificate of its own."""
+"""SMTP with and without TLS, to a real server with its own certificate."""
 
 import datetime
 import socketserver
@@ -25,7 +25,7 @@ LETTER.set_content("hello")
 
 
 class RecordingHandler:
-    """Keeps how each letter came: with TLS or without."""
+    """Records whether each message came with TLS."""
 
     def __init__(self):
         self.secure = []
@@ -71,7 +71,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def serve():
-    """Start a server; the keeper of its letters, and its port."""
+    """Start a server; return the handler that records its messages, and its port."""
     running = []
 
     def start(**options):
@@ -86,14 +86,14 @@ def serve():
         controller.stop()
 
 
-def test_smtps_is_tls_from_the_first_byte(serve, certificate):
+def test_smtps_uses_tls_from_the_first_byte(serve, certificate):
     server, client = certificate
     keeper, port = serve(ssl_context=server)
     SmtpTransport(f"smtps://localhost:{port}", client).send(LETTER)
     assert keeper.secure == [True]
 
 
-def test_tls_is_taken_where_it_is_offered(serve, certificate):
+def test_starttls_is_used_where_it_is_offered(serve, certificate):
     server, client = certificate
     keeper, port = serve(tls_context=server, require_starttls=True)
     SmtpTransport(f"smtp://localhost:{port}", client).send(LETTER)
@@ -101,7 +101,7 @@ def test_tls_is_taken_where_it_is_offered(serve, certificate):
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_a_certificate_nobody_vouches_for_gets_no_mail(serve, certificate, scheme):
+def test_untrusted_certificate_prevents_delivery(serve, certificate, scheme):
     server, _ = certificate
     how = {"tls_context": server} if scheme == "smtp" else {"ssl_context": server}
     keeper, port = serve(**how)
@@ -111,19 +111,19 @@ def test_a_certificate_nobody_vouches_for_gets_no_mail(serve, certificate, schem
     assert "secret" not in f"{raised.value} {raised.value.details}"
 
 
-def test_a_password_never_travels_in_the_clear(serve, monkeypatch):
+def test_password_is_not_sent_without_tls(serve, monkeypatch):
     _, port = serve()
     monkeypatch.setattr(smtp, "_is_loopback", lambda host: False)
     with pytest.raises(MailServerAway, match="offers no TLS"):
         SmtpTransport(f"smtp://bot:secret@localhost:{port}").send(LETTER)
 
 
-def test_nobody_there_is_a_reason_to_try_again():
+def test_unreachable_mail_server_raises_unavailable():
     with pytest.raises(Unavailable):
         SmtpTransport(f"smtp://127.0.0.1:{free_port()}").send(LETTER)
 
 
-def test_whose_password_is_wrong_may_try_again_with_the_right_one(answering_server):
+def test_wrong_password_raises_mail_server_away(answering_server):
     post, taken = answering_server({"AUTH": "535 wrong: secret"}, user="bot:secret@")
     with pytest.raises(MailServerAway) as raised:
         post.send(LETTER)
@@ -132,7 +132,7 @@ def test_whose_password_is_wrong_may_try_again_with_the_right_one(answering_serv
     assert taken == []
 
 
-US = [
+TEMPORARY_REFUSALS = [
     ("220", "554 no SMTP service here"),
     ("220", "421 too many of you"),
     ("MAIL", "553 5.1.8 sender address rejected: domain not found"),
@@ -152,7 +152,7 @@ US = [
     ("DATA", "451 4.7.1 greylisted"),
     (".", "452 no space"),
 ]
-THEM = [
+PERMANENT_REFUSALS = [
     ("RCPT", "550 no such user"),
     ("RCPT", "550 5.1.1 User unknown in relay recipient table"),
     ("RCPT", "550 5.4.1 Recipient address rejected: Access denied"),
@@ -164,8 +164,8 @@ THEM = [
 ]
 
 
-@pytest.mark.parametrize(("when", "reply"), US)
-def test_a_refusal_of_us_may_pass(answering_server, when, reply):
+@pytest.mark.parametrize(("when", "reply"), TEMPORARY_REFUSALS)
+def test_refusal_that_may_pass_raises_mail_server_away(answering_server, when, reply):
     post, taken = answering_server({when: reply})
     with pytest.raises(MailServerAway) as raised:
         post.send(LETTER)
@@ -173,8 +173,8 @@ def test_a_refusal_of_us_may_pass(answering_server, when, reply):
     assert taken == []
 
 
-@pytest.mark.parametrize(("when", "reply"), THEM)
-def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering_server, when, reply):
+@pytest.mark.parametrize(("when", "reply"), PERMANENT_REFUSALS)
+def test_refusal_of_the_address_or_the_message_raises_undeliverable(answering_server, when, reply):
     post, taken = answering_server({when: reply})
     with pytest.raises(Undeliverable) as raised:
         post.send(LETTER)
@@ -182,14 +182,14 @@ def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering_server, when
     assert taken == []
 
 
-def test_a_rude_goodbye_takes_nothing_back(answering_server):
+def test_failed_quit_does_not_undo_delivery(answering_server):
     post, taken = answering_server({"QUIT": "500 who said that"})
     post.send(LETTER)
     assert len(taken) == 1
 
 
 class AnsweringServer(socketserver.ThreadingTCPServer):
-    """A mail server with such answers; `taken` is what it took."""
+    """A mail server with these answers; `taken` lists the accepted messages."""
 
     def __init__(self, answers):
         super().__init__(("127.0.0.1", 0), Answering)
@@ -198,7 +198,7 @@ class AnsweringServer(socketserver.ThreadingTCPServer):
 
 
 class Answering(socketserver.StreamRequestHandler):
-    """Says what its server is told to, word for word."""
+    """Sends the answers of its server."""
 
     server: AnsweringServer
 
@@ -223,7 +223,7 @@ class Answering(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def answering_server():
-    """A server with such answers: what posts to it, and what it has taken."""
+    """A server with these answers: a transport to it, and the messages that it accepted."""
     running = []
 
     def start(answers, user=""):

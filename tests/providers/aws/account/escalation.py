@@ -1,8 +1,8 @@
-"""Known ways in which a policy makes its holder more than it says, and a lint that finds them.
+"""Known ways in which the holder of a policy gets more rights, and a lint that finds them.
 
 The ways are those that Rhino Security Labs collected ("AWS IAM Privilege Escalation – Methods
-and Mitigation") and those of the IAM User Guide on passing roles. Each is a set of actions;
-whoever has all of them, on resources that are not one fixed thing without rights, can get others.
+and Mitigation") and those of the IAM User Guide on passing roles. Each is a set of actions. A
+user with all actions of a set, on more than one fixed role without rights, can get others.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ CHANGES_RIGHTS = (  # each alone is enough, on any identity that has, or can be 
     "sts:AssumeRole",
     "ec2-instance-connect:SendSSHPublicKey",
 )
-TOGETHER = (  # all of one line are
+TOGETHER = (  # all actions of a line are enough
     ("iam:CreateRole", "iam:AttachRolePolicy"),
     ("iam:CreateRole", "iam:PutRolePolicy"),
     ("iam:CreateRole", "iam:PassRole"),

@@ -1,4 +1,4 @@
-"""Nobody becomes an administrator by what Prism prints; and the lint that says so can find it."""
+"""The printed policies allow no privilege escalation; the lint finds known escalations."""
 
 import pytest
 
@@ -13,16 +13,16 @@ def statement(actions, resource="*", **condition):
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
-def test_the_daily_policy_leads_to_no_other_rights(partition):
+def test_daily_policy_allows_no_escalation(partition):
     assert [*findings(policy(partition, "123456789012"), [NAME])] == []
 
 
-def test_the_role_that_machines_get_leads_to_no_other_rights():
+def test_machine_role_allows_no_escalation():
     assert [*findings(RIGHTS)] == []
     assert {right["Action"] for right in RIGHTS["Statement"]} == {"ec2:StopInstances"}
 
 
-def test_the_setup_is_an_administrators_and_the_lint_knows_it():
+def test_lint_finds_the_escalation_of_the_setup_policy():
     escalations = [*findings(setup_policy(), [NAME])]
     assert "iam:CreateRole and iam:PutRolePolicy" in escalations
 
@@ -43,5 +43,5 @@ def test_the_setup_is_an_administrators_and_the_lint_knows_it():
          "ec2:CreateTags: a tag that opens all other statements, on anything"),
     ],
 )  # fmt: skip
-def test_the_lint_finds_what_would_be_one(document, escalation):
+def test_lint_finds_known_escalations(document, escalation):
     assert escalation in [*findings(document, [NAME])]

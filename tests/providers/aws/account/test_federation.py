@@ -1,4 +1,4 @@
-"""The way to AWS's pages: a token for whoever has keys, and keys for nobody."""
+"""Links that sign in to AWS's web pages: they contain a token, and never a key."""
 
 import logging
 from urllib.parse import parse_qs, urlsplit
@@ -32,7 +32,7 @@ def asked(link):
 
 
 @pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
-def test_a_users_keys_become_temporary_ones_and_those_a_token(cloud, aws, service):
+def test_sign_in_link_has_a_token_for_temporary_credentials_of_a_user(cloud, aws, service):
     where, query = asked(sign_in(cloud, USER, service, None))
     assert where == f"{aws.url}/federation"
     assert (query["Action"], len(query["SigninToken"])) == ("login", 64)
@@ -42,20 +42,20 @@ def test_a_users_keys_become_temporary_ones_and_those_a_token(cloud, aws, servic
     assert [call.action for call in aws.calls if call.service == "sts"] == ["GetFederationToken"]
 
 
-def test_keys_of_a_session_are_used_as_they_are(aws, monkeypatch):
+def test_sign_in_uses_session_credentials_without_a_call_to_sts(aws, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
     _, query = asked(sign_in(Cloud("us-west-2"), USER, "console", None))
     assert query["SigninToken"]
     assert all(call.service != "sts" for call in aws.calls)
 
 
-def test_a_token_that_somebody_has_is_passed_on(cloud, aws):
+def test_sign_in_link_contains_a_given_token_without_a_call(cloud, aws):
     _, query = asked(sign_in(cloud, USER, "console", "mine & yours"))
     assert query["SigninToken"] == "mine & yours"
     assert aws.calls == []
 
 
-def test_no_key_is_in_the_link_or_in_the_log(cloud, aws, monkeypatch, caplog):
+def test_sign_in_link_and_log_contain_no_key(cloud, aws, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
     link = sign_in(Cloud("us-west-2"), USER, "console", None)
@@ -69,7 +69,7 @@ def test_no_key_is_in_the_link_or_in_the_log(cloud, aws, monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("endpoint", "why"), [("http://127.0.0.1:9", "no answer"), (None, "getSigninToken: 40")]
 )
-def test_an_error_says_nothing_of_the_keys(cloud, aws, monkeypatch, endpoint, why):
+def test_sign_in_error_contains_no_credentials(cloud, aws, monkeypatch, endpoint, why):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary-token")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SIGNIN", endpoint or f"{aws.url}/_double/none")
@@ -80,20 +80,20 @@ def test_an_error_says_nothing_of_the_keys(cloud, aws, monkeypatch, endpoint, wh
     assert "hush-hush" not in text and "temporary-token" not in text
 
 
-def test_who_may_not_federate_is_told_which_permission_lacks(cloud, aws):
+def test_denied_sign_in_names_the_permission(cloud, aws):
     aws.rules = build({"denied": ["sts:GetFederationToken"]})
     with pytest.raises(AwsDenied, match="sts:GetFederationToken"):
         sign_in(cloud, USER, "console", None)
 
 
-def test_without_credentials_there_is_no_way(monkeypatch, aws):
+def test_sign_in_requires_credentials(monkeypatch, aws):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(CredentialsMissing):
         sign_in(Cloud("us-west-2"), USER, "console", None)
 
 
-def test_other_clouds_have_other_pages(monkeypatch):
+def test_sign_in_link_of_aws_china_leads_to_its_own_pages(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     china = AwsIdentity(account="1", arn="arn:aws-cn:iam::1:user/ada")
     where, query = asked(sign_in(Cloud("cn-north-1"), china, "console", "token"))

@@ -1,4 +1,4 @@
-"""Who we are: asked once, behind the scenes, and never for longer than a moment."""
+"""The identity of the AWS caller: requested once, in the background, with a time limit."""
 
 import threading
 from datetime import UTC, datetime
@@ -33,8 +33,8 @@ def clock():
     return StoppedClock(NOW)
 
 
-class Asked:
-    """Answers what it is told to, and counts."""
+class ScriptedRequest:
+    """Returns or raises the given answers in turn, and counts the calls."""
 
     def __init__(self, *answers):
         self.answers, self.count = list(answers), 0
@@ -47,7 +47,7 @@ class Asked:
         return answer
 
 
-def test_the_double_says_who_we_are(aws, monkeypatch):
+def test_ask_aws_returns_account_arn_and_partition(aws, monkeypatch):
     identity = ask_aws(None)
     assert (identity.account, identity.arn) == (
         "123456789012",
@@ -57,19 +57,19 @@ def test_the_double_says_who_we_are(aws, monkeypatch):
     assert [call.action for call in aws.calls] == ["GetCallerIdentity"]
 
 
-def test_places_have_names():
+def test_location_name_contains_account_and_region():
     assert parts_of(place_of("1", "eu-west-1")) == ("1", "eu-west-1")
 
 
-def test_it_is_asked_once_for_all(clock):
-    ask = Asked(ADA)
+def test_identity_is_requested_once(clock):
+    ask = ScriptedRequest(ADA)
     identities = Identities(clock, ask)
     assert identities.known("lab").identity is None and ask.count == 0, "nobody is asked unasked"
     assert [identities.of("lab") for _ in range(3)] == [ADA] * 3
     assert ask.count == 1
 
 
-def test_many_who_ask_at_once_wait_for_one_answer(clock):
+def test_concurrent_callers_wait_for_one_identity_request(clock):
     calls, go = [], threading.Event()
 
     def ask(_):
@@ -89,7 +89,7 @@ def test_many_who_ask_at_once_wait_for_one_answer(clock):
     assert (answers, calls) == ([ADA] * 8, [1])
 
 
-def test_a_request_does_not_wait_for_ever(clock):
+def test_identity_request_times_out_and_can_complete_later(clock):
     go = threading.Event()
 
     def ask(_):
@@ -104,8 +104,8 @@ def test_a_request_does_not_wait_for_ever(clock):
     assert done.wait(120) and identities.of("lab") == ADA
 
 
-def test_a_failure_is_said_at_once_and_looked_into_again_later(clock):
-    ask = Asked(CredentialsMissing(details="none found"), ADA)
+def test_identity_failure_is_repeated_and_requested_again_later(clock):
+    ask = ScriptedRequest(CredentialsMissing(details="none found"), ADA)
     identities = Identities(clock, ask)
     for _ in range(3):
         with pytest.raises(CredentialsMissing) as caught:
@@ -117,16 +117,16 @@ def test_a_failure_is_said_at_once_and_looked_into_again_later(clock):
     assert identities.of("lab", 20) == ADA
 
 
-def test_whoever_wants_to_hear_of_answers_does(clock):
+def test_listeners_are_called_when_the_identity_is_known(clock):
     heard = threading.Event()
-    identities = Identities(clock, Asked(ADA))
+    identities = Identities(clock, ScriptedRequest(ADA))
     identities.listeners.append(heard.set)
     identities.begin("lab")
     assert heard.wait(120)
 
 
-def test_other_credentials_that_turn_up_do_not_speak_for_our_account(clock, aws):
-    ask = Asked(ADA, ADA, BOB)
+def test_cloud_refuses_credentials_of_another_account(clock, aws):
+    ask = ScriptedRequest(ADA, ADA, BOB)
     identities = Identities(clock, ask)
     cloud = OwnCloud(identities.of(None).account, "us-east-1", None, identities.fresh)
     assert cloud.call("ec2", "DescribeVpcs")["Vpcs"], "verified once"
@@ -151,20 +151,22 @@ def test_other_credentials_that_turn_up_do_not_speak_for_our_account(clock, aws)
         (None, {"AWS_REGION": "eu-north-1"}, "eu-north-1"),
     ],
 )
-def test_the_region_is_the_profiles_else_awss_own(no_aws_settings, region, environ, expected):
+def test_region_is_that_of_the_profile_or_of_the_environment(
+    no_aws_settings, region, environ, expected
+):
     for name, value in environ.items():
         no_aws_settings.setenv(name, value)
     assert region_of(profile(region=region)) == expected
 
 
-def test_the_region_of_a_section_of_awss_files(no_aws_settings, tmp_path):
+def test_region_is_read_from_the_aws_config_file(no_aws_settings, tmp_path):
     (tmp_path / "config").write_text("[profile lab]\nregion = ap-south-1\n")
     assert region_of(profile(aws_profile="lab")) == "ap-south-1"
     with pytest.raises(CredentialsMissing):
         region_of(profile(aws_profile="lost"))
 
 
-def test_no_region_at_all_says_how_to_give_one(no_aws_settings):
+def test_missing_region_is_refused_with_a_command(no_aws_settings):
     with pytest.raises(RegionMissing) as caught:
         region_of(profile())
     assert "prism profile update lab --region" in caught.value.remediation
@@ -172,7 +174,7 @@ def test_no_region_at_all_says_how_to_give_one(no_aws_settings):
 
 @pytest.fixture
 def no_aws_settings(monkeypatch, tmp_path):
-    """AWS's own settings, without any."""
+    """An environment without settings of AWS."""
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -184,7 +186,7 @@ def profile(**more):
     return Profile(name="lab", provider="aws", created_at=NOW, **more)
 
 
-def test_a_cloud_without_credentials_is_no_cloud(no_aws_settings):
+def test_call_without_credentials_raises_credentials_missing(no_aws_settings):
     no_aws_settings.delenv("AWS_ACCESS_KEY_ID", raising=False)
     no_aws_settings.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
     no_aws_settings.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -192,13 +194,13 @@ def test_a_cloud_without_credentials_is_no_cloud(no_aws_settings):
         Cloud("us-east-1").call("sts", "GetCallerIdentity")
 
 
-def test_a_region_that_aws_does_not_have_is_refused():
+def test_unknown_region_is_refused_with_a_suggestion():
     with pytest.raises(ValidationFailed) as caught:
         region_of(profile(region="us-wset-2"))
     assert "did you mean us-west-2" in caught.value.details
 
 
-def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
+def test_cloud_uses_a_changed_aws_profile_until_it_is_closed(clock, aws):
     aws_profiles = []
 
     def ask(aws_profile):
@@ -222,7 +224,9 @@ def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
     ("configured", "region"),
     [("cn-north-1", "cn-north-1"), ("no-such-1", "us-east-1"), (None, "us-east-1")],
 )
-def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, no_aws_settings, configured, region):
+def test_identity_is_requested_in_the_configured_region_if_it_exists(
+    aws, no_aws_settings, configured, region
+):
     """Keys of AWS China are unknown in us-east-1."""
     if configured:
         no_aws_settings.setenv("AWS_DEFAULT_REGION", configured)
@@ -238,21 +242,21 @@ def own(region):
     return OwnCloud("123456789012", region, None, account_1, sleep=lambda _: None)
 
 
-def test_a_region_that_the_account_has_not_enabled_is_named_so(aws):
-    """There EC2 says of good credentials that they are bad: AuthFailure."""
+def test_region_that_is_not_enabled_is_named_in_the_error(aws):
+    """In such a region EC2 answers AuthFailure to valid credentials."""
     aws.rules = build({"regions_off": ["me-south-1"]})
     with pytest.raises(RegionNotEnabled, match="has not enabled the region me-south-1") as raised:
         own("me-south-1").call("ec2", "DescribeVpcs")
     assert raised.value.code == "AWS_REGION_NOT_ENABLED"
 
 
-def test_who_we_are_is_known_although_the_configured_region_is_not_enabled(aws, monkeypatch):
+def test_identity_is_known_if_the_configured_region_is_not_enabled(aws, monkeypatch):
     aws.rules = build({"regions_off": ["me-south-1"]})
     monkeypatch.setenv("AWS_DEFAULT_REGION", "me-south-1")
     assert ask_aws(None).account == "123456789012"
 
 
-def test_bad_credentials_stay_bad_credentials(aws):
+def test_invalid_credentials_are_not_reported_as_a_disabled_region(aws):
     aws.fault(action="DescribeVpcs", do="error", code="AuthFailure", status=401, times=None)
     with pytest.raises(CredentialsMissing) as raised:
         own("us-west-2").call("ec2", "DescribeVpcs")

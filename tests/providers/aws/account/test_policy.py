@@ -1,4 +1,4 @@
-"""The least policy: everything that is called, nothing else, and only on what is ours."""
+"""The daily policy grants exactly the calls that Prism makes, on its own resources."""
 
 import json
 
@@ -38,12 +38,12 @@ def granted():
     return {action for rule in rules() for action in rule.actions}
 
 
-def test_what_is_called_is_granted_and_nothing_else():
+def test_policy_grants_exactly_the_called_actions():
     assert granted() == (ACTIONS | IMPLIED) - FREE
     assert IMPLIED.isdisjoint(ACTIONS), "what is called is in ACTIONS alone"
 
 
-def test_what_changes_something_is_never_granted_on_anything_at_all():
+def test_changing_actions_are_never_granted_on_all_resources():
     free = {
         action
         for rule in rules()
@@ -54,7 +54,7 @@ def test_what_changes_something_is_never_granted_on_anything_at_all():
     assert free == set()
 
 
-def test_network_interfaces_are_for_what_is_tagged_or_for_efs():
+def test_network_interface_actions_require_a_new_tag_or_a_service():
     conditions = {
         (rule.sid, action): rule.condition
         for rule in rules()
@@ -65,8 +65,8 @@ def test_network_interfaces_are_for_what_is_tagged_or_for_efs():
     assert set(map(json.dumps, conditions.values())) == {json.dumps(NEW), json.dumps(BY_A_SERVICE)}
 
 
-def test_the_role_of_machines_may_be_looked_at_and_passed_and_nothing_else():
-    """Whoever may make a role and pass it can become an administrator."""
+def test_policy_only_reads_and_passes_the_machine_role():
+    """A user who may create a role and pass it can become an administrator."""
     statements = {
         action: rule
         for rule in rules()
@@ -78,7 +78,7 @@ def test_the_role_of_machines_may_be_looked_at_and_passed_and_nothing_else():
     assert all("*" not in arn for statement in statements.values() for arn in statement.resources)
 
 
-def test_a_shared_subnet_is_another_accounts():
+def test_policy_allows_launches_in_subnets_of_other_accounts():
     """EC2 User Guide, "Share your VPC subnets": its ARN has the account that shares it."""
     [launch] = [rule for rule in rules() if rule.sid == "LaunchInSubnets"]
     assert launch.resources == ("arn:{partition}:ec2:*:*:subnet/*",)
@@ -89,27 +89,27 @@ def test_a_shared_subnet_is_another_accounts():
     [("ec2:DeleteVolume", OURS), ("efs:DeleteFileSystem", OURS),
      ("ec2:StopInstances", OURS), ("efs:CreateFileSystem", NEW), ("ec2:ImportKeyPair", NEW)],
 )  # fmt: skip
-def test_only_what_is_ours_may_be_destroyed_and_only_what_is_tagged_made(action, condition):
+def test_delete_and_create_actions_require_the_managed_tag(action, condition):
     assert {json.dumps(rule.condition) for rule in rules() if action in rule.actions} == {
         json.dumps(condition)
     }
 
 
-def test_a_machine_is_destroyed_that_is_ours_or_has_our_profile():
+def test_termination_requires_the_managed_tag_or_the_instance_profile():
     conditions = {
         json.dumps(rule.condition) for rule in rules() if "ec2:TerminateInstances" in rule.actions
     }
     assert conditions == {json.dumps(OURS), json.dumps(WITH_OUR_PROFILE)}
 
 
-def test_an_action_that_no_rule_knows_is_granted_all_the_same():
+def test_action_without_a_rule_is_granted_by_a_default_rule():
     [look, *_, rest] = rules({"s3:GetObject", "s3:PutObject"})
     assert (look.sid, look.actions) == ("Look", ("s3:GetObject",))
     assert (rest.sid, rest.actions) == ("Rest", ("s3:PutObject",))
     assert "Rest" not in {rule.sid for rule in rules()}, "write a rule for it"
 
 
-def test_the_policy_is_one_that_iam_takes():
+def test_policy_document_is_valid_for_iam():
     document = policy("aws-cn", "123456789012")
     assert document["Version"] == "2012-10-17"
     text = json.dumps(document)
@@ -124,17 +124,17 @@ def test_the_policy_is_one_that_iam_takes():
     assert "elasticfilesystem:CreateFileSystem" in text and '"efs:' not in text
 
 
-def test_actions_have_the_names_of_iam(aws):
+def test_actions_are_named_with_the_prefixes_of_iam(aws):
     assert named("efs:CreateFileSystem") == "elasticfilesystem:CreateFileSystem"
     assert set(PREFIXES) <= {action.partition(":")[0] for action in ACTIONS}
 
 
-def test_all_is_there(cloud, aws):
+def test_simulation_reports_no_missing_permission(cloud, aws):
     assert permissions(cloud, ADA) == module.Permissions(how="simulated")
     assert {call.action for call in aws.calls} == {"SimulatePrincipalPolicy"}
 
 
-def test_iam_says_what_is_missing(cloud, aws):
+def test_simulation_lists_missing_permissions(cloud, aws):
     aws.rules = build({"denied": ["ec2:TerminateInstances", "elasticfilesystem:*"]})
     answer = permissions(cloud, ADA)
     assert (answer.how, answer.unknown) == ("simulated", ())
@@ -142,10 +142,10 @@ def test_iam_says_what_is_missing(cloud, aws):
     assert "elasticfilesystem:CreateFileSystem" in answer.missing
 
 
-def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hold():
+def test_simulation_request_contains_resources_and_context_keys():
     requests = []
 
-    class Asked(Cloud):
+    class RecordingCloud(Cloud):
         def __init__(self):
             self.region = "us-west-2"
 
@@ -153,7 +153,7 @@ def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hol
             requests.append(arguments)
             return ()
 
-    permissions(Asked(), ADA)
+    permissions(RecordingCloud(), ADA)
     launch = requests[[rule.sid for rule in rules()].index("LaunchWhatIsTagged")]
     assert launch["ResourceArns"][0] == (
         "arn:aws:ec2:us-west-2:123456789012:instance/0123456789abcdef0"
@@ -164,7 +164,7 @@ def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hol
     ]  # fmt: skip
 
 
-def test_who_may_not_ask_iam_is_told_by_dry_runs(cloud, aws):
+def test_permissions_are_tried_by_dry_runs_if_simulation_is_denied(cloud, aws):
     aws.rules = build({"denied": ["iam:*", "ec2:DescribeSubnets", "ec2:CreateVolume"]})
     answer = permissions(cloud, ADA)
     assert (answer.how, answer.missing) == ("tried", ("ec2:CreateVolume", "ec2:DescribeSubnets"))
@@ -172,13 +172,13 @@ def test_who_may_not_ask_iam_is_told_by_dry_runs(cloud, aws):
     assert aws.machines() == [] and not cloud.call("ec2", "DescribeVolumes")["Volumes"]
 
 
-def test_an_aws_that_is_away_is_not_a_missing_permission(cloud, aws):
+def test_unavailable_aws_is_not_a_missing_permission(cloud, aws):
     aws.fault(action="SimulatePrincipalPolicy", do="error", status=503, times=None)
     with pytest.raises(AwsUnavailable):
         permissions(cloud, ADA)
 
 
-def test_the_root_user_may_everything(cloud, aws):
+def test_root_user_lacks_no_permission(cloud, aws):
     root = AwsIdentity(account=ADA.account, arn="arn:aws:iam::123456789012:root")
     assert permissions(cloud, root).missing == ()
     assert aws.calls == []
@@ -194,12 +194,12 @@ def test_the_root_user_may_everything(cloud, aws):
         ),
     ],
 )
-def test_a_session_is_asked_about_by_its_role(session, role):
+def test_principal_of_a_session_is_its_role(session, role):
     identity = AwsIdentity(account=ADA.account, arn=f"arn:aws:sts::123456789012:{session}")
     assert principal(identity) == f"arn:aws:iam::123456789012:{role}"
     assert principal(ADA) == ADA.arn
 
 
-def test_every_rule_is_of_use():
+def test_rules_contain_only_called_or_implied_actions():
     for rule in RULES:
         assert set(rule.actions) <= ACTIONS | IMPLIED, rule.sid

@@ -1,4 +1,4 @@
-"""What an administrator makes once: printed, made so that repeats change nothing, written down."""
+"""The setup of an AWS account by an administrator: previewed, applied, repeated, exported."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def iam(aws):
 
 
 def made(iam):
-    """What there is of it, as IAM shows it."""
+    """The parts of the setup, as IAM shows them."""
     role = iam.get_role(RoleName=NAME)["Role"]
     rights = iam.get_role_policy(RoleName=NAME, PolicyName=POLICY)["PolicyDocument"]
     profile = iam.get_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
@@ -52,7 +52,7 @@ def made(iam):
     )
 
 
-def is_whole(iam):
+def is_complete(iam):
     return made(iam) == (TRUST, RIGHTS, [NAME])
 
 
@@ -60,20 +60,20 @@ def changing(aws):
     return [call.action for call in aws.calls if not call.action.startswith("Get")]
 
 
-def test_a_dry_run_says_what_would_be_made_and_makes_nothing(aws, cloud):
+def test_look_lists_missing_parts_and_changes_nothing(aws, cloud):
     steps = look(cloud)
     assert [step.done for step in steps] == [False] * len(PARTS)
     assert NAME in steps[0].what
     assert changing(aws) == []
 
 
-def test_it_makes_the_role_with_its_rights_and_its_profile(cloud, iam):
+def test_apply_creates_the_role_its_policy_and_the_instance_profile(cloud, iam):
     assert all(step.done for step in apply(cloud))
-    assert is_whole(iam)
+    assert is_complete(iam)
     assert all(step.done for step in look(cloud))
 
 
-def test_a_second_time_makes_nothing(aws, cloud):
+def test_second_apply_changes_nothing(aws, cloud):
     apply(cloud)
     before = changing(aws)
     apply(cloud)
@@ -85,30 +85,30 @@ def test_a_second_time_makes_nothing(aws, cloud):
     "action",
     ["CreateRole", "PutRolePolicy", "CreateInstanceProfile", "AddRoleToInstanceProfile"],
 )
-def test_whatever_becomes_of_a_step_it_is_whole_in_the_end(aws, cloud, iam, action, do):
+def test_setup_is_complete_after_a_fault_of_any_call(aws, cloud, iam, action, do):
     aws.fault(action=action, do=do)
     try:
         apply(cloud)
     except Unavailable:
         apply(cloud)
-    assert is_whole(iam)
+    assert is_complete(iam)
 
 
-def test_two_at_once_make_one(cloud, iam):
+def test_concurrent_setups_make_one_complete_setup(cloud, iam):
     with ThreadPoolExecutor(4) as many:
         list(many.map(lambda _: apply(cloud), range(4)))
-    assert is_whole(iam)
+    assert is_complete(iam)
 
 
-def test_rights_of_a_former_prism_are_replaced(cloud, iam):
+def test_missing_role_policy_is_created_again(cloud, iam):
     apply(cloud)
     iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
     assert [step.done for step in look(cloud)].count(False) == 1
     apply(cloud)
-    assert is_whole(iam)
+    assert is_complete(iam)
 
 
-def test_a_role_that_prism_did_not_make_is_left_alone(aws, cloud, iam):
+def test_setup_refuses_a_role_that_prism_did_not_create(aws, cloud, iam):
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
     aws.clock.advance(PROPAGATED)
     for step in (look, apply):
@@ -117,7 +117,7 @@ def test_a_role_that_prism_did_not_make_is_left_alone(aws, cloud, iam):
     assert changing(aws) == ["CreateRole"], "that of the test"
 
 
-def test_a_role_of_others_that_iam_does_not_show_yet_is_given_no_rights(aws, cloud, iam):
+def test_setup_refuses_a_foreign_role_that_iam_does_not_show_yet(aws, cloud, iam):
     aws.rules = build({"times": {"iam": 3}})
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
     with pytest.raises(SetupRefused, match="did not make"):
@@ -125,18 +125,18 @@ def test_a_role_of_others_that_iam_does_not_show_yet_is_given_no_rights(aws, clo
     assert changing(aws) == ["CreateRole", "CreateRole"], "and none was made or changed"
 
 
-def test_what_iam_shows_late_is_waited_for_and_not_for_ever(aws, cloud, iam):
+def test_setup_waits_for_delayed_iam_changes_up_to_a_limit(aws, cloud, iam):
     aws.rules = build({"times": {"iam": 10}})
     assert all(step.done for step in apply(cloud))
     aws.clock.advance(10)
-    assert is_whole(iam)
+    assert is_complete(iam)
     iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
     aws.rules = build({"times": {"iam": 3600}})
     with pytest.raises(NotVisible, match="does not show this yet"):
         apply(cloud)
 
 
-def test_an_account_that_may_have_no_more_roles_is_no_success(aws, cloud):
+def test_setup_fails_if_the_role_quota_is_exceeded(aws, cloud):
     """IAM API reference, CreateRole: LimitExceeded says that the account has too many."""
     aws.fault(action="CreateRole", do="error", code="LimitExceeded", status=409, times=None)
     with pytest.raises(QuotaExceeded):
@@ -144,7 +144,7 @@ def test_an_account_that_may_have_no_more_roles_is_no_success(aws, cloud):
     assert changing(aws) == ["CreateRole"]
 
 
-def test_a_profile_that_holds_another_role_is_no_success(cloud, iam):
+def test_setup_fails_if_the_instance_profile_has_another_role(cloud, iam):
     """IAM API reference, AddRoleToInstanceProfile: LimitExceeded; a profile takes one role."""
     iam.create_role(RoleName="admin", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName=NAME)
@@ -155,24 +155,24 @@ def test_a_profile_that_holds_another_role_is_no_success(cloud, iam):
     assert not has_role(cloud)
 
 
-def test_who_is_no_administrator_is_told_so(aws, cloud):
+def test_denied_setup_names_the_permission(aws, cloud):
     aws.rules = build({"denied": ["iam:CreateRole"]})
     with pytest.raises(AwsDenied, match="iam:CreateRole"):
         apply(cloud)
 
 
-def test_the_printed_policy_of_the_setup_is_enough_and_no_more(aws, cloud, iam):
+def test_setup_policy_grants_exactly_what_the_setup_uses(aws, cloud, iam):
     aws._dispatcher.callers.clear()
     caller = aws.bind(setup_policy(account="123456789012"), "prism-setup")
     look(cloud)
     apply(cloud)
-    assert is_whole(iam)
+    assert is_complete(iam)
     assert caller.denied == []
     granted = {named(action) for rule in SETUP_RULES for action in rule.actions}
     assert {action for _, action in caller.used} == granted
 
 
-def test_cloudformation_makes_the_same():
+def test_cloudformation_declares_the_same_role_and_profile():
     template = yaml.safe_load(cloudformation())
     role, profile = template["Resources"].values()
     properties = role["Properties"]
@@ -187,7 +187,7 @@ def test_cloudformation_makes_the_same():
     assert "*id" not in cloudformation(), "CloudFormation knows no YAML aliases"
 
 
-def test_terraform_makes_the_same_and_fills_nothing_in_that_is_iams():
+def test_terraform_declares_the_same_role_and_escapes_iam_variables():
     text = terraform()
     documents = [
         json.loads(match.replace("$${", "${"))

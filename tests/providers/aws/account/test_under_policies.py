@@ -1,6 +1,6 @@
 """Prism works under the policies that it prints: no call is denied, and no grant is unused.
 
-The tests of the provider run once more, and what they ask of AWS is held to the policies.
+The tests of the provider run once more, with the policies applied to their calls.
 """
 
 import json
@@ -35,15 +35,15 @@ TRIED = [
 MEANT = "denied_on_purpose"
 
 
-def ran(folder):
-    """What every test asked of its policies; those that were killed leave nothing."""
+def reports_in(folder):
+    """The report of each test about its policies; killed tests leave none."""
     for file in folder.iterdir():
         yield json.loads(file.read_text())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_no_call_is_denied_and_no_grant_is_unused(tmp_path, monkeypatch):
+def test_printed_policies_deny_no_call_and_have_no_unused_grant(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", *map(str, TRIED)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -51,7 +51,7 @@ def test_no_call_is_denied_and_no_grant_is_unused(tmp_path, monkeypatch):
     used = defaultdict[str, set[tuple[str, ...]]](set)
     denied = defaultdict[tuple[str, str], set[str]](set)
     tests = 0
-    for report in ran(tmp_path):
+    for report in reports_in(tmp_path):
         tests += 1
         for kind in ("daily", "setup"):
             used[kind] |= {tuple(pair) for pair in report[kind]}

@@ -1,4 +1,4 @@
-"""The list of actions is what the code calls: not shorter, which `Cloud` sees to, nor longer."""
+"""ACTIONS lists exactly what the code calls; `Cloud` refuses an action that is missing."""
 
 import ast
 from pathlib import Path
@@ -13,7 +13,7 @@ FOLDER = Path(next(iter(prism.providers.aws.__path__)))
 
 
 def words():
-    """Every text that stands alone in the code of the provider."""
+    """Every string constant in the code of the provider."""
     for file in FOLDER.rglob("*.py"):
         if file.name != "actions.py":
             for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -21,12 +21,12 @@ def words():
                     yield node.value
 
 
-def test_every_action_is_called_somewhere():
+def test_every_listed_action_occurs_in_the_code():
     written = set(words())
     assert sorted(action for action in ACTIONS if action.partition(":")[2] not in written) == []
 
 
-def test_every_action_is_one_of_boto3s():
+def test_every_listed_action_exists_in_boto3():
     session = botocore.session.get_session()
     for service in {action.partition(":")[0] for action in ACTIONS}:
         known = session.get_service_model(service).operation_names
@@ -34,7 +34,7 @@ def test_every_action_is_one_of_boto3s():
         assert ours <= set(known)
 
 
-def test_policies_have_a_prefix_for_services_that_they_call_otherwise():
+def test_policy_prefix_of_a_service_is_its_signing_name():
     session = botocore.session.get_session()
     for service in {action.partition(":")[0] for action in ACTIONS}:
         signed = session.get_service_model(service).signing_name
@@ -50,5 +50,5 @@ def test_policies_have_a_prefix_for_services_that_they_call_otherwise():
         ("DeleteTags", False),
     ],
 )
-def test_what_only_reads_is_known(action, only_reads):
+def test_reading_actions_are_recognized(action, only_reads):
     assert reads(action) is only_reads

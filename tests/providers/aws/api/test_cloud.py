@@ -1,4 +1,4 @@
-"""The one way out: what is repeated, what is not, and what each refusal becomes."""
+"""`Cloud` makes all calls to AWS: which are repeated, and the error for each refusal."""
 
 import subprocess
 import sys
@@ -32,18 +32,18 @@ def calls(aws, action):
     return [call.outcome for call in aws.calls if call.action == action]
 
 
-def test_what_is_not_listed_cannot_be_called(cloud):
+def test_call_of_an_unlisted_action_raises_lookup_error(cloud):
     with pytest.raises(LookupError, match="RebootInstances"):
         cloud.call("ec2", "RebootInstances", InstanceIds=[])
 
 
-def test_what_was_throttled_was_not_done_and_is_asked_again(aws, cloud):
+def test_throttled_call_is_repeated(aws, cloud):
     aws.fault(action="DescribeInstances", do="throttle", times=3)
     assert cloud.call("ec2", "DescribeInstances")["Reservations"] == []
     assert calls(aws, "DescribeInstances") == ["RequestLimitExceeded"] * 3 + ["ok"]
 
 
-def test_who_is_throttled_has_all_others_wait(aws):
+def test_throttled_call_delays_the_next_calls(aws):
     slept: list[float] = []
     budget = RateLimiter(now=lambda: 0.0, sleep=slept.append)
     cloud = Cloud("us-east-1", budget=budget, sleep=lambda _: None)
@@ -55,7 +55,7 @@ def test_who_is_throttled_has_all_others_wait(aws):
     assert slept == [pytest.approx(1 / 19), pytest.approx(2 / 19)]
 
 
-def test_who_is_throttled_for_ever_hears_so(aws, monkeypatch):
+def test_call_that_stays_throttled_raises_aws_throttled(aws, monkeypatch):
     slept: list[float] = []
     cloud = Cloud("us-east-1", sleep=slept.append)
     aws.fault(action="DescribeInstances", do="throttle", times=None)
@@ -67,7 +67,7 @@ def test_who_is_throttled_for_ever_hears_so(aws, monkeypatch):
 
 
 @pytest.mark.parametrize("do", ["drop", "lost", "error"])
-def test_what_only_reads_is_asked_again(aws, cloud, do):
+def test_failed_reading_call_is_repeated_up_to_three_times(aws, cloud, do):
     aws.fault(action="DescribeInstances", do=do, times=2)
     assert cloud.call("ec2", "DescribeInstances")["Reservations"] == []
     aws.fault(action="DescribeInstances", do=do, times=3)
@@ -76,7 +76,7 @@ def test_what_only_reads_is_asked_again(aws, cloud, do):
 
 
 @pytest.mark.parametrize("do", ["drop", "lost", "error"])
-def test_what_changes_something_is_asked_once(aws, cloud, do):
+def test_failed_changing_call_is_not_repeated(aws, cloud, do):
     aws.fault(action="CreateTags", do=do)
     with pytest.raises(AwsUnavailable) as caught:
         cloud.call("ec2", "CreateTags", **TAG)
@@ -85,7 +85,7 @@ def test_what_changes_something_is_asked_once(aws, cloud, do):
     assert len(calls(aws, "CreateTags")) == 1
 
 
-def test_a_dry_run_that_would_succeed_answers_nothing(aws):
+def test_successful_dry_run_returns_an_empty_answer(aws):
     cloud = Cloud("us-east-1", agent="somebody")
     order = {"MinCount": 1, "MaxCount": 1, "ImageId": "ami-1", "InstanceType": "t3.small"}
     with pytest.raises((Missing, AwsRefused)):
@@ -93,7 +93,7 @@ def test_a_dry_run_that_would_succeed_answers_nothing(aws):
     assert cloud.call("ec2", "DescribeInstances", DryRun=True) == {}
 
 
-def test_a_denial_names_the_action_and_is_both_a_refusal_and_a_denial(aws, cloud):
+def test_denied_call_names_the_action_and_is_a_provider_refusal(aws, cloud):
     aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
     with pytest.raises(AwsDenied, match="ec2:CreateTags") as caught:
         cloud.call("ec2", "CreateTags", **TAG)
@@ -102,7 +102,7 @@ def test_a_denial_names_the_action_and_is_both_a_refusal_and_a_denial(aws, cloud
     assert caught.value.code == "AWS_PERMISSION_DENIED"
 
 
-def test_who_has_no_credentials_hears_so_and_is_asked_anew(aws, monkeypatch):
+def test_missing_credentials_are_reported_and_looked_up_again(aws, monkeypatch):
     cloud = Cloud("us-east-1")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(CredentialsMissing) as caught:
@@ -113,12 +113,12 @@ def test_who_has_no_credentials_hears_so_and_is_asked_anew(aws, monkeypatch):
     assert cloud.call("sts", "GetCallerIdentity")["Account"] == "123456789012"
 
 
-def test_a_profile_that_no_file_has_is_credentials_missing(aws):
+def test_unknown_aws_profile_raises_credentials_missing(aws):
     with pytest.raises(CredentialsMissing):
         Cloud("us-east-1", "nobody").call("sts", "GetCallerIdentity")
 
 
-def test_credentials_that_aws_refuses_are_looked_for_anew(aws, cloud):
+def test_refused_credentials_lead_to_a_new_session(aws, cloud):
     cloud.call("sts", "GetCallerIdentity")
     before = cloud.session()
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403)
@@ -127,7 +127,7 @@ def test_credentials_that_aws_refuses_are_looked_for_anew(aws, cloud):
     assert cloud.session() is not before
 
 
-def test_a_profile_of_awss_own_files_is_used(aws, monkeypatch, tmp_path):
+def test_aws_profile_is_read_from_the_credentials_file(aws, monkeypatch, tmp_path):
     file = tmp_path / "credentials"
     file.write_text("[lab]\naws_access_key_id=210987654321\naws_secret_access_key=s\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
@@ -135,7 +135,7 @@ def test_a_profile_of_awss_own_files_is_used(aws, monkeypatch, tmp_path):
     assert identity["Account"] == "210987654321"
 
 
-def test_pages_are_followed_to_the_end(aws, cloud):
+def test_pages_returns_the_items_of_all_pages(aws, cloud):
     machines = list(
         cloud.pages("ec2", "DescribeInstanceTypeOfferings", "InstanceTypeOfferings", MaxResults=50)
     )
@@ -143,13 +143,13 @@ def test_pages_are_followed_to_the_end(aws, cloud):
     assert len(calls(aws, "DescribeInstanceTypeOfferings")) == -(-len(machines) // 50)
 
 
-def test_what_is_asked_for_by_its_name_has_no_page_size(cloud):
+def test_pages_sends_no_page_size_for_named_items(cloud):
     names = ["t3.small", "t3.large"]
     types = cloud.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
     assert {type_["InstanceType"] for type_ in types} == set(names)
 
 
-def test_a_mistake_of_ours_stays_one(cloud):
+def test_invalid_arguments_raise_the_error_of_boto3(cloud):
     with pytest.raises(Exception, match="validation failed") as caught:
         cloud.call("ec2", "CreateTags", Resources="no list", Tags=[])
     assert type(caught.value).__name__ == "ParamValidationError"
@@ -180,7 +180,7 @@ def test_a_mistake_of_ours_stays_one(cloud):
         ("Whatever", 400, AwsRefused),
     ],
 )
-def test_each_refusal_becomes_its_problem_and_keeps_awss_word(code, status, kind):
+def test_fault_of_maps_each_aws_code_to_its_problem(code, status, kind):
     fault = fault_of("ec2:RunInstances", code, "Because.", status)
     assert type(fault) is kind
     assert fault.aws_code == code
@@ -207,9 +207,7 @@ def test_each_refusal_becomes_its_problem_and_keeps_awss_word(code, status, kind
         ("PendingSnapshotLimitExceeded", "too many pending", AwsThrottled, "under way"),
     ],
 )  # fmt: skip
-def test_one_code_of_awss_says_several_things_and_each_has_its_own_words(
-    code, message, kind, words
-):
+def test_fault_of_distinguishes_several_causes_of_one_aws_code(code, message, kind, words):
     """EC2 API Reference, "Error codes for the Amazon EC2 API"."""
     fault = fault_of("ec2:RunInstances", code, message, 400)
     assert type(fault) is kind
@@ -217,8 +215,8 @@ def test_one_code_of_awss_says_several_things_and_each_has_its_own_words(
     assert message in fault.details
 
 
-def test_credentials_of_another_partition_are_not_dropped_for_the_sake_of_prices(aws, cloud):
-    """The price list of AWS proper knows no credentials of GovCloud or China."""
+def test_refused_price_call_keeps_the_session(aws, cloud):
+    """The price list of AWS refuses credentials of GovCloud and China."""
     cloud.call("ec2", "DescribeVpcs")
     session = cloud.session()
     aws.fault(action="GetProducts", do="error", code="UnrecognizedClientException", status=400)
@@ -227,11 +225,11 @@ def test_credentials_of_another_partition_are_not_dropped_for_the_sake_of_prices
     assert cloud.session() is session
 
 
-def test_what_is_missing_has_awss_code():
+def test_missing_resource_has_the_code_of_aws():
     assert fault_of("x:Y", "InvalidVolume.NotFound", "", 400).code == "InvalidVolume.NotFound"
 
 
-def test_boto3_is_not_loaded_before_aws_is_asked():
+def test_import_of_the_provider_does_not_load_boto3():
     look = "import sys, prism.providers.aws.compute.lifecycle; print('boto3' in sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", look], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What is said of calls to AWS that take long or fail: which, why and since when."""
+"""The reason that is shown while a call to AWS is slow or fails."""
 
 import threading
 
@@ -30,23 +30,23 @@ def slow_cloud(aws):
     cloud.go_on.set()
 
 
-def asked(cloud):
-    """A call that goes on behind the scenes."""
+def start_call(cloud):
+    """Start a call in a thread."""
     done = threading.Thread(target=cloud.call, args=("ec2", "DescribeRegions"))
     done.start()
     return done
 
 
-def test_nothing_is_said_of_calls_that_go_well(aws, cloud):
+def test_successful_call_gives_no_reason(aws, cloud):
     aws.clock.stop()
     cloud.call("ec2", "DescribeRegions")
     assert cloud.pending.reason() is None
 
 
-def test_a_throttled_call_is_named_while_it_is_repeated(aws, slow_cloud):
+def test_throttled_call_is_named_while_it_is_repeated(aws, slow_cloud):
     aws.clock.stop()
     aws.fault(action="DescribeRegions", do="throttle")
-    call = asked(slow_cloud)
+    call = start_call(slow_cloud)
     assert slow_cloud.paused.wait(120)
     assert f"AWS throttles ec2:DescribeRegions since {aws.clock.now():%H:%M:%S}" in (
         slow_cloud.pending.reason()
@@ -56,8 +56,8 @@ def test_a_throttled_call_is_named_while_it_is_repeated(aws, slow_cloud):
     assert slow_cloud.pending.reason() is None
 
 
-def test_a_call_without_an_answer_is_named_after_two_seconds(aws, cloud, monkeypatch):
-    """Long before the library gives it up."""
+def test_unanswered_call_is_named_after_two_seconds(aws, cloud, monkeypatch):
+    """This is long before boto3 gives up."""
     aws.clock.stop()
     entered, answer = threading.Event(), threading.Event()
 
@@ -67,7 +67,7 @@ def test_a_call_without_an_answer_is_named_after_two_seconds(aws, cloud, monkeyp
         return {}
 
     monkeypatch.setattr(cloud, "_call_once", hang)
-    call = asked(cloud)
+    call = start_call(cloud)
     assert entered.wait(120)
     since = aws.clock.now()
     assert cloud.pending.reason() is None
@@ -79,7 +79,7 @@ def test_a_call_without_an_answer_is_named_after_two_seconds(aws, cloud, monkeyp
     eventually(lambda: cloud.pending.reason() is None)
 
 
-def test_a_failure_is_said_until_the_same_call_goes_well(aws, cloud):
+def test_failed_call_is_named_until_the_same_call_succeeds(aws, cloud):
     aws.clock.stop()
     rules = aws.rules
     aws.fault(action="DescribeRegions", do="drop", times=None)
@@ -97,7 +97,7 @@ def test_a_failure_is_said_until_the_same_call_goes_well(aws, cloud):
     assert cloud.pending.reason() is None
 
 
-def test_a_failure_that_nobody_repeats_is_forgotten(aws, cloud):
+def test_failed_call_is_forgotten_after_ten_minutes(aws, cloud):
     aws.clock.stop()
     aws.fault(action="DescribeRegions", do="drop", times=None)
     with pytest.raises(Unavailable):
@@ -106,7 +106,7 @@ def test_a_failure_that_nobody_repeats_is_forgotten(aws, cloud):
     assert cloud.pending.reason() is None
 
 
-def test_prices_delay_no_workspace(aws, cloud):
+def test_failed_price_call_gives_no_reason(aws, cloud):
     aws.clock.stop()
     aws.fault(action="DescribeSpotPriceHistory", do="drop", times=None)
     with pytest.raises(Unavailable):
@@ -114,13 +114,13 @@ def test_prices_delay_no_workspace(aws, cloud):
     assert cloud.pending.reason() is None
 
 
-def test_prism_says_that_it_holds_a_call_back_itself(aws, slow_cloud):
+def test_call_queued_by_the_rate_limiter_is_named(aws, slow_cloud):
     aws.clock.stop()
     aws.rules = build({})
-    # Its clock stands still: on a busy machine, a real one refills the bucket before the call.
+    # Its clock is stopped: on a busy machine, a real one refills the bucket before the call.
     slow_cloud._budget = RateLimiter(lambda: 0.0, slow_cloud._sleep)
     slow_cloud._budget.drain("ec2:DescribeRegions")
-    call = asked(slow_cloud)
+    call = start_call(slow_cloud)
     assert slow_cloud.paused.wait(120)
     aws.clock.advance(3)
     assert "ec2:DescribeRegions has been queued since" in slow_cloud.pending.reason()

@@ -1,4 +1,4 @@
-"""Waiting for one's turn, instead of being throttled."""
+"""Calls wait for the rate limit of their action, so that AWS does not throttle them."""
 
 import pytest
 
@@ -30,14 +30,14 @@ def take(budget, times, name="ec2:RunInstances", most=1000):
         budget.take(name, most)
 
 
-def test_a_full_bucket_lets_some_through_at_once_and_then_one_after_the_other(budget, time):
+def test_full_bucket_allows_a_burst_and_then_a_constant_rate(budget, time):
     take(budget, 4)
     assert time.slept == []
     take(budget, 19)
     assert time.now == pytest.approx(10)
 
 
-def test_it_fills_up_again_but_never_more_than_full(budget, time):
+def test_bucket_refills_up_to_its_capacity(budget, time):
     take(budget, 4)
     time.now += 3600
     take(budget, 4)
@@ -46,7 +46,7 @@ def test_it_fills_up_again_but_never_more_than_full(budget, time):
     assert time.slept == [pytest.approx(1 / 1.9)]
 
 
-def test_each_action_has_its_own(budget, time):
+def test_each_action_has_its_own_bucket(budget, time):
     take(budget, 4)
     take(budget, 90, "ec2:DescribeInstances")
     take(budget, 90, "ec2:DescribeVolumes")
@@ -54,7 +54,7 @@ def test_each_action_has_its_own(budget, time):
     assert time.slept == []
 
 
-def test_who_would_wait_too_long_is_told_so_and_takes_nothing(budget, time):
+def test_call_that_would_wait_too_long_is_refused_and_takes_no_token(budget, time):
     take(budget, 4)
     with pytest.raises(AwsThrottled):
         budget.take("ec2:RunInstances", 0.1)
@@ -62,7 +62,7 @@ def test_who_would_wait_too_long_is_told_so_and_takes_nothing(budget, time):
     assert time.slept == [pytest.approx(1 / 1.9)]
 
 
-def test_a_drained_bucket_is_empty(budget, time):
+def test_drained_bucket_delays_the_next_call(budget, time):
     take(budget, 1, "ec2:GetConsoleOutput")
     assert time.slept == []
     budget.drain("ec2:GetConsoleOutput")

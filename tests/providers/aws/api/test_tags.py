@@ -1,4 +1,4 @@
-"""Everything that tags say can be read back from them."""
+"""Tags of a machine: what is written, and how it is read back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ def order(**more):
     return replace(usual, **more)
 
 
-def test_a_machine_carries_all_that_it_is():
+def test_instance_tags_contain_all_fields_of_the_order():
     written = tags.instance_tags(
         order(
             project="trees",
@@ -61,13 +61,13 @@ def test_a_machine_carries_all_that_it_is():
     }
 
 
-def test_what_is_not_known_is_not_invented_but_the_promised_tags_are_there():
+def test_instance_tags_of_missing_fields_are_empty_or_omitted():
     written = tags.instance_tags(order(hibernation=False))
     assert written["prism:project"] == written["prism:idle-profile"] == ""
     assert not {"prism:budget", "prism:allocation", "prism:ttl"} & written.keys()
 
 
-def test_what_expires_can_be_read_from_the_tags_alone():
+def test_expiry_is_read_from_the_tags():
     at = BORN + timedelta(hours=30, minutes=5, seconds=7)
     written = tags.instance_tags(order(expires_at=at))
     assert tags.expires_at(written) == at
@@ -75,7 +75,7 @@ def test_what_expires_can_be_read_from_the_tags_alone():
     assert tags.expires_at(written | {"prism:ttl": "soon"}) is None
 
 
-def test_parameters_come_back_unless_they_were_too_long():
+def test_parameters_are_read_from_their_tag_unless_too_long():
     written = tags.instance_tags(order(parameters={"n": 3, "deep": True}))
     assert tags.parameters_of(written) == {"n": 3, "deep": True}
     assert "prism:parameters" not in tags.instance_tags(order(parameters={"a": "x" * 300}))
@@ -86,23 +86,23 @@ def test_parameters_come_back_unless_they_were_too_long():
     ("seconds", "text"),
     [(0, "0s"), (-5, "0s"), (0.2, "1s"), (59, "59s"), (61, "1m1s"), (3600, "1h0m0s")],
 )
-def test_durations_are_go_text_and_never_shorter_than_meant(seconds, text):
+def test_duration_is_go_text_and_rounded_up(seconds, text):
     assert tags.duration(timedelta(seconds=seconds)) == text
     assert not_none(tags.span(text)) >= timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", [None, "", "8", "h8", "8h ", "eight"])
-def test_what_is_no_duration_is_none(text):
+def test_invalid_duration_is_read_as_none(text):
     assert tags.span(text) is None
 
 
-def test_a_moment_is_read_with_and_without_its_zone():
+def test_time_is_read_with_and_without_a_time_zone():
     assert tags.moment("2026-01-01T12:00:00Z") == tags.moment("2026-01-01T12:00:00") == BORN
     assert tags.moment("yesterday") is None
     assert tags.moment(None) is None
 
 
-def test_tags_are_listed_in_one_order_and_cut_to_what_aws_takes():
+def test_listed_tags_are_sorted_and_cut_to_256_characters():
     listed = tags.listed({"b": "2", "a": "x" * 300})
     assert [entry["Key"] for entry in listed] == ["a", "b"]
     assert len(listed[0]["Value"]) == 256

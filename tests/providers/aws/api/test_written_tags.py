@@ -1,4 +1,4 @@
-"""What we have written counts, for as long as EC2 describes what was there before."""
+"""Tags that Prism has written override older descriptions of EC2."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def aws_parts(stopped_aws, cloud, tmp_path):
 
 @pytest.fixture
 def machine_id(aws_parts):
-    """One that runs; from now on changed tags are described minutes later."""
+    """A running machine, whose changed tags EC2 describes minutes later."""
     id = aws_parts.on()
     aws_parts.aws.rules = build(LATE)
     return id
@@ -26,9 +26,7 @@ def tag(place, id, value, key="Name"):
     place.cloud.call("ec2", "CreateTags", Resources=[id], Tags=[{"Key": key, "Value": value}])
 
 
-def test_who_has_written_a_tag_reads_it_and_others_read_the_old_one(
-    aws_parts, machine_id, other_user
-):
+def test_written_tag_is_read_before_ec2_describes_it(aws_parts, machine_id, other_user):
     tag(aws_parts, machine_id, "new")
     assert aws_parts.look().key == "ws_1"
     assert aws_parts.instances.look(machine_id).tags["Name"] == "new"
@@ -39,20 +37,20 @@ def test_who_has_written_a_tag_reads_it_and_others_read_the_old_one(
     assert {"Key": "Name", "Value": "mine"} in instance["Tags"], "EC2 does not show it yet"
 
 
-def test_a_tag_that_was_removed_stays_so(aws_parts, machine_id):
+def test_deleted_tag_is_not_read_while_ec2_still_describes_it(aws_parts, machine_id):
     gone = [{"Key": "Name"}]
     aws_parts.cloud.call("ec2", "DeleteTags", Resources=[machine_id], Tags=gone)
     assert "Name" not in aws_parts.instances.look(machine_id).tags
 
 
-def test_what_was_removed_only_if_it_said_something_is_not_guessed(aws_parts, machine_id):
+def test_conditional_deletion_of_a_tag_is_not_assumed(aws_parts, machine_id):
     other = [{"Key": "Name", "Value": "somebody else's"}]
     aws_parts.cloud.call("ec2", "DeleteTags", Resources=[machine_id], Tags=other)
     assert aws_parts.instances.look(machine_id).tags["Name"] == "mine"
 
 
-def test_there_and_back_is_written_twice(aws_parts, machine_id):
-    """A tag is put back although EC2 still describes it as it was at first."""
+def test_tag_is_written_again_when_its_old_value_returns(aws_parts, machine_id):
+    """The tag is restored although EC2 still describes its first value."""
     for project in ("reef", ""):
         aws_parts.compute.describe(machine_id, aws_parts.order(project=project or None))
         aws_parts.compute.survey()
@@ -60,7 +58,7 @@ def test_there_and_back_is_written_twice(aws_parts, machine_id):
     assert aws_parts.instances.look(machine_id).tags["prism:project"] == ""
 
 
-def test_once_it_was_described_others_may_change_it(aws_parts, machine_id, other_user):
+def test_tag_changed_by_others_is_read_after_ec2_described_ours(aws_parts, machine_id, other_user):
     tag(aws_parts, machine_id, "new")
     aws_parts.aws.clock.advance(201)
     assert aws_parts.instances.look(machine_id).tags["Name"] == "new"
@@ -71,7 +69,7 @@ def test_once_it_was_described_others_may_change_it(aws_parts, machine_id, other
     assert aws_parts.instances.look(machine_id).tags["Name"] == "theirs"
 
 
-def test_it_counts_no_longer_than_ec2_needs(aws_parts, machine_id, other_user):
+def test_written_tag_overrides_descriptions_for_a_limited_time(aws_parts, machine_id, other_user):
     aws_parts.aws.rules = build({"like": "consistent"})
     tag(aws_parts, machine_id, "new")
     other_user.call(

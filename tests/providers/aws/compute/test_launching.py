@@ -1,6 +1,4 @@
-"""A launch: everything in one call, once, wherever there is room."""
-
-import gzip
+"""A launch makes a complete machine by one call, only once, in a zone with capacity."""
 
 import boto3
 import pytest
@@ -11,7 +9,7 @@ from prism.errors import Unavailable
 from prism.providers.aws.api.faults import AwsDenied, CapacityUnavailable, QuotaExceeded
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import NextAttempt, ProviderRefused
-from tests.providers.aws.place import TEMPLATE, AwsParts, script
+from tests.providers.aws.place import TEMPLATE, AwsParts
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def zones_of(place, key="ws_1", kind="t3.small"):
     return [subnet.zone for subnet in place.prerequisites.subnets(kind, key)]
 
 
-def test_one_call_makes_a_machine_that_has_everything(aws_parts, ec2):
+def test_launch_makes_a_complete_machine_by_one_call(aws_parts, ec2):
     aws_parts.set_up()
     launch = aws_parts.launch()
     assert (launch.key, launch.seen, launch.stage) == ("ws_1", Observed.STARTING, "machine")
@@ -53,17 +51,15 @@ def test_one_call_makes_a_machine_that_has_everything(aws_parts, ec2):
     assert aws_parts.calls("RunInstances") == ["RunInstances"]
 
 
-def test_it_is_entered_as_the_account_that_works_there(aws_parts):
-    """Ubuntu's homes are 0750: another account could not even read what is in that one."""
+def test_login_tag_names_the_working_user_of_the_template(aws_parts):
+    """The home folders of Ubuntu are 0750, so that other users cannot read them."""
     many = replace(TEMPLATE, users=("ubuntu", "researcher"))
     assert aws_parts.tags(aws_parts.launch(template=many).id)["prism:login"] == "researcher"
     assert aws_parts.tags(aws_parts.launch(key="ws_2").id)["prism:login"] == "ubuntu"
 
 
-def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(
-    aws_parts, ec2, caplog
-):
-    """EC2 says in no clear words what it denies: the whole launch is UnauthorizedOperation."""
+def test_launch_omits_the_role_and_warns_if_passing_it_is_denied(aws_parts, ec2, caplog):
+    """EC2 does not name what it denies: it answers UnauthorizedOperation to the launch."""
     aws_parts.set_up()
     aws_parts.aws.rules = build({"denied": ["iam:PassRole"]})
     launch = aws_parts.launch()
@@ -75,7 +71,7 @@ def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(
     assert len(aws_parts.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
 
 
-def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_tag(aws_parts, ec2):
+def test_used_client_token_leads_to_the_next_attempt_after_a_search_by_tag(aws_parts, ec2):
     """EC2 API Reference, "Ensuring idempotency": a token with other parameters is a mismatch."""
     mismatch = {"code": "IdempotentParameterMismatch", "status": 400, "times": None}
     aws_parts.aws.fault(action="RunInstances", do="error", **mismatch)
@@ -89,7 +85,7 @@ def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_ta
     assert aws_parts.calls("RunInstances") == ["RunInstances"] * 2
 
 
-def test_who_may_not_launch_at_all_is_told_that(aws_parts):
+def test_denied_launch_with_a_role_names_the_permission(aws_parts):
     aws_parts.set_up()
     aws_parts.aws.rules = build({"denied": ["ec2:RunInstances"]})
     with pytest.raises(AwsDenied, match="ec2:RunInstances"):
@@ -105,14 +101,14 @@ def credits_of(id):
     ]
 
 
-def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(aws_parts):
-    """T3 is unlimited unless told otherwise: up to $0.05 a vCPU-hour more."""
+def test_burstable_machine_has_standard_credits_unless_unlimited_is_set(aws_parts):
+    """The default of T3 is unlimited, which costs up to $0.05 a vCPU-hour more."""
     assert credits_of(aws_parts.launch().id) == ["standard"]
     assert credits_of(aws_parts.launch(key="ws_2", unlimited=True).id) == ["unlimited"]
     assert credits_of(aws_parts.launch(key="ws_3", instance_type="c6i.large").id) == []
 
 
-def test_what_becomes_burstable_later_uses_no_more_either(aws_parts):
+def test_resize_to_a_burstable_type_sets_standard_credits(aws_parts):
     plain = aws_parts.on(instance_type="c6i.large", hibernation=False)
     aws_parts.compute.stop(plain)
     aws_parts.goes()
@@ -121,7 +117,7 @@ def test_what_becomes_burstable_later_uses_no_more_either(aws_parts):
 
 
 def opened(ec2, group):
-    """The ports that a security group opens, and to whom."""
+    """The ports that a security group opens, and to which addresses."""
     [described_group] = ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
     return {
         (ippermission["FromPort"], ippermission["ToPort"], to["CidrIp"])
@@ -130,7 +126,7 @@ def opened(ec2, group):
     }
 
 
-def test_its_ports_are_open_only_where_that_was_asked_for(aws_parts, ec2):
+def test_template_ports_are_open_only_if_requested(aws_parts, ec2):
     template = replace(TEMPLATE, ports=(22, 8888))
     caller = "203.0.113.7/32"
     for open_ports, ports in ((False, (22,)), (True, (22, 8888))):
@@ -139,13 +135,13 @@ def test_its_ports_are_open_only_where_that_was_asked_for(aws_parts, ec2):
         assert opened(ec2, group["GroupId"]) == {(port, port, caller) for port in ports}
 
 
-def test_who_powers_it_off_from_inside_stops_it(aws_parts):
+def test_power_off_from_inside_stops_the_machine(aws_parts):
     id = aws_parts.on()
     aws_parts.aws.power_off(id)
     assert aws_parts.goes().seen is Observed.OFF
 
 
-def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(aws_parts, ec2):
+def test_root_disk_is_encrypted_has_room_for_memory_and_is_deleted_at_the_end(aws_parts, ec2):
     id = aws_parts.launch(root_gb=8, instance_type="t3.2xlarge").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
     image = aws_parts.prerequisites.image("ubuntu-22.04", "t3.2xlarge")
@@ -157,20 +153,20 @@ def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(aws_parts, ec2)
     assert ec2("DescribeVolumes")["Volumes"] == []
 
 
-def test_a_big_enough_disk_is_as_big_as_ordered(aws_parts, ec2):
+def test_root_disk_without_hibernation_has_the_ordered_size_and_type(aws_parts, ec2):
     aws_parts.launch(root_gb=100, root_type="gp2", hibernation=False)
     [volume] = ec2("DescribeVolumes")["Volumes"]
     assert (volume["Size"], volume["VolumeType"]) == (100, "gp2")
 
 
-def test_a_disk_that_needs_operations_gets_some(aws_parts, ec2):
+def test_io2_root_disk_has_provisioned_iops(aws_parts, ec2):
     aws_parts.launch(root_gb=8, root_type="io2", hibernation=False)
     [volume] = ec2("DescribeVolumes")["Volumes"]
     assert volume["VolumeType"] == "io2"
     assert volume["Iops"] == min(3000, 500 * volume["Size"])
 
 
-def test_machine_and_disk_are_tagged_by_that_very_call(aws_parts, ec2):
+def test_launch_tags_the_machine_and_its_disk(aws_parts, ec2):
     id = aws_parts.launch(project="trees").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
     for own in (described(ec2, id)["Tags"], volume["Tags"]):
@@ -181,13 +177,13 @@ def test_machine_and_disk_are_tagged_by_that_very_call(aws_parts, ec2):
         assert tags["prism:login"] == "ubuntu"
 
 
-def test_the_user_data_arrives(aws_parts, ec2):
+def test_user_data_runs_on_the_machine(aws_parts, ec2):
     id = aws_parts.launch().id
     aws_parts.aws.clock.advance(5)
     assert "prism-boot: ready" in ec2("GetConsoleOutput", InstanceId=id)["Output"]
 
 
-def test_an_answer_that_was_lost_leaves_one_machine(aws_parts):
+def test_launch_with_a_lost_answer_makes_one_machine(aws_parts):
     order = aws_parts.order()
     aws_parts.prepare()
     aws_parts.pass_on()
@@ -198,15 +194,15 @@ def test_an_answer_that_was_lost_leaves_one_machine(aws_parts):
     assert [machine["id"] for machine in aws_parts.aws.machines()] == [launch.id]
 
 
-def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(aws_parts):
+def test_repeated_launch_with_another_order_finds_the_machine_by_its_tag(aws_parts):
     first = aws_parts.ask()
     aws_parts.aws.clock.advance(60)
-    again = aws_parts.compute.launch(aws_parts.order())  # it was asked for at another time
+    again = aws_parts.compute.launch(aws_parts.order())  # with another launch time
     assert again.id == first.id
     assert len(aws_parts.aws.machines()) == 1
 
 
-def test_one_that_is_not_visible_yet_is_waited_for(aws_parts):
+def test_repeated_launch_waits_for_a_machine_that_is_not_visible_yet(aws_parts):
     aws_parts.prepare()
     aws_parts.pass_on()
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
@@ -218,7 +214,7 @@ def test_one_that_is_not_visible_yet_is_waited_for(aws_parts):
     assert aws_parts.compute.launch(aws_parts.order()).id == aws_parts.aws.machines()[0]["id"]
 
 
-def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(aws_parts):
+def test_launch_waits_for_a_group_and_a_key_that_are_not_visible_yet(aws_parts):
     """EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"."""
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
     order, messages = aws_parts.order(), []
@@ -237,7 +233,7 @@ def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(aws_parts):
     assert [done.count(action) for action in actions] == [1, 1, 1], "nothing is made twice"
 
 
-def test_the_next_attempt_goes_to_the_next_zone(aws_parts, ec2):
+def test_next_attempt_uses_the_next_zone(aws_parts, ec2):
     first, second, *_ = zones_of(aws_parts)
     aws_parts.aws.rules = build({"capacity": [{"type": "t3.*", "zone": first}]})
     with pytest.raises(NextAttempt):
@@ -247,7 +243,7 @@ def test_the_next_attempt_goes_to_the_next_zone(aws_parts, ec2):
     assert instance["ClientToken"] == "ws_1-1"
 
 
-def test_where_every_zone_is_full_all_are_named(aws_parts):
+def test_launch_names_every_zone_if_none_has_capacity(aws_parts):
     zones = zones_of(aws_parts)
     aws_parts.aws.rules = build({"capacity": [{"type": "t3.*"}]})
     for attempt in range(len(zones) - 1):
@@ -264,7 +260,7 @@ def test_where_every_zone_is_full_all_are_named(aws_parts):
         aws_parts.launch(attempt=2 * len(zones) - 1)
 
 
-def test_a_quota_is_said_at_once_and_not_tried_elsewhere(aws_parts):
+def test_exceeded_quota_is_reported_without_a_next_attempt(aws_parts):
     aws_parts.aws.rules = build({"quotas": {"standard": 1}})
     with pytest.raises(QuotaExceeded) as caught:
         aws_parts.launch()
@@ -272,7 +268,7 @@ def test_a_quota_is_said_at_once_and_not_tried_elsewhere(aws_parts):
     assert "quota" in caught.value.remediation
 
 
-def test_a_role_that_ec2_does_not_know_yet_is_waited_for(aws_parts):
+def test_launch_waits_for_a_role_that_is_not_visible_yet(aws_parts):
     aws_parts.aws.rules = build({"times": {"profile": 10}})
     aws_parts.prepare()
     aws_parts.set_up()
@@ -282,7 +278,7 @@ def test_a_role_that_ec2_does_not_know_yet_is_waited_for(aws_parts):
     assert aws_parts.launch().seen is Observed.STARTING
 
 
-def test_what_was_removed_by_hand_is_made_again(aws_parts, ec2):
+def test_key_pair_is_looked_up_again_if_ec2_does_not_find_it(aws_parts, ec2):
     aws_parts.launch()
     aws_parts.aws.fault(
         action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400
@@ -297,25 +293,17 @@ def test_what_was_removed_by_hand_is_made_again(aws_parts, ec2):
     )
 
 
-def test_a_permission_that_is_missing_is_named(aws_parts):
+def test_denied_launch_without_a_role_names_the_permission(aws_parts):
     aws_parts.prerequisites.key()
     aws_parts.aws.rules = build({"denied": ["ec2:RunInstances"]})
     with pytest.raises(AwsDenied, match="ec2:RunInstances"):
         aws_parts.launch()
 
 
-def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(aws_parts, ec2):
+def test_spot_machine_can_be_stopped_and_started(aws_parts, ec2):
     id = aws_parts.on(spot=True)
     assert described(ec2, id)["InstanceLifecycle"] == "spot"
     aws_parts.compute.stop(id)
     assert aws_parts.goes().seen is Observed.OFF
     aws_parts.compute.start(id)
     assert aws_parts.goes().seen is Observed.ON
-
-
-def test_user_data_is_what_the_script_says_and_small(aws_parts):
-    order = aws_parts.order()
-    image = aws_parts.prerequisites.image("ubuntu-22.04", "t3.small")
-    text = script(order, image, aws_parts.prerequisites.key())
-    assert text == script(order, image, aws_parts.prerequisites.key())
-    assert b"prism:ttl" in gzip.decompress(text)

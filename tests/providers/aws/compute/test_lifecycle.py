@@ -1,4 +1,4 @@
-"""The verbs on EC2: each may be said twice, early, late, and to what is not there."""
+"""The verbs on EC2, which may be repeated, come early or late, and name missing machines."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from prism.workspaces.ports import ProviderRefused
 from tests.optional import not_none
 from tests.providers.aws.place import AwsParts
 
-NOBODY = "i-0123456789abcdef0"
+UNKNOWN_ID = "i-0123456789abcdef0"
 VERBS = ("start", "stop", "hibernate", "terminate")
 
 
@@ -33,20 +33,20 @@ def compute(aws_parts):
     return aws_parts.compute
 
 
-# ------------------------------------------------------------------ looking
-def test_there_is_nothing_at_first_and_that_is_one_call(aws_parts, compute):
+# ------------------------------------------------------------------ survey
+def test_empty_survey_makes_one_call(aws_parts, compute):
     assert compute.survey() == []
     assert aws_parts.calls("DescribeInstances") == ["DescribeInstances"]
 
 
-def test_machines_of_others_are_not_ours(aws_parts, compute, other_user):
+def test_survey_ignores_machines_without_the_managed_tag(aws_parts, compute, other_user):
     image = aws_parts.prerequisites.image(None, "t3.small").id
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
     other_user.call("ec2", "RunInstances", **order)
     assert compute.survey() == []
 
 
-def test_one_without_our_key_is_shown_all_the_same(aws_parts, compute, other_user):
+def test_survey_lists_a_managed_machine_without_a_key(aws_parts, compute, other_user):
     image = aws_parts.prerequisites.image(None, "t3.small").id
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
@@ -56,7 +56,9 @@ def test_one_without_our_key_is_shown_all_the_same(aws_parts, compute, other_use
     assert orphan.key == orphan.id
 
 
-def test_many_machines_are_few_calls(aws_parts, compute, other_user, monkeypatch):
+def test_survey_of_many_machines_makes_one_call_per_page(
+    aws_parts, compute, other_user, monkeypatch
+):
     assert PAGING["ec2"].most == 1000, "the most that EC2 allows"
     monkeypatch.setitem(PAGING, "ec2", replace(PAGING["ec2"], most=10))
     image = aws_parts.prerequisites.image(None, "t3.small").id
@@ -70,7 +72,7 @@ def test_many_machines_are_few_calls(aws_parts, compute, other_user, monkeypatch
     assert aws_parts.calls()[before:] == ["DescribeInstances"] * 2
 
 
-def test_it_is_on_since_ec2_started_it_and_off_since_ec2_says(aws_parts, compute):
+def test_machine_has_the_times_of_ec2_for_on_and_off(aws_parts, compute):
     id = aws_parts.ask().id
     born = aws_parts.aws.clock.now()
     on = aws_parts.goes(10)
@@ -83,8 +85,8 @@ def test_it_is_on_since_ec2_started_it_and_off_since_ec2_says(aws_parts, compute
     assert off.private_ip
 
 
-def test_what_ec2_charges_for_although_it_is_not_on(aws_parts, compute):
-    """One that boots, and one that hibernates: not what is pending, nor another stop."""
+def test_machine_is_charged_while_it_boots_or_hibernates(aws_parts, compute):
+    """It is not charged while it is pending, or stops without hibernation."""
     aws_parts.aws.rules = build(
         {"times": {"pending": 5, "boot": 60, "stopping": 30, "hibernating": 90}}
     )
@@ -115,7 +117,7 @@ def test_what_ec2_charges_for_although_it_is_not_on(aws_parts, compute):
     assert (aws_parts.look().seen, aws_parts.look().charged) == (Observed.STOPPING, False)
 
 
-def test_what_it_says_of_its_idleness_is_shown(aws_parts):
+def test_survey_shows_idleness_and_a_missing_role(aws_parts):
     id = aws_parts.on()
     aws_parts.connectivity.idles[id] = Idleness(state="idle")
     idleness = aws_parts.look().idle
@@ -128,11 +130,11 @@ def test_what_it_says_of_its_idleness_is_shown(aws_parts):
     assert machine.idle is None, "one that has it lacks nothing"
 
 
-# ------------------------------------------------------------------ down and up
+# ------------------------------------------------------------------ stop, hibernate and start
 @pytest.mark.parametrize(
     ("verb", "state"), [("stop", Observed.OFF), ("hibernate", Observed.ASLEEP)]
 )
-def test_down_and_up_and_each_twice(aws_parts, compute, verb, state):
+def test_stop_hibernate_and_start_can_be_repeated(aws_parts, compute, verb, state):
     id = aws_parts.on()
     for _ in range(2):
         getattr(compute, verb)(id)
@@ -144,7 +146,7 @@ def test_down_and_up_and_each_twice(aws_parts, compute, verb, state):
     assert aws_parts.goes().seen is Observed.ON
 
 
-def test_it_has_a_new_address_after_a_start(aws_parts, compute):
+def test_machine_has_a_new_address_after_a_start(aws_parts, compute):
     id = aws_parts.on()
     before = aws_parts.look().public_ip
     compute.stop(id)
@@ -155,7 +157,7 @@ def test_it_has_a_new_address_after_a_start(aws_parts, compute):
     assert after != before
 
 
-def test_a_place_that_may_not_be_looked_at_says_why(aws_parts, compute):
+def test_denied_survey_names_the_permission(aws_parts, compute):
     aws_parts.aws.rules = build({"denied": ["ec2:DescribeInstances"]})
     with pytest.raises(Unavailable, match="ec2:DescribeInstances") as caught:
         compute.survey()
@@ -164,7 +166,7 @@ def test_a_place_that_may_not_be_looked_at_says_why(aws_parts, compute):
 
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
-def test_one_that_is_pending_cannot_go_down_yet(aws_parts, compute, verb):
+def test_pending_machine_cannot_stop_or_hibernate_yet(aws_parts, compute, verb):
     aws_parts.aws.rules = build({"times": {"pending": 4}})
     id = aws_parts.launch().id
     with pytest.raises(Unavailable, match="is pending"):
@@ -174,7 +176,7 @@ def test_one_that_is_pending_cannot_go_down_yet(aws_parts, compute, verb):
     assert aws_parts.goes().seen in {Observed.OFF, Observed.ASLEEP}
 
 
-def test_one_that_is_stopping_cannot_start_yet(aws_parts, compute):
+def test_stopping_machine_cannot_start_yet(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"stopping": 30}})
     id = aws_parts.on()
     compute.stop(id)
@@ -185,8 +187,8 @@ def test_one_that_is_stopping_cannot_start_yet(aws_parts, compute):
     assert aws_parts.goes().seen is Observed.ON
 
 
-def test_one_that_is_described_as_wished_and_refused_is_asked_again(aws_parts, compute):
-    """What EC2 describes may be older than its refusal."""
+def test_refused_start_is_unavailable_although_ec2_describes_running(aws_parts, compute):
+    """The description of EC2 may be older than its refusal."""
     id = aws_parts.on()
     aws_parts.aws.fault(
         action="StartInstances", do="error", code="IncorrectInstanceState", status=400
@@ -196,7 +198,7 @@ def test_one_that_is_described_as_wished_and_refused_is_asked_again(aws_parts, c
     assert aws_parts.calls("StartInstances") == ["StartInstances"]
 
 
-def test_what_is_gone_stays_gone_and_says_nothing(aws_parts, compute):
+def test_verbs_ignore_a_terminated_machine(aws_parts, compute):
     id = aws_parts.on()
     compute.terminate(id)
     assert aws_parts.goes().seen is Observed.GONE
@@ -206,7 +208,7 @@ def test_what_is_gone_stays_gone_and_says_nothing(aws_parts, compute):
     assert aws_parts.goes().seen is Observed.GONE
 
 
-def test_one_that_goes_is_not_told_so_over_and_over(aws_parts, compute):
+def test_repeated_termination_makes_one_call(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"shutting_down": 60}})
     id = aws_parts.on()
     compute.terminate(id)
@@ -216,7 +218,7 @@ def test_one_that_goes_is_not_told_so_over_and_over(aws_parts, compute):
     assert aws_parts.calls("TerminateInstances") == ["TerminateInstances"]
 
 
-def test_where_there_is_no_room_any_more_a_start_is_refused(aws_parts, compute):
+def test_start_without_capacity_is_refused(aws_parts, compute):
     id = aws_parts.on()
     compute.stop(id)
     aws_parts.goes()
@@ -227,7 +229,7 @@ def test_where_there_is_no_room_any_more_a_start_is_refused(aws_parts, compute):
     assert aws_parts.look().seen is Observed.OFF
 
 
-def test_a_termination_that_was_refused_can_be_asked_for_again(aws_parts, compute):
+def test_refused_termination_can_be_repeated(aws_parts, compute):
     id = aws_parts.on()
     aws_parts.aws.rules = build({"denied": ["ec2:TerminateInstances"]})
     with pytest.raises(ProviderRefused, match="TerminateInstances") as caught:
@@ -239,7 +241,7 @@ def test_a_termination_that_was_refused_can_be_asked_for_again(aws_parts, comput
 
 
 # ------------------------------------------------------------------ hibernation
-def test_one_that_was_not_made_for_it_cannot_hibernate(aws_parts, compute):
+def test_machine_launched_without_hibernation_cannot_hibernate(aws_parts, compute):
     id = aws_parts.on(hibernation=False)
     with pytest.raises(CannotHibernate, match="not configured at launch") as caught:
         compute.hibernate(id)
@@ -248,7 +250,7 @@ def test_one_that_was_not_made_for_it_cannot_hibernate(aws_parts, compute):
     assert isinstance(caught.value, ProviderRefused)
 
 
-def test_one_that_is_too_young_hibernates_later(aws_parts, compute):
+def test_new_machine_cannot_hibernate_for_some_minutes(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"hibernation_ready": 120}})
     id = aws_parts.on()
     with pytest.raises(Unavailable, match="a few minutes"):
@@ -258,8 +260,8 @@ def test_one_that_is_too_young_hibernates_later(aws_parts, compute):
     assert aws_parts.goes().seen is Observed.ASLEEP
 
 
-def slept_and_woken(place, id):
-    """It was put to sleep, and is on again."""
+def hibernate_and_start(place, id):
+    """Hibernate a machine and start it again."""
     place.compute.hibernate(id)
     assert place.goes().seen is Observed.ASLEEP
     place.compute.start(id)
@@ -267,27 +269,27 @@ def slept_and_woken(place, id):
     return place.goes()
 
 
-def test_one_that_wakes_up_has_its_memory(aws_parts):
-    machine = slept_and_woken(aws_parts, aws_parts.on())
+def test_resumed_machine_reports_no_failure(aws_parts):
+    machine = hibernate_and_start(aws_parts, aws_parts.on())
     assert (machine.seen, machine.failure) == (Observed.ON, None)
 
 
-def test_one_that_had_to_boot_anew_has_lost_its_memory_and_says_so(aws_parts):
-    """EC2 says of both that they were hibernated: it means that it was begun."""
+def test_machine_that_boots_after_hibernation_reports_memory_loss(aws_parts):
+    """EC2 describes both as hibernated, which only means that hibernation was started."""
     aws_parts.aws.rules = build({"sleepless": "Name=mine"})
     id = aws_parts.on()
-    machine = slept_and_woken(aws_parts, id)
+    machine = hibernate_and_start(aws_parts, id)
     assert (machine.seen, machine.failure.code) == (Observed.ON, "MEMORY_LOST")
     assert "its memory is lost, its disk is kept" in machine.failure.message
     aws_parts.aws.rules = build({})
-    assert slept_and_woken(aws_parts, id).failure is None, "it is said of that one start"
+    assert hibernate_and_start(aws_parts, id).failure is None, "it is said of that one start"
 
 
-def test_a_resume_that_hangs_is_said_and_is_forced_off(aws_parts, compute):
+def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     """EC2 User Guide, "Troubleshoot EC2 instance hibernation"; StopInstances: Force."""
     aws_parts.aws.rules = build({"hangs": "Name=mine"})
     id = aws_parts.on()
-    machine = slept_and_woken(aws_parts, id)
+    machine = hibernate_and_start(aws_parts, id)
     assert (machine.seen, machine.failure) == (Observed.STARTING, None), "it may still come"
     machine = aws_parts.goes(15 * 60)
     assert (machine.seen, machine.stage, machine.failure.code) == (
@@ -305,7 +307,7 @@ def test_a_resume_that_hangs_is_said_and_is_forced_off(aws_parts, compute):
 
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
-def test_one_that_ec2_leaves_stopping_is_said_and_is_forced_off_when_asked_again(aws_parts, verb):
+def test_hanging_stop_is_reported_and_forced_by_the_next_stop(aws_parts, verb):
     """EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues"."""
     aws_parts.aws.rules = build({"stuck": [{"state": "stopping"}]})
     id = aws_parts.on()
@@ -318,7 +320,7 @@ def test_one_that_ec2_leaves_stopping_is_said_and_is_forced_off_when_asked_again
     assert aws_parts.goes().seen in {Observed.OFF, Observed.ASLEEP}
 
 
-def test_one_that_not_even_force_stops_is_said_and_can_be_ended(aws_parts):
+def test_hanging_forced_stop_is_reported_and_termination_works(aws_parts):
     aws_parts.aws.rules = build({"stuck": [{"state": "stopping", "deaf": True}]})
     id = aws_parts.on()
     aws_parts.compute.stop(id)
@@ -332,7 +334,7 @@ def test_one_that_not_even_force_stops_is_said_and_can_be_ended(aws_parts):
     assert aws_parts.goes().seen is Observed.GONE
 
 
-def test_when_one_began_to_stop_counts_from_the_first_look_where_ec2_does_not_say(aws_parts):
+def test_hanging_stop_without_a_time_of_ec2_counts_from_the_first_survey(aws_parts):
     began = aws_parts.aws.clock.now()
     instance = Ec2Instance(id="i-1", key="k", state="stopping", type="t", zone="z", launched=began)
     assert hangs(instance, None, began) is None
@@ -340,9 +342,9 @@ def test_when_one_began_to_stop_counts_from_the_first_look_where_ec2_does_not_sa
     assert not_none(stuck).code == "STOP_HANGS"
 
 
-def test_one_that_was_stopped_has_no_memory_to_lose(aws_parts):
+def test_stopped_machine_reports_no_memory_loss(aws_parts):
     id = aws_parts.on()
-    assert slept_and_woken(aws_parts, id).failure is None
+    assert hibernate_and_start(aws_parts, id).failure is None
     aws_parts.compute.stop(id)
     aws_parts.goes()
     aws_parts.compute.start(id)
@@ -350,9 +352,9 @@ def test_one_that_was_stopped_has_no_memory_to_lose(aws_parts):
     assert aws_parts.goes().failure is None
 
 
-# ------------------------------------------------------------------ who is not there
+# ------------------------------------------------------------------ missing machines
 @pytest.mark.parametrize("id", ["local-00000000000000000", ""])
-def test_what_is_no_machine_of_ec2_is_no_problem_and_no_call(aws_parts, compute, id):
+def test_verbs_ignore_ids_of_other_providers_without_a_call(aws_parts, compute, id):
     for verb in VERBS:
         getattr(compute, verb)(id)
     compute.expire(id, None, "stop")
@@ -361,14 +363,16 @@ def test_what_is_no_machine_of_ec2_is_no_problem_and_no_call(aws_parts, compute,
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_one_that_ec2_does_not_show_is_waited_for_and_then_taken_as_gone(aws_parts, compute, verb):
+def test_verb_on_an_unknown_machine_is_unavailable_for_a_minute_then_ignored(
+    aws_parts, compute, verb
+):
     with pytest.raises(Unavailable):
-        getattr(compute, verb)(NOBODY)
+        getattr(compute, verb)(UNKNOWN_ID)
     aws_parts.aws.clock.advance(61)
-    getattr(compute, verb)(NOBODY)
+    getattr(compute, verb)(UNKNOWN_ID)
 
 
-def test_a_new_one_is_told_as_soon_as_ec2_shows_it(aws_parts, compute):
+def test_verbs_apply_to_a_new_machine_once_ec2_shows_it(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
     id = aws_parts.launch().id
     at = aws_parts.aws.clock.now() + timedelta(hours=1)
@@ -383,17 +387,17 @@ def test_a_new_one_is_told_as_soon_as_ec2_shows_it(aws_parts, compute):
 
 
 # ------------------------------------------------------------------ expiry
-def test_a_launch_knows_its_end(aws_parts):
+def test_launched_machine_has_expiry_tags_and_stops_itself(aws_parts):
     id = aws_parts.launch(expires_at=aws_parts.aws.clock.now() + timedelta(hours=8)).id
     tags = aws_parts.tags(id)
     assert tags["prism:ttl"] == "8h0m0s"
     assert tags["prism:expire-action"] == "hibernate"
     assert aws_parts.goes(8 * 3600 - 60).seen is Observed.ON
-    assert aws_parts.goes(70).seen is Observed.ON  # whoever can have it hibernate comes first
-    assert aws_parts.goes(120).seen is Observed.OFF  # by its own timer: nobody told it
+    assert aws_parts.goes(70).seen is Observed.ON  # a daemon has time to hibernate it
+    assert aws_parts.goes(120).seen is Observed.OFF  # by its own timer, without a call
 
 
-def test_an_extension_is_counted_from_the_launch_whatever_was_started_since(aws_parts, compute):
+def test_extended_expiry_is_tagged_relative_to_the_launch(aws_parts, compute):
     id = aws_parts.on()
     aws_parts.goes(1800)
     compute.stop(id)
@@ -410,7 +414,7 @@ def test_an_extension_is_counted_from_the_launch_whatever_was_started_since(aws_
     assert tags["prism:expire-action"] == "stop"
 
 
-def test_one_that_nobody_has_looked_at_yet_can_be_told(aws_parts, cloud, tmp_path):
+def test_expiry_can_be_set_before_the_first_survey(aws_parts, cloud, tmp_path):
     launched = aws_parts.aws.clock.now()
     id = aws_parts.on(launched_at=launched)
     at = aws_parts.aws.clock.now() + timedelta(hours=1)
@@ -419,7 +423,7 @@ def test_one_that_nobody_has_looked_at_yet_can_be_told(aws_parts, cloud, tmp_pat
     assert abs(expires_at(aws_parts.tags(id)) - at) <= timedelta(seconds=1)
 
 
-def test_one_that_has_no_end_any_more_carries_no_tag(aws_parts, compute):
+def test_removed_expiry_deletes_its_tags(aws_parts, compute):
     id = aws_parts.on(expires_at=aws_parts.aws.clock.now() + timedelta(hours=1))
     for _ in range(2):
         compute.expire(id, None, "stop")
@@ -427,7 +431,7 @@ def test_one_that_has_no_end_any_more_carries_no_tag(aws_parts, compute):
     assert aws_parts.goes(7200).seen is Observed.ON
 
 
-def test_one_that_never_knew_when_it_was_launched_learns_it(aws_parts, compute):
+def test_expiry_adds_a_missing_tag_of_the_launch_time(aws_parts, compute):
     id = aws_parts.on(launched_at=None)
     compute.expire(id, aws_parts.aws.clock.now() + timedelta(hours=1), "stop")
     tags = aws_parts.tags(id)
@@ -435,7 +439,7 @@ def test_one_that_never_knew_when_it_was_launched_learns_it(aws_parts, compute):
     assert tags["prism:ttl"].startswith("1h0m")
 
 
-def test_who_starts_one_that_has_expired_may_have_it(aws_parts, compute):
+def test_start_of_an_expired_machine_removes_its_expiry(aws_parts, compute):
     id = aws_parts.on(expires_at=aws_parts.aws.clock.now() + timedelta(hours=1))
     assert aws_parts.goes(3600 + 120).seen is not Observed.ON
     assert aws_parts.goes().seen is Observed.OFF
@@ -444,7 +448,7 @@ def test_who_starts_one_that_has_expired_may_have_it(aws_parts, compute):
     assert "prism:ttl" not in aws_parts.tags(id)
 
 
-def test_an_end_that_was_told_meanwhile_is_kept(aws_parts, compute):
+def test_start_of_an_expired_machine_keeps_a_later_expiry(aws_parts, compute):
     id = aws_parts.on(expires_at=aws_parts.aws.clock.now() + timedelta(hours=1))
     aws_parts.goes(3600 + 120)
     aws_parts.goes()
@@ -454,7 +458,7 @@ def test_an_end_that_was_told_meanwhile_is_kept(aws_parts, compute):
 
 
 # ------------------------------------------------------------------ another type
-def test_one_that_is_off_becomes_another_type(aws_parts, compute):
+def test_stopped_machine_can_be_resized(aws_parts, compute):
     id = aws_parts.on(hibernation=False)
     compute.stop(id)
     aws_parts.goes()
@@ -464,7 +468,7 @@ def test_one_that_is_off_becomes_another_type(aws_parts, compute):
     assert aws_parts.instances.look(id).type == "t3.large"
 
 
-def test_one_that_may_hibernate_keeps_its_type_where_ec2_says_so(aws_parts, compute):
+def test_resize_refused_by_ec2_keeps_the_type(aws_parts, compute):
     id = aws_parts.on()
     compute.stop(id)
     aws_parts.goes()
@@ -473,13 +477,13 @@ def test_one_that_may_hibernate_keeps_its_type_where_ec2_says_so(aws_parts, comp
     assert aws_parts.instances.look(id).type != "t3.large"
 
 
-def test_one_that_is_on_cannot_yet(aws_parts, compute):
+def test_running_machine_cannot_be_resized(aws_parts, compute):
     id = aws_parts.on()
     with pytest.raises(Unavailable, match="running"):
         compute.resize(id, "t3.large")
 
 
-def test_a_type_of_another_architecture_is_refused(aws_parts, compute):
+def test_resize_to_another_architecture_is_refused(aws_parts, compute):
     id = aws_parts.on(hibernation=False)
     compute.stop(id)
     aws_parts.goes()
@@ -487,11 +491,11 @@ def test_a_type_of_another_architecture_is_refused(aws_parts, compute):
         compute.resize(id, "t4g.small")
 
 
-# ------------------------------------------------------------------ handed on
-def test_ways_in_are_the_ways(aws_parts, compute):
+# ------------------------------------------------------------------ connectivity
+def test_access_and_watch_are_delegated_to_connectivity(aws_parts, compute):
     id = aws_parts.on()
     assert compute.access(id).host == aws_parts.look().public_ip
     rule = IdleRule(profile="t", minutes=5, action="stop", limits={})
     compute.watch(id, rule)
-    assert aws_parts.connectivity.told == [(id, rule)]
+    assert aws_parts.connectivity.watched == [(id, rule)]
     assert compute.address_of(id, 80) is None

@@ -1,4 +1,4 @@
-"""What EC2 describes is older than what it has answered: the answer counts."""
+"""An answer of EC2 overrides older descriptions of EC2."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ LATE = 30.0  # seconds
 
 @pytest.fixture
 def late_machine_id(aws_parts):
-    """A machine that is on, at an EC2 that describes states so late."""
+    """A machine that is on, whose new states EC2 describes late."""
     id = aws_parts.on()
     aws_parts.aws.rules = build({"times": {"states": LATE, "stopping": 1, "hibernating": 1}})
     return id
@@ -39,7 +39,7 @@ def described():
         ("terminate", Observed.STOPPING),
     ],
 )
-def test_one_that_goes_down_is_not_on_although_ec2_still_says_so(
+def test_machine_is_stopping_although_ec2_still_describes_running(
     aws_parts, late_machine_id, verb, seen
 ):
     getattr(aws_parts.compute, verb)(late_machine_id)
@@ -49,8 +49,8 @@ def test_one_that_goes_down_is_not_on_although_ec2_still_says_so(
     assert aws_parts.look().seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
 
 
-def test_one_that_was_started_is_not_off_although_ec2_still_says_so(aws_parts, late_machine_id):
-    """Else a stop right after a start counts as done, and the machine runs on and costs."""
+def test_machine_is_starting_although_ec2_still_describes_stopped(aws_parts, late_machine_id):
+    """Otherwise a stop right after a start would count as done, and the machine would run on."""
     aws_parts.compute.stop(late_machine_id)
     aws_parts.goes(LATE + 1)
     was = aws_parts.look()
@@ -66,7 +66,7 @@ def test_one_that_was_started_is_not_off_although_ec2_still_says_so(aws_parts, l
     assert aws_parts.aws.machines("us-east-1")[0]["state"] == "stopping"
 
 
-def test_a_start_of_one_that_still_stops_is_asked_again(aws_parts, late_machine_id):
+def test_start_of_a_stopping_machine_is_unavailable(aws_parts, late_machine_id):
     aws_parts.aws.rules = build({"times": {"states": LATE, "stopping": LATE}})
     aws_parts.compute.stop(late_machine_id)
     aws_parts.instances.survey()
@@ -101,8 +101,8 @@ def states(time):
     return NewerStates(time)
 
 
-def test_an_old_description_that_comes_after_a_newer_one_does_not_count(states):
-    """The computers that answer for EC2 do not hear of a change all at once."""
+def test_older_description_does_not_replace_a_newer_one(states):
+    """The servers of EC2 do not all learn of a change at the same time."""
     running = machine("running")
     after = states.note(running, stopping(), hibernate=True)
     assert (after.state, after.reason) == ("stopping", HIBERNATED)
@@ -111,26 +111,26 @@ def test_an_old_description_that_comes_after_a_newer_one_does_not_count(states):
     assert states.over(running).state == "stopped"
 
 
-def test_its_tags_are_those_that_are_described(states):
+def test_noted_state_keeps_the_described_tags(states):
     states.note(machine("running"), stopping(), hibernate=False)
     instance = Ec2Instance(**{**_fields(machine("running")), "tags": {"a": "b"}})
     assert (states.over(instance).state, states.over(instance).tags) == ("stopping", {"a": "b"})
 
 
-def test_one_that_somebody_has_started_again_is_on(states):
+def test_description_of_a_later_start_replaces_the_noted_state(states):
     states.note(machine("running"), stopping(), hibernate=False)
     again = machine("running", launched=NOW + timedelta(minutes=1))
     assert states.over(again) == again
 
 
-def test_after_a_while_what_is_described_counts_whatever_it_is(states, time):
+def test_noted_state_is_dropped_after_a_limited_time(states, time):
     running = machine("running")
     states.note(running, stopping(), hibernate=False)
     time.advance(seconds=CONSISTENT_AFTER.total_seconds())
     assert states.over(running) == running
 
 
-def test_answers_that_name_no_other_state_change_nothing(states):
+def test_answer_without_another_state_is_not_noted(states):
     nothing: dict[str, Any] = {}
     for answer in (nothing, stopping("i-2"), stopping(state="running")):
         assert states.note(machine("running"), answer, hibernate=False) is None

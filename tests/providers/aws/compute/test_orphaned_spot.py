@@ -1,4 +1,4 @@
-"""Machines that EC2 launches for spot requests of ours while no daemon looks.
+"""Machines that EC2 launches for spot requests of Prism while no daemon runs.
 
 EC2 User Guide, "Persistent requests": EC2 launches another machine when the one of a persistent
 request is gone. It carries none of the tags; the request keeps them.
@@ -20,8 +20,8 @@ def ec2(aws):
     return boto3.client("ec2")
 
 
-def replaced(place, ec2):
-    """A spot machine is destroyed at its console, and replaced, and nobody looks for long."""
+def terminate_and_wait(place, ec2):
+    """Terminate a spot machine outside Prism, which EC2 replaces; wait for a long time."""
     gone = place.on(spot=True)
     ec2.terminate_instances(InstanceIds=[gone])
     place.aws.clock.advance(LONG)
@@ -32,20 +32,18 @@ def living(place):
     return [machine["id"] for machine in place.aws.machines() if machine["state"] != "terminated"]
 
 
-def came_back(place, cloud, tmp_path):
-    """Another daemon, which knows nothing of what was; what it sees by its second look."""
+def survey_by_another_daemon(place, cloud, tmp_path):
+    """Another daemon, which has no memory of the machines, and its second survey."""
     later = AwsParts(place.aws, cloud, tmp_path)
     later.compute.survey()
     return later, later.compute.survey()
 
 
-def test_one_that_came_while_the_daemon_was_away_is_found_and_may_be_destroyed(
-    aws_parts, ec2, cloud, tmp_path
-):
-    gone = replaced(aws_parts, ec2)
+def test_replacement_is_listed_as_an_orphan_and_can_be_terminated(aws_parts, ec2, cloud, tmp_path):
+    gone = terminate_and_wait(aws_parts, ec2)
     [heir] = living(aws_parts)
     assert heir != gone
-    later, [orphan] = came_back(aws_parts, cloud, tmp_path)
+    later, [orphan] = survey_by_another_daemon(aws_parts, cloud, tmp_path)
     assert (orphan.id, orphan.key) == (heir, heir), "an orphan: no workspace has that key"
     [machine] = later.compute.found([heir])
     assert (machine.name, machine.profile, machine.spot) == ("mine", "lab", True)
@@ -54,28 +52,26 @@ def test_one_that_came_while_the_daemon_was_away_is_found_and_may_be_destroyed(
     assert living(aws_parts) == [], "and nothing came after it"
 
 
-def test_it_is_told_from_a_machine_of_ours_whose_tags_somebody_removed(
-    aws_parts, ec2, cloud, tmp_path
-):
+def test_machine_without_tags_is_not_listed_as_a_replacement(aws_parts, ec2, cloud, tmp_path):
     mine = aws_parts.on(spot=True)
     ec2.delete_tags(Resources=[mine])
     aws_parts.pass_on()
-    _, orphans = came_back(aws_parts, cloud, tmp_path)
+    _, orphans = survey_by_another_daemon(aws_parts, cloud, tmp_path)
     assert orphans == [], "its workspace looks for it by its id"
     [request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
     assert request["State"] == "active"
 
 
-@by_an_administrator  # whom a fault denies to tag
-def test_one_that_may_not_be_tagged_is_shown_all_the_same(aws_parts, ec2, cloud, tmp_path, caplog):
-    replaced(aws_parts, ec2)
+@by_an_administrator  # the fault denies tagging
+def test_replacement_is_listed_even_if_tagging_is_denied(aws_parts, ec2, cloud, tmp_path, caplog):
+    terminate_and_wait(aws_parts, ec2)
     aws_parts.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
-    _, [orphan] = came_back(aws_parts, cloud, tmp_path)
+    _, [orphan] = survey_by_another_daemon(aws_parts, cloud, tmp_path)
     assert orphan.seen in {Observed.ON, Observed.STARTING}
     assert "cannot be tagged" in caplog.text
 
 
-def test_requests_are_looked_through_now_and_then(aws_parts):
+def test_spot_requests_are_listed_at_intervals(aws_parts):
     aws_parts.compute.survey()
     for _ in range(3):
         aws_parts.compute.survey()

@@ -1,4 +1,4 @@
-"""When a machine counts as ready: by its console or by SSH, and never asked for nothing."""
+"""When a machine is ready, by its console or by SSH, with few calls."""
 
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -22,51 +22,51 @@ def aws_parts(stopped_aws, cloud, tmp_path):
 
 
 def failing(place):
-    """From now on boots end with a failure."""
+    """Let boots fail from now on."""
     place.aws.rules = build({"times": {"boot": 60}, "boot": {"fails": "packages"}})
 
 
-def said(*steps):
+def boot_markers(*steps):
     return "".join(f"[  5.1] cloud-init[7]: prism-boot: {step}\n" for step in steps)
 
 
-# ------------------------------------------------------------------ what a console says
-def test_the_last_step_and_how_far_it_is():
-    first, two = read(said("begin")), read(said("begin", "packages"))
+# ------------------------------------------------------------------ console output
+def test_console_output_gives_the_last_step_and_progress():
+    first, two = read(boot_markers("begin")), read(boot_markers("begin", "packages"))
     assert (first.stage, first.step, two.step) == (BootStage.COMING, "begin", "packages")
     assert 10 < first.progress < two.progress < 100
 
 
-def test_nothing_is_a_beginning():
+def test_console_without_markers_means_that_the_machine_boots():
     assert read("") == read(KERNEL) == BootStatus(BootStage.COMING, None, 10)
 
 
-def test_ready_and_failed():
-    assert read(KERNEL + said("begin", "ready")).stage is BootStage.READY
-    failed = read(KERNEL + said("begin", "packages", "failed packages apt"))
+def test_console_output_gives_ready_or_failed():
+    assert read(KERNEL + boot_markers("begin", "ready")).stage is BootStage.READY
+    failed = read(KERNEL + boot_markers("begin", "packages", "failed packages apt"))
     assert (failed.stage, failed.step) == (BootStage.FAILED, "packages apt")
 
 
-def test_what_an_earlier_boot_has_said_counts_no_more():
-    before = KERNEL + said("begin", "ready")
+def test_console_output_of_an_earlier_boot_is_ignored():
+    before = KERNEL + boot_markers("begin", "ready")
     assert read(before + KERNEL).stage is BootStage.COMING
-    assert read(before + said("begin")).stage is BootStage.COMING  # a quiet kernel
-    assert read(KERNEL + said("begin", "failed x") + KERNEL + said("begin", "ready")).stage is (
-        BootStage.READY
-    )
+    assert read(before + boot_markers("begin")).stage is BootStage.COMING  # a quiet kernel
+    assert read(
+        KERNEL + boot_markers("begin", "failed x") + KERNEL + boot_markers("begin", "ready")
+    ).stage is (BootStage.READY)
 
 
-def test_who_awakes_from_hibernation_is_ready_at_once():
-    assert read(KERNEL + said("begin", "ready") + AWOKE).stage is BootStage.READY
-    assert read(KERNEL + said("begin", "ready") + KERNEL + AWOKE).stage is BootStage.READY
+def test_resume_from_hibernation_means_ready():
+    assert read(KERNEL + boot_markers("begin", "ready") + AWOKE).stage is BootStage.READY
+    assert read(KERNEL + boot_markers("begin", "ready") + KERNEL + AWOKE).stage is BootStage.READY
 
 
-def test_a_host_key_is_no_step():
-    assert read(said("begin", "hostkey ssh-ed25519 AAAA")).step == "begin"
+def test_host_key_marker_is_not_a_step():
+    assert read(boot_markers("begin", "hostkey ssh-ed25519 AAAA")).step == "begin"
 
 
-# ------------------------------------------------------------------ what is made of it
-def test_one_that_comes_up_says_how_far_it_is_until_it_is_on(aws_parts):
+# ------------------------------------------------------------------ state of the machine
+def test_booting_machine_shows_its_stage_until_it_is_on(aws_parts):
     aws_parts.aws.rules = build({"times": {"pending": 4, "boot": 60}})
     id = aws_parts.launch().id
     assert aws_parts.look().stage == "machine"
@@ -77,7 +77,7 @@ def test_one_that_comes_up_says_how_far_it_is_until_it_is_on(aws_parts):
     assert aws_parts.tags(id)["prism:ready"] == aws_parts.instances.look(id).boot
 
 
-def test_a_calm_place_is_one_call(aws_parts):
+def test_survey_of_ready_machines_makes_one_call(aws_parts):
     for number in range(3):
         aws_parts.launch(key=f"ws_{number}")
     aws_parts.aws.clock.advance(70)
@@ -90,14 +90,14 @@ def test_a_calm_place_is_one_call(aws_parts):
     assert aws_parts.calls()[before:] == ["DescribeInstances"] * 3
 
 
-def test_a_console_is_read_at_once_but_not_all_the_time(aws_parts):
+def test_console_of_a_booting_machine_is_read_at_a_limited_rate(aws_parts):
     aws_parts.launch()
     for _ in range(58):
         aws_parts.goes(1)
     assert 5 <= len(aws_parts.calls("GetConsoleOutput")) <= 15
 
 
-def test_another_daemon_asks_no_console_again(aws_parts, cloud, tmp_path):
+def test_another_daemon_does_not_read_the_console_of_a_ready_machine(aws_parts, cloud, tmp_path):
     aws_parts.launch()
     aws_parts.goes(70)
     count = len(aws_parts.calls("GetConsoleOutput"))
@@ -106,7 +106,7 @@ def test_another_daemon_asks_no_console_again(aws_parts, cloud, tmp_path):
     assert len(aws_parts.calls("GetConsoleOutput")) == count
 
 
-def test_what_was_decided_but_not_written_is_written_later(aws_parts):
+def test_ready_tag_that_could_not_be_written_is_written_later(aws_parts):
     id = aws_parts.launch().id
     aws_parts.aws.fault(action="CreateTags", do="drop")
     assert aws_parts.goes(70).seen is Observed.ON
@@ -117,7 +117,7 @@ def test_what_was_decided_but_not_written_is_written_later(aws_parts):
     assert len(aws_parts.calls("GetConsoleOutput")) == count
 
 
-def test_after_a_start_it_has_to_become_ready_anew(aws_parts):
+def test_started_machine_has_to_become_ready_again(aws_parts):
     id = aws_parts.launch().id
     aws_parts.goes(70)
     aws_parts.compute.stop(id)
@@ -127,7 +127,7 @@ def test_after_a_start_it_has_to_become_ready_anew(aws_parts):
     assert aws_parts.goes(60).seen is Observed.ON
 
 
-def test_who_sleeps_comes_back_without_a_boot(aws_parts):
+def test_hibernated_machine_is_on_without_a_boot(aws_parts):
     id = aws_parts.launch().id
     aws_parts.goes(70)
     aws_parts.compute.hibernate(id)
@@ -136,19 +136,19 @@ def test_who_sleeps_comes_back_without_a_boot(aws_parts):
     assert aws_parts.goes(5).seen is Observed.ON
 
 
-def test_a_silent_one_is_on_after_a_quarter_of_an_hour_and_says_that_nobody_knows(aws_parts):
+def test_silent_machine_is_on_but_unverified_after_15_minutes(aws_parts):
     aws_parts.aws.rules = build({"boot": {"silent": True}})
     aws_parts.launch()
     assert aws_parts.goes(14 * 60).seen is Observed.STARTING
     on = aws_parts.goes(61)
     assert (on.seen, on.stage, on.progress) == (Observed.ON, "unverified", 100)
-    aws_parts.aws.rules = build({})  # it speaks at last
+    aws_parts.aws.rules = build({})  # now the console has output
     aws_parts.goes(65)
     assert aws_parts.look().stage is None
     assert aws_parts.look().seen is Observed.ON
 
 
-def test_a_silent_one_is_not_asked_for_ever(aws_parts):
+def test_console_of_a_silent_machine_is_not_read_after_two_hours(aws_parts):
     aws_parts.aws.rules = build({"boot": {"silent": True}})
     aws_parts.launch()
     aws_parts.goes(7201)
@@ -157,7 +157,7 @@ def test_a_silent_one_is_not_asked_for_ever(aws_parts):
     assert len(aws_parts.calls("GetConsoleOutput")) == before
 
 
-def test_a_boot_that_fails_is_stopped_and_says_what_and_how_to_go_on(aws_parts):
+def test_failed_boot_stops_the_machine_and_names_the_step_and_commands(aws_parts):
     failing(aws_parts)
     id = aws_parts.launch().id
     assert aws_parts.goes(70).seen is Observed.STOPPING
@@ -171,7 +171,7 @@ def test_a_boot_that_fails_is_stopped_and_says_what_and_how_to_go_on(aws_parts):
     assert aws_parts.goes(5).seen is Observed.BROKEN
 
 
-def test_a_broken_one_is_set_up_once_more(aws_parts):
+def test_start_of_a_broken_machine_repeats_its_setup(aws_parts):
     failing(aws_parts)
     id = aws_parts.launch().id
     aws_parts.goes(70)
@@ -187,7 +187,7 @@ def test_a_broken_one_is_set_up_once_more(aws_parts):
     assert (on.seen, on.failure) == (Observed.ON, None)
 
 
-def test_a_broken_one_is_set_up_by_a_corrected_template(aws_parts, cloud):
+def test_start_of_a_broken_machine_uses_the_changed_template(aws_parts, cloud):
     failing(aws_parts)
     id = aws_parts.launch(template=structs.replace(TEMPLATE, post_install=("wrong",))).id
     aws_parts.goes(70)
@@ -205,13 +205,13 @@ def test_a_broken_one_is_set_up_by_a_corrected_template(aws_parts, cloud):
     assert "post-install wrong" not in last
 
 
-def test_one_that_runs_takes_no_other_template_yet(aws_parts):
+def test_template_of_a_running_machine_cannot_be_changed(aws_parts):
     id = aws_parts.on()
     with pytest.raises(Unavailable):
         aws_parts.compute.change_template(id, aws_parts.order())
 
 
-def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(aws_parts, cloud, tmp_path):
+def test_failed_machine_that_still_runs_is_stopped_by_the_next_survey(aws_parts, cloud, tmp_path):
     failing(aws_parts)
     aws_parts.launch()
     aws_parts.aws.fault(action="StopInstances", do="drop")
@@ -222,13 +222,13 @@ def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(aws_parts, cl
     assert another.goes(5).seen is Observed.BROKEN
 
 
-def test_ssh_may_say_it_first(stopped_aws, cloud, tmp_path):
+def test_machine_is_ready_by_ssh_if_its_console_is_silent(stopped_aws, cloud, tmp_path):
     stopped_aws.rules = build({"boot": {"silent": True}})
     questions = []
 
     def probe(machine):
         questions.append(machine.public_ip)
-        return said("begin", "ready")
+        return boot_markers("begin", "ready")
 
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=probe)
     place.launch()
@@ -236,39 +236,41 @@ def test_ssh_may_say_it_first(stopped_aws, cloud, tmp_path):
     assert questions == [place.look().public_ip]
 
 
-def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped_aws, cloud, tmp_path):
+def test_machine_is_ready_by_ssh_if_reading_the_console_is_denied(stopped_aws, cloud, tmp_path):
     stopped_aws.rules = build({"denied": ["ec2:GetConsoleOutput"]})
-    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: said("begin", "ready"))
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: boot_markers("begin", "ready"))
     place.launch()
     assert place.goes(5).seen is Observed.ON
 
 
-def test_where_nobody_opens_nobody_knocks_for_a_while(stopped_aws, cloud, tmp_path):
+def test_failed_ssh_probe_is_repeated_less_often_than_the_console_is_read(
+    stopped_aws, cloud, tmp_path
+):
     stopped_aws.rules = build({"boot": {"silent": True}})
-    knocks = []
-    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    probes = []
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: probes.append(it.id))
     place.launch()
     for _ in range(60):
         place.goes(1)
-    assert 2 <= len(knocks) <= 3
+    assert 2 <= len(probes) <= 3
     assert len(place.calls("GetConsoleOutput")) > 5
 
 
-def test_who_has_said_it_on_the_console_is_not_asked_by_ssh(stopped_aws, cloud, tmp_path):
-    knocks = []
-    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+def test_ssh_is_not_probed_if_the_console_shows_ready(stopped_aws, cloud, tmp_path):
+    probes = []
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: probes.append(it.id))
     place.launch()
     assert place.goes(5).seen is Observed.ON
-    assert knocks == []
+    assert probes == []
 
 
-def test_where_ssh_knows_nothing_the_console_is_read(stopped_aws, cloud, tmp_path):
+def test_console_is_read_if_the_ssh_probe_returns_none(stopped_aws, cloud, tmp_path):
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: None)
     place.launch()
     assert place.goes(5).seen is Observed.ON
 
 
-def test_whoever_wants_hears_each_console(stopped_aws, cloud, tmp_path):
+def test_listeners_receive_console_output(stopped_aws, cloud, tmp_path):
     heard = []
     place = AwsParts(
         stopped_aws, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))]
@@ -279,7 +281,7 @@ def test_whoever_wants_hears_each_console(stopped_aws, cloud, tmp_path):
     assert "prism-boot: ready" in heard[-1][1]
 
 
-def test_a_slow_console_holds_up_no_survey(stopped_aws, cloud, tmp_path):
+def test_slow_console_does_not_delay_a_survey(stopped_aws, cloud, tmp_path):
     class Later(Executor):
         def __init__(self):
             self.tasks = []
@@ -293,13 +295,13 @@ def test_a_slow_console_holds_up_no_survey(stopped_aws, cloud, tmp_path):
     place.launch()
     for _ in range(5):
         place.goes(5)
-    assert len(later.tasks) == 1  # asked once, however often somebody looks meanwhile
+    assert len(later.tasks) == 1  # one check, although there were five surveys
     for task, args in later.tasks:
         task(*args)
     assert place.look().seen is Observed.ON
 
 
-def test_a_console_that_cannot_be_read_is_read_again(aws_parts):
+def test_console_that_could_not_be_read_is_read_again(aws_parts):
     aws_parts.launch()
     aws_parts.aws.fault(action="GetConsoleOutput", do="error", times=None)
     assert aws_parts.goes(70).seen is Observed.STARTING
@@ -307,7 +309,7 @@ def test_a_console_that_cannot_be_read_is_read_again(aws_parts):
     assert aws_parts.goes(15).seen is Observed.ON
 
 
-def test_a_machine_that_is_gone_is_forgotten(aws_parts):
+def test_terminated_machine_is_removed_from_readiness(aws_parts):
     id = aws_parts.launch().id
     aws_parts.goes(20)
     assert aws_parts.readiness._boots
@@ -317,7 +319,7 @@ def test_a_machine_that_is_gone_is_forgotten(aws_parts):
     assert not aws_parts.readiness._due
 
 
-def test_a_place_that_was_closed_can_still_be_looked_at(stopped_aws, cloud, tmp_path):
+def test_survey_works_after_close(stopped_aws, cloud, tmp_path):
     place = AwsParts(stopped_aws, cloud, tmp_path, executor=ThreadPoolExecutor(1))
     id = place.launch(spot=True).id
     place.aws.clock.advance(5)

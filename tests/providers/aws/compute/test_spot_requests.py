@@ -1,4 +1,4 @@
-"""Spot machines: taken back, had again, destroyed, and never replaced behind our back."""
+"""Spot machines: interrupted, started again, terminated, and not replaced by EC2."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def compute(aws_parts):
     return aws_parts.compute
 
 
-def test_a_spot_machine_that_ec2_takes_back_says_so_and_can_be_had_again(aws_parts, compute):
+def test_interrupted_spot_machine_is_reported_and_started_again_by_ec2(aws_parts, compute):
     id = aws_parts.on(spot=True, hibernation=False)
     aws_parts.aws.interrupt(id)
     off = aws_parts.goes()
@@ -27,8 +27,8 @@ def test_a_spot_machine_that_ec2_takes_back_says_so_and_can_be_had_again(aws_par
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_a_spot_machine_that_is_down_is_destroyed_with_its_request(aws_parts, compute, taken):
-    """EC2 itself ends one that is stopped, when its request is cancelled."""
+def test_terminated_spot_machine_that_was_off_is_not_replaced(aws_parts, compute, taken):
+    """EC2 terminates a stopped spot machine when its request is cancelled."""
     id = aws_parts.on(spot=True, hibernation=False)
     if taken:
         aws_parts.aws.interrupt(id)
@@ -42,7 +42,7 @@ def test_a_spot_machine_that_is_down_is_destroyed_with_its_request(aws_parts, co
 
 @pytest.fixture
 def cancelled_machine_id(aws_parts, other_user):
-    """A spot machine that runs and whose request somebody has cancelled."""
+    """A running spot machine, whose request was cancelled outside Prism."""
     id = aws_parts.on(spot=True)
     request = aws_parts.instances.look(id).spot_request
     other_user.call("ec2", "CancelSpotInstanceRequests", SpotInstanceRequestIds=[request])
@@ -52,7 +52,7 @@ def cancelled_machine_id(aws_parts, other_user):
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
 @pytest.mark.parametrize("code", ["IncorrectSpotRequestState", "UnsupportedOperation"])
-def test_one_whose_request_was_cancelled_cannot_be_stopped_and_says_what_can_be_done(
+def test_machine_with_a_cancelled_request_cannot_stop_but_be_terminated(
     aws_parts, compute, cancelled_machine_id, verb, code
 ):
     """AWS's documents do not say with which code EC2 refuses it."""
@@ -67,13 +67,15 @@ def test_one_whose_request_was_cancelled_cannot_be_stopped_and_says_what_can_be_
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
-def test_ec2_itself_refuses_to_stop_it(aws_parts, compute, cancelled_machine_id):
+def test_ec2_refuses_to_stop_a_machine_with_a_cancelled_request(
+    aws_parts, compute, cancelled_machine_id
+):
     with pytest.raises(ProviderRefused) as no:
         compute.stop(cancelled_machine_id)
     assert no.value.code == "SPOT_REQUEST_CANCELLED"
 
 
-def test_a_start_right_after_a_stop_waits_until_the_request_allows_it(aws_parts, compute):
+def test_start_right_after_a_stop_waits_for_the_spot_request(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"marked_for_stop": 90}})
     id = aws_parts.on(spot=True, hibernation=False)
     compute.stop(id)
@@ -87,7 +89,7 @@ def test_a_start_right_after_a_stop_waits_until_the_request_allows_it(aws_parts,
     assert aws_parts.goes().seen in {Observed.STARTING, Observed.ON}
 
 
-def test_a_request_that_never_allows_it_is_not_waited_for_without_end(aws_parts, compute):
+def test_start_is_refused_if_the_spot_request_never_allows_it(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"marked_for_stop": 36000}})
     id = aws_parts.on(spot=True, hibernation=False)
     compute.stop(id)
@@ -99,20 +101,20 @@ def test_a_request_that_never_allows_it_is_not_waited_for_without_end(aws_parts,
         compute.start(id)
 
 
-def test_a_spot_machine_that_can_sleeps_when_it_is_taken_back(aws_parts):
+def test_interrupted_spot_machine_with_hibernation_hibernates(aws_parts):
     id = aws_parts.on(spot=True)
     aws_parts.aws.interrupt(id)
     assert aws_parts.goes().seen is Observed.ASLEEP
 
 
-def test_a_spot_machine_that_is_destroyed_has_no_heir(aws_parts, compute):
+def test_terminated_spot_machine_is_not_replaced(aws_parts, compute):
     id = aws_parts.on(spot=True)
     compute.terminate(id)
     aws_parts.goes()
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
-def test_a_spot_machine_that_ec2_hides_still_loses_its_request(aws_parts, compute):
+def test_request_of_an_invisible_spot_machine_is_cancelled(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
     id = aws_parts.launch(spot=True).id
     with pytest.raises(Unavailable):
@@ -120,7 +122,7 @@ def test_a_spot_machine_that_ec2_hides_still_loses_its_request(aws_parts, comput
     assert aws_parts.calls("CancelSpotInstanceRequests")
 
 
-def test_a_cancelled_request_whose_answer_was_lost_is_cancelled_again(aws_parts, compute):
+def test_cancellation_with_a_lost_answer_is_repeated(aws_parts, compute):
     id = aws_parts.on(spot=True)
     aws_parts.aws.fault(action="CancelSpotInstanceRequests", do="lost")
     with pytest.raises(Unavailable):
@@ -130,7 +132,9 @@ def test_a_cancelled_request_whose_answer_was_lost_is_cancelled_again(aws_parts,
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
-def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(aws_parts, compute, cloud):
+def test_replacement_of_a_machine_terminated_outside_prism_is_terminated(
+    aws_parts, compute, cloud
+):
     id = aws_parts.on(spot=True)
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
     aws_parts.aws.clock.advance(5)
@@ -143,7 +147,7 @@ def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(aws_parts, c
     assert aws_parts.calls()[before:] == ["DescribeInstances"]
 
 
-def test_an_heir_that_we_may_not_touch_is_said_once(aws_parts, compute, cloud, caplog):
+def test_denied_termination_of_a_replacement_is_logged_once(aws_parts, compute, cloud, caplog):
     id = aws_parts.on(spot=True)
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
     aws_parts.aws.clock.advance(5)
@@ -154,9 +158,7 @@ def test_an_heir_that_we_may_not_touch_is_said_once(aws_parts, compute, cloud, c
     assert "ec2:TerminateInstances" in message
 
 
-def test_a_request_that_could_not_be_cancelled_is_tried_at_the_next_look(
-    aws_parts, compute, cloud
-):
+def test_failed_cancellation_is_retried_at_the_next_survey(aws_parts, compute, cloud):
     id = aws_parts.on(spot=True)
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
     aws_parts.pass_on()

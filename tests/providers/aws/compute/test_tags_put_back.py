@@ -1,6 +1,6 @@
-"""Somebody removes a machine's tags: it is not gone, and gets them back.
+"""A machine whose tags were removed does not count as gone, and is tagged again.
 
-A survey goes by the tag `prism:managed`; what it does not show is asked for by its id.
+A survey filters by the tag `prism:managed`; a machine that it lacks is described by its id.
 """
 
 import boto3
@@ -19,7 +19,7 @@ def untagged_machine_id(aws_parts):
     return id
 
 
-def test_it_is_found_by_its_id_and_gets_its_tags_back(aws_parts, untagged_machine_id):
+def test_untagged_machine_is_found_by_its_id_and_tagged_again(aws_parts, untagged_machine_id):
     machine = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
     assert (machine.id, machine.key) == (untagged_machine_id, "ws_1")
     assert machine.seen in {Observed.ON, Observed.STARTING}
@@ -34,7 +34,7 @@ def test_it_is_found_by_its_id_and_gets_its_tags_back(aws_parts, untagged_machin
     )
 
 
-def test_what_others_have_changed_stays(aws_parts):
+def test_tags_changed_by_others_are_kept(aws_parts):
     id = aws_parts.on()
     ec2 = boto3.client("ec2")
     ec2.delete_tags(Resources=[id], Tags=[{"Key": "prism:managed"}])
@@ -44,22 +44,22 @@ def test_what_others_have_changed_stays(aws_parts):
     assert aws_parts.tags(id)["prism:ttl"] == "1h0m0s"
 
 
-def test_what_is_not_there_is_not_there(aws_parts):
+def test_find_returns_none_for_unknown_ids(aws_parts):
     assert aws_parts.compute.find("i-0123456789abcdef0", aws_parts.order()) is None
     assert aws_parts.compute.find("local-0", aws_parts.order()) is None
 
 
-def test_one_with_all_its_tags_is_left_as_it_is(aws_parts):
+def test_machine_with_all_tags_is_not_tagged_again(aws_parts):
     id = aws_parts.on()
     before = len(aws_parts.calls("CreateTags"))
     assert aws_parts.compute.find(id, aws_parts.order()).key == "ws_1"
     assert len(aws_parts.calls("CreateTags")) == before
 
 
-def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(
+def test_untagged_machine_is_found_even_if_tagging_is_denied(
     aws_parts, untagged_machine_id, caplog
 ):
-    """Without our instance profile the daily policy has no right to tag it."""
+    """The daily policy does not allow tagging a machine without Prism's instance profile."""
     aws_parts.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
     machine = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
     assert (machine.id, machine.key) == (untagged_machine_id, "ws_1")

@@ -1,4 +1,4 @@
-"""What AWS describes as nobody documented is named, hides no other, and is never called gone."""
+"""A machine with an undocumented description is reported and never counts as gone."""
 
 from datetime import timedelta
 
@@ -29,7 +29,9 @@ def two_machine_ids(aws_parts):
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_the_others_are_still_listed(aws_parts, two_machine_ids, change, caplog):
+def test_survey_lists_other_machines_and_reports_the_unreadable_one(
+    aws_parts, two_machine_ids, change, caplog
+):
     odd, other = two_machine_ids
     with described_oddly(odd, change):
         for _ in range(2):
@@ -42,9 +44,7 @@ def test_the_others_are_still_listed(aws_parts, two_machine_ids, change, caplog)
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_it_is_not_taken_for_gone_when_it_is_asked_for_by_its_id(
-    aws_parts, two_machine_ids, change
-):
+def test_find_by_id_of_an_unreadable_machine_is_unavailable(aws_parts, two_machine_ids, change):
     with described_oddly(two_machine_ids[0], change):
         aws_parts.compute.survey()
         with pytest.raises(Unavailable, match=two_machine_ids[0]):
@@ -53,8 +53,7 @@ def test_it_is_not_taken_for_gone_when_it_is_asked_for_by_its_id(
     assert other.id == two_machine_ids[1]
 
 
-def test_nor_where_its_launch_was_never_answered(aws_parts, two_machine_ids):
-    """Its id is not known, and its key is."""
+def test_find_by_key_of_an_unreadable_machine_is_unavailable(aws_parts, two_machine_ids):
     with described_oddly(two_machine_ids[0], odd_answers.new_state):
         aws_parts.compute.survey()
         with pytest.raises(Unavailable, match=two_machine_ids[0]):
@@ -62,7 +61,7 @@ def test_nor_where_its_launch_was_never_answered(aws_parts, two_machine_ids):
         assert aws_parts.compute.find(None, aws_parts.order(key="ws_2")) is None
 
 
-def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(aws_parts):
+def test_repeated_launch_of_an_unreadable_machine_makes_no_second_one(aws_parts):
     order = aws_parts.order()
     launch = aws_parts.launch()
     with described_oddly(launch.id, odd_answers.new_state):
@@ -74,9 +73,7 @@ def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(aws_parts):
     assert aws_parts.look().id == launch.id
 
 
-def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing(
-    aws_parts, two_machine_ids
-):
+def test_of_key_of_an_unreadable_machine_is_unavailable(aws_parts, two_machine_ids):
     with described_oddly(two_machine_ids[0], odd_answers.new_state):
         with pytest.raises(Unavailable, match=two_machine_ids[0]):
             aws_parts.instances.of_key("ws_1")
@@ -96,7 +93,7 @@ def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing
     ],
     ids=str,
 )
-def test_no_tag_that_somebody_writes_hides_a_machine(aws_parts, two_machine_ids, tags):
+def test_extreme_tag_values_do_not_hide_a_machine(aws_parts, two_machine_ids, tags):
     odd = two_machine_ids[0]
     aws_parts.compute.stop(odd)
     written = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -117,13 +114,13 @@ def test_no_tag_that_somebody_writes_hides_a_machine(aws_parts, two_machine_ids,
     assert aws_parts.cloud.unreadable.reasons() == []
 
 
-def test_a_time_of_a_forced_stop_that_nothing_can_be_added_to_is_only_late():
+def test_forced_stop_at_the_last_possible_time_does_not_hang():
     tested_machine = machine("stopping")
     tested_machine.tags[names.FORCED_OFF] = LATEST
     assert hangs(tested_machine, NOW, NOW + timedelta(hours=1)) is None
 
 
-def test_after_it_can_be_read_again_it_is_what_it_was(aws_parts, two_machine_ids):
+def test_machine_is_unchanged_once_it_is_readable_again(aws_parts, two_machine_ids):
     with described_oddly(two_machine_ids[0], odd_answers.new_state):
         aws_parts.compute.survey()
     [machine] = [seen for seen in aws_parts.compute.survey() if seen.id == two_machine_ids[0]]

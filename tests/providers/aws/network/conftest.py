@@ -1,4 +1,4 @@
-"""Groups and subnets are looked up as a launch does it."""
+"""Groups and subnets use the fixtures of launch prerequisites."""
 
 from tests.providers.aws.prerequisites.conftest import (  # noqa: F401  fixtures
     cloud,

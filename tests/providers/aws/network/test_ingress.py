@@ -1,4 +1,4 @@
-"""Who comes from another network gets in again: at a start, and once a machine does not answer."""
+"""Ingress is opened to a new address at a start, and when a machine does not answer."""
 
 import contextlib
 import socket
@@ -29,7 +29,7 @@ ADA = AwsIdentity(account=ACCOUNT, arn=f"arn:aws:iam::{ACCOUNT}:user/ada")
 
 @pytest.fixture
 def daemon(stopped_aws, tmp_path):
-    """The place as a daemon has it whose PRISM_CALLER_CIDR is that."""
+    """Makes the `AwsCompute` of a daemon with this PRISM_CALLER_CIDR."""
     with contextlib.ExitStack() as closing:
 
         def begin(caller):
@@ -84,8 +84,8 @@ def launch(compute, aws):
     return id
 
 
-def let_in(aws, ec2):
-    """Who may come by SSH, once EC2 shows it."""
+def ssh_sources(aws, ec2):
+    """The addresses that may connect by SSH, once EC2 shows them."""
     aws.clock.advance(PROPAGATED)
     [group] = ec2.describe_security_groups(
         Filters=[{"Name": "group-name", "Values": ["prism-*"]}]
@@ -98,8 +98,8 @@ def let_in(aws, ec2):
     }
 
 
-def unanswered(compute, aws, tmp_path, port):
-    """Its machine is on, its key is known, and nobody answers at its address."""
+def launch_unreachable(compute, aws, tmp_path, port):
+    """Launch a machine with a known host key, at an address that does not answer."""
     id = launch(compute, aws)
     connectivity = compute._connectivity
     connectivity.keys.learn(id, f"prism-boot: hostkey {keypair(tmp_path / 'host')}\n")
@@ -109,52 +109,52 @@ def unanswered(compute, aws, tmp_path, port):
     return id
 
 
-def test_a_start_opens_the_machine_to_where_its_user_is_now(daemon, stopped_aws, ec2):
+def test_start_opens_ingress_to_the_current_address(daemon, stopped_aws, ec2):
     before = daemon(HERE)
     id = launch(before, stopped_aws)
     before.stop(id)
     stopped_aws.clock.advance(60)
-    assert let_in(stopped_aws, ec2) == {HERE}
+    assert ssh_sources(stopped_aws, ec2) == {HERE}
     daemon(THERE).start(id)
-    eventually(lambda: let_in(stopped_aws, ec2) == {THERE})
+    eventually(lambda: ssh_sources(stopped_aws, ec2) == {THERE})
 
 
-def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
+def test_unanswered_connection_opens_ingress_to_the_current_address(
     daemon, stopped_aws, ec2, tmp_path, silent_port, monkeypatch
 ):
     monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.1)
     where = [HERE]
     monkeypatch.setattr(build, "caller_cidr", lambda profile, endpoint: where[0])
     compute = daemon("")
-    id = unanswered(compute, stopped_aws, tmp_path, silent_port)
-    assert let_in(stopped_aws, ec2) == {HERE}
+    id = launch_unreachable(compute, stopped_aws, tmp_path, silent_port)
+    assert ssh_sources(stopped_aws, ec2) == {HERE}
     where[0] = THERE
     with pytest.raises(MachineUnreachable, match="cannot be reached") as caught:
         compute.access(id)
     assert "another network" in caught.value.remediation
-    eventually(lambda: let_in(stopped_aws, ec2) == {THERE})
-    # And whoever asks next is not put off by what happened before.
+    eventually(lambda: ssh_sources(stopped_aws, ec2) == {THERE})
+    # The next connection does not fail because of the previous error.
     tried = compute._connectivity.pool._links[id]
     eventually(lambda: tried._why is None)
 
 
-def test_one_that_refuses_is_let_be(daemon, stopped_aws, tmp_path, monkeypatch):
-    """Whoever says no has been reached."""
+def test_refused_connection_requests_no_ingress(daemon, stopped_aws, tmp_path, monkeypatch):
+    """A machine that refuses a connection was reached."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         compute = daemon(HERE)
-        id = unanswered(compute, stopped_aws, tmp_path, nobody.getsockname()[1])
-        begged: list[object] = []
-        monkeypatch.setattr(compute._connectivity.pool, "_shut", begged.append)
+        id = launch_unreachable(compute, stopped_aws, tmp_path, nobody.getsockname()[1])
+        requested: list[object] = []
+        monkeypatch.setattr(compute._connectivity.pool, "_shut", requested.append)
         with pytest.raises(MachineUnreachable) as caught:
             compute.access(id)
-    assert begged == []
+    assert requested == []
     assert "another network" not in caught.value.remediation
 
 
-# ------------------------------------------------------------ how often, and in whose thread
-class Later:
-    """Hands that do nothing until told to."""
+# ------------------------------------------------------------ rate and thread
+class ManualExecutor:
+    """An executor that runs its tasks when `do` is called."""
 
     def __init__(self):
         self.work = []
@@ -173,7 +173,7 @@ class Later:
 
 
 class InstancesByProfile(InstanceCache):
-    """Machines, by the profile that each is of."""
+    """Machines whose ids contain their profile."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -188,7 +188,7 @@ class InstancesByProfile(InstanceCache):
 
 
 class PrerequisitesOfProfile:
-    """What one profile stands on."""
+    """The launch prerequisites of one profile."""
 
     def __init__(self):
         self.opened, self.mine, self.fails = 0, True, None
@@ -210,7 +210,7 @@ def prerequisites_of():
 
 @pytest.fixture
 def executor():
-    return Later()
+    return ManualExecutor()
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def ingress(clock, prerequisites_of, executor):
     return IngressUpdater(InstancesByProfile(clock), prerequisites_of.__getitem__, clock, executor)
 
 
-def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
+def test_ingress_request_runs_in_the_background_once_a_minute(
     ingress, prerequisites_of, executor, clock
 ):
     for _ in range(5):
@@ -234,7 +234,7 @@ def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
     assert prerequisites_of["lab"].opened == 2
 
 
-def test_a_clock_that_was_set_back_lets_nobody_wait_longer(
+def test_ingress_request_is_not_delayed_by_a_clock_that_was_set_back(
     ingress, prerequisites_of, executor, clock
 ):
     ingress.request("i-lab")
@@ -244,14 +244,14 @@ def test_a_clock_that_was_set_back_lets_nobody_wait_longer(
     assert prerequisites_of["lab"].opened == 2
 
 
-def test_another_profile_has_its_own_minute(ingress, prerequisites_of, executor):
+def test_ingress_requests_of_two_profiles_are_independent(ingress, prerequisites_of, executor):
     ingress.request("i-lab")
     ingress.request("i-home")
     assert executor.do() == 2
     assert prerequisites_of["home"].opened == 1
 
 
-def test_machines_of_another_computer_and_of_nobody_stay_as_they_are(
+def test_ingress_request_ignores_machines_of_others_or_without_a_profile(
     ingress, prerequisites_of, executor
 ):
     prerequisites_of["lab"].mine = False
@@ -262,7 +262,7 @@ def test_machines_of_another_computer_and_of_nobody_stay_as_they_are(
 
 
 @pytest.mark.parametrize("why", [AddressUnknown(), Unavailable("AWS is away")])
-def test_where_it_fails_it_is_tried_again_in_a_minute(
+def test_failed_ingress_request_succeeds_a_minute_later(
     ingress, prerequisites_of, executor, clock, why
 ):
     messages = []

@@ -1,4 +1,4 @@
-"""Where a machine may stand."""
+"""In which subnets a machine can be launched."""
 
 import boto3
 import pytest
@@ -14,7 +14,7 @@ def ec2(aws):
     return boto3.client("ec2")
 
 
-def test_each_workspace_has_an_order_of_its_own_and_keeps_it():
+def test_subnets_have_a_constant_order_for_each_workspace():
     for key in ("ws_1", "ws_2"):
         tried = in_turn(SUBNETS, key)
         assert in_turn(tuple(reversed(SUBNETS)), key) == tried
@@ -25,7 +25,7 @@ def test_each_workspace_has_an_order_of_its_own_and_keeps_it():
     assert in_turn((), "ws_1") == ()
 
 
-def test_only_zones_that_offer_the_type(prerequisites, ec2):
+def test_subnets_are_in_zones_that_offer_the_type(prerequisites, ec2):
     offers = ec2.describe_instance_type_offerings(
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": ["p4d.24xlarge"]}],
@@ -35,13 +35,13 @@ def test_only_zones_that_offer_the_type(prerequisites, ec2):
     assert zones < {subnet.zone for subnet in prerequisites.subnets("t3.small", "ws_1")}
 
 
-def test_a_type_that_is_nowhere_is_refused(prerequisites):
+def test_type_that_no_zone_offers_is_refused(prerequisites):
     with pytest.raises(NoZone) as raised:
         prerequisites.subnets("t9.huge", "ws_1")
     assert "t9.huge" in raised.value.message
 
 
-def test_without_a_default_vpc_it_says_what_to_do(aws, prerequisites, ec2):
+def test_missing_default_vpc_is_refused_until_a_public_vpc_is_tagged(aws, prerequisites, ec2):
     aws.rules = build({"default_vpc": False})
     with pytest.raises(VpcNotFound) as raised:
         prerequisites.subnets("t3.small", "ws_1")
@@ -54,13 +54,13 @@ def test_without_a_default_vpc_it_says_what_to_do(aws, prerequisites, ec2):
     created = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]
     with pytest.raises(VpcNotFound, match="has a route to the internet"):
         prerequisites.subnets("t3.small", "ws_1")
-    lead_out(ec2, vpc)
+    add_internet_route(ec2, vpc)
     [subnet] = prerequisites.subnets("t3.small", "ws_1")
     assert (subnet.id, subnet.zone) == (created["SubnetId"], created["AvailabilityZone"])
 
 
-def lead_out(ec2, vpc):
-    """Give a VPC a way to the internet, by its main route table."""
+def add_internet_route(ec2, vpc):
+    """Add a route to the internet to the main route table of a VPC."""
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     values = {"vpc-id": vpc, "association.main": "true"}
@@ -71,30 +71,30 @@ def lead_out(ec2, vpc):
     )
 
 
-def shut_in(ec2, subnet):
-    """Give a subnet a route table that leads nowhere."""
+def remove_internet_route(ec2, subnet):
+    """Give a subnet a route table without a route to the internet."""
     table = ec2.create_route_table(VpcId=subnet["VpcId"])["RouteTable"]["RouteTableId"]
     ec2.associate_route_table(RouteTableId=table, SubnetId=subnet["SubnetId"])
 
 
-def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_prerequisites, ec2):
-    """A machine there could neither be reached nor fetch its packages."""
+def test_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_prerequisites, ec2):
+    """A machine there cannot be reached and cannot download its packages."""
     first, *remaining = ec2.describe_subnets()["Subnets"]
-    shut_in(ec2, first)
+    remove_internet_route(ec2, first)
     used = {subnet.id for subnet in prerequisites.subnets("t3.small", "ws_1")}
     assert used and first["SubnetId"] not in used
     for subnet in remaining:
-        shut_in(ec2, subnet)
+        remove_internet_route(ec2, subnet)
     with pytest.raises(VpcNotFound, match="No subnet of VPC"):
         make_prerequisites().subnets("t3.small", "ws_1")
 
 
-def test_who_may_not_look_at_routes_uses_what_there_is(aws, prerequisites, ec2):
+def test_subnets_are_used_if_reading_routes_is_denied(aws, prerequisites, ec2):
     aws.rules = build({"denied": ["ec2:DescribeRouteTables"]})
     assert prerequisites.subnets("t3.small", "ws_1")
 
 
-def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
+def test_vpc_tagged_with_the_profile_is_preferred_with_its_public_subnets(
     prerequisites, make_prerequisites, ec2
 ):
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -105,7 +105,7 @@ def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
         )["Subnet"]["SubnetId"]
         for number, zone in enumerate("aab")
     ]
-    lead_out(ec2, vpc)
+    add_internet_route(ec2, vpc)
     assert len(prerequisites.subnets("t3.small", "ws_1")) == 2
     ec2.modify_subnet_attribute(SubnetId=created[1], MapPublicIpOnLaunch={"Value": True})
     assert [subnet.id for subnet in make_prerequisites().subnets("t3.small", "ws_1")] == [
