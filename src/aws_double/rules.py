@@ -74,7 +74,7 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 60
     token: Annotated[
         Span,
-        Meta(description="How long a client token is remembered; for launches, from termination."),
+        Meta(description="How long a client token is kept; for a launch, after its machine ends."),
     ] = 86400
 
 
@@ -107,12 +107,12 @@ class Boot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Bucket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A token bucket for each account and region, shared by the actions it names."""
 
-    actions: Annotated[tuple[Pattern, ...], Meta(description="The actions that share it.")]
-    depth: Annotated[int, Meta(ge=1, description="How many tokens it holds.")]
+    actions: Annotated[tuple[Pattern, ...], Meta(description="The actions that share the bucket.")]
+    depth: Annotated[int, Meta(ge=1, description="How many tokens the bucket holds.")]
     refill: Annotated[float, Meta(gt=0, description="Tokens a second.")]
     counts: Annotated[
         Literal["requests", "resources"],
-        Meta(description="What takes a token: each request, or each machine in a request."),
+        Meta(description="requests: each request takes a token. resources: each machine does."),
     ] = "requests"
     each: Annotated[bool, Meta(description="One bucket for each action, not one for all.")] = False
 
@@ -144,7 +144,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 1
     chance: Annotated[
         float,
-        Meta(ge=0, le=1, description="The share of those that fail; the seed decides which."),
+        Meta(ge=0, le=1, description="The share of these calls that fails, chosen by the seed."),
     ] = 1
     call: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="Only the nth call of the account.")
@@ -202,12 +202,12 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     like: Annotated[
         Literal["calm", "aws", "consistent"],
         Meta(
-            description="The defaults. calm: short times, no throttling. aws: AWS's own times "
-            "and buckets. consistent: like calm, and what was made or changed is "
-            "found at once."
+            description="The set of defaults. calm: short times, no throttling. aws: AWS's own "
+            "times and rate limits. consistent: like calm, and what was made or "
+            "changed is found at once."
         ),
     ] = "calm"
-    times: Annotated[Times, Meta(description="How long things take.")] = Times()
+    times: Annotated[Times, Meta(description="How long things take, in seconds.")] = Times()
     boot: Annotated[Boot, Meta(description="What the console shows.")] = Boot()
     throttle: Annotated[
         tuple[Bucket, ...], Meta(description="Token buckets. Without any, no call is throttled.")
@@ -221,8 +221,8 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sleepless: Annotated[
         Pattern | None,
         Meta(
-            description="Machines with such a tag (Name=x) fail to hibernate: EC2 reports "
-            "success, but the next start is a cold boot."
+            description="A tag, such as Name=x. Machines with this tag fail to hibernate: EC2 "
+            "reports success, but the next start is a cold boot."
         ),
     ] = None
     hangs: Annotated[
@@ -247,9 +247,9 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     patience: Annotated[
         Seconds,
         Meta(
-            description="How many seconds later the timer acts if the machine is to hibernate "
-            "(`prism:expire-action`), because a timer in the machine can only "
-            "power it off."
+            description="How many seconds the timer waits before it powers off a machine that is "
+            "to hibernate (`prism:expire-action`). In this time the daemon can "
+            "hibernate it."
         ),
     ] = 120
     spot: Annotated[

@@ -64,8 +64,9 @@ KINDS = json.loads(msgspec.json.encode(schema()))["$defs"]
 def rows(kind):
     """The rules of one kind, as the documentation must list them: in their own words."""
     for name, field in KINDS[kind]["properties"].items():
-        choices = ", ".join(field.get("enum", ()))
-        words = " ".join(filter(None, (field.get("description"), choices and f"({choices})")))
+        words, choices = field.get("description", ""), field.get("enum", ())
+        if not all(choice in words for choice in choices):
+            words = f"{words} ({', '.join(choices)})"
         default = field.get("default")
         cell = (
             "" if default in NOTHING or isinstance(default, dict) else f"`{json.dumps(default)}`"

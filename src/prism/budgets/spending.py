@@ -301,7 +301,7 @@ class ProjectSpending:
 def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) -> tuple[str, ...]:
     """The names of what costs a project money and counts against none of its caps.
 
-    Such costs began before the project had an allocation, or while it had several.
+    Such costs began before the project had an allocation, or their allocation was deleted.
     """
     if money.own is not None or not money.parts:
         return ()
