@@ -1,4 +1,4 @@
-"""The catalog: one table, complete, and silent about what nobody knows."""
+"""The catalog of machine types and prices: complete, and without guesses."""
 
 from itertools import pairwise
 
@@ -15,8 +15,8 @@ EVERY_SIZE = [
     for family, architecture in table.SIZES
     for size in table.SIZE_NAMES
 ]
-# The prices that were handed to us with a source, written out a second time by hand.
-TOLD = {
+# Prices from a published source, written out a second time by hand.
+SOURCED_PRICES = {
     "t3.micro": 10_400,
     "t3.small": 20_800,
     "t3.medium": 41_600,
@@ -38,7 +38,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("family", "architecture", "size"), EVERY_SIZE)
-def test_every_size_of_every_family_is_a_machine_with_a_price(family, architecture, size):
+def test_every_size_of_every_family_has_a_machine_type_and_a_price(family, architecture, size):
     kind = machine_type(None, size, family, architecture)
     assert kind.architecture == architecture
     assert (kind.gpus > 0) == (family == "gpu") == (kind.gpu_model is not None)
@@ -47,14 +47,14 @@ def test_every_size_of_every_family_is_a_machine_with_a_price(family, architectu
 
 
 @pytest.mark.parametrize("family", table.SIZES, ids=" ".join)
-def test_a_bigger_size_is_never_smaller(family):
+def test_larger_size_has_at_least_as_much_memory_and_as_many_vcpus(family):
     kinds = [machine_type(None, size, *family) for size in table.SIZE_NAMES]
     for less, more in pairwise(kinds):
         assert less.memory_gib <= more.memory_gib
         assert less.vcpus <= more.vcpus
 
 
-def test_the_sizes_mean_what_the_facts_say():
+def test_sizes_map_to_the_documented_machine_types():
     assert [machine_type(None, size).name for size in table.SIZE_NAMES] == [
         "t3.small",
         "t3.medium",
@@ -68,14 +68,14 @@ def test_the_sizes_mean_what_the_facts_say():
     assert machine_type(None, "XL", "memory").memory_gib == 256
 
 
-def test_a_type_by_name_wins_over_the_size():
+def test_machine_type_by_name_overrides_size_and_family():
     assert machine_type("g4dn.xlarge", "XL", "memory").name == "g4dn.xlarge"
     assert machine_type("t3.micro", "no such size", "no such family").vcpus == 2
 
 
-@pytest.mark.parametrize(("name", "amount"), TOLD.items())
+@pytest.mark.parametrize(("name", "amount"), SOURCED_PRICES.items())
 @pytest.mark.parametrize("region", ["us-east-1", "us-west-2"])
-def test_the_prices_are_the_ones_we_were_told(name, amount, region):
+def test_prices_equal_the_sourced_prices(name, amount, region):
     known = not_none(price(name, region))
     assert known.hourly == amount
     assert known.source
@@ -83,7 +83,7 @@ def test_the_prices_are_the_ones_we_were_told(name, amount, region):
 
 
 @pytest.mark.parametrize("family", ["c6i", "r6i"])
-def test_price_processors_and_memory_double_with_each_size(family):
+def test_price_vcpus_and_memory_double_with_each_size(family):
     kinds = [TYPES[f"{family}.{n}large"] for n in ("", "x", "2x", "4x", "8x")]
     for less, more in pairwise(kinds):
         assert more.vcpus == 2 * less.vcpus
@@ -95,12 +95,12 @@ def test_price_processors_and_memory_double_with_each_size(family):
         assert whole == 2 * half
 
 
-def test_every_price_is_of_a_type_that_exists_and_every_type_has_one():
+def test_prices_and_machine_types_have_the_same_names():
     assert set(table.HOURLY) == set(TYPES)
 
 
 @pytest.mark.parametrize("name", ["g4dn.large", "c6i.9xlarge", "T3.small", "", "t3"])
-def test_what_does_not_exist_is_named_and_something_close_is_offered(name):
+def test_unknown_type_error_names_the_type_and_known_types(name):
     with pytest.raises(UnknownType) as caught:
         machine_type(name)
     assert repr(name) in caught.value.message
@@ -108,7 +108,7 @@ def test_what_does_not_exist_is_named_and_something_close_is_offered(name):
     assert price(name, "us-east-1") is None
 
 
-def test_a_slip_of_the_finger_is_understood():
+def test_unknown_type_error_suggests_a_similar_name():
     with pytest.raises(UnknownType) as caught:
         machine_type("t3.mediun")
     assert "did you mean 't3.medium'?" in caught.value.details
@@ -122,13 +122,13 @@ def test_a_slip_of_the_finger_is_understood():
         ((None, "M", "memory", "arm64"), "general on arm64"),
     ],
 )
-def test_an_unknown_size_or_family_says_which_are_known(arguments, known):
+def test_unknown_size_or_family_error_lists_the_known_ones(arguments, known):
     with pytest.raises(UnknownType) as caught:
         machine_type(*arguments)
     assert known in caught.value.details
 
 
-def test_an_unknown_price_is_none_and_never_zero():
+def test_unknown_price_is_none():
     assert price("t3.small", "eu-central-1") is None
     assert price("t3.small", "local") is None
     assert PriceBook().storage("gp3", "eu-central-1") is None
@@ -149,7 +149,7 @@ def test_storage_has_a_price_and_a_unit(kind, usd, unit):
     assert (known.amount, known.unit) == (micros(usd), unit)
 
 
-def test_only_what_ec2_can_freeze_hibernates():
+def test_gpu_and_large_memory_types_do_not_hibernate():
     assert TYPES["t3.small"].hibernates
     assert TYPES["c6i.8xlarge"].hibernates
     assert not TYPES["g4dn.xlarge"].hibernates

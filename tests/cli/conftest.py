@@ -1,4 +1,4 @@
-"""The real command in a real process, against a server that says what a test told it."""
+"""Run the real command in a real process, against a scripted server."""
 
 import os
 import pty
@@ -22,7 +22,7 @@ COMMAND = (sys.executable, "-m", "prism.cli.main")
 
 @pytest.fixture
 def environ(home: Path) -> dict[str, str]:  # noqa: F811  the fixture
-    """Nothing of the machine that the tests run on."""
+    """An environment without the variables and the home of this computer."""
     keep = {"PATH", "LD_LIBRARY_PATH", "LANG"} & os.environ.keys()
     quiet = {name: os.environ[name] for name in keep}
     where = {"PRISM_HOME": str(home), "HOME": str(home), "PRISM_PORT": "1"}
@@ -53,7 +53,7 @@ def prism(environ: dict[str, str]) -> Callable[..., CompletedProcess[str]]:
 
 @pytest.fixture
 def begin_command(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]]:
-    """Begin a command that does not end by itself."""
+    """Start a command that does not end by itself."""
     running = []
 
     def begin(*words: str, **more: Any) -> Popen[str]:
@@ -74,7 +74,7 @@ def begin_command(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]
 
 @pytest.fixture
 def run_on_terminal(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
-    """Run a command on a terminal where somebody types; the exit code and the screen."""
+    """Run a command on a terminal and type `keys`; return the exit code and the screen."""
 
     def run(*words: str, keys: str = "", columns: int = 80, **more: Any) -> tuple[int, str]:
         ours, theirs = pty.openpty()
@@ -94,7 +94,7 @@ def run_on_terminal(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
                 screen.extend(os.read(ours, 65536))
             except BlockingIOError:
                 pass
-            except OSError:  # nobody holds the other end any more
+            except OSError:  # the other end is closed
                 return True
             return False
 

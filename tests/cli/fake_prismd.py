@@ -25,7 +25,7 @@ except BlockingIOError:
     sys.exit("error: a daemon already runs here")
 json.dump({"pid": os.getpid(), "url": "http://localhost:7"}, lock)
 lock.flush()
-signal.alarm(60)  # whatever becomes of the test
+signal.alarm(60)  # even if the test is killed
 path = home / "prism.sock"
 path.unlink(missing_ok=True)
 STATUS = (
@@ -41,7 +41,7 @@ with socket.socket(socket.AF_UNIX) as door:
         with connection:
             line = b" ".join(connection.recv(65536).split(b" ")[:2])
             if not line:
-                continue  # somebody looked whether we are here
+                continue  # a client only checked that the socket accepts
             body = ANSWERS.get(line, b"{}")
             status = 500 if os.environ.get("FAKE") == "sick" and b"POST" in line else 200
             head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -50,9 +50,9 @@ with socket.socket(socket.AF_UNIX) as door:
             continue
         if line == b"POST /api/v1/daemon/shutdown":
             path.unlink()
-            time.sleep(0.3)  # a daemon closes its doors before it ends
+            time.sleep(0.3)  # a daemon closes its sockets before it ends
             sys.stdout.write("fake daemon stopped\n")
             lock.truncate(0)
             sys.stdout.flush()
-            time.sleep(0.3)  # and ends a moment after it has let go of its home
+            time.sleep(0.3)  # and ends a moment after it has released its lock
             break

@@ -1,4 +1,4 @@
-"""AWS, for people: who one is there, and what is missing."""
+"""`prism aws`: the identity, missing permissions, the setup and the policy."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ FINE: dict[str, Any] = {
 CHECK = "GET /daemon/aws"
 
 
-def test_who_one_is(prism, server):
+def test_aws_check_prints_the_identity(prism, server):
     server.on(CHECK, [FINE])
     done = prism("aws", "check")
     assert done.returncode == 0
@@ -29,7 +29,7 @@ def test_who_one_is(prism, server):
     assert "missing   nothing\n" in done.stdout
 
 
-def test_what_is_missing_is_a_failure(prism, server):
+def test_aws_check_fails_if_a_permission_is_missing(prism, server):
     server.on(CHECK, [FINE | {"missing": ["ec2:RunInstances"], "unknown": ["ec2:StopInstances"]}])
     done = prism("aws", "check")
     assert done.returncode == 1
@@ -39,7 +39,7 @@ def test_what_is_missing_is_a_failure(prism, server):
     assert json.loads(prism("aws", "check", "--json").stdout)[0]["missing"]
 
 
-def test_a_profile_that_leads_nowhere(prism, server):
+def test_aws_check_fails_if_the_profile_has_no_credentials(prism, server):
     why = {"problem": "The daemon has no AWS credentials.", "remediation": "Use `aws login`"}
     server.on(f"{CHECK}?profile=my%20lab", [FINE | {"account": None} | why])
     done = prism("aws", "check", "my lab")
@@ -51,13 +51,13 @@ def test_a_profile_that_leads_nowhere(prism, server):
     ("words", "message"),
     [((), "No AWS profile is active"), (("local",), "local is not an AWS profile")],
 )
-def test_nothing_to_say(prism, server, words, message):
+def test_aws_check_without_an_aws_profile_prints_only_a_message(prism, server, words, message):
     server.on(CHECK if not words else f"{CHECK}?profile=local", [])
     done = prism("aws", "check", *words)
     assert (done.returncode, message in done.stderr, done.stdout) == (0, True, "")
 
 
-def test_what_machines_lack_is_said_and_is_no_failure(prism, server):
+def test_aws_check_prints_a_note_without_failing(prism, server):
     server.on(
         CHECK, [FINE | {"note": "there is no role for machines; make it: `prism aws setup`"}]
     )
@@ -69,7 +69,7 @@ STEPS = [{"what": "role prism-machine-1", "done": False}, {"what": "its rights",
 SET_UP = {"account": "123456789012", "identity": "arn:aws:iam::1:user/root", "steps": STEPS}
 
 
-def test_a_dry_setup_says_what_it_would_make(prism, server):
+def test_aws_setup_dry_run_lists_the_steps(prism, server):
     server.on("POST /daemon/aws/setup", SET_UP)
     done = prism("aws", "setup", "lab", "--aws-profile", "admin", "--dry-run")
     assert "would be made: role prism-machine-1\nis there: its rights\n" in done.stdout
@@ -79,23 +79,23 @@ def test_a_dry_setup_says_what_it_would_make(prism, server):
 
 
 @pytest.mark.parametrize("tool", ["cloudformation", "terraform"])
-def test_the_setup_is_printed_for_other_tools(prism, server, tool):
+def test_aws_setup_prints_a_template_without_control_characters(prism, server, tool):
     server.on(f"GET /daemon/aws/setup?format={tool}", {"text": "A:\n  b: \x1b[31mc\n"})
     assert prism("aws", "setup", "--format", tool).stdout == "A:\n  b:  [31mc\n"
 
 
-def test_the_setups_own_policy_is_printed_too(prism, server):
+def test_aws_policy_setup_prints_the_policy_of_the_setup(prism, server):
     server.on("GET /daemon/aws/policy?kind=setup", {"Version": "2012-10-17"})
     assert json.loads(prism("aws", "policy", "--setup").stdout) == {"Version": "2012-10-17"}
 
 
-def test_the_policy_is_printed_for_iam(prism, server):
+def test_aws_policy_prints_the_policy_as_json(prism, server):
     policy = {"Version": "2012-10-17", "Statement": []}
     server.on("GET /daemon/aws/policy", policy)
     assert json.loads(prism("aws", "policy").stdout) == policy
 
 
-def test_the_daemons_status_names_a_place_that_is_away(prism, server):
+def test_daemon_status_lists_an_unavailable_location(prism, server):
     place = {"place": "aws:1:us-west-2", "provider": "aws", "problem": "ExpiredToken"}
     status = dict.fromkeys(("status", "version", "uptime", "aws_connectivity"), "x")
     counts = dict.fromkeys(("active_profiles", "total_instances", "active_instances"), 1)
@@ -103,7 +103,7 @@ def test_the_daemons_status_names_a_place_that_is_away(prism, server):
     assert "away: aws:1:us-west-2  ExpiredToken\n" in prism("daemon", "status").stdout
 
 
-def test_the_daemons_status_names_what_it_may_not(prism, server):
+def test_daemon_status_lists_missing_permissions(prism, server):
     place = {"place": "aws:1:us-west-2", "provider": "aws", "problem": None}
     status = dict.fromkeys(("status", "version", "uptime", "aws_connectivity"), "x")
     counts = dict.fromkeys(("active_profiles", "total_instances", "active_instances"), 1)

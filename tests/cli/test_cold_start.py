@@ -1,4 +1,4 @@
-"""The common path imports little: what costs time is looked for by name."""
+"""Frequent commands do not import modules that are slow to import."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ HEAVY = {
     ],
     ids=lambda it: " ".join(sorted(it)),
 )
-def test_nothing_heavy_is_imported(words, never, server, environ):
+def test_command_does_not_import_slow_modules(words, never, server, environ):
     changed = {"name": "mine", "previous_state": "running", "new_state": "stopping"}
     server.on("GET /instances", []).on("POST /instances/mine/stop", changed)
     code = (

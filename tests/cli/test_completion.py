@@ -1,4 +1,4 @@
-"""The completion scripts know every command."""
+"""The completion scripts of bash, zsh and fish."""
 
 import shlex
 import shutil
@@ -13,7 +13,7 @@ from tests.cli.shown import workspace
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_scripts_name_every_verb(prism, shell):
+def test_completion_script_contains_every_command(prism, shell):
     done = prism("completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     for word in (*ALONE, *SHORTCUTS, *(verb for _, verb in COMMANDS), "no-wait"):
@@ -24,7 +24,7 @@ def test_the_scripts_name_every_verb(prism, shell):
 
 @pytest.fixture
 def complete_line(prism, home, environ):
-    """What bash offers for the last of these words."""
+    """A function that returns what bash offers for the last of these words."""
     script, program = home / "completion", home / "bin" / "prism"
     script.write_text(prism("completion", "bash").stdout)
     program.parent.mkdir()
@@ -45,12 +45,12 @@ def complete_line(prism, home, environ):
     return press
 
 
-def test_bash_completes(complete_line):
+def test_bash_completes_verbs_and_shells(complete_line):
     assert complete_line("workspace", "hib") == ["hibernate"]
     assert complete_line("completion", "") == ["bash", "zsh", "fish"]
 
 
-def test_bash_completes_the_names_of_what_there_is(complete_line, server):
+def test_bash_completes_names_of_existing_resources(complete_line, server):
     server.on("GET /instances", [workspace("ada"), workspace("alan"), workspace("bob")])
     server.on("GET /templates", [{"name": "Plain Shell", "slug": "plain-shell"}])
     server.on("GET /projects", [{"name": "genomics"}])
@@ -63,7 +63,7 @@ def test_bash_completes_the_names_of_what_there_is(complete_line, server):
     assert complete_line("template", "new", "lab", "--inherits", "pl") == ["plain-shell"]
 
 
-def test_a_verb_is_completed_by_what_it_can_act_on(complete_line, server):
+def test_bash_completes_only_workspaces_in_a_state_the_verb_accepts(complete_line, server):
     states = {"ada": "running", "alan": "stopped", "amy": "hibernated", "abe": "terminated"}
     server.on("GET /instances", [workspace(name, state) for name, state in states.items()])
     assert complete_line("stop", "a") == complete_line("hibernate", "a") == ["ada"]
@@ -76,11 +76,11 @@ def test_a_verb_is_completed_by_what_it_can_act_on(complete_line, server):
     )
 
 
-def test_a_tab_starts_no_daemon_and_prints_nothing(complete_line, home):
+def test_completion_does_not_start_a_daemon(complete_line, home):
     assert complete_line("stop", "a") == []
     assert not (home / "daemon.lock").exists()
 
 
-def test_the_whole_tree_takes_what_a_single_parser_takes():
+def test_completion_tree_parses_the_arguments_of_a_command():
     arguments = tree().parse_args(["workspace", "extend", "mine", "3", "--json"])
     assert (arguments.verb, arguments.hours, arguments.json) == ("extend", 3, True)

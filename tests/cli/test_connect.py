@@ -1,4 +1,4 @@
-"""Getting in: addresses with secrets on stdout, and nowhere else."""
+"""`prism connect` and `prism open`: secrets appear only on stdout."""
 
 import json
 import os
@@ -17,7 +17,7 @@ WAYS = [WAY | {"url": "http://mine.localhost:8947"}]
 OWN = "http://mine.localhost:8947/lab?token=t%2Fk"
 
 
-def test_every_way_in(prism, server):
+def test_connect_prints_every_service_and_ssh(prism, server):
     server.on(CONNECT, CONNECTION)
     done = prism("connect", "mine")
     assert (done.returncode, done.stderr) == (0, "")
@@ -32,7 +32,7 @@ def test_every_way_in(prism, server):
     assert json.loads(prism("connect", "mine", "--json").stdout) == CONNECTION
 
 
-def test_a_shared_daemon_says_what_works_instead_of_an_address_that_does_not(prism, server):
+def test_open_on_a_remote_daemon_fails_and_suggests_a_tunnel(prism, server):
     server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
     for more in ((), ("--json",)):
         done = prism("open", "mine", *more, PRISM_TOKEN="secret")
@@ -44,14 +44,14 @@ def test_a_shared_daemon_says_what_works_instead_of_an_address_that_does_not(pri
     assert "only on the computer where the daemon runs" in done.stderr
 
 
-def test_no_way_in(prism, server):
+def test_connect_and_open_report_a_workspace_without_services(prism, server):
     server.on(CONNECT, {"ssh": {"command": None, "host": "127.0.0.1"}, "services": {}})
     assert "neither a service nor SSH" in prism("connect", "mine").stderr
     done = prism("open", "mine")
     assert (done.returncode, "mine has no services" in done.stderr) == (1, True)
 
 
-def test_without_a_display_the_address_is_printed(prism, server):
+def test_open_prints_the_address_without_a_display(prism, server):
     server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
     done = prism("open", "mine")
     assert (done.returncode, done.stdout) == (0, f"{OWN}\n")
@@ -62,7 +62,7 @@ def test_without_a_display_the_address_is_printed(prism, server):
 
 @pytest.fixture
 def browser(home):
-    """A browser that keeps what it is asked to open, and how it looks."""
+    """A fake browser that stores the address and the page that it opens."""
     program = home / "browser"
     program.write_text(
         f'#!/bin/sh\necho "$1" > {home}/opened\ncat "${{1#file://}}" > {home}/read\nexit $CODE\n'
@@ -72,7 +72,9 @@ def browser(home):
 
 
 @pytest.mark.parametrize(("code", "printed"), [(0, ""), (1, f"{OWN}\n")])
-def test_a_browser_gets_it_or_else_the_person(prism, server, home, browser, code, printed):
+def test_open_prints_the_address_only_if_the_browser_fails(
+    prism, server, home, browser, code, printed
+):
     server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
     done = prism("open", "mine", BROWSER=browser, CODE=str(code))
     assert (done.returncode, done.stdout) == (0, printed)
@@ -80,8 +82,8 @@ def test_a_browser_gets_it_or_else_the_person(prism, server, home, browser, code
     assert f'url={OWN}"' in (home / "read").read_text()
 
 
-def test_no_secret_is_in_the_list_of_processes(prism, server, home, browser):
-    """Nor in a file that other users may read; and what was read before is removed."""
+def test_open_passes_a_secret_in_a_private_file_and_not_as_argument(prism, server, home, browser):
+    """The file is private, and pages of earlier commands are removed."""
     server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
     (home / "open").mkdir()
     (old := home / "open" / "0.html").touch()
@@ -95,20 +97,20 @@ def test_no_secret_is_in_the_list_of_processes(prism, server, home, browser):
     assert not old.exists()
 
 
-def test_a_page_holds_nothing_but_the_address(tmp_path):
+def test_redirect_page_escapes_the_address_in_a_private_folder(tmp_path):
     page = connect.redirect_page('http://h/"><script>alert(1)</script>', tmp_path / "open")
     assert "<script" not in page.read_text()
     assert (tmp_path / "open").stat().st_mode & 0o777 == 0o700
 
 
-def test_an_address_without_a_secret_is_opened_itself(prism, server, home, browser):
+def test_open_passes_an_address_without_secret_directly(prism, server, home, browser):
     server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
     assert prism("open", "mine", "rstudio", BROWSER=browser, CODE="0").returncode == 0
     assert (home / "opened").read_text() == "http://127.0.0.1:8787\n"
     assert not (home / "open").exists()
 
 
-def test_no_browser_is_asked_to_open_a_file(prism, server, home):
+def test_open_refuses_a_file_address(prism, server, home):
     services = {"jupyter": {"url": "file:///etc/passwd"}}
     server.on(CONNECT, {"ssh": {}, "services": services}).on(PORTS, [])
     done = prism("open", "mine", BROWSER=f"touch {home}/opened")
@@ -116,13 +118,13 @@ def test_no_browser_is_asked_to_open_a_file(prism, server, home):
     assert not (home / "opened").exists()
 
 
-def test_a_service_that_it_has_not(prism, server):
+def test_open_of_an_unknown_service_lists_the_known_ones(prism, server):
     server.on(CONNECT, CONNECTION)
     done = prism("open", "mine", "matlab")
     assert done.returncode == 1
     assert "its services: files, jupyter, rstudio" in done.stderr
 
 
-def test_one_that_does_not_run(prism, server):
+def test_open_fails_if_the_workspace_is_stopped(prism, server):
     server.on(CONNECT, problem(409, "INVALID_STATE", "mine is stopped"))
     assert prism("open", "mine").returncode == 1

@@ -1,4 +1,4 @@
-"""Starting, stopping and asking the daemon; a stand-in for `prismd`, real processes."""
+"""`prism daemon` and the automatic start, with real processes and a fake `prismd`."""
 
 import contextlib
 import json
@@ -25,12 +25,12 @@ from tests.cli.conftest import SOURCE
 from tests.client.scripted import Scripted
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+pytestmark = pytest.mark.timeout(60)  # in case a command never ends
 
 
 @pytest.fixture
 def installed_python(home, environ):
-    """An interpreter beside whose name another `prismd` lies."""
+    """A Python interpreter with the fake `prismd` in the same folder."""
     scripts = home / "venv" / "bin"
     scripts.mkdir(parents=True)
     (scripts / "python").symlink_to(sys.executable)
@@ -63,7 +63,7 @@ def zombie(pid):
     return True
 
 
-def test_the_first_command_starts_it_and_the_second_finds_it(prism, installed_python, home):
+def test_first_command_starts_the_daemon_and_the_second_uses_it(prism, installed_python, home):
     first = prism("list", "--json", command=installed_python)
     assert (first.returncode, first.stdout) == (0, "[]\n")
     assert first.stderr == "Starting the daemon\n"
@@ -73,7 +73,7 @@ def test_the_first_command_starts_it_and_the_second_finds_it(prism, installed_py
     assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_command_starts_none_in_the_place_of_one_that_was_stopped(
+def test_command_does_not_restart_a_daemon_that_was_stopped_meanwhile(
     prism, installed_python, home, monkeypatch
 ):
     monkeypatch.setattr(
@@ -87,7 +87,7 @@ def test_a_command_starts_none_in_the_place_of_one_that_was_stopped(
     assert len(pids(home)) == 1
 
 
-def test_a_home_that_is_not_there_yet_and_a_dead_daemons_socket(prism, installed_python, home):
+def test_daemon_starts_with_a_missing_home_and_with_a_stale_socket(prism, installed_python, home):
     fresh = home / "fresh"
     assert prism("list", command=installed_python, PRISM_HOME=str(fresh)).returncode == 0
     assert fresh.stat().st_mode & 0o777 == 0o700
@@ -100,20 +100,22 @@ def test_a_home_that_is_not_there_yet_and_a_dead_daemons_socket(prism, installed
     os.kill(pids(fresh)[1], signal.SIGKILL)
 
 
-def test_many_at_once_end_with_one_daemon(prism, installed_python, home):
+def test_concurrent_commands_start_one_daemon(prism, installed_python, home):
     with ThreadPoolExecutor(6) as pool:
         runs = [pool.submit(prism, "list", "--json", command=installed_python) for _ in range(6)]
     assert [(run.result().returncode, run.result().stdout) for run in runs] == [(0, "[]\n")] * 6
     eventually(lambda: sum(not zombie(pid) for pid in pids(home)) == 1)
 
 
-def test_the_previous_daemon_may_still_be_stopping(prism, installed_python, home):
+def test_daemon_start_is_retried_while_the_previous_daemon_is_stopping(
+    prism, installed_python, home
+):
     (home / "leaving").touch()
     assert prism("list", "--json", command=installed_python).stdout == "[]\n"
     assert len(pids(home)) == 2, "the first gave way to one that then was gone"
 
 
-def test_a_daemon_that_dies_shows_the_end_of_its_log(prism, installed_python, home):
+def test_failed_daemon_start_prints_the_end_of_the_log(prism, installed_python, home):
     (home / "daemon.log").write_text("from the last time\n")
     done = prism("list", command=installed_python, FAKE="dies")
     assert (done.returncode, done.stdout) == (3, "")
@@ -123,7 +125,7 @@ def test_a_daemon_that_dies_shows_the_end_of_its_log(prism, installed_python, ho
     assert "hint: Its whole log: `prism daemon logs`" in done.stderr
 
 
-def test_start_status_stop(prism, installed_python, home):
+def test_daemon_start_status_and_stop_report_what_they_did(prism, installed_python, home):
     assert prism("daemon", "status", command=installed_python).returncode == 3
     assert not pids(home), "asking how it is starts none"
     started = prism("daemon", "start", command=installed_python)
@@ -144,7 +146,7 @@ def test_start_status_stop(prism, installed_python, home):
     assert logs.stdout == "fake daemon stopped\n"
 
 
-def test_a_distant_daemon_is_not_started(prism, installed_python, home):
+def test_remote_daemon_is_not_started(prism, installed_python, home):
     with socket.create_server(("127.0.0.1", 0)) as door:
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
     for words in (["list"], ["daemon", "start"]):
@@ -152,7 +154,7 @@ def test_a_distant_daemon_is_not_started(prism, installed_python, home):
     assert not pids(home)
 
 
-def test_a_distant_daemon_is_asked_with_the_token(prism, home):
+def test_requests_to_a_remote_daemon_contain_the_token(prism, home):
     server = Scripted.on_port().on("GET /profiles", [])
     try:
         prism("profile", "list", PRISM_URL=server.url, PRISM_TOKEN="secret")
@@ -161,7 +163,7 @@ def test_a_distant_daemon_is_asked_with_the_token(prism, home):
         server.close()
 
 
-def test_logs_for_people_and_for_programs(prism, home):
+def test_daemon_logs_are_printed_as_text_and_as_json(prism, home):
     assert prism("daemon", "logs").returncode == 1
     record = {"at": "2026-01-01T10:00:00.123Z", "level": "error", "logger": "l", "message": "no"}
     lines = ["Traceback (plain)", json.dumps(record), json.dumps(record | {"trace": "a\nb"}), "{}"]
@@ -177,13 +179,13 @@ def test_logs_for_people_and_for_programs(prism, home):
     assert json.loads(prism("daemon", "logs", "--json").stdout)["lines"] == lines
 
 
-def test_a_long_log_is_read_from_its_end(prism, home):
+def test_daemon_logs_returns_the_last_lines_of_a_long_log(prism, home):
     (home / "daemon.log").write_text("".join(f"{n:0100}\n" for n in range(5000)))
     lines = prism("daemon", "logs", "-n", "2000").stdout.splitlines()
     assert [int(line) for line in lines] == [*range(3000, 5000)]
 
 
-def test_a_log_that_grows(begin_command, home):
+def test_daemon_logs_follow_prints_only_complete_new_lines(begin_command, home):
     log = home / "daemon.log"
     log.write_text("one\ntwo\n")
     child = begin_command("daemon", "logs", "-f")
@@ -196,7 +198,7 @@ def test_a_log_that_grows(begin_command, home):
     assert child.wait(120) == 130
 
 
-def test_the_real_daemon_says_so_when_it_gives_way(environ, home):
+def test_second_real_daemon_exits_while_the_first_runs(environ, home):
     with only_one(home):
         prismd = Path(sys.executable).with_name("prismd")
         second = subprocess.run([prismd], env=environ, capture_output=True, text=True, timeout=120)
@@ -205,7 +207,7 @@ def test_the_real_daemon_says_so_when_it_gives_way(environ, home):
     assert daemon_info(DaemonAddress(str(home))) == {}
 
 
-def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed_python, home):
+def test_daemon_stop_ends_a_daemon_that_fails_to_shut_down(prism, installed_python, home):
     assert prism("list", command=installed_python, FAKE="sick").returncode == 0
     stopped = prism("daemon", "stop", command=installed_python)
     assert (stopped.returncode, stopped.stdout) == (
@@ -215,7 +217,7 @@ def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed_python, hom
     assert all(map(zombie, pids(home)))
 
 
-def test_without_a_script_the_module_is_run(installed_python, prism, home):
+def test_daemon_is_started_as_a_module_without_a_script(installed_python, prism, home):
     (home / "venv" / "bin" / "prismd").unlink()
     code = "from prism.cli.daemon_start import _command; print(*_command())"
     done = subprocess.run(
@@ -228,7 +230,7 @@ def test_without_a_script_the_module_is_run(installed_python, prism, home):
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """A clock that only advances in `sleep`."""
 
     def __init__(self):
         self.now = 0.0
@@ -241,7 +243,7 @@ class Clock:
 
 
 class Child:
-    """A process that goes on."""
+    """A process that does not end."""
 
     returncode = None
 
@@ -250,8 +252,8 @@ class Child:
 
 
 @pytest.mark.parametrize(("after", "comes"), [(5, True), (40, True), (1000, False)])
-def test_a_daemon_that_lives_has_a_minute_to_answer(monkeypatch, home, capsys, after, comes):
-    """A computer on which much else begins is slow: 18 s were seen."""
+def test_daemon_start_waits_up_to_a_minute_for_an_answer(monkeypatch, home, capsys, after, comes):
+    """A busy computer is slow: a start took 18 s."""
     clock = Clock()
     monkeypatch.setattr(daemon_start, "time", clock)
     monkeypatch.setattr(daemon_start, "_spawn", lambda place: (Child(), 0))

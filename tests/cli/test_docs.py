@@ -1,4 +1,4 @@
-"""The page about the command line leaves no command and no option out."""
+"""docs/cli.md contains every command and every option."""
 
 import re
 from argparse import SUPPRESS
@@ -14,18 +14,18 @@ EVERY = [*COMMANDS, *((word,) for word in ALONE)]
 SELF_EVIDENT = {"-h", "--help", *OPTIONS}
 
 
-def typed():
-    """What the page types, without the comments: the command, and its words."""
+def commands_on_the_page():
+    """The commands on the page, without comments, each with its words."""
     for line in re.findall(r"^prism (.*)$", PAGE, re.MULTILINE):
         words = re.sub(r"\s+#.*|\s+[>|] .*", "", line).replace('"', "").split()
         yield find(words)[0], words
 
 
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
-def test_every_command_is_shown_with_every_option(command):
-    assert command in dict(typed()), "not on the page"
+def test_every_command_is_documented_with_every_option(command):
+    assert command in dict(commands_on_the_page()), "not on the page"
     documented_options = {
-        word for about, words in typed() if about[0] == command[0] for word in words
+        word for about, words in commands_on_the_page() if about[0] == command[0] for word in words
     }
     for action in (action for action in build_parser(command)._actions if action.help != SUPPRESS):
         names = set(action.option_strings)
@@ -33,5 +33,5 @@ def test_every_command_is_shown_with_every_option(command):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_of_every_command_is_explained(option):
+def test_every_common_option_is_documented(option):
     assert f"| `{option}`" in PAGE

@@ -1,4 +1,4 @@
-"""Each thing that can be wrong, made wrong: a broken world, what is said of it, and the fix."""
+"""`prism doctor`: each check with a fault, its level, its message and its fix."""
 
 import fcntl
 import json
@@ -34,8 +34,8 @@ ID = "local-0123456789abcdef0"
 
 
 @pytest.fixture
-def world(home):
-    """A sound world, with whatever is wrong in it."""
+def make_context(home):
+    """Makes a context in which all checks pass but for the given changes."""
     os.chmod(home, 0o700)
 
     def make(port="0", url="", **more):
@@ -52,16 +52,16 @@ def world(home):
     return make
 
 
-def found(check, world):
-    """How bad, and what is said, of the worst that was found."""
+def worst_finding(check, context):
+    """The level and the message of the worst finding of a check."""
     order = ["broken", "warning", "skipped", "ok"]
-    worst = min(run_check(check, world), key=lambda it: order.index(it.level))
+    worst = min(run_check(check, context), key=lambda it: order.index(it.level))
     assert worst.fix or worst.level in {"ok", "skipped"}, "what is wrong has a fix"
     return worst.level, f"{worst.message} | {worst.fix}"
 
 
-def system(root, **files):
-    """A file system with these files of the kernel's."""
+def root_with(root, **files):
+    """A root folder with these kernel files."""
     for name, text in files.items():
         path = root / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,11 +70,11 @@ def system(root, **files):
 
 
 @pytest.mark.parametrize("check", [*EVERYWHERE, *HERE, *AROUND], ids=lambda it: it.__name__)
-def test_nothing_is_broken_in_a_sound_world(world, check):
+def test_check_finds_no_fault_in_a_working_setup(make_context, check):
     daemon = {"status": STATUS, "ask": answers({Workspaces.list: [], Profiles.list: []})}
     environ = {"PRISM_USER": "ada@example.org", "HOME": "/nonexistent"}
-    for sound_world in (world(environ=environ), world(environ=environ, **daemon)):
-        assert found(check, sound_world)[0] != "broken"
+    for sound_world in (make_context(environ=environ), make_context(environ=environ, **daemon)):
+        assert worst_finding(check, sound_world)[0] != "broken"
 
 
 def answers(more):
@@ -82,8 +82,8 @@ def answers(more):
     return ({Templates.validate: valid} | more).__getitem__
 
 
-def test_an_old_python(world):
-    level, message = found(machine.python, world(python=(3, 10, 4)))
+def test_old_python_is_broken(make_context):
+    level, message = worst_finding(machine.python, make_context(python=(3, 10, 4)))
     assert (level, "3.10.4 is too old" in message) == ("broken", True)
 
 
@@ -94,25 +94,25 @@ def test_an_old_python(world):
         (ProgramResult(1, "boom"), "boom"),
     ],
 )
-def test_uv_that_does_not_run(world, ran, message):
-    level, words = found(machine.uv, world(run=lambda *argv: ran))
+def test_uv_that_fails_to_run_is_broken(make_context, ran, message):
+    level, words = worst_finding(machine.uv, make_context(run=lambda *argv: ran))
     assert (level, message in words) == ("broken", True)
 
 
-def test_uv_that_is_gone(world, monkeypatch):
+def test_missing_uv_is_broken(make_context, monkeypatch):
     def gone():
         raise FileNotFoundError
 
     monkeypatch.setattr("uv.find_uv_bin", gone)
-    assert found(machine.uv, world())[0] == "broken"
+    assert worst_finding(machine.uv, make_context())[0] == "broken"
 
 
-def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
-    level, message = found(sandbox.bubblewrap, world(which={"dnf": "/bin/dnf"}.get))
+def test_missing_bubblewrap_warning_explains_the_effect_and_the_fix(make_context):
+    level, message = worst_finding(sandbox.bubblewrap, make_context(which={"dnf": "/bin/dnf"}.get))
     assert level == "warning"
     assert "kept apart against accidents, not hostile code" in message
     assert message.endswith("sudo dnf install bubblewrap")
-    assert "accidents" in found(sandbox.bubblewrap, world(platform="darwin"))[1]
+    assert "accidents" in worst_finding(sandbox.bubblewrap, make_context(platform="darwin"))[1]
 
 
 @pytest.mark.parametrize(
@@ -128,29 +128,31 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
         ("proc__else", "", "Ask your administrator"),
     ],
 )
-def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
+def test_kernel_that_forbids_the_sandbox_is_a_warning_with_its_setting(
+    make_context, tmp_path, file, text, fix
+):
     refused = ProgramResult(1, "bwrap: No permissions to create new namespace")
-    examined = world(trial=lambda check: refused, root=system(tmp_path, **{file: text}))
-    level, message = found(sandbox.bubblewrap, examined)
+    examined = make_context(trial=lambda check: refused, root=root_with(tmp_path, **{file: text}))
+    level, message = worst_finding(sandbox.bubblewrap, examined)
     assert (level, fix in message, "accidents" in message) == ("warning", True, True)
 
 
-def really_tried(home, environ):
-    """A world whose sandbox is tried."""
+def context_with_real_trials(home, environ):
+    """A context that really tries the sandbox."""
     trials = start_trials(home, environ)
     place = DaemonAddress(home)
     return CheckContext(place=place, environ=environ, trial=lambda check: trials[check].result())
 
 
-def test_the_real_bubblewrap_is_really_tried():
-    real = really_tried("/nowhere", {})
-    level, message = found(sandbox.bubblewrap, real)
+def test_real_bubblewrap_passes_the_check():
+    real = context_with_real_trials("/nowhere", {})
+    level, message = worst_finding(sandbox.bubblewrap, real)
     assert (level, "or each other" in message) == ("ok", True), message
 
 
-def test_the_user_of_a_workspace_is_tested_and_reported(home):
-    real = really_tried(str(home), {"PRISM_PIDS_MAX": "77"})
-    level, message = found(sandbox.isolation, real)
+def test_isolation_check_reports_user_network_and_limits_of_a_workspace(home):
+    real = context_with_real_trials(str(home), {"PRISM_PIDS_MAX": "77"})
+    level, message = worst_finding(sandbox.isolation, real)
     user_text = "each runs as its own user" if os.geteuid() == 0 else "they run as you"
     has_own = "a network for each workspace" in message
     assert (level, user_text in message) == ("ok" if has_own else "warning", True), message
@@ -172,8 +174,8 @@ HOLDS: dict[str, Any] = {
 HOLDS |= {"network": "own"}
 
 
-def tried(**changes):
-    """A trial of what a workspace's programs may do, with this outcome."""
+def trial_result(**changes):
+    """A trial of the sandbox with this result."""
     return lambda check: ProgramResult(0, json.dumps(HOLDS | changes))
 
 
@@ -186,9 +188,11 @@ def tried(**changes):
         ({"is_shared": True, "user": 7}, "all run as uid 7, but no user for each"),
     ],
 )
-def test_a_limit_that_does_not_apply_is_named(world, monkeypatch, changes, words):
+def test_isolation_check_names_a_limit_that_does_not_apply(
+    make_context, monkeypatch, changes, words
+):
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    level, message = found(sandbox.isolation, world(trial=tried(**changes)))
+    level, message = worst_finding(sandbox.isolation, make_context(trial=trial_result(**changes)))
     assert (level, words in message) == ("warning", True), message
 
 
@@ -204,40 +208,44 @@ def test_a_limit_that_does_not_apply_is_named(world, monkeypatch, changes, words
         ),
     ],
 )
-def test_a_shared_network_is_reported_with_the_reason(world, why, programs, environ, fix):
+def test_shared_network_is_reported_with_the_reason(make_context, why, programs, environ, fix):
     known = {name: f"/bin/{name}" for name in {"bwrap", *programs}}
-    examined = world(trial=tried(network=f"shared: {why}"), which=known.get, environ=environ)
-    level, message = found(sandbox.isolation, examined)
+    examined = make_context(
+        trial=trial_result(network=f"shared: {why}"), which=known.get, environ=environ
+    )
+    level, message = worst_finding(sandbox.isolation, examined)
     assert level == "warning"
     assert f"each other's ports ({why})" in message
     assert message.endswith(fix)
 
 
-def test_where_no_workspace_can_start_that_is_broken_and_why(world):
+def test_isolation_is_broken_with_the_reason_if_no_workspace_can_start(make_context):
     why = "nothing can be started inside: bubblewrap is not installed"
-    examined = world(trial=lambda check: ProgramResult(1, why), which={"dnf": "/bin/dnf"}.get)
-    level, message = found(sandbox.isolation, examined)
+    examined = make_context(
+        trial=lambda check: ProgramResult(1, why), which={"dnf": "/bin/dnf"}.get
+    )
+    level, message = worst_finding(sandbox.isolation, examined)
     assert (level, why in message) == ("broken", True)
     assert message.endswith("sudo dnf install bubblewrap")
-    assert found(sandbox.isolation, world(platform="darwin"))[0] == "skipped"
+    assert worst_finding(sandbox.isolation, make_context(platform="darwin"))[0] == "skipped"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives others' ids away")
-def test_an_id_that_somebody_has_already_is_named(world):
-    examined = world(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=tried())
-    level, message = found(sandbox.isolation, examined)
+def test_user_id_in_use_is_a_warning(make_context):
+    examined = make_context(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=trial_result())
+    level, message = worst_finding(sandbox.isolation, examined)
     assert (level, "has the id of nobody" in message) == ("warning", True)
 
 
-def test_what_every_workspace_sees_is_named(world, home):
+def test_sensitive_files_visible_to_workspaces_are_named(make_context, home):
     (home / "state.db").touch()
     environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}
-    real = really_tried(str(home), environ)
-    level, message = found(sandbox.bubblewrap, real)
+    real = context_with_real_trials(str(home), environ)
+    level, message = worst_finding(sandbox.bubblewrap, real)
     assert level == "warning"
     assert message.startswith("workspaces can read /etc/hosts |"), message
-    more = world(trial=lambda check: ProgramResult(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
-    assert "read /opt/ada/.ssh and 1 more" in found(sandbox.bubblewrap, more)[1]
+    more = make_context(trial=lambda check: ProgramResult(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
+    assert "read /opt/ada/.ssh and 1 more" in worst_finding(sandbox.bubblewrap, more)[1]
     real.trial("isolation")  # it writes into the home until it ends
 
 
@@ -250,8 +258,12 @@ def test_what_every_workspace_sees_is_named(world, home):
         (b"", "ok", "asks for a key"),
     ],
 )
-def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, message):
-    assert found(sandbox.display, world(root=system(tmp_path, proc__net__unix=""))) == (
+def test_x_display_without_authentication_is_a_warning(
+    make_context, tmp_path, answer, level, message
+):
+    assert worst_finding(
+        sandbox.display, make_context(root=root_with(tmp_path, proc__net__unix=""))
+    ) == (
         "ok",
         "none that a workspace could reach | ",
     )
@@ -260,16 +272,16 @@ def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, message)
         server.bind(f"\0{name}")
         server.listen()
         table = f"Num RefCount\n0: 2 0 10000 1 1 12 @{name}\n0: 2 0 10000 1 1 13 {name}\n"
-        root = system(tmp_path, proc__net__unix=table)
-        thread = threading.Thread(target=greet, args=(server, answer))
+        root = root_with(tmp_path, proc__net__unix=table)
+        thread = threading.Thread(target=answer_as_x_server, args=(server, answer))
         thread.start()
-        seen, words = found(sandbox.display, world(root=root))
+        seen, words = worst_finding(sandbox.display, make_context(root=root))
         thread.join()
     assert (seen, message in words) == (level, True), words
 
 
-def greet(server, answer):
-    """An X server that has heard who comes."""
+def answer_as_x_server(server, answer):
+    """An X server that accepts one connection."""
     visitor, _ = server.accept()
     with visitor:
         assert visitor.recv(100) == b"l\0\x0b" + b"\0" * 9
@@ -284,39 +296,46 @@ def greet(server, answer):
         ("", "skipped"),
     ],
 )
-def test_memory(world, tmp_path, text, level):
-    assert found(machine.memory, world(root=system(tmp_path, proc__meminfo=text)))[0] == level
+def test_low_memory_is_a_warning(make_context, tmp_path, text, level):
+    assert (
+        worst_finding(machine.memory, make_context(root=root_with(tmp_path, proc__meminfo=text)))[
+            0
+        ]
+        == level
+    )
 
 
-def test_too_few_open_files(world, monkeypatch):
+def test_low_limit_of_open_files_is_a_warning(make_context, monkeypatch):
     monkeypatch.setattr("resource.getrlimit", lambda _: (256, 1000))
-    assert found(machine.open_files, world()) == (
+    assert worst_finding(machine.open_files, make_context()) == (
         "warning",
         "at most 256: many readers at once fail | ulimit -n 1000",
     )
 
 
-def test_a_hidden_proc(world, tmp_path):
-    root = system(tmp_path, proc__self__stat="1", proc__net__tcp="")
-    level, message = found(machine.proc, world(root=root))
+def test_hidden_proc_is_a_warning(make_context, tmp_path):
+    root = root_with(tmp_path, proc__self__stat="1", proc__net__tcp="")
+    level, message = worst_finding(machine.proc, make_context(root=root))
     assert (level, "/proc/1/stat cannot be read" in message) == ("warning", True)
 
 
-def test_localhost_in_a_world_without_ipv6(world, tmp_path, monkeypatch):
+def test_localhost_without_ipv6_is_checked_in_etc_hosts(make_context, tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_listens", lambda host: ":" not in host)
-    named = system(tmp_path / "a", etc__hosts="127.0.0.1 localhost\n::1 ip6 localhost\n")
-    assert found(machine.loopback, world(root=named))[0] == "warning"
-    plain = system(tmp_path / "b", etc__hosts="127.0.0.1 localhost\n")
-    assert found(machine.loopback, world(root=plain))[0] == "ok"
+    named = root_with(tmp_path / "a", etc__hosts="127.0.0.1 localhost\n::1 ip6 localhost\n")
+    assert worst_finding(machine.loopback, make_context(root=named))[0] == "warning"
+    plain = root_with(tmp_path / "b", etc__hosts="127.0.0.1 localhost\n")
+    assert worst_finding(machine.loopback, make_context(root=plain))[0] == "ok"
     monkeypatch.setattr(machine, "_listens", lambda host: False)
-    assert found(machine.loopback, world(root=plain))[0] == "broken"
+    assert worst_finding(machine.loopback, make_context(root=plain))[0] == "broken"
 
 
 @pytest.mark.parametrize(("address", "level"), [("127.0.0.1", "ok"), ("203.0.113.9", "warning")])
-def test_a_name_server_that_answers_for_localhost(world, monkeypatch, address, level):
+def test_name_server_that_resolves_localhost_elsewhere_is_a_warning(
+    make_context, monkeypatch, address, level
+):
     addresses = [(2, 1, 6, "", (address, 80))]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_: addresses)
-    assert found(machine.localhost_names, world())[0] == level
+    assert worst_finding(machine.localhost_names, make_context())[0] == level
 
 
 @pytest.mark.parametrize(
@@ -327,50 +346,51 @@ def test_a_name_server_that_answers_for_localhost(world, monkeypatch, address, l
         ({"ALL_PROXY": "http://p:1", "no_proxy": "*"}, "ok"),
     ],
 )
-def test_a_proxy_that_is_asked_for_what_runs_here(world, environ, level):
-    assert found(machine.proxy, world(environ=environ))[0] == level
+def test_proxy_used_for_localhost_is_a_warning(make_context, environ, level):
+    assert worst_finding(machine.proxy, make_context(environ=environ))[0] == level
 
 
 @pytest.mark.parametrize(
     ("zone", "level"),
     [("Europe/Berlin", "ok"), ("UTC", "ok"), ("EST5EDT", "ok"), ("Middle/Earth", "warning")],
 )
-def test_a_time_zone_that_nobody_knows(world, zone, level):
-    assert found(machine.time_zone, world(environ={"TZ": zone}))[0] == level
+def test_unknown_time_zone_is_a_warning(make_context, zone, level):
+    assert worst_finding(machine.time_zone, make_context(environ={"TZ": zone}))[0] == level
 
 
-def test_no_ssh_client(world):
+def test_missing_ssh_client_is_a_warning_with_the_package(make_context):
     only = {"scp": "/usr/bin/scp", "apt-get": "/usr/bin/apt-get"}
-    level, message = found(machine.ssh, world(which=only.get))
+    level, message = worst_finding(machine.ssh, make_context(which=only.get))
     assert (level, message.startswith("ssh and sftp not found")) == ("warning", True)
     assert message.endswith("sudo apt-get install openssh-client")
 
 
-def test_another_prism_on_the_path(world):
-    other = world(which=lambda name: "/elsewhere/prism")
-    assert found(machine.command, other)[0] == "warning"
-    assert found(machine.command, world(which=lambda name: None))[0] == "warning"
+def test_missing_or_other_prism_on_the_path_is_a_warning(make_context):
+    other = make_context(which=lambda name: "/elsewhere/prism")
+    assert worst_finding(machine.command, other)[0] == "warning"
+    assert worst_finding(machine.command, make_context(which=lambda name: None))[0] == "warning"
 
 
-def test_a_home_that_others_may_enter(world, home):
+def test_home_accessible_to_other_users_is_broken(make_context, home):
     os.chmod(home, 0o755)
-    assert found(folder.home, world()) == (
+    assert worst_finding(folder.home, make_context()) == (
         "broken",
         f"other users of this computer have access to {home} | chmod 700 {home}",
     )
 
 
-def test_a_home_that_is_none(world, home, monkeypatch):
+def test_home_that_is_a_file_or_not_writable_is_broken(make_context, home, monkeypatch):
     file = home / "file"
     file.touch()
     assert (
-        found(folder.home, CheckContext(place=DaemonAddress(str(file)), environ={}))[0] == "broken"
+        worst_finding(folder.home, CheckContext(place=DaemonAddress(str(file)), environ={}))[0]
+        == "broken"
     )
     to_come = CheckContext(place=DaemonAddress(str(home / "a" / "b")), environ={})
-    assert found(folder.home, to_come)[0] == "ok"
+    assert worst_finding(folder.home, to_come)[0] == "ok"
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "is not writable for you" in found(folder.home, to_come)[1]
-    assert "cannot be written to" in found(folder.home, world())[1]
+    assert "is not writable for you" in worst_finding(folder.home, to_come)[1]
+    assert "cannot be written to" in worst_finding(folder.home, make_context())[1]
 
 
 MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
@@ -387,12 +407,14 @@ MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
         ("ext4", "ro,relatime", "broken", "read-only"),
     ],
 )
-def test_the_file_system_below_the_home(world, home, tmp_path, kind, options, level, message):
+def test_file_system_of_the_home_is_judged_by_its_type_and_options(
+    make_context, home, tmp_path, kind, options, level, message
+):
     text = MOUNT.format(home.resolve(), options, kind)
-    examined = world(root=system(tmp_path, proc__self__mountinfo=text))
+    examined = make_context(root=root_with(tmp_path, proc__self__mountinfo=text))
     assert (
-        found(folder.file_system, examined)[0],
-        message in found(folder.file_system, examined)[1],
+        worst_finding(folder.file_system, examined)[0],
+        message in worst_finding(folder.file_system, examined)[1],
     ) == (
         level,
         True,
@@ -400,12 +422,12 @@ def test_the_file_system_below_the_home(world, home, tmp_path, kind, options, le
 
 
 @pytest.mark.parametrize("call", ["os.link", "fcntl.flock", "fcntl.lockf"])
-def test_a_file_system_that_cannot(world, home, monkeypatch, call):
+def test_file_system_without_links_or_locks_is_broken(make_context, home, monkeypatch, call):
     def refuse(*_):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(call, refuse)
-    level, message = found(folder.file_system, world())
+    level, message = worst_finding(folder.file_system, make_context())
     assert (level, "Operation not supported" in message) == ("broken", True)
     assert list(home.iterdir()) == [], "nothing is left behind"
 
@@ -413,45 +435,45 @@ def test_a_file_system_that_cannot(world, home, monkeypatch, call):
 @pytest.mark.parametrize(
     ("free", "level"), [(100 * 2**20, "broken"), (2 * 2**30, "warning"), (50 * 2**30, "ok")]
 )
-def test_a_disk_that_fills_up(world, monkeypatch, free, level):
+def test_low_disk_space_is_a_warning_or_broken(make_context, monkeypatch, free, level):
     usage = type("Usage", (), {"free": free})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    assert found(folder.disk, world())[0] == level
+    assert worst_finding(folder.disk, make_context())[0] == level
 
 
 @pytest.mark.parametrize(
     ("files", "left", "level"),
     [(0, 0, "ok"), (10**6, 100, "broken"), (10**6, 10_000, "warning"), (10**6, 10**6, "ok")],
 )
-def test_inodes_that_run_out(world, monkeypatch, files, left, level):
+def test_few_free_inodes_are_a_warning_or_broken(make_context, monkeypatch, files, left, level):
     stat = type("Stat", (), {"f_files": files, "f_favail": left})
     monkeypatch.setattr("os.statvfs", lambda _: stat)
-    assert found(folder.inodes, world())[0] == level
+    assert worst_finding(folder.inodes, make_context())[0] == level
 
 
-def test_a_socket_that_others_may_open(world, home):
+def test_socket_accessible_to_other_users_is_reported(make_context, home):
     path = home / "prism.sock"
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(path))
         os.chmod(path, 0o666)
-        assert f"chmod 600 {path}" in found(folder.unix_socket, world())[1]
+        assert f"chmod 600 {path}" in worst_finding(folder.unix_socket, make_context())[1]
         os.chmod(path, 0o600)
-        assert found(folder.unix_socket, world())[0] == "ok"
+        assert worst_finding(folder.unix_socket, make_context())[0] == "ok"
         os.chmod(home, 0o750)
-        assert f"chmod 700 {home}" in found(folder.unix_socket, world())[1]
+        assert f"chmod 700 {home}" in worst_finding(folder.unix_socket, make_context())[1]
     os.chmod(home, 0o700)
     path.unlink()
     path.write_text("no socket")
-    assert found(folder.unix_socket, world())[0] == "broken"
+    assert worst_finding(folder.unix_socket, make_context())[0] == "broken"
 
 
-def test_a_clock_that_is_off(world):
-    assert found(folder.clock, world())[0] == "ok"
-    assert "years behind" in found(folder.clock, world(now=lambda: 86400.0))[1]
-    ahead = world(now=lambda: time.time() + 500)
-    assert "file system of the home is -500 s off" in found(folder.clock, ahead)[1]
-    theirs = world(daemon_time=time.time() - 300, status=STATUS)
-    assert "daemon's clock is -300 s off" in found(folder.clock, theirs)[1]
+def test_clock_difference_to_file_system_or_daemon_is_reported(make_context):
+    assert worst_finding(folder.clock, make_context())[0] == "ok"
+    assert "years behind" in worst_finding(folder.clock, make_context(now=lambda: 86400.0))[1]
+    ahead = make_context(now=lambda: time.time() + 500)
+    assert "file system of the home is -500 s off" in worst_finding(folder.clock, ahead)[1]
+    theirs = make_context(daemon_time=time.time() - 300, status=STATUS)
+    assert "daemon's clock is -300 s off" in worst_finding(folder.clock, theirs)[1]
 
 
 @pytest.mark.parametrize(
@@ -465,88 +487,100 @@ def test_a_clock_that_is_off(world):
         (None, None),
     ],
 )
-def test_when_an_answer_says_that_it_was_made(header, at):
+def test_parse_date_returns_the_time_of_a_date_header_or_none(header, at):
     assert parse_date(header) == at
 
 
-def test_templates_that_are_wrong(world, home):
+def test_invalid_template_is_broken(make_context, home):
     issue = {"message": "unknown field `sise`", "where": "mine.yml:3"}
     result = {"template": "mine", "status": "invalid", "issues": [issue]}
     validation = {"validated": 1, "total_templates": 2, "validation_results": [result]}
-    examined = world(status=STATUS, ask=answers({Templates.validate: validation}))
-    level, message = found(folder.templates, examined)
+    examined = make_context(status=STATUS, ask=answers({Templates.validate: validation}))
+    level, message = worst_finding(folder.templates, examined)
     assert (level, "mine: unknown field `sise` (mine.yml:3)" in message) == ("broken", True)
     (home / "templates").mkdir()
     (home / "templates" / "mine.yml").touch()
-    assert found(folder.templates, world())[1].startswith("1 of your own")
+    assert worst_finding(folder.templates, make_context())[1].startswith("1 of your own")
 
 
-def test_a_folder_that_no_workspace_knows(world, home):
+def test_workspace_folder_without_a_workspace_is_a_warning(make_context, home):
     place = home / "workspaces" / ID
     place.mkdir(parents=True)
     (home / "workspaces" / ".half-made").mkdir()
-    assert found(folder.orphans, world())[0] == "skipped"
+    assert worst_finding(folder.orphans, make_context())[0] == "skipped"
     for listed, level in (
         ([], "warning"),
         ([{"id": ID}], "ok"),
         ([{"id": None}], "ok"),
     ):
-        examined = world(status=STATUS, ask=answers({Workspaces.list: listed}))
-        assert found(folder.orphans, examined)[0] == level
+        examined = make_context(status=STATUS, ask=answers({Workspaces.list: listed}))
+        assert worst_finding(folder.orphans, examined)[0] == level
     (place / "seen.json").write_text('{"phase": "gone"}')
-    examined = world(status=STATUS, ask=answers({Workspaces.list: []}))
-    assert found(folder.orphans, examined)[0] == "ok"
+    examined = make_context(status=STATUS, ask=answers({Workspaces.list: []}))
+    assert worst_finding(folder.orphans, examined)[0] == "ok"
 
 
-def test_a_daemon_that_is_ill(world):
-    examined = world(status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]})
-    level, message = found(service.daemon, examined)
+def test_degraded_daemon_is_a_warning_with_its_reasons(make_context):
+    examined = make_context(
+        status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]}
+    )
+    level, message = worst_finding(service.daemon, examined)
     assert (level, "ExpiredToken" in message, "healthy" in message) == ("warning", True, False)
 
 
-def test_a_daemon_that_has_the_home_and_does_not_answer(world, home):
-    assert found(service.daemon, world()) == ("ok", "none runs; the next command starts it | ")
+def test_daemon_that_holds_the_lock_without_answering_is_broken(make_context, home):
+    assert worst_finding(service.daemon, make_context()) == (
+        "ok",
+        "none runs; the next command starts it | ",
+    )
     (home / "prism.sock").touch()
-    assert "left its socket behind" in found(service.daemon, world())[1]
+    assert "left its socket behind" in worst_finding(service.daemon, make_context())[1]
     with (home / "daemon.lock").open("w") as lock:
-        assert found(service.daemon, world())[0] == "warning"
+        assert worst_finding(service.daemon, make_context())[0] == "warning"
         fcntl.flock(lock, fcntl.LOCK_EX)
-        level, message = found(service.daemon, world(about={"pid": 7}))
+        level, message = worst_finding(service.daemon, make_context(about={"pid": 7}))
         assert (level, "process 7 holds the lock" in message) == ("broken", True)
 
 
-def test_a_distant_daemon_that_does_not_answer(world):
+def test_unreachable_remote_daemon_is_broken(make_context):
     fault = DaemonUnreachable("No daemon at http://x", details="refused", remediation="Check it")
-    level, message = found(service.daemon, world(url="http://x", fault=fault))
+    level, message = worst_finding(service.daemon, make_context(url="http://x", fault=fault))
     assert (level, message) == ("broken", "No daemon at http://x (refused) | Check it")
 
 
-def test_a_daemon_of_another_version(world):
-    level, message = found(service.version, world(status=STATUS | {"version": "0.0.9"}))
+def test_daemon_of_another_version_is_broken(make_context):
+    level, message = worst_finding(
+        service.version, make_context(status=STATUS | {"version": "0.0.9"})
+    )
     assert (level, "the daemon is 0.0.9" in message) == ("broken", True)
 
 
-def test_a_port_that_somebody_else_has(world):
+def test_port_in_use_by_another_process_is_broken(make_context):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        level, message = found(service.port, world(port=port))
+        level, message = worst_finding(service.port, make_context(port=port))
         assert (level, f"process {os.getpid()}" in message) == ("broken", True)
-        ours = world(port=port, status=STATUS, about={"port": int(port)})
-        assert found(service.port, ours) == ("ok", f"{port}, used by this daemon | ")
-        moved = world(port="1", status=STATUS, about={"port": int(port)})
-        assert found(service.port, moved)[0] == "warning"
-    assert found(service.port, world(port=port)) == ("ok", f"{port} is free | ")
+        ours = make_context(port=port, status=STATUS, about={"port": int(port)})
+        assert worst_finding(service.port, ours) == ("ok", f"{port}, used by this daemon | ")
+        moved = make_context(port="1", status=STATUS, about={"port": int(port)})
+        assert worst_finding(service.port, moved)[0] == "warning"
+    assert worst_finding(service.port, make_context(port=port)) == ("ok", f"{port} is free | ")
 
 
-def test_a_database_that_is_damaged(world, home, monkeypatch):
+def test_damaged_sqlite_database_is_broken(make_context, home, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")  # no sandbox is tried there
 
     def verdict():
         forks = start_trials(str(home), {})
-        return found(service.database, world(trial=lambda check: forks[check].result()))
+        return worst_finding(
+            service.database, make_context(trial=lambda check: forks[check].result())
+        )
 
     file = home / "state.db"
-    assert found(service.database, world()) == ("ok", "SQLite; the first start makes it | ")
+    assert worst_finding(service.database, make_context()) == (
+        "ok",
+        "SQLite; the first start makes it | ",
+    )
     with closing(sqlite3.connect(file)) as sql:
         sql.execute("CREATE TABLE t (a)")
         sql.commit()
@@ -555,10 +589,12 @@ def test_a_database_that_is_damaged(world, home, monkeypatch):
     assert verdict()[0] == "broken"
     file.write_bytes(b"not a database, but long enough to be one" * 99)
     assert verdict()[0] == "broken"
-    killed = found(service.database, world(trial=lambda check: ProgramResult(-signal.SIGBUS, "")))
+    killed = worst_finding(
+        service.database, make_context(trial=lambda check: ProgramResult(-signal.SIGBUS, ""))
+    )
     assert (killed[0], "not a database" in killed[1]) == ("broken", True)
-    unread = found(
-        service.database, world(trial=lambda check: ProgramResult(None, "it did not end"))
+    unread = worst_finding(
+        service.database, make_context(trial=lambda check: ProgramResult(None, "it did not end"))
     )
     assert unread == ("skipped", "SQLite was not checked: it did not end | ")
 
@@ -567,7 +603,9 @@ def test_a_database_that_is_damaged(world, home, monkeypatch):
     ("says", "level", "message"),
     [(b"N", "ok", "answers"), (b"H", "broken", "is not a PostgreSQL")],
 )
-def test_a_postgres_that_answers_or_is_none(world, says, level, message):
+def test_postgresql_check_recognizes_a_server_without_showing_the_password(
+    make_context, says, level, message
+):
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
         url = f"postgresql://ada:secret@127.0.0.1:{number}/prism"
@@ -575,10 +613,10 @@ def test_a_postgres_that_answers_or_is_none(world, says, level, message):
             [sys.executable, "-c", ANSWERING, str(server.fileno()), says.decode()],
             pass_fds=[server.fileno()],
         )
-        found_ = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
+        found_ = worst_finding(service.database, make_context(environ={"PRISM_DATABASE_URL": url}))
         child.wait(120)
     assert (found_[0], message in found_[1], "secret" in found_[1]) == (level, True, False)
-    gone = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
+    gone = worst_finding(service.database, make_context(environ={"PRISM_DATABASE_URL": url}))
     assert (gone[0], f"no PostgreSQL at 127.0.0.1, port {number}" in gone[1]) == ("broken", True)
 
 
@@ -590,8 +628,11 @@ door.sendall(sys.argv[2].encode())
 """
 
 
-def test_the_real_postgres_answers(world, postgres):
-    assert found(service.database, world(environ={"PRISM_DATABASE_URL": postgres}))[0] == "ok"
+def test_real_postgresql_passes_the_check(make_context, postgres):
+    assert (
+        worst_finding(service.database, make_context(environ={"PRISM_DATABASE_URL": postgres}))[0]
+        == "ok"
+    )
 
 
 @pytest.mark.parametrize(
@@ -604,8 +645,8 @@ def test_the_real_postgres_answers(world, postgres):
         ({}, "ok", "all have their defaults"),
     ],
 )
-def test_variables_that_are_wrong(world, environ, level, message):
-    result = found(variables.settings, world(environ=environ))
+def test_environment_variables_are_checked(make_context, environ, level, message):
+    result = worst_finding(variables.settings, make_context(environ=environ))
     assert (result[0], message in result[1]) == (level, True)
 
 
@@ -620,34 +661,34 @@ def test_variables_that_are_wrong(world, environ, level, message):
         (b"\xff", 0o600, "broken", "cannot be read"),
     ],
 )
-def test_a_settings_file_that_is_wrong(world, home, text, mode, level, message):
+def test_settings_file_is_checked(make_context, home, text, mode, level, message):
     (home / "env").write_bytes(text if isinstance(text, bytes) else text.encode())
     (home / "env").chmod(mode)
-    result = found(variables.settings, world())
+    result = worst_finding(variables.settings, make_context())
     assert (result[0], message in result[1]) == (level, True)
 
 
 @pytest.mark.parametrize(
     ("user", "level"), [("", "warning"), ("ada", "warning"), ("ada@example.org", "ok")]
 )
-def test_who_you_are(world, user, level):
-    result = found(variables.who_you_are, world(environ={"PRISM_USER": user}))
+def test_user_name_must_be_an_email_address(make_context, user, level):
+    result = worst_finding(variables.who_you_are, make_context(environ={"PRISM_USER": user}))
     assert (result[0], "prism init --user" in result[1]) == (level, level != "ok")
 
 
-def test_a_remote_daemon_says_who_you_are(world):
+def test_user_name_comes_from_a_remote_daemon(make_context):
     distant_daemon = {"url": "https://prism.example.org", "environ": {"PRISM_USER": ""}}
-    examined = world(**distant_daemon, status=STATUS | {"user": "bob@example.org"})
-    assert found(variables.who_you_are, examined) == (
+    examined = make_context(**distant_daemon, status=STATUS | {"user": "bob@example.org"})
+    assert worst_finding(variables.who_you_are, examined) == (
         "ok",
         "bob@example.org, according to the daemon at PRISM_URL | ",
     )
-    assert found(variables.who_you_are, world(**distant_daemon))[0] == "skipped"
+    assert worst_finding(variables.who_you_are, make_context(**distant_daemon))[0] == "skipped"
 
 
 @pytest.fixture
-def amazon(world, tmp_path):
-    """What is said of AWS with these files and variables."""
+def check_aws(make_context, tmp_path):
+    """A function that checks AWS with these files and variables."""
     (tmp_path / ".aws").mkdir()
 
     def look(credentials=None, config=None, profiles=None, mode=0o600, **environ):
@@ -657,8 +698,9 @@ def amazon(world, tmp_path):
                 (tmp_path / ".aws" / name).chmod(mode)
         more = {} if profiles is None else {"status": STATUS}
         ask = answers({Profiles.list: profiles})
-        return found(
-            aws.aws_credentials, world(environ={"HOME": str(tmp_path)} | environ, ask=ask, **more)
+        return worst_finding(
+            aws.aws_credentials,
+            make_context(environ={"HOME": str(tmp_path)} | environ, ask=ask, **more),
         )
 
     return look
@@ -667,11 +709,11 @@ def amazon(world, tmp_path):
 KEYS = "[lab]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = verysecret\n"
 
 
-def test_aws_profiles_are_named_and_their_secrets_are_not(amazon):
+def test_aws_check_lists_profiles_with_credentials_only(check_aws):
     config = (
         "[profile sso]\nsso_session = x\n[sso-session x]\n[profile bare]\nregion = eu-west-1\n"
     )
-    level, message = amazon(KEYS, config)
+    level, message = check_aws(KEYS, config)
     assert (level, message) == ("ok", "profiles lab, sso | ")
 
 
@@ -689,27 +731,27 @@ def test_aws_profiles_are_named_and_their_secrets_are_not(amazon):
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, "ok", "AWS_WEB_IDENTITY_TOKEN_FILE"),
     ],
 )
-def test_aws_credentials_that_are_wrong(amazon, settings, level, message):
-    result = amazon(**settings)
+def test_aws_credentials_are_checked(check_aws, settings, level, message):
+    result = check_aws(**settings)
     assert (result[0], message in result[1]) == (level, True)
 
 
-def test_a_profile_of_prism_whose_aws_profile_is_gone(amazon):
+def test_prism_profile_with_a_missing_aws_profile_is_broken(check_aws):
     mine = {"name": "mine", "provider": "aws", "aws_profile": "lost"}
-    level, message = amazon(KEYS, profiles=[mine, {"name": "local", "provider": "local"}])
+    level, message = check_aws(KEYS, profiles=[mine, {"name": "local", "provider": "local"}])
     assert (level, "the AWS profile lost, which no file has" in message) == ("broken", True)
     fine = mine | {"aws_profile": "lab"}
-    assert amazon(KEYS, profiles=[fine])[0] == "ok"
+    assert check_aws(KEYS, profiles=[fine])[0] == "ok"
 
 
-def test_the_command_without_a_daemon_starts_none(prism, home):
+def test_doctor_does_not_start_a_daemon(prism, home):
     done = prism("doctor", PRISM_PORT="0")
     assert (done.returncode, "✓ daemon" in done.stdout) == (0, True), done.stdout
     assert done.stderr.startswith("Prism works, with")
     assert not (home / "daemon.lock").exists()
 
 
-def test_what_is_broken_ends_with_1_for_programs_too(prism):
+def test_doctor_json_exits_with_1_if_a_check_is_broken(prism):
     done = prism("doctor", "--json", PRISM_PORT="http")
     findings = {load["said"]: load for load in json.loads(done.stdout)}
     assert done.returncode == 1
@@ -718,7 +760,7 @@ def test_what_is_broken_ends_with_1_for_programs_too(prism):
     assert "One check failed" in done.stderr
 
 
-def test_the_command_with_a_daemon(prism, server):
+def test_doctor_uses_a_running_daemon_with_get_requests_only(prism, server):
     server.on("GET /daemon/status", STATUS)
     server.on("GET /templates/validate", answers({})(Templates.validate))
     server.on("GET /instances", []).on("GET /profiles", [])
@@ -728,13 +770,13 @@ def test_the_command_with_a_daemon(prism, server):
     assert all(request.method == "GET" for request in server.asked)
 
 
-def test_a_distant_daemon_is_all_that_is_asked_about(prism):
+def test_doctor_skips_local_checks_for_a_remote_daemon(prism):
     done = prism("doctor", PRISM_URL="http://127.0.0.1:1")
     assert (done.returncode, "bubblewrap" in done.stdout) == (1, False)
     assert "✗ daemon" in done.stdout
 
 
-def test_a_terminal_without_our_marks_gets_plain_ones(prism):
+def test_doctor_prints_ascii_marks_on_an_ascii_terminal(prism):
     done = prism("doctor", PRISM_PORT="0", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert "ok python" in done.stdout
 
@@ -757,55 +799,60 @@ LAB: dict[str, Any] = {
         ({"problem": "expired", "remediation": "`prism doctor`"}, "broken", "prism aws check lab"),
     ],
 )
-def test_who_the_daemon_is_to_aws(world, more, level, message):
+def test_aws_identity_and_permissions_of_the_daemon_are_checked(
+    make_context, more, level, message
+):
     status = STATUS | {"aws_connectivity": "connected"}
     ask = answers({Daemon.aws: [LAB | more]})
-    result = found(aws.aws_access, world(status=status, ask=ask))
+    result = worst_finding(aws.aws_access, make_context(status=status, ask=ask))
     assert (result[0], message in result[1]) == (level, True)
 
 
-def test_aws_is_not_asked_about_where_nobody_uses_it(world):
+def test_aws_access_is_not_checked_if_unused_or_disconnected(make_context):
     unused = STATUS | {"aws_connectivity": "not_configured"}
-    assert found(aws.aws_access, world(status=unused)) == ("ok", "not used | ")
+    assert worst_finding(aws.aws_access, make_context(status=unused)) == ("ok", "not used | ")
     asleep = STATUS | {"aws_connectivity": "disconnected"}
     ask = answers({Daemon.aws: []})
-    assert "AWS was not asked" in found(aws.aws_access, world(status=asleep, ask=ask))[1]
-    assert found(aws.aws_access, world())[0] == "skipped"
+    assert (
+        "AWS was not asked"
+        in worst_finding(aws.aws_access, make_context(status=asleep, ask=ask))[1]
+    )
+    assert worst_finding(aws.aws_access, make_context())[0] == "skipped"
 
 
-def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeypatch):
+def test_checks_run_concurrently_and_are_reported_in_order(make_context, monkeypatch):
     both = threading.Barrier(2, timeout=120)
 
-    def first(world):
+    def first(context):
         both.wait()  # the second runs meanwhile, or this never ends
         return ok("one")
 
-    def second(world):
+    def second(context):
         both.wait()
         return ok("two")
 
     for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [check.message for check in rounds.run_checks(world())] == ["one", "two"]
+    assert [check.message for check in rounds.run_checks(make_context())] == ["one", "two"]
 
 
 @pytest.mark.parametrize("raised", [DaemonUnreachable("it has gone"), ZeroDivisionError()])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_check_that_fails_is_not_passed_over(world, monkeypatch, raised):
-    def failing(world):
+def test_exception_in_a_check_is_raised(make_context, monkeypatch, raised):
+    def failing(context):
         yield ok("one")
         raise raised
 
     for name, checks in (("EVERYWHERE", (failing,)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     with pytest.raises((DaemonUnreachable, RuntimeError), match=r"it has gone|failing has failed"):
-        list(rounds.run_checks(world()))
+        list(rounds.run_checks(make_context()))
 
 
-def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch):
+def test_checks_without_the_daemon_run_while_it_is_queried(make_context, monkeypatch):
     begun, answered = threading.Event(), threading.Event()
 
-    def trial(world):
+    def trial(context):
         begun.set()
         assert answered.wait(120)  # the daemon is asked meanwhile, or this never ends
         return ok("tried")
@@ -815,11 +862,11 @@ def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch)
         answered.set()
         return replace(self, status=STATUS)
 
-    def status(world):
-        return ok(world.status["status"])
+    def status(context):
+        return ok(context.status["status"])
 
     monkeypatch.setattr(CheckContext, "asked", asked)
     monkeypatch.setattr(rounds, "WAITING", (trial,))
     for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [check.message for check in rounds.run_checks(world())] == ["healthy", "tried"]
+    assert [check.message for check in rounds.run_checks(make_context())] == ["healthy", "tried"]

@@ -1,4 +1,4 @@
-"""Events as they happen."""
+"""`prism events`."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.client.scripted import problem
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
-pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+pytestmark = pytest.mark.timeout(60)  # in case a command never ends
 
 
 def event(number, subject="mine"):
@@ -17,7 +17,7 @@ def event(number, subject="mine"):
     return f"id: {number}\ndata: {json.dumps(body)}\n\n".encode()
 
 
-def test_a_line_an_event_over_every_cut(begin_command, server):
+def test_events_prints_one_line_per_event_and_reconnects(begin_command, server):
     server.on("GET /events", HEAD + event(1), HEAD + event(2, "other") + event(3))
     child = begin_command("events", "mine", "--since", "0", TZ="UTC")
     lines = [child.stdout.readline() for _ in range(2)]
@@ -28,13 +28,13 @@ def test_a_line_an_event_over_every_cut(begin_command, server):
     assert [request.headers["last-event-id"] for request in server.asked[:2]] == ["0", "1"]
 
 
-def test_json_lines(begin_command, server):
+def test_events_json_prints_one_json_object_per_line(begin_command, server):
     server.on("GET /events", HEAD + event(1))
     child = begin_command("events", "--json")
     assert json.loads(child.stdout.readline())["data"]["verb"] == "stop"
 
 
-def test_the_last_of_one_workspace_come_in_order_and_end(prism, server):
+def test_events_last_prints_the_newest_events_of_a_workspace_in_order(prism, server):
     events = [json.loads(event(number).split(b"data: ")[1]) for number in (3, 2, 1)]
     server.on("GET /instances/mine/events?limit=3", events)
     done = prism("events", "mine", "--last", "3", TZ="UTC")
@@ -44,7 +44,7 @@ def test_the_last_of_one_workspace_come_in_order_and_end(prism, server):
     assert prism("events", "--last", "3").returncode == 2
 
 
-def test_a_refusal_ends_it(prism, server):
+def test_events_exits_if_the_request_is_refused(prism, server):
     server.on("GET /events", problem(401, "UNAUTHENTICATED", "who are you"))
     done = prism("events")
     assert (done.returncode, done.stderr) == (1, "error: who are you\n")

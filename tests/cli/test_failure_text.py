@@ -1,4 +1,4 @@
-"""Failures in the lines that matter."""
+"""The short text of a failure."""
 
 import pytest
 
@@ -16,11 +16,11 @@ WHY = f"service lab: it ended with exit code 1. Its last output: {SAID} ModuleNo
         ("it failed", "a reason", ""),
     ],
 )
-def test_what_is_short_is_printed_as_it_is(parts):
+def test_short_failure_is_unchanged(parts):
     assert brief(*parts) == parts
 
 
-def test_the_end_of_the_output_is_kept():
+def test_long_failure_contains_the_end_of_the_output():
     message, details, hint = brief(f"mine is failed: {WHY}", "SERVICE_FAILED", "Try again")
     assert message == "mine is failed: service lab: it ended with exit code 1."
     assert details.startswith("…")
@@ -29,13 +29,13 @@ def test_the_end_of_the_output_is_kept():
     assert hint == f"Try again; {WHOLE}"
 
 
-def test_a_long_reason_is_cut_and_says_so():
+def test_long_message_is_cut_with_a_hint():
     message, _, hint = brief("x" * 1000, "", "")
     assert len(message) == LONGEST
     assert hint == WHOLE.capitalize()
 
 
-def test_a_failed_launch_prints_three_lines_and_all_with_verbose(prism, server):
+def test_failed_launch_prints_the_whole_failure_only_with_verbose(prism, server):
     server.on("POST /instances/launch", launched())
     failure = {"code": "SERVICE_FAILED", "message": WHY}
     server.on("GET /instances/mine", workspace("mine", "failed", failure=failure))

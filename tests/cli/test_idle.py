@@ -1,4 +1,4 @@
-"""Idleness and logs, for people."""
+"""`prism why`, `idle`, `keep-awake` and `logs`."""
 
 import json
 from typing import Any
@@ -36,15 +36,15 @@ PAST = {
 }
 
 
-def why(prism, server, **more):
+def output_of_why(prism, server, **more):
     server.on("GET /idle/instances/mine", WHY | more)
     done = prism("why", "mine")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_why_it_is_still_awake(prism, server):
-    output = why(prism, server)
+def test_why_prints_verdict_measurements_and_idle_limit(prism, server):
+    output = output_of_why(prism, server)
     assert "mine has been idle for 12 minutes: somebody typed into a terminal." in output
     assert "cpu      0.4 % of a core, idle up to 5\n" in output
     assert "network  not measured, idle up to 1024\n" in output
@@ -64,8 +64,8 @@ def test_why_it_is_still_awake(prism, server):
         ({"last": PAST | {"note": "so"}}, "after 25 minutes idle (so)."),
     ],
 )
-def test_why_in_other_words(prism, server, more, sentence):
-    assert sentence in why(prism, server, **more)
+def test_why_explains_each_verdict_and_state(prism, server, more, sentence):
+    assert sentence in output_of_why(prism, server, **more)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_why_in_other_words(prism, server, more, sentence):
         ),
     ],
 )
-def test_what_is_asked(prism, server, words, line, body):
+def test_idle_commands_send_the_expected_request(prism, server, words, line, body):
     answer: dict[str, Any] = {"instance_name": "mine", "keep_awake_until": None, "enabled": True}
     answer |= {"profile": "gpu", "idle_threshold_minutes": 20, "action": "stop", "notes": ["n"]}
     server.on(f"POST /idle/instances/mine/{line}", answer)
@@ -95,7 +95,7 @@ def test_what_is_asked(prism, server, words, line, body):
     assert server.asked[-1].body == body
 
 
-def test_a_promise_says_what_ends_it_sooner(prism, server):
+def test_keep_awake_prints_a_note_about_an_earlier_expiry(prism, server):
     note = "it expires before that, at 2026-01-01 04:00 UTC: `prism extend mine 2`"
     answer: dict[str, Any] = {
         "instance_name": "mine",
@@ -109,13 +109,13 @@ def test_a_promise_says_what_ends_it_sooner(prism, server):
     assert "mine stays awake until 2026-01-01" in done.stdout
 
 
-def test_a_time_that_is_none(prism, server):
+def test_keep_awake_rejects_an_invalid_duration(prism, server):
     done = prism("keep-awake", "mine", "soon")
     assert done.returncode == 2
     assert "hint: Write it as 90m, 3h or 2d" in done.stderr
 
 
-def test_profiles(prism, server):
+def test_idle_profile_commands_list_create_and_delete(prism, server):
     own = {"name": "own", "description": "d", "idle_threshold_minutes": 9, "action": "stop"}
     server.on("GET /idle/profiles", [own | {"cpu_threshold": 2.0}])
     head, row = prism("idle", "profile", "list").stdout.splitlines()
@@ -132,20 +132,20 @@ def test_profiles(prism, server):
     assert prism("idle", "profile", "delete").returncode == 2
 
 
-def test_history(prism, server):
+def test_idle_history_prints_a_table(prism, server):
     server.on("GET /idle/history?limit=100", [PAST])
     head, row = prism("idle", "history").stdout.splitlines()
     assert head.split() == ["WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED"]
     assert "mine       stop    25 minutes  gpu      $0.52" in row
 
 
-def test_a_log_is_shown_and_not_obeyed(prism, server):
+def test_logs_removes_terminal_control_sequences(prism, server):
     lines = ["one", "\x1b]0;title\x07\x1b[31mred\x1b[0m\x1b[2J", "tab\tstays"]
     server.on("GET /logs/mine?type=console&tail=100", {"lines": lines})
     assert prism("logs", "mine").stdout == "one\nred\ntab\tstays\n"
 
 
-def test_a_log_that_is_followed_is_a_line_of_json_each_for_programs(prism, server):
+def test_logs_follow_json_prints_one_json_object_per_line(prism, server):
     lines = ["one", "\x1b[31mred\x1b[0m", "a\u2028b\x9bc", ""]
     text = "".join(f"{line}\n" for line in lines).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode()
@@ -157,7 +157,7 @@ def test_a_log_that_is_followed_is_a_line_of_json_each_for_programs(prism, serve
     assert prism("logs", "mine", "-f").stdout == "one\nred\na\ufffdbc\n\n"
 
 
-def test_a_log_in_which_nothing_was_said(prism, server):
+def test_empty_log_prints_a_hint_about_other_types(prism, server):
     server.on("GET /logs/mine?type=application&tail=5", {"lines": []})
     done = prism("logs", "mine", "--type", "application", "-n", "5")
     assert (done.returncode, done.stdout) == (0, "")
@@ -172,7 +172,7 @@ def point(at, verdict, because, **figures):
     return {"at": at, "verdict": verdict, "because": [because], "figures": figures, **seconds}
 
 
-def test_the_last_24_hours(prism, server):
+def test_idle_activity_prints_periods_of_equal_verdicts(prism, server):
     points = [
         point("2026-01-01T00:00:00Z", "idle", "nothing is going on", cpu=1.0),
         point("2026-01-01T00:10:00Z", "idle", "nothing is going on", cpu=2.0),
@@ -191,8 +191,8 @@ def test_the_last_24_hours(prism, server):
     done = prism("idle", "activity", "mine")
     assert done.returncode == 0, done.stderr
     head, *rows = done.stdout.splitlines()
-    assert head.split() == ["FROM", "FOR", "WAS", "CPU", "BECAUSE"]  # nobody measured a GPU
-    assert len(rows) == 3  # a time in which nobody looked ends a period
+    assert head.split() == ["FROM", "FOR", "WAS", "CPU", "BECAUSE"]  # no GPU was measured
+    assert len(rows) == 3  # a gap without measurements ends a period
     assert rows[0].split()[3:7] == ["20m", "0s", "idle", "1.5"]
     assert rows[0].endswith("nothing is going on")
     assert rows[1].split()[3:7] == ["10m", "0s", "active", "90.0"]
@@ -201,7 +201,7 @@ def test_the_last_24_hours(prism, server):
     assert json.loads(prism("idle", "activity", "mine", "--json").stdout) == answer
 
 
-def test_a_workspace_at_which_nobody_has_looked(prism, server):
+def test_idle_activity_reports_an_unmeasured_workspace(prism, server):
     answer: dict[str, Any] = {
         "instance_name": "mine",
         "step_seconds": 600,
@@ -215,14 +215,14 @@ def test_a_workspace_at_which_nobody_has_looked(prism, server):
 @pytest.mark.parametrize(
     ("duration", "minutes"), [("3", 180), ("1d12h", 2160), ("90m", 90), ("0", 0)]
 )
-def test_keep_awake_takes_time_as_every_verb_does(prism, server, duration, minutes):
+def test_keep_awake_accepts_durations_in_every_unit(prism, server, duration, minutes):
     path = "POST /idle/instances/mine/keep-awake"
     server.on(path, {"instance_name": "mine", "keep_awake_until": None, "notes": []})
     assert prism("keep-awake", "mine", duration).returncode == 0
     assert server.asked_for(path)[0].body == {"minutes": minutes}
 
 
-def test_the_threshold_of_a_profile_may_be_said_in_hours(prism, server):
+def test_idle_profile_create_accepts_a_threshold_in_hours(prism, server):
     path = "POST /idle/profiles"
     server.on(path, {"name": "slow", "idle_threshold_minutes": 120, "action": "stop"})
     prism("idle", "profile", "create", "slow", "--minutes", "2h", "--then", "stop")

@@ -1,4 +1,4 @@
-"""The wizard: by questions, by options, never over what was there without saying so."""
+"""`prism init`: by questions and by options."""
 
 import json
 import stat
@@ -17,7 +17,7 @@ QUIET = {"GIT_CONFIG_GLOBAL": "/nonexistent", "PRISM_PORT": "0"}
 
 @pytest.fixture
 def ready_server(server):
-    """A daemon that has what the wizard asks about."""
+    """A daemon that answers all requests of `prism init`."""
     server.on("GET /daemon/status", problem(503, "UNAVAILABLE", "no matter"))
     server.on("GET /profiles", [LOCAL, LAB]).on("GET /templates", TEMPLATES)
     server.on("POST /profiles/switch", LAB)
@@ -33,13 +33,13 @@ def posts(server):
     return [(request.path, request.body) for request in server.asked if request.method == "POST"]
 
 
-def test_nobody_to_ask_and_nothing_said(prism, ready_server, home):
+def test_init_fails_without_a_terminal_and_without_options(prism, ready_server, home):
     done = prism("init", **QUIET)
     assert (done.returncode, "There is no terminal to ask on" in done.stderr) == (1, True)
     assert not (home / "env").exists()
 
 
-def test_by_options(prism, ready_server, home):
+def test_init_with_options_switches_the_profile_and_launches(prism, ready_server, home):
     done = prism(
         "init", "--profile", "lab", "--template", "Plain Shell", "--name", "first", **QUIET
     )
@@ -53,14 +53,14 @@ def test_by_options(prism, ready_server, home):
     assert not (home / "env").exists(), "nothing was set"
 
 
-def test_for_programs(prism, ready_server):
+def test_init_json_prints_settings_profile_and_workspace(prism, ready_server):
     done = prism(
         "init", "--yes", "--template", "Plain Shell", "--name", "first", "--json", **QUIET
     )
     assert json.loads(done.stdout) == {"settings": {}, "profile": "local", "workspace": "first"}
 
 
-def test_a_workspace_of_that_name_is_left_alone(prism, ready_server):
+def test_init_accepts_an_existing_workspace_of_that_name(prism, ready_server):
     ready_server.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
     done = prism("init", "--template", "Plain Shell", "--name", "first", **QUIET)
     assert (done.returncode, "A workspace first already exists" in done.stderr) == (0, True)
@@ -73,13 +73,13 @@ def test_a_workspace_of_that_name_is_left_alone(prism, ready_server):
         (["--port", "http"], "PRISM_PORT is 'http'"),
     ],
 )
-def test_what_cannot_be_is_not_written(prism, ready_server, home, words, message):
+def test_init_does_not_write_invalid_settings(prism, ready_server, home, words, message):
     done = prism("init", *words, **QUIET | {"PRISM_PORT": ""})
     assert (done.returncode, message in done.stderr) == (1, True)
     assert not (home / "env").exists()
 
 
-def test_by_questions(run_on_terminal, ready_server):
+def test_init_on_a_terminal_asks_again_after_invalid_answers(run_on_terminal, ready_server):
     ready_server.on("GET /instances/quickstart", workspace("quickstart"))
     keys = "ada\nada@example.org\nn\nn\n9\n2\ny\n1\nfirst\n"
     code, screen = run_on_terminal("init", keys=keys, **QUIET)
@@ -94,14 +94,14 @@ def test_by_questions(run_on_terminal, ready_server):
     ]
 
 
-def test_nothing_is_kept_that_was_not_agreed_to(run_on_terminal, ready_server, home):
+def test_init_changes_only_what_is_confirmed(run_on_terminal, ready_server, home):
     code, screen = run_on_terminal("init", keys="ada@example.org\nn\nn\n\nn\n", **QUIET)
     assert (code, "PRISM_USER=ada@example.org" in screen) == (0, True), screen
     assert not (home / "env").exists()
     assert posts(ready_server) == []
 
 
-def test_with_a_real_daemon_it_is_known_at_once(prism, home):
+def test_init_updates_the_env_file_and_restarts_a_real_daemon(prism, home):
     (home / "env").write_text("# mine\nPRISM_USER=old@example.org\nPRISM_PORT=0\n")
     quiet = {"PRISM_PORT": "", "GIT_CONFIG_GLOBAL": "/nonexistent", "HOME": str(home)}
     try:
@@ -128,5 +128,5 @@ def test_with_a_real_daemon_it_is_known_at_once(prism, home):
         ("nonsense\nB=2\n", {"A": "a b", "B": ""}, "nonsense\nB=\nA='a b'\n"),
     ],
 )
-def test_the_rest_of_the_file_stays(before, changes, after):
+def test_env_file_changes_leave_other_lines_unchanged(before, changes, after):
     assert with_changes(before, changes) == after

@@ -1,4 +1,4 @@
-"""Launching: what is asked, how it is awaited, how it fails."""
+"""`prism launch`: the request, the wait, and failures."""
 
 import json
 from typing import Any
@@ -11,20 +11,20 @@ from tests.waiting import eventually
 
 LAUNCH = "POST /instances/launch"
 
-pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+pytestmark = pytest.mark.timeout(60)  # in case a command never ends
 
 
 def launching(progress, stage):
     return workspace(state="launching", progress=progress, launch_progress=progress, stage=stage)
 
 
-def test_only_what_was_said_is_asked(prism, server):
+def test_launch_request_contains_only_the_given_options(prism, server):
     server.on(LAUNCH, (201, launched()))
     assert prism("launch", "Plain Shell", "mine", "--no-wait").stdout == "mine is launching\n"
     assert server.asked[0].body == {"template": "Plain Shell", "name": "mine"}
 
 
-def test_everything_that_can_be_said(prism, server):
+def test_launch_request_contains_every_option_with_typed_parameters(prism, server):
     types = {"n": "integer", "x": "number", "on": "boolean", "v": "string", "bad": "integer"}
     parameters = {name: {"type": kind} for name, kind in types.items()}
     server.on("GET /templates/shell/info", {"resolved": {"parameters": parameters}})
@@ -63,14 +63,14 @@ def test_everything_that_can_be_said(prism, server):
 
 
 @pytest.mark.parametrize("parameter", ["cores", "=4"])
-def test_a_parameter_without_name_or_value(prism, server, parameter):
+def test_launch_rejects_a_parameter_without_name_or_value(prism, server, parameter):
     server.on("GET /templates/shell/info", {"resolved": {"parameters": {}}})
     done = prism("launch", "shell", "mine", "--param", parameter)
     assert (done.returncode, "is not K=V" in done.stderr) == (2, True)
     assert not server.asked_for(LAUNCH)
 
 
-def test_a_dry_run_shows_what_it_would_cost(prism, server):
+def test_launch_dry_run_prints_the_costs(prism, server):
     plan: dict[str, Any] = {
         "instance_type": "t3.large",
         "image": None,
@@ -93,7 +93,7 @@ def test_a_dry_run_shows_what_it_would_cost(prism, server):
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
 
 
-def test_a_dry_run_shows_what_each_limit_reserves_and_leaves(prism, server):
+def test_launch_dry_run_prints_reserved_and_left_amounts_per_limit(prism, server):
     own = {"cap": "project 'p'", "reserves": 8.05, "leaves": 11.95}
     part = {"cap": "allocation to 'p' from 'a'", "reserves": 0.32, "leaves": 0.68}
     plan: dict[str, Any] = {
@@ -118,7 +118,7 @@ def test_a_dry_run_shows_what_each_limit_reserves_and_leaves(prism, server):
     assert second.split()[-2:] == ["$0.32", "$0.68"]
 
 
-def test_waiting_without_a_terminal_says_each_stage_once(prism, server):
+def test_launch_without_a_terminal_prints_each_stage_once(prism, server):
     looks = [launching(5, "installing"), launching(9, "installing"), launching(80, "starting")]
     server.on(LAUNCH, (201, launched(notes=["granted 2 of 8 cores"])))
     server.on("GET /instances/mine", *looks, workspace())
@@ -141,7 +141,7 @@ def test_waiting_without_a_terminal_says_each_stage_once(prism, server):
         (problem(503, "UNAVAILABLE", "not now"), "prism connect mine"),
     ],
 )
-def test_only_what_has_a_service_is_opened(prism, server, access, command):
+def test_launch_suggests_open_only_for_a_workspace_with_services(prism, server, access, command):
     server.on(LAUNCH, (201, launched())).on("GET /instances/mine", workspace())
     server.on("GET /instances/mine/connect", access)
     done = prism("launch", "shell", "mine")
@@ -149,7 +149,7 @@ def test_only_what_has_a_service_is_opened(prism, server, access, command):
     assert "prism open" not in done.stderr
 
 
-def test_waiting_for_programs_prints_the_end_alone(prism, server):
+def test_launch_json_prints_only_the_final_state(prism, server):
     server.on(LAUNCH, (201, launched()))
     server.on("GET /instances/mine", launching(5, "installing"), workspace())
     done = prism("launch", "shell", "mine", "--json")
@@ -158,7 +158,7 @@ def test_waiting_for_programs_prints_the_end_alone(prism, server):
     assert json.loads(prism("launch", "a", "b", "--json", "--no-wait").stdout) == launched()
 
 
-def test_a_bar_on_a_terminal(run_on_terminal, server):
+def test_launch_on_a_terminal_draws_and_clears_a_progress_bar(run_on_terminal, server):
     server.on(LAUNCH, (201, launched(estimated_ready_time="2099-01-01T00:00:00Z")))
     server.on("GET /instances/mine", launching(50, "installing"), workspace())
     code, screen = run_on_terminal("launch", "shell", "mine")
@@ -167,7 +167,7 @@ def test_a_bar_on_a_terminal(run_on_terminal, server):
     assert "\r\x1b[Kmine is running\n" in screen, "nothing is left of the bar"
 
 
-def test_a_bar_never_wraps(run_on_terminal, server):
+def test_progress_bar_fits_a_narrow_terminal(run_on_terminal, server):
     server.on(LAUNCH, (201, launched()))
     server.on("GET /instances/mine", launching(50, "installing " * 9), workspace())
     screen = run_on_terminal("launch", "shell", "mine", columns=30)[1]
@@ -175,7 +175,7 @@ def test_a_bar_never_wraps(run_on_terminal, server):
     assert (len(bar), bar[:7]) == (29, "mine  █")
 
 
-def test_a_launch_that_fails_says_why_and_how_to_go_on(prism, server):
+def test_failed_launch_prints_the_reason_and_the_next_commands(prism, server):
     failure = {"code": "PACKAGE_NOT_FOUND", "message": "there is no package nmpy"}
     server.on(LAUNCH, (201, launched()))
     never = workspace(state="failed", failure=failure, launch_progress=40)
@@ -190,13 +190,13 @@ def test_a_launch_that_fails_says_why_and_how_to_go_on(prism, server):
     )
 
 
-def test_a_refused_launch(prism, server):
+def test_refused_launch_prints_the_error_and_a_hint(prism, server):
     server.on(LAUNCH, problem(409, "NAME_TAKEN", "mine exists", remediation="Use `prism list`"))
     done = prism("launch", "shell", "mine")
     assert (done.returncode, done.stderr) == (1, "error: mine exists\nhint: Use `prism list`\n")
 
 
-def test_ctrl_c_leaves_the_work_alone_and_says_so(begin_command, server):
+def test_interrupted_launch_continues_in_the_daemon(begin_command, server):
     server.on(LAUNCH, (201, launched()))
     server.on("GET /instances/mine", launching(5, "installing"))
     child = begin_command("launch", "shell", "mine")
@@ -213,7 +213,7 @@ def test_ctrl_c_leaves_the_work_alone_and_says_so(begin_command, server):
     }
 
 
-def test_a_refusal_names_options_and_not_fields(prism, server):
+def test_refused_launch_names_command_options_instead_of_fields(prism, server):
     why = "Expected `float` >= 1.0"
     more = {
         "details": f"ttl_hours: {why}",
@@ -227,7 +227,7 @@ def test_a_refusal_names_options_and_not_fields(prism, server):
     assert "ttl_hours" not in done.stderr
 
 
-def test_what_has_no_meaning_here_is_said_first(prism, server):
+def test_launch_prints_notes_before_anything_else(prism, server):
     notes = [
         "region us-east-1 has no meaning here",
         "spot has no meaning",

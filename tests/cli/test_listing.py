@@ -1,4 +1,4 @@
-"""The list, on paper and on terminals of all sizes."""
+"""`prism list`: as text, as JSON, and on terminals of several sizes."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,10 +10,10 @@ from tests.client.scripted import Scripted, problem
 
 LONG = "Python Machine Learning (Simplified)"
 
-pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+pytestmark = pytest.mark.timeout(60)  # in case a command never ends
 
 
-def test_a_plain_table_with_a_dash_for_what_nobody_knows(prism, server):
+def test_list_prints_a_table_with_dashes_for_unknown_values(prism, server):
     paid = workspace("b", "hibernated", template=LONG, hourly_rate=0.0416, current_spend=2.4)
     coming = workspace("c", "launching", progress=42)
     server.on("GET /instances", [workspace("a"), paid, coming])
@@ -29,7 +29,7 @@ def test_a_plain_table_with_a_dash_for_what_nobody_knows(prism, server):
     assert prism("workspace", "list").stdout == done.stdout
 
 
-def test_whose_they_are(prism, server):
+def test_list_shows_owners_if_there_are_several(prism, server):
     mine = workspace("a", owner="ada@x.org")
     server.on("GET /instances", [mine, workspace("b", owner="ben@x.org")])
     rows = [line.split() for line in prism("list").stdout.splitlines()]
@@ -42,7 +42,7 @@ def test_whose_they_are(prism, server):
     assert "owner       ada@x.org\n" in prism("show", "a").stdout
 
 
-def test_when_it_expires(prism, server):
+def test_list_shows_the_time_until_expiry(prism, server):
     def at(**more):
         return (datetime.now(UTC) + timedelta(**more)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -56,14 +56,14 @@ def test_when_it_expires(prism, server):
     assert rows[3].endswith("s ago")
 
 
-def test_filters_reach_the_daemon(prism, server):
+def test_list_filters_are_sent_to_the_daemon(prism, server):
     server.on("GET /instances?state=running&template=Plain%20Shell&project=p", [])
     done = prism("list", "--state", "running", "--template", "Plain Shell", "--project", "p")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "No such workspaces. All of them: `prism list`\n"
 
 
-def test_an_empty_list_says_what_to_do_next(prism, server):
+def test_empty_list_suggests_quickstart(prism, server):
     server.on("GET /instances", [])
     done = prism("list")
     assert done.stdout == ""
@@ -71,7 +71,7 @@ def test_an_empty_list_says_what_to_do_next(prism, server):
     assert json.loads(prism("list", "--json").stdout) == []
 
 
-def test_json_is_the_answer_one_workspace_a_line(prism, server):
+def test_list_json_prints_one_workspace_per_line(prism, server):
     workspaces = [workspace("a"), workspace("ü")]
     server.on("GET /instances", workspaces)
     output = prism("--json", "list").stdout
@@ -80,7 +80,7 @@ def test_json_is_the_answer_one_workspace_a_line(prism, server):
     assert "ü" in output
 
 
-def test_on_a_narrow_terminal_the_template_gives_way(run_on_terminal, server):
+def test_list_shortens_the_template_on_a_narrow_terminal(run_on_terminal, server):
     server.on("GET /instances", [workspace(template=LONG), workspace("b", "failed")])
     code, screen = run_on_terminal("list", columns=70, NO_COLOR="1")
     assert code == 0
@@ -90,7 +90,7 @@ def test_on_a_narrow_terminal_the_template_gives_way(run_on_terminal, server):
     assert LONG in run_on_terminal("list", columns=120, NO_COLOR="1")[1]
 
 
-def test_states_have_colours(run_on_terminal, server):
+def test_list_colours_states_on_a_terminal(run_on_terminal, server):
     states = ["running", "failed", "launching", "stopped"]
     server.on("GET /instances", [workspace(state=state, progress=1) for state in states])
     rows = run_on_terminal("list")[1].splitlines()[1:]
@@ -98,12 +98,12 @@ def test_states_have_colours(run_on_terminal, server):
     assert "\x1b" not in rows[3]
 
 
-def test_nothing_that_a_daemon_says_drives_the_terminal(prism, server):
+def test_list_removes_control_characters(prism, server):
     server.on("GET /instances", [workspace("a\x1b[2J\nb")])
     assert prism("list").stdout.splitlines()[1].startswith("a [2J b ")
 
 
-def test_watching_shows_what_changed_and_nothing_else(begin_command, server):
+def test_list_watch_prints_only_changed_lists(begin_command, server):
     looks = []
 
     def look(request, _):
@@ -126,7 +126,7 @@ def test_watching_shows_what_changed_and_nothing_else(begin_command, server):
     assert child.stderr.read() == ""
 
 
-def test_watching_goes_on_without_a_daemon_and_starts_none(begin_command, server, home):
+def test_list_watch_retries_without_starting_a_daemon(begin_command, server, home):
     server.on("GET /instances", [workspace()])
     child = begin_command("list", "--watch")
     assert "running" in [child.stdout.readline() for _ in range(2)][1]
@@ -144,7 +144,7 @@ def test_watching_goes_on_without_a_daemon_and_starts_none(begin_command, server
     assert not (home / "daemon.lock").exists()
 
 
-def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(run_on_terminal, server):
+def test_list_watch_on_a_terminal_redraws_the_rows_that_fit(run_on_terminal, server):
     looks = []
 
     def look(request, _):
@@ -162,18 +162,18 @@ def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(run_on_t
     assert screen.index("\x1b[?25l") < screen.index("w20") < screen.index("\x1b[?25h")
 
 
-def test_watching_nothing_says_so(run_on_terminal, server):
+def test_list_watch_reports_an_empty_list(run_on_terminal, server):
     server.on("GET /instances", lambda *_: [], problem(409, "ENOUGH", "that is enough"))
     assert "No workspaces yet" in run_on_terminal("list", "--watch")[1]
 
 
-def test_who_has_none_on_a_shared_daemon_is_told_to_name_a_project(prism, server):
+def test_empty_list_with_a_token_suggests_quickstart_with_a_project(prism, server):
     server.on("GET /instances", [])
     assert "prism quickstart`" in prism("list").stderr
     assert "`prism quickstart --project PROJECT`" in prism("list", PRISM_TOKEN="prism_x").stderr
 
 
-def test_quickstart_takes_a_project(prism, server):
+def test_quickstart_request_contains_the_project(prism, server):
     server.on("GET /instances/quickstart", (404, {"error": {"code": "INSTANCE_NOT_FOUND"}}))
     server.on("POST /instances/launch", {"name": "quickstart", "state": "launching"})
     prism("quickstart", "--project", "reef", "--no-wait")

@@ -1,4 +1,4 @@
-"""Money, for people."""
+"""`prism project`, `budget`, `allocation`, `cost`, `report` and `audit`: amounts."""
 
 import json
 from typing import Any
@@ -61,7 +61,7 @@ HISTORY = {
 }
 
 
-def test_projects_with_their_money_below_each_other(prism, server):
+def test_project_list_aligns_amounts_in_columns(prism, server):
     dear = PROJECT | {"name": "dear", "budget": PROJECT["budget"] | {"total_allocated": None}}
     server.on("GET /projects", [PROJECT, dear])
     head, lab, other = prism("project", "list").stdout.splitlines()
@@ -70,7 +70,7 @@ def test_projects_with_their_money_below_each_other(prism, server):
     assert other.index("$310.50") == lab.index("$310.50")
 
 
-def test_what_is_used_is_used_of_the_present_period(prism, server):
+def test_used_share_of_a_project_is_that_of_the_present_period(prism, server):
     """Years of a daily budget were spent, and of today's 2.5 dollars a tenth."""
     now = {"total_allocated": 2.5, "current_spend": 900.0, "spent": 0.25, "left": 2.25}
     money = PROJECT["budget"] | now
@@ -169,7 +169,7 @@ def test_options_become_fields_of_the_request(prism, server, words, line, body):
     ("day", "at"),
     [("2027-12-31", "2027-12-31T15:00:00Z"), ("2027-12-31T00:00", "2027-12-30T15:00:00Z")],
 )
-def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, day, at):
+def test_budget_until_a_day_ends_after_that_day_in_its_time_zone(prism, server, day, at):
     server.on("GET /budgets/grant", {**PROJECT, "time_zone": "Asia/Tokyo"})
     server.on("PUT /budgets/grant", PROJECT)
     done = prism("budget", "update", "grant", "--until", day)
@@ -186,14 +186,14 @@ def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, 
         (["--from", "2027-01-01", "--time-zone", "../etc"], "'../etc' is not a time zone"),
     ],
 )
-def test_what_is_no_date_is_said_before_anything_is_asked(prism, server, words, why):
+def test_budget_create_rejects_invalid_dates_without_a_request(prism, server, words, why):
     done = prism("budget", "create", "grant", "10", "--by", "pi@x.edu", *words)
     assert (done.returncode, why in done.stderr) == (2, True)
     assert "hint:" in done.stderr
     assert not server.asked
 
 
-def test_money_that_moves(prism, server):
+def test_allocation_move_sends_a_reallocation(prism, server):
     server.on("POST /reallocations", {"source": PART, "destination": PART})
     done = prism("allocation", "move", "a", "b", "20", "--reason", "a student")
     assert server.asked_for("POST /reallocations")[0].body == {
@@ -206,12 +206,12 @@ def test_money_that_moves(prism, server):
 
 
 @pytest.mark.parametrize("noun", ["project", "budget", "allocation"])
-def test_a_change_that_changes_nothing(prism, server, noun):
+def test_update_without_options_is_a_usage_error(prism, server, noun):
     assert prism(noun, "update", "x").returncode == 2
     assert not server.asked
 
 
-def test_a_chart_of_letters(prism, server):
+def test_cost_history_prints_a_bar_chart(prism, server):
     server.on("GET /costs/history?granularity=daily", HISTORY)
     done = prism("cost", "history")
     first, second, total = done.stdout.splitlines()
@@ -224,7 +224,7 @@ def test_a_chart_of_letters(prism, server):
     assert plain.count("#") == 62
 
 
-def test_costs_by_user_are_a_table(prism, server):
+def test_cost_history_by_user_prints_a_table(prism, server):
     group = {"percentage": 80.0, "hibernation_savings": 1.5, "instances": 3, "costs": [8.0, 2.0]}
     groups = [
         {"name": "ada@example.org", "cost": 10.0, "micros": 10_000_000, **group},
@@ -241,7 +241,7 @@ def test_costs_by_user_are_a_table(prism, server):
     assert prism("cost", "history", "--by", "region").returncode == 2
 
 
-def test_an_export_into_a_file(prism, server, tmp_path):
+def test_cost_export_writes_a_file(prism, server, tmp_path):
     server.on("GET /costs/export?format=csv&project=lab", {"a": 1})
     done = prism("cost", "export", "--project", "lab", "--output", str(tmp_path / "x.csv"))
     assert done.returncode == 0, done.stderr
@@ -279,8 +279,7 @@ BUDGET = {
 FORECAST = BUDGET | {"hourly": 0.0832, "daily": 2.0, "monthly": 60.0, "runs_out": None}
 
 
-def test_budget_and_forecast_are_read_side_by_side(prism, server):
-    """The same words with the same numbers, and the same table, on both pages."""
+def test_budget_and_forecast_print_equal_words_amounts_and_table(prism, server):
     server.on("GET /projects/lab/budget", BUDGET)
     server.on("GET /projects/lab/forecast", FORECAST)
     budget, forecast = prism("project", "budget", "lab"), prism("budget", "forecast", "lab")
@@ -314,12 +313,12 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
         (-0.0, "$0.00"),
     ],
 )
-def test_an_amount_under_a_cent_is_not_shown_as_nothing(amount, text):
+def test_usd_shows_amounts_below_one_cent_as_less_than_one_cent(amount, text):
     assert usd(amount) == text
 
 
-def test_a_cap_under_a_cent_is_not_shown_as_nothing(prism, server):
-    """It comes in cents, as 0.0; nobody can be given a cap of nothing."""
+def test_cap_below_one_cent_is_shown_as_less_than_one_cent(prism, server):
+    """The answer has 0.0, in cents; a cap of zero is not possible."""
     server.on(
         "GET /projects", [PROJECT | {"budget": PROJECT["budget"] | {"total_allocated": 0.0}}]
     )
@@ -333,12 +332,12 @@ def test_a_cap_under_a_cent_is_not_shown_as_nothing(prism, server):
     assert ("<$0.01" in own, "<$0.01" in part) == (True, False)
 
 
-def test_what_a_chart_does_not_count_is_named(prism, server):
+def test_cost_history_names_unpriced_workspaces(prism, server):
     server.on("GET /costs/history?granularity=daily", HISTORY | {"unpriced": ["odd"]})
     assert "note: 1 workspace without a price: odd" in prism("cost", "history").stderr
 
 
-def test_why_nothing_may_be_launched_is_said_where_money_is_left(prism, server):
+def test_budget_and_forecast_print_the_reason_against_launches(prism, server):
     no_more = "the threshold of 10 % is passed"
     why = {"no_launches": no_more, "runs_out_on": None, "because": None}
     empty = "the allocation to 'lab' from 'grant' has no money (moved away)"
@@ -352,8 +351,7 @@ def test_why_nothing_may_be_launched_is_said_where_money_is_left(prism, server):
     assert f"never: {empty}" in forecast.stdout
 
 
-def test_dollars_of_events_and_of_the_audit_log(prism, server):
-    """Nobody reads micro-dollars."""
+def test_audit_prints_dollars_instead_of_micro_dollars(prism, server):
     entry = {
         "id": "evt_1", "at": "2026-01-01T00:00:00Z", "actor": "ada", "event": "budget_changed",
         "subject": "grant", "data": {},
@@ -367,13 +365,13 @@ def test_dollars_of_events_and_of_the_audit_log(prism, server):
     assert "10000000" not in output
 
 
-def test_a_report_on_the_screen(prism, server):
+def test_report_requests_markdown_of_the_month(prism, server):
     path = "/projects/lab/report?month=2026-01&format=markdown"
     server.on(f"GET {path}", {"a": 1})
     assert json.loads(prism("report", "lab", "--month", "2026-01").stdout) == {"a": 1}
 
 
-def test_a_pool_and_an_allocation_of_which_no_price_is_known_say_so(prism, server):
+def test_budget_show_prints_dashes_for_unknown_amounts(prism, server):
     unknown = dict.fromkeys(("spent_amount", "spent", "left", "utilization_rate"))
     pool = {"name": "grant", "id": "b1", "total_amount": 50.0, "period": "daily", **unknown}
     pool |= {"reserved": 0.0, "spent_after_end": 0.0, "overrun": 0.0, "unpriced": ["odd"]}
@@ -389,7 +387,7 @@ def test_a_pool_and_an_allocation_of_which_no_price_is_known_say_so(prism, serve
     assert "note: 1 workspace without a price: odd" in done.stderr
 
 
-def test_lists_have_every_row_and_as_json_the_number_too(prism, server):
+def test_budget_and_allocation_lists_print_rows_and_a_json_count(prism, server):
     pool = {"name": "grant", "period": "project", "total_amount": 10.0, **PART}
     server.on("GET /budgets", {"budgets": [pool], "count": 1})
     server.on("GET /budgets/grant/allocations", {"allocations": [PART], "count": 1})

@@ -1,4 +1,4 @@
-"""`prism template new`: what it writes can be launched, and it overwrites nothing."""
+"""`prism template new`: it writes valid templates and overwrites no file."""
 
 import json
 import re
@@ -34,18 +34,18 @@ def home_with_daemon(tmp_path_factory):
 
 @pytest.fixture
 def daemon_on_port():
-    """A daemon that is asked by its address."""
+    """A daemon that is reached by its address."""
     daemon = Scripted.on_port()
     yield daemon
     daemon.close()
 
 
-def files(home):
-    """Every file on the person's own shelf."""
+def template_files(home):
+    """The files in the user's template folder."""
     return sorted(path.name for path in (home.folder / "templates").glob("*"))
 
 
-def test_what_is_written_is_launched_as_it_is(home_with_daemon):
+def test_new_template_can_be_launched_unchanged(home_with_daemon):
     done = home_with_daemon.cli("template", "new", 'My "Lab": #1')
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.rstrip("\n"))
@@ -61,7 +61,7 @@ def test_what_is_written_is_launched_as_it_is(home_with_daemon):
     home_with_daemon.client.workspaces.terminate("x")
 
 
-def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
+def test_new_template_names_its_parents_and_reports_warnings(home_with_daemon):
     words = ("template", "new", "日本", "--slug", "nihon", "--inherits", "jupyterlab")
     template = home_with_daemon.said(*words, "--inherits", "vscode")
     assert (template["name"], template["slug"]) == ("日本", "nihon")
@@ -86,16 +86,16 @@ def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
         (["x", "--output", "/proc/x/y.yml"], "Cannot write /proc/x/y.yml"),
     ],
 )
-def test_what_cannot_be_leaves_nothing_behind(home_with_daemon, words, message):
-    before = files(home_with_daemon)
+def test_invalid_new_template_is_rejected_without_a_file(home_with_daemon, words, message):
+    before = template_files(home_with_daemon)
     done = home_with_daemon.cli("template", "new", *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
-    assert files(home_with_daemon) == before
+    assert template_files(home_with_daemon) == before
 
 
 @pytest.mark.parametrize("kind", ["file", "a link to nowhere"])
-def test_nothing_is_overwritten(home_with_daemon, kind):
+def test_new_template_does_not_overwrite_a_file_or_link(home_with_daemon, kind):
     path = home_with_daemon.folder / "templates" / f"kept-{kind[0]}.yml"
     path.parent.mkdir(exist_ok=True)
     if kind == "file":
@@ -109,21 +109,23 @@ def test_nothing_is_overwritten(home_with_daemon, kind):
     path.unlink()
 
 
-def test_a_file_elsewhere_is_not_checked_and_that_is_said(home_with_daemon, tmp_path):
+def test_new_template_with_output_prints_where_to_put_the_file(home_with_daemon, tmp_path):
     done = home_with_daemon.cli("template", "new", "away", "--output", tmp_path / "away.yml")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/away.yml\n")
     assert f"Put it into {home_with_daemon.folder}/templates" in done.stderr
     assert "away" not in home_with_daemon.cli("template", "list").stdout
 
 
-def test_the_shelf_of_a_daemon_elsewhere_is_not_guessed(prism, home):
+def test_new_template_for_a_remote_daemon_requires_output(prism, home):
     done = prism("template", "new", "lab", PRISM_URL="http://127.0.0.1:1")
     assert (done.returncode, "are not on this computer" in done.stderr) == (1, True)
     assert "`--output FILE`" in done.stderr
     assert not (home / "templates").exists()
 
 
-def test_for_a_daemon_elsewhere_a_file_is_written_here(prism, tmp_path, daemon_on_port):
+def test_new_template_with_output_uses_the_remote_daemons_templates(
+    prism, tmp_path, daemon_on_port
+):
     daemon_on_port.on("GET /templates", [PLAIN]).on("GET /templates/Plain%20Shell/info", PLAIN)
     path = tmp_path / "lab.yml"
     done = prism("template", "new", "lab", "--output", str(path), PRISM_URL=daemon_on_port.url)
@@ -132,7 +134,7 @@ def test_for_a_daemon_elsewhere_a_file_is_written_here(prism, tmp_path, daemon_o
     assert yaml.safe_load(path.read_text())["inherits"] == ["Plain Shell"]
 
 
-def test_the_shelf_is_made_for_its_owner_alone(prism, server, home):
+def test_template_folder_is_created_with_mode_700(prism, server, home):
     server.on("GET /templates", [PLAIN]).on("GET /templates/Plain%20Shell/info", PLAIN)
     path = str(home / "templates" / "lab.yml")
     result = {"template": "lab", "status": "valid", "checks_passed": 9, "issues": [], "file": path}
@@ -142,7 +144,7 @@ def test_the_shelf_is_made_for_its_owner_alone(prism, server, home):
     assert stat.S_IMODE((home / "templates").stat().st_mode) == 0o700
 
 
-def test_every_field_that_waits_is_right_once_it_is_wanted(tmp_path):
+def test_commented_fields_of_a_new_template_are_valid_if_uncommented(tmp_path):
     text = re.sub(r"(?m)^#(?=\S|  )", "", content("Lab", None, ["Plain Shell"]))
     (tmp_path / "lab.yml").write_text(text)
     service = TemplateService([*template_folders(), TemplateFolder(tmp_path)])

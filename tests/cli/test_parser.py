@@ -1,4 +1,4 @@
-"""From words to a command."""
+"""The parser of the command line."""
 
 import pytest
 
@@ -9,7 +9,7 @@ EVERY = [*COMMANDS, *((word,) for word in ALONE)]
 
 
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
-def test_every_command_explains_itself(command, capsys):
+def test_every_command_has_a_help_text(command, capsys):
     with pytest.raises(SystemExit) as done:
         build_parser(command).parse_args(["--help"])
     assert done.value.code == 0
@@ -18,7 +18,7 @@ def test_every_command_explains_itself(command, capsys):
     assert all(option in output for option in OPTIONS)
 
 
-def test_the_overview_names_every_noun_and_shortcut_and_each_noun_its_verbs():
+def test_overview_lists_every_noun_shortcut_option_and_verb():
     for word in (*NOUNS, *ALONE, *SHORTCUTS, *OPTIONS):
         assert f"\n  {word} " in overview()
     for noun, verb in COMMANDS:
@@ -35,7 +35,7 @@ def test_the_overview_names_every_noun_and_shortcut_and_each_noun_its_verbs():
         "--json stop mine --no-wait -y",
     ],
 )
-def test_options_of_every_command_stand_anywhere(words):
+def test_common_options_are_accepted_at_any_position(words):
     command, rest = find(words.split())
     assert command == ("workspace", "stop")
     arguments = build_parser(command).parse_all(rest)
@@ -43,7 +43,7 @@ def test_options_of_every_command_stand_anywhere(words):
     assert arguments.json and arguments.yes and arguments.no_wait
 
 
-def test_unsaid_options_are_off():
+def test_common_options_are_off_by_default():
     command, rest = find(["stop", "mine"])
     arguments = build_parser(command).parse_all(rest)
     assert not (arguments.json or arguments.yes or arguments.no_wait)
@@ -67,14 +67,14 @@ def test_unsaid_options_are_off():
         ("extend a --hou 3", "See `prism workspace extend --help`"),
     ],
 )
-def test_words_that_make_no_command_say_which_would(words, hint):
+def test_usage_error_suggests_a_similar_command_or_the_help(words, hint):
     with pytest.raises(UsageError) as wrong:
         command, rest = find(words.split())
         build_parser(command).parse_all(rest)
     assert hint in wrong.value.hint
 
 
-def test_an_option_that_is_like_no_other_suggests_none():
+def test_unknown_option_without_a_similar_one_suggests_the_help():
     command, rest = find(["launch", "a", "b", "--template", "c"])
     with pytest.raises(UsageError) as wrong:
         build_parser(command).parse_all(rest)
@@ -85,13 +85,13 @@ def test_an_option_that_is_like_no_other_suggests_none():
     ("words", "noun"),
     [("", ""), ("--help", ""), ("--json", ""), ("template", "template"), ("daemon -h", "daemon")],
 )
-def test_words_that_ask_for_an_explanation(words, noun):
+def test_help_is_raised_for_help_options_and_bare_nouns(words, noun):
     with pytest.raises(Help) as help_error:
         find(words.split())
     assert help_error.value.noun == noun
 
 
-LENGTHS = [
+DURATION_OPTIONS = [
     pytest.param(action, id=f"{' '.join(command)} {action.dest}")
     for command in EVERY
     for action in build_parser(command)._actions
@@ -99,15 +99,15 @@ LENGTHS = [
 ]
 
 
-@pytest.mark.parametrize("action", LENGTHS)
-def test_every_length_of_time_is_said_as_all_others(action):
+@pytest.mark.parametrize("action", DURATION_OPTIONS)
+def test_every_duration_option_accepts_hours_and_days(action):
     assert action.type("2d") > action.type("8h") > 0
     assert action.type("48h") == action.type("2d")
 
 
-def test_an_option_for_a_time_says_so():
-    """A number of hours or minutes alone would not take `8h`."""
-    assert len(LENGTHS) >= 4
+def test_options_named_after_a_time_unit_accept_durations():
+    """An option of type `int` or `float` would not accept `8h`."""
+    assert len(DURATION_OPTIONS) >= 4
     numbers = [
         action.dest
         for command in EVERY

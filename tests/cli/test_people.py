@@ -1,4 +1,4 @@
-"""Members, invitations, tokens and the audit log, for people."""
+"""`prism member`, `invite`, `token` and `audit`."""
 
 import json
 
@@ -88,7 +88,7 @@ ENTRY = {
         ("token revoke tok_1", "DELETE /tokens/tok_1", None, {"message": "m"}),
     ],
 )
-def test_what_is_asked(prism, server, words, line, body, answer):
+def test_people_commands_send_the_expected_request(prism, server, words, line, body, answer):
     server.on(line, answer)
     done = prism(*words.split())
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_what_is_asked(prism, server, words, line, body, answer):
     assert json.loads(prism(*words.split(), "--json").stdout) == answer
 
 
-def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(
+def test_member_remove_requires_a_choice_for_the_members_workspaces(
     prism, server, run_on_terminal
 ):
     mine = "GET /instances?project=p&owner=bob%40x.org"
@@ -115,19 +115,19 @@ def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(
     assert prism("member", "remove", "p", "bob@x.org", "--to", "eve@x.org").returncode == 2
 
 
-def test_who_has_none_is_removed_without_a_question(prism, server):
+def test_member_without_workspaces_is_removed_without_a_question(prism, server):
     server.on("GET /instances?project=p&owner=bob%40x.org", [])
     server.on("DELETE /projects/p/members/bob%40x.org?workspaces=keep", REMOVED)
     done = prism("member", "remove", "p", "bob@x.org")
     assert (done.returncode, done.stdout) == (0, "bob@x.org was removed\n")
 
 
-def test_a_new_token_alone_is_on_stdout(prism, server):
+def test_token_create_prints_only_the_token_on_stdout(prism, server):
     server.on("POST /tokens", TOKEN | {"token": "prism_tok_1.s"})
     assert prism("token", "create", "laptop").stdout == "prism_tok_1.s\n"
 
 
-def test_a_token_that_ends_sooner_than_was_asked_says_so(prism, server):
+def test_token_create_prints_a_note_if_the_token_expires_earlier(prism, server):
     server.on("POST /tokens", TOKEN | {"token": "prism_tok_1.s"})
     assert "note:" not in prism("token", "create", "laptop").stderr
     longer = prism("token", "create", "laptop", "--days", "91")
@@ -155,7 +155,7 @@ def test_a_token_that_ends_sooner_than_was_asked_says_so(prism, server):
         ("token list", "GET /tokens", [TOKEN], "tok_1  laptop  bob@x.org  operate"),
     ],
 )
-def test_what_is_shown(prism, server, words, line, answer, row):
+def test_people_commands_print_the_expected_row(prism, server, words, line, answer, row):
     server.on(line, answer)
     done = prism(*words.split())
     assert done.returncode == 0, done.stderr
@@ -171,7 +171,9 @@ def test_what_is_shown(prism, server, words, line, answer, row):
         ({"mail_file": "outbox/inv_1.0.eml"}, "written to {}outbox/inv_1.0.eml"),
     ],
 )
-def test_mail_that_nobody_was_sent_is_not_said_to_have_left(prism, server, home, mail, message):
+def test_invite_show_and_list_print_the_delivery_state_of_the_mail(
+    prism, server, home, mail, message
+):
     invitation = INVITATION | mail
     server.on("GET /invitations/inv_1", invitation)
     server.on("GET /invitations/project/p", {"invitations": [invitation], "count": 1})
@@ -183,7 +185,7 @@ def test_mail_that_nobody_was_sent_is_not_said_to_have_left(prism, server, home,
 
 
 @pytest.mark.parametrize("verb", ["accept", "decline"])
-def test_an_answer_takes_the_token_from_a_pipe_and_from_no_word(prism, server, verb):
+def test_invite_accept_and_decline_read_the_token_only_from_stdin(prism, server, verb):
     answer = {"message": "Successfully joined project as admin"}
     server.on(f"POST /invitations/inv_1/{verb}", answer)
     more = ["--reason", "busy"] if verb == "decline" else []
@@ -194,14 +196,14 @@ def test_an_answer_takes_the_token_from_a_pipe_and_from_no_word(prism, server, v
     assert prism("invite", verb, "inv_1", "--token", "x").returncode == 2
 
 
-def test_a_token_is_typed_unseen(run_on_terminal, server):
+def test_invite_accept_reads_the_token_from_a_terminal(run_on_terminal, server):
     server.on("POST /invitations/inv_1/accept", {"message": "joined"})
     code, screen = run_on_terminal("invite", "accept", "inv_1", keys="s3cret\n")
     assert code == 0, screen
     assert "joined" in screen
 
 
-def test_everybody_in_a_file(prism, server, tmp_path):
+def test_invite_bulk_sends_the_rows_of_a_csv_file(prism, server, tmp_path):
     people = tmp_path / "people.csv"
     people.write_text("\ufeffEmail,Role\na@x.org,Viewer\n\nb@x.org,\n", encoding="utf-8")
     results = [
@@ -224,7 +226,7 @@ def test_everybody_in_a_file(prism, server, tmp_path):
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_rows_of_a_file_that_failed_are_named_and_make_it_fail(prism, server, tmp_path, more):
+def test_invite_bulk_fails_and_names_the_failed_rows(prism, server, tmp_path, more):
     people = tmp_path / "people.csv"
     people.write_text("a@x.org\nbroken\n")
     results = [
@@ -262,17 +264,17 @@ def test_rows_of_a_file_that_failed_are_named_and_make_it_fail(prism, server, tm
         ),
     ],
 )
-def test_a_roster(lines, invitations):
+def test_people_csv_is_read_with_common_headers_and_separators(lines, invitations):
     assert read(lines) == invitations
 
 
 @pytest.mark.parametrize("lines", [[], ["name", "Ada"], [" , "]])
-def test_what_is_no_roster(lines):
+def test_people_csv_without_addresses_is_rejected(lines):
     with pytest.raises(UsageError):
         read(lines)
 
 
-def test_the_audit_log(prism, server):
+def test_audit_prints_entries_with_before_and_after(prism, server):
     line = "GET /audit?actor=ada&since=2026-01-01&limit=100&format=json"
     server.on(line, [ENTRY])
     done = prism("audit", "--actor", "ada", "--since", "2026-01-01")
@@ -284,8 +286,7 @@ def next_page(cursor):
     return f'</api/v1/audit?limit=1000&cursor={cursor}&format=json>; rel="next"'
 
 
-def test_the_audit_log_ends_where_it_was_asked_to(prism, server):
-    """However short its pages are."""
+def test_audit_limit_is_kept_over_several_pages(prism, server):
     first, second = "/audit?limit=1000&format=json", "/audit?limit=800&format=json&cursor=evt_8"
     server.on(f"GET {first}", http(200, [ENTRY] * 700, link=next_page("evt_8")))
     server.on(f"GET {second}", http(200, [ENTRY] * 800, link=next_page("evt_7")))
@@ -296,13 +297,13 @@ def test_the_audit_log_ends_where_it_was_asked_to(prism, server):
 
 
 def table(lines, **headers):
-    """An answer that is a table."""
+    """An answer in CSV."""
     text = ("id,subject\n" + "".join(lines)).encode()
     head = http(200, **headers).replace(b"Content-Length: 0", b"Content-Length: %d" % len(text))
     return head + text
 
 
-def test_the_audit_log_is_one_table(prism, server):
+def test_audit_csv_joins_pages_into_one_table(prism, server):
     odd = ['1,"two\nlines"\n', '2,"a, ""b"""\n', "3,a\u2028b\n"]
     first, second = "/audit?limit=4&format=csv", "/audit?limit=1&format=csv&cursor=evt_8"
     server.on(f"GET {first}", table(odd, link=next_page("evt_8")))

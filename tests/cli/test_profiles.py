@@ -1,4 +1,4 @@
-"""Profiles, for people."""
+"""`prism profile`."""
 
 import json
 
@@ -16,14 +16,14 @@ LAB = {
 }
 
 
-def test_the_list_marks_the_active_one(prism, server):
+def test_profile_list_marks_the_active_profile(prism, server):
     server.on("GET /profiles", [LAB, LAB | {"name": "b", "active": False}])
     head, lab, other = prism("profile", "list").stdout.splitlines()
     assert head.split()[:2] == ["NAME", "PROVIDER"]
     assert (lab[:6], other[:4]) == ("*  lab", "   b")
 
 
-def test_the_current_one(prism, server):
+def test_profile_current_prints_the_active_profile(prism, server):
     server.on("GET /profiles/current", LAB)
     assert "AWS profile      x\n" in prism("profile", "current").stdout
     assert json.loads(prism("profile", "current", "--json").stdout) == LAB
@@ -49,13 +49,13 @@ def test_the_current_one(prism, server):
         ("delete lab", "DELETE /profiles/lab", None),
     ],
 )
-def test_changing_them(prism, server, words, line, body):
+def test_profile_commands_send_the_expected_request(prism, server, words, line, body):
     server.on(line, LAB)
     done = prism("profile", *words.split())
     assert (done.returncode, "lab" in done.stdout) == (0, True)
     assert server.asked_for(line)[0].body == body
 
 
-def test_a_change_that_changes_nothing(prism, server):
+def test_profile_update_without_options_is_a_usage_error(prism, server):
     assert prism("profile", "update", "lab").returncode == 2
     assert not server.asked

@@ -1,4 +1,4 @@
-"""From nothing, or from whatever is there, to the address of a JupyterLab."""
+"""`prism quickstart`: from any state of the workspace to the address of its JupyterLab."""
 
 import json
 
@@ -13,7 +13,7 @@ LAB = "http://127.0.0.1:8888/lab?token=t%2Fk"
 
 @pytest.fixture
 def script_workspace(server):
-    """The quickstart workspace, as it is seen look by look."""
+    """A function that scripts the answers about the quickstart workspace, one per request."""
 
     def script(*looks, name="quickstart"):
         server.on(f"GET /instances/{name}", *looks)
@@ -29,7 +29,7 @@ def posts(server):
     return [request.path for request in server.asked if request.method == "POST"]
 
 
-def test_the_last_line_is_the_address(prism, server, script_workspace):
+def test_quickstart_prints_only_the_address_on_stdout(prism, server, script_workspace):
     script_workspace(NOT_THERE, workspace(state="launching", progress=3), workspace())
     done = prism("quickstart")
     assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
@@ -54,32 +54,34 @@ def test_the_last_line_is_the_address(prism, server, script_workspace):
     ],
     ids=lambda it: "-".join(it),
 )
-def test_what_is_there_is_brought_back(prism, server, script_workspace, looks, requests):
+def test_quickstart_starts_resumes_or_launches_depending_on_the_state(
+    prism, server, script_workspace, looks, requests
+):
     script_workspace(*(workspace("quickstart", state) for state in looks))
     done = prism("quickstart")
     assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
     assert posts(server) == requests
 
 
-def test_another_name_and_the_words_for_programs(prism, server, script_workspace):
+def test_quickstart_with_a_name_prints_json(prism, server, script_workspace):
     script_workspace(NOT_THERE, workspace("lab"), name="lab")
     workspace_json = json.loads(prism("quickstart", "lab", "--json").stdout)
     assert workspace_json == {"name": "lab", "service": "jupyter", "url": LAB}
 
 
-def test_not_waiting(prism, script_workspace):
+def test_quickstart_no_wait_ends_before_the_workspace_runs(prism, script_workspace):
     script_workspace(NOT_THERE, workspace("quickstart", "launching"))
     assert "on its way" in prism("quickstart", "--no-wait").stdout
 
 
-def test_one_without_a_service_says_to_take_another_name(prism, server, script_workspace):
+def test_quickstart_fails_if_the_workspace_has_no_service(prism, server, script_workspace):
     script_workspace(workspace())
     server.on("GET /instances/quickstart/connect", {"ssh": {}, "services": {}})
     done = prism("quickstart")
     assert (done.returncode, "`prism quickstart NAME`" in done.stderr) == (1, True)
 
 
-def test_on_a_terminal_too(run_on_terminal, script_workspace):
+def test_quickstart_on_a_terminal_ends_with_the_address(run_on_terminal, script_workspace):
     script_workspace(NOT_THERE, workspace(state="launching", progress=3), workspace())
     code, screen = run_on_terminal("quickstart")
     assert (code, screen.splitlines()[-1]) == (0, LAB)

@@ -1,4 +1,4 @@
-"""Recovery, for people."""
+"""`prism orphans` and `prism recover`."""
 
 import json
 
@@ -31,14 +31,14 @@ TAKEN = filled(
 )
 
 
-def answer(server, *orphans, places=(PLACE,)):
+def script_orphans(server, *orphans, places=(PLACE,)):
     report = {"orphans": list(orphans), "places": list(places)}
     server.on("GET /orphans", report)
     return report
 
 
-def test_orphans_are_a_table_with_age_and_cost(prism, server):
-    report = answer(server, ORPHAN)
+def test_orphans_prints_a_table_with_age_and_cost(prism, server):
+    report = script_orphans(server, ORPHAN)
     head, row = prism("orphans").stdout.splitlines()
     assert " ".join(head.split()) == "ID NAME STATE TYPE AGE USD/HOUR SO FAR OWNER PLACE"
     for word in ("i-0123456789abcdef0", "mine", "2h 0m", "$0.0416", "$0.08", "ada"):
@@ -46,7 +46,7 @@ def test_orphans_are_a_table_with_age_and_cost(prism, server):
     assert json.loads(prism("orphans", "--json").stdout) == report
 
 
-def test_a_second_snapshot_is_shown_with_its_price_and_the_command_that_removes_it(prism, server):
+def test_orphans_lists_a_second_snapshot_with_price_and_removal_command(prism, server):
     command = "aws ec2 delete-snapshot --region us-east-1 --snapshot-id snap-2"
     second = filled(
         StorageOrphan,
@@ -69,15 +69,15 @@ def test_a_second_snapshot_is_shown_with_its_price_and_the_command_that_removes_
     assert json.loads(prism("orphans", "--json").stdout)["storage"][0]["removed_by"] == command
 
 
-def test_no_orphans_and_a_place_that_did_not_answer_are_printed(prism, server):
-    answer(server)
+def test_orphans_reports_an_empty_list_and_unreachable_locations(prism, server):
+    script_orphans(server)
     assert "has a workspace" in prism("orphans").stderr
-    answer(server, places=[{**PLACE, "problem": "no credentials"}])
+    script_orphans(server, places=[{**PLACE, "problem": "no credentials"}])
     assert "local:x did not answer: no credentials" in prism("orphans").stderr
 
 
-def test_recover_says_what_was_done_and_what_not(prism, server):
-    answer(server)
+def test_recover_reports_recovered_and_skipped_workspaces(prism, server):
+    script_orphans(server)
     left = {"id": "i-1", "name": "hers", "why": "eve launched it"}
     report = {"dry_run": False, "recovered": [TAKEN], "left": [left], "places": [PLACE]}
     server.on("POST /recover", report)
@@ -93,8 +93,8 @@ def test_recover_says_what_was_done_and_what_not(prism, server):
     assert json.loads(prism("recover", "--json").stdout) == report
 
 
-def test_recover_is_to_be_repeated_for_a_place_that_did_not_answer(prism, server):
-    answer(server)
+def test_recover_suggests_to_repeat_if_a_location_did_not_answer(prism, server):
+    script_orphans(server)
     silent = {**PLACE, "problem": "no credentials"}
     report = {"dry_run": False, "recovered": [TAKEN], "left": [], "places": [silent]}
     server.on("POST /recover", report)
@@ -103,8 +103,8 @@ def test_recover_is_to_be_repeated_for_a_place_that_did_not_answer(prism, server
     assert "When it does" not in prism("recover").stderr
 
 
-def test_a_dry_run_says_would(prism, server):
-    answer(server)
+def test_recover_dry_run_is_phrased_as_conditional(prism, server):
+    script_orphans(server)
     report = {"dry_run": True, "recovered": [TAKEN], "left": [], "places": [PLACE]}
     server.on("POST /recover", report)
     assert "mine would be a workspace again" in prism("recover", "--dry-run").stdout
@@ -115,14 +115,14 @@ def test_a_dry_run_says_would(prism, server):
     }
 
 
-def test_one_is_adopted(prism, server):
+def test_orphans_adopt_prints_the_workspace_and_its_notes(prism, server):
     server.on("POST /orphans/i-1/adopt", TAKEN)
     done = prism("orphans", "adopt", "i-1")
     assert done.stdout == "mine is running\n"
     assert "note: its recipe" in done.stderr
 
 
-def test_one_is_destroyed_only_by_who_means_it(prism, server):
+def test_orphans_terminate_requires_yes(prism, server):
     server.on("POST /orphans/i-1/terminate", {**TAKEN, "state": "terminating"})
     refused = prism("orphans", "terminate", "i-1")
     assert refused.returncode != 0
@@ -132,7 +132,7 @@ def test_one_is_destroyed_only_by_who_means_it(prism, server):
 
 
 @pytest.mark.parametrize("action", ["adopt", "terminate"])
-def test_an_id_is_needed(prism, action):
+def test_orphans_adopt_and_terminate_require_an_id(prism, action):
     done = prism("orphans", action)
     assert done.returncode == 2
     assert "required: ID" in done.stderr

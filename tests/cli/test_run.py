@@ -1,4 +1,4 @@
-"""What every command has in common: how it ends, and what it says then."""
+"""Behaviour common to all commands: exit codes, errors, help and version."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.client.scripted import problem
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_version_is_the_packages(prism):
+def test_version_equals_the_version_of_the_package(prism):
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert package.__version__ == version
     for words in (["--version"], ["version"], ["--no-wait", "version"]):
@@ -26,7 +26,7 @@ def test_the_version_is_the_packages(prism):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["version"], ["budget", "--help"]])
-def test_a_closed_pipe_prints_no_error(home, words):
+def test_closed_stdout_prints_no_error(home, words):
     nobody, words_go = os.pipe()
     os.close(nobody)
     command = [Path(sys.executable).with_name("prism"), *words]
@@ -37,24 +37,24 @@ def test_a_closed_pipe_prints_no_error(home, words):
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"], ["--json", "--help"]])
-def test_help_without_a_daemon(prism, words):
+def test_help_needs_no_daemon(prism, words):
     done = prism(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert "quickstart" in done.stdout
 
 
-def test_help_about_something(prism):
+def test_help_of_a_command_or_noun_prints_its_usage(prism):
     assert "usage: prism workspace launch" in prism("help", "launch").stdout
     assert "usage: prism workspace launch" in prism("--help", "launch").stdout
     assert "Show every template" in prism("template", "--help").stdout
 
 
-def test_a_terminal_that_cannot_show_everything(prism):
+def test_help_replaces_unencodable_characters(prism):
     done = prism("--help", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert (done.returncode, "prism COMMAND ?" in done.stdout) == (0, True)
 
 
-def test_a_refusal_is_printed_with_its_reason_and_a_hint(prism, server):
+def test_refusal_is_printed_with_its_reason_and_a_hint(prism, server):
     more = {"details": "it never was", "remediation": "Use `prism workspace list`"}
     server.on("GET /instances/mine", problem(404, "INSTANCE_NOT_FOUND", "No workspace", **more))
     done = prism("workspace", "show", "mine")
@@ -64,7 +64,7 @@ def test_a_refusal_is_printed_with_its_reason_and_a_hint(prism, server):
     )
 
 
-def test_wrong_words_end_with_2(prism):
+def test_usage_error_exits_with_2(prism):
     done = prism("lanch")
     assert done.returncode == 2
     assert done.stderr == (
@@ -72,7 +72,7 @@ def test_wrong_words_end_with_2(prism):
     )
 
 
-def test_a_daemon_that_is_not_there_ends_with_3(prism):
+def test_unreachable_daemon_exits_with_3(prism):
     done = prism("list", PRISM_URL="http://127.0.0.1:1")
     assert done.returncode == 3
     assert done.stderr.startswith("error: No daemon at http://127.0.0.1:1\n")
@@ -84,7 +84,7 @@ def test_every_problem_has_an_exit_code():
         assert any(ancestor in EXIT for ancestor in kind.__mro__), kind
 
 
-def test_a_reader_who_leaves_early_is_no_error(server, environ, begin_command):
+def test_reader_that_closes_the_pipe_early_causes_no_error(server, environ, begin_command):
     rows = [{"name": "x" * 1000, "at": n} for n in range(2000)]
     server.on("GET /profiles", rows)
     child = begin_command("profile", "list", "--json")
@@ -94,7 +94,7 @@ def test_a_reader_who_leaves_early_is_no_error(server, environ, begin_command):
     assert child.stderr.read() == ""
 
 
-def test_colour_only_where_somebody_sees_it(run_on_terminal, prism, server):
+def test_errors_are_coloured_only_on_a_colour_terminal(run_on_terminal, prism, server):
     server.on("GET /profiles", problem(503, "UNAVAILABLE", "not now"))
     red = "\x1b[31;1merror:\x1b[0m not now"
     assert red in run_on_terminal("profile", "list")[1]
@@ -103,7 +103,7 @@ def test_colour_only_where_somebody_sees_it(run_on_terminal, prism, server):
     assert prism("profile", "list").stderr == "error: not now\n"
 
 
-def test_the_installed_command_is_this_one(environ):
+def test_installed_command_prints_the_version(environ):
     script = Path(sys.executable).parent / "prism"
     done = subprocess.run([script, "--version"], capture_output=True, text=True, env=environ)
     assert done.stdout == f"prism {package.__version__}\n"

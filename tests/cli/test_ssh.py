@@ -1,4 +1,4 @@
-"""Ways in by OpenSSH: what is run, what is written; and all of it for real."""
+"""`prism ssh`, `exec`, `cp` and `ssh-config`, with a fake and with the real OpenSSH."""
 
 import contextlib
 import hashlib
@@ -20,12 +20,12 @@ from tests.waiting import eventually
 CONNECT = "GET /instances/mine/connect"
 REAL = os.environ["PATH"]
 BIN = os.path.dirname(sys.executable)
-TOLD = """sh -c '"$@"; exit $?' sh"""
+SHELL_PREFIX = """sh -c '"$@"; exit $?' sh"""
 
 
 @pytest.fixture
 def key(home):
-    """The daemon's key, in a place with a blank and a sign that OpenSSH would expand."""
+    """The daemon's key, with a space and a percent sign in its path."""
     file = home / "100% ours"
     file.write_text("")
     return file
@@ -40,7 +40,7 @@ def access(home, key):
 
 @pytest.fixture
 def programs(home):
-    """A folder of programs that only say how they were called."""
+    """A PATH with a fake `ssh` that prints its arguments."""
     folder = home / "bin"
     folder.mkdir()
     (folder / "ssh").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 41\n')
@@ -48,7 +48,7 @@ def programs(home):
     return f"{folder}:{REAL}"
 
 
-def test_ssh_is_told_where_to_go(prism, server, access, programs, home):
+def test_ssh_receives_host_port_user_and_keys_as_options(prism, server, access, programs, home):
     server.on(CONNECT, access)
     done = prism("ssh", "mine", PATH=programs)
     assert done.returncode == 41
@@ -60,16 +60,14 @@ def test_ssh_is_told_where_to_go(prism, server, access, programs, home):
     ]
 
 
-def test_who_comes_before_a_new_daemon_has_opened_the_port_waits_for_it(
-    prism, server, access, programs
-):
+def test_exec_waits_until_the_daemon_offers_ssh(prism, server, access, programs):
     early = {"ssh": {"command": None, "host": "127.0.0.1", "user": "mine"}, "services": {}}
     server.on(CONNECT, early, early, access)
     assert prism("exec", "mine", "--", "true", PATH=programs).returncode == 41
     assert len(server.asked_for(CONNECT)) == 3
 
 
-def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, programs):
+def test_ssh_passes_a_shell_line_and_exec_quotes_arguments(prism, server, access, programs):
     server.on(CONNECT, access)
     line = prism("ssh", "mine", "--", "cd x && ls", "*", PATH=programs)
     assert line.stdout.splitlines()[-2:] == ["127.0.0.1", "cd x && ls *"]
@@ -78,13 +76,13 @@ def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, pro
         "-T",
         "--",
         "127.0.0.1",
-        f"{TOLD} ls --json 'a  b' '*'",
+        f"{SHELL_PREFIX} ls --json 'a  b' '*'",
     ]
     argv = json.loads(prism("exec", "mine", "--json", "--tty", "--", "top").stdout)["argv"]
-    assert (argv[0], argv[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{TOLD} top"])
+    assert (argv[0], argv[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{SHELL_PREFIX} top"])
 
 
-def test_what_cannot_be_run_is_said(prism, server, access, key, home):
+def test_ssh_and_exec_report_what_is_missing(prism, server, access, key, home):
     server.on(CONNECT, access)
     done = prism("exec", "mine")
     assert (done.returncode, "no command to run" in done.stderr) == (2, True)
@@ -101,7 +99,7 @@ def test_what_cannot_be_run_is_said(prism, server, access, key, home):
     assert (done.returncode, "mine has no SSH" in done.stderr) == (1, True)
 
 
-def test_one_end_of_a_copy_is_a_workspaces(prism):
+def test_cp_requires_exactly_one_workspace_path(prism):
     for ends in (("a", "b"), ("x:a", "y:b"), ("./x:a", "/b")):
         done = prism("cp", *ends)
         assert (done.returncode, "; one has to be" in done.stderr) == (2, True)
@@ -116,7 +114,7 @@ def listed_workspaces(server, access, home):
     return home / ".ssh" / "config"
 
 
-def test_hosts_for_openssh(prism, listed_workspaces, home):
+def test_ssh_config_prints_hosts_that_openssh_accepts(prism, listed_workspaces, home):
     done = prism("ssh-config")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
@@ -142,7 +140,7 @@ def test_hosts_for_openssh(prism, listed_workspaces, home):
     }
 
 
-def test_it_is_written_and_included_once(prism, listed_workspaces, home):
+def test_ssh_config_write_includes_its_file_once(prism, listed_workspaces, home):
     listed_workspaces.parent.mkdir()
     elsewhere = home / "dotfiles"
     elsewhere.write_text("Host x\n  User y\n")
@@ -160,7 +158,7 @@ def test_it_is_written_and_included_once(prism, listed_workspaces, home):
     assert not [*home.glob("**/*.new")]
 
 
-def test_an_include_that_belongs_to_one_host_does_not_count(prism, listed_workspaces, home):
+def test_ssh_config_write_ignores_an_include_inside_a_host_block(prism, listed_workspaces, home):
     listed_workspaces.parent.mkdir()
     include = f'Include "{home}/ssh/config"\n'
     listed_workspaces.write_text(f"Host x\n  {include}")
@@ -168,9 +166,7 @@ def test_an_include_that_belongs_to_one_host_does_not_count(prism, listed_worksp
     assert listed_workspaces.read_text() == f"{include}Host x\n  {include}"
 
 
-def test_without_a_yes_nothing_of_the_persons_is_changed(
-    prism, run_on_terminal, listed_workspaces
-):
+def test_ssh_config_write_requires_confirmation(prism, run_on_terminal, listed_workspaces):
     done = prism("ssh-config", "--write")
     assert (done.returncode, "there is no terminal to ask on" in done.stderr) == (1, True)
     code, screen = run_on_terminal("ssh-config", "--write", keys="n\n")
@@ -195,17 +191,17 @@ def home_with_workspace(tmp_path_factory):
         home.clear()
 
 
-def ran(home, *words, **how):
-    """The real command; its bytes are left alone."""
+def run_prism(home, *words, **how):
+    """Run the real command; its output is bytes."""
     argv = ["prism", *map(str, words)]
     path = {"PATH": f"{BIN}:{REAL}"}
     environ = home.environ | path | how.pop("environ", {})
     return subprocess.run(argv, env=environ, capture_output=True, timeout=120, **how)
 
 
-def test_a_program_has_all_bytes_and_its_exit_code(home_with_workspace):
+def test_exec_passes_stdin_stdout_and_the_exit_code(home_with_workspace):
     every = bytes(range(256)) * 1000
-    done = ran(
+    done = run_prism(
         home_with_workspace,
         "exec",
         "mine",
@@ -218,16 +214,16 @@ def test_a_program_has_all_bytes_and_its_exit_code(home_with_workspace):
     )
     assert (done.returncode, done.stderr) == (9, b"a  b\n")
     for name, code in (("KILL", 137), ("TERM", 143)):
-        done = ran(
+        done = run_prism(
             home_with_workspace, "exec", "mine", "--", "sh", "-c", f"kill -{name} $$; sleep 60"
         )
         assert (done.returncode, done.stdout) == (code, b"")
-    assert ran(home_with_workspace, "exec", "mine", "--", "cat", input=every).stdout == every
-    assert ran(home_with_workspace, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
+    assert run_prism(home_with_workspace, "exec", "mine", "--", "cat", input=every).stdout == every
+    assert run_prism(home_with_workspace, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
 
 
-def played(folder, name, *lines):
-    """A folder with one program, which is a script of these lines."""
+def folder_with_script(folder, name, *lines):
+    """A folder with one program, a shell script of these lines."""
     folder.mkdir()
     (folder / name).write_text("\n".join(("#!/bin/sh", *lines, "")))
     (folder / name).chmod(0o755)
@@ -245,9 +241,7 @@ def without_rsync(tmp_path):
 
 
 @pytest.mark.parametrize("by", ["rsync", pytest.param("scp", marks=pytest.mark.slow)])
-def test_folders_go_there_and_back_as_cp_would_copy_them(
-    home_with_workspace, tmp_path, without_rsync, by
-):
+def test_cp_copies_folders_in_and_out_like_cp(home_with_workspace, tmp_path, without_rsync, by):
     environ = without_rsync if by == "scp" else {}
     name = "it's a; $(name) ü*"
     (tmp_path / "tree" / "sub").mkdir(parents=True)
@@ -257,7 +251,7 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
     whole = content(tmp_path / "tree")
 
     def cp(*ends):
-        done = ran(home_with_workspace, "cp", *ends, "--json", environ=environ)
+        done = run_prism(home_with_workspace, "cp", *ends, "--json", environ=environ)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -270,8 +264,8 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
     cp(tmp_path / "tree" / "sub" / name, "mine:")
     cp(f"mine:{name}", tmp_path / "new" / "one")
     assert (tmp_path / "new" / "one").read_bytes() == whole[f"sub/{name}"][0]
-    assert ran(home_with_workspace, "cp", "mine:nowhere", tmp_path).returncode == 1
-    # `~` is the home there, and only at the front, and nobody else's
+    assert run_prism(home_with_workspace, "cp", "mine:nowhere", tmp_path).returncode == 1
+    # `~` is the home in the workspace, only at the front; `~root` is not expanded
     source = tmp_path / "one"
     source.write_text(by)
     assert cp(source, f"mine:~/data-{by}/f")["target"] == f"mine:data-{by}/f"
@@ -286,10 +280,10 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
 
 
 @pytest.mark.parametrize("way", ["in", pytest.param("out", marks=pytest.mark.slow)])
-def test_a_copy_without_rsync_says_what_it_does_not_keep(
+def test_cp_without_rsync_warns_about_links_holes_and_attributes(
     home_with_workspace, tmp_path, without_rsync, way
 ):
-    """Where the bytes are kept and the rest is not, no one may take it for a whole copy."""
+    """The bytes are copied, but hard links, holes and extended attributes are not."""
     tree, words = tmp_path / "kept", (b"hard links", b"holes", b"extended attributes")
     tree.mkdir()
     (tree / "one").write_text("x")
@@ -297,59 +291,59 @@ def test_a_copy_without_rsync_says_what_it_does_not_keep(
     [home] = home_with_workspace.folder.glob("workspaces/*/home")
     remote = home / f"kept-{way}"
     if way == "out":
-        assert ran(home_with_workspace, "cp", tree, f"mine:{remote.name}").returncode == 0
+        assert run_prism(home_with_workspace, "cp", tree, f"mine:{remote.name}").returncode == 0
         ends, got = (f"mine:{remote.name}", tmp_path / "back"), tmp_path / "back"
     else:
         ends, got = (tree, f"mine:{remote.name}"), remote
     for more in ((), ("--json",)):
-        done = ran(home_with_workspace, "cp", *ends, *more, environ=without_rsync)
+        done = run_prism(home_with_workspace, "cp", *ends, *more, environ=without_rsync)
         assert done.returncode == 0, done.stderr
         assert [word in done.stderr for word in words] == [True] * 3, done.stderr
         assert b"not kept" in done.stderr
     got = got / remote.name if way == "out" and (got / remote.name).exists() else got
     assert (got / "one").read_text() == (got / "other").read_text() == "x"
     assert (got / "one").stat().st_ino != (got / "other").stat().st_ino
-    assert ran(home_with_workspace, "cp", *ends).stderr == b"", (
+    assert run_prism(home_with_workspace, "cp", *ends).stderr == b"", (
         "with rsync there is nothing to say"
     )
 
 
 def content(folder):
-    """What is in it: by path the bytes and the mode."""
+    """The bytes and the mode of each file, by path."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mode) for file in files
     }
 
 
-def test_a_copy_that_broke_off_goes_on(home_with_workspace, tmp_path):
+def test_cp_transfers_only_the_missing_part_of_a_file(home_with_workspace, tmp_path):
     whole = os.urandom(24_000_000)
     (tmp_path / "big").write_bytes(whole)
     [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
     (remote_home / "big").write_bytes(whole[:23_000_000])
     argv = ["cp", tmp_path / "big", "mine:big", "--json"]
     assert (
-        ran(home_with_workspace, "exec", "mine", "true").returncode == 0
-    )  # its libraries are read by now
-    before = received(home_with_workspace)
-    assert ran(home_with_workspace, *argv).returncode == 0
+        run_prism(home_with_workspace, "exec", "mine", "true").returncode == 0
+    )  # the daemon has loaded its libraries
+    before = bytes_read_by_daemon(home_with_workspace)
+    assert run_prism(home_with_workspace, *argv).returncode == 0
     assert (remote_home / "big").read_bytes() == whole
-    assert received(home_with_workspace) - before < 12_000_000
+    assert bytes_read_by_daemon(home_with_workspace) - before < 12_000_000
 
 
-def test_what_is_there_is_compared_by_its_content(home_with_workspace, tmp_path):
-    """Size and time say nothing about a file that a disk or a program has torn."""
+def test_cp_compares_existing_files_by_content(home_with_workspace, tmp_path):
+    """A damaged file can have the same size and time."""
     (tmp_path / "data").write_bytes(b"right" * 1000)
-    assert ran(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
+    assert run_prism(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
     [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
     at = (remote_home / "data").stat()
     (remote_home / "data").write_bytes(b"wrong" * 1000)
     os.utime(remote_home / "data", ns=(at.st_atime_ns, at.st_mtime_ns))
-    assert ran(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
+    assert run_prism(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
     assert (remote_home / "data").read_bytes() == b"right" * 1000
 
 
-def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
+def test_cp_preserves_hard_links_holes_and_attributes(home_with_workspace, tmp_path):
     tree = tmp_path / "kept"
     tree.mkdir()
     (tree / "one").write_text("x")
@@ -358,7 +352,7 @@ def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
         file.truncate(20_000_000)
     with contextlib.suppress(OSError):  # not every file system has them
         os.setxattr(tree / "one", "user.note", b"kept")
-    assert ran(home_with_workspace, "cp", tree, "mine:kept").returncode == 0
+    assert run_prism(home_with_workspace, "cp", tree, "mine:kept").returncode == 0
     [remote_tree] = home_with_workspace.folder.glob("workspaces/*/home/kept")
     assert (remote_tree / "one").stat().st_ino == (remote_tree / "other").stat().st_ino
     assert (remote_tree / "hole").stat().st_size == 20_000_000
@@ -366,14 +360,14 @@ def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
     assert os.listxattr(remote_tree / "one") == os.listxattr(tree / "one")
 
 
-def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_workspace, tmp_path):
+def test_cp_interrupted_with_rsync_leaves_no_partial_file(home_with_workspace, tmp_path):
     (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 10)
     [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
-    slow = played(
+    slow = folder_with_script(
         tmp_path / "slow",
         "rsync",
         '[ "$1" = --version ] && exec /usr/bin/rsync --version',
-        'exec /usr/bin/rsync --bwlimit=100 "$@"',  # KiB a second: it cannot be faster than the cut
+        'exec /usr/bin/rsync --bwlimit=100 "$@"',  # KiB a second: slower than the test
     )
     argv = [f"{BIN}/prism", "cp", tmp_path / "long", "mine:long"]
     environ = {**home_with_workspace.environ, "PATH": f"{slow}:{BIN}:{REAL}"}
@@ -383,7 +377,7 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_works
     assert cut.returncode == 1, "it was cut"
     eventually(lambda: not [*remote_home.glob(".long.*")], 120)
     assert not (remote_home / "long").exists()
-    assert ran(home_with_workspace, "cp", tmp_path / "long", "mine:long").returncode == 0
+    assert run_prism(home_with_workspace, "cp", tmp_path / "long", "mine:long").returncode == 0
     with open(remote_home / "long", "rb") as first, open(tmp_path / "long", "rb") as other:
         assert (
             hashlib.file_digest(first, "md5").digest()
@@ -393,10 +387,10 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_works
 
 
 @pytest.mark.parametrize("way", ["in", "out"])
-def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
+def test_cp_interrupted_without_rsync_preserves_the_existing_file(
     home_with_workspace, tmp_path, without_rsync, way
 ):
-    """Nor is what was there before lost, nor a part left behind."""
+    """No partial file remains either."""
     [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
     whole, old = os.urandom(1 << 20) * 10, b"what was there before"
     local_file, name = tmp_path / "here", f"cut-{way}"
@@ -406,8 +400,8 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
     ends = (local_file, f"mine:{name}") if way == "in" else (f"mine:{name}", local_file)
     source.write_bytes(whole)
     target.write_bytes(old)
-    # Kbit a second: it cannot be faster than the cut.
-    slow = played(tmp_path / "slow", "scp", 'exec /usr/bin/scp -l 800 "$@"')
+    # Kbit a second: slower than the test.
+    slow = folder_with_script(tmp_path / "slow", "scp", 'exec /usr/bin/scp -l 800 "$@"')
     argv = [f"{BIN}/prism", "cp", *ends]
     environ = {**home_with_workspace.environ, "PATH": f"{slow}:{without_rsync['PATH']}"}
     with subprocess.Popen(argv, env=environ, stderr=subprocess.PIPE, text=True) as cut:
@@ -421,14 +415,14 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
     assert "the target has not changed" in errors
     assert target.read_bytes() == old
     eventually(lambda: [*target.parent.glob(f"{target.name}?*")] == [], 120)
-    assert ran(home_with_workspace, "cp", *ends, environ=without_rsync).returncode == 0
+    assert run_prism(home_with_workspace, "cp", *ends, environ=without_rsync).returncode == 0
     assert target.read_bytes() == whole
     assert [*target.parent.glob(f"{target.name}?*")] == []
 
 
 @pytest.fixture(params=["in", "out"])
 def file_to_copy(request, home_with_workspace, tmp_path):
-    """A file to copy into a workspace or out of it: the words for `cp`, and the folder there."""
+    """A file to copy into or out of a workspace: arguments of `cp`, and the target folder."""
     [inside] = home_with_workspace.folder.glob("workspaces/*/home")
     name = tmp_path.name
     host, inside = tmp_path / "here", inside / name
@@ -441,10 +435,14 @@ def file_to_copy(request, home_with_workspace, tmp_path):
 
 
 @pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_a_file_is_not_copied_over_a_folder(home_with_workspace, file_to_copy, without_rsync, by):
+def test_cp_refuses_to_replace_a_folder_by_a_file(
+    home_with_workspace, file_to_copy, without_rsync, by
+):
     ends, target = file_to_copy
     (target / "one").mkdir()
-    done = ran(home_with_workspace, "cp", *ends, environ=without_rsync if by == "scp" else {})
+    done = run_prism(
+        home_with_workspace, "cp", *ends, environ=without_rsync if by == "scp" else {}
+    )
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"one is a folder" in done.stderr
@@ -452,11 +450,11 @@ def test_a_file_is_not_copied_over_a_folder(home_with_workspace, file_to_copy, w
 
 
 @pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_nor_into_a_file(home_with_workspace, file_to_copy, without_rsync, by):
+def test_cp_refuses_to_copy_into_a_file(home_with_workspace, file_to_copy, without_rsync, by):
     ends, target = file_to_copy
     (target / "file").write_text("mine")
     place = f"{ends[1]}/file/one"
-    done = ran(
+    done = run_prism(
         home_with_workspace, "cp", ends[0], place, environ=without_rsync if by == "scp" else {}
     )
     assert done.returncode == 1
@@ -465,13 +463,13 @@ def test_nor_into_a_file(home_with_workspace, file_to_copy, without_rsync, by):
     assert [*target.rglob("*")] == [target / "file"]
 
 
-def test_nor_over_one_that_appears_meanwhile(
+def test_cp_refuses_to_replace_a_folder_created_meanwhile(
     home_with_workspace, file_to_copy, tmp_path, without_rsync
 ):
     ends, target = file_to_copy
     copy = ('/usr/bin/scp "$@" || exit', f"/bin/mkdir '{target}/one'")
-    path = played(tmp_path / "played", "scp", *copy)
-    done = ran(
+    path = folder_with_script(tmp_path / "played", "scp", *copy)
+    done = run_prism(
         home_with_workspace, "cp", *ends, environ={"PATH": f"{path}:{without_rsync['PATH']}"}
     )
     assert done.returncode == 1
@@ -481,12 +479,12 @@ def test_nor_over_one_that_appears_meanwhile(
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_the_draft_gets_its_name_whether_mv_has_its_t_or_not(tmp_path, knows):
+def test_rename_script_works_with_and_without_mv_t(tmp_path, knows):
     (tmp_path / "draft").write_text("new")
     (tmp_path / "place").write_text("old")
     (tmp_path / "folder").mkdir()
     without = ('case "$*" in *--help*) exit 1;; *-T*) exit 1;; esac', 'exec /bin/mv "$@"')
-    path = REAL if knows else f"{played(tmp_path / 'bin', 'mv', *without)}:{REAL}"
+    path = REAL if knows else f"{folder_with_script(tmp_path / 'bin', 'mv', *without)}:{REAL}"
 
     def rename(place):
         script = RENAME.format(draft="draft", place=place)
@@ -513,7 +511,7 @@ def test_the_draft_gets_its_name_whether_mv_has_its_t_or_not(tmp_path, knows):
     ],
     indirect=["file_to_copy"],
 )
-def test_what_is_named_like_a_draft_stays_as_it_is(
+def test_cp_leaves_a_file_named_like_its_temporary_file_unchanged(
     home_with_workspace, file_to_copy, tmp_path, without_rsync, kind
 ):
     ends, target = file_to_copy
@@ -525,7 +523,7 @@ def test_what_is_named_like_a_draft_stays_as_it_is(
         own.write_text("mine")
     else:
         own.symlink_to(victim)
-    done = ran(home_with_workspace, "cp", *ends, environ=without_rsync)
+    done = run_prism(home_with_workspace, "cp", *ends, environ=without_rsync)
     assert done.returncode == 0, done.stderr
     assert (target / "one").read_text() == "new"
     assert own.is_dir() if kind == "folder" else own.read_text() == "mine"
@@ -536,13 +534,13 @@ def test_what_is_named_like_a_draft_stays_as_it_is(
 @pytest.mark.parametrize(
     "file_to_copy", ["in", pytest.param("out", marks=pytest.mark.slow)], indirect=True
 )
-def test_two_copies_to_one_place_do_not_meet(
+def test_concurrent_copies_to_one_target_each_write_a_whole_file(
     home_with_workspace, file_to_copy, tmp_path, without_rsync
 ):
-    """The first one ends last; each gives the place a whole file."""
+    """The first copy ends last."""
     ends, target = file_to_copy
     first, go = tmp_path / "first", tmp_path / "go"
-    path = played(
+    path = folder_with_script(
         tmp_path / "played",
         "scp",
         '/usr/bin/scp "$@" || exit',
@@ -558,7 +556,7 @@ def test_two_copies_to_one_place_do_not_meet(
         try:
             eventually(lambda: first.exists() or child.poll() is not None, 120)
             assert not (target / "one").exists()
-            assert ran(home_with_workspace, "cp", *ends, environ=environ).returncode == 0
+            assert run_prism(home_with_workspace, "cp", *ends, environ=environ).returncode == 0
             assert (target / "one").read_text() == "new"
             (target / "one").write_text("between")
         finally:
@@ -570,30 +568,28 @@ def test_two_copies_to_one_place_do_not_meet(
 
 
 @pytest.mark.parametrize("more", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
-def test_a_copy_that_fails_is_a_failure_of_ours_whatever_its_program_ends_with(
-    home_with_workspace, tmp_path, more
-):
-    """3 of `rsync` is about its files, and ours that no daemon answers."""
+def test_failed_cp_exits_with_1_for_any_exit_code_of_rsync(home_with_workspace, tmp_path, more):
+    """`rsync` exits with 3 for file errors; `prism` does so if no daemon answers."""
     (tmp_path / "rsync").write_text(
         "#!/bin/sh\n[ $1 = --version ] && exec /usr/bin/rsync --version\necho lost >&2; exit 3\n"
     )
     (tmp_path / "rsync").chmod(0o755)
     (tmp_path / "one").touch()
     path = {"PATH": f"{tmp_path}:{BIN}:{REAL}"}
-    done = ran(home_with_workspace, "cp", tmp_path / "one", "mine:one", *more, environ=path)
+    done = run_prism(home_with_workspace, "cp", tmp_path / "one", "mine:one", *more, environ=path)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"lost\n" in done.stderr
     assert b"error: Not everything was copied" in done.stderr
 
 
-def received(home):
-    """How many bytes the daemon has read, all in all."""
+def bytes_read_by_daemon(home):
+    """The number of bytes that the daemon has read."""
     pid = json.loads((home.folder / "daemon.lock").read_text())["pid"]
     return psutil.Process(pid).io_counters().read_chars
 
 
-def test_plain_openssh_finds_it(home_with_workspace, tmp_path):
-    done = ran(
+def test_openssh_connects_with_the_written_config(home_with_workspace, tmp_path):
+    done = run_prism(
         home_with_workspace, "ssh-config", "--write", "--yes", environ={"HOME": str(tmp_path)}
     )
     assert done.returncode == 0, done.stderr
@@ -602,7 +598,7 @@ def test_plain_openssh_finds_it(home_with_workspace, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (3, "in\n", "")
 
 
-def test_progress_is_shown_on_a_terminal(home_with_workspace, run_on_terminal, tmp_path):
+def test_cp_shows_progress_on_a_terminal(home_with_workspace, run_on_terminal, tmp_path):
     (tmp_path / "some").write_bytes(bytes(3_000_000))
     environ = {"PRISM_HOME": str(home_with_workspace.folder), "PRISM_PORT": "0"}
     code, screen = run_on_terminal("cp", str(tmp_path / "some"), "mine:some", **environ)

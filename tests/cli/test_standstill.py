@@ -1,4 +1,4 @@
-"""A place that does not answer is named, wherever somebody waits for it."""
+"""Commands that wait print why a workspace makes no progress."""
 
 import time
 from typing import Any
@@ -39,13 +39,13 @@ def place(name, reachable=False, problem=WHY):
         ("local", IN_OHIO, False),
     ],
 )
-def test_the_reason_is_of_the_workspaces_own_place(name, location, is_reported):
+def test_reason_is_that_of_the_location_of_the_workspace(name, location, is_reported):
     assert (reason([place(name)], location) == WHY) is is_reported
     assert reason([place(name, reachable=True), place(name, reachable=None)], location) is None
 
 
-class AskedWire(Wire):
-    """A daemon whose place is away or not."""
+class StatusWire(Wire):
+    """Answers `GET /daemon/status` and counts the requests."""
 
     def __init__(self):
         self.places, self.asked = [place("aws:lab")], 0
@@ -56,10 +56,10 @@ class AskedWire(Wire):
         return {"places": self.places}
 
 
-def test_a_waiting_command_shows_the_reason_soon_and_ends(monkeypatch):
+def test_wait_shows_the_reason_and_ends_after_the_limit(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    wire = AskedWire()
+    wire = StatusWire()
     watcher = Standstill(wire)
     seen = workspace(state="stopping", **IN_OHIO)
     assert (watcher.look(seen), wire.asked) == (None, 0)
@@ -82,16 +82,16 @@ def test_a_waiting_command_shows_the_reason_soon_and_ends(monkeypatch):
     )
 
 
-def test_nobody_waits_longer_than_five_seconds_for_the_reason():
-    """Seconds until it is asked for, and until the daemon itself names a call to AWS."""
+def test_reason_is_requested_within_five_seconds():
+    """The time until the request, and the time until the daemon reports a slow AWS call."""
     assert QUIET + ASK_EVERY < 5
     assert SLOW_CALL.total_seconds() < 5
 
 
-def test_no_reason_is_requested_while_there_is_progress(monkeypatch):
+def test_reason_is_not_requested_during_progress(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    wire = AskedWire()
+    wire = StatusWire()
     watcher = Standstill(wire)
     for percent in range(0, 100, 5):
         now[0] += QUIET - 0.1
@@ -99,7 +99,7 @@ def test_no_reason_is_requested_while_there_is_progress(monkeypatch):
     assert wire.asked == 0
 
 
-def test_a_verb_says_what_it_waits_for(prism, server):
+def test_verb_prints_the_reason_while_it_waits(prism, server):
     server.on("POST /instances/mine/stop", changed("running", "stopping"))
     server.on("GET /daemon/status", {"places": [place("aws:lab")]})
     going = workspace(state="stopping", **IN_OHIO)
@@ -109,7 +109,7 @@ def test_a_verb_says_what_it_waits_for(prism, server):
     assert f"mine: stopping, waiting: {WHY}; see `prism doctor`\n" in done.stderr
 
 
-def test_show_and_list_say_it_too(prism, server):
+def test_show_and_list_print_the_reason(prism, server):
     server.on("GET /daemon/status", {"places": [place("aws:lab")]})
     going = workspace(state="stopping", **IN_OHIO)
     server.on("GET /instances/mine", going).on("GET /instances", [going])
@@ -125,7 +125,7 @@ SLOW = (
 )
 
 
-def test_what_the_workspace_itself_says_is_shown_at_once(prism, server):
+def test_waiting_reason_of_the_workspace_is_printed_at_once(prism, server):
     server.on("POST /instances/mine/stop", changed("running", "stopping"))
     server.on("GET /daemon/status", {"places": []})
     going = workspace(state="stopping", waiting=THROTTLED, **IN_OHIO)
@@ -137,10 +137,10 @@ def test_what_the_workspace_itself_says_is_shown_at_once(prism, server):
     assert f"mine waits: {THROTTLED}; see `prism doctor`" in prism("list").stderr
 
 
-def test_a_slow_boot_names_the_log_and_is_waited_for(monkeypatch):
+def test_slow_boot_is_reported_and_does_not_end_the_wait(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    wire = AskedWire()
+    wire = StatusWire()
     wire.places = []
     watcher = Standstill(wire)
     seen = workspace(state="launching", stage="packages", waiting=SLOW, **IN_OHIO)

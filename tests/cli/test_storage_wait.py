@@ -1,4 +1,4 @@
-"""Verbs of volumes and snapshots wait until it is so."""
+"""Commands for volumes and snapshots wait for the final state."""
 
 import json
 import time
@@ -22,7 +22,7 @@ def volume(state, **more):
     return EBS | {"state": state, "notes": [], "failure": None} | more
 
 
-def test_a_volume_is_made_when_the_command_ends(prism, server):
+def test_volume_create_waits_until_the_volume_is_available(prism, server):
     server.on("POST /storage/volumes/create", volume("creating"))
     server.on(DATA, volume("creating"), volume("creating"), volume("available"))
     done = prism("volume", "create", "data", "--size", "50")
@@ -33,7 +33,7 @@ def test_a_volume_is_made_when_the_command_ends(prism, server):
     assert created_volume["state"] == "available"
 
 
-def test_nobody_waits_who_does_not_want_to(prism, server):
+def test_storage_commands_with_no_wait_send_no_get_request(prism, server):
     server.on("POST /storage/volumes/create", volume("creating"))
     server.on("POST /snapshots", KEPT | {"state": "pending"})
     server.on("DELETE /storage/volumes/data", {"message": "m"})
@@ -46,7 +46,7 @@ def test_nobody_waits_who_does_not_want_to(prism, server):
     assert all(request.method != "GET" for request in server.asked)
 
 
-def test_one_that_cannot_be_made_is_a_failure(prism, server):
+def test_volume_create_fails_if_the_volume_fails(prism, server):
     failure = {"code": "VOLUME_FAILED", "message": "EC2 has no room"}
     server.on("POST /storage/volumes/create", volume("creating"))
     server.on(DATA, volume("error", failure=failure))
@@ -56,7 +56,7 @@ def test_one_that_cannot_be_made_is_a_failure(prism, server):
 
 
 @pytest.mark.parametrize("state", ["running", "starting"])
-def test_a_workspace_that_is_on_has_it_when_the_command_ends(prism, server, state):
+def test_volume_attach_waits_if_the_workspace_is_on(prism, server, state):
     server.on("POST /storage/volumes/data/attach", volume("attaching"))
     server.on("GET /instances/mine", workspace(state=state))
     server.on(DATA, volume("attaching"), volume("in-use"))
@@ -66,7 +66,7 @@ def test_a_workspace_that_is_on_has_it_when_the_command_ends(prism, server, stat
 
 
 @pytest.mark.parametrize("state", ["stopped", "hibernated", "failed"])
-def test_one_that_is_not_on_is_not_waited_for(prism, server, state):
+def test_volume_attach_does_not_wait_if_the_workspace_is_off(prism, server, state):
     server.on("POST /storage/volumes/data/attach", volume("attaching"))
     server.on("GET /instances/mine", workspace(state=state))
     done = prism("volume", "attach", "data", "mine")
@@ -74,7 +74,7 @@ def test_one_that_is_not_on_is_not_waited_for(prism, server, state):
     assert "In mine it is at ~/volumes/data, once that runs" in done.stderr
 
 
-def test_a_snapshot_says_how_far_it_is(prism, server):
+def test_snapshot_create_prints_progress(prism, server):
     server.on("POST /snapshots", KEPT | {"state": "pending", "progress": 0})
     pending = [KEPT | {"state": "pending", "progress": share} for share in (10, 60)]
     server.on("GET /snapshots/kept", *pending, KEPT)
@@ -83,7 +83,7 @@ def test_a_snapshot_says_how_far_it_is(prism, server):
     assert "kept: pending 10%\nkept: pending 60%\n" in done.stderr
 
 
-def test_what_is_deleted_is_gone_when_the_command_ends(prism, server):
+def test_volume_and_snapshot_delete_wait_until_deleted(prism, server):
     server.on("DELETE /storage/volumes/data", {"message": "m"})
     server.on(DATA, volume("deleting"), GONE)
     assert prism("volume", "delete", "data", "--yes").stdout == "data is deleted\n"
@@ -92,8 +92,8 @@ def test_what_is_deleted_is_gone_when_the_command_ends(prism, server):
     assert prism("snapshot", "delete", "kept", "--yes").stdout == "kept is deleted\n"
 
 
-class Stuck(Wire):
-    """A volume that does not go on, and a clock that does."""
+class StuckVolumeWire(Wire):
+    """A volume that stays `detaching`, and a clock that `sleep` advances."""
 
     def __init__(self, monkeypatch, **more):
         self.now, self.shown = 0.0, volume("detaching", **more)
@@ -111,8 +111,8 @@ class Stuck(Wire):
     ("failure", "limit"),
     [(None, PATIENCE), ({"code": "IN_USE", "message": "`python` writes in it"}, FAILING)],
 )
-def test_a_stuck_volume_is_reported_and_the_wait_ends(monkeypatch, failure, limit):
-    stuck = Stuck(monkeypatch, failure=failure)
+def test_wait_for_a_stuck_volume_ends_with_an_error(monkeypatch, failure, limit):
+    stuck = StuckVolumeWire(monkeypatch, failure=failure)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:
         wait_until_settled(stuck, Volumes.get, "data", show, silent=True, patience=PATIENCE)

@@ -1,4 +1,4 @@
-"""Templates, for people."""
+"""`prism template`."""
 
 import json
 
@@ -22,7 +22,7 @@ INFO = {
 }
 
 
-def test_the_list(prism, server):
+def test_template_list_prints_status_and_whether_it_runs_locally(prism, server):
     template = {"name": "Child", "validation_status": "validated", "description": "d"}
     both = [template | {"runs_locally": runs} for runs in (True, False)]
     server.on("GET /templates", both, [])
@@ -34,7 +34,7 @@ def test_the_list(prism, server):
     assert "`prism template validate`" in prism("template", "list").stderr
 
 
-def test_one(prism, server):
+def test_template_info_prints_the_resolved_template(prism, server):
     server.on("GET /templates/C%2B%2B%20%28x%29/info", INFO)
     output = prism("template", "info", "C++ (x)").stdout
     assert "inherits      A, B\n" in output
@@ -43,7 +43,7 @@ def test_one(prism, server):
     assert json.loads(prism("template", "info", "C++ (x)", "--json").stdout) == INFO
 
 
-def test_what_is_wrong_with_them(prism, server):
+def test_template_validate_prints_issues_and_fails(prism, server):
     issue = {"check": "fields", "level": "error", "message": "no port", "where": "a.yml:3: port"}
     results = [
         {"template": "A", "status": "invalid", "checks_passed": 7, "issues": [issue]},
@@ -65,7 +65,7 @@ def test_what_is_wrong_with_them(prism, server):
     assert prism("template", "validate").returncode == 0
 
 
-def test_the_package_index_is_asked_when_that_is_wanted(prism, server):
+def test_template_validate_packages_requests_the_package_check(prism, server):
     issue = {"check": "packages-exist", "level": "error", "message": "no such", "where": "a.yml:3"}
     results = [{"template": "A", "status": "invalid", "checks_passed": 7, "issues": [issue]}]
     validation = {
@@ -82,7 +82,7 @@ def test_the_package_index_is_asked_when_that_is_wanted(prism, server):
     assert "Asking" not in done.stderr
 
 
-def test_the_yaml_of_a_template_is_printed_as_it_is(prism, server):
+def test_template_info_yaml_prints_the_file_unchanged(prism, server):
     yaml = "name: C++ (x)\n# a comment stays\ndescription: |\n  two\n  lines\n"
     template = {"name": "C++ (x)", "file": "/t/c.yml", "source": "user", "yaml": yaml}
     server.on("GET /templates/C%2B%2B%20%28x%29/yaml", template)

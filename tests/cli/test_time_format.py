@@ -1,4 +1,4 @@
-"""Lengths of time and days, as people type and read them."""
+"""Parsing of durations and dates."""
 
 import pytest
 
@@ -22,14 +22,14 @@ from prism.cli.time_format import day_in, days, hours, minutes, to_utc
         (days, "48h", 2),
     ],
 )
-def test_lengths_of_time_are_taken_as_people_say_them(kind, text, meant):
+def test_durations_are_parsed_with_and_without_units(kind, text, meant):
     assert kind(text) == meant
 
 
 @pytest.mark.parametrize(
     ("kind", "text"), [(minutes, "soon"), (minutes, "0.01h"), (days, "36h"), (days, "-1")]
 )
-def test_what_is_none_is_refused(kind, text):
+def test_invalid_duration_is_rejected(kind, text):
     with pytest.raises(ValueError, match=r".*"):
         kind(text)
 
@@ -43,7 +43,7 @@ def test_what_is_none_is_refused(kind, text):
         ("2028-12-31T18:00", "UTC", "2028-12-31T18:00:00Z"),
     ],
 )
-def test_a_last_day_is_all_of_it_and_shown_as_that_day(text, zone, at):
+def test_end_date_includes_the_whole_day_of_its_time_zone(text, zone, at):
     assert to_utc(text, zone, whole_day=True) == at
     assert day_in(at, zone, end=True).startswith(text.partition("T")[0])
     assert to_utc(text, zone) < at or "T" in text

@@ -1,4 +1,4 @@
-"""A trial runs in a fork, and its words and its end are told, whatever they are."""
+"""A trial runs in a fork; its output and its exit code are returned."""
 
 import os
 import shutil
@@ -13,52 +13,52 @@ from prism.cli.checks import trials
 from prism.cli.checks.trials import ForkedTrial, ProgramResult
 
 
-def says(argument):
+def prints_words(argument):
     sys.stdout.write(argument["words"])
     return argument["code"]
 
 
-def fails(argument):
+def raises_error(argument):
     raise OSError(28, "No space left", argument)
 
 
-def leaves(argument):
+def prints_from_a_child(argument):
     subprocess.run(["/bin/sh", "-c", "echo inside; echo why >&2"], check=True)
     return 4
 
 
-def dies(argument):
+def kills_itself(argument):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def stays(argument):
+def never_ends(argument):
     signal.pause()
 
 
 @pytest.mark.parametrize(
     ("main", "argument", "ran"),
     [
-        (says, {"words": " fine\n", "code": 0}, ProgramResult(0, "fine")),
-        (says, {"words": "x" * 200_000, "code": 3}, ProgramResult(3, "x" * 200_000)),
-        (fails, "/home", ProgramResult(1, "OSError: [Errno 28] No space left: '/home'")),
-        (leaves, None, ProgramResult(4, "inside\nwhy")),
-        (dies, None, ProgramResult(-signal.SIGKILL, "")),
+        (prints_words, {"words": " fine\n", "code": 0}, ProgramResult(0, "fine")),
+        (prints_words, {"words": "x" * 200_000, "code": 3}, ProgramResult(3, "x" * 200_000)),
+        (raises_error, "/home", ProgramResult(1, "OSError: [Errno 28] No space left: '/home'")),
+        (prints_from_a_child, None, ProgramResult(4, "inside\nwhy")),
+        (kills_itself, None, ProgramResult(-signal.SIGKILL, "")),
     ],
 )
-def test_what_a_trial_says_and_how_it_ends(main, argument, ran):
+def test_trial_returns_output_and_exit_code(main, argument, ran):
     assert ForkedTrial(main, argument).result() == ran
 
 
-def test_a_trial_that_does_not_end_is_ended(monkeypatch):
+def test_trial_is_killed_after_the_time_limit(monkeypatch):
     monkeypatch.setattr(trials, "PATIENCE", 0.0)
-    trial = ForkedTrial(stays, None)
+    trial = ForkedTrial(never_ends, None)
     ran = trial.result()
     assert (ran.code, "did not end" in ran.output) == (None, True)
     with pytest.raises(ChildProcessError):
         os.waitpid(trial._pid, 0)
 
 
-def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatch, tmp_path):
+def test_start_trials_starts_only_the_trials_that_apply(monkeypatch, tmp_path):
     monkeypatch.setattr(isolation, "main", lambda argument: 5)
     monkeypatch.setattr(sandbox_probe, "main", lambda argument: 6)
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
@@ -79,7 +79,7 @@ def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatc
     }
 
 
-def test_a_trial_is_told_the_settings_and_the_files_that_are_private(monkeypatch, tmp_path):
+def test_sandbox_trial_receives_settings_and_private_files(monkeypatch, tmp_path):
     requests = {}
     monkeypatch.setattr(trials, "ForkedTrial", lambda main, probe: requests.update(probe))
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}

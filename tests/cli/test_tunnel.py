@@ -1,4 +1,4 @@
-"""`prism tunnel` asks where a port is for each connection, and knows who knocks."""
+"""`prism tunnel`: it looks up the port for each connection and refuses other users."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 PORT = "/instances/mine/ports?port=8888"
 SEVEN = {"service": "jupyter", "port": 8888, "url": "http://mine.localhost:8947"}
 SEVEN |= {"host": "127.0.0.1", "target": 7}
-KNOCK = """
+READ_FROM_PORT = """
 import socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as door:
     try:
@@ -32,8 +32,8 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as door:
 
 
 @contextlib.contextmanager
-def program(word):
-    """Some program that says a word to whoever connects, and the way to it."""
+def greeting_server(word):
+    """A program that sends a word to each connection, and the answer with its port."""
     with socket.create_server(("127.0.0.1", 0)) as door:
 
         def greet():
@@ -57,8 +57,8 @@ def program(word):
         thread.join(120)
 
 
-def said(port):
-    """What is said at that port of this computer; nothing where one is cut off."""
+def read_greeting(port):
+    """The bytes read from that local port; empty if the connection is closed."""
     with (
         contextlib.suppress(ConnectionError),
         socket.create_connection(("127.0.0.1", port), 10) as door,
@@ -69,7 +69,7 @@ def said(port):
 
 @pytest.fixture
 def open_tunnel(begin_command):
-    """The command, running, and the port that it has here."""
+    """A function that starts the command; returns the process and its local port."""
 
     def open_one():
         child = begin_command("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
@@ -80,31 +80,29 @@ def open_tunnel(begin_command):
     return open_one
 
 
-def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(
-    server, open_tunnel
-):
+def test_tunnel_follows_the_port_of_the_workspace_while_it_runs(server, open_tunnel):
     stopped = problem(409, "INVALID_STATE", "mine is stopped", remediation="Start it")
-    with program(b"old") as old, program(b"new") as new:
+    with greeting_server(b"old") as old, greeting_server(b"new") as new:
         now: list[object] = [[old]]
         server.on(f"GET {PORT}", lambda *_: now[0])
         child, port = open_tunnel()
-        assert said(port) == b"old"
-        now[0] = stopped  # the old port may be anybody's from now on
-        eventually(lambda: said(port) == b"")
-        assert said(port) == b""
+        assert read_greeting(port) == b"old"
+        now[0] = stopped  # another program may use the old port from now on
+        eventually(lambda: read_greeting(port) == b"")
+        assert read_greeting(port) == b""
         now[0] = [new]
-        eventually(lambda: said(port) == b"new")
-        assert said(port) == b"new"
+        eventually(lambda: read_greeting(port) == b"new")
+        assert read_greeting(port) == b"new"
     child.terminate()
     assert child.stderr.read().count("error: mine is stopped\nhint: Start it\n") == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
-def test_another_user_of_this_computer_is_not_let_in(server, open_tunnel):
-    with program(b"secret") as way:
+def test_tunnel_refuses_another_user_of_this_computer(server, open_tunnel):
+    with greeting_server(b"secret") as way:
         server.on(f"GET {PORT}", [way])
         first, port = open_tunnel()
-        argv = [sys.executable, "-I", "-S", "-c", KNOCK, str(port)]
+        argv = [sys.executable, "-I", "-S", "-c", READ_FROM_PORT, str(port)]
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         how: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "timeout": 20}
         assert subprocess.run([*other, *argv], **how).stdout == ""
@@ -113,8 +111,8 @@ def test_another_user_of_this_computer_is_not_let_in(server, open_tunnel):
     assert "refused a connection of uid 65534" in first.stderr.read()
 
 
-def asked(lead, times):
-    """The answers to who come together, and then to one more."""
+def look_up(lead, times):
+    """The results of several concurrent look-ups, and of one more."""
 
     async def ask():
         together = await asyncio.gather(*(lead() for _ in range(times)))
@@ -124,22 +122,22 @@ def asked(lead, times):
 
 
 @pytest.mark.parametrize(("fresh", "requests"), [(3600, 1), (0, 2)])
-def test_an_answer_is_cached_for_a_while(server, wire, monkeypatch, fresh, requests):
+def test_port_look_up_is_cached_for_a_limited_time(server, wire, monkeypatch, fresh, requests):
     monkeypatch.setattr(tunnel, "FRESH", fresh)
     server.on(f"GET {PORT}", [SEVEN])
-    assert asked(PortForward(wire, "mine", 8888), 20) == {("127.0.0.1", 7)}
+    assert look_up(PortForward(wire, "mine", 8888), 20) == {("127.0.0.1", 7)}
     assert len(server.asked) == requests
 
 
-def test_a_refusal_is_not_cached_and_is_printed_once(server, wire, monkeypatch, capsys):
+def test_refused_port_look_up_is_not_cached_and_is_printed_once(server, wire, monkeypatch, capsys):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", problem(503, "PORT_SILENT", "mine does not answer there"))
-    assert asked(PortForward(wire, "mine", 8888), 20) == {None}
+    assert look_up(PortForward(wire, "mine", 8888), 20) == {None}
     assert len(server.asked) == 2
     assert capsys.readouterr().err == "error: mine does not answer there\n"
 
 
-def test_after_an_answer_that_makes_no_sense_it_asks_again(server, wire, monkeypatch):
+def test_port_look_up_is_retried_after_an_invalid_answer(server, wire, monkeypatch):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", [])
     lead = PortForward(wire, "mine", 8888)

@@ -1,4 +1,4 @@
-"""What `prism uninstall` refuses, and what it would do."""
+"""`prism uninstall`: dry runs and refusals."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from tests.cli.shown import workspace
 
 @pytest.fixture
 def server_with_workspaces(server, home, environ, tmp_path):
-    """A home with a workspace in the cloud, and another here."""
+    """A daemon with a workspace in the cloud and one on this computer."""
     (home / "workspaces").mkdir(exist_ok=True)
     (home / "daemon.lock").touch()
-    environ["HOME"] = str(tmp_path)  # a home of Prism's is not a person's
+    environ["HOME"] = str(tmp_path)  # the home of Prism and the home of the user differ
     server.on("GET /instances", [workspace("here"), workspace("far", region="us-east-1")])
     server.on("GET /storage/volumes", {"efs_volumes": [], "ebs_volumes": []})
     server.on("GET /snapshots", [])
@@ -24,7 +24,7 @@ def server_with_workspaces(server, home, environ, tmp_path):
     return server
 
 
-def test_a_dry_run_changes_nothing(prism, server_with_workspaces, home):
+def test_uninstall_dry_run_sends_only_get_requests(prism, server_with_workspaces, home):
     before = sorted(os.listdir(home))
     done = prism("uninstall", "--dry-run", "--data", "keep")
     assert done.returncode == 0, done.stderr
@@ -33,8 +33,8 @@ def test_a_dry_run_changes_nothing(prism, server_with_workspaces, home):
     assert sorted(os.listdir(home)) == before
 
 
-def test_a_dry_run_starts_no_daemon_where_none_runs(prism, home, environ, tmp_path):
-    """It says what the folders of the workspaces say, and that the daemon has to be asked."""
+def test_uninstall_dry_run_does_not_start_a_daemon(prism, home, environ, tmp_path):
+    """It lists workspaces by their folders, and reports that a daemon would be started."""
     environ["HOME"] = str(tmp_path)
     (home / "daemon.lock").touch()
     for number, (name, phase) in enumerate((("up", "on"), ("down", "off"), ("old", "gone"))):
@@ -53,7 +53,9 @@ def test_a_dry_run_starts_no_daemon_where_none_runs(prism, home, environ, tmp_pa
     assert sorted(home.rglob("*")) == before, "a daemon would have left its files"
 
 
-def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, server_with_workspaces):
+def test_uninstall_refuses_to_delete_data_while_cloud_resources_exist(
+    prism, server_with_workspaces
+):
     done = prism("uninstall", "--data", "delete")
     assert done.returncode == 1
     assert "machines in the cloud would continue to cost money" in done.stderr
@@ -68,14 +70,14 @@ def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, serve
 
 @pytest.fixture
 def server_without_cloud(server_with_workspaces):
-    """The same home without anything in the cloud."""
+    """The same daemon without workspaces in the cloud."""
     server_with_workspaces.on("GET /instances", [])
     server_with_workspaces.on("GET /daemon/status", {"places": []})
     return server_with_workspaces
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "photos", "cache"])
-def test_data_is_not_deleted_with_what_prism_did_not_put_there(
+def test_uninstall_refuses_to_delete_a_home_with_foreign_files(
     prism, server_without_cloud, home, tmp_path, name
 ):
     other = tmp_path / "other"
@@ -95,7 +97,7 @@ def test_data_is_not_deleted_with_what_prism_did_not_put_there(
     assert {request.method for request in server_without_cloud.asked} == {"GET"}
 
 
-def test_what_a_killed_restore_has_left_is_no_obstacle(prism, server_without_cloud, home):
+def test_uninstall_accepts_files_of_an_interrupted_restore(prism, server_without_cloud, home):
     (home / "state.db.restore-a1_b2c3d").mkdir()
     (home / "state.db.restore-a1_b2c3d" / "state.db").touch()
     done = prism("uninstall", "--data", "delete", "--dry-run")
@@ -111,7 +113,7 @@ MOUNTED = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$1" && shift && exe
     subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0,
     reason="this user may not mount anything",
 )
-def test_what_is_mounted_in_the_home_is_not_emptied(
+def test_uninstall_refuses_a_home_with_a_mounted_folder(
     prism, server_without_cloud, home, tmp_path, data
 ):
     other = tmp_path / "other"
@@ -127,7 +129,7 @@ def test_what_is_mounted_in_the_home_is_not_emptied(
     )
 
 
-def test_a_mount_is_known_whatever_its_name(tmp_path):
+def test_mounts_below_unescapes_names(tmp_path):
     table, folder = tmp_path / "mountinfo", tmp_path / "a b\\c"
     folder.mkdir()
     escaped_path = str(folder).replace("\\", "\\134").replace(" ", "\\040")
@@ -137,7 +139,7 @@ def test_a_mount_is_known_whatever_its_name(tmp_path):
     assert mounts_below(str(folder), str(table)) == [f"{folder}/in\tit"]
 
 
-def test_one_that_is_being_restarted_is_stopped_for_good(prism, server_without_cloud):
+def test_uninstall_stops_a_workspace_that_is_restarting(prism, server_without_cloud):
     down, up = workspace("here", state="stopping"), workspace("here", state="stopped")
     server_without_cloud.on("GET /instances", [down | {"restarting": True}])
     server_without_cloud.on("GET /instances/here", up)
@@ -148,7 +150,7 @@ def test_one_that_is_being_restarted_is_stopped_for_good(prism, server_without_c
     }
 
 
-def test_a_folder_with_workspaces_of_somebody_else_is_no_home(prism, tmp_path):
+def test_uninstall_refuses_a_folder_that_only_contains_workspaces(prism, tmp_path):
     (tmp_path / "code" / "workspaces").mkdir(parents=True)
     where = {"PRISM_HOME": str(tmp_path / "code"), "HOME": str(tmp_path / "person")}
     done = prism("uninstall", "--data", "delete", **where)
@@ -157,7 +159,7 @@ def test_a_folder_with_workspaces_of_somebody_else_is_no_home(prism, tmp_path):
 
 
 @pytest.mark.parametrize("which", ["/", "person", "parent"])
-def test_a_folder_that_is_no_home_of_ours_is_left_alone(prism, tmp_path, which):
+def test_uninstall_refuses_the_root_the_users_home_and_its_parent(prism, tmp_path, which):
     person = tmp_path / "person"
     person.mkdir()
     (tmp_path / "workspaces").mkdir()
@@ -168,7 +170,7 @@ def test_a_folder_that_is_no_home_of_ours_is_left_alone(prism, tmp_path, which):
     assert person.exists()
 
 
-def test_a_daemon_elsewhere_is_not_touched(prism):
+def test_uninstall_refuses_a_remote_daemon(prism):
     done = prism("uninstall", "--yes", PRISM_URL="http://lab.example:1")
     assert (done.returncode, "PRISM_URL" in done.stderr) == (1, True)
 
@@ -181,5 +183,5 @@ def test_a_daemon_elsewhere_is_not_touched(prism):
         ("/opt/venv", "`pip uninstall prism` in the environment /opt/venv, or remove its folder"),
     ],
 )
-def test_how_the_program_itself_goes(prefix, command):
+def test_removal_command_matches_the_installation_tool(prefix, command):
     assert how_to_remove_the_program(prefix) == command

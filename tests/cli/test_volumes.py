@@ -1,4 +1,4 @@
-"""Volumes and snapshots, for people."""
+"""`prism volume` and `prism snapshot`."""
 
 import json
 import re
@@ -38,7 +38,7 @@ KEPT = filled(
 )
 
 
-def test_the_list_shows_both_kinds(prism, server):
+def test_volume_list_shows_efs_and_ebs_volumes(prism, server):
     server.on("GET /storage/volumes", {"efs_volumes": [EFS], "ebs_volumes": [EBS]})
     head, shared, own = prism("volume", "list").stdout.splitlines()
     assert head.split()[:3] == ["NAME", "KIND", "STATE"]
@@ -47,7 +47,7 @@ def test_the_list_shows_both_kinds(prism, server):
     assert json.loads(prism("volume", "list", "--json").stdout)["ebs_volumes"] == [EBS]
 
 
-def test_an_empty_list_says_how_to_begin(prism, server):
+def test_empty_volume_and_snapshot_lists_suggest_create(prism, server):
     server.on("GET /storage/volumes", {"efs_volumes": [], "ebs_volumes": []})
     assert "prism volume create" in prism("volume", "list").stderr
     server.on("GET /snapshots", [])
@@ -55,7 +55,7 @@ def test_an_empty_list_says_how_to_begin(prism, server):
 
 
 @pytest.mark.parametrize("stored", [EBS, EFS], ids=["ebs", "efs"])
-def test_one_of_them(prism, server, stored):
+def test_volume_show_prints_fields_and_notes(prism, server, stored):
     server.on(f"GET /storage/volumes/{stored['name']}", stored)
     done = prism("volume", "show", stored["name"])
     fields = dict(line.split(None, 1) for line in done.stdout.splitlines())
@@ -135,7 +135,7 @@ def test_one_of_them(prism, server, stored):
         ),
     ],
 )
-def test_changing_them(prism, server, words, line, body, answer):
+def test_storage_commands_send_the_expected_request(prism, server, words, line, body, answer):
     server.on(line, answer)
     done = prism(*words.split())
     about = answer.get("name", words.split()[2])
@@ -145,27 +145,27 @@ def test_changing_them(prism, server, words, line, body, answer):
 
 
 @pytest.mark.parametrize("words", ["volume delete data", "snapshot delete kept"])
-def test_nothing_is_destroyed_unasked(prism, server, words):
+def test_volume_and_snapshot_delete_require_yes_without_a_terminal(prism, server, words):
     done = prism(*words.split())
     assert (done.returncode, server.asked) == (1, [])
     assert f"prism {words} --yes" in done.stderr
 
 
 @pytest.mark.parametrize(("typed_words", "code"), [("data\n", 0), ("other\n", 1)])
-def test_whoever_types_the_name_means_it(run_on_terminal, server, typed_words, code):
+def test_volume_delete_on_a_terminal_requires_the_name(run_on_terminal, server, typed_words, code):
     server.on("DELETE /storage/volumes/data", {"message": "m"})
     ended, screen = run_on_terminal("volume", "delete", "data", keys=typed_words)
     assert (ended, bool(server.asked)) == (code, not code)
     assert "This destroys the volume data and what it holds" in screen
 
 
-def test_a_snapshot_is_of_one_thing(prism, server):
+def test_snapshot_create_requires_either_a_volume_or_a_workspace(prism, server):
     for words in ("kept", "kept --volume a --workspace b"):
         assert prism("snapshot", "create", *words.split()).returncode == 2
     assert not server.asked
 
 
-def test_one_snapshot(prism, server):
+def test_snapshot_show_prints_fields_and_failure(prism, server):
     sick = KEPT | {"state": "error", "failure": {"code": "DISK_FULL", "message": "make room"}}
     server.on("GET /snapshots/kept", KEPT | {"progress": 40, "size_gb": 8}, sick)
     done = prism("snapshot", "show", "kept")
@@ -177,7 +177,7 @@ def test_one_snapshot(prism, server):
     assert json.loads(prism("snapshot", "show", "kept", "--json").stdout) == sick
 
 
-def test_the_list_of_snapshots_says_how_each_was_verified(prism, server):
+def test_snapshot_list_shows_the_verification(prism, server):
     why = {"code": "VERIFICATION_FAILED", "message": "file3 is missing"}
     at = {"verified_at": "2026-01-02T03:04:05Z"}
     snapshots = [
@@ -194,7 +194,7 @@ def test_the_list_of_snapshots_says_how_each_was_verified(prism, server):
     assert "bad: file3 is missing" in done.stderr
 
 
-def test_the_list_of_snapshots_says_what_failed(prism, server):
+def test_snapshot_list_shows_failures(prism, server):
     sick = KEPT | {"state": "error", "failure": {"code": "DISK_FULL", "message": "make room"}}
     server.on("GET /snapshots", [sick])
     done = prism("snapshot", "list")

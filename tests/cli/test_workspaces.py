@@ -1,4 +1,4 @@
-"""Looking at a workspace, and changing it."""
+"""`prism show` and the verbs of a workspace."""
 
 import json
 
@@ -11,7 +11,7 @@ TERMINATE = "POST /instances/mine/terminate"
 GOING = {"name": "mine", "state": "terminating", "message": "m"}
 
 
-def test_one_workspace(prism, server):
+def test_show_prints_the_fields_of_a_workspace(prism, server):
     workspace_shown = workspace(
         state="launching",
         stage="installing",
@@ -38,7 +38,7 @@ def test_one_workspace(prism, server):
         ("MACHINE_VANISHED", "`prism terminate mine --yes`; see why: `prism logs mine`"),
     ],
 )
-def test_a_failed_one_says_first_why_and_what_to_do(prism, server, code, what_to_do):
+def test_show_of_a_failed_workspace_begins_with_reason_and_remedy(prism, server, code, what_to_do):
     failure = {"code": code, "message": "The disk is full; make room, then start it"}
     server.on("GET /instances/mine", workspace(state="failed", failure=failure))
     first, second, *_ = prism("workspace", "show", "mine").stdout.splitlines()
@@ -46,7 +46,7 @@ def test_a_failed_one_says_first_why_and_what_to_do(prism, server, code, what_to
     assert second.removeprefix("what to do").strip() == what_to_do
 
 
-def test_one_that_was_never_ready_says_how_a_corrected_template_reaches_it(prism, server):
+def test_show_suggests_template_again_only_after_a_failed_launch(prism, server):
     failure = {"code": "POST_INSTALL_FAILED", "message": "`moo` ended with exit code 127"}
     never = workspace(state="failed", failure=failure, launch_progress=40)
     server.on("GET /instances/mine", never)
@@ -55,7 +55,7 @@ def test_one_that_was_never_ready_says_how_a_corrected_template_reaches_it(prism
     assert "--template-again" not in prism("show", "mine").stdout
 
 
-def test_start_can_read_the_template_again(prism, server):
+def test_start_template_again_is_sent_in_the_request(prism, server):
     server.on("POST /instances/mine/start", changed("failed", "starting"))
     server.on("GET /instances/mine", workspace())
     assert prism("start", "mine", "--template-again").returncode == 0
@@ -64,7 +64,7 @@ def test_start_can_read_the_template_again(prism, server):
     assert (first.body, second.body) == ({"template_again": True}, None)
 
 
-def test_one_that_sleeps_says_since_when_and_how_long_it_may(prism, server):
+def test_show_of_a_hibernated_workspace_prints_duration_and_note(prism, server):
     server.on("GET /instances/mine", workspace(state="hibernated"))
     slept = {"hibernation_time": "2026-01-01T00:00:00Z", "hibernation_duration": "4h 30m"}
     path = "GET /instances/mine/hibernation-status"
@@ -83,7 +83,7 @@ def test_one_that_sleeps_says_since_when_and_how_long_it_may(prism, server):
         ("resume", "hibernated", "resuming", "running"),
     ],
 )
-def test_verbs_wait_until_it_is_so(prism, server, verb, before, under_way, after):
+def test_verbs_wait_for_the_final_state(prism, server, verb, before, under_way, after):
     server.on(f"POST /instances/mine/{verb}", changed(before, under_way))
     looks = (workspace(state=under_way), workspace(state=after))
     server.on("GET /instances/mine", *looks, *looks)
@@ -96,13 +96,13 @@ def test_verbs_wait_until_it_is_so(prism, server, verb, before, under_way, after
     assert now.stdout == f"mine was {before} and is {under_way}\n"
 
 
-def test_what_is_so_already_is_said_to_be(prism, server):
+def test_stop_of_a_stopped_workspace_reports_that_it_was_stopped(prism, server):
     server.on("POST /instances/mine/stop", changed("stopped", "stopped"))
     server.on("GET /instances/mine", workspace(state="stopped"))
     assert prism("stop", "mine").stdout == "mine was already stopped\n"
 
 
-def test_a_verb_that_does_not_fit(prism, server):
+def test_refused_verb_prints_the_error_and_a_hint(prism, server):
     hint = "Use `prism start mine`"
     refused = problem(409, "INVALID_STATE", "mine is stopped", remediation=hint)
     server.on("POST /instances/mine/hibernate", refused)
@@ -110,7 +110,7 @@ def test_a_verb_that_does_not_fit(prism, server):
     assert (done.returncode, done.stderr) == (1, f"error: mine is stopped\nhint: {hint}\n")
 
 
-def test_more_hours(prism, server):
+def test_extend_sends_hours_and_prints_the_expiry(prism, server):
     server.on("POST /instances/mine/extend", (204,))
     server.on("GET /instances/mine", workspace(expires_at="2099-01-01T12:00:00Z"))
     assert prism("extend", "mine", TZ="UTC").stdout.startswith(
@@ -127,12 +127,12 @@ def test_more_hours(prism, server):
 @pytest.mark.parametrize(
     "words", [["0"], ["0h"], ["-3"], ["soon"], ["nan"], ["inf"], [""], ["4", "--never"]]
 )
-def test_what_is_no_longer_time_is_refused_and_changes_nothing(prism, server, words):
+def test_extend_rejects_an_invalid_duration_without_a_request(prism, server, words):
     done = prism("extend", "mine", *words)
     assert (done.returncode, server.asked) == (2, [])
 
 
-def test_an_expiry_that_was_not_there_or_is_no_more_is_said(prism, server):
+def test_extend_reports_an_added_and_a_removed_expiry(prism, server):
     server.on("POST /instances/mine/extend", (204,))
     path, some = "GET /instances/mine", workspace(expires_at="2099-01-01T12:00:00Z")
     server.on(path, workspace(), some)
@@ -143,7 +143,7 @@ def test_an_expiry_that_was_not_there_or_is_no_more_is_said(prism, server):
     assert prism("extend", "mine", "--never").stdout == "mine does not expire\n"
 
 
-def test_without_a_terminal_nothing_is_destroyed_unless_told(prism, server):
+def test_terminate_without_a_terminal_requires_yes(prism, server):
     server.on(TERMINATE, GOING)
     done = prism("terminate", "mine", input="mine\n")
     assert (done.returncode, server.asked) == (1, [])
@@ -155,7 +155,7 @@ def test_without_a_terminal_nothing_is_destroyed_unless_told(prism, server):
     assert server.asked_for(TERMINATE)[0].body == {"confirm": "DELETE", "backup_ebs": True}
 
 
-def test_on_a_terminal_its_name_must_be_typed(run_on_terminal, server):
+def test_terminate_on_a_terminal_requires_the_name(run_on_terminal, server):
     server.on(TERMINATE, GOING).on("GET /instances/mine", problem(404, "INSTANCE_NOT_FOUND", "no"))
     code, screen = run_on_terminal("terminate", "mine", keys="yes\n")
     assert (code, server.asked) == (1, [])
