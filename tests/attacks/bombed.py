@@ -1,4 +1,4 @@
-"""A fork bomb in a workspace of whoever runs this: `python -m tests.attacks.bombed HOME CACHE`."""
+"""A fork bomb in a workspace of the user who runs `python -m tests.attacks.bombed HOME CACHE`."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ while True:
 
 
 def bombed(world: World) -> None:
-    """The bomb fills its workspace, nothing else, and goes when its owner says so."""
+    """The bomb fills its own workspace only, and its owner can end it."""
     machine, other = world.launched(page()), world.launched(page(), key="ws_2")
     (world.root / machine / "home" / "bomb.py").write_text(BOMB)
     run(world, machine, "sh", "-c", "nohup python ~/bomb.py > /dev/null 2>&1 &")
@@ -27,7 +27,7 @@ def bombed(world: World) -> None:
     for _ in range(10):
         assert len(world.tree(machine)) <= MOST + 4
         assert run(world, other, "sh", "-c", "(echo forks) | cat") == (0, "forks\n")
-    assert run(world, machine, "/bin/echo", "still lets in") == (0, "still lets in\n")
+    assert run(world, machine, "/bin/echo", "still works") == (0, "still works\n")
     assert run(world, machine, "sh", "-c", "kill -9 -1") == (0, "")
     eventually(lambda: len(world.tree(machine)) < 10, 120)
     world.compute.stop(machine)

@@ -1,4 +1,4 @@
-"""The hostile program, compiled, and running inside of a machine."""
+"""Compiles the hostile program and runs it in a machine."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ SOURCE = Path(__file__).with_name("hostile.c")
 
 
 def compiled(folder: Path) -> Path:
-    """Its path, in a folder that the workspace sees."""
+    """The path of the compiled program, in a folder that the workspace sees."""
     program = Path(folder) / "hostile"
     compiler = shutil.which("gcc") or shutil.which("cc")
     assert compiler, "no C compiler: `make debian` installs one"
@@ -23,36 +23,36 @@ def compiled(folder: Path) -> Path:
 
 
 class Hostile:
-    """One that runs; what it got at is in `found`."""
+    """A running hostile program; `found` has what it could reach."""
 
     def __init__(self, folder: Path, program: Path, *words: object) -> None:
         read, write = os.pipe()
         with open(os.devnull) as nothing:
             streams = [nothing.fileno(), write, write]
-            self._visit = enter(folder, [str(program), *map(str, words)], streams=streams)
+            self._session = enter(folder, [str(program), *map(str, words)], streams=streams)
         os.close(write)
         os.set_blocking(read, False)
-        self._words = os.fdopen(read, "rb", buffering=0)
-        self._said = b""
+        self._output = os.fdopen(read, "rb", buffering=0)
+        self._received = b""
 
     @property
     def found(self) -> list[str]:
-        """The lines it has said so far."""
-        while more := self._words.read(65536):
-            self._said += more
-        return self._said.decode().splitlines()
+        """The lines that it has printed so far."""
+        while more := self._output.read(65536):
+            self._received += more
+        return self._received.decode().splitlines()
 
     def close(self) -> None:
-        """End it, if it is not ended yet."""
+        """End the program, if it still runs."""
         with contextlib.suppress(OSError):
-            self._visit.signal(9)
-        self._visit.close()
-        self._words.close()
+            self._session.signal(9)
+        self._session.close()
+        self._output.close()
 
 
 @contextlib.contextmanager
 def attacking(folder: Path, program: Path, *attacks: Iterable[object]) -> Iterator[list[Hostile]]:
-    """These modes of it, each a process, until the block ends."""
+    """The program in each of these modes, each a process, until the block ends."""
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(contextlib.closing(Hostile(folder, program, *attack)))

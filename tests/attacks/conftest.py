@@ -1,4 +1,4 @@
-"""A real daemon for several people and the people around it; and a world of local machines."""
+"""A real daemon for several users with tokens, and a world of local machines."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.access.conftest import team  # noqa: F401  the people of the tests of roles
+from tests.access.conftest import team  # noqa: F401  fixture for the tests of roles
 from tests.access.people import ROLES
 from tests.connections.conftest import TEMPLATE
 from tests.optional import not_none
@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 
 class DaemonByToken:
-    """The daemon as people on the wire see it, each by a token."""
+    """The daemon as its users see it over TCP, each with a token."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -34,13 +34,13 @@ class DaemonByToken:
         return project
 
     def mail(self, project: str, role: str) -> str:
-        """Somebody's address."""
+        """The address of the member with this role."""
         return f"{role}-of-{project}@x.org".lower()
 
     def token(
         self, user: str, scope: str = "admin", by: str | None = None, **more: Any
     ) -> tuple[str, str]:
-        """A new token of somebody's: its id, and itself."""
+        """A new token of a user: its id, and itself."""
         if by is None:
             minted = self.operator.tokens.create("t", user=user, scope=scope, **more)
             return minted.id, not_none(minted.token)
@@ -57,7 +57,7 @@ class DaemonByToken:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> httpx.Response:
-        """What is answered to whoever shows that token."""
+        """The answer to a request with that token."""
         credentials = {"authorization": f"Bearer {token}"} if token else {}
         sent_headers = {"user-agent": "test", **credentials, **(headers or {})}
         return httpx.request(method, self.base + path, headers=sent_headers, timeout=120, **more)

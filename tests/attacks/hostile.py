@@ -1,7 +1,7 @@
 """A workspace full of races, and every verb that touches its folder, over and over.
 
 To add a race, add a mode to `hostile.c` and a line to `races`. To add a verb, add a function to
-`VERBS`: it gets the siege and a number, does it to its end, and asserts that the end is right.
+`VERBS`: it gets the hostile home and a number, runs the verb, and asserts its result.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ NAME = "hostile"
 
 
 class HostileHome:
-    """One home with a hostile workspace, an innocent one beside it, and what is outside."""
+    """A home with a hostile workspace and an innocent one, and a folder outside of both."""
 
     def __init__(self, home, outside):
         self.home, self.outside, self.done = home, outside, Counter[str]()
@@ -30,7 +30,7 @@ class HostileHome:
         (outside / "secret" / "id").write_bytes(SECRET)
         (outside / "out").mkdir()
         for path in (outside, outside / "out", outside / "secret"):
-            path.chmod(0o777)  # whoever the daemon is; a sandbox shows nothing of it
+            path.chmod(0o777)  # for a daemon of any user; a sandbox does not show it
         self.folder = self._launched(NAME)
         self.other = self._launched("innocent")
         (self.other / "home" / "diary").write_bytes(SECRET)
@@ -44,7 +44,7 @@ class HostileHome:
         return self.home.folder / "workspaces" / id
 
     def _bring_in(self):
-        """The program and what it needs, as its owner would bring it."""
+        """Copy the program and what it needs into the workspace, as its owner would."""
         program = compiled(self.outside / "out")
         assert self.home.cli("cp", str(program), f"{NAME}:{NAME}").returncode == 0
         home, secret = self.folder / "home", self.outside / "secret"
@@ -54,7 +54,7 @@ class HostileHome:
         assert done.returncode == 0, done.stderr
 
     def races(self):
-        """What it does at once, each in a process of its own."""
+        """The modes of the program that run at the same time, each in its own process."""
         home, state = self.folder / "home", self.home.folder
         secrets = [self.outside / "secret" / "id", self.other / "home" / "diary"]
         secrets += [self.folder / "order.json", self.folder / "wanted.json", self.folder / "token"]
@@ -72,8 +72,8 @@ class HostileHome:
         ]
 
     @contextlib.contextmanager
-    def raging(self):
-        """All races, until the block ends; what they got at is in `found` then."""
+    def running_races(self):
+        """Run all races until the block ends; `found` then has what they could reach."""
         lines = [" ".join(["./hostile", *map(str, race)]) for race in self.races()]
         command = [
             str(BIN / "prism"),
@@ -94,12 +94,12 @@ class HostileHome:
         finally:
             process.terminate()
             process.wait(120)
-        # Below /tmp everything is its own; what arrives outside is looked for there.
+        # /tmp belongs to the workspace; `written` looks for files that arrived outside.
         reports = got.read_text().splitlines()
         self.found = [line for line in reports if not line.startswith("wrote /tmp/")]
 
     def digest(self):
-        """Everything outside that must stay as it is."""
+        """The hashes of all files outside that must not change."""
         digests = {}
         for top in (self.outside / "secret", self.other / "home", self.home.folder / "ssh"):
             for path in sorted(top.rglob("*")):
@@ -108,89 +108,95 @@ class HostileHome:
         return digests
 
     def written(self):
-        """What it has put outside of what is its own."""
+        """The files that it wrote outside of its own folders."""
         own = [self.folder / name for name in ("home", "venv", "tmp")]
         arrived = [*self.home.folder.rglob("attacked"), *self.outside.rglob("attacked")]
         return [path for path in arrived if not any(path.is_relative_to(place) for place in own)]
 
-    def told(self, *words):
-        """What a command says that may be refused, but must come to its end and say why."""
+    def run_or_refused(self, *words):
+        """Run a command that may be refused, but must end with a reason."""
         done = self.home.cli(*words)
         assert done.returncode == 0 or "error:" in done.stderr, (words, done)
         assert SECRET.decode() not in done.stdout + done.stderr, words
         return done
 
-    def holds_no_secret(self, top):
-        """Nothing that is nobody's business has come into a tree."""
+    def assert_no_secret(self, top):
+        """Assert that no file of a tree contains the secret."""
         for folder, _, names in os.walk(top):
             for path in (Path(folder, name) for name in names):
                 if path.is_file() and not path.is_symlink():
                     assert SECRET not in path.read_bytes(), path
 
 
-def attach_and_detach(siege, n):
-    """A volume comes and goes."""
+def attach_and_detach(hostile_home, n):
+    """A volume is attached and detached."""
     for verb in ("attach", "detach"):
-        done = siege.told("volume", verb, "data", NAME)
+        done = hostile_home.run_or_refused("volume", verb, "data", NAME)
         assert done.returncode == 0, done.stderr
 
 
-def snapshot_and_restore(siege, n):
-    """Its disk is copied, and the copy made a volume."""
-    if siege.told("snapshot", "create", f"s{n}", "--workspace", NAME).returncode:
+def snapshot_and_restore(hostile_home, n):
+    """The workspace's disk is copied, and the snapshot restored as a volume."""
+    if hostile_home.run_or_refused("snapshot", "create", f"s{n}", "--workspace", NAME).returncode:
         return
-    siege.holds_no_secret(siege.home.folder / "storage" / "snapshots")
-    if siege.told("snapshot", "restore", f"s{n}", f"v{n}").returncode == 0:
-        siege.done["restored"] += 1
-        siege.holds_no_secret(siege.home.folder / "storage" / "volumes")
-        siege.told("volume", "delete", f"v{n}", "--yes")
-    siege.told("snapshot", "delete", f"s{n}", "--yes")
+    hostile_home.assert_no_secret(hostile_home.home.folder / "storage" / "snapshots")
+    if hostile_home.run_or_refused("snapshot", "restore", f"s{n}", f"v{n}").returncode == 0:
+        hostile_home.done["restored"] += 1
+        hostile_home.assert_no_secret(hostile_home.home.folder / "storage" / "volumes")
+        hostile_home.run_or_refused("volume", "delete", f"v{n}", "--yes")
+    hostile_home.run_or_refused("snapshot", "delete", f"s{n}", "--yes")
 
 
-def copy_out(siege, n):
-    """A folder is copied out of it that is a link now and then."""
-    target = siege.outside / "out" / f"copy{n}"
+def copy_out(hostile_home, n):
+    """A folder that is sometimes a link is copied out of the workspace."""
+    target = hostile_home.outside / "out" / f"copy{n}"
     target.mkdir()
     target.chmod(0o777)
-    siege.told("cp", f"{NAME}:swap", str(target))
-    siege.holds_no_secret(target)
+    hostile_home.run_or_refused("cp", f"{NAME}:swap", str(target))
+    hostile_home.assert_no_secret(target)
     shutil.rmtree(target)
 
 
-def copy_in(siege, n):
-    """A file is copied into a folder that is a link now and then."""
-    siege.told("cp", str(siege.outside / "out" / "hostile"), f"{NAME}:swap/copied")
+def copy_in(hostile_home, n):
+    """A file is copied into a folder that is sometimes a link."""
+    hostile_home.run_or_refused(
+        "cp", str(hostile_home.outside / "out" / "hostile"), f"{NAME}:swap/copied"
+    )
 
 
-def execute(siege, n):
-    """A program is run, and its end told."""
-    assert siege.home.cli("exec", NAME, "--", "sh", "-c", "exit 7").returncode == 7
+def execute(hostile_home, n):
+    """A program runs and returns its exit code."""
+    assert hostile_home.home.cli("exec", NAME, "--", "sh", "-c", "exit 7").returncode == 7
 
 
-def logs(siege, n):
-    """What it says is read."""
+def logs(hostile_home, n):
+    """The workspace's logs are read."""
     for kind in ("console", "application"):
-        assert siege.told("logs", NAME, "--type", kind).returncode == 0
+        assert hostile_home.run_or_refused("logs", NAME, "--type", kind).returncode == 0
 
 
 VERBS = (attach_and_detach, snapshot_and_restore, copy_out, copy_in, execute, logs)
 
 
 def assault(home, outside, seconds):
-    """All of it for that long, and then its end; how often each verb came to its own."""
-    siege = HostileHome(home, outside)
+    """Run all races and verbs for `seconds`, then terminate; count how often each verb ran."""
+    hostile_home = HostileHome(home, outside)
     until, n = time.monotonic() + seconds, 0
-    with siege.raging():
+    with hostile_home.running_races():
         while time.monotonic() < until or n < len(VERBS):
             verb = VERBS[n % len(VERBS)]
-            verb(siege, n)
-            siege.done[verb.__name__] += 1
+            verb(hostile_home, n)
+            hostile_home.done[verb.__name__] += 1
             n += 1
-        written = siege.written()
+        written = hostile_home.written()
         home.said("terminate", NAME, "--yes")
-    assert (siege.found, written) == ([], [])
-    assert siege.digest() == siege.before
-    left = [path.name for path in siege.folder.iterdir()] if siege.folder.exists() else []
+    assert (hostile_home.found, written) == ([], [])
+    assert hostile_home.digest() == hostile_home.before
+    left = (
+        [path.name for path in hostile_home.folder.iterdir()]
+        if hostile_home.folder.exists()
+        else []
+    )
     assert "home" not in left
     home.said("terminate", "innocent", "--yes")
-    return siege.done
+    return hostile_home.done

@@ -1,4 +1,4 @@
-"""A package index on loopback, with packages that attack whoever installs them."""
+"""A package index on loopback, with packages that attack the installer."""
 
 import base64
 import contextlib
@@ -11,7 +11,7 @@ import threading
 import zipfile
 from typing import Any
 
-# What runs while the package is built: it looks, writes and tells.
+# Runs while the package is built: tries to read and write, and reports what it could reach.
 BACKEND = """
 import json, os, urllib.request
 
@@ -54,15 +54,15 @@ PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-p
 
 
 class Index:
-    """What it has, and what was told to it by those who attack."""
+    """An index with files, and the reports of the attacking packages."""
 
     def __init__(self):
         self.files: dict[str, bytes] = {}
-        self.told: list[Any] = []
+        self.reports: list[Any] = []
         index = self
 
         class Answers(http.server.BaseHTTPRequestHandler):
-            """The simple index of PEP 503, and an ear."""
+            """The simple index of PEP 503, which also accepts reports."""
 
             def do_GET(self):
                 index.answer(self)
@@ -72,7 +72,7 @@ class Index:
 
             def do_POST(self):
                 length = int(self.headers["Content-Length"])
-                index.told.append(json.loads(self.rfile.read(length)))
+                index.reports.append(json.loads(self.rfile.read(length)))
                 self.send_response(200)
                 self.end_headers()
 
@@ -92,16 +92,16 @@ class Index:
         """A page with links, or a file."""
         path = request.path.strip("/")
         if path in self.files:
-            return self._say(request, self.files[path])
+            return self._answer(request, self.files[path])
         name = path.removeprefix("simple/")
         files = [file for file in self.files if file.startswith((f"{name}-1.0.", f"{name}-1.0-"))]
         links = "".join(f'<a href="/{file}">{file}</a>' for file in files)
         if not files:
             request.send_error(404)
             return None
-        return self._say(request, f"<html><body>{links}</body></html>".encode(), "text/html")
+        return self._answer(request, f"<html><body>{links}</body></html>".encode(), "text/html")
 
-    def _say(self, request, content, kind="application/octet-stream"):
+    def _answer(self, request, content, kind="application/octet-stream"):
         request.send_response(200)
         request.send_header("Content-Type", kind)
         request.send_header("Content-Length", str(len(content)))
@@ -111,7 +111,7 @@ class Index:
                 request.wfile.write(content)
 
     def wheel(self, name, files):
-        """A wheel with these files, and a `RECORD` that is right."""
+        """A wheel with these files and a correct `RECORD`."""
         about = f"{name}-1.0.dist-info"
         files = files | {
             f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
@@ -126,7 +126,7 @@ class Index:
         self.files[f"{name}-1.0-py3-none-any.whl"] = packed.getvalue()
 
     def source(self, name, places, cache):
-        """A package that has to be built, and tells us what it could reach."""
+        """A package that has to be built, and reports what it could reach."""
         backend = BACKEND.format(
             name=name, places=[*map(str, places)], cache=str(cache), url=f"{self.url}/told"
         )
@@ -141,7 +141,7 @@ class Index:
         self.files[f"{name}-1.0.tar.gz"] = packed.getvalue()
 
     def close(self):
-        """Answer no more."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,10 +1,10 @@
-"""A network of a test's own, in which somebody's workspaces run that have networks of their own.
+"""A network for one test, in which workspaces with their own networks run.
 
     python -m tests.attacks.networking USER HOME CACHE     as root, in new namespaces
     python -m tests.attacks.networking owner HOME CACHE    as that user; started by the first
 
 This computer is 192.0.2.2 there and its resolver is on its loopback; beyond its router there is
-one web server, 198.51.100.7. What was found is printed as one JSON object.
+one web server, 198.51.100.7. The findings are printed as one JSON object.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ mknod -m 666 /dev/net/tun c 10 200
 echo nameserver {RESOLVER} > {{file}}
 mount --bind {{file}} /etc/resolv.conf
 """
-DIALS = """
+DIAL = """
 import socket, sys
 for word in sys.argv[1:]:
     host, _, port = word.rpartition(":")
@@ -69,7 +69,7 @@ for word in sys.argv[1:]:
     except OSError as error:
         print(type(error).__name__)
 """
-LISTENS = """
+LISTEN = """
 import socket, subprocess, sys, time
 kept = []
 for word in sys.argv[1:]:
@@ -83,7 +83,7 @@ time.sleep(600)
 
 
 def main(user, home, cache):
-    """Make the network, let the owner work in it, and be a stranger to him."""
+    """Create the network, run the owner in it, and connect as another user."""
     beyond = subprocess.Popen(["unshare", "--net", "sleep", "600"])
     try:
         net = Path(f"/proc/{beyond.pid}/ns/net")
@@ -97,7 +97,7 @@ def main(user, home, cache):
             web = subprocess.Popen(inside, stdout=subprocess.PIPE)
             try:
                 not_none(web.stdout).readline()
-                _tell(_watched(int(user), home, cache))
+                _print_report(_findings(int(user), home, cache))
             finally:
                 web.kill()
                 web.communicate()
@@ -106,12 +106,12 @@ def main(user, home, cache):
         beyond.wait()
 
 
-def _tell(report):
+def _print_report(report):
     sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 
-def _watched(user, home, cache):
+def _findings(user, home, cache):
     lent = [text.format(user) for text in LENT] if user else []
     words = [*lent, "env", sys.executable, "-m", "tests.attacks.networking", "owner", home, cache]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -119,17 +119,17 @@ def _watched(user, home, cache):
         report = json.loads(not_none(owner.stdout).readline() or "{}")
         if report:
             stranger = [text.format(STRANGER) for text in LENT]
-            dial = [*stranger, "env", sys.executable, "-c", DIALS, f"127.0.0.1:{report['port']}"]
+            dial = [*stranger, "env", sys.executable, "-c", DIAL, f"127.0.0.1:{report['port']}"]
             done = subprocess.run(dial, capture_output=True, text=True)
             report["stranger"] = done.stdout.split() or done.stderr
         more, _ = owner.communicate("go on\n")
     assert owner.returncode == 0, more
-    eventually(lambda: not _left(home), 120)
+    eventually(lambda: not _remaining(home), 120)
     return report | json.loads(more)
 
 
-def _left(home):
-    """What still runs of that home, whoever runs it."""
+def _remaining(home):
+    """The processes of that home that still run, of any user."""
     processes = []
     for process in psutil.process_iter():
         try:
@@ -157,7 +157,7 @@ server.serve_forever()
 
 
 def _answer_names(names):
-    """Every name is the web server's; it has no other address."""
+    """Every name resolves to the web server, which has no IPv6 address."""
     while True:
         query, whom = names.recvfrom(512)
         end = query.index(b"\0", 12) + 5
@@ -168,7 +168,7 @@ def _answer_names(names):
 
 
 class _Private(http.server.BaseHTTPRequestHandler):
-    """A server of the owner's own that asks for no password."""
+    """A server of the owner without a password."""
 
     def do_GET(self):
         self.send_response(200)
@@ -193,27 +193,27 @@ def owner(home, cache):
             "networks": [world.said(workspace)["network"] for workspace in (mine, other)],
             "port": port,
         }
-        report["direct"] = _asked_directly(port)
+        report["direct"] = _answer_directly(port)
         report["dialled"] = asyncio.run(
-            _asked_inside(not_none(world.compute.address_of(mine, port)))
+            _answer_inside(not_none(world.compute.address_of(mine, port)))
         )
         report["elsewhere"] = world.compute.address_of(other, port) is not None
-        report |= _attacked(world, mine, other, port, private.server_port)
-        _tell(report)
+        report |= _attack_results(world, mine, other, port, private.server_port)
+        _print_report(report)
         sys.stdin.readline()
-        _tell(_lived(world, mine, port))
+        _print_report(_lifecycle_results(world, mine, port))
     finally:
         private.shutdown()
         world.close()
 
 
-def _asked_directly(port):
+def _answer_directly(port):
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(b"GET /whose HTTP/1.0\r\n\r\n")
         return connection.makefile("rb").read().rpartition(b"\r\n\r\n")[2].decode()
 
 
-async def _asked_inside(address: Address):
+async def _answer_inside(address: Address):
     connection = await connect(address.host, address.port, address.network)
     reader, writer = await asyncio.open_connection(sock=connection)
     writer.write(b"GET /whose HTTP/1.0\r\n\r\n")
@@ -222,49 +222,51 @@ async def _asked_inside(address: Address):
     return answer.rpartition(b"\r\n\r\n")[2].decode()
 
 
-def _attacked(world, mine, other, port, private):
-    """What one workspace gets of the other, of this computer, and of what is beyond."""
+def _attack_results(world, mine, other, port, private):
+    """What a workspace reaches of another one, of this computer, and of the world."""
     name = f"prism-{port}"
     listens = world.launched(Template(name="t"), key="ws_3")
-    _begin(world, mine, f"@{name}")
+    _start_listener(world, mine, f"@{name}")
     targets = [f"127.0.0.1:{port}", f"::1:{port}", f"@{name}:0"]
     attempts = [f"{host}:{private}" for host in ("127.0.0.1", HERE, ROUTER, "169.254.1.1", "::1")]
-    _, neighbours = run(world, other, "python", "-c", DIALS, *targets)
-    _, computer = run(world, other, "python", "-c", DIALS, *attempts)
-    _, beyond = run(world, other, "python", "-c", DIALS, f"{WEB}:80", "any.example:80")
-    _begin(world, listens, str(port))  # another one squats the same port, in its own network
+    _, neighbours = run(world, other, "python", "-c", DIAL, *targets)
+    _, computer = run(world, other, "python", "-c", DIAL, *attempts)
+    _, beyond = run(world, other, "python", "-c", DIAL, f"{WEB}:80", "any.example:80")
+    _start_listener(
+        world, listens, str(port)
+    )  # another one squats the same port, in its own network
     return {
         "neighbours": neighbours.split(),
         "computer": computer.split(),
         "beyond": beyond.split(),
-        "squatted": _asked_directly(port),
+        "squatted": _answer_directly(port),
     }
 
 
-def _begin(world, id, *words):
-    code = f"nohup python -c '{LISTENS}' {' '.join(words)} >/dev/null 2>&1 &"
+def _start_listener(world, id, *words):
+    code = f"nohup python -c '{LISTEN}' {' '.join(words)} >/dev/null 2>&1 &"
     assert run(world, id, "sh", "-c", code)[0] == 0
     eventually(lambda: (world.root / id / "home" / "listening").exists())
 
 
-def _lived(world, mine, port):
-    """What becomes of the network when the workspace sleeps, and when parts of it are ended."""
+def _lifecycle_results(world, mine, port):
+    """The network after a hibernation, a stop, and the end of some of its processes."""
     report: dict[str, object] = {}
-    beyond = lambda: run(world, mine, "python", "-c", DIALS, f"{WEB}:80")[1].split()  # noqa: E731
+    beyond = lambda: run(world, mine, "python", "-c", DIAL, f"{WEB}:80")[1].split()  # noqa: E731
     world.compute.hibernate(mine)
     world.becomes(mine, Observed.ASLEEP)
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)
-    report["woken"] = [_asked_directly(port), *beyond()]
-    _of(world, mine, "pasta")[0].kill()
+    report["woken"] = [_answer_directly(port), *beyond()]
+    _processes_named(world, mine, "pasta")[0].kill()
     report["mended"] = eventually(lambda: beyond() == ["beyond"] and beyond(), 120)
     world.compute.stop(mine)
     world.becomes(mine, Observed.OFF)
-    report["left"] = len(_of(world, mine, "pasta"))
+    report["left"] = len(_processes_named(world, mine, "pasta"))
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)
     again = world.said(mine)["services"]["page"]["port"]
-    report["again"] = [again == port, _asked_directly(again)]
+    report["again"] = [again == port, _answer_directly(again)]
     own = world.tree(mine)
     world.supervisor(mine).send_signal(signal.SIGKILL)
     eventually(lambda: not [process for process in own if _lives(process)], 120)
@@ -277,7 +279,7 @@ def _lived(world, mine, port):
     return report
 
 
-def _of(world, id, name):
+def _processes_named(world, id, name):
     try:
         return [node for node in world.tree(id) if node.name().startswith(name)]
     except psutil.NoSuchProcess:  # no supervisor, and nothing of it

@@ -1,4 +1,4 @@
-"""A home of an ordinary user, also where the tests run as root: a daemon without any privilege."""
+"""A home of an ordinary user, also if the tests run as root: a daemon without any privilege."""
 
 import contextlib
 import os
@@ -52,7 +52,7 @@ def ordinary_home() -> "Iterator[OrdinaryHome]":
 
 
 class OrdinaryHome(Home):
-    """Its daemon and its commands run as that user."""
+    """A home whose daemon and commands run as the ordinary user."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -71,14 +71,14 @@ class OrdinaryHome(Home):
             yield process
 
     def answers(self) -> bool:
-        """Whether a daemon is there and says where; ours would not talk to another user's."""
+        """Whether a daemon listens; a client of ours would refuse another user's daemon."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
             door.connect(str(self.folder / "prism.sock"))
             return '"url"' in (self.folder / "daemon.lock").read_text()
         return False
 
     def cli(self, *words: str, input: str | None = None, **environ: str) -> CompletedProcess[str]:
-        """What the real command says."""
+        """Run the real command."""
         return subprocess.run(
             as_ordinary([BIN / "prism", *words]),
             env=self.environ | environ,
@@ -88,7 +88,7 @@ class OrdinaryHome(Home):
         )
 
     def program(self, code: str, *words: str) -> Popen[str]:
-        """A program of that user's own, outside of every sandbox; the caller ends it."""
+        """A program of that user, outside of every sandbox; the caller ends it."""
         return subprocess.Popen(
             as_ordinary([sys.executable, "-c", code, *words]),
             env=self.environ,

@@ -1,4 +1,4 @@
-"""A real server with limits of a test's own, and clients that say things byte for byte."""
+"""A real server with the limits of a test, and clients that send raw bytes."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ def serving(
 ) -> Iterator[tuple[uvicorn.Server, int]]:
     """The server and its port; it ends with the block."""
     listeners = [socket.create_server((V4, 0))]
-    # What the kernel holds is not what the daemon takes; accepted sockets inherit it.
+    # Bytes in the kernel's buffer do not count as read; accepted sockets inherit its size.
     listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     if unix:
         listeners.append(socket.socket(socket.AF_UNIX))
@@ -67,7 +67,7 @@ def connected(port: int, wait: float = 20) -> Iterator[socket.socket]:
 
 
 def heard(client: socket.socket) -> bytes:
-    """Everything that is said until the other side hangs up."""
+    """Everything that is received until the other side closes the connection."""
     answer = b""
     with contextlib.suppress(ConnectionError):
         while piece := client.recv(65536):
@@ -76,7 +76,7 @@ def heard(client: socket.socket) -> bytes:
 
 
 def poured(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple[int, bytes]:
-    """Send `first`, then `more` again and again; how many bytes were taken, and what was said."""
+    """Send `first`, then `more` repeatedly; how many bytes were sent, and what was received."""
     sent, answer = 0, b""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     with contextlib.suppress(ConnectionError):

@@ -1,8 +1,8 @@
-"""What is attacked, by which files, and how often: the table in `docs/proofs.md`.
+"""The attacked surfaces and their test files, for the table in `docs/proofs.md`.
 
-An attack stands here, in the file of its surface, unless it needs the fixtures of what it
-attacks: then its file is named below. Each run with `PRISM_WRITE_PROOFS=1` counts the
-attacks that came to nothing, by surface, over all processes of the run.
+A test of an attack is in this folder, unless it needs the fixtures of what it attacks; its file
+is listed below in either case. Each run with `PRISM_WRITE_PROOFS=1` counts the passed tests by
+surface, over all processes of the run.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ SURFACES = {
 }
 LISTED = {file for files in SURFACES.values() for file in files}
 HERE = {f"tests/attacks/{path.name}" for path in (ROOT / "tests/attacks").glob("test_*.py")}
-if HERE - LISTED:  # a new file counts before somebody says where it belongs
+if HERE - LISTED:  # a new file that is not listed yet counts too
     SURFACES["others"] = tuple(sorted(HERE - LISTED))
 OF_FILE = {file: surface for surface, files in SURFACES.items() for file in files}
 TITLE = "Attacks"
@@ -81,13 +81,13 @@ passed = Counter[str]()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count what passed, by its file."""
+    """Count passed tests by file."""
     if report.when == "call" and report.passed:
         passed[report.nodeid.partition("::")[0]] += 1
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table: each process of a run adds what it saw, and the last one has it all."""
+    """Write the table: each process of a run adds its counts, and the last one has all."""
     counts = {file: count for file, count in passed.items() if file in OF_FILE}
     if counts and os.environ.get("PRISM_WRITE_PROOFS"):
         proofs.record(TITLE, table(together(counts)))
@@ -115,7 +115,7 @@ def together(counts: Mapping[str, int]) -> Counter[str]:
 
 
 def table(counts: Mapping[str, int]) -> str:
-    """The counts of each surface, as the page has them."""
+    """The table of counts of each surface, for the page."""
     lines = ["| surface | attacks and counter-examples with the right result | files |"]
     lines += ["|---|---|---|"]
     for surface, files in SURFACES.items():

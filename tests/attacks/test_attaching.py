@@ -1,4 +1,4 @@
-"""A workspace that races against the volumes that come to it and leave it."""
+"""A workspace that races against the attaching and detaching of its volumes."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def cannot_list(world, machine, path):
     return run(world, machine, "ls", path)[0] != 0
 
 
-def test_who_waits_where_volumes_come_gets_nothing_there_and_outside_nothing_changes(world):
+def test_workspace_cannot_intrude_into_the_volumes_folder_while_volumes_attach(world):
     volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
     machine = world.launched(page())
     program = compiled(world.root / machine / "home")

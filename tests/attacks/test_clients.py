@@ -1,4 +1,4 @@
-"""What a client is told, by whom, and what it lets through to a terminal."""
+"""Which daemons a client trusts, and what of their answers it prints on a terminal."""
 
 import ast
 import contextlib
@@ -43,7 +43,7 @@ HOSTILE = {
     "set the title": ("a\x1b]0;title\x07b", "ab"),
     "a link": ("\x1b]8;;http://evil\x1b\\b", "b"),
     "copy into the clipboard": ("a\x1b]52;c;ZXZpbA==\x07b", "ab"),
-    "a device's own words": ("a\x1bP$q\x1b\\b", "ab"),
+    "a device control string": ("a\x1bP$q\x1b\\b", "ab"),
     "one byte that begins a sequence": ("a\x9b2Jb", "ab"),
     "a title without its end": ("a\x1b]0;b", "a\ufffd]0;b"),
     "escape alone": ("a\x1bcb", "a\ufffdcb"),
@@ -57,16 +57,16 @@ HOSTILE = {
     "isolate": ("a\u2066b\u2069", "a\ufffdb\ufffd"),
     "mark": ("a\u200fb\u061c", "a\ufffdb\ufffd"),
     "line separator": ("a\u2028b", "a\ufffdb"),
-    "half a pair": ("a\ud800b", "a\ufffdb"),
+    "a lone surrogate": ("a\ud800b", "a\ufffdb"),
     "invisible tags": ("a\U000e0041b", "a\ufffdb"),
-    "what stays": ("ä\tб\n\u200dو👩\u200d🔬", "ä\tб\n\u200dو👩\u200d🔬"),
+    "harmless text": ("ä\tб\n\u200dو👩\u200d🔬", "ä\tб\n\u200dو👩\u200d🔬"),
 }
-ALL = "x" + "".join(text for name, (text, _) in HOSTILE.items() if name != "half a pair")
+ALL = "x" + "".join(text for name, (text, _) in HOSTILE.items() if name != "a lone surrogate")
 BAD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_what_drives_a_terminal_is_cleaned(kind):
+def test_output_is_cleaned_of_terminal_control_sequences(kind):
     text, clean = HOSTILE[kind]
     assert cleaned(text) == clean
     safe = escaped(json.dumps(text, ensure_ascii=False))
@@ -74,12 +74,12 @@ def test_what_drives_a_terminal_is_cleaned(kind):
     assert not BAD.search(safe)
 
 
-def test_only_our_own_sequences_pass(tmp_path):
+def test_clean_stream_passes_only_its_own_control_sequences(tmp_path):
     with (tmp_path / "out").open("w+", encoding="utf-8", newline="") as file:
         stream: Any = CleanStream(file)
         red = control("\x1b[31m", stream)
         stream.write(f"{red}a\x1b[2J\r{red}")
-        stream.write("\x00" + red[1:9] + "\x1b[2J\x00")  # who guesses a part of the word
+        stream.write("\x00" + red[1:9] + "\x1b[2J\x00")  # a guess of a part of the marker
         stream.writelines(["b\x1b[2J\n"])
         assert control("\x1b[31m", file) == "\x1b[31m"
         stream.flush()
@@ -90,16 +90,16 @@ def test_only_our_own_sequences_pass(tmp_path):
     assert printed.endswith("b\n")
 
 
-def every_string(value):
-    """The same answer, with something hostile in each text of it."""
+def with_hostile_strings(value):
+    """The same answer, with control sequences in each string."""
     if isinstance(value, dict):
-        return {name: every_string(element) for name, element in value.items()}
+        return {name: with_hostile_strings(element) for name, element in value.items()}
     if isinstance(value, list):
-        return [every_string(element) for element in value]
+        return [with_hostile_strings(element) for element in value]
     return value + ALL if isinstance(value, str) and not value.startswith("2026-") else value
 
 
-SAYS: dict[tuple[str, ...], dict[str, Any]] = {
+COMMANDS: dict[tuple[str, ...], dict[str, Any]] = {
     ("list",): {"GET /instances": [workspace()]},
     ("list", "--json"): {"GET /instances": [workspace()]},
     ("profile", "list", "--json"): {"GET /profiles": [{"name": "x"}]},
@@ -118,10 +118,10 @@ SAYS: dict[tuple[str, ...], dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("words", SAYS, ids=" ".join)
-def test_whatever_a_daemon_says_drives_no_terminal(prism, server, words):  # noqa: F811
-    for line, answer in SAYS[words].items():
-        server.on(line, every_string(answer))
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_command_prints_no_control_sequence_of_an_answer(prism, server, words):  # noqa: F811
+    for line, answer in COMMANDS[words].items():
+        server.on(line, with_hostile_strings(answer))
     done = prism(*words)
     printed = done.stdout + done.stderr
     assert "Traceback" not in printed
@@ -129,19 +129,19 @@ def test_whatever_a_daemon_says_drives_no_terminal(prism, server, words):  # noq
     assert not BAD.search(printed)
 
 
-def test_what_is_wrong_drives_no_terminal(prism, run_on_terminal, server):  # noqa: F811
+def test_error_prints_no_control_sequence(prism, run_on_terminal, server):  # noqa: F811
     more = {"details": ALL, "remediation": ALL}
     server.on("GET /instances", problem(409, "CONFLICT", ALL, **more))
     assert not BAD.search(prism("list").stderr)
     screen = run_on_terminal("list")[1]
-    assert screen.count("\x1b") == 4, "red, its end, cyan, its end: ours"
+    assert screen.count("\x1b") == 4, "red, its end, cyan, its end"
     server.on("GET /instances", b"HTTP/1.1 200 X\r\nContent-Length: 5\r\n\r\n\x1b[2Ja")
     assert not BAD.search(prism("list").stderr)
     assert not BAD.search(prism("list", "--state", "\x1b[2J").stderr)
     assert not BAD.search(prism("no\x1b[2Jthing").stderr)
 
 
-def test_what_is_followed_drives_no_terminal(prism, begin_command, server):  # noqa: F811
+def test_followed_logs_and_events_print_no_control_sequence(prism, begin_command, server):  # noqa: F811
     text = f"{ALL}\n".encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode()
     server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
@@ -165,8 +165,8 @@ def test_what_is_followed_drives_no_terminal(prism, begin_command, server):  # n
             child.kill()
 
 
-def test_nothing_of_the_command_line_writes_past_the_edge():
-    """No other way to a terminal than the two streams that are wrapped."""
+def test_cli_writes_to_a_terminal_only_through_the_clean_streams():
+    """Its source names no other way to a terminal."""
     past = {"__stdout__", "__stderr__", "buffer", "openpty", "ctermid"}
     for file in Path(cli.__file__).parent.rglob("*.py"):
         tree = ast.parse(file.read_text())
@@ -176,12 +176,12 @@ def test_nothing_of_the_command_line_writes_past_the_edge():
         assert "/dev/tty" not in words, file.name
 
 
-# ------------------------------------------------------------------ who listens
+# ------------------------------------------------------------------ trusted daemons
 
 
 @pytest.fixture
 def short_folder():
-    """A folder whose path leaves room for a socket's."""
+    """A folder whose path is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="p") as folder:
         yield Path(folder)
 
@@ -200,14 +200,16 @@ def deep_home(short_folder, tmp_path, monkeypatch):
     return folder
 
 
-def spoken_to(path):
-    """What a listener at that path has heard of a client that has a token."""
+def impostor_at(path):
+    """A listener at that path that answers like a daemon and records the requests."""
     impostor = Scripted.on_path(path)
     impostor.on("GET /daemon/status", {"status": "healthy"})
     return impostor
 
 
-def test_a_long_home_prefers_the_folder_that_the_system_made(deep_home, short_folder, monkeypatch):
+def test_socket_of_a_long_home_is_in_the_users_runtime_folder(
+    deep_home, short_folder, monkeypatch
+):
     uid = os.getuid()
     shared = f"{homes.SHARED}/prism-{uid}/"
     assert homes.socket_of(str(deep_home)).startswith(shared)
@@ -221,14 +223,14 @@ def test_a_long_home_prefers_the_folder_that_the_system_made(deep_home, short_fo
     for wrong in ("relative", str(short_folder / "none"), "", str(short_folder / ("y" * 90))):
         monkeypatch.setenv("XDG_RUNTIME_DIR", wrong)
         assert homes.socket_of(str(deep_home)).startswith(f"{run}/prism/")
-    if uid == 0:  # of somebody else, as `su` leaves it behind
+    if uid == 0:  # a folder of another user, as `su` leaves it in the variable
         own.rename(short_folder / "theirs")
         os.chown(short_folder / "theirs", 65534, 65534)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder / "theirs"))
         assert homes.socket_of(str(deep_home)).startswith(f"{run}/prism/")
 
 
-def test_a_client_finds_a_daemon_of_another_environment(deep_home, short_folder, monkeypatch):
+def test_client_finds_a_daemon_with_another_runtime_folder(deep_home, short_folder, monkeypatch):
     socket_path = Path(homes.socket_of(str(deep_home)))
     with contextlib.closing(open_listeners("localhost", 0, socket_path)):
         own = short_folder / "xdg"
@@ -239,10 +241,10 @@ def test_a_client_finds_a_daemon_of_another_environment(deep_home, short_folder,
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-def test_no_word_is_said_where_others_may_write(deep_home, mode):
+def test_client_sends_nothing_to_a_socket_in_a_folder_that_others_may_write(deep_home, mode):
     path = Path(homes.socket_of(str(deep_home)))
     path.parent.mkdir()
-    impostor = spoken_to(path)
+    impostor = impostor_at(path)
     path.parent.chmod(mode)
     try:
         with pytest.raises(DaemonNotTrusted, match="Others may write"):
@@ -256,10 +258,10 @@ def test_no_word_is_said_where_others_may_write(deep_home, mode):
         impostor.close()
 
 
-def test_no_word_is_said_in_a_folder_of_somebody_else(deep_home, monkeypatch):
+def test_client_sends_nothing_to_a_socket_in_a_folder_of_another_user(deep_home, monkeypatch):
     path = Path(homes.socket_of(str(deep_home)))
     path.parent.mkdir()
-    impostor = spoken_to(path)
+    impostor = impostor_at(path)
     try:
         if os.geteuid() == 0:
             os.chown(path.parent, 65534, 65534)
@@ -282,17 +284,17 @@ print(client.recv(65536).decode(), flush=True)
 """
 
 
-def test_no_word_is_said_to_another_user(tmp_path, home, monkeypatch):  # noqa: F811
-    """By the kernel's own word, whatever the file and its folder look like."""
+def test_client_sends_nothing_to_a_daemon_of_another_user(tmp_path, home, monkeypatch):  # noqa: F811
+    """The kernel's peer credentials decide, not the owner of the file or its folder."""
     become, daemon = as_somebody_else()
     path = home / "prism.sock"
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(path))
-        command = [*become, sys.executable, "-I", "-S", "-c", LISTEN, str(door.fileno())]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        command = [*become, sys.executable, "-I", "-S", "-c", LISTEN, str(listener.fileno())]
         pipes: dict[str, Any] = {
             "stdout": subprocess.PIPE,
             "text": True,
-            "pass_fds": [door.fileno()],
+            "pass_fds": [listener.fileno()],
         }
         with subprocess.Popen(command, **pipes) as impostor:
             assert not_none(impostor.stdout).readline() == "ready\n"
@@ -306,23 +308,23 @@ def test_no_word_is_said_to_another_user(tmp_path, home, monkeypatch):  # noqa: 
     assert heard.strip() == ""
 
 
-def test_a_daemon_of_ones_own_is_trusted(tmp_path):
+def test_client_trusts_a_daemon_of_its_own_user(tmp_path):
     first, other = socket.socketpair()
     with first, other:
         check_server(first, "path", str(tmp_path))
 
 
-def test_the_daemons_folder_is_for_its_user_alone(deep_home):
+def test_socket_folder_is_accessible_to_its_user_only(deep_home):
     path = Path(homes.socket_of(str(deep_home)))
-    doors = open_listeners("localhost", 0, path)
+    listeners = open_listeners("localhost", 0, path)
     try:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         eventually(path.exists)
     finally:
-        doors.close()
+        listeners.close()
 
 
-def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
+def test_cost_export_is_unchanged_in_a_pipe_and_cleaned_on_a_terminal(
     prism,  # noqa: F811
     run_on_terminal,  # noqa: F811
     server,  # noqa: F811
@@ -340,18 +342,18 @@ def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
     assert not BAD.search(run_on_terminal(*words)[1].replace("\r", ""))
 
 
-# ------------------------------------------------------------------ what is told without end
+# ------------------------------------------------------------------ endless answers
 
 
 def endless(begin, more):
-    """Says the same until nobody listens."""
+    """Sends `begin`, then `more` until the connection is closed."""
 
-    def told(_, connection):
+    def send_endlessly(_, connection):
         connection.sendall(begin)
         while True:
             connection.sendall(more)
 
-    return told
+    return send_endlessly
 
 
 OK = b"HTTP/1.1 200 X\r\n"
@@ -360,19 +362,19 @@ ENDLESS = {
     "new headers": endless(OK, b"".join(b"X%d: y\r\n" % number for number in range(1000))),
     "a header": endless(OK + b"X: ", b"y" * 65536),
     "a status": endless(b"HTTP/1.1 2", b"0" * 65536),
-    "a length beyond all": OK + b"Content-Length: 99999999999999\r\n\r\n",
-    "a length below nothing": OK + b"Content-Length: -1\r\n\r\n",
+    "a huge length": OK + b"Content-Length: 99999999999999\r\n\r\n",
+    "a negative length": OK + b"Content-Length: -1\r\n\r\n",
     "no length": endless(OK + b"\r\n", b"y" * 65536),
     "chunks": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"4\r\nyyyy\r\n" * 1000),
-    "a chunk beyond all": OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffff\r\n",
-    "a chunk below nothing": OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    "a huge chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffff\r\n",
+    "a negative chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
     "the size of a chunk": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 65536),
     "trailers": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 1000),
 }
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_an_answer_without_an_end_ends(wire, server, kind, monkeypatch):  # noqa: F811
+def test_client_aborts_an_endless_or_invalid_answer(wire, server, kind, monkeypatch):  # noqa: F811
     monkeypatch.setattr("prism.client.wire.LARGEST", 1 << 20)
     server.on("GET /x", ENDLESS[kind])
     with pytest.raises(DaemonUnreachable):

@@ -1,4 +1,4 @@
-"""The first program of a workspace: nothing that happens inside ends it or takes its place."""
+"""The first program of a workspace survives what happens inside, and is closed to others."""
 
 import contextlib
 import json
@@ -22,28 +22,28 @@ FIRST_ALONE = 4  # descriptors: three that every program has, and none for a ter
 
 
 class First:
-    """It, and its supervisor's end of the socket between them."""
+    """The first program, and its supervisor's end of the socket between them."""
 
     def __init__(self, process, supervisor):
         self.process, self._supervisor = process, supervisor
-        self._said = b""
+        self._received = b""
 
     def ask(self, request, descriptors=()):
         body = json.dumps(request).encode()
         socket.send_fds(self._supervisor, [struct.pack("!I", len(body)) + body], descriptors)
 
     def answer(self):
-        while b"\n" not in self._said:
+        while b"\n" not in self._received:
             more = self._supervisor.recv(4096)
             assert more, "it has ended"
-            self._said += more
-        line, _, self._said = self._said.partition(b"\n")
+            self._received += more
+        line, _, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
 
 @contextlib.contextmanager
 def first(filter=b"", command=list):
-    """It runs outside of a sandbox, until the block ends."""
+    """Runs the first program outside of a sandbox, until the block ends."""
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
     argv = [sys.executable, "-I", "-S", init.__file__, str(theirs.fileno())]
@@ -58,8 +58,8 @@ def first(filter=b"", command=list):
             ours.shutdown(socket.SHUT_RDWR)
 
 
-def test_where_no_terminal_is_left_only_that_program_is_not_started():
-    """All workspaces of a computer share so many terminals: one could use them up."""
+def test_first_program_survives_when_no_terminal_is_left():
+    """All workspaces of a computer share its terminals; one workspace could use them all."""
     request = {"environment": ENVIRONMENT, "folder": "/", "tty": [80, 24]}
     with first() as program:
         pid, number = program.process.pid, resource.RLIMIT_NOFILE
@@ -75,7 +75,7 @@ def test_where_no_terminal_is_left_only_that_program_is_not_started():
 @pytest.mark.skipif(
     sys.platform != "linux" or filter_for(os.uname().machine) is None, reason="no sandbox here"
 )
-def test_no_program_of_the_same_user_looks_into_it_or_writes_its_memory():
+def test_first_program_memory_is_closed_to_programs_of_the_same_user():
     looks = "import os; open(f'/proc/{os.getppid()}/mem', 'r+b')"
     words, output = os.pipe()
     request = {"environment": ENVIRONMENT, "folder": "/", "argv": [sys.executable, "-c", looks]}

@@ -1,4 +1,4 @@
-"""The gate, before anybody knows who is asking: size, time and number have a bound."""
+"""Limits on size, time and number of connections before a caller is authenticated."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,9 @@ from tests.project.living import Home
 from tests.waiting import eventually
 
 LARGE = 8 * 1024 * 1024  # bytes that an attacker sends; far fewer may be taken
-SOCKETS = 3 * 1024 * 1024  # bytes that the kernel's buffers and the bin for the refused hold
+SOCKETS = (
+    3 * 1024 * 1024
+)  # bytes that the kernel's buffers hold, and that are read after a refusal
 GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 FLOODS = {
@@ -52,11 +54,11 @@ DRIPS = {
 QUICK = RequestLimits(head_timeout=0.5)
 
 
-SEEN: list[dict[bytes, bytes]] = []  # the headers of what has come to the application
+SEEN: list[dict[bytes, bytes]] = []  # the headers of requests that reached the application
 
 
 async def app(scope, receive, send):
-    """Reads every body, but not that of who says so."""
+    """Reads every body, except that of a request with the header `X-Unread`."""
     more = not any(name == b"x-unread" for name, _ in scope["headers"])
     while more:
         message = await receive()
@@ -88,13 +90,13 @@ def flooded_port(request):
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded_port, seen_requests):
+def test_flood_before_authentication_is_refused_and_not_read(flood, flooded_port, seen_requests):
     first, more = FLOODS[flood]
     port = flooded_port
     with connected(port) as client:
         taken, answer = poured(client, first, more, LARGE)
-        assert taken < SOCKETS, "the daemon goes on taking it"
-        if answer:  # an answer in the middle of a body would pass for that of the application
+        assert taken < SOCKETS, "the daemon continues to read"
+        if answer:  # an answer in the middle of a body would look like the application's
             assert answer.split(b" ")[1] in {b"400", b"431"}, answer[:200]
             assert answer.count(b"HTTP/1.1 ") == 1
         assert seen_requests == []
@@ -103,7 +105,7 @@ def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded_port, s
             assert other.recv(12) == b"HTTP/1.1 200"
 
 
-def test_a_head_may_be_as_large_as_it_says_and_no_larger(loop):
+def test_request_head_is_accepted_up_to_its_limit(loop):
     frame = GET + b"X: \r\n\r\n"
     room = RequestLimits().head - len(frame)
     with serving(app, loop=loop) as (_, port):
@@ -119,7 +121,7 @@ def test_a_head_may_be_as_large_as_it_says_and_no_larger(loop):
                     pass
 
 
-def test_trailers_change_no_request_that_was_judged(seen_requests):
+def test_trailers_do_not_reach_the_application(seen_requests):
     with serving(app) as (_, port), connected(port) as client:
         client.sendall(CHUNKED + b"2\r\nhi\r\n0\r\nHost: evil\r\nAuthorization: Bearer x\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
@@ -130,8 +132,8 @@ def test_trailers_change_no_request_that_was_judged(seen_requests):
 @pytest.mark.parametrize(
     "loop", ["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)], indirect=True
 )
-def test_who_drips_is_let_go(drip, loop):
-    """One byte now and then keeps no connection open."""
+def test_slow_connection_is_closed(drip, loop):
+    """Single bytes do not extend the timeout of a request head."""
     with serving(app, QUICK, loop) as (server, port), connected(port) as client:
         client.sendall(DRIPS[drip])
         eventually(lambda: server.server_state.connections)
@@ -146,7 +148,7 @@ def test_who_drips_is_let_go(drip, loop):
         eventually(gone)
 
 
-def test_the_slow_hear_why_and_the_silent_nothing(loop):
+def test_slow_request_is_answered_408_and_a_silent_connection_is_closed(loop):
     with serving(app, QUICK, loop) as (_, port):
         with connected(port) as client:
             client.sendall(b"GET / HT")
@@ -157,8 +159,8 @@ def test_the_slow_hear_why_and_the_silent_nothing(loop):
             assert heard(client) == b""
 
 
-def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
-    """However long it takes: only what is to come has its time."""
+def test_head_timeout_does_not_apply_while_a_request_is_answered(loop, monkeypatch):
+    """The timeout applies to the next head only."""
     late, passed = LimitedProtocol._head_timed_out, []
     waits, go = threading.Event(), asyncio.Event()
 
@@ -179,12 +181,12 @@ def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
     with serving(slow, QUICK, loop) as (_, port), connected(port) as client:
         client.sendall(POST + b"X-Unread: 1\r\nContent-Length: 2\r\n\r\nhi")
         eventually(waits.is_set)
-        client.sendall(b"\r\n")  # of clients of old, and the beginning of another head
+        client.sendall(b"\r\n")  # old clients send it; it could begin another head
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_refusal_never_stands_in_the_middle_of_an_answer(loop):
-    """What comes behind a request that is being answered may be rubbish."""
+def test_invalid_pipelined_request_adds_no_refusal_to_a_running_answer(loop):
+    """Invalid bytes may follow a request that is being answered."""
 
     async def long(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -202,8 +204,8 @@ def test_a_refusal_never_stands_in_the_middle_of_an_answer(loop):
 BODY = 16 * 1024 * 1024
 
 
-def reading(patient=False):
-    """An application whose answer is large, and the server's side of its connection."""
+def app_with_large_answer(patient=False):
+    """An application with a large answer, which the client may pause if `patient`."""
 
     async def large(scope, receive, send):
         if patient:
@@ -217,10 +219,10 @@ def reading(patient=False):
     return large
 
 
-def test_who_asks_and_does_not_read_is_let_go(loop):
-    """An answer in memory for each, and none of them needs a token for it."""
+def test_connection_of_a_client_that_does_not_read_is_closed(loop):
+    """Each unread answer takes memory, also that of a caller without a token."""
     with (
-        serving(reading(), RequestLimits(stall=0.2), loop) as (server, port),
+        serving(app_with_large_answer(), RequestLimits(stall=0.2), loop) as (server, port),
         connected(port) as client,
     ):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -229,7 +231,7 @@ def test_who_asks_and_does_not_read_is_let_go(loop):
         eventually(lambda: not server.server_state.connections)
 
 
-def test_who_pauses_what_may_be_paused_is_not(loop, monkeypatch):
+def test_patient_answer_survives_a_pause_of_the_client(loop, monkeypatch):
     stalled, seen = LimitedProtocol._check_stalled, []
 
     def counted(self, before):
@@ -237,22 +239,22 @@ def test_who_pauses_what_may_be_paused_is_not(loop, monkeypatch):
         seen.append(before)
 
     monkeypatch.setattr(LimitedProtocol, "_check_stalled", counted)
-    paused = serving(reading(patient=True), RequestLimits(stall=0.05), loop)
+    paused = serving(app_with_large_answer(patient=True), RequestLimits(stall=0.05), loop)
     with paused as (_, port), connected(port) as client:
         client.sendall(GET + b"\r\n")
         eventually(lambda: len(seen) > 5)
-        assert len(heard_of(client, BODY)) > BODY
+        assert len(received_of(client, BODY)) > BODY
 
 
-def heard_of(client, size):
-    """So much of what is said, and a head."""
+def received_of(client, size):
+    """A head and `size` bytes of the answer."""
     answer = b""
     while len(answer) <= size and (piece := client.recv(1 << 20)):
         answer += piece
     return answer
 
 
-def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
+def test_connections_are_limited_per_peer_and_in_total(tmp_path, loop):
     few, unix = RequestLimits(per_peer=3, connections=5), tmp_path / "s"
     with contextlib.ExitStack() as stack:
         server, port = stack.enter_context(serving(app, few, loop, unix=unix))
@@ -274,14 +276,14 @@ def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
         owner.settimeout(20)
         owner.connect(str(unix))
         owner.sendall(GET + b"\r\n")
-        assert owner.recv(65536).startswith(b"HTTP/1.1 200"), "there is room for the operator"
+        assert owner.recv(65536).startswith(b"HTTP/1.1 200"), "the Unix socket has no limit"
         owner.close()
         mine[0][0].close()
         eventually(lambda: len(server.server_state.connections) <= 5)
         eventually(lambda: opened()[1].startswith(b"HTTP/1.1 200"))
 
 
-def test_what_was_a_websocket_counts_until_it_ends(loop):
+def test_websocket_counts_as_a_connection_until_it_ends(loop):
     async def sockets(scope, receive, send):
         if scope["type"] == "http":
             return await app(scope, receive, send)
@@ -307,8 +309,8 @@ def test_what_was_a_websocket_counts_until_it_ends(loop):
             eventually(free)
 
 
-def test_those_who_are_turned_away_are_few_at_a_time():
-    """A crowd of strangers costs no more files than this."""
+def test_refusals_of_excess_connections_are_limited():
+    """Excess connections beyond `turned_away` are closed without an answer."""
     few = RequestLimits(connections=1, turned_away=3)
     with serving(app, few) as (_, port), contextlib.ExitStack() as stack:
         stack.enter_context(connected(port)).sendall(GET + b"\r\n")
@@ -318,7 +320,7 @@ def test_those_who_are_turned_away_are_few_at_a_time():
         assert all(answer == b"" or b" 503 " in answer for answer in answers)
 
 
-def test_peers_are_told_apart():
+def test_peer_is_a_local_user_an_ipv4_address_or_an_ipv6_network():
     with (
         contextlib.closing(SocketDiagnostics()) as diagnosis,
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -345,12 +347,12 @@ def test_peers_are_told_apart():
         assert peer_of(From(address)) == peer
 
 
-def test_the_files_that_a_process_may_open_bound_its_connections(monkeypatch):
+def test_connection_limit_follows_the_limit_of_open_files(monkeypatch):
     monkeypatch.setattr("resource.getrlimit", lambda _: (256, 256))
     assert ConnectionCounter(RequestLimits())._most == 64
 
 
-def test_a_body_that_never_comes_is_not_waited_for(daemon, monkeypatch):
+def test_request_with_a_missing_body_is_answered_408(daemon, monkeypatch):
     monkeypatch.setattr("prism.kit.http.PAUSE", 0.05)
     head = [(b"host", b"localhost:8947"), (b"content-length", b"9")]
     scope = {
@@ -371,8 +373,8 @@ def test_a_body_that_never_comes_is_not_waited_for(daemon, monkeypatch):
     assert b"REQUEST_TOO_SLOW" in messages[1]["body"]
 
 
-def test_strangers_do_not_fill_the_log(capsys):
-    """However often they are refused, few lines say so, and the number is not lost."""
+def test_repeated_warnings_of_the_server_are_counted_not_logged(capsys):
+    """Warnings of Prism itself are always logged."""
     repeats, lines = Repeats(), []
     for second in range(200):
         record = logging.LogRecord("uvicorn.error", 30, "", 0, "Invalid request %s", (1,), None)
@@ -387,7 +389,7 @@ def test_strangers_do_not_fill_the_log(capsys):
     assert all(repeats.filter(own) for _ in range(100))
 
 
-def test_a_daemon_keeps_the_bounds_that_it_was_given(tmp_path):
+def test_daemon_applies_the_connection_limit_of_its_settings(tmp_path):
     home = Home(tmp_path / "home")
     try:
         with home.living(PRISM_CONNECTIONS_PER_PEER="3"), contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Who is let in beside workspaces that all have networks of their own, and who is not."""
+"""Whether a local connection comes from a workspace, if workspaces have their own networks."""
 
 import array
 import os
@@ -15,8 +15,8 @@ from tests.attacks.holding import held
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("setsid"), reason="it takes Linux and setsid"
 )
-# A supervisor, whose child holds the socket under the name of what passes on packets.
-PASSES_ON = """
+# A supervisor whose child holds the socket and is named like the packet forwarder pasta.
+HOLD_AS_PASTA = """
 import os, signal, socket, sys
 supervisor = os.getpid()
 if os.fork():
@@ -26,8 +26,8 @@ to = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 print(supervisor, os.fstat(to.fileno()).st_ino, flush=True)
 signal.pause()
 """
-# It says so only when it has hidden it.
-HIDES = """
+# Hides its socket in a message, then prints its pid.
+HIDE = """
 import os, signal, socket, sys
 to = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 inode = os.fstat(to.fileno()).st_ino
@@ -45,7 +45,7 @@ def peers(*supervisors, own_network=True):
 
 @pytest.fixture
 def table_reads(monkeypatch):
-    """How often the table of all processes was read."""
+    """One entry for each time that the table of all processes was read."""
     times = array.array("i")
     whole = workspace_peers.descendants
 
@@ -57,50 +57,50 @@ def table_reads(monkeypatch):
     return times
 
 
-def test_a_program_outside_is_let_in_without_a_look_at_everybody(table_reads):
+def test_outside_program_is_recognized_without_reading_the_process_table(table_reads):
     with held() as (_, inode):
         assert not peers(1 << 22).of_a_workspace(inode)
     assert not table_reads
 
 
-def test_everybody_is_looked_at_where_a_workspace_may_be_in_our_network(table_reads):
+def test_process_table_is_read_when_a_workspace_may_share_the_network(table_reads):
     with held() as (_, inode):
         assert not peers(1 << 22, own_network=False).of_a_workspace(inode)
     assert table_reads
 
 
-def test_what_passes_on_packets_of_a_workspace_is_not_let_in(table_reads):
-    with held(PASSES_ON) as (supervisor, inode):
+def test_packet_forwarder_of_a_workspace_counts_as_the_workspace(table_reads):
+    with held(HOLD_AS_PASTA) as (supervisor, inode):
         assert peers(supervisor).of_a_workspace(inode)
     assert table_reads
 
 
-def test_nor_a_supervisor(table_reads):
+def test_supervisor_counts_as_the_workspace(table_reads):
     with held() as (pid, inode):
         assert peers(pid).of_a_workspace(inode)
     assert table_reads
 
 
-def test_nor_a_socket_that_nobody_is_seen_to_hold(table_reads):
-    with held(HIDES) as (_, inode):
+def test_hidden_socket_counts_as_a_workspace(table_reads):
+    with held(HIDE) as (_, inode):
         assert peers(1 << 22).of_a_workspace(inode)
     assert table_reads
 
 
-def test_one_that_is_handed_on_while_we_look_is_let_in(monkeypatch):
+def test_socket_handed_to_another_process_during_the_search_is_found(monkeypatch):
     holds, pids = workspace_peers._holds, array.array("i")
 
     with held() as (holder, inode):
 
-        def handed_on(pid, link):
+        def holds_at_the_second_look(pid, link):
             pids.append(pid)
             return holds(pid, link) and pids.count(holder) > 1
 
-        monkeypatch.setattr(workspace_peers, "_holds", handed_on)
+        monkeypatch.setattr(workspace_peers, "_holds", holds_at_the_second_look)
         assert not peers(1 << 22, own_network=False).of_a_workspace(inode)
 
 
-def test_nor_the_daemon_but_where_it_dials_itself(table_reads):
+def test_socket_of_the_daemon_counts_as_a_workspace_unless_it_dials_itself(table_reads):
     with socket.socket() as own:
         inode = os.fstat(own.fileno()).st_ino
         assert peers(1 << 22).of_a_workspace(inode)
@@ -109,7 +109,7 @@ def test_nor_the_daemon_but_where_it_dials_itself(table_reads):
     assert not table_reads
 
 
-def test_who_was_let_in_is_asked_first_the_next_time(table_reads, monkeypatch):
+def test_known_holder_is_checked_first(table_reads, monkeypatch):
     known = peers(1 << 22)
     with held() as (pid, inode):
         assert not known.of_a_workspace(inode)

@@ -1,4 +1,4 @@
-"""A minute of races inside a workspace against everything that touches its folder."""
+"""A minute of races inside a workspace against every verb that touches its folder."""
 
 import os
 import shutil
@@ -24,12 +24,14 @@ SECONDS = 60
 
 @pytest.fixture
 def outside_folder():
-    """A place that no workspace is shown, and that an ordinary user may write."""
+    """A folder that no workspace sees, and that an ordinary user may write."""
     with tempfile.TemporaryDirectory(prefix="prism-outside-") as name:
         yield Path(name)
 
 
-def test_it_reads_nothing_writes_nothing_and_every_verb_ends_right(tmp_path, outside_folder):
+def test_hostile_workspace_reads_and_writes_nothing_outside_while_verbs_run(
+    tmp_path, outside_folder
+):
     home = Home(tmp_path / "home")
     try:
         with home.living():
@@ -42,7 +44,7 @@ def test_it_reads_nothing_writes_nothing_and_every_verb_ends_right(tmp_path, out
 @pytest.mark.skipif(
     os.geteuid() != 0 or not can_be_ordinary(), reason="the test above ran as an ordinary user"
 )
-def test_nor_where_the_daemon_is_an_ordinary_users(outside_folder):
+def test_hostile_workspace_reads_and_writes_nothing_outside_as_ordinary_user(outside_folder):
     with ordinary_home() as home, home.living():
         done = assault(home, outside_folder, SECONDS)
     assert all(done[verb.__name__] for verb in VERBS), done

@@ -1,4 +1,4 @@
-"""What runs in a workspace says anything, everywhere: supervisor and daemon go on."""
+"""Programs in a workspace send anything to supervisor and daemon, which continue to work."""
 
 import contextlib
 import json
@@ -24,9 +24,9 @@ from tests.optional import not_none
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
-HALF = "\\ud800"  # half a letter: Python keeps it, no decoder of the daemon's takes it
+HALF = "\\ud800"  # a lone surrogate: Python keeps it, the daemon's decoder refuses it
 LONG = "x" * 100_000
-# Texts of JSON, of which each may stand for any field.
+# JSON texts, each of which may replace any field.
 FIELDS = (
     *("null", "true", "7", "1e999", "NaN", "[]", "{}", '[["x"]]', '{"id": []}'),
     *(f'"{HALF}"', f'"{LONG}"', '"\\u001b[2J"', '"\\u202e"', '"\\u0000"', '"../../x"', '"/etc"'),
@@ -37,7 +37,7 @@ TIMES = ('"0001-01-01T00:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"2026-01-01"'
 
 
 def kernels():
-    """Every answer about kernels and sessions that is tried."""
+    """All pairs of answers about kernels and sessions that the test tries."""
     yield from ((answer, answer) for answer in ANSWERS)
     for name in NAMES:
         for text in (*FIELDS, *TIMES):
@@ -50,31 +50,31 @@ def kernels():
 
 
 class Server:
-    """A Jupyter that answers so, to one connection after the other."""
+    """A Jupyter server with fixed answers, for one connection after the other."""
 
     def __init__(self):
-        self.answers, self.heard = ("", ""), []
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.port = self._door.getsockname()[1]
+        self.answers, self.requests = ("", ""), []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._live)
         self._thread.start()
 
     def _live(self):
         with contextlib.suppress(OSError):
             while True:
-                guest, _ = self._door.accept()
+                guest, _ = self._listener.accept()
                 with guest, contextlib.suppress(OSError), guest.makefile("rb") as request:
                     for text in self.answers:
                         while (line := request.readline()) not in {b"\r\n", b""}:
-                            self.heard.append(line)
+                            self.requests.append(line)
                         body = text.encode()
                         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
                         guest.sendall(head.encode() + body)
 
     def close(self):
-        """Answer no more."""
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+        """Stop the server."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         self._thread.join()
 
 
@@ -93,7 +93,7 @@ def result(asking):
             return done.value
 
 
-def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server, tmp_path):
+def test_report_with_hostile_jupyter_answers_is_read_by_the_daemon(server, tmp_path):
     for answers in kernels():
         server.answers = answers
         report = result(jupyter.kernels(server.port, "secret", tmp_path))
@@ -101,29 +101,29 @@ def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server
         assert all(word.isprintable() and len(word) < 500 for word in words), answers
         assert len(words) <= 300
         idle = {"state": "active", "because": words, "since": 1.0, "until": 1.0}
-        read = told(tmp_path, idle=idle)
+        read = write_and_read_report(tmp_path, idle=idle)
         assert read is not None, answers
         assert read["idle"]["because"] == tuple(words)
 
 
-def told(place, **fields):
-    """What the daemon reads of what a supervisor writes."""
+def write_and_read_report(place, **fields):
+    """Write a report as the supervisor does; return what the daemon reads of it."""
     seen = {"key": "k", "name": "mine", "phase": "on", "run": 1} | fields
     supervisors.write(place / "seen.json", seen, durable=False)
     return folder.read_report(place)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\udcff", "a\x00b", "\x1b[2J", "ü" * 10, "\U0001f600"])
-def test_no_text_makes_a_machine_unseen(tmp_path, text):
-    """The name of a file in an error, for example: what is not seen is held to be off."""
+def test_report_with_hostile_text_is_read_by_the_daemon(tmp_path, text):
+    """The text could be a file name in an error; a machine with an unreadable report counts as off."""
     failure = {"code": "CANNOT_REMOVE", "message": f"cannot remove {text}"}
-    read = told(tmp_path, failure=failure, notes=[text], stage=text)
+    read = write_and_read_report(tmp_path, failure=failure, notes=[text], stage=text)
     assert read is not None
     assert read["phase"] == "on"
     assert read["failure"]["message"].startswith("cannot remove ")
 
 
-def test_an_address_leads_to_nobody_who_has_taken_the_port(world, machine):
+def test_endpoint_is_hidden_when_a_foreign_process_listens_on_its_port(world, machine):
     assert list(world.compute.access(machine.name).endpoints) == ["page"]
     with socket.create_server(("127.0.0.1", 0)) as other:
         seen = json.loads((machine / "seen.json").read_bytes())
@@ -132,16 +132,16 @@ def test_an_address_leads_to_nobody_who_has_taken_the_port(world, machine):
         assert world.compute.access(machine.name).endpoints == {}
 
 
-def test_whoever_has_taken_a_port_is_not_told_the_token(server, tmp_path):
+def test_jupyter_token_is_not_sent_to_a_foreign_listener(server, tmp_path):
     server.answers = ("[]", "[]")
     report = result(jupyter.kernels(server.port, "secret", tmp_path, ports.is_ours))
     assert report.doubts == ["Jupyter does not say what its kernels do"]
-    assert server.heard == []
+    assert server.requests == []
     result(jupyter.kernels(server.port, "secret", tmp_path))
-    assert any(b"secret" in line for line in server.heard)
+    assert any(b"secret" in line for line in server.requests)
 
 
-SHARES = """
+SHARE_PORT = """
 import socket, sys
 server = socket.socket()
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -152,13 +152,13 @@ sys.stdin.read()
 """
 
 
-def test_a_port_that_another_listens_on_as_well_is_not_ours():
+def test_port_is_not_ours_when_another_process_listens_too():
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with socket.socket() as mine:
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         mine.bind(("127.0.0.1", 0))
         port = mine.getsockname()[1]
-        with subprocess.Popen([sys.executable, "-c", SHARES, str(port)], **pipes) as other:
+        with subprocess.Popen([sys.executable, "-c", SHARE_PORT, str(port)], **pipes) as other:
             assert not_none(other.stdout).readline() == "ready\n"
             assert ports.is_ours(port)
             mine.listen()
@@ -167,7 +167,7 @@ def test_a_port_that_another_listens_on_as_well_is_not_ours():
 
 
 @pytest.mark.parametrize("code", [-9999, -(10**30), 10**30, -65, 300])
-def test_no_exit_code_is_too_odd(code):
+def test_message_contains_any_exit_code(code):
     assert str(code) in _ending(code)
 
 
@@ -175,17 +175,17 @@ def test_no_exit_code_is_too_odd(code):
     "line",
     ["", "x", "7", "[]", "[" * 50_000, '{"exit": "x"}', '{"exit": 99999}', '{"exit": -1e9}', "{}"],
 )
-def test_a_program_that_ended_oddly_is_said_to_be_lost(line):
+def test_exec_session_raises_unavailable_for_an_invalid_end(line):
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(line.encode() + b"\n")
-        visit = exec_client.ExecSession(ours, 1, None, b"")
+        session = exec_client.ExecSession(ours, 1, None, b"")
         with pytest.raises(Unavailable):
-            visit.wait(120)
-        visit.close()
+            session.wait(120)
+        session.close()
 
 
-def test_a_line_without_an_end_is_not_kept():
+def test_line_buffer_rejects_an_endless_line():
     lines = LineBuffer(100)
     assert lines.add(b"a\nb") == [b"a"]
     assert lines.add(b"c\n") == [b"bc"]
@@ -230,7 +230,7 @@ def connected(place):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="by a descriptor, on Linux")
-def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
+def test_invalid_requests_at_the_exec_socket_end_only_their_connection(world, machine):
     supervisor = world.supervisor(machine.name).pid
     for request in REQUESTS:
         with connected(machine) as guest:
@@ -239,22 +239,22 @@ def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
             with contextlib.suppress(ConnectionError):
                 while guest.recv(65536):
                     pass
-    visits = []
+    sessions = []
     for number, line in enumerate(GARBAGE):
         code = f"sleep 1000.{number:03}"
-        visit = exec_client.enter(machine, ["sh", "-c", code], tty=(80, 24))
-        visits.append(visit)
-        raw = socket.socket(fileno=os.dup(visit.fileno()))
+        session = exec_client.enter(machine, ["sh", "-c", code], tty=(80, 24))
+        sessions.append(session)
+        raw = socket.socket(fileno=os.dup(session.fileno()))
         with raw:
             raw.settimeout(10)
             raw.sendall(line)
             with contextlib.suppress(ConnectionError):
                 while raw.recv(65536):
-                    pass  # until we are let go
-        eventually(partial(world.worded, machine.name, code))  # what runs goes on
-    for visit in visits:
-        visit.close()
+                    pass  # until the supervisor closes the connection
+        eventually(partial(world.worded, machine.name, code))  # the program still runs
+    for session in sessions:
+        session.close()
     assert world.supervisor(machine.name).pid == supervisor
     assert world.machine(machine.name).seen is Observed.ON
-    with contextlib.closing(exec_client.enter(machine, ["true"], tty=(80, 24))) as visit:
-        assert visit.wait(120) == 0
+    with contextlib.closing(exec_client.enter(machine, ["true"], tty=(80, 24))) as session:
+        assert session.wait(120) == 0

@@ -1,4 +1,4 @@
-"""A daemon that is hostile to its clients: what it answers never runs anything there."""
+"""A hostile daemon: its answers never run anything on the client's computer."""
 
 import json
 import os
@@ -17,7 +17,7 @@ WAY = {"service": "jupyter", "port": 8888, "url": "http://mine.localhost:8947"}
 WAY |= {"host": "127.0.0.1", "target": 8888}
 SSH = {"host": "127.0.0.1", "user": "mine", "port": 2222}
 PLAIN = "ssh -p 2222 mine@127.0.0.1"
-# What OpenSSH, a shell or a configuration file would take for something else than a name.
+# Words that OpenSSH, a shell or a configuration file would not read as a name.
 WORDS = (
     "-oProxyCommand=touch {mark}",
     "--",
@@ -66,14 +66,14 @@ COMMANDS = (
 URLS = ("file:///etc/passwd", "javascript:alert(1)", "http://a b", "http://u:p@h", "-x", "", None)
 
 
-def marked(word, folder):
+def with_mark(word, folder):
     if isinstance(word, list):
-        return [marked(element, folder) for element in word]
+        return [with_mark(element, folder) for element in word]
     return word.format(mark=folder / "mark") if isinstance(word, str) else word
 
 
 def answers():
-    """Every hostile answer about one workspace, by what is wrong with it."""
+    """All hostile answers about one workspace."""
     for word in HOSTS:
         yield {"ssh": SSH | {"host": word, "command": f"ssh -p 2222 mine@{word}"}, "services": {}}
         yield {"ssh": SSH | {"host": word, "command": PLAIN}, "services": {}}
@@ -95,8 +95,8 @@ def answers():
     yield from ([], 7, "x", {}, {"ssh": None}, {"ssh": {}, "services": []})
 
 
-def test_no_hostile_answer_passes_the_client(server, wire, home):  # noqa: F811
-    for answer in map(lambda it: json.loads(marked_json(it, home)), answers()):
+def test_client_refuses_hostile_connection_answers(server, wire, home):  # noqa: F811
+    for answer in map(lambda it: json.loads(json_with_mark(it, home)), answers()):
         server.on(CONNECT, http(200, answer))
         with pytest.raises(AnswerRefused) as refused:
             connection(wire, "mine")
@@ -104,23 +104,23 @@ def test_no_hostile_answer_passes_the_client(server, wire, home):  # noqa: F811
         assert text.isprintable(), answer
 
 
-def marked_json(answer, folder):
-    """The answer as JSON, with the place where a mark of success would be."""
+def json_with_mark(answer, folder):
+    """The answer as JSON, with the path of the file that a successful attack creates."""
     if isinstance(answer, dict):
-        answer = {k: json.loads(marked_json(entry, folder)) for k, entry in answer.items()}
-    return json.dumps(marked(answer, folder))
+        answer = {k: json.loads(json_with_mark(entry, folder)) for k, entry in answer.items()}
+    return json.dumps(with_mark(answer, folder))
 
 
 @pytest.mark.parametrize("field", ["host", "target", "port", "url", "service"])
-def test_no_hostile_port_passes_the_client(server, wire, home, field):  # noqa: F811
+def test_client_refuses_hostile_port_answers(server, wire, home, field):  # noqa: F811
     words = {"host": HOSTS, "url": URLS, "service": ("a\nb", "", 7)}.get(field, ("22", 0, None))
     for word in words:
-        server.on("GET /instances/mine/ports", [WAY | {field: marked(word, home)}])
+        server.on("GET /instances/mine/ports", [WAY | {field: with_mark(word, home)}])
         with pytest.raises(AnswerRefused):
             ports(wire, "mine")
 
 
-def test_a_command_to_paste_is_made_of_known_words(server, wire):  # noqa: F811
+def test_client_accepts_an_ssh_command_with_known_options(server, wire):  # noqa: F811
     command = "ssh -p 2222 -i '/a $(x) b' -o UserKnownHostsFile=/k mine@::1"
     server.on(CONNECT, {"ssh": SSH | {"host": "::1", "command": command}, "services": {}})
     assert connection(wire, "mine")["ssh"]["command"] == command
@@ -129,9 +129,9 @@ def test_a_command_to_paste_is_made_of_known_words(server, wire):  # noqa: F811
 
 
 @pytest.mark.parametrize("word", [WORDS[0], WORDS[1], WORDS[4], WORDS[8], "*"])
-def test_nothing_runs_whatever_the_host(prism, server, home, word):  # noqa: F811
+def test_hostile_host_name_runs_no_command(prism, server, home, word):  # noqa: F811
     """The real commands, with the real OpenSSH."""
-    host = marked(word, home)
+    host = with_mark(word, home)
     server.on(CONNECT, {"ssh": SSH | {"host": host, "command": PLAIN}, "services": {}})
     server.on("GET /instances", [{"name": "mine", "state": "running"}])
     (home / "file").write_text("x")
@@ -151,14 +151,14 @@ def test_nothing_runs_whatever_the_host(prism, server, home, word):  # noqa: F81
 
 
 @pytest.mark.parametrize("name", ["*", "a * b", "a\nHost *"])
-def test_no_name_becomes_another_host_of_openssh(prism, server, home, name):  # noqa: F811
+def test_ssh_config_refuses_hostile_workspace_names(prism, server, home, name):  # noqa: F811
     server.on("GET /instances", [{"name": name, "state": "running"}])
     done = prism("ssh-config", "--write", "--yes")
     assert (done.returncode, "was not used" in done.stderr) == (1, True), done.stderr
     assert not (home / "ssh").exists()
 
 
-def test_a_program_beginning_with_a_dash_is_no_option(prism, server, home):  # noqa: F811
+def test_exec_program_with_a_leading_dash_is_no_ssh_option(prism, server, home):  # noqa: F811
     """`ssh` ends its options before the host, so no later word is one."""
     server.on(CONNECT, {"ssh": SSH | {"command": PLAIN}, "services": {}})
     done = prism("exec", "mine", "--json", "--", f"-oProxyCommand=touch {home}/mark")

@@ -1,4 +1,4 @@
-"""A workspace of a daemon that is root: it runs as nobody that anybody else is."""
+"""Workspaces of a daemon that runs as root: each has its own unprivileged user id."""
 
 import json
 import os
@@ -40,32 +40,32 @@ def refused(act):
 """
 
 
-def asked(world, id, code):
-    """What a Python program inside answers, in JSON."""
+def evaluate(world, id, code):
+    """The value of a Python expression in the workspace."""
     status, output = run(world, id, "python", "-c", f"{PYTHON}\nprint(json.dumps({code}))")
     assert status == 0, output
     return json.loads(output)
 
 
-def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):
+def test_workspace_user_is_in_the_uid_range_and_has_no_capabilities(world):
     machine, other = world.launched(page()), world.launched(page(), key="ws_2")
     identity = (
         "[os.getresuid(), os.getresgid(), pwd.getpwuid(os.getuid()).pw_name, os.getgroups()]"
     )
     (uids, gids, name, groups), (other_uids, *_) = (
-        asked(world, workspace, identity) for workspace in (machine, other)
+        evaluate(world, workspace, identity) for workspace in (machine, other)
     )
     among = UidRange.configured()
     assert among.first <= uids[0] <= among.last
     assert (len({*uids, *gids}), name, 0 in groups) == (1, "researcher", False)
     assert other_uids != uids
-    status = asked(world, machine, "open('/proc/self/status').read()")
+    status = evaluate(world, machine, "open('/proc/self/status').read()")
     facts = dict(line.split(":\t", 1) for line in status.splitlines())
     assert {facts[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {
         "0" * 16
     }
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
-    assert asked(world, machine, "open('/proc/self/uid_map').read().split()") == [
+    assert evaluate(world, machine, "open('/proc/self/uid_map').read().split()") == [
         str(uids[0]),
         str(uids[0]),
         "1",
@@ -74,7 +74,7 @@ def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):
     assert seen == {uids[0]}
 
 
-def test_what_only_root_may_read_it_may_not(world):
+def test_workspace_cannot_read_files_of_root(world):
     machine = world.launched(page())
     with tempfile.TemporaryDirectory(prefix="prism-", dir="/opt") as name:
         os.chmod(name, 0o755)
@@ -87,7 +87,7 @@ def test_what_only_root_may_read_it_may_not(world):
         assert (code, "Permission denied" in output) == (1, True)
 
 
-def test_it_can_make_no_namespace_and_no_program_that_runs_as_another(world):
+def test_workspace_cannot_create_namespaces_mounts_or_set_uid_programs(world):
     machine = world.launched(page())
     acts = {
         "user namespace": "libc.unshare(0x10000000)",
@@ -104,24 +104,24 @@ def test_it_can_make_no_namespace_and_no_program_that_runs_as_another(world):
         acts = {name: act for name, act in acts.items() if "syscall" not in act}
     code = ", ".join(f"{name!r}: refused(lambda: {act})" for name, act in acts.items())
     (world.root / machine / "home" / "own").touch()
-    held = asked(world, machine, f"{{{code}}}")
-    # `setrlimit` answers nothing where it is done; all others answer or raise.
+    held = evaluate(world, machine, f"{{{code}}}")
+    # `setrlimit` returns None on success; all others return a number or raise.
     assert [name for name, was_refused in held.items() if not was_refused] == []
-    assert asked(world, machine, "__import__('resource').getrlimit(6)") == [4096, 4096]
+    assert evaluate(world, machine, "__import__('resource').getrlimit(6)") == [4096, 4096]
     descriptors = "[number for number in range(3, 64) if not refused(lambda: os.fstat(number))]"
-    assert asked(world, machine, descriptors) == [], "the way to the supervisor is open"
+    assert evaluate(world, machine, descriptors) == [], "a descriptor of the supervisor is open"
 
 
-def test_programs_have_what_they_need(world):
+def test_workspace_programs_have_semaphores_a_user_name_and_writable_folders(world):
     machine = world.launched(page())
     semaphore = "__import__('multiprocessing').Semaphore(1).acquire()"
-    assert asked(world, machine, semaphore) is True
+    assert evaluate(world, machine, semaphore) is True
     assert run(world, machine, "id", "-un") == (0, "researcher\n")
     touched = "touch ~/a /tmp/b /dev/shm/c && stat -c %U ~/a /tmp/b /dev/shm/c"
     assert run(world, machine, "sh", "-c", touched) == (0, "researcher\n" * 3)
 
 
-def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_disk(world):
+def test_shared_volume_is_written_by_two_workspaces_and_owned_by_the_daemon(world):
     volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
     kind = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EFS)
     own = volumes.create(kind).id
@@ -139,7 +139,7 @@ def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_dis
     volumes.close()
 
 
-def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway(world):
+def test_home_of_an_older_prism_is_usable_after_starts_were_killed(world):
     machine = world.launched(page())
     world.compute.stop(machine)
     world.becomes(machine, Observed.OFF)
@@ -147,7 +147,7 @@ def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway
     (home / "deep" / "deeper").mkdir(parents=True, mode=0o700)
     (home / "deep" / "deeper" / "old").write_text("of an older Prism, ")
     (home / "deep" / "deeper" / "old").chmod(0o600)
-    known = {path: owned(path) for path in home.rglob("*")}
+    known = {path: owner_and_mode(path) for path in home.rglob("*")}
     for _ in range(2):
         world.compute.start(machine)
         eventually(lambda: world.tree(machine), 30, (psutil.Error,))
@@ -157,15 +157,15 @@ def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway
     world.becomes(machine, Observed.ON)
     words = "echo and of this one >> deep/deeper/old && cat deep/deeper/old"
     assert run(world, machine, "sh", "-c", words) == (0, "of an older Prism, and of this one\n")
-    assert {known_name: owned(known_name) for known_name in known} == known
+    assert {known_name: owner_and_mode(known_name) for known_name in known} == known
 
 
-def owned(path):
+def owner_and_mode(path):
     about = path.lstat()
     return about.st_uid, about.st_gid, about.st_mode
 
 
-def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, monkeypatch):
+def test_machine_fails_with_the_reason_when_no_uid_is_free(world, monkeypatch):
     world.compute = World(
         world.root.parent, world.cache, environ={"PRISM_UID_RANGE": "4294967000-4294967002"}
     ).compute
@@ -196,7 +196,7 @@ def overlay_world(tmp_path, package_cache):
     unmount(merged)
 
 
-def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are_given(
+def test_workspaces_share_one_uid_on_a_file_system_that_cannot_map_ids(
     overlay_world,
 ):
     volumes = LocalVolumes(overlay_world.root.parent / "storage", overlay_world.root, fresh=0)
@@ -209,7 +209,7 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
     eventually(lambda: run(overlay_world, machine, *words) == (0, f"words{shared}\n"))
     assert any("shares a user id" in note for note in overlay_world.said(machine)["notes"])
     home = overlay_world.root / machine / "home"
-    for n in range(2):  # what it wrote itself, and what the daemon has put there
+    for n in range(2):  # files of the workspace, and files that the daemon adds
         (home / f"more{n}").write_text("more")
         overlay_world.compute.stop(machine)
         overlay_world.becomes(machine, Observed.OFF)
@@ -222,14 +222,14 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
     volumes.close()
 
 
-def test_a_fork_bomb_ends_where_it_began(world):
+def test_fork_bomb_is_limited_to_its_workspace(world):
     environ = {"PRISM_PIDS_MAX": str(MOST)}
     world.compute = World(world.root.parent, world.cache, environ=environ).compute
     bombed(world)
 
 
-def as_nobody(*line):
-    """What a program says that an ordinary user runs, at home in a folder of his own."""
+def output_as_ordinary_user(*line):
+    """The output of a program that an ordinary user runs in a home folder."""
     with surroundings() as (home, environ):
         done = subprocess.run(
             [*LENT, "env", python_for_all(), *(text.format(home=home) for text in line)],
@@ -242,21 +242,21 @@ def as_nobody(*line):
     return done.stdout
 
 
-@pytest.mark.slow  # the same bound, which the test above reaches as root
-def test_nor_does_it_go_further_where_the_daemon_is_an_ordinary_users():
-    as_nobody("-m", "tests.attacks.bombed", "{home}/prism", "{home}/cache")
+@pytest.mark.slow  # the test above checks the same limit as root
+def test_fork_bomb_is_limited_to_its_workspace_as_ordinary_user():
+    output_as_ordinary_user("-m", "tests.attacks.bombed", "{home}/prism", "{home}/cache")
 
 
-TRIED = "import json, sys; from prism.agent.isolation import main; main(json.loads(sys.argv[1]))"
+PROBE = "import json, sys; from prism.agent.isolation import main; main(json.loads(sys.argv[1]))"
 
 
-def test_an_ordinary_users_workspace_runs_as_he_does_with_all_else_that_is_promised():
+def test_workspace_of_an_ordinary_user_has_that_uid_and_the_other_protections():
     question = {"reachable": [*reachable(), str(Path(isolation.__file__).parents[2])]}
-    answer = json.loads(as_nobody("-c", TRIED, as_words(question)))
+    answer = json.loads(output_as_ordinary_user("-c", PROBE, braces_escaped(question)))
     promises = dict.fromkeys(("capabilities", "filter", "namespaces"), True)
     assert (answer["user"], answer["kept"], answer["processes"]) == (NOBODY, promises, 4096)
 
 
-def as_words(question):
-    """JSON that is no text to be filled in."""
+def braces_escaped(question):
+    """The question as JSON, with its braces escaped for `str.format`."""
     return json.dumps(question).replace("{", "{{").replace("}", "}}")

@@ -1,4 +1,4 @@
-"""What is sent: framing that two readers would read differently, and WebSockets out of bounds."""
+"""Ambiguous framing of HTTP requests, and WebSocket messages beyond the limits."""
 
 import ast
 import contextlib
@@ -15,7 +15,7 @@ from tests.attacks.surfaces import HERE, OF_FILE, ROOT, SURFACES, table
 from tests.waiting import eventually
 
 
-def test_every_file_of_attacks_belongs_to_a_surface():
+def test_attack_files_are_listed_by_surface_and_counted():
     assert set(OF_FILE) >= HERE
     for file in OF_FILE:
         tree = ast.parse((ROOT / file).read_text())
@@ -33,7 +33,7 @@ FRAMING = {
     "two lengths": POST + b"Content-Length: 2\r\nContent-Length: 50\r\n\r\nhi",
     "a list of lengths": POST + b"Content-Length: 2, 2\r\n\r\nhi",
     "a signed length": POST + b"Content-Length: +2\r\n\r\nhi",
-    "a length below nothing": POST + b"Content-Length: -2\r\n\r\nhi",
+    "a negative length": POST + b"Content-Length: -2\r\n\r\nhi",
     "a hexadecimal length": POST + b"Content-Length: 0x2\r\n\r\nhi",
     "a length with a blank before the colon": POST + b"Content-Length : 2\r\n\r\nhi",
     "a length beyond 64 bits": POST + b"Content-Length: 18446744073709551618\r\n\r\nhi",
@@ -59,7 +59,7 @@ FRAMING = {
     + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nhi\r\n0\r\n\r\n",
     "a chunk without its end": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhiX0\r\n\r\n",
     "a chunk's line feed": POST + b"Transfer-Encoding: chunked\r\n\r\n2\nhi\n0\n\n",
-    "a chunk below nothing": POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\nhi\r\n0\r\n\r\n",
+    "a negative chunk": POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\nhi\r\n0\r\n\r\n",
     "an upgrade with a length": POST
     + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi",
     "an upgrade with chunks": POST
@@ -101,7 +101,7 @@ HEARD: list[int] = []  # the lengths of messages
 
 
 async def app(scope, receive, send):
-    """Reads a request to its end, and remembers its path."""
+    """Reads a request to its end, and records its path."""
     if scope["type"] == "websocket":
         return await sockets(scope, receive, send)
     more = True
@@ -124,24 +124,24 @@ def seen_requests():
 
 @pytest.fixture(scope="module")
 def running_server():
-    """A server for all of them, and its port."""
+    """A server for all tests of this file, and its port."""
     with serving(app) as server_and_port:
         yield server_and_port
 
 
 @pytest.mark.parametrize("kind", FRAMING)
-def test_what_two_readers_read_differently_nobody_reads(kind, seen_requests, running_server):
-    """A proxy in front of the daemon must not see one request where the daemon sees two."""
+def test_ambiguous_request_framing_is_answered_400(kind, seen_requests, running_server):
+    """A proxy in front of the daemon must not see one request if the daemon sees two."""
     with connected(running_server[1]) as client:
         client.sendall(FRAMING[kind] + NEXT)
         answer = heard(client)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.count(b"HTTP/1.1 ") == 1
-        assert seen_requests == [], "neither it nor what came behind it"
+        assert seen_requests == [], "neither the request nor the next one"
 
 
 @pytest.mark.parametrize("kind", FINE)
-def test_what_all_read_alike_is_read(kind, seen_requests, running_server):
+def test_unambiguous_request_framing_is_accepted(kind, seen_requests, running_server):
     with connected(running_server[1]) as client:
         client.sendall(FINE[kind] + NEXT)
         assert heard(client).count(b"HTTP/1.1 200 ") == 2
@@ -158,7 +158,7 @@ MIB = 1024 * 1024
 
 
 async def sockets(scope, receive, send):
-    """Accepts, but for who is to wait, and remembers how long messages are."""
+    """Accepts connections, except at `/slow`, and records the length of messages."""
     await receive()
     if scope["path"] == "/slow":
         while (await receive())["type"] != "websocket.disconnect":
@@ -183,7 +183,7 @@ def frame(head, payload, size=None):
 
 @cache
 def bomb(size):
-    """So many blanks, deflated."""
+    """`size` compressed blanks."""
     press = zlib.compressobj(9, wbits=-12)
     return (press.compress(b" " * size) + press.flush(zlib.Z_SYNC_FLUSH)).removesuffix(
         b"\0\0\xff\xff"
@@ -201,7 +201,7 @@ BEYOND = {
         frame(TEXT | COMPRESSED, bomb(64 * MIB)[:100]) + frame(FIN | MORE, bomb(64 * MIB)[100:])
     ),
     "no text": frame(FIN | TEXT, b"\xff\xfe"),
-    "a piece of nothing": frame(FIN | MORE, b"a"),
+    "a continuation without a start": frame(FIN | MORE, b"a"),
     "a ping in pieces": frame(PING, b"a"),
     "a ping that is too long": frame(FIN | PING, b"a" * 126),
     "no mask": bytes([FIN | TEXT, 1]) + b"a",
@@ -211,7 +211,7 @@ BEYOND = {
 
 
 @contextlib.contextmanager
-def shaken(served, path=b"/", answer=b"HTTP/1.1 101 "):
+def websocket(served, path=b"/", answer=b"HTTP/1.1 101 "):
     """A WebSocket whose handshake is done, and the server."""
     server, port = served
     with connected(port) as client:
@@ -225,8 +225,8 @@ def shaken(served, path=b"/", answer=b"HTTP/1.1 101 "):
 
 
 @pytest.mark.parametrize("kind", BEYOND)
-def test_a_message_out_of_bounds_ends_the_connection(kind, running_server):
-    with shaken(running_server) as (_, client):
+def test_websocket_is_closed_by_a_message_beyond_the_limits(kind, running_server):
+    with websocket(running_server) as (_, client):
         with contextlib.suppress(ConnectionError):
             sent = BEYOND[kind]
             client.sendall(sent() if callable(sent) else sent)
@@ -236,17 +236,17 @@ def test_a_message_out_of_bounds_ends_the_connection(kind, running_server):
         assert HEARD == []
 
 
-def test_messages_within_bounds_are_heard(running_server):
-    with shaken(running_server) as (_, client):
+def test_websocket_messages_within_the_limits_are_received(running_server):
+    with websocket(running_server) as (_, client):
         client.sendall(frame(FIN | TEXT, b"a" * MIB))
         client.sendall(frame(FIN | TEXT | COMPRESSED, bomb(MIB)))
         client.sendall(frame(TEXT, b"a") + frame(MORE, b"a") * 1000 + frame(FIN | MORE, b"a"))
         eventually(lambda: HEARD == [MIB, MIB, 1002])
 
 
-def test_who_pings_and_reads_no_answer_is_cut_off(running_server):
-    """The answers wait in memory, and nobody asks for them."""
-    with shaken(running_server) as (server, client):
+def test_websocket_client_that_pings_without_reading_is_disconnected(running_server):
+    """The unread answers take memory."""
+    with websocket(running_server) as (server, client):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         flood, sent = frame(FIN | PING, b"a" * 125) * 100, 0
         with pytest.raises(ConnectionError):
@@ -256,8 +256,8 @@ def test_who_pings_and_reads_no_answer_is_cut_off(running_server):
         eventually(lambda: not server.server_state.connections)
 
 
-def test_what_comes_before_the_answer_to_a_handshake_is_bounded(running_server):
-    with shaken(running_server, b"/slow", None) as (server, client):
+def test_bytes_before_the_handshake_answer_are_limited(running_server):
+    with websocket(running_server, b"/slow", None) as (server, client):
         eventually(lambda: server.server_state.tasks)
         with pytest.raises(ConnectionError):
             for _ in range(1000):
@@ -265,25 +265,25 @@ def test_what_comes_before_the_answer_to_a_handshake_is_bounded(running_server):
         eventually(lambda: not server.server_state.tasks)
 
 
-ASKS = b"GET / HTTP/1.1\r\nHost: x\r\n" + HELLO
+HANDSHAKE = b"GET / HTTP/1.1\r\nHost: x\r\n" + HELLO
 NO_HANDSHAKE = {
-    "too many headers": ASKS + b"X: y\r\n" * 200 + b"\r\n",
-    "a long header": ASKS + b"X: " + b"y" * 20000 + b"\r\n\r\n",
-    "a long target": (ASKS + b"\r\n").replace(b"GET /", b"GET /" + b"a" * 20000),
-    "a body": ASKS + b"Content-Length: 5\r\n\r\nhello",
-    "a body in chunks": ASKS + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "another method": (ASKS + b"\r\n").replace(b"GET", b"POST"),
-    "a short key": ASKS.replace(b"AAAA==", b"AA") + b"\r\n",
-    "no key": ASKS.partition(b"Sec-WebSocket-Key")[0] + b"\r\n",
-    "two keys": ASKS + b"Sec-WebSocket-Key: BAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-    "an old version": ASKS.replace(b"13", b"8") + b"\r\n",
-    "broken extensions": ASKS + b"Sec-WebSocket-Extensions: ,,;;=\r\n\r\n",
-    "broken protocols": ASKS + b"Sec-WebSocket-Protocol: a b, c\r\n\r\n",
+    "too many headers": HANDSHAKE + b"X: y\r\n" * 200 + b"\r\n",
+    "a long header": HANDSHAKE + b"X: " + b"y" * 20000 + b"\r\n\r\n",
+    "a long target": (HANDSHAKE + b"\r\n").replace(b"GET /", b"GET /" + b"a" * 20000),
+    "a body": HANDSHAKE + b"Content-Length: 5\r\n\r\nhello",
+    "a body in chunks": HANDSHAKE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "another method": (HANDSHAKE + b"\r\n").replace(b"GET", b"POST"),
+    "a short key": HANDSHAKE.replace(b"AAAA==", b"AA") + b"\r\n",
+    "no key": HANDSHAKE.partition(b"Sec-WebSocket-Key")[0] + b"\r\n",
+    "two keys": HANDSHAKE + b"Sec-WebSocket-Key: BAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    "an old version": HANDSHAKE.replace(b"13", b"8") + b"\r\n",
+    "broken extensions": HANDSHAKE + b"Sec-WebSocket-Extensions: ,,;;=\r\n\r\n",
+    "broken protocols": HANDSHAKE + b"Sec-WebSocket-Protocol: a b, c\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("kind", NO_HANDSHAKE)
-def test_what_is_no_handshake_is_told_so_and_keeps_nothing_open(kind, running_server):
+def test_invalid_websocket_handshake_is_refused_and_closed(kind, running_server):
     with connected(running_server[1]) as client:
         client.sendall(NO_HANDSHAKE[kind])
         answer = heard(client)

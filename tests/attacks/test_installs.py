@@ -1,4 +1,4 @@
-"""Packages, templates and workspaces that attack the installer: no code of theirs runs outside."""
+"""Packages, templates and workspaces that attack the installer run no code outside."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ MARK = "import os; open({path!r}, 'a').close()\n"
 
 @pytest.fixture
 def package_index(monkeypatch):
-    """The index that uv is told to ask."""
+    """The index that uv uses."""
     index = Index()
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -31,9 +31,9 @@ def package_index(monkeypatch):
 
 @pytest.fixture
 def world(tmp_path):
-    """A home with a cache of its own, and a person's home with a secret.
+    """A world with its own cache.
 
-    The index is on the loopback of this computer, which a network of one's own does not have.
+    The index is on the loopback of this computer, which a workspace's own network cannot reach.
     """
     (tmp_path / "prism").mkdir()
     environ = {"PRISM_WORKSPACE_NETWORK": "shared"}
@@ -46,9 +46,7 @@ def packed(*packages, **more):
     return page(packages={"pip": packages}, **more)
 
 
-def test_a_build_reaches_nothing_but_its_own_workspace(
-    world, package_index, tmp_path, monkeypatch
-):
+def test_package_build_reaches_only_its_own_workspace(world, package_index, tmp_path, monkeypatch):
     home = tmp_path / "person"
     (home / ".ssh").mkdir(parents=True)
     secret = home / ".ssh" / "id_ed25519"
@@ -64,8 +62,8 @@ def test_a_build_reaches_nothing_but_its_own_workspace(
     places = [home, secret, state, world.root / other, *filter(Path.is_file, cache.rglob("*"))]
     package_index.source("evil", places, cache)
     id = world.launched(packed("evil", "good"))
-    assert package_index.told
-    for report in package_index.told:
+    assert package_index.reports
+    for report in package_index.reports:
         assert report["seen"] == []
         assert "secret" not in report["environment"].values()
         assert report["environment"]["HOME"] == str(world.root / id / "home")
@@ -74,26 +72,26 @@ def test_a_build_reaches_nothing_but_its_own_workspace(
     assert len(files) > len(places)
     assert not [file for file in files if "owned" in file.name or b"# owned" in file.read_bytes()]
     assert world.installed(id, "evil.py")
-    # who comes next has the same package as who came first
+    # a later workspace gets the same package
     third = world.launched(packed("good"), key="ws_3")
     [good] = world.installed(third, "good.py")
     assert good.read_text() == "good = 1\n"
 
 
-def test_what_was_built_is_built_again_for_the_next(world, package_index):
+def test_built_package_is_not_shared_between_workspaces(world, package_index):
     package_index.source("evil", [], world.cache)
     for key in ("ws_1", "ws_2"):
         world.launched(packed("evil"), key=key)
-    assert len({report["environment"]["HOME"] for report in package_index.told}) == 2
+    assert len({report["environment"]["HOME"] for report in package_index.reports}) == 2
 
 
-SAYS = """#!/bin/sh
+UV_SHIM = """#!/bin/sh
 env > {folder}/$1-$$
 exec {uv} "$@"
 """
 
 
-def test_no_variable_of_a_template_reaches_the_installer(
+def test_installer_gets_no_environment_variable_of_a_template(
     world, package_index, tmp_path, monkeypatch
 ):
     own = {
@@ -116,7 +114,7 @@ def test_no_variable_of_a_template_reaches_the_installer(
     wheels = tmp_path / "prism" / "cache" / "wheels"
     shim = tmp_path / "shim"
     uv = world_order(world, id)["uv"]
-    shim.write_text(SAYS.format(folder=wheels, uv=uv))
+    shim.write_text(UV_SHIM.format(folder=wheels, uv=uv))
     shim.chmod(0o755)
     reachable = [*world_order(world, id)["reachable"], str(shim)]
     world.orders(id, packages=["built"], uv=str(shim), reachable=reachable)
@@ -126,7 +124,7 @@ def test_no_variable_of_a_template_reaches_the_installer(
         path.read_text() for path in wheels.glob("*-*") if path.name.startswith(("venv-", "pip-"))
     ]
     assert len(logs) == 2, "the third, which builds, cannot write there"
-    logs.append("\n".join(f"{k}={v}" for k, v in package_index.told[0]["environment"].items()))
+    logs.append("\n".join(f"{k}={v}" for k, v in package_index.reports[0]["environment"].items()))
     for lines in logs:
         assert not [line for line in lines.splitlines() if "evil" in line]
 
@@ -135,8 +133,10 @@ def world_order(world, id):
     return json.loads((world.root / id / "order.json").read_bytes())
 
 
-def test_nothing_that_a_workspace_left_behind_runs_outside(world, package_index, tmp_path):
-    """It cannot reach the cache, the installer could: a mark there is an escape."""
+def test_files_left_in_a_workspace_run_no_code_during_an_installation(
+    world, package_index, tmp_path
+):
+    """A workspace cannot write to the cache, but the installer can; a mark there is an escape."""
     package_index.wheel("good", {"good.py": ""})
     package_index.wheel("better", {"better.py": ""})
     id = world.launched(packed("good"))
@@ -165,11 +165,11 @@ def test_nothing_that_a_workspace_left_behind_runs_outside(world, package_index,
     world.becomes(id, Observed.ON)
     assert not mark.exists()
     assert not (tmp_path / "prism" / "victim").exists()
-    assert not (site / "evil.pth").exists(), "what was there before is gone"
+    assert not (site / "evil.pth").exists(), "old files were removed"
     assert world.installed(id, "better.py")
 
 
-def test_nothing_that_a_wheel_holds_runs_outside(world, package_index):
+def test_files_of_a_wheel_run_no_code_outside_the_workspace(world, package_index):
     mark = world.cache / "wheels" / "escaped"
     runs = MARK.format(path=str(mark))
     shell = f"#!/bin/sh\ntouch {mark}\n"
@@ -184,9 +184,9 @@ def test_nothing_that_a_wheel_holds_runs_outside(world, package_index):
             f"{data}/data/pyvenv.cfg": f"home = {world.cache}\n",
         },
     )
-    package_index.source("built", [], world.cache)  # in one go with what is built inside
+    package_index.source("built", [], world.cache)  # installed together with a built package
     world.launch(packed("evil", "built"))
-    for _ in range(2):  # its Python is broken, and the next try finds it so
+    for _ in range(2):  # the wheel breaks the workspace's Python, also for the next attempt
         [machine] = eventually(lambda: [m for m in world.compute.survey() if m.seen in ENDS], 120)
         world.compute.start(machine.id)
     assert not mark.exists()
@@ -199,14 +199,14 @@ SLOW_WORDS = [pytest.param(word, marks=pytest.mark.slow) for word in ("--target=
 
 
 @pytest.mark.parametrize("word", ["-r/etc/passwd", "evil\n-r/etc/passwd", *SLOW_WORDS])
-def test_no_package_is_an_option(world, package_index, word):
+def test_package_name_is_not_read_as_an_installer_option(world, package_index, word):
     id = world.launch(packed(word))
     failure = eventually(lambda: world.machine(id).failure, 120)
     assert "root:" not in failure.message
     assert "root:" not in world.log(id, "setup")
 
 
-def test_a_template_check_runs_no_code(package_index, tmp_path, monkeypatch):
+def test_package_check_of_a_template_runs_no_code(package_index, tmp_path, monkeypatch):
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     package_index.source("evil", [], tmp_path)
     answers = [
@@ -225,4 +225,4 @@ def test_a_template_check_runs_no_code(package_index, tmp_path, monkeypatch):
         PackageStatus.MISSING,
     ]
     assert "root" not in look_up(["x\n-r/etc/passwd"]).words
-    assert package_index.told == []
+    assert package_index.reports == []

@@ -1,4 +1,4 @@
-"""A link that a copy brought along from a workspace: no later copy writes or reads through it."""
+"""Links in folders that were copied from a workspace: no later copy goes through them."""
 
 import os
 from typing import Any
@@ -10,14 +10,14 @@ from tests.attacks.test_hostile_daemon import CONNECT, PLAIN, SSH
 from tests.cli.conftest import environ, prism  # noqa: F401  fixtures
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 
-# The workspace says that it has no rsync, so that `scp` is used, which follows links.
+# The workspace reports that it has no rsync, so that `scp` is used, which follows links.
 ANSWERS = "#!/bin/sh\necho folder\n"
 COPIES = "#!/bin/sh\n: > {mark}\n"
 
 
 @pytest.fixture
 def run_cp(prism, server, home, tmp_path):  # noqa: F811
-    """`prism cp`, and whether it came to copying."""
+    """Runs `prism cp`; returns its result and whether it started to copy."""
     programs, mark = tmp_path / "programs", tmp_path / "mark"
     programs.mkdir()
     for name, script in {"ssh": ANSWERS, "scp": COPIES.format(mark=mark)}.items():
@@ -34,7 +34,7 @@ def run_cp(prism, server, home, tmp_path):  # noqa: F811
 
 @pytest.fixture
 def copied_folder(tmp_path):
-    """A folder that was copied from a workspace, with a link in it to what is its owner's."""
+    """A folder that was copied from a workspace, with a harmless link in it."""
     owners, copied = tmp_path / "owners", tmp_path / "copied"
     (owners / ".ssh").mkdir(parents=True)
     (copied / "deep").mkdir(parents=True)
@@ -45,7 +45,7 @@ def copied_folder(tmp_path):
 
 @pytest.mark.parametrize("leads", ["../../owners/.ssh", "../../owners/not-there-yet", "/etc"])
 @pytest.mark.parametrize("way", ["here", "there"])
-def test_no_copy_goes_through_a_link_that_leads_out(run_cp, copied_folder, leads, way):
+def test_cp_refuses_a_folder_with_a_link_to_the_outside(run_cp, copied_folder, leads, way):
     (copied_folder / "deep" / "link").symlink_to(leads)
     ends = ("mine:copied", copied_folder.parent) if way == "here" else (copied_folder, "mine:")
     done, was_copied = run_cp(*ends)
@@ -53,20 +53,20 @@ def test_no_copy_goes_through_a_link_that_leads_out(run_cp, copied_folder, leads
     assert "deep/link is a symbolic link" in done.stderr
 
 
-def test_nor_onto_a_link(run_cp, copied_folder):
+def test_cp_refuses_a_link_as_its_target(run_cp, copied_folder):
     (copied_folder / "link").symlink_to("../owners/file")
     done, was_copied = run_cp("mine:file", copied_folder / "link")
     assert (done.returncode, was_copied) == (1, False), done.stderr
 
 
 @pytest.mark.parametrize("way", ["here", "there"])
-def test_links_that_stay_within_do_no_harm(run_cp, copied_folder, way):
+def test_cp_accepts_a_folder_with_links_within_it(run_cp, copied_folder, way):
     ends = ("mine:copied", copied_folder.parent) if way == "here" else (copied_folder, "mine:")
     done, was_copied = run_cp(*ends)
     assert (done.returncode, was_copied) == (0, True), done.stderr
 
 
-def test_no_download_goes_through_a_link_in_the_place_of_its_part(copied_folder, monkeypatch):
+def test_download_replaces_a_link_at_the_path_of_its_partial_file(copied_folder, monkeypatch):
     owners = copied_folder.parent / "owners" / "file"
     owners.write_text("the owner's")
     (copied_folder / "new.prism-part").symlink_to(owners)

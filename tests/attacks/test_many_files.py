@@ -1,4 +1,4 @@
-"""A workspace opens files without end: the daemon still says quickly who connects to it."""
+"""A workspace that opens very many files does not slow down the search for a socket's owner."""
 
 import os
 import shutil
@@ -27,16 +27,16 @@ pytestmark = pytest.mark.skipif(not can_be_apart(), reason="no namespaces can be
 
 @pytest.fixture(params=[(OWN_NETWORK, False), (APART, True)], ids=["own network", "shared"])
 def supervisor_process(request):
-    """A supervisor, the first process of its workspace, and whether it has our network."""
+    """A supervisor, the first process of its workspace, and whether it shares our network."""
     command, is_ours = request.param
     with subprocess.Popen([*command, "sleep", "infinity"]) as supervisor:
         try:
-            yield supervisor.pid, _first(supervisor.pid), is_ours
+            yield supervisor.pid, _first_process(supervisor.pid), is_ours
         finally:
             supervisor.kill()
 
 
-def _first(supervisor):
+def _first_process(supervisor):
     def found():
         below = psutil.Process(supervisor).children()
         return [process.pid for process in below if process.name() == "sleep"]
@@ -44,13 +44,15 @@ def _first(supervisor):
     return eventually(found)[0]
 
 
-def test_only_who_can_connect_is_searched_for_the_socket(supervisor_process, monkeypatch):
+def test_socket_is_searched_only_in_processes_that_share_the_network(
+    supervisor_process, monkeypatch
+):
     supervisor, inside, is_ours = supervisor_process
     searched = set()
     monkeypatch.setattr(workspace_peers, "_holds", lambda pid, link: searched.add(pid))
     peers = workspace_peers.WorkspacePeers(
         lambda: True, lambda: {supervisor}, lambda: False
     ).of_a_workspace(1)
-    assert peers, "nobody is seen to hold it"
+    assert peers, "no process holds the socket"
     assert (inside in searched) == is_ours
     assert os.getpid() in searched

@@ -1,4 +1,4 @@
-"""A whole daemon of an ordinary user, whose workspaces have networks of their own."""
+"""A daemon of an ordinary user whose workspaces have their own networks."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ ports: [8080]
 services:
   page: {command: "python -m http.server {port} --bind 127.0.0.1", port: 8080, health: /}
 """
-DIALS = """
+DIAL = """
 import socket, sys
 for port in sys.argv[1:]:
     try:
@@ -29,13 +29,13 @@ for port in sys.argv[1:]:
 
 
 def can_have_networks():
-    """Whether an ordinary user's workspaces can have networks of their own here."""
+    """Whether an ordinary user's workspaces can have their own networks here."""
     return bool(shutil.which("pasta")) and TUN.exists() and can_be_ordinary()
 
 
 @pytest.fixture(scope="module")
 def home():
-    """A home with two workspaces that have outlived a daemon."""
+    """A home with two workspaces that were launched by an earlier daemon."""
     if not can_have_networks():
         pytest.skip(f"an ordinary user needs bubblewrap, pasta and {TUN} for it")
     with ordinary_home() as home:
@@ -55,14 +55,14 @@ def folder(home, name):
     return home.folder / "workspaces" / home.said("show", name)["id"]
 
 
-def seen(home, name):
+def report(home, name):
     return json.loads((folder(home, name) / "seen.json").read_bytes())
 
 
-def test_each_has_its_own_and_is_served_by_its_daemon(home):
+def test_workspace_with_its_own_network_is_served_by_the_daemon(home):
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
     for name in ("mine", "other"):
-        assert seen(home, name)["network"] == "own"
+        assert report(home, name)["network"] == "own"
         done = home.cli("exec", name, "--", "sh", "-c", f"echo {name} > whose")
         assert done.returncode == 0, done.stderr
         code = (
@@ -74,11 +74,11 @@ def test_each_has_its_own_and_is_served_by_its_daemon(home):
         assert program.communicate()[0] == f"{name}\n"
 
 
-def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
+def test_workspace_reaches_its_own_port_but_no_daemon_and_no_neighbour(home):
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
-    neighbour = seen(home, "other")["services"]["page"]["port"]
-    own = seen(home, "mine")["services"]["page"]["port"]
-    words = ("exec", "mine", "--", "python", "-c", DIALS)
+    neighbour = report(home, "other")["services"]["page"]["port"]
+    own = report(home, "mine")["services"]["page"]["port"]
+    words = ("exec", "mine", "--", "python", "-c", DIAL)
     done = home.cli(*words, str(port), str(neighbour), str(own))
     outcomes = done.stdout.split()
     assert done.returncode == 0, done.stderr
@@ -89,8 +89,8 @@ def is_in(home, state):
     return home.said("show", "mine")["state"] == state
 
 
-def test_it_has_one_again_after_a_stop(home):
+def test_workspace_has_its_own_network_after_a_stop_and_start(home):
     for verb, state in (("stop", "stopped"), ("start", "running")):
         home.said(verb, "mine")
         eventually(partial(is_in, home, state), 120)
-    assert seen(home, "mine")["network"] == "own"
+    assert report(home, "mine")["network"] == "own"

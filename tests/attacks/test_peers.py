@@ -1,4 +1,4 @@
-"""A sandboxed program that hides its socket, and still may not call the API as its owner."""
+"""A sandboxed program that hides its socket cannot call the API as its owner."""
 
 import contextlib
 import json
@@ -31,8 +31,8 @@ def answered(door):
         said += more
     print(said.split(b"\\r\\n")[0].decode() or "nothing", flush=True)
 """
-# Each hides its socket from whoever lists `/proc/PID/fd`.
-HIDES = {
+# Each hides its socket from a listing of `/proc/PID/fd`.
+HIDING_PROGRAMS = {
     "in a thread with descriptors of its own": """
 def work():
     assert libc.unshare(0x400) == 0
@@ -51,11 +51,11 @@ def work():
 threading.Thread(target=work).start()
 libc.syscall(SYS_exit, 0)
 """,
-    "in a process that nobody may look into": """
+    "in an undumpable process": """
 assert libc.prctl(4, 0, 0, 0, 0) == 0
 answered(connected())
 """,
-    "in a message that is on its way": """
+    "in a message in transit": """
 one, two = socket.socketpair()
 to = connected()
 socket.send_fds(one, [b"x"], [to.fileno()])
@@ -85,8 +85,8 @@ thread.start()
 thread.join()
 """,
 }
-# An accomplice outside, who runs as the owner: holds what he is given, over an abstract socket.
-HOLDS = """
+# An accomplice outside, run by the owner: keeps descriptors that it gets over an abstract socket.
+HOLD = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as door:
     door.bind("\\0" + sys.argv[1])
@@ -99,7 +99,7 @@ with socket.socket(socket.AF_UNIX) as door:
         kept = globals().setdefault("kept", [])
         kept += held
 """
-GIVES = """
+GIVE = """
 to = connected()
 with socket.socket(socket.AF_UNIX) as other:
     other.connect("\\0" + sys.argv[2])
@@ -116,16 +116,16 @@ sys.stdin.read()
 EXIT = "import platform; SYS_exit = {'x86_64': 60}.get(platform.machine(), 93)"
 
 
-# From a network of its own a workspace does not even reach the loopback of this computer.
+# With its own network a workspace could not even reach the loopback of this computer.
 SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
 
 
 @pytest.fixture(scope="module")
 def home():
-    """An ordinary user's daemon, a workspace that runs, and a process that hides its files."""
+    """An ordinary user's daemon, a running workspace, and an undumpable process."""
     with ordinary_home() as home, home.living(**SHARED):
         home.said("launch", "plain-shell", "mine")
-        agent = home.program(UNDUMPABLE)  # as an `ssh-agent` is
+        agent = home.program(UNDUMPABLE)  # like an `ssh-agent`
         assert not_none(agent.stdout).readline()
         yield home
         agent.communicate()
@@ -134,7 +134,7 @@ def home():
 
 @pytest.fixture(scope="module")
 def port(home):
-    """Where the daemon listens."""
+    """The port of the daemon."""
     return json.loads((home.folder / "daemon.lock").read_text())["port"]
 
 
@@ -144,37 +144,39 @@ def inside(home, code, *words):
     return done.stdout
 
 
-@pytest.mark.parametrize("how", HIDES)
-def test_a_hidden_socket_is_refused(home, port, how):
-    assert " 403 " in inside(home, HIDES[how], str(port))
+@pytest.mark.parametrize("how", HIDING_PROGRAMS)
+def test_request_from_a_hidden_socket_of_a_workspace_is_refused(home, port, how):
+    assert " 403 " in inside(home, HIDING_PROGRAMS[how], str(port))
 
 
-def test_whoever_else_holds_it(home, port):
-    accomplice = home.program(HOLDS, name := f"prism-test-{port}")
+def test_request_of_a_workspace_is_refused_when_an_accomplice_holds_the_socket(home, port):
+    accomplice = home.program(HOLD, name := f"prism-test-{port}")
     try:
         assert accomplice.stdout.readline() == "ready\n"
-        assert " 403 " in inside(home, GIVES, str(port), name)
+        assert " 403 " in inside(home, GIVE, str(port), name)
     finally:
         accomplice.kill()
         accomplice.communicate()
 
 
-def test_from_now_on_nothing_of_this_home_runs_without_a_sandbox(home):
+def test_home_records_that_a_sandbox_works(home):
     assert (home.folder / "sandboxed").exists()
 
 
-def test_its_owner_is_let_in_beside_them(home, port):
+def test_request_of_the_owner_outside_a_sandbox_is_accepted(home, port):
     url = f"http://127.0.0.1:{port}/api/v1/instances"
-    asks = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).status)"
+    request = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).status)"
     for _ in range(2):
-        done = home.program(asks, url)
+        done = home.program(request, url)
         assert done.communicate()[0] == "200\n"
     threaded = f"""
 import threading
-thread = threading.Thread(target=lambda: exec({asks!r}))
+thread = threading.Thread(target=lambda: exec({request!r}))
 thread.start()
 thread.join()
 """
     assert home.program(threaded, url).communicate()[0] == "200\n"
-    with contextlib.closing(urllib.request.urlopen(url)) as answer:  # root, where that is us
+    with contextlib.closing(
+        urllib.request.urlopen(url)
+    ) as answer:  # as root, if the tests run as root
         assert answer.status == 200

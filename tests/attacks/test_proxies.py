@@ -1,4 +1,4 @@
-"""Ways into a workspace end when whoever opened them may no longer enter."""
+"""Proxied connections end with the rights of their user; invalid answers are not passed on."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ SOON = 20  # seconds
 
 
 class LastingConnection:
-    """Something that lasts, opened with a token; `alive` says and hears something."""
+    """A long connection, opened with a token; `alive` asserts that it still works."""
 
     def __init__(self, token_daemon, token, path, stack):
         self.stack, self.at = stack, f"127.0.0.1:{token_daemon.port}"
@@ -38,12 +38,12 @@ class LastingConnection:
         raise NotImplementedError
 
     def ends(self):
-        """Wait for the end; what is still said before it is thrown away."""
+        """Wait for the end, and ignore what is received before it."""
         raise NotImplementedError
 
 
 class Http1(LastingConnection):
-    """An answer that goes on."""
+    """An endless answer."""
 
     def open(self, path):
         host, _, port = self.at.partition(":")
@@ -61,7 +61,7 @@ class Http1(LastingConnection):
 
 
 class Quiet(Http1):
-    """One that says nothing unless something happens."""
+    """An answer that is silent until something happens."""
 
     def alive(self):
         self.socket.setblocking(False)
@@ -114,7 +114,7 @@ WAYS = {
 
 
 class Person:
-    """A member of the project with her token."""
+    """A member of the project with a token."""
 
     def __init__(self, token_daemon, role="admin"):
         self.lab, self.mail = token_daemon, f"p{next(NUMBER)}@x.org"
@@ -125,17 +125,17 @@ class Person:
 
 ENDS = {
     "token revoked": lambda p: p.lab.operator.tokens.revoke(p.id),
-    "token revoked that made it": lambda p: p.lab.operator.tokens.revoke(p.parent),
+    "parent token revoked": lambda p: p.lab.operator.tokens.revoke(p.parent),
     "token revoked by itself": lambda p: p.lab.ask(p.token, "DELETE", f"/api/v1/tokens/{p.id}"),
     "member removed": lambda p: p.lab.operator.members.remove(p.lab.reef, p.mail),
     "member left": lambda p: p.lab.ask(
         p.token, "DELETE", f"/api/v1/projects/{p.lab.reef}/members/{p.mail}"
     ),
-    "role taken": lambda p: p.lab.operator.members.change(p.lab.reef, p.mail, "viewer"),
+    "role lowered": lambda p: p.lab.operator.members.change(p.lab.reef, p.mail, "viewer"),
     "workspace moved": lambda p: p.lab.operator.workspaces.move("mine", p.lab.other),
 }
 STAYS = {
-    "another token of hers revoked": lambda p: p.lab.operator.tokens.revoke(
+    "another token of the user revoked": lambda p: p.lab.operator.tokens.revoke(
         p.lab.token(p.mail)[0]
     ),
     "role raised": lambda p: p.lab.operator.members.change(p.lab.reef, p.mail, "owner"),
@@ -153,7 +153,7 @@ def open_proxy(token_daemon):
 
 
 @pytest.mark.parametrize("fact", ENDS)
-def test_what_lasts_ends_with_the_right_to_it(token_daemon, open_proxy, fact):
+def test_long_connection_ends_with_the_rights_of_its_user(token_daemon, open_proxy, fact):
     person, stays = Person(token_daemon), Person(token_daemon)
     ways = [open_proxy(way, person) for way in WAYS]
     other_ways = [] if fact == "workspace moved" else [open_proxy(way, stays) for way in WAYS]
@@ -168,19 +168,19 @@ def test_what_lasts_ends_with_the_right_to_it(token_daemon, open_proxy, fact):
         assert token_daemon.ask(person.token, "GET", path).status_code in {401, 403, 404}
 
 
-def test_what_lasts_goes_on_while_the_right_to_it_does(token_daemon, open_proxy):
+def test_long_connection_survives_events_that_keep_its_rights(token_daemon, open_proxy):
     person, last = Person(token_daemon), Person(token_daemon)
     ways, end = [open_proxy(way, person) for way in WAYS], open_proxy("a followed log", last)
     for fact in STAYS.values():
         fact(person)
     token_daemon.operator.tokens.revoke(last.id)
-    end.ends()  # so by now all that happened before has been looked at
+    end.ends()  # by now all earlier events have been checked
     for way in ways:
         way.alive()
 
 
-def test_a_download_that_nobody_reads_ends_too(token_daemon, open_proxy):
-    """The daemon is in the middle of writing to who does not listen."""
+def test_unread_download_ends_when_its_token_is_revoked(token_daemon, open_proxy):
+    """The daemon is blocked while it writes to a client that does not read."""
     service = token_daemon.operator.workspaces.connect("mine").services["page"].url
 
     def cut():
@@ -192,7 +192,7 @@ def test_a_download_that_nobody_reads_ends_too(token_daemon, open_proxy):
     eventually(lambda: cut() > before)
 
 
-def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
+def test_followed_log_ends_when_its_token_expires(make_daemon, clock):
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     team = Team(daemon, Http(daemon.app))
     team.launch("member", "mine")
@@ -227,8 +227,8 @@ def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
     assert ended.is_set()
 
 
-def test_every_route_that_may_last_is_watched(daemon):
-    """Whatever is proxied, and every WebSocket but the stream of events, which judges itself."""
+def test_route_that_may_last_is_marked_as_lasting(daemon):
+    """Proxied routes and WebSockets, except the stream of events, which checks rights itself."""
     for route in daemon.app._app.app.routes:  # within the gate and the GUI
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
             socket_ = type(route).__name__ == "WebSocketRoute"
@@ -241,7 +241,7 @@ SWITCH = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 UNFIT = {
     "status 999": b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n",
     "status 600": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
-    "status 101 to who asked for none": SWITCH + b"\r\n",
+    "status 101 without a request for it": SWITCH + b"\r\n",
     "status 99": b"HTTP/1.1 99 X\r\nContent-Length: 0\r\n\r\n",
     "a name with a blank": b"HTTP/1.1 200 X\r\nA b: c\r\nContent-Length: 0\r\n\r\n",
     "a lone line feed": b"HTTP/1.1 200 X\r\nA: b\nSet-Cookie: p=1\r\nContent-Length: 0\r\n\r\n",
@@ -283,11 +283,11 @@ def raw_server_port(token_daemon):
 
 
 @pytest.mark.parametrize("kind", UNFIT)
-def test_what_is_no_answer_is_not_passed_on(token_daemon, raw_server_port, kind):
+def test_invalid_answer_of_a_service_is_not_passed_on(token_daemon, raw_server_port, kind):
     token, path = raw_server_port(UNFIT[kind])
     answer = token_daemon.ask(token, "GET", path)
     assert "set-cookie" not in answer.headers
-    if kind == "a lone line feed":  # to many it ends a line: the next is a header as any other
+    if kind == "a lone line feed":  # many clients accept it as the end of a header line
         return
     assert answer.status_code in {502, 503}
     assert answer.json()["error"]["code"] in {"SERVICE_ANSWER_INVALID", "SERVICE_UNREACHABLE"}
@@ -295,8 +295,8 @@ def test_what_is_no_answer_is_not_passed_on(token_daemon, raw_server_port, kind)
         assert answer.status_code == 502
 
 
-def test_a_flood_of_interim_answers_is_not_listened_to(token_daemon, raw_server_port):
-    """Each is passed over, and nobody else was served meanwhile."""
+def test_flood_of_interim_answers_is_answered_503(token_daemon, raw_server_port):
+    """A few interim answers are ignored, and later requests are served."""
     token, path = raw_server_port(b"")
     flood, hinted = path.replace("/ff", "/flood"), path.replace("/ff", "/hinted")
     assert token_daemon.ask(token, "GET", hinted).status_code == 200
@@ -307,8 +307,8 @@ def test_a_flood_of_interim_answers_is_not_listened_to(token_daemon, raw_server_
     assert token_daemon.ask(token, "GET", hinted).status_code == 200
 
 
-def test_a_body_keeps_its_frame_on_the_way(token_daemon, raw_server_port):
-    """A service that calls its length a matter of one hop gets no say in where answers end."""
+def test_proxied_answer_keeps_its_content_length(token_daemon, raw_server_port):
+    """The service lists `Content-Length` in its `Connection` header, as if it were hop-by-hop."""
     token, path = raw_server_port(b"")
     answer = token_daemon.ask(token, "GET", path.replace("/ff", "/lengthless"))
     assert answer.content == FRAMED
@@ -316,7 +316,9 @@ def test_a_body_keeps_its_frame_on_the_way(token_daemon, raw_server_port):
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_without_a_body_has_no_length(token_daemon, raw_server_port, status):
+def test_proxied_answer_without_a_body_has_no_content_length(
+    token_daemon, raw_server_port, status
+):
     token, path = raw_server_port(
         b"HTTP/1.1 %d X\r\nContent-Length: 9\r\nETag: x\r\n\r\n" % status
     )
@@ -326,7 +328,9 @@ def test_an_answer_without_a_body_has_no_length(token_daemon, raw_server_port, s
 
 
 @pytest.mark.parametrize("kind", UNFIT_SOCKETS)
-def test_what_is_no_handshake_is_not_passed_on(token_daemon, raw_server_port, kind):
+def test_invalid_websocket_handshake_of_a_service_is_not_passed_on(
+    token_daemon, raw_server_port, kind
+):
     token, path = raw_server_port(UNFIT_SOCKETS[kind])
     hello = {
         **{"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"},

@@ -1,4 +1,4 @@
-"""What people try: to be somebody else, to be more, to learn who there is."""
+"""Attempts to act as another user, to gain rights, and to learn what exists."""
 
 import asyncio
 import itertools
@@ -15,8 +15,8 @@ from tests.shapes import failed
 ALLOWED_TO_ANYBODY = {AccessVerb.USE, AccessVerb.FOUND, AccessVerb.ANY, AccessVerb.LOOK}
 
 
-def test_a_viewer_writes_nothing_that_is_not_her_own():
-    """Whatever the matrix says: no route that changes things asks only for what viewers have."""
+def test_write_routes_open_to_viewers_concern_only_their_own_objects():
+    """No other route that changes something requires only rights that viewers have."""
     writes = [r for r in ROUTES if r.split()[0] in {"POST", "PUT", "DELETE", "PATCH", "WS"}]
     open_to_viewers = {
         route
@@ -32,7 +32,7 @@ def test_a_viewer_writes_nothing_that_is_not_her_own():
 
 
 @pytest.mark.parametrize("role", ["viewer", "member", "admin"])
-def test_nobody_makes_herself_owner(team, role):
+def test_member_below_owner_cannot_become_owner(team, role):
     me, members = f"{role}@x.org", f"projects/{team.project}/members"
     failed(team(role, "PUT", f"{members}/{me}", json={"role": "owner"}), 403, "PERMISSION_DENIED")
     again = {"email": f"{role}2@x.org", "role": "owner"}
@@ -44,14 +44,14 @@ def test_nobody_makes_herself_owner(team, role):
     assert team(role, "GET", f"{members}/{me}").json()["role"] == role
 
 
-def test_an_admin_invites_up_to_admins(team):
+def test_admin_can_invite_up_to_the_role_of_admin(team):
     assert team.invite("admin", "a@x.org", role="admin").status_code == 201
     high = team.invite("owner", "o@x.org", role="owner").json()["id"]
     failed(team("admin", "DELETE", f"invitations/{high}"), 403, "PERMISSION_DENIED")
     failed(team("admin", "POST", f"invitations/{high}/resend"), 403, "PERMISSION_DENIED")
 
 
-def test_nobody_speaks_in_anothers_name(team):
+def test_invitation_cannot_be_sent_in_the_name_of_another_user(team):
     invitation = {"project_id": team.project, "email": "z@x.org", "invited_by": "owner@x.org"}
     failed(team("admin", "POST", "invitations/send", json=invitation), 403, "PERMISSION_DENIED")
     own = invitation | {"invited_by": "Admin@X.org"}
@@ -63,12 +63,12 @@ def test_nobody_speaks_in_anothers_name(team):
     assert ("instance_asked", "member@x.org") in actors
 
 
-def test_an_invitation_is_answered_by_the_invited_and_shown_to_no_stranger(team):
+def test_invitation_is_answered_by_its_recipient_and_hidden_from_others(team):
     sent = team.invite("admin", "outside@x.org").json()
     path, body = f"invitations/{sent['id']}", {"token": sent["token"]}
     for role in ("admin", "owner"):
         failed(team(role, "POST", f"{path}/accept", json=body), 403, "PERMISSION_DENIED")
-        assert team(role, "GET", path).json()["token"] is None, "in team mode it is never shown"
+        assert team(role, "GET", path).json()["token"] is None, "team mode never shows it"
     failed(team("viewer", "GET", path), 403, "PERMISSION_DENIED")
     team.token("eve", user="eve@y.org", scope="admin")
     for method, end in (("GET", ""), ("POST", "/accept"), ("DELETE", "")):
@@ -83,7 +83,7 @@ def test_an_invitation_is_answered_by_the_invited_and_shown_to_no_stranger(team)
     assert team("outside", "GET", f"projects/{team.project}").status_code == 200
 
 
-def test_what_is_hidden_answers_as_what_is_not_there(team):
+def test_hidden_object_answers_like_a_missing_one(team):
     assert team.launch("member", "secret").status_code == 201
     sent = team.invite().json()["id"]
     for hidden, absent in (
@@ -110,7 +110,7 @@ def test_what_is_hidden_answers_as_what_is_not_there(team):
         assert refusals[0][0] == 404
 
 
-def test_lists_show_each_what_is_hers(team):
+def test_lists_contain_only_objects_visible_to_the_caller(team):
     assert team.launch("member", "reef").status_code == 201
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     assert team.launch("owner", "other", project=other).status_code == 201
@@ -127,7 +127,7 @@ def test_lists_show_each_what_is_hers(team):
     assert names("operator", "instances") == {"reef", "other"}
 
 
-def test_a_member_manages_her_own_and_an_admin_all(team):
+def test_member_manages_own_workspaces_and_an_admin_manages_all(team):
     assert team.launch("member", "hers").status_code == 201
     assert team.launch("admin", "theirs").status_code == 201
     assert team("member", "POST", "instances/hers/stop").status_code == 200
@@ -138,7 +138,7 @@ def test_a_member_manages_her_own_and_an_admin_all(team):
     failed(team.launch("member", "x", project=None), 403, "PERMISSION_DENIED")
 
 
-def test_data_stays_in_its_project(team):
+def test_volume_cannot_be_used_from_another_project(team):
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     volume = {"type": "efs", "name": "theirs", "project": other}
     assert team("owner", "POST", "storage/volumes/create", json=volume).status_code == 201
@@ -153,7 +153,7 @@ def test_data_stays_in_its_project(team):
     failed(team("member", "DELETE", "storage/volumes/theirs"), 403, "PERMISSION_DENIED")
 
 
-def test_who_was_let_go_loses_even_her_own(team):
+def test_removed_member_loses_own_workspaces(team):
     assert team.launch("member", "hers").status_code == 201
     path = f"projects/{team.project}/members/member@x.org"
     assert team("owner", "PUT", path, json={"role": "viewer"}).status_code == 200
@@ -163,7 +163,7 @@ def test_who_was_let_go_loses_even_her_own(team):
     assert team("operator", "GET", "instances/hers").status_code == 200
 
 
-def test_profiles_are_switched_each_for_oneself(team):
+def test_profile_switch_affects_only_the_caller(team):
     profile = {"name": "lab", "provider": "local"}
     assert team("operator", "POST", "profiles", json=profile).status_code == 201
     assert (
@@ -173,7 +173,7 @@ def test_profiles_are_switched_each_for_oneself(team):
     assert team("owner", "GET", "profiles/current").json()["name"] == "local"
 
 
-def test_the_socket_is_the_operators_and_needs_no_token(team):
+def test_unix_socket_requests_are_of_the_operator_without_a_token(team):
     assert by_socket(team, "/api/v1/tokens") == 200
     wrong = [(b"authorization", b"Bearer prism_tok_0.x")]
     assert by_socket(team, "/api/v1/tokens", wrong) == 401
@@ -209,7 +209,7 @@ def by_socket(team, path, headers=()):
     return messages[0]["status"]
 
 
-def test_a_proxy_may_stand_before_it(make_daemon):
+def test_public_url_host_and_origin_are_accepted_and_others_refused(make_daemon):
     daemon = make_daemon(auth="tokens", user="ada@x.org", public_url="https://prism.lab.org/")
     team = Team(daemon, Http(daemon.app))
     for host, origin, status in (
@@ -222,7 +222,7 @@ def test_a_proxy_may_stand_before_it(make_daemon):
         assert team("viewer", "GET", "projects", headers).status_code == status, host
 
 
-def test_rules_name_parameters_that_their_routes_have():
+def test_access_rules_name_existing_path_parameters():
     for route, rule in ROUTES.items():
         named = re.findall(r"\{(\w+)\}", route)
         assert not rule.whose or rule.whose in named, route
@@ -231,35 +231,35 @@ def test_rules_name_parameters_that_their_routes_have():
             assert rule_of(*route.split()) is rule
 
 
-def test_what_a_token_made_dies_with_it_and_nothing_else(team):
-    """Whoever stole one may have made others, and others with those."""
+def test_revoking_a_token_revokes_its_descendants_only(team):
+    """A thief may have created further tokens with a stolen one."""
 
-    def made(by, name, **more):
+    def create_token(by, name, **more):
         minted = team(by, "POST", "tokens", json={"name": name, "scope": "admin", **more}).json()
         team.tokens[name] = minted["token"]
         return minted["id"]
 
-    def open_for(name):
+    def is_accepted(name):
         return team(name, "GET", "projects").status_code == 200
 
-    stolen = made("owner", "stolen")
-    made("stolen", "child")
-    made("child", "grandchild", project="Reef")
-    made("owner", "sister")
+    stolen = create_token("owner", "stolen")
+    create_token("stolen", "child")
+    create_token("child", "grandchild", project="Reef")
+    create_token("owner", "sister")
     team.token("by the operator", user="owner@x.org")
-    assert all(map(open_for, ("stolen", "child", "grandchild", "sister", "by the operator")))
+    assert all(map(is_accepted, ("stolen", "child", "grandchild", "sister", "by the operator")))
     failed(team("viewer", "DELETE", f"tokens/{stolen}"), 404, "TOKEN_NOT_FOUND")
     message = team("sister", "DELETE", f"tokens/{stolen}").json()["message"]
     assert message == "Token 'stolen' revoked successfully, and 2 made with it"
     for gone in ("stolen", "child", "grandchild"):
         failed(team(gone, "GET", "projects"), 401, "UNAUTHENTICATED")
-    assert all(map(open_for, ("owner", "sister", "by the operator")))
+    assert all(map(is_accepted, ("owner", "sister", "by the operator")))
     revoked = [
         event.subject for event in team.daemon.db.events_after(0) if event.event == "token_revoked"
     ]
     assert sorted(revoked) == ["child", "grandchild", "stolen"]
-    theirs = made("operator", "theirs", user="eve@x.org")
-    assert open_for("theirs")
+    theirs = create_token("operator", "theirs", user="eve@x.org")
+    assert is_accepted("theirs")
     [operators] = [
         entry for entry in team("operator", "GET", "tokens").json() if entry["name"] == "operator"
     ]
@@ -269,8 +269,8 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
     failed(team("theirs", "GET", "projects"), 401, "UNAUTHENTICATED")
 
 
-def test_what_is_not_changed_is_not_so_for_somebody_else(team):
-    """One person's list is not another's, and neither is the mark of it."""
+def test_etag_of_a_list_is_different_for_each_caller(team):
+    """An ETag of another caller never leads to a 304 answer."""
     assert team.launch("member", "secret").status_code == 201
     marks = {}
     for person in ("operator", *ROLES, "outside"):
@@ -289,7 +289,7 @@ def test_what_is_not_changed_is_not_so_for_somebody_else(team):
     assert team("narrow", "GET", "instances", {"If-None-Match": wide}).status_code == 200
 
 
-def test_the_daemon_counts_for_each_what_she_may_see(team):
+def test_daemon_status_counts_workspaces_visible_to_the_caller(team):
     assert team.launch("member", "one").status_code == 201
     assert team.launch("operator", "two", project=None).status_code == 201
     counts = {
@@ -303,8 +303,8 @@ def test_the_daemon_counts_for_each_what_she_may_see(team):
     }
 
 
-def test_a_key_of_one_is_no_key_of_another(team):
-    """Whoever guesses the key of somebody's request hears nothing of the answer to it."""
+def test_idempotency_key_is_not_shared_between_callers(team):
+    """A guessed key does not reveal the answer to another caller's request."""
     team.token("operate", user="owner@x.org", scope="operate")
     team.token("narrow", user="owner@x.org", scope="admin", project="Reef")
     key, body = {"Idempotency-Key": "guessed"}, {"name": "Secret"}

@@ -1,4 +1,4 @@
-"""Others hold the SSH door's connections and prove nothing; its owner comes in all the same."""
+"""Connections that flood the SSH gate without a login do not lock out the owner."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from tests.optional import not_none
 from tests.waiting import eventually
 
 ID = "local-" + "0" * 17
-# Each user opens as many as there are and opens another whenever one is closed, but says nothing.
-FLOODS = """
+# Each user opens the maximum of connections, and another when one is closed, but sends nothing.
+FLOOD = """
 import os, selectors, socket, sys
 port, most, users = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 for user in users:
@@ -53,7 +53,7 @@ sys.stdin.read()
 
 @contextlib.asynccontextmanager
 async def opened(home):
-    """The door of a machine that is on, and its port."""
+    """The SSH gate of a machine that is on, and its port."""
     (home / "workspaces" / ID).mkdir(parents=True)
     gate = SshGate(home, home / "workspaces", lambda: {ID: "mine"}, lambda *_: None)
     async with gate.open():
@@ -63,8 +63,8 @@ async def opened(home):
 
 @contextlib.asynccontextmanager
 async def flooded(port, *users, most=2 * MOST_KNOCKING):
-    """Such users, at work until the block ends."""
-    words = [sys.executable, "-c", FLOODS, str(port), str(most), *map(str, users)]
+    """Flood the port as these users until the block ends."""
+    words = [sys.executable, "-c", FLOOD, str(port), str(most), *map(str, users)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     flood = await asyncio.create_subprocess_exec(*words, start_new_session=True, **pipes)
     try:
@@ -76,8 +76,8 @@ async def flooded(port, *users, most=2 * MOST_KNOCKING):
         await flood.wait()
 
 
-async def logged_in(gate, port):
-    """What the owner is called who comes with the key."""
+async def login_name(gate, port):
+    """The user name of a login with the owner's key."""
     keys = gate.keys
     async with asyncssh.connect(
         "127.0.0.1",
@@ -92,27 +92,27 @@ async def logged_in(gate, port):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
-def test_another_user_who_floods_it_keeps_nobody_out(tmp_path):
+def test_ssh_gate_accepts_the_owner_while_another_user_floods_it(tmp_path):
     async def attack():
         async with opened(tmp_path) as (gate, port), flooded(port, 65533):
-            assert await logged_in(gate, port) == "mine"
+            assert await login_name(gate, port) == "mine"
             assert waiting(gate).count("uid 65533") <= MOST_OF_ONE_PEER
 
     asyncio.run(attack())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
-def test_nor_do_many_users_together(tmp_path):
+def test_ssh_gate_accepts_the_owner_while_many_users_flood_it(tmp_path):
     async def attack():
         many = range(65500, 65500 + MOST_KNOCKING // MOST_OF_ONE_PEER + 2)
         async with opened(tmp_path) as (gate, port), flooded(port, *many, most=20):
-            assert await logged_in(gate, port) == "mine"
+            assert await login_name(gate, port) == "mine"
             assert MOST_OF_ONE_PEER < len(waiting(gate)) <= MOST_KNOCKING
 
     asyncio.run(attack())
 
 
-def test_who_says_nothing_is_sent_away_in_time(tmp_path, monkeypatch):
+def test_silent_ssh_connection_is_closed_after_the_login_timeout(tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "LOGIN_SECONDS", 0.2)
     serving.options.cache_clear()
 
@@ -148,7 +148,9 @@ def waiting(gate):
         ("abccde", "g", 2),
     ],
 )
-def test_who_has_to_go(monkeypatch, peers, newcomer, gone):
+def test_ssh_gate_closes_the_oldest_connection_of_the_busiest_peer(
+    monkeypatch, peers, newcomer, gone
+):
     monkeypatch.setattr(gates, "MOST_OF_ONE_PEER", 3)
     monkeypatch.setattr(gates, "MOST_KNOCKING", 6)
     assert gates.first_to_go(peers, newcomer) == gone

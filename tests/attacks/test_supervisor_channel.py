@@ -1,4 +1,4 @@
-"""A workspace that speaks for its first program, and one that keeps others from a sandbox."""
+"""Hostile messages on the supervisor's socket, and systems that refuse a sandbox."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ ORDER: OrderedMachine = {"key": "k", "name": "mine"}
 
 @pytest.fixture
 def channel():
-    """An enclosure's end of the socket, and the end of whoever lives inside."""
+    """The supervisor's end of the socket, and the sandbox's end."""
     place = SandboxProcess.__new__(SandboxProcess)
     place._rest = b""
     place._socket, inside = socket.socketpair()
@@ -27,7 +27,7 @@ def channel():
     inside.close()
 
 
-def heard(place, inside, message, descriptors=()):
+def exchange(place, inside, message, descriptors=()):
     socket.send_fds(inside, [message], list(descriptors))
     answers, terminals = place.answers()
     return answers, terminals
@@ -37,37 +37,37 @@ def heard(place, inside, message, descriptors=()):
     "line",
     [b"x", b"7", b"[]", b"null", b"[" * 60_000, b"\xff", b'{"id": "x"}', b'{"id": 1e400}'],
 )
-def test_garbage_is_passed_over_and_what_follows_is_heard(channel, line):
+def test_supervisor_ignores_an_invalid_line_and_reads_the_next(channel, line):
     place, inside = channel
-    answers, _ = heard(place, inside, line + b'\n{"id": 1, "exit": 0}\n')
+    answers, _ = exchange(place, inside, line + b'\n{"id": 1, "exit": 0}\n')
     while len(answers) < 2:
         answers += place.answers()[0]
     assert answers == [{}, {"id": 1, "exit": 0}]
 
 
-def test_a_line_without_an_end_is_not_kept(channel):
+def test_supervisor_discards_an_endless_line(channel):
     place, inside = channel
     for _ in range(200):
-        heard(place, inside, b"x" * 2000)
+        exchange(place, inside, b"x" * 2000)
         assert len(place._rest) <= LONGEST_ANSWER
-    assert heard(place, inside, b'\n{"id": 2, "pid": 7}\n')[0][-1] == {"id": 2, "pid": 7}
+    assert exchange(place, inside, b'\n{"id": 2, "pid": 7}\n')[0][-1] == {"id": 2, "pid": 7}
 
 
-def test_numbers_have_a_size(channel):
+def test_supervisor_ignores_numbers_out_of_range(channel):
     odd = b'{"id": 1, "exit": %d, "pid": true, "x": 7}\n' % 10**40
     place, inside = channel
-    assert heard(place, inside, odd)[0] == [{"id": 1, "x": 7}]
+    assert exchange(place, inside, odd)[0] == [{"id": 1, "x": 7}]
 
 
-def test_only_terminals_are_handed_on(channel, tmp_path):
-    """A connection to the daemon, handed to it as a terminal, would be a call of its own."""
+def test_supervisor_accepts_only_terminals_as_descriptors(channel, tmp_path):
+    """A connection to the daemon that is passed as a terminal would be a call as the owner."""
     place, inside = channel
     before = descriptors()
     (tmp_path / "file").touch()
     first, other = socket.socketpair()
     number, slave = pty.openpty()
     file = os.open(tmp_path / "file", os.O_RDONLY)
-    _, terminals = heard(place, inside, b"{}\n", [first.fileno(), number, file, other.fileno()])
+    _, terminals = exchange(place, inside, b"{}\n", [first.fileno(), number, file, other.fileno()])
     assert [os.isatty(terminal) for terminal in terminals] == [True]
     for terminal in (*terminals, number, slave, file):
         os.close(terminal)
@@ -82,7 +82,7 @@ def descriptors():
 
 @pytest.fixture
 def refused_machine(tmp_path, monkeypatch):
-    """A machine of an ordinary user whose system lets nobody make a sandbox, from now on."""
+    """A machine of an ordinary user whose system refuses sandboxes from now on."""
     folder = tmp_path / "workspaces" / "local-1"
     for name in ("home", "venv", "logs"):
         (folder / name).mkdir(parents=True)
@@ -94,14 +94,14 @@ def refused_machine(tmp_path, monkeypatch):
     return folder
 
 
-def test_where_a_sandbox_was_nothing_runs_without_one(refused_machine):
-    """User namespaces, processes and memory can be used up by a workspace that wants it so."""
+def test_machine_does_not_start_without_a_sandbox_when_the_home_had_one(refused_machine):
+    """A hostile workspace can use up user namespaces, processes and memory."""
     sandbox.remember_that_it_works(refused_machine)
     with pytest.raises(OSError, match="cannot be made now: bwrap: No space left on device"):
         SandboxProcess(refused_machine, ORDER, [], lambda: None)
 
 
-def test_where_there_never_was_one_that_is_said(refused_machine):
+def test_machine_starts_without_a_sandbox_and_reports_why_when_none_ever_worked(refused_machine):
     place = SandboxProcess(refused_machine, ORDER, [], lambda: None)
     try:
         assert place.kind == "none: bwrap: No space left on device"

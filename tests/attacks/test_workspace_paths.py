@@ -1,4 +1,4 @@
-"""Nothing outside of a workspace ever follows a path that the workspace can write."""
+"""Programs outside of a workspace never follow its symlinks."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's
 
 @pytest.fixture
 def outside_folder(tmp_path):
-    """A folder of the host, with something in it that nobody may read or change."""
+    """A folder of the host with a file that must not be read or changed."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "file").write_text("secret")
@@ -34,7 +34,7 @@ def outside_folder(tmp_path):
 
 @contextlib.contextmanager
 def exchanging(folder, first, other):
-    """A program exchanges the two names while the block runs."""
+    """Run a program that exchanges the two names until the block ends."""
     argv = [sys.executable, str(Path(__file__).with_name("exchanging.py")), folder, first, other]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(argv, **pipes) as program:
@@ -51,16 +51,16 @@ def machines(tmp_path):
     world.close()
 
 
-def again(machines, id):
-    """Stop a machine, and give its home to its attacker."""
+def stop_and_attack(machines, id):
+    """Stop a machine; return its home for the attack."""
     machines.compute.stop(id)
     machines.becomes(id, Observed.OFF)
     return machines.root / id / "home"
 
 
-def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines, outside_folder):
+def test_supervisor_creates_nothing_through_symlinks_of_the_home(machines, outside_folder):
     id = machines.launched(page())
-    home = again(machines, id)
+    home = stop_and_attack(machines, id)
     for name in (".local", ".config", ".cache", ".profile"):
         remove_tree(home / name)
     (home / ".local").symlink_to(outside_folder)
@@ -69,16 +69,14 @@ def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines
     machines.compute.start(id)
     machines.becomes(id, Observed.ON)
     assert os.listdir(outside_folder) == ["file"]
-    assert (home / ".cache").is_dir(), "the rest of the home is made all the same"
+    assert (home / ".cache").is_dir(), "the other folders of the home are created"
 
 
-def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(
-    machines, outside_folder, tmp_path
-):
+def test_volume_is_not_linked_through_a_symlink(machines, outside_folder, tmp_path):
     volumes = LocalVolumes(tmp_path / "storage", machines.root)
     volume = volumes.create(VolumeOrder(key="v", name="data", kind=VolumeKind.EBS, size_gb=1)).id
     id = machines.launched(page())
-    home = again(machines, id)
+    home = stop_and_attack(machines, id)
     remove_tree(home / "volumes")
     (home / "volumes").symlink_to(outside_folder)
     volumes.attach(volume, id, "data")
@@ -96,7 +94,7 @@ def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(
 
 @linux
 @pytest.mark.parametrize("kernel", ["openat2", "walk"])
-def test_a_folder_exchanged_for_a_symlink_is_never_followed(
+def test_directory_never_follows_a_folder_that_is_exchanged_for_a_symlink(
     kernel, outside_folder, tmp_path, monkeypatch
 ):
     if kernel == "walk":
@@ -125,7 +123,7 @@ def test_a_folder_exchanged_for_a_symlink_is_never_followed(
 
 @linux
 @pytest.mark.parametrize("trees", [40, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_removal_goes_nowhere_when_folders_become_symlinks(outside_folder, tmp_path, trees):
+def test_remove_tree_never_follows_folders_that_become_symlinks(outside_folder, tmp_path, trees):
     (outside_folder / "deep").mkdir()
     (outside_folder / "deep" / "precious").write_text("kept")
     for number in range(trees):
@@ -143,7 +141,7 @@ def test_a_removal_goes_nowhere_when_folders_become_symlinks(outside_folder, tmp
 
 @contextlib.contextmanager
 def exchanging_in_each(place, trees):
-    """The exchange in a folder that is removed and made anew, as the removal reaches it."""
+    """Exchange folders and links in each tree until the block ends."""
     script = f"""
 import ctypes, os, select, sys
 libc = ctypes.CDLL(None)
@@ -164,8 +162,8 @@ while not select.select([0], [], [], 0)[0]:
 
 @linux
 @pytest.mark.parametrize("rounds", [5, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_path, rounds):
-    """Reads of the host's files: a folder and a file are exchanged for symlinks to them."""
+def test_snapshot_contains_no_file_of_the_host_behind_a_symlink(outside_folder, tmp_path, rounds):
+    """During the copy, a folder and a file are exchanged for symlinks to files of the host."""
     home = tmp_path / "home"
     for name in range(40):
         (home / "a" / f"folder{name}").mkdir(parents=True)
