@@ -1,4 +1,4 @@
-"""How the tests ask: boto3 itself, over HTTP, with dummy keys and no retries."""
+"""Requests to the double: boto3 over HTTP, with dummy keys and no retries."""
 
 from collections.abc import Callable
 from functools import cache
@@ -50,7 +50,7 @@ def image(architecture: str = "amd64", region: str = "us-east-1", parameter: str
 
 
 def order(tags: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
-    """What a launch of one small machine needs, and whatever else is said."""
+    """The parameters of a launch of one small instance, and `more`."""
     request = {"ImageId": image(), "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
     if tags:
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -87,7 +87,7 @@ def listed(ec2: Any, **filters: Any) -> list[str]:
 
 
 def refused(code: str, call: Callable[..., object], **args: Any) -> Any:
-    """The call is refused with that code; what is said to it."""
+    """Assert that the call is refused with that code; return the answer."""
     with pytest.raises(ClientError) as caught:
         call(**args)
     assert caught.value.response["Error"]["Code"] == code
@@ -99,7 +99,7 @@ def message(code: str, call: Callable[..., object], **args: Any) -> Any:
 
 
 def order_rules(aws: AwsDouble, **rules: Any) -> None:
-    """Other rules; without a word about it, AWS is consistent in these tests."""
+    """Set rules of the double; unless `like` is given, AWS is consistent."""
     aws.rules = build({"like": "consistent", **rules})
 
 
@@ -112,7 +112,7 @@ def disk(size: int, device: str = "/dev/xvda", **more: Any) -> dict[str, Any]:
 
 
 def asleep_ready(**more: Any) -> dict[str, Any]:
-    """What a launch needs so that its machine can hibernate."""
+    """The parameters of a launch of an instance that can hibernate."""
     return {
         "ImageId": image(parameter=UBUNTU),
         "HibernationOptions": {"Configured": True},

@@ -1,4 +1,4 @@
-"""Every test finds the double empty, obedient, consistent, and with its clock stopped."""
+"""Each test starts with an empty, consistent double without faults, and with a stopped clock."""
 
 from typing import Any
 

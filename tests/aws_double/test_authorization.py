@@ -1,4 +1,4 @@
-"""IAM: what a policy allows, on what, and which other permissions a call needs."""
+"""IAM: what policies allow, and which further permissions a call needs."""
 
 import pytest
 
@@ -26,14 +26,14 @@ def decided(
     return decide(statements(policy(*statement)), action, resource, context)
 
 
-def test_what_no_statement_allows_is_denied():
+def test_policy_denies_what_no_statement_allows_and_deny_wins():
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
     assert decided(allow("ec2:StartInstances")) == (False, "implicitDeny")
     assert decided(allow("ec2:Stop*", sid="Some")) == (True, "Some")
     assert decided(allow("ec2:*"), allow("ec2:Stop*", effect="Deny", sid="No")) == (False, "No")
 
 
-def test_resources_have_wildcards_and_names_no_case():
+def test_policy_action_ignores_case_and_resource_has_wildcards():
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html"""
     assert decided(allow("EC2:stopinstances", "arn:aws:ec2:*:1:instance/*"))[0]
     assert not decided(allow("ec2:StopInstances", "arn:aws:ec2:*:2:instance/*"))[0]
@@ -57,7 +57,7 @@ def test_resources_have_wildcards_and_names_no_case():
          {"k": "arn:aws:ec2:r:1:instance/i-1"}, False),
     ],
 )  # fmt: skip
-def test_a_condition_holds_only_for_a_key_that_is_there(condition, context, holds):
+def test_policy_condition_is_false_without_its_key(condition, context, holds):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html"""
     assert decided(allow("*", condition=condition), **context)[0] is holds
 
@@ -65,26 +65,26 @@ def test_a_condition_holds_only_for_a_key_that_is_there(condition, context, hold
 @pytest.mark.parametrize(
     "addition", [{"NotAction": "ec2:*"}, {"Condition": {"NumericEquals": {"k": "1"}}}]
 )
-def test_what_it_cannot_read_it_does_not_guess(addition):
+def test_policy_with_an_unsupported_element_raises(addition):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notaction.html"""
     with pytest.raises(ValueError, match="does not know"):
         statements(policy(allow("ec2:*") | addition))
 
 
-def test_a_caller_without_permission_is_refused_in_the_words_of_ec2(aws, ec2):
+def test_run_instances_without_permission_is_refused_and_named(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
     aws.bind(policy(allow("ec2:Describe*")))
     ec2.describe_instances()
     assert "ec2:RunInstances" in message("UnauthorizedOperation", ec2.run_instances, **order())
 
 
-def test_only_who_it_names_is_held_to_a_policy(aws, ec2):
+def test_policy_applies_only_to_its_user(aws, ec2):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html"""
     aws.bind(policy(allow("ec2:Describe*")), "somebody-else")
     assert launched(ec2)
 
 
-def test_what_is_there_counts_by_its_own_tags_and_what_is_made_by_the_requests(aws, ec2):
+def test_tag_conditions_use_resource_tags_or_request_tags(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html"""
     strange, ours = launched(ec2), launched(ec2, {"prism:managed": "true"})
     aws.bind(policy(allow("ec2:TerminateInstances", condition=OURS), allow("ec2:CreateVolume",
@@ -100,7 +100,7 @@ def test_what_is_there_counts_by_its_own_tags_and_what_is_made_by_the_requests(a
     refused("UnauthorizedOperation", ec2.create_tags, Resources=[volume], Tags=[MANAGED])
 
 
-def test_what_is_not_there_is_said_not_to_be(aws, ec2):
+def test_terminating_an_unknown_instance_answers_not_found(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
     aws.bind(policy(allow("ec2:TerminateInstances", condition=OURS)))
     refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=["i-0123456789"])
@@ -113,7 +113,7 @@ def with_role(iam):
     return {"IamInstanceProfile": {"Name": "machine"}}
 
 
-def test_a_launch_with_a_profile_passes_its_role(aws, ec2, iam):
+def test_launch_with_an_instance_profile_requires_pass_role(aws, ec2, iam):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"""
     profile = with_role(iam)
     caller = aws.bind(policy(allow("ec2:*")))
@@ -130,7 +130,7 @@ def test_a_launch_with_a_profile_passes_its_role(aws, ec2, iam):
     assert launched(ec2, **profile)
 
 
-def test_a_machine_is_known_by_its_profile(aws, ec2, iam):
+def test_policy_condition_on_the_instance_profile_is_applied(aws, ec2, iam):
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
     without, profile = launched(ec2), with_role(iam)
     having = launched(ec2, **profile)
@@ -140,7 +140,7 @@ def test_a_machine_is_known_by_its_profile(aws, ec2, iam):
     ec2.terminate_instances(InstanceIds=[having])
 
 
-def test_a_launch_is_about_everything_that_it_uses(aws, ec2):
+def test_launch_requires_permission_for_every_resource_that_it_uses(aws, ec2):
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
     kinds = ["instance", "volume", "network-interface", "subnet", "image", "security-group"]
     for missing in kinds:
@@ -154,7 +154,7 @@ def test_a_launch_is_about_everything_that_it_uses(aws, ec2):
         assert f"{missing}/" in message("UnauthorizedOperation", ec2.run_instances, **request)
 
 
-def test_the_first_spot_machine_of_an_account_makes_the_role_of_the_service(aws, ec2):
+def test_first_spot_instance_requires_permission_to_create_the_service_role(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html"""
     market = {"InstanceMarketOptions": {"MarketType": "spot"}}
     aws.bind(policy(allow("ec2:*")))
@@ -170,10 +170,10 @@ def test_the_first_spot_machine_of_an_account_makes_the_role_of_the_service(aws,
     aws.reset()
     launched(ec2, **market)
     aws.bind(policy(allow("ec2:*")))
-    assert launched(ec2, **market), "it is there"
+    assert launched(ec2, **market), "the service role exists"
 
 
-def test_efs_asks_ec2_on_behalf_of_its_caller(aws, ec2, efs):
+def test_create_mount_target_requires_ec2_permissions_via_the_service(aws, ec2, efs):
     """https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html"""
     file_system = efs.create_file_system(CreationToken="t")["FileSystemId"]
     aws.clock.advance(1)
@@ -189,7 +189,7 @@ def test_efs_asks_ec2_on_behalf_of_its_caller(aws, ec2, efs):
     refused("UnauthorizedOperation", ec2.describe_instances)
 
 
-def test_a_simulation_says_what_the_policy_would_decide(aws, iam):
+def test_simulate_principal_policy_returns_the_decisions_of_the_policy(aws, iam):
     """https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html"""
     aws.bind(policy(allow("iam:Simulate*"), allow("ec2:StopInstances", condition=OURS)))
     request = {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:user/ada",
@@ -202,7 +202,7 @@ def test_a_simulation_says_what_the_policy_would_decide(aws, iam):
     assert [result["EvalDecision"] for result in results] == ["implicitDeny", "implicitDeny"]
 
 
-def test_a_dry_run_is_refused_to_who_may_not(aws, ec2):
+def test_dry_run_without_permission_is_refused(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
     aws.bind(policy(allow("ec2:Describe*")))
     refused("UnauthorizedOperation", ec2.run_instances, **order(DryRun=True))

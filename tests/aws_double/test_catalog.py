@@ -1,4 +1,4 @@
-"""Types, offerings and prices: the same facts as Prism's catalog."""
+"""Instance types, offerings and prices are those of Prism's catalog."""
 
 import json
 from decimal import Decimal
@@ -23,7 +23,7 @@ def usd(product):
     return Decimal(dimension["pricePerUnit"]["USD"]), dimension["unit"]
 
 
-def test_types_are_what_the_catalog_says(ec2):
+def test_describe_instance_types_matches_the_catalog(ec2):
     """vCPUs, memory, architecture, hibernation, GPUs.
 
     DescribeInstanceTypes
@@ -41,7 +41,7 @@ def test_types_are_what_the_catalog_says(ec2):
         assert sum(gpu["Count"] for gpu in gpus) == known.gpus
 
 
-def test_a_type_that_does_not_exist_is_refused(ec2):
+def test_unknown_instance_type_is_refused(ec2):
     """InvalidInstanceType; g4dn.large never existed.
 
     DescribeInstanceTypes
@@ -51,7 +51,7 @@ def test_a_type_that_does_not_exist_is_refused(ec2):
     assert "g4dn.large" in message("InvalidInstanceType", ec2.describe_instance_types, **request)
 
 
-def test_types_come_in_pages_of_at_most_100(ec2):
+def test_describe_instance_types_returns_pages_of_at_most_100(ec2):
     """MaxResults is 5 to 100.
 
     DescribeInstanceTypes
@@ -70,7 +70,7 @@ def test_types_come_in_pages_of_at_most_100(ec2):
     refused("InvalidParameterValue", ec2.describe_instance_types, MaxResults=101)
 
 
-def test_the_catalogs_types_are_offered_where_it_has_prices(aws):
+def test_catalog_types_are_offered_in_every_priced_region(aws):
     """A type is offered in some zones of some Regions.
 
     DescribeInstanceTypeOfferings
@@ -87,7 +87,7 @@ def test_the_catalogs_types_are_offered_where_it_has_prices(aws):
         assert {offer["Location"] for offer in offers} == {region}
 
 
-def test_prices_are_those_of_the_table_with_their_day(aws):
+def test_instance_prices_match_the_table_and_its_date(aws):
     """Products match all filters; each is a JSON text with its terms and publication date.
 
     GetProducts
@@ -109,7 +109,7 @@ def test_prices_are_those_of_the_table_with_their_day(aws):
         ("address", "AmazonVPC", {"group": "VPCPublicIPv4Address"}),
     ],
 )
-def test_storage_and_addresses_have_prices_too(aws, kind, code, fields):
+def test_storage_and_address_prices_match_the_table(aws, kind, code, fields):
     """Each is a product of its own service.
 
     GetProducts
@@ -120,7 +120,7 @@ def test_storage_and_addresses_have_prices_too(aws, kind, code, fields):
     assert usd(product) == (Decimal(amount), {"GB-month": "GB-Mo", "hour": "Hrs"}[unit])
 
 
-def test_what_the_table_does_not_know_has_no_product(aws):
+def test_get_products_returns_nothing_for_a_region_without_prices(aws):
     """An empty list, not a price of zero.
 
     GetProducts
@@ -130,7 +130,7 @@ def test_what_the_table_does_not_know_has_no_product(aws):
     refused("InvalidParameterException", client(aws, "pricing").get_products, ServiceCode="Amazon")
 
 
-def test_spot_prices_are_below_those_on_demand_and_can_be_set(aws, ec2):
+def test_spot_price_is_below_on_demand_and_can_be_set(aws, ec2):
     """The Spot price of now, for each zone that offers the type.
 
     DescribeSpotPriceHistory

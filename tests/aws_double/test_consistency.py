@@ -1,4 +1,4 @@
-"""Eventual consistency, which is on where nobody switches it off.
+"""Eventual consistency, which is on by default.
 
 Amazon EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"; IAM User Guide,
 "Troubleshoot IAM: changes that I make are not always immediately visible".
@@ -41,7 +41,7 @@ def group(ec2):
     return ec2.create_security_group(GroupName="g", Description="g")["GroupId"]
 
 
-def test_it_is_on_by_default():
+def test_eventual_consistency_is_on_by_default():
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     times = Rules().times
     for name in ("unseen", "tags", "states", "iam", "profile"):
@@ -53,13 +53,13 @@ def test_it_is_on_by_default():
         refused("InvalidInstanceID.NotFound", seen, ec2=ec2, id=launched(ec2))
 
 
-def test_it_can_be_switched_off():
+def test_eventual_consistency_can_be_switched_off():
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     times = build({"like": "consistent"}).times
     assert (times.unseen, times.tags, times.states, times.iam, times.profile) == (0, 0, 0, 0, 0)
 
 
-def test_a_new_machine_is_neither_found_nor_listed_nor_tagged(slow_aws, ec2):
+def test_new_instance_is_not_found_listed_or_taggable_at_first(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
     assert listed(ec2) == []
@@ -71,7 +71,7 @@ def test_a_new_machine_is_neither_found_nor_listed_nor_tagged(slow_aws, ec2):
     assert listed(ec2) == [id]
 
 
-def test_a_new_volume_and_a_new_snapshot_are_not_found(slow_aws, ec2):
+def test_new_volume_and_snapshot_are_not_found_at_first(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     refused("InvalidVolume.NotFound", ec2.create_snapshot, VolumeId=volume)
@@ -84,13 +84,13 @@ def test_a_new_volume_and_a_new_snapshot_are_not_found(slow_aws, ec2):
     ec2.delete_snapshot(SnapshotId=snapshot)
 
 
-def test_a_token_answers_although_its_volume_is_not_found_yet(slow_aws, ec2):
+def test_client_token_returns_a_volume_that_is_not_found_yet(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     wish = {"AvailabilityZone": "us-east-1a", "Size": 1, "ClientToken": "once"}
     assert ec2.create_volume(**wish)["VolumeId"] == ec2.create_volume(**wish)["VolumeId"]
 
 
-def test_a_new_group_is_not_found_and_its_name_is_taken(slow_aws, ec2):
+def test_new_security_group_is_not_found_but_its_name_is_taken(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = group(ec2)
     refused("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[id])
@@ -101,7 +101,7 @@ def test_a_new_group_is_not_found_and_its_name_is_taken(slow_aws, ec2):
     assert tested_group["GroupName"] == "g"
 
 
-def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow_aws, ec2):
+def test_new_security_group_rule_is_a_duplicate_before_it_is_described(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = group(ec2)
     slow_aws.clock.advance(3)
@@ -117,7 +117,7 @@ def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow_aws, ec2):
     assert len(described_group["IpPermissions"]) == 1
 
 
-def test_a_new_key_is_not_found_and_its_name_is_taken(slow_aws, ec2):
+def test_new_key_pair_is_not_found_but_its_name_is_taken(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     line = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBzZ0jTpq0wQ2m8vB0TtWlD0c7nJ7yK2S0r1L0m7d0sT"
     ec2.import_key_pair(KeyName="k", PublicKeyMaterial=line)
@@ -128,7 +128,7 @@ def test_a_new_key_is_not_found_and_its_name_is_taken(slow_aws, ec2):
     assert len(ec2.describe_key_pairs(KeyNames=["k"])["KeyPairs"]) == 1
 
 
-def test_changed_tags_are_described_late_each_in_its_turn(slow_aws, ec2):
+def test_changed_tags_are_described_late_and_in_order(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2, {"Name": "old"})
     slow_aws.clock.advance(3)
@@ -145,7 +145,7 @@ def test_changed_tags_are_described_late_each_in_its_turn(slow_aws, ec2):
     assert tags_of(ec2, id) == {}
 
 
-def test_a_state_is_described_as_it_was_before_the_call_that_changed_it(slow_aws, ec2):
+def test_changed_instance_state_is_described_late(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
     slow_aws.clock.advance(5)
@@ -166,7 +166,7 @@ def test_a_state_is_described_as_it_was_before_the_call_that_changed_it(slow_aws
     assert seen(ec2, id)["LaunchTime"] > before
 
 
-def test_who_changes_it_meets_it_as_it_is(slow_aws, ec2):
+def test_state_change_acts_on_the_real_state_of_the_instance(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
     slow_aws.clock.advance(5)
@@ -180,10 +180,10 @@ def test_who_changes_it_meets_it_as_it_is(slow_aws, ec2):
     for _ in range(4):
         states.append(state(ec2, id))
         slow_aws.clock.advance(1)
-    assert states == ["running", "stopped", "running", "terminated"], "each in its turn"
+    assert states == ["running", "stopped", "running", "terminated"], "in the order of changes"
 
 
-def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
+def test_volume_attachments_and_deletions_are_described_late(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
     slow_aws.clock.advance(5)
@@ -213,7 +213,7 @@ def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_a_cancelled_spot_request_is_described_as_active(slow_aws, ec2):
+def test_cancelled_spot_request_is_described_as_active_at_first(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     id = launched(ec2, InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
@@ -221,16 +221,16 @@ def test_a_cancelled_spot_request_is_described_as_active(slow_aws, ec2):
     request = [seen(ec2, id)["SpotInstanceRequestId"]]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
 
-    def told():
+    def described_state():
         answer = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=request)
         return answer["SpotInstanceRequests"][0]["State"]
 
-    assert told() == "active"
+    assert described_state() == "active"
     slow_aws.clock.advance(3)
-    assert told() == "cancelled"
+    assert described_state() == "cancelled"
 
 
-def test_what_iam_has_made_is_not_found_by_iam(slow_aws, iam):
+def test_new_iam_role_and_policy_are_not_found_at_first(slow_aws, iam):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html"""
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     refused("NoSuchEntity", iam.get_role, RoleName="r")
@@ -244,7 +244,7 @@ def test_what_iam_has_made_is_not_found_by_iam(slow_aws, iam):
     iam.get_role_policy(**right)
 
 
-def test_a_profile_is_given_to_machines_once_ec2_sees_its_role(slow_aws, ec2, iam):
+def test_instance_profile_is_usable_after_ec2_sees_its_role(slow_aws, ec2, iam):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     iam.create_instance_profile(InstanceProfileName="p")

@@ -1,4 +1,4 @@
-"""What a machine has printed, and how far its boot has come."""
+"""The console output of an instance, and the progress of its boot."""
 
 import gzip
 
@@ -13,7 +13,7 @@ runcmd:
 """
 
 
-def test_the_boot_markers_of_the_user_data_appear_one_after_the_other(aws, ec2):
+def test_boot_markers_appear_on_the_console_in_order(aws, ec2):
     """The console output of a machine shows what it has printed while it boots.
 
     Instance console output
@@ -32,7 +32,7 @@ def test_the_boot_markers_of_the_user_data_appear_one_after_the_other(aws, ec2):
     assert "failed" not in console(ec2, id)
 
 
-def test_compressed_user_data_is_read_as_well(aws, ec2):
+def test_compressed_user_data_is_run(aws, ec2):
     """Content that is gzip-compressed is uncompressed by cloud-init.
 
     Run commands on your Linux instance at launch
@@ -43,7 +43,7 @@ def test_compressed_user_data_is_read_as_well(aws, ec2):
     assert "prism-boot: ready" in console(ec2, id)
 
 
-def test_a_boot_can_fail_or_say_nothing(aws, ec2):
+def test_boot_fails_or_stays_silent_by_rule(aws, ec2):
     """The console output is where a failed boot is looked for.
 
     Troubleshoot an unreachable instance
@@ -61,7 +61,7 @@ def test_a_boot_can_fail_or_say_nothing(aws, ec2):
     assert "prism-boot" not in console(ec2, good)
 
 
-def test_a_second_boot_is_printed_after_the_first(aws, ec2):
+def test_console_output_contains_every_boot(aws, ec2):
     """The output covers the most recent 64 KB, over reboots.
 
     GetConsoleOutput
@@ -74,7 +74,7 @@ def test_a_second_boot_is_printed_after_the_first(aws, ec2):
     assert console(ec2, id).count("prism-boot: ready") == 2
 
 
-def test_new_user_data_of_a_machine_that_has_booted_counts_only_where_it_says_so(aws, ec2):
+def test_changed_user_data_runs_again_only_with_a_bootcmd_that_resets_it(aws, ec2):
     """Scripts and cloud-init directives run at the first boot; `bootcmd` at each.
 
     Run commands when you launch an EC2 instance with user data input
@@ -92,7 +92,7 @@ def test_new_user_data_of_a_machine_that_has_booted_counts_only_where_it_says_so
         assert ("prism-boot: another" in console(ec2, id)) is counts
 
 
-def test_a_machine_prints_its_host_keys_once_its_user_data_is_done(aws, ec2):
+def test_host_keys_are_printed_after_the_user_data(aws, ec2):
     """cloud-init prints them between two lines, and a script may look for them there.
 
     Connect to your Linux instance: get the instance fingerprint

@@ -1,4 +1,4 @@
-"""CPU credits: what T machines have when nobody says, and what is refused."""
+"""CPU credits of burstable instances: defaults, requested values and refusals."""
 
 import pytest
 
@@ -16,12 +16,12 @@ def credits_of(ec2, id):
 @pytest.mark.parametrize(
     ("type", "usual"), [("t3.small", ["unlimited"]), ("t2.small", ["standard"]), ("c6i.large", [])]
 )
-def test_t3_is_unlimited_where_nobody_says(ec2, type, usual):
+def test_default_cpu_credits_depend_on_the_family(ec2, type, usual):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html"""
     assert credits_of(ec2, launched(ec2, InstanceType=type)) == usual
 
 
-def test_what_is_asked_for_counts(ec2):
+def test_requested_cpu_credits_are_applied_or_refused(ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreditSpecificationRequest.html"""
     standard = {"CreditSpecification": {"CpuCredits": "standard"}}
     assert credits_of(ec2, launched(ec2, **standard)) == ["standard"]
@@ -29,7 +29,7 @@ def test_what_is_asked_for_counts(ec2):
     refused("InvalidParameterCombination", launched, ec2=ec2, InstanceType="c6i.large", **standard)
 
 
-def test_what_becomes_burstable_is_unlimited_until_somebody_says_otherwise(aws, ec2):
+def test_resized_instance_has_the_default_cpu_credits_of_its_new_type(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceCreditSpecification.html"""
     id = running(aws, ec2, InstanceType="c6i.large")
     ec2.stop_instances(InstanceIds=[id])

@@ -1,4 +1,4 @@
-"""Filters, pages, tags."""
+"""Filters, pagination and tags."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def where(name, *values):
     return {"Filters": [{"Name": name, "Values": list(values)}]}
 
 
-def test_the_client_token_filter_finds_what_a_lost_launch_has_made(ec2):
+def test_client_token_filter_lists_the_instance_of_a_launch(ec2):
     """client-token: the idempotency token you provided when you launched the instance.
 
     DescribeInstances
@@ -30,7 +30,7 @@ def test_the_client_token_filter_finds_what_a_lost_launch_has_made(ec2):
     assert listed(ec2, **where("client-token", "nobody")) == []
 
 
-def test_filters_are_joined_by_and_their_values_by_or(aws, ec2):
+def test_filters_are_combined_with_and_and_their_values_with_or(aws, ec2):
     """Any of the values, all of the filters; * and ? are wildcards, a backslash escapes.
 
     Find your Amazon EC2 resources: filtering
@@ -52,7 +52,7 @@ def test_filters_are_joined_by_and_their_values_by_or(aws, ec2):
     assert listed(ec2, **where("instance-state-code", "16")) == [small]
 
 
-def test_a_filter_that_ec2_does_not_have_is_refused(ec2):
+def test_unknown_filter_is_refused(ec2):
     """InvalidParameterValue: the filter is invalid.
 
     Find your Amazon EC2 resources: filtering
@@ -63,7 +63,7 @@ def test_a_filter_that_ec2_does_not_have_is_refused(ec2):
     )
 
 
-def test_pages_hold_what_was_asked_for_and_miss_nothing(ec2):
+def test_pagination_lists_every_instance_despite_changes(ec2):
     """MaxResults is 5 to 1000; NextToken leads on, whatever changes in between.
 
     DescribeInstances, Pagination
@@ -88,7 +88,7 @@ def test_pages_hold_what_was_asked_for_and_miss_nothing(ec2):
     refused("InvalidParameterValue", ec2.describe_instances, MaxResults=5, InstanceIds=ids[:1])
 
 
-def test_one_unknown_id_refuses_them_all(ec2):
+def test_describe_instances_with_an_unknown_id_is_refused(ec2):
     """InvalidInstanceID.NotFound names the ids that do not exist.
 
     Error codes for the Amazon EC2 API
@@ -101,7 +101,7 @@ def test_one_unknown_id_refuses_them_all(ec2):
     assert id not in refusal
 
 
-def test_machines_of_one_launch_are_one_reservation(ec2):
+def test_instances_of_one_launch_have_one_reservation(ec2):
     """One reservation for each launch request.
 
     Reservation
@@ -115,7 +115,7 @@ def test_machines_of_one_launch_are_one_reservation(ec2):
     assert sorted(sizes) == [1, 2]
 
 
-def test_status_shows_running_machines_unless_all_are_asked_for(aws, ec2):
+def test_instance_status_lists_running_instances_by_default(aws, ec2):
     """By default only running instances are described.
 
     DescribeInstanceStatus
@@ -137,7 +137,7 @@ BAD_TAGS = {
 
 
 @pytest.mark.parametrize("pairs, code", BAD_TAGS.values(), ids=BAD_TAGS)
-def test_tags_have_limits(ec2, pairs, code):
+def test_tags_beyond_the_limits_are_refused(ec2, pairs, code):
     """50 tags; keys of 128, values of 256 characters; aws: is reserved; keys are unique.
 
     Tag your Amazon EC2 resources: tag restrictions
@@ -166,7 +166,7 @@ def test_tags_are_overwritten_and_deleted(ec2):
     ]
 
 
-def test_every_region_is_its_own(aws, ec2):
+def test_instances_are_listed_in_their_own_region_only(aws, ec2):
     """Resources are tied to a Region; listing shows those of one.
 
     Regions and Zones

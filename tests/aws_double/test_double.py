@@ -1,4 +1,4 @@
-"""The double in a process: start, stop, what it tells, what it refuses."""
+"""The double in a process: start, stop, reset, calls and refusals."""
 
 import socket
 
@@ -13,7 +13,7 @@ from tests.aws_double.asked import client, launched, listed, refused
 from tests.project.tree import ROOT
 
 
-def test_only_the_environment_is_needed(monkeypatch):
+def test_boto3_finds_the_double_through_environment_variables(monkeypatch):
     with AwsDouble() as double:
         for name, value in double.environ("eu-west-1").items():
             monkeypatch.setenv(name, value)
@@ -22,19 +22,19 @@ def test_only_the_environment_is_needed(monkeypatch):
         assert [call.region for call in double.calls] == ["eu-west-1"]
 
 
-def test_it_listens_on_the_loopback_interface_and_frees_its_port():
+def test_double_listens_on_loopback_and_frees_its_port():
     double = AwsDouble().start()
     port = int(double.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)):
-        double.stop()  # with somebody connected
+        double.stop()  # with an open connection
     with socket.create_server(("127.0.0.1", port)):
         pass
-    double.stop()  # again is nothing
+    double.stop()  # the second time does nothing
     with pytest.raises(RuntimeError):
         _ = double.url
 
 
-def test_a_reset_forgets_everything(aws, ec2):
+def test_reset_deletes_all_resources_and_faults(aws, ec2):
     launched(ec2)
     client(aws, "iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
     client(aws, "sns").create_topic(Name="t")
@@ -47,18 +47,18 @@ def test_a_reset_forgets_everything(aws, ec2):
     assert abs((aws.clock.now() - Clock().now()).total_seconds()) < 5
 
 
-def test_the_rest_is_motos(aws):
+def test_other_services_are_answered_by_moto(aws):
     cloudwatch = client(aws, "cloudwatch")
     datum = {"MetricName": "cpu", "Value": 3}
     cloudwatch.put_metric_data(Namespace="prism", MetricData=[datum])
     assert cloudwatch.list_metrics(Namespace="prism")["Metrics"]
 
 
-def test_what_ec2_has_and_we_do_not_is_refused_in_words(aws, ec2):
+def test_unimplemented_ec2_action_is_refused(aws, ec2):
     refused("InvalidAction", ec2.describe_flow_logs)
 
 
-def test_every_answer_and_refusal_has_its_request_id(aws, ec2):
+def test_answer_and_refusal_have_a_unique_request_id(aws, ec2):
     sts = client(aws, "sts")
     answers = [
         ec2.describe_vpcs(),
@@ -73,7 +73,7 @@ def test_every_answer_and_refusal_has_its_request_id(aws, ec2):
     assert len({answer["ResponseMetadata"]["RequestId"] for answer in answers}) == len(answers)
 
 
-def test_a_bug_of_ours_is_not_a_lost_reply(monkeypatch):
+def test_reset_raises_the_exception_of_a_broken_action(monkeypatch):
     def broken(call):
         raise ZeroDivisionError
 
@@ -86,7 +86,7 @@ def test_a_bug_of_ours_is_not_a_lost_reply(monkeypatch):
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-def test_time_goes_forward_only():
+def test_clock_only_advances():
     clock = Clock()
     clock.stop()
     now = clock.now()
@@ -97,5 +97,5 @@ def test_time_goes_forward_only():
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_action_is_in_the_documentation(action):
+def test_docs_list_every_action(action):
     assert f"`{action}`" in (ROOT / "docs" / "aws-double.md").read_text()

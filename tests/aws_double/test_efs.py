@@ -1,4 +1,4 @@
-"""Shared file systems. Their creation token is tested in test_idempotency."""
+"""EFS file systems. `test_idempotency.py` tests their creation token."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def state(efs, id):
     return efs.describe_file_systems(FileSystemId=id)["FileSystems"][0]["LifeCycleState"]
 
 
-def test_a_file_system_is_creating_then_available(aws, efs):
+def test_file_system_is_creating_then_available(aws, efs):
     """creating, then available; described by id and by creation token.
 
     DescribeFileSystems
@@ -36,7 +36,7 @@ def test_a_file_system_is_creating_then_available(aws, efs):
     assert efs.describe_file_systems(CreationToken="b")["FileSystems"] == []
 
 
-def test_a_mount_target_needs_an_available_file_system(aws, efs, ec2):
+def test_mount_target_requires_an_available_file_system(aws, efs, ec2):
     """IncorrectFileSystemLifeCycleState; SubnetNotFound; FileSystemNotFound.
 
     CreateMountTarget
@@ -53,8 +53,8 @@ def test_a_mount_target_needs_an_available_file_system(aws, efs, ec2):
         FileSystemId=id,
         SubnetId="subnet-0123456789abcdef0",
     )
-    nobody = {**at, "FileSystemId": "fs-0123456789abcdef0"}
-    refused("FileSystemNotFound", efs.create_mount_target, **nobody)
+    unknown = {**at, "FileSystemId": "fs-0123456789abcdef0"}
+    refused("FileSystemNotFound", efs.create_mount_target, **unknown)
     target = efs.create_mount_target(**at)
     assert target["LifeCycleState"] == "creating"
     aws.clock.advance(5)
@@ -62,7 +62,7 @@ def test_a_mount_target_needs_an_available_file_system(aws, efs, ec2):
     assert (now["LifeCycleState"], now["IpAddress"]) == ("available", target["IpAddress"])
 
 
-def test_there_is_one_mount_target_for_each_zone(aws, efs, ec2):
+def test_second_mount_target_in_a_zone_is_refused(aws, efs, ec2):
     """MountTargetConflict for a second one in the same Availability Zone.
 
     CreateMountTarget
@@ -76,7 +76,7 @@ def test_there_is_one_mount_target_for_each_zone(aws, efs, ec2):
     assert efs.describe_file_systems()["FileSystems"][0]["NumberOfMountTargets"] == 2
 
 
-def test_mount_targets_have_security_groups(aws, efs, ec2):
+def test_mount_target_has_the_default_or_given_security_groups(aws, efs, ec2):
     """Given at creation, changed later; without any, the VPC's default one.
 
     ModifyMountTargetSecurityGroups
@@ -99,7 +99,7 @@ def test_mount_targets_have_security_groups(aws, efs, ec2):
     assert answer["SecurityGroups"] == [mine]
 
 
-def test_mount_targets_go_first(aws, efs, ec2):
+def test_delete_file_system_requires_deleted_mount_targets(aws, efs, ec2):
     """FileSystemInUse, until its mount targets are deleted.
 
     DeleteFileSystem
@@ -119,7 +119,7 @@ def test_mount_targets_go_first(aws, efs, ec2):
     refused("FileSystemNotFound", efs.describe_file_systems, FileSystemId=id)
 
 
-def test_tags_are_added_and_taken_away(aws, efs):
+def test_file_system_tags_are_added_and_removed(aws, efs):
     """TagResource, UntagResource, ListTagsForResource.
 
     TagResource
@@ -132,7 +132,7 @@ def test_tags_are_added_and_taken_away(aws, efs):
 
 
 @pytest.mark.parametrize("value", ["ada <a@b.c>", "it's", "a;b", "(x)", "R&D"])
-def test_a_tag_has_letters_digits_blanks_and_few_signs(efs, value):
+def test_file_system_tag_with_other_characters_is_refused(efs, value):
     """Tag: Value, Pattern ^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$.
 
     https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html
@@ -144,7 +144,7 @@ def test_a_tag_has_letters_digits_blanks_and_few_signs(efs, value):
     refused("BadRequest", efs.tag_resource, ResourceId=id, Tags=bad)
 
 
-def test_mount_targets_are_in_one_vpc(aws, ec2, efs):
+def test_mount_target_in_a_second_vpc_is_refused(aws, ec2, efs):
     """You can create mount targets in only one VPC, one for each Availability Zone.
 
     https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html

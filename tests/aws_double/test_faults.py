@@ -1,4 +1,4 @@
-"""What goes wrong on order: by action, by count, by status, and after acting."""
+"""Faults that a test injects: errors, lost and late replies, throttling."""
 
 import time
 
@@ -17,7 +17,7 @@ from tests.aws_double.asked import (
 )
 
 
-def test_an_error_on_order_is_answered_and_nothing_is_done(aws, ec2):
+def test_error_fault_answers_an_error_and_does_nothing(aws, ec2):
     order_rules(
         aws,
         faults=[{"action": "RunInstances", "do": "error", "code": "Unavailable", "status": 503}],
@@ -28,7 +28,7 @@ def test_an_error_on_order_is_answered_and_nothing_is_done(aws, ec2):
     assert launched(ec2)
 
 
-def test_a_lost_reply_is_an_action_that_was_done(aws, ec2):
+def test_lost_fault_acts_and_closes_the_connection(aws, ec2):
     aws.fault(action="RunInstances", do="lost")
     with pytest.raises(ConnectionClosedError):
         ec2.run_instances(**order(ClientToken="mine"))
@@ -37,14 +37,14 @@ def test_a_lost_reply_is_an_action_that_was_done(aws, ec2):
     assert len(aws.machines()) == 1
 
 
-def test_a_dropped_request_is_an_action_that_was_not_done(aws, ec2):
+def test_drop_fault_closes_the_connection_and_does_nothing(aws, ec2):
     aws.fault(action="RunInstances", do="drop")
     with pytest.raises(ConnectionClosedError):
         ec2.run_instances(**order())
     assert aws.machines() == []
 
 
-def test_a_request_that_arrives_twice_is_done_twice(aws, ec2):
+def test_twice_fault_acts_twice_unless_the_request_has_a_token(aws, ec2):
     aws.fault(action="RunInstances", do="twice")
     launched(ec2, ClientToken="mine")
     assert len(aws.machines()) == 1
@@ -56,14 +56,14 @@ def test_a_request_that_arrives_twice_is_done_twice(aws, ec2):
     refused("InvalidVolume.NotFound", ec2.delete_volume, VolumeId=volume)
 
 
-def test_a_late_reply_is_late_in_real_time(aws, ec2):
+def test_late_fault_delays_the_reply_in_real_time(aws, ec2):
     aws.fault(action="DescribeVpcs", do="late", seconds=0.3)
     start = time.monotonic()
     ec2.describe_vpcs()
     assert time.monotonic() - start >= 0.3
 
 
-def test_who_does_not_wait_has_acted_all_the_same(aws):
+def test_late_fault_acts_although_the_client_times_out(aws):
     aws.fault(action="RunInstances", do="late", seconds=30)
     hasty = client(aws, "ec2", patience=0.2)
     with pytest.raises(ReadTimeoutError):
@@ -71,7 +71,7 @@ def test_who_does_not_wait_has_acted_all_the_same(aws):
     assert len(aws.machines()) == 1
 
 
-def test_an_old_answer_can_come_again(aws, ec2):
+def test_stale_fault_repeats_an_old_answer(aws, ec2):
     aws.fault(action="DescribeInstances", do="stale", skip=1)
     id = launched(ec2)
     assert state(ec2, id) == "pending"
@@ -80,14 +80,14 @@ def test_an_old_answer_can_come_again(aws, ec2):
     assert state(ec2, id) == "running"
 
 
-def test_throttled_on_order_is_what_each_service_says(aws, ec2):
+def test_throttle_fault_answers_the_code_of_each_service(aws, ec2):
     aws.fault(do="throttle", times=None)
     refused("RequestLimitExceeded", ec2.describe_vpcs)
     refused("ThrottlingException", client(aws, "efs").describe_file_systems)
     refused("Throttling", client(aws, "sts").get_caller_identity)
 
 
-def test_faults_are_counted(aws, ec2):
+def test_fault_skips_and_repeats_as_configured(aws, ec2):
     aws.fault(action="Describe*", do="error", skip=1, times=2)
     seen = []
     for _ in range(5):
@@ -99,7 +99,7 @@ def test_faults_are_counted(aws, ec2):
     assert seen == ["ok", "error", "error", "ok", "ok"]
 
 
-def test_a_fault_can_be_for_one_call_one_machine_one_account(aws, ec2):
+def test_fault_is_limited_to_a_call_resource_account_or_region(aws, ec2):
     [first, two] = [launched(ec2), launched(ec2)]
     aws.fault(do="error", about=two)
     assert state(ec2, first)
@@ -127,13 +127,13 @@ def chances(aws, ec2):
     return results
 
 
-def test_the_seed_decides_what_chance_does(aws, ec2):
+def test_random_faults_repeat_with_the_same_seed(aws, ec2):
     first = chances(aws, ec2)
     assert {*first} == {True, False}
     assert chances(aws, ec2) == first
 
 
-def test_ids_and_times_are_the_seeds_as_well(aws):
+def test_ids_and_times_repeat_with_the_same_seed(aws):
     order = {"times": {"pending": [1, 100]}}
 
     def history():
@@ -148,7 +148,7 @@ def test_ids_and_times_are_the_seeds_as_well(aws):
     assert history() == history()
 
 
-def test_the_log_says_what_was_asked_and_what_came_of_it(aws, ec2):
+def test_call_log_records_actions_and_outcomes(aws, ec2):
     launched(ec2)
     aws.fault(do="lost", action="StopInstances")
     with pytest.raises(ConnectionClosedError):

@@ -1,4 +1,4 @@
-"""Hibernation: what it needs at launch, what before each time, what it forbids."""
+"""Hibernation: its requirements, its limitations, and the boot after it."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from tests.aws_double.asked import (
 NO = "UnsupportedHibernationConfiguration"
 
 
-def test_a_hibernated_machine_is_stopped_with_a_reason(aws, ec2):
+def test_hibernated_instance_is_stopped_with_a_state_reason(aws, ec2):
     """stopping, then stopped, with Client.UserInitiatedHibernate.
 
     StateReason
@@ -40,7 +40,7 @@ def test_a_hibernated_machine_is_stopped_with_a_reason(aws, ec2):
     assert now["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
 
 
-def test_it_must_have_been_enabled_at_launch(aws, ec2):
+def test_hibernation_is_refused_when_not_enabled_at_launch(aws, ec2):
     """Hibernation cannot be enabled or disabled after launch.
 
     Prerequisites for EC2 instance hibernation
@@ -67,7 +67,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("change, why", BAD.values(), ids=BAD)
-def test_a_launch_that_could_never_hibernate_is_refused(ec2, change, why):
+def test_launch_without_the_requirements_of_hibernation_is_refused(ec2, change, why):
     """Type, RAM below 150 GiB, an encrypted root volume, large enough for the RAM.
 
     Prerequisites for EC2 instance hibernation
@@ -77,7 +77,7 @@ def test_a_launch_that_could_never_hibernate_is_refused(ec2, change, why):
 
 
 @pytest.mark.parametrize("owner", ["792107900819", "136693071363"], ids=["Rocky", "Debian"])
-def test_the_image_must_support_it(ec2, owner):
+def test_launch_for_hibernation_with_an_unsupported_image_is_refused(ec2, owner):
     """Ubuntu and Amazon Linux are among the supported images; Debian and Rocky Linux are not.
 
     Prerequisites for EC2 instance hibernation: AMIs
@@ -93,7 +93,7 @@ def test_the_image_must_support_it(ec2, owner):
     assert "image" in message(NO, ec2.run_instances, **order(**request))
 
 
-def test_a_machine_must_have_been_up_for_a_while(aws, ec2):
+def test_hibernation_is_refused_right_after_the_start(aws, ec2):
     """The instance is not ready to hibernate yet; retry in a few minutes.
 
     Troubleshoot EC2 instance hibernation
@@ -109,7 +109,7 @@ def test_a_machine_must_have_been_up_for_a_while(aws, ec2):
     ec2.stop_instances(**request)
 
 
-def test_a_resumed_machine_does_not_boot_again(aws, ec2):
+def test_resumed_instance_does_not_run_user_data_again(aws, ec2):
     """Processes are resumed as they were; the user data does not run.
 
     Hibernate your Amazon EC2 instance
@@ -128,7 +128,7 @@ def test_a_resumed_machine_does_not_boot_again(aws, ec2):
     assert "resume from hibernation" in console(ec2, id)
 
 
-def test_a_sleeping_machine_cannot_be_changed(aws, ec2):
+def test_hibernated_instance_cannot_be_resized_imaged_or_attached(aws, ec2):
     """No other type, no image, no attached volume while it is hibernated.
 
     Hibernate your Amazon EC2 instance: limitations
@@ -146,7 +146,7 @@ def test_a_sleeping_machine_cannot_be_changed(aws, ec2):
     refused("IncorrectState", ec2.attach_volume, **at)
 
 
-def test_it_stays_enabled_through_a_plain_stop(aws, ec2):
+def test_hibernation_stays_configured_after_a_plain_stop(aws, ec2):
     """A plain stop is possible; hibernation remains configured.
 
     Hibernate your Amazon EC2 instance
@@ -160,7 +160,7 @@ def test_it_stays_enabled_through_a_plain_stop(aws, ec2):
 
 
 @pytest.mark.parametrize("larger", ["t3.large", "r6i.large"])
-def test_one_that_may_hibernate_keeps_its_type(aws, ec2, larger):
+def test_instance_with_hibernation_cannot_be_resized(aws, ec2, larger):
     """AWS's pages disagree: "you cannot change the instance type if hibernation is enabled", and
     while it is stopped "you can modify [...] the instance type or size". The double is strict.
 
@@ -176,7 +176,7 @@ def test_one_that_may_hibernate_keeps_its_type(aws, ec2, larger):
     assert seen(ec2, id)["InstanceType"] != larger
 
 
-def test_arm_machines_hibernate_too(aws, ec2):
+def test_arm_instance_can_be_launched_for_hibernation(aws, ec2):
     """T4g is among the supported families.
 
     Prerequisites for EC2 instance hibernation
@@ -187,16 +187,16 @@ def test_arm_machines_hibernate_too(aws, ec2):
     )
 
 
-TELLS = "prism-boot: begin; cat /proc/sys/kernel/random/boot_id"
+BOOT_ID_SCRIPT = "prism-boot: begin; cat /proc/sys/kernel/random/boot_id"
 
 
 def boot_ids(text):
     return [line.split()[-1] for line in text.splitlines() if "prism-boot: id " in line]
 
 
-def woken(aws, ec2, **tags):
-    """A machine that was put to sleep and started again, and what it has printed since."""
-    id = running(aws, ec2, {"Name": "mine"} | tags, UserData=TELLS, **asleep_ready())
+def hibernated_and_started(aws, ec2, **tags):
+    """The console output of an instance before a hibernation, and after the start."""
+    id = running(aws, ec2, {"Name": "mine"} | tags, UserData=BOOT_ID_SCRIPT, **asleep_ready())
     aws.clock.advance(5)
     before = console(ec2, id)
     ec2.stop_instances(InstanceIds=[id], Hibernate=True)
@@ -208,18 +208,18 @@ def woken(aws, ec2, **tags):
     return before, console(ec2, id).removeprefix(before)
 
 
-def test_a_machine_that_wakes_up_goes_on_with_its_boot(aws, ec2):
+def test_resumed_instance_has_the_same_boot_id(aws, ec2):
     """The RAM contents are reloaded, and what ran goes on.
 
     Hibernate your Amazon EC2 instance
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
     """
-    before, after = woken(aws, ec2)
+    before, after = hibernated_and_started(aws, ec2)
     assert len(boot_ids(before)) == 1
     assert (boot_ids(after), "resume from hibernation" in after) == ([], True)
 
 
-def test_a_machine_that_cannot_fall_asleep_shuts_down_and_boots_anew(aws, ec2):
+def test_instance_that_cannot_hibernate_shuts_down_and_boots_again(aws, ec2):
     """If the instance cannot hibernate successfully, a normal shutdown occurs.
 
     The state reason says what was initiated, not what came of it: StopInstances, and StateReason
@@ -227,18 +227,18 @@ def test_a_machine_that_cannot_fall_asleep_shuts_down_and_boots_anew(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
     """
     order_rules(aws, sleepless="Name=mine")
-    before, after = woken(aws, ec2)
+    before, after = hibernated_and_started(aws, ec2)
     assert "Linux version" in after
     assert boot_ids(after) and boot_ids(after) != boot_ids(before)
 
 
-def test_a_machine_that_hangs_while_it_wakes_up_says_nothing_and_can_be_stopped_by_force(aws, ec2):
+def test_instance_that_hangs_at_resume_can_be_stopped_by_force(aws, ec2):
     """Troubleshoot Amazon EC2 instance hibernation; the instance stays running, or stopping.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
     """
     order_rules(aws, hangs="Name=mine")
-    _, after = woken(aws, ec2)
+    _, after = hibernated_and_started(aws, ec2)
     assert after == "[    0.000000] Linux version 6.1\n"
     [id] = [machine["id"] for machine in aws.machines()]
     ec2.stop_instances(InstanceIds=[id])
@@ -249,7 +249,7 @@ def test_a_machine_that_hangs_while_it_wakes_up_says_nothing_and_can_be_stopped_
 
 
 @pytest.mark.parametrize("release", ["22.04", "24.04"])
-def test_of_ubuntu_only_what_is_listed_hibernates(ec2, release):
+def test_only_listed_ubuntu_releases_support_hibernation(ec2, release):
     """22.04.2 is the newest Ubuntu of the list.
 
     Prerequisites for EC2 instance hibernation

@@ -1,4 +1,4 @@
-"""What happens when a request is made twice."""
+"""Idempotency: repeated requests with and without a client token."""
 
 import pytest
 
@@ -18,7 +18,7 @@ VOLUME = {"AvailabilityZone": "us-east-1a", "Size": 10}
 DAY = 86400
 
 
-def test_a_launch_with_the_same_token_and_parameters_acts_once(ec2):
+def test_launch_with_the_same_client_token_acts_once(ec2):
     """The retry succeeds without another action; only the state may differ.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -28,7 +28,7 @@ def test_a_launch_with_the_same_token_and_parameters_acts_once(ec2):
     assert len(listed(ec2)) == 1
 
 
-def test_the_retry_of_a_launch_shows_the_state_of_now(aws, ec2):
+def test_retried_launch_returns_the_current_state(aws, ec2):
     """The result might contain updated information, such as the current status.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -39,7 +39,7 @@ def test_the_retry_of_a_launch_shows_the_state_of_now(aws, ec2):
     assert again["State"]["Name"] == "running"
 
 
-def test_without_a_token_of_ones_own_each_call_acts(ec2):
+def test_launch_without_a_client_token_acts_each_time(ec2):
     """boto3 fills in a token of its own for each call, which dies with the process.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -49,7 +49,7 @@ def test_without_a_token_of_ones_own_each_call_acts(ec2):
 
 
 @pytest.mark.parametrize("change", [{"InstanceType": "t3.medium"}, {"tags": {"a": "b"}}])
-def test_the_same_token_with_other_parameters_is_a_mismatch(ec2, change):
+def test_client_token_with_other_parameters_is_refused(ec2, change):
     """IdempotentParameterMismatch, and nothing is done.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -60,7 +60,7 @@ def test_the_same_token_with_other_parameters_is_a_mismatch(ec2, change):
     assert listed(ec2) == [id]
 
 
-def test_a_token_counts_in_its_region_and_account_only(aws, ec2):
+def test_client_token_is_scoped_to_region_and_account(aws, ec2):
     """The same token in other regions makes other machines.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -75,7 +75,7 @@ def test_a_token_counts_in_its_region_and_account_only(aws, ec2):
     assert len(ids) == 3
 
 
-def test_a_launch_that_was_refused_may_be_tried_again_with_its_token(aws, ec2):
+def test_refused_launch_can_be_retried_with_its_client_token(aws, ec2):
     """Only a request that completed successfully has used its token.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -87,7 +87,7 @@ def test_a_launch_that_was_refused_may_be_tried_again_with_its_token(aws, ec2):
     assert launched(ec2, ClientToken="a")
 
 
-def test_a_launch_token_lives_a_day_after_the_machine(aws, ec2):
+def test_client_token_of_a_launch_expires_a_day_after_termination(aws, ec2):
     """The client token is valid for at least 24 hours after the termination of the instance.
 
     Ensuring Idempotency
@@ -105,7 +105,7 @@ def test_a_launch_token_lives_a_day_after_the_machine(aws, ec2):
     assert launched(ec2, ClientToken="a") != id
 
 
-def test_create_volume_takes_a_token(aws, ec2):
+def test_create_volume_is_idempotent_with_a_client_token(aws, ec2):
     """CreateVolume is one of the actions that take a client token.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -119,7 +119,7 @@ def test_create_volume_takes_a_token(aws, ec2):
     assert ec2.create_volume(**other, ClientToken="a")["VolumeId"] != first
 
 
-def test_create_snapshot_has_no_token(ec2):
+def test_create_snapshot_acts_each_time(ec2):
     """It is not among the actions that take one: two calls make two.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -130,7 +130,7 @@ def test_create_snapshot_has_no_token(ec2):
     assert len(ids) == 2
 
 
-def test_allocate_address_has_no_token(ec2):
+def test_allocate_address_acts_each_time(ec2):
     """It is not among the actions that take one: two calls make two.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -139,7 +139,7 @@ def test_allocate_address_has_no_token(ec2):
     assert ec2.allocate_address()["PublicIp"] != ec2.allocate_address()["PublicIp"]
 
 
-def test_terminating_twice_is_terminating_once(aws, ec2):
+def test_terminate_instances_can_be_repeated(aws, ec2):
     """TerminateInstances is idempotent by default.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -154,7 +154,7 @@ def test_terminating_twice_is_terminating_once(aws, ec2):
     assert change["CurrentState"]["Name"] == "terminated"
 
 
-def test_a_token_has_at_most_64_ascii_characters(ec2):
+def test_client_token_has_at_most_64_characters_and_is_case_sensitive(ec2):
     """A unique, case-sensitive string of up to 64 ASCII characters.
 
     Ensuring idempotency in Amazon EC2 API requests
@@ -166,7 +166,7 @@ def test_a_token_has_at_most_64_ascii_characters(ec2):
     assert launched(ec2, ClientToken="A") != launched(ec2, ClientToken="a")
 
 
-def test_a_file_system_that_exists_is_named_by_the_refusal(efs):
+def test_duplicate_creation_token_refusal_names_the_file_system(efs):
     """A creation token in use answers FileSystemAlreadyExists with the id of what it has made.
 
     Amazon EFS: CreateFileSystem

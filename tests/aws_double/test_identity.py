@@ -1,4 +1,4 @@
-"""Who asks, and what he may do."""
+"""The identity and the permissions of a caller, and IAM roles."""
 
 import json
 import urllib.parse
@@ -17,7 +17,7 @@ from tests.aws_double.asked import (
 )
 
 
-def test_the_caller_is_told_who_he_is(aws):
+def test_get_caller_identity_returns_account_and_arn(aws):
     """Account, ARN and id; no permission is needed.
 
     GetCallerIdentity
@@ -29,7 +29,7 @@ def test_the_caller_is_told_who_he_is(aws):
         assert caller["Arn"] == f"arn:aws:iam::{account}:user/prism"
 
 
-def test_accounts_do_not_see_each_other(aws, ec2):
+def test_instances_of_another_account_are_not_listed(aws, ec2):
     """Your resources are in your account.
 
     AWS account identifiers
@@ -39,7 +39,7 @@ def test_accounts_do_not_see_each_other(aws, ec2):
     assert listed(client(aws, "ec2", account=OTHER)) == []
 
 
-def test_a_missing_permission_is_named(aws, ec2):
+def test_denied_action_is_refused_and_named(aws, ec2):
     """UnauthorizedOperation, 403, with the action; nothing is done, and a dry run tells.
 
     Error codes for the Amazon EC2 API
@@ -56,7 +56,7 @@ def test_a_missing_permission_is_named(aws, ec2):
     assert listed(ec2) == []
 
 
-def test_permissions_can_be_asked_for(aws):
+def test_simulate_principal_policy_returns_denied_actions(aws):
     """SimulatePrincipalPolicy: allowed, or an implicit deny.
 
     SimulatePrincipalPolicy
@@ -73,7 +73,7 @@ def test_permissions_can_be_asked_for(aws):
     }
 
 
-def test_keys_for_a_while_become_a_sign_in_token(aws):
+def test_federation_token_is_exchanged_for_a_sign_in_token(aws):
     """GetFederationToken, then getSigninToken at the federation endpoint.
 
     Enable custom identity broker access to the AWS console
@@ -94,7 +94,7 @@ def test_keys_for_a_while_become_a_sign_in_token(aws):
         assert json.load(answer)["SigninToken"]
 
 
-def test_a_role_is_assumed_for_a_while(aws):
+def test_assume_role_returns_temporary_keys(aws):
     """Temporary keys, and an ARN that names role and session.
 
     AssumeRole
@@ -110,7 +110,7 @@ def test_a_role_is_assumed_for_a_while(aws):
 TRUST = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]}
 
 
-def test_a_role_goes_into_an_instance_profile(aws):
+def test_role_and_instance_profile_are_created_linked_and_deleted(aws):
     """Names are taken once, a profile holds one role, what has something is not deleted.
 
     Use instance profiles
@@ -147,7 +147,7 @@ def test_a_role_goes_into_an_instance_profile(aws):
     refused("NoSuchEntity", iam.get_instance_profile, **profile)
 
 
-def test_iam_is_the_same_in_every_region(aws):
+def test_iam_roles_are_global_in_an_account(aws):
     """IAM is a global service: one set of roles for the account.
 
     AWS Identity and Access Management endpoints and quotas

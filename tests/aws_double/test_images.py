@@ -1,4 +1,4 @@
-"""Images: where they are found, and those made of one's own machines."""
+"""Images: public ones, and those of the caller's own instances."""
 
 import pytest
 
@@ -31,7 +31,7 @@ PUBLIC = [
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
 @pytest.mark.parametrize("name, architecture", PUBLIC)
-def test_a_public_parameter_leads_to_the_newest_image(aws, region, name, architecture):
+def test_public_parameter_contains_the_newest_image(aws, region, name, architecture):
     """The publishers keep the latest AMI id in a public parameter of each Region.
 
     Calling AMI public parameters in Parameter Store
@@ -46,25 +46,25 @@ def test_a_public_parameter_leads_to_the_newest_image(aws, region, name, archite
     assert max(of_it, key=lambda it: it["CreationDate"]) == image
 
 
-def test_a_parameter_that_nobody_publishes_is_not_found(aws):
+def test_unknown_public_parameter_is_not_found(aws):
     """ParameterNotFound; GetParameters lists such names instead.
 
     GetParameters
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
     """
-    ssm, nobody = client(aws, "ssm"), "/aws/service/rocky/9"
-    refused("ParameterNotFound", ssm.get_parameter, Name=nobody)
+    ssm, unknown = client(aws, "ssm"), "/aws/service/rocky/9"
+    refused("ParameterNotFound", ssm.get_parameter, Name=unknown)
     known = DEBIAN.format("amd64")
-    answer = ssm.get_parameters(Names=[known, nobody])
+    answer = ssm.get_parameters(Names=[known, unknown])
     assert [parameter["Name"] for parameter in answer["Parameters"]] == [known]
-    assert answer["InvalidParameters"] == [nobody]
+    assert answer["InvalidParameters"] == [unknown]
     pages = ssm.get_paginator("get_parameters_by_path")
     listing = pages.paginate(Path="/aws/service", Recursive=True, PaginationConfig={"PageSize": 2})
     names = {parameter["Name"] for page in listing for parameter in page["Parameters"]}
     assert names == set(parameters("us-east-1"))
 
 
-def test_parameters_of_ones_own_are_kept_beside_the_public_ones(aws):
+def test_own_parameter_is_stored_overwritten_and_deleted(aws):
     """ParameterAlreadyExists without Overwrite; names that begin with aws are reserved.
 
     PutParameter
@@ -81,7 +81,7 @@ def test_parameters_of_ones_own_are_kept_beside_the_public_ones(aws):
     refused("ParameterNotFound", ssm.delete_parameter, Name="/mine")
 
 
-def test_rocky_is_found_by_owner_and_name(ec2):
+def test_describe_images_finds_rocky_by_owner_and_name(ec2):
     """DescribeImages by owner and name; the newest is chosen by CreationDate.
 
     Find an AMI that meets the requirements
@@ -99,7 +99,7 @@ def test_rocky_is_found_by_owner_and_name(ec2):
     assert all(image["Name"].endswith("aarch64") for image in images)
 
 
-def test_every_image_of_every_base_can_be_launched(ec2):
+def test_every_published_image_can_be_launched(ec2):
     """An AMI and a type of its architecture make an instance.
 
     RunInstances
@@ -112,8 +112,8 @@ def test_every_image_of_every_base_can_be_launched(ec2):
         )
 
 
-# ---------------------------------------------------------------- one's own
-def test_an_image_of_a_machine_is_pending_then_available(aws, ec2):
+# ---------------------------------------------------------------- own images
+def test_image_of_an_instance_is_pending_then_available(aws, ec2):
     """The image is available when its snapshots are complete.
 
     CreateImage
@@ -133,7 +133,7 @@ def test_an_image_of_a_machine_is_pending_then_available(aws, ec2):
     assert [(disk["Size"], disk["Encrypted"]) for disk in disks] == [(20, True)]
 
 
-def test_an_image_has_no_token_but_its_name_is_taken_once(aws, ec2):
+def test_duplicate_image_name_is_refused(aws, ec2):
     """InvalidAMIName.Duplicate names the image that has it.
 
     Error codes for the Amazon EC2 API
@@ -145,7 +145,7 @@ def test_an_image_has_no_token_but_its_name_is_taken_once(aws, ec2):
     assert ami in message("InvalidAMIName.Duplicate", ec2.create_image, **request)
 
 
-def test_making_an_image_reboots_the_machine_unless_told_not_to(aws, ec2):
+def test_create_image_reboots_the_instance_unless_no_reboot(aws, ec2):
     """By default EC2 shuts down and reboots the instance.
 
     CreateImage
@@ -162,7 +162,7 @@ def test_making_an_image_reboots_the_machine_unless_told_not_to(aws, ec2):
     assert (boots(), state(ec2, machine)) == (2, "running")
 
 
-def test_nobody_deregisters_what_is_not_his(ec2):
+def test_deregistering_an_image_of_another_owner_is_refused(ec2):
     """AuthFailure: only the owner may.
 
     DeregisterImage

@@ -1,4 +1,4 @@
-"""What a launch is refused for, and what it makes."""
+"""Launches of instances, also spot ones: refusals and results."""
 
 import gzip
 
@@ -36,7 +36,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change, code", WRONG.values(), ids=WRONG)
-def test_a_wrong_launch_is_refused_and_makes_nothing(ec2, change, code):
+def test_invalid_launch_is_refused_and_creates_nothing(ec2, change, code):
     """Each mistake has its code.
 
     Error codes for the Amazon EC2 API
@@ -47,7 +47,7 @@ def test_a_wrong_launch_is_refused_and_makes_nothing(ec2, change, code):
     assert ec2.describe_volumes()["Volumes"] == []
 
 
-def test_the_image_must_be_of_the_types_architecture(ec2):
+def test_launch_requires_an_image_of_the_types_architecture(ec2):
     """The AMI and the instance type must have the same architecture.
 
     Compatibility for changing the instance type
@@ -58,7 +58,7 @@ def test_the_image_must_be_of_the_types_architecture(ec2):
     assert seen(ec2, launched(ec2, InstanceType="t4g.small", ImageId=image("arm64")))
 
 
-def test_user_data_is_measured_before_base64_and_may_be_compressed(ec2):
+def test_user_data_limit_applies_before_base64(ec2):
     """User data is limited to 16 KB, in raw form, before it is base64-encoded.
 
     Run commands on your Linux instance at launch
@@ -69,7 +69,7 @@ def test_user_data_is_measured_before_base64_and_may_be_compressed(ec2):
     assert launched(ec2, UserData=gzip.compress(NOISE))
 
 
-def test_a_zone_that_does_not_offer_the_type_says_which_do(ec2):
+def test_launch_in_a_zone_without_the_type_names_other_zones(ec2):
     """Unsupported: the instance type is not supported in the Availability Zone.
 
     Troubleshoot instance launch issues
@@ -90,7 +90,7 @@ def test_a_zone_that_does_not_offer_the_type_says_which_do(ec2):
     assert seen(ec2, launched(ec2, InstanceType=kind))["Placement"]["AvailabilityZone"] in able
 
 
-def test_without_a_default_vpc_a_subnet_must_be_named(aws, ec2):
+def test_launch_without_a_default_vpc_requires_a_subnet(aws, ec2):
     """VPCIdNotSpecified: no default VPC for this user.
 
     Default VPCs
@@ -107,7 +107,7 @@ def test_without_a_default_vpc_a_subnet_must_be_named(aws, ec2):
     assert seen(ec2, launched(ec2, NetworkInterfaces=[interface]))["PublicIpAddress"]
 
 
-def test_full_zones_say_so_and_others_have_room(aws, ec2):
+def test_launch_in_a_full_zone_is_refused_and_names_other_zones(aws, ec2):
     """InsufficientInstanceCapacity: wait, or try another zone.
 
     Troubleshoot instance launch issues
@@ -124,7 +124,7 @@ def test_full_zones_say_so_and_others_have_room(aws, ec2):
     assert launched(ec2, **at)
 
 
-def test_a_stopped_machine_has_no_place_reserved(aws, ec2):
+def test_start_is_refused_without_capacity(aws, ec2):
     """InsufficientInstanceCapacity can also meet a start.
 
     Troubleshoot instance launch issues
@@ -138,7 +138,7 @@ def test_a_stopped_machine_has_no_place_reserved(aws, ec2):
     assert state(ec2, id) == "stopped"
 
 
-def test_a_launch_makes_as_many_as_there_is_room_for(aws, ec2):
+def test_launch_creates_as_many_instances_as_capacity_allows(aws, ec2):
     """MinCount and MaxCount: as many as possible, or none if less than the least.
 
     RunInstances
@@ -150,7 +150,7 @@ def test_a_launch_makes_as_many_as_there_is_room_for(aws, ec2):
     assert len(machines) == 3
 
 
-def test_the_quota_counts_vcpus_of_running_machines(aws, ec2):
+def test_quota_counts_vcpus_of_running_instances(aws, ec2):
     """VcpuLimitExceeded; each quota has its families, and stopped machines do not count.
 
     Amazon EC2 instance type quotas
@@ -170,7 +170,7 @@ def test_the_quota_counts_vcpus_of_running_machines(aws, ec2):
     refused("VcpuLimitExceeded", ec2.start_instances, InstanceIds=[first])
 
 
-def test_a_new_instance_profile_is_not_known_at_once(aws, ec2):
+def test_launch_refuses_a_new_instance_profile_at_first(aws, ec2):
     """IAM is eventually consistent: EC2 hears of a new profile some seconds later.
 
     Troubleshoot IAM: changes that I make are not always immediately visible
@@ -188,7 +188,7 @@ def test_a_new_instance_profile_is_not_known_at_once(aws, ec2):
     assert instance["IamInstanceProfile"]["Arn"].endswith(":instance-profile/p")
 
 
-def test_what_the_launch_said_is_what_is_described(aws, ec2):
+def test_described_instance_has_the_attributes_of_its_launch(aws, ec2):
     """Tags, disks, metadata options, the client token: all given in the create call.
 
     RunInstances
@@ -214,7 +214,7 @@ def test_what_the_launch_said_is_what_is_described(aws, ec2):
     assert root["AvailabilityZone"] == machine["Placement"]["AvailabilityZone"]
 
 
-def test_a_spot_machine_may_cost_at_most_what_was_offered(aws, ec2):
+def test_spot_launch_below_the_spot_price_is_refused(aws, ec2):
     """A maximum price below the Spot price is not fulfilled.
 
     Spot Instance pricing history, and SpotMaxPriceTooLow
@@ -233,7 +233,7 @@ def test_a_spot_machine_may_cost_at_most_what_was_offered(aws, ec2):
     assert instance["InstanceLifecycle"] == "spot"
 
 
-def test_only_a_persistent_spot_machine_is_stopped(aws, ec2):
+def test_stop_of_a_one_time_spot_instance_is_refused(aws, ec2):
     """You can stop a Spot Instance only if its request is persistent.
 
     StopInstances
@@ -254,7 +254,9 @@ def test_only_a_persistent_spot_machine_is_stopped(aws, ec2):
         ("stop", "stopped", "Server.SpotInstanceShutdown"),
     ],
 )
-def test_ec2_takes_spot_machines_back(aws, ec2, behaviour, end, why):
+def test_interrupted_spot_instance_stops_or_terminates_with_a_reason(
+    aws, ec2, behaviour, end, why
+):
     """Terminated, stopped or hibernated, as the request says; the state reason tells.
 
     Behavior of Spot Instance interruptions
@@ -269,7 +271,7 @@ def test_ec2_takes_spot_machines_back(aws, ec2, behaviour, end, why):
     assert seen(ec2, id)["StateReason"]["Code"] == why
 
 
-def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec2):
+def test_persistent_spot_request_replaces_its_instance_until_cancelled(aws, ec2):
     """Cancel the request first and then terminate, or a new Spot Instance is launched.
 
     Terminate a Spot Instance
@@ -296,7 +298,7 @@ def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec
 
 @pytest.fixture
 def interrupted_instance(aws, ec2):
-    """A machine of a persistent request that EC2 has taken back."""
+    """A spot instance of a persistent request that EC2 has interrupted."""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
     id = running(aws, ec2, InstanceMarketOptions=market)
@@ -306,12 +308,12 @@ def interrupted_instance(aws, ec2):
     return id
 
 
-def asked_for(ec2):
+def spot_request_of(ec2):
     [spot_request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
     return spot_request
 
 
-def test_what_ec2_took_back_it_alone_starts_again_where_there_is_room(
+def test_interrupted_spot_instance_is_started_only_by_ec2_when_capacity_returns(
     aws, ec2, interrupted_instance
 ):
     """Only EC2 can restart it, when there is capacity in its zone for its type.
@@ -323,15 +325,15 @@ def test_what_ec2_took_back_it_alone_starts_again_where_there_is_room(
     refused("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[interrupted_instance])
     aws.clock.advance(3600)
     assert state(ec2, interrupted_instance) == "stopped"
-    assert asked_for(ec2)["State"] == "open"
+    assert spot_request_of(ec2)["State"] == "open"
     order_rules(aws)
     aws.clock.advance(61)
     assert state(ec2, interrupted_instance) == "running"
-    assert asked_for(ec2)["State"] == "active"
+    assert spot_request_of(ec2)["State"] == "active"
     assert "StateReason" not in seen(ec2, interrupted_instance)
 
 
-def test_what_its_user_stopped_its_user_starts(aws, ec2):
+def test_spot_instance_stopped_by_its_user_can_be_started_by_its_user(aws, ec2):
     """The request is disabled while the machine is stopped by its user, who may start it.
 
     Get the status of a Spot Instance request
@@ -342,21 +344,23 @@ def test_what_its_user_stopped_its_user_starts(aws, ec2):
     id = running(aws, ec2, InstanceMarketOptions=market)
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(3600)
-    assert (state(ec2, id), asked_for(ec2)["State"]) == ("stopped", "disabled")
+    assert (state(ec2, id), spot_request_of(ec2)["State"]) == ("stopped", "disabled")
     ec2.start_instances(InstanceIds=[id])
     aws.clock.advance(1)
-    assert (state(ec2, id), asked_for(ec2)["State"]) == ("running", "active")
+    assert (state(ec2, id), spot_request_of(ec2)["State"]) == ("running", "active")
 
 
 @pytest.fixture
 def spot_instance(aws, ec2):
-    """A machine of a persistent request, and the request's id."""
+    """A spot instance of a persistent request, and the request's id."""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
-    return running(aws, ec2, InstanceMarketOptions=market), asked_for(ec2)["SpotInstanceRequestId"]
+    return running(aws, ec2, InstanceMarketOptions=market), spot_request_of(ec2)[
+        "SpotInstanceRequestId"
+    ]
 
 
-def test_a_spot_machine_whose_request_was_cancelled_cannot_be_stopped(aws, ec2, spot_instance):
+def test_spot_instance_with_a_cancelled_request_cannot_be_stopped(aws, ec2, spot_instance):
     """You can't stop a Spot Instance if its request is cancelled: you can only terminate it.
 
     Manage your Spot Instances
@@ -373,7 +377,7 @@ def test_a_spot_machine_whose_request_was_cancelled_cannot_be_stopped(aws, ec2, 
     assert state(ec2, id) == "terminated"
 
 
-def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, spot_instance):
+def test_spot_instance_cannot_be_started_right_after_its_stop(aws, ec2, spot_instance):
     """Within about two minutes its request is not in an appropriate state to support start.
 
     Troubleshoot Amazon EC2 instance hibernation
@@ -384,12 +388,12 @@ def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, s
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(60)
     assert state(ec2, id) == "stopped"
-    spot_request = asked_for(ec2)
+    spot_request = spot_request_of(ec2)
     assert (spot_request["State"], spot_request["Status"]["Code"]) == ("active", "marked-for-stop")
     refusal = message("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[id])
     assert "not in an appropriate state to support start" in refusal
     aws.clock.advance(40)
-    spot_request = asked_for(ec2)
+    spot_request = spot_request_of(ec2)
     assert (spot_request["State"], spot_request["Status"]["Code"]) == (
         "disabled",
         "instance-stopped-by-user",
@@ -399,7 +403,7 @@ def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, s
     assert state(ec2, id) == "running"
 
 
-def test_a_stopped_spot_machine_keeps_its_type(ec2, interrupted_instance):
+def test_stopped_spot_instance_cannot_be_resized(ec2, interrupted_instance):
     """While it is stopped, some attributes may be modified, but not the instance type.
 
     Behavior of Spot Instance interruptions
@@ -414,20 +418,20 @@ def test_a_stopped_spot_machine_keeps_its_type(ec2, interrupted_instance):
     )
 
 
-def test_whoever_cancels_the_request_of_a_stopped_machine_ends_it(aws, ec2, interrupted_instance):
+def test_cancelling_the_request_terminates_a_stopped_spot_instance(aws, ec2, interrupted_instance):
     """If you cancel a Spot Instance request, stopped instances of it are terminated.
 
     Behavior of Spot Instance interruptions
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
     """
-    request = [asked_for(ec2)["SpotInstanceRequestId"]]
+    request = [spot_request_of(ec2)["SpotInstanceRequestId"]]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
     aws.clock.advance(3600)
-    assert asked_for(ec2)["State"] == "cancelled"
+    assert spot_request_of(ec2)["State"] == "cancelled"
     assert {state(ec2, instance) for instance in listed(ec2)} <= {"terminated"}
 
 
-def test_what_the_double_does_not_read_is_refused(ec2):
+def test_launch_with_an_unsupported_parameter_is_refused(ec2):
     """A launch template changes what is launched; the double has none.
 
     RunInstances

@@ -1,4 +1,4 @@
-"""States, and how long they take."""
+"""States of instances, and how long they take."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.aws_double.asked import (
 )
 
 
-def test_a_machine_is_pending_then_running(aws, ec2):
+def test_instance_is_pending_then_running(aws, ec2):
     """pending: the instance is preparing to enter the running state.
 
     Amazon EC2 instance state changes
@@ -31,7 +31,7 @@ def test_a_machine_is_pending_then_running(aws, ec2):
     assert seen(ec2, id)["State"] == {"Name": "running", "Code": 16}
 
 
-def test_a_stop_takes_its_time_and_says_who(aws, ec2):
+def test_instance_is_stopping_then_stopped_with_a_reason(aws, ec2):
     """stopping, then stopped, with Client.UserInitiatedShutdown.
 
     StateReason
@@ -49,7 +49,7 @@ def test_a_stop_takes_its_time_and_says_who(aws, ec2):
     assert now["StateTransitionReason"].startswith("User initiated (")
 
 
-def test_a_stop_and_start_gives_a_new_public_address(aws, ec2):
+def test_stopped_and_started_instance_has_a_new_public_address(aws, ec2):
     """It keeps its private address and gets a new public one.
 
     Stop and start Amazon EC2 instances
@@ -69,7 +69,7 @@ def test_a_stop_and_start_gives_a_new_public_address(aws, ec2):
     assert now["LaunchTime"] > first["LaunchTime"]
 
 
-def test_an_elastic_address_stays(aws, ec2):
+def test_elastic_address_stays_after_a_stop(aws, ec2):
     """An Elastic IP address remains associated when the instance is stopped.
 
     Elastic IP addresses
@@ -84,7 +84,7 @@ def test_an_elastic_address_stays(aws, ec2):
     refused("InvalidIPAddress.InUse", ec2.release_address, AllocationId=held["AllocationId"])
 
 
-def test_what_is_not_stopped_cannot_be_started(aws, ec2):
+def test_start_of_a_stopping_or_terminated_instance_is_refused(aws, ec2):
     """IncorrectInstanceState: an instance that is stopping cannot be started.
 
     Error codes for the Amazon EC2 API
@@ -100,7 +100,7 @@ def test_what_is_not_stopped_cannot_be_started(aws, ec2):
     refused("IncorrectInstanceState", ec2.stop_instances, InstanceIds=[id])
 
 
-def test_a_terminated_machine_is_described_for_a_while(aws, ec2):
+def test_terminated_instance_is_described_for_an_hour(aws, ec2):
     """It remains visible for a short while, usually less than one hour.
 
     Terminate Amazon EC2 instances
@@ -115,7 +115,7 @@ def test_a_terminated_machine_is_described_for_a_while(aws, ec2):
     assert listed(ec2) == []
 
 
-def test_a_new_id_may_not_be_found_yet_but_its_tags_are_there_with_it(aws, ec2):
+def test_new_instance_is_found_later_together_with_its_tags(aws, ec2):
     """Eventual consistency: a describe right after the create may not find the id.
 
     Eventual consistency in the Amazon EC2 API
@@ -132,7 +132,7 @@ def test_a_new_id_may_not_be_found_yet_but_its_tags_are_there_with_it(aws, ec2):
     assert seen(ec2, id)["Tags"] == [{"Key": "prism:id", "Value": "x"}]
 
 
-def test_a_stuck_machine_stops_only_by_force(aws, ec2):
+def test_instance_stuck_in_stopping_stops_by_force(aws, ec2):
     """An instance that is stuck in stopping can be stopped by force.
 
     Troubleshoot Amazon EC2 instance stop issues
@@ -149,7 +149,7 @@ def test_a_stuck_machine_stops_only_by_force(aws, ec2):
     assert state(ec2, bad) == "stopped"
 
 
-def test_a_machine_that_not_even_force_stops_can_be_terminated(aws, ec2):
+def test_instance_that_force_does_not_stop_can_be_terminated(aws, ec2):
     """The computer below it may be broken: then only its end is left.
 
     Troubleshoot Amazon EC2 instance stop issues
@@ -166,7 +166,7 @@ def test_a_machine_that_not_even_force_stops_can_be_terminated(aws, ec2):
     assert state(ec2, id) == "terminated"
 
 
-def test_a_protected_machine_is_not_terminated(aws, ec2):
+def test_protected_instance_cannot_be_terminated(aws, ec2):
     """OperationNotPermitted, until the attribute is changed.
 
     Change instance termination protection
@@ -180,7 +180,7 @@ def test_a_protected_machine_is_not_terminated(aws, ec2):
 
 
 @pytest.mark.parametrize("behaviour, end", [("stop", "stopped"), ("terminate", "terminated")])
-def test_a_machine_that_shuts_itself_down_does_what_its_launch_said(aws, ec2, behaviour, end):
+def test_instance_that_powers_off_follows_its_shutdown_behavior(aws, ec2, behaviour, end):
     """InstanceInitiatedShutdownBehavior, with Client.InstanceInitiatedShutdown as the reason.
 
     Change instance initiated shutdown behavior
@@ -194,7 +194,7 @@ def test_a_machine_that_shuts_itself_down_does_what_its_launch_said(aws, ec2, be
 
 
 @pytest.mark.parametrize("ttl", ["1h30m0s", "{at}"])
-def test_a_timer_in_the_user_data_powers_the_machine_off_whoever_lives(aws, ec2, ttl):
+def test_ttl_timer_of_the_user_data_stops_the_instance(aws, ec2, ttl):
     """The tags of an instance are readable on the instance, and its OS may shut it down.
 
     View tags for your EC2 instances using instance metadata
@@ -214,7 +214,7 @@ def test_a_timer_in_the_user_data_powers_the_machine_off_whoever_lives(aws, ec2,
     assert state(ec2, without) == "running"
 
 
-def test_a_machine_that_is_to_hibernate_leaves_that_to_others_for_a_while(aws, ec2):
+def test_ttl_timer_waits_longer_when_the_instance_is_to_hibernate(aws, ec2):
     """A machine of Prism's cannot hibernate by itself, so its timer comes second.
 
     Hibernate your Amazon EC2 instance
@@ -229,7 +229,7 @@ def test_a_machine_that_is_to_hibernate_leaves_that_to_others_for_a_while(aws, e
     assert state(ec2, id) == "stopped"
 
 
-def test_a_longer_ttl_is_heeded_while_the_machine_runs(aws, ec2):
+def test_ttl_timer_follows_a_changed_tag(aws, ec2):
     """CreateTags overwrites, and a running instance sees the new value.
 
     View tags for your EC2 instances using instance metadata
@@ -243,7 +243,7 @@ def test_a_longer_ttl_is_heeded_while_the_machine_runs(aws, ec2):
     assert state(ec2, id) == "stopped"
 
 
-def test_tags_do_not_hold_up_a_change(aws, ec2):
+def test_creating_tags_does_not_delay_the_running_state(aws, ec2):
     """Tags can be added to an instance in any state.
 
     Tag your Amazon EC2 resources
@@ -255,7 +255,7 @@ def test_tags_do_not_hold_up_a_change(aws, ec2):
     assert state(ec2, id) == "running"
 
 
-def test_only_a_stopped_machine_changes_its_type(aws, ec2):
+def test_resize_requires_a_stopped_instance_and_the_same_architecture(aws, ec2):
     """You must stop the instance before you change its type; the architecture stays.
 
     Change the instance type
@@ -272,7 +272,7 @@ def test_only_a_stopped_machine_changes_its_type(aws, ec2):
     assert "arm64" in message("InvalidParameterValue", ec2.modify_instance_attribute, **arm)
 
 
-def test_terminating_deletes_the_disks_that_are_told_so(aws, ec2):
+def test_termination_deletes_the_root_volume_and_keeps_others(aws, ec2):
     """DeleteOnTermination: true for the root volume by default, false for others.
 
     Preserve data when an instance is terminated
@@ -287,7 +287,7 @@ def test_terminating_deletes_the_disks_that_are_told_so(aws, ec2):
     assert (left["Size"], left["State"]) == (5, "available")
 
 
-def test_a_dry_run_does_nothing(ec2):
+def test_dry_run_creates_no_instance(ec2):
     """DryRunOperation is the answer to those who have the permission.
 
     RunInstances

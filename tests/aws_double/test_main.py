@@ -1,4 +1,4 @@
-"""`python -m aws_double`, as a program."""
+"""The program `python -m aws_double`."""
 
 import contextlib
 import signal
@@ -23,7 +23,7 @@ def program(*words):
 
 
 def environment(process):
-    """What it tells a shell to set."""
+    """The environment variables that the program prints."""
     lines = [process.stdout.readline() for _ in range(5)]
     assert all(line.startswith("export AWS_") for line in lines)
     return dict(line.removeprefix("export ").rstrip("\n").split("=", 1) for line in lines)
@@ -34,7 +34,7 @@ def machine(process):
     return launched(_client(url, "ec2", "us-east-1", "123456789012", 20))
 
 
-def test_the_seed_makes_the_same_ids_again():
+def test_program_creates_the_same_ids_with_the_same_seed():
     ids = []
     for seed in ("1", "1", "2"):
         with program("--port", "0", "--seed", seed) as process:
@@ -42,7 +42,7 @@ def test_the_seed_makes_the_same_ids_again():
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_rules_come_from_a_file(tmp_path):
+def test_program_rejects_an_invalid_or_missing_rules_file(tmp_path):
     file = tmp_path / "rules.yml"
     file.write_text("denied: ['*']\nlike: mars\n")
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""Networks, security groups, keys."""
+"""Networks, security groups, key pairs and elastic addresses."""
 
 from tests.aws_double.asked import launched, message, refused, running, seen
 
@@ -17,7 +17,7 @@ def described(ec2, id):
     return ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"][0]
 
 
-def test_an_account_has_a_default_vpc_with_a_subnet_in_every_zone(ec2):
+def test_default_vpc_has_a_subnet_in_every_zone(ec2):
     """A default VPC comes with a default subnet in each Availability Zone.
 
     Default VPCs
@@ -38,7 +38,7 @@ def test_an_account_has_a_default_vpc_with_a_subnet_in_every_zone(ec2):
     assert attribute["AttributeValues"][0]["AttributeValue"] == network["VpcId"]
 
 
-def test_a_group_has_no_token_but_its_name_is_taken_once_in_a_vpc(ec2):
+def test_duplicate_security_group_name_in_a_vpc_is_refused(ec2):
     """InvalidGroup.Duplicate: look for it first.
 
     CreateSecurityGroup
@@ -51,7 +51,7 @@ def test_a_group_has_no_token_but_its_name_is_taken_once_in_a_vpc(ec2):
     assert group(ec2, VpcId=other)
 
 
-def test_a_new_group_lets_nobody_in_and_everybody_out(ec2):
+def test_new_security_group_allows_only_outbound_traffic(ec2):
     """No inbound rules, and one that allows all outbound traffic.
 
     Security groups for your VPC
@@ -63,7 +63,7 @@ def test_a_new_group_lets_nobody_in_and_everybody_out(ec2):
     assert (out["IpProtocol"], out["IpRanges"]) == ("-1", [{"CidrIp": "0.0.0.0/0"}])
 
 
-def test_a_rule_that_is_there_is_a_duplicate(ec2):
+def test_duplicate_security_group_rule_is_refused(ec2):
     """InvalidPermission.Duplicate; revoking what is not there is InvalidPermission.NotFound.
 
     AuthorizeSecurityGroupIngress
@@ -83,7 +83,7 @@ def test_a_rule_that_is_there_is_a_duplicate(ec2):
     refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, **request)
 
 
-def test_a_group_in_use_cannot_be_deleted(aws, ec2):
+def test_security_group_in_use_cannot_be_deleted(aws, ec2):
     """DependencyViolation, until the instance is terminated.
 
     DeleteSecurityGroup
@@ -100,7 +100,7 @@ def test_a_group_in_use_cannot_be_deleted(aws, ec2):
     assert seen(ec2, machine)["SecurityGroups"] == []
 
 
-def test_the_default_group_stays(ec2):
+def test_default_security_group_cannot_be_deleted(ec2):
     """You can't delete a default security group.
 
     Default security groups for your VPCs
@@ -111,7 +111,7 @@ def test_the_default_group_stays(ec2):
     refused("CannotDelete", ec2.delete_security_group, GroupId=default["GroupId"])
 
 
-def test_a_key_is_imported_once(ec2):
+def test_duplicate_key_pair_is_refused_and_deleting_it_can_be_repeated(ec2):
     """ED25519 and RSA keys; InvalidKeyPair.Duplicate; deleting what is not there succeeds.
 
     Create a key pair for your Amazon EC2 instance
@@ -131,7 +131,7 @@ def test_a_key_is_imported_once(ec2):
     refused("InvalidKey.Format", ec2.import_key_pair, **bad)
 
 
-def test_a_rule_says_who_may_call(ec2):
+def test_security_group_rule_requires_a_source(ec2):
     """A source is a must: a range of addresses, or a group.
 
     AuthorizeSecurityGroupIngress
@@ -148,7 +148,7 @@ def test_a_rule_says_who_may_call(ec2):
     assert second["Ipv6Ranges"] == v6["Ipv6Ranges"]
 
 
-def test_zones_that_are_asked_for_must_exist(ec2):
+def test_unknown_availability_zone_is_refused(ec2):
     """InvalidParameterValue: invalid availability zone.
 
     DescribeAvailabilityZones
@@ -163,7 +163,7 @@ def test_zones_that_are_asked_for_must_exist(ec2):
     refused("InvalidParameterValue", ec2.create_subnet, **subnet)
 
 
-def test_an_elastic_address_is_allocated_associated_and_released(aws, ec2):
+def test_elastic_address_is_allocated_associated_and_released(aws, ec2):
     """AssociateAddress is idempotent; an address in use is not released.
 
     Elastic IP addresses

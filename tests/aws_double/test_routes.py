@@ -1,4 +1,4 @@
-"""Which subnets reach the internet."""
+"""Route tables: which subnets reach the internet, and regions that are off."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from tests.aws_double.asked import client, order_rules, refused
 EVERYWHERE = "0.0.0.0/0"
 
 
-def leads(ec2, network):
-    """Where the main table of a network sends what is not for the network itself."""
+def default_route(ec2, network):
+    """The main route table of a VPC, and the gateways of its default route."""
     values = {"vpc-id": network, "association.main": "true"}
     filters = [{"Name": name, "Values": [value]} for name, value in values.items()]
     [main] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
@@ -21,25 +21,25 @@ def leads(ec2, network):
     ]
 
 
-def test_the_default_network_leads_to_the_internet_and_a_new_one_does_not(ec2):
+def test_default_vpc_has_a_route_to_the_internet_and_a_new_vpc_has_none(ec2):
     """A main route table; in a default VPC with a route to an internet gateway.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc-components.html
     """
     [default] = ec2.describe_vpcs()["Vpcs"]
-    assert len(leads(ec2, default["VpcId"])[1]) == 1
+    assert len(default_route(ec2, default["VpcId"])[1]) == 1
     network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    table, to = leads(ec2, network)
+    table, to = default_route(ec2, network)
     assert to == []
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     wish = {"RouteTableId": table, "DestinationCidrBlock": EVERYWHERE, "GatewayId": gateway}
     refused("InvalidGatewayID.NotFound", ec2.create_route, **wish)
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=network)
     ec2.create_route(**wish)
-    assert leads(ec2, network)[1] == [gateway]
+    assert default_route(ec2, network)[1] == [gateway]
 
 
-def test_a_subnet_follows_its_own_table_else_the_main_one(ec2):
+def test_associated_route_table_is_found_by_its_subnet(ec2):
     """Each subnet is associated with one table, explicitly or with the main one.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
@@ -53,16 +53,16 @@ def test_a_subnet_follows_its_own_table_else_the_main_one(ec2):
 
 
 @pytest.mark.parametrize("service", ["ec2", "sts"])
-def test_in_a_region_that_is_not_enabled_credentials_are_bad(aws, service):
+def test_calls_in_a_disabled_region_are_refused(aws, service):
     """AuthFailure or InvalidClientTokenId; DescribeRegions says which regions are enabled.
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
     """
     order_rules(aws, regions_off=["me-south-1"])
-    asks = client(aws, service, "me-south-1")
+    boto = client(aws, service, "me-south-1")
     calls: dict[str, tuple[str, Any]] = {
-        "ec2": ("AuthFailure", getattr(asks, "describe_vpcs", None)),
-        "sts": ("InvalidClientTokenId", getattr(asks, "get_caller_identity", None)),
+        "ec2": ("AuthFailure", getattr(boto, "describe_vpcs", None)),
+        "sts": ("InvalidClientTokenId", getattr(boto, "get_caller_identity", None)),
     }
     refused(*calls[service])
     ec2 = client(aws, "ec2")

@@ -1,4 +1,4 @@
-"""Rules in files: what they may say, and where they are wrong."""
+"""Rule files: their fields, and the line of each mistake."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG, ids=[text.replace("\n", " ") for text in WRONG])
-def test_a_mistake_has_its_line(text):
+def test_invalid_rules_name_the_line(text):
     line, why = WRONG[text]
     with pytest.raises(BadRules) as caught:
         parse(text, "mine.yml")
@@ -37,20 +37,20 @@ def test_a_mistake_has_its_line(text):
     assert why in str(caught.value)
 
 
-def test_no_rules_are_the_calm_ones(tmp_path):
+def test_empty_rules_file_equals_the_defaults(tmp_path):
     empty = tmp_path / "rules.yml"
     empty.write_text("# nothing\n")
     assert read(empty) == Rules()
 
 
-def test_like_aws_is_a_start_that_can_be_changed():
+def test_rules_like_aws_can_be_overridden():
     rules = parse("like: aws\ntimes: {pending: 1}\nthrottle: []\n")
     assert (rules.times.pending, rules.times.hibernation_ready) == (1, 120)
     assert rules.throttle == ()
     assert parse("like: aws").throttle
 
 
-def test_the_schema_beside_the_documentation_is_the_one_in_force():
+def test_docs_schema_equals_the_schema_of_the_rules():
     command = [sys.executable, "-m", "aws_double.rulebook"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == json.loads(msgspec.json.encode(schema()))
@@ -62,7 +62,7 @@ KINDS = json.loads(msgspec.json.encode(schema()))["$defs"]
 
 
 def rows(kind):
-    """The rules of one kind, as the documentation must list them: in their own words."""
+    """The rows of one kind of rules that the documentation must contain."""
     for name, field in KINDS[kind]["properties"].items():
         words, choices = field.get("description", ""), field.get("enum", ())
         if not all(choice in words for choice in choices):
@@ -76,18 +76,18 @@ def rows(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_rule_is_in_the_documentation_in_its_own_words(kind):
+def test_docs_list_every_rule_with_its_description(kind):
     text = PAGE.read_text()
     assert [row for row in rows(kind) if row not in text] == []
 
 
-def test_the_examples_in_the_documentation_are_rules():
+def test_docs_examples_are_valid_rules():
     blocks = PAGE.read_text().split("```yaml\n")[1:]
     assert blocks
     for block in blocks:
         assert parse(block.split("```")[0]) != Rules()
 
 
-def test_rules_survive_json():
+def test_rules_equal_their_json_round_trip():
     rules = parse("like: aws\nfaults: [{do: late, seconds: 3}]\nspot: {t3.small: 0.01}")
     assert parse(msgspec.json.encode(rules).decode()) == rules

@@ -1,4 +1,4 @@
-"""Many machines, many callers."""
+"""Many instances and many concurrent callers."""
 
 import re
 import time
@@ -12,8 +12,8 @@ from tests.aws_double.asked import ACCOUNT, image, launched
 SIGNED = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/us-east-1/ec2/aws4_request"
 
 
-def asked(url, form):
-    """The bare answer, which boto3 would take seconds to read."""
+def raw_answer(url, form):
+    """The raw answer; boto3 would take seconds to parse it."""
     request = urllib.request.Request(url, form.encode(), {"authorization": SIGNED})
     with urllib.request.urlopen(request) as answer:
         return answer.read().decode()
@@ -23,7 +23,7 @@ def pages(url):
     token = ""
     while True:
         more = token and f"&NextToken={token}"
-        text = asked(url, f"Action=DescribeInstances&MaxResults=1000{more}")
+        text = raw_answer(url, f"Action=DescribeInstances&MaxResults=1000{more}")
         yield text
         if (next_token := re.search("<nextToken>(.*)</nextToken>", text)) is None:
             return
@@ -31,14 +31,14 @@ def pages(url):
 
 
 @pytest.mark.slow
-def test_5000_machines_are_described_quickly(aws):
+def test_5000_instances_are_described_within_3_seconds(aws):
     kind = f"ImageId={image()}&InstanceType=t3.small&MinCount=1000&MaxCount=1000"
     tags = "".join(
         f"&TagSpecification.1.Tag.{n}.Key=prism:k{n}&TagSpecification.1.Tag.{n}.Value=v"
         for n in range(1, 11)
     )
     for _ in range(5):
-        asked(
+        raw_answer(
             aws.url, f"Action=RunInstances&{kind}&TagSpecification.1.ResourceType=instance{tags}"
         )
     aws.clock.advance(5)
@@ -51,7 +51,7 @@ def test_5000_machines_are_described_quickly(aws):
     assert all(text.count("<key>prism:k10</key>") == 1000 for text in texts)
 
 
-def test_many_callers_at_once_get_what_is_theirs(aws, ec2):
+def test_concurrent_launches_with_the_same_token_create_one_instance(aws, ec2):
     ami = image()
     with ThreadPoolExecutor(16) as threads:
         tokens = [str(n // 2) for n in range(200)]  # each one twice

@@ -1,4 +1,4 @@
-"""The double is under the rules of the project, and every rule of AWS in it names its document."""
+"""The double follows the rules of the project, and its tests cite the AWS documentation."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.project.tree import functions, public, short
 
 PACKAGE = Path(aws_double.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-# These test what we do; all others what AWS does.
+# These test the double itself; all others test the behaviour of AWS.
 OURS = {"control", "double", "faults", "structure", "main", "rules", "scale"}
 AWS = sorted(
     name
@@ -21,7 +21,7 @@ AWS = sorted(
 
 
 @pytest.mark.parametrize("file", FILES, ids=short)
-def test_a_file_is_short_and_says_what_it_is(file):
+def test_double_file_is_short_and_documented(file):
     text = file.read_text()
     assert len(text.splitlines()) <= 400
     tree = ast.parse(text)
@@ -32,7 +32,7 @@ def test_a_file_is_short_and_says_what_it_is(file):
 
 
 @pytest.mark.parametrize("name", AWS)
-def test_every_rule_of_aws_names_its_document(name):
+def test_double_tests_cite_the_aws_documentation(name):
     file = Path(__file__).with_name(f"test_{name}.py")
     for node in functions(ast.parse(file.read_text())):
         if node.name.startswith("test_"):

@@ -1,4 +1,4 @@
-"""Too many calls, too many machines."""
+"""Throttling of calls and of launched instances."""
 
 from botocore.exceptions import ClientError
 
@@ -14,7 +14,7 @@ def until_refused(call, most=2000):
     raise AssertionError("never refused")
 
 
-def test_each_describe_has_a_bucket_of_100_that_refills_20_a_second(aws, ec2):
+def test_describe_action_has_a_bucket_of_100_that_refills_20_per_second(aws, ec2):
     """RequestLimitExceeded when it is empty; requests for other APIs are not affected.
 
     Request throttling for the Amazon EC2 API
@@ -32,7 +32,7 @@ def test_each_describe_has_a_bucket_of_100_that_refills_20_a_second(aws, ec2):
     assert until_refused(ec2.describe_key_pairs)[0] == 100
 
 
-def test_launches_are_counted_by_request_and_by_machine(aws, ec2):
+def test_launch_throttling_counts_instances(aws, ec2):
     """Resource rate limiting for RunInstances: 1000 tokens, 2 a second, one for each machine.
 
     Request throttling for the Amazon EC2 API
@@ -48,7 +48,7 @@ def test_launches_are_counted_by_request_and_by_machine(aws, ec2):
     assert len(aws.machines()) == 1004
 
 
-def test_a_refused_call_takes_no_token(aws, ec2):
+def test_throttled_call_consumes_no_token(aws, ec2):
     """Tokens are removed for each request that is made within the limit.
 
     Request throttling for the Amazon EC2 API
@@ -62,7 +62,7 @@ def test_a_refused_call_takes_no_token(aws, ec2):
     ec2.describe_vpcs()
 
 
-def test_buckets_are_for_each_account_and_region(aws, ec2):
+def test_throttling_is_per_account_and_region(aws, ec2):
     """EC2 throttles requests for each account on a per-Region basis.
 
     Request throttling for the Amazon EC2 API

@@ -24,7 +24,7 @@ def described(ec2, id):
     return ec2.describe_volumes(VolumeIds=[id])["Volumes"][0]
 
 
-def test_a_volume_is_created_then_available(aws, ec2):
+def test_volume_is_creating_then_available(aws, ec2):
     """creating, then available.
 
     EBS volume lifecycle
@@ -46,7 +46,7 @@ def test_a_volume_is_created_then_available(aws, ec2):
     assert (now["State"], now["Iops"], now["Throughput"]) == ("available", 3000, 125)
 
 
-def test_a_volume_is_attached_in_its_own_zone_to_a_free_device(aws, ec2):
+def test_attach_volume_requires_the_same_zone_and_a_free_device(aws, ec2):
     """Zone, state, device: InvalidVolume.ZoneMismatch, VolumeInUse, a device in use.
 
     Attach an Amazon EBS volume to an Amazon EC2 instance
@@ -68,7 +68,7 @@ def test_a_volume_is_attached_in_its_own_zone_to_a_free_device(aws, ec2):
     assert not extra["Ebs"]["DeleteOnTermination"]
 
 
-def test_only_machines_that_run_or_are_stopped_take_a_volume(aws, ec2):
+def test_attach_volume_requires_a_running_or_stopped_instance(aws, ec2):
     """You can attach a volume to a running or stopped instance.
 
     AttachVolume
@@ -83,7 +83,7 @@ def test_only_machines_that_run_or_are_stopped_take_a_volume(aws, ec2):
     ec2.attach_volume(**at)
 
 
-def test_attaching_and_detaching_take_their_time(aws, ec2):
+def test_volume_is_attaching_attached_detaching_then_available(aws, ec2):
     """attaching, attached, detaching, then available again.
 
     VolumeAttachment
@@ -104,7 +104,7 @@ def test_attaching_and_detaching_take_their_time(aws, ec2):
     refused("IncorrectState", ec2.detach_volume, VolumeId=id)
 
 
-def test_the_root_disk_of_a_running_machine_stays(aws, ec2):
+def test_root_volume_of_a_running_instance_cannot_be_detached(aws, ec2):
     """The instance must be stopped before its root volume is detached.
 
     Detach an Amazon EBS volume
@@ -118,7 +118,7 @@ def test_the_root_disk_of_a_running_machine_stays(aws, ec2):
     ec2.detach_volume(VolumeId=root)
 
 
-def test_a_deleted_volume_is_not_found(ec2):
+def test_deleted_volume_is_not_found(ec2):
     """InvalidVolume.NotFound.
 
     Error codes for the Amazon EC2 API
@@ -142,7 +142,7 @@ OUTSIDE = {
 
 
 @pytest.mark.parametrize("wish", OUTSIDE.values(), ids=OUTSIDE)
-def test_each_type_has_its_limits(ec2, wish):
+def test_volume_beyond_the_limits_of_its_type_is_refused(ec2, wish):
     """Size, IOPS, throughput, and their ratios.
 
     Amazon EBS volume types
@@ -152,7 +152,7 @@ def test_each_type_has_its_limits(ec2, wish):
     assert ec2.describe_volumes()["Volumes"] == []
 
 
-def test_iops_are_a_must_for_some_and_nothing_for_others(ec2):
+def test_iops_are_required_or_refused_by_volume_type(ec2):
     """Required for io1 and io2; not supported for gp2, st1, sc1.
 
     CreateVolume
@@ -164,7 +164,7 @@ def test_iops_are_a_must_for_some_and_nothing_for_others(ec2):
     refused("UnknownVolumeType", ec2.create_volume, **bare, VolumeType="floppy")
 
 
-def test_a_volume_grows_and_never_shrinks(aws, ec2):
+def test_volume_can_grow_but_not_shrink(aws, ec2):
     """You can increase the size, not decrease it.
 
     Modify an Amazon EBS volume using Elastic Volumes
@@ -179,7 +179,7 @@ def test_a_volume_grows_and_never_shrinks(aws, ec2):
 
 
 # ---------------------------------------------------------------- snapshots
-def test_a_snapshot_is_pending_then_completed(aws, ec2):
+def test_snapshot_is_pending_then_completed(aws, ec2):
     """pending until all blocks are copied; a volume needs a completed one.
 
     Amazon EBS snapshots
@@ -199,7 +199,7 @@ def test_a_snapshot_is_pending_then_completed(aws, ec2):
     assert ec2.create_volume(**restored)["Size"] == 10
 
 
-def test_what_comes_of_an_encrypted_volume_is_encrypted(aws, ec2):
+def test_snapshot_and_restored_volume_of_an_encrypted_volume_are_encrypted(aws, ec2):
     """Snapshots of encrypted volumes are encrypted, and volumes made of them.
 
     Amazon EBS encryption
@@ -213,7 +213,7 @@ def test_what_comes_of_an_encrypted_volume_is_encrypted(aws, ec2):
     refused("InvalidParameterValue", ec2.create_volume, **restored, Size=9)
 
 
-def test_a_volume_is_copied_once_in_some_seconds(aws, ec2):
+def test_second_snapshot_of_a_volume_within_seconds_is_refused(aws, ec2):
     """SnapshotCreationPerVolumeRateExceeded: wait 15 seconds before the next of that volume.
 
     Error codes for the Amazon EC2 API
@@ -229,7 +229,7 @@ def test_a_volume_is_copied_once_in_some_seconds(aws, ec2):
 
 
 @pytest.mark.parametrize(("kind", "size", "most"), [("gp3", 10, 5), ("st1", 125, 1)])
-def test_only_some_snapshots_of_a_volume_may_be_in_progress(aws, ec2, kind, size, most):
+def test_concurrent_snapshots_of_a_volume_are_limited(aws, ec2, kind, size, most):
     """ConcurrentSnapshotLimitExceeded: wait until those under way are completed.
 
     Quotas for Amazon EBS
@@ -244,7 +244,7 @@ def test_only_some_snapshots_of_a_volume_may_be_in_progress(aws, ec2, kind, size
     ec2.create_snapshot(VolumeId=source)
 
 
-def test_a_snapshot_that_an_image_uses_stays(aws, ec2):
+def test_snapshot_used_by_an_image_cannot_be_deleted(aws, ec2):
     """InvalidSnapshot.InUse, until the image is deregistered.
 
     Delete an Amazon EBS snapshot
