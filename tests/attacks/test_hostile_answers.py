@@ -115,7 +115,7 @@ def write_and_read_report(place, **fields):
 
 @pytest.mark.parametrize("text", ["\ud800", "\udcff", "a\x00b", "\x1b[2J", "ü" * 10, "\U0001f600"])
 def test_report_with_hostile_text_is_read_by_the_daemon(tmp_path, text):
-    """The text could be a file name in an error; a machine with an unreadable report counts as off."""
+    """The text could be a file name in an error; a machine with no readable report seems off."""
     failure = {"code": "CANNOT_REMOVE", "message": f"cannot remove {text}"}
     read = write_and_read_report(tmp_path, failure=failure, notes=[text], stage=text)
     assert read is not None
