@@ -1,4 +1,4 @@
-"""A machine to go into: OpenSSH's own server on a loopback port, and a console that is played."""
+"""A machine with OpenSSH's server on a loopback port, and a fake console."""
 
 import contextlib
 import getpass
@@ -64,10 +64,10 @@ class Sshd:
         (folder / "authorized").write_text(self.key.with_suffix(".pub").read_text())
         self.host_key = keypair(folder / "host")
         self.process: subprocess.Popen[bytes] | None = None
-        self.files = "internal-sftp"  # who serves files
+        self.files = "internal-sftp"  # the SFTP server
 
     def start(self) -> None:
-        """It listens."""
+        """Start the server and wait until it listens."""
         if not os.access(SSHD, os.X_OK):
             pytest.fail("OpenSSH's `sshd` is not here: run the tests by `make test`")
         if os.geteuid() == 0:
@@ -86,11 +86,11 @@ class Sshd:
         eventually(self._listens)
 
     def within(self) -> list[str]:
-        """What starts the server where it lives."""
+        """The first words of the command that starts the server."""
         return []
 
     def stop(self) -> None:
-        """It is gone, with all who had come in."""
+        """Stop the server and end its connections."""
         guests = self.guests()
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGTERM)
@@ -99,7 +99,7 @@ class Sshd:
         end(guests)
 
     def cut(self) -> None:
-        """Who had come in is cut off."""
+        """End the connections."""
         end(self.guests())
 
     def guests(self) -> list[psutil.Process]:
@@ -133,7 +133,7 @@ def end(processes: Iterable[psutil.Process]) -> None:
 ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}
 
 
-class ShutHomes(Sshd):
+class PrivateHomes(Sshd):
     """A machine of two accounts that may not enter each other's home, as on Ubuntu (0750)."""
 
     def within(self) -> list[str]:
@@ -159,12 +159,12 @@ class ShutHomes(Sshd):
         return [*own, "sh", "-ec", "\n".join(steps), "sh"]
 
     def config(self, line: str) -> None:
-        """Say something that counts before what is said otherwise."""
+        """Add a line at the beginning, where it takes precedence."""
         file = self.folder / "config"
         file.write_text(f"{line}\n{file.read_text()}")
 
 
-class Played(Cloud):
+class FakeConsoleCloud(Cloud):
     """A cloud that shows consoles only."""
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ class PoolOfOneMachine:
 
     def __init__(self, folder: Path, sshd: Sshd, user: str | None = None, **how: Any) -> None:
         self.user = user or getpass.getuser()
-        self.folder, self.sshd, self.cloud = folder, sshd, Played()
+        self.folder, self.sshd, self.cloud = folder, sshd, FakeConsoleCloud()
         self.console = Console(self.cloud)
         self.keys = HostKeys(folder / "hosts", self.console, port=sshd.port)
         self.hosts: dict[str, SshHost] = {}
@@ -198,7 +198,7 @@ class PoolOfOneMachine:
         return self.hosts.get(id)
 
     def boot(self, name: str, address: str = "127.0.0.1") -> None:
-        """The machine is on, by that start."""
+        """The machine is on since this boot."""
         self.hosts[ID] = SshHost(
             id=ID,
             workspace="ws_1",
@@ -210,12 +210,12 @@ class PoolOfOneMachine:
         )
 
     def tell(self, host_key: str) -> None:
-        """The console shows a key."""
+        """Show a host key on the console."""
         self.cloud.consoles[ID] = f"boot\nci-info: prism-boot: hostkey {host_key}\r\nmore\n"
         self.console._texts.clear()
 
     def settle(self) -> None:
-        """What the daemon says after each look at the cloud."""
+        """What the daemon calls after each survey."""
         self.pool.settle(self.hosts.values())
         self.forwards.settle(self.hosts)
 

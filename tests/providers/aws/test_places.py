@@ -1,4 +1,4 @@
-"""Where profiles and rows lead: connected when somebody works there, and honest when not."""
+"""AWS locations of profiles and rows: connected while in use, and otherwise unavailable."""
 
 import threading
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ HERE = f"aws:{ONE}:us-east-1"
 
 
 class World:
-    """Logins with their accounts, what is in use, and what was put together."""
+    """AWS profiles with their accounts, the locations in use, and those that were connected."""
 
     def __init__(self, folder):
         self.clock = StoppedClock(NOW)
@@ -72,12 +72,12 @@ def profile(name="lab", aws_profile=None, region="us-east-1", provider="aws"):
     )
 
 
-def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
+def test_no_identity_is_requested_while_aws_is_not_used(world):
     world.uses(inactive=[profile(), profile("other", "two")])
     assert (world.asked, dict(world.places.locations)) == ([], {})
 
 
-def test_the_active_profiles_place_is_connected_once(world):
+def test_location_of_the_active_profile_is_connected_once(world):
     connected: list[object] = []
     world.places.listeners.append(connected.append)
     for _ in range(3):
@@ -88,12 +88,12 @@ def test_the_active_profiles_place_is_connected_once(world):
     assert world.places.locations[HERE].compute is world.places.connected[HERE].compute
 
 
-def test_two_profiles_of_one_account_and_region_share_a_place(world):
+def test_profiles_of_one_account_and_region_share_a_location(world):
     world.uses(profile(), profile("same", "one"), profile("west", region="us-west-2"))
     assert [*world.places.connected] == [HERE, f"aws:{ONE}:us-west-2"]
 
 
-def test_rows_keep_their_place_served_whatever_is_active(world):
+def test_location_of_a_row_is_connected_even_if_its_profile_is_inactive(world):
     place = f"aws:{TWO}:eu-west-1"
     local = profile("local", provider="local", region="local")
     lab = profile("lab", "two", "eu-west-1")
@@ -101,13 +101,13 @@ def test_rows_keep_their_place_served_whatever_is_active(world):
     assert [*world.places.connected] == [place]
 
 
-def test_a_row_in_another_region_than_its_profile_is_served_there(world):
+def test_row_in_another_region_than_its_profile_is_served_in_its_region(world):
     place = f"aws:{ONE}:ap-south-1"
     world.uses(inactive=[profile()], rows=((place, "lab"),))
     assert world.made[0].region == "ap-south-1"
 
 
-def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
+def test_row_without_a_profile_uses_a_profile_of_its_location(world):
     place = f"aws:{TWO}:us-east-1"
     profiles = [profile("a", "one"), profile("b", "two"), profile("c", "lost", "us-west-2")]
     world.uses(inactive=profiles, rows=((place, None),))
@@ -117,14 +117,14 @@ def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
     assert "lost" not in world.asked, "another region's profile does not lead there"
 
 
-def test_others_of_the_region_are_asked_only_where_nobody_else_is_left(world):
+def test_other_profiles_are_not_asked_if_that_of_the_row_is_known(world):
     profiles = [profile(), profile("b", "two", region=None)]
     for _ in range(3):
         world.uses(inactive=profiles, rows=((HERE, "lab"),))
     assert world.asked == [None]
 
 
-def test_credentials_that_are_away_are_said_and_come_back(world):
+def test_missing_credentials_are_reported_and_requested_again(world):
     world.accounts[None] = CredentialsMissing(details="expired")
     world.uses(profile(), rows=((HERE, "lab"),))
     away = world.places.locations[HERE].compute
@@ -142,7 +142,7 @@ def test_credentials_that_are_away_are_said_and_come_back(world):
     assert world.places.troubles == {}
 
 
-def test_a_profile_that_leads_elsewhere_now_does_not_serve_its_old_rows(world):
+def test_profile_with_another_account_does_not_serve_its_old_rows(world):
     world.uses(profile(aws_profile="two"), rows=((HERE, "lab"),))
     world.places.look(20)
     assert [*world.places.connected] == [f"aws:{TWO}:us-east-1"]
@@ -151,27 +151,27 @@ def test_a_profile_that_leads_elsewhere_now_does_not_serve_its_old_rows(world):
     assert TWO in caught.value.details and ONE in caught.value.details
 
 
-def test_rows_whose_profile_is_gone_are_away(world):
+def test_location_of_a_row_with_a_deleted_profile_is_unavailable(world):
     world.uses(rows=((HERE, "gone"),))
     with pytest.raises(Unavailable) as caught:
         world.places.locations[HERE].compute.survey()
     assert ONE in caught.value.details
 
 
-def test_a_place_goes_on_by_another_login_of_its_account(world):
+def test_location_uses_another_aws_profile_of_its_account(world):
     world.uses(profile())
     world.uses(profile(aws_profile="one"))
     [cloud] = world.made
     assert cloud.aws_profile == "one"
 
 
-def test_what_nobody_uses_any_more_is_not_wanted(world):
+def test_unused_location_stays_connected_but_is_not_in_use(world):
     world.uses(profile())
     world.uses()
     assert (world.places.in_use, [*world.places.locations]) == (frozenset(), [HERE])
 
 
-def test_a_profile_without_a_region_is_a_trouble_of_its_own(world, monkeypatch):
+def test_profile_without_a_region_does_not_affect_others(world, monkeypatch):
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
@@ -182,13 +182,13 @@ def test_a_profile_without_a_region_is_a_trouble_of_its_own(world, monkeypatch):
         world.places.offer(profile(region=None))
 
 
-def test_terms_say_where_a_profile_leads(world):
+def test_offer_of_a_profile_names_its_location_without_connecting(world):
     terms = world.places.offer(profile("lab", "two", "eu-west-1"))
     assert (terms.place, terms.region) == (f"aws:{TWO}:eu-west-1", "eu-west-1")
     assert world.made == [], "what was only asked about is not connected"
 
 
-def test_terms_do_not_wait_for_a_login_that_hangs(world):
+def test_offer_does_not_wait_for_a_hanging_identity_request(world):
     go = threading.Event()
 
     def hang(aws_profile):
@@ -201,7 +201,7 @@ def test_terms_do_not_wait_for_a_login_that_hangs(world):
     go.set()
 
 
-def test_one_that_hangs_keeps_nobody_else_waiting(world):
+def test_hanging_identity_request_does_not_delay_other_locations(world):
     go = threading.Event()
     ask = world.ask
 
@@ -220,14 +220,14 @@ def test_one_that_hangs_keeps_nobody_else_waiting(world):
     world.places.close()
 
 
-def test_after_going_home_nothing_is_asked(world):
+def test_closed_locations_refuse_calls(world):
     world.uses(profile())
     world.places.close()
     with pytest.raises(AwsUnavailable):
         world.made[0].call("ec2", "DescribeVpcs")
 
 
-def test_prices_are_fetched_for_what_is_in_use(world, monkeypatch):
+def test_prices_are_fetched_for_the_locations_in_use(world, monkeypatch):
     looked = []
     monkeypatch.setattr(world.places.prices, "look", lambda cloud: looked.append(cloud.region))
     world.uses(profile())
@@ -237,7 +237,7 @@ def test_prices_are_fetched_for_what_is_in_use(world, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_bug_in_one_look_is_not_the_end_of_all_looks(world, monkeypatch):
+def test_error_in_one_check_does_not_prevent_later_checks(world, monkeypatch):
     monkeypatch.setattr(module, "CHECK_EVERY", 0.01)
     put, tried = world.put, []
 

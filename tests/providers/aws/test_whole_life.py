@@ -24,7 +24,7 @@ def aws():
 
 @pytest.fixture
 def bound_policy(aws):
-    """What comes of holding Prism to its policy."""
+    """The daily policy, applied to the calls of Prism."""
     return aws.bind(policy(account="123456789012"), "prism")
 
 
@@ -38,7 +38,7 @@ def home(tmp_path, aws, bound_policy):
     home.clear()
 
 
-def using(home):
+def use_aws_profile(home):
     home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
     home.said("profile", "switch", "lab")
 
@@ -53,7 +53,7 @@ def called(aws):
 
 
 @pytest.mark.timeout(280)
-def test_a_life(home, aws, bound_policy):
+def test_workspace_on_aws_runs_every_verb_without_a_denied_call(home, aws, bound_policy):
     with home.living():
         home.said("list")
         home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
@@ -88,20 +88,20 @@ def test_a_life(home, aws, bound_policy):
             home.said(verb, "mine")
             eventually(partial(is_all, home, state), 120)
         assert machine(aws)["state"] == "running", "another profile is active, it lives on"
-        all_is_marked(aws)
+        check_managed_tags(aws)
 
         home.said("terminate", "mine", "--yes")
         eventually(lambda: home.states() == ["terminated"], 120)
         assert machine(aws)["state"] == "terminated"
-    allowed(bound_policy)
+    check_no_denied_call(bound_policy)
 
 
 def is_all(home, state):
     return home.states() == [state]
 
 
-def all_is_marked(aws):
-    """What Prism makes carries its tag: only what does may be changed under the least policy."""
+def check_managed_tags(aws):
+    """Each resource has the managed tag, without which the daily policy allows no change."""
     ec2 = client(aws, "ec2", REGION)
     resources = [
         *(each for r in ec2.describe_instances()["Reservations"] for each in r["Instances"]),
@@ -115,7 +115,7 @@ def all_is_marked(aws):
         assert {"Key": "prism:managed", "Value": "true"} in resource["Tags"], resource
 
 
-def allowed(bound):
+def check_no_denied_call(bound):
     """No call was denied, of a user who has the printed daily policy and nothing else."""
     assert bound.used, "it was held to it"
     assert bound.denied == []
@@ -123,9 +123,9 @@ def allowed(bound):
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-def test_a_daemon_that_comes_back_goes_on_with_its_machines(home, aws):
+def test_restarted_daemon_continues_with_its_machines(home, aws):
     with home.living():
-        using(home)
+        use_aws_profile(home)
         home.said("launch", TEMPLATE, "mine")
         home.said("profile", "switch", "local")
     id = machine(aws)["id"]
@@ -139,11 +139,11 @@ def test_a_daemon_that_comes_back_goes_on_with_its_machines(home, aws):
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-def test_credentials_that_are_not_accepted(home, aws):
+def test_rejected_credentials_are_reported_until_they_are_accepted(home, aws):
     aws.rules = build({"faults": [{"action": "GetCallerIdentity", "do": "error", "status": 403,
                                    "code": "InvalidClientTokenId", "times": None}]})  # fmt: skip
     with home.living():
-        using(home)
+        use_aws_profile(home)
         refused = home.cli("launch", TEMPLATE, "mine")
         assert (refused.returncode, "does not accept the credentials" in refused.stderr) == (
             1,

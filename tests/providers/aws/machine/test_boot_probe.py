@@ -1,4 +1,4 @@
-"""How far a boot is, by who can come in."""
+"""The progress of a boot, read by SSH."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ JOURNAL = """#!/bin/sh
 printf 'prism-boot: begin\\nprism-boot: packages\\nnoise\\n'
 cat {folder}/more 2>/dev/null
 """
-IT = Ec2Instance(
+INSTANCE = Ec2Instance(
     id=ID,
     key="ws_1",
     state="running",
@@ -31,24 +31,24 @@ def sshd(sshd):
     return sshd
 
 
-def test_before_the_host_key_is_known_nothing_is_tried(machine_pool, sshd):
-    assert boot_markers(machine_pool.pool, IT) is None
+def test_no_connection_is_made_before_the_host_key_is_known(machine_pool, sshd):
+    assert boot_markers(machine_pool.pool, INSTANCE) is None
     assert machine_pool.cloud.asked == []
     assert "Connection" not in (sshd.folder / "log").read_text()
 
 
-def test_the_markers_of_this_boot_are_read(machine_pool, sshd):
+def test_markers_of_the_present_boot_are_read(machine_pool, sshd):
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
     pool = machine_pool.pool
-    assert boot_markers(pool, IT) == "prism-boot: begin\nprism-boot: packages\n"
-    assert read(not_none(boot_markers(pool, IT))).stage is BootStage.COMING
+    assert boot_markers(pool, INSTANCE) == "prism-boot: begin\nprism-boot: packages\n"
+    assert read(not_none(boot_markers(pool, INSTANCE))).stage is BootStage.COMING
     (sshd.folder / "more").write_text("prism-boot: ready\n")
-    assert read(not_none(boot_markers(pool, IT))).stage is BootStage.READY
+    assert read(not_none(boot_markers(pool, INSTANCE))).stage is BootStage.READY
 
 
-def test_a_machine_that_cannot_be_entered_yet_says_nothing(machine_pool, sshd):
+def test_unreachable_machine_gives_no_markers(machine_pool, sshd):
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
     sshd.stop()
-    assert boot_markers(machine_pool.pool, IT) is None
+    assert boot_markers(machine_pool.pool, INSTANCE) is None
     machine_pool.hosts.clear()
-    assert boot_markers(machine_pool.pool, IT) is None
+    assert boot_markers(machine_pool.pool, INSTANCE) is None

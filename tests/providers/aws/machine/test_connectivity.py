@@ -1,4 +1,4 @@
-"""What each survey means for the ways into machines."""
+"""How a survey changes the connectivity of machines."""
 
 from datetime import UTC, datetime
 
@@ -9,13 +9,13 @@ from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.machine.connectivity import AwsConnectivity
-from tests.providers.aws.ssh_machine import ID, Played, keypair
+from tests.providers.aws.ssh_machine import ID, FakeConsoleCloud, keypair
 
 LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class CountingInstanceCache(InstanceCache):
-    """A cache that counts how often somebody asks."""
+    """A cache that records its calls."""
 
     def __init__(self):
         self.asked: list[str] = []
@@ -39,24 +39,24 @@ def instances():
 
 
 @pytest.fixture
-def played_console():
-    return Played()
+def fake_console():
+    return FakeConsoleCloud()
 
 
 @pytest.fixture
-def connectivity(tmp_path, instances, played_console):
-    connectivity = AwsConnectivity(instances, Console(played_console), tmp_path)
+def connectivity(tmp_path, instances, fake_console):
+    connectivity = AwsConnectivity(instances, Console(fake_console), tmp_path)
     yield connectivity
     connectivity.close()
 
 
-def test_a_survey_of_many_asks_nobody(connectivity, instances, played_console):
+def test_survey_of_many_machines_makes_no_call(connectivity, instances, fake_console):
     connectivity.look([instance("running", f"i-{n:017x}") for n in range(1000)])
     assert instances.asked == []
-    assert played_console.asked == []
+    assert fake_console.asked == []
 
 
-def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(connectivity, tmp_path):
+def test_host_key_of_a_terminated_machine_is_removed(connectivity, tmp_path):
     key = keypair(tmp_path / "host")
     connectivity.keys.learn(ID, f"prism-boot: hostkey {key}\n")
     connectivity.look([instance("stopped")])
@@ -66,7 +66,7 @@ def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(connectivity, tmp_p
     assert not connectivity.keys.file(ID).exists()
 
 
-def test_a_machine_that_is_not_on_has_no_way_in(connectivity):
+def test_machine_that_is_not_on_is_unavailable(connectivity):
     with pytest.raises(Unavailable, match="not on"):
         connectivity.access(ID)
     with pytest.raises(Unavailable, match="not on"):

@@ -1,4 +1,4 @@
-"""Logs of a machine in the cloud: its console, and what is read through SSH."""
+"""Logs of a machine in the cloud: its console, and logs that are read through SSH."""
 
 import json
 
@@ -37,9 +37,14 @@ def logs(machine_pool, sshd, monkeypatch):
     serve(sshd, "lab")
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
     reach = AwsReach(machine_pool.pool, machine_pool.forwards)
-    doors = AwsServiceAccess(machine_pool.pool, reach, services=f"{sshd.folder}/services.json")
+    access_of_services = AwsServiceAccess(
+        machine_pool.pool, reach, services=f"{sshd.folder}/services.json"
+    )
     return AwsLogs(
-        machine_pool.console, machine_pool.pool, doors, setup=f"{sshd.folder}/output.log"
+        machine_pool.console,
+        machine_pool.pool,
+        access_of_services,
+        setup=f"{sshd.folder}/output.log",
     )
 
 
@@ -53,7 +58,7 @@ def entry(unit, message, cursor):
     return json.dumps({**fields, "__CURSOR": cursor}) + "\n"
 
 
-def test_the_console_is_read_and_followed(logs, machine_pool):
+def test_console_is_read_and_followed(logs, machine_pool):
     machine_pool.cloud.consoles[ID] = "one\r\ntwo\r\nthr"
     page = logs.tail(ID, "console", 1)
     assert page.lines == ("two",)
@@ -65,13 +70,13 @@ def test_the_console_is_read_and_followed(logs, machine_pool):
     assert logs.after(ID, "console", page.mark).lines == (LOST, "another text")
 
 
-def test_the_console_of_a_machine_that_is_off_can_be_read(logs, machine_pool):
+def test_console_of_a_stopped_machine_can_be_read(logs, machine_pool):
     machine_pool.hosts.clear()
     machine_pool.cloud.consoles[ID] = "last words\n"
     assert logs.tail(ID, "console", 10).lines == ("last words",)
 
 
-def test_who_follows_a_console_asks_aws_seldom(logs, machine_pool, monkeypatch):
+def test_following_a_console_makes_few_calls(logs, machine_pool, monkeypatch):
     monkeypatch.setattr(module, "CONSOLE_EVERY", 60.0)
     mark = logs.tail(ID, "console", 10).mark
     for _ in range(20):
@@ -79,7 +84,7 @@ def test_who_follows_a_console_asks_aws_seldom(logs, machine_pool, monkeypatch):
     assert len(machine_pool.cloud.asked) == 1
 
 
-def test_what_cloud_init_wrote(logs, sshd):
+def test_cloud_init_log_is_read_and_followed(logs, sshd):
     file = sshd.folder / "output.log"
     assert logs.tail(ID, "cloud-init", 5).lines == ()
     file.write_text("".join(f"line {n}\n" for n in range(100)) + "unfin")
@@ -95,17 +100,17 @@ def test_what_cloud_init_wrote(logs, sshd):
     assert logs.after(ID, "cloud-init", page.mark).lines == (LOST, "new")
 
 
-def test_the_setup_writes_into_the_file_that_is_read():
+def test_boot_script_writes_into_the_log_that_is_read():
     assert f"LOG={SETUP}" in shipped("boot.sh").split()
 
 
-def test_a_log_is_followed_from_its_first_line(logs, sshd):
+def test_missing_log_is_followed_from_its_first_line(logs, sshd):
     mark = logs.tail(ID, "cloud-init", 5).mark
     (sshd.folder / "output.log").write_text("first\n")
     assert logs.after(ID, "cloud-init", mark).lines == ("first",)
 
 
-def test_what_services_say(logs, sshd):
+def test_journal_of_a_service_is_read_and_followed(logs, sshd):
     (sshd.folder / "journal").write_text(
         entry("lab", "hello", "c1") + entry("lab", list("wörld".encode("latin-1")), "c2")
     )
@@ -121,13 +126,13 @@ def test_what_services_say(logs, sshd):
     assert "--after-cursor c3" in commands[2]
 
 
-def test_several_services_are_told_apart(logs, sshd):
+def test_lines_of_several_services_have_the_service_name(logs, sshd):
     serve(sshd, "lab", "app")
     (sshd.folder / "journal").write_text(entry("lab", "a", "1") + entry("app", "b", "2"))
     assert logs.tail(ID, "application", 10).lines == ("lab: a", "app: b")
 
 
-def test_secrets_are_masked(logs, machine_pool, sshd):
+def test_log_lines_have_secrets_masked(logs, machine_pool, sshd):
     token = secret(sshd.key.read_bytes(), "ws_1", "lab")
     machine_pool.cloud.consoles[ID] = f"http://127.0.0.1:8888/lab?token={token}\n"
     hidden = ("http://127.0.0.1:8888/lab?token=***",)
@@ -139,7 +144,7 @@ def test_secrets_are_masked(logs, machine_pool, sshd):
     assert logs.tail(ID, "console", 5).lines == hidden
 
 
-def test_who_cannot_be_reached_says_so_at_first_and_is_waited_for_later(logs, machine_pool, sshd):
+def test_tail_of_an_unreachable_machine_fails_and_following_it_waits(logs, machine_pool, sshd):
     (sshd.folder / "output.log").write_text("one\n")
     mark = logs.tail(ID, "cloud-init", 5).mark
     sshd.stop()
@@ -151,14 +156,14 @@ def test_who_cannot_be_reached_says_so_at_first_and_is_waited_for_later(logs, ma
     eventually(lambda: logs.after(ID, "cloud-init", mark).lines == ("two",))
 
 
-def test_who_may_not_read_hears_why(logs, machine_pool, sshd, monkeypatch):
+def test_unreadable_log_is_reported_with_the_reason(logs, machine_pool, sshd, monkeypatch):
     monkeypatch.setattr(module, "AS_ROOT", "as_root() { echo no root >&2; return 1; }\n")
     with pytest.raises(Unavailable, match="mine cannot be read") as caught:
         logs.tail(ID, "cloud-init", 5)
     assert "no root" in caught.value.details
 
 
-def test_an_id_that_is_none_has_said_nothing(logs, machine_pool):
+def test_log_of_an_invalid_id_is_empty_without_a_call(logs, machine_pool):
     assert logs.tail("local-1", "console", 5).lines == ()
     assert logs.after("x; rm -rf", "cloud-init", None).lines == ()
     assert machine_pool.cloud.asked == []

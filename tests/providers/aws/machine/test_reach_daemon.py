@@ -1,4 +1,4 @@
-"""A workspace behind SSH as people meet it: by the daemon's paths, and by every command."""
+"""A workspace behind SSH, reached by the daemon's routes and by commands."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ COMMAND = (sys.executable, "-m", "prism.cli.main")
 
 
 class ComputeOverSsh(MemoryCompute):
-    """A cloud whose machines are all the one that SSH leads to."""
+    """A compute whose machines are all the SSH machine of the test."""
 
-    doors: AwsServiceAccess
+    access_of_services: AwsServiceAccess
     reach: AwsReach
 
     def access(self, id):
         super().access(id)
-        return self.doors.access(ID)
+        return self.access_of_services.access(ID)
 
     def address_of(self, id, port):
         return self.reach.address_of(ID, port)
@@ -53,7 +53,7 @@ def url(tmp_path):
 
 @pytest.fixture
 def port(daemon, http, cloud, clock, machine_pool, service):
-    """Where the daemon is; its workspace `mine` runs."""
+    """The port of a daemon whose workspace `mine` runs."""
     assert http.launch().status_code == 201
     for _ in range(5):
         clock.advance(seconds=timedelta(minutes=1).total_seconds())
@@ -65,16 +65,16 @@ def port(daemon, http, cloud, clock, machine_pool, service):
     (machine_pool.sshd.folder / "services.json").write_text(json.dumps(served))
     cloud.reach = AwsReach(machine_pool.pool, machine_pool.forwards)
     file = f"{machine_pool.sshd.folder}/services.json"
-    cloud.doors = AwsServiceAccess(machine_pool.pool, cloud.reach, services=file)
+    cloud.access_of_services = AwsServiceAccess(machine_pool.pool, cloud.reach, services=file)
     loops = []
 
-    async def heard(scope, receive, send):
+    async def recorded(scope, receive, send):
         loops.append(asyncio.get_running_loop())
         await daemon.app(scope, receive, send)
 
-    with serving(heard, daemon.shells) as port:
+    with serving(recorded, daemon.shells) as port:
         yield port
-        if loops:  # nobody opened the daemon, so nobody closes it
+        if loops:  # the daemon was not opened as a whole, so it does not close its relay
             closing = daemon.workspace_proxy.relay.close()
             asyncio.run_coroutine_threadsafe(closing, loops[0]).result(20)
 
@@ -102,12 +102,12 @@ def prism(port, tmp_path):
     return run
 
 
-def got(url):
+def fetch(url):
     with urllib.request.urlopen(url, timeout=120) as answer:
         return answer.read().decode()
 
 
-def test_how_to_get_in(http, port, machine_pool, service):
+def test_connect_returns_ssh_command_url_and_token(http, port, machine_pool, service):
     access = http("GET", "/api/v1/instances/mine/connect").json()
     sshd = machine_pool.sshd
     assert access["ssh"]["command"] == (
@@ -115,19 +115,19 @@ def test_how_to_get_in(http, port, machine_pool, service):
         f"{machine_pool.host(ID).user}@127.0.0.1"
     )
     [door] = access["services"].values()
-    assert got(f"{door['url']}/x") == "/x of the lab", "it answers from this computer"
+    assert fetch(f"{door['url']}/x") == "/x of the lab", "it answers from this computer"
     assert door["token"] == secret(sshd.key.read_bytes(), "ws_1", *access["services"])
     assert f"-L {service.port}:localhost:{service.port} " in door["local_forward"]
 
 
-def test_a_service_that_does_not_listen_has_no_door(http, port, machine_pool, service):
+def test_service_that_does_not_listen_has_no_endpoint(http, port, machine_pool, service):
     service.close()
     assert http("GET", "/api/v1/instances/mine/connect").json()["services"] == {}
 
 
-def test_the_web_goes_through_the_daemon(port, service):
-    assert got(f"http://127.0.0.1:{port}/web-proxy/mine/deep/page") == "/deep/page of the lab"
-    assert got(f"http://127.0.0.1:{port}/web-proxy/mine/?port=8888") == "/ of the lab"
+def test_web_proxy_reaches_the_service(port, service):
+    assert fetch(f"http://127.0.0.1:{port}/web-proxy/mine/deep/page") == "/deep/page of the lab"
+    assert fetch(f"http://127.0.0.1:{port}/web-proxy/mine/?port=8888") == "/ of the lab"
 
 
 def echo(socket):
@@ -135,7 +135,7 @@ def echo(socket):
         socket.send(word)
 
 
-def test_a_websocket_goes_through_the_daemon(port):
+def test_web_proxy_passes_a_websocket(port):
     with serve(echo, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -151,8 +151,8 @@ def test_a_websocket_goes_through_the_daemon(port):
             thread.join()
 
 
-def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
-    """The listener's own: another one on the same port may have another certificate."""
+def test_dcv_proxy_pins_the_certificate_of_each_listener(port):
+    """Another listener on the same port may have another certificate."""
     inside = free_port()
     at = f"http://127.0.0.1:{port}/dcv-proxy/mine/told?port={inside}"
     argv = [sys.executable, str(UPSTREAM), str(inside), "tls"]
@@ -160,9 +160,9 @@ def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
         desktops = [subprocess.Popen(argv)]
 
         def answers(desktops=desktops):
-            if desktops[-1].poll() is not None:  # somebody else had the port for a moment
+            if desktops[-1].poll() is not None:  # another process had the port for a moment
                 desktops.append(subprocess.Popen(argv))
-            return '"method"' in got(at)
+            return '"method"' in fetch(at)
 
         try:
             eventually(answers, passing=(OSError,))
@@ -171,7 +171,7 @@ def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
             desktops[-1].wait()
 
 
-def test_a_terminal_in_the_browser(port):
+def test_ssh_proxy_opens_a_terminal(port):
     with connect(f"ws://127.0.0.1:{port}/ssh-proxy/mine", proxy=None) as terminal:
         terminal.send(b"echo $((6*7)) is it\n")
         screen = b""
@@ -179,12 +179,12 @@ def test_a_terminal_in_the_browser(port):
             screen += terminal.recv(timeout=120, decode=False)
 
 
-def test_commands_run_there(prism):
+def test_exec_and_ssh_run_commands_on_the_machine(prism):
     assert prism("exec", "mine", "--", "echo", "a b", "$c") == "a b $c\n"
     assert prism("ssh", "mine", "--", "echo $((6*7))") == "42\n"
 
 
-def test_files_are_copied_there_and_back(prism, tmp_path):
+def test_cp_copies_files_to_the_machine_and_back(prism, tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "a").write_text("content")
     prism("cp", str(tmp_path / "here"), f"mine:{tmp_path}/there")
@@ -193,19 +193,19 @@ def test_files_are_copied_there_and_back(prism, tmp_path):
     assert (tmp_path / "back").read_text() == "content"
 
 
-def test_plain_ssh_finds_it(prism, tmp_path):
+def test_ssh_config_lets_openssh_connect(prism, tmp_path):
     (tmp_path / "config").write_text(prism("ssh-config"))
     argv = ["ssh", "-F", tmp_path / "config", "-o", "BatchMode=yes", "mine.prism", "echo in"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
     assert done.stdout == "in\n", done.stderr
 
 
-def test_a_tunnel_leads_there(prism):
+def test_tunnel_reaches_the_service(prism):
     with prism("tunnel", "mine", begin=True) as tunnel:
         try:
             line = tunnel.stdout.readline()
             local = re.match(r"http://127\.0\.0\.1:\d+", line)
             assert local, line
-            assert got(f"{local[0]}/t") == "/t of the lab"
+            assert fetch(f"{local[0]}/t") == "/t of the lab"
         finally:
             tunnel.kill()

@@ -1,4 +1,4 @@
-"""What a machine says it serves becomes a way in, and what `connect` shows of it."""
+"""The services that a machine lists become endpoints, as `connect` shows them."""
 
 import json
 
@@ -9,24 +9,26 @@ from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.ssh.port_forwarding import AwsReach
 from prism.workspaces.reads import connection
-from tests.providers.aws.machine.cloudinit.ordered import SHELF, files, rendered
+from tests.providers.aws.machine.cloudinit.ordered import LIBRARY, files, rendered
 from tests.providers.aws.ssh_machine import ID
 
 
-def shown(seat, document):
-    """What `connect` answers of services, where a machine says that it serves these."""
-    (seat.sshd.folder / "services.json").write_text(json.dumps(document))
-    reach = AwsReach(seat.pool, seat.forwards)
-    doors = AwsServiceAccess(seat.pool, reach, services=f"{seat.sshd.folder}/services.json")
-    return msgspec.to_builtins(connection(doors.access(ID)))["services"]
+def connected_services(machine_pool, document):
+    """The services that `connect` returns for a machine that lists these."""
+    (machine_pool.sshd.folder / "services.json").write_text(json.dumps(document))
+    reach = AwsReach(machine_pool.pool, machine_pool.forwards)
+    access_of_services = AwsServiceAccess(
+        machine_pool.pool, reach, services=f"{machine_pool.sshd.folder}/services.json"
+    )
+    return msgspec.to_builtins(connection(access_of_services.access(ID)))["services"]
 
 
-def test_rstudio_is_entered_by_its_worker_and_the_secret_of_the_service(machine_pool, service):
+def test_rstudio_has_the_working_user_and_the_secret_as_login(machine_pool, service):
     document = json.loads(
-        files(rendered(SHELF["r-research"]))["/etc/prism/services.json"]["content"]
+        files(rendered(LIBRARY["r-research"]))["/etc/prism/services.json"]["content"]
     )
     document["services"]["rstudio"]["port"] = service.port
-    rstudio = shown(machine_pool, document)["rstudio"]
+    rstudio = connected_services(machine_pool, document)["rstudio"]
     assert rstudio.keys() == {"url", "username", "password"}
     assert rstudio["url"].startswith("http://127.0.0.1:")
     assert rstudio["username"] == "researcher"
@@ -35,13 +37,13 @@ def test_rstudio_is_entered_by_its_worker_and_the_secret_of_the_service(machine_
 
 
 @pytest.mark.parametrize("token", [True, False])
-def test_others_have_a_token_or_nothing(machine_pool, service, token):
+def test_other_services_have_a_token_or_no_secret(machine_pool, service, token):
     document = {"user": "ada", "services": {"it": {"port": service.port, "token": token}}}
     fields = {"url", "local_forward"} | ({"token"} if token else set())
-    assert shown(machine_pool, document)["it"].keys() == fields
+    assert connected_services(machine_pool, document)["it"].keys() == fields
 
 
-def test_what_does_not_answer_has_no_door(machine_pool, service):
+def test_service_that_does_not_listen_is_not_listed(machine_pool, service):
     service.close()
     document = {"user": "ada", "services": {"it": {"port": service.port, "password": True}}}
-    assert shown(machine_pool, document) == {}
+    assert connected_services(machine_pool, document) == {}

@@ -1,4 +1,4 @@
-"""The idle watch on a machine: shipped by SSH, run there, heard of from here."""
+"""The idle watch on a machine: installed by SSH, run there, and its report read here."""
 
 import ast
 import contextlib
@@ -38,19 +38,19 @@ case "$1" in
 esac
 """
 RULE = IdleRule(profile="standard", minutes=1, action="stop", limits={})
-LOOKS = IdleRule(profile="standard", minutes=1, action="stop", limits={}, enabled=False)
+OBSERVE_ONLY = IdleRule(profile="standard", minutes=1, action="stop", limits={}, enabled=False)
 LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class World:
-    """A machine, its cloud, and a daemon that knows both."""
+    """A machine, its cloud, and the watch of a daemon."""
 
     def __init__(self, folder, files):
         self.sshd = Sshd(folder / "machine")
         self.sshd.files = files
         self.sshd.program("systemctl", SYSTEMCTL.format(self.sshd.folder))
         self.sshd.start()
-        self.ec2, self.seat = Ec2(), PoolOfOneMachine(folder / "home", self.sshd)
+        self.ec2, self.machine_pool = Ec2(), PoolOfOneMachine(folder / "home", self.sshd)
         (self.sshd.folder / "etc").mkdir()
         self.layout = Layout(
             library=f"{self.sshd.folder}/lib",
@@ -65,29 +65,31 @@ class World:
             ),
         )
         self.watch = self.watching()
-        self.seat.keys.learn(ID, self.seat.cloud.consoles[ID])
+        self.machine_pool.keys.learn(ID, self.machine_pool.cloud.consoles[ID])
 
     def watching(self, **how):
-        """A daemon's watch."""
+        """Make the watch of a daemon."""
         how = {"minute": 1.0, "every": 0.3, **how}
-        watch = AwsWatch(self.seat.pool, self.seat.console, layout=self.layout, **how)
+        watch = AwsWatch(
+            self.machine_pool.pool, self.machine_pool.console, layout=self.layout, **how
+        )
         watch.look([instance()])
         return watch
 
     def idle(self, boot="running"):
-        """What is known after another look."""
+        """The idleness after another survey."""
         self.watch.look([instance(boot)])
         return self.watch.idle(ID)
 
-    def ran(self):
-        """What systemd was told."""
+    def systemctl_calls(self):
+        """The commands that systemd received."""
         return (self.sshd.folder / "systemctl").read_text().splitlines()
 
     def close(self):
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((self.sshd.folder / "pid").read_text()), signal.SIGKILL)
         self.watch.close()
-        self.seat.close()
+        self.machine_pool.close()
         self.ec2.close()
         self.sshd.stop()
 
@@ -100,7 +102,7 @@ def instance(state="running", launched=LAUNCHED):
 
 @pytest.fixture
 def files():
-    """Who serves files there."""
+    """The SFTP server of the machine."""
     return "internal-sftp"
 
 
@@ -111,9 +113,9 @@ def world(tmp_path, files):
     world.close()
 
 
-def test_the_watch_is_shipped_and_says_what_it_sees(world):
-    world.watch.watch(ID, LOOKS)
-    assert world.ran() == [
+def test_watch_is_installed_and_reports_idleness(world):
+    world.watch.watch(ID, OBSERVE_ONLY)
+    assert world.systemctl_calls() == [
         "daemon-reload",
         "enable prism-idle.service",
         "restart prism-idle.service",
@@ -124,11 +126,11 @@ def test_the_watch_is_shipped_and_says_what_it_sees(world):
     assert known.acted is None
 
 
-def test_another_rule_is_told_and_nothing_is_shipped_again(world):
-    world.watch.watch(ID, LOOKS)
+def test_changed_rule_is_written_without_another_installation(world):
+    world.watch.watch(ID, OBSERVE_ONLY)
     until = datetime(2026, 1, 2, tzinfo=UTC)
-    world.watch.watch(ID, IdleRule(**{**rule(LOOKS), "minutes": 7, "awake_until": until}))
-    assert len(world.ran()) == 3
+    world.watch.watch(ID, IdleRule(**{**rule(OBSERVE_ONLY), "minutes": 7, "awake_until": until}))
+    assert len(world.systemctl_calls()) == 3
     settings = json.loads((world.sshd.folder / "state" / "idle.json").read_text())
     assert (settings["seconds"], settings["awake_until"]) == (7.0, until.timestamp())
     world.watch.watch(ID, None)
@@ -139,32 +141,32 @@ def rule(idle_rule):
     return {name: getattr(idle_rule, name) for name in idle_rule.__struct_fields__}
 
 
-def test_a_machine_without_a_rule_gets_no_watch(world):
+def test_machine_without_a_rule_gets_no_watch(world):
     world.watch.watch(ID, None)
     assert not (world.sshd.folder / "systemctl").exists()
 
 
-def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
-    world.watch.watch(ID, LOOKS)
+def test_newer_watch_replaces_an_older_one(world, monkeypatch):
+    world.watch.watch(ID, OBSERVE_ONLY)
     eventually(lambda: world.idle())
     newer = agent_bundle.AgentBundle(bundle().data, "0123456789abcdef")
     monkeypatch.setattr("prism.providers.aws.machine.watch.bundle", lambda: newer)
     monkeypatch.setattr(agent_bundle, "bundle", lambda: newer)
-    eventually(lambda: world.idle() and len(world.ran()) == 6)
+    eventually(lambda: world.idle() and len(world.systemctl_calls()) == 6)
     unit = (world.sshd.folder / "units" / "prism-idle.service").read_text()
     assert "--build 0123456789abcdef" in unit
     rule = json.loads((world.sshd.folder / "state" / "idle.json").read_text())
-    assert rule["profile"] == LOOKS.profile
+    assert rule["profile"] == OBSERVE_ONLY.profile
 
 
 @pytest.mark.parametrize("role", [pytest.param(ROLE, marks=pytest.mark.slow), None])
-def test_an_idle_machine_goes_down_while_no_daemon_lives(world, role):
+def test_idle_machine_stops_without_a_daemon(world, role):
     """EC2 is asked to stop it with the keys of its role; without a role it powers itself off."""
     world.ec2.role = role
     world.watching(minute=0.5).watch(ID, RULE)
-    eventually(lambda: world.ec2.asked if role else "poweroff" in world.ran())
+    eventually(lambda: world.ec2.asked if role else "poweroff" in world.systemctl_calls())
     assert all(b"Hibernate" not in body for _, body in world.ec2.asked)
-    assert bool(world.ec2.asked) != ("poweroff" in world.ran())
+    assert bool(world.ec2.asked) != ("poweroff" in world.systemctl_calls())
     eventually((world.sshd.folder / "state" / "seen.json").exists)
     seen = json.loads((world.sshd.folder / "state" / "seen.json").read_text())
     assert seen["acted"]["action"] == "stop"
@@ -173,30 +175,30 @@ def test_an_idle_machine_goes_down_while_no_daemon_lives(world, role):
     assert known.acted.seconds >= 0.5
 
 
-def test_an_idle_machine_has_ec2_put_it_to_sleep(world):
+def test_idle_machine_hibernates_by_a_call_to_ec2(world):
     sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
     world.watching(minute=0.5).watch(ID, sleeps)
     eventually(lambda: world.ec2.asked)
     known = eventually(lambda: (idleness := world.idle()) and idleness.acted and idleness)
     assert (known.acted.action, known.acted.note) == ("hibernate", None)
-    assert "poweroff" not in world.ran()
+    assert "poweroff" not in world.systemctl_calls()
 
 
-def test_a_machine_that_may_not_sleep_is_stopped_and_says_so(world):
+def test_idle_machine_that_cannot_hibernate_stops_with_a_note(world):
     world.ec2.refuses = "UnsupportedHibernationConfiguration"
     sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
     world.watching(minute=0.5).watch(ID, sleeps)
-    eventually(lambda: "poweroff" in world.ran())
+    eventually(lambda: "poweroff" in world.systemctl_calls())
     known = eventually(lambda: (idleness := world.idle()) and idleness.acted and idleness)
     assert known.acted.action == "stop"
     assert "could not be put to sleep" in known.acted.note
     assert "UnsupportedHibernationConfiguration" in (world.sshd.folder / "idle.log").read_text()
 
 
-def test_somebody_at_work_keeps_it_up(world):
+def test_foreground_command_in_a_terminal_makes_the_machine_active(world):
     """A command in the foreground of a terminal, by OpenSSH's own client."""
     with client(world, "ssh", "-tt", command="sleep 100"):
-        world.watching().watch(ID, LOOKS)
+        world.watching().watch(ID, OBSERVE_ONLY)
         known = eventually(
             lambda: (idleness := world.idle()) and idleness.state == "active" and idleness
         )
@@ -206,10 +208,10 @@ def test_somebody_at_work_keeps_it_up(world):
 @contextlib.contextmanager
 def client(world, program, *more, command=None):
     """OpenSSH's own client, until the block ends."""
-    hosts = world.seat.keys.known_hosts(world.seat.host(ID))
+    hosts = world.machine_pool.keys.known_hosts(world.machine_pool.host(ID))
     argv = [program, "-F", "none", "-i", str(world.sshd.key), "-o", f"Port={world.sshd.port}"]
     argv += ["-o", f"UserKnownHostsFile={hosts}", "-o", "BatchMode=yes", *more]
-    argv += [f"{world.seat.host(ID).user}@127.0.0.1", *filter(None, [command])]
+    argv += [f"{world.machine_pool.host(ID).user}@127.0.0.1", *filter(None, [command])]
     ends: dict[str, Any] = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,
@@ -221,9 +223,9 @@ def client(world, program, *more, command=None):
 
 
 @pytest.mark.slow
-def test_a_silent_command_without_a_terminal_keeps_it_up(world):
+def test_command_without_a_terminal_makes_the_machine_active(world):
     with client(world, "ssh", command="sh -c 'sleep 30; true'"):
-        world.watching().watch(ID, LOOKS)
+        world.watching().watch(ID, OBSERVE_ONLY)
         known = eventually(
             lambda: (idleness := world.idle()) and idleness.state == "active" and idleness
         )
@@ -231,8 +233,8 @@ def test_a_silent_command_without_a_terminal_keeps_it_up(world):
     eventually(lambda: world.idle().state == "idle")
 
 
-def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
-    """The daemon asks it at every turn here, and most looks meet one of its commands."""
+def test_waiting_shell_and_commands_of_the_daemon_do_not_prevent_idleness(world):
+    """The daemon runs a command at every turn here, so that most checks observe one."""
     with client(world, "ssh", command="bash") as shell:
         shell.stdin.write(b"echo begun; sleep 30\n")
         shell.stdin.flush()
@@ -245,9 +247,9 @@ def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
     "files",
     ["internal-sftp", pytest.param("/usr/lib/openssh/sftp-server", marks=pytest.mark.slow)],
 )
-def test_a_copy_is_use_while_it_moves_bytes(world, files):
+def test_sftp_transfer_delays_the_idle_action(world, files):
     with client(world, "sftp", "-b", "-") as copy:
-        world.watching().watch(ID, LOOKS)
+        world.watching().watch(ID, OBSERVE_ONLY)
 
         def moves():
             copy.stdin.write(b"ls\n")
@@ -262,14 +264,14 @@ def test_a_copy_is_use_while_it_moves_bytes(world, files):
         assert (world.idle().state, copy.poll()) == ("idle", None)
 
 
-def test_a_jupyter_that_does_not_say_is_never_idle(world):
-    """It is asked with the token of its own environment; here somebody else sits on its port."""
+def test_jupyter_without_a_valid_answer_makes_idleness_unknown(world):
+    """It is asked with the token of its environment; here another server has its port."""
     etc = world.sshd.folder / "etc"
     port = int(world.ec2.url.rpartition(":")[2])
     lab = {"port": port, "command": "jupyter lab", "token": True}
     (etc / "services.json").write_text(json.dumps({"home": "/root", "services": {"lab": lab}}))
     (etc / "lab.env").write_text(f'JUPYTER_TOKEN="{"t" * 43}"\n')
-    world.watching().watch(ID, LOOKS)
+    world.watching().watch(ID, OBSERVE_ONLY)
     known = eventually(
         lambda: (idleness := world.idle()) and idleness.state == "unknown" and idleness
     )
@@ -277,55 +279,55 @@ def test_a_jupyter_that_does_not_say_is_never_idle(world):
     assert f"token {'t' * 43}" in world.ec2.tokens
 
 
-def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
-    world.watch.watch(ID, LOOKS)
+def test_idle_action_of_a_stopped_machine_is_read_from_its_console(world):
+    world.watch.watch(ID, OBSERVE_ONLY)
     eventually(lambda: (idleness := world.idle()) and idleness.state)
     eventually(lambda: not world.watch._asking)
     at = (LAUNCHED + timedelta(hours=1)).timestamp()
     acted = {"at": at, "action": "stop", "seconds": 1800.0, "profile": "p", "note": None}
-    world.seat.cloud.consoles[ID] += f"\nprism-idle: {json.dumps(acted)}\r\n"
-    world.seat.console._texts.clear()
-    world.seat.hosts.clear()
+    world.machine_pool.cloud.consoles[ID] += f"\nprism-idle: {json.dumps(acted)}\r\n"
+    world.machine_pool.console._texts.clear()
+    world.machine_pool.hosts.clear()
     known = eventually(lambda: (idleness := world.idle("stopped")) and idleness.acted and idleness)
     assert known.acted.seconds == 1800.0
     assert known.state in {"idle", "active"}  # as it was seen last, on a computer of any load
-    count = len(world.seat.cloud.asked)
+    count = len(world.machine_pool.cloud.asked)
     for _ in range(5):
         world.idle("stopped")
-    assert len(world.seat.cloud.asked) == count, "what is known is not asked for again"
+    assert len(world.machine_pool.cloud.asked) == count, "what is known is not asked for again"
     world.watch.look([instance(launched=LAUNCHED + timedelta(hours=2))])
     woken = world.watch.idle(ID)
     assert (woken.state, woken.acted) == (None, known.acted), "it begins anew"
 
 
-def test_a_machine_that_is_not_on_or_not_known_costs_no_calls(world):
-    world.seat.keys.forget(ID)
-    world.seat.cloud.consoles[ID] = "prism-boot: hostkey \n"
-    world.seat.console._texts.clear()
+def test_machine_that_is_off_or_unknown_causes_no_repeated_calls(world):
+    world.machine_pool.keys.forget(ID)
+    world.machine_pool.cloud.consoles[ID] = "prism-boot: hostkey \n"
+    world.machine_pool.console._texts.clear()
     for _ in range(5):
         with pytest.raises(HostKeyUnknown):
             world.watch.watch(ID, RULE)
-    assert world.seat.cloud.asked == [ID]
+    assert world.machine_pool.cloud.asked == [ID]
     world.watch.look([instance("stopped")])
     with pytest.raises(Unavailable, match="not on"):
         world.watch.watch(ID, RULE)
-    assert world.seat.cloud.asked == [ID]
+    assert world.machine_pool.cloud.asked == [ID]
 
 
-def test_a_machine_that_cannot_be_reached_is_not_told(world):
+def test_rule_for_an_unreachable_machine_is_unavailable(world):
     world.sshd.stop()
     with pytest.raises(Unavailable):
         world.watch.watch(ID, RULE)
 
 
-def test_a_machine_that_lets_nobody_be_root_says_so(world):
+def test_rule_for_a_machine_without_root_rights_is_unavailable(world):
     world.sshd.program("sh", "#!/bin/dash\necho no sudo >&2; exit 1\n")
     with pytest.raises(Unavailable, match="could not get its idle rule") as caught:
         world.watch.watch(ID, RULE)
     assert "no sudo" in caught.value.details
 
 
-def test_the_parcel_is_the_same_each_time_and_for_an_old_python():
+def test_agent_bundle_is_reproducible_and_parsed_by_python_3_9():
     data = bundle().data
     bundle.cache_clear()
     assert bundle().data == data
@@ -350,7 +352,7 @@ print(sorted(protocol.IdleDaemonReport.__annotations__))
 """
 
 
-def test_an_old_python_need_not_know_which_fields_are_required(tmp_path):
+def test_agent_protocol_is_imported_by_python_3_9_without_required(tmp_path):
     (tmp_path / "idle.pyz").write_bytes(bundle().data)
     argv = [sys.executable, "-I", "-c", OLD, tmp_path / "idle.pyz"]
     assert "build" in subprocess.check_output(argv, text=True)

@@ -1,4 +1,4 @@
-"""The prerequisites of one profile, which ask the double."""
+"""The launch prerequisites of one profile, with the double of AWS."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ def prerequisites_clock() -> StoppedClock:
 
 @pytest.fixture
 def consistent_aws(aws: AwsDouble) -> None:
-    """What is tested here is what is asked for; waiting for EC2 to show it is the launch's."""
+    """EC2 shows each change at once; the tests of launches are about waiting for it."""
     aws.rules = build({"like": "consistent"})
 
 

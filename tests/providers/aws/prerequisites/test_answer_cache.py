@@ -1,4 +1,4 @@
-"""One question for many who ask it at once."""
+"""Concurrent callers share one request, and its answer is kept for a while."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from tests.waiting import eventually
 
 
 class Slow:
-    """Answers when it is let; counts who asked."""
+    """Answers once `let` is set, and counts its calls."""
 
     def __init__(self, answer=1):
         self.asked, self.let, self.answer = 0, threading.Event(), answer
@@ -24,7 +24,7 @@ class Slow:
         return self.answer
 
 
-def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(prerequisites_clock):
+def test_concurrent_callers_wait_for_one_answer(prerequisites_clock):
     once, slow = AnswerCache[str, int](prerequisites_clock, timedelta(minutes=1)), Slow()
     with ThreadPoolExecutor(20) as many:
         asking = [many.submit(once.get, "a", slow) for _ in range(20)]
@@ -34,7 +34,7 @@ def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(prerequisites
     assert slow.asked == 1
 
 
-def test_an_answer_counts_for_a_while(prerequisites_clock):
+def test_answer_is_kept_for_a_limited_time(prerequisites_clock):
     once, answers = (
         AnswerCache[str, int](prerequisites_clock, timedelta(minutes=1)),
         iter(range(9)),
@@ -49,7 +49,7 @@ def test_an_answer_counts_for_a_while(prerequisites_clock):
     assert once.get("a", lambda: next(answers)) == 3
 
 
-def test_a_failure_is_not_remembered_and_reaches_all_who_waited(prerequisites_clock):
+def test_failure_reaches_all_waiting_callers_and_is_not_kept(prerequisites_clock):
     once, slow = (
         AnswerCache[str, int](prerequisites_clock, timedelta(minutes=1)),
         Slow(OSError("away")),

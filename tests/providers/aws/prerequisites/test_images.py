@@ -1,4 +1,4 @@
-"""The image of every base, for both architectures, whoever publishes it how."""
+"""The image of every base, for both architectures."""
 
 import pytest
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ def newest(base, architecture):
 @pytest.mark.parametrize("denied", [[], ["ssm:*"]])
 @pytest.mark.parametrize("architecture", TYPES)
 @pytest.mark.parametrize("base", BASES)
-def test_the_newest_image_for_the_architecture_of_the_type(
+def test_image_is_the_newest_for_the_architecture_of_the_type(
     aws, prerequisites, base, architecture, denied
 ):
     aws.rules = build({"denied": denied})
@@ -40,17 +40,17 @@ def test_the_newest_image_for_the_architecture_of_the_type(
     assert (choice.user, BASES[base].hibernates) == (USERS[base], real.base.hibernates)
 
 
-def test_no_base_is_the_usual_one(prerequisites):
+def test_image_without_a_base_is_that_of_ubuntu_22_04(prerequisites):
     usual = prerequisites.image("ubuntu-22.04", "t3.medium")
     assert prerequisites.image(None, "t3.medium") == usual
 
 
-def test_a_parameter_that_leads_nowhere_is_no_obstacle(aws, prerequisites):
+def test_image_is_found_if_its_parameter_names_a_missing_image(aws, prerequisites):
     aws.fault(action="DescribeImages", do="error", code="InvalidAMIID.NotFound", status=400)
     assert prerequisites.image("debian-12", "t3.medium").id == newest("debian-12", "x86_64").id
 
 
-def test_where_there_is_none_it_says_what_was_looked_for(prerequisites, monkeypatch):
+def test_missing_image_is_reported_with_base_and_architecture(prerequisites, monkeypatch):
     nobodys = replace(BASES["rocky-9"], owner="000000000000")
     monkeypatch.setitem(BASES, "rocky-9", nobodys)
     with pytest.raises(NoImage) as raised:
@@ -59,7 +59,7 @@ def test_where_there_is_none_it_says_what_was_looked_for(prerequisites, monkeypa
     assert "aarch64" in raised.value.details
 
 
-def test_an_image_is_asked_for_once_for_types_of_one_architecture(
+def test_image_is_requested_once_per_architecture_and_hour(
     prerequisites, count_calls, prerequisites_clock
 ):
     for type in ("t3.small", "t3.medium", "c6i.large"):
@@ -70,7 +70,7 @@ def test_an_image_is_asked_for_once_for_types_of_one_architecture(
     assert count_calls("GetParameter") == 2, "images are published all the time"
 
 
-def test_a_type_says_what_it_is_built_like_and_whether_it_earns_credits(prerequisites):
+def test_kind_returns_architecture_memory_and_burstable(prerequisites):
     small, arm, gpu = (
         prerequisites.kind(name) for name in ("t3.small", "t4g.small", "g4dn.xlarge")
     )

@@ -1,4 +1,4 @@
-"""The key of a profile: one, private, and EC2 knows its other half."""
+"""The SSH key of a profile: made once, private, and its public key imported into EC2."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ def imported():
     return boto3.client("ec2").describe_key_pairs(IncludePublicKey=True)["KeyPairs"]
 
 
-def test_it_is_made_once_and_nobody_else_may_read_it(tmp_path):
+def test_key_is_made_once_and_only_its_owner_may_read_it(tmp_path):
     key = key_of(tmp_path, "lab")
     assert key.private_path == tmp_path / "keys" / "lab"
     assert stat.S_IMODE(key.private_path.stat().st_mode) == 0o600
@@ -32,21 +32,21 @@ def test_it_is_made_once_and_nobody_else_may_read_it(tmp_path):
     ]
 
 
-def test_two_who_make_it_at_once_get_the_same(tmp_path):
+def test_concurrent_callers_get_the_same_key(tmp_path):
     with ThreadPoolExecutor(8) as many:
         public_keys = set(many.map(lambda _: key_of(tmp_path, "lab").public, range(32)))
     assert len(public_keys) == 1
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["lab"]
 
 
-def test_a_copy_that_others_could_read_is_closed(tmp_path):
+def test_readable_private_key_is_made_private_again(tmp_path):
     key = key_of(tmp_path, "lab")
     key.private_path.chmod(0o644)
     key_of(tmp_path, "lab")
     assert stat.S_IMODE(key.private_path.stat().st_mode) == 0o600
 
 
-def test_its_public_half_is_imported_once(prerequisites, make_prerequisites, count_calls):
+def test_public_key_is_imported_once(prerequisites, make_prerequisites, count_calls):
     key = prerequisites.key()
     [imported_key] = imported()
     assert imported_key["KeyName"] == key.name == f"prism-lab-{key.fingerprint}"
@@ -56,7 +56,7 @@ def test_its_public_half_is_imported_once(prerequisites, make_prerequisites, cou
 
 
 @pytest.mark.parametrize("do", ["lost", "twice", "throttle", "drop"])
-def test_whatever_becomes_of_the_call_it_is_there_in_the_end(aws, prerequisites, do):
+def test_public_key_is_imported_once_after_a_fault_of_the_call(aws, prerequisites, do):
     aws.fault(action="ImportKeyPair", do=do)
     try:
         key = prerequisites.key()
@@ -65,7 +65,7 @@ def test_whatever_becomes_of_the_call_it_is_there_in_the_end(aws, prerequisites,
     assert [pair["KeyName"] for pair in imported()] == [key.name]
 
 
-def test_two_at_once_import_one(make_prerequisites):
+def test_concurrent_daemons_import_one_key(make_prerequisites):
     prerequisites_of = [make_prerequisites() for _ in range(8)]
     prerequisites_of[0].pair()
     with ThreadPoolExecutor(8) as many:
@@ -73,7 +73,7 @@ def test_two_at_once_import_one(make_prerequisites):
     assert [pair["KeyName"] for pair in imported()] == list(names)
 
 
-def test_who_asks_whether_there_is_one_makes_none(prerequisites, make_prerequisites, tmp_path):
+def test_holds_creates_no_key_and_follows_no_path(prerequisites, make_prerequisites, tmp_path):
     assert not prerequisites.holds("prism-lab-0123456789abcdef")
     assert not (tmp_path / "keys").exists()
     name = prerequisites.key().name

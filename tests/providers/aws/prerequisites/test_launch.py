@@ -1,4 +1,4 @@
-"""However many launches stand on it, the prerequisites is asked for once."""
+"""The prerequisites of many launches are requested once."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,11 +17,11 @@ def launch(prerequisites, number):
     )
 
 
-def test_300_launches_at_once_ask_for_each_thing_once(aws, prerequisites):
+def test_300_concurrent_launches_request_each_prerequisite_once(aws, prerequisites):
     with ThreadPoolExecutor(16) as many:
-        stood_on = list(many.map(lambda it: launch(prerequisites, it), range(300)))
-    assert len({ids[2:] for ids in stood_on}) == 1
-    assert len({ids[1] for ids in stood_on}) > 3, "spread over the zones"
+        prerequisite_ids = list(many.map(lambda it: launch(prerequisites, it), range(300)))
+    assert len({ids[2:] for ids in prerequisite_ids}) == 1
+    assert len({ids[1] for ids in prerequisite_ids}) > 3, "spread over the zones"
     described = [call.action for call in aws.calls]
     assert described.count("DescribeInstanceTypes") == 3
     assert described.count("DescribeInstanceTypeOfferings") == 3
@@ -30,13 +30,13 @@ def test_300_launches_at_once_ask_for_each_thing_once(aws, prerequisites):
     assert len(described) < 30
 
 
-def test_it_stands_as_well_where_aws_throttles(aws, prerequisites):
+def test_concurrent_launches_get_prerequisites_under_throttling(aws, prerequisites):
     aws.rules = build({"like": "aws", "times": {"unseen": 0, "tags": 0}})
     with ThreadPoolExecutor(16) as many:
         assert len(list(many.map(lambda it: launch(prerequisites, it), range(60)))) == 60
 
 
-def test_the_address_is_asked_for_once(make_prerequisites):
+def test_caller_address_is_requested_once(make_prerequisites):
     calls = []
 
     def caller():

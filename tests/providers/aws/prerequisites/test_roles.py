@@ -1,4 +1,4 @@
-"""What a machine may do at AWS: stop itself, and nothing else; and a daemon that makes no role."""
+"""The machine role allows a machine only to stop itself, and the daemon creates no role."""
 
 import pytest
 
@@ -28,14 +28,14 @@ def granted(source, target, managed="true"):
     return decide(statements(RIGHTS), "ec2:StopInstances", MINE, context)[0]
 
 
-def test_it_may_stop_itself_only():
+def test_machine_role_allows_a_machine_only_to_stop_itself():
     assert granted(source=MINE, target="i-0123")
     assert not granted(source=MINE, target="i-01234")
     assert not granted(source=MINE, target="i-0123", managed="false")
     assert not granted(source=None, target="i-0123"), "nobody but a machine has such a source"
 
 
-def test_machines_get_the_role_that_the_setup_has_made(
+def test_role_of_the_setup_is_used_and_requested_once(
     make_prerequisites, administrator, count_calls
 ):
     apply(administrator)
@@ -45,8 +45,8 @@ def test_machines_get_the_role_that_the_setup_has_made(
     assert count_calls("GetInstanceProfile") == calls + 1, "it is not asked at each launch"
 
 
-def test_a_daemon_makes_no_role(aws, prerequisites):
-    """Whoever may make one, and pass it, can become an administrator."""
+def test_daemon_creates_no_role(aws, prerequisites):
+    """A user who may create a role and pass it can become an administrator."""
     assert prerequisites.role() is None
     assert not [
         call.action
@@ -56,14 +56,16 @@ def test_a_daemon_makes_no_role(aws, prerequisites):
 
 
 @pytest.mark.parametrize("left", ["CreateInstanceProfile", "AddRoleToInstanceProfile"])
-def test_a_setup_that_was_cut_short_counts_for_nothing(aws, prerequisites, administrator, left):
+def test_incomplete_setup_gives_no_role(aws, prerequisites, administrator, left):
     aws.rules = build({"denied": [f"iam:{left}"]})
     with pytest.raises(Exception, match=left):
         apply(administrator)
     assert prerequisites.role() is None
 
 
-def test_where_iam_says_no_machines_have_none(aws, prerequisites, administrator, count_calls):
+def test_denied_iam_gives_no_role_and_is_asked_once(
+    aws, prerequisites, administrator, count_calls
+):
     apply(administrator)
     aws.rules = build({"denied": ["iam:*"]})
     assert prerequisites.role() is None
@@ -72,8 +74,8 @@ def test_where_iam_says_no_machines_have_none(aws, prerequisites, administrator,
     assert count_calls("GetInstanceProfile") == calls, "it is not asked at each launch"
 
 
-def test_a_profile_with_somebody_elses_role_is_not_given_to_machines(aws, prerequisites):
-    """Its rights are not known; nobody can have put ours there as well."""
+def test_instance_profile_with_another_role_is_not_used(aws, prerequisites):
+    """Its rights are unknown, and an instance profile holds only one role."""
     import boto3
 
     aws.rules = build({"like": "consistent"})

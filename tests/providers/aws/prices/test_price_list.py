@@ -1,4 +1,4 @@
-"""Prices: AWS's own where it told them, the table's else, and never a guess."""
+"""Prices of AWS's price list, else those of the packaged table, and never a guess."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -33,11 +33,11 @@ def cloud(aws, monkeypatch):
     return Cloud("us-west-2", sleep=lambda _: None)
 
 
-def asked(aws, action="GetProducts"):
+def count_calls(aws, action="GetProducts"):
     return sum(call.action == action for call in aws.calls)
 
 
-def test_before_anybody_asked_the_table_speaks(prices):
+def test_price_is_that_of_the_table_before_the_first_fetch(prices):
     price = prices.hourly("t3.large", "us-east-1")
     assert price.amount == 83200
     assert price.source.endswith(f"us-east-1, as of {table.PRICES_AS_OF}")
@@ -45,14 +45,16 @@ def test_before_anybody_asked_the_table_speaks(prices):
     assert prices.stored("address", "us-west-2").amount == 5000
 
 
-def test_what_nobody_knows_is_not_invented(prices):
+def test_unknown_price_is_none(prices):
     assert prices.hourly("t3.large", "eu-west-1") is None
     assert prices.hourly("x9.huge", "us-east-1") is None
     assert prices.stored("io2", "us-east-1") is None
     assert prices.spot("t3.large", "us-east-1") is None
 
 
-def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_path, clock):
+def test_fetched_price_has_a_date_and_survives_a_daemon_restart(
+    prices, cloud, aws, tmp_path, clock
+):
     assert prices.look(cloud)
     for known in (prices, Prices(tmp_path / "prices", clock, PriceBook())):
         price = not_none(known.hourly("t3.large", "us-west-2"))
@@ -71,15 +73,15 @@ def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_
         }
 
 
-def test_the_list_is_read_once_a_day_and_spot_prices_once_an_hour(prices, cloud, aws, clock):
+def test_price_list_is_fetched_daily_and_spot_prices_hourly(prices, cloud, aws, clock):
     for hours, listed, spot in ((0, 9, 1), (0.5, 9, 1), (1, 9, 2), (25, 18, 3)):
         clock.time = NOW
         clock.advance(hours=hours)
         prices.look(cloud)
-        assert (asked(aws), asked(aws, "DescribeSpotPriceHistory")) == (listed, spot)
+        assert (count_calls(aws), count_calls(aws, "DescribeSpotPriceHistory")) == (listed, spot)
 
 
-def test_the_spot_price_is_that_of_the_dearest_zone(prices, cloud, aws, clock):
+def test_spot_price_has_its_source_and_expires_after_hours(prices, cloud, aws, clock):
     aws.rules = build({"spot": {"t3.large": 0.0312}})
     prices.look(cloud)
     price = prices.spot("t3.large", "us-west-2")
@@ -88,45 +90,47 @@ def test_the_spot_price_is_that_of_the_dearest_zone(prices, cloud, aws, clock):
     assert prices.spot("t3.large", "us-west-2") is None, "it has moved since"
 
 
-def test_of_a_zones_spot_prices_the_latest_counts():
-    def said(zone, hours, usd):
+def test_spot_price_is_the_latest_of_the_most_expensive_zone():
+    def price_point(zone, hours, usd):
         at = NOW - timedelta(hours=hours)
         return {"InstanceType": "t3.large", "AvailabilityZone": zone, "Timestamp": at,
                 "SpotPrice": usd}  # fmt: skip
 
-    class Told(Cloud):
+    class RecordedPrices(Cloud):
         def __init__(self):
             """Needs nothing of a cloud."""
 
         def pages(self, *_, **arguments):
             assert arguments["StartTime"] == NOW
-            yield from [said("a", 1, "0.02"), said("a", 9, "0.07"), said("b", 5, "0.03")]
+            yield from [
+                price_point("a", 1, "0.02"),
+                price_point("a", 9, "0.07"),
+                price_point("b", 5, "0.03"),
+            ]
 
-    assert module.spot_prices(Told(), NOW) == {"t3.large": 30000}
+    assert module.spot_prices(RecordedPrices(), NOW) == {"t3.large": 30000}
 
 
-def test_who_may_not_read_the_list_is_told_by_the_table_and_asks_again_later(
-    prices, cloud, aws, clock
-):
+def test_table_is_used_if_the_list_is_denied_which_is_retried_later(prices, cloud, aws, clock):
     aws.rules = build({"denied": ["pricing:*"]})
     prices.look(cloud)
     assert not_none(prices.hourly("t3.large", "us-west-2")).source.endswith(table.PRICES_AS_OF)
-    before = asked(aws)
+    before = count_calls(aws)
     prices.look(cloud)
-    assert asked(aws) == before
+    assert count_calls(aws) == before
     aws.rules = build({})
     clock.advance(minutes=11)
     assert prices.look(cloud)
     assert prices.hourly("t3.large", "us-west-2").source.startswith("AWS price list")
 
 
-def test_an_old_list_gives_way_to_the_table(prices, cloud, clock):
+def test_table_is_used_if_the_list_is_old(prices, cloud, clock):
     prices.look(cloud)
     clock.advance(days=31)
     assert not_none(prices.hourly("t3.large", "us-west-2")).source.endswith(table.PRICES_AS_OF)
 
 
-def test_a_damaged_file_is_fetched_anew(tmp_path, clock, cloud):
+def test_damaged_price_file_is_fetched_again(tmp_path, clock, cloud):
     (tmp_path / "prices").mkdir()
     (tmp_path / "prices" / "us-west-2.json").write_text("{")
     prices = Prices(tmp_path / "prices", clock, PriceBook())
@@ -145,7 +149,7 @@ def product(usd, unit="Hrs", begin="0", **attributes):
     [
         ([product("0.1")], "", 100000),
         ([product("0.1"), product("0.1")], "", 100000),
-        ([product("0.1"), product("0.2")], "", None),  # which of them, nobody knows
+        ([product("0.1"), product("0.2")], "", None),  # it is unknown which of them applies
         ([], "", None),
         ([product("0.1", unit="Quantity")], "", None),
         ([product("0.1"), product("0.05", begin="1000")], "", 100000),  # a lower tier
@@ -157,11 +161,11 @@ def product(usd, unit="Hrs", begin="0", **attributes):
         ),
     ],
 )  # fmt: skip
-def test_a_price_is_known_where_the_list_is_of_one_mind(products, usage, expected):
+def test_price_is_known_only_if_the_listed_products_agree(products, usage, expected):
     assert module._agreed_price(products, "Hrs", usage) == expected
 
 
-def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, clock):
+def test_price_book_uses_the_list_in_regions_that_the_table_lacks(tmp_path, clock):
     """A root disk and an address in a region that the packaged table does not know."""
     listed = {"stored": {"gp3": 96000, "address": 5000}}
     for region, at in (("eu-west-3", NOW), ("eu-south-2", NOW - timedelta(days=40))):
@@ -183,8 +187,8 @@ def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, cloc
     assert price_book.storage("gp3", "eu-south-2") is None, "too old to be true"
 
 
-def test_whoever_asks_hears_the_price_that_the_ledger_counts(tmp_path, clock):
-    """The list's while it is fresh, else the table's; a plan and its bill never differ."""
+def test_shown_storage_price_equals_that_of_the_price_book(tmp_path, clock):
+    """It is the price of the list while the list is fresh, else that of the table."""
     listed = {"stored": {"gp3": 81000, "io2": 125000}, "listed_at": NOW.isoformat()}
     (tmp_path / "us-east-1.json").write_text(json.dumps(listed))
     price_book = PriceBook()

@@ -1,4 +1,4 @@
-"""How a machine is entered."""
+"""The address, user and key for SSH to a machine."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def aws_parts(stopped_aws, cloud, tmp_path):
     return AwsParts(stopped_aws, cloud, tmp_path)
 
 
-def test_one_that_is_on_is_entered_with_its_own_key_as_its_own_user(aws_parts, tmp_path):
+def test_host_has_address_user_and_key_of_a_running_machine(aws_parts, tmp_path):
     id = aws_parts.on()
     host = not_none(AwsHosts(aws_parts.instances, tmp_path).host(id))
     assert (host.id, host.workspace, host.name) == (id, "ws_1", "mine")
@@ -22,14 +22,14 @@ def test_one_that_is_on_is_entered_with_its_own_key_as_its_own_user(aws_parts, t
     assert host.boot == aws_parts.instances.known(id).boot
 
 
-def test_who_was_seen_on_is_not_asked_about_again(aws_parts, tmp_path):
+def test_host_of_a_known_machine_makes_no_call(aws_parts, tmp_path):
     id = aws_parts.on()
     before = len(aws_parts.calls())
     AwsHosts(aws_parts.instances, tmp_path).host(id)
     assert len(aws_parts.calls()) == before
 
 
-def test_another_start_is_another_boot_at_another_address(aws_parts, tmp_path):
+def test_host_has_another_boot_and_address_after_a_restart(aws_parts, tmp_path):
     id, hosts = aws_parts.on(), AwsHosts(aws_parts.instances, tmp_path)
     before = not_none(hosts.host(id))
     aws_parts.compute.stop(id)
@@ -42,11 +42,11 @@ def test_another_start_is_another_boot_at_another_address(aws_parts, tmp_path):
     assert after.boot != before.boot
 
 
-def test_nobody_enters_what_is_not_there(aws_parts, tmp_path):
+def test_host_of_an_unknown_machine_is_none(aws_parts, tmp_path):
     assert AwsHosts(aws_parts.instances, tmp_path).host("i-0123456789abcdef0") is None
 
 
-def test_a_key_that_is_on_another_computer_is_said_and_none_is_made(aws_parts, tmp_path):
+def test_missing_private_key_is_reported_and_not_created(aws_parts, tmp_path):
     id, elsewhere = aws_parts.on(), tmp_path / "elsewhere"
     with pytest.raises(MachineUnreachable, match="not on this computer"):
         AwsHosts(aws_parts.instances, elsewhere).host(id)

@@ -1,4 +1,4 @@
-"""One connection to a machine: whom it believes, what it does when it breaks."""
+"""The connection to a machine: its host key, and what happens when it breaks."""
 
 import threading
 from pathlib import Path
@@ -12,12 +12,12 @@ from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, keypair
 from tests.waiting import eventually
 
 
-def test_a_script_says_what_it_says(machine_pool):
+def test_run_returns_both_outputs_and_the_exit_code(machine_pool):
     result = machine_pool.pool.run(ID, "cat; echo wrong >&2; exit 3", b"given")
     assert (result.out, result.err, result.code) == (b"given", "wrong", 3)
 
 
-def test_many_at_once_share_one_connection(machine_pool, sshd):
+def test_concurrent_scripts_share_one_connection(machine_pool, sshd):
     outputs = []
     each = [
         threading.Thread(
@@ -33,7 +33,7 @@ def test_many_at_once_share_one_connection(machine_pool, sshd):
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
 
 
-def test_the_key_is_learnt_from_the_console_and_kept_in_the_home(machine_pool, sshd):
+def test_host_key_is_read_from_the_console_and_stored_in_the_home(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     assert machine_pool.cloud.asked == [ID]
     file = machine_pool.keys.known_hosts(machine_pool.host(ID))
@@ -48,7 +48,7 @@ def test_the_key_is_learnt_from_the_console_and_kept_in_the_home(machine_pool, s
         again.close()
 
 
-def test_who_has_not_told_a_key_is_not_believed(machine_pool, sshd):
+def test_machine_without_a_host_key_on_its_console_is_refused(machine_pool, sshd):
     machine_pool.cloud.consoles[ID] = "prism-boot: begin\nprism-boot: hostkey \n"
     with pytest.raises(HostKeyUnknown) as unknown:
         machine_pool.pool.run(ID, "true")
@@ -56,25 +56,25 @@ def test_who_has_not_told_a_key_is_not_believed(machine_pool, sshd):
     assert "Accepted" not in (sshd.folder / "log").read_text()
 
 
-def test_another_host_key_is_refused(machine_pool, sshd):
+def test_changed_host_key_is_refused(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     sshd.stop()
     sshd.change_key()
     sshd.start()
-    eventually(lambda: refused(machine_pool), passing=(MachineUnreachable,))
+    eventually(lambda: is_host_key_refused(machine_pool), passing=(MachineUnreachable,))
     assert (sshd.folder / "log").read_text().count("Accepted") == 1
     assert machine_pool.keys.known(ID) != sshd.host_key
 
 
-def refused(seat):
+def is_host_key_refused(machine_pool):
     try:
-        seat.pool.run(ID, "true")
+        machine_pool.pool.run(ID, "true")
     except HostKeyChanged:
         return True
     return False
 
 
-def test_a_new_host_key_that_the_console_tells_is_believed(machine_pool, sshd):
+def test_changed_host_key_is_accepted_if_the_console_shows_it(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     sshd.stop()
     sshd.change_key()
@@ -87,7 +87,7 @@ def test_a_new_host_key_that_the_console_tells_is_believed(machine_pool, sshd):
     assert machine_pool.keys.known(ID) == sshd.host_key
 
 
-def test_a_connection_that_was_cut_is_made_anew(machine_pool, sshd):
+def test_cut_connection_is_replaced(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     sshd.cut()
     result = eventually(
@@ -96,7 +96,7 @@ def test_a_connection_that_was_cut_is_made_anew(machine_pool, sshd):
     assert result.out == b"back\n"
 
 
-def test_a_machine_that_does_not_answer_is_not_tried_each_time(machine_pool, sshd):
+def test_unreachable_machine_is_not_tried_at_each_request(machine_pool, sshd):
     sshd.stop()
     for _ in range(3):
         with pytest.raises(MachineUnreachable, match="mine cannot be reached"):
@@ -108,7 +108,7 @@ def test_a_machine_that_does_not_answer_is_not_tried_each_time(machine_pool, ssh
     assert machine_pool.pool.run(ID, "echo up").out == b"up\n"
 
 
-def test_a_machine_that_stopped_is_hung_up_on(machine_pool, sshd):
+def test_connection_to_a_stopped_machine_is_closed(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     machine_pool.settle()
     assert sshd.guests(), "it is on"
@@ -119,24 +119,24 @@ def test_a_machine_that_stopped_is_hung_up_on(machine_pool, sshd):
         machine_pool.pool.run(ID, "true")
 
 
-def test_a_machine_that_was_started_again_gets_a_new_connection(machine_pool, sshd):
+def test_restarted_machine_gets_a_new_connection(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     machine_pool.boot("second")
     machine_pool.pool.run(ID, "true")
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 2
 
 
-def test_who_is_not_spoken_to_is_hung_up_on(tmp_path, sshd):
-    seat = PoolOfOneMachine(tmp_path / "home", sshd, idle=0.2)
+def test_idle_connection_is_closed(tmp_path, sshd):
+    machine_pool = PoolOfOneMachine(tmp_path / "home", sshd, idle=0.2)
     try:
-        seat.pool.run(ID, "true")
+        machine_pool.pool.run(ID, "true")
         eventually(lambda: not sshd.guests())
-        assert seat.pool.run(ID, "echo more").out == b"more\n"
+        assert machine_pool.pool.run(ID, "echo more").out == b"more\n"
     finally:
-        seat.close()
+        machine_pool.close()
 
 
-def test_a_script_that_takes_too_long_is_given_up_and_ended(machine_pool, sshd):
+def test_script_that_takes_too_long_is_ended(machine_pool, sshd):
     folder = sshd.folder / "slow"
     with pytest.raises(MachineUnreachable, match="takes too long"):
         machine_pool.pool.run(
@@ -147,7 +147,7 @@ def test_a_script_that_takes_too_long_is_given_up_and_ended(machine_pool, sshd):
     assert machine_pool.pool.run(ID, "echo well").out == b"well\n"
 
 
-def test_what_a_console_tells(tmp_path):
+def test_host_key_is_parsed_from_the_console_if_it_is_complete(tmp_path):
     key, other = keypair(tmp_path / "a"), keypair(tmp_path / "b")
     assert key_on_console("prism-boot: hostkey \nprism-boot: ready\n") is None
     assert key_on_console(f"x prism-boot: hostkey {key}\r\nprism-boot: hostkey {other}\n") == other

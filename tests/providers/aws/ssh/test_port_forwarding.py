@@ -1,4 +1,4 @@
-"""Ports of a machine through its SSH connection, for who may use them."""
+"""Ports of a machine through its SSH connection, for programs that may use them."""
 
 import contextlib
 import os
@@ -29,24 +29,24 @@ def reach(machine_pool):
     return AwsReach(machine_pool.pool, machine_pool.forwards)
 
 
-def got(address, path="/"):
+def fetch(address, path="/"):
     with urllib.request.urlopen(
         f"http://{address.host}:{address.port}{path}", timeout=120
     ) as answer:
         return answer.read().decode()
 
 
-def test_a_port_is_reached_through_the_connection(reach, machine_pool, sshd, service):
+def test_port_is_reached_through_the_ssh_connection(reach, machine_pool, sshd, service):
     address = reach.address_of(ID, service.port)
     assert address.host == "127.0.0.1"
     assert address.port != service.port, "it is another port of this computer"
-    assert got(address, "/x") == "/x of the lab"
+    assert fetch(address, "/x") == "/x of the lab"
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
     again = reach.address_of(ID, service.port)
     assert again == address, "the same listener"
 
 
-def test_a_port_where_nothing_listens_is_nothing(reach):
+def test_address_of_a_port_without_a_listener_is_none(reach):
     assert reach.address_of(ID, free_port()) is None
 
 
@@ -69,7 +69,7 @@ def echo(socket):
         socket.send(word)
 
 
-def test_a_websocket_goes_through(reach):
+def test_websocket_works_through_a_forwarded_port(reach):
     with serve(echo, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -84,16 +84,16 @@ def test_a_websocket_goes_through(reach):
             thread.join()
 
 
-def test_the_same_port_leads_there_after_the_connection_broke(reach, sshd, service):
+def test_forwarded_port_works_again_after_the_connection_broke(reach, sshd, service):
     address = reach.address_of(ID, service.port)
-    assert got(address) == "/ of the lab"
+    assert fetch(address) == "/ of the lab"
     sshd.cut()
-    eventually(lambda: got(address) == "/ of the lab", passing=(OSError,))
+    eventually(lambda: fetch(address) == "/ of the lab", passing=(OSError,))
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 2
 
 
-def test_who_says_all_first_still_hears_the_answer(reach, machine_pool):
-    """And both ends are let go, whoever is the last to end."""
+def test_half_closed_connection_still_receives_the_answer(reach, machine_pool):
+    """Both ends are closed afterwards, in either order."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = reach.address_of(ID, server.getsockname()[1])
         with socket.create_connection((address.host, address.port), timeout=120) as caller:
@@ -111,19 +111,19 @@ def test_who_says_all_first_still_hears_the_answer(reach, machine_pool):
     eventually(lambda: machine_pool.pool._links[ID].idle_since is not None)
 
 
-def test_a_port_that_closed_meanwhile_breaks_off(reach, service):
+def test_connection_to_a_closed_port_ends(reach, service):
     address = reach.address_of(ID, service.port)
     service.close()
     with socket.create_connection((address.host, address.port), timeout=120) as caller:
         caller.sendall(b"anybody?")
         answer = b""
-        with contextlib.suppress(OSError):  # whoever has sent nothing yet only sees the end
+        with contextlib.suppress(OSError):  # a client that has sent nothing yet only sees the end
             answer = caller.recv(100)
         assert answer == b""
 
 
-def test_another_user_is_not_let_through(machine_pool, service):
-    nobody = PeerCheck(uid=54321)  # root is let in always: who may use it is played here
+def test_forwarded_port_refuses_another_user(machine_pool, service):
+    nobody = PeerCheck(uid=54321)  # root is always allowed, so the allowed users are faked
     nobody._uids = {54321}
     forwards = Forwards(machine_pool.pool, nobody)
     try:
@@ -135,9 +135,9 @@ def test_another_user_is_not_let_through(machine_pool, service):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_a_real_other_user_is_not_let_through(reach, service):
+def test_forwarded_port_refuses_a_real_other_user(reach, service):
     address = reach.address_of(ID, service.port)
-    assert got(address) == "/ of the lab"
+    assert fetch(address) == "/ of the lab"
     ask = f"""
 import os, socket
 os.setuid(65534)
@@ -152,7 +152,7 @@ except OSError:
     assert done.stdout == "0\n"
 
 
-def test_a_stranger_of_the_same_user_is_not_let_through(machine_pool, service):
+def test_forwarded_port_refuses_a_stranger_of_the_same_user(machine_pool, service):
     questions = []
 
     def is_stranger(inode):
@@ -173,9 +173,7 @@ def test_a_stranger_of_the_same_user_is_not_let_through(machine_pool, service):
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
 )
-def test_a_program_in_a_sandboxed_workspace_of_this_machine_is_not_let_through(
-    machine_pool, service, tmp_path
-):
+def test_forwarded_port_refuses_a_program_in_a_local_sandbox(machine_pool, service, tmp_path):
     """It runs as the daemon's own user, and sees the same loopback."""
     world = World(tmp_path, tmp_path / "cache")
     of_a_workspace = world.compute.peers.of_a_workspace
@@ -184,7 +182,7 @@ def test_a_program_in_a_sandboxed_workspace_of_this_machine_is_not_let_through(
         id = world.launched(page())
         assert world.said(id)["sandbox"] == "bubblewrap"
         port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
-        assert got(ForwardTarget(ID, "127.0.0.1", port)) == "/ of the lab"
+        assert fetch(ForwardTarget(ID, "127.0.0.1", port)) == "/ of the lab"
         ask = f"""
 import urllib.request
 try:
@@ -200,7 +198,7 @@ except OSError as refused:
         world.close()
 
 
-def test_a_machine_that_stopped_has_no_ports_here(reach, machine_pool, service):
+def test_forwarded_port_is_closed_when_the_machine_stops(reach, machine_pool, service):
     address = reach.address_of(ID, service.port)
     machine_pool.hosts.clear()
     machine_pool.settle()
@@ -223,7 +221,7 @@ TABLE = f"""abcdef12-0000
 """
 
 
-def test_what_the_kernels_tables_say():
+def test_listening_parses_the_socket_tables_of_the_kernel():
     listeners = listening(TABLE)
     assert {port: listener.host for port, listener in listeners.items()} == {
         8888: V4,

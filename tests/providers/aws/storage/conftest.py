@@ -1,4 +1,4 @@
-"""A place with volumes, over the double, with its clock stopped."""
+"""`AwsVolumes` over the double of AWS, with a stopped clock."""
 
 import pytest
 

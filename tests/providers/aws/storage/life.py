@@ -1,4 +1,4 @@
-"""Storage on AWS as one daemon has it, which can be killed at any point and another begins.
+"""Storage on AWS, with a daemon that can be killed at any point and is then replaced.
 
 Points are not listed anywhere: each call to AWS, each script on a machine and each commit
 announces itself before and after. `die_at` says at which to die.
@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 
 class Points:
-    """Counts, and kills."""
+    """Records the points, and kills the daemon at one."""
 
     def __init__(self):
         self.passed, self.die_at, self.armed = [], None, False
@@ -130,7 +130,7 @@ class Terms:
 
 
 class Life:
-    """The wishes of a person, and daemons that come and go."""
+    """Requests of a user, and daemons that are killed and replaced."""
 
     def __init__(self, aws, cloud, file):
         self.aws, self.points = aws, Points()
@@ -154,9 +154,9 @@ class Life:
         self.begin()
 
     def begin(self):
-        """A daemon starts; the one before has died."""
+        """Start a daemon after the previous one was killed."""
         volumes = AwsVolumes(self.cloud, self.place.machines)
-        # Where nobody is: all of them move.
+        # No machine is in this zone, so that every volume moves.
         vars(volumes._disks)["_first_zone"] = lambda key: "us-east-1c"
         parts = (
             self.db,
@@ -178,7 +178,7 @@ class Life:
         self.db.close()
 
     def settle(self, rounds=40):
-        """Time passes until nothing happens any more; who is killed is followed by another."""
+        """Advance the clock until nothing changes any more; replace a daemon that is killed."""
         still = 0
         while rounds and still < 2:
             rounds -= 1
@@ -198,8 +198,8 @@ class Life:
         for loop in self.loops:
             loop.stop()
 
-    def wish(self, verb, *arguments):
-        """Ask for something, and live until it is so."""
+    def request(self, verb, *arguments):
+        """Request a verb, and wait until it is carried out."""
         getattr(self.service, verb)(*arguments)
         self.points.armed = True
         self.settle()
@@ -241,13 +241,13 @@ def of_shares(life):
     yield ("delete", "all")
 
 
-def lived(life, story):
-    for wish in story(life):
-        life.wish(*wish)
+def run_story(life, story):
+    for step in story(life):
+        life.request(*step)
 
 
-def alone(life, story):
-    """One each, everything is tagged, and nothing is left, or lost."""
+def check_final_state(life, story):
+    """Each row has one resource, which is tagged, and no other resource is left."""
     place = life.place
     ids = {volume["VolumeId"] for volume in place.every_volume()}
     ids |= {share["FileSystemId"] for share in place.every_share()}
@@ -260,8 +260,8 @@ def alone(life, story):
         {"prism:id", "prism:managed", "Name"} <= {t["Key"] for t in resource["Tags"]}
         for resource in described
     )
-    # One request that arrived twice has made two snapshots: nobody deletes the other unasked, and
-    # whoever looks for what has no row finds it.
+    # A request that arrived twice has made two snapshots. Prism does not delete the second one
+    # by itself, but lists it.
     twice = [
         call
         for call in life.aws.calls

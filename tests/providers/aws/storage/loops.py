@@ -1,4 +1,4 @@
-"""A machine with real disks: loop devices over files, mounted in a namespace of its own."""
+"""A machine with loop devices over files as disks, in its own mount namespace."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ HOME = os.path.expanduser("~root")
 
 
 def can_loop():
-    """Whether this computer lets us make disks out of files."""
+    """Whether loop devices can be made on this computer."""
     if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
         return False
     return subprocess.run(["losetup", "-f"], capture_output=True).returncode == 0
 
 
 class Machine:
-    """Where root's home is one of its own, and `fstab` a file of the test."""
+    """A machine with its own home of root, and an `fstab` in the folder of the test."""
 
     def __init__(self, folder):
         self.folder, self.loops = folder, []
@@ -40,7 +40,7 @@ class Machine:
             subprocess.run(["losetup", "-d", loop], check=True)
 
     def disk(self, id, size=64 * MIB, copy_of=None):
-        """A disk arrives, as its volume's id says; its file."""
+        """Attach a disk that is named after its volume's id; return its file."""
         image = self.folder / f"{id}.img"
         if copy_of is not None:
             copy = ["cp", "--sparse=always", self.folder / f"{copy_of}.img", image]
@@ -52,7 +52,7 @@ class Machine:
         return image
 
     def plug(self, id):
-        """The device is there."""
+        """Make the device appear."""
         image = self.folder / f"{id}.img"
         command = ["losetup", "-fP", "--show", image]
         loop = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -63,11 +63,11 @@ class Machine:
         return loop
 
     def find_parts(self, loop):
-        """The partitions show, also where the kernel cannot read the table by itself."""
+        """Make the partitions appear, even if the kernel cannot read the table by itself."""
         subprocess.run(["partx", "-a", loop], capture_output=True)
 
     def unplug(self, id):
-        """The device is gone."""
+        """Remove the device."""
         name = f"nvme-Amazon_Elastic_Block_Store_{id.replace('-', '')}"
         link = self.folder / "dev/disk/by-id" / name
         loop = os.readlink(link)
@@ -76,7 +76,7 @@ class Machine:
         self.loops.remove(loop)
 
     def run(self, *words, user="root"):
-        """The script, as it is run there."""
+        """Run the script on the machine."""
         environment = {
             "PATH": os.environ["PATH"],
             "PRISM_FSTAB": str(self.fstab),
@@ -91,6 +91,6 @@ class Machine:
             )
 
     def inside(self, command, check=True):
-        """What a person does there."""
+        """Run a command on the machine; return its output."""
         argv = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-c", command]
         return subprocess.run(argv, capture_output=True, text=True, check=check).stdout

@@ -1,4 +1,4 @@
-"""Snapshots of volumes and root disks, and what is made of them."""
+"""Snapshots of volumes and root disks, and volumes that are restored from them."""
 
 import contextlib
 from typing import Any
@@ -16,7 +16,7 @@ from tests.providers.aws.storage.world import HERE, KEPT, ORDER, SHARED, THERE, 
 BACK = replace(ORDER, key="volume_9", name="back")  # by its key, it is made in another zone
 
 
-def test_a_snapshot_says_whose_it_is_and_how_far(aws_parts):
+def test_snapshot_has_tags_and_progress(aws_parts):
     aws_parts.aws.rules = build({"times": {"snapshot": 10}})
     source = aws_parts.made()
     snapshot = aws_parts.volumes.snapshot(KEPT, source)
@@ -31,7 +31,7 @@ def test_a_snapshot_says_whose_it_is_and_how_far(aws_parts):
     assert identity == ("snapshot_1", "kept", "data", "ada")
 
 
-def test_who_asks_twice_gets_the_same(aws_parts):
+def test_repeated_snapshot_request_returns_the_same_snapshot(aws_parts):
     source = aws_parts.made()
     first = aws_parts.volumes.snapshot(KEPT, source)
     aws_parts.pass_time()
@@ -40,7 +40,7 @@ def test_who_asks_twice_gets_the_same(aws_parts):
 
 
 @pytest.mark.parametrize("do", ["lost", "late"])
-def test_who_asks_again_before_ec2_lists_the_first_makes_no_second(aws_parts, do):
+def test_repeated_snapshot_request_waits_until_ec2_lists_the_first(aws_parts, do):
     """EC2 Developer Guide, "Eventual consistency"; CreateSnapshot takes no token."""
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
     source = aws_parts.made()
@@ -54,8 +54,8 @@ def test_who_asks_again_before_ec2_lists_the_first_makes_no_second(aws_parts, do
     assert len(aws_parts.every_copy()) == 1
 
 
-def test_two_copies_of_one_volume_within_seconds_are_both_made(aws_parts):
-    """EC2 makes one in 15 seconds of a volume, and refuses the next: it is asked for again."""
+def test_two_snapshots_of_a_volume_within_seconds_are_both_made(aws_parts):
+    """EC2 refuses a second snapshot of a volume within 15 seconds; Prism repeats the call."""
     aws_parts.aws.rules = build({"times": {"snapshot_again": 15}})
     source = aws_parts.made()
     aws_parts.cloud._sleep = aws_parts.pass_time
@@ -67,8 +67,8 @@ def test_two_copies_of_one_volume_within_seconds_are_both_made(aws_parts):
     assert "SnapshotCreationPerVolumeRateExceeded" in outcomes
 
 
-def test_a_snapshot_while_the_last_one_is_under_way_waits_for_it(aws_parts):
-    """Of an st1 volume EC2 makes one at a time: that is no quota that somebody has to raise."""
+def test_snapshot_of_an_st1_volume_waits_for_the_previous_one(aws_parts):
+    """EC2 makes one snapshot of an st1 volume at a time; this is no quota to raise."""
     aws_parts.aws.rules = build({"times": {"snapshot": 60}})
     cold = replace(ORDER, volume_type="st1", size_gb=125, iops=None, throughput=None)
     source = aws_parts.made(cold)
@@ -81,7 +81,7 @@ def test_a_snapshot_while_the_last_one_is_under_way_waits_for_it(aws_parts):
     assert "ConcurrentSnapshotLimitExceeded" in outcomes
 
 
-def test_one_that_was_refused_is_asked_for_at_once(aws_parts):
+def test_refused_snapshot_can_be_requested_again_at_once(aws_parts):
     source = aws_parts.made()
     aws_parts.aws.fault(
         action="CreateSnapshot", do="error", code="SnapshotLimitExceeded", status=400
@@ -91,8 +91,8 @@ def test_one_that_was_refused_is_asked_for_at_once(aws_parts):
     assert aws_parts.volumes.snapshot(KEPT, source).key == "snapshot_1"
 
 
-def test_of_two_that_one_request_has_made_one_counts_and_the_other_is_shown(aws_parts):
-    """Nothing is deleted for carrying the key of another, and nothing is paid for unseen."""
+def test_duplicate_snapshot_of_a_request_is_listed_and_not_deleted(aws_parts):
+    """Prism deletes nothing because of a duplicate key, and lists everything that costs."""
     source = aws_parts.made()
     aws_parts.aws.fault(action="CreateSnapshot", do="twice")
     aws_parts.volumes.snapshot(KEPT, source)
@@ -107,7 +107,7 @@ def test_of_two_that_one_request_has_made_one_counts_and_the_other_is_shown(aws_
     assert "DeleteSnapshot" not in [call.action for call in aws_parts.aws.calls]
 
 
-def test_a_copy_that_somebody_made_with_its_tags_is_theirs(aws_parts):
+def test_foreign_snapshot_with_copied_tags_is_not_deleted(aws_parts):
     """EBS User Guide, "Copy an Amazon EBS snapshot": tags may be copied, the volume id is not."""
     volume, other = aws_parts.made(), aws_parts.made(replace(ORDER, key="volume_7", name="other"))
     ours = aws_parts.kept(volume)
@@ -125,7 +125,7 @@ def test_a_copy_that_somebody_made_with_its_tags_is_theirs(aws_parts):
     assert {copy["SnapshotId"] for copy in aws_parts.every_copy()} == {theirs, later}
 
 
-def test_only_the_one_that_is_named_is_deleted(aws_parts):
+def test_delete_snapshot_deletes_only_the_named_snapshot(aws_parts):
     source = aws_parts.made()
     aws_parts.aws.fault(action="CreateSnapshot", do="twice")
     aws_parts.volumes.snapshot(KEPT, source)
@@ -139,14 +139,14 @@ def test_only_the_one_that_is_named_is_deleted(aws_parts):
     assert aws_parts.copy().id == left["SnapshotId"], "whoever has lost its row may take it back"
 
 
-def test_the_root_disk_of_a_machine_can_be_kept(aws_parts):
+def test_snapshot_of_a_machine_is_of_its_root_disk(aws_parts):
     machine = aws_parts.machine()
     [root] = aws_parts.ec2.describe_volumes()["Volumes"]
     aws_parts.kept(machine)
     assert aws_parts.every_copy()[0]["VolumeId"] == root["VolumeId"]
 
 
-def test_a_volume_is_restored_where_it_is_needed(aws_parts):
+def test_restored_volume_is_moved_to_the_zone_of_its_machine(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine(HERE)
     copy = aws_parts.kept(aws_parts.attached(machine))
@@ -163,14 +163,14 @@ def test_a_volume_is_restored_where_it_is_needed(aws_parts):
     assert len(aws_parts.every_volume()) == 2
 
 
-def test_a_restored_one_goes_only_to_a_machine_that_has_booted(aws_parts):
+def test_restored_volume_is_attached_only_to_a_machine_that_has_booted(aws_parts):
     copy = aws_parts.kept(aws_parts.made())
     aws_parts.volumes.restore(BACK, copy)
     aws_parts.pass_time()
     machine = aws_parts.machine()
     aws_parts.volumes.attach(
         aws_parts.disk("volume_9").id, machine, "back"
-    )  # it is made anew here
+    )  # it is made again in this zone
     aws_parts.pass_time()
     id = aws_parts.disk("volume_9").id
     aws_parts.machines.silent.add(machine)
@@ -185,14 +185,14 @@ def test_a_restored_one_goes_only_to_a_machine_that_has_booted(aws_parts):
     aws_parts.ec2.start_instances(InstanceIds=[machine])
     aws_parts.pass_time()
     aws_parts.attached(machine, "volume_9", "back")
-    assert aws_parts.machines.told[-1][-1] == "copy"
+    assert aws_parts.machines.commands[-1][-1] == "copy"
     aws_parts.detached(machine, "volume_9")
     aws_parts.attached(machine, "volume_9", "back")
-    assert aws_parts.machines.told[-1][-1] == "old"
+    assert aws_parts.machines.commands[-1][-1] == "old"
 
 
 @pytest.mark.parametrize("source", ["vol-0123456789abcdef0", "i-0123456789abcdef0"])
-def test_what_is_not_there_cannot_be_kept(aws_parts, source):
+def test_snapshot_or_restore_of_a_missing_source_is_refused(aws_parts, source):
     with pytest.raises(StorageRefused, match="nothing left"):
         aws_parts.volumes.snapshot(KEPT, source)
     with pytest.raises(StorageRefused):
@@ -200,7 +200,7 @@ def test_what_is_not_there_cannot_be_kept(aws_parts, source):
     assert aws_parts.every_volume() == []
 
 
-def test_a_file_system_has_no_snapshots_and_the_way_out_is_told(aws_parts):
+def test_snapshot_of_a_file_system_is_refused_naming_aws_backup(aws_parts):
     with pytest.raises(StorageRefused, match="AWS Backup"):
         aws_parts.volumes.snapshot(KEPT, aws_parts.made(SHARED))
     unasked: Any = None

@@ -1,4 +1,4 @@
-"""Killed at every point of every verb, and every call gone wrong: one each, nothing lost."""
+"""Storage on AWS stays consistent if the daemon is killed at any point, or any call fails."""
 
 import re
 
@@ -6,7 +6,13 @@ import pytest
 
 from aws_double.rulebook import build
 from tests.proofs import record
-from tests.providers.aws.storage.life import Life, alone, lived, of_disks, of_shares
+from tests.providers.aws.storage.life import (
+    Life,
+    check_final_state,
+    of_disks,
+    of_shares,
+    run_story,
+)
 
 STORIES = [of_disks, of_shares]
 WAYS = ["lost", "twice", "throttle", "drop", "error"]
@@ -42,46 +48,46 @@ def healthy(begin, story):
     if story not in HEALTHY:
         life = begin()
         before = len(life.aws.calls)
-        lived(life, story)
-        alone(life, story)
+        run_story(life, story)
+        check_final_state(life, story)
         HEALTHY[story] = life.points.passed, [call.action for call in life.aws.calls[before:]]
     return HEALTHY[story]
 
 
-def deaths(begin, story):
-    """The points behind which something has changed: dying at others is dying at one of these."""
+def kill_points(begin, story):
+    """The points after a change; a kill at another point is the same as at one of these."""
     passed, _ = healthy(begin, story)
     changed = [text.startswith("after") and "Describe" not in text for text in passed]
     return [at for at, changed in enumerate(changed) if changed]
 
 
-def acts(begin, story):
-    """The calls that change something; those that only look are asked again by `Cloud`."""
+def changing_calls(begin, story):
+    """The calls that change something; `Cloud` repeats those that only read."""
     _, calls = healthy(begin, story)
     return [at for at, action in enumerate(calls) if not action.startswith("Describe")]
 
 
-def dies(begin, story, at):
+def run_and_kill(begin, story, at):
     life = begin()
     life.points.die_at = at
-    lived(life, story)
+    run_story(life, story)
     assert len(life.points.passed) > at, "it did die"
-    alone(life, story)
+    check_final_state(life, story)
 
 
-def errs(begin, story, way, call):
+def run_with_fault(begin, story, way, call):
     life = begin()
     before = len(life.aws.calls)
     life.aws.fault(call=before + call + 1, do=way)
-    lived(life, story)
+    run_story(life, story)
     outcome = life.aws.calls[before + call].outcome
     life.aws.rules = build({})
-    alone(life, story)
+    check_final_state(life, story)
     return outcome
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_every_verb_announces_itself(begin_life, story):
+def test_points_include_every_commit_script_and_changing_call(begin_life, story):
     passed, _ = healthy(begin_life, story)
     passed = {re.sub("^(before|after) ", "", point) for point in passed}
     expected = {
@@ -113,19 +119,19 @@ def test_every_verb_announces_itself(begin_life, story):
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_death_at_a_point_now_and_then(begin_life, story):
-    for at in deaths(begin_life, story)[1::FEW]:
-        dies(begin_life, story, at)
+def test_storage_is_consistent_after_a_kill_at_some_points(begin_life, story):
+    for at in kill_points(begin_life, story)[1::FEW]:
+        run_and_kill(begin_life, story, at)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("story", STORIES)
-def test_death_at_every_point(begin_life, story):
-    points = deaths(begin_life, story)
+def test_storage_is_consistent_after_a_kill_at_every_point(begin_life, story):
+    points = kill_points(begin_life, story)
     assert len(points) > 30
     for at in points:
-        dies(begin_life, story, at)
+        run_and_kill(begin_life, story, at)
     record(
         f"Storage on AWS: killed, {WORDS[story]}",
         f"after each of {len(points)} commits, calls and scripts",
@@ -135,20 +141,20 @@ def test_death_at_every_point(begin_life, story):
 @pytest.mark.parametrize(
     ("story", "way"), [*zip([*STORIES, *STORIES, of_disks], WAYS, strict=True)]
 )
-def test_a_call_goes_wrong_now_and_then(begin_life, story, way):
-    calls = acts(begin_life, story)
+def test_storage_is_consistent_after_a_fault_of_some_calls(begin_life, story, way):
+    calls = changing_calls(begin_life, story)
     call = calls[len(calls) * WAYS.index(way) // len(WAYS)]
-    assert errs(begin_life, story, way, call) != "ok"
+    assert run_with_fault(begin_life, story, way, call) != "ok"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("story", STORIES)
-def test_every_call_goes_wrong(begin_life, story, way):
-    calls = acts(begin_life, story)
+def test_storage_is_consistent_after_a_fault_of_every_call(begin_life, story, way):
+    calls = changing_calls(begin_life, story)
     for call in calls:
-        assert errs(begin_life, story, way, call) != "ok"
+        assert run_with_fault(begin_life, story, way, call) != "ok"
     record(
         f"Storage on AWS: a call {WORDS[way]}, {WORDS[story]}",
         f"each of {len(calls)} calls that change something, once",

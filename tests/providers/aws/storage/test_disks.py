@@ -1,4 +1,4 @@
-"""EBS volumes: one each, in the right zone, on a free device, and nothing on them is lost."""
+"""EBS volumes: made once, in the zone of their machine, on a free device, without data loss."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from prism.storage.ports import StorageRefused, SurveyPart
 from tests.providers.aws.storage.world import HERE, ORDER, THERE, tags_of
 
 
-def test_a_volume_is_made_as_it_was_ordered_and_says_whose_it_is(aws_parts):
+def test_volume_is_created_as_ordered_with_its_tags(aws_parts):
     volume = aws_parts.volumes.create(replace(ORDER, iops=4000, throughput=250))
     aws_parts.pass_time()
     [tested_volume] = aws_parts.every_volume()
@@ -38,7 +38,7 @@ def test_a_volume_is_made_as_it_was_ordered_and_says_whose_it_is(aws_parts):
     )
 
 
-def test_who_asks_twice_gets_the_same(aws_parts):
+def test_repeated_creation_makes_one_volume(aws_parts):
     first = aws_parts.volumes.create(ORDER)
     assert aws_parts.volumes.create(ORDER).id == first.id
     with pytest.raises(Unavailable, match="not visible yet"):
@@ -48,7 +48,7 @@ def test_who_asks_twice_gets_the_same(aws_parts):
     assert len(aws_parts.every_volume()) == 1, "other tags, the same token"
 
 
-def test_it_is_surveyed_as_it_is(aws_parts):
+def test_survey_shows_the_state_of_a_volume(aws_parts):
     aws_parts.aws.rules = build({"times": {"volume": 10}})
     assert aws_parts.volumes.create(ORDER).seen is StorageObserved.MAKING
     aws_parts.pass_time()
@@ -58,7 +58,7 @@ def test_it_is_surveyed_as_it_is(aws_parts):
     assert (disk.seen, disk.attached, disk.zone) == (StorageObserved.THERE, frozenset(), None)
 
 
-def test_root_disks_and_those_of_others_are_not_ours(aws_parts):
+def test_root_disks_and_foreign_volumes_are_ignored(aws_parts):
     machine = aws_parts.machine()
     aws_parts.ec2.create_volume(AvailabilityZone=HERE, Size=1)
     aws_parts.pass_time()
@@ -69,7 +69,7 @@ def test_root_disks_and_those_of_others_are_not_ours(aws_parts):
 
 
 @pytest.mark.parametrize("zone", [HERE, THERE])
-def test_what_nobody_has_used_goes_where_it_is_needed(aws_parts, zone):
+def test_unused_volume_is_moved_to_the_zone_of_the_machine(aws_parts, zone):
     aws_parts.made()
     machine = aws_parts.machine(zone)
     id = aws_parts.attached(machine)
@@ -85,7 +85,7 @@ def test_what_nobody_has_used_goes_where_it_is_needed(aws_parts, zone):
     assert aws_parts.disk().zone == zone
 
 
-def test_what_was_used_stays_and_is_told_where(aws_parts):
+def test_used_volume_is_not_moved_and_the_error_names_both_zones(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine(HERE)
     id = aws_parts.attached(machine)
@@ -95,7 +95,7 @@ def test_what_was_used_stays_and_is_told_where(aws_parts):
     assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id]
 
 
-def test_a_move_that_is_cut_short_is_gone_on_with(aws_parts):
+def test_interrupted_move_of_a_volume_is_continued(aws_parts):
     old = aws_parts.made()
     machine = aws_parts.machine(other_zone(aws_parts))
     aws_parts.aws.fault(action="DeleteVolume", do="drop")
@@ -107,7 +107,7 @@ def test_a_move_that_is_cut_short_is_gone_on_with(aws_parts):
     assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id] != [old]
 
 
-def test_both_halves_of_a_move_are_deleted(aws_parts):
+def test_deletion_removes_both_volumes_of_an_interrupted_move(aws_parts):
     old = aws_parts.made()
     aws_parts.aws.fault(action="DeleteVolume", do="drop")
     with pytest.raises(Unavailable):
@@ -124,7 +124,7 @@ def other_zone(place):
     return THERE if volume["AvailabilityZone"] == HERE else HERE
 
 
-def test_it_is_attached_then_shown_then_told_so(aws_parts):
+def test_volume_is_attached_then_mounted_then_reported(aws_parts):
     aws_parts.aws.rules = build({"times": {"attaching": 3}})
     aws_parts.made()
     machine = aws_parts.machine(HERE)
@@ -136,16 +136,22 @@ def test_it_is_attached_then_shown_then_told_so(aws_parts):
         assert aws_parts.disk().attached == frozenset(), "attaching is not attached"
         aws_parts.pass_time()
     disk = aws_parts.disk()
-    assert (disk.attached, disk.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    assert (disk.attached, disk.unmounted, aws_parts.machines.commands) == (
+        {machine},
+        {machine},
+        [],
+    )
     aws_parts.volumes.attach(disk.id, machine, "data")
-    assert aws_parts.machines.told == [(machine, "disk", disk.id, "/dev/sdf", "10", "data", "new")]
+    assert aws_parts.machines.commands == [
+        (machine, "disk", disk.id, "/dev/sdf", "10", "data", "new")
+    ]
     disk = aws_parts.disk()
     assert (disk.attached, disk.unmounted, id in {None, disk.id}) == ({machine}, frozenset(), True)
     aws_parts.volumes.attach(disk.id, machine, "data")
-    assert len(aws_parts.machines.told) == 1
+    assert len(aws_parts.machines.commands) == 1
 
 
-def test_each_volume_of_a_machine_has_a_device_of_its_own(aws_parts):
+def test_each_volume_of_a_machine_has_its_own_device(aws_parts):
     machine = aws_parts.machine()
     for number in range(3):
         which = replace(ORDER, key=f"volume_{number}", name=f"d{number}")
@@ -155,7 +161,7 @@ def test_each_volume_of_a_machine_has_a_device_of_its_own(aws_parts):
     assert devices == {"/dev/sdf", "/dev/sdg", "/dev/sdh"}
 
 
-def test_a_device_that_somebody_was_faster_to_take_is_passed_over(aws_parts):
+def test_device_that_is_already_in_use_is_skipped(aws_parts):
     machine = aws_parts.machine()
     aws_parts.made()
     aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
@@ -170,7 +176,7 @@ def test_a_device_that_somebody_was_faster_to_take_is_passed_over(aws_parts):
         assert volume["Attachments"][0]["Device"] == "/dev/sdg"
 
 
-def test_a_full_machine_says_so(aws_parts):
+def test_attach_to_a_machine_without_a_free_device_is_refused(aws_parts):
     machine = aws_parts.machine()
     for number in range(11):
         which = replace(ORDER, key=f"volume_{number}", name=f"d{number}", size_gb=1)
@@ -182,14 +188,14 @@ def test_a_full_machine_says_so(aws_parts):
         aws_parts.attached(machine, "volume_x")
 
 
-def test_it_has_one_machine_at_a_time(aws_parts):
+def test_volume_is_attached_to_one_machine_at_a_time(aws_parts):
     aws_parts.made()
     id = aws_parts.attached(aws_parts.machine())
     with pytest.raises(StorageRefused, match="attached to i-"):
         aws_parts.volumes.attach(id, aws_parts.machine(), "data")
 
 
-def test_a_machine_that_is_off_has_it_and_shows_it_once_it_is_on(aws_parts):
+def test_volume_of_a_stopped_machine_is_mounted_after_its_start(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine()
     aws_parts.ec2.stop_instances(InstanceIds=[machine])
@@ -198,14 +204,18 @@ def test_a_machine_that_is_off_has_it_and_shows_it_once_it_is_on(aws_parts):
         aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
         aws_parts.pass_time()
     disk = aws_parts.disk()
-    assert (disk.attached, disk.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    assert (disk.attached, disk.unmounted, aws_parts.machines.commands) == (
+        {machine},
+        {machine},
+        [],
+    )
     aws_parts.ec2.start_instances(InstanceIds=[machine])
     aws_parts.pass_time()
     aws_parts.attached(machine)
-    assert len(aws_parts.machines.told) == 1
+    assert len(aws_parts.machines.commands) == 1
 
 
-def test_a_machine_that_begins_is_waited_for(aws_parts):
+def test_volume_is_attached_once_a_pending_machine_runs(aws_parts):
     id = aws_parts.made()
     wish = {"Placement": {"AvailabilityZone": HERE}}
     aws_parts.aws.rules = build({"times": {"pending": 30}})
@@ -219,7 +229,7 @@ def test_a_machine_that_begins_is_waited_for(aws_parts):
     assert id
 
 
-def test_nobody_is_asked_to_take_one_that_does_not_exist(aws_parts):
+def test_attach_of_a_missing_volume_or_machine_is_unavailable(aws_parts):
     with pytest.raises(Unavailable):
         aws_parts.volumes.attach("vol-0123456789abcdef0", aws_parts.machine(), "data")
     with pytest.raises(Unavailable):
@@ -228,7 +238,7 @@ def test_nobody_is_asked_to_take_one_that_does_not_exist(aws_parts):
     aws_parts.volumes.delete("vol-0123456789abcdef0")
 
 
-def test_it_is_unmounted_before_it_is_detached(aws_parts):
+def test_volume_is_unmounted_before_it_is_detached(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine()
     id = aws_parts.attached(machine)
@@ -242,7 +252,7 @@ def test_it_is_unmounted_before_it_is_detached(aws_parts):
     assert aws_parts.every_volume()[0]["State"] == "available"
 
 
-def test_a_machine_that_does_not_answer_keeps_it_until_it_is_off(aws_parts):
+def test_volume_of_a_silent_machine_stays_attached_until_it_is_off(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine()
     id = aws_parts.attached(machine)
@@ -255,7 +265,7 @@ def test_a_machine_that_does_not_answer_keeps_it_until_it_is_off(aws_parts):
     aws_parts.detached(machine)
 
 
-def test_a_terminated_machine_leaves_it(aws_parts):
+def test_volume_is_free_after_its_machine_is_terminated(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine()
     id = aws_parts.attached(machine)
@@ -268,16 +278,16 @@ def test_a_terminated_machine_leaves_it(aws_parts):
     assert aws_parts.attached(aws_parts.machine()) == id
 
 
-def test_mounting_again_on_a_machine_that_had_it_before(aws_parts):
+def test_volume_can_be_mounted_again_on_the_same_machine(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine()
     aws_parts.attached(machine)
     aws_parts.detached(machine)
     aws_parts.attached(machine)
-    assert [message[1] for message in aws_parts.machines.told] == ["disk", "leave", "disk"]
+    assert [message[1] for message in aws_parts.machines.commands] == ["disk", "leave", "disk"]
 
 
-def test_what_a_machine_refuses_is_a_refusal_and_what_takes_time_is_not(aws_parts):
+def test_refused_mount_is_reported_and_a_delayed_mount_is_retried(aws_parts):
     aws_parts.made()
     machine = aws_parts.machine()
     aws_parts.machines.answers = [(75, "the device is not there yet"), (65, "there is something")]
@@ -288,7 +298,7 @@ def test_what_a_machine_refuses_is_a_refusal_and_what_takes_time_is_not(aws_part
     aws_parts.attached(machine)
 
 
-def test_what_aws_refuses_says_why(aws_parts):
+def test_creation_refused_by_aws_has_the_reason(aws_parts):
     full = {"code": "VolumeLimitExceeded", "status": 400, "message": "no more"}
     aws_parts.aws.fault(action="CreateVolume", do="error", **full)
     with pytest.raises(StorageRefused, match="no more") as refused:
@@ -296,14 +306,14 @@ def test_what_aws_refuses_says_why(aws_parts):
     assert refused.value.code == "QUOTA_EXCEEDED"
 
 
-def test_who_may_not_look_does_not_take_it_for_gone(aws_parts):
+def test_denied_survey_is_unavailable(aws_parts):
     aws_parts.made()
     aws_parts.aws.rules = build({"denied": ["ec2:DescribeVolumes"]})
     with pytest.raises(Unavailable):
         aws_parts.volumes.survey()
 
 
-def test_a_calm_place_costs_little(aws_parts):
+def test_surveys_of_storage_make_few_calls(aws_parts):
     aws_parts.made()
     before = len(aws_parts.aws.calls)
     for part in SurveyPart:
@@ -317,18 +327,18 @@ def test_a_calm_place_costs_little(aws_parts):
 LATE = {"times": {"tags": 200}}  # seconds; AWS speaks of up to five minutes
 
 
-def test_one_that_was_unmounted_is_mounted_again_before_ec2_shows_that_it_was(aws_parts):
+def test_volume_is_mounted_again_before_ec2_shows_that_it_was_unmounted(aws_parts):
     machine = aws_parts.machine()
     aws_parts.made()
     aws_parts.attached(machine)
     aws_parts.aws.rules = build(LATE)
     aws_parts.detached(machine)
     aws_parts.attached(machine)
-    assert [verb for _, verb, *_ in aws_parts.machines.told] == ["disk", "leave", "disk"]
+    assert [verb for _, verb, *_ in aws_parts.machines.commands] == ["disk", "leave", "disk"]
 
 
-def test_one_that_was_used_is_not_made_anew_before_ec2_shows_that_it_was(aws_parts):
-    """It would be deleted, with what was written on it."""
+def test_used_volume_is_not_replaced_before_ec2_shows_that_it_was_used(aws_parts):
+    """Otherwise it would be deleted together with its data."""
     machine, other_machine = aws_parts.machine(HERE), aws_parts.machine(THERE)
     aws_parts.made()
     aws_parts.aws.rules = build(LATE)

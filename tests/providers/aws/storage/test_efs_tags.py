@@ -1,4 +1,4 @@
-"""What EFS does not allow in a tag is written so that it allows it, and read back."""
+"""Characters that EFS does not allow in tags are encoded, and decoded again."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ def allowed(letter):
 
 
 @given(SURE)
-def test_every_value_comes_back_and_is_one_that_efs_takes(value):
+def test_encoded_value_is_valid_for_efs_and_decoded_unchanged(value):
     encoding = encoded({"k": value})["k"]
     assert all(map(allowed, encoding))
     assert len(encoding) <= 256
@@ -35,6 +35,6 @@ def test_every_value_comes_back_and_is_one_that_efs_takes(value):
         ("'" * 100, "=27" * 85),
     ],
 )
-def test_what_is_plain_stays_readable(value, text):
+def test_encoding_keeps_allowed_characters_readable(value, text):
     assert encoded({"k": value}) == {"k": text}
     assert re.fullmatch(r"[^<>']*", text)

@@ -1,4 +1,4 @@
-"""EFS: one each, a mount target in every zone that needs one, and NFS for workspaces alone."""
+"""EFS: made once, with a mount target in each zone in use, and NFS only for workspaces."""
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from tests.aws_double.asked import order
 from tests.providers.aws.storage.world import HERE, SHARED, THERE, tags_of
 
 
-def shown(place, machine):
+def attach_share(place, machine):
     return place.attached(machine, SHARED.key, "all")
 
 
@@ -25,7 +25,7 @@ def group(place):
     return group
 
 
-def test_a_file_system_is_encrypted_and_says_whose_it_is(aws_parts):
+def test_file_system_is_encrypted_and_tagged(aws_parts):
     assert aws_parts.volumes.create(SHARED).seen is StorageObserved.MAKING
     assert aws_parts.volumes.create(SHARED).key == "volume_2"
     [share] = aws_parts.every_share()
@@ -42,7 +42,7 @@ def test_a_file_system_is_encrypted_and_says_whose_it_is(aws_parts):
     assert (seen.seen, seen.used_bytes, seen.zone) == (StorageObserved.THERE, 6144, None)
 
 
-def test_those_of_others_are_not_ours(aws_parts):
+def test_foreign_file_systems_are_ignored(aws_parts):
     aws_parts.efs.create_file_system(CreationToken="theirs")
     aws_parts.pass_time()
     assert aws_parts.volumes.survey().disks == []
@@ -52,24 +52,24 @@ def test_those_of_others_are_not_ours(aws_parts):
         )
 
 
-def test_machines_of_two_zones_share_one(aws_parts):
+def test_machines_of_two_zones_share_one_file_system(aws_parts):
     id = aws_parts.made(SHARED)
     machine, other_machine = aws_parts.machine(HERE), aws_parts.machine(THERE)
-    shown(aws_parts, machine)
-    shown(aws_parts, other_machine)
+    attach_share(aws_parts, machine)
+    attach_share(aws_parts, other_machine)
     assert aws_parts.disk("volume_2").attached == {machine, other_machine}
     addresses = {
         target["AvailabilityZoneName"]: target["IpAddress"] for target in targets(aws_parts, id)
     }
     assert set(addresses) == {HERE, THERE}
-    commands = [message for message in aws_parts.machines.told if message[1] == "share"]
+    commands = [message for message in aws_parts.machines.commands if message[1] == "share"]
     assert commands == [
         (machine, "share", id, addresses[HERE], "all"),
         (other_machine, "share", id, addresses[THERE], "all"),
     ]
 
 
-def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
+def test_mount_target_allows_only_nfs_from_groups_of_workspaces(aws_parts):
     id = aws_parts.made(SHARED)
     network = aws_parts.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     for name in ("one", "two"):
@@ -79,7 +79,7 @@ def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
         wish = order(Placement={"AvailabilityZone": HERE}, SecurityGroupIds=[created])
         machine = aws_parts.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
         aws_parts.pass_time()
-        shown(aws_parts, machine)
+        attach_share(aws_parts, machine)
     aws_parts.pass_time()
     rules = group(aws_parts)["IpPermissions"]
     assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in rules} == {
@@ -95,7 +95,7 @@ def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
     assert tags_of(group(aws_parts))["prism:managed"] == "true"
 
 
-def test_a_mount_target_that_takes_its_time_is_waited_for(aws_parts):
+def test_attach_waits_for_a_slow_mount_target(aws_parts):
     aws_parts.made(SHARED)
     aws_parts.aws.rules = build({"times": {"file_system": 60}})
     machine = aws_parts.machine()
@@ -105,30 +105,37 @@ def test_a_mount_target_that_takes_its_time_is_waited_for(aws_parts):
     for _ in range(3):
         aws_parts.volumes.attach(aws_parts.disk("volume_2").id, machine, "all")
     disk = aws_parts.disk("volume_2")
-    assert (disk.attached, disk.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    assert (disk.attached, disk.unmounted, aws_parts.machines.commands) == (
+        {machine},
+        {machine},
+        [],
+    )
     aws_parts.pass_time(60)
-    shown(aws_parts, machine)
+    attach_share(aws_parts, machine)
     assert len(targets(aws_parts, disk.id)) == 1
 
 
-def test_a_machine_leaves_and_the_others_stay(aws_parts):
+def test_detach_of_one_machine_keeps_the_others_attached(aws_parts):
     id = aws_parts.made(SHARED)
     first, second = aws_parts.machine(), aws_parts.machine()
     for machine in (first, second):
-        shown(aws_parts, machine)
+        attach_share(aws_parts, machine)
     aws_parts.detached(first, "volume_2")
     assert aws_parts.disk("volume_2").attached == {second}
-    assert (aws_parts.machines.shown[first], list(aws_parts.machines.shown[second])) == ({}, [id])
+    assert (
+        aws_parts.machines.attach_share[first],
+        list(aws_parts.machines.attach_share[second]),
+    ) == ({}, [id])
     aws_parts.ec2.terminate_instances(InstanceIds=[second])
     aws_parts.detached(second, "volume_2")
     assert not any(key.startswith("prism:at:") for key in tags_of(aws_parts.every_share()[0]))
 
 
-def test_its_mount_targets_go_before_it(aws_parts):
+def test_mount_targets_are_deleted_before_their_file_system(aws_parts):
     id = aws_parts.made(SHARED)
     for zone in (HERE, THERE):
         machine = aws_parts.machine(zone)
-        shown(aws_parts, machine)
+        attach_share(aws_parts, machine)
         aws_parts.detached(machine, "volume_2")
     aws_parts.volumes.delete(id)
     assert aws_parts.disk("volume_2").seen is StorageObserved.THERE, (
@@ -142,7 +149,7 @@ def test_its_mount_targets_go_before_it(aws_parts):
     aws_parts.volumes.delete(id)
 
 
-def test_whoever_it_belongs_to_is_read_back_although_efs_takes_no_such_letters(aws_parts):
+def test_owner_with_characters_that_efs_forbids_is_read_back(aws_parts):
     """EFS API Reference, "Tag": letters, digits, blanks and _.:/=+-@."""
     owner = "Ada O'Neil <ada@example.org>"
     aws_parts.volumes.create(replace(SHARED, owner=owner, project="R&D (2026)"))
@@ -151,7 +158,7 @@ def test_whoever_it_belongs_to_is_read_back_although_efs_takes_no_such_letters(a
     assert (known.owner, known.project) == (owner, "R&D (2026)")
 
 
-def elsewhere(place):
+def machine_in_another_vpc(place):
     """A machine in another VPC, in a zone that has no mount target yet."""
     network = place.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnet = place.ec2.create_subnet(
@@ -163,13 +170,13 @@ def elsewhere(place):
     return id
 
 
-def test_a_second_vpc_is_refused_with_the_reason(aws_parts):
+def test_attach_from_a_second_vpc_is_refused_with_the_reason(aws_parts):
     """EFS User Guide, "Creating mount targets": in one VPC at a time."""
     aws_parts.made(SHARED)
-    shown(aws_parts, aws_parts.machine(HERE))
+    attach_share(aws_parts, aws_parts.machine(HERE))
     id = aws_parts.disk(SHARED.key).id
     before = tags_of(aws_parts.every_share()[0])
     with pytest.raises(StorageRefused, match="EFS reaches one VPC at a time"):
-        aws_parts.volumes.attach(id, elsewhere(aws_parts), "all")
+        aws_parts.volumes.attach(id, machine_in_another_vpc(aws_parts), "all")
     assert tags_of(aws_parts.every_share()[0]) == before, "nothing is begun"
     assert len(targets(aws_parts, id)) == 1

@@ -1,4 +1,4 @@
-"""The script that runs on machines, on real disks: loop devices, in a namespace of its own."""
+"""The mount script of machines, on loop devices, in its own mount namespace."""
 
 import errno
 import hashlib
@@ -30,7 +30,7 @@ def machine(tmp_path):
     machine.close()
 
 
-def shown(machine, id=ID, name="data", make="new"):
+def mount_disk(machine, id=ID, name="data", make="new"):
     def asked():
         done = machine.run("disk", id, "/dev/sdf", "1", name, make)
         return done if done.returncode != LATER else None
@@ -46,7 +46,7 @@ def tool(*words):
 
 def digest(image, loop):
     with open(loop, "rb") as disk:
-        os.fsync(disk)  # closing wrote nothing out while somebody else, like udev, had it open
+        os.fsync(disk)  # closing does not flush while another process, such as udev, has it open
     summed, block, empty = hashlib.sha256(), MIB // 16, bytes(MIB // 16)
     with image.open("rb") as disk:
         at = 0
@@ -60,7 +60,7 @@ def digest(image, loop):
 
 
 def after_hole(disk, at):
-    """Where the next byte is that was ever written; none after the last."""
+    """The offset of the next written byte, or None after the last."""
     try:
         return os.lseek(disk.fileno(), at, os.SEEK_DATA)
     except OSError as error:
@@ -68,55 +68,58 @@ def after_hole(disk, at):
         return None
 
 
-def mine(machine):
+def prism_entries(machine):
     return [line for line in machine.fstab.read_text().splitlines() if "x-prism" in line]
 
 
-def test_an_empty_disk_is_formatted_once_and_mounted_by_uuid(machine):
+def test_empty_disk_is_formatted_once_and_mounted_by_uuid(machine):
     machine.disk(ID)
-    at = shown(machine)
+    at = mount_disk(machine)
     machine.inside(f"echo precious > {at}/thesis")
-    [line] = mine(machine)
+    [line] = prism_entries(machine)
     uuid = machine.inside(
         f"findmnt -rno UUID -M {at} || blkid -o value -s UUID {machine.loops[0]}"
     )
     device, where, kind, options, _, check = line.split()
     assert (device, where, kind, check) == (f"UUID={uuid.strip()}", at, "ext4", "2")
     assert {"nofail", f"x-prism={ID}"} <= {*options.split(",")}
-    again = shown(machine)
-    assert (machine.inside(f"cat {again}/thesis"), mine(machine)) == ("precious\n", [line])
+    again = mount_disk(machine)
+    assert (machine.inside(f"cat {again}/thesis"), prism_entries(machine)) == (
+        "precious\n",
+        [line],
+    )
     rest = machine.fstab.read_text().splitlines()[:2]
     assert rest == ["UUID=root / ext4 defaults 0 1", "# mine"], "what others wrote stays"
 
 
-def test_what_it_holds_comes_back_on_another_machine(machine):
+def test_disk_keeps_its_data_when_it_is_attached_again(machine):
     machine.disk(ID)
-    at = shown(machine)
+    at = mount_disk(machine)
     machine.inside(f"echo precious > {at}/thesis")
     assert machine.run("leave", ID).returncode == 0
     assert machine.run("leave", ID).returncode == 0, "it may be repeated"
-    assert (mine(machine), machine.inside(f"ls {HOME}/volumes")) == ([], "")
+    assert (prism_entries(machine), machine.inside(f"ls {HOME}/volumes")) == ([], "")
     machine.unplug(ID)
     machine.plug(ID)
-    at = shown(machine, name="again", make="old")
+    at = mount_disk(machine, name="again", make="old")
     assert machine.inside(f"cat {at}/thesis") == "precious\n"
 
 
-def test_fstab_alone_mounts_it_after_a_restart(machine):
+def test_fstab_entry_mounts_the_disk_after_a_restart(machine):
     machine.disk(ID)
-    at = shown(machine)
+    at = mount_disk(machine)
     machine.inside(f"echo precious > {at}/thesis; umount {at}")
     machine.inside(
         f"mount --fstab {machine.fstab} -a -O x-prism={ID} || mount --fstab {machine.fstab} {at}"
     )
     assert machine.inside(f"cat {at}/thesis") == "precious\n"
-    assert shown(machine) == at
+    assert mount_disk(machine) == at
 
 
 ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}
 
 
-def shut_homes(machine, folder):
+def make_private_homes(machine, folder):
     """Two accounts, as on Ubuntu: neither may read the other's home."""
     lines = [f"{name}:x:{id}:{id}::/home/{name}:/bin/sh\n" for name, id in ACCOUNTS.items()]
     for file, more in (
@@ -130,8 +133,8 @@ def shut_homes(machine, folder):
         machine.inside(f"install -d -m 0750 -o {id} -g {id} /home/{name}")
 
 
-def test_who_works_there_has_its_volumes_where_nobody_may_read_another_home(machine, tmp_path):
-    shut_homes(machine, tmp_path)
+def test_volume_is_mounted_in_the_private_home_of_the_working_user(machine, tmp_path):
+    make_private_homes(machine, tmp_path)
     machine.disk(ID)
     order = MachineOrder(
         key="ws_1",
@@ -200,7 +203,7 @@ FILLED = [swap, raw_at_the_front, raw_at_the_end, encrypted, partitioned_and_emp
 
 @pytest.mark.parametrize("make", ["new", pytest.param("old", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fill", FILLED, ids=lambda it: it.__name__)
-def test_what_holds_anything_is_never_formatted(machine, fill, make):
+def test_disk_with_any_content_is_never_formatted(machine, fill, make):
     image = machine.disk(ID, size=(320 if fill is two_things else 64) * MIB)
     [loop] = machine.loops
     fill(machine, image, loop)
@@ -208,53 +211,53 @@ def test_what_holds_anything_is_never_formatted(machine, fill, make):
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", make)
     assert done.returncode == REFUSED, done.stderr
     assert done.stderr.strip()
-    assert (digest(image, loop) == before, mine(machine)) == (True, [])
+    assert (digest(image, loop) == before, prism_entries(machine)) == (True, [])
 
 
-def test_an_empty_disk_that_was_not_made_empty_is_left_alone(machine):
+def test_empty_disk_is_formatted_only_if_it_is_new(machine):
     image = machine.disk(ID)
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "old")
     assert (done.returncode, image.read_bytes().count(0)) == (REFUSED, 64 * MIB)
 
 
-def test_a_copy_has_ids_of_its_own_even_where_its_original_is_not(machine):
+def test_copied_disk_gets_a_new_uuid_without_its_original(machine):
     machine.disk(ID)
     tool("mkfs.ext4", "-q", machine.loops[0])
     before = ids(machine.loops[0])["UUID"]
-    shown(machine, make="old")
+    mount_disk(machine, make="old")
     assert ids(machine.loops[0])["UUID"] == before, "it has had them all along"
     machine.run("leave", ID)
-    shown(machine, make="copy")
+    mount_disk(machine, make="copy")
     assert ids(machine.loops[0])["UUID"] != before
-    assert shown(machine, make="copy"), "and may be asked for again while it is mounted"
+    assert mount_disk(machine, make="copy"), "and may be asked for again while it is mounted"
 
 
 @pytest.mark.parametrize("make", ["mkfs.xfs", "mkfs.ext4"])
-def test_a_copy_beside_its_original_gets_ids_of_its_own(machine, make):
+def test_copied_disk_beside_its_original_gets_a_new_uuid(machine, make):
     machine.disk(ID, size=400 * MIB)
     tool(make, "-q", machine.loops[0])
-    first = shown(machine, make="old")
+    first = mount_disk(machine, make="old")
     machine.inside(f"echo precious > {first}/thesis; sync -f {first}")
     machine.disk(OTHER, copy_of=ID)
-    second = shown(machine, OTHER, "copy", "old")
+    second = mount_disk(machine, OTHER, "copy", "old")
     assert machine.inside(f"cat {second}/thesis") == "precious\n"
-    uuids = {line.split()[0] for line in mine(machine)}
+    uuids = {line.split()[0] for line in prism_entries(machine)}
     assert len(uuids) == 2, "the next boot would have to guess"
 
 
-def test_of_a_root_disk_the_largest_part_is_shown_and_no_id_is_there_twice(machine):
+def test_largest_partition_of_a_root_disk_is_mounted_with_unique_ids(machine):
     table = "label: gpt\n,8M,U\n,,L\n"
     machine.disk(ID, size=200 * MIB)
     loop = machine.loops[0]
     subprocess.run(["sfdisk", "-q", "--no-reread", loop], input=table, text=True, check=True)
     machine.find_parts(loop)
     tool("mkfs.ext4", "-q", "-L", "cloudimg-rootfs", f"{loop}p2")
-    first = shown(machine, make="old")
+    first = mount_disk(machine, make="old")
     machine.inside(f"mkdir -p {first}/home; echo precious > {first}/home/thesis; sync -f {first}")
     machine.disk(OTHER, copy_of=ID)
-    second = shown(machine, OTHER, "old", "old")
+    second = mount_disk(machine, OTHER, "old", "old")
     assert machine.inside(f"cat {second}/home/thesis") == "precious\n"
-    assert [line.split()[0] for line in mine(machine)] == [
+    assert [line.split()[0] for line in prism_entries(machine)] == [
         f"UUID={ids(f'{loop}p2')['UUID']}" for loop in machine.loops
     ]
     identities = [
@@ -281,7 +284,7 @@ def ids(device):
     return dict(line.split("=", 1) for line in output.stdout.splitlines())
 
 
-def test_a_place_that_a_person_has_taken_is_left_alone(machine):
+def test_mount_over_a_folder_or_link_of_the_user_is_refused(machine):
     machine.disk(ID)
     machine.inside(f"mkdir -p {HOME}/volumes/data; echo mine > {HOME}/volumes/data/file")
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new")
@@ -291,9 +294,9 @@ def test_a_place_that_a_person_has_taken_is_left_alone(machine):
     assert machine.run("disk", ID, "/dev/sdf", "1", "data", "new").returncode == REFUSED
 
 
-def test_what_somebody_uses_is_not_unmounted_and_they_are_named(machine):
+def test_unmount_of_a_used_disk_is_refused_and_names_the_process(machine):
     machine.disk(ID)
-    at = shown(machine)
+    at = mount_disk(machine)
     with subprocess.Popen(
         ["nsenter", "-m", "-t", str(machine.life.pid), "sh", "-c", f"cd {at} && echo && exec cat"],
         stdin=subprocess.PIPE,
@@ -302,18 +305,18 @@ def test_what_somebody_uses_is_not_unmounted_and_they_are_named(machine):
         not_none(person.stdout).readline()
         done = machine.run("leave", ID)
         assert (done.returncode, "cat (" in done.stderr) == (BUSY, True), done.stderr
-        assert len(mine(machine)) == 1
+        assert len(prism_entries(machine)) == 1
         not_none(person.stdin).close()
     assert machine.run("leave", ID).returncode == 0
 
 
-def test_a_device_that_is_not_there_yet_is_waited_for(machine):
+def test_mount_of_a_missing_device_asks_to_try_again_later(machine):
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new")
-    assert (done.returncode, mine(machine)) == (LATER, [])
+    assert (done.returncode, prism_entries(machine)) == (LATER, [])
     assert machine.run("leave", ID).returncode == 0
 
 
-def test_who_works_there_owns_what_was_made_for_them(machine):
+def test_mounted_volume_belongs_to_the_working_user(machine):
     machine.disk(ID)
     machine.inside("mount -t tmpfs tmpfs /var/tmp && getent passwd daemon")
     home = machine.inside("getent passwd games | cut -d: -f6").strip()
@@ -324,7 +327,7 @@ def test_who_works_there_owns_what_was_made_for_them(machine):
 
 
 def slow_check(machine, folder, ends='exec /run/e2fsck "$@"', program="e2fsck"):
-    """A check that takes as long as a test wants: a restored disk is fetched as it is read."""
+    """Let a check wait for the test, as on a restored disk that is loaded while it is read."""
     (folder / program).write_text(
         f"#!/bin/sh\necho began >>{folder}/checks\n"
         f"until [ -e {folder}/go ]; do sleep 0.05; done\n{ends}\n"
@@ -334,35 +337,35 @@ def slow_check(machine, folder, ends='exec /run/e2fsck "$@"', program="e2fsck"):
     machine.inside(f"mount --bind {folder / program} $(readlink -f /usr/sbin/{program})")
 
 
-def restored(machine, make="mkfs.ext4", size=64 * MIB):
-    """A copy of a disk that holds something."""
+def prepare_copy(machine, make="mkfs.ext4", size=64 * MIB):
+    """Attach a copy of a disk with data; return the command that mounts it."""
     machine.disk(ID, size=size)
     tool(make, "-q", machine.loops[0])
-    at = shown(machine, make="old")
+    at = mount_disk(machine, make="old")
     machine.inside(f"echo precious > {at}/thesis")
     assert machine.run("leave", ID).returncode == 0
     machine.disk(OTHER, copy_of=ID)
     return "disk", OTHER, "/dev/sdg", "1", "back", "copy"
 
 
-def test_a_disk_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, tmp_path):
+def test_slow_check_of_a_copied_disk_runs_once_before_the_mount(machine, tmp_path):
     """EBS User Guide, "Initialize Amazon EBS volumes": blocks are fetched when they are read."""
-    command = restored(machine)
+    command = prepare_copy(machine)
     slow_check(machine, tmp_path)
     for _ in range(3):
         done = machine.run(*command)
         assert (done.returncode, "being checked" in done.stderr) == (LATER, True), done.stderr
     (tmp_path / "go").touch()
-    at = shown(machine, OTHER, "back", "copy")
+    at = mount_disk(machine, OTHER, "back", "copy")
     assert machine.inside(f"cat {at}/thesis") == "precious\n"
     assert (tmp_path / "checks").read_text() == "began\n", (
         "one check, however often it is asked for"
     )
 
 
-def test_an_xfs_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, tmp_path):
+def test_slow_change_of_ids_of_a_copied_xfs_runs_once_before_the_mount(machine, tmp_path):
     """EBS User Guide, "Initialize Amazon EBS volumes": blocks are fetched when they are read."""
-    command = restored(machine, "mkfs.xfs", 400 * MIB)
+    command = prepare_copy(machine, "mkfs.xfs", 400 * MIB)
     # The first of its two runs waits; the second one names the file system.
     slow_check(machine, tmp_path, 'exec /run/xfs_admin "$@"', "xfs_admin")
     for _ in range(3):
@@ -372,7 +375,7 @@ def test_an_xfs_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, t
         )
     assert machine.inside(f"findmnt -rn -M {HOME}/volumes/back || true") == ""
     (tmp_path / "go").touch()
-    at = shown(machine, OTHER, "back", "copy")
+    at = mount_disk(machine, OTHER, "back", "copy")
     assert machine.inside(f"cat {at}/thesis") == "precious\n"
     assert (tmp_path / "checks").read_text() == "began\n" * 2, "one new id and one new name"
     uuids = [ids(loop)["UUID"] for loop in machine.loops]
@@ -380,33 +383,33 @@ def test_an_xfs_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, t
     assert not (tmp_path / "work" / f"aside-{OTHER}").exists()
 
 
-def test_an_xfs_that_cannot_be_given_an_id_says_why(machine, tmp_path):
-    command = restored(machine, "mkfs.xfs", 400 * MIB)
+def test_copied_xfs_that_cannot_get_an_id_is_refused_with_the_reason(machine, tmp_path):
+    command = prepare_copy(machine, "mkfs.xfs", 400 * MIB)
     slow_check(machine, tmp_path, "echo it is broken; exit 1", "xfs_admin")
     (tmp_path / "go").touch()
 
-    def told():
+    def final_result():
         done = machine.run(*command)
         return done if done.returncode != LATER else None
 
-    done = eventually(told, 120)
+    done = eventually(final_result, 120)
     assert (done.returncode, "xfs_admin: it is broken" in done.stderr) == (REFUSED, True)
 
 
 @pytest.mark.parametrize(("code", "ends", "message"), [
     (8, LATER, "could not be checked yet"), (4, REFUSED, "needs a repair"),
 ])  # fmt: skip
-def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(
+def test_busy_disk_is_tried_again_and_a_damaged_disk_is_refused(
     machine, tmp_path, code, ends, message
 ):
     """e2fsck(8): 4 is errors left, 8 an operational error, such as a device in use."""
-    command = restored(machine)
+    command = prepare_copy(machine)
     slow_check(machine, tmp_path, f"exit {code}")
     (tmp_path / "go").touch()
 
-    def told():
+    def final_result():
         done = machine.run(*command)
         return done if "being checked" not in done.stderr else None
 
-    done = eventually(told, 120)
+    done = eventually(final_result, 120)
     assert (done.returncode, message in done.stderr) == (ends, True), done.stderr

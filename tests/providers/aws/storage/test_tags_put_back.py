@@ -1,6 +1,6 @@
-"""Somebody removes the tags of a volume, file system or snapshot: it is not gone.
+"""A volume, file system or snapshot whose tags were removed does not count as gone.
 
-A survey goes by tags; what it does not show is asked for by its id before it is called gone.
+A survey filters by tags; what it lacks is described by its id before it counts as gone.
 """
 
 import pytest
@@ -26,13 +26,13 @@ def strip(place, id):
     place.pass_time()
 
 
-def test_it_is_asked_for_by_its_id(aws_parts):
+def test_aws_volumes_find_storage_by_id(aws_parts):
     assert isinstance(aws_parts.volumes, FindsStorageById)
 
 
 @by_an_administrator
 @pytest.mark.parametrize("order", [ORDER, SHARE], ids=["ebs", "efs"])
-def test_a_volume_is_found_and_gets_its_tags_back(aws_parts, order):
+def test_untagged_volume_is_found_by_its_id_and_tagged_again(aws_parts, order):
     id = aws_parts.made(order)
     strip(aws_parts, id)
     assert aws_parts.disk(order.key) is None
@@ -44,7 +44,7 @@ def test_a_volume_is_found_and_gets_its_tags_back(aws_parts, order):
 
 
 @by_an_administrator
-def test_a_snapshot_is_found_and_gets_its_tags_back(aws_parts):
+def test_untagged_snapshot_is_found_by_its_id_and_tagged_again(aws_parts):
     id = aws_parts.kept(aws_parts.made())
     strip(aws_parts, id)
     assert aws_parts.copy() is None
@@ -54,14 +54,14 @@ def test_a_snapshot_is_found_and_gets_its_tags_back(aws_parts):
     assert aws_parts.copy().id == id
 
 
-def test_what_is_not_there_is_not_there(aws_parts):
+def test_find_returns_none_for_unknown_ids(aws_parts):
     for id in ("vol-0123456789abcdef0", "fs-0123456789abcdef0"):
         assert aws_parts.volumes.find(id, ORDER) is None
     assert aws_parts.volumes.find_snapshot("snap-0123456789abcdef0", KEPT) is None
 
 
 @by_an_administrator
-def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(aws_parts):
+def test_used_volume_without_tags_is_not_replaced_in_another_zone(aws_parts):
     """Without the tag of its first machine it would count as empty, and be replaced."""
     id = aws_parts.attached(aws_parts.machine(HERE)) if aws_parts.made() else ""
     strip(aws_parts, id)
@@ -74,7 +74,7 @@ def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(aws_parts
 
 
 @pytest.mark.parametrize("removed", ["prism:used", "prism:mounted"])
-def test_one_tag_less_does_not_make_a_volume_empty(aws_parts, removed):
+def test_used_volume_without_one_tag_is_not_replaced_in_another_zone(aws_parts, removed):
     aws_parts.made()
     id = aws_parts.attached(aws_parts.machine(HERE))
     aws_parts.ec2.detach_volume(VolumeId=id)
@@ -85,9 +85,9 @@ def test_one_tag_less_does_not_make_a_volume_empty(aws_parts, removed):
     assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [id]
 
 
-@by_an_administrator  # but for what it binds itself
-def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(aws_parts, caplog):
-    """The daily policy has no right to tag what nothing shows to be Prism's."""
+@by_an_administrator  # except for the caller that the test binds
+def test_untagged_storage_is_found_even_if_tagging_is_denied(aws_parts, caplog):
+    """The daily policy does not allow tagging a resource without a tag of Prism."""
     id, copy = aws_parts.made(), None
     copy = aws_parts.kept(id)
     strip(aws_parts, id)
@@ -99,7 +99,7 @@ def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(aws_parts, caplog
     assert caplog.text.count("cannot be written again") == 2
 
 
-def test_what_others_have_written_stays(aws_parts):
+def test_tags_changed_by_others_are_kept(aws_parts):
     id = aws_parts.made()
     aws_parts.ec2.delete_tags(Resources=[id], Tags=[{"Key": "prism:id"}])
     aws_parts.ec2.create_tags(Resources=[id], Tags=[{"Key": "Name", "Value": "theirs"}])

@@ -1,4 +1,4 @@
-"""A volume or snapshot that AWS describes as nobody documented hides no other and is not gone."""
+"""A volume or snapshot with an undocumented description hides no other and is not gone."""
 
 from datetime import UTC, datetime
 
@@ -42,38 +42,38 @@ def two_shared(place):
     return place.made(SHARED), place.made(OTHER_SHARED), SHARED, OTHER_SHARED
 
 
-def look(place):
+def survey_of(place):
     return LazySurvey({"aws": place.volumes})
 
 
 @pytest.mark.parametrize("change", ODD)
 @pytest.mark.parametrize("two", [two_volumes, two_shared])
-def test_the_other_volumes_are_listed_and_it_is_not_gone(aws_parts, two, change):
+def test_unreadable_volume_is_unavailable_and_others_are_listed(aws_parts, two, change):
     odd, other, order, other_order = two(aws_parts)
     if order.kind is VolumeKind.EFS and change is odd_answers.nothing_but_its_id:
-        change = odd_answers.new_state  # EFS has no filter: what says nothing may be another's
+        change = odd_answers.new_state  # EFS has no filter: what has no tags may be foreign
     with described_oddly(odd, change):
-        view = look(aws_parts)
+        view = survey_of(aws_parts)
         assert view.disk(volume_row(other_order, other)).id == other
         assert [odd in reason for reason in aws_parts.cloud.unreadable.reasons()] == [True]
         with pytest.raises(Unavailable, match=odd):
             view.disk(volume_row(order, odd))
-    assert look(aws_parts).disk(volume_row(order, odd)).id == odd
+    assert survey_of(aws_parts).disk(volume_row(order, odd)).id == odd
 
 
-def test_nor_where_what_made_it_was_never_answered(aws_parts):
-    """Its id is not known, and its key is: it is neither made again nor forgotten."""
+def test_unreadable_volume_with_an_unknown_id_is_not_created_again(aws_parts):
+    """Only its key is known, because its creation was never answered."""
     odd = aws_parts.made()
     with described_oddly(odd, odd_answers.new_state):
         with pytest.raises(Unavailable, match=odd):
-            look(aws_parts).disk(volume_row(ORDER))
+            survey_of(aws_parts).disk(volume_row(ORDER))
         with pytest.raises(Unavailable):
             aws_parts.volumes.create(ORDER)
     assert len(aws_parts.every_volume()) == 1
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_the_other_snapshots_are_listed_and_it_is_not_gone(aws_parts, change):
+def test_unreadable_snapshot_is_unavailable_and_others_are_listed(aws_parts, change):
     source = aws_parts.made()
     odd, other = aws_parts.kept(source), aws_parts.volumes.snapshot(OTHER_KEPT, source).id
     aws_parts.pass_time()
@@ -97,20 +97,20 @@ def test_the_other_snapshots_are_listed_and_it_is_not_gone(aws_parts, change):
         )
 
     with described_oddly(odd, change):
-        view = look(aws_parts)
+        view = survey_of(aws_parts)
         assert view.copy(row(OTHER_KEPT, other)).id == other
         with pytest.raises(Unavailable, match=odd):
             view.copy(row(KEPT, odd))
     with described_oddly(odd, odd_answers.new_state):
         with pytest.raises(Unavailable, match=odd):
-            look(aws_parts).copy(row(KEPT, None))
+            survey_of(aws_parts).copy(row(KEPT, None))
         with pytest.raises(Unavailable, match="snapshot_1"):
             aws_parts.volumes.snapshot(KEPT, source)
     assert len(aws_parts.every_copy()) == 2
 
 
-def test_a_volume_in_a_state_that_ec2_had_not_is_not_called_broken(aws_parts):
-    """What is broken may be deleted, it says; this one is there."""
+def test_volume_in_an_unknown_state_is_not_broken(aws_parts):
+    """A broken volume may be deleted, but this one may hold data."""
     odd = aws_parts.made()
     with described_oddly(odd, odd_answers.new_state):
         assert aws_parts.volumes.survey().disks == []

@@ -1,4 +1,4 @@
-"""A place on EC2 with machines that say they do what the script is told to do there."""
+"""`AwsVolumes` over the double of AWS, with machines that record the mount commands."""
 
 import contextlib
 import re
@@ -34,11 +34,11 @@ ASKED = re.compile(r"as_root sh -s -- (.*)$")
 
 
 class Machines:
-    """Implements `mounts.Runner`: what each machine shows, by what it was told."""
+    """Implements `mounts.Runner`: records the commands, and which volumes each machine shows."""
 
     def __init__(self) -> None:
         self.shown: dict[str, dict[str, list[str]]] = {}
-        self.told: list[tuple[str, ...]] = []
+        self.commands: list[tuple[str, ...]] = []
         self.silent: set[str] = set()
         self.answers: list[tuple[int, str]] = []
 
@@ -49,7 +49,7 @@ class Machines:
             return ScriptResult(b"", "", 0)
         assert stdin == SCRIPT.read_bytes()
         verb, subject, *rest = not_none(ASKED.search(script)).group(1).split()
-        self.told.append((id, verb, subject, *rest))
+        self.commands.append((id, verb, subject, *rest))
         if self.answers:
             code, words = self.answers.pop(0)
             if code:
@@ -63,7 +63,7 @@ class Machines:
 
 
 class AwsParts:
-    """`AwsVolumes` over the double, and what a test wants of the world."""
+    """`AwsVolumes` over the double, and methods to inspect both."""
 
     def __init__(self, aws: AwsDouble, cloud: Cloud) -> None:
         self.aws, self.cloud = aws, cloud
@@ -72,7 +72,7 @@ class AwsParts:
         self.ec2, self.efs = client(aws, "ec2"), client(aws, "efs")
 
     def machine(self, zone: str = HERE) -> Any:
-        """One that runs."""
+        """Launch a machine and wait until it runs."""
         wish = order({"prism:managed": "true"}, Placement={"AvailabilityZone": zone})
         of_the_disk = {**wish["TagSpecifications"][0], "ResourceType": "volume"}
         wish["TagSpecifications"].append(of_the_disk)
@@ -90,13 +90,13 @@ class AwsParts:
         return next((copy for copy in self.volumes.survey().copies if copy.key == key), None)
 
     def made(self, which: VolumeOrder = ORDER) -> str:
-        """One that is there."""
+        """Create a volume and wait until it is available."""
         self.volumes.create(which)
         self.pass_time()
         return not_none(self.disk(which.key)).id
 
     def attached(self, machine: str, key: str = "volume_1", name: str = "data") -> str:
-        """It is there, and shown; its id."""
+        """Attach a volume and wait until the machine shows it; return the id of the volume."""
         for _ in range(6):
             if machine in (disk := not_none(self.disk(key))).attached - disk.unmounted:
                 return disk.id
@@ -114,14 +114,14 @@ class AwsParts:
         raise AssertionError("it was never detached")
 
     def kept(self, source: str) -> str:
-        """A snapshot that is complete."""
+        """Make a snapshot and wait until it is complete."""
         self.volumes.snapshot(KEPT, source)
         self.pass_time()
         return not_none(self.copy()).id
 
-    # the truth
+    # what AWS has
     def every_volume(self) -> list[dict[str, Any]]:
-        """Those that are no root disks."""
+        """The volumes that are not root disks."""
         volumes = self.ec2.describe_volumes()["Volumes"]
         return [
             volume for volume in volumes if not any(a["DeleteOnTermination"] for a in _at(volume))

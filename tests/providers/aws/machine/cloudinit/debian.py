@@ -1,4 +1,4 @@
-"""A Debian 12 as EC2's image has it, made by debootstrap from where this machine's apt looks."""
+"""A Debian 12 like EC2's image, made by debootstrap from the mirror of this computer."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ WITH = "systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,python3,ca-certif
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BEGIN = "-----BEGIN CERTIFICATE-----"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-# What its image for EC2 says, and what this one must not do: the network is not its own.
+# The settings of its image for EC2, but without changes to the network of this computer.
 CLOUD = """\
 datasource_list: [NoCloud]
 network: {config: disabled}
@@ -22,7 +22,7 @@ system_info: {default_user: {name: admin}}
 
 
 def mirror():
-    """Where this machine's apt has Debian from; None where it has another system's packages."""
+    """The Debian mirror of this computer's apt; None if it has packages of another system."""
     if not shutil.which("apt-get"):
         return None
     filters = ["--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"]
@@ -47,23 +47,23 @@ def debootstrapped(folder):
     bootstrap = ["debootstrap", "--variant=minbase", *keyring, f"--include={WITH}", SUITE]
     _run(*bootstrap, str(folder), mirror(), log=folder.parent / "debootstrap.log")
     shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
-    # A test need not outlive a power cut, and dpkg waits for the disk after each file.
+    # A test need not survive a power failure, and dpkg waits for the disk after each file.
     (folder / "etc/dpkg/dpkg.cfg.d/hasty").write_text("force-unsafe-io\n")
     _trust(folder)
     apt = ["chroot", str(folder), "apt-get", "-qq", "-o", "Acquire::Check-Date=false"]
     install = [*apt, "install", "--yes", "--no-install-recommends", "cloud-init"]
     _run(*install, log=folder.parent / "cloud-init.log")
     (folder / "etc/cloud/cloud.cfg.d/99-here.cfg").write_text(CLOUD)
-    # Nothing of it may listen at this machine's own addresses.
+    # None of its services may listen on the addresses of this computer.
     (folder / "etc/systemd/system/ssh.service").symlink_to("/dev/null")
-    _shut_homes(folder)
+    _make_homes_private(folder)
     (folder / "etc/machine-id").write_text("")
     for key in (folder / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     return folder
 
 
-def _shut_homes(folder):
+def _make_homes_private(folder):
     """Accounts cannot enter each other's home, as on Ubuntu (shadow's login.defs)."""
     file = folder / "etc/login.defs"
     lines = [line for line in file.read_text().splitlines() if not line.startswith("HOME_MODE")]
@@ -71,7 +71,7 @@ def _shut_homes(folder):
 
 
 def _trust(folder):
-    """It trusts whom this machine trusts, since it sees the world through its network."""
+    """Install the certificate authorities of this computer, whose network it uses."""
     own = folder / "usr/local/share/ca-certificates/this-machine"
     own.mkdir(parents=True)
     known = (folder / "etc/ssl/certs/ca-certificates.crt").read_text()

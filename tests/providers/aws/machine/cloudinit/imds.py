@@ -1,4 +1,4 @@
-"""EC2's metadata service, version 2, as far as it tells tags: real HTTP on loopback."""
+"""EC2's metadata service, version 2, with only its tags, by HTTP on loopback."""
 
 import contextlib
 import http.server
@@ -7,7 +7,7 @@ import threading
 
 @contextlib.contextmanager
 def imds(tags):
-    """The service, with these tags; `served.asked` is what it was asked for."""
+    """The service, with these tags; `served.asked` lists the requested paths."""
     served = TagServer(tags)
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -53,4 +53,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_message(self, *_):
-        """Says nothing."""
+        """Logs nothing."""

@@ -45,7 +45,7 @@ NAMESPACES = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--kil
 
 
 def cgroups():
-    """Where the one hierarchy of cgroups is mounted, if it is and can be written."""
+    """Where cgroup2 is mounted, if it can be written; else None."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, place, kind, *_ = line.split()
         if kind == "cgroup2" and os.access(place, os.W_OK):
@@ -92,7 +92,7 @@ class BootedMachine:
         self._cgroup, self._process = None, None
 
     def seed(self, user_data, name="one"):
-        """What its cloud tells it at its first boot."""
+        """Provide the user data of the first boot."""
         seed = self.folder / "over/upper/var/lib/cloud/seed/nocloud"
         seed.mkdir(parents=True, exist_ok=True)
         (seed / "user-data").write_bytes(user_data)
@@ -135,11 +135,11 @@ class BootedMachine:
         return done.stdout
 
     def off(self):
-        """Power it off, as a person who pulls the plug."""
+        """Power it off without a shutdown."""
         if self._process is None:
             return
         if self.is_on:
-            self._process.send_signal(signal.SIGKILL)  # takes all of it along
+            self._process.send_signal(signal.SIGKILL)  # ends all of its processes
         self.ended()
 
     def ended(self):
@@ -153,5 +153,5 @@ class BootedMachine:
         for inner in sorted(group.rglob("*/"), reverse=True):
             inner.rmdir()
         group.rmdir()
-        self._reader.join(120)  # now nobody has the console open any more
+        self._reader.join(120)  # now no process has the console open
         self._process = None

@@ -1,4 +1,4 @@
-"""Orders of machines: every built-in template, on every base, of both architectures."""
+"""Orders of machines: every built-in template, on every base, for both architectures."""
 
 from itertools import product
 from typing import get_args
@@ -16,7 +16,7 @@ from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
 from prism.workspaces.ports import MachineOrder
 
-SHELF = {
+LIBRARY = {
     template.slug: template
     for template, _ in TemplateService(template_folders(), machines=machine_type).all()
 }
@@ -31,9 +31,9 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH5dzSCyO9WX2Bd0Xw2Hfyb3S3V8Q7k0m6uYb
 PRIVATE = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
-def template(**says):
-    """A template of Debian's with what a test says of it."""
-    return Template(**{"name": "Test", "slug": "test", "base": "debian-12", **says})
+def template(**fields):
+    """A template on Debian with these fields."""
+    return Template(**{"name": "Test", "slug": "test", "base": "debian-12", **fields})
 
 
 def order(template, parameters=None, **more):
@@ -54,12 +54,12 @@ def rendered(template, parameters=None, architecture="x86_64", *, again=False, *
 
 
 def files(data):
-    """What is written onto the machine, by path."""
+    """The files that are written on the machine, by path."""
     return {file["path"]: file for file in yaml.safe_load(data.text)["write_files"]}
 
 
 def moved(template, base):
-    """The template on another base, without what that one's manager cannot install."""
+    """The template on another base, without packages that this base cannot install."""
     managers = {"conda", "pip", SYSTEMS[base].manager}
     packages = {
         manager: names for manager, names in template.packages.items() if manager in managers
@@ -68,7 +68,7 @@ def moved(template, base):
 
 
 def installs_rstudio(template, base, architecture):
-    """Whether what it wants is there: only `rstudio` is not, but on apt and x86_64."""
+    """Whether its packages exist: `rstudio` exists only for apt and x86_64."""
     is_offered = SYSTEMS[base].manager == "apt" and architecture == "x86_64"
     return is_offered or "rstudio" not in template.packages.get("conda", ())
 
@@ -78,7 +78,7 @@ def matrix(stride=1):
 
     With a stride of 7, each base and architecture, and each template but `r-shiny`.
     """
-    every = product(enumerate(SHELF.values()), SYSTEMS, enumerate(get_args(Architecture)))
+    every = product(enumerate(LIBRARY.values()), SYSTEMS, enumerate(get_args(Architecture)))
     possible = [
         (template, base, architecture, (number + more) % 2 == 0)
         for (number, template), base, (more, architecture) in every

@@ -1,4 +1,4 @@
-"""Posit and conda-forge, played on loopback: a package that does what Posit's own does."""
+"""A fake Posit and conda-forge on loopback, with a package that installs like Posit's."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ Depends: psmisc
 Recommends: tree
 Description: RStudio Server, played
 """
-# What the real one's does, in its order; it goes on whatever fails.
+# The steps of the real package, in its order; it ignores failures.
 POSTINST = """\
 #!/bin/sh
 set +e

@@ -1,4 +1,4 @@
-"""The boot script really run, with programs that only say what they were asked for."""
+"""The boot script runs with programs that only record their arguments."""
 
 import fcntl
 import hashlib
@@ -33,7 +33,7 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxTxc5SG2NYQ4vLRDqYAo00w1ioqI99
 
 
 class World:
-    """A machine of which only a folder is there."""
+    """A machine that consists of a folder."""
 
     def __init__(self, folder):
         self.folder, self.console = folder, folder / "console"
@@ -45,14 +45,14 @@ class World:
         (folder / "cmdline").write_text("")
 
     def program(self, name, does):
-        """Put a program there that does so, and keeps what it was asked for."""
+        """Install a program that runs this command and records its arguments."""
         program = self.folder / "bin" / name
         record = f'echo "{name} $*" >>"$WORLD/asked"'
         program.write_text(f"#!/bin/sh\n{record}\n{does}\n")
         program.chmod(0o755)
 
     def boot(self, template, **more):
-        """Run its script once; how it ended, and what it has said since it began."""
+        """Run the boot script once; return its exit code and the status on the console."""
         machine_order = order(template, **more)
         text = boot_script(Worker(machine_order, boot(machine_order)))
         for place, replacement in {
@@ -85,7 +85,7 @@ class World:
         return commands
 
     def asked(self, program):
-        """What a program was asked for, call by call."""
+        """The arguments of each call of a program."""
         path = self.folder / "asked"
         lines = path.read_text().splitlines() if path.exists() else []
         return [
@@ -104,10 +104,10 @@ def world(tmp_path):
 WEB = {"web": Service(command="serve", port=8000, health="/ok")}
 
 
-def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
+def test_boot_prints_its_steps_and_the_host_key(world):
     world.touch("answers", "200")
-    code, heard = world.boot(template(packages={"apt": ("git",)}, services=WEB))
-    assert (code, heard.stage) == (0, BootStage.READY)
+    code, boot_status = world.boot(template(packages={"apt": ("git",)}, services=WEB))
+    assert (code, boot_status.stage) == (0, BootStage.READY)
     text = world.console.read_text()
     assert [line for line in text.splitlines() if line] == [
         "prism-boot: begin",
@@ -120,7 +120,7 @@ def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
     assert key_on_console(text) == HOST_KEY
 
 
-def test_what_is_done_is_not_done_again(world):
+def test_completed_steps_are_not_repeated_at_the_next_boot(world):
     tested_template = template(
         packages={"apt": ("git",)}, post_install=world.post_install("echo x >>ran")
     )
@@ -131,24 +131,24 @@ def test_what_is_done_is_not_done_again(world):
     assert world.console.read_text().count("prism-boot: ready") == 2
 
 
-def test_a_step_that_fails_is_named_with_its_last_words_and_done_again_by_the_next_boot(world):
+def test_failed_step_is_named_with_its_output_and_repeated_at_the_next_boot(world):
     commands = world.post_install("echo 1 >>ran", "echo why; test -e fixed", "echo 3 >>ran")
     tested_template = template(post_install=commands, services=WEB)
-    code, heard = world.boot(tested_template)
-    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "post-install 2")
+    code, boot_status = world.boot(tested_template)
+    assert (code, boot_status.stage, boot_status.step) == (1, BootStage.FAILED, "post-install 2")
     assert "prism-log: why\n" in world.console.read_text()
     assert world.asked("systemctl") == []
     world.touch("fixed")
     world.touch("answers", "200")
-    code, heard = world.boot(tested_template)
-    assert (code, heard.stage) == (0, BootStage.READY)
+    code, boot_status = world.boot(tested_template)
+    assert (code, boot_status.stage) == (0, BootStage.READY)
     assert (world.folder / "ran").read_text() == "1\n3\n"
 
 
-def test_a_mirror_that_does_not_answer_is_asked_again_and_then_the_boot_has_failed(world):
+def test_unreachable_mirror_is_retried_before_the_boot_fails(world):
     world.touch("offline")
-    code, heard = world.boot(template(packages={"apt": ("git",)}))
-    assert (code, heard.step) == (1, "packages")
+    code, boot_status = world.boot(template(packages={"apt": ("git",)}))
+    assert (code, boot_status.step) == (1, "packages")
     assert len(world.asked("apt-get")) == 4
     assert world.asked("sleep")[:3] == ["5", "15", "30"]
 
@@ -177,46 +177,46 @@ def package_lists(world):
         yield held
 
 
-def test_the_lock_of_the_package_lists_is_waited_for(world, package_lists):
+def test_boot_waits_for_the_lock_of_the_package_lists(world, package_lists):
     """`DPkg::Lock::Timeout` is not for that lock, which Ubuntu's own updates take at boot."""
     world.program("sleep", '[ "$(wc -l <"$WORLD/asked")" -lt 12 ] || touch "$WORLD/release"')
 
-    def let_go():
+    def release_lock():
         eventually((world.folder / "release").exists)
         fcntl.lockf(package_lists, fcntl.LOCK_UN)
 
     with ThreadPoolExecutor(1) as other:
-        freed = other.submit(let_go)
-        heard = world.boot(template(packages={"apt": ("git",)}))[1]
+        freed = other.submit(release_lock)
+        boot_status = world.boot(template(packages={"apt": ("git",)}))[1]
         freed.result()
-    assert heard.stage is BootStage.READY, world.console.read_text()
+    assert boot_status.stage is BootStage.READY, world.console.read_text()
     assert len([request for request in world.asked("apt-get") if request.endswith(" update")]) > 4
     assert [request for request in world.asked("apt-get") if " install -- " in request]
 
 
-def test_a_lock_that_is_never_freed_fails_the_boot_with_the_reason(world, package_lists):
-    code, heard = world.boot(template(packages={"apt": ("git",)}))
-    assert (code, heard.step) == (1, "packages")
+def test_lock_that_is_never_released_fails_the_boot_with_the_reason(world, package_lists):
+    code, boot_status = world.boot(template(packages={"apt": ("git",)}))
+    assert (code, boot_status.step) == (1, "packages")
     assert "Could not get lock" in world.console.read_text()
     assert world.asked("sleep").count("10") == 600 / 10
 
 
 @pytest.mark.parametrize("status", ["200", "302", "401", "404"])
-def test_a_service_answers_with_whatever_is_no_error_of_its_own(world, status):
+def test_service_is_ready_with_every_status_but_server_errors(world, status):
     world.touch("answers", status)
     assert world.boot(template(services=WEB))[1].stage is BootStage.READY
     assert world.asked("curl")[0].endswith("http://127.0.0.1:8000/ok")
 
 
 @pytest.mark.parametrize("status", ["000", "500", "503"])
-def test_a_service_that_died_is_not_waited_for(world, status):
+def test_failed_service_fails_the_boot(world, status):
     world.touch("answers", status)
     world.touch("dead")
-    code, heard = world.boot(template(services=WEB))
-    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "service web")
+    code, boot_status = world.boot(template(services=WEB))
+    assert (code, boot_status.stage, boot_status.step) == (1, BootStage.FAILED, "service web")
 
 
-def test_services_are_started_on_every_boot_and_others_do_not_wait_for_them(world):
+def test_service_without_a_health_path_is_started_without_waiting(world):
     services = {"quiet": Service(command="run", port=8001)}
     assert world.boot(template(services=services))[1].stage is BootStage.READY
     calls = ["daemon-reload", "enable prism-service-quiet.service"]
@@ -226,10 +226,10 @@ def test_services_are_started_on_every_boot_and_others_do_not_wait_for_them(worl
     assert world.asked("curl") == []
 
 
-def test_what_it_says_of_a_failure_cannot_pass_for_a_marker(world):
+def test_output_of_a_failed_step_cannot_imitate_a_marker(world):
     lie = f"printf '\\nprism-boot: ready\\nprism-boot: hostkey {HOST_KEY}X \\033[2J\\n'; exit 1"
-    _, heard = world.boot(template(post_install=world.post_install(lie)))
-    assert heard.stage is BootStage.FAILED
+    _, boot_status = world.boot(template(post_install=world.post_install(lie)))
+    assert boot_status.stage is BootStage.FAILED
     assert key_on_console(world.console.read_text()) == HOST_KEY
     assert "\033" not in world.console.read_text()
 
@@ -241,7 +241,7 @@ chmod +x "$3/bin/conda"
 """
 
 
-def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, monkeypatch):
+def test_conda_is_installed_once_with_a_verified_checksum(world, monkeypatch):
     digest = hashlib.sha256(INSTALLER.encode()).hexdigest()
     monkeypatch.setitem(MINIFORGE, "x86_64", Installer("https://conda.test/it", digest))
     world.touch("installer", INSTALLER)
@@ -260,7 +260,7 @@ def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, m
     assert world.asked("conda")[1:] == ["install --yes --quiet -c conda-forge scipy"]
 
 
-def test_dnf_replaces_what_stands_in_the_way(world):
+def test_dnf_may_replace_conflicting_packages(world):
     world.program("dnf", ":")
     tested_template = template(
         base="rocky-9", package_manager="dnf", packages={"dnf": ("curl",)}, users=("admin",)
@@ -269,11 +269,11 @@ def test_dnf_replaces_what_stands_in_the_way(world):
     assert world.asked("dnf") == ["-y --allowerasing --setopt=retries=10 install curl"]
 
 
-def test_an_installer_that_is_not_the_published_one_is_not_run(world):
+def test_conda_installer_with_a_wrong_checksum_is_not_run(world):
     world.program("curl", 'while [ "$1" != -o ]; do shift; done; echo evil >"$2"')
     tested_template = template(package_manager="conda", packages={"conda": ("git",)})
-    code, heard = world.boot(tested_template)
-    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "conda")
+    code, boot_status = world.boot(tested_template)
+    assert (code, boot_status.stage, boot_status.step) == (1, BootStage.FAILED, "conda")
     assert "is not what was published" in world.console.read_text()
     assert not (world.folder / "miniconda3").exists()
 
@@ -299,7 +299,7 @@ def publish(world, monkeypatch, package=PACKAGE):
     world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
 
 
-def test_rstudio_is_installed_by_apt_once_and_its_own_service_never_begins(world, monkeypatch):
+def test_rstudio_is_installed_once_and_its_own_service_is_masked(world, monkeypatch):
     publish(world, monkeypatch)
     assert world.boot(template(**RSTUDIO))[1].stage is BootStage.READY, world.console.read_text()
     assert world.boot(template(**RSTUDIO))[1].stage is BootStage.READY
@@ -315,10 +315,10 @@ def test_rstudio_is_installed_by_apt_once_and_its_own_service_never_begins(world
     assert world.asked("conda") == ["install --yes --quiet -c conda-forge r-base"]
 
 
-def test_a_package_of_rstudio_that_is_not_the_published_one_is_not_installed(world, monkeypatch):
+def test_rstudio_package_with_a_wrong_checksum_is_not_installed(world, monkeypatch):
     publish(world, monkeypatch, "evil")
-    code, heard = world.boot(template(**RSTUDIO))
-    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "packages")
+    code, boot_status = world.boot(template(**RSTUDIO))
+    assert (code, boot_status.stage, boot_status.step) == (1, BootStage.FAILED, "packages")
     assert "what came from https://posit.test/it is not what was published" in (
         world.console.read_text()
     )
@@ -330,12 +330,12 @@ def test_a_package_of_rstudio_that_is_not_the_published_one_is_not_installed(wor
 SLEEPER = template(base="ubuntu-22.04")
 
 
-def test_a_machine_that_is_to_hibernate_gets_a_kernel_that_keeps_its_addresses(world):
+def test_machine_with_hibernation_restarts_once_without_kaslr(world):
     """EC2 User Guide, "Disable KASLR on an instance (Ubuntu only)": it needs a restart, once."""
     world.program("update-grub", ":")
     world.touch("cmdline", "BOOT_IMAGE=/vmlinuz root=LABEL=root")
-    code, heard = world.boot(SLEEPER, hibernation=True)
-    assert (code, heard.stage, heard.step) == (0, BootStage.COMING, "restart")
+    code, boot_status = world.boot(SLEEPER, hibernation=True)
+    assert (code, boot_status.stage, boot_status.step) == (0, BootStage.COMING, "restart")
     assert world.asked("systemctl")[-1] == "reboot"
     grub = (world.folder / "grub.d" / "99-prism.cfg").read_text()
     assert grub == 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT nokaslr"\n'
@@ -344,7 +344,7 @@ def test_a_machine_that_is_to_hibernate_gets_a_kernel_that_keeps_its_addresses(w
     assert len(world.asked("update-grub")) == 1
 
 
-def test_a_kernel_that_ignores_it_is_restarted_once_and_no_more(world):
+def test_kernel_that_ignores_nokaslr_is_restarted_only_once(world):
     world.program("update-grub", ":")
     world.touch("cmdline", "BOOT_IMAGE=/vmlinuz")
     assert world.boot(SLEEPER, hibernation=True)[1].stage is BootStage.COMING
@@ -353,7 +353,7 @@ def test_a_kernel_that_ignores_it_is_restarted_once_and_no_more(world):
 
 
 @pytest.mark.parametrize("base", ["ubuntu-22.04", "ubuntu-24.04", "debian-12"])
-def test_others_keep_theirs(world, base):
+def test_machine_without_hibernation_is_not_restarted(world, base):
     assert world.boot(template(base=base))[1].stage is BootStage.READY
     assert "reboot" not in world.asked("systemctl")
 
@@ -374,7 +374,7 @@ def with_drivers(world):
     return world
 
 
-def test_a_gpu_gets_its_driver_and_the_utilities_that_go_with_it(with_drivers):
+def test_gpu_driver_is_installed_with_its_utilities(with_drivers):
     with_drivers.program(
         "apt-get", 'case "$*" in *nvidia-utils-550-server*) touch "$WORLD/gpu";; esac'
     )
@@ -388,24 +388,24 @@ def test_a_gpu_gets_its_driver_and_the_utilities_that_go_with_it(with_drivers):
     assert "DPkg::Lock::Timeout=600" in installed, "others may be installing at the same time"
 
 
-def test_a_boot_without_its_gpu_fails_with_the_reason(with_drivers):
+def test_boot_without_a_visible_gpu_fails_with_the_reason(with_drivers):
     assert with_drivers.boot(GPU)[1].step == "restart", "the modules may be of a newer kernel"
-    code, heard = with_drivers.boot(GPU)
-    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "gpu")
+    code, boot_status = with_drivers.boot(GPU)
+    assert (code, boot_status.stage, boot_status.step) == (1, BootStage.FAILED, "gpu")
     assert "prism-log: nvidia-smi -L finds no GPU: no devices were found" in (
         with_drivers.console.read_text()
     )
 
 
-def test_a_card_that_no_driver_fits_fails_at_once(with_drivers):
+def test_gpu_without_a_driver_fails_the_boot_at_once(with_drivers):
     with_drivers.touch("drivers", "")
     with_drivers.program("lspci", "echo NVIDIA Corporation GK210GL")
-    code, heard = with_drivers.boot(GPU)
-    assert (code, heard.step) == (1, "gpu")
+    code, boot_status = with_drivers.boot(GPU)
+    assert (code, boot_status.step) == (1, "gpu")
     assert "no driver fits: NVIDIA" in with_drivers.console.read_text()
 
 
-def test_a_gpu_that_is_there_is_left_as_it_is(with_drivers):
+def test_visible_gpu_gets_no_driver(with_drivers):
     with_drivers.touch("gpu")
     assert with_drivers.boot(GPU)[1].stage is BootStage.READY
     assert not [request for request in with_drivers.asked("apt-get") if "nvidia" in request]

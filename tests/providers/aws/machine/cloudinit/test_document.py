@@ -1,4 +1,4 @@
-"""What stands in the user data of a machine."""
+"""The user data of a machine."""
 
 import gzip
 import random
@@ -21,8 +21,8 @@ from tests.optional import not_none
 from tests.proofs import record
 from tests.providers.aws.machine.cloudinit.ordered import (
     KEY,
+    LIBRARY,
     LOGINS,
-    SHELF,
     boot,
     files,
     matrix,
@@ -49,35 +49,35 @@ def step(data, name):
     return line.partition("' ")[2].split(maxsplit=1)
 
 
-def test_ec2_gets_the_text_compressed_the_same_whenever_it_is_asked_for():
-    first, two = rendered(SHELF["streamlit-app"]), rendered(SHELF["streamlit-app"])
+def test_user_data_is_compressed_reproducibly():
+    first, two = rendered(LIBRARY["streamlit-app"]), rendered(LIBRARY["streamlit-app"])
     assert gzip.decompress(first.gzipped).decode() == first.text
     assert first == two
     assert first.gzipped[4:8] == bytes(4)  # no time in it
     assert first.text.startswith("#cloud-config\n")
 
 
-def test_documents_of_the_shelf_are_far_from_what_ec2_takes():
+def test_user_data_of_some_templates_is_below_half_of_the_limit():
     assert max(len(data.gzipped) for _, data in matrix(7)) < LIMIT // 2
 
 
 @pytest.mark.slow
-def test_every_document_of_the_shelf_is_far_from_what_ec2_takes():
+def test_user_data_of_every_template_is_below_half_of_the_limit():
     sizes = {name: len(data.gzipped) for name, data in matrix()}
     largest = max(sizes, key=sizes.__getitem__)
     assert sizes[largest] < LIMIT // 2
-    rstudio = sum("rstudio" in template.packages.get("conda", ()) for template in SHELF.values())
+    rstudio = sum("rstudio" in template.packages.get("conda", ()) for template in LIBRARY.values())
     assert rstudio == 2
-    assert len(sizes) == len(SHELF) * len(SYSTEMS) * 2 - rstudio * 7
+    assert len(sizes) == len(LIBRARY) * len(SYSTEMS) * 2 - rstudio * 7
     record(
         "User data of the templates",
-        f"{len(sizes)} documents for {len(SHELF)} templates on {len(SYSTEMS)} systems of two "
+        f"{len(sizes)} documents for {len(LIBRARY)} templates on {len(SYSTEMS)} systems of two "
         f"architectures take {min(sizes.values()):,} to {sizes[largest]:,} bytes compressed "
         f"(largest: {largest}). EC2 accepts {LIMIT:,}.",
     )
 
 
-def test_what_is_too_long_is_refused_with_what_to_shorten():
+def test_user_data_that_is_too_long_is_refused_naming_what_to_shorten():
     noise = random.Random(7).randbytes(20000).hex()
     tested_template = template(post_install=("true", f"cat <<'E'\n{noise}\nE"))
     with pytest.raises(TemplateInvalid) as refused:
@@ -94,8 +94,8 @@ def test_what_is_too_long_is_refused_with_what_to_shorten():
 
 
 @pytest.mark.parametrize(("base", "login"), LOGINS.items())
-def test_accounts(base, login):
-    shell = moved(structs.replace(SHELF["plain-shell"], users=("guest", "researcher")), base)
+def test_users_of_the_template_become_accounts_with_the_key(base, login):
+    shell = moved(structs.replace(LIBRARY["plain-shell"], users=("guest", "researcher")), base)
     document = config(rendered(shell))
     default, guest, worker = document["users"]
     assert default == "default"
@@ -113,20 +113,20 @@ def test_accounts(base, login):
     assert f"WORKER={login} WORKER_HOME=/home/{login}" in nobody.text
 
 
-def test_a_template_without_a_base_gets_the_usual_one():
-    shell = structs.replace(SHELF["plain-shell"], base=None)
+def test_template_without_a_base_is_rendered_for_ubuntu_22_04():
+    shell = structs.replace(LIBRARY["plain-shell"], base=None)
     assert rendered(shell).text == rendered(structs.replace(shell, base="ubuntu-22.04")).text
 
 
 @pytest.mark.parametrize("name", ["root", "Adm", "a b", "x;reboot", ""])
-def test_no_account_is_made_of_other_names(name):
+def test_invalid_user_name_is_refused(name):
     with pytest.raises(TemplateInvalid):
         rendered(template(users=(name,)))
 
 
 @pytest.mark.parametrize("base", ["ubuntu-24.04", "ubuntu-22.04", "debian-12"])
-def test_apt_installs_the_template_s_packages_and_what_python_needs(base):
-    deep_learning = structs.replace(SHELF["deep-learning-gpu"], base=base)
+def test_apt_installs_the_packages_of_the_template_and_python_tools(base):
+    deep_learning = structs.replace(LIBRARY["deep-learning-gpu"], base=base)
     deep_learning = structs.replace(
         deep_learning, packages=deep_learning.packages | {"apt": ("htop",)}
     )
@@ -139,14 +139,14 @@ def test_apt_installs_the_template_s_packages_and_what_python_needs(base):
 
 
 @pytest.mark.parametrize("base", ["rocky-9", "amazon-linux-2023"])
-def test_dnf_takes_a_python_that_is_new_enough(base):
-    data_science = moved(SHELF["data-science-pip"], base)
+def test_dnf_installs_python_3_12(base):
+    data_science = moved(LIBRARY["data-science-pip"], base)
     assert step(rendered(data_science), "packages") == ["with_dnf", "python3.12 python3.12-pip"]
     assert step(rendered(data_science), "python")[1].startswith("python3.12 jupyterlab ")
 
 
-def test_dnf_knows_groups_by_their_names_and_finds_what_others_need_first():
-    rocky = SHELF["rocky9-base"]
+def test_dnf_installs_groups_by_name_and_epel_release_first():
+    rocky = LIBRARY["rocky9-base"]
     assert step(rendered(rocky), "packages") == ["with_dnf", "dnf @system-tools"]
     more = structs.replace(rocky, packages={"dnf": ("htop", "epel-release")})
     [first] = [
@@ -159,14 +159,14 @@ def test_dnf_knows_groups_by_their_names_and_finds_what_others_need_first():
 
 
 @pytest.mark.parametrize(("base", "manager"), [("rocky-9", "apt"), ("debian-12", "dnf")])
-def test_a_manager_that_the_base_does_not_have_is_refused(base, manager):
+def test_package_manager_that_the_base_lacks_is_refused(base, manager):
     with pytest.raises(TemplateInvalid, match=f"{manager} packages cannot be installed"):
         rendered(template(base=base, packages={manager: ("git",)}, package_manager=manager))
 
 
 @pytest.mark.parametrize(("architecture", "word"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
-def test_conda_comes_from_its_publisher_and_is_checked(architecture, word):
-    data = rendered(SHELF["bioinformatics"], architecture=architecture)
+def test_conda_is_installed_from_a_url_with_a_checksum(architecture, word):
+    data = rendered(LIBRARY["bioinformatics"], architecture=architecture)
     installer = MINIFORGE[architecture]
     assert installer.url.endswith(f"-Linux-{word}.sh")
     assert re.fullmatch("[0-9a-f]{64}", installer.sha256)
@@ -183,15 +183,15 @@ def test_conda_comes_from_its_publisher_and_is_checked(architecture, word):
     )
 
 
-def test_pip_as_the_main_manager_beside_conda_uses_conda_s_python():
+def test_pip_beside_conda_uses_the_python_of_conda():
     packages = {"conda": ("gdal",), "pip": ("rasterio",)}
     data = rendered(template(users=("ada",), package_manager="pip", packages=packages))
     assert step(data, "python") == ["with_pip", "/home/ada/miniconda3/bin/python rasterio"]
 
 
 @pytest.mark.parametrize("base", SYSTEMS)
-def test_what_hibernation_needs_is_there_only_where_it_was_asked_for(base):
-    shell = moved(SHELF["plain-shell"], base)
+def test_hibernation_agent_and_unit_are_included_only_if_requested(base):
+    shell = moved(LIBRARY["plain-shell"], base)
     awake, sleepy = rendered(shell), rendered(shell, hibernation=True)
     wants = base in {"ubuntu-22.04", "amazon-linux-2023"}
     assert ("ec2-hibinit-agent" in sleepy.text) is wants
@@ -203,9 +203,11 @@ def test_what_hibernation_needs_is_there_only_where_it_was_asked_for(base):
     assert "woken" not in awake.text
 
 
-def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
+def test_boot_markers_are_in_the_order_of_the_boot():
     rule = DoubleBoot()
-    markers = [match.strip() for match in re.findall(rule.marker, rendered(SHELF["r-shiny"]).text)]
+    markers = [
+        match.strip() for match in re.findall(rule.marker, rendered(LIBRARY["r-shiny"]).text)
+    ]
     assert markers == [
         "prism-boot: begin",
         "prism-boot: packages",
@@ -222,10 +224,10 @@ def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
     ]
 
 
-@pytest.mark.parametrize("slug", SHELF)
-def test_the_last_marker_of_every_template_is_ready(slug):
+@pytest.mark.parametrize("slug", LIBRARY)
+def test_last_boot_marker_of_every_template_is_ready(slug):
     rule = DoubleBoot()
-    markers = [match.strip() for match in re.findall(rule.marker, rendered(SHELF[slug]).text)]
+    markers = [match.strip() for match in re.findall(rule.marker, rendered(LIBRARY[slug]).text)]
     assert markers[0] == "prism-boot: begin"
     assert [marker for marker in markers if not re.search(rule.failure, marker)][
         -1
@@ -233,8 +235,8 @@ def test_the_last_marker_of_every_template_is_ready(slug):
     assert markers[-1] == "prism-boot: ready"
 
 
-def test_a_secret_stands_in_one_file_that_only_root_reads():
-    machine_order = order(SHELF["jupyterlab"])
+def test_secret_is_in_one_file_that_only_root_reads():
+    machine_order = order(LIBRARY["jupyterlab"])
     config = boot(machine_order)
     data = render(machine_order, config)
     token = config.tokens["jupyter"]
@@ -245,14 +247,14 @@ def test_a_secret_stands_in_one_file_that_only_root_reads():
     assert data.text.count(token) == 1
 
 
-def test_a_token_in_a_command_would_be_seen_by_everybody():
+def test_token_in_the_command_of_a_service_is_refused():
     service = Service(command="serve --token {token} --port {port}", port=8000)
     with pytest.raises(TemplateInvalid) as refused:
         rendered(template(services={"web": service}, ports=(8000,)))
     assert "process list" in refused.value.details
 
 
-def test_only_services_with_a_path_are_waited_for():
+def test_boot_waits_only_for_services_with_a_health_path():
     services = {
         "quiet": Service(command="true", port=8000),
         "web": Service(command="true", port=8001, health="/ok?a=b&c"),
@@ -266,7 +268,7 @@ def test_only_services_with_a_path_are_waited_for():
     )
 
 
-def test_what_is_done_is_known_by_what_it_was_made_of():
+def test_digest_of_a_step_changes_only_with_its_content():
     def digests(template):
         lines = [step for step in steps(rendered(template)) if step.startswith("step ")]
         return {line.split()[1]: line.split()[2] for line in lines}
@@ -281,16 +283,16 @@ def test_what_is_done_is_known_by_what_it_was_made_of():
     assert first["post-install-1"] != first["post-install-2"]
 
 
-def test_parameters_are_filled_in_with_defaults_where_the_launch_is_silent():
-    data = rendered(SHELF["streamlit-app"])
+def test_parameters_are_filled_in_from_the_launch_or_by_default():
+    data = rendered(LIBRARY["streamlit-app"])
     unit = files(data)["/etc/systemd/system/prism-service-streamlit.service"]["content"]
     assert "streamlit run /home/researcher/app.py --server" in unit
     assert "--browser.serverAddress=demo.localhost" in unit
-    other = rendered(SHELF["streamlit-app"], {"app": "two.py"})
+    other = rendered(LIBRARY["streamlit-app"], {"app": "two.py"})
     assert "/home/researcher/two.py" in other.text
 
 
-def test_truth_is_written_as_a_local_workspace_has_it():
+def test_boolean_parameter_is_filled_in_as_lower_case_true():
     service = Service(command="run {parameters.loud} {parameters.level} {none}", port=8000)
     parameters = {
         "loud": Parameter(type="boolean"),
@@ -300,26 +302,26 @@ def test_truth_is_written_as_a_local_workspace_has_it():
     assert 'ExecStart=/usr/bin/env -- run true 1.5 "{none}"' in data.text
 
 
-def test_a_name_that_is_no_host_name_is_not_made_one():
+def test_hostname_is_set_only_if_the_workspace_name_is_valid():
     tested_template = template()
     assert config(rendered(tested_template))["hostname"] == "demo"
     data = rendered(tested_template, name="My Größe: x")
     assert "hostname" not in config(data)
 
 
-def test_the_machine_looks_after_its_time_from_its_first_boot():
+def test_expiry_timer_is_enabled_at_the_first_boot():
     data = rendered(template())
     assert ["systemctl", "enable", "--now", "prism-ttl.timer"] in config(data)["runcmd"]
     assert "prism:ttl" in data.text  # by which the double knows that its machine does
 
 
-def test_an_order_from_the_wire_is_as_good():
-    machine_order = order(SHELF["streamlit-app"], {"app": "x.py"})
+def test_decoded_order_renders_the_same_user_data():
+    machine_order = order(LIBRARY["streamlit-app"], {"app": "x.py"})
     again = msgspec.json.decode(msgspec.json.encode(machine_order), type=type(machine_order))
     assert render(again, boot(again)) == render(machine_order, boot(machine_order))
 
 
-def test_nothing_of_it_needs_the_cloud_s_library():
+def test_cloudinit_modules_do_not_import_boto3_or_asyncssh():
     names = "document model tokens"
     code = "".join(
         f"import prism.providers.aws.machine.cloudinit.{word}\n" for word in names.split()
@@ -328,15 +330,15 @@ def test_nothing_of_it_needs_the_cloud_s_library():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_spot_machine_can_have_ec2_stop_it(tmp_path):
-    """Of a persistent request it is not documented that powering off stops its machine."""
+def test_stop_program_is_written_only_on_spot_machines(tmp_path):
+    """AWS does not document that powering off stops a machine of a persistent request."""
     tested_template = template()
     assert "/usr/local/lib/prism/stop" not in files(rendered(tested_template))
     program = files(rendered(tested_template, spot=True))["/usr/local/lib/prism/stop"]
     assert (program["permissions"], program["content"]) == ("0755", stop_program())
 
 
-def test_going_back_to_an_earlier_document_writes_its_files_again(tmp_path):
+def test_repeated_setup_removes_the_semaphores_of_written_files(tmp_path):
     """`cloud-init-per instance NAME` does nothing where its semaphore is there."""
     root, noted = tmp_path / "root", tmp_path / "root/var/lib/cloud/instance/sem"
     noted.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A machine that really becomes what its template says: systemd, cloud-init, packages, services.
+"""A machine is really set up by its template: systemd, cloud-init, packages, services.
 
 It boots Debian 12 in namespaces of its own (`nest.py`) with the very bytes that EC2 would get.
 """
@@ -25,7 +25,7 @@ from prism.templates.model import Parameter, Service
 from tests.proofs import record
 from tests.providers.aws.machine.cloudinit import debian, nest, posit
 from tests.providers.aws.machine.cloudinit.imds import imds
-from tests.providers.aws.machine.cloudinit.ordered import KEY, PRIVATE, SHELF, rendered, template
+from tests.providers.aws.machine.cloudinit.ordered import KEY, LIBRARY, PRIVATE, rendered, template
 from tests.waiting import eventually
 
 pytestmark = [
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.xdist_group("machine"),
 ]
 ODD = """it's "odd": $HOME ${HOME} %h %% `id` \\n\\t \\ ; # * ~ {braces} é"""
-SAYS = """\
+SERVER_PROGRAM = """\
 cat >"$HOME/say.py" <<'PYTHON'
 import http.server, json, os, sys
 
@@ -73,7 +73,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until_said(machine, stage, count=1, seconds=900):
+def wait_for_stage(machine, stage, count=1, seconds=900):
     """Wait for the end of a boot; a failed one shows what it has printed."""
 
     def ended():
@@ -95,7 +95,7 @@ def asked(port, path, **headers):
 
 def workshop(jupyter_port, odd_port):
     """JupyterLab on Debian with Debian's packages, and a service with odd words."""
-    lab, base = SHELF["jupyterlab"], SHELF["debian12-base"]
+    lab, base = LIBRARY["jupyterlab"], LIBRARY["debian12-base"]
     jupyter = structs.replace(lab.services["jupyter"], port=jupyter_port)
     odd = Service(
         command="python3 {home}/say.py {port} {parameters.odd} 'a  b' '' ${HOME} %i",
@@ -111,11 +111,15 @@ def workshop(jupyter_port, odd_port):
         services={"jupyter": jupyter, "odd": odd},
         parameters={"odd": Parameter(type="string")},
         environment={"SHARED": "{name} {parameters.odd}", "OWN": "template"},
-        post_install=(SAYS, 'printf "%s\\n" "$USER $PWD $SHARED" >>"$HOME/ran"', "sudo -n true"),
+        post_install=(
+            SERVER_PROGRAM,
+            'printf "%s\\n" "$USER $PWD $SHARED" >>"$HOME/ran"',
+            "sudo -n true",
+        ),
     )
 
 
-def test_a_debian_machine_becomes_what_its_template_says(machine):
+def test_debian_machine_is_set_up_by_its_template(machine):
     ports = free_port(), free_port()
     template = workshop(*ports)
     parameters = {"odd": ODD}
@@ -123,7 +127,7 @@ def test_a_debian_machine_becomes_what_its_template_says(machine):
     machine.seed(data.gzipped)
     begun = time.monotonic()
     machine.boot()
-    until_said(machine, BootStage.READY)
+    wait_for_stage(machine, BootStage.READY)
     took = time.monotonic() - begun
     markers_in_order(machine)
     cloud_init_ended_well(machine)
@@ -137,10 +141,10 @@ def test_a_debian_machine_becomes_what_its_template_says(machine):
     machine.run("systemctl", "poweroff")
     machine.ended()
     machine.boot()
-    until_said(machine, BootStage.READY, count=2, seconds=120)
+    wait_for_stage(machine, BootStage.READY, count=2, seconds=120)
     services_answer(machine, ports)
     post_install_ran_once(machine)
-    power_goes_when_the_time_has_passed(machine)
+    powers_off_after_its_expiry(machine)
     size = len(data.gzipped)
     record(
         "A Debian machine made by cloud-init",
@@ -153,10 +157,10 @@ def test_a_debian_machine_becomes_what_its_template_says(machine):
     )
 
 
-def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine):
+def test_failed_machine_is_set_up_by_a_changed_template(machine):
     """Its second boot has other user data; cloud-init asks EC2 for that at every boot.
 
-    NoCloud, which stands for EC2 here, asks only where it does not know the instance: what it
+    NoCloud, which replaces EC2 here, asks only if it does not know the instance: what it
     has kept is taken away.
     """
     old, new = free_port(), free_port()
@@ -165,7 +169,7 @@ def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine)
     wrong = template(services=services, post_install=('echo 1 >>"$HOME/ran"', "exit 7"))
     machine.seed(rendered(wrong).gzipped)
     machine.boot()
-    until_said(machine, BootStage.FAILED)
+    wait_for_stage(machine, BootStage.FAILED)
     machine.run("systemctl", "poweroff")
     machine.ended()
 
@@ -176,7 +180,7 @@ def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine)
     [known] = instances.glob("*/obj.pkl")
     known.unlink()
     machine.boot()
-    until_said(machine, BootStage.READY, count=2)
+    wait_for_stage(machine, BootStage.READY, count=2)
     assert asked(new, "/")[0] == 200
     units = machine.run("sh", "-c", "cd /etc/systemd/system; echo prism-service-*").split()
     assert units == ["prism-service-new.service"]
@@ -186,7 +190,7 @@ def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine)
     machine.run("systemctl", "poweroff")
     machine.ended()
     machine.boot()
-    until_said(machine, BootStage.READY, count=3)
+    wait_for_stage(machine, BootStage.READY, count=3)
     assert "# mine" in machine.run("cat", written), "files are written anew once, not at each boot"
 
 
@@ -296,7 +300,7 @@ def secrets_are_kept(machine, template):
     assert machine.run(*reading, check=False) == ""
 
 
-def power_goes_when_the_time_has_passed(machine):
+def powers_off_after_its_expiry(machine):
     """Its timer's own service, with a metadata service on loopback; it is asked twice."""
     now = datetime.now(UTC)
     tags = {
@@ -307,9 +311,9 @@ def power_goes_when_the_time_has_passed(machine):
         address = f"http://127.0.0.1:{served.server_port}"
         line = f"/usr/bin/python3 -I /usr/local/lib/prism/ttl --address {address}"
         folder = "/run/systemd/system/prism-ttl.service.d"
-        told_so = f"[Service]\nExecStart=\nExecStart={line}\n"
+        override = f"[Service]\nExecStart=\nExecStart={line}\n"
         machine.run("mkdir", "-p", folder)
-        machine.run("tee", f"{folder}/here.conf", input=told_so)
+        machine.run("tee", f"{folder}/here.conf", input=override)
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "start", "prism-ttl.service")
         assert machine.is_on
@@ -320,11 +324,11 @@ def power_goes_when_the_time_has_passed(machine):
     assert "prism-ttl: going down, its time ended" in machine.console
 
 
-def test_a_broken_machine_is_set_up_once_more_by_its_next_boot(machine):
+def test_failed_setup_is_repeated_at_the_next_boot(machine):
     template = broken()
     machine.seed(rendered(template).gzipped)
     machine.boot()
-    until_said(machine, BootStage.FAILED)
+    wait_for_stage(machine, BootStage.FAILED)
     boot = read(machine.console)
     assert boot.step == "post-install 2"
     assert "prism-log: the reason" in machine.console
@@ -335,7 +339,7 @@ def test_a_broken_machine_is_set_up_once_more_by_its_next_boot(machine):
     machine.ended()
 
     machine.boot()
-    until_said(machine, BootStage.READY, count=2)
+    wait_for_stage(machine, BootStage.READY, count=2)
     assert machine.run("cat", "/home/admin/ran") == "one\ntwo\n"
     assert (
         machine.run("grep", "-c", "^== packages", "/var/log/cloud-init-output.log").strip() == "1"
@@ -353,19 +357,19 @@ def broken():
     )
 
 
-def test_a_service_that_cannot_live_is_said_to_have_failed(machine):
+def test_service_that_exits_fails_the_boot(machine):
     dies = Service(command="sh -c 'exit 7'", port=free_port(), health="/")
     tested_template = template(services={"dies": dies})
     machine.seed(rendered(tested_template).gzipped)
     machine.boot()
-    until_said(machine, BootStage.FAILED, seconds=300)
+    wait_for_stage(machine, BootStage.FAILED, seconds=300)
     assert read(machine.console).step == "service dies"
 
 
-def test_rstudio_s_own_service_never_begins_and_ours_asks_for_the_worker_s_password(
+def test_rstudio_runs_only_as_a_service_of_prism_with_the_user_password(
     machine, tmp_path, monkeypatch
 ):
-    lab, port = SHELF["r-research"], free_port()
+    lab, port = LIBRARY["r-research"], free_port()
     service = structs.replace(lab.services["rstudio"], port=port)
     template = structs.replace(
         lab, base="debian-12", users=("guest", "researcher"), services={"rstudio": service}
@@ -376,7 +380,7 @@ def test_rstudio_s_own_service_never_begins_and_ours_asks_for_the_worker_s_passw
         monkeypatch.setattr(rstudio, "RSTUDIO", published["rstudio"])
         machine.seed(rendered(template).gzipped)
         machine.boot()
-        until_said(machine, BootStage.READY)
+        wait_for_stage(machine, BootStage.READY)
     assert "tree" not in machine.run("dpkg-query", "-Wf${Package} ")
     assert machine.run("dpkg-query", "-Wf${Status}", "psmisc") == "install ok installed"
     own = "rstudio-server.service"

@@ -1,4 +1,4 @@
-"""RStudio Server: from Posit's package, on loopback, and behind the worker's own password."""
+"""RStudio Server: from Posit's package, on loopback, with the password of the working user."""
 
 import json
 import re
@@ -18,9 +18,9 @@ from prism.providers.aws.machine.cloudinit.tokens import tokens
 from prism.templates.model import Service, TemplateInvalid
 from tests.providers.aws.machine.cloudinit.ordered import (
     KEY,
+    LIBRARY,
     LOGINS,
     PRIVATE,
-    SHELF,
     boot,
     files,
     moved,
@@ -44,7 +44,7 @@ def steps(data):
 
 
 def unit(data, path=UNIT):
-    """What a unit says of its service, by its names."""
+    """The settings in the service section of a unit."""
     section = files(data)[path]["content"].partition("[Service]\n")[2].partition("\n\n")[0]
     return dict(line.split("=", 1) for line in section.splitlines() if not line.startswith("#"))
 
@@ -57,8 +57,8 @@ def serving(command, conda=("rstudio",)):
 
 @pytest.mark.parametrize("base", APT)
 @pytest.mark.parametrize("slug", SLUGS)
-def test_it_is_its_publisher_s_package_and_conda_is_not_asked(slug, base):
-    did = steps(rendered(structs.replace(SHELF[slug], base=base)))
+def test_rstudio_is_installed_from_the_package_of_posit_instead_of_conda(slug, base):
+    did = steps(rendered(structs.replace(LIBRARY[slug], base=base)))
     assert did["packages-rstudio"] == ["with_rstudio", RSTUDIO.url, RSTUDIO.sha256]
     packages = did["conda"][3:]
     assert packages[:5] == ["-c", "conda-forge", "r-base", "r-tidyverse", "r-ggplot2"]
@@ -66,7 +66,7 @@ def test_it_is_its_publisher_s_package_and_conda_is_not_asked(slug, base):
     assert list(did).index("packages-rstudio") > list(did).index("packages")
 
 
-def test_the_pin_is_one_file_of_posit_s_and_a_whole_sum():
+def test_pinned_rstudio_has_a_url_of_posit_and_a_sha256():
     assert re.fullmatch(
         r"https://download2\.rstudio\.org/server/jammy/amd64/rstudio-server-[\d.-]+-amd64\.deb",
         RSTUDIO.url,
@@ -74,17 +74,17 @@ def test_the_pin_is_one_file_of_posit_s_and_a_whole_sum():
     assert re.fullmatch("[0-9a-f]{64}", RSTUDIO.sha256)
 
 
-def test_the_list_of_the_shelf_stays_as_the_reference_has_it():
-    packages = SHELF["r-research"].packages["conda"]
+def test_packages_of_r_research_equal_the_reference():
+    packages = LIBRARY["r-research"].packages["conda"]
     assert packages == ("r-base", "rstudio", "r-tidyverse", "r-ggplot2")
 
 
-def test_who_asks_for_it_alone_gets_r_with_it():
+def test_rstudio_alone_is_installed_together_with_r():
     assert steps(rendered(serving("rserver")))["conda"][3:] == ["-c", "conda-forge", "r-base"]
 
 
-def test_it_runs_as_root_on_loopback_with_conda_s_r():
-    text = unit(rendered(SHELF["r-research"]))
+def test_rserver_runs_as_root_on_loopback_with_the_r_of_conda():
+    text = unit(rendered(LIBRARY["r-research"]))
     assert text["User"] == "root"
     assert "WorkingDirectory" not in text
     conda = "/home/researcher/miniconda3"
@@ -94,18 +94,18 @@ def test_it_runs_as_root_on_loopback_with_conda_s_r():
         f"--rsession-which-r={conda}/bin/R",
         f"--rsession-ld-library-path={conda}/lib/R/lib:{conda}/lib",
     ]
-    assert "# As root: PAM" in files(rendered(SHELF["r-research"]))[UNIT]["content"]
+    assert "# As root: PAM" in files(rendered(LIBRARY["r-research"]))[UNIT]["content"]
 
 
-def test_other_services_beside_it_are_the_worker_s():
+def test_other_services_run_as_the_working_user_without_the_password():
     shiny = "/etc/systemd/system/prism-service-shiny.service"
-    data = rendered(SHELF["r-shiny"])
+    data = rendered(LIBRARY["r-shiny"])
     assert unit(data, shiny)["User"] == "researcher"
     assert "ExecStartPre" not in unit(data, shiny)
     assert "PRISM_PASSWORD" not in files(data)["/etc/prism/shiny.env"]["content"]
 
 
-def test_a_template_cannot_open_it_and_may_say_the_rest():
+def test_template_cannot_override_the_security_options_of_rserver():
     words = systemd_words(unit(rendered(serving(LOOSE)))["ExecStart"])
     assert words[5:] == [
         "--auth-timeout-minutes=0",
@@ -121,7 +121,7 @@ def test_a_template_cannot_open_it_and_may_say_the_rest():
 @pytest.mark.parametrize(
     ("command", "conda"), [("rserver --x", ("r-base",)), ("my-rserver", ("rstudio",))]
 )
-def test_whose_rserver_is_not_ours_gets_no_root_and_no_password(command, conda):
+def test_other_rserver_gets_no_root_and_no_password(command, conda):
     data = rendered(serving(command, conda))
     assert unit(data)["User"] == "ada"
     assert "PRISM_PASSWORD" not in data.text
@@ -130,8 +130,8 @@ def test_whose_rserver_is_not_ours_gets_no_root_and_no_password(command, conda):
     assert served["services"]["rstudio"]["password"] is False
 
 
-def test_the_secret_is_in_one_file_that_only_root_reads():
-    machine_order = order(SHELF["r-shiny"])
+def test_password_is_in_one_file_that_only_root_reads():
+    machine_order = order(LIBRARY["r-shiny"])
     config = boot(machine_order)
     data, secret = render(machine_order, config), config.tokens["rstudio"]
     assert data.text.count(secret) == 1
@@ -145,8 +145,8 @@ def test_the_secret_is_in_one_file_that_only_root_reads():
     assert served["services"]["shiny"]["password"] is False
 
 
-def test_the_password_is_set_without_anybody_seeing_it(tmp_path):
-    words = systemd_words(unit(rendered(SHELF["r-research"]))["ExecStartPre"])
+def test_password_is_passed_to_chpasswd_by_standard_input(tmp_path):
+    words = systemd_words(unit(rendered(LIBRARY["r-research"]))["ExecStartPre"])
     assert words[:2] == ["/bin/sh", "-c"]
     assert words[2].endswith(" | /usr/sbin/chpasswd")
     requests = tmp_path / "asked"
@@ -163,24 +163,24 @@ def test_the_password_is_set_without_anybody_seeing_it(tmp_path):
 
 
 @pytest.mark.parametrize("base", APT)
-def test_a_password_opens_nothing_by_ssh(base):
-    document = yaml.safe_load(rendered(structs.replace(SHELF["r-research"], base=base)).text)
+def test_ssh_login_by_password_is_disabled(base):
+    document = yaml.safe_load(rendered(structs.replace(LIBRARY["r-research"], base=base)).text)
     assert document["ssh_pwauth"] is False
     assert document["disable_root"] is True
     assert all(user["lock_passwd"] for user in document["users"] if user != "default")
-    assert "PasswordAuthentication" not in rendered(SHELF["r-research"]).text
+    assert "PasswordAuthentication" not in rendered(LIBRARY["r-research"]).text
 
 
-def test_where_a_template_has_no_accounts_the_image_s_own_gets_the_password():
-    research = structs.replace(SHELF["r-research"], users=())
+def test_login_of_the_image_gets_the_password_if_the_template_has_no_users():
+    research = structs.replace(LIBRARY["r-research"], users=())
     assert '"ubuntu:$$PRISM_PASSWORD' in unit(rendered(research))["ExecStartPre"].replace("\\", "")
 
 
 @pytest.mark.parametrize("base", DNF)
 @pytest.mark.parametrize("slug", SLUGS)
-def test_where_there_is_no_package_of_it_the_way_out_is_said(slug, base):
+def test_rstudio_on_a_dnf_base_is_refused_naming_other_bases(slug, base):
     with pytest.raises(TemplateInvalid) as refused:
-        rendered(moved(SHELF[slug], base))
+        rendered(moved(LIBRARY[slug], base))
     problem = refused.value
     assert problem.message == f"RStudio Server cannot be installed on {base}"
     assert "Choose the `base` ubuntu-24.04 or ubuntu-22.04 or debian-12" in problem.remediation
@@ -188,25 +188,25 @@ def test_where_there_is_no_package_of_it_the_way_out_is_said(slug, base):
 
 @pytest.mark.parametrize("base", APT)
 @pytest.mark.parametrize("slug", SLUGS)
-def test_other_processors_are_refused_with_a_type_that_would_do(slug, base):
+def test_rstudio_on_arm64_is_refused_naming_an_x86_64_type(slug, base):
     with pytest.raises(TemplateInvalid) as refused:
-        rendered(structs.replace(SHELF[slug], base=base), architecture="arm64")
+        rendered(structs.replace(LIBRARY[slug], base=base), architecture="arm64")
     problem = refused.value
     assert problem.message == "RStudio Server cannot be installed on arm64"
     [advised] = re.findall(r"--instance-type ([\w.]+)", problem.remediation)
     assert machine_type(advised).architecture == "x86_64", "and the catalog has it"
 
 
-def test_its_page_names_the_release_that_is_installed():
+def test_documentation_names_the_pinned_rstudio_release():
     [release] = re.findall(r"rstudio-server-([\d.]+-\d+)-amd64", RSTUDIO.url)
     page = Path(__file__).parents[5] / "docs" / "aws-machine.md"
     assert f"one pinned release, {release.replace('-', '+')}," in page.read_text()
 
 
-def test_another_workspace_has_another_password():
+def test_each_workspace_has_its_own_password():
     passwords = set()
     for key in ("ws-1", "ws-2"):
-        machine_order = order(SHELF["r-research"], key=key)
+        machine_order = order(LIBRARY["r-research"], key=key)
         config = BootConfig(
             architecture="x86_64",
             user=LOGINS["ubuntu-24.04"],

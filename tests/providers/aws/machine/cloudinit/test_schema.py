@@ -1,4 +1,4 @@
-"""Debian's cloud-init reads what we write: every template, base and architecture.
+"""Debian's cloud-init accepts the user data of every template, base and architecture.
 
 `cloud-init schema` takes a second to start, so all documents are judged by what it calls, in
 one process of its own Python; a few go through the program itself.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.providers.aws.machine.cloudinit.ordered import SHELF, matrix, rendered
+from tests.providers.aws.machine.cloudinit.ordered import LIBRARY, matrix, rendered
 
 JUDGE = """\
 import sys
@@ -41,7 +41,7 @@ def cloud_init():
 
 @pytest.fixture
 def check_documents(cloud_init, tmp_path):
-    """What cloud-init says of each of these documents."""
+    """Return the verdict of cloud-init on each of these documents."""
     python = Path(cloud_init).read_text().partition("\n")[0].removeprefix("#!").split()
 
     def judged(documents):
@@ -56,21 +56,21 @@ def check_documents(cloud_init, tmp_path):
 
 
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
-def test_every_document_of_the_shelf_is_valid_and_uses_nothing_old(check_documents, stride):
+def test_user_data_of_templates_is_valid_and_not_deprecated(check_documents, stride):
     documents = {name: data.text for name, data in matrix(stride)}
     judgements, aside = check_documents(documents)
     assert judgements == [f"valid {name}" for name in documents]
     assert aside == ""
 
 
-def test_the_document_for_a_machine_that_has_booted_before_is_valid(check_documents):
-    again = rendered(SHELF["jupyterlab"], again=True)
+def test_user_data_of_a_repeated_setup_is_valid(check_documents):
+    again = rendered(LIBRARY["jupyterlab"], again=True)
     assert check_documents({"again": again.text}) == (["valid again"], "")
     assert again.text.index("bootcmd:") < again.text.index("write_files:")
 
 
-def test_it_would_say_so_of_a_wrong_one(check_documents):
-    text = rendered(SHELF["plain-shell"]).text
+def test_schema_check_detects_invalid_and_deprecated_user_data(check_documents):
+    text = rendered(LIBRARY["plain-shell"]).text
     wrong = text.replace("write_files:\n- path:", "write_files:\n- place:")
     old = text.replace("sudo: ALL=(ALL) NOPASSWD:ALL", "sudo: false")
     judgements, _ = check_documents({"bad": wrong, "old": old, "unknown": f"{text}oddity: 1\n"})
@@ -82,8 +82,8 @@ def test_it_would_say_so_of_a_wrong_one(check_documents):
 
 
 @pytest.mark.parametrize("slug", ["r-shiny", "al2023-base"])
-def test_the_program_itself_says_that_they_are_valid(cloud_init, tmp_path, slug):
-    (tmp_path / "it").write_text(rendered(SHELF[slug], hibernation=True).text, encoding="utf-8")
+def test_cloud_init_schema_command_accepts_user_data(cloud_init, tmp_path, slug):
+    (tmp_path / "it").write_text(rendered(LIBRARY[slug], hibernation=True).text, encoding="utf-8")
     command = [cloud_init, "schema", "--config-file", tmp_path / "it"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

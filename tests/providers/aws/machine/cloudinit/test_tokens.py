@@ -1,4 +1,4 @@
-"""Secrets that are made again whenever they are needed."""
+"""Secrets of services, which are derived whenever they are needed."""
 
 import hashlib
 import hmac
@@ -6,10 +6,10 @@ import re
 from base64 import urlsafe_b64decode
 
 from prism.providers.aws.machine.cloudinit.tokens import secret, tokens
-from tests.providers.aws.machine.cloudinit.ordered import PRIVATE, SHELF, order
+from tests.providers.aws.machine.cloudinit.ordered import LIBRARY, PRIVATE, order
 
 
-def test_a_secret_is_the_key_s_word_for_one_service_of_one_workspace():
+def test_secret_depends_on_key_workspace_and_service():
     jupyter_secret = secret(PRIVATE, "ws-1", "jupyter")
     assert jupyter_secret == secret(PRIVATE, "ws-1", "jupyter")
     assert re.fullmatch("[A-Za-z0-9_-]{43}", jupyter_secret)
@@ -23,13 +23,13 @@ def test_a_secret_is_the_key_s_word_for_one_service_of_one_workspace():
     assert len(other_secrets) == 4
 
 
-def test_it_is_an_hmac_so_that_nobody_can_make_one_from_another():
+def test_secret_is_an_hmac_with_the_private_key():
     message = b"prism service token\0ws-1\0jupyter"
     expected = hmac.new(PRIVATE, message, hashlib.sha256).digest()
     assert urlsafe_b64decode(secret(PRIVATE, "ws-1", "jupyter") + "=") == expected
 
 
-def test_every_service_has_one():
-    machine_order = order(SHELF["r-shiny"])
+def test_every_service_has_a_secret():
+    machine_order = order(LIBRARY["r-shiny"])
     secrets = tokens(PRIVATE, machine_order)
     assert secrets == {name: secret(PRIVATE, "ws-1", name) for name in ("rstudio", "shiny")}

@@ -1,4 +1,4 @@
-"""The timer's script, as the machine runs it, against a metadata service on loopback."""
+"""The expiry script of a machine, with a metadata service on loopback."""
 
 import ast
 import subprocess
@@ -18,7 +18,7 @@ SCRIPT = AGENT / "ttl.py"
 
 @pytest.fixture
 def run_ttl_script(tmp_path):
-    """Run the script once: whether it would power off, and what it has said."""
+    """Run the script once; return whether it would power off, and its output."""
 
     def look(address):
         off = tmp_path / "off"
@@ -59,28 +59,26 @@ def where(served):
         (-1, "1h0m0s", False),
     ],
 )
-def test_power_goes_when_the_time_has_passed(run_ttl_script, ago, ttl, off):
+def test_machine_powers_off_after_its_expiry(run_ttl_script, ago, ttl, off):
     with imds(tags(ago, ttl)) as served:
         assert run_ttl_script(where(served))[0] is off
 
 
 @pytest.mark.parametrize(("action", "off"), [("hibernate", False), ("stop", True)])
-def test_who_is_to_hibernate_is_left_to_who_can_do_that_for_two_minutes(
-    run_ttl_script, action, off
-):
+def test_power_off_is_delayed_by_two_minutes_for_hibernation(run_ttl_script, action, off):
     for length, powered in (("1h59m0s", off), ("1h57m0s", True)):
         with imds(tags(2, length) | {"prism:expire-action": action}) as served:
             assert run_ttl_script(where(served))[0] is powered
 
 
-def test_it_says_so_on_the_console(run_ttl_script, tmp_path):
+def test_power_off_is_reported_on_the_console(run_ttl_script, tmp_path):
     with imds(tags(2, "1h0m0s")) as served:
         output = run_ttl_script(where(served))[1]
     assert output.startswith("prism-ttl: going down, its time ended 20")
     assert output.strip() in (tmp_path / "said").read_text()
 
 
-def test_a_machine_without_a_time_stays_on_even_if_it_had_one(run_ttl_script, tmp_path):
+def test_machine_stays_on_after_its_expiry_is_removed(run_ttl_script, tmp_path):
     with imds(tags(2, "3h0m0s")) as served:
         assert run_ttl_script(where(served))[0] is False
         assert (tmp_path / "kept").exists()
@@ -90,7 +88,7 @@ def test_a_machine_without_a_time_stays_on_even_if_it_had_one(run_ttl_script, tm
         assert "/latest/meta-data/tags/instance/prism:ttl" in served.asked
 
 
-def test_an_extension_counts_at_once(run_ttl_script):
+def test_extended_expiry_applies_at_once(run_ttl_script):
     with imds(tags(2, "1h0m0s")) as served:
         assert run_ttl_script(where(served))[0] is True
         served.tags["prism:ttl"] = "3h0m0s"
@@ -98,7 +96,7 @@ def test_an_extension_counts_at_once(run_ttl_script):
 
 
 @pytest.mark.parametrize("lost", ["gone", "tags off", "nonsense", "no launch"])
-def test_what_was_read_last_counts_where_nothing_can_be_read(run_ttl_script, tmp_path, lost):
+def test_last_known_expiry_applies_if_the_tags_cannot_be_read(run_ttl_script, tmp_path, lost):
     with imds(tags(2, "3h0m0s")) as served:
         assert run_ttl_script(where(served))[0] is False
         was = (tmp_path / "kept").read_text()
@@ -119,8 +117,7 @@ def test_what_was_read_last_counts_where_nothing_can_be_read(run_ttl_script, tmp
         assert run_ttl_script(where(served))[0] is True
 
 
-def test_ec2_stops_it_before_it_powers_itself_off(tmp_path):
-    """Powering off is what is left where nobody could ask EC2."""
+def test_machine_powers_off_only_if_ec2_does_not_stop_it(tmp_path):
     stopped, off = tmp_path / "stopped", tmp_path / "off"
     program = tmp_path / "stop"
     with imds(tags(2, "1h")) as served:
@@ -134,7 +131,7 @@ def test_ec2_stops_it_before_it_powers_itself_off(tmp_path):
             assert (stopped.exists(), off.exists()) == (True, not works)
 
 
-def test_a_machine_that_never_heard_of_a_time_stays_on(run_ttl_script):
+def test_machine_without_tags_stays_on(run_ttl_script):
     with imds(None) as served:
         off, output = run_ttl_script(where(served))
     assert not off
@@ -148,17 +145,17 @@ def test_a_machine_that_never_heard_of_a_time_stays_on(run_ttl_script):
         *[("1h1ms", 3600.001), ("-1m", -60), ("+1m", 60), ("0", 0), (".5s", 0.5), ("1µs", 1e-6)],
     ],
 )
-def test_go_writes_durations_in_many_ways(text, length):
+def test_duration_is_parsed_in_every_notation_of_go(text, length):
     assert ttl.seconds(text) == pytest.approx(length)
 
 
 @pytest.mark.parametrize("text", ["", "h", "1", "1 h", "1d", "h1", "1h 5m", "--1h", "1h-5m"])
-def test_what_is_no_duration_is_not_taken_for_one(text):
+def test_invalid_duration_is_rejected(text):
     with pytest.raises(ValueError, match="is not a duration"):
         ttl.seconds(text)
 
 
-def test_it_reads_what_our_tags_write():
+def test_script_parses_the_durations_and_times_of_tags():
     for length in (timedelta(seconds=1), timedelta(hours=30, minutes=2), timedelta(days=9)):
         assert ttl.seconds(duration(length)) == length.total_seconds()
     for text in ("2026-11-25T01:02:03Z", "2026-11-25T01:02:03.123456Z"):
@@ -167,7 +164,7 @@ def test_it_reads_what_our_tags_write():
     assert ttl.moment("2026-11-25T01:02:03.123456789Z") == ttl.moment("2026-11-25T01:02:03.123456")
 
 
-def test_the_oldest_python_of_our_bases_can_read_it():
+def test_script_is_parsed_by_python_3_9_and_imports_only_the_stdlib():
     ast.parse(SCRIPT.read_text(), feature_version=(3, 9))
     imported = {
         line.split()[1].split(".")[0]

@@ -1,4 +1,4 @@
-"""Hostile words of templates and launches mean nothing to the shell, to systemd or to YAML."""
+"""Hostile values of templates and launches have no effect in shell, systemd or YAML."""
 
 import re
 import shlex
@@ -72,7 +72,7 @@ def systemd_words(line):
 
 
 @pytest.mark.parametrize("word", HOSTILE)
-def test_a_word_of_a_unit_means_itself(word):
+def test_unit_word_is_quoted_for_systemd(word):
     assert systemd_words(f"{unit_word('env')} {unit_word(word)} {unit_word('x')}") == [
         "env",
         word,
@@ -81,21 +81,21 @@ def test_a_word_of_a_unit_means_itself(word):
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_line_of_a_profile_means_itself_to_the_shell(value):
+def test_export_line_is_quoted_for_the_shell(value):
     script = f'{export_line("A", value)}\nprintf %s. "$A"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{value}."
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_line_of_an_environment_file_means_itself(value):
+def test_environment_line_is_quoted(value):
     line = environment_line("A", value)
     [inside] = not_none(re.fullmatch(r'A="((?:[^"\\`$]|\\["\\`$])*)"', line)).groups()
     assert re.sub(r'\\(["\\`$])', r"\1", inside) == value
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_hostile_value_reaches_its_service_and_nothing_else(value):
+def test_hostile_parameter_reaches_only_its_service(value):
     data = rendered(odd(), {"odd": value})
     files = {file["path"]: file["content"] for file in yaml.safe_load(data.text)["write_files"]}
     unit = files["/etc/systemd/system/prism-service-odd.service"]
@@ -105,7 +105,7 @@ def test_a_hostile_value_reaches_its_service_and_nothing_else(value):
     assert len(unit.splitlines()) == len(clean_unit().splitlines())
     assert environment_line("ODD", value) in files["/etc/prism/odd.env"].splitlines()
     assert f"  {export_line('ALL', value)}" in files["/etc/profile.d/prism.sh"].splitlines()
-    # the script that root runs has never heard of it
+    # the script that root runs does not contain it
     assert files["/usr/local/lib/prism/boot"] == clean_files()["/usr/local/lib/prism/boot"]
 
 
@@ -133,7 +133,7 @@ def clean_unit():
 
 @pytest.mark.parametrize("value", BREAKING)
 @pytest.mark.parametrize("where", ["command", "environment", "service environment"])
-def test_what_would_end_a_line_is_refused(value, where):
+def test_parameter_with_a_control_character_is_refused(value, where):
     orders: dict[str, dict[str, Any]] = {
         "command": {"services": {"odd": Service(command="run {parameters.odd}", port=8000)}},
         "environment": {"environment": {"ALL": "{parameters.odd}"}},
@@ -149,7 +149,7 @@ def test_what_would_end_a_line_is_refused(value, where):
 
 
 @pytest.mark.parametrize("value", [*BREAKING, *HOSTILE])
-def test_a_launch_cannot_put_a_command_into_a_shell(value):
+def test_parameter_in_a_shell_command_is_refused_unless_harmless(value):
     tested_template = template(
         parameters={"odd": Parameter(type="string")}, post_install=("touch {parameters.odd}",)
     )
@@ -163,7 +163,7 @@ def test_a_launch_cannot_put_a_command_into_a_shell(value):
 
 
 @pytest.mark.parametrize("package", HOSTILE)
-def test_a_package_is_one_word_of_the_script(package):
+def test_package_name_is_one_word_of_the_boot_script(package):
     tested_template = template(
         package_manager="pip", packages={"apt": (package,), "pip": (package,)}
     )
@@ -178,7 +178,7 @@ def test_a_package_is_one_word_of_the_script(package):
         assert package in step
 
 
-def test_a_package_with_a_line_break_is_refused():
+def test_package_name_with_a_line_break_is_refused():
     for manager in ("apt", "pip", "conda"):
         tested_template = template(package_manager="pip", packages={manager: ("a\nb",)})
         with pytest.raises(TemplateInvalid):
@@ -186,19 +186,19 @@ def test_a_package_with_a_line_break_is_refused():
 
 
 @pytest.mark.parametrize("key", ["a b\nssh-rsa AAAA evil", "x\0"])
-def test_a_key_is_one_line(key):
+def test_public_key_with_a_line_break_or_nul_is_refused(key):
     with pytest.raises(TemplateInvalid):
         one_line(key, "the public key")
 
 
 @pytest.mark.parametrize("name", ["A=1 B", "A\nB", "1A", "LD PRELOAD", ""])
-def test_a_variable_s_name_is_a_word(name):
+def test_invalid_name_of_an_environment_variable_is_refused(name):
     with pytest.raises(TemplateInvalid, match="cannot be used on a cloud machine"):
         rendered(template(environment={name: "x"}))
 
 
 @pytest.mark.parametrize("name", ["a/../b", "A", "x y", "a.service", ""])
-def test_a_service_s_name_is_a_file_s(name):
+def test_service_name_that_is_no_file_name_is_refused(name):
     with pytest.raises(TemplateInvalid):
         rendered(template(services={name: Service(command="run", port=8000)}))
 
@@ -211,7 +211,7 @@ def test_a_service_s_name_is_a_file_s(name):
         "${name} {{home}} {Home} {other} {parameters.} {} { name }",
     ],
 )
-def test_blanks_are_filled_in_as_on_this_machine(text):
+def test_placeholders_are_filled_in_as_by_the_local_provider(text):
     parameters = {"a": "x y", "b": True, "c": 1.5}
     local = MachineConfig({"key": "k", "name": "demo", "parameters": parameters}, DemoFolder())
     ours = Filler("demo", "/home/me", parameters)
