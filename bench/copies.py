@@ -30,9 +30,10 @@ def copies(report: Report) -> None:
                 shutil.rmtree(draft)
     ours, plain = min(spent["ours"]), min(spent["cp"])
     text = f"{ours:.2f} s, median {median(spent['ours']):.2f} s"
-    report.say(f"copy of {FILES:,} small files with its manifest, processor time", text)
-    text = f"{plain:.2f} s, median {median(spent['cp']):.2f} s; ours takes {ours / plain:.2f} ×"
-    report.say("… `cp -a` alone, in turns", text)
+    report.say(f"copy of {FILES:,} small files with its manifest, CPU time", text)
+    text = f"{plain:.2f} s, median {median(spent['cp']):.2f} s"
+    text += f"; Prism's copy takes {ours / plain:.2f} ×"
+    report.say("… `cp -a` alone, alternately", text)
 
 
 def tree(folder: Path) -> Path:

@@ -57,7 +57,7 @@ def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
     row = f"{len(orders)} launches at once{kind}"
     report.say(f"{row}: running", f"{running} after {ready:.0f} s", "all", running == len(orders))
     report.say("… other requests in that time, p50", f"{median(took):.1f} ms")
-    report.say("… p99", f"{worst:.0f} ms, of {len(took):,}", "< 100 ms", worst < 100)
+    report.say("… p99", f"{worst:.0f} ms, of {len(took):,} requests", "< 100 ms", worst < 100)
     woken = quantiles(late, n=100)[98]
     report.say("… delay of a program that only sleeps, p99", f"{woken:.0f} ms")
 

@@ -51,7 +51,6 @@ class Report:
             f"Prism {__version__}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
             f"{platform.system()} on {platform.machine()}, "
             f"{platform.python_implementation()} {platform.python_version()}, "
-            f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=FULL). Other work kept "
-            f"{busy:.1f} programs running on average during the last quarter of an hour, "
-            "the bench's own included."
+            f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=FULL). The average load of the "
+            f"last 15 minutes was {busy:.1f}, which includes the benchmarks."
         )

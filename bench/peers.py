@@ -388,7 +388,9 @@ def small(table, ways, connections):
         table.say(f"… p50, p99 of {many}", way.name, f"{best.p50:.2f} ms, {best.p99:.2f} ms")
         if way is not ways[0]:
             each = min(trial[1] for trial in results) * 1e6
-            table.say(f"… the proxy's CPU time for each of {many}", way.name, f"{each:,.0f} µs")
+            table.say(
+                f"… the proxy's CPU time for each request, {many}", way.name, f"{each:,.0f} µs"
+            )
 
 
 def fresh(table, ways):
@@ -442,9 +444,8 @@ def write(table, ways):
     """Put both tables into the page, between their marks."""
     about = (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.system()} on "
-        f"{platform.machine()}, CPython {platform.python_version()}. Other work kept "
-        f"{os.getloadavg()[2]:.1f} programs running on average during the last quarter of an "
-        "hour, the bench's own included."
+        f"{platform.machine()}, CPython {platform.python_version()}. The average load of "
+        f"the last 15 minutes was {os.getloadavg()[2]:.1f}, which includes the benchmarks."
     )
     text = f"{about}\n\n{table}\n\n{ways}\n"
     PAGE.write_text(TABLE.sub(lambda it: f"{it[1]}{text}{it[2]}", PAGE.read_text()))

@@ -80,7 +80,7 @@ def proxied(report: Report) -> None:
         ways = [
             Route("direct", plain, f"127.0.0.1:{plain}"),
             Route("through Prism", server.port, f"mine.localhost:{server.port}"),
-            Route("by the port of its service", real, f"127.0.0.1:{real}"),
+            Route("through the service's own port", real, f"127.0.0.1:{real}"),
         ]
         if shutil.which("nginx"):
             ways.append(stack.enter_context(through_nginx(folder, plain)))

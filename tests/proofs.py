@@ -25,9 +25,10 @@ SHARED = {
         "machine goes to sleep by itself when its reservation ends."
     ),
     "A price that rises tenfold while a workspace runs": (
-        "The reservation has just begun and fills its cap, no survey runs until the last second "
-        "of that hour, and hibernation takes all of its ten minutes. The bound is the "
-        "difference of the prices for those 70 minutes."
+        "The worst case: the price rises when the workspace has just reserved the money for an "
+        "hour, the reservation fills the cap, no survey runs until the last second of that hour, "
+        "and then hibernation takes ten minutes, for which money is reserved too. The bound is "
+        "the difference of the prices for these 70 minutes."
     ),
     "A thousand launches and terminations": (
         "One daemon, with machines in memory. Afterwards no row is left but events, stored "
@@ -38,14 +39,16 @@ SHARED = {
         "No acknowledged request was lost, no machine was duplicated or orphaned, no file "
         "changed, no event number was used twice, and nothing was destroyed because of the "
         "older database that is restored at the end of each seed. The faults: the daemon is "
-        "killed, ended or stopped; a file is cut off in the middle (torn); the database is "
-        "locked, full, emptied, away or restarted; a second daemon on the same database "
-        "(neighbour) is stopped; a call to AWS fails (cloud)."
+        "killed (SIGKILL), ended (SIGTERM) or stopped for a while (SIGSTOP); small files are "
+        "damaged after a kill (torn); the database is locked, full, without a table (emptied), "
+        "unreachable (away) or restarted; a second daemon on the same database (neighbour) is "
+        "stopped for a while; calls to AWS fail (cloud)."
     ),
     "Killed on AWS": (
-        "The daemon was killed at each point of a verb, before and after each call and commit, "
-        "and each call lost its answer, arrived twice or was throttled. Of points that are "
-        "alike, one is tried. No run left anything wrong."
+        "In each run of a verb, one thing goes wrong: the daemon is killed at a point, or a call "
+        "to AWS loses its answer, arrives twice or is throttled. The points are before and after "
+        "each call and each commit. Of similar points, only one is tried; these are the distinct "
+        "points. `move` moves a workspace to another project. No run left anything wrong."
     ),
     "Money in the API against an independent calculation": (
         "All values of budgets, forecasts, pools, allocations and exports equal those of a "
@@ -55,9 +58,10 @@ SHARED = {
     ),
     "Money on each page against every other page": (
         "Three pools of all periods; money is given, taken, moved, changed and ended. Numbers "
-        "on pages that answer the same question are equal. After a launch, the budget shows what "
-        "its dry run said: what is reserved, what is left and how long it lasts. What a refusal "
-        "offers is granted, and an hour more is not."
+        "on pages that answer the same question are equal. After a launch, the budget shows "
+        "what its dry run said: what is reserved, what is left and how long it lasts. If a "
+        "launch is refused, the refusal says for how many hours the money lasts: a launch for "
+        "so many hours is granted, and one for an hour more is refused."
     ),
     "Random schedules on AWS": (
         "Verbs in random order, with lost, late, doubled, dropped, throttled and stale answers. "
@@ -69,23 +73,26 @@ SHARED = {
         "two days."
     ),
     "Robustness of the API": (
-        "schemathesis, with all its checks, found no 5xx and no answer that the description "
-        "lacks. A 422 is allowed for rules that no schema can express. Event streams and the "
-        "answers of workspaces' own services are left out."
+        "schemathesis, with all its checks, found no answer with a status of 5xx, and none that "
+        "`docs/openapi.json` does not describe. A 422 is allowed for rules that no schema can "
+        "express. Event streams and the answers of workspaces' own services are left out."
     ),
     "SIGKILL at every write and call": (
-        "After each death, and for an hour: settled + reserved ≤ cap for project, allocation "
-        "and pool; the ledger counts each second that ran or slept once, as the cloud's own "
-        "history does; each living workspace has one machine and one reservation; no request "
-        "fits that did not fit before."
+        "The daemon is killed once at each point, which is before or after a commit or a call. "
+        "The following is true right after each kill, and for an hour: settled + reserved ≤ cap "
+        "for project, allocation and pool; the ledger counts each second in which a machine ran "
+        "or was hibernated exactly once, and agrees with the history of the simulated cloud; "
+        "each workspace that has not ended has one machine and one reservation; no request fits "
+        "that did not fit before the kill. `move` moves a workspace to another project, `renewal` "
+        "extends a reservation, and `settlement` computes the costs so far."
     ),
     "Storage on AWS": (
-        "A volume is made, used and deleted while something goes wrong. In the end there is one "
-        "volume each, with its tags, and nothing is lost or left over."
+        "Volumes are made, used and deleted while something goes wrong. No volume is made twice, "
+        "each has its tags, and in the end nothing is lost or left over."
     ),
     "The ledger against a recount": (
-        "Every total, day, week, month and distinct count equals a recount of the segments to "
-        "the micro-dollar. Some segments become known up to three days late."
+        "Every total, day, week, month and number of distinct workspaces equals a recount of the "
+        "segments to the micro-dollar. Some segments become known up to three days late."
     ),
     "Two hundred launches race": (
         "200 launches from 16 threads. Settled + reserved ≤ cap for project, allocation and "

@@ -116,11 +116,12 @@ def together(counts: Mapping[str, int]) -> Counter[str]:
 
 def table(counts: Mapping[str, int]) -> str:
     """The table of counts of each surface, for the page."""
-    lines = ["| surface | attacks and counter-examples with the right result | files |"]
-    lines += ["|---|---|---|"]
+    passing = "passed tests: attacks that failed, and harmless requests that worked"
+    lines = [f"| surface | {passing} | files |", "|---|---|---|"]
     for surface, files in SURFACES.items():
         count = sum(counts[file] for file in files)
         lines.append(f"| {surface} | {count:,} | {len(files)} |")
     whole = sum(counts[file] for file in OF_FILE)
     seen = sum(1 for file in OF_FILE if counts[file])
-    return "\n".join([*lines, "", f"{whole:,} in all, in {seen} of {len(OF_FILE)} files."])
+    total = f"{whole:,} tests in all. {seen} of the {len(OF_FILE)} files had tests that ran."
+    return "\n".join([*lines, "", total])

@@ -83,8 +83,8 @@ def summary_of_kills(stage, life, choose):
     assert deaths >= len(chosen) - 1 > 0, "a life is nearly the same each time"
     calls = sum(point.startswith("before ") and point != "before commit" for point in points)
     commits = points.count("after commit")
-    those = f"{commits} commits, {calls} calls that change something"
-    return f"{len(points)} points ({those}), {deaths} deaths"
+    those = f"commits: {commits}, calls that change something: {calls}"
+    return f"{len(points)} points ({those}), killed {deaths} times"
 
 
 def every_point(points):

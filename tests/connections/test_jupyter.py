@@ -42,7 +42,7 @@ def sandboxed(site, name):
     for seen in (site.home.folder / "workspaces").glob("local-*/seen.json"):
         answer = json.loads(seen.read_bytes())
         if answer["name"] == name:
-            return f"its programs in a sandbox of {answer['sandbox']}"
+            return f"the workspace's programs ran in a sandbox of {answer['sandbox']}"
     raise AssertionError(f"{name} is not there")
 
 

@@ -122,7 +122,8 @@ def test_it_survives_death_at_every_point(tmp_path):
     died = survive(tmp_path, 1)
     record(
         "Storage on this computer, killed",
-        f"Killed at {died} points in the life of volumes and snapshots (each commit, file "
-        "and program). In the end each volume exists once and is complete, and nothing is left "
-        "over.",
+        f"The process was killed once at each of {died} points in the life of volumes and "
+        "snapshots: before and after each commit, and before each change of a file and each "
+        "start of a program. In the end each volume exists once and is complete, and nothing is "
+        "left over.",
     )

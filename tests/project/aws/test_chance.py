@@ -40,7 +40,7 @@ def judge_seed(tmp_path_factory):
             machines, deaths = (sum(numbers) for numbers in zip(*counts, strict=True))
             record(
                 f"Random schedules on AWS: {whose}",
-                f"{SEEDS} seeds of {STEPS} verbs, {deaths} deaths of a daemon, "
+                f"{SEEDS} seeds of {STEPS} verbs, a daemon killed {deaths} times, "
                 f"{machines} machines",
             )
 

@@ -165,7 +165,7 @@ def test_a_thousand_that_are_calm_cost_four_calls_a_minute(home, tmp_path, monke
     rate = len(calls) / minutes
     record(
         "1,000 workspaces at rest on AWS",
-        f"{len(calls)} calls in {minutes:.1f} minutes, {rate:.1f} a minute and region: "
+        f"{len(calls)} calls in {minutes:.1f} minutes, {rate:.1f} a minute for each region: "
         + ", ".join(
             f"{n} × {action}" for action, n in Counter(call["action"] for call in calls).items()
         )

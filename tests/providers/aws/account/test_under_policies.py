@@ -67,6 +67,7 @@ def test_printed_policies_deny_no_call_and_have_no_unused_grant(tmp_path, monkey
     assert tests > 200, "the provider's tests ran"
     record(
         "Policies of AWS",
-        f"{tests} tests ran under the printed policies. No call was denied, and each of the "
-        f"{sum(map(len, used.values()))} grants was used.",
+        f"{tests} tests ran with the rights of the policies that `prism aws policy` prints, and "
+        f"no others. No call was denied, and each of the {sum(map(len, used.values()))} "
+        "permissions in the policies was used.",
     )

@@ -134,7 +134,7 @@ def test_storage_is_consistent_after_a_kill_at_every_point(begin_life, story):
         run_and_kill(begin_life, story, at)
     record(
         f"Storage on AWS: killed, {WORDS[story]}",
-        f"after each of {len(points)} commits, calls and scripts",
+        f"once after each of {len(points)} commits, calls to AWS and scripts on a machine",
     )
 
 
@@ -157,5 +157,5 @@ def test_storage_is_consistent_after_a_fault_of_every_call(begin_life, story, wa
         assert run_with_fault(begin_life, story, way, call) != "ok"
     record(
         f"Storage on AWS: a call {WORDS[way]}, {WORDS[story]}",
-        f"each of {len(calls)} calls that change something, once",
+        f"tried once with each of {len(calls)} calls that change something",
     )

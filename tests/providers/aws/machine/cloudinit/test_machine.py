@@ -148,12 +148,12 @@ def test_debian_machine_is_set_up_by_its_template(machine):
     size = len(data.gzipped)
     record(
         "A Debian machine made by cloud-init",
-        "Debian 12 from debootstrap, with systemd as process 1 in its own namespaces and "
-        f"cloud-init 22.4 with NoCloud. {size:,} of {LIMIT:,} bytes of user data install "
-        f"{len(template.packages['apt'])} apt packages, JupyterLab in its own environment, and "
-        f"two services that answer on loopback. The machine is ready {took:.0f} s after "
-        "power-on, and again after a second boot. Accounts, rights, units and messages are as "
-        "specified. At the expiry in its tags, it powers itself off.",
+        "The machine is a Debian 12 from debootstrap, in its own namespaces, with systemd as "
+        f"process 1 and cloud-init 22.4 with NoCloud. {size:,} of {LIMIT:,} bytes of user data "
+        f"install {len(template.packages['apt'])} apt packages, JupyterLab in its own "
+        f"environment, and two services that answer on loopback. The machine is ready {took:.0f} "
+        "s after power-on, and again after a second boot. Accounts, rights, units and messages "
+        "are as specified. At the expiry in its tags, it powers itself off.",
     )
 
 
