@@ -1,4 +1,4 @@
-"""A wire to a server that says what a test told it to say."""
+"""A `Wire` to a scripted server."""
 
 import shutil
 import tempfile

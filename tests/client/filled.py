@@ -1,4 +1,4 @@
-"""A wire struct as JSON with only what a test cares for; packages may add fields meanwhile."""
+"""An API struct as JSON, so that a test gives only the fields that it needs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A server that says what it was told to say: real bytes over a real socket."""
+"""A server with scripted answers: real bytes over a real socket."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ Answer = Any  # bytes, JSON, `(status, body)`, or a function that gives one of t
 
 
 class Scripted:
-    """Answers `method path` from a list, the last one for ever; remembers what was asked.
+    """Answers `method path` from a list, repeats the last answer, and records the requests.
 
     An answer is bytes, a JSON body, a `(status, body)`, or a function of the request and
     the connection that returns one of these, or `None` when it has answered itself.

@@ -1,4 +1,4 @@
-"""Where a client looks for the daemon is where the settings say that it listens."""
+"""The address of the daemon for a client equals that of the daemon's settings."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from prism.settings import Settings
 
 
 @pytest.mark.parametrize("home", ["/tmp/short", "~/somewhere", "/tmp/" + "long/" * 30])
-def test_the_socket_is_where_the_daemon_opens_it(home):
+def test_socket_path_equals_that_of_the_settings(home):
     place = DaemonAddress.read({"PRISM_HOME": home})
     assert place.socket == str(Settings.read({"PRISM_HOME": home}).socket)
     assert len(place.socket) < 108
 
 
-def test_the_environment_decides():
+def test_address_is_read_from_the_environment():
     place = DaemonAddress.read(
         {
             "PRISM_HOME": "/tmp/home",
@@ -26,14 +26,14 @@ def test_the_environment_decides():
     assert DaemonAddress("/tmp/home", port="9000").page == "http://localhost:9000"
 
 
-def test_nothing_said_means_the_defaults_of_the_settings(monkeypatch):
+def test_address_defaults_equal_those_of_the_settings(monkeypatch):
     monkeypatch.setenv("HOME", "/tmp/me")
     place, settings = DaemonAddress.read({}), Settings.read({})
     assert place.home == "/tmp/me/.prism"
     assert (place.socket, place.port) == (str(settings.socket), str(settings.port))
 
 
-def test_empty_is_as_good_as_nothing(monkeypatch):
+def test_empty_variables_count_as_unset(monkeypatch):
     monkeypatch.setenv("HOME", "/tmp/me")
     assert (
         DaemonAddress.read({"PRISM_HOME": "", "PRISM_URL": "", "PRISM_PORT": ""}).home
@@ -41,7 +41,7 @@ def test_empty_is_as_good_as_nothing(monkeypatch):
     )
 
 
-def test_the_file_in_the_home_is_asked_where_the_environment_says_nothing(tmp_path, monkeypatch):
+def test_env_file_of_the_home_supplies_unset_variables(tmp_path, monkeypatch):
     (tmp_path / "env").write_text("PRISM_PORT=9000\nPRISM_TOKEN=secret\nPRISM_HOME=/elsewhere\n")
     for name in ("PRISM_URL", "PRISM_PORT", "PRISM_TOKEN"):
         monkeypatch.delenv(name, raising=False)

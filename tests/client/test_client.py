@@ -1,4 +1,4 @@
-"""The typed client asks what the reference describes, and gives back what it shows."""
+"""The typed client: its requests, and its decoded answers."""
 
 import json
 from datetime import UTC, date, datetime
@@ -33,14 +33,14 @@ def prism(home, server):
         yield client
 
 
-def test_the_list_and_its_filters(prism, server):
+def test_workspace_list_sends_filters_and_decodes_the_answer(prism, server):
     server.on("GET /instances", [MINE]).on("GET /instances?state=running&project=a%20b", [])
     [mine] = prism.workspaces.list()
     assert (mine.state, mine.launch_time) == (State.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
     assert prism.workspaces.list(state=State.RUNNING, project="a b") == []
 
 
-def test_a_launch_says_only_what_was_said(prism, server):
+def test_launch_sends_only_the_given_fields(prism, server):
     server.on("POST /instances/launch?wait=9", (201, LAUNCHED))
     answer = prism.workspaces.launch(
         "Plain Shell", "mine", size="L", disk_gb=50, parameters={"n": 1}, wait=9, key="k"
@@ -53,21 +53,21 @@ def test_a_launch_says_only_what_was_said(prism, server):
     assert "dry_run" not in request.body
 
 
-def test_a_plan_makes_nothing(prism, server):
+def test_plan_sends_a_dry_run(prism, server):
     server.on("POST /instances/launch", filled(Plan, creates=["a folder"]))
     assert prism.workspaces.plan("Plain Shell", "mine").creates == ("a folder",)
     assert server.asked[0].body["dry_run"] is True
 
 
 @pytest.mark.parametrize("verb", ["stop", "start", "hibernate", "resume"])
-def test_verbs_take_names_with_anything_in_them(prism, server, verb):
+def test_verbs_quote_the_workspace_name_in_the_path(prism, server, verb):
     answer = {"name": "a/b", "previous_state": "running", "new_state": "stopping"}
     server.on(f"POST /instances/a%2Fb/{verb}", answer)
     changed = getattr(prism.workspaces, verb)("a/b")
     assert (changed.new_state, changed.message) == (State.STOPPING, msgspec.UNSET)
 
 
-def test_a_start_reads_the_template_again_where_that_is_asked_for(prism, server):
+def test_start_sends_template_again_only_if_given(prism, server):
     answer = {"name": "mine", "previous_state": "failed", "new_state": "starting"}
     server.on("POST /instances/mine/start", answer)
     prism.workspaces.start("mine", template_again=True)
@@ -75,7 +75,7 @@ def test_a_start_reads_the_template_again_where_that_is_asked_for(prism, server)
     assert [request.body for request in server.asked] == [{"template_again": True}, None]
 
 
-def test_terminating_is_confirmed_and_extending_answers_nothing(prism, server):
+def test_terminate_sends_the_confirmation_and_extend_returns_none(prism, server):
     gone = {"name": "mine", "state": "terminating", "message": "m"}
     server.on("POST /instances/mine/terminate", gone).on("POST /instances/mine/extend", (204,))
     assert prism.workspaces.terminate("mine", backup=True).state == State.TERMINATING
@@ -85,7 +85,7 @@ def test_terminating_is_confirmed_and_extending_answers_nothing(prism, server):
     assert extend.body == {"hours": 8}
 
 
-def test_getting_in_and_how_it_sleeps(prism, server):
+def test_connect_and_hibernation_status_decode_the_spec_examples(prism, server):
     server.on("GET /instances/mine/connect", example("/instances/{name}/connect"))
     server.on(
         "GET /instances/mine/hibernation-status",
@@ -97,7 +97,7 @@ def test_getting_in_and_how_it_sleeps(prism, server):
     assert prism.workspaces.hibernation_status("mine").hibernation_duration == "4h 30m"
 
 
-def test_waiting_gives_the_workspace_or_says_why_not(prism, server):
+def test_wait_returns_the_workspace_or_raises_its_failure(prism, server):
     failed = {**MINE, "state": "failed", "failure": {"code": "DISK_FULL", "message": "full"}}
     server.on("GET /instances/mine", {**MINE, "state": "launching"}, MINE)
     assert prism.workspaces.wait("mine", seconds=5).state == State.RUNNING
@@ -106,13 +106,13 @@ def test_waiting_gives_the_workspace_or_says_why_not(prism, server):
         prism.workspaces.wait("mine")
 
 
-def test_one_that_is_gone_for_good_was_terminated(prism, server):
+def test_wait_for_terminated_returns_when_the_workspace_is_not_found(prism, server):
     gone = problem(404, "INSTANCE_NOT_FOUND", "gone")
     server.on("GET /instances/mine", {**MINE, "state": "terminating"}, gone)
     assert prism.workspaces.wait("mine", "terminated").state == State.TERMINATED
 
 
-def test_profiles(prism, server):
+def test_profile_methods_send_and_decode_profiles(prism, server):
     profile = filled(ProfileShown, name="lab", provider="aws", created_at=AT)
     server.on("GET /profiles", [profile]).on("GET /profiles/current", profile)
     server.on("POST /profiles/switch", profile).on("POST /profiles", (201, profile))
@@ -128,12 +128,12 @@ def test_profiles(prism, server):
     assert bodies[2] == {"region": None}, "what is not given stays"
 
 
-def test_the_daemon_about_itself(prism, server):
+def test_daemon_shutdown_decodes_the_spec_example(prism, server):
     server.on("POST /daemon/shutdown", example("/daemon/shutdown"))
     assert prism.daemon.shutdown().shutdown_timeout == 30
 
 
-def test_what_aws_allows_and_what_was_spent_come_as_they_are(prism, server):
+def test_aws_checks_and_cost_exports_are_returned_undecoded(prism, server):
     server.on("GET /daemon/aws?profile=lab", [{"profile": "lab", "missing": []}])
     server.on("POST /daemon/aws/setup", {"steps": []})
     server.on("GET /costs/export?format=csv&start_date=2026-01-01", http(200, ["a"]))
@@ -142,8 +142,7 @@ def test_what_aws_allows_and_what_was_spent_come_as_they_are(prism, server):
     assert prism.costs.export_as("csv", date(2026, 1, 1)) == b'["a"]'
 
 
-def test_a_request_may_hold_structs_and_times(prism, server):
-    """What is not set in them is not sent."""
+def test_request_encodes_structs_and_times_without_unset_fields(prism, server):
     server.on("PUT /projects/lab", problem(409, "CONFLICT", "no"))
     server.on("PUT /budgets/grant", problem(409, "CONFLICT", "no"))
     with pytest.raises(Conflict):
@@ -154,7 +153,7 @@ def test_a_request_may_hold_structs_and_times(prism, server):
     assert bodies == [{"budget": {"total_allocated": 5}}, {"end_date": AT}]
 
 
-def test_events_are_typed(prism, server):
+def test_events_are_decoded(prism, server):
     at = '"at": "2026-01-01T00:00:00Z", "actor": "ada", "subject": "mine", "data": {"a": 1}}'
     server.on(
         "GET /events",
@@ -171,20 +170,20 @@ def test_events_are_typed(prism, server):
     reader.close()
 
 
-def test_the_same_problem_is_raised_here(prism, server):
+def test_problem_of_the_daemon_is_raised_as_its_class(prism, server):
     server.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
     with pytest.raises(NameTaken, match="taken"):
         prism.workspaces.launch("Plain Shell", "mine")
 
 
-def test_an_answer_of_another_version_says_so(prism, server):
+def test_undecodable_answer_error_suggests_to_compare_versions(prism, server):
     server.on("GET /instances/mine", http(200, {"name": 1}))
     with pytest.raises(AnswerNotUnderstood) as raised:
         prism.workspaces.get("mine")
     assert "`prism version`" in raised.value.remediation
 
 
-def test_nothing_else_can_be_imported_from_the_package():
+def test_unknown_name_in_the_client_package_raises_import_error():
     with pytest.raises(ImportError):
         from prism.client import Cloud  # noqa: F401
 
@@ -194,7 +193,7 @@ def example(path):
     return response
 
 
-def test_the_package_index_is_asked_for_templates_when_that_is_wanted(prism, server):
+def test_template_validate_requests_the_package_check_only_if_given(prism, server):
     validation = {"total_templates": 1, "validated": 1, "errors": [], "validation_results": []}
     server.on("GET /templates/validate", validation | {"validated": 0})
     server.on("GET /templates/validate?packages=true", validation)
@@ -202,7 +201,7 @@ def test_the_package_index_is_asked_for_templates_when_that_is_wanted(prism, ser
     assert prism.templates.validate(packages=True).validated == 1
 
 
-def test_a_patient_wire_waits_longer_for_the_same_daemon(wire):
+def test_patient_wire_has_a_longer_timeout_for_the_same_address(wire):
     before = wire.timeout
     assert (wire.patient().timeout > 60 * 20, wire.timeout) == (True, before)
     assert (wire.patient().place, type(wire.patient())) == (wire.place, type(wire))

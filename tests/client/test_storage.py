@@ -13,7 +13,7 @@ def prism(home, server):
     return Client(home=home)
 
 
-def test_either_kind_is_known_by_what_it_is(prism, server):
+def test_volumes_are_decoded_as_ebs_or_efs(prism, server):
     server.on("GET /storage/volumes/data", EBS)
     server.on("GET /storage/volumes/all", EFS)
     server.on("GET /storage/volumes", {"efs_volumes": [EFS], "ebs_volumes": [EBS]})
@@ -24,7 +24,7 @@ def test_either_kind_is_known_by_what_it_is(prism, server):
     assert (listed.ebs_volumes, listed.efs_volumes) == ((own,), (shared,))
 
 
-def test_every_verb_asks_what_it_says(prism, server):
+def test_storage_methods_send_the_expected_requests(prism, server):
     requests = {
         "POST /storage/volumes/create": lambda: prism.volumes.create("all", type="efs"),
         "POST /storage/volumes/a%2Fb/attach": lambda: prism.volumes.attach("a/b", "mine"),
@@ -47,7 +47,7 @@ def test_every_verb_asks_what_it_says(prism, server):
     assert prism.snapshots.delete("kept").message == "m"
 
 
-def test_what_the_daemon_refuses_is_raised(prism, server):
+def test_unknown_volume_raises_volume_not_found(prism, server):
     server.on("GET /storage/volumes/data", problem(404, "VOLUME_NOT_FOUND", "gone"))
     with pytest.raises(VolumeNotFound):
         prism.volumes.get("data")

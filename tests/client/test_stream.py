@@ -1,4 +1,4 @@
-"""Events, however they are cut, and whoever dies meanwhile."""
+"""The event stream: parsing, reconnection and errors."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ def block(number):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_messages_do_not_care_how_the_bytes_are_cut(size):
+def test_messages_are_parsed_for_any_split_of_the_bytes(size):
     whole = ": a comment\n\nid: 1\r\nevent: e\r\ndata: a\r\ndata:  ü\r\n\r\nid: 2\n\ndata\n\n"
     raw = f"{whole}data: not ended".encode()
     received = list(messages(raw[at : at + size] for at in range(0, len(raw), size)))
@@ -30,7 +30,7 @@ def test_messages_do_not_care_how_the_bytes_are_cut(size):
     ]
 
 
-def test_a_cut_stream_goes_on_after_the_last_event(wire, server):
+def test_interrupted_stream_resumes_after_the_last_event(wire, server):
     cut = HEAD + block(7) + block(8) + b"id: 9\ndata: {half"
     server.on("GET /events", cut, b"", HEAD + block(9) + block(10))
     reader = events(wire, after=6)
@@ -39,7 +39,7 @@ def test_a_cut_stream_goes_on_after_the_last_event(wire, server):
     assert [request.headers["last-event-id"] for request in server.asked[:3]] == ["6", "8", "8"]
 
 
-def test_an_id_without_an_event_is_a_place_to_go_on_from(wire, server):
+def test_stream_resumes_after_an_id_without_an_event(wire, server):
     server.on("GET /events", HEAD + b"id: 41\n\n", HEAD + block(42))
     reader = events(wire)
     assert next(reader)["id"] == 42
@@ -48,7 +48,7 @@ def test_an_id_without_an_event_is_a_place_to_go_on_from(wire, server):
     assert server.asked[1].headers["last-event-id"] == "41"
 
 
-def test_an_event_is_told_when_it_comes_not_when_the_stream_ends(wire, server):
+def test_event_is_yielded_before_the_stream_ends(wire, server):
     go_on = threading.Event()
 
     def slowly(_, connection):
@@ -64,7 +64,7 @@ def test_an_event_is_told_when_it_comes_not_when_the_stream_ends(wire, server):
     reader.close()
 
 
-def test_it_gives_up_when_nobody_comes_back(wire, server):
+def test_stream_raises_if_the_daemon_does_not_return(wire, server):
     server.on("GET /events", HEAD + block(1))
     reader = events(wire, patience=0.0)
     assert next(reader)["id"] == 1
@@ -73,7 +73,7 @@ def test_it_gives_up_when_nobody_comes_back(wire, server):
         next(reader)
 
 
-def test_a_refusal_is_raised_at_once(wire, server):
+def test_refused_stream_raises_without_a_retry(wire, server):
     server.on("GET /events", problem(401, "UNAUTHENTICATED", "who are you"))
     with pytest.raises(Denied, match="who are you"):
         next(events(wire))

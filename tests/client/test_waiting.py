@@ -1,4 +1,4 @@
-"""Waiting ends when the workspace rests, and says why when that is not what was wanted."""
+"""Waiting for a state of a workspace: success, failure and time limits."""
 
 import pytest
 
@@ -15,20 +15,20 @@ def seen(state, **more):
     return {"name": "mine", "state": state, "failure": None, **more}
 
 
-def test_it_shows_each_look_and_ends_at_rest(wire, server):
+def test_follow_yields_each_state_until_the_wanted_one(wire, server):
     states = ["launching", "launching", "running"]
     server.on("GET /instances/mine", *map(seen, states))
     assert [workspace["state"] for workspace in follow(wire, "mine", "running")] == states
 
 
 @pytest.mark.parametrize("state", ["stopped", "hibernated", "terminated"])
-def test_a_change_of_mind_meanwhile_is_told(wire, server, state):
+def test_follow_raises_if_the_workspace_reaches_another_final_state(wire, server, state):
     server.on("GET /instances/mine", seen("launching"), seen(state))
     with pytest.raises(WorkspaceFailed, match=f"mine is {state}, not running"):
         list(follow(wire, "mine", "running"))
 
 
-def test_a_failure_says_why_and_how_to_go_on(wire, server):
+def test_follow_raises_the_failure_with_a_remedy(wire, server):
     failure = {"code": "PACKAGE_NOT_FOUND", "message": "no package nmpy; correct the template"}
     server.on("GET /instances/mine", seen("failed", failure=failure))
     with pytest.raises(WorkspaceFailed, match="nmpy") as raised:
@@ -38,7 +38,7 @@ def test_a_failure_says_why_and_how_to_go_on(wire, server):
     assert raised.value.data == {"failure": failure}
 
 
-def test_what_is_gone_was_terminated_and_nothing_else(wire, server):
+def test_missing_workspace_counts_as_terminated_only_if_that_is_wanted(wire, server):
     server.on("GET /instances/mine", seen("terminating"), GONE)
     assert [workspace["state"] for workspace in follow(wire, "mine", "terminated")][
         -1
@@ -51,7 +51,7 @@ BROKEN = {"code": "PACKAGE_NOT_FOUND", "message": "no package nmpy"}
 NO = {"code": "AWS_DENIED", "message": "ec2:TerminateInstances"}
 
 
-def test_why_it_had_failed_is_not_why_it_cannot_be_destroyed(wire, server):
+def test_earlier_failure_does_not_end_the_wait_for_termination(wire, server):
     looks = [seen("terminating", failure=BROKEN)] * 3
     server.on("GET /instances/mine", *looks, GONE)
     assert [workspace["state"] for workspace in follow(wire, "mine", "terminated")][
@@ -60,7 +60,7 @@ def test_why_it_had_failed_is_not_why_it_cannot_be_destroyed(wire, server):
 
 
 @pytest.mark.parametrize("first", [None, BROKEN])
-def test_a_refusal_to_destroy_it_is_told_at_once(wire, server, first):
+def test_new_failure_ends_the_wait_for_termination_at_once(wire, server, first):
     looks = [seen("terminating", failure=failure) for failure in (first, NO)]
     server.on("GET /instances/mine", *looks)
     with pytest.raises(WorkspaceFailed, match="mine is terminating: ec2:TerminateInstances"):
@@ -68,7 +68,7 @@ def test_a_refusal_to_destroy_it_is_told_at_once(wire, server, first):
     assert len(server.asked) == 2
 
 
-def test_a_refusal_that_was_there_at_first_is_told_when_it_stays(wire, server, monkeypatch):
+def test_lasting_failure_ends_the_wait_for_termination_after_a_while(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0.1)
     server.on("GET /instances/mine", seen("terminating", failure=NO))
     with pytest.raises(WorkspaceFailed, match="ec2:TerminateInstances"):
@@ -76,21 +76,21 @@ def test_a_refusal_that_was_there_at_first_is_told_when_it_stays(wire, server, m
     assert len(server.asked) > 1
 
 
-def test_the_time_may_be_over_first(wire, server):
+def test_follow_raises_still_under_way_after_the_time_limit(wire, server):
     server.on("GET /instances/mine", seen("launching"))
     with pytest.raises(StillUnderWay, match="mine is still launching"):
         list(follow(wire, "mine", "running", seconds=0.1))
     assert len(server.asked) > 1
 
 
-def test_a_daemon_that_starts_anew_ends_nothing(wire, server, monkeypatch):
+def test_follow_continues_after_a_restart_of_the_daemon(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.01)
     server.on("GET /instances/mine", seen("launching"), b"", b"", seen("running"))
     states = [workspace["state"] for workspace in follow(wire, "mine", "running")]
     assert states == ["launching", "running"]
 
 
-def test_a_daemon_that_does_not_come_back_ends_it(wire, server, monkeypatch):
+def test_follow_raises_if_the_daemon_does_not_return(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     server.on("GET /instances/mine", seen("launching"))
     looks = follow(wire, "mine", "running")

@@ -1,4 +1,4 @@
-"""Real bytes, whole, cut and wrong."""
+"""HTTP of the client: valid, truncated and invalid answers."""
 
 import socket
 import ssl
@@ -17,7 +17,7 @@ from tests.client.scripted import Scripted, http, problem
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def test_a_request_as_it_travels(wire, server):
+def test_request_has_json_body_and_headers_without_authorization(wire, server):
     server.on("POST /instances/launch?wait=3", {"name": "mine"})
     assert wire.ask("POST", "/instances/launch", {"name": "mïne"}, wait=3) == {"name": "mine"}
     [request] = server.asked
@@ -27,7 +27,7 @@ def test_a_request_as_it_travels(wire, server):
     assert "authorization" not in request.headers
 
 
-def test_a_token_travels_as_bearer_and_a_body_only_where_there_is_one(home, server):
+def test_request_has_a_bearer_token_and_content_headers_only_with_a_body(home, server):
     server.on("GET /profiles", []).on("POST /daemon/shutdown", {})
     wire = Wire(DaemonAddress(str(home), token="secret"))
     wire.ask("GET", "/profiles")
@@ -49,13 +49,13 @@ def test_a_token_travels_as_bearer_and_a_body_only_where_there_is_one(home, serv
     ],
     ids=["length", "chunks", "until it closes", "odd headers"],
 )
-def test_every_way_to_end_a_body(wire, server, answer):
+def test_answer_body_is_read_with_every_framing(wire, server, answer):
     server.on("GET /x", answer)
     assert wire.ask("GET", "/x") == {"a": "ü"}
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_without_a_body(wire, server, status):
+def test_answer_without_a_body_decodes_to_none(wire, server, status):
     server.on("GET /x", f"HTTP/1.1 {status} No\r\nETag: t\r\n\r\n".encode())
     answer = wire.send("GET", "/x")
     assert (answer.status, answer.json(), answer.headers["etag"]) == (status, None, "t")
@@ -76,13 +76,13 @@ def test_an_answer_without_a_body(wire, server, status):
         b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
     ],
 )
-def test_what_is_cut_or_not_http_is_no_answer(wire, server, answer):
+def test_truncated_or_invalid_answer_raises_daemon_unreachable(wire, server, answer):
     server.on("GET /x", answer)
     with pytest.raises(DaemonUnreachable):
         wire.ask("GET", "/x")
 
 
-def test_a_daemon_that_is_silent_is_given_up(home, server):
+def test_silent_daemon_raises_daemon_unreachable_after_the_timeout(home, server):
     let_go = threading.Event()
     server.on("GET /x", lambda *_: let_go.wait(120) and None)
     with pytest.raises(DaemonUnreachable, match="did not answer in time"):
@@ -90,7 +90,7 @@ def test_a_daemon_that_is_silent_is_given_up(home, server):
     let_go.set()
 
 
-def test_nobody_there_says_how_to_start_one(home):
+def test_missing_daemon_error_names_the_remedy(home):
     with pytest.raises(DaemonUnreachable) as unreachable:
         Wire(DaemonAddress(str(home))).ask("GET", "/x")
     assert unreachable.value.remediation == "Start it: `prism daemon start`"
@@ -107,12 +107,12 @@ def test_nobody_there_says_how_to_start_one(home):
 @pytest.mark.parametrize(
     "url", ["localhost:8947", "ftp://localhost", "http://", "http://h:x", "http://[::1"]
 )
-def test_an_address_that_is_none(home, url):
+def test_invalid_prism_url_raises_daemon_unreachable(home, url):
     with pytest.raises(DaemonUnreachable, match="PRISM_URL"):
         Wire(DaemonAddress(str(home), url))
 
 
-def test_over_tcp_with_a_path_of_its_own(home):
+def test_prism_url_with_a_path_is_a_prefix_of_every_request(home):
     server = Scripted.on_port().on("GET /prism/api/v1/x", {"a": 1})
     try:
         wire = Wire(DaemonAddress(str(home), f"{server.url}/prism/"))
@@ -122,7 +122,7 @@ def test_over_tcp_with_a_path_of_its_own(home):
         server.close()
 
 
-def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
+def test_tls_certificate_must_be_trusted(home, monkeypatch):
     key, cert = home / "key.pem", home / "cert.pem"
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
@@ -140,7 +140,7 @@ def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
                     connection.recv(4096)
                     return connection.sendall(http(200, {"a": 1}))
             except ssl.SSLError:
-                continue  # the client hung up on us
+                continue  # the client closed the connection
 
     thread = threading.Thread(target=serve_until_trusted)
     thread.start()
@@ -153,7 +153,7 @@ def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
     door.close()
 
 
-def test_the_daemons_own_problem_comes_back(wire, server):
+def test_problem_is_raised_with_details_and_data(wire, server):
     error_body = {"details": "d", "remediation": "Use `prism list`", "data": {"a": 1}}
     server.on("GET /x", problem(404, "INSTANCE_NOT_FOUND", "no", **error_body))
     with pytest.raises(WorkspaceNotFound, match="no") as raised:
@@ -174,7 +174,7 @@ def test_the_daemons_own_problem_comes_back(wire, server):
         (503, Unavailable),
     ],
 )
-def test_a_code_that_we_do_not_know_is_of_its_family(wire, server, status, family):
+def test_unknown_problem_code_raises_the_class_of_its_status(wire, server, status, family):
     server.on("GET /x", problem(status, "FROM_THE_FUTURE", "new"), http(status, ["?"]))
     with pytest.raises(family) as raised:
         wire.ask("GET", "/x")
@@ -183,7 +183,7 @@ def test_a_code_that_we_do_not_know_is_of_its_family(wire, server, status, famil
         wire.ask("GET", "/x")
 
 
-def test_no_word_of_a_name_becomes_part_of_the_request(wire):
+def test_names_are_quoted_and_header_injection_is_rejected(wire):
     assert quoted("a b/c?d#ü+%") == "a%20b%2Fc%3Fd%23%C3%BC%2B%25"
     assert query(state="running", template=None, project="a&b") == "?state=running&project=a%26b"
     assert query(state=None) == ""

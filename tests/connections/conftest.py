@@ -1,4 +1,4 @@
-"""A real daemon with two real workspaces that serve a page, a plain shell, and their neighbour."""
+"""A real daemon with real workspaces: two that serve pages, and a plain shell."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ from tests.project.living import Home
 from tests.waiting import eventually
 
 UPSTREAM = Path(__file__).with_name("upstream.py")
-# A workspace sees nothing of ours but the interpreter and its libraries: it brings the rest.
+# A workspace sees only the interpreter and its libraries, so the template contains this file.
 BROUGHT = base64.b64encode(UPSTREAM.read_bytes()).decode()
 SERVE = f"{sys.executable} {{home}}/upstream.py {{port}}"
 TEMPLATE = f"""
@@ -35,7 +35,7 @@ services:
 
 
 class DaemonOverHttp:
-    """The daemon as a client on the wire sees it."""
+    """Sends HTTP requests to the daemon and to the origins of its workspaces."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -55,7 +55,7 @@ class DaemonOverHttp:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> httpx.Response:
-        """What a workspace's own origin answers."""
+        """Send a request to the origin of a workspace."""
         pairs = [("host", self.host(label)), *(headers or {}).items()]
         return self.http.request(method, path, headers=pairs, **more)
 
@@ -67,7 +67,7 @@ class DaemonOverHttp:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Any:
-        """What arrived at the service."""
+        """Send a request to the origin of a workspace; return what its service received."""
         answer = self.ask(method, path, label, headers, **more)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -93,7 +93,7 @@ class DaemonOverHttp:
         return int(access.services[service].url.rpartition(":")[2])
 
     def counts(self) -> Any:
-        """What the service sent so far, and how often it was cut off."""
+        """The bytes that the service sent, and its count of aborted answers."""
         return self.ask("GET", "/go-on").json()
 
 
@@ -117,7 +117,7 @@ def served(folder: Path, **more: Any) -> Iterator[tuple[Home, DaemonOverHttp]]:
                 home.client.workspaces.launch(template, name)
             states = ["running"] * (1 + len(more))
             eventually(lambda: home.states() == states, 120)
-            for name in ("mine", *more):  # they are there for the whole run, however long
+            for name in ("mine", *more):  # so that they do not go to sleep during the tests
                 home.client.idle.keep_awake(name, 1440)
             site = DaemonOverHttp(home)
             with site.http:
@@ -128,7 +128,7 @@ def served(folder: Path, **more: Any) -> Iterator[tuple[Home, DaemonOverHttp]]:
 
 @contextlib.contextmanager
 def listening(*words: str, port: int | None = None) -> Iterator[int]:
-    """A program of this machine's that no workspace has to do with."""
+    """A server on this computer that belongs to no workspace."""
     port = port or free_port()
     process = subprocess.Popen([sys.executable, str(UPSTREAM), str(port), *words])
     try:
@@ -140,7 +140,7 @@ def listening(*words: str, port: int | None = None) -> Iterator[int]:
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether an HTTP server is there."""
+    """Whether an HTTP server answers."""
     with contextlib.suppress(httpx.HTTPError):
         return httpx.get(f"http://{host}:{port}/page").status_code == 200
     return False

@@ -1,4 +1,4 @@
-"""A page that a workspace serves, in a real browser: what it may do, and all it may not."""
+"""A hostile page that a workspace serves, in a real browser."""
 
 import contextlib
 import json
@@ -7,13 +7,13 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-# The smaller one answers the same with little more than half of the processor time.
+# The headless shell behaves the same and needs little more than half of the processor time.
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-# What a hostile page tries, each answering what it learned; `null` is nothing.
+# The attempts of a hostile page; each returns what it learned, or `null`.
 BODY = {"GET": None, "POST": "{}"}
 ATTEMPTS = """
 async ([target, ws, method, body]) => {
@@ -87,7 +87,7 @@ def context(chromium):
 
 @pytest.fixture
 def page(served_daemon, context):
-    """The hostile page: it is what the workspace `mine` serves."""
+    """The hostile page, served by the workspace `mine`."""
     page = context.new_page()
     assert page.goto(f"http://{served_daemon.host('mine')}/page").status == 200
     return page
@@ -95,7 +95,7 @@ def page(served_daemon, context):
 
 @pytest.fixture
 def other_workspace_unharmed(served_daemon):
-    """Nothing happened to the other workspace, and nobody spoke with it."""
+    """Checks that the other workspace still runs and received no request."""
     before = served_daemon.ask("GET", "/log", "other").json()
     yield
     assert served_daemon.home.client.workspaces.get("other").state == "running"
@@ -124,8 +124,8 @@ DAEMONS = [
 ]
 
 
-def learns_nothing(page, at, path, socket, method):
-    """Let a page of a workspace try all that a browser has to reach an address."""
+def assert_unreachable(page, at, path, socket, method):
+    """Let a page of a workspace try every way to reach an address, and check that all fail."""
     learned = page.evaluate(
         ATTEMPTS, [f"http://{at}{path}", f"ws://{at}{socket}", method, BODY[method]]
     )
@@ -134,10 +134,10 @@ def learns_nothing(page, at, path, socket, method):
 
 
 @pytest.mark.parametrize(("host", "path", "socket", "method"), DAEMONS)
-def test_it_cannot_reach_the_daemon(
+def test_workspace_page_cannot_reach_the_daemon(
     served_daemon, page, other_workspace_unharmed, host, path, socket, method
 ):
-    learns_nothing(page, f"{host}:{served_daemon.port}", path, socket, method)
+    assert_unreachable(page, f"{host}:{served_daemon.port}", path, socket, method)
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_it_cannot_reach_the_daemon(
         pytest.param("8501--other", "POST", marks=pytest.mark.slow),
     ],
 )
-def test_it_cannot_reach_another_workspace(
+def test_workspace_page_cannot_reach_another_workspace(
     served_daemon, page, other_workspace_unharmed, label, method
 ):
-    learns_nothing(page, served_daemon.host(label), "/page", "/echo", method)
+    assert_unreachable(page, served_daemon.host(label), "/page", "/echo", method)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,16 @@ def test_it_cannot_reach_another_workspace(
         pytest.param("other.localhost", "text/plain", marks=pytest.mark.slow),
     ],
 )
-def test_its_forms_are_refused(served_daemon, page, other_workspace_unharmed, enctype, where):
+def test_form_of_a_workspace_page_is_refused(
+    served_daemon, page, other_workspace_unharmed, enctype, where
+):
     target = f"http://{where}:{served_daemon.port}/api/v1/instances/other/stop"
     with page.expect_navigation() as moved:
         page.evaluate(FORM, [target, enctype])
     assert moved.value.status == 403
 
 
-def test_what_it_opens_it_cannot_read(served_daemon, page):
+def test_workspace_page_cannot_read_a_window_of_another_origin(served_daemon, page):
     for where in ("localhost", "other.localhost"):
         with page.expect_popup() as opened:
             page.evaluate(
@@ -185,7 +187,7 @@ def test_what_it_opens_it_cannot_read(served_daemon, page):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/instances", "/aws-proxy/console"])
-def test_it_cannot_lead_the_person_to_the_api(served_daemon, page, path):
+def test_navigation_from_a_workspace_page_to_the_api_is_refused(served_daemon, page, path):
     target = f"http://localhost:{served_daemon.port}{path}"
     head = json.dumps([["Location", target]])
     redirect = f"http://{served_daemon.host('mine')}/answered?status=307&head={head}"
@@ -196,7 +198,7 @@ def test_it_cannot_lead_the_person_to_the_api(served_daemon, page, path):
         assert moved.value.status == 403
 
 
-def test_the_daemons_cookies_stay_with_the_daemon(served_daemon, context, page):
+def test_workspace_page_cannot_read_or_set_cookies_of_the_daemon(served_daemon, context, page):
     ours = {
         "name": "prism_session",
         "value": "ours",
@@ -228,8 +230,8 @@ def test_the_daemons_cookies_stay_with_the_daemon(served_daemon, context, page):
     assert other.evaluate("document.cookie") == ""
 
 
-def test_what_it_allows_to_others_is_not_allowed(served_daemon, context, page):
-    """A service cannot open its origin by a header; then another page could use it."""
+def test_cors_headers_of_a_service_are_removed(served_daemon, context, page):
+    """Otherwise a page of another workspace could use this origin."""
     head = json.dumps(
         [
             ["Access-Control-Allow-Origin", f"http://{served_daemon.host('other')}"],
@@ -243,7 +245,7 @@ def test_what_it_allows_to_others_is_not_allowed(served_daemon, context, page):
         raise AssertionError(text)
 
 
-def test_on_its_own_origin_everything_works(served_daemon, page):
+def test_workspace_page_uses_fetch_websockets_and_events_on_its_origin(served_daemon, page):
     assert fetched(page, "/log")
     echoed = page.evaluate(
         """() => new Promise((done, no) => {
@@ -263,7 +265,7 @@ def test_on_its_own_origin_everything_works(served_daemon, page):
     assert first == "tick"
 
 
-def test_the_path_leads_to_the_workspaces_own_origin(served_daemon, context):
+def test_proxy_path_redirects_to_the_origin_of_the_workspace(served_daemon, context):
     page = context.new_page()
     page.goto(f"http://localhost:{served_daemon.port}/web-proxy/mine/page?port=8501")
     assert page.url == f"http://{served_daemon.host('8501--mine')}/page"

@@ -1,4 +1,4 @@
-"""What crosses the proxy in the heads of requests and answers."""
+"""The headers that the proxy removes, sets and forwards."""
 
 import pytest
 
@@ -26,31 +26,31 @@ HOPS = [
 ]
 
 
-def there(*headers, route=OWN):
+def sent_to_service(*headers, route=OWN):
     result = to_service(headers, route)
     assert len({name for name, _ in result if name != b"x"}) == len(result), "each once"
     return dict(result)
 
 
-def back(*headers, route=OWN):
+def sent_to_client(*headers, route=OWN):
     return to_client(headers, route)
 
 
-def test_what_belongs_to_one_hop_stays_there():
-    headers = there(*HOPS)
+def test_hop_by_hop_headers_are_removed():
+    headers = sent_to_service(*HOPS)
     assert set(headers) == {b"host", b"x-forwarded-host", b"x-forwarded-for", b"x-forwarded-proto"}
-    assert back(*HOPS) == []
+    assert sent_to_client(*HOPS) == []
 
 
-def test_the_length_of_a_body_belongs_to_no_hop():
-    """Else the same bytes would be read in another frame."""
+def test_content_length_is_forwarded_even_if_named_in_connection():
+    """Otherwise the same bytes would be read with other framing."""
     named = [(b"connection", b"close, Content-Length"), (b"content-length", b"5")]
-    assert there(*named)[b"content-length"] == b"5"
-    assert back(*named) == [(b"content-length", b"5")]
+    assert sent_to_service(*named)[b"content-length"] == b"5"
+    assert sent_to_client(*named) == [(b"content-length", b"5")]
 
 
-def test_the_service_is_asked_by_its_own_name():
-    headers = there(
+def test_host_origin_and_referer_are_rewritten_to_the_address_of_the_service():
+    headers = sent_to_service(
         (b"host", b"mine.localhost:8947"),
         (b"origin", b"http://mine.localhost:8947"),
         (b"referer", b"http://mine.localhost:8947/lab?a=1"),
@@ -69,11 +69,11 @@ def test_the_service_is_asked_by_its_own_name():
         b"http://mine.localhost:8947@x/",
     ],
 )
-def test_another_page_is_not_made_into_one_of_the_services(referer):
-    assert there((b"referer", referer))[b"referer"] == referer
+def test_referer_of_another_origin_is_not_rewritten(referer):
+    assert sent_to_service((b"referer", referer))[b"referer"] == referer
 
 
-def test_where_it_came_from_is_told_and_cannot_be_forged():
+def test_forwarded_headers_are_set_by_the_proxy_and_not_by_the_client():
     forged = [
         (b"x-forwarded-for", b"6.6.6.6"),
         (b"x-forwarded-host", b"evil"),
@@ -81,7 +81,7 @@ def test_where_it_came_from_is_told_and_cannot_be_forged():
         (b"forwarded", b"for=6.6.6.6"),
         (b"x-real-ip", b"6.6.6.6"),
     ]
-    assert there(*forged) == {
+    assert sent_to_service(*forged) == {
         b"host": b"127.0.0.1:40001",
         b"x-forwarded-host": b"mine.localhost:8947",
         b"x-forwarded-for": b"127.0.0.1",
@@ -98,22 +98,22 @@ def test_where_it_came_from_is_told_and_cannot_be_forged():
         (b"PRISM_SESSION=x", None),
     ],
 )
-def test_the_daemons_cookies_never_arrive(sent, arrives):
-    assert there((b"cookie", sent)).get(b"cookie") == arrives
+def test_cookies_of_the_daemon_are_removed(sent, arrives):
+    assert sent_to_service((b"cookie", sent)).get(b"cookie") == arrives
 
 
-def test_the_daemons_tokens_never_arrive_and_the_services_do():
-    assert b"authorization" not in there((b"authorization", b"Bearer prism_abc"))
-    assert b"authorization" not in there((b"authorization", b"bearer  prism_abc"))
-    headers = there((b"authorization", b"token abc"))
+def test_tokens_of_the_daemon_are_removed_and_others_are_forwarded():
+    assert b"authorization" not in sent_to_service((b"authorization", b"Bearer prism_abc"))
+    assert b"authorization" not in sent_to_service((b"authorization", b"bearer  prism_abc"))
+    headers = sent_to_service((b"authorization", b"token abc"))
     assert headers[b"authorization"] == b"token abc"
 
 
-def test_on_the_daemons_own_origin_no_credentials_cross():
+def test_credentials_are_removed_on_the_origin_of_the_daemon():
     headers = [(b"cookie", b"a=1"), (b"authorization", b"token abc")]
-    assert not {b"cookie", b"authorization"} & set(there(*headers, route=PATH))
+    assert not {b"cookie", b"authorization"} & set(sent_to_service(*headers, route=PATH))
     headers = [(b"set-cookie", b"a=1"), (b"www-authenticate", b"Basic"), (b"x", b"1")]
-    assert back(*headers, route=PATH) == [
+    assert sent_to_client(*headers, route=PATH) == [
         (b"content-security-policy", b"sandbox"),
         (b"x-content-type-options", b"nosniff"),
         (b"x", b"1"),
@@ -130,12 +130,14 @@ def test_on_the_daemons_own_origin_no_credentials_cross():
         (b"__Host-prism=forged; Secure; Path=/", None),
     ],
 )
-def test_a_cookie_is_the_workspaces_alone(set_cookie, forwarded):
-    assert back((b"Set-Cookie", set_cookie)) == ([(b"set-cookie", forwarded)] if forwarded else [])
+def test_set_cookie_is_restricted_to_the_origin_of_the_workspace(set_cookie, forwarded):
+    assert sent_to_client((b"Set-Cookie", set_cookie)) == (
+        [(b"set-cookie", forwarded)] if forwarded else []
+    )
 
 
-def test_nothing_opens_the_origin_to_others():
-    assert back((b"Access-Control-Allow-Origin", b"*"), (b"Alt-Svc", b"h3")) == []
+def test_cors_and_alt_svc_headers_are_removed():
+    assert sent_to_client((b"Access-Control-Allow-Origin", b"*"), (b"Alt-Svc", b"h3")) == []
 
 
 @pytest.mark.parametrize(
@@ -151,9 +153,9 @@ def test_nothing_opens_the_origin_to_others():
         (b"lab?x", b"lab?x", b"lab?x"),
     ],
 )
-def test_an_address_of_the_service_is_one_on_the_origin_that_was_asked(location, own, path):
-    assert back((b"Location", location)) == [(b"location", own)]
-    assert back((b"Location", location), route=PATH)[2:] == [(b"location", path)]
+def test_location_is_rewritten_to_the_requested_origin(location, own, path):
+    assert sent_to_client((b"Location", location)) == [(b"location", own)]
+    assert sent_to_client((b"Location", location), route=PATH)[2:] == [(b"location", path)]
 
 
 @pytest.mark.parametrize(
@@ -166,11 +168,13 @@ def test_an_address_of_the_service_is_one_on_the_origin_that_was_asked(location,
         (b"port", b"", [""]),
     ],
 )
-def test_the_port_of_a_query_is_for_us(query, rest, ports):
+def test_port_parameters_are_removed_from_the_query(query, rest, ports):
     left, port = without_port(query)
     assert (left, [*port]) == (rest, ports)
 
 
 @pytest.mark.parametrize("route", [OWN, PATH])
-def test_a_service_does_not_empty_the_browser_for_all_workspaces(route):
-    assert b"clear-site-data" not in dict(back((b"Clear-Site-Data", b'"*"'), route=route))
+def test_clear_site_data_header_is_removed(route):
+    assert b"clear-site-data" not in dict(
+        sent_to_client((b"Clear-Site-Data", b'"*"'), route=route)
+    )

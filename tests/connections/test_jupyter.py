@@ -12,7 +12,7 @@ from tests.proofs import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 MIB = 1 << 20
-# As JupyterLab's own front end speaks with a terminal.
+# Uses a terminal with the protocol of JupyterLab's front end.
 TERMINAL = """
 async typed => {
     const xsrf = document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? "";
@@ -37,8 +37,8 @@ async typed => {
 TITLE = "A workspace in Chromium"
 
 
-def sandboxed(site, name):
-    """Whether its programs ran in a sandbox, in words."""
+def sandbox_description(site, name):
+    """A sentence about the sandbox of the workspace."""
     for seen in (site.home.folder / "workspaces").glob("local-*/seen.json"):
         answer = json.loads(seen.read_bytes())
         if answer["name"] == name:
@@ -48,7 +48,7 @@ def sandboxed(site, name):
 
 @pytest.fixture
 def launch_template(served_daemon):
-    """Launches real templates, and ends them."""
+    """A function that launches real templates; their workspaces are terminated at the end."""
     client, names = served_daemon.home.client.workspaces, []
 
     def launch(template, name):
@@ -74,7 +74,7 @@ def test_jupyterlab_runs_cells_and_terminals(served_daemon, launch_template, con
     page.locator(".jp-Launcher").wait_for()
 
     page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # until then cells are drawn anew
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # until then cells are redrawn
     cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
     cell.click()
     page.keyboard.type("print(6 * 7, 'from a cell')")
@@ -99,11 +99,11 @@ def test_jupyterlab_runs_cells_and_terminals(served_daemon, launch_template, con
     record(
         f"{TITLE}: JupyterLab",
         "a notebook is opened and a cell run; a command is typed into a terminal and its file "
-        f"downloaded; no answer is refused ({sandboxed(served_daemon, 'lab')})",
+        f"downloaded; no answer is refused ({sandbox_description(served_daemon, 'lab')})",
     )
 
 
-def test_streamlit_answers_to_what_one_enters(served_daemon, launch_template, context):  # noqa: F811
+def test_streamlit_app_reacts_to_input(served_daemon, launch_template, context):  # noqa: F811
     launch_template("Streamlit App", "app")
     for label in ("app", "8501--app"):
         page = context.new_page()
@@ -118,11 +118,11 @@ def test_streamlit_answers_to_what_one_enters(served_daemon, launch_template, co
     record(
         f"{TITLE}: Streamlit",
         "the template's app reacts to input over its WebSocket, by its name and by its port "
-        f"({sandboxed(served_daemon, 'app')})",
+        f"({sandbox_description(served_daemon, 'app')})",
     )
 
 
-def test_half_a_gigabyte_each_way_in_the_browser(served_daemon, context):  # noqa: F811
+def test_browser_downloads_and_uploads_500_mib(served_daemon, context):  # noqa: F811
     page = context.new_page()
     page.set_default_timeout(120_000)
     page.goto(f"http://{served_daemon.host('mine')}/page")
@@ -150,5 +150,5 @@ def test_half_a_gigabyte_each_way_in_the_browser(served_daemon, context):  # noq
     record(
         f"{TITLE}: 500 MiB each way",
         "downloaded by fetch as a stream, and uploaded as the body of a request, complete "
-        f"({sandboxed(served_daemon, 'mine')})",
+        f"({sandbox_description(served_daemon, 'mine')})",
     )

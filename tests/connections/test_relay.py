@@ -1,4 +1,4 @@
-"""HTTP through to a real workspace: every method, any size, both ways, both ends in step."""
+"""HTTP through the proxy to a real workspace: methods, sizes, streams and flow control."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from tests.connections.conftest import served
 from tests.waiting import eventually
 
 MIB = 1 << 20
-LARGE = 150 * MIB  # several times what the daemon may hold of it
+LARGE = 150 * MIB  # several times what the daemon may buffer
 
 
 @pytest.mark.parametrize(
     "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
 )
-def test_every_method_arrives_with_its_body(served_daemon, method):
+def test_service_receives_every_method_with_its_body(served_daemon, method):
     request = served_daemon.told(method, "/a/b", content=b"\x00\xffbody")
     assert (request["method"], request["target"], request["body"]) == (
         method,
@@ -28,7 +28,7 @@ def test_every_method_arrives_with_its_body(served_daemon, method):
     )
 
 
-def test_a_head_has_the_length_and_no_body(served_daemon):
+def test_head_answer_has_a_length_and_no_body(served_daemon):
     answer = served_daemon.ask("HEAD", "/page")
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) > 0
@@ -47,15 +47,15 @@ def test_a_head_has_the_length_and_no_body(served_daemon):
         "/..%2f..%2f",
     ],
 )
-def test_a_target_arrives_byte_for_byte(served_daemon, target):
-    answer = raw(
+def test_service_receives_the_target_byte_for_byte(served_daemon, target):
+    answer = send_raw(
         served_daemon, f"GET {target} HTTP/1.1\r\nHost: {served_daemon.host('mine')}\r\n\r\n"
     )
     assert f'"target": "{target}"' in answer
 
 
-def test_a_large_answer_is_followed_by_the_next(served_daemon):
-    """Of a client that sends its second request before it has the first answer."""
+def test_pipelined_request_is_answered_after_a_large_answer(served_daemon):
+    """The client sends its second request before it has the first answer."""
     size, host = 3 * MIB, f"HTTP/1.1\r\nHost: {served_daemon.host('mine')}\r\n"
     requests = f"GET /download?size={size} {host}\r\nGET /page {host}Connection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", served_daemon.port), timeout=120) as client:
@@ -66,7 +66,7 @@ def test_a_large_answer_is_followed_by_the_next(served_daemon):
     assert rest[size:].startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_body_may_come_in_pieces(served_daemon):
+def test_service_receives_a_chunked_body(served_daemon):
     def pieces():
         yield b"one "
         yield b"two"
@@ -75,7 +75,7 @@ def test_a_body_may_come_in_pieces(served_daemon):
     assert request["body"] == "one two"
 
 
-def test_statuses_and_heads_come_back_as_they_are(served_daemon):
+def test_statuses_and_headers_are_returned_unchanged(served_daemon):
     for status in (200, 201, 204, 301, 304, 404, 418, 500, 503):
         answer = served_daemon.ask("GET", f"/answered?status={status}&head=[]")
         assert answer.status_code == status
@@ -85,7 +85,7 @@ def test_statuses_and_heads_come_back_as_they_are(served_daemon):
     assert answer.headers["etag"] == '"e"'
 
 
-def test_a_connection_is_kept(served_daemon):
+def test_client_connection_is_reused(served_daemon):
     transport = httpx.HTTPTransport()
     head = {"host": served_daemon.host("mine")}
     with httpx.Client(base_url=served_daemon.base, headers=head, transport=transport) as client:
@@ -96,8 +96,8 @@ def test_a_connection_is_kept(served_daemon):
 
 
 @pytest.mark.parametrize("how", ["", "&chunked"])
-def test_a_download_is_whole_and_takes_no_memory(served_daemon, how):
-    before, size = memory(served_daemon), LARGE
+def test_large_download_is_complete_and_not_buffered(served_daemon, how):
+    before, size = resident_memory(served_daemon), LARGE
     digest, got = hashlib.sha256(), 0
     with served_daemon.http.stream(
         "GET", f"/download?size={size}{how}", headers={"host": served_daemon.host("mine")}
@@ -107,11 +107,11 @@ def test_a_download_is_whole_and_takes_no_memory(served_daemon, how):
             got += len(piece)
     assert got == size
     assert digest.digest() == expected(size)
-    assert memory(served_daemon) - before < 40 * MIB
+    assert resident_memory(served_daemon) - before < 40 * MIB
 
 
-def test_an_upload_is_whole_and_takes_no_memory(served_daemon):
-    before, size = memory(served_daemon), LARGE
+def test_large_upload_is_complete_and_not_buffered(served_daemon):
+    before, size = resident_memory(served_daemon), LARGE
     piece = bytes(range(256)) * 4096
 
     def pieces():
@@ -122,10 +122,10 @@ def test_an_upload_is_whole_and_takes_no_memory(served_daemon):
         "POST", "/upload", headers={"content-length": str(size)}, content=pieces()
     )
     assert (request["size"], request["sha256"]) == (size, expected(size).hex())
-    assert memory(served_daemon) - before < 40 * MIB
+    assert resident_memory(served_daemon) - before < 40 * MIB
 
 
-def test_a_slow_reader_holds_the_service_back(served_daemon):
+def test_slow_client_slows_the_service_down(served_daemon):
     size = 300 * MIB
     with served_daemon.http.stream(
         "GET", f"/download?size={size}", headers={"host": served_daemon.host("mine")}
@@ -141,7 +141,7 @@ def test_a_slow_reader_holds_the_service_back(served_daemon):
         assert seen[-1] < 120 * MIB, "it waits for us"
 
 
-def test_a_slow_service_holds_the_sender_back(served_daemon):
+def test_slow_service_slows_the_client_down(served_daemon):
     sent, piece = [0], bytes(MIB)
 
     def pieces():
@@ -167,7 +167,7 @@ def test_a_slow_service_holds_the_sender_back(served_daemon):
     assert answers[0]["size"] == 200 * MIB
 
 
-def test_events_come_one_by_one(served_daemon):
+def test_events_are_forwarded_one_by_one(served_daemon):
     with served_daemon.http.stream(
         "GET", "/events?count=3", headers={"host": served_daemon.host("mine")}
     ) as answer:
@@ -177,14 +177,14 @@ def test_events_come_one_by_one(served_daemon):
 
 
 @pytest.mark.parametrize("sent", [{}, {"content": b"body"}])
-def test_who_hangs_up_takes_the_service_with_him(served_daemon, sent):
+def test_disconnected_client_aborts_the_request_of_the_service(served_daemon, sent):
     before, host = served_daemon.counts()["cut"], {"host": served_daemon.host("mine")}
     with served_daemon.http.stream("GET", "/events", headers=host, **sent) as answer:
         next(answer.iter_text())
     eventually(lambda: served_daemon.counts()["cut"] > before)
 
 
-def test_an_answer_that_breaks_off_is_seen_to_be_broken(served_daemon):
+def test_truncated_answer_is_truncated_for_the_client(served_daemon):
     with pytest.raises(httpx.RemoteProtocolError):
         served_daemon.ask("GET", "/broken")
 
@@ -196,15 +196,15 @@ def expected(size):
     return digest.digest()
 
 
-def memory(site):
-    """What the daemon holds resident, in bytes."""
+def resident_memory(site):
+    """The resident memory of the daemon, in bytes."""
     pid = json.loads((site.home.folder / "daemon.lock").read_text())["pid"]
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * 4096
 
 
-def raw(site, text):
-    """An answer to exactly these bytes."""
+def send_raw(site, text):
+    """The answer to exactly these bytes."""
     with socket.create_connection(("127.0.0.1", site.port)) as connection:
         connection.sendall(
             text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode("latin-1")
@@ -212,8 +212,8 @@ def raw(site, text):
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
 
 
-def test_a_daemon_that_goes_home_ends_what_would_never_end(tmp_path):
-    """An event stream ends with it, at once; a download in progress gets its time."""
+def test_daemon_shutdown_ends_event_streams_and_completes_downloads(tmp_path):
+    """The event stream ends at once; a download in progress is completed."""
     with served(tmp_path / "home") as (home, site):
         host = {"host": site.host("mine")}
         size = 30 * MIB

@@ -1,4 +1,4 @@
-"""Requests on connections to a service, byte by byte: what is read, kept, and refused."""
+"""Connections to a service: parsing of answers, reuse, and limits."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n"
 
 
 class Service:
-    """Answers each request with the next of its answers, and hangs up after `CLOSE`."""
+    """Answers each request with the next of its answers, and closes after `CLOSE`."""
 
     def __init__(self, answers):
         self.answers, self.heard, self.connections = list(answers), [], 0
@@ -63,8 +63,8 @@ async def serving(*answers):
         server.close()
 
 
-async def asked(connections, address, method="GET", head=GET, body=None):
-    """One exchange: status, headers, body, and whether its connection may be kept."""
+async def exchange_once(connections, address, method="GET", head=GET, body=None):
+    """One exchange: status, headers and body."""
     connection = await connections.take(address, None)
     try:
         await connection.ask(method, head, body)
@@ -79,13 +79,13 @@ async def asked(connections, address, method="GET", head=GET, body=None):
 def exchange(*answers, **more):
     async def run():
         async with serving(*answers) as (service, connections, address):
-            received = [await asked(connections, address, **more) for _ in answers]
+            received = [await exchange_once(connections, address, **more) for _ in answers]
             return received, service
 
     return asyncio.run(run())
 
 
-def test_connections_are_kept():
+def test_connection_is_reused():
     received, service = exchange(OK, OK, OK)
     assert received == [(200, {b"content-length": b"2"}, b"hi")] * 3
     assert service.connections == 1
@@ -103,7 +103,7 @@ def test_connections_are_kept():
         HINT * MOST_INTERIM + OK,
     ],
 )
-def test_every_frame_of_a_body(answer):
+def test_answer_body_is_read_with_every_framing(answer):
     [(status, headers, body)], _ = exchange(answer)
     assert (status, body) == (200, b"hi")
     assert b"a" not in headers, "a trailer"
@@ -124,14 +124,14 @@ def test_every_frame_of_a_body(answer):
         (OK + b"more", 2),
     ],
 )
-def test_only_what_is_clean_is_kept(answer, connections):
+def test_connection_is_reused_only_after_a_complete_answer(answer, connections):
     received, service = exchange(answer, OK)
     assert received[1][2] == b"hi", "its own answer, and nobody else's"
     assert service.connections == connections
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 1000\r\n", b""])
-def test_a_head_has_no_body(length):
+def test_answer_to_head_has_no_body(length):
     received, service = exchange(b"HTTP/1.1 200 X\r\n" + length + b"\r\n", method="HEAD")
     assert received[0][2] == b""
     assert service.heard == [GET]
@@ -153,24 +153,24 @@ def test_a_head_has_no_body(length):
         b"HTTP/1.1 200 X\r\nA: " + b"b" * 2 * LONGEST_HEAD,
     ],
 )
-def test_what_is_no_answer(answer):
+def test_invalid_or_oversized_answer_raises_connection_error(answer):
     with pytest.raises(ConnectionError):
         exchange(answer)
 
 
 @pytest.mark.parametrize("begin", [b"0\r\nA: ", b"1;a="], ids=["a trailer", "a chunk"])
-def test_what_has_no_end_is_not_listened_to(begin):
-    """It is kept until its end, and would take all memory."""
+def test_endless_trailer_or_chunk_size_raises_connection_error(begin):
+    """It is buffered until its end, so it would fill the memory."""
     with pytest.raises(ConnectionError, match="no end"):
         exchange(CHUNKED + begin + b"b" * 4 * LONGEST_HEAD + b"CLOSE")
 
 
-def test_blanks_behind_a_value_are_none_of_it():
+def test_trailing_whitespace_of_a_header_value_is_removed():
     [(_, headers, body)], _ = exchange(b"HTTP/1.1 200 OK\r\nContent-Length: 2 \t\r\n\r\nhi")
     assert (headers, body) == ({b"content-length": b"2"}, b"hi")
 
 
-def test_a_body_goes_out_in_chunks():
+def test_request_body_is_sent_in_chunks():
     async def pieces():
         yield b"one "
         yield b"two"
@@ -180,19 +180,23 @@ def test_a_body_goes_out_in_chunks():
     assert service.heard == [head + b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"]
 
 
-def test_what_nobody_asked_for_ends_a_kept_connection():
+def test_unsolicited_bytes_close_an_idle_connection():
     async def run():
         async with serving(OK, OK) as (service, connections, address):
-            await asked(connections, address)
+            await exchange_once(connections, address)
             [[(_, connection)]] = connections._idle.values()
             connection.data_received(OK)
-            assert await asked(connections, address) == (200, {b"content-length": b"2"}, b"hi")
+            assert await exchange_once(connections, address) == (
+                200,
+                {b"content-length": b"2"},
+                b"hi",
+            )
             return service.connections
 
     assert asyncio.run(run()) == 2
 
 
-def test_a_body_that_breaks_off_ends_the_exchange():
+def test_interrupted_request_body_raises_connection_error():
     async def pieces():
         yield b"one"
         raise RuntimeError
@@ -202,14 +206,14 @@ def test_a_body_that_breaks_off_ends_the_exchange():
         exchange(OK, method="POST", head=head, body=pieces())
 
 
-async def carried(relay, address, method, *headers):
-    """One request through the relay, without a body; the status of its answer."""
+async def status_through_relay(relay, address, method, *headers):
+    """Send one request without a body through the relay; return the status."""
     messages, bodies = [], [{"type": "http.request"}] if headers else []
 
     async def receive():
         if bodies:
             return bodies.pop()
-        return await asyncio.Future[dict[str, object]]()  # nothing is ever said
+        return await asyncio.Future[dict[str, object]]()  # never
 
     async def send(message):
         messages.append(message)
@@ -221,15 +225,15 @@ async def carried(relay, address, method, *headers):
     return messages[0]["status"]
 
 
-def test_a_kept_connection_may_have_ended_just_now():
-    """Then the request was not heard, and one that changes nothing is sent again."""
+def test_safe_request_is_repeated_if_an_idle_connection_was_closed():
+    """A GET is repeated, because the service did not receive it; a POST is not."""
 
     async def run(method):
         async with serving(OK, b"CLOSE", OK) as (service, _, address):
             relay = Relay(Pins())
             try:
-                assert await carried(relay, address, "GET") == 200
-                return await carried(relay, address, method), len(service.heard)
+                assert await status_through_relay(relay, address, "GET") == 200
+                return await status_through_relay(relay, address, method), len(service.heard)
             finally:
                 await relay.close()
 
@@ -238,16 +242,16 @@ def test_a_kept_connection_may_have_ended_just_now():
         asyncio.run(run("POST"))
 
 
-def test_a_body_shorter_than_its_head_says_ends_the_connection():
-    """Else the service would take the next request, of whomever, for the rest of it."""
+def test_body_shorter_than_its_content_length_closes_the_connection():
+    """Otherwise the service would read the next request as the rest of the body."""
 
     async def run():
         async with serving(OK, OK, OK) as (service, _, address):
             relay = Relay(Pins())
             try:
                 with pytest.raises(ServiceUnreachable):
-                    await carried(relay, address, "POST", (b"content-length", b"50"))
-                assert await carried(relay, address, "GET") == 200
+                    await status_through_relay(relay, address, "POST", (b"content-length", b"50"))
+                assert await status_through_relay(relay, address, "GET") == 200
                 return service.connections
             finally:
                 await relay.close()
@@ -255,8 +259,8 @@ def test_a_body_shorter_than_its_head_says_ends_the_connection():
     assert asyncio.run(run()) == 2
 
 
-def test_a_body_that_nobody_takes_ends_the_exchange(monkeypatch):
-    """Else each upload whose client hangs up behind it would keep two connections for ever."""
+def test_request_body_that_is_not_read_raises_connection_error(monkeypatch):
+    """Otherwise each such upload would hold two connections for ever."""
     monkeypatch.setattr(service_connection, "STALL", 0.01)
 
     async def pieces():

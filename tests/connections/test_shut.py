@@ -1,4 +1,4 @@
-"""Each way into a workspace that does not run says its state, what it allows, and what helps."""
+"""Connections to a workspace that does not run are refused with its state and a remedy."""
 
 import json
 
@@ -22,16 +22,16 @@ def refused(answer):
     return answer.json()["error"]
 
 
-def shaken(url, **more):
-    """What a WebSocket's handshake was answered."""
+def refused_handshake(url, **more):
+    """The error of a refused WebSocket handshake."""
     with pytest.raises(InvalidStatus) as no, connect(url, proxy=None, **more):
         pass
     assert no.value.response.status_code == 409
     return json.loads(no.value.response.body)["error"]
 
 
-def asked(site):
-    """Every way of a program, and how it was refused."""
+def errors_for_programs(site):
+    """Every way for a program to connect, with the error."""
     at = f"ws://127.0.0.1:{site.port}"
     yield "connect", refused(site.http.get("/api/v1/instances/bare/connect"))
     yield "ports", refused(site.http.get("/api/v1/instances/bare/ports?port=80"))
@@ -39,16 +39,16 @@ def asked(site):
         yield "path", refused(site.http.get("/web-proxy/bare/", headers=browser))
     yield "desktop", refused(site.http.get("/dcv-proxy/bare/"))
     yield "origin", refused(site.ask("GET", "/", "bare"))
-    yield "terminal", shaken(f"{at}/ssh-proxy/bare")
-    yield "socket on the path", shaken(f"{at}/web-proxy/bare/echo")
+    yield "terminal", refused_handshake(f"{at}/ssh-proxy/bare")
+    yield "socket on the path", refused_handshake(f"{at}/web-proxy/bare/echo")
     own = {"origin": f"http://{site.host('bare')}"}
     address = ("127.0.0.1", site.port)
     url = f"ws://{site.host('bare')}/echo"
-    yield "socket", shaken(url, additional_headers=own, address=address)
+    yield "socket", refused_handshake(url, additional_headers=own, address=address)
 
 
-def seen(site):
-    """The pages that a browser shows."""
+def pages_for_browsers(site):
+    """The answers to a browser."""
     yield site.ask("GET", "/", "bare", LOOKS)
     yield site.http.get("/web-proxy/bare/", headers=LOOKS | {"user-agent": "Mozilla/5.0"})
 
@@ -64,11 +64,13 @@ def seen(site):
         ),
     ],
 )
-def test_what_does_not_run_says_what_leads_into_it(served_daemon, down, state, allowed, hint):
+def test_connections_to_a_stopped_workspace_are_refused_with_a_remedy(
+    served_daemon, down, state, allowed, hint
+):
     client = served_daemon.home.client.workspaces
     getattr(client, down)("bare", wait=30)
     try:
-        for way, error in asked(served_daemon):
+        for way, error in errors_for_programs(served_daemon):
             assert (error["code"], error["message"]) == (
                 "INVALID_STATE",
                 f"Workspace 'bare' is {state}",
@@ -81,7 +83,7 @@ def test_what_does_not_run_says_what_leads_into_it(served_daemon, down, state, a
             assert (done.returncode, done.stdout) == (1, ""), words
             assert f"error: Workspace 'bare' is {state}" in done.stderr, words
             assert done.stderr.endswith(f"{hint}\n"), words
-        for page in seen(served_daemon):
+        for page in pages_for_browsers(served_daemon):
             assert page.headers["content-type"] == "text/html; charset=utf-8"
             assert "default-src 'none'" in page.headers["content-security-policy"]
             command = hint.split("`")[1]

@@ -1,4 +1,4 @@
-"""Large bodies inside the kernel: all of it, in step with who reads, and nothing left behind."""
+"""`splice`: large bodies are moved inside the kernel."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def connected_pair():
-    """Somebody who says, and somebody who hears; between them, what is to be moved."""
+    """A sender, the two sockets between which bytes are moved, and a receiver."""
     sockets: list[socket.socket] = []
 
     def pair():
@@ -46,21 +46,21 @@ def run(test):
     assert descriptors() <= before, "nothing is left open"
 
 
-async def heard(loop, hears, size):
+async def receive_exactly(loop, hears, size):
     got = bytearray()
     while len(got) < size:
         got += await loop.sock_recv(hears, MIB)
     return bytes(got)
 
 
-def test_all_of_it_and_not_a_byte_more(connected_pair):
+def test_move_transfers_exactly_the_given_number_of_bytes(connected_pair):
     says, source, target, hears = connected_pair
     payload = os.urandom(20 * MIB)
 
     async def test(loop):
         saying = asyncio.create_task(loop.sock_sendall(says, payload + b"next"))
         moving = asyncio.create_task(splice.move(source.fileno(), target.fileno(), len(payload)))
-        assert await heard(loop, hears, len(payload)) == payload
+        assert await receive_exactly(loop, hears, len(payload)) == payload
         await moving
         await saying
         assert source.recv(100) == b"next"
@@ -70,7 +70,7 @@ def test_all_of_it_and_not_a_byte_more(connected_pair):
     run(test)
 
 
-def test_it_waits_for_who_does_not_read(connected_pair):
+def test_move_waits_for_a_slow_receiver(connected_pair):
     says, source, target, hears = connected_pair
 
     async def test(loop):
@@ -87,13 +87,13 @@ def test_it_waits_for_who_does_not_read(connected_pair):
         await asyncio.wait([saying], timeout=0.5)
         assert not moving.done()
         assert sent < 120 * MIB
-        await heard(loop, hears, 200 * MIB)
+        await receive_exactly(loop, hears, 200 * MIB)
         await asyncio.gather(saying, moving)
 
     run(test)
 
 
-def test_an_early_end_is_no_end(connected_pair):
+def test_move_raises_if_the_source_ends_early(connected_pair):
     says, source, target, _ = connected_pair
 
     async def test(loop):
@@ -105,7 +105,7 @@ def test_an_early_end_is_no_end(connected_pair):
     run(test)
 
 
-def test_a_reader_who_leaves_ends_it(connected_pair):
+def test_move_raises_if_the_receiver_closes(connected_pair):
     says, source, target, hears = connected_pair
 
     async def test(loop):
@@ -118,7 +118,7 @@ def test_a_reader_who_leaves_ends_it(connected_pair):
     run(test)
 
 
-def test_it_can_be_called_off(connected_pair):
+def test_move_can_be_cancelled(connected_pair):
     says, source, target, _ = connected_pair
 
     async def test(loop):
@@ -130,7 +130,7 @@ def test_it_can_be_called_off(connected_pair):
     run(test)
 
 
-def test_others_have_their_turn(connected_pair):
+def test_move_yields_to_other_tasks(connected_pair):
     says, source, target, hears = connected_pair
 
     async def test(loop):
@@ -143,7 +143,7 @@ def test_others_have_their_turn(connected_pair):
                 turns += 1
 
         saying = asyncio.create_task(loop.sock_sendall(says, bytes(50 * MIB)))
-        hearing = asyncio.create_task(heard(loop, hears, 50 * MIB))
+        hearing = asyncio.create_task(receive_exactly(loop, hears, 50 * MIB))
         counting = asyncio.create_task(other())
         await splice.move(source.fileno(), target.fileno(), 50 * MIB)
         await asyncio.gather(saying, hearing)

@@ -1,4 +1,4 @@
-"""A terminal: a WebSocket on this side, a real SSH server with a PTY on the other."""
+"""Terminals: WebSockets that the daemon connects to a real SSH server with a PTY."""
 
 import asyncio
 import json
@@ -26,8 +26,8 @@ from tests.optional import not_none
 from tests.waiting import eventually
 
 
-class Reachable(MemoryCompute):
-    """A cloud whose machines have the SSH server of this test."""
+class ReachableCompute(MemoryCompute):
+    """A cloud whose machines have the SSH server of the test."""
 
     ways = None
 
@@ -37,7 +37,7 @@ class Reachable(MemoryCompute):
 
 
 class Shells:
-    """An SSH server that starts real shells on real terminals, for who has the key."""
+    """An SSH server for one key, with shells on terminals."""
 
     def __init__(self, folder):
         self.key = folder / "key"
@@ -60,7 +60,7 @@ class Shells:
         )
 
     async def shell(self, process):
-        """A small shell that says what it is told, and how large its terminal is."""
+        """A small shell that echoes its input and records the size of its terminal."""
         self.sizes.append(process.term_size[:2])
         process.stdout.write(b"ready\r\n")
         while True:
@@ -84,7 +84,7 @@ class Shells:
 
     @property
     def access(self):
-        """How a provider would say that one gets in."""
+        """The answer of a provider about SSH to this server."""
         host_key = self.host_key.export_public_key().decode().strip()
         return Access(
             host="127.0.0.1",
@@ -97,7 +97,7 @@ class Shells:
 
 @pytest.fixture
 def cloud(clock):
-    return Reachable(clock)
+    return ReachableCompute(clock)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def terminal_url(daemon, http, cloud, clock, shells):
 
 @contextmanager
 def serving(app, shells):
-    """The application behind real sockets; its names are those of the usual port."""
+    """The application behind real sockets, with the host header of the usual port."""
     port = free_port()
 
     async def renamed(scope, receive, send):
@@ -177,28 +177,28 @@ def serving(app, shells):
 @contextmanager
 def opened(at, **more):
     with connect(at, proxy=None, **more) as connection:
-        heard(connection, b"ready\r\n")
+        read_until(connection, b"ready\r\n")
         yield connection
 
 
-def heard(connection, end):
-    """What it shows, up to these bytes."""
+def read_until(connection, end):
+    """The output up to these bytes."""
     output = b""
     while end not in output:
         output += connection.recv(timeout=120)
     return output
 
 
-def test_what_is_typed_is_shown_and_its_size_follows(terminal_url, shells):
+def test_terminal_passes_input_and_resizes(terminal_url, shells):
     with opened(f"{terminal_url}?cols=100&rows=30") as connection:
         connection.send(b"echo \xff\x00\n")
-        assert heard(connection, b"\n") == b"echo \xff\x00\n"
+        assert read_until(connection, b"\n") == b"echo \xff\x00\n"
         connection.send(json.dumps({"type": "resize", "cols": 132, "rows": 50}))
         eventually(lambda: shells.sizes == [(100, 30), (132, 50)])
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_how_it_ended_is_told(terminal_url, status):
+def test_terminal_reports_the_exit_status(terminal_url, status):
     with opened(terminal_url) as connection:
         connection.send(f"exit {status}\n".encode())
         assert json.loads(connection.recv(timeout=120)) == {"type": "exit", "status": status}
@@ -207,10 +207,10 @@ def test_how_it_ended_is_told(terminal_url, status):
     assert not_none(closed.value.rcvd).code == 1000
 
 
-def test_a_flood_arrives_whole(terminal_url):
+def test_terminal_delivers_large_output_completely(terminal_url):
     with opened(terminal_url, max_size=None) as connection:
         connection.send(b"flood\n")
-        assert len(heard(connection, b"done")) == 5_000_000 + 4
+        assert len(read_until(connection, b"done")) == 5_000_000 + 4
 
 
 @pytest.mark.parametrize(
@@ -220,11 +220,11 @@ def test_a_flood_arrives_whole(terminal_url):
         *[pytest.param(control, marks=pytest.mark.slow) for control in ("", "[]", '{"cols":1e9}')],
     ],
 )
-def test_what_is_no_control_ends_it(terminal_url, message):
+def test_invalid_control_message_closes_the_terminal(terminal_url, message):
     with opened(terminal_url) as connection:
         connection.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            heard(connection, b"never")
+            read_until(connection, b"never")
     assert not_none(closed.value.rcvd).code == 1007
 
 
@@ -235,7 +235,7 @@ def refusal(at):
     return response.status_code, json.loads(response.body)["error"]["code"]
 
 
-def test_only_a_machine_that_is_who_it_says(terminal_url, cloud, shells):
+def test_terminal_is_refused_without_the_known_host_key_port_or_key(terminal_url, cloud, shells):
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     known = shells.access
     for ways in (
@@ -251,7 +251,7 @@ def test_only_a_machine_that_is_who_it_says(terminal_url, cloud, shells):
         assert refusal(terminal_url) == (503, "SSH_UNREACHABLE"), ways
 
 
-def test_it_is_refused_before_it_is_opened(terminal_url, http):
+def test_terminal_is_refused_before_the_handshake(terminal_url, http):
     assert refusal(terminal_url.replace("mine", "nobody")) == (404, "INSTANCE_NOT_FOUND")
     assert refusal(f"{terminal_url}?cols=0") == (422, "VALIDATION_FAILED")
     assert refusal(f"{terminal_url}?rows=many") == (422, "VALIDATION_FAILED")
@@ -259,7 +259,7 @@ def test_it_is_refused_before_it_is_opened(terminal_url, http):
     assert refusal(terminal_url) == (409, "INVALID_STATE")
 
 
-def test_who_leaves_ends_his_shell(terminal_url, shells):
+def test_disconnect_without_a_session_ends_the_shell(terminal_url, shells):
     with opened(terminal_url) as connection:
         assert established(shells.port) == 1
         connection.socket.shutdown(socket.SHUT_RDWR)  # without a word
@@ -270,71 +270,71 @@ SESSION = "a1b2c3d4e5f6a7b8"
 
 
 def attached(connection):
-    """What the daemon says first to a browser with a session."""
+    """The first message of the daemon to a browser with a session."""
     message = json.loads(connection.recv(timeout=120))
     assert message.pop("type") == "attached"
     return message
 
 
-def test_a_session_is_found_again_with_its_last_screen(terminal_url, shells):
+def test_session_is_resumed_with_its_last_output(terminal_url, shells):
     path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as connection:
         assert attached(connection)["resumed"] is False
-        heard(connection, b"ready\r\n")
+        read_until(connection, b"ready\r\n")
         connection.send(b"kept\n")
-        heard(connection, b"kept\n")
+        read_until(connection, b"kept\n")
         connection.socket.shutdown(socket.SHUT_RDWR)  # without a word
     with connect(f"{path}&cols=99&rows=33", proxy=None) as again:
         assert attached(again) == {"resumed": True, "replay": len(b"ready\r\nkept\n")}
-        assert heard(again, b"kept\n") == b"ready\r\nkept\n"
+        assert read_until(again, b"kept\n") == b"ready\r\nkept\n"
         again.send(b"more\n")
-        assert heard(again, b"more\n") == b"more\n"
+        assert read_until(again, b"more\n") == b"more\n"
         assert established(shells.port) == 1
         eventually(lambda: (99, 33) in shells.sizes)
         again.send(b"exit 3")
         assert json.loads(again.recv(timeout=120)) == {"type": "exit", "status": 3}
-    with connect(path, proxy=None) as new:  # what has ended is not found again
+    with connect(path, proxy=None) as new:  # an ended session is not resumed
         assert attached(new) == {"resumed": False, "replay": 0}
         new.send(b"exit 0")
 
 
-def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(terminal_url, shells):
+def test_replayed_output_of_a_session_is_bounded_and_contains_its_end(terminal_url, shells):
     path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as connection:
         attached(connection)
-        heard(connection, b"ready\r\n")
-        connection.send(b"flood")  # 5 MB, and nobody reads them
-        heard(connection, b"x")
+        read_until(connection, b"ready\r\n")
+        connection.send(b"flood")  # 5 MB that are not read
+        read_until(connection, b"x")
     with connect(path, proxy=None) as again:
         message = attached(again)
-        output = heard(again, b"done")
+        output = read_until(again, b"done")
         assert message["resumed"] is True
         assert message["replay"] <= 300_000
         assert len(output) <= len(b"ready\r\ndone") + 5_000_000, "nothing is shown twice"
         again.send(b"exit 0")
 
 
-def test_the_newest_browser_is_at_the_shell_and_the_older_is_told(terminal_url):
+def test_newer_browser_replaces_the_older_one_of_a_session(terminal_url):
     path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as older:
         attached(older)
-        heard(older, b"ready\r\n")
+        read_until(older, b"ready\r\n")
         with connect(path, proxy=None) as newer:
             assert attached(newer)["resumed"] is True
             assert json.loads(older.recv(timeout=120)) == {"type": "replaced"}
             with pytest.raises(ConnectionClosed):
                 older.recv(timeout=120)
-            heard(newer, b"ready\r\n")
+            read_until(newer, b"ready\r\n")
             newer.send(b"exit 0")
 
 
 @pytest.mark.parametrize("session", ["short", "a" * 65, "a1b2c3d4e5f6a7b-", ""])
-def test_a_session_is_letters_and_digits(terminal_url, session):
+def test_invalid_session_name_is_refused(terminal_url, session):
     assert refusal(f"{terminal_url}?session={session}") == (422, "VALIDATION_FAILED")
 
 
 class Connection:
-    """Both the connection and the shell of one session: nothing is shown, and it lasts."""
+    """The connection and the shell of a session, without output or end."""
 
     def __init__(self, ended, name):
         self.ended, self.name, self.stdout = ended, name, self
@@ -350,7 +350,7 @@ class Connection:
 
 
 async def visit(sessions, ended, name):
-    """A browser that opens a session and leaves at once."""
+    """Open a session as a browser that disconnects at once."""
 
     async def opens():
         connection = Connection(ended, name)
@@ -365,7 +365,7 @@ async def visit(sessions, ended, name):
     await sessions.serve(("ada", "mine", name), opens, receive, send, Size())
 
 
-def test_of_too_many_shells_without_a_browser_the_oldest_ends_and_all_with_the_daemon():
+def test_oldest_detached_shell_ends_at_the_limit_and_all_at_shutdown():
     async def leave():
         ended, sessions = asyncio.Queue[str](), ShellSessions(seconds=3600, most=2)
         async with sessions.open():
@@ -377,7 +377,7 @@ def test_of_too_many_shells_without_a_browser_the_oldest_ends_and_all_with_the_d
     asyncio.run(leave())
 
 
-def test_a_shell_without_a_browser_ends_in_time():
+def test_detached_shell_ends_after_the_time_limit():
     async def leave():
         ended, sessions = asyncio.Queue[str](), ShellSessions(seconds=0)
         await visit(sessions, ended, "soon")
@@ -391,12 +391,12 @@ def established(port):
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-def test_a_real_machines_shell_is_entered(served_daemon):
-    """The whole way: browser's frames, the daemon, SSH, a shell on a terminal in a workspace."""
+def test_terminal_opens_a_shell_in_a_real_workspace(served_daemon):
+    """From WebSocket frames through the daemon and SSH to a shell in a workspace."""
     at = f"ws://127.0.0.1:{served_daemon.port}/ssh-proxy/bare?cols=101&rows=33"
     with connect(at, proxy=None) as connection:
         connection.send(b"stty size; echo $((6 * 7)) in $HOME\n")
-        output = heard(connection, b"42 in ")
+        output = read_until(connection, b"42 in ")
         assert b"33 101" in output
         connection.send(json.dumps({"type": "resize", "cols": 80, "rows": 24}))
         connection.send(b"stty size; exit 7\n")

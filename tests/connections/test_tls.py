@@ -1,4 +1,4 @@
-"""Desktops: TLS with a certificate that nobody vouches for, and only the one that is pinned."""
+"""Desktops: TLS with a self-signed certificate that is pinned."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 HEADERS = [(b"host", b"mine.localhost:8947")]
 
 
-def test_a_desktop_is_reached_over_tls(served_daemon):
+def test_desktop_is_reached_over_tls(served_daemon):
     eventually(lambda: served_daemon.http.get("/dcv-proxy/mine/x?a=1").status_code == 200)
     request = served_daemon.http.get("/dcv-proxy/mine/x?a=1").json()
     real = served_daemon.real_port("mine", "desktop")
@@ -30,7 +30,7 @@ def test_a_desktop_is_reached_over_tls(served_daemon):
     assert served_daemon.told("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
 
 
-def test_a_desktops_websocket_too(served_daemon):
+def test_desktop_websocket_is_reached_over_tls(served_daemon):
     with served_daemon.socket("/echo", "tls-8443--mine") as connection:
         connection.send(b"\x01" * 100_000)
         assert connection.recv() == b"\x01" * 100_000
@@ -40,13 +40,13 @@ def test_a_desktops_websocket_too(served_daemon):
         assert connection.recv() == "by the path"
 
 
-def test_without_tls_there_is_no_answer_from_it(served_daemon):
+def test_request_with_and_without_tls_to_the_wrong_port_fails(served_daemon):
     assert served_daemon.ask("GET", "/", "8443--mine").status_code == 503
     assert served_daemon.ask("GET", "/", "tls-8888--mine").status_code == 503
 
 
 def exchange(port, kind, **address):
-    """A request for a listener of this machine."""
+    """A request for a listener of this computer, and the list of its answers."""
     peer = Address(host="127.0.0.1", port=port, **{"listener": "1", **address})
     target = Target("mine", peer, True)
     route = Route(netloc=target.netloc.encode(), scheme=b"https")
@@ -62,8 +62,8 @@ def exchange(port, kind, **address):
     return ProxiedRequest(scope, receive, send, target, route, b"/page"), received
 
 
-async def with_two(test):
-    """Two services with a certificate each, and what belongs to connections."""
+async def with_two_services(test):
+    """Run a test with two services, each with its own certificate."""
     runner = web.AppRunner(application())
     await runner.setup()
     ports = free_port(), free_port()
@@ -78,29 +78,31 @@ async def with_two(test):
         await runner.cleanup()
 
 
-async def asked(relay, port, **address):
+async def forwarded_status(relay, port, **address):
     request, received = exchange(port, "http", **address)
     await relay.forward(request)
     return received[0]["status"]
 
 
-def test_another_certificate_is_refused_before_anything_is_said():
+def test_other_certificate_is_refused_before_the_request_is_sent():
     async def test(ports, pins, relay):
-        assert await asked(relay, ports[0]) == 200
+        assert await forwarded_status(relay, ports[0]) == 200
         first, other = [await pins.of(exchange(port, "http")[0].target) for port in ports]
         assert first != other
-        assert await asked(relay, ports[0], certificate=first) == 200, "as the machine has told"
+        assert await forwarded_status(relay, ports[0], certificate=first) == 200, (
+            "as the machine has told"
+        )
         with pytest.raises(CertificateChanged):
-            await asked(relay, ports[0], certificate=other)
+            await forwarded_status(relay, ports[0], certificate=other)
         request, received = exchange(ports[0], "websocket", certificate=other)
         with pytest.raises(CertificateChanged):
             await websockets.forward(request, pins)
         assert received == []
 
-    asyncio.run(with_two(test))
+    asyncio.run(with_two_services(test))
 
 
-def test_a_pin_ends_with_its_listener():
+def test_certificate_pin_is_cached_per_listener():
     async def test(ports, pins, relay):
         del relay
         pin = await pins.of(exchange(ports[0], "http", listener="1")[0].target)
@@ -109,15 +111,15 @@ def test_a_pin_ends_with_its_listener():
         assert await pins.of(exchange(ports[0], "http", listener="1")[0].target) == b"another"
         assert await pins.of(exchange(ports[0], "http", listener="2")[0].target) == pin
 
-    asyncio.run(with_two(test))
+    asyncio.run(with_two_services(test))
 
 
-def test_nobody_there():
+def test_missing_tls_service_raises_service_unreachable():
     async def test(ports, pins, relay):
         del ports
         with pytest.raises(ServiceUnreachable):
-            await asked(relay, free_port())
+            await forwarded_status(relay, free_port())
         with pytest.raises(ServiceUnreachable):
             await websockets.forward(exchange(free_port(), "websocket")[0], pins)
 
-    asyncio.run(with_two(test))
+    asyncio.run(with_two_services(test))

@@ -1,4 +1,4 @@
-"""`prism tunnel`, the real command: a workspace's ports at this computer's own."""
+"""`prism tunnel`, the real command with real workspaces."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from tests.optional import not_none
 
 @contextlib.contextmanager
 def tunnel(site, *words):
-    """The rows that the command prints, while it runs; it ends well when it is interrupted."""
+    """Run the command and yield the rows that it prints; SIGINT ends it with exit code 0."""
     program = subprocess.Popen(
         [BIN / "prism", "tunnel", *words, "--json"],
         env=site.home.environ | {"PYTHONUNBUFFERED": "1"},
@@ -38,7 +38,7 @@ def tunnel(site, *words):
         program.communicate()
 
 
-def test_a_port_of_a_service_is_here(served_daemon):
+def test_tunnel_forwards_a_local_port_to_a_service(served_daemon):
     local_port = free_port()
     with tunnel(served_daemon, "mine", f"{local_port}:8501") as [row]:
         assert row == {
@@ -56,7 +56,7 @@ def test_a_port_of_a_service_is_here(served_daemon):
         httpx.get(row["url"])
 
 
-def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(served_daemon):
+def test_tunnel_forwards_every_service_and_avoids_ports_in_use(served_daemon):
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             stack.enter_context(socket.create_server(("127.0.0.1", 8888)))
@@ -78,12 +78,14 @@ def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(s
         (["bare"], 0, "bare has no service that answers"),
     ],
 )
-def test_what_cannot_be(served_daemon, words, code, message):
+def test_tunnel_rejects_invalid_ports_and_unreachable_services(
+    served_daemon, words, code, message
+):
     done = served_daemon.home.cli("tunnel", *words)
     assert (done.returncode, message in done.stderr) == (code, True), done.stderr
 
 
-def test_a_port_that_is_taken_here(served_daemon):
+def test_tunnel_fails_if_the_given_local_port_is_in_use(served_daemon):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = served_daemon.home.cli("tunnel", "mine", f"{port}:8888")

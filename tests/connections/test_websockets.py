@@ -1,4 +1,4 @@
-"""WebSockets through to a real workspace: what is sent arrives as it was sent."""
+"""WebSockets through the proxy to a real workspace."""
 
 import contextlib
 import json
@@ -22,35 +22,35 @@ from tests.optional import not_none
 from tests.waiting import eventually
 
 
-def test_text_and_bytes_of_any_size(served_daemon):
+def test_websocket_echoes_text_and_bytes_of_any_size(served_daemon):
     with served_daemon.socket(max_size=None, compression=None) as connection:
         for message in ("", "grüß", b"", b"\x00\xff", "x" * (1 << 16), b"y" * (20 << 20)):
             connection.send(message)
             assert connection.recv() == message
 
 
-def test_what_is_compressed_stays_compressed(served_daemon):
+def test_websocket_compression_is_negotiated_with_the_service(served_daemon):
     with served_daemon.socket(compression="deflate") as connection:
         assert "permessage-deflate" in connection.response.headers["sec-websocket-extensions"]
         connection.send("again " * 1000)
         assert connection.recv() == "again " * 1000
 
 
-def test_a_ping_is_answered_by_the_service_itself(served_daemon):
+def test_ping_is_answered_by_the_service(served_daemon):
     with served_daemon.socket() as connection:
         connection.send("x")
         connection.recv()
-        # Its pong has other words than ours, so ours is never answered; a proxy's would be.
+        # The pong of the service has another payload; a proxy would answer with ours.
         assert not connection.ping(b"us").wait(0.3)
 
 
-def test_the_subprotocol_is_the_services_choice(served_daemon):
+def test_service_chooses_the_subprotocol(served_daemon):
     with served_daemon.socket(subprotocols=["first", "second", "third"]) as connection:
         assert connection.subprotocol == "second"
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 3000, 4999])
-def test_a_close_code_arrives(served_daemon, code):
+def test_close_code_of_the_service_is_forwarded(served_daemon, code):
     with served_daemon.socket() as connection:
         connection.send(f"close {code}")
         with pytest.raises(ConnectionClosed) as closed:
@@ -61,7 +61,7 @@ def test_a_close_code_arrives(served_daemon, code):
     )
 
 
-def test_the_service_sees_one_address_everywhere(served_daemon):
+def test_handshake_headers_are_rewritten_for_the_service(served_daemon):
     own = {"cookie": "prism_session=ours; theirs=1", "authorization": "token theirs"}
     with served_daemon.socket(headers=own) as connection:
         connection.send("head")
@@ -86,16 +86,14 @@ def test_the_service_sees_one_address_everywhere(served_daemon):
         ("/echo", "bare", None, 503),
     ],
 )
-def test_a_handshake_is_refused_before_anything_is_said(
-    served_daemon, path, label, origin, status
-):
+def test_handshake_is_refused_with_an_http_status(served_daemon, path, label, origin, status):
     headers = {"origin": origin} if origin else {}
     with pytest.raises(InvalidStatus) as refused, served_daemon.socket(path, label, headers):
         pass
     assert refused.value.response.status_code == status
 
 
-def test_programs_may_use_the_path(served_daemon):
+def test_websocket_on_the_proxy_path_has_no_credentials(served_daemon):
     at = f"ws://127.0.0.1:{served_daemon.port}/web-proxy/mine/echo?port=8888"
     headers = {"cookie": "a=1", "authorization": "Bearer x"}
     with connect(at, proxy=None, additional_headers=headers) as connection:
@@ -104,7 +102,7 @@ def test_programs_may_use_the_path(served_daemon):
         assert not {"cookie", "authorization"} & set(head)
 
 
-def test_one_end_is_both(served_daemon):
+def test_disconnected_client_closes_the_connection_to_the_service(served_daemon):
     port = served_daemon.real_port("mine", "page")
     with served_daemon.socket() as connection:
         eventually(lambda: established(served_daemon, port) == 1)
@@ -119,7 +117,7 @@ HANDSHAKE = (
 
 
 def established(site, port):
-    """How many connections to that port there are, in any of the workspaces' networks."""
+    """The number of connections to that port, in all networks of workspaces."""
     tables = [Path("/proc/net/tcp").read_text()]
     for gateway in site.home.folder.glob("workspaces/local-*/network"):
         tables.append(listeners(str(gateway)) or "")
@@ -127,8 +125,8 @@ def established(site, port):
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-def test_who_hangs_up_waits_for_no_handshake():
-    """Else connections to a service that never answers would pile up."""
+def test_disconnect_during_the_handshake_closes_the_connection_to_the_service():
+    """Otherwise connections to a service that never answers would accumulate."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.settimeout(20)
         address = Address(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")

@@ -1,4 +1,4 @@
-"""Whose port is reached, by which name, and what is said where it cannot be."""
+"""Which port a name or path reaches, and the errors."""
 
 import socket
 import sys
@@ -20,7 +20,7 @@ def by_path(site, path, method="GET", **more):
     return site.http.request(method, path, **more)
 
 
-def test_a_name_is_its_first_service_and_a_port_is_that_service(served_daemon):
+def test_origin_of_a_workspace_reaches_its_first_service_or_the_given_port(served_daemon):
     real = {name: served_daemon.real_port("mine", name) for name in ("page", "more")}
     for label, service in [
         ("mine", "page"),
@@ -32,7 +32,7 @@ def test_a_name_is_its_first_service_and_a_port_is_that_service(served_daemon):
         assert head["host"] == f"127.0.0.1:{real[service]}", label
 
 
-def test_the_path_serves_programs(served_daemon):
+def test_proxy_path_serves_programs_with_every_method(served_daemon):
     request = by_path(served_daemon, "/web-proxy/mine/a%2Fb//c?x=1&port=8888&y").json()
     assert request["target"] == "/a%2Fb//c?x=1&y"
     for method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -44,7 +44,7 @@ def test_the_path_serves_programs(served_daemon):
     assert served.headers["content-security-policy"] == "sandbox, frame-ancestors 'none'"
 
 
-def test_a_body_on_the_path_has_no_limit(served_daemon):
+def test_body_on_the_proxy_path_has_no_size_limit(served_daemon):
     answer = by_path(served_daemon, "/web-proxy/mine/upload", "POST", content=bytes(5 << 20))
     assert answer.json()["size"] == 5 << 20
 
@@ -65,14 +65,16 @@ def test_a_body_on_the_path_has_no_limit(served_daemon):
         ("/dcv-proxy/mine/?port=9443", "http://tls-9443--mine.localhost:{port}/"),
     ],
 )
-def test_browsers_are_sent_to_the_workspaces_own_origin(served_daemon, browser, path, where):
+def test_browser_on_the_proxy_path_is_redirected_to_the_origin(
+    served_daemon, browser, path, where
+):
     answer = by_path(served_daemon, path, headers=browser)
     assert answer.status_code == 307
     assert answer.headers["location"] == where.format(port=served_daemon.port)
     assert (answer.headers["cache-control"], answer.content) == ("no-store", b"")
 
 
-def test_an_id_is_a_name_too_and_leads_to_the_name(served_daemon):
+def test_workspace_id_on_the_proxy_path_redirects_to_the_name(served_daemon):
     id = served_daemon.home.client.workspaces.get("mine").id
     assert by_path(served_daemon, f"/web-proxy/{id}/").json()["target"] == "/"
     answer = by_path(served_daemon, f"/web-proxy/{id}/", headers={"user-agent": "Mozilla/5.0"})
@@ -82,12 +84,14 @@ def test_an_id_is_a_name_too_and_leads_to_the_name(served_daemon):
 @pytest.mark.parametrize("proxy", ["web-proxy", "dcv-proxy"])
 @pytest.mark.parametrize("name", ["mine", "nobody", "bare"])
 @pytest.mark.parametrize("port", ["0", "65536", "x", "", "-1", "080", "1&port=2"])
-def test_the_port_is_looked_at_first(served_daemon, proxy, name, port):
+def test_invalid_port_is_rejected_before_the_workspace_is_looked_up(
+    served_daemon, proxy, name, port
+):
     answer = by_path(served_daemon, f"/{proxy}/{name}/?port={port}")
     assert code(answer) == (400, "INVALID_PORT")
 
 
-def test_then_the_workspace_then_its_state(served_daemon):
+def test_unknown_workspace_is_404_and_stopped_workspace_is_409(served_daemon):
     client = served_daemon.home.client.workspaces
     for path in ("/web-proxy/nobody/", "/dcv-proxy/nobody/?port=1"):
         assert code(by_path(served_daemon, path)) == (404, "INSTANCE_NOT_FOUND")
@@ -100,7 +104,7 @@ def test_then_the_workspace_then_its_state(served_daemon):
         client.start("bare", wait=30)
 
 
-def test_who_looks_at_it_is_told_in_a_page(served_daemon):
+def test_error_for_a_browser_is_an_html_page(served_daemon):
     looks = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}
     answer = served_daemon.ask("GET", "/", "nobody", looks)
     assert (answer.status_code, answer.headers["content-type"]) == (
@@ -111,7 +115,7 @@ def test_who_looks_at_it_is_told_in_a_page(served_daemon):
     assert "nobody" in answer.text
 
 
-def test_never_another_workspaces_port_nor_the_daemons_nor_anybodys(served_daemon):
+def test_ports_of_other_workspaces_and_programs_are_unreachable(served_daemon):
     with listening() as strangers:
         port_of_other = served_daemon.real_port("other", "page")
         for port in (port_of_other, served_daemon.port, strangers, 1):
@@ -124,7 +128,7 @@ def test_never_another_workspaces_port_nor_the_daemons_nor_anybodys(served_daemo
         assert served_daemon.ask("GET", "/", f"{port_of_other}--other").status_code == 200
 
 
-def test_a_program_that_the_person_starts_is_reached_too(served_daemon, tmp_path):
+def test_program_started_by_the_user_is_reached_by_its_port(served_daemon, tmp_path):
     client = served_daemon.home.client.workspaces
     template = f"""
 name: Busy
@@ -132,7 +136,7 @@ packages: {{pip: []}}
 ports: [8888]
 post_install: ['echo {BROUGHT} | base64 -d >"$HOME/upstream.py"']
 services:
-  page: {{command: "sh -c '{six(tmp_path)} & exec {SERVE}'", port: 8888}}
+  page: {{command: "sh -c '{ipv6_server(tmp_path)} & exec {SERVE}'", port: 8888}}
 """
     (served_daemon.home.folder / "templates" / "busy.yml").write_text(template)
     client.launch("Busy", "busy", wait=60)
@@ -147,14 +151,14 @@ services:
     assert code(served_daemon.ask("GET", "/page", f"{port}--busy")) == (409, "INVALID_STATE")
 
 
-def six(folder):
-    """A server on IPv6 alone, which says on which port."""
+def ipv6_server(folder):
+    """The command of a server on IPv6 only; its port is written to a file."""
     port = free_port()
     (folder / "port").write_text(str(port))
     return f"setsid {PYTHON} {{home}}/upstream.py {port} ::1"
 
 
-def taken(port):
+def in_use(port):
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
@@ -162,12 +166,12 @@ def taken(port):
     return False
 
 
-def test_without_a_port_it_is_8888_where_a_template_has_no_service(served_daemon):
+def test_default_port_without_services_is_8888(served_daemon):
     client = served_daemon.home.client.workspaces
     answer = by_path(served_daemon, "/web-proxy/bare/x")
     assert code(answer) == (503, "PORT_SILENT")
     assert "no service, and none of its programs listens on port 8888" in answer.text
-    if taken(8888):
+    if in_use(8888):
         pytest.skip("port 8888 of this machine is somebody else's")
     serve = f"echo hello >x; setsid {PYTHON} -m http.server 8888 --bind 127.0.0.1 >log 2>&1 &"
     assert served_daemon.home.cli("exec", "bare", "--", "sh", "-c", serve).returncode == 0
@@ -182,7 +186,7 @@ def test_without_a_port_it_is_8888_where_a_template_has_no_service(served_daemon
         client.start("bare", wait=30)
 
 
-def test_the_first_service_need_not_be_at_8888(served_daemon):
+def test_default_port_is_that_of_the_first_service(served_daemon):
     client = served_daemon.home.client.workspaces
     template = f"""
 name: App
@@ -204,7 +208,7 @@ services:
         client.terminate("app", wait=30)
 
 
-def test_where_ports_are(served_daemon):
+def test_ports_route_lists_services_with_their_real_ports(served_daemon):
     ways = by_path(served_daemon, "/api/v1/instances/mine/ports").json()[:2]
     real = {name: served_daemon.real_port("mine", name) for name in ("page", "more")}
     own = f"http://mine.localhost:{served_daemon.port}"
@@ -222,7 +226,7 @@ def test_where_ports_are(served_daemon):
     assert code(by_path(served_daemon, "/api/v1/instances/nobody/ports"))[0] == 404
 
 
-def test_consoles_of_aws(served_daemon):
+def test_aws_console_paths_require_aws_credentials(served_daemon):
     for service in ("console", "braket", "sagemaker", "cloudshell"):
         answer = by_path(served_daemon, f"/aws-proxy/{service}?token=secret")
         assert code(answer) == (424, "AWS_CREDENTIALS_MISSING")
@@ -230,9 +234,9 @@ def test_consoles_of_aws(served_daemon):
     assert code(by_path(served_daemon, "/aws-proxy/mail")) == (404, "AWS_SERVICE_NOT_FOUND")
 
 
-def test_a_terminal_speaks_websocket_only(served_daemon):
+def test_terminal_without_a_websocket_upgrade_is_426(served_daemon):
     assert code(by_path(served_daemon, "/ssh-proxy/mine")) == (426, "UPGRADE_REQUIRED")
 
 
-def test_the_api_is_not_on_a_workspaces_origin(served_daemon):
+def test_api_path_on_the_origin_of_a_workspace_reaches_the_service(served_daemon):
     assert served_daemon.told("GET", "/api/v1/instances")["target"] == "/api/v1/instances"

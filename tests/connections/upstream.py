@@ -1,4 +1,4 @@
-"""What a workspace serves in these tests: says what it was asked, streams, echoes.
+"""The service of a workspace in these tests: returns requests, streams, echoes.
 
 python upstream.py PORT [HOST|tls]
 """
@@ -22,7 +22,7 @@ PIECE = bytes(range(256)) * 1024
 
 
 class State:
-    """What it remembers."""
+    """The state of the service."""
 
     def __init__(self):
         self.sent = self.cut = 0
@@ -33,7 +33,7 @@ STATE = web.AppKey("state", State)
 
 
 async def told(request):
-    """What arrived here."""
+    """Return the request."""
     body = await request.read()
     return web.json_response(
         {
@@ -46,7 +46,7 @@ async def told(request):
 
 
 async def answered(request):
-    """Whatever head the asker wants to see."""
+    """An answer with the status and the headers of the query."""
     head = json.loads(request.query["head"])
     answer = web.Response(status=int(request.query.get("status", "200")), text="said")
     for name, value in head:
@@ -55,7 +55,7 @@ async def answered(request):
 
 
 async def download(request):
-    """So many bytes, with their length or without it."""
+    """`size` bytes, with a Content-Length or chunked."""
     size = int(request.query["size"])
     answer = web.StreamResponse()
     if "chunked" not in request.query:
@@ -75,7 +75,7 @@ async def download(request):
 
 
 async def upload(request):
-    """How much came, and what it was."""
+    """Return the size and the hash of the body."""
     digest, size = hashlib.sha256(), 0
     hold = asyncio.Event()
     request.app[STATE].holds.append(hold)
@@ -88,14 +88,14 @@ async def upload(request):
 
 
 async def go_on(request):
-    """Lets every held upload be read."""
+    """Let the held uploads be read; return the counts."""
     for hold in request.app[STATE].holds:
         hold.set()
     return web.json_response({"sent": request.app[STATE].sent, "cut": request.app[STATE].cut})
 
 
 async def events(request):
-    """Server-sent events, each when the last one was asked for."""
+    """Server-sent events, one every 20 ms."""
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await answer.prepare(request)
     try:
@@ -118,7 +118,7 @@ async def broken(request):
 
 
 async def echo(request):
-    """A WebSocket that says what it hears, and closes as it is told."""
+    """A WebSocket that echoes messages, and closes on request."""
     socket = web.WebSocketResponse(protocols=("second", "third"), autoping=False, max_msg_size=0)
     await socket.prepare(request)
     headers = [[k.lower(), v] for k, v in request.headers.items()]
@@ -137,17 +137,17 @@ async def echo(request):
 
 
 async def refused(request):
-    """No WebSocket for you."""
+    """Refuse a WebSocket."""
     return web.Response(status=403, text="no")
 
 
 async def page(request):
-    """HTML that the asker wants to see."""
+    """The HTML page that `paint` has set."""
     return web.Response(text=request.app[STATE].page, content_type="text/html")
 
 
 async def paint(request):
-    """Sets that page, and the head that it comes with."""
+    """Set the HTML of `page`."""
     request.app[STATE].page = await request.text()
     return web.Response()
 
@@ -159,7 +159,7 @@ async def log(request):
 
 @web.middleware
 async def remember(request, handler):
-    """Write every request down."""
+    """Log every request."""
     request.app[STATE].log.append(
         f"{request.method} {request.raw_path} {request.headers.get('Cookie')}"
     )
@@ -167,7 +167,7 @@ async def remember(request, handler):
 
 
 def application():
-    """All of it."""
+    """The application with all routes."""
     app = web.Application(client_max_size=1 << 30, middlewares=[remember])
     app[STATE] = State()
     routes = {
@@ -190,7 +190,7 @@ def application():
 
 
 def certified():
-    """TLS with a certificate that nobody vouches for, as desktops come with."""
+    """TLS with a self-signed certificate, as desktops have."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desktop")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
