@@ -1,4 +1,4 @@
-"""The audit log on the wire, on both databases."""
+"""The audit log over the API."""
 
 import csv
 import re
@@ -22,7 +22,7 @@ def change(http, id, role, email="bob@x.org"):
     return http("PUT", f"{path}/{email}", json={"role": role})
 
 
-def test_an_entry_says_who_what_and_what_it_was(http):
+def test_audit_entry_contains_actor_subject_before_and_after(http):
     id = project(http)
     change(http, id, "viewer")
     change(http, id, "admin")
@@ -34,7 +34,7 @@ def test_an_entry_says_who_what_and_what_it_was(http):
     assert newest["data"]["email"] == "bob@x.org"
 
 
-def test_what_was_changed_in_a_project_is_there_with_both_values(http):
+def test_audit_entry_of_a_project_change_contains_both_values(http):
     id = project(http)
     body = {"description": "new", "budget": {"total_allocated": 5}}
     http("PUT", f"/api/v1/projects/{id}", json=body)
@@ -43,7 +43,7 @@ def test_what_was_changed_in_a_project_is_there_with_both_values(http):
     assert newest["after"] == {"description": "new", "cap": 5_000_000, "cap_usd": 5.0}
 
 
-def test_the_last_events_of_one_workspace(http, daemon, clock):
+def test_workspace_events_lists_only_events_of_the_workspace(http, daemon, clock):
     http.launch()
     http.launch("other")
     path = "/api/v1/instances/mine/events"
@@ -59,7 +59,9 @@ def test_the_last_events_of_one_workspace(http, daemon, clock):
     failed(http("GET", f"{path}?limit=0"), 422, "VALIDATION_FAILED")
 
 
-def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, daemon, cloud, clock):
+def test_workspace_events_excludes_an_earlier_workspace_of_the_same_name(
+    http, daemon, cloud, clock
+):
     http.launch()
     settle(daemon, clock)
     http.post("mine", "terminate", json={"confirm": "DELETE"})
@@ -70,7 +72,7 @@ def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, daemo
     assert [fact["data"].get("verb") for fact in facts] == ["launch"]
 
 
-def test_filters(http, clock):
+def test_audit_log_filters_by_subject_actor_event_and_time(http, clock):
     id = project(http)
     clock.advance(days=1)
     project(http, "Other")
@@ -87,7 +89,7 @@ def test_filters(http, clock):
         failed(http("GET", f"{LOG}?{wrong}"), 422, "VALIDATION_FAILED")
 
 
-def test_pages_have_everything_once(http):
+def test_audit_log_pages_contain_each_entry_once(http):
     for number in range(7):
         project(http, f"p{number}")
     whole = [entry["id"] for entry in http("GET", LOG).json()]
@@ -100,7 +102,7 @@ def test_pages_have_everything_once(http):
     assert ids == whole
 
 
-def test_what_streams_forget_the_log_remembers(http, daemon, clock):
+def test_audit_log_keeps_events_that_were_pruned_from_the_stream(http, daemon, clock):
     project(http)
     before = http("GET", LOG).json()
     clock.advance(days=30)
@@ -112,7 +114,7 @@ def test_what_streams_forget_the_log_remembers(http, daemon, clock):
     assert http("GET", LOG).json() == before
 
 
-def test_the_table_holds_no_formula(http):
+def test_audit_csv_contains_no_formula(http):
     project(http, "=1+cmd|'/C calc'!A0")
     answer = http("GET", f"{LOG}?format=csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -123,8 +125,8 @@ def test_the_table_holds_no_formula(http):
     assert not [cell for row in rows for cell in row.values() if cell[:1] in "=+-@" and cell]
 
 
-def test_until_a_day_is_with_all_of_that_day(http, clock):
-    """The clock stands at 2026-01-01."""
+def test_audit_filter_until_a_day_includes_that_day(http, clock):
+    """The clock is stopped at 2026-01-01."""
     clock.advance(seconds=23 * 3600)
     assert http("POST", "/api/v1/projects", json={"name": "late"}).status_code == 201
     log = http("GET", f"{LOG}?event=project_created&until=2026-01-01").json()

@@ -1,4 +1,4 @@
-"""What was before and after, as facts say it and as they once did."""
+"""The values before and after a change, from events in the present and in an older format."""
 
 import pytest
 
@@ -20,15 +20,15 @@ def read(clock, event, **data):
         ("instance_repriced", "hourly", 1000, None),
     ],
 )
-def test_what_facts_of_an_earlier_kind_called_previous(clock, event, name, was, now):
+def test_entry_reads_the_previous_value_of_older_events(clock, event, name, was, now):
     data = {"workspace": "ws_1", "previous": was, name: now}
     assert read(clock, event, **data) == ({name: was}, {name: now})
 
 
-def test_what_changed_and_what_did_not(clock):
+def test_entry_contains_only_values_that_changed(clock):
     pairs = {"previous_role": "viewer", "role": "admin", "email": "a@x.org"}
     assert read(clock, "member_changed", **pairs) == ({"role": "viewer"}, {"role": "admin"})
     assert read(clock, "member_joined", role="viewer") == (None, None)
     creation = {"before": None, "after": {"total": 5}}
     assert read(clock, "budget_changed", **creation) == (None, {"total": 5, "total_usd": 0.000005})
-    assert read(clock, "x", previous=1) == (None, None), "nobody knows of what"
+    assert read(clock, "x", previous=1) == (None, None), "the event does not name the field"

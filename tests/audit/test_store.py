@@ -1,4 +1,4 @@
-"""How the audit log is read: by an index, so that a long log costs no more than a short one."""
+"""Queries of the audit log use an index, so a long log costs no more than a short one."""
 
 import pytest
 from msgspec.structs import replace
@@ -11,14 +11,14 @@ from prism.kit.journal import archive, events
 
 
 class Ticked(Event, frozen=True, kw_only=True):
-    """A moment has passed."""
+    """An event of the test."""
 
     event = "ticked"
 
 
 @pytest.mark.parametrize("by", ["actor", "subject"])
-def test_what_somebody_did_is_found_without_reading_what_others_did(daemon, by):
-    """SQLite says how it would read: `SCAN` is a look at every row."""
+def test_audit_log_filter_by_actor_or_subject_uses_an_index(daemon, by):
+    """The query plan of SQLite names the index; `SCAN` would mean that it reads every row."""
     db = daemon.db
     plan_lines: list[str] = []
 
