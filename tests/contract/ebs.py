@@ -1,4 +1,4 @@
-"""EBS, EFS and EC2 snapshots, as their double plays them, with what was put on them."""
+"""EBS, EFS and EC2 snapshots of the double, with the contents that a test has written."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from prism.providers.aws.api.cloud import Cloud
 from tests.providers.aws.storage.world import AwsParts
 
 
-class Remembering(Cloud):
-    """The double knows no bytes: what a snapshot holds is what its volume holds just then."""
+class ContentCloud(Cloud):
+    """Tracks contents, which the double lacks: a snapshot holds what its volume held."""
 
     holds: dict[str, str]
 
@@ -23,20 +23,20 @@ class Remembering(Cloud):
 
 
 class Aws:
-    """A place on AWS, and the hands that change its world."""
+    """Volumes in the double of AWS, and the changes that tests make there."""
 
-    measures = False  # EC2 does not say what is used of a volume
+    measures = False  # EC2 does not report how much of a volume is used
 
     def __init__(self, double: AwsDouble) -> None:
         double.clock.stop()
-        double.rules = build({"like": "consistent"})  # when EC2 shows what is not of the contract
-        cloud = Remembering("us-east-1", clock=double.clock, sleep=lambda _: None)
+        double.rules = build({"like": "consistent"})  # the delays of EC2 are not in the contract
+        cloud = ContentCloud("us-east-1", clock=double.clock, sleep=lambda _: None)
         self.contents: dict[str, str] = {}
         cloud.holds = self.contents
         self.place = AwsParts(double, cloud)
         self.volumes = self.place.volumes
         self.machines = (self.place.machine(), self.place.machine())
-        self.nobody = "i-0123456789abcdef0"
+        self.unknown_machine = "i-0123456789abcdef0"
 
     def write(self, id: str, text: str) -> None:
         self.contents[id] = text

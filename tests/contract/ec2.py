@@ -1,4 +1,4 @@
-"""EC2, as its double plays it, and the hands that change its world."""
+"""EC2 instances of the double, and the changes that tests make there."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ QUICK = {"boot": 0.3}
 
 
 class Aws:
-    """A place on EC2; `naps` says whether a machine can send itself to sleep there."""
+    """A location on EC2; `naps` is whether a machine can hibernate itself there."""
 
-    naps = False  # the double's machines power off: nobody runs their user data
+    hibernates_itself = False  # the double does not run user data: its machines power off
 
     def __init__(self, double: AwsDouble, home: Path) -> None:
         self.double = double
@@ -40,15 +40,15 @@ class Aws:
     def pass_time(self, delta: timedelta) -> None:
         self.double.clock.advance(delta.total_seconds())
 
-    def fall_ill(self) -> Template:
+    def break_setup(self) -> Template:
         self.rule(boot={"fails": "packages"})
         return TEMPLATE
 
-    def cure(self, id: str) -> None:
+    def repair_setup(self, id: str) -> None:
         self.rule()
-        self.pass_time(timedelta(seconds=1))  # no machine of EC2's starts twice within a second
+        self.pass_time(timedelta(seconds=1))  # an EC2 instance never starts twice within a second
 
-    def slow(self) -> Template:
+    def slow_down(self) -> Template:
         self.rule(times={"boot": 10})
         return TEMPLATE
 

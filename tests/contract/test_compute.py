@@ -1,4 +1,4 @@
-"""What `Compute` means: one suite, every provider."""
+"""The contract of `Compute`, tested for every provider."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,13 +22,13 @@ from tests.waiting import eventually
 PLACES = ("memory", "local", "aws")
 SERVE = "python -m http.server {port} --bind 127.0.0.1"
 TEMPLATE = Template(name="t", services={"page": Service(command=SERVE, port=80, health="/")})
-SICK = Template(name="t", post_install=("test -e cured",))
+BROKEN_SETUP = Template(name="t", post_install=("test -e cured",))
 
 
 class Memory:
-    """The double, and the hands that change its world."""
+    """Machines in memory, and the changes that tests make there."""
 
-    naps = True
+    hibernates_itself = True
 
     def __init__(self):
         self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
@@ -40,14 +40,14 @@ class Memory:
     def pass_time(self, delta):
         self.clock.advance(seconds=delta.total_seconds())
 
-    def fall_ill(self):
-        self.compute.faults.broken = Failure("SICK", "It is not well")
+    def break_setup(self):
+        self.compute.faults.broken = Failure("BROKEN", "The setup failed")
         return TEMPLATE
 
-    def cure(self, id):
+    def repair_setup(self, id):
         self.compute.faults.broken = None
 
-    def slow(self):
+    def slow_down(self):
         self.compute.faults.slow = timedelta(seconds=10)
         return TEMPLATE
 
@@ -56,9 +56,9 @@ class Memory:
 
 
 class Local:
-    """This machine, and the hands that change its world."""
+    """Machines of this computer, and the changes that tests make there."""
 
-    naps = True
+    hibernates_itself = True
 
     def __init__(self, root):
         self.root = root
@@ -68,15 +68,15 @@ class Local:
         return datetime.now(UTC)
 
     def pass_time(self, delta):
-        pass  # it passes by itself, and whoever asked waits for a fact
+        pass  # real time passes by itself, and tests wait for conditions
 
-    def fall_ill(self):
-        return SICK
+    def break_setup(self):
+        return BROKEN_SETUP
 
-    def cure(self, id):
+    def repair_setup(self, id):
         (self.root / "workspaces" / id / "home" / "cured").touch()
 
-    def slow(self):
+    def slow_down(self):
         return Template(name="t", post_install=("sleep 60",))
 
     def close(self):
@@ -122,11 +122,11 @@ def becomes(compute, seen):
     return eventually(there)
 
 
-def test_there_is_nothing_at_first(compute):
+def test_survey_is_empty_at_first(compute):
     assert list(compute.survey()) == []
 
 
-def test_a_launch_says_at_once_what_there_is_and_comes_to_be_on(compute):
+def test_launch_returns_a_starting_machine_that_becomes_on(compute):
     launched = compute.launch(order())
     assert launched.key == "ws_1"
     assert launched.seen in {Observed.STARTING, Observed.ON}
@@ -135,13 +135,13 @@ def test_a_launch_says_at_once_what_there_is_and_comes_to_be_on(compute):
     assert on.private_ip
 
 
-def test_launching_twice_makes_one(compute):
+def test_repeated_launch_returns_the_same_machine(compute):
     assert compute.launch(order()).id == compute.launch(order()).id
     becomes(compute, Observed.ON)
     assert compute.launch(order()).seen is Observed.ON
 
 
-# Machines that sleep have tests of their own in `tests/providers`.
+# `tests/providers` has more tests of hibernated machines.
 DOWN = [
     *((place, "stop", Observed.OFF) for place in PLACES),
     ("memory", "hibernate", Observed.ASLEEP),
@@ -151,19 +151,19 @@ DOWN = [
 
 
 @pytest.mark.parametrize(("world", "verb", "state"), DOWN, indirect=["world"])
-def test_it_goes_down_and_comes_back_and_saying_it_twice_is_fine(world, compute, verb, state):
+def test_stop_hibernate_and_start_can_be_repeated(world, compute, verb, state):
     id = compute.launch(order()).id
     becomes(compute, Observed.ON)
     for _ in range(2):
         getattr(compute, verb)(id)
         becomes(compute, state)
-    world.pass_time(timedelta(seconds=1))  # EC2 tells starts apart by whole seconds
+    world.pass_time(timedelta(seconds=1))  # EC2 records the time of a start in whole seconds
     for _ in range(2):
         compute.start(id)
         becomes(compute, Observed.ON)
 
 
-def test_what_is_destroyed_stays_listed_as_gone_and_cannot_come_back(compute):
+def test_terminated_machine_stays_listed_as_gone_and_cannot_start(compute):
     id = compute.launch(order()).id
     for _ in range(2):
         compute.terminate(id)
@@ -174,7 +174,7 @@ def test_what_is_destroyed_stays_listed_as_gone_and_cannot_come_back(compute):
     assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
 
 
-def test_what_sleeps_or_is_off_can_be_destroyed(compute):
+def test_hibernated_machine_can_be_terminated(compute):
     id = compute.launch(order()).id
     becomes(compute, Observed.ON)
     compute.hibernate(id)
@@ -183,41 +183,41 @@ def test_what_sleeps_or_is_off_can_be_destroyed(compute):
     becomes(compute, Observed.GONE)
 
 
-def test_a_machine_nobody_knows_is_no_problem(compute):
+def test_verbs_ignore_an_unknown_machine(compute):
     for verb in ("start", "stop", "hibernate", "terminate"):
         getattr(compute, verb)("local-00000000000000000")
     compute.expire("local-00000000000000000", None, "stop")
     assert list(compute.survey()) == []
 
 
-def test_one_that_cannot_be_set_up_is_broken_and_says_why_until_it_can(world, compute):
-    id = compute.launch(order(world.fall_ill())).id
+def test_machine_with_a_failing_setup_is_broken_until_the_setup_succeeds(world, compute):
+    id = compute.launch(order(world.break_setup())).id
     assert becomes(compute, Observed.BROKEN).failure.message
     compute.stop(id)
     assert becomes(compute, Observed.BROKEN).failure.code
     compute.start(id)
     becomes(compute, Observed.BROKEN)
-    world.cure(id)
+    world.repair_setup(id)
     compute.start(id)
     assert becomes(compute, Observed.ON).failure is None
 
 
-def test_one_that_is_broken_may_be_told_another_template_and_twice(world, compute):
-    id = compute.launch(order(world.fall_ill())).id
+def test_template_of_a_broken_machine_can_be_changed_repeatedly(world, compute):
+    id = compute.launch(order(world.break_setup())).id
     becomes(compute, Observed.BROKEN)
-    world.cure(id)
+    world.repair_setup(id)
     well = structs.replace(TEMPLATE, post_install=("true",))
     for _ in range(2):
         compute.change_template(id, order(well))
     assert [machine.seen for machine in compute.survey()] == [Observed.BROKEN], (
-        "a start is another wish"
+        "only a start runs the setup again"
     )
     compute.start(id)
     assert becomes(compute, Observed.ON).failure is None
 
 
-def test_one_that_is_still_coming_up_says_how_far_it_is_and_can_be_stopped(world, compute):
-    id = compute.launch(order(world.slow())).id
+def test_starting_machine_reports_its_progress_and_can_be_stopped(world, compute):
+    id = compute.launch(order(world.slow_down())).id
     coming = becomes(compute, Observed.STARTING)
     assert 0 <= coming.progress < 100
     world.pass_time(timedelta(seconds=1))
@@ -228,18 +228,18 @@ def test_one_that_is_still_coming_up_says_how_far_it_is_and_can_be_stopped(world
 
 
 @pytest.mark.parametrize(("world", "action", "state"), DOWN, indirect=["world"])
-def test_it_goes_down_by_itself_when_its_time_is_over(world, compute, action, state):
+def test_machine_stops_or_hibernates_by_itself_at_its_expiry(world, compute, action, state):
     id = compute.launch(order()).id
     becomes(compute, Observed.ON)
     compute.expire(id, world.now() + timedelta(hours=1), action)
     compute.expire(id, world.now() + timedelta(seconds=0.2), action)
     world.pass_time(timedelta(seconds=1))
-    becomes(compute, state if world.naps else Observed.OFF)
-    compute.start(id)  # whoever starts it afterwards may have it
+    becomes(compute, state if world.hibernates_itself else Observed.OFF)
+    compute.start(id)  # it can be started after its expiry
     becomes(compute, Observed.ON)
 
 
-def test_a_launch_knows_the_end_and_an_extension_moves_it(world, compute):
+def test_expiry_of_a_launch_can_be_removed_and_set_again(world, compute):
     ends = world.now() + timedelta(seconds=2)
     id = compute.launch(order(expires_at=ends)).id
     compute.expire(id, None, "hibernate")
@@ -247,10 +247,10 @@ def test_a_launch_knows_the_end_and_an_extension_moves_it(world, compute):
     eventually(lambda: world.now() > ends)
     becomes(compute, Observed.ON)
     compute.expire(id, world.now(), "hibernate")
-    becomes(compute, Observed.ASLEEP if world.naps else Observed.OFF)
+    becomes(compute, Observed.ASLEEP if world.hibernates_itself else Observed.OFF)
 
 
-def test_who_is_on_lets_in_and_who_is_not_does_not(compute):
+def test_access_requires_a_machine_that_is_on(compute):
     id = compute.launch(order()).id
     becomes(compute, Observed.ON)
     access = compute.access(id)
@@ -267,7 +267,7 @@ def test_who_is_on_lets_in_and_who_is_not_does_not(compute):
 RULE = IdleRule(profile="t", minutes=5, action="stop", limits={"cpu": 5.0})
 
 
-def test_what_to_make_of_idleness_may_be_told_at_any_time_and_twice(compute):
+def test_idle_rule_can_be_set_in_any_state_and_repeatedly(compute):
     id = compute.launch(order()).id
     for _ in range(2):
         compute.watch(id, RULE)
@@ -280,7 +280,7 @@ def test_what_to_make_of_idleness_may_be_told_at_any_time_and_twice(compute):
     assert becomes(compute, Observed.OFF)
 
 
-def test_only_a_machine_that_was_made_with_its_idle_rule_says_so_and_only_once(world, compute):
+def test_first_launch_with_an_idle_rule_reports_that_the_rule_was_written(world, compute):
     launched = compute.launch(order(idle=RULE))
     assert launched.has_rule is isinstance(world, Local)
     if launched.has_rule:
@@ -290,7 +290,7 @@ def test_only_a_machine_that_was_made_with_its_idle_rule_says_so_and_only_once(w
     assert not any(machine.has_rule for machine in compute.survey())
 
 
-def test_a_machine_that_is_gone_is_told_nothing(compute):
+def test_rule_and_template_of_a_gone_machine_are_ignored(compute):
     compute.watch("local-00000000000000000", RULE)
     id = compute.launch(order()).id
     compute.terminate(id)

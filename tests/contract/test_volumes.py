@@ -1,4 +1,4 @@
-"""What `Volumes` means: one suite, every provider."""
+"""The contract of `Volumes`, tested for every provider."""
 
 import os
 from collections.abc import Callable
@@ -16,19 +16,21 @@ from tests.doubles.volumes import MemoryVolumes
 from tests.waiting import eventually
 
 MACHINES = ("local-0123456789abcdef0", "local-0123456789abcdef1")
-NOBODY = "local-fffffffffffffffff"
+UNKNOWN_MACHINE = "local-fffffffffffffffff"
 ORDER = VolumeOrder(
     key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3"
 )
 SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
-BACK = VolumeOrder(key="volume_2", name="back", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3")
-KEPT = SnapshotOrder(key="snapshot_1")
+RESTORED = VolumeOrder(
+    key="volume_2", name="back", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3"
+)
+SNAPSHOT = SnapshotOrder(key="snapshot_1")
 
 
 class Memory:
-    """The double, and the hands that change its world."""
+    """Volumes in memory, and the changes that tests make there."""
 
-    machines, nobody, measures = MACHINES, NOBODY, True
+    machines, unknown_machine, measures = MACHINES, UNKNOWN_MACHINE, True
 
     def __init__(self):
         self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
@@ -49,9 +51,9 @@ class Memory:
 
 
 class Local:
-    """This machine, and the hands that change its world."""
+    """Volumes of this computer, and the changes that tests make there."""
 
-    machines, nobody, measures = MACHINES, NOBODY, True
+    machines, unknown_machine, measures = MACHINES, UNKNOWN_MACHINE, True
 
     def __init__(self, root):
         self.root = root
@@ -73,7 +75,7 @@ class Local:
         (home / "file").write_text(text)
 
     def wait(self):
-        pass  # time passes by itself, and whoever asked waits for a fact
+        pass  # real time passes by itself, and tests wait for conditions
 
 
 @pytest.fixture(params=["memory", "local", "aws"])
@@ -111,13 +113,13 @@ def there(world, find, *key):
 
 
 def made(world, order):
-    """A volume that is there; its id."""
+    """Create a volume and wait until it exists; return its id."""
     world.volumes.create(order)
     return there(world, disk, order.key).id
 
 
 def attach(world, key, machine, name):
-    """Asked for until it is so: a step may need several."""
+    """Attach repeatedly until the volume is attached; providers may need several calls."""
 
     def is_so():
         volume = disk(world.volumes, key)
@@ -138,13 +140,13 @@ def detach(world, key, machine):
     eventually(is_so)
 
 
-def test_there_is_nothing_at_first(volumes):
+def test_survey_is_empty_at_first(volumes):
     survey = volumes.survey()
     assert (list(survey.disks), list(survey.copies)) == ([], [])
 
 
 @pytest.mark.parametrize("order", [ORDER, SHARED], ids=["ebs", "efs"])
-def test_the_same_key_makes_one_volume(world, volumes, order):
+def test_create_with_the_same_key_returns_the_same_volume(world, volumes, order):
     volume = volumes.create(order)
     again = volumes.create(order)
     assert (volume.id, volume.key) == (again.id, order.key)
@@ -158,16 +160,16 @@ def test_the_same_key_makes_one_volume(world, volumes, order):
     assert len(volumes.survey().disks) == 1
 
 
-def test_a_survey_of_a_part_shows_that_part(world, volumes):
+def test_survey_of_a_part_lists_that_part(world, volumes):
     own, shared = made(world, ORDER), made(world, SHARED)
     for part, id in ((SurveyPart.EBS, own), (SurveyPart.EFS, shared)):
         assert id in {disk.id for disk in volumes.survey({part}).disks}
-    volumes.snapshot(KEPT, own)
+    volumes.snapshot(SNAPSHOT, own)
     there(world, copy)
     assert len(volumes.survey({SurveyPart.SNAPSHOTS}).copies) == 1
 
 
-def test_a_machine_has_it_until_it_has_it_no_more(world, volumes):
+def test_volume_is_attached_and_detached_repeatedly(world, volumes):
     made(world, ORDER)
     for _ in range(2):
         attach(world, "volume_1", world.machines[0], "data")
@@ -177,7 +179,7 @@ def test_a_machine_has_it_until_it_has_it_no_more(world, volumes):
         assert disk(volumes).attached == frozenset()
 
 
-def test_several_machines_share_one_and_one_has_several(world, volumes):
+def test_shared_volume_is_attached_to_several_machines(world, volumes):
     made(world, SHARED)
     made(world, ORDER)
     for machine in world.machines:
@@ -188,7 +190,7 @@ def test_several_machines_share_one_and_one_has_several(world, volumes):
     assert disk(volumes).attached == {world.machines[0]}
 
 
-def test_what_it_holds_survives_being_attached_and_detached(world, volumes):
+def test_volume_content_survives_detach_and_attach(world, volumes):
     made(world, ORDER)
     id = attach(world, "volume_1", world.machines[0], "data")
     world.write(id, "precious")
@@ -198,21 +200,21 @@ def test_what_it_holds_survives_being_attached_and_detached(world, volumes):
     assert world.holds(id) == "precious"
 
 
-def test_a_volume_that_is_not_there_cannot_be_attached(world, volumes):
-    # Who cannot tell what is gone from what is new, and not visible yet, asks for patience.
+def test_attach_of_an_unknown_volume_is_refused(world, volumes):
+    # A provider that cannot tell a deleted volume from a new, still invisible one asks to retry.
     with pytest.raises((StorageRefused, Unavailable)):
         volumes.attach("vol-0123456789abcdef0", world.machines[0], "data")
-    volumes.detach("vol-0123456789abcdef0", world.nobody)
+    volumes.detach("vol-0123456789abcdef0", world.unknown_machine)
 
 
-def test_a_deleted_one_is_gone_and_stays_gone(world, volumes):
+def test_delete_of_a_volume_can_be_repeated(world, volumes):
     id = made(world, ORDER)
     for _ in range(2):
         volumes.delete(id)
         eventually(lambda: disk(volumes) is None)
 
 
-def test_how_much_is_used_is_known_after_a_while(world, volumes):
+def test_used_bytes_of_a_volume_are_measured_if_the_provider_can(world, volumes):
     id = made(world, ORDER)
     world.write(id, "x" * 50_000)
     if world.measures:
@@ -221,28 +223,28 @@ def test_how_much_is_used_is_known_after_a_while(world, volumes):
         assert disk(volumes).used_bytes is None
 
 
-def test_a_snapshot_is_made_once_and_keeps_what_there_was(world, volumes):
+def test_snapshot_and_restore_with_the_same_key_act_once_and_keep_the_content(world, volumes):
     id = made(world, ORDER)
     world.write(id, "then")
-    assert volumes.snapshot(KEPT, id).seen in {StorageObserved.MAKING, StorageObserved.THERE}
+    assert volumes.snapshot(SNAPSHOT, id).seen in {StorageObserved.MAKING, StorageObserved.THERE}
     snapshot = there(world, copy)
     assert snapshot.used_bytes >= len("then")
-    assert volumes.snapshot(KEPT, id).id == snapshot.id
+    assert volumes.snapshot(SNAPSHOT, id).id == snapshot.id
     world.write(id, "now")
-    back = volumes.restore(BACK, snapshot.id)
-    again = volumes.restore(BACK, snapshot.id)
+    back = volumes.restore(RESTORED, snapshot.id)
+    again = volumes.restore(RESTORED, snapshot.id)
     assert back.id == again.id != id
     there(world, disk, "volume_2")
     assert (world.holds(back.id), world.holds(id)) == ("then", "now")
 
 
-def test_a_snapshot_outlives_what_it_was_taken_of(world, volumes):
+def test_snapshot_survives_its_volume_and_the_restored_volume_its_snapshot(world, volumes):
     id = made(world, ORDER)
     world.write(id, "then")
-    volumes.snapshot(KEPT, id)
+    volumes.snapshot(SNAPSHOT, id)
     snapshot = there(world, copy)
     volumes.delete(id)
-    back = volumes.restore(BACK, snapshot.id).id
+    back = volumes.restore(RESTORED, snapshot.id).id
     there(world, disk, "volume_2")
     assert world.holds(back) == "then"
     volumes.delete_snapshot(snapshot.id)
@@ -251,24 +253,26 @@ def test_a_snapshot_outlives_what_it_was_taken_of(world, volumes):
     assert world.holds(back) == "then"
 
 
-def test_the_root_disk_of_a_machine_can_be_kept(world, volumes):
+def test_snapshot_of_a_machine_contains_its_root_disk(world, volumes):
     world.write_root(world.machines[0], "thesis")
-    volumes.snapshot(KEPT, world.machines[0])
-    back = volumes.restore(BACK, there(world, copy).id).id
+    volumes.snapshot(SNAPSHOT, world.machines[0])
+    back = volumes.restore(RESTORED, there(world, copy).id).id
     there(world, disk, "volume_2")
     assert world.holds(back) == "thesis"
 
 
-@pytest.mark.parametrize("source", ["nobody", "vol-0123456789abcdef0", "../../etc"])
-def test_what_is_not_there_cannot_be_kept(world, volumes, source):
+@pytest.mark.parametrize("source", ["unknown machine", "vol-0123456789abcdef0", "../../etc"])
+def test_snapshot_or_restore_of_an_unknown_source_is_refused(world, volumes, source):
     with pytest.raises(StorageRefused):
-        volumes.snapshot(KEPT, world.nobody if source == "nobody" else source)
+        volumes.snapshot(
+            SNAPSHOT, world.unknown_machine if source == "unknown machine" else source
+        )
     with pytest.raises(StorageRefused):
         volumes.restore(ORDER, "snap-0123456789abcdef0")
     assert not volumes.survey().copies
 
 
-def test_nothing_of_another_place_is_touched(tmp_path):
+def test_local_volumes_ignore_ids_outside_their_folder(tmp_path):
     volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     (tmp_path / "kept").mkdir()
     for id in ("../kept", "vol-../../kept", str(tmp_path / "kept")):
