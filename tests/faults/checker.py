@@ -1,8 +1,8 @@
-"""Knows every acknowledged write, every file's hash, every machine and every event's number.
+"""Records every acknowledged write, the hash of every volume, and every event.
 
-A request is acknowledged, refused, or unanswered. What is unanswered is asked again with the
-same key, until it is one of the other two. In the end all that was acknowledged must be so, and
-nothing else.
+A request is acknowledged, refused, or unanswered. An unanswered one is sent again with the same
+key until it is answered. At the end, the state must be exactly what the acknowledged requests
+lead to.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from prism.errors import Problem, Unavailable
 from tests.faults.site import BUSY, digest
 from tests.waiting import eventually
 
-ANSWER = 3.0  # seconds that somebody waits for an answer
-PATIENCE = 420  # seconds: what has failed often waits for five minutes, after a lease of one
+ANSWER = 3.0  # seconds that a client waits for an answer
+PATIENCE = 420  # seconds: a row that failed often is retried after 5 minutes, plus a lease of 1
 OVER = {"terminated", "failed"}
 YES, NO, UNANSWERED = "acknowledged", "refused", "unanswered"
 
 
 @dataclass
 class Request:
-    """Something asked of a daemon; `then` notes what must be so once it is acknowledged."""
+    """A request; `then` records the expected state once the request is acknowledged."""
 
     method: str
     path: str
@@ -39,15 +39,15 @@ class Request:
 
 @dataclass
 class Volume:
-    """What must be so of one."""
+    """The expected state of a volume."""
 
-    id: str | None  # none until AWS has made it
+    id: str | None  # none until AWS has created it
     attached: str | None = None
     hash: str | None = None
 
 
 class Checker:
-    """What must be so."""
+    """The expected state of a site, which it compares with the real one."""
 
     def __init__(self, site):
         self.site = site
@@ -55,9 +55,9 @@ class Checker:
         self.ids = {}  # of workspaces, as they were answered
         self.events, self.counts = {}, {YES: 0, NO: 0, UNANSWERED: 0, "checks": 0}
 
-    # ---------------------------------------------------------------- asking
+    # ---------------------------------------------------------------- requests
     def send(self, request):
-        """Ask once; whether an answer came."""
+        """Send a request once; return whether it was answered."""
         outcome, answer = self._sent(request, self.site)
         self.counts[outcome] += 1
         if outcome == YES:
@@ -66,11 +66,11 @@ class Checker:
         return outcome != UNANSWERED
 
     def insist(self, request):
-        """Ask until it is answered."""
+        """Send a request until it is answered."""
         eventually(lambda: self.send(request), BUSY)
 
     def sent_to(self, other, request):
-        """Whether a daemon of another home has answered."""
+        """Send a request to the daemon of another home; return whether it was answered."""
         return self._sent(request, other)[0] != UNANSWERED
 
     def _sent(self, request, site):
@@ -86,9 +86,9 @@ class Checker:
             gone = request.method == "DELETE" and no.code.endswith("_NOT_FOUND")
             return (YES if gone and request.repeated else NO), None
 
-    # ---------------------------------------------------------------- what must be so
+    # ---------------------------------------------------------------- expected state
     def launched(self, name):
-        """A workspace that was granted."""
+        """A workspace whose launch was acknowledged."""
 
         def then(answer):
             self.workspaces[name], self.ids[name] = "running", answer["instance_id"]
@@ -96,7 +96,7 @@ class Checker:
         return then
 
     def is_now(self, name, state):
-        """What a workspace was asked to be."""
+        """The requested state of a workspace."""
 
         def then(_):
             self.workspaces[name] = state
@@ -107,7 +107,7 @@ class Checker:
         return then
 
     def made_volume(self, name):
-        """A volume that is there from now on, with something on it where that can be."""
+        """A volume whose creation was acknowledged."""
 
         def then(answer):
             self.volumes[name] = Volume(answer.get("volume_id"))
@@ -115,7 +115,7 @@ class Checker:
         return then
 
     def fill(self):
-        """Write something on every volume that holds nothing yet, once it is there."""
+        """Write files on every existing volume that is still empty."""
         for name, volume in self.volumes.items():
             data = self.site.data(volume.id)
             if volume.hash is not None or data is None or not data.is_dir():
@@ -126,7 +126,7 @@ class Checker:
             volume.hash = digest(data)
 
     def attached(self, name, to):
-        """Which workspace has a volume."""
+        """A volume that is attached to workspace `to`, or to none."""
 
         def then(_):
             self.volumes[name].attached = to
@@ -134,45 +134,45 @@ class Checker:
         return then
 
     def taken(self, name, volume):
-        """A snapshot, of what its volume held."""
+        """A snapshot of the present content of a volume."""
 
         def then(_):
             self.snapshots[name] = self.volumes[volume].hash
 
         return then
 
-    # ---------------------------------------------------------------- looking
+    # ---------------------------------------------------------------- comparison
     def look(self):
-        """What must be so at every moment, whatever is going on."""
+        """Assert what holds at every moment: no event or content is lost or changed."""
         now = self.site.database.events()
         lost = {id: event for id, event in self.events.items() if now.get(id) != event}
-        assert not lost, f"events that were there are not, or are others: {lost}"
+        assert not lost, f"events are lost or have changed: {lost}"
         newest = max(self.events, default=0)
         early = [id for id in now.keys() - self.events.keys() if id <= newest]
-        assert not early, f"numbers of events that were passed over were given later: {early}"
+        assert not early, f"events have numbers below those of earlier events: {early}"
         self.events = now
         for name, volume in self.volumes.items():
             if volume.hash is not None:
                 assert digest(self.site.data(volume.id)) == volume.hash, (
-                    f"{name} holds something else"
+                    f"the content of {name} has changed"
                 )
         self.counts["checks"] += 1
 
     def settled(self):
-        """All that was acknowledged comes about, and nothing else is there."""
+        """Wait until the real state equals the expected one."""
 
         def so():
             self.fill()
             return not self.wrong()
 
-        with contextlib.suppress(AssertionError):  # what is wrong is said below
+        with contextlib.suppress(AssertionError):  # differences are reported below
             eventually(so, PATIENCE, (DaemonUnreachable, Unavailable))
         if wrong := self.wrong():
             raise AssertionError("\n".join(wrong))
         self.look()
 
     def wrong(self):
-        """What is not as it must be, in words."""
+        """The differences between the real state and the expected one, as texts."""
         client = self.site.home.client
         listed = {
             workspace.name: workspace
@@ -190,7 +190,7 @@ class Checker:
             if getattr(listed.get(name), "state", None) != state
         ]
         errors += [
-            f"workspace {name} was not asked for" for name in listed.keys() - expected.keys()
+            f"workspace {name} was not requested" for name in listed.keys() - expected.keys()
         ]
         waiting = {name for name, entry in listed.items() if was_never_made(entry)}
         return [*errors, *self._wrong_machines(listed), *self._wrong_storage(client, waiting)]
@@ -204,9 +204,7 @@ class Checker:
         for name, id in self.ids.items():
             if id and name in listed and listed[name].id != id:
                 errors.append(f"{name} was answered as {id} and is {listed[name].id}")
-        return errors + [
-            f"{id} is there {many} times" for id, many in machines.items() if many > 1
-        ]
+        return errors + [f"{id} exists {many} times" for id, many in machines.items() if many > 1]
 
     def _wrong_storage(self, client, waiting):
         volumes = {volume.name: volume for volume in client.volumes.list().ebs_volumes}
@@ -221,10 +219,10 @@ class Checker:
                 if volume.id is None and (self.site.kind != "AWS" or listed.state == "in-use"):
                     volume.id = (
                         listed.volume_id
-                    )  # one that no machine has had may be made elsewhere
+                    )  # AWS may create an unattached volume again in another zone
                 state = "in-use" if volume.attached else "available"
                 if volume.attached in waiting:
-                    state = "attaching"  # its machine is made when it is started
+                    state = "attaching"  # the machine is created at the first start
                 if listed.volume_id != (volume.id or listed.volume_id) or listed.state != state:
                     errors.append(f"{name} is {listed.volume_id} {listed.state}, not {volume}")
         return errors + [
@@ -235,5 +233,5 @@ class Checker:
 
 
 def was_never_made(workspace):
-    """Whether it was stopped before its launch had begun: its start makes its machine."""
+    """Whether it was stopped before its launch began; then its start creates the machine."""
     return workspace.state == "stopped" and workspace.launch_progress == 0

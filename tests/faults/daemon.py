@@ -1,4 +1,7 @@
-"""The real daemon, for machines of AWS's double: nobody can enter those, so their disks obey."""
+"""The real daemon for instances of the double of AWS, which accept no SSH connection.
+
+Scripts for their disks succeed without running.
+"""
 
 import re
 
@@ -10,9 +13,9 @@ SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 
 
 def run(pool, id, script, stdin=b"", seconds=0.0):
-    """What a machine would do with its disks."""
+    """Succeed for scripts about disks; refuse all others."""
     if script != "true" and not SHOWING.search(script):
-        raise Unavailable(f"Nobody can enter {id}")
+        raise Unavailable(f"{id} accepts no connection")
     return ScriptResult(b"", "", 0)
 
 

@@ -1,4 +1,4 @@
-"""An older database is put back under machines and volumes that have gone on without it."""
+"""An older database is restored while machines and volumes have changed since its backup."""
 
 import contextlib
 
@@ -8,14 +8,14 @@ from tests.faults.checker import OVER, was_never_made
 from tests.faults.site import digest
 from tests.waiting import eventually
 
-MORE = 3  # steps that the older database does not know
+MORE = 3  # steps after the backup
 PATIENCE = 420
 
 
-def put_back(site, checker, schedule, neighbour=None):
-    """Go on after a backup, put it back, and look that it destroys nothing before or after.
+def restore_older_backup(site, checker, schedule, neighbour=None):
+    """Change the site after a backup, restore the backup, and assert that nothing is destroyed.
 
-    The real commands do it: `prism backup`, `prism restore`, `prism recover --accept`.
+    It uses the real commands: `prism backup`, `prism restore`, `prism recover --accept`.
     """
     backup = site.home.folder.parent / "older.backup"
     site.prism("backup", str(backup))
@@ -27,38 +27,38 @@ def put_back(site, checker, schedule, neighbour=None):
     newest = max(site.database.events())
     for home in (site, *([neighbour] if neighbour else [])):
         home.end()
-    site.database.engine.dispose()  # its connections are to what is being replaced
+    site.database.engine.dispose()  # its connections are to the database that is replaced
     site.prism("restore", str(backup), "--yes")
     site.start()
     client = site.home.client
-    status = eventually(lambda: degraded(client), PATIENCE)
+    status = eventually(lambda: degraded_reasons(client), PATIENCE)
     assert any("older than the machines" in problem for problem in status), status
-    refuses(client, machines, hashes)
+    assert_deletion_refused(client, machines, hashes)
     older = {volume.name: volume.state for volume in client.volumes.list().ebs_volumes}
     site.prism("recover", "--accept")
     eventually(lambda: recovered(site, client, machines), PATIENCE)
-    assert set(site.machines()) == machines, "none was destroyed, none was made"
-    assert hashes_of(site, checker) == hashes, "no volume was touched"
+    assert set(site.machines()) == machines, "a machine was destroyed or created"
+    assert hashes_of(site, checker) == hashes, "the content of a volume has changed"
     since = [id for id, (event, _) in site.database.events().items() if id > newest]
-    assert since, "events go on behind those that were given before"
+    assert since, "there is no event with a number above those before the restore"
     attached = [
         volume
         for name, volume in checker.volumes.items()
-        if volume.id is not None and not goes_on(volume, older.get(name, "available"))
+        if volume.id is not None and not has_other_request(volume, older.get(name, "available"))
     ]
-    with contextlib.suppress(AssertionError):  # what is wrong is said below
-        eventually(lambda: not misjudged(client, attached), PATIENCE)
-    wrong = misjudged(client, attached)
-    assert not wrong, f"as the older database says, not as it is: {wrong}"
+    with contextlib.suppress(AssertionError):  # differences are reported below
+        eventually(lambda: not wrong_volumes(client, attached), PATIENCE)
+    wrong = wrong_volumes(client, attached)
+    assert not wrong, f"the state of the older database, not the real one: {wrong}"
 
 
-def goes_on(volume, older):
-    """Whether what the older database wants of a volume is another thing, which is done now."""
+def has_other_request(volume, older):
+    """Whether the older database has another request for a volume, which is carried out now."""
     return older == "detaching" if volume.attached else older != "available"
 
 
-def misjudged(client, known):
-    """Volumes that are not known, or attached where they are not, or the other way round."""
+def wrong_volumes(client, known):
+    """Volumes that are missing in the API, or listed with the wrong attachment."""
     volumes = {volume.volume_id: volume.state for volume in client.volumes.list().ebs_volumes}
     return [
         (known_name, volumes.get(known_name.id))
@@ -67,21 +67,21 @@ def misjudged(client, known):
     ]
 
 
-def degraded(client):
-    """Why, once it says so."""
+def degraded_reasons(client):
+    """The reasons of the daemon, once its status is `degraded`."""
     status = client.daemon.status()
     return status.status == "degraded" and status.reasons
 
 
 def recovered(site, client, machines):
-    """Whether all are back; a place that could not be looked at in time is asked for again."""
-    if living(client) == machines:
+    """Whether all machines are listed again; if not, run `prism recover` once more."""
+    if machine_ids(client) == machines:
         return True
     site.prism("recover")
     return False
 
 
-def living(client):
+def machine_ids(client):
     """The machines of all workspaces that have one."""
     workspaces = client.workspaces.list()
     return {
@@ -91,17 +91,17 @@ def living(client):
     }
 
 
-def refuses(client: Client, machines, hashes):
-    """Nothing is destroyed before the operator has decided."""
+def assert_deletion_refused(client: Client, machines, hashes):
+    """Assert that nothing can be deleted before the operator has decided."""
     for workspace in client.workspaces.list():
         if workspace.id in machines:
-            refused(lambda name=workspace.name: client.workspaces.terminate(name, wait=0))
+            assert_refused(lambda name=workspace.name: client.workspaces.terminate(name, wait=0))
     for volume in client.volumes.list().ebs_volumes:
         if volume.volume_id in hashes:
-            refused(lambda name=volume.name: client.volumes.delete(name))
+            assert_refused(lambda name=volume.name: client.volumes.delete(name))
 
 
-def refused(do):
+def assert_refused(do):
     try:
         do()
     except Conflict as no:
@@ -111,6 +111,6 @@ def refused(do):
 
 
 def hashes_of(site, checker):
-    """What is on each volume that is there, by its id."""
+    """The hash of the content of each volume, by its id."""
     folders = {volume.id: site.data(volume.id) for volume in checker.volumes.values() if volume.id}
     return {id: data and digest(data) for id, data in folders.items()}

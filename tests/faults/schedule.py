@@ -1,7 +1,7 @@
-"""A random schedule of requests and disturbances: a seed decides, a table says how often.
+"""A random schedule of requests and faults, with weights; a seed makes it repeatable.
 
-A step disturbs something, asks for one to three things meanwhile that have nothing to do with
-each other, ends the disturbance, and asks again for what was not answered.
+A step causes a fault, sends one to three unrelated requests meanwhile, ends the fault, and
+repeats the requests that were not answered.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ TORN = (b"", b"{", b"\x00" * 64, b'{"key": 7}')
 
 
 class Schedule:
-    """One site, one checker, and what a seed makes of them."""
+    """A random schedule for one site and its checker."""
 
     def __init__(self, site, checker, seed, neighbour=None):
         self.site, self.checker, self.chance = site, checker, random.Random(seed)
@@ -40,7 +40,7 @@ class Schedule:
         self.disturbances = {name: n for name, n in DISTURBANCES.items() if name in possible}
 
     def run(self, steps, first=()):
-        """So many; the disturbances named first come first."""
+        """Run `steps` steps; the faults in `first` come first."""
         names, weights = zip(*self.disturbances.items(), strict=True)
         due = [name for name in first if name in self.disturbances]
         for step in range(steps):
@@ -54,9 +54,9 @@ class Schedule:
             self.checker.fill()
             self.checker.look()
 
-    # ---------------------------------------------------------------- what is asked
+    # ---------------------------------------------------------------- requests
     def requests(self):
-        """One to three, each about other things."""
+        """One to three requests about different objects."""
         requests: list[Request] = []
         about: set[str] = set()
         for _ in range(self.chance.randrange(1, 4)):
@@ -159,14 +159,14 @@ class Schedule:
         then = lambda _: self.checker.snapshots.pop(name)  # noqa: E731
         return {name}, Request("DELETE", f"/snapshots/{name}", None, then)
 
-    # ---------------------------------------------------------------- what goes wrong
+    # ---------------------------------------------------------------- faults
     def _send(self, requests):
         for request in requests:
             request.answered = self.checker.send(request)
 
     @contextlib.contextmanager
     def _sending(self, requests):
-        """They are on their way while the block runs."""
+        """Send the requests while the block runs."""
         with ThreadPoolExecutor(len(requests)) as people:
             sent = [people.submit(self.checker.send, request) for request in requests]
             yield
@@ -189,7 +189,7 @@ class Schedule:
     def _stopped(self, requests):
         self.site.process.send_signal(signal.SIGSTOP)
         with self._sending(requests):
-            pass  # nobody answers
+            pass  # no request is answered
         self.site.process.send_signal(signal.SIGCONT)
 
     def _torn(self, requests):
@@ -206,7 +206,7 @@ class Schedule:
 
     def _locked(self, requests):
         self._disturbed(requests, "locked")
-        assert not any(request.answered for request in requests), "nobody can have written that"
+        assert not any(request.answered for request in requests), "answered during the lock"
 
     def _full(self, requests):
         self._disturbed(requests, "full")
@@ -222,7 +222,7 @@ class Schedule:
             pass
 
     def _neighbour(self, requests):
-        """Another daemon on the same database is stopped, in whatever it does."""
+        """Another daemon on the same database is stopped during a request."""
         request = Request(
             "POST", "/projects", {"name": (name := self._named("p"))}, lambda _: None
         )

@@ -1,4 +1,4 @@
-"""A daemon with its database and its machines, and every way in which they can be disturbed."""
+"""A daemon with its database and its machines, and the faults that tests cause."""
 
 import contextlib
 import hashlib
@@ -26,13 +26,13 @@ ENTERED = (sys.executable, "-m", "tests.faults.daemon")
 REGION = "us-west-2"
 TIMES = {"boot": 1, "unseen": 1, "volume": 0.5, "attaching": 0.5, "snapshot": 1}
 PATIENCE = "2"  # seconds that a daemon waits for its database
-BUSY = 300  # seconds until anything has happened, also on a computer that is very busy
-BOUNDED = "-c lock_timeout=60s -c statement_timeout=120s"  # nothing of ours waits for ever
+BUSY = 300  # seconds that every wait may take, also on a very busy computer
+BOUNDED = "-c lock_timeout=60s -c statement_timeout=120s"  # connections of tests never hang
 REMOVED = "moved_events"
 
 
 def digest(folder):
-    """Every name and byte below a folder."""
+    """A hash of all names and contents below a folder."""
     hash = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         hash.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
@@ -40,7 +40,7 @@ def digest(folder):
 
 
 class Database:
-    """What may happen to it while a daemon uses it; each ends with its block."""
+    """A database and its faults; each fault ends with its block."""
 
     def __init__(self, url, **how):
         self.url = make_url(url)
@@ -56,7 +56,7 @@ class Database:
 
     @contextlib.contextmanager
     def emptied(self):
-        """A table is not there, as on an empty server."""
+        """A table is missing, as on an empty server."""
         self._alter("events", REMOVED)
         try:
             yield
@@ -72,7 +72,7 @@ class Database:
 
 
 class SqliteFile(Database):
-    """A file, on a disk of its own where one can be mounted."""
+    """A database file, on its own disk if one can be mounted."""
 
     kind = "SQLite"
 
@@ -89,7 +89,7 @@ class SqliteFile(Database):
 
     @contextlib.contextmanager
     def locked(self):
-        """Another program is in the middle of a change."""
+        """Another program holds the write lock."""
         lock = sqlite3.connect(not_none(self.url.database), isolation_level=None, timeout=120)
         with contextlib.closing(lock):
             lock.execute("BEGIN IMMEDIATE")
@@ -97,7 +97,7 @@ class SqliteFile(Database):
 
     @contextlib.contextmanager
     def full(self):
-        """Nothing more fits on its disk."""
+        """The disk is full."""
         filler = self.disk / "filler"
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
@@ -114,7 +114,7 @@ class SqliteFile(Database):
 
 
 class PostgresDatabase(Database):
-    """One of a server that others use as well."""
+    """A database of a server that other tests use too."""
 
     kind = "PostgreSQL"
 
@@ -127,14 +127,14 @@ class PostgresDatabase(Database):
 
     @contextlib.contextmanager
     def locked(self):
-        """Another daemon is in the middle of a change."""
+        """Another daemon holds the advisory lock of the writer."""
         with self._admin(self.url.database) as lock:
             lock.execute("SELECT pg_advisory_lock(8947)")
             yield
 
     @contextlib.contextmanager
     def full(self):
-        """The server says that its disk is full, whenever something is written."""
+        """The server reports a full disk for each new event."""
         with self.engine.begin() as sql:
             sql.execute(
                 text(
@@ -155,9 +155,9 @@ class PostgresDatabase(Database):
 
     @contextlib.contextmanager
     def away(self):
-        """Nobody may connect, and who was connected is thrown out."""
+        """Connections end, and new ones are refused."""
         self._allow(False)
-        self._throw_out()
+        self._disconnect_all()
         try:
             yield
         finally:
@@ -165,8 +165,8 @@ class PostgresDatabase(Database):
 
     @contextlib.contextmanager
     def restarted(self):
-        """All connections end, as when a server restarts."""
-        self._throw_out()
+        """All connections end, as in a restart of the server."""
+        self._disconnect_all()
         yield
 
     def _allow(self, yes):
@@ -175,7 +175,7 @@ class PostgresDatabase(Database):
         with self._admin("template1") as sql:
             sql.execute(order.format(name, words.Literal(yes)))
 
-    def _throw_out(self):
+    def _disconnect_all(self):
         self.engine.dispose()
         with self._admin("template1") as sql:
             sql.execute(
@@ -190,7 +190,7 @@ class PostgresDatabase(Database):
 
 
 class DaemonHome:
-    """One home with a real daemon; `program` is what runs there."""
+    """A home with a real daemon; `program` is its command."""
 
     program: tuple[str | Path, ...] = DAEMON
 
@@ -204,24 +204,24 @@ class DaemonHome:
         self.process = None
 
     def start(self):
-        """A daemon that answers."""
+        """Start a daemon and wait until it answers."""
         log, environ = self.home.folder / "log", self.home.environ | self.more
         process = self.process = started(self.program, environ, log, ROOT)
         eventually(lambda: self.home.answers() or process.poll() is not None, BUSY)
         assert process.poll() is None, (self.home.folder / "log").read_text()
 
     def end(self, number=signal.SIGTERM):
-        """No daemon any more."""
+        """End the daemon with a signal."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
             self.process.wait(BUSY)
 
     def prepare(self):
-        """Make what its provider needs before anything is launched."""
+        """Create what the provider needs before the first launch."""
 
     def prism(self, *arguments):
-        """What the real command says."""
+        """Run the real command; return its output."""
         done = self.home.cli(*arguments, **self.more)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -232,16 +232,16 @@ class DaemonHome:
 
 
 class LocalSite(DaemonHome):
-    """Its machines are processes of this computer."""
+    """A site whose machines are processes of this computer."""
 
     kind = "this machine"
     hibernates = True
 
     def prepare(self):
-        """Nothing: workspaces are launched here from the start."""
+        """Do nothing: the first profile launches workspaces on this computer."""
 
     def machines(self):
-        """The ids of all that run or have a folder, with how many supervisors each has."""
+        """The number of supervisors of each machine that has a folder, by its id."""
         folders = (self.home.folder / "workspaces").glob("local-*")
         supervisors = {
             folder.name: 0
@@ -256,18 +256,18 @@ class LocalSite(DaemonHome):
         return supervisors
 
     def data(self, volume):
-        """Where a volume keeps what it holds."""
+        """The data folder of a volume."""
         return self.home.folder / "storage" / "volumes" / volume / "data"
 
     def torn_files(self):
-        """Small files of which a crash may have left anything; two-copy files and caches."""
+        """Small files that a crash may leave torn: files with two copies, and caches."""
         for pattern in ("storage/*/*/about.json", "workspaces/*.mounts.json"):
             yield from self.home.folder.glob(pattern)
         yield self.home.folder / "workspaces" / "generation.json"
 
 
 class AwsSite(DaemonHome):
-    """Its machines are those of AWS's double, a process of its own."""
+    """A site whose machines are in the double of AWS, which is a separate process."""
 
     kind = "AWS"
     hibernates = False
@@ -288,16 +288,16 @@ class AwsSite(DaemonHome):
             "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
             "PRISM_CALLER_CIDR": "192.0.2.7/32",
         }
-        eventually(lambda: self.told("calls"), BUSY, (OSError,))
+        eventually(lambda: self.control_answer("calls"), BUSY, (OSError,))
 
     def prepare(self):
-        """Launch there."""
+        """Switch to a profile that launches on AWS."""
         self.home.client.profiles.create("lab", "aws", region=REGION)
         self.home.client.profiles.switch("lab")
 
     def machines(self):
-        """The ids of all that are not terminated, with how many were made for their key."""
-        every = self.told("machines")["machines"]
+        """How many instances were created for the key of each living instance, by its id."""
+        every = self.control_answer("machines")["machines"]
         keys = [entry["tags"].get("prism:id") for entry in every]
         living = [
             entry for entry in every if entry["state"] not in {"terminated", "shutting-down"}
@@ -307,26 +307,26 @@ class AwsSite(DaemonHome):
         }
 
     def data(self, volume):
-        """Nobody can enter the machines of the double."""
+        """Return nothing: the instances of the double have no content."""
 
     def torn_files(self):
-        """Nothing of AWS is kept here but the generation."""
+        """The generation, the only local file about AWS."""
         yield self.home.folder / "workspaces" / "generation.json"
 
     def fault(self, **fields):
-        """One more thing that goes wrong."""
+        """Add a fault to the double."""
         body = json.dumps(fields).encode()
         request = urllib.request.Request(f"{self.url}/_double/faults", body, method="POST")
         urllib.request.urlopen(request, timeout=120).close()
 
     def calm(self):
-        """Nothing goes wrong any more."""
+        """Remove all faults from the double."""
         body = json.dumps({"times": TIMES}).encode()
         request = urllib.request.Request(f"{self.url}/_double/rules", body, method="PUT")
         urllib.request.urlopen(request, timeout=120).close()
 
-    def told(self, word):
-        """What the double says of itself."""
+    def control_answer(self, word):
+        """The answer of the double's control API."""
         with urllib.request.urlopen(f"{self.url}/_double/{word}", timeout=120) as answer:
             return json.load(answer)
 
@@ -334,7 +334,7 @@ class AwsSite(DaemonHome):
         try:
             super().close()
         finally:
-            self.double.kill()  # it keeps nothing
+            self.double.kill()  # it stores nothing
             self.double.wait(BUSY)
 
 

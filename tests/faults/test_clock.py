@@ -1,4 +1,4 @@
-"""Days of 23 and 25 hours, leap seconds, and clocks that are put back: nobody pays for them."""
+"""Costs and expiry on days of 23 and 25 hours, at leap seconds, and when a clock is set back."""
 
 import json
 import threading
@@ -30,11 +30,11 @@ LEAP = datetime(2026, 6, 30, 23, 59, 59, 500_000, tzinfo=UTC)
 
 @pytest.fixture
 def daemon_at(make_daemon, cloud, clock):
-    """A lab whose clock stands at a moment."""
+    """Makes a daemon whose clock is stopped at a given time."""
 
     def make(at, *, apart=False):
         clock.time = at
-        cloud.clock = StoppedClock(at) if apart else clock  # machines have a time of their own
+        cloud.clock = StoppedClock(at) if apart else clock  # machines may have their own clock
         cloud.busy = timedelta(0)
         return ClockedDaemon(make_daemon(local_prices="aws", terminated_retention=10**6), clock)
 
@@ -47,7 +47,9 @@ def midnight(zone, day):
 
 
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES)
-def test_a_day_on_which_clocks_change_costs_its_real_hours(daemon_at, zone, day, hours):
+def test_pool_period_and_costs_follow_the_real_hours_of_a_clock_change(
+    daemon_at, zone, day, hours
+):
     begin = midnight(zone, day)
     after = (begin + timedelta(hours=30)).astimezone(ZoneInfo(zone))
     end = after.replace(hour=0, minute=0).astimezone(UTC)
@@ -60,33 +62,33 @@ def test_a_day_on_which_clocks_change_costs_its_real_hours(daemon_at, zone, day,
     lab.running(project="lab", storage={"ebs_volume_size": 8}, size="L")
     rate = lab.get("instances/mine")["hourly_rate"]
     lab.live(minutes=15)
-    lab.live(hours=4)  # the change is among them
+    lab.live(hours=4)  # the clock changes within these hours
     assert compute(lab, begin, lab.clock.now()) == pytest.approx(rate * 4, abs=1e-4)
     lab.verb("mine", "stop")
     lab.settle(seconds=5)
-    assert shown(lab) == pytest.approx(rate * 4, abs=0.02), "the day began at its own midnight"
+    assert shown(lab) == pytest.approx(rate * 4, abs=0.02), "the period begins at local midnight"
     lab.clock.time = end - timedelta(minutes=15)
     lab.verb("mine", "start")
     lab.settle(seconds=5)
     lab.settle(minutes=14)
-    assert shown(lab) == pytest.approx(rate * 4.25, abs=0.04), "and is not over yet"
+    assert shown(lab) == pytest.approx(rate * 4.25, abs=0.04), "the period has not ended yet"
     lab.settle(minutes=2)
     assert shown(lab) == pytest.approx(rate / 60, abs=0.01)
 
 
 def shown(lab):
-    """What the pool of this day says that it has spent."""
+    """The amount that the daily pool shows as spent."""
     return lab.get("budgets/grant")["spent_amount"]
 
 
 def compute(lab, begin, end):
-    """What computing cost between two moments, in dollars."""
+    """The cost of compute between two times, in dollars."""
     within = int(begin.timestamp()), int(end.timestamp())
     return lab.recount(*within, kind=CostKind.COMPUTE) / 1e6
 
 
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES[:2])
-def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(daemon_at, zone, day, hours):
+def test_ttl_of_24_hours_is_86400_seconds_when_clocks_change(daemon_at, zone, day, hours):
     lab = daemon_at(midnight(zone, day))
     lab.running(ttl_hours=24)
     lab.settle(hours=23, minutes=59)
@@ -97,8 +99,8 @@ def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(daemon_at, zone,
 
 
 @pytest.mark.parametrize("back", [1, pytest.param(90, marks=pytest.mark.slow)])
-def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(daemon_at, back):
-    """POSIX time has no leap second: the last second of the day is told once more."""
+def test_clock_set_back_causes_no_negative_segment_and_no_unordered_event(daemon_at, back):
+    """POSIX time has no leap second: the last second of the day occurs twice."""
     lab = daemon_at(LEAP, apart=True)
     lab.running()
     lab.clock.time = LEAP - timedelta(seconds=back)
@@ -123,8 +125,8 @@ def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(dae
     lab.keeps_every_cap()
 
 
-def test_a_lease_that_was_taken_before_the_clock_was_put_back_ends(daemon_at):
-    """Work that waits for a time which is further away than it was is done all the same."""
+def test_lease_taken_before_the_clock_was_set_back_ends(daemon_at):
+    """A stop is carried out although the times of earlier leases are in the future."""
     lab = daemon_at(LEAP, apart=True)
     lab.running(ttl_hours=1)
     lab.clock.advance(hours=-2)
@@ -135,7 +137,7 @@ def test_a_lease_that_was_taken_before_the_clock_was_put_back_ends(daemon_at):
 
 
 # ---------------------------------------------------------------- a leap second from outside
-# Our own clocks never show one: POSIX time has none, and the time libraries know no second 60.
+# Prism's clocks never show one: POSIX time has none, and the time libraries have no second 60.
 LEAP_SECOND, LEAP_DATE = "2016-12-31T23:59:60Z", "Sat, 31 Dec 2016 23:59:60 GMT"
 
 
@@ -154,7 +156,7 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Nothing is logged."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -167,15 +169,15 @@ def server():
         thread.join()
 
 
-def test_a_daemon_whose_answer_is_dated_with_a_leap_second_is_not_called_broken(server):
+def test_doctor_accepts_an_answer_dated_with_a_leap_second(server):
     world = CheckContext.seen({"PRISM_URL": server, "PRISM_TOKEN": "any"}).asked()
     assert world.fault is None
     assert not_none(world.status)["status"] == "healthy"
-    assert world.daemon_time is None, "no clock can be compared with that"
+    assert world.daemon_time is None, "clocks cannot be compared with a leap second"
 
 
 @pytest.mark.parametrize("when", ["2016-12-31 23:59:60", "2026-02-30 12:00:00"])
-def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
+def test_ec2_instance_with_an_invalid_stop_time_is_read(when):
     description = {
         "InstanceId": "i-0123456789abcdef0",
         "State": {"Name": "stopped"},
@@ -190,7 +192,7 @@ def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
     assert instance.read(usual).changed == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(daemon_at):
+def test_leap_second_is_ignored_in_tags_and_refused_in_input(daemon_at):
     assert tags.moment(LEAP_SECOND) is None
     with pytest.raises(UsageError, match="23:59:60"):
         typed_moment(LEAP_SECOND, "UTC")
@@ -200,5 +202,5 @@ def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(daemon_at)
     answer = lab.post("budgets", **budget, start_date=LEAP_SECOND)
     assert answer.status_code == 422, answer.text
     assert "start_date" in answer.text
-    assert lab.http("GET", "/api/v1/budgets/leap").status_code == 404, "it has changed nothing"
+    assert lab.http("GET", "/api/v1/budgets/leap").status_code == 404, "the pool was created"
     lab.made("budgets", **budget, start_date="2016-12-31T23:59:59Z")

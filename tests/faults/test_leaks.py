@@ -1,7 +1,7 @@
-"""Workspaces that come and go leave nothing in memory, on disk or in the database.
+"""Launched and terminated workspaces leave nothing in memory, on disk or in the database.
 
-A thousand in one daemon over machines in memory, so that it ends in minutes on a busy computer; a
-hundred with real processes, whose launches take most of the time.
+A thousand with machines in memory, which takes minutes on a busy computer; a hundred with real
+processes, whose launches take most of the time.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SHELL = "Plain Shell"
 WARM, MANY, AT_ONCE = 20, 100, 4
 BEGINS_TO_COUNT = 1000
 MIB = 2**20
-LEDGER = {"accounts", "segments"}  # what something has cost is kept for good
+LEDGER = {"accounts", "segments"}  # costs are kept forever
 KEPT_ON_PURPOSE = {"events", "idempotency_keys"} | LEDGER  # the first two are pruned by age
 
 
@@ -38,12 +38,12 @@ def home(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_a_hundred_launches_and_terminates_of_real_processes_leave_nothing(home):
+def test_hundred_launches_and_terminations_of_real_processes_leak_nothing(home):
     with home.living(PRISM_TERMINATED_RETENTION="1") as daemon:
-        come_and_go(home, range(WARM))
-        warm = taken(home, daemon)
-        come_and_go(home, range(WARM, WARM + MANY))
-        after = taken(home, daemon)
+        launch_and_terminate(home, range(WARM))
+        warm = held_resources(home, daemon)
+        launch_and_terminate(home, range(WARM, WARM + MANY))
+        after = held_resources(home, daemon)
     assert after["descriptors"] <= warm["descriptors"] + 8, (warm, after)
     assert after["threads"] <= warm["threads"] + 8, (warm, after)
     assert after["memory"] <= warm["memory"] + 40, (warm, after)
@@ -57,7 +57,7 @@ def test_a_hundred_launches_and_terminates_of_real_processes_leave_nothing(home)
     )
 
 
-def come_and_go(home, numbers):
+def launch_and_terminate(home, numbers):
     def live(number):
         client = home.client
         client.workspaces.launch(SHELL, f"w{number}", wait=120)
@@ -68,8 +68,8 @@ def come_and_go(home, numbers):
     eventually(lambda: not home.client.workspaces.list(), 120)
 
 
-def taken(home, daemon):
-    """What a calm daemon holds."""
+def held_resources(home, daemon):
+    """The resources that an inactive daemon holds."""
     eventually(lambda: not folders(home), 120)
     process = psutil.Process(daemon.pid)
     engine = create_engine(f"sqlite:///{home.folder / 'state.db'}")
@@ -96,13 +96,13 @@ def folders(home):
 @pytest.mark.parametrize(
     ("many", "batch"), [(20, 10), pytest.param(1000, 50, marks=pytest.mark.slow)]
 )
-def test_many_launches_and_terminates_leave_nothing(make_daemon, cloud, clock, many, batch):
+def test_launches_and_terminations_in_memory_leak_nothing(make_daemon, cloud, clock, many, batch):
     daemon = make_daemon(terminated_retention=1)
     crowd = ManyWorkspaces(daemon, cloud, clock, batch)
-    crowd.come_and_go(2)
-    warm = crowd.taken()
-    crowd.come_and_go(many // batch)
-    after = crowd.taken()
+    crowd.launch_and_terminate(2)
+    warm = crowd.held_resources()
+    crowd.launch_and_terminate(many // batch)
+    after = crowd.held_resources()
     assert after["rows"] == warm["rows"]
     more = (after["types"] - warm["types"]).most_common(8)
     assert sum(count for _, count in more) < many // 2, more
@@ -127,7 +127,7 @@ class ManyWorkspaces:
         self.daemon, self.cloud, self.clock, self.batch = daemon, cloud, clock, batch
         self.http, self.number = Http(daemon.app), 0
 
-    def come_and_go(self, times):
+    def launch_and_terminate(self, times):
         for _ in range(times):
             self.number += self.batch
             self.live([f"w{self.number - n}" for n in range(self.batch)])
@@ -151,14 +151,14 @@ class ManyWorkspaces:
                 return
         raise AssertionError(self.states())
 
-    def taken(self):
-        """What the daemon holds; the machines in memory remember more than a cloud does."""
+    def held_resources(self):
+        """The resources that the daemon holds, without the records of the machines in memory."""
         self.cloud.calls.clear()
         forgotten = ("_orders", "_born", "_changes", "_up", "_expiry", "_rules", "_idle")
         for name in forgotten:
             getattr(self.cloud, name).clear()
         self.clock.advance(minutes=1)
-        self.daemon.settle()  # the last look is remembered, with all that were gone in it
+        self.daemon.settle()  # replaces the last survey, which contains the gone machines
         self.daemon.tidy()
         gc.collect()
         process = psutil.Process(os.getpid())
@@ -178,13 +178,13 @@ class ManyWorkspaces:
 
 
 def classes():
-    """Of every object that is there; the web framework keeps some for each path it has met."""
+    """The class of every object; the web framework keeps some for each path that was requested."""
     for object_ in gc.get_objects():
         yield f"{type(object_).__module__}.{type(object_).__qualname__}"
 
 
 def descriptors():
-    """How many are open; without SQLite's, as many as have ever read at once (8 at the most)."""
+    """The number of open descriptors, without those of SQLite (at most 8)."""
     files = []
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # the listing's own

@@ -1,4 +1,4 @@
-"""A migration that is killed in the middle has not happened, and the next start makes it."""
+"""Migrations that are killed midway are rolled back and completed at the next start."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from prism.kit.tables import metadata
 
 pytestmark = pytest.mark.postgres
 
-# Brings a database to today's schema; dies before the statement of that number.
+# Migrates a database to the present schema; kills itself before the statement of that number.
 PROGRAM = """
 import os, signal, sys
 from sqlalchemy import Engine, event
@@ -38,7 +38,7 @@ def killed_before(url, number):
 
 
 def statements_of_upgrade(url):
-    """How many a whole one takes."""
+    """The number of statements of a whole migration."""
     numbers: list[int] = []
 
     def count(*_):
@@ -53,7 +53,7 @@ def statements_of_upgrade(url):
 
 
 def differs(url):
-    """What of today's tables is not there."""
+    """The differences between the database and the present schema."""
     engine = create_engine(url)
     with engine.connect() as sql:
         differences = compare_metadata(MigrationContext.configure(sql), metadata)
@@ -68,7 +68,7 @@ def differs(url):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("parts", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_migrations_that_are_killed_midway_are_made_whole(
+def test_migrations_killed_midway_are_completed_at_the_next_start(
     empty_database_url, tmp_path, request, parts
 ):
     copied = (

@@ -1,4 +1,4 @@
-"""PostgreSQL behind a network that is slow, or that lets nothing through for a while."""
+"""PostgreSQL behind a network that is slow or stalls for a while."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,11 @@ from tests.faults.checker import Checker, Request
 from tests.faults.site import LocalSite, PostgresDatabase
 from tests.waiting import eventually
 
-SLOW = 0.01  # seconds that every piece takes, either way
+SLOW = 0.01  # seconds of delay of every piece, in both directions
 
 
 class Relay:
-    """Stands before a server's Unix socket; what passes through is late, or held back."""
+    """A relay before the Unix socket of a server that delays or holds back data."""
 
     def __init__(self, folder, database):
         self.folder = folder
@@ -43,7 +43,7 @@ class Relay:
 
     @contextlib.contextmanager
     def stalled(self):
-        """Nothing passes, and nobody is told."""
+        """No data passes, and connections stay open."""
         self._loop.call_soon_threadsafe(self._open.clear)
         try:
             yield
@@ -73,7 +73,7 @@ class Relay:
             self._tasks.discard(asyncio.current_task())
 
     async def _late(self):
-        """The time that a piece is on its way."""
+        """Wait for the delay of a piece."""
         arrived = self._loop.create_future()
         self._loop.call_later(self.delay, arrived.set_result, None)
         await arrived
@@ -92,7 +92,7 @@ class Relay:
 
 @pytest.fixture
 def distant_database(tmp_path, copy_database):
-    """A daemon whose database is far away, and the way there."""
+    """A daemon with a distant database, and the relay between them."""
     database = PostgresDatabase(copy_database("template1", to="far_away"))
     folder = tmp_path / "relay"
     folder.mkdir()
@@ -101,7 +101,7 @@ def distant_database(tmp_path, copy_database):
     site.more["PRISM_DATABASE_URL"] = relay.url.render_as_string(hide_password=False)
     with relay.running():
         try:
-            site.start()  # its tables are hundreds of statements, and nobody asks about these
+            site.start()  # creates the tables without a delay, in hundreds of statements
             relay.delay = SLOW
             yield site, relay
         finally:
@@ -113,19 +113,19 @@ def made(checker, name):
     return Request("POST", "/projects", {"name": name}, lambda _: checker.projects.add(name))
 
 
-@pytest.mark.slow  # `test_database_faults.py` has a PostgreSQL that is away
+@pytest.mark.slow  # `test_database_faults.py` tests a PostgreSQL that is away
 @pytest.mark.timeout(300)
-def test_a_slow_network_delays_and_loses_nothing(distant_database):
+def test_answered_writes_survive_a_slow_and_a_stalled_database_network(distant_database):
     site, relay = distant_database
     checker, before = Checker(site), relay.pieces
     launch = {"name": "mine", "template": "Plain Shell"}
     checker.insist(Request("POST", "/instances/launch", launch, checker.launched("mine")))
     checker.insist(made(checker, "one"))
-    assert relay.pieces > before + 50, "it really goes that way"
+    assert relay.pieces > before + 50, "the daemon does not use the relay"
     checker.settled()
     with relay.stalled():
         held = made(checker, "held")
-        assert not checker.send(held), "nobody can have written that"
+        assert not checker.send(held), "answered although the network is stalled"
         eventually(lambda: site.home.client.daemon.status().status == "degraded", 120)
     checker.insist(held)
     eventually(lambda: site.home.client.daemon.status().status == "healthy", 120)

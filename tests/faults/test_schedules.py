@@ -1,4 +1,4 @@
-"""Daemons, databases and clouds go wrong in random order; nothing that was answered is lost."""
+"""Faults of daemons, databases and AWS in random order; no answered write is lost."""
 
 import contextlib
 from collections import Counter
@@ -6,20 +6,20 @@ from collections import Counter
 import pytest
 
 from tests.faults.checker import NO, UNANSWERED, YES, Checker
-from tests.faults.older import put_back
+from tests.faults.older import restore_older_backup
 from tests.faults.schedule import Schedule
 from tests.faults.site import SITES, LocalSite, PostgresDatabase, SqliteFile
 from tests.proofs import record
 
 ODD_NAMES = ("home", "a?x=1", "a%41 #b", "ä'\"$(x)")
 LONG, SEEDS = 30, 6
-# What a short schedule does, so that none of it depends on chance.
+# The faults of a short schedule, so that they do not depend on chance.
 FIRST = {
     ("local", "postgres"): ("stopped", "away", "restarted", "neighbour"),
     ("local", "sqlite"): ("torn", "locked", "full", "killed"),
     ("aws", "sqlite"): ("cloud", "torn", "locked", "full"),
 }
-# `tests/project/aws/test_crash.py` has what goes wrong at AWS.
+# `tests/project/aws/test_crash.py` tests faults of AWS.
 SHORT = [*FIRST][:2] + [pytest.param(*which, marks=pytest.mark.slow) for which in [*FIRST][2:]]
 BOTH = pytest.mark.parametrize("provider", ["local", "aws"])
 EITHER = pytest.mark.parametrize("database", ["sqlite", "postgres"])
@@ -27,7 +27,7 @@ EITHER = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
 @pytest.fixture
 def run_schedule(tmp_path, request, number=0):
-    """Lives through a schedule; its counts."""
+    """Runs a schedule; returns its counts."""
     number = 0
 
     def run(provider, database, seed, steps, first=(), *, older=True):
@@ -47,7 +47,7 @@ def run_schedule(tmp_path, request, number=0):
                 neighbour = LocalSite(folder, database_, "neighbour")
                 ending.callback(neighbour.close)
                 neighbour.start()
-            return lived(site, seed, steps, first, neighbour, older=older)
+            return run_checked(site, seed, steps, first, neighbour, older=older)
 
     return run
 
@@ -59,7 +59,7 @@ def database_of(request, kind, folder):
     return PostgresDatabase(copied("template1", to=f"faults_{folder.name}"))
 
 
-def lived(site, seed, steps, first, neighbour, *, older):
+def run_checked(site, seed, steps, first, neighbour, *, older):
     checker = Checker(site)
     schedule = Schedule(site, checker, seed, neighbour)
     schedule.run(steps, first)
@@ -70,14 +70,14 @@ def lived(site, seed, steps, first, neighbour, *, older):
     site.start()
     checker.settled()
     if older:
-        put_back(site, checker, schedule, neighbour)
+        restore_older_backup(site, checker, schedule, neighbour)
     counts = Counter(checker.counts) + Counter(schedule.done) + Counter(older=older)
     return counts + Counter(machines=len(site.machines()), events=len(checker.events))
 
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("provider", "database"), SHORT)
-def test_nothing_that_was_answered_is_lost(run_schedule, provider, database):
+def test_answered_writes_survive_a_short_schedule_of_faults(run_schedule, provider, database):
     first = FIRST[provider, database]
     counts = run_schedule(provider, database, 1, len(first), first, older=False)
     assert counts[YES]
@@ -87,7 +87,7 @@ def test_nothing_that_was_answered_is_lost(run_schedule, provider, database):
 @BOTH
 @EITHER
 @pytest.mark.timeout(7200)
-def test_nothing_that_was_answered_is_lost_many_times(run_schedule, provider, database):
+def test_answered_writes_survive_long_random_schedules_of_faults(run_schedule, provider, database):
     counts = Counter[str]()
     for seed in range(SEEDS):
         counts += run_schedule(provider, database, seed, LONG)

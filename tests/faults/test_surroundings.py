@@ -1,4 +1,4 @@
-"""A disk that may not be written, any umask, and little memory: said in a line, or no matter."""
+"""A read-only disk, any umask, and little memory: the daemon works, or reports why it cannot."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ def home(tmp_path):
 
 @contextlib.contextmanager
 def started(home, **how):
-    """A daemon that was started in some way, until the block ends."""
+    """A daemon with the given options of `Popen`, until the block ends."""
     with (home.folder.parent / "log").open("a") as log:
         process = subprocess.Popen(DAEMON, env=home.environ, stderr=log, **how)
     try:
@@ -66,7 +66,7 @@ def remount(disk, options):
     return subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], capture_output=True)
 
 
-def test_a_daemon_does_not_start_on_a_disk_that_is_read_only(disk):
+def test_daemon_does_not_start_on_a_read_only_disk(disk):
     assert remount(disk, "ro").returncode == 0
     with pytest.raises(OSError, match="Read-only"):
         (disk / "anything").touch()
@@ -79,7 +79,7 @@ def test_a_daemon_does_not_start_on_a_disk_that_is_read_only(disk):
     assert "Traceback" not in run.stderr
 
 
-def test_a_disk_that_becomes_read_only_under_a_daemon_loses_nothing(disk):
+def test_daemon_answers_reads_and_refuses_writes_when_its_disk_turns_read_only(disk):
     home = Home(disk / "home")
     try:
         with started(home):
@@ -93,7 +93,7 @@ def test_a_disk_that_becomes_read_only_under_a_daemon_loses_nothing(disk):
                 client.projects.create("during")
             assert refused.value.code.startswith("DATABASE_")
             assert [project.name for project in client.projects.list()] == ["before"], (
-                "reads go on"
+                "reads are answered"
             )
             status = client.daemon.status()
             assert status.status == "degraded"
@@ -112,7 +112,7 @@ def writable(disk):
 
 # ---------------------------------------------------------------- any umask
 @pytest.mark.parametrize("umask", [0o000, pytest.param(0o077, marks=pytest.mark.slow)])
-def test_a_daemon_works_under_any_umask_and_nobody_else_may_read_it(home, umask):
+def test_daemon_files_are_private_under_any_umask(home, umask):
     with started(home, umask=umask):
         client = home.client
         client.workspaces.launch(SHELL, "mine", wait=60)
@@ -131,7 +131,7 @@ def test_a_daemon_works_under_any_umask_and_nobody_else_may_read_it(home, umask)
 
 
 def exposed(folder):
-    """What another user of this computer could read, change or list, as far as folders let in."""
+    """The paths that another user of this computer could read, change or list."""
     for path in folder.iterdir():
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -144,22 +144,22 @@ def exposed(folder):
 
 # ---------------------------------------------------------------- little memory
 def limited(megabytes):
-    """No more address space than that, for it and what it starts."""
+    """Limits the address space of a process and its children."""
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes * MIB, megabytes * MIB))
 
 
 @pytest.mark.parametrize("megabytes", [200, pytest.param(2000, marks=pytest.mark.slow)])
-def test_too_little_memory_is_said_at_the_start(home, megabytes):
+def test_daemon_does_not_start_with_too_little_address_space(home, megabytes):
     how = {"env": home.environ, "capture_output": True, "text": True, "timeout": 120}
     run = subprocess.run(DAEMON, preexec_fn=limited(megabytes), **how)
     assert run.returncode == 1
     error, hint = run.stderr.splitlines()
     assert error.startswith("error: The daemon needs 2048 MiB of address space")
     assert "ulimit -v" in hint
-    assert list(home.folder.iterdir()) == [], "nothing was begun"
+    assert list(home.folder.iterdir()) == [], "the daemon created files"
 
 
-def test_the_least_memory_that_is_asked_for_suffices(home):
+def test_daemon_works_with_the_least_address_space_that_it_accepts(home):
     with started(home, preexec_fn=limited(2048)), ThreadPoolExecutor(32) as people:
         names = [f"p{number}" for number in range(40)]
         created = list(people.map(lambda it: home.client.projects.create(it).name, names))
@@ -174,7 +174,7 @@ def test_the_least_memory_that_is_asked_for_suffices(home):
 
 @pytest.fixture
 def memory_group():
-    """A control group with 256 MiB for all that is in it, of either version."""
+    """A control group of either version with a memory limit of 256 MiB."""
     version_1, version_2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
     first = version_1.is_dir()
     group = (version_1 if first else version_2) / f"prism-test-{os.getpid()}"
@@ -194,14 +194,14 @@ def memory_group():
 
 
 def killed_for_memory(group):
-    """How often the kernel has ended a program there for want of memory."""
+    """How often the kernel killed a program of the group for lack of memory."""
     files = (group / "memory.events", group / "memory.oom_control")
     events = next(file for file in files if file.exists())
     return int(dict(line.split() for line in events.read_text().splitlines())["oom_kill"])
 
 
-@pytest.mark.slow  # so does a daemon whose address space is limited
-def test_a_daemon_and_a_workspace_go_on_in_256_mebibytes(home, memory_group):
+@pytest.mark.slow  # a faster test limits the address space
+def test_daemon_and_workspace_run_in_256_mib_of_memory(home, memory_group):
     def enter():
         (memory_group / "cgroup.procs").write_text(str(os.getpid()))
 
