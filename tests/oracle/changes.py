@@ -1,4 +1,4 @@
-"""A random schedule of people whose money comes from several pools, and is moved and changed."""
+"""A random schedule with several pools, whose money is moved and changed."""
 
 import re
 from datetime import timedelta
@@ -13,7 +13,7 @@ WITH_MONEY = (*MOVES, ("money", 5))
 
 
 class Changes(Schedule):
-    """Two projects, and three pools that may end, shrink, and be given to others."""
+    """Two projects, and three pools that may end, shrink, and be reallocated."""
 
     def setting(self) -> None:
         r = self.random
@@ -43,10 +43,10 @@ class Changes(Schedule):
         self.counts["values"] = self.comparisons.count
 
     def compare(self) -> None:
-        """Only between steps, when somebody has looked."""
+        """Do nothing: comparisons are made between steps, after a survey."""
 
     def observe(self) -> None:
-        """Nothing is kept beside it: one page is compared with another."""
+        """Do nothing: this schedule compares pages with each other, not with an account."""
 
     def moment(self, days: float) -> str:
         return f"{self.lab.clock.now() + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
@@ -63,7 +63,7 @@ class Changes(Schedule):
             assert answer.status_code in {201, 409}, answer.text
 
     def payer(self, project: str | None) -> dict[str, Any]:
-        """A pool that may pay for it, of those that it has money from."""
+        """One of the pools that the project has an allocation of, if any."""
         caps = self.lab.get(f"projects/{project}/budget")["caps"]
         pools = [cap["cap"].split("'")[1] for cap in caps if cap["scope"] == "pool"]
         return {"budget": self.random.choice(pools)} if pools else {}
@@ -77,7 +77,7 @@ class Changes(Schedule):
         return order if hours is None else order | {"ttl_hours": hours}
 
     def launch(self) -> None:
-        """What the plan says is what the budget says then; what a refusal says is granted."""
+        """Launch, and compare the plan or the refusal with the budget."""
         name, order = self.named("w"), self.ordered()
         page = f"projects/{order['project']}/budget"
         before = self.lab.get(page)
@@ -108,7 +108,7 @@ class Changes(Schedule):
         assert asleep or plan["lasts_until"] == least, (plan, dates)
 
     def denied(self, error: Any, before: Any, order: dict[str, Any] | None = None) -> None:
-        """Its numbers are those of the cap that it names; asked for its hours, it is granted."""
+        """Compare a refusal with the named cap; a launch for its proposed hours is accepted."""
         figures, caps = error["data"], {cap["cap"]: cap for cap in before["caps"]}
         named = next((cap for cap in caps if error["message"].startswith(f"The {cap} ")), None)
         if named and "has not enough" in error["message"] and "period" not in error["details"]:
@@ -144,7 +144,7 @@ class Changes(Schedule):
             self.settle()
 
     def blind(self) -> None:
-        """Everything that decides about money comes before a look."""
+        """All budget decisions are made before a survey."""
         self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
         self.lab.daemon.prices.hurry()
         self.lab.daemon.budget_loop.patrol()
@@ -152,7 +152,7 @@ class Changes(Schedule):
         self.settle()
 
     def money(self) -> None:
-        """Somebody gives, takes, moves or ends it; what may not be is refused."""
+        """Allocate, change, move or end money; the daemon may refuse."""
         r = self.random
         pool = r.choice("abc")
         parts = self.lab.get(f"budgets/{pool}/allocations")["allocations"]

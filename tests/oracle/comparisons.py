@@ -1,4 +1,4 @@
-"""Every number on the wire against each other one that answers the same question."""
+"""Compares amounts in the API that have to be equal on several pages."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from tests.money import ClockedDaemon
 
 START = "2026-01-01"
-SAID_TWICE = (
+SHARED_FIELDS = (
     "spent", "reserved", "left", "no_launches", "runs_out_on", "because", "caps", "unpriced",
     "not_limited", "as_of",
 )  # fmt: skip
-CENT = 0.0101  # two numbers that are rounded by themselves
+CENT = 0.0101  # the tolerance for two amounts that are rounded separately
 
 
 class Comparisons:
-    """Asks a lab for all its pages, and counts what it compared."""
+    """Requests all pages of a daemon, and counts the compared values."""
 
     def __init__(self, lab: ClockedDaemon) -> None:
         self.lab, self.count = lab, 0
@@ -22,13 +22,13 @@ class Comparisons:
     def same(
         self, subject: str, first: float | None, other: float | None, within: float = 1e-6
     ) -> None:
-        """One question has one answer."""
+        """Assert that two amounts are equal."""
         self.count += 1
         same = first is other if first is None or other is None else abs(first - other) <= within
         assert same, (subject, first, other, str(self.lab.clock.now()))
 
     def all(self) -> None:
-        """All of them, at one moment."""
+        """Make all comparisons at the present time."""
         today = self.lab.clock.now().date()
         self.period = f"start_date={START}&end_date={today}"
         lines = self.lab.get(f"costs/export?{self.period}")
@@ -46,7 +46,7 @@ class Comparisons:
         self.now()
 
     def charts(self) -> None:
-        """Each width of a bar has the sum of the export."""
+        """The bars of each granularity add up to the export."""
         exact = sum(segment["micros"] for segment in self.paid)
         for width in ("daily", "weekly", "monthly"):
             chart = self.lab.get(f"costs/history?{self.period}&granularity={width}")
@@ -61,7 +61,7 @@ class Comparisons:
             self.same(f"{width} saved", saved, sum(group["cost"] for group in self.slept))
 
     def pool(self, name: str, pool: Any) -> None:
-        """Its list, its summary, and what projects have of it."""
+        """The list, the summary and the allocations of a pool."""
         summary = self.lab.get(f"budgets/{name}/summary")
         assert summary["budget"] == pool
         parts = summary["allocations"]
@@ -81,12 +81,12 @@ class Comparisons:
         self.same("reserved of a pool", pool["reserved"], reserved, several)
 
     def project(self, name: str, page: Any) -> None:
-        """Its list, page, budget, forecast, analysis, and the lines of its caps."""
+        """The list, page, budget, forecast, analysis and caps of a project."""
         budget = self.lab.get(f"projects/{name}/budget")
         forecast = self.lab.get(f"projects/{name}/forecast")
         analysis = self.lab.get(f"projects/{name}/cost-analysis")
         assert self.lab.get(f"projects/{name}") == page
-        for word in SAID_TWICE:
+        for word in SHARED_FIELDS:
             assert budget[word] == forecast[word], word
         money = page["budget"]
         for word in ("total_allocated", "current_spend", "spent", "reserved", "left", "remaining"):
@@ -105,7 +105,7 @@ class Comparisons:
         self.caps(budget)
 
     def caps(self, budget: Any) -> None:
-        """Each is what its own page says, and the headline is made of them."""
+        """Each cap equals its own page, and the totals of the budget follow from the caps."""
         caps, live = budget["caps"], []
         own = [cap for cap in caps if cap["scope"] == "project"]
         for part, pool in zip(caps[len(own) :: 2], caps[len(own) + 1 :: 2], strict=True):
@@ -131,7 +131,7 @@ class Comparisons:
                 self.same(word, budget[word], total, CENT * (len(live) + 1))
 
     def reports(self, name: str, project: Any) -> None:
-        """The months add up, and so do the tables of each."""
+        """The months add up to all costs, and the tables of a month to the month."""
         month, total = date(2025, 12, 1), 0
         while month <= self.lab.clock.now().date() + timedelta(days=1):
             page = self.lab.get(f"projects/{name}/report?month={month:%Y-%m}")
@@ -146,15 +146,17 @@ class Comparisons:
         self.same("months", total, ever)
 
     def now(self) -> None:
-        """What is paid at this moment is what all forecasts and what has no project pay."""
+        """The present costs are those of all forecasts, and of segments without a project."""
         current = self.lab.get("costs/current")
         forecasts = [self.lab.get(f"projects/{name}/forecast") for name in self.projects]
-        nobodys = [
+        without_project = [
             segment
             for segment in self.paid
             if segment["project"] is None and segment["ended"] is None
         ]
-        monthly = sum(nobody["rate"] * (720 // nobody["rate_hours"]) for nobody in nobodys)
+        monthly = sum(
+            segment["rate"] * (720 // segment["rate_hours"]) for segment in without_project
+        )
         monthly += sum(forecast["monthly"] or 0 for forecast in forecasts)
         several = CENT * (len(forecasts) + 1)
         self.same("a month", current["total_monthly_projection"], monthly, several)

@@ -1,7 +1,7 @@
-"""An account of what everything costs, kept by who sees only the wire and the machines.
+"""An independent account of all costs, from the API and the machines alone.
 
-It imports nothing of `prism.costs` and `prism.budgets`: segments, periods and sums are its own,
-written from docs/money.md and the contract. Amounts are whole micro-dollars.
+It imports nothing of `prism.costs` and `prism.budgets`: it computes segments, periods and sums
+itself, after docs/money.md and the contract. Amounts are whole micro-dollars.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ Piece = tuple[int, int, int, "Cut"]  # from, to, and what it costs
 
 @dataclass
 class Cut:
-    """From when something is paid by whom, and for how much; until the next one."""
+    """The payer and the price from a time on, until the next cut."""
 
     at: int
     project: str | None
@@ -29,7 +29,7 @@ class Cut:
 
 @dataclass
 class Thing:
-    """A workspace or a volume: who pays for it since when, and when there was a disk."""
+    """A workspace or a volume: its payers and prices, and the spans of its disk and compute."""
 
     name: str
     disk: int  # for a month of 720 hours
@@ -40,23 +40,23 @@ class Thing:
     slept: list[Span] = field(default_factory=list)
 
     def cut(self, at: int, **now: Any) -> None:
-        """Something else is so from `at` on."""
+        """Change the payer or the price from `at` on."""
         last = self.cuts[-1] if self.cuts else Cut(at, None, None, 0)
         self.cuts.append(Cut(at, **{**_of(last), **now}))
 
     @property
     def now(self) -> Cut:
-        """Who pays, and how much."""
+        """The present payer and price."""
         return self.cuts[-1]
 
     def segments(self, span: Span, looked: int, rate: Callable[[Cut], int]) -> Iterator[Piece]:
-        """(from, to, amount, cut) of a span, cut where something changed, until a look."""
+        """(from, to, amount, cut) of a span, cut at each change, until the last survey."""
         begin, end = span
         end = min(FOREVER if end is None else end, looked)
         for cut, after in zip(self.cuts, [*self.cuts[1:], None], strict=True):
             start = begin if cut is self.cuts[0] else max(begin, cut.at)
             stop = end if after is None else min(end, after.at)
-            if start <= stop:  # also for no time at all: what follows is another segment
+            if start <= stop:  # also with length 0: the next part is another segment
                 yield start, stop, rate(cut), cut
 
 
@@ -65,7 +65,7 @@ def _of(cut: Cut) -> dict[str, Any]:
 
 
 def merged(pieces: Iterable[Piece]) -> list[Piece]:
-    """Parts of a span with the same payer and price, one after the other, as one segment."""
+    """Merge consecutive parts of a span with the same payer and price into one segment."""
     segments: list[tuple[int, int, int, Cut]] = []
     for start, stop, amount, cut in pieces:
         last = segments[-1] if segments else None
@@ -78,14 +78,14 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 class Account:
-    """Everything that costs something; asked at one moment, `now`."""
+    """All workspaces and volumes, and their costs at a time `now`."""
 
     def __init__(self) -> None:
         self.things: dict[str, Thing] = {}
         self.looked = 0
 
     def pieces(self, thing: Thing, kind: str, now: int) -> list[tuple[int, int, int, int, Cut]]:
-        """The segments of one kind of one thing by now."""
+        """The segments of one kind of a thing until `now`."""
         if kind == "disk":
             spans, until, rate, per = thing.kept, now, lambda cut: thing.disk, MONTH
         elif kind == "compute":
@@ -106,7 +106,7 @@ class Account:
         kinds: Sequence[str] = ("compute", "disk"),
         **of: object,
     ) -> int:
-        """What was paid from `start` to `end`, by a project and a pool if they are given."""
+        """The cost from `start` to `end`, of one project or pool if given."""
         total = 0
         for thing in self.things.values():
             if "thing" in of and thing is not of["thing"]:
@@ -121,7 +121,7 @@ class Account:
 
 
 def period(kind: str, zone: str, start: int, end: int | None, now: int) -> Span | None:
-    """The period of a pool that it is now: (begin, end or None); null before and after all."""
+    """The present period of a pool: (begin, end or None); None before and after all periods."""
     if now < start or (end is not None and now >= end):
         return None
     if kind == "project":
@@ -146,7 +146,7 @@ def needs(
     until: int | None = None,
     stops_in: int = STOPPING,
 ) -> int:
-    """What a launch for so many hours takes of a cap whose period ends at `until`."""
+    """The amount that a launch for `hours` reserves in a cap whose period ends at `until`."""
     runs = (hours or 1) * HOUR + stops_in
     far = FOREVER if until is None else until
     compute = -(-hourly * min(runs, far - now) // HOUR)
@@ -154,5 +154,5 @@ def needs(
 
 
 def usd(micros: int) -> float:
-    """An amount on the wire: two decimals, halves to even."""
+    """An amount as the API shows it: two decimals, half to even."""
     return round(micros, -4) / 1e6

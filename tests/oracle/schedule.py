@@ -1,4 +1,4 @@
-"""A random schedule of people, laptops and prices, and what the wire says after each step."""
+"""A random schedule of launches, suspended computers and prices, checked after each step."""
 
 import random
 from datetime import timedelta
@@ -18,7 +18,7 @@ MOVES = (
 
 
 class Schedule:
-    """One world, one daemon, two projects and a pool; `counts` says what was compared."""
+    """A schedule for one daemon with two projects and a pool; `counts` has what was compared."""
 
     def __init__(self, lab, cloud, prices, seed):
         self.lab, self.cloud, self.prices = lab, cloud, prices
@@ -64,19 +64,19 @@ class Schedule:
         return answer.json()["state"] if answer.status_code == 200 else "terminated"
 
     def settle(self, **delta):
-        """Time passes, the daemon looks, and the account is brought up to date."""
+        """Advance the clock, let the daemon survey, and update the account."""
         self.lab.settle(**delta)
         self.observe()
 
     def observe(self):
-        """Somebody has looked: what the machines were is known until now."""
+        """Update the account after a survey: the states of machines are known until now."""
         self.account.looked = self.now
         for name, thing in self.account.things.items():
             if not name.startswith("w"):
                 continue
             phases = self.cloud.phases(name)
             thing.ran = runs(phases)
-            # What comes after this look nobody knows, though the cloud has it planned.
+            # The daemon cannot know later phases, although the cloud has planned them.
             begun = [phase for phase in phases if phase[0] <= self.now]
             thing.slept = [(a, b) for a, b, seen, _ in begun if seen is Observed.ASLEEP]
             nothing = (Observed.STARTING, Observed.GONE)
@@ -126,7 +126,7 @@ class Schedule:
         return self.settle()
 
     def refused(self, error, hourly, disk, hours, project):
-        """It really does not fit the cap that is named, in whole micro-dollars."""
+        """Assert that the launch exceeds the named cap, in whole micro-dollars."""
         self.counts["refused"] += 1
         assert error["code"] == "BUDGET_EXCEEDED", error
         if "has ended" in error["message"]:
@@ -145,7 +145,7 @@ class Schedule:
         self.counts["values"] += 3
 
     def meant(self, message, project):
-        """Which part of the account a message speaks of, and of which time."""
+        """The part of the account, and the time, that a message is about."""
         if message.startswith("The project"):
             return {"project": project}, (0, self.now)
         within = self.period()
@@ -175,7 +175,7 @@ class Schedule:
             self.settle()
 
     def move(self):
-        """Other money pays from this second on."""
+        """Move a workspace; the other project pays from this second on."""
         if name := self.pick({"running", "stopped", "hibernated"}):
             to = self.random.choice(("one", "two"))
             answer = self.lab.verb(name, "move", project=to)
@@ -210,49 +210,49 @@ class Schedule:
             self.settle(minutes=self.random.randrange(1, 19), seconds=self.random.randrange(60))
 
     def gap(self):
-        """A laptop sleeps; the first look comes when it wakes up."""
+        """The computer is suspended; the first survey comes after it resumes."""
         hours = self.random.choice((0.3, 2, 9, 30, 100))
         self.lab.clock.advance(seconds=int(hours * HOUR) + self.random.randrange(60))
         self.compare()
         self.settle()
 
     def blind(self):
-        """A laptop sleeps, and everything that decides about money comes before a look."""
+        """The computer is suspended, and all budget decisions are made before a survey."""
         self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
         if name := self.pick({"running"}):
             answer = self.lab.verb(name, "move", project="two")
             assert answer.status_code in {200, 503}, answer.text
             if answer.status_code == 200:
-                assert self.account.things[name].now.project == "two", "no change, no question"
+                assert self.account.things[name].now.project == "two", "moved before a survey"
         self.lab.daemon.prices.hurry()
-        keeper = self.lab.daemon.budget_loop
-        keeper.patrol()
-        keeper.once()
+        budget_loop = self.lab.daemon.budget_loop
+        budget_loop.patrol()
+        budget_loop.once()
         self.compare()
         self.settle()
 
     def price(self):
-        """AWS changes what it asks; what runs is asked about anew at the next look."""
+        """AWS changes its prices; running workspaces get the new price at the next survey."""
         factor = self.random.choice((0.5, 2.0, 1.0))
         self.prices.factor = factor
         self.lab.daemon.prices.hurry()
         self.settle(seconds=31)
 
     def restart(self):
-        """The daemon is gone for some hours; another one takes over."""
+        """The daemon is down for some hours; another one replaces it."""
         self.lab.clock.advance(minutes=self.random.randrange(1, 500))
         self.lab.again()
         self.compare()
         self.settle()
 
-    # --------------------------------------------------------------- what is compared
+    # --------------------------------------------------------------- comparisons
 
     def period(self):
         pool = self.pool
         return period(pool["kind"], pool["zone"], pool["start"], pool["end"], self.now)
 
     def last_period(self):
-        """The present period, or the last one and all that came after it."""
+        """The begin of the present period, or of the last one if all have ended."""
         if (present := self.period()) is not None:
             return present[0]
         pool = self.pool
@@ -265,7 +265,7 @@ class Schedule:
         assert number == meant, (subject, number, meant, self.lab.clock.now())
 
     def compare(self):
-        """Every number on the wire that is a sum, with a sum of one's own."""
+        """Compare every sum in the API with the sum of the account."""
         cost, now = self.account.cost, self.now
         whole, since = cost(now), self.last_period()
         lines = self.lab.get(f"costs/export?start_date=2026-01-01&end_date={self.day()}")
@@ -319,7 +319,7 @@ class Schedule:
             self.same(page[word], budget[word], f"{name} {word}")
 
     def cap(self, figures, spent, amount, subject):
-        """Spent is the oracle's; spent, reserved and left are the cap, to the cent."""
+        """Spent equals the account; spent, reserved and left add up to the cap, to the cent."""
         self.same(figures["spent"], usd(spent), subject)
         if figures["left"]:
             whole = round(figures["spent"] + figures["reserved"] + figures["left"], 2)
@@ -330,7 +330,7 @@ class Schedule:
 
 
 def runs(phases):
-    """The spans that compute is paid for: falling asleep is the end of a run, not another one."""
+    """The spans that compute is paid for; a hibernation in progress belongs to the run before."""
     spans: list[tuple[int, int]] = []
     for start, end, seen, dozes in phases:
         if dozes and spans and spans[-1][1] == start:
@@ -341,7 +341,7 @@ def runs(phases):
 
 
 def min_left(caps):
-    """What every cap of a project can still pay for."""
+    """The least amount left of the caps of a project."""
     left = {cap["scope"]: cap["left"] for cap in caps}
     return min(left.values())
 

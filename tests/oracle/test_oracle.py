@@ -1,8 +1,8 @@
-"""What the wire says of money is what an account says that was kept beside it.
+"""Amounts in the API equal those of an independent account.
 
-The account knows what was asked and granted, what the machines really were, and
-docs/money.md. Schedules are random: people, laptops that sleep, daemons that come back, prices
-that change, money that is asked about before anybody has looked.
+The account is computed from the accepted requests and the real states of the machines, after
+docs/money.md. Schedules are random: launches, suspended computers, daemon restarts, price
+changes, and requests about money before a survey.
 """
 
 import ast
@@ -33,7 +33,7 @@ MORE = range(2, 32)
 
 
 def quick(sqlite: int, postgres: int) -> pytest.MarkDecorator:
-    """So many schedules on each database."""
+    """That many schedules on each database."""
     counts = {"SQLite": sqlite, "PostgreSQL": postgres}
     these = [(name, seed) for name, count in counts.items() for seed in range(count)]
     return pytest.mark.parametrize(("database", "seed"), these, indirect=["database"])
@@ -43,7 +43,7 @@ RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
 
 
 class RestartableLab(ClockedDaemon):
-    """A lab whose daemon can be replaced by another one."""
+    """A daemon with a stopped clock that can be replaced by another one."""
 
     def __init__(self, make: Callable[[], App], clock: StoppedClock) -> None:
         self._make = make
@@ -54,7 +54,7 @@ class RestartableLab(ClockedDaemon):
 
 
 class Prices:
-    """What an hour costs by now; `factor` is how AWS has changed its mind."""
+    """The present price of an hour; `factor` is the price change of AWS."""
 
     factor = 1.0
 
@@ -81,7 +81,7 @@ def database(request):
 
 @pytest.fixture
 def run_schedule(request, database, sqlite_file_with_tables, prices):
-    """Plays one schedule in a world of its own; what was compared."""
+    """Runs one schedule with its own database and cloud; returns its counts."""
     folder = off_disk("oracle")
     request.addfinalizer(lambda: shutil.rmtree(folder))
 
@@ -116,8 +116,8 @@ def run_schedule(request, database, sqlite_file_with_tables, prices):
     return run
 
 
-def test_the_account_shares_no_code_with_what_it_judges():
-    """Nor do the people and the world of a schedule; only what builds the daemon knows it."""
+def test_account_imports_no_code_of_costs_and_budgets():
+    """Nor do the modules of the schedule and the cloud."""
     names = {"prism.workspaces.model", "tests.doubles.memory", "tests.oracle.ledger"}
     for module in ("ledger", "schedule", "world"):
         tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text())
@@ -134,13 +134,13 @@ def test_the_account_shares_no_code_with_what_it_judges():
 
 
 @quick(sqlite=2, postgres=1)
-def test_the_wire_says_what_the_account_says(run_schedule, seed):
+def test_api_amounts_equal_the_account_in_a_short_schedule(run_schedule, seed):
     assert run_schedule(seed, SHORT)["values"] > 100
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
-def test_the_wire_says_what_the_account_says_many_times(run_schedule, database):
+def test_api_amounts_equal_the_account_in_long_schedules(run_schedule, database):
     counts = Counter[str]()
     for seed in MANY:
         counts += Counter(run_schedule(seed, LONG))
@@ -154,14 +154,14 @@ def test_the_wire_says_what_the_account_says_many_times(run_schedule, database):
 
 
 @quick(sqlite=1, postgres=0)
-def test_one_question_has_one_answer(run_schedule, seed):
-    """Between all pages, with several pools whose money is given, taken and ended."""
+def test_api_amounts_are_equal_on_all_pages_in_a_short_schedule(run_schedule, seed):
+    """With several pools, whose money is allocated, taken back and ended."""
     assert run_schedule(seed, SHORT, Changes)["values"] > 300
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
-def test_one_question_has_one_answer_many_times(run_schedule, database):
+def test_api_amounts_are_equal_on_all_pages_in_long_schedules(run_schedule, database):
     counts = Counter[str]()
     for seed in MORE:
         counts += Counter(run_schedule(seed, SHORT * 3, Changes))

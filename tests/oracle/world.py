@@ -1,4 +1,4 @@
-"""A cloud that remembers what every machine really was, and when: the truth of the oracle."""
+"""A cloud that records the real states of every machine, from which the oracle computes costs."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 from prism.workspaces.model import Failure, Observed
 from tests.doubles.memory import Change, MemoryCompute
 
-Phase = tuple[int, int | None, Observed, bool]  # from, to, what, whether it dozed off
+Phase = tuple[int, int | None, Observed, bool]  # from, to, state, whether it was hibernating
 
 
 @dataclass
 class Recording(MemoryCompute):
-    """`log` is what each machine became, by the name of its workspace."""
+    """`log` has the changes of each machine, with the name of its workspace."""
 
     log: list[tuple[str, Change]] = field(default_factory=list)
 
@@ -31,7 +31,7 @@ class Recording(MemoryCompute):
         self.log.append((self._orders[id].name, change))
 
     def phases(self, name: str) -> list[Phase]:
-        """What the machine of a workspace was: (from, to or None, what, whether it dozed off)."""
+        """The phases of a machine: (from, to or None, state, whether it was hibernating)."""
         phases: list[Phase] = []
         changes = [change for of, change in self.log if of == name]
         for change, later in zip(changes, [*changes[1:], None], strict=True):
