@@ -1,4 +1,4 @@
-"""Schemathesis let loose on a daemon: what it asked, and what it found wrong."""
+"""Runs Schemathesis against a daemon, and counts its requests and failures."""
 
 import json
 from collections import Counter
@@ -17,22 +17,22 @@ from tests.project.openapi import WRITTEN
 
 AT = "http://localhost:8947"
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
-# What no schema can say is refused with 422 even where the schema is kept: that an end is after
-# its start, that a zone exists. A port is 400 by the reference, a terminal needs a WebSocket, and
-# what is asked of AWS needs an account (424).
+# A valid request can still be refused with 422 for what a schema cannot express, such as an end
+# before its start or an unknown time zone. An invalid port is 400 by the API reference, a
+# terminal needs a WebSocket (426), and requests about AWS need an account (424).
 SENSE = ["2xx", "3xx", "400", "401", "403", "404", "409", "422", "424", "426"]
 SETTINGS = {
-    # An answer that is held back tells nothing more; test_edges.py looks at what `wait` takes.
+    # Waiting would add nothing; `test_values.py` tests the values of `wait`.
     "parameters": {"wait": 0},
     "checks": {"positive_data_acceptance": {"expected-statuses": SENSE}},
     "warnings": False,
-    "request-timeout": 300,  # a busy computer answers late
+    "request-timeout": 300,  # for a busy computer
 }
 
 
 @dataclass
-class Found:
-    """How many cases were tried, what was answered, and what was wrong with it."""
+class Exploration:
+    """The number of cases and answers by kind, and the failures."""
 
     cases: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Found:
         return sum(self.cases.values())
 
     def take(self, event: Any) -> None:
-        """Count what a scenario asked."""
+        """Count the cases and answers of a scenario."""
         recorder = event.recorder
         self.cases[event.phase.value] += len(recorder.cases)
         self.operations |= {case.value.operation.label for case in recorder.cases.values()}
@@ -57,14 +57,14 @@ class Found:
         for id, checks in recorder.checks.items():
             self.wrong += [
                 f"{check.name}: {check.failure_info.failure.message}\n"
-                f"{check.failure_info.code_sample}\n{said(recorder, id)}"
+                f"{check.failure_info.code_sample}\n{answer_text(recorder, id)}"
                 for check in checks
                 if check.failure_info
             ]
 
 
-def said(recorder: Any, id: str) -> str:
-    """What was answered to a case."""
+def answer_text(recorder: Any, id: str) -> str:
+    """The begin of the answer to a case."""
     answer = getattr(recorder.interactions.get(id), "response", None)
     return str(answer.text[:500]) if answer else ""
 
@@ -78,8 +78,8 @@ def explore(
     headers: Mapping[str, str] | None = None,
     skip: Collection[str] = (),
     methods: Collection[str] | None = None,
-) -> Found:
-    """Ask everything that the description makes thinkable, and by `methods` that it lacks."""
+) -> Exploration:
+    """Send requests generated from the OpenAPI description, also with unexpected `methods`."""
     coverage = {"enabled": "coverage" in phases}
     unknown = (
         {} if methods is None else {"coverage": coverage | {"unexpected-methods": [*methods]}}
@@ -98,10 +98,10 @@ def explore(
         json.loads(WRITTEN.read_text()), config=config
     )
     schema.app = app
-    # The first two never end; what a workspace's own service answers is its own affair.
+    # Event streams never end, and answers of a workspace's service are not Prism's.
     for pattern in ("/events$", "^/(web|dcv)-proxy/", *skip):
         schema = schema.exclude(path_regex=pattern)
-    summary = Found()
+    summary = Exploration()
     try:
         for event in from_schema(schema).execute():
             if isinstance(event, events.NonFatalError | events.FatalError):

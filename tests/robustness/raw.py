@@ -1,4 +1,4 @@
-"""Requests as no client would send them, byte for byte as uvicorn hands them on."""
+"""Raw ASGI requests, as uvicorn passes them on, which no client would send."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ JSON = ((b"content-type", b"application/json"),)
 
 
 @dataclass
-class Said:
-    """An answer."""
+class Answer:
+    """The answer to a request."""
 
     status: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Said:
 
     @property
     def code(self) -> Any:
-        """The code of a refusal; fails where it is not in the one envelope."""
+        """The code of a refusal; asserts that it has the error envelope."""
         fault = json.loads(self.body)["error"]
         assert {"code", "message", "details", "remediation", "timestamp"} <= set(fault)
         assert ISO.fullmatch(fault["timestamp"])
@@ -31,18 +31,18 @@ class Said:
         return fault["code"]
 
 
-def ask(app: AsgiApp, *requests: Any) -> list[Said]:
-    """The answers to `(method, target, headers, body)`s."""
+def send_requests(app: AsgiApp, *requests: Any) -> list[Answer]:
+    """The answers to requests `(method, target, headers, body)`."""
     return asyncio.run(_all(app, requests))
 
 
-async def _all(app: AsgiApp, requests: Any) -> list[Said]:
-    return [await _one(app, *request) for request in requests]
+async def _all(app: AsgiApp, requests: Any) -> list[Answer]:
+    return [await _answer(app, *request) for request in requests]
 
 
-async def _one(
+async def _answer(
     app: AsgiApp, method: str, target: str | bytes, headers: Any = (), body: bytes = b""
-) -> Said:
+) -> Answer:
     target = target if isinstance(target, bytes) else target.encode()
     path, _, query = target.partition(b"?")
     scope = {
@@ -63,7 +63,7 @@ async def _one(
         "client": ("127.0.0.1", 5000),
         "server": ("127.0.0.1", 8947),
     }
-    answer, is_received = Said(), False
+    answer, is_received = Answer(), False
 
     async def receive() -> dict[str, Any]:
         nonlocal is_received

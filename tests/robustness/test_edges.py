@@ -1,12 +1,12 @@
-"""The edges of everything that can be said, at every route: refused in words, never with a 5xx."""
+"""Extreme values in every path, query and body: refused with an error envelope, never with 5xx."""
 
 import json
 
 import pytest
 
 from prism.access.model import NewToken, Scope
-from tests.robustness.raw import JSON, ask
-from tests.robustness.world import LISTS, OPERATIONS, called, populate
+from tests.robustness.raw import JSON, send_requests
+from tests.robustness.world import LISTS, OPERATIONS, populate, subject_names
 from tests.shapes import failed
 
 MIB = 1024 * 1024
@@ -65,7 +65,7 @@ LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
 def wrong(requests, answers):
-    """What was answered with a failure, or refused in another form than the one there is."""
+    """The answers with a 5xx status, or refused without an error envelope."""
     errors = []
     for request, answer in zip(requests, answers, strict=True):
         refused = answer.status >= 400 and b"proxy/" not in str(request[1]).encode()
@@ -75,24 +75,24 @@ def wrong(requests, answers):
 
 
 def checked(app, requests):
-    """The answers, each of which is in order."""
-    answers = ask(app, *requests)
+    """The answers, after an assertion that none is wrong."""
+    answers = send_requests(app, *requests)
     assert wrong(requests, answers) == []
     return answers
 
 
-def sound(app, things):
-    """Whatever was taken in, it can be told."""
+def assert_readable(app, things):
+    """Assert that all stored values can be read."""
     reads = [
         operation
         for operation in OPERATIONS
         if operation.method == "GET" and "-proxy/" not in operation.path
     ]
-    checked(app, [("GET", read.at(**called(things, read))) for read in reads])
+    checked(app, [("GET", read.at(**subject_names(things, read))) for read in reads])
 
 
 @LITE
-def test_every_path_with_every_word(daemon):
+def test_path_parameter_with_an_extreme_value_is_never_answered_5xx(daemon):
     requests = [
         (
             operation.method,
@@ -108,10 +108,10 @@ def test_every_path_with_every_word(daemon):
 
 
 @pytest.mark.postgres
-def test_every_query_with_every_value(daemon, http):
+def test_query_parameter_with_an_extreme_value_is_never_answered_5xx(daemon, http):
     things = populate(http)
     requests = [
-        ("GET", f"{operation.at(**called(things, operation))}?{name}={value}")
+        ("GET", f"{operation.at(**subject_names(things, operation))}?{name}={value}")
         for operation in OPERATIONS
         for name in operation.queries
         for value in VALUES
@@ -121,31 +121,31 @@ def test_every_query_with_every_value(daemon, http):
     checked(daemon.app, requests)
 
 
-def test_every_field_with_every_value(daemon, http):
+def test_body_field_with_an_extreme_value_is_never_answered_5xx_and_readable(daemon, http):
     things = populate(http)
     taken = number = 0
     for operation in OPERATIONS:
         if not operation.body:
             continue
-        target = operation.at(**called(things, operation))
+        target = operation.at(**subject_names(things, operation))
         example = {k: v for k, v in operation.example().items() if k in operation.body}
         requests = []
         for name in operation.body:
             rest = json.dumps({k: v for k, v in example.items() if k != name})[1:-1]
-            number += 1  # every fifth value on SQLite, in turn; on PostgreSQL all of them
+            number += 1  # on SQLite a fifth of the values, in turn; on PostgreSQL all
             for piece in PIECES if daemon.db.shared else PIECES[number % 5 :: 5]:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
                 requests.append((operation.method, target, JSON, body.encode()))
         if now := sum(answer.status < 300 for answer in checked(daemon.app, requests)):
             taken += now
             if daemon.db.shared or number % 4 == 0:
-                sound(daemon.app, things)
-    sound(daemon.app, things)
-    assert taken > 20, "some of it is in order, and is told again"
+                assert_readable(daemon.app, things)
+    assert_readable(daemon.app, things)
+    assert taken > 20, "too few values were accepted and read again"
 
 
 @LITE
-def test_bodies_that_are_no_bodies(daemon):
+def test_malformed_body_is_refused(daemon):
     deep = b"[" * 100_000
     bodies = [
         *(deep, deep + b"]" * 100_000, b'{"a":' * 100_000, b'"\xff"', b'{"name": "\xc3"}'),
@@ -176,7 +176,7 @@ def test_bodies_that_are_no_bodies(daemon):
 
 
 @LITE
-def test_of_a_field_that_is_said_twice_the_last_counts(http):
+def test_duplicate_body_field_has_the_last_value(http):
     sent = {
         "content": '{"name": "a", "name": "b"}',
         "headers": {"content-type": "application/json"},
@@ -193,7 +193,7 @@ def test_of_a_field_that_is_said_twice_the_last_counts(http):
     ],
 )
 @LITE
-def test_a_body_has_at_most_a_mebibyte(http, size, status, code):
+def test_body_of_more_than_one_mebibyte_is_refused(http, size, status, code):
     frame = '{"name": "%s"}'
     body = frame % ("a" * (size - len(frame) + 2))
     assert len(body) == size
@@ -202,7 +202,7 @@ def test_a_body_has_at_most_a_mebibyte(http, size, status, code):
 
 
 @LITE
-def test_methods_that_an_address_does_not_know(daemon):
+def test_unknown_method_is_answered_405_with_the_allowed_methods(daemon):
     known: dict[str, set[str]] = {}
     for operation in OPERATIONS:
         known.setdefault(operation.path, {"OPTIONS"}).add(operation.method)
@@ -224,7 +224,7 @@ def test_methods_that_an_address_does_not_know(daemon):
 
 
 @LITE
-def test_too_much_of_an_address(daemon):
+def test_very_long_address_is_never_answered_5xx(daemon):
     many = "&".join(f"a{number}=1" for number in range(5000))
     twice = "&".join(["state=running"] * 5000)
     requests = [
@@ -247,12 +247,12 @@ def test_too_much_of_an_address(daemon):
 
 
 @LITE
-def test_a_strangers_preflight_enters_no_workspace(make_daemon):
-    """A proxy passes every method on, and asks who it is by every method."""
+def test_options_request_to_a_proxy_requires_access_to_the_workspace(make_daemon):
+    """A proxy passes on every method, so every method requires authorization."""
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     order = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
     header = (b"authorization", f"Bearer {daemon.tokens.create(order).token}".encode())
     for path in ("/web-proxy/mine", "/web-proxy/mine/x", "/dcv-proxy/mine", "/dcv-proxy/mine/x"):
-        stranger, nobody = checked(daemon.app, [("OPTIONS", path, [header]), ("OPTIONS", path)])
+        stranger, anonymous = checked(daemon.app, [("OPTIONS", path, [header]), ("OPTIONS", path)])
         assert (stranger.status, stranger.code) == (404, "INSTANCE_NOT_FOUND")
-        assert nobody.status == 401
+        assert anonymous.status == 401

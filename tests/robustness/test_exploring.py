@@ -1,4 +1,4 @@
-"""Whatever the description makes thinkable is answered as the description says."""
+"""Requests that Schemathesis generates from the OpenAPI description are answered as described."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.robustness.world import OPERATIONS, all_but_every
 
 LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 FULL = pytest.mark.parametrize("url", ["postgres"], indirect=True)
-# Without the two streams, and content, which is the workspace's own; with the shutdown.
+# Without the event streams and the proxies; with the shutdown.
 EVERY = (
     len(
         [
@@ -22,8 +22,8 @@ EVERY = (
 )
 
 
-def clean(exploration, operations=EVERY):
-    """Every operation was tried, and nothing was wrong."""
+def assert_clean(exploration, operations=EVERY):
+    """Assert that every operation was tried without a failure."""
     assert exploration.wrong == []
     assert not [status for status in exploration.statuses if status >= 500]
     assert len(exploration.operations) >= operations
@@ -31,22 +31,22 @@ def clean(exploration, operations=EVERY):
 
 
 @LITE
-def test_each_edge_of_schemas_of_all_kinds(daemon):
-    # `test_edges.py` asks by methods that an address does not know.
+def test_schema_edges_of_every_seventh_path_are_answered_as_described(daemon):
+    # `test_edges.py` sends unknown methods.
     exploration = explore(daemon.app, phases=["coverage"], skip=[all_but_every(7)], methods=())
-    assert clean(exploration, EVERY // 10).total > 200
+    assert assert_clean(exploration, EVERY // 10).total > 200
 
 
 @pytest.mark.slow
 @LITE
-def test_each_edge_of_each_schema(daemon):
-    exploration = clean(explore(daemon.app, phases=["coverage"]))
+def test_schema_edges_of_every_path_are_answered_as_described(daemon):
+    exploration = assert_clean(explore(daemon.app, phases=["coverage"]))
     assert exploration.total > 1500
 
 
 @FULL
-def test_what_comes_to_mind_one_after_the_other(daemon):
-    exploration = clean(explore(daemon.app, phases=["fuzzing", "stateful"], examples=3))
+def test_fuzzed_and_stateful_requests_are_answered_as_described(daemon):
+    exploration = assert_clean(explore(daemon.app, phases=["fuzzing", "stateful"], examples=3))
     assert exploration.cases["stateful"] > 5
 
 
@@ -55,27 +55,27 @@ def team_daemon(make_daemon):
     return make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
 
 
-@pytest.mark.slow  # `tests/access/test_rules.py` asks for each route without a token
+@pytest.mark.slow  # `tests/access/test_rules.py` requests each route without a token
 @LITE
-def test_a_team_lets_nobody_in_who_says_not_who(team_daemon):
-    exploration = clean(explore(team_daemon.app, phases=["fuzzing"]))
+def test_fuzzed_requests_without_a_token_are_answered_401_in_team_mode(team_daemon):
+    exploration = assert_clean(explore(team_daemon.app, phases=["fuzzing"]))
     assert set(exploration.statuses) == {401}
 
 
-@pytest.mark.slow  # the same operations as of a person's own daemon, which stay in `make test`
+@pytest.mark.slow  # the same operations are tested in local mode in `make test`
 @LITE
-def test_a_team_lets_in_who_has_a_token(team_daemon):
+def test_fuzzed_requests_with_a_token_are_answered_as_described_in_team_mode(team_daemon):
     order = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
     headers = {"Authorization": f"Bearer {team_daemon.tokens.create(order).token}"}
-    exploration = clean(explore(team_daemon.app, phases=["fuzzing"], headers=headers))
+    exploration = assert_clean(explore(team_daemon.app, phases=["fuzzing"], headers=headers))
     assert exploration.statuses[200] > 20
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_twenty_thousand_cases(daemon, request):
-    exploration = clean(explore(daemon.app, phases=PHASES, examples=150))
-    assert exploration.total >= 10_000, "on each of two databases"
+def test_ten_thousand_generated_cases_are_answered_as_described(daemon, request):
+    exploration = assert_clean(explore(daemon.app, phases=PHASES, examples=150))
+    assert exploration.total >= 10_000, "20,000 on both databases together"
     kind = "PostgreSQL" if daemon.db.shared else "SQLite"
     cases = ", ".join(
         f"{number:,} {name}" for name, number in sorted(exploration.cases.items()) if number

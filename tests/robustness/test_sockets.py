@@ -1,4 +1,4 @@
-"""A real server, and clients that are slow, rude or broken: others never notice."""
+"""A real server with slow, hostile or broken clients, which do not affect other clients."""
 
 import contextlib
 import socket
@@ -39,18 +39,18 @@ GARBAGE = [
 
 @pytest.fixture
 def server_port(cloud, disks, clock, tmp_path):
-    """The port of a daemon's own server, in a thread."""
-    door = socket.create_server(("127.0.0.1", 0))
+    """The port of a daemon's server, which runs in a thread."""
+    listener = socket.create_server(("127.0.0.1", 0))
     url = f"sqlite:///{tmp_path / 'state.db'}"
     settings = Settings(home="/nowhere", database_url=url, user="ada")
-    settings = replace(settings, port=door.getsockname()[1])
+    settings = replace(settings, port=listener.getsockname()[1])
     daemon = build(settings, {PLACE: cloud}, clock, volumes={PLACE: disks})
     metadata.create_all(daemon.db.writer)
     daemon.profiles.first_start({})
     server = Server(_config(daemon, None), daemon)
-    # They belong to the main thread.
+    # Only the main thread can handle signals.
     vars(server)["capture_signals"] = contextlib.nullcontext
-    thread = threading.Thread(target=server.run, args=([door],))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     eventually(lambda: server.started)
     yield settings.port
@@ -61,34 +61,34 @@ def server_port(cloud, disks, clock, tmp_path):
 
 
 def status(port):
-    """How the daemon is, asked as anybody would."""
+    """The daemon's status, requested by an ordinary client."""
     return httpx.get(f"http://localhost:{port}/api/v1/daemon/status", timeout=120)
 
 
-def test_a_real_server_answers_as_the_description_says(server_port):
+def test_real_server_answers_as_described(server_port):
     skip = ["/shutdown$", all_but_every(3)]
     exploration = explore(url=f"http://localhost:{server_port}", phases=["fuzzing"], skip=skip)
     assert exploration.wrong == []
     assert set(exploration.statuses) >= {200, 201, 404, 422}
 
 
-def test_garbage_is_refused_and_nobody_else_notices(server_port):
+def test_invalid_bytes_are_refused_and_other_clients_are_answered(server_port):
     for words in GARBAGE:
-        answer = spoken(server_port, words)
+        answer = answer_to_bytes(server_port, words)
         statuses = [line[9:12] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
         assert all(b"200" <= status < b"500" for status in statuses), (words[:80], answer[:300])
         assert status(server_port).status_code == 200, words[:80]
 
 
-def test_requests_one_behind_the_other_are_all_answered(server_port):
-    answers = spoken(
+def test_pipelined_requests_are_all_answered(server_port):
+    answers = answer_to_bytes(
         server_port, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n", hang_up=False
     )
     assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 21
 
 
-def test_slow_clients_hold_up_nobody(server_port):
-    """More of them than there are threads: heads and bodies that come byte by byte, or never."""
+def test_slow_clients_do_not_delay_others(server_port):
+    """There are more slow clients than threads; they send single bytes, or never finish."""
     head = b"POST /api/v1/projects HTTP/1.1\r\nHost: localhost:%d\r\n" % server_port
     json = head + b"Content-Type: application/json\r\nContent-Length: 16\r\n\r\n"
     body = b'{"name": "Slow"}'
@@ -110,12 +110,12 @@ def test_slow_clients_hold_up_nobody(server_port):
         assert first.recv(100).startswith(b"HTTP/1.1 201 ")
     projects = httpx.get(f"http://localhost:{server_port}/api/v1/projects", timeout=120)
     assert [entry["name"] for entry in projects.json()] == ["Slow"], (
-        "what never ended has done nothing"
+        "an incomplete request created a project"
     )
 
 
-def spoken(port, words, hang_up=True):
-    """What is answered until the server hangs up."""
+def answer_to_bytes(port, words, hang_up=True):
+    """Everything that is received until the server closes the connection."""
     answer = b""
     with (
         socket.create_connection(("127.0.0.1", port)) as rude,

@@ -1,11 +1,11 @@
-"""Names, ids, ports, dates and money: what is one, and what only looks like it."""
+"""Valid and invalid names, texts, ports, dates and amounts."""
 
 import json
 
 import pytest
 
 from tests.conftest import ML
-from tests.robustness.raw import JSON, ask
+from tests.robustness.raw import JSON, send_requests
 from tests.robustness.world import API, populate
 from tests.shapes import failed
 
@@ -13,14 +13,15 @@ LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
 def answers(app, method, target, bodies):
-    """The statuses of answers to bodies that are written out."""
+    """The statuses of the answers to requests with these bodies."""
     return [
-        answer.status for answer in ask(app, *((method, target, JSON, b.encode()) for b in bodies))
+        answer.status
+        for answer in send_requests(app, *((method, target, JSON, b.encode()) for b in bodies))
     ]
 
 
 @LITE
-def test_names_of_workspaces(daemon):
+def test_workspace_names_are_accepted_or_refused(daemon):
     good = ["a", "0", "a-b", "a" * 48, "1-2-3", "i-123", "local-x", "xn-80ak6aa92e"]
     bad = [
         *(
@@ -46,15 +47,15 @@ def test_names_of_workspaces(daemon):
         assert [(n, s) for n, s in zip(names, replies, strict=True) if s != status] == []
 
 
-def test_a_pattern_ends_where_the_text_does():
-    """To Python `$` is also before a last line feed: a name ending in one would be let in."""
+def test_openapi_patterns_do_not_end_with_a_dollar_sign():
+    """In Python, `$` also matches before a final line feed, so such a name would be accepted."""
     pattern_list = [*patterns(API)]
     assert len(pattern_list) > 5
     assert not [text for text in pattern_list if text.endswith("$")]
 
 
 def patterns(part):
-    """Every pattern of a description."""
+    """Every pattern in the OpenAPI description."""
     if isinstance(part, dict) and isinstance(part.get("pattern"), str):
         yield part["pattern"]
     inside = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
@@ -63,7 +64,7 @@ def patterns(part):
 
 
 @LITE
-def test_free_text_comes_back_as_it_was(http):
+def test_free_text_is_stored_unchanged(http):
     for number, text in enumerate(
         [
             "",
@@ -85,14 +86,14 @@ def test_free_text_comes_back_as_it_was(http):
 
 
 @LITE
-def test_names_that_look_alike_are_two(http):
+def test_project_names_that_look_alike_are_different(http):
     for name in ("Reef", "reef", "Rееf", "Ree\u0301f", "Re\u00e9f"):
         assert http("POST", "/api/v1/projects", json={"name": name}).status_code == 201, name
     assert http("POST", "/api/v1/projects", json={"name": "Reef"}).status_code == 409
 
 
 @LITE
-def test_money(daemon):
+def test_amounts_are_accepted_or_refused(daemon):
     good = ["0.000001", "1", "0.1", "1e2", "999999999999.99", "1e11", "1.0000000000000000000001"]
     odd = [
         "0",
@@ -120,7 +121,7 @@ def test_money(daemon):
 
 
 @LITE
-def test_dates(daemon):
+def test_dates_are_accepted_or_refused(daemon):
     good = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00+05:30", "2024-02-29T00:00:00Z"]
     bad = [
         *(
@@ -144,7 +145,7 @@ def test_dates(daemon):
 
 
 @LITE
-def test_periods_at_the_ends_of_the_calendar(http):
+def test_periods_at_the_limits_of_the_calendar_are_accepted_or_refused(http):
     things = populate(http)
 
     def status(query):
@@ -170,7 +171,7 @@ def test_periods_at_the_ends_of_the_calendar(http):
 
 
 @LITE
-def test_ports(daemon, http):
+def test_invalid_port_is_refused(daemon, http):
     populate(http)
     daemon.settle()
     at = "/api/v1/instances/mine/ports?port="
@@ -182,7 +183,7 @@ def test_ports(daemon, http):
 
 
 @LITE
-def test_how_long_to_wait(http):
+def test_invalid_wait_parameter_is_refused(http):
     populate(http)
     for wait in ("", "-1", "301", "1.5", "1e2", "NaN", "٣", "9" * 400, "0x1", "%00", "+1"):
         answer = http("POST", f"/api/v1/instances/mine/stop?wait={wait}")

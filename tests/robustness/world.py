@@ -1,4 +1,4 @@
-"""One of everything, and every operation of the description with its subjects filled in."""
+"""One object of every kind, and the operations of the OpenAPI description with their paths."""
 
 import json
 import re
@@ -12,12 +12,11 @@ from tests.shapes import EXAMPLES
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 API = json.loads(WRITTEN.read_text())
-LAST = ("terminate", "delete")  # they take away what others need
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One line of the description."""
+    """An operation of the OpenAPI description."""
 
     method: str
     path: str
@@ -29,11 +28,11 @@ class Operation:
         return PARAMETER.findall(self.path)
 
     def at(self, **words: str) -> str:
-        """The address, about the things called so; what is not called is called `nothing`."""
+        """The path with these parameters; a missing one is `nothing`."""
         return PARAMETER.sub(lambda it: words.get(it[1], "nothing"), self.path)
 
     def example(self) -> Any:
-        """The reference's own body, and every field that it does not show as null."""
+        """The body of the example in the API reference."""
         route = f"{self.method} {self.path.removeprefix('/api/v1/')}"
         return EXAMPLES.get(route, {}).get("request") or {}
 
@@ -44,7 +43,7 @@ def _operation(path: str, method: str, description: Any) -> Operation:
     if "requestBody" in description:
         named = description["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         body = API["components"]["schemas"][named.rpartition("/")[2]]["properties"]
-    # An answer that is held back, or never ends, has tests of its own.
+    # Other tests are about delayed and endless answers.
     tested = tuple(name for name in queries if name not in {"wait", "follow"})
     return Operation(method.upper(), path, tested, body)
 
@@ -61,7 +60,7 @@ OPERATIONS = sorted(
 
 
 def all_but_every(number: int) -> str:
-    """A pattern of the paths to leave out, so that every so many-th remains."""
+    """A pattern of the paths to leave out, so that every `number`-th path remains."""
     paths = sorted({operation.path for operation in OPERATIONS})
     left_out = (re.escape(path) for index, path in enumerate(paths) if index % number)
     return f"^({'|'.join(left_out)})$"
@@ -73,7 +72,7 @@ LISTS = [
 
 
 def populate(http: Http) -> dict[str, Any]:
-    """One of everything; what the things are called, by the names of parameters."""
+    """Create one object of every kind; return their names and ids by path parameter."""
 
     def made(path: str, **body: Any) -> Any:
         answer = http("POST", f"/api/v1/{path}", json=body)
@@ -112,8 +111,8 @@ def populate(http: Http) -> dict[str, Any]:
     }
 
 
-def called(things: dict[str, Any], operation: Any) -> dict[str, Any]:
-    """What the subject of an operation is called."""
+def subject_names(things: dict[str, Any], operation: Any) -> dict[str, Any]:
+    """The path parameters of an operation."""
     names = {"instances": "mine", "volumes": "data", "idle": "mild", "templates": quote(ML)}
-    room = next((name for word, name in names.items() if f"/{word}/" in operation.path), "nothing")
-    return {"name": room, **things}
+    name = next((name for word, name in names.items() if f"/{word}/" in operation.path), "nothing")
+    return {"name": name, **things}
