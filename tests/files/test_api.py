@@ -50,7 +50,9 @@ def inside(home):
     return folder
 
 
-def test_what_is_written_is_what_the_workspace_sees(home, files, tmp_path):
+def test_uploaded_file_is_seen_by_the_workspace_and_its_changes_are_downloaded(
+    home, files, tmp_path
+):
     (tmp_path / "table.csv").write_bytes(MEGABYTE * 9 + b"end")
     done = files.upload("mine", tmp_path / "table.csv", "data.csv")
     assert (done.received, done.complete) == (9 * len(MEGABYTE) + 3, True)
@@ -61,7 +63,7 @@ def test_what_is_written_is_what_the_workspace_sees(home, files, tmp_path):
     assert b"".join(files.read("mine", "data.csv", done.received)) == b"more\n"
 
 
-def test_a_workspace_that_does_not_run_has_its_files(home, files, tmp_path):
+def test_files_of_a_stopped_workspace_can_be_listed_and_uploaded(home, files, tmp_path):
     (tmp_path / "note").write_text("x")
     files.make_folder("mine", "kept/deep")
     home.client.workspaces.stop("mine", wait=60)
@@ -73,7 +75,7 @@ def test_a_workspace_that_does_not_run_has_its_files(home, files, tmp_path):
     assert home.cli("exec", "mine", "--", "cat", "kept/note").stdout == "x"
 
 
-def test_each_change_is_a_fact_with_its_actor(home, files, tmp_path):
+def test_file_changes_are_recorded_as_events_with_their_actor(home, files, tmp_path):
     (tmp_path / "note").write_text("x")
     files.upload("mine", tmp_path / "note", "a")
     files.rename("mine", "a", "b")
@@ -84,7 +86,7 @@ def test_each_change_is_a_fact_with_its_actor(home, files, tmp_path):
     assert {change["actor"] for change in changes} == {"ada@example.org"}
 
 
-def test_what_is_refused_changes_nothing(home, files, tmp_path):
+def test_refused_file_request_changes_no_files(home, files, tmp_path):
     (tmp_path / "note").write_text("new")
     files.upload("mine", tmp_path / "note", "folder.d")
     files.make_folder("mine", "folder/below")
@@ -110,8 +112,8 @@ def test_what_is_refused_changes_nothing(home, files, tmp_path):
     assert names == ["folder", "folder.d"]
 
 
-def test_a_workspace_makes_links_out_of_its_home(home, files, files_http):
-    """By a program in it, which may exchange anything at any moment."""
+def test_links_out_of_the_home_are_refused_with_wrong_file_kind(home, files, files_http):
+    """A program in the workspace makes the links, and can change them at any time."""
     (home.folder / "secret").write_text("of the daemon")
     script = (
         f"ln -s {home.folder}/secret link; ln -s {home.folder} up; mkfifo pipe; ln -s up/secret x"
@@ -128,7 +130,7 @@ def test_a_workspace_makes_links_out_of_its_home(home, files, files_http):
     assert (home.folder / "daemon.lock").exists()
 
 
-def test_a_browser_is_never_shown_what_a_workspace_wrote(files_http, files):
+def test_downloaded_file_is_never_rendered_by_a_browser(files_http, files):
     files_http.put("content", params={"path": "page.html"}, content=b"<script>alert(1)</script>")
     answer = files_http.get("content", params={"path": "page.html"})
     assert answer.content == b"<script>alert(1)</script>"
@@ -138,7 +140,7 @@ def test_a_browser_is_never_shown_what_a_workspace_wrote(files_http, files):
     assert answer.headers["content-security-policy"].startswith("sandbox")
 
 
-def test_a_part_of_a_file_is_given(files_http, files):
+def test_download_returns_the_requested_byte_range(files_http, files):
     files_http.put("content", params={"path": "ten"}, content=b"0123456789")
 
     def part(**headers):
@@ -159,7 +161,7 @@ def test_a_part_of_a_file_is_given(files_http, files):
     assert files_http.get("content", params={"path": "none"}).content == b""
 
 
-def test_an_upload_in_pieces(files_http, files):
+def test_upload_in_pieces_requires_the_next_offset_and_respects_the_size(files_http, files):
     def piece(content, offset, size=10, **more):
         query = {"path": "p", "offset": offset, "size": size, **more}
         return files_http.put("content", params=query, content=content)
@@ -180,8 +182,10 @@ def test_an_upload_in_pieces(files_http, files):
 
 
 @pytest.mark.parametrize("size", [None, PIECE + 4])
-def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
-    """Without a size nobody can continue it; with one, what was received is kept."""
+def test_interrupted_upload_creates_no_file_and_can_continue_if_it_has_a_size(
+    files_http, files, size
+):
+    """With a size, Prism keeps the part that it received; without a size, it deletes it."""
 
     def parts():
         entries = files.list("mine").entries
@@ -194,14 +198,14 @@ def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
     assert "cut" not in [entry.name for entry in files.list("mine").entries]
     if size:
         query = {"path": "cut", "offset": PIECE, "size": size}
-        # It is refused as long as the one that broke off has not been given up.
+        # The continuation is refused until the daemon has given up the interrupted upload.
         sent = lambda: files_http.put("content", params=query, content=b"5678").json()  # noqa: E731
         assert eventually(lambda: sent().get("complete")) is True
 
 
 @contextlib.contextmanager
 def begun(client, query, length):
-    """An upload whose body is not whole yet."""
+    """An upload whose body is not complete yet."""
     connection = http.client.HTTPConnection("127.0.0.1", client.base_url.port)
     connection.putrequest("PUT", f"/api/v1/instances/mine/files/content?{query}")
     connection.putheader("Content-Length", str(length))
@@ -210,7 +214,7 @@ def begun(client, query, length):
         yield connection
 
 
-def test_one_file_has_one_uploader(files_http, files):
+def test_second_upload_of_the_same_file_is_refused_while_the_first_runs(files_http, files):
     def refused():
         answer = files_http.put("content", params={"path": "same"}, content=b"x")
         return answer.status_code == 409 and answer.json()["error"]["code"] == "UPLOAD_IN_PROGRESS"
@@ -223,7 +227,7 @@ def test_one_file_has_one_uploader(files_http, files):
     assert b"".join(files.read("mine", "same")) == b"01"
 
 
-def test_the_command(home, files, tmp_path):
+def test_files_command_puts_lists_renames_downloads_and_removes_files(home, files, tmp_path):
     source = tmp_path / "input.txt"
     source.write_text("hello")
     assert home.cli("files", "put", "mine", str(source)).returncode == 0
@@ -239,7 +243,7 @@ def test_the_command(home, files, tmp_path):
     assert (tmp_path / "~odd name").read_text() == "hello"
     again = home.cli("files", "get", "mine", "data/~odd name", str(tmp_path))
     assert again.returncode != 0
-    assert home.cli("files", "rm", "mine", "data").returncode != 0  # there is nobody to ask
+    assert home.cli("files", "rm", "mine", "data").returncode != 0  # no terminal to ask
     assert home.cli("files", "rm", "mine", "data", "--yes").returncode != 0  # it is not empty
     home.said("files", "rm", "mine", "data", "-r", "--yes")
     assert [entry["name"] for entry in home.said("files", "ls", "mine")["entries"]][
@@ -247,13 +251,13 @@ def test_the_command(home, files, tmp_path):
     ] == "input.txt"
 
 
-def test_a_download_that_fails_leaves_nothing_here(home, files, tmp_path):
+def test_failed_download_leaves_no_local_file(home, files, tmp_path):
     with pytest.raises(FileMissing):
         files.download("mine", "nowhere", tmp_path / "here")
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_terminated_has_none(home, tmp_path):
+def test_files_of_a_terminated_workspace_are_refused(home, tmp_path):
     home.client.workspaces.launch("Plain Shell", "brief")
     home.client.workspaces.wait("brief", "running", 60)
     home.client.workspaces.terminate("brief", wait=60)

@@ -1,4 +1,4 @@
-"""Paths that are refused before anybody is asked, ranges, names for browsers."""
+"""Paths that are refused before a provider is called, ranges, names for browsers."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from prism.files.plan import checked, download_name, part_of, span
         "\ud800",
     ],
 )
-def test_paths_that_lead_nowhere_good(path):
+def test_invalid_path_is_rejected(path):
     with pytest.raises(ValidationFailed):
         checked(path)
 
@@ -29,16 +29,16 @@ def test_paths_that_lead_nowhere_good(path):
 @pytest.mark.parametrize(
     ("path", "expected"), [("a//b/./c/", "a/b/c"), ("..a/b..", "..a/b.."), ("é ü", "é ü")]
 )
-def test_paths_are_put_in_order(path, expected):
+def test_path_is_normalized(path, expected):
     assert checked(path) == expected
 
 
-def test_the_home_is_a_folder_only_where_a_folder_is_meant():
+def test_empty_path_is_the_home_if_a_folder_is_meant():
     assert checked("", home=True) == ""
     assert checked("./", home=True) == ""
 
 
-def test_a_part_has_a_name_that_fits_and_is_its_own():
+def test_part_name_is_short_enough_and_differs_per_file():
     assert len(part_of("é" * 127).encode()) < 255
     assert part_of("a") != part_of("b")
 
@@ -59,11 +59,11 @@ def test_a_part_has_a_name_that_fits_and_is_its_own():
         ("", None),
     ],
 )
-def test_ranges(header, expected):
+def test_range_header_is_parsed_to_offset_and_length(header, expected):
     assert span(header, 10) == expected
 
 
-def test_a_name_cannot_break_a_header():
+def test_file_name_is_escaped_in_the_content_disposition_header():
     assert (
         download_name('a/"b"\r\nX: é') == "attachment; filename*=UTF-8''%22b%22%0D%0AX%3A%20%C3%A9"
     )

@@ -1,4 +1,4 @@
-"""What both providers do with files, and what hostile homes cannot make them do."""
+"""What both providers do with files, and which attacks by a workspace they refuse."""
 
 import os
 import socket
@@ -27,8 +27,8 @@ from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
 LOCAL = "local-" + "0" * 17
 
 
-class Homes:
-    """A home, and the provider that has it."""
+class ProviderHome:
+    """A home folder, and the provider that serves its files."""
 
     def __init__(self, files, id, home):
         self.files, self.id, self.home = files, id, home
@@ -57,7 +57,7 @@ def homes(request, tmp_path):
     if request.param == "local":
         home = tmp_path / LOCAL / "home"
         home.mkdir(parents=True)
-        yield Homes(LocalFiles(tmp_path), LOCAL, home)
+        yield ProviderHome(LocalFiles(tmp_path), LOCAL, home)
         return
     home = tmp_path / "person"
     home.mkdir()
@@ -65,7 +65,7 @@ def homes(request, tmp_path):
     sshd.files = f"internal-sftp -d {home}"
     sshd.start()
     seat = PoolOfOneMachine(tmp_path / "prism", sshd)
-    yield Homes(AwsFiles(seat.pool), ID, home)
+    yield ProviderHome(AwsFiles(seat.pool), ID, home)
     seat.close()
     sshd.stop()
 
@@ -79,7 +79,7 @@ def secret_file(tmp_path):
     return folder
 
 
-def test_the_whole_life_of_a_file(homes):
+def test_file_is_created_read_renamed_and_removed(homes):
     homes.files.make_folder(homes.id, "data/deep")
     homes.write("data/deep/é 1.csv", b"a,b\n")
     [entry] = homes.files.scan(homes.id, "data/deep", 10).entries
@@ -93,7 +93,7 @@ def test_the_whole_life_of_a_file(homes):
     assert homes.names("data") == []
 
 
-def test_nothing_is_replaced_unless_that_is_asked_for(homes):
+def test_existing_file_is_replaced_only_on_request(homes):
     program = homes.home / "run.sh"
     program.write_text("old")
     program.chmod(0o755)
@@ -111,7 +111,7 @@ def test_nothing_is_replaced_unless_that_is_asked_for(homes):
     assert homes.names() == ["other", "run.sh"]
 
 
-def test_a_file_that_came_into_being_meanwhile_is_not_replaced(homes):
+def test_file_created_during_an_upload_is_not_replaced(homes):
     upload = homes.files.begin(homes.id, "result", 0, replace=False)
     upload.write(b"ours")
     (homes.home / "result").write_text("theirs")
@@ -121,7 +121,7 @@ def test_a_file_that_came_into_being_meanwhile_is_not_replaced(homes):
     assert (homes.home / "result").read_text() == "theirs"
 
 
-def test_an_upload_continues_where_it_broke_off(homes):
+def test_upload_continues_at_the_received_offset(homes):
     upload = homes.files.begin(homes.id, "big", 0, replace=False)
     upload.write(b"12345")
     upload.close(discard=False)
@@ -140,14 +140,14 @@ def test_an_upload_continues_where_it_broke_off(homes):
     assert refused.value.data == {"received": 0}
 
 
-def test_a_discarded_upload_leaves_nothing(homes):
+def test_discarded_upload_leaves_no_part(homes):
     upload = homes.files.begin(homes.id, "big", 0, replace=False)
     upload.write(b"12345")
     upload.close(discard=True)
     assert os.listdir(homes.home) == []
 
 
-def test_what_is_not_there_is_said(homes):
+def test_missing_path_raises_file_missing(homes):
     for work in (
         lambda: homes.files.scan(homes.id, "nowhere", 10),
         lambda: homes.files.open(homes.id, "nowhere"),
@@ -160,7 +160,7 @@ def test_what_is_not_there_is_said(homes):
             work()
 
 
-def test_folders_and_files_are_told_apart(homes):
+def test_wrong_kind_of_path_is_refused_for_files_and_folders(homes):
     (homes.home / "folder").mkdir()
     (homes.home / "folder" / "file").write_text("x")
     with pytest.raises(WrongFileKind):
@@ -176,7 +176,7 @@ def test_folders_and_files_are_told_apart(homes):
 
 
 # ------------------------------------------------------------------ attacks
-def test_no_link_is_followed_out_of_the_home(homes, secret_file):
+def test_symbolic_links_out_of_the_home_are_not_followed(homes, secret_file):
     (homes.home / "to-file").symlink_to(secret_file / "secret")
     (homes.home / "to-folder").symlink_to(secret_file)
     (homes.home / "loop").symlink_to("loop")
@@ -200,7 +200,7 @@ def test_no_link_is_followed_out_of_the_home(homes, secret_file):
     assert (secret_file / "secret").read_text() == "not for workspaces"
 
 
-def test_a_prepared_part_does_not_lead_out_either(homes, secret_file):
+def test_link_in_place_of_an_upload_part_is_not_followed(homes, secret_file):
     (homes.home / part_of("new")).symlink_to(secret_file / "secret")
     with pytest.raises(UploadOffset):
         homes.files.begin(homes.id, "new", len("not for workspaces"), replace=False)
@@ -210,7 +210,7 @@ def test_a_prepared_part_does_not_lead_out_either(homes, secret_file):
     assert (secret_file / "secret").read_text() == "not for workspaces"
 
 
-def test_a_tree_with_links_is_removed_without_what_they_lead_to(homes, secret_file):
+def test_removing_a_tree_does_not_follow_its_links(homes, secret_file):
     tree = homes.home / "tree"
     tree.mkdir()
     (tree / "link").symlink_to(secret_file)
@@ -220,7 +220,7 @@ def test_a_tree_with_links_is_removed_without_what_they_lead_to(homes, secret_fi
 
 
 def test_pipes_and_sockets_are_not_opened(homes):
-    """A pipe without a writer would hold whoever opens it for ever."""
+    """Opening a pipe without a writer would block forever."""
     os.mkfifo(homes.home / "pipe")
     working_directory = os.getcwd()
     os.chdir(homes.home)  # a socket's path must be short
@@ -239,7 +239,7 @@ def test_pipes_and_sockets_are_not_opened(homes):
         assert (homes.home / f"{name}.new").read_text() == "file"
 
 
-def test_a_huge_folder_is_cut(homes):
+def test_listing_of_a_large_folder_is_truncated(homes):
     for number in range(300):
         (homes.home / f"{number:04}").touch()
     listing = homes.files.scan(homes.id, "", 100)
@@ -248,7 +248,7 @@ def test_a_huge_folder_is_cut(homes):
     assert (len(listing.entries), listing.truncated) == (300, False)
 
 
-def test_names_that_are_no_text_are_shown_and_said(homes):
+def test_file_name_that_is_not_utf_8_is_listed_as_not_addressable(homes):
     Path(os.fsdecode(os.fsencode(homes.home) + b"/caf\xe9")).touch()
     (homes.home / "a\nb\x1b[2J").touch()
     addressable_by_name = {
@@ -257,7 +257,7 @@ def test_names_that_are_no_text_are_shown_and_said(homes):
     assert addressable_by_name == {"caf�": False, "a\nb\x1b[2J": True}
 
 
-def test_an_id_that_is_none_names_no_folder(tmp_path):
+def test_invalid_machine_id_raises_file_missing(tmp_path):
     files = LocalFiles(tmp_path / "workspaces")
     (tmp_path / "home").mkdir()
     for id in ("..", ".", "", "local-1", f"{LOCAL}/.."):
@@ -266,11 +266,11 @@ def test_an_id_that_is_none_names_no_folder(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_the_daemon_makes_belongs_to_the_owner_of_the_home(tmp_path):
+def test_files_made_by_the_daemon_belong_to_the_owner_of_the_home(tmp_path):
     home = tmp_path / LOCAL / "home"
     home.mkdir(parents=True)
     os.chown(home, 12345, 12346)
-    homes = Homes(LocalFiles(tmp_path), LOCAL, home)
+    homes = ProviderHome(LocalFiles(tmp_path), LOCAL, home)
     homes.files.make_folder(LOCAL, "a/b")
     homes.write("a/b/file", b"x")
     for path in ("a", "a/b", "a/b/file"):
@@ -280,7 +280,7 @@ def test_what_the_daemon_makes_belongs_to_the_owner_of_the_home(tmp_path):
 
 # ------------------------------------------------------------------ attached volumes
 @pytest.mark.parametrize("homes", ["aws"], indirect=True)
-def test_a_volume_in_the_cloud_is_not_emptied_by_removing_its_folder(homes):
+def test_volume_folder_on_aws_cannot_be_removed_or_renamed(homes):
     (homes.home / "volumes" / "data" / "raw").mkdir(parents=True)
     file = homes.home / "volumes" / "data" / "kept"
     file.write_text("of a volume")
@@ -308,10 +308,10 @@ def with_volume(tmp_path):
     volumes.attach(ids["data"], LOCAL, "data")
     VolumeLinks(Folder(tmp_path / LOCAL)).step()
     content = {name: tmp_path / "storage" / "volumes" / id / "data" for name, id in ids.items()}
-    yield Homes(LocalFiles(tmp_path, volumes.mounted), LOCAL, home), content, volumes, ids
+    yield ProviderHome(LocalFiles(tmp_path, volumes.mounted), LOCAL, home), content, volumes, ids
 
 
-def test_an_attached_volume_is_a_folder_of_its_workspace(with_volume):
+def test_attached_volume_is_listed_as_a_folder_until_it_is_detached(with_volume):
     homes, content, volumes, ids = with_volume
     kinds = {entry.name: entry.kind for entry in homes.files.scan(LOCAL, "volumes", 10).entries}
     assert kinds == {"data": "folder"}
@@ -330,7 +330,7 @@ def test_an_attached_volume_is_a_folder_of_its_workspace(with_volume):
     assert (content["data"] / "2.csv").exists()
 
 
-def test_a_volume_itself_is_not_renamed_removed_or_left_by_a_rename(with_volume):
+def test_volume_folder_cannot_be_removed_renamed_or_crossed_by_a_rename(with_volume):
     homes, content, _, _ = with_volume
     homes.write("volumes/data/kept", b"x")
     homes.write("mine", b"y")
@@ -352,7 +352,7 @@ def test_a_volume_itself_is_not_renamed_removed_or_left_by_a_rename(with_volume)
     assert (content["data"] / "kept").read_bytes() == b"x"
 
 
-def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret_file):
+def test_links_that_imitate_volumes_are_not_followed(with_volume, secret_file):
     homes, content, _, _ = with_volume
     (content["other"] / "private").write_text("of another workspace")
     place = homes.home / "volumes"
@@ -368,7 +368,7 @@ def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret_
     with pytest.raises(WrongFileKind):
         homes.read("volumes/data/out/secret")
 
-    (place / "data").unlink()  # the workspace puts something of its own in the volume's place
+    (place / "data").unlink()  # the workspace replaces the link of the volume by its own
     (place / "data").symlink_to(secret_file)
     with pytest.raises(WrongFileKind):
         homes.names("volumes/data")

@@ -9,7 +9,7 @@ from prism.kit.envelope import InvalidRequest
 
 
 class RecordingFile:
-    """A file that remembers what was written, a piece at a time."""
+    """A file that records the pieces that were written to it."""
 
     def __init__(self):
         self.pieces = []
@@ -24,8 +24,8 @@ class RecordingFile:
         raise NotImplementedError
 
 
-def came(*messages, most=None):
-    """What is kept of a body that comes in these messages, and how it ended."""
+def received(*messages, most=None):
+    """The pieces written of a body that arrives in these messages, and how it ended."""
     left, target = list(messages), RecordingFile()
 
     async def receive():
@@ -44,23 +44,23 @@ def part(content, more=True):
 GONE = {"type": "http.disconnect"}
 
 
-def test_a_body_is_written_in_pieces():
-    assert came(part(b"a" * PIECE), part(b"b"), part(b"", more=False)) == (
+def test_body_is_written_in_pieces():
+    assert received(part(b"a" * PIECE), part(b"b"), part(b"", more=False)) == (
         [b"a" * PIECE, b"b"],
         PIECE + 1,
     )
 
 
 @pytest.mark.parametrize("most", [None, PIECE * 2])
-def test_what_came_before_a_body_broke_off_is_kept(most):
+def test_content_before_an_interrupted_body_is_written(most):
     whole = b"a" * PIECE
-    assert came(part(whole), part(b"bc"), GONE, most=most) == (
+    assert received(part(whole), part(b"bc"), GONE, most=most) == (
         [whole, b"bc"],
         "The request ended before its body was complete",
     )
-    assert came(GONE, most=most)[0] == []
+    assert received(GONE, most=most)[0] == []
 
 
-def test_more_than_is_missing_is_not_written():
-    content, why = came(part(b"0123", more=False), most=3)
+def test_body_longer_than_the_remaining_size_is_not_written():
+    content, why = received(part(b"0123", more=False), most=3)
     assert (content, "more than the 3 bytes" in why) == ([], True)
