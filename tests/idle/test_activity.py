@@ -1,4 +1,4 @@
-"""What a workspace did in the last 24 hours, and why that counted as work or not."""
+"""The activity of a workspace in the last 24 hours, and the reasons of each verdict."""
 
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ def clocked_daemon(make_daemon, clock, cloud):
 
 @pytest.fixture
 def report_samples(clocked_daemon, cloud):
-    """Lets the machine of a workspace that runs say something once a minute, for minutes."""
+    """Lets the machine of a running workspace report samples, one per minute."""
     clocked_daemon.project("lab")
     clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
     id = clocked_daemon.workspace().machine_id
@@ -50,7 +50,7 @@ def verdicts(clocked_daemon):
     return [point["verdict"] for point in activity(clocked_daemon)["points"]]
 
 
-def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
+def test_activity_point_has_the_longest_verdict_of_its_step_and_its_reasons(
     clocked_daemon, report_samples
 ):
     report_samples(9, **QUIET)
@@ -81,7 +81,7 @@ def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
     }
 
 
-def test_it_outlives_the_daemon_and_what_is_written_counts_once(
+def test_activity_survives_a_daemon_restart_and_is_counted_once(
     make_daemon, clocked_daemon, report_samples
 ):
     report_samples(29, **BUSY)
@@ -95,7 +95,7 @@ def test_it_outlives_the_daemon_and_what_is_written_counts_once(
 
 
 @pytest.mark.postgres
-def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon, report_samples):
+def test_activity_seen_by_two_daemons_is_counted_once(make_daemon, clocked_daemon, report_samples):
     other = make_daemon(local_prices="aws")
     report_samples(60, clocked_daemon.daemon, other, **BUSY)
     clocked_daemon.daemon.activity.write()
@@ -105,7 +105,9 @@ def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon
     assert sum(point["active_seconds"] for point in points) >= 50 * 60
 
 
-def test_what_could_not_be_written_is_written_later(clocked_daemon, report_samples, monkeypatch):
+def test_activity_is_written_later_after_a_failed_write(
+    clocked_daemon, report_samples, monkeypatch
+):
     recorder, db = clocked_daemon.daemon.activity, clocked_daemon.daemon.db
     recorder.write()
     report_samples(5, **BUSY)
@@ -120,14 +122,14 @@ def test_what_could_not_be_written_is_written_later(clocked_daemon, report_sampl
     assert sum(point["active_seconds"] for point in before) == 9 * 60
 
 
-def test_a_time_in_which_nobody_looked_has_no_point(clocked_daemon, report_samples):
+def test_activity_has_no_point_for_a_time_without_observation(clocked_daemon, report_samples):
     report_samples(9, **QUIET)
     clocked_daemon.clock.advance(hours=2)
     report_samples(12, **BUSY)
     assert verdicts(clocked_daemon) == ["idle", "active", "active"]
 
 
-def test_what_is_older_than_a_day_is_forgotten(clocked_daemon, report_samples):
+def test_activity_older_than_a_day_is_deleted(clocked_daemon, report_samples):
     report_samples(29, **BUSY)
     clocked_daemon.clock.advance(hours=24, minutes=11)
     report_samples(10, **QUIET)
@@ -136,7 +138,7 @@ def test_what_is_older_than_a_day_is_forgotten(clocked_daemon, report_samples):
     assert verdicts(clocked_daemon) == []
 
 
-def test_unknown_is_a_verdict_of_its_own(clocked_daemon, report_samples):
+def test_unknown_is_a_verdict_in_the_activity(clocked_daemon, report_samples):
     report_samples(
         12, state="unknown", because=("Jupyter does not answer",), figures={"cpu": None}
     )
@@ -146,14 +148,14 @@ def test_unknown_is_a_verdict_of_its_own(clocked_daemon, report_samples):
     assert point["figures"]["cpu"] is None
 
 
-def test_reasons_are_few_and_short_whatever_a_machine_says(clocked_daemon, report_samples):
+def test_reasons_of_a_machine_are_limited_in_number_and_length(clocked_daemon, report_samples):
     report_samples(12, state="active", because=tuple(f"{n}" + "x" * 10_000 for n in range(1000)))
     point = activity(clocked_daemon)["points"][1]
     assert len(point["because"]) == 5
     assert all(len(reason) == 200 for reason in point["because"])
 
 
-def test_what_was_done_about_it_is_there_too(clocked_daemon, report_samples, cloud):
+def test_activity_lists_the_idle_action(clocked_daemon, report_samples, cloud):
     report_samples(9, **QUIET)
     at = clocked_daemon.clock.now()
     act = IdleAct(at=at, action="hibernate", seconds=1800, profile="standard")
@@ -163,11 +165,11 @@ def test_what_was_done_about_it_is_there_too(clocked_daemon, report_samples, clo
     assert (acted["action"], acted["profile"]) == ("hibernate", "standard")
 
 
-def test_a_workspace_that_is_not_there_has_none(clocked_daemon):
+def test_activity_of_a_missing_workspace_answers_404(clocked_daemon):
     answer = clocked_daemon.http("GET", "/api/v1/idle/instances/nobody/activity")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "INSTANCE_NOT_FOUND")
 
 
-def test_a_time_is_cut_at_the_steps():
+def test_period_is_split_at_the_steps():
     assert [*steps_between(590, 1210)] == [(0, 590, 600), (1, 600, 1200), (2, 1200, 1210)]
     assert [*steps_between(600, 600)] == []

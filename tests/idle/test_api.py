@@ -1,4 +1,4 @@
-"""Idleness over HTTP: profiles, what a workspace is told, what was done and why."""
+"""Idleness over HTTP: profiles, the rules sent to machines, actions and their reasons."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -66,27 +66,27 @@ def running_workspace(http, daemon, cloud):
     return launched
 
 
-def test_the_references_profiles_are_there_exactly_as_it_shows_them(http):
+def test_built_in_idle_profiles_equal_the_examples_of_the_reference(http):
     listed = profiles(http)
     for example in EXAMPLES["GET idle/profiles"]["response"]:
         assert listed[example["name"]] == example
     assert {"batch", "gpu", "standard"} == set(listed)
 
 
-def test_a_profile_of_ones_own(http):
+def test_created_idle_profile_is_listed(http):
     response = create(http)
     assert (response.status_code, response.json()) == (201, OWN)
     assert profiles(http)[OWN["name"]] == OWN
 
 
-def test_a_profile_may_judge_as_little_as_it_likes(http):
+def test_idle_profile_needs_no_threshold(http):
     little = {"name": "little", "idle_threshold_minutes": 1, "action": "stop"}
     response = http("POST", "/api/v1/idle/profiles", json=little)
     assert response.json() == {**little, "description": ""}
 
 
 @pytest.mark.parametrize("name", ["batch", "standard", OWN["name"]])
-def test_a_name_is_taken_once(http, name):
+def test_idle_profile_with_a_used_name_is_refused(http, name):
     create(http)
     failed(create(http, name=name), 409, "ALREADY_EXISTS")
 
@@ -107,12 +107,12 @@ def test_a_name_is_taken_once(http, name):
     ],
     ids=str,
 )
-def test_what_makes_no_profile_is_refused(http, wrong):
+def test_invalid_idle_profile_is_refused(http, wrong):
     failed(create(http, **wrong), 422, "VALIDATION_FAILED")
     assert len(profiles(http)) == 3
 
 
-def test_deleting_a_profile(http, running_workspace):
+def test_idle_profile_is_deleted_unless_it_is_in_use_or_built_in(http, running_workspace):
     create(http)
     running_workspace(idle_profile=OWN["name"])
     path = f"/api/v1/idle/profiles/{OWN['name']}"
@@ -123,14 +123,14 @@ def test_deleting_a_profile(http, running_workspace):
     failed(http("DELETE", "/api/v1/idle/profiles/gpu"), 409, "IN_USE")
 
 
-def test_a_launch_that_names_no_profile_there_is_makes_nothing(http):
+def test_launch_with_a_missing_idle_profile_is_refused(http):
     create(http)
     assert http.launch("a", idle_profile=OWN["name"]).status_code == 201
     fault = failed(http.launch("b", idle_profile="none"), 404, "IDLE_PROFILE_NOT_FOUND")
     assert OWN["name"] in fault["details"]
 
 
-def test_a_machine_is_told_its_rule_after_the_launch(http, running_workspace, cloud):
+def test_idle_rule_is_sent_to_the_machine_once_after_the_launch(http, running_workspace, cloud):
     id = running_workspace(idle_profile="batch")
     limits = {"cpu": 5.0, "memory": 10.0, "network": 1024.0, "gpu": 5.0}
     rule = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
@@ -139,7 +139,7 @@ def test_a_machine_is_told_its_rule_after_the_launch(http, running_workspace, cl
 
 
 @pytest.mark.parametrize("profile", ["batch", None])
-def test_a_machine_that_was_made_with_its_rule_is_not_told_it_once_more(
+def test_idle_rule_in_the_machine_order_is_not_sent_again(
     http, daemon, running_workspace, cloud, monkeypatch, profile
 ):
     cloud.has_rule, claims = True, []
@@ -163,7 +163,7 @@ def test_a_machine_that_was_made_with_its_rule_is_not_told_it_once_more(
     assert cloud.rule(id).profile == "gpu"
 
 
-def test_a_rule_that_changed_while_its_machine_was_made_is_told(http, daemon, cloud, monkeypatch):
+def test_idle_rule_changed_during_the_launch_is_sent(http, daemon, cloud, monkeypatch):
     cloud.has_rule, launch = True, cloud.launch
 
     def configured_meanwhile(order):
@@ -177,7 +177,7 @@ def test_a_rule_that_changed_while_its_machine_was_made_is_told(http, daemon, cl
     assert cloud.rule(machine.id).profile == "gpu"
 
 
-def test_a_machine_whose_launch_was_not_answered_is_told(daemon, running_workspace, cloud, clock):
+def test_idle_rule_is_sent_if_the_launch_was_not_answered(daemon, running_workspace, cloud, clock):
     cloud.has_rule, cloud.faults.lose_replies = True, 1
     id = running_workspace(idle_profile="batch")
     clock.advance(seconds=10)
@@ -185,11 +185,11 @@ def test_a_machine_whose_launch_was_not_answered_is_told(daemon, running_workspa
     assert f"watch {id}" in cloud.calls
 
 
-def test_a_workspace_without_a_profile_is_left_alone(
+def test_workspace_without_idle_profile_gets_no_rule_and_no_verdict(
     http, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace()
-    with daemon.db.write() as tx:  # as one whose template names none
+    with daemon.db.write() as tx:  # as if its template named no profile
         [workspace] = every_workspace(daemon.db)
         store.change_watch(tx, workspace.id, clock.now(), profile=None)
         tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
@@ -200,7 +200,7 @@ def test_a_workspace_without_a_profile_is_left_alone(
         )
     daemon.settle()
     assert cloud.rule(id) is None
-    finds(daemon, cloud, id)
+    report_idleness(daemon, cloud, id)
     explanation = why(http)
     assert (explanation["profile"], explanation["verdict"], explanation["measured"]) == (
         None,
@@ -211,7 +211,7 @@ def test_a_workspace_without_a_profile_is_left_alone(
     assert idle_of(http).items() >= nothing.items()
 
 
-def test_configuring_answers_what_holds_and_tells_the_machine(
+def test_configure_answers_the_new_idle_settings_and_updates_the_machine(
     http, daemon, running_workspace, cloud
 ):
     id = running_workspace(idle_profile="batch")
@@ -225,13 +225,13 @@ def test_configuring_answers_what_holds_and_tells_the_machine(
     assert cloud.rule(id) == IdleRule(profile="gpu", minutes=20, action="stop", limits=limits)
 
 
-def test_the_references_request_is_understood(http, running_workspace):
+def test_configure_request_of_the_reference_is_accepted(http, running_workspace):
     running_workspace()
     body = EXAMPLES["POST idle/instances/{name}/configure"]["request"]
     assert configure(http, **body).json()["idle_threshold_minutes"] == 20
 
 
-def test_a_machine_is_told_again_when_it_could_not_be_asked(
+def test_idle_rule_is_sent_again_after_the_provider_was_unavailable(
     http, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace()
@@ -245,7 +245,7 @@ def test_a_machine_is_told_again_when_it_could_not_be_asked(
     assert cloud.rule(id).profile == "gpu"
 
 
-def test_a_rule_taken_back_before_its_change_was_answered_is_told_again(
+def test_idle_rule_reverted_before_an_answer_is_sent_again(
     http, daemon, running_workspace, cloud, clock, monkeypatch
 ):
     id, tell = running_workspace(), cloud.watch
@@ -268,7 +268,7 @@ def test_a_rule_taken_back_before_its_change_was_answered_is_told_again(
     assert cloud.rule(id) == before
 
 
-def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_is_up(
+def test_idle_rule_is_sent_as_soon_as_a_slow_machine_is_on(
     http, daemon, cloud, clock, monkeypatch
 ):
     tell, refused = cloud.watch, []
@@ -295,7 +295,9 @@ def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_i
     assert cloud.rule(machine.id).profile == "standard"
 
 
-def test_who_cannot_hibernate_is_stopped_and_told_so(http, daemon, running_workspace, cloud):
+def test_idle_action_is_stop_with_a_note_if_the_workspace_cannot_hibernate(
+    http, daemon, running_workspace, cloud
+):
     id = running_workspace(hibernation=False)
     answer = configure(http, profile="batch").json()
     assert (answer["action"], len(answer["notes"])) == ("stop", 1)
@@ -303,7 +305,9 @@ def test_who_cannot_hibernate_is_stopped_and_told_so(http, daemon, running_works
     assert (cloud.rule(id).profile, cloud.rule(id).action) == ("batch", "stop")
 
 
-def test_what_cannot_be_configured(http, daemon, running_workspace, clock):
+def test_configure_is_refused_for_missing_names_bad_values_and_ended_workspaces(
+    http, daemon, running_workspace, clock
+):
     running_workspace()
     failed(configure(http, profile="none"), 404, "IDLE_PROFILE_NOT_FOUND")
     failed(configure(http, "other", profile="gpu"), 404, "INSTANCE_NOT_FOUND")
@@ -316,7 +320,9 @@ def test_what_cannot_be_configured(http, daemon, running_workspace, clock):
     assert why(http)["state"] == "terminated"
 
 
-def test_keeping_awake(http, daemon, running_workspace, cloud, clock):
+def test_keep_awake_is_sent_to_the_machine_and_can_be_cancelled(
+    http, daemon, running_workspace, cloud, clock
+):
     id = running_workspace(idle_profile="batch")
     until = "2026-01-01T03:00:00Z"
     answer = {"instance_name": "mine", "keep_awake_until": until, "notes": []}
@@ -334,26 +340,28 @@ def test_keeping_awake(http, daemon, running_workspace, cloud, clock):
 @pytest.mark.parametrize(
     ("minutes", "hours"), [(0, None), (240, None), (241, 1), (300, 1), (301, 2), (1440, 20)]
 )
-def test_what_expires_before_it_is_told(http, running_workspace, minutes, hours):
+def test_keep_awake_notes_an_earlier_expiry_and_the_extend_command(
+    http, running_workspace, minutes, hours
+):
     running_workspace(ttl_hours=4)
     more = f"it expires before that, at 2026-01-01 04:00 UTC: `prism extend mine {hours}`"
     assert keep_awake(http, minutes).json()["notes"] == ([more] if hours else [])
 
 
-def test_an_expiry_that_has_passed_ends_nothing_any_more(http, daemon, running_workspace, clock):
+def test_keep_awake_ignores_an_expiry_in_the_past(http, daemon, running_workspace, clock):
     running_workspace(ttl_hours=1)
     clock.advance(seconds=3601)
     assert keep_awake(http, 180).json()["notes"] == []
 
 
 def later(daemon, clock):
-    """Whoever looks again while something changes has looked."""
+    """Reconciles, waits a second for the observation of changing machines, reconciles again."""
     daemon.settle()
     clock.advance(seconds=1)
     daemon.settle()
 
 
-def finds(daemon, cloud, id, **fields):
+def report_idleness(daemon, cloud, id, **fields):
     known = Idleness(
         state="idle",
         since=START,
@@ -365,28 +373,30 @@ def finds(daemon, cloud, id, **fields):
     daemon.settle()
 
 
-def test_a_workspace_shows_how_idle_it_is_now(http, daemon, running_workspace, cloud, clock):
-    id = running_workspace(idle_profile="batch")
-    clock.advance(minutes=12)
-    finds(daemon, cloud, id)
-    idleness = idle_of(http)
-    assert (idleness["verdict"], idleness["idle_minutes"]) == ("idle", 12)
-    clock.advance(minutes=1)
-    assert idle_of(http)["idle_minutes"] == 13, "without a word from anybody"
-    finds(daemon, cloud, id, state="active", because=("the kernel of a is busy",))
-    idleness = idle_of(http)
-    assert (idleness["verdict"], idleness["idle_minutes"]) == ("active", 0)
-    assert idleness["because"] == ["the kernel of a is busy"]
-    finds(daemon, cloud, id, state="unknown")
-    assert (idle_of(http)["verdict"], idle_of(http)["idle_minutes"]) == ("unknown", None)
-
-
-def test_the_list_shows_it_from_the_next_settlement_on(
+def test_workspace_shows_its_current_verdict_and_idle_minutes(
     http, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
-    finds(daemon, cloud, id)
+    report_idleness(daemon, cloud, id)
+    idleness = idle_of(http)
+    assert (idleness["verdict"], idleness["idle_minutes"]) == ("idle", 12)
+    clock.advance(minutes=1)
+    assert idle_of(http)["idle_minutes"] == 13, "without a word from anybody"
+    report_idleness(daemon, cloud, id, state="active", because=("the kernel of a is busy",))
+    idleness = idle_of(http)
+    assert (idleness["verdict"], idleness["idle_minutes"]) == ("active", 0)
+    assert idleness["because"] == ["the kernel of a is busy"]
+    report_idleness(daemon, cloud, id, state="unknown")
+    assert (idle_of(http)["verdict"], idle_of(http)["idle_minutes"]) == ("unknown", None)
+
+
+def test_list_shows_new_idle_minutes_after_each_settlement(
+    http, daemon, running_workspace, cloud, clock
+):
+    id = running_workspace(idle_profile="batch")
+    clock.advance(minutes=12)
+    report_idleness(daemon, cloud, id)
     daemon.read_model.settle(clock.now())
     first = http("GET", "/api/v1/instances")
     assert first.json()[0]["idle"]["idle_minutes"] == 12
@@ -397,12 +407,12 @@ def test_the_list_shows_it_from_the_next_settlement_on(
     assert listed.json()[0]["idle"]["idle_minutes"] == 13
 
 
-def test_why_says_what_was_measured_and_when_it_acts(
+def test_idle_explanation_has_the_measurements_and_the_time_of_the_action(
     http, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
-    finds(daemon, cloud, id)
+    report_idleness(daemon, cloud, id)
     explanation = why(http)
     assert (explanation["verdict"], explanation["idle_minutes"], explanation["action"]) == (
         "idle",
@@ -431,22 +441,22 @@ def test_why_says_what_was_measured_and_when_it_acts(
     assert (why(http)["acts_at"], why(http)["enabled"]) == (None, False)
 
 
-def said_soon(daemon):
+def sleep_warnings(daemon):
     with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [fact.data["acts_at"] for fact in facts if fact.event == "idle_sleeps_soon"]
 
 
-def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
+def test_sleep_warning_is_recorded_once_per_idle_period(
     http, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
-    finds(daemon, cloud, id)
+    report_idleness(daemon, cloud, id)
 
     def looks(minutes, **fields):
         clock.advance(minutes=minutes)
-        finds(daemon, cloud, id, **fields)
-        return said_soon(daemon)
+        report_idleness(daemon, cloud, id, **fields)
+        return sleep_warnings(daemon)
 
     assert looks(45) == []
     warnings = looks(6)
@@ -459,21 +469,23 @@ def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
     assert looks(23, **idle) == [*warnings, "2026-01-01T01:54:00Z"]
 
 
-def test_that_one_goes_down_soon_is_said_after_the_clock_was_set_back(
+def test_sleep_warning_is_recorded_again_after_the_clock_was_set_back(
     daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
     for hours in (2, -1):
         clock.advance(hours=hours)
-        finds(daemon, cloud, id, since=clock.now() - timedelta(minutes=51), until=clock.now())
-    assert said_soon(daemon) == ["2026-01-01T02:09:00Z", "2026-01-01T01:09:00Z"]
+        report_idleness(
+            daemon, cloud, id, since=clock.now() - timedelta(minutes=51), until=clock.now()
+        )
+    assert sleep_warnings(daemon) == ["2026-01-01T02:09:00Z", "2026-01-01T01:09:00Z"]
 
 
-def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(
+def test_idleness_of_a_location_is_kept_while_another_location_is_surveyed(
     daemon, running_workspace, cloud
 ):
-    """Each place of AWS has a loop of its own, beside this computer's."""
-    finds(daemon, cloud, running_workspace(idle_profile="batch"))
+    """Each AWS location has a loop of its own, beside that of this computer."""
+    report_idleness(daemon, cloud, running_workspace(idle_profile="batch"))
     watcher = daemon.idle_observer
     [machine] = cloud.survey()
     assert watcher.of(machine.key).state == "idle"
@@ -484,7 +496,7 @@ def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(
     assert watcher.of(machine.key) is None
 
 
-def said_unknown(daemon):
+def unknown_warnings(daemon):
     with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [
@@ -494,24 +506,24 @@ def said_unknown(daemon):
     ]
 
 
-def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
+def test_workspace_with_unknown_idleness_stays_awake_and_is_reported_once(
     http, daemon, running_workspace, cloud, clock
 ):
-    """A GPU that cannot be asked: else it would stay awake, and cost, without a word."""
+    """A GPU that cannot be measured would otherwise cost money unnoticed."""
     id, began = running_workspace(idle_profile="gpu"), clock.now()
     why_not = ("gpu cannot be measured here, so it stays awake",)
 
     def looks(minutes):
         clock.advance(minutes=minutes)
         known = {"state": "unknown", "since": began, "because": why_not}
-        finds(daemon, cloud, id, **known, until=clock.now())
+        report_idleness(daemon, cloud, id, **known, until=clock.now())
         daemon.settle()
 
     looks(29)
-    assert said_unknown(daemon) == []
+    assert unknown_warnings(daemon) == []
     looks(1)
     looks(600)
-    assert said_unknown(daemon) == [(30, *why_not)]
+    assert unknown_warnings(daemon) == [(30, *why_not)]
     assert http.state() == "running"
     assert idle_of(http)["verdict"] == "unknown"
     assert idle_of(http)["because"] == list(why_not)
@@ -519,27 +531,27 @@ def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
     assert why(http)["since"] == "2026-01-01T00:00:00Z"
 
 
-def sleeps(daemon, cloud, id, at, action="hibernate", **act):
-    """The machine goes down by itself, whoever lives then."""
+def act_on_idleness(daemon, cloud, id, at, action="hibernate", **act):
+    """Lets the machine hibernate or stop by itself, without a daemon."""
     done = IdleAct(at=at, action=action, seconds=1500, profile="batch", **act)
     cloud.becomes(id, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
-    finds(daemon, cloud, id, acted=done)
+    report_idleness(daemon, cloud, id, acted=done)
 
 
-def triggered(daemon):
+def triggered_events(daemon):
     with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [fact for fact in facts if fact.event == "hibernation_triggered"]
 
 
-def test_what_a_machine_did_is_told_once_and_kept(
+def test_idle_action_is_recorded_once_and_kept_in_the_history(
     http, make_daemon, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
     clock.advance(minutes=30)
-    sleeps(daemon, cloud, id, clock.now())
+    act_on_idleness(daemon, cloud, id, clock.now())
     daemon.settle()
-    [fact] = triggered(daemon)
+    [fact] = triggered_events(daemon)
     saved = None if fact.data["estimated_savings"] is None else 0.0
     expected = {"instance_name": "mine", "action": "hibernate", "idle_duration": "25 minutes"}
     assert fact.data.items() >= (expected | {"profile": "batch", "note": None}).items()
@@ -548,13 +560,13 @@ def test_what_a_machine_did_is_told_once_and_kept(
     assert past == {**expected, "profile": "batch", "note": None, **moment}
     assert http.state() == "hibernated"
     assert idle_of(http)["verdict"] is None
-    another = make_daemon()  # whoever comes after us knows
+    another = make_daemon()
     another.settle()
-    assert len(triggered(another)) == 1
+    assert len(triggered_events(another)) == 1
     assert why(http)["last"]["action"] == "hibernate"
 
 
-def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
+def test_idle_action_without_a_daemon_is_recorded_by_the_next_daemon(
     http, make_daemon, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
@@ -571,18 +583,18 @@ def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
     cloud.finds(id, Idleness(state="idle", since=START, until=START, acted=done))
     heir = make_daemon()
     heir.settle()
-    [fact] = triggered(heir)
+    [fact] = triggered_events(heir)
     assert (fact.data["action"], fact.data["note"]) == ("stop", done.note)
 
 
-def test_what_is_terminated_in_its_sleep_saves_no_more(
+def test_savings_stop_when_a_hibernated_workspace_is_terminated(
     http, daemon, running_workspace, cloud, clock
 ):
     id = running_workspace(idle_profile="batch")
     with daemon.db.write() as tx:
         tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
     clock.advance(minutes=30)
-    sleeps(daemon, cloud, id, clock.now())
+    act_on_idleness(daemon, cloud, id, clock.now())
     clock.advance(hours=2)
     http.post("mine", "terminate", json={"confirm": "DELETE"})
     later(daemon, clock)
@@ -591,13 +603,15 @@ def test_what_is_terminated_in_its_sleep_saves_no_more(
     assert history(http)[0]["estimated_savings"] == saved == pytest.approx(2.0, abs=0.1)
 
 
-def test_savings_grow_until_somebody_wakes_it(http, daemon, running_workspace, cloud, clock):
+def test_savings_grow_until_the_workspace_is_resumed(
+    http, daemon, running_workspace, cloud, clock
+):
     id = running_workspace(idle_profile="batch")
     with daemon.db.write() as tx:
         tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
     clock.advance(minutes=30)
-    sleeps(daemon, cloud, id, clock.now())
-    assert triggered(daemon)[0].data["estimated_savings"] == 1.0, "in the first hour"
+    act_on_idleness(daemon, cloud, id, clock.now())
+    assert triggered_events(daemon)[0].data["estimated_savings"] == 1.0, "in the first hour"
     clock.advance(hours=2)
     assert history(http)[0]["estimated_savings"] == 2.0
     http.post("mine", "resume")
@@ -607,18 +621,18 @@ def test_savings_grow_until_somebody_wakes_it(http, daemon, running_workspace, c
     assert history(http)[0]["estimated_savings"] == 2.0
 
 
-def test_history_is_newest_first_and_limited(http, daemon, running_workspace, cloud, clock):
+def test_idle_history_is_newest_first_and_limited(http, daemon, running_workspace, cloud, clock):
     id = running_workspace(idle_profile="batch")
     for hours in range(1, 4):
         clock.advance(hours=1)
-        sleeps(daemon, cloud, id, clock.now())
-        assert len(triggered(daemon)) == hours
+        act_on_idleness(daemon, cloud, id, clock.now())
+        assert len(triggered_events(daemon)) == hours
     assert [event["trigger_time"][11:13] for event in history(http)] == ["03", "02", "01"]
     assert [event["trigger_time"][11:13] for event in history(http, limit=1)] == ["03"]
     failed(http("GET", "/api/v1/idle/history", params={"limit": 0}), 422, "VALIDATION_FAILED")
 
 
-def test_what_is_done_is_in_the_audit_log(http, daemon, running_workspace):
+def test_idle_changes_are_recorded_in_the_audit_log(http, daemon, running_workspace):
     running_workspace()
     create(http)
     configure(http, profile="gpu")
@@ -630,7 +644,7 @@ def test_what_is_done_is_in_the_audit_log(http, daemon, running_workspace):
     json.dumps(why(http))
 
 
-def test_nobody_is_told_before_there_is_a_machine(daemon):
+def test_idle_rule_is_due_only_after_the_machine_exists(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     due = select(store.watches.c.due_at)
     with daemon.db.read() as sql:

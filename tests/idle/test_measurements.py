@@ -1,4 +1,4 @@
-"""Measurements are kept hour by hour, and advice about money rests on them."""
+"""Measurements are kept per hour, and recommendations depend on them."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ def clocked_daemon(make_daemon, clock, cloud):
 
 @pytest.fixture
 def watched_workspace(clocked_daemon, cloud):
-    """A workspace of a project, and how to let its machine say something for minutes."""
+    """A workspace of a project, and a function that lets its machine report for minutes."""
     clocked_daemon.project("lab")
     clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
     id = clocked_daemon.workspace().machine_id
@@ -50,11 +50,13 @@ def rows(clocked_daemon):
         return sql.execute(query).mappings().all()
 
 
-def test_advice_needs_a_day_and_says_what_it_rests_on(clocked_daemon, watched_workspace):
+def test_recommendations_need_a_day_of_measurements_and_list_them(
+    clocked_daemon, watched_workspace
+):
     watched_workspace(60 * 15, every=4, state="idle")
     watched_workspace(60 * 8, every=4, figures=FIGURES | {"cpu": 100.0})
     watched_workspace(52, every=4)
-    clocked_daemon.live(hours=10)  # on, and nobody measures: that is no measurement
+    clocked_daemon.live(hours=10)  # on, but without measurements
     advice = analysis(clocked_daemon)
     assert advice["optimization_recommendations"] == []
     assert advice["hibernation_potential_savings"] is None
@@ -74,7 +76,7 @@ def test_advice_needs_a_day_and_says_what_it_rests_on(clocked_daemon, watched_wo
     assert "t3.xlarge to t3.large" in small["recommendation"]
 
 
-def test_an_hour_is_one_row_and_many_looks_are_one_write(clocked_daemon, watched_workspace):
+def test_measurements_are_one_row_per_hour_and_few_writes(clocked_daemon, watched_workspace):
     writes = []
     listen = ("before_cursor_execute", lambda *it: writes.append(it[2]))
     event.listen(clocked_daemon.daemon.db.writer, *listen)
@@ -90,14 +92,14 @@ def test_an_hour_is_one_row_and_many_looks_are_one_write(clocked_daemon, watched
     assert {measurement["instance_type"] for measurement in measurements} == {"t3.xlarge"}
 
 
-def test_what_nobody_looked_at_for_minutes_was_not_measured(clocked_daemon, watched_workspace):
+def test_time_without_observation_is_not_measured(clocked_daemon, watched_workspace):
     watched_workspace(20)
     clocked_daemon.clock.advance(hours=3)
     watched_workspace(40)
     assert sum(row["seconds"] for row in rows(clocked_daemon)) <= 60 * 60
 
 
-def test_two_daemons_that_see_the_same_count_it_once(
+def test_measurements_of_two_daemons_are_counted_once(
     make_daemon, clocked_daemon, watched_workspace, cloud
 ):
     other = make_daemon(local_prices="aws")
@@ -111,7 +113,7 @@ def test_two_daemons_that_see_the_same_count_it_once(
     assert 3600 <= sum(row["seconds"] for row in rows(clocked_daemon)) <= 120 * 60
 
 
-def test_another_type_is_measured_anew(clocked_daemon, watched_workspace):
+def test_resize_starts_new_measurements(clocked_daemon, watched_workspace):
     watched_workspace(26 * 60, every=4, state="idle")
     assert analysis(clocked_daemon)["optimization_recommendations"]
     clocked_daemon.verb("mine", "stop")
@@ -122,7 +124,7 @@ def test_another_type_is_measured_anew(clocked_daemon, watched_workspace):
     assert analysis(clocked_daemon)["optimization_recommendations"] == []
 
 
-def test_what_is_older_than_thirty_days_is_forgotten(clocked_daemon, watched_workspace):
+def test_measurements_older_than_thirty_days_are_deleted(clocked_daemon, watched_workspace):
     watched_workspace(30)
     clocked_daemon.clock.advance(days=31)
     watched_workspace(30)

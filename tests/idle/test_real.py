@@ -1,4 +1,4 @@
-"""A whole daemon and a real machine: nobody uses it, and everybody hears what came of it."""
+"""A whole daemon and a real machine that nobody uses."""
 
 import pytest
 
@@ -36,11 +36,11 @@ def daemon(tmp_path):
     daemon.close()
 
 
-def test_it_sleeps_by_itself_and_everybody_hears_of_it(daemon):
+def test_idle_machine_stops_itself_and_the_daemon_records_the_action(daemon):
     http = Http(daemon.app)
     order = {"name": "mine", "template": "Page", "idle_profile": "gpu"}
     assert http("POST", "/api/v1/instances/launch", json=order).status_code == 201
-    comes_to(daemon, http, "running")
+    wait_for_state(daemon, http, "running")
     gpu = {"profile": "gpu", "custom_threshold_minutes": 2}
     assert http("POST", "/api/v1/idle/instances/mine/configure", json=gpu).status_code == 200
 
@@ -50,7 +50,7 @@ def test_it_sleeps_by_itself_and_everybody_hears_of_it(daemon):
         return explanation if explanation["verdict"] == "idle" else None
 
     assert eventually(idle)["profile"] == "gpu"
-    comes_to(daemon, http, "stopped")
+    wait_for_state(daemon, http, "stopped")
 
     def written():
         daemon.settle()
@@ -69,7 +69,7 @@ def test_it_sleeps_by_itself_and_everybody_hears_of_it(daemon):
     assert any("under profile gpu: stopped" in line for line in console)
 
 
-def comes_to(daemon, http, state):
+def wait_for_state(daemon, http, state):
     def there():
         daemon.settle()
         return http.state() == state
@@ -78,7 +78,7 @@ def comes_to(daemon, http, state):
 
 
 @pytest.mark.slow
-def test_who_launched_it_died_right_after_and_it_is_watched_all_the_same(daemon):
+def test_idle_machine_stops_itself_without_a_daemon(daemon):
     http = Http(daemon.app)
     order = {"name": "mine", "template": "Page", "idle_profile": "gpu"}
     assert http("POST", "/api/v1/instances/launch", json=order).status_code == 201
