@@ -16,7 +16,7 @@ def project_id(http: Http) -> Any:
 
 @pytest.fixture
 def ask(http: Http) -> Callable[..., httpx.Response]:
-    """Ask something of the invitations."""
+    """Sends a request to the routes of invitations."""
 
     def ask(method: str, path: str, **body: Any) -> httpx.Response:
         return http(method, f"/api/v1/invitations/{path}", **({"json": body} if body else {}))

@@ -1,4 +1,4 @@
-"""Invitations on the wire, on both databases."""
+"""The routes of invitations, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +19,7 @@ def members(http, project):
     return {entry["email"]: entry["role"] for entry in listed}
 
 
-def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
+def test_invitation_is_sent_listed_resent_and_accepted_as_in_the_reference(ask, http, project_id):
     body = EXAMPLES["POST invitations/send"]["request"] | {"project_id": project_id}
     sent = shaped_like("POST invitations/send", ask("POST", "send", **body), 201)
     assert sent["expires_at"] == "2026-01-08T00:00:00Z"
@@ -41,7 +41,9 @@ def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
     assert (after["token"], after["status"]) == (None, "accepted")
 
 
-def test_declining_and_revoking(ask, http, project_id, sent_invitation):
+def test_declined_or_revoked_invitation_cannot_be_resent_or_accepted(
+    ask, http, project_id, sent_invitation
+):
     body = {"token": sent_invitation["token"], "reason": "busy"}
     declined = ask("POST", f"{sent_invitation['id']}/decline", **body)
     shaped_like("POST invitations/{invitation_id}/decline", declined)
@@ -56,7 +58,7 @@ def test_declining_and_revoking(ask, http, project_id, sent_invitation):
         assert ask("GET", f"project/{project_id}{query}").json()["count"] == count
 
 
-def test_mine_are_those_to_my_address(make_daemon):
+def test_own_invitations_are_those_to_the_address_of_the_user(make_daemon):
     http = Http(make_daemon(user="ada@x.org").app)
     http(
         "POST",
@@ -71,7 +73,9 @@ def test_mine_are_those_to_my_address(make_daemon):
     assert http("GET", "/api/v1/invitations/me?status=accepted").json()["count"] == 0
 
 
-def test_the_checks_come_in_the_order_of_the_contract(ask, clock, sent_invitation):
+def test_accept_checks_id_then_body_then_token_then_expiry_then_status(
+    ask, clock, sent_invitation
+):
     accept = f"{sent_invitation['id']}/accept"
     failed(ask("POST", "inv_none/accept", token="x"), 404, "INVITATION_NOT_FOUND")
     failed(ask("POST", accept), 422, "VALIDATION_FAILED")
@@ -86,7 +90,7 @@ def test_the_checks_come_in_the_order_of_the_contract(ask, clock, sent_invitatio
     failed(ask("POST", accept, token=sent_invitation["token"]), 409, "INVITATION_ANSWERED")
 
 
-def test_an_expired_one_may_be_sent_again_and_an_old_token_opens_nothing(
+def test_resent_expired_invitation_is_accepted_only_with_its_new_token(
     ask, clock, sent_invitation
 ):
     clock.advance(days=8)
@@ -100,7 +104,7 @@ def test_an_expired_one_may_be_sent_again_and_an_old_token_opens_nothing(
     assert ask("POST", f"{sent_invitation['id']}/accept", token=token).status_code == 200
 
 
-def test_the_token_of_another_invitation_opens_nothing(ask, project_id, sent_invitation):
+def test_token_of_another_invitation_is_rejected(ask, project_id, sent_invitation):
     other = ask("POST", "send", project_id=project_id, email="eve@x.org").json()
     wrong = ask("POST", f"{sent_invitation['id']}/accept", token=other["token"])
     failed(wrong, 403, "INVITATION_TOKEN_INVALID")
@@ -108,7 +112,9 @@ def test_the_token_of_another_invitation_opens_nothing(ask, project_id, sent_inv
 
 
 @pytest.mark.postgres
-def test_fifty_accept_at_once_and_one_joins(ask, http, daemon, project_id, sent_invitation):
+def test_invitation_accepted_fifty_times_at_once_adds_one_member(
+    ask, http, daemon, project_id, sent_invitation
+):
     with ThreadPoolExecutor(50) as crowd:
         answers = [
             crowd.submit(
@@ -123,7 +129,7 @@ def test_fifty_accept_at_once_and_one_joins(ask, http, daemon, project_id, sent_
     assert [f.data["email"] for f in facts(daemon, "member_joined")] == ["ada", "bob@x.org"]
 
 
-def test_membership_and_answer_are_one_transaction(
+def test_failed_accept_adds_no_member_and_leaves_the_invitation_pending(
     ask, daemon, http, project_id, sent_invitation, monkeypatch
 ):
     def broken(*_, **__):
@@ -138,7 +144,7 @@ def test_membership_and_answer_are_one_transaction(
     assert ask("GET", sent_invitation["id"]).json()["status"] == "pending"
 
 
-def test_who_is_a_member_already_keeps_the_higher_role(ask, http, project_id):
+def test_accepted_invitation_never_lowers_the_role_of_a_member(ask, http, project_id):
     for role, after in (("viewer", "admin"), ("owner", "owner")):
         sent = ask("POST", "send", project_id=project_id, email=f"{role}@x.org", role=role).json()
         body = {"email": f"{role}@x.org", "role": "admin"}
@@ -147,7 +153,9 @@ def test_who_is_a_member_already_keeps_the_higher_role(ask, http, project_id):
         assert members(http, project_id)[f"{role}@x.org"] == after
 
 
-def test_nobody_is_invited_twice(ask, clock, project_id, sent_invitation):
+def test_second_invitation_to_an_address_is_refused_until_the_first_expires(
+    ask, clock, project_id, sent_invitation
+):
     again = {"project_id": project_id, "email": "bob@X.ORG"}
     failed(ask("POST", "send", **again), 409, "ALREADY_EXISTS")
     clock.advance(days=8)
@@ -155,13 +163,15 @@ def test_nobody_is_invited_twice(ask, clock, project_id, sent_invitation):
     failed(ask("POST", "send", project_id="none", email="a@x.org"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_what_is_no_address_is_refused(ask, project_id):
+def test_invitation_to_an_invalid_address_is_refused(ask, project_id):
     broken = "", "bob", "bob@", "@x.org", "a b@x.org", "a@x.org\nBcc: b@x.org", "A <a@x.org>"
     for email in broken:
         failed(ask("POST", "send", project_id=project_id, email=email), 422, "VALIDATION_FAILED")
 
 
-def test_many_at_once(ask, http, project_id, sent_invitation):
+def test_bulk_invitation_reports_each_row_and_a_dry_run_sends_none(
+    ask, http, project_id, sent_invitation
+):
     body = EXAMPLES["POST invitations/bulk"]["request"] | {"project_id": project_id}
     extra = [{"email": "bob@x.org"}, {"email": "ada@@x"}, {"email": "TA@university.edu"}]
     body["invitations"] = [*body["invitations"], *extra]
@@ -186,7 +196,7 @@ def test_many_at_once(ask, http, project_id, sent_invitation):
 
 
 @pytest.mark.parametrize("dry", [True, False])
-def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project_id, dry):
+def test_bulk_invitation_fails_only_the_invalid_rows(ask, project_id, dry):
     guests = [
         {"email": ""},
         {"email": "a@x.org", "role": "Student"},
@@ -212,7 +222,7 @@ def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project_id, dry):
     )
 
 
-def test_so_much_and_no_more(ask, clock, project_id):
+def test_invitations_are_limited_per_request_and_per_day(ask, clock, project_id):
     def crowd(count, letter="a"):
         guests = [{"email": f"{letter}{n}@x.org"} for n in range(count)]
         return ask("POST", "bulk", project_id=project_id, invitations=guests)
@@ -228,7 +238,7 @@ def test_so_much_and_no_more(ask, clock, project_id):
     assert crowd(2, "c").status_code == 200
 
 
-def test_a_mailbox_is_no_target(ask, sent_invitation):
+def test_resends_of_an_invitation_are_limited(ask, sent_invitation):
     for _ in range(10):
         assert ask("POST", f"{sent_invitation['id']}/resend").status_code == 200
     failed(ask("POST", f"{sent_invitation['id']}/resend"), 409, "INVITATION_LIMIT")
@@ -239,7 +249,7 @@ def daemon(make_daemon, tmp_path):
     return make_daemon(home=str(tmp_path))
 
 
-def test_no_fact_and_no_kept_answer_holds_a_token(ask, http, daemon, project_id):
+def test_invitation_token_is_stored_in_no_table(ask, http, daemon, project_id):
     body = {"project_id": project_id, "email": "bob@x.org"}
     first, again = (
         http("POST", "/api/v1/invitations/send", {"Idempotency-Key": "k"}, json=body)

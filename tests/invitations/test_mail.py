@@ -1,4 +1,4 @@
-"""Mail through a real server, and into a folder where there is none."""
+"""Mail through a real server, and into a folder if no server is set."""
 
 import email
 import re
@@ -13,11 +13,11 @@ from tests.conftest import Http, free_port
 from tests.optional import not_none
 
 
-class Server:
-    """A mail server that keeps what it takes, and refuses what it is told to."""
+class MailServer:
+    """A mail server that keeps the mails that it accepts, and refuses recipients on request."""
 
     def __init__(self):
-        self.letters, self.refuse, self.port = [], None, free_port()
+        self.mails, self.refuse, self.port = [], None, free_port()
         self.controller = None
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -27,8 +27,8 @@ class Server:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        letter = email.message_from_bytes(envelope.content, policy=default)
-        self.letters.append((envelope.mail_from, envelope.rcpt_tos, letter))
+        mail = email.message_from_bytes(envelope.content, policy=default)
+        self.mails.append((envelope.mail_from, envelope.rcpt_tos, mail))
         return "250 OK"
 
     def start(self, **options):
@@ -45,7 +45,7 @@ class Server:
 
 @pytest.fixture
 def server():
-    server = Server()
+    server = MailServer()
     server.start()
     yield server
     server.stop()
@@ -58,20 +58,20 @@ def daemon(make_daemon, server, tmp_path):
 
 
 def post(daemon):
-    """One round of the postman."""
+    """One round of the mail loop."""
     return daemon.mail_loop.once()
 
 
-def test_a_mail_as_text_and_html(ask, daemon, server, project_id):
+def test_invitation_mail_has_text_and_html_with_token_and_command(ask, daemon, server, project_id):
     invitation = {"project_id": project_id, "email": "bob@x.org", "message": "Come\nand see"}
     sent = ask("POST", "send", **invitation, invited_by="ada@x.org").json()
     assert post(daemon) == 1
-    [(sender, to, letter)] = server.letters
+    [(sender, to, mail)] = server.mails
     assert (sender, to) == ("prism@lab.org", ["bob@x.org"])
-    assert letter["Subject"] == "ada@x.org invites you to Reef"
-    assert letter["Message-ID"] == f"<{sent['id']}.0@lab.org>"
-    text = not_none(letter.get_body(["plain"])).get_content().replace("\r\n", "\n")
-    html = letter.get_body(["html"]).get_content()
+    assert mail["Subject"] == "ada@x.org invites you to Reef"
+    assert mail["Message-ID"] == f"<{sent['id']}.0@lab.org>"
+    text = not_none(mail.get_body(["plain"])).get_content().replace("\r\n", "\n")
+    html = mail.get_body(["html"]).get_content()
     for body in (text, html):
         assert sent["token"] in body
         assert f"prism invite accept {sent['id']}" in body
@@ -82,7 +82,9 @@ def test_a_mail_as_text_and_html(ask, daemon, server, project_id):
     assert ask("GET", sent["id"]).json()["mailed_at"] == "2026-01-01T00:00:00Z"
 
 
-def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, sent_invitation):
+def test_mail_is_retried_until_the_server_is_reachable(
+    ask, daemon, server, clock, sent_invitation
+):
     server.stop()
     for _ in range(3):
         assert post(daemon) == 1
@@ -91,19 +93,21 @@ def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, se
     assert ask("GET", sent_invitation["id"]).json()["mailed_at"] is None
     server.start()
     post(daemon)
-    assert [letter[1] for letter in server.letters] == [["bob@x.org"]]
+    assert [mail[1] for mail in server.mails] == [["bob@x.org"]]
 
 
-def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent_invitation):
+def test_mail_is_retried_after_a_temporary_refusal(daemon, server, clock, sent_invitation):
     server.refuse = "451 greylisted"
     post(daemon)
     server.refuse = None
     clock.advance(minutes=5)
     post(daemon)
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
-def test_a_refusal_for_good_is_shown_and_not_repeated(ask, daemon, server, clock, sent_invitation):
+def test_permanent_refusal_of_a_recipient_is_shown_and_not_retried(
+    ask, daemon, server, clock, sent_invitation
+):
     server.refuse = "550 no such user"
     post(daemon)
     clock.advance(hours=1)
@@ -113,11 +117,11 @@ def test_a_refusal_for_good_is_shown_and_not_repeated(ask, daemon, server, clock
     assert ask("POST", f"{sent_invitation['id']}/resend").status_code == 200
     post(daemon)
     assert ask("GET", sent_invitation["id"]).json()["mail_problem"] is None
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
 @pytest.mark.parametrize("reply", ["550 5.7.1 Relaying denied", "554 5.7.1 Client host rejected"])
-def test_a_refusal_of_us_is_shown_and_tried_again(
+def test_refusal_of_the_sender_is_shown_and_retried(
     ask, daemon, server, clock, sent_invitation, reply
 ):
     server.refuse = reply
@@ -135,11 +139,13 @@ def test_a_refusal_of_us_is_shown_and_tried_again(
     post(daemon)
     invitation = ask("GET", sent_invitation["id"]).json()
     assert (invitation["mail_problem"], bool(invitation["mailed_at"])) == (None, True)
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
-def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, sent_invitation):
-    """Many servers count seconds down, or name each try: else each would be told, for a week."""
+def test_refusals_that_differ_only_in_numbers_are_recorded_once(
+    ask, daemon, server, clock, sent_invitation
+):
+    """Many servers count down seconds or number each try, and the retries last a week."""
     for seconds in (293, 140):
         server.refuse = f"451 4.7.1 wait {seconds} seconds id-{seconds}.gsmtp"
         post(daemon)
@@ -154,7 +160,7 @@ def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, s
     assert problems == [problem, "it is tried again: 451 4.3.0 no space left"]
 
 
-def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(
+def test_mail_problem_of_an_expired_or_revoked_invitation_promises_no_retry(
     ask, daemon, server, clock, sent_invitation
 ):
     server.refuse = "451 later"
@@ -167,22 +173,24 @@ def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(
     assert ask("GET", sent_invitation["id"]).json()["mail_problem"] is None
 
 
-def test_a_mail_that_lost_its_sense_is_not_sent(ask, daemon, server, sent_invitation):
+def test_mail_of_a_revoked_invitation_is_not_sent(ask, daemon, server, sent_invitation):
     ask("DELETE", sent_invitation["id"])
     post(daemon)
-    assert server.letters == []
+    assert server.mails == []
 
 
-def test_sent_again_is_another_mail_with_another_token(ask, daemon, server, sent_invitation):
+def test_resent_invitation_mail_has_a_new_id_and_token(ask, daemon, server, sent_invitation):
     ask("POST", f"{sent_invitation['id']}/resend")
     post(daemon)
-    [(_, _, letter)] = server.letters
-    assert letter["Message-ID"] == f"<{sent_invitation['id']}.1@lab.org>"
-    assert sent_invitation["token"] not in letter.as_string()
+    [(_, _, mail)] = server.mails
+    assert mail["Message-ID"] == f"<{sent_invitation['id']}.1@lab.org>"
+    assert sent_invitation["token"] not in mail.as_string()
 
 
-def test_a_second_try_is_the_same_mail(daemon, server, clock, sent_invitation, monkeypatch):
-    """The daemon dies after the server took it: mail programs see one."""
+def test_mail_sent_again_after_a_crash_has_the_same_id_and_text(
+    daemon, server, clock, sent_invitation, monkeypatch
+):
+    """The daemon dies after the server accepted the mail; mail programs show both as the same."""
 
     def died(*_):
         raise OSError("killed")
@@ -192,13 +200,13 @@ def test_a_second_try_is_the_same_mail(daemon, server, clock, sent_invitation, m
         post(daemon)
     clock.advance(minutes=10)
     post(daemon)
-    first, second = (letter for _, _, letter in server.letters)
+    first, second = (mail for _, _, mail in server.mails)
     assert first["Message-ID"] == second["Message-ID"]
     assert first.get_body(["plain"]).get_content() == second.get_body(["plain"]).get_content()
 
 
-class Seen(HTMLParser):
-    """Which elements a page has."""
+class HtmlElements(HTMLParser):
+    """The elements and links of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -210,7 +218,7 @@ class Seen(HTMLParser):
         self.links += [value for name, value in attrs if name in {"href", "src", "onerror"}]
 
 
-def test_what_people_write_stays_in_its_place(http, ask, daemon, server):
+def test_user_text_in_a_mail_is_escaped_and_cannot_add_headers_or_links(http, ask, daemon, server):
     evil = '<img src=x onerror=alert(1)>"\'</p><a href="http://evil">'
     project = http("POST", "/api/v1/projects", json={"name": evil}).json()
     body = {
@@ -221,11 +229,11 @@ def test_what_people_write_stays_in_its_place(http, ask, daemon, server):
     }
     assert ask("POST", "send", **body).status_code == 201
     post(daemon)
-    [(_, to, letter)] = server.letters
+    [(_, to, mail)] = server.mails
     assert to == ["bob@x.org"]
-    assert letter["Bcc"] is None
-    assert letter["Subject"].startswith("Ada  Bcc: eve@x.org    body invites you to <img")
-    assert sorted(letter.keys()) == sorted(
+    assert mail["Bcc"] is None
+    assert mail["Subject"].startswith("Ada  Bcc: eve@x.org    body invites you to <img")
+    assert sorted(mail.keys()) == sorted(
         [
             "From",
             "To",
@@ -237,13 +245,13 @@ def test_what_people_write_stays_in_its_place(http, ask, daemon, server):
             "Content-Type",
         ]
     )
-    seen = Seen(letter.get_body(["html"]).get_content())
+    seen = HtmlElements(mail.get_body(["html"]).get_content())
     assert seen.tags <= {"html", "body", "p", "pre", "br", "blockquote"}
     assert seen.links == []
-    assert not_none(letter.get_body(["plain"])).get_content().count("invite accept") == 1
+    assert not_none(mail.get_body(["plain"])).get_content().count("invite accept") == 1
 
 
-def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
+def test_mail_without_a_server_is_written_to_the_outbox_folder(make_daemon, tmp_path):
     daemon = make_daemon(home=str(tmp_path))
     http = Http(daemon.app)
     http("POST", "/api/v1/projects", json={"name": "Reef"})
@@ -253,8 +261,8 @@ def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
     [file] = (tmp_path / "outbox").iterdir()
     assert file.name == f"{sent['id']}.0.eml"
     assert oct(file.stat().st_mode)[-3:] == "600"
-    letter = email.message_from_bytes(file.read_bytes(), policy=default)
-    assert sent["token"] in not_none(letter.get_body(["plain"])).get_content()
+    mail = email.message_from_bytes(file.read_bytes(), policy=default)
+    assert sent["token"] in not_none(mail.get_body(["plain"])).get_content()
     invitation = http("GET", f"/api/v1/invitations/{sent['id']}").json()
     assert invitation["mailed_at"] is None, "nobody was sent it"
     assert (tmp_path / invitation["mail_file"]) == file
@@ -267,14 +275,14 @@ def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")
-def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_daemon, tmp_path, caplog):
-    known = []
+def test_smtp_password_is_sent_to_the_server_and_not_logged(make_daemon, tmp_path, caplog):
+    logins = []
 
     def login(server, session, envelope, mechanism, data):
-        known.append((data.login, data.password))
+        logins.append((data.login, data.password))
         return AuthResult(success=data.password == b"right!pass")
 
-    server = Server()
+    server = MailServer()
     server.start(authenticator=login, auth_required=True, auth_require_tls=False)
     try:
         url = f"smtp://bot:right%21pass@127.0.0.1:{server.port}"
@@ -286,12 +294,12 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_daemon, tmp_p
         daemon.mail_loop.once()
     finally:
         server.stop()
-    assert len(server.letters) == 1
-    assert known == [(b"bot", b"right!pass")]
+    assert len(server.mails) == 1
+    assert logins == [(b"bot", b"right!pass")]
     assert "right" not in caplog.text
 
 
-@pytest.mark.parametrize("knows", [True, False], ids=["SMTPUTF8", "ASCII alone"])
+@pytest.mark.parametrize("supports_smtputf8", [True, False], ids=["SMTPUTF8", "ASCII alone"])
 @pytest.mark.parametrize(
     ("email", "to"),
     [
@@ -301,30 +309,30 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_daemon, tmp_p
         ("用户@例子.example", "用户@xn--fsqu00a.example"),
     ],
 )
-def test_an_address_beyond_ascii_is_sent_right_or_said_to_be_undeliverable(
-    ask, daemon, server, project_id, knows, email, to
+def test_non_ascii_address_is_delivered_or_reported_as_undeliverable(
+    ask, daemon, server, project_id, supports_smtputf8, email, to
 ):
     server.stop()
-    server.start(enable_SMTPUTF8=knows)
+    server.start(enable_SMTPUTF8=supports_smtputf8)
     sent = ask("POST", "send", project_id=project_id, email=email).json()
     assert post(daemon) == 1
     invitation = ask("GET", sent["id"]).json()
     assert invitation["email"] == email
-    if knows or to.isascii():
-        [(_, tos, letter)] = server.letters
+    if supports_smtputf8 or to.isascii():
+        [(_, tos, mail)] = server.mails
         assert tos == [to]
-        assert str(letter["To"]) == to
-        assert sent["token"] in not_none(letter.get_body(["plain"])).get_content()
+        assert str(mail["To"]) == to
+        assert sent["token"] in not_none(mail.get_body(["plain"])).get_content()
         assert invitation["mailed_at"]
         assert invitation["mail_problem"] is None
     else:
-        assert server.letters == []
+        assert server.mails == []
         assert "SMTPUTF8" in invitation["mail_problem"]
         assert invitation["mailed_at"] is None
     assert post(daemon) == 0, "it is not tried for ever"
 
 
-def test_a_file_keeps_an_address_beyond_ascii(ask, make_daemon, tmp_path, url):
+def test_mail_file_contains_non_ascii_addresses(ask, make_daemon, tmp_path, url):
     daemon = make_daemon(home=str(tmp_path), mail_from="prüfer@lab.org")
     ask = Http(daemon.app)
     project = ask("POST", "/api/v1/projects", json={"name": "Reef"}).json()["id"]
