@@ -1,4 +1,4 @@
-"""Logs over HTTP: what there is, and what is no question."""
+"""Logs over HTTP: which logs exist, and which requests are refused."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def log(http, name="mine", **query):
     return http("GET", f"/api/v1/logs/{name}", params=query)
 
 
-def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, daemon, cloud):
+def test_list_of_logs_does_not_call_the_provider(http, daemon, cloud):
     http.launch()
     before = http("GET", "/api/v1/logs").json()
     assert before["available_log_types"] == TYPES
@@ -28,7 +28,7 @@ def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, daem
     assert len(cloud.calls) == call_count
 
 
-def test_which_kinds_a_workspace_has(http, daemon, clock):
+def test_terminated_workspace_has_only_the_system_log(http, daemon, clock):
     http.launch()
     daemon.settle()
     types = http("GET", "/api/v1/logs/mine/types").json()
@@ -43,7 +43,7 @@ def test_which_kinds_a_workspace_has(http, daemon, clock):
     assert left["available_log_types"] == ["system"], "its machine's files are gone"
 
 
-def test_system_is_what_happened_to_it(http, daemon):
+def test_system_log_lists_the_events_of_the_workspace(http, daemon):
     http.launch()
     http.launch("other")
     daemon.settle()
@@ -59,7 +59,7 @@ def test_system_is_what_happened_to_it(http, daemon):
     assert lines[1] == f"2026-01-01T00:00:00Z {line}"
 
 
-def test_the_default_is_the_last_hundred_lines_of_the_console(http, daemon):
+def test_default_log_is_the_last_hundred_lines_of_the_console(http, daemon):
     http.launch()
     daemon.settle()
     answer = log(http).json()
@@ -70,11 +70,11 @@ def test_the_default_is_the_last_hundred_lines_of_the_console(http, daemon):
     "wrong",
     [{"type": "kernel"}, {"tail": 0}, {"tail": 10_001}, {"tail": "x"}, {"follow": "maybe"}],
 )
-def test_what_is_no_question(http, daemon, wrong):
+def test_invalid_log_request_is_refused(http, daemon, wrong):
     http.launch()
     failed(log(http, **wrong), 422, "VALIDATION_FAILED")
 
 
-def test_whose_name_nobody_has(http):
+def test_logs_of_a_missing_workspace_answer_404(http):
     for path in ("none", "none/types", "none?follow=true"):
         failed(http("GET", f"/api/v1/logs/{path}"), 404, "INSTANCE_NOT_FOUND")

@@ -29,7 +29,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def logging_workspace(home):
-    """A workspace that says each request it gets."""
+    """A workspace whose service logs each request."""
     with home.living():
         home.said("launch", "Talker", "mine")
         yield home
@@ -42,7 +42,7 @@ def ask(home, path, name="mine"):
 
 
 class Follower(threading.Thread):
-    """Reads a log for as long as it goes on."""
+    """Reads a log until it ends."""
 
     def __init__(self, home, name, kind, tail=100):
         super().__init__()
@@ -54,11 +54,11 @@ class Follower(threading.Thread):
         for line in self._client.logs.follow(*self._what):
             self.lines.append(line)
 
-    def hears(self, word):
+    def wait_for(self, word):
         return eventually(lambda: any(word in line for line in self.lines))
 
 
-def test_each_kind_says_what_it_is_for(logging_workspace):
+def test_each_log_type_contains_its_lines(logging_workspace):
     ask(logging_workspace, "/?first")
     logs = logging_workspace.client.logs
     assert any(line.endswith(" on") for line in logs.get("mine").lines)
@@ -74,13 +74,13 @@ def test_each_kind_says_what_it_is_for(logging_workspace):
     assert logging_workspace.said("logs", "mine", "-n", "1")["tail"] == 1
 
 
-def test_a_follower_hears_each_line_once_and_the_end(logging_workspace):
+def test_followed_log_has_each_line_once_and_ends_with_the_workspace(logging_workspace):
     logging_workspace.said("launch", "Talker", "short")
     follower = Follower(logging_workspace, "short", "application", 1)
     paths = [ask(logging_workspace, f"/?number={number}.", "short") for number in range(20)]
-    follower.hears(paths[-1])
-    heard = [line.split()[6] for line in follower.lines if "number=" in line]
-    assert heard == paths
+    follower.wait_for(paths[-1])
+    received = [line.split()[6] for line in follower.lines if "number=" in line]
+    assert received == paths
     short_follower = Follower(logging_workspace, "short", "system")
     logging_workspace.said("terminate", "short", "--yes")
     for thread in (follower, short_follower):
@@ -89,23 +89,23 @@ def test_a_follower_hears_each_line_once_and_the_end(logging_workspace):
     assert "state=terminated" in short_follower.lines[-1]
 
 
-def test_the_daemon_goes_home_whoever_listens(tmp_path):
-    """And a reader who reads nothing keeps nobody from anything."""
+def test_daemon_shuts_down_while_logs_are_followed(tmp_path):
+    """One client reads its log, another has stopped reading."""
     home = Home(tmp_path / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "talker.yml").write_text(TEMPLATE)
     try:
         with home.living() as daemon:
             home.said("launch", "Talker", "mine")
-            deaf = home.client.logs.follow("mine", "application")
+            unread = home.client.logs.follow("mine", "application")
             follower = Follower(home, "mine", "application")
-            next(deaf)
+            next(unread)
             ask(home, "/?word")
-            follower.hears("/?word")
+            follower.wait_for("/?word")
             daemon.terminate()
             assert daemon.wait(120) == 0
             follower.join(120)
             assert not follower.is_alive()
-            deaf.close()
+            unread.close()
     finally:
         home.clear()

@@ -1,4 +1,4 @@
-"""Reading files that grow and are turned over, as local machines keep them."""
+"""Log files that grow and rotate, as the supervisor of a local machine writes them."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Machine:
     def log(self, name, size=5_000_000):
         return OutputLog(self.folder / "logs" / f"{name}.log", size=size)
 
-    def says(self, name, *lines):
+    def write(self, name, *lines):
         self.log(name).write("".join(f"{line}\n" for line in lines).encode())
 
     def tail(self, kind="application", lines=100):
@@ -39,25 +39,25 @@ def machine(tmp_path):
     return Machine(tmp_path, "page")
 
 
-def test_each_kind_has_its_own_file(machine):
-    machine.says("page", "a request")
-    machine.says("console", "on")
-    machine.says("setup", "Installed")
+def test_each_log_type_reads_its_own_files(machine):
+    machine.write("page", "a request")
+    machine.write("console", "on")
+    machine.write("setup", "Installed")
     (machine.folder / "supervisor.log").write_text("Traceback\n")
     assert machine.tail() == ["a request"]
     assert machine.tail("cloud-init") == ["Installed"]
     assert sorted(machine.tail("console")) == ["on", "supervisor: Traceback"]
 
 
-def test_several_services_say_who_speaks_and_share_the_room(tmp_path):
+def test_lines_of_several_services_are_prefixed_and_share_the_limit(tmp_path):
     machine = Machine(tmp_path, "web", "worker")
-    machine.says("web", *range(10))
-    machine.says("worker", *range(10))
+    machine.write("web", *range(10))
+    machine.write("worker", *range(10))
     lines = machine.tail(lines=4)
     assert sorted(lines) == ["web: 8", "web: 9", "worker: 8", "worker: 9"]
 
 
-def test_the_last_lines_reach_back_over_turns(machine):
+def test_tail_reads_rotated_files_too(machine):
     log = machine.log("page", size=50)
     for number in range(15):
         log.write(f"line {number}\n".encode())
@@ -66,7 +66,7 @@ def test_the_last_lines_reach_back_over_turns(machine):
     assert machine.tail(lines=1) == ["line 14"]
 
 
-def test_a_line_that_is_not_ended_is_not_said_yet(machine):
+def test_incomplete_line_is_returned_after_it_is_complete(machine):
     log = machine.log("page")
     log.write(b"one\ntw")
     lines = machine.logs.tail(ID, "application", 5)
@@ -75,13 +75,13 @@ def test_a_line_that_is_not_ended_is_not_said_yet(machine):
     assert machine.logs.after(ID, "application", lines.mark).lines == ("two",)
 
 
-def test_secrets_are_masked(machine):
+def test_secrets_in_logs_are_masked(machine):
     (machine.folder / "token").write_text("s3cret-token")
-    machine.says("page", "GET /?token=s3cret-token", "from https://ada:pass@example.org/")
+    machine.write("page", "GET /?token=s3cret-token", "from https://ada:pass@example.org/")
     assert machine.tail() == ["GET /?token=***", "from https://***@example.org/"]
 
 
-def test_what_is_no_text_is_shown_as_far_as_it_can(machine):
+def test_lines_that_are_not_text_or_too_long_are_shown_in_part(machine):
     machine.log("page").write(b"\xff\xfe broken\r\n\n" + b"x" * 20_000 + b"\n")
     broken, empty, long = machine.tail()
     assert broken.endswith(" broken")
@@ -89,14 +89,14 @@ def test_what_is_no_text_is_shown_as_far_as_it_can(machine):
     assert len(long) == logs.LONGEST + 1
 
 
-def test_no_link_leads_out(machine, tmp_path):
+def test_log_file_that_is_a_link_is_not_read(machine, tmp_path):
     (tmp_path / "outside").write_text("not yours\n")
     os.symlink(tmp_path / "outside", machine.folder / "logs" / "page.log")
     assert machine.tail() == []
 
 
 @pytest.mark.parametrize("id", [ID, "local-" + "1" * 17, "../x", "i-0123"])
-def test_nothing_said_is_nothing(machine, id):
+def test_missing_log_has_no_lines(machine, id):
     assert machine.logs.tail(id, "application", 5).lines == ()
     assert machine.logs.after(id, "application", None).lines == ()
 
@@ -112,7 +112,7 @@ def follow(machine, mark):
         lines += piece.lines
 
 
-def test_who_was_left_behind_by_turns_hears_what_is_kept_and_that_some_is_not(machine):
+def test_follower_behind_rotated_files_gets_a_gap_line_and_the_kept_lines(machine):
     log = machine.log("page", size=50)
     log.write(b"first\n")
     mark = machine.logs.tail(ID, "application", 5).mark
@@ -124,17 +124,17 @@ def test_who_was_left_behind_by_turns_hears_what_is_kept_and_that_some_is_not(ma
     assert lines[1:] == [f"line {n}" for n in range(100 - len(lines) + 1, 100)]
 
 
-def test_a_file_that_was_emptied_is_read_anew(machine):
-    machine.says("page", "long ago", "and long")
+def test_truncated_log_is_read_from_its_start_after_a_gap_line(machine):
+    machine.write("page", "long ago", "and long")
     mark = machine.logs.tail(ID, "application", 5).mark
     (machine.folder / "logs" / "page.log").write_text("new\n")
     assert follow(machine, mark)[0] == [LOST, "new"]
 
 
-def test_a_piece_is_bounded_and_the_next_goes_on(machine, monkeypatch):
+def test_follow_returns_limited_pieces_without_gaps(machine, monkeypatch):
     monkeypatch.setattr(logs, "PIECE", 64)
     mark = machine.logs.tail(ID, "application", 5).mark
-    machine.says("page", *(f"line {n}" for n in range(50)), "x" * 500, "end")
+    machine.write("page", *(f"line {n}" for n in range(50)), "x" * 500, "end")
     lines, _ = follow(machine, mark)
     assert lines[:50] == [f"line {n}" for n in range(50)]
     assert "".join(lines[50:-1]) == "x" * 500
@@ -143,19 +143,17 @@ def test_a_piece_is_bounded_and_the_next_goes_on(machine, monkeypatch):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 5))
-def test_who_follows_closely_misses_nothing_and_hears_nothing_twice(
-    tmp_path_factory, sizes, every
-):
+def test_follower_gets_each_line_once(tmp_path_factory, sizes, every):
     machine = Machine(tmp_path_factory.mktemp("m"), "page")
-    log, mark, heard, written = machine.log("page", size=100), None, [], []
+    log, mark, received, written = machine.log("page", size=100), None, [], []
     for number, size in enumerate(sizes):
         written.append(f"{number}:" + "x" * size)
         log.write(f"{written[-1]}\n".encode())
         if number % every == 0 or size > 50:
             lines, mark = follow(machine, mark)
-            heard += lines
+            received += lines
     lines, _ = follow(machine, mark)
-    heard += lines
-    if LOST not in heard:
-        assert heard == written
-    assert heard[-1] == written[-1]
+    received += lines
+    if LOST not in received:
+        assert received == written
+    assert received[-1] == written[-1]
