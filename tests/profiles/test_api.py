@@ -1,4 +1,4 @@
-"""Profiles on the wire, in the reference's shapes."""
+"""The routes of profiles, in the shapes of the reference."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def lab_profile(http):
     return answer.json()
 
 
-def test_the_references_shapes(http, lab_profile):
+def test_profiles_are_listed_and_switched_as_in_the_reference(http, lab_profile):
     listed = shaped_like("GET profiles", http("GET", "/api/v1/profiles"))
     assert {p["name"]: p["active"] for p in listed} == {"lab": False, "local": True}
     assert [p for p in listed if p["name"] == "lab"] == [lab_profile]
@@ -30,7 +30,7 @@ def test_the_references_shapes(http, lab_profile):
     assert http("GET", "/api/v1/profiles/current").json() == switched.json()
 
 
-def test_a_life(http, lab_profile):
+def test_profile_is_changed_and_deleted(http, lab_profile):
     changed = http("PUT", "/api/v1/profiles/lab", json={"default_project": "cs101"})
     assert changed.json() == lab_profile | {"default_project": "cs101"}
     deleted = http("DELETE", "/api/v1/profiles/lab")
@@ -39,7 +39,7 @@ def test_a_life(http, lab_profile):
     failed(http("DELETE", "/api/v1/profiles/lab"), 404, "PROFILE_NOT_FOUND")
 
 
-def test_refusals_name_the_way_out(http, lab_profile):
+def test_refused_profile_request_names_the_reason_or_the_command(http, lab_profile):
     active = failed(http("DELETE", "/api/v1/profiles/local"), 409, "IN_USE")
     assert "`prism profile switch lab`" in active["remediation"]
     failed(http("POST", "/api/v1/profiles", json=LAB), 409, "ALREADY_EXISTS")
@@ -48,7 +48,7 @@ def test_refusals_name_the_way_out(http, lab_profile):
     failed(nope, 404, "PROFILE_NOT_FOUND")
 
 
-def test_a_profile_stays_while_its_workspaces_live(http, daemon, clock):
+def test_profile_in_use_by_a_workspace_cannot_be_deleted(http, daemon, clock):
     http("POST", "/api/v1/profiles", json={"name": "here", "provider": "local"})
     http("POST", "/api/v1/profiles/switch", json={"profile_name": "here"})
     assert http.launch().json()["state"] == "launching"
@@ -62,7 +62,7 @@ def test_a_profile_stays_while_its_workspaces_live(http, daemon, clock):
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "expected"),
     [
         ({}, "name"),
         ({"name": "x"}, "provider"),
@@ -75,7 +75,7 @@ def test_a_profile_stays_while_its_workspaces_live(http, daemon, clock):
         ({"name": "x", "provider": "aws", "colour": "red"}, "colour"),
     ],
 )
-def test_bad_input_makes_nothing(http, body, says):
+def test_invalid_profile_is_refused_and_not_created(http, body, expected):
     answer = http("POST", "/api/v1/profiles", json=body)
-    assert says in failed(answer, 422, "VALIDATION_FAILED")["details"]
+    assert expected in failed(answer, 422, "VALIDATION_FAILED")["details"]
     assert [p["name"] for p in http("GET", "/api/v1/profiles").json()] == ["local"]

@@ -1,4 +1,4 @@
-"""Profiles that fit, and what AWS's sections are called."""
+"""Which profiles are valid, and the names of profiles made from sections of AWS."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ def profile(**more):
     return replace(Profile(name="grant", provider="aws", created_at=NOW), **more)
 
 
-def test_a_local_profile_is_in_the_region_local():
+def test_local_profile_has_the_region_local():
     assert checked(profile(provider="local")).region == "local"
 
 
@@ -31,13 +31,13 @@ def test_a_local_profile_is_in_the_region_local():
         ({"provider": "aws", "region": "local"}, "region"),
     ],
 )
-def test_what_does_not_fit_is_named(wrong, field):
+def test_invalid_profile_raises_an_error_with_the_field(wrong, field):
     with pytest.raises(ValidationFailed) as raised:
         checked(profile(**wrong))
     assert [entry["field"] for entry in not_none(raised.value.data)["fields"]] == [field]
 
 
-def test_a_first_start_knows_this_machine_and_awss_sections():
+def test_first_profiles_are_local_and_each_aws_section():
     local, default, lab = first_profiles({"default": None, "lab": "eu-central-1"}, NOW)
     assert (local.name, local.provider, local.region) == ("local", "local", "local")
     assert (default.name, default.provider, default.aws_profile) == ("default", "aws", "default")
@@ -45,7 +45,7 @@ def test_a_first_start_knows_this_machine_and_awss_sections():
     assert (lab.name, lab.region, lab.created_at) == ("lab", "eu-central-1", NOW)
 
 
-def test_every_section_gets_a_name_that_an_address_can_hold():
+def test_profile_names_from_aws_sections_are_valid_and_unique():
     sections = ["local", "current", "my lab/x", "my lab x", "my-lab-x", "...", "ü", "a" * 200]
     profiles = first_profiles(dict.fromkeys(sections), NOW)
     names = [p.name for p in profiles]

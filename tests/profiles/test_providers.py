@@ -1,4 +1,4 @@
-"""What differs between providers, by the names of their locations."""
+"""The differences between providers, by the names of their locations."""
 
 import pytest
 
@@ -17,12 +17,12 @@ def test_every_provider_has_traits():
         ("local:4711:/home/a:b/.prism", "local", "local"),
     ],
 )
-def test_a_location_names_its_provider_and_its_region(location, provider, region):
+def test_location_contains_its_provider_and_region(location, provider, region):
     assert (provider_of(location), region_of(location)) == (provider, region)
     assert traits_of(location) is TRAITS[provider]
 
 
-def test_what_only_a_newer_version_knows_is_taken_for_rented_machines():
+def test_location_of_an_unknown_provider_has_the_traits_of_rented_machines():
     traits = traits_of("slurm:cluster:queue")
     assert traits is UNKNOWN
     assert traits.charges_addresses and traits.shared and not traits.sleeps_with_host

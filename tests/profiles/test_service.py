@@ -1,4 +1,4 @@
-"""Profiles on both databases: one first start, one switch, nothing deleted that is needed."""
+"""Profiles on both databases: the first start, switching, deleting."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,11 +40,11 @@ def profiles(db, clock):
     return service
 
 
-def told(db):
+def recorded_events(db):
     return [(fact.event, fact.subject) for fact in db.events_after(0)]
 
 
-def test_a_first_start_makes_them_and_chooses_the_one_that_costs_nothing(profiles, db, clock):
+def test_first_start_creates_the_profiles_and_activates_the_local_profile(profiles, db, clock):
     by_name = {p.name: p for p in profiles.every()}
     assert {name: p.active for name, p in by_name.items()} == {
         "lab": False,
@@ -54,26 +54,28 @@ def test_a_first_start_makes_them_and_chooses_the_one_that_costs_nothing(profile
     assert by_name["lab"].aws_profile == "lab"
     assert by_name["local"].created_at == clock.now()
     assert by_name["local"].last_used is None
-    assert told(db) == [("profile_created", name) for name in ("local", "lab", "teaching")]
+    assert recorded_events(db) == [
+        ("profile_created", name) for name in ("local", "lab", "teaching")
+    ]
 
 
-def test_a_second_start_changes_nothing(profiles, db):
+def test_second_start_changes_no_profile(profiles, db):
     profiles.switch("lab")
     profiles.delete("local")
-    before, facts = profiles.every(), told(db)
+    before, facts = profiles.every(), recorded_events(db)
     profiles.first_start({"new": None})
-    assert (profiles.every(), told(db)) == (before, facts)
+    assert (profiles.every(), recorded_events(db)) == (before, facts)
 
 
-def test_many_first_starts_at_once_are_one(db, clock):
+def test_concurrent_first_starts_create_each_profile_once(db, clock):
     with ThreadPoolExecutor(8) as threads:
         starts = [service_of(db, clock, f"user{n}") for n in range(8)]
         list(threads.map(lambda service: service.first_start(AWS), starts))
     assert len(starts[0].every()) == 3
-    assert len(told(db)) == 3
+    assert len(recorded_events(db)) == 3
 
 
-def test_a_switch_is_kept_timed_and_told_once(profiles, db, clock):
+def test_switch_sets_the_last_use_and_records_one_event(profiles, db, clock):
     clock.advance(hours=1)
     switched = profiles.switch("lab")
     assert (switched.name, switched.active, switched.last_used) == ("lab", True, clock.now())
@@ -81,25 +83,25 @@ def test_a_switch_is_kept_timed_and_told_once(profiles, db, clock):
     assert profiles.shown_current() == switched
     clock.advance(hours=1)
     assert profiles.switch("lab").last_used == clock.now()
-    assert [fact for fact in told(db) if fact[0] == "profile_switched"] == [
+    assert [fact for fact in recorded_events(db) if fact[0] == "profile_switched"] == [
         ("profile_switched", "lab")
     ]
 
 
-def test_a_switch_is_one_persons(profiles, db, clock):
+def test_switch_applies_to_one_user_only(profiles, db, clock):
     other = service_of(db, clock, "eve")
     profiles.switch("lab")
     assert other.current().name == "local"
 
 
-def test_a_launch_marks_its_profile_as_used(profiles, db, clock):
+def test_launch_sets_the_last_use_of_its_profile(profiles, db, clock):
     clock.advance(hours=2)
     with db.write() as tx:
         profiles.used(tx, profiles.current_in(tx.sql).name)
     assert profiles.current().last_used == clock.now()
 
 
-def test_a_daemons_own_choice_comes_before_the_switch(profiles, db, clock):
+def test_profile_setting_of_the_daemon_overrides_the_switch(profiles, db, clock):
     fixed = service_of(db, clock, fixed="lab")
     assert fixed.current().name == "lab"
     assert [p.name for p in fixed.every() if p.active] == ["lab"]
@@ -110,7 +112,7 @@ def test_a_daemons_own_choice_comes_before_the_switch(profiles, db, clock):
         fixed.delete("lab")
 
 
-def test_a_daemons_own_choice_must_exist(db, clock):
+def test_profile_setting_of_the_daemon_must_name_a_profile(db, clock):
     fixed = service_of(db, clock, fixed="nowhere")
     fixed.first_start(AWS)
     with pytest.raises(ProfileNotFound) as raised:
@@ -118,7 +120,7 @@ def test_a_daemons_own_choice_must_exist(db, clock):
     assert raised.value.details == "PRISM_PROFILE is 'nowhere'"
 
 
-def test_changing_keeps_what_is_not_given(profiles, db):
+def test_change_keeps_omitted_fields_and_records_only_differences(profiles, db):
     changed = profiles.change("lab", ProfileChange(default_project="cs101"))
     assert (changed.region, changed.default_project) == ("us-west-2", "cs101")
     assert profiles.change("lab", ProfileChange(region=None)).region is None
@@ -127,7 +129,7 @@ def test_changing_keeps_what_is_not_given(profiles, db):
     assert changes == [["default_project"], ["region"]], "a change that changes nothing is none"
 
 
-def test_what_is_needed_is_not_deleted(profiles, db, clock):
+def test_active_profile_cannot_be_deleted(profiles, db, clock):
     with pytest.raises(ProfileInUse) as raised:
         profiles.delete("local")
     assert raised.value.remediation.endswith("`prism profile switch lab`")
@@ -136,7 +138,7 @@ def test_what_is_needed_is_not_deleted(profiles, db, clock):
         profiles.delete("lab")
 
 
-def test_a_name_is_given_once(profiles):
+def test_profile_name_is_unique(profiles):
     profile = profiles.create(NewProfile(name="here", provider="local"))
     assert (profile.region, profile.active) == ("local", False)
     with pytest.raises(ProfileExists):
@@ -144,7 +146,7 @@ def test_a_name_is_given_once(profiles):
 
 
 @pytest.mark.parametrize("verb", ["switch", "delete"])
-def test_what_is_not_there_says_where_to_look(profiles, verb):
+def test_missing_profile_error_names_the_list_command(profiles, verb):
     with pytest.raises(ProfileNotFound) as raised:
         getattr(profiles, verb)("nope")
     assert "`prism profile list`" in raised.value.remediation
