@@ -1,4 +1,4 @@
-"""Projects on the wire, on both databases."""
+"""The routes of projects, on both databases."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def created_project(http):
     return response.json()
 
 
-def test_the_list_has_the_shape_of_the_reference(http, created_project):
+def test_project_list_has_the_shape_of_the_reference(http, created_project):
     listed = shaped_like("GET projects", http("GET", PATH))
     assert listed == [created_project], "a created project is shown as the list shows it"
     assert created_project["budget"]["total_allocated"] == 75000.0
@@ -32,18 +32,18 @@ def test_the_list_has_the_shape_of_the_reference(http, created_project):
     ]
 
 
-def test_a_project_answers_to_id_and_name(http, created_project):
+def test_project_can_be_requested_by_id_and_name(http, created_project):
     for name in (created_project["id"], "Climate%20Modeling%20Project"):
         assert http("GET", f"{PATH}/{name}").json() == created_project
     failed(http("GET", f"{PATH}/nobody"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_its_name_is_its_own(http, created_project):
+def test_project_name_must_differ_from_other_names_and_ids(http, created_project):
     failed(http("POST", PATH, json={"name": created_project["name"]}), 409, "ALREADY_EXISTS")
     failed(http("POST", PATH, json={"name": created_project["id"]}), 409, "ALREADY_EXISTS")
 
 
-def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
+def test_project_without_a_budget_has_defaults_and_its_creator_as_owner(http):
     project = http("POST", PATH, json={"name": "Thesis"}).json()
     assert project["budget"] == {
         "total_allocated": None,
@@ -62,7 +62,7 @@ def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
     ]
 
 
-def test_a_change_keeps_what_it_does_not_name(http, created_project):
+def test_change_keeps_omitted_fields(http, created_project):
     changed = http(
         "PUT", f"{PATH}/{created_project['id']}", json={"budget": {"alert_threshold": 50}}
     ).json()
@@ -75,7 +75,7 @@ def test_a_change_keeps_what_it_does_not_name(http, created_project):
     assert uncapped.json()["budget"]["total_allocated"] is None
 
 
-def test_a_name_that_another_has_is_refused_in_a_change(http, created_project):
+def test_change_to_the_name_of_another_project_is_refused(http, created_project):
     http("POST", PATH, json={"name": "Other"})
     failed(
         http("PUT", f"{PATH}/{created_project['id']}", json={"name": "Other"}),
@@ -84,7 +84,7 @@ def test_a_name_that_another_has_is_refused_in_a_change(http, created_project):
     )
 
 
-def test_a_deleted_project_is_gone(http, created_project):
+def test_deleted_project_is_not_listed(http, created_project):
     answer = http("DELETE", f"{PATH}/{created_project['id']}")
     assert answer.json() == {"message": "Project 'Climate Modeling Project' deleted successfully"}
     assert http("GET", PATH).json() == []
@@ -105,12 +105,12 @@ def test_a_deleted_project_is_gone(http, created_project):
         {"name": "x", "members": [{"email": "a@b.c", "role": "king"}]},
     ],
 )
-def test_what_makes_no_sense_is_refused_and_nothing_is_made(http, wrong):
+def test_invalid_project_is_refused_and_not_created(http, wrong):
     failed(http("POST", PATH, json=wrong), 422, "VALIDATION_FAILED")
     assert http("GET", PATH).json() == []
 
 
-def test_every_change_is_a_fact(http, daemon, created_project):
+def test_each_change_of_a_project_is_recorded_as_an_event(http, daemon, created_project):
     http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
     http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
     http("DELETE", f"{PATH}/{created_project['id']}")

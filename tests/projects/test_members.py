@@ -1,4 +1,4 @@
-"""Members on the wire, on both databases."""
+"""The routes of members, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,7 @@ from tests.shapes import failed
 
 
 class Members:
-    """Asks about the members of one project."""
+    """Requests about the members of one project."""
 
     def __init__(self, http):
         response = http("POST", "/api/v1/projects", json={"name": "Reef"})
@@ -32,7 +32,7 @@ def members(http):
     return Members(http)
 
 
-def test_a_membership_from_its_beginning_to_its_end(members, http):
+def test_member_is_added_changed_and_removed(members, http):
     added = members.add("Bob@x.org", "viewer")
     assert added.status_code == 201
     assert added.json() == {
@@ -43,8 +43,8 @@ def test_a_membership_from_its_beginning_to_its_end(members, http):
     failed(members.add("BOB@x.org"), 409, "ALREADY_EXISTS")
     assert members.change("bob@X.org", "admin").json()["role"] == "admin"
     assert http("GET", f"{members.path}/bob@x.org").json()["role"] == "admin"
-    gone = members.remove("bob@x.org")
-    assert gone.json() == {
+    removed = members.remove("bob@x.org")
+    assert removed.json() == {
         "message": "Member 'bob@x.org' removed successfully",
         "workspaces": [],
         "tokens_revoked": 0,
@@ -54,7 +54,7 @@ def test_a_membership_from_its_beginning_to_its_end(members, http):
     assert members.roles() == {"ada": "owner"}
 
 
-def test_one_owner_always_remains(members):
+def test_last_owner_cannot_leave_or_get_another_role(members):
     for last in (members.remove("ada"), members.change("ada", "admin")):
         failed(last, 409, "LAST_OWNER")
     assert members.add("bob@x.org", "owner").status_code == 201
@@ -63,7 +63,7 @@ def test_one_owner_always_remains(members):
     assert members.roles() == {"ada": "viewer", "bob@x.org": "owner"}
 
 
-def test_two_owners_who_leave_at_once_leave_one(members):
+def test_one_of_two_owners_who_leave_at_once_is_refused(members):
     members.add("bob@x.org", "owner")
     with ThreadPoolExecutor(2) as both:
         answers = [both.submit(members.remove, owner) for owner in ("ada", "bob@x.org")]
@@ -72,14 +72,14 @@ def test_two_owners_who_leave_at_once_leave_one(members):
     assert [*members.roles().values()] == ["owner"]
 
 
-def test_what_makes_no_sense_is_refused(members):
+def test_invalid_member_is_refused(members):
     for email, role in (("bob", "member"), ("bob@x.org", "king"), ("", "viewer")):
         failed(members.add(email, role), 422, "VALIDATION_FAILED")
     members.path = "/api/v1/projects/none/members"
     failed(members.add("bob@x.org"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_every_change_is_a_fact_with_what_was_before(members, daemon):
+def test_each_change_of_a_member_is_recorded_with_the_previous_role(members, daemon):
     members.add("bob@x.org")
     members.change("bob@x.org", "member")
     members.change("bob@x.org", "admin")
