@@ -1,4 +1,4 @@
-"""A daemon that has lost its database, and a cloud that has not lost its machines."""
+"""A daemon that has lost its database, and a provider that still has its machines."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from tests.conftest import Http, MakeDaemon
 
 @pytest.fixture
 def start_on_empty_database(make_daemon: MakeDaemon) -> Callable[..., App]:
-    """A new daemon on the same database, of which nothing is left."""
+    """Starts a daemon on the same database, after all rows were deleted."""
 
     def start(daemon: App, **settings: Any) -> App:
         with daemon.db.writer.begin() as sql:
@@ -24,7 +24,7 @@ def start_on_empty_database(make_daemon: MakeDaemon) -> Callable[..., App]:
 
 
 class Operator:
-    """What an operator asks of one daemon."""
+    """Sends requests of an operator to one daemon."""
 
     def __init__(self, daemon: App) -> None:
         self.daemon, self.http = daemon, Http(daemon.app)

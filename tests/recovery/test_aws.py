@@ -1,4 +1,4 @@
-"""A whole daemon over the double of AWS, that forgets everything: the tags remember."""
+"""A whole daemon on the double of AWS after the loss of its database: the tags have the facts."""
 
 import os
 
@@ -26,7 +26,7 @@ def aws(aws_with_short_dial):
 
 @pytest.fixture
 def start_daemon(aws, tmp_path, operator_type):
-    """A daemon of a home, on a database of its own."""
+    """Starts a daemon of a home, on a database of its own."""
     daemons = []
 
     def make(database="first", home="home", user="ada", **profile):
@@ -50,15 +50,15 @@ def start_daemon(aws, tmp_path, operator_type):
         daemon.close()
 
 
-def becomes(operator, aws, **states):
-    """Time passes, and the daemon looks, until the workspaces are that."""
+def wait_for_states(operator, aws, **states):
+    """Advances the clock and reconciles until the workspaces have these states."""
 
-    def so():
+    def condition():
         aws.clock.advance(5)
         operator.daemon.settle()
         return operator.states() == states
 
-    eventually(so, 120)
+    eventually(condition, 120)
 
 
 def launch(operator, name, **more):
@@ -68,13 +68,13 @@ def launch(operator, name, **more):
 
 @pytest.fixture
 def lost_machines(start_daemon, aws):
-    """One machine that runs and one that is stopped; the daemon that made them is gone."""
+    """A running and a stopped machine, and a daemon with a new database."""
     daemon = start_daemon()
     launch(daemon, "runs", storage={"ebs_volume_size": 33})
     launch(daemon, "off", spot=True)
-    becomes(daemon, aws, runs="running", off="running")
+    wait_for_states(daemon, aws, runs="running", off="running")
     daemon.post("instances/off/stop", 200)
-    becomes(daemon, aws, runs="running", off="stopped")
+    wait_for_states(daemon, aws, runs="running", off="stopped")
     before = {workspace["name"]: workspace for workspace in daemon.get("instances")}
     after = start_daemon("second")
     after.before = before
@@ -82,7 +82,7 @@ def lost_machines(start_daemon, aws):
     return after
 
 
-def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
+def test_workspaces_are_recovered_from_their_tags(lost_machines, aws):
     launched = sum(call.action == "RunInstances" for call in aws.calls)
     assert {orphan["name"] for orphan in lost_machines.orphans()} == {"runs", "off"}
     assert all(orphan["key_here"] for orphan in lost_machines.orphans())
@@ -90,7 +90,7 @@ def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
     assert sorted(workspace["name"] for workspace in recovery["recovered"]) == ["off", "runs"]
     notes = {note for workspace in recovery["recovered"] for note in workspace["notes"]}
     assert notes == {"its recipe is the template as it is today"}
-    becomes(lost_machines, aws, runs="running", off="stopped")
+    wait_for_states(lost_machines, aws, runs="running", off="stopped")
     vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
     for workspace in lost_machines.get("instances"):
         was = lost_machines.before[workspace["name"]]
@@ -103,11 +103,9 @@ def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
     assert len(aws.machines()) == 2
 
 
-def test_an_orphan_costs_what_its_type_costs_and_its_ledger_counts_from_its_last_start(
-    lost_machines, aws
-):
+def test_orphan_has_its_price_and_its_ledger_starts_at_its_last_start(lost_machines, aws):
     aws.clock.advance(3600)
-    runs, off = sorted(lost_machines.orphans(), key=lambda one: one["name"], reverse=True)
+    runs, off = sorted(lost_machines.orphans(), key=lambda orphan: orphan["name"], reverse=True)
     assert (runs["instance_type"], runs["hourly_rate"]) == ("t3.medium", 0.0416)
     assert runs["cost_so_far"] == pytest.approx(0.0416, abs=0.005)
     assert off["cost_so_far"] is None
@@ -123,15 +121,17 @@ def test_an_orphan_costs_what_its_type_costs_and_its_ledger_counts_from_its_last
     assert spends[row.id] / 1e6 == pytest.approx(0.0416, abs=0.01)
 
 
-def test_one_is_destroyed_and_nothing_is_left_of_it(lost_machines, aws):
+def test_terminated_orphan_is_no_longer_listed(lost_machines, aws):
     id = lost_machines.before["off"]["id"]
     lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
-    becomes(lost_machines, aws, off="terminated")
+    wait_for_states(lost_machines, aws, off="terminated")
     assert {machine["id"]: machine["state"] for machine in aws.machines()}[id] == "terminated"
     assert [orphan["name"] for orphan in lost_machines.orphans()] == ["runs"]
 
 
-def test_a_home_without_the_key_leaves_what_is_not_its_own(lost_machines, start_daemon, aws):
+def test_orphans_without_a_local_key_are_recovered_only_by_their_owner(
+    lost_machines, start_daemon, aws
+):
     eve = start_daemon("third", home="elsewhere", user="eve")
     eve.daemon.settle()
     assert not any(orphan["key_here"] for orphan in eve.orphans())
@@ -141,20 +141,20 @@ def test_a_home_without_the_key_leaves_what_is_not_its_own(lost_machines, start_
     assert len(ada.recover()["recovered"]) == 2, "what one launched is one's own"
 
 
-def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start_daemon, aws):
+def test_recovery_creates_a_missing_profile_with_its_old_name(start_daemon, aws):
     daemon = start_daemon(name="grant")
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     after = start_daemon("second", name="other")
     after.daemon.settle()
     [workspace] = after.recover()["recovered"]
     assert "its profile was missing: 'grant' is new" in workspace["notes"]
     profile = next(profile for profile in after.get("profiles") if profile["name"] == "grant")
     assert (profile["provider"], profile["region"]) == ("aws", "us-east-1")
-    becomes(after, aws, mine="running")
+    wait_for_states(after, aws, mine="running")
 
 
-def test_what_carries_no_key_is_shown_and_can_be_taken(start_daemon, aws, lost_machines):
+def test_orphan_without_a_prism_key_is_listed_and_can_be_adopted(start_daemon, aws, lost_machines):
     ec2 = boto3.client("ec2")
     id = lost_machines.before["runs"]["id"]
     tags = ec2.describe_instances(InstanceIds=[id])["Reservations"][0]["Instances"][0]["Tags"]
@@ -172,13 +172,13 @@ def test_what_carries_no_key_is_shown_and_can_be_taken(start_daemon, aws, lost_m
     lost_machines.daemon.settle()
     assert lost_machines.states()["runs"] == "running"
     lost_machines.post("instances/runs/terminate", 200, confirm="DELETE")
-    becomes(lost_machines, aws, runs="terminated")
+    wait_for_states(lost_machines, aws, runs="terminated")
 
 
-def test_what_was_destroyed_outside_is_seen_within_one_survey(start_daemon, aws):
+def test_machine_terminated_outside_prism_is_failed_within_one_survey(start_daemon, aws):
     daemon = start_daemon()
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     [machine] = daemon.get("instances")
     boto3.client("ec2").terminate_instances(InstanceIds=[machine["id"]])
     aws.clock.advance(30)
@@ -190,11 +190,11 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start_daemon, aws)
     assert daemon.orphans() == [], "what is gone is no orphan"
 
 
-def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start_daemon, aws):
+def test_machine_without_its_tags_keeps_running_and_gets_them_back(start_daemon, aws):
     set_up(aws)
     daemon = start_daemon()
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     [machine] = daemon.get("instances")
     boto3.client("ec2").delete_tags(Resources=[machine["id"]])
     for _ in range(2):
@@ -211,19 +211,17 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start_
 
 
 @pytest.mark.slow  # `providers/aws/compute/test_lifecycle.py` has the fault
-def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(
-    start_daemon, aws, monkeypatch
-):
-    read = Console.read  # it keeps a text for a real second, in which a machine boots here
+def test_lost_memory_after_hibernation_is_shown_and_recorded(start_daemon, aws, monkeypatch):
+    read = Console.read  # its cache lasts a real second, in which a machine of the double boots
     monkeypatch.setattr(Console, "read", lambda self, id, fresh=0.0: read(self, id, 0.0))
     aws.rules = build_rules({"sleepless": "prism:name=mine"})
     daemon = start_daemon()
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     daemon.post("instances/mine/hibernate", 200)
-    becomes(daemon, aws, mine="hibernated")
+    wait_for_states(daemon, aws, mine="hibernated")
     daemon.post("instances/mine/resume", 200)
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     [now] = daemon.get("instances")
     assert now["failure"]["code"] == "MEMORY_LOST"
     assert "its memory is lost, its disk is kept" in now["failure"]["message"]
@@ -232,18 +230,18 @@ def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_wor
     assert [row for row in events if "MEMORY_LOST" in row and "instance_" in row]
 
 
-def told(aws):
+def tag_calls(aws):
     actions = {"CreateTags", "DeleteTags"}
     return sum(call.action in actions for call in aws.calls)
 
 
-def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws):
-    """In its event, and wherever it is shown: not only in a log, or in the next one's plan."""
+def test_launch_without_a_role_records_and_shows_that_it_cannot_hibernate(start_daemon, aws):
+    """The note is in an event and wherever idleness is shown, not only in a log."""
     set_up(aws)
     aws.rules = build_rules({"denied": ["iam:PassRole"]})
     daemon = start_daemon()
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     [note_event] = [
         fact for fact in daemon.daemon.db.events_after(0) if fact.event == "instance_note"
     ]
@@ -257,7 +255,7 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
         assert "`prism aws setup`" in note
     aws.rules = build_rules({})
     launch(daemon, "next")
-    becomes(daemon, aws, mine="running", next="running")
+    wait_for_states(daemon, aws, mine="running", next="running")
     assert (
         len([fact for fact in daemon.daemon.db.events_after(0) if fact.event == "instance_note"])
         == 2
@@ -265,13 +263,15 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
 
 
 @pytest.mark.slow  # `providers/aws/compute/test_lifecycle.py` has the fault
-def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start_daemon, aws):
+def test_instance_that_hangs_while_stopping_is_reported_and_forced_by_a_second_stop(
+    start_daemon, aws
+):
     aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
     daemon = start_daemon()
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     daemon.post("instances/mine/stop", 200)
-    becomes(daemon, aws, mine="stopping")
+    wait_for_states(daemon, aws, mine="stopping")
     for _ in range(3):
         aws.clock.advance(5 * 60)
         daemon.daemon.settle()
@@ -288,24 +288,24 @@ def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(st
         "nobody forces it"
     )
     daemon.post("instances/mine/stop", 200)
-    becomes(daemon, aws, mine="stopped")
+    wait_for_states(daemon, aws, mine="stopped")
     assert sum(call.action == "StopInstances" for call in aws.calls) == stops_before + 1
     assert daemon.get("instances")[0]["failure"] is None
 
 
-def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
+def test_changes_since_the_launch_are_written_to_the_tags_once(start_daemon, aws):
     daemon = start_daemon()
     for name in ("bees", "reef"):
         daemon.post("projects", 201, name=name)
     launch(daemon, "mine", project="bees")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     daemon.daemon.settle()
-    before = told(aws)
+    before = tag_calls(aws)
     daemon.daemon.settle()
-    assert told(aws) == before, "nothing has changed"
+    assert tag_calls(aws) == before, "nothing has changed"
     daemon.post("instances/mine/move", 200, project="reef")
     daemon.daemon.settle()
-    assert told(aws) == before + 1
+    assert tag_calls(aws) == before + 1
     more = daemon.http("POST", "/api/v1/instances/mine/extend", json={"hours": 5})
     assert more.status_code == 204, more.text
     daemon.post("idle/instances/mine/configure", 200, profile="batch")
@@ -325,20 +325,20 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
     assert tags["prism:project"] == "reef"
 
 
-def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
+def test_volumes_and_snapshots_are_recovered_from_their_tags(start_daemon, aws):
     daemon = start_daemon()
     launch(daemon, "mine")
-    becomes(daemon, aws, mine="running")
+    wait_for_states(daemon, aws, mine="running")
     for kind in ({"type": "ebs", "size_gb": 12}, {"type": "efs"}):
         daemon.post("storage/volumes/create", 201, name=kind["type"], **kind)
 
-    def made(operator, at):
-        def so():
+    def wait_for(operator, at):
+        def condition():
             aws.clock.advance(5)
             operator.daemon.settle()
             return at(operator)
 
-        eventually(so, 120)
+        eventually(condition, 120)
 
     def ids(operator):
         volumes = operator.get("storage/volumes")
@@ -346,41 +346,41 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
             v["filesystem_id"] for v in volumes["efs_volumes"] if v["state"] == "available"
         }
 
-    made(daemon, lambda one: len(ids(one)) == 2)
+    wait_for(daemon, lambda operator: len(ids(operator)) == 2)
     daemon.post("snapshots", 201, name="copy", volume="ebs")
-    made(daemon, lambda one: one.get("snapshots")[0]["state"] == "completed")
+    wait_for(daemon, lambda operator: operator.get("snapshots")[0]["state"] == "completed")
     before = ids(daemon)
     after = start_daemon("second")
-    made(after, lambda one: len(one.get("orphans")["storage"]) == 3)
+    wait_for(after, lambda one: len(one.get("orphans")["storage"]) == 3)
     orphans_by_kind = {orphan["kind"]: orphan for orphan in after.get("orphans")["storage"]}
     assert (orphans_by_kind["ebs"]["size_gb"], orphans_by_kind["ebs"]["owner"]) == (12, "ada")
     assert orphans_by_kind["ebs"]["monthly_cost"] == pytest.approx(0.96)
     taken = {resource["name"] for resource in after.recover()["storage"]}
     assert taken == {"ebs", "efs", "copy"}
-    made(after, lambda one: ids(one) == before)
+    wait_for(after, lambda operator: ids(operator) == before)
     [copy] = after.get("snapshots")
     assert (copy["source"], copy["source_type"], copy["size_gb"]) == ("ebs", "volume", 12)
 
 
-def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(start_daemon, aws):
-    """`CreateSnapshot` takes no token, so a call that arrives twice makes two."""
+def test_duplicate_snapshot_of_one_request_is_listed_with_its_price_and_command(start_daemon, aws):
+    """`CreateSnapshot` has no idempotency token, condition a repeated call makes two snapshots."""
     daemon = start_daemon()
     daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
-    def becomes_so(holds):
-        for _ in range(20):  # storage at rest is looked at every two minutes
+    def wait_until(holds):
+        for _ in range(20):  # unused storage is observed every two minutes
             aws.clock.advance(150)
             daemon.daemon.settle()
             if answer := holds():
                 return answer
         raise AssertionError("it never came about")
 
-    becomes_so(lambda: daemon.get("storage/volumes")["ebs_volumes"][0]["state"] == "available")
+    wait_until(lambda: daemon.get("storage/volumes")["ebs_volumes"][0]["state"] == "available")
     aws.fault(action="CreateSnapshot", do="twice")
     daemon.post("snapshots", 201, name="copy", volume="data")
-    becomes_so(lambda: daemon.get("snapshots")[0]["state"] == "completed")
+    wait_until(lambda: daemon.get("snapshots")[0]["state"] == "completed")
     [row] = daemon.get("snapshots")
-    [second] = becomes_so(lambda: daemon.get("orphans")["storage"])
+    [second] = wait_until(lambda: daemon.get("orphans")["storage"])
     assert (second["kind"], second["size_gb"]) == ("snapshot", 10)
     assert second["id"] != row["snapshot_id"]
     assert second["monthly_cost"] == pytest.approx(0.5)
@@ -390,17 +390,17 @@ def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(st
     assert (left["id"], command in left["why"]) == (second["id"], True)
     assert [snapshot["name"] for snapshot in daemon.get("snapshots")] == ["copy"]
     boto3.client("ec2").delete_snapshot(SnapshotId=second["id"])
-    becomes_so(lambda: not daemon.get("orphans")["storage"])
+    wait_until(lambda: not daemon.get("orphans")["storage"])
     assert [snapshot["snapshot_id"] for snapshot in daemon.get("snapshots")] == [
         row["snapshot_id"]
     ]
 
 
-def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start_daemon, aws):
+def test_storage_without_tags_is_not_reported_as_missing(start_daemon, aws):
     daemon = start_daemon()
     daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
-    def passes(times=1):
+    def observe(times=1):
         for _ in range(times):
             aws.clock.advance(150)
             daemon.daemon.settle()
@@ -408,22 +408,22 @@ def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start_
     def volume():
         return daemon.get("storage/volumes")["ebs_volumes"][0]
 
-    passes(3)
+    observe(3)
     daemon.post("snapshots", 201, name="copy", volume="data")
-    passes(3)
+    observe(3)
     [copy] = daemon.get("snapshots")
     assert (volume()["state"], copy["state"]) == ("available", "completed")
     ids = [volume()["volume_id"], copy["snapshot_id"]]
     boto3.client("ec2").delete_tags(Resources=ids)
-    passes(5)
+    observe(5)
     [copy] = daemon.get("snapshots")
     assert (volume()["state"], volume()["failure"]) == ("available", None)
     assert (copy["state"], copy["failure"]) == ("completed", None)
     assert daemon.get("orphans")["storage"] == []
     daemon.http("DELETE", "/api/v1/storage/volumes/data")
     daemon.http("DELETE", "/api/v1/snapshots/copy")
-    passes(5)
-    if FOLDER in os.environ:  # the daily policy lets nobody delete what carries no mark of ours
+    observe(5)
+    if FOLDER in os.environ:  # the daily policy forbids to delete resources without a tag of Prism
         assert "has no tags of Prism" in volume()["failure"]["message"]
         return
     assert boto3.client("ec2").describe_volumes(VolumeIds=[])["Volumes"] == []

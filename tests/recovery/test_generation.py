@@ -1,4 +1,4 @@
-"""An older database is put back: it is noticed, said, and nothing is destroyed on its word."""
+"""A restored older database is detected and reported, and deletes nothing until it is accepted."""
 
 import contextlib
 import sqlite3
@@ -27,21 +27,21 @@ TERMINATE = {"confirm": "DELETE"}
         (Written("b", 7), 0, True, "new"),
     ],
 )
-def test_what_the_file_beside_the_machines_says(written, newest, new, why):
+def test_generation_file_tells_whether_the_database_is_older_or_another(written, newest, new, why):
     assert why_behind(written, "a", newest, new=new) == why
 
 
 @pytest.fixture
 def world(make_daemon, url, copy_database, clock):
-    """One home whose database can be kept and put back."""
+    """A home whose database can be backed up and restored."""
     (HOME / "workspaces" / "generation.json").unlink(missing_ok=True)
     return World(make_daemon, url, copy_database, clock)
 
 
 class World:
-    def __init__(self, make_daemon, url, copied, clock):
+    def __init__(self, make_daemon, url, copy_database, clock):
         self.clock = clock
-        self.make_daemon, self.url, self.copied = make_daemon, url, copied
+        self.make_daemon, self.url, self.copy_database = make_daemon, url, copy_database
         self.daemon = None
 
     def start(self):
@@ -58,17 +58,17 @@ class World:
             self.clock.advance(seconds=5)
             not_none(self.daemon).settle()
 
-    def keep(self):
+    def back_up(self):
         if self.url.startswith("sqlite"):
             source, target = sqlite3.connect(self.file), sqlite3.connect(f"{self.file}.kept")
             with contextlib.closing(source), contextlib.closing(target):
                 source.backup(target)
         else:
             not_none(self.daemon).db.close()
-            self.copied("copy", to="kept")
+            self.copy_database("copy", to="kept")
             self.start()
 
-    def put_back(self):
+    def restore(self):
         not_none(self.daemon).close()
         self.daemon = None
         if self.url.startswith("sqlite"):
@@ -76,7 +76,7 @@ class World:
                 self.file.with_name(self.file.name + log).unlink(missing_ok=True)
             self.file.with_name("state.db.kept").rename(self.file)
         else:
-            self.copied("kept")
+            self.copy_database("kept")
         return self.start()
 
     @property
@@ -102,11 +102,11 @@ class World:
 
 
 @pytest.mark.postgres
-def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
+def test_volume_that_the_older_database_shows_as_free_is_not_deleted(world, disks):
     world.start().http.launch("one")
     world.post("storage/volumes/create", type="ebs", name="data", size_gb=8)
     world.settle()
-    world.keep()
+    world.back_up()
     world.http.launch("two")
     world.settle()
     world.post("storage/volumes/data/attach", instance="two")
@@ -114,7 +114,7 @@ def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     assert world.volume()["attached_instance"] == "two"
     two = world.get("instances/two")["id"]
     newest = world.newest()
-    world.put_back()
+    world.restore()
     status = world.status()
     assert status["status"] == "degraded"
     assert "older than the machines" in status["reasons"][0]
@@ -141,59 +141,59 @@ def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     world.post("storage/volumes/data/detach")
     world.settle()
     assert world.volume()["state"] == "available"
-    [thing] = disks.disks.values()
-    assert thing.attached == set()
+    [disk] = disks.disks.values()
+    assert disk.attached == set()
     assert world.post("instances/one/terminate", **TERMINATE).status_code == 200
     world.settle()
 
 
-def test_machines_are_told_what_the_older_database_makes_of_idleness(world, cloud):
+def test_older_database_sets_the_idle_rules_of_machines_once_accepted(world, cloud):
     world.start().http.launch("one")
     world.settle()
     [machine] = cloud.survey()
-    world.keep()
+    world.back_up()
     world.post("idle/instances/one/configure", profile="gpu")
     world.settle()
     assert cloud.rule(machine.id).profile == "gpu"
-    world.put_back()
+    world.restore()
     world.post("recover", accept=True)
     world.settle()
     assert cloud.rule(machine.id).profile == "standard"
 
 
 @pytest.mark.parametrize("ttl_hours", [None, 4])
-def test_machines_are_told_when_they_expire_by_the_older_database(world, cloud, ttl_hours):
-    """Also where it knows of no end, as it did before it was older."""
+def test_older_database_sets_the_expiry_of_machines_once_accepted(world, cloud, ttl_hours):
+    """Also if the older database has no expiry for the machine."""
     options = {} if ttl_hours is None else {"ttl_hours": ttl_hours}
     world.start().http.launch("one", **options)
     world.settle()
     [machine] = cloud.survey()
     until = cloud.expiry(machine.id)
-    world.keep()
+    world.back_up()
     world.post("instances/one/extend", hours=24)
     world.settle()
     assert cloud.expiry(machine.id) != until
-    world.put_back()
+    world.restore()
     world.post("recover", accept=True)
     world.settle()
     assert cloud.expiry(machine.id) == until
 
 
-def test_a_machine_that_was_resized_after_the_older_database_costs_what_it_is(world, cloud):
+def test_machine_resized_after_the_backup_has_its_observed_type(world, cloud):
     world.start().http.launch("one")
     world.settle()
-    world.keep()
+    world.back_up()
     world.post("instances/one/stop")
     world.settle()
     assert world.post("instances/one/resize", instance_type="t3.xlarge").status_code == 200
     world.settle()
     world.post("instances/one/start")
     world.settle()
-    world.put_back()
+    world.restore()
     assert world.get("instances/one")["instance_type"] == "t3.xlarge", "before anybody has decided"
 
 
-def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, disks, cloud):
+def test_pending_work_of_an_older_database_waits_until_it_is_accepted(world, disks, cloud):
     world.start().http.launch("one")
     world.post("storage/volumes/create", type="ebs", name="data", size_gb=8)
     world.settle()
@@ -202,12 +202,12 @@ def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, d
     cloud.faults.down = disks.faults.down = True
     world.post("instances/one/stop")
     world.post("storage/volumes/data/detach")
-    world.keep()
+    world.back_up()
     cloud.faults.down = disks.faults.down = False
     world.settle()
     world.post("instances/one/start")
     world.settle()
-    world.put_back()
+    world.restore()
     calls = list(cloud.calls)
     world.settle()
     assert world.status()["status"] == "degraded"
@@ -219,13 +219,13 @@ def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, d
     assert world.get("instances/one")["state"] == "stopped"
 
 
-def test_the_decision_outlives_a_restart_and_so_does_its_lack(world):
+def test_accepting_an_older_database_survives_a_restart(world):
     world.start().http.launch("one")
     world.settle()
-    world.keep()
+    world.back_up()
     world.http.launch("two")
     world.settle()
-    world.put_back()
+    world.restore()
     world.start()
     assert world.status()["status"] == "degraded"
     world.post("recover", accept=True)
@@ -233,7 +233,7 @@ def test_the_decision_outlives_a_restart_and_so_does_its_lack(world):
     assert world.status()["status"] == "healthy"
 
 
-def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
+def test_new_database_in_a_used_home_is_reported_and_works(world):
     world.start().http.launch("one")
     world.settle()
     seen = world.newest()
@@ -251,35 +251,35 @@ def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
     assert world.post("instances/one/terminate", **TERMINATE).status_code == 200
 
 
-def test_the_file_follows_each_change(world):
+def test_generation_file_has_the_newest_event(world):
     world.start().http.launch("one")
     written = read(HOME / "workspaces" / "generation.json")
     assert not_none(written).event == world.newest()
 
 
-def test_a_torn_file_beside_the_machines_claims_nothing(world):
+def test_damaged_generation_file_is_ignored(world):
     world.start().http.launch("one")
     (HOME / "workspaces" / "generation.json").write_text('{"database": "a", "ev')
     world.start()
     assert world.status()["status"] == "healthy"
 
 
-def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch):
-    """A number that went back would be given to another event after a restore."""
+def test_generation_file_keeps_the_later_of_two_concurrent_commits(world, monkeypatch):
+    """A lower number would be given to another event after a restore."""
     generation = world.start().daemon.generation
-    first_asked, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
+    first_started, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
 
     def newest():
         number = next(numbers)
         if number == 101:
-            first_asked.set()
+            first_started.set()
             go_on.wait(120)
         return number
 
     monkeypatch.setattr(world.daemon.db, "newest_event", newest)
     first, second = (threading.Thread(target=generation.follow) for _ in range(2))
     first.start()
-    first_asked.wait(120)
+    first_started.wait(120)
     second.start()
     second.join(1)  # it may have to wait for the first one
     go_on.set()

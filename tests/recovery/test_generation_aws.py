@@ -1,4 +1,4 @@
-"""A backup is put back where only machines on AWS tell that it is old: their tags do."""
+"""An older database is restored, and only the tags of machines on AWS show that it is older."""
 
 import contextlib
 import sqlite3
@@ -26,14 +26,14 @@ def world(aws_with_short_dial, tmp_path, operator_type):
 
 
 class AwsWorld:
-    """A daemon whose home and database can be kept together, and put back together."""
+    """A daemon whose database can be backed up, and restored in a new home."""
 
-    def __init__(self, aws, folder, desk):
-        self.aws, self.folder, self.make_desk = aws, folder, desk
+    def __init__(self, aws, folder, operator):
+        self.aws, self.folder, self.operator_type = aws, folder, operator
         self.number, self.daemon = 0, None
 
     def start(self):
-        """In a home that has never been used: nothing on this computer knows of a generation."""
+        """In a new home, settled that no generation is stored on this computer."""
         self.end()
         self.number += 1
         home = self.folder / f"home{self.number}"
@@ -43,7 +43,7 @@ class AwsWorld:
         metadata.create_all(self.daemon.db.writer)
         self.daemon.generation.begin()
         self.daemon.profiles.first_start({})
-        self.desk = self.make_desk(self.daemon)
+        self.desk = self.operator_type(self.daemon)
         if not any(profile["name"] == "lab" for profile in self.desk.get("profiles")):
             self.desk.post("profiles", 201, name="lab", provider="aws", region="us-east-1")
             self.desk.post("profiles/switch", 200, profile_name="lab")
@@ -58,12 +58,12 @@ class AwsWorld:
     def file(self):
         return self.folder / "state.db"
 
-    def keep(self):
+    def back_up(self):
         source, target = sqlite3.connect(self.file), sqlite3.connect(self.folder / "kept")
         with contextlib.closing(source), contextlib.closing(target):
             source.backup(target)
 
-    def put_back(self):
+    def restore(self):
         self.end()
         for log in ("-wal", "-shm"):
             self.file.with_name(self.file.name + log).unlink(missing_ok=True)
@@ -76,11 +76,11 @@ class AwsWorld:
             not_none(self.daemon).settle()
 
     def until(self, holds):
-        def so():
+        def settled():
             self.settle()
             return holds()
 
-        eventually(so, 120)
+        eventually(settled, 120)
 
     def launch(self, name):
         answer = Http(not_none(self.daemon).app).launch(name, size="S", template="Plain Shell")
@@ -103,7 +103,7 @@ class AwsWorld:
 
     @property
     def ec2(self):
-        """Whoever looks at the account by other means."""
+        """A client of the account without Prism."""
         return boto3.client("ec2", region_name="us-east-1")
 
     def tags(self, id):
@@ -111,29 +111,31 @@ class AwsWorld:
         return {tag["Key"]: tag["Value"] for tag in tags}
 
     def attached(self, id):
-        which = [{"Name": "volume-id", "Values": [id]}]  # by id it is an error until it is shown
+        which = [
+            {"Name": "volume-id", "Values": [id]}
+        ]  # by id it is an error until EC2 shows the volume
         return any(
             volume["Attachments"] for volume in self.ec2.describe_volumes(Filters=which)["Volumes"]
         )
 
-    def copies(self):
+    def snapshot_names(self):
         snapshots = self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         tags = ({tag["Key"]: tag["Value"] for tag in snapshot["Tags"]} for snapshot in snapshots)
         return {tag["prism:name"] for tag in tags}
 
-    def destroyed(self, since):
+    def destructive_calls(self, since):
         done = [call.action for call in self.aws.calls[since:]]
         return [
             text for text in done if text.startswith(("Terminate", "Stop", "Delete", "Detach"))
         ]
 
 
-def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothing(world):
+def test_older_database_on_aws_is_detected_by_tags_and_deletes_nothing(world):
     world.start().launch("one")
     world.make_volume()
     first_id = world.desk.get("instances/one")["id"]
     world.desk.post("instances/one/stop", 200)
-    world.keep()  # it was asked to stop, and nothing has been done about it
+    world.back_up()  # the stop was requested, and not carried out yet
     world.until(lambda: world.desk.states()["one"] == "stopped")
     world.desk.post("instances/one/start", 200)
     world.until(lambda: world.desk.states()["one"] == "running")
@@ -142,7 +144,7 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     world.until(lambda: world.attached(world.volume()["volume_id"]))
     world.settle(2)
     newest, calls = world.daemon.db.newest_event(), len(world.aws.calls)
-    world.put_back().settle(3)
+    world.restore().settle(3)
     status = world.status()
     assert status["status"] == "degraded"
     assert "older than the machines" in " ".join(status["reasons"])
@@ -150,7 +152,7 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     assert world.refused("DELETE", "storage/volumes/data") == (409, "DATABASE_OLDER")
     refused = world.refused("POST", "instances/one/terminate", **TERMINATE)
     assert refused == (409, "DATABASE_OLDER")
-    assert world.destroyed(calls) == []
+    assert world.destructive_calls(calls) == []
     assert {machine["id"]: machine["state"] for machine in world.aws.machines()}[
         first_id
     ] == "running"
@@ -158,7 +160,7 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     assert [workspace["name"] for workspace in recovery["recovered"]] == ["two"]
     assert "prism recover --accept" in recovery["database"]
     world.settle(3)
-    assert world.destroyed(calls) == [], "nobody has decided yet"
+    assert world.destructive_calls(calls) == [], "nobody has decided yet"
     assert "accepted" in world.desk.recover(accept=True)["database"]
     assert world.status()["reasons"] == []
     world.until(lambda: world.desk.states() == {"one": "stopped", "two": "running"})
@@ -167,14 +169,14 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
 
 
 @pytest.mark.slow  # `test_generation.py` has a volume that the older database takes for free
-def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(world):
-    """It takes a volume for free that two has, a deleted snapshot for kept, a new one for none."""
+def test_storage_requests_to_an_older_database_lose_no_data(world):
+    """It shows an attached volume as free, keeps a deleted snapshot, and lacks a new one."""
     world.start().launch("one")
     world.make_volume()
     world.desk.post("snapshots", 201, name="early", volume="data")
     world.until(lambda: world.desk.get("snapshots/early")["state"] == "completed")
     world.settle(2)
-    world.keep()
+    world.back_up()
     world.settle(1, seconds=60)  # EC2 makes one snapshot of a volume in 15 seconds
     world.desk.post("snapshots", 201, name="late", volume="data")
     world.until(lambda: world.desk.get("snapshots/late")["state"] == "completed")
@@ -182,10 +184,10 @@ def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(worl
     world.desk.post("storage/volumes/data/attach", 200, instance="two")
     world.until(lambda: world.attached(world.volume()["volume_id"]))
     assert world.desk.http("DELETE", "/api/v1/snapshots/early").status_code == 200
-    world.until(lambda: world.copies() == {"late"})
+    world.until(lambda: world.snapshot_names() == {"late"})
     data = world.volume()["volume_id"]
     two = world.desk.get("instances/two")["id"]
-    world.put_back()
+    world.restore()
     world.until(lambda: world.status()["reasons"])
     calls = len(world.aws.calls)
     for method, path in (("DELETE", "storage/volumes/data"), ("DELETE", "snapshots/early")):
@@ -208,45 +210,45 @@ def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(worl
     world.settle(3)
     done = [call.action for call in world.aws.calls[calls:]]
     lost = ("Terminate", "Stop", "Delete")
-    # Tags: the machines are told anew that they have no expiry.
+    # Deleted tags: machines without an expiry are updated once more.
     assert not [text for text in done if text.startswith(lost) and text != "DeleteTags"]
     assert world.volume()["volume_id"] == data
     assert {machine["id"] for machine in world.aws.machines()} >= {two}
-    assert world.copies() == {"late", "now"}
+    assert world.snapshot_names() == {"late", "now"}
 
 
-def test_nothing_is_done_before_the_machines_were_looked_at(world):
+def test_provider_is_not_called_before_the_first_survey_of_a_restored_database(world):
     world.start().launch("one")
-    world.keep()
+    world.back_up()
     world.launch("two")
     world.settle(2)
-    world.put_back()
+    world.restore()
     calls = len(world.aws.calls)
     assert world.status()["reasons"] == [], "nobody has looked yet"
     world.desk.post("instances/one/terminate", 200, **TERMINATE)
     world.settle(3)
     assert "older than the machines" in " ".join(world.status()["reasons"])
-    assert world.destroyed(calls) == []
+    assert world.destructive_calls(calls) == []
 
 
 @pytest.mark.slow  # machines tell it in the same way
-def test_volumes_tell_it_where_there_is_no_machine(world):
+def test_older_database_is_detected_by_the_tags_of_volumes(world):
     world.start().make_volume()
-    world.keep()
+    world.back_up()
     world.desk.post("snapshots", 201, name="kept", volume="data")
     world.until(lambda: world.desk.get("snapshots/kept")["state"] == "completed")
     world.settle(3, seconds=1000)
-    world.put_back()
+    world.restore()
     world.until(lambda: world.status()["reasons"])
     assert "older than the machines" in " ".join(world.status()["reasons"])
 
 
-def test_a_calm_place_costs_no_call_more_and_its_own_database_is_told_nothing(world):
+def test_generation_tags_are_written_only_after_changes_of_their_location(world):
     world.start().launch("one")
     world.make_volume()
     world.settle(5, seconds=60)
     calls = len(world.aws.calls)
-    world.desk.post("projects", 201, name="thesis")  # it is nothing of this place
+    world.desk.post("projects", 201, name="thesis")  # does not concern this location
     world.settle(5, seconds=60)
     actions = {call.action for call in world.aws.calls[calls:]}
     assert "DescribeInstances" in actions
@@ -257,7 +259,7 @@ def test_a_calm_place_costs_no_call_more_and_its_own_database_is_told_nothing(wo
     assert world.status()["reasons"] == []
 
 
-def test_machines_of_another_prism_are_neither_believed_nor_marked(world, tmp_path):
+def test_generation_tags_of_another_prism_are_ignored_and_unchanged(world, tmp_path):
     world.start().launch("one")
     world.settle(3)
     [machine] = world.aws.machines()
@@ -270,7 +272,7 @@ def test_machines_of_another_prism_are_neither_believed_nor_marked(world, tmp_pa
     assert world.tags(machine["id"])[GENERATION] == theirs
 
 
-def test_a_machine_that_carries_it_may_go(world):
+def test_generation_tag_moves_to_another_machine_after_a_termination(world):
     world.start().launch("one")
     world.launch("two")
     world.settle(2)
@@ -280,7 +282,7 @@ def test_a_machine_that_carries_it_may_go(world):
         if GENERATION in world.tags(machine["id"])
     ]
     world.ec2.terminate_instances(InstanceIds=[carrier])
-    world.keep()
+    world.back_up()
     world.settle(4)
     left = [machine["id"] for machine in world.aws.machines() if machine["state"] == "running"]
     assert all(world.tags(id).get(GENERATION) for id in left)

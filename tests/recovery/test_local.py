@@ -1,4 +1,4 @@
-"""The real daemon and the real command line, after somebody deleted the database."""
+"""The real daemon and the real command line, after the database was deleted."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def states(home):
 
 
 @pytest.mark.timeout(280)
-def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its_id(home):
+def test_workspaces_are_recovered_after_the_database_was_deleted(home):
     with home.living():
         home.said("launch", "plain-shell", "runs", "--size", "S", "--ttl", "8")
         home.said("launch", "plain-shell", "off")
@@ -52,7 +52,7 @@ def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its
         ended = {"unwanted": "terminated"}
         eventually(lambda: states(home) == {"runs": "running", "off": "stopped"} | ended, 120)
         vary = {"current_spend", "progress", "stage", "idle"}
-        # Its first look, which follows, says what address it has.
+        # The first observation after the recovery adds its address.
         eventually(
             lambda: all(line["private_ip"] or line["name"] != "runs" for line in home.said("list"))
         )

@@ -1,4 +1,4 @@
-"""Whose money pays for what was recovered: projects by name, caps as they are now."""
+"""The project that pays for a recovered workspace, and its caps."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from tests.money import ClockedDaemon
 
 @pytest.fixture
 def lost_project(make_daemon, start_on_empty_database, clock, cloud):
-    """A machine of the project `reef`, for two hours; the daemon that knew it is gone."""
+    """A machine of the project `reef` that ran for two hours; the database is lost."""
     cloud.busy = timedelta(0)
     lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
     lab.project("reef", 50.0)
@@ -31,7 +31,7 @@ def recover(lost_project):
     return recover
 
 
-def test_a_project_of_that_name_pays_and_its_cap_holds(lost_project, recover):
+def test_recovered_workspace_is_paid_by_the_project_of_the_same_name(lost_project, recover):
     lost_project.project("reef", 50.0)
     recover()
     lost_project.settle()
@@ -43,14 +43,14 @@ def test_a_project_of_that_name_pays_and_its_cap_holds(lost_project, recover):
     assert lost_project.state() == "running"
 
 
-def test_where_the_project_is_missing_it_is_said_and_nobody_pays(lost_project, recover):
+def test_workspace_of_a_missing_project_is_recovered_without_a_project(lost_project, recover):
     recovery = recover()
     assert "project 'reef' is not here: nobody's budget pays for it" in recovery["notes"]
     lost_project.settle()
     assert (lost_project.workspace().project, lost_project.state()) == (None, "running")
 
 
-def test_a_project_without_money_gets_its_machine_back_asleep(lost_project, recover):
+def test_workspace_of_a_project_without_money_is_recovered_and_hibernated(lost_project, recover):
     lost_project.project("reef", 0.05)
     recovery = recover()
     assert any(note.startswith("it goes to sleep at once: ") for note in recovery["notes"])
@@ -59,7 +59,7 @@ def test_a_project_without_money_gets_its_machine_back_asleep(lost_project, reco
     assert lost_project.workspace().project_name == "reef"
 
 
-def test_a_dry_run_sets_nothing_aside(lost_project):
+def test_dry_run_of_recover_reserves_no_money(lost_project):
     lost_project.project("reef", 50.0)
     assert lost_project.post("recover", dry_run=True).json()["recovered"]
     assert lost_project.reservations() == []
@@ -67,13 +67,13 @@ def test_a_dry_run_sets_nothing_aside(lost_project):
     assert (settled, reserved) == (0, 0)
 
 
-def test_its_idle_profile_watches_it_again_where_there_is_one(lost_project, recover):
+def test_recovered_workspace_has_its_idle_profile(lost_project, recover):
     recover()
     assert lost_project.workspace().idle_profile == "batch"
     assert lost_project.get("idle/instances/mine")["profile"] == "batch"
 
 
-def test_what_an_orphan_costs_is_shown(lost_project):
+def test_orphan_shows_its_price_and_cost_so_far(lost_project):
     [orphan] = lost_project.get("orphans")["orphans"]
     assert (orphan["hourly_rate"], orphan["project"]) == (0.0832, "reef")
     assert orphan["cost_so_far"] == 0.17

@@ -1,4 +1,4 @@
-"""How a machine becomes a row: decisions without a world."""
+"""The decisions that turn a machine into a row, without a provider."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,12 @@ VALID = re.compile(get_args(Name)[1].pattern)
 PROFILE = re.compile(get_args(ProfileName)[1].pattern)
 
 
-def found(**more):
+def found_machine(**more):
     return FoundMachine(**{"id": "i-0123456789abcdef0", "key": "ws_1", "seen": Observed.ON} | more)
 
 
 @pytest.mark.parametrize(
-    ("name", "taken", "becomes"),
+    ("name", "taken", "expected"),
     [
         ("mine", (), "mine"),
         ("mine", ("mine",), "mine-bcdef0"),
@@ -38,9 +38,9 @@ def found(**more):
         ("-" * 50, (), "recovered"),
     ],
 )
-def test_a_name_fits_and_is_free(name, taken, becomes):
-    chosen_name = name_for(found(name=name), taken)
-    assert chosen_name == becomes
+def test_recovered_name_is_valid_and_unique(name, taken, expected):
+    chosen_name = name_for(found_machine(name=name), taken)
+    assert chosen_name == expected
     assert VALID.search(chosen_name), "as a launch would take it"
 
 
@@ -55,8 +55,12 @@ def test_a_name_fits_and_is_free(name, taken, becomes):
         (False, "eve", True, True),
     ],
 )
-def test_what_is_somebody_elses_is_left(at_home, owner, everybody, taken):
-    why = may_take(found(at_home=at_home, owner=owner), "ada@example.org", everybody=everybody)
+def test_machine_of_another_user_is_not_recovered_without_everybody(
+    at_home, owner, everybody, taken
+):
+    why = may_take(
+        found_machine(at_home=at_home, owner=owner), "ada@example.org", everybody=everybody
+    )
     assert (why is None) is taken
     assert why is None or "prism orphans adopt i-0123456789abcdef0" in why
 
@@ -73,17 +77,17 @@ def test_what_is_somebody_elses_is_left(at_home, owner, everybody, taken):
         (Observed.ASLEEP, 2, 83_200, None),
     ],
 )
-def test_what_it_has_cost_since_it_was_started(seen, hours, hourly, cost):
-    machine = found(seen=seen, started_at=NOW - timedelta(hours=hours))
+def test_cost_so_far_counts_from_the_start_of_a_running_machine(seen, hours, hourly, cost):
+    machine = found_machine(seen=seen, started_at=NOW - timedelta(hours=hours))
     assert cost_so_far(machine, hourly, NOW) == cost
-    assert cost_so_far(found(seen=seen), hourly, NOW) is None, "since when is not known"
+    assert cost_so_far(found_machine(seen=seen), hourly, NOW) is None, "since when is not known"
 
 
 @pytest.mark.parametrize(
     "name",
     ["lab", "ada@example.org", "a" * 64, "a" * 65, "", "../x", ".x", "a b", "a\n", "current"],
 )
-def test_a_tag_names_a_profile_only_where_one_may_be_called_so(name):
+def test_profile_tag_is_used_only_if_it_is_a_valid_name(name):
     fits = PROFILE.search(name) is not None and name not in {"current", "switch"}
     assert names_profile(name) is fits
 
@@ -96,16 +100,18 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
     [
         (None, None, None, None),
         (LATE, LATE, None, LATE),
-        (LATE, SOON, "reef", LATE),  # its money would have ended first
-        (SOON, LATE, None, LATE),  # somebody gave it more hours
+        (LATE, SOON, "reef", LATE),  # its money would end first
+        (SOON, LATE, None, LATE),  # it was extended
         (SOON, LATE, "reef", LATE),
         (None, LATE, None, LATE),
         (LATE, None, None, LATE),
         (None, SOON, "reef", None),
     ],
 )
-def test_its_end_is_what_was_asked_for_not_what_its_money_was(ends_at, told_until, project, end):
-    machine = found(ends_at=ends_at, told_until=told_until, project=project)
+def test_recovered_expiry_is_the_requested_expiry_not_that_of_the_budget(
+    ends_at, told_until, project, end
+):
+    machine = found_machine(ends_at=ends_at, told_until=told_until, project=project)
     assert expiry_of(machine)[0] == end
     assert (expiry_of(machine)[1] is not None) is (end is None and told_until is not None), (
         "it is said"

@@ -1,4 +1,4 @@
-"""An empty database, and machines that remember: they become workspaces again."""
+"""An empty database, and machines that become workspaces again."""
 
 from datetime import timedelta
 
@@ -13,8 +13,8 @@ ML = "Python Machine Learning (Simplified)"
 
 @pytest.fixture
 def lost_machines(daemon, http, start_on_empty_database, operator_type, clock, cloud):
-    """One that runs, one that is stopped, one that sleeps, one that is terminated; no row."""
-    cloud.busy = timedelta(0)  # what changes at once is seen at once
+    """A running, a stopped, a hibernated and a terminated machine without rows."""
+    cloud.busy = timedelta(0)  # changes are observed at once
     for name in ("runs", "off", "asleep", "gone"):
         http.launch(name, ttl_hours=8, size="S")
         clock.advance(seconds=1)
@@ -32,9 +32,7 @@ def lost_machines(daemon, http, start_on_empty_database, operator_type, clock, c
     return operator
 
 
-def test_what_nobody_knows_is_shown_with_its_age_and_without_asking_the_cloud(
-    lost_machines, cloud
-):
+def test_orphans_are_listed_with_age_and_price_without_calling_the_provider(lost_machines, cloud):
     calls_before = len(cloud.calls)
     orphans = {orphan["name"]: orphan for orphan in lost_machines.orphans()}
     assert len(cloud.calls) == calls_before, "a request never waits for a cloud"
@@ -50,7 +48,7 @@ def test_what_nobody_knows_is_shown_with_its_age_and_without_asking_the_cloud(
     assert place["looked_at"] and place["problem"] is None
 
 
-def test_recover_makes_them_workspaces_again(lost_machines, cloud):
+def test_recover_restores_workspaces_with_their_fields(lost_machines, cloud):
     recovery = lost_machines.recover()
     assert [workspace["name"] for workspace in recovery["recovered"]] == ["runs", "off", "asleep"]
     assert recovery["left"] == []
@@ -66,7 +64,7 @@ def test_recover_makes_them_workspaces_again(lost_machines, cloud):
     assert lost_machines.orphans() == []
 
 
-def test_recovering_twice_is_recovering_once(lost_machines):
+def test_second_recover_changes_nothing(lost_machines):
     first = lost_machines.recover()
     assert len(first["recovered"]) == 3
     assert lost_machines.recover() == {**first, "recovered": [], "left": []}
@@ -75,7 +73,7 @@ def test_recovering_twice_is_recovering_once(lost_machines):
     assert len(lost_machines.get("instances")) == 3
 
 
-def test_a_dry_run_says_what_would_be_and_writes_nothing(lost_machines):
+def test_dry_run_of_recover_lists_its_result_and_writes_nothing(lost_machines):
     recovery = lost_machines.recover(dry_run=True)
     assert recovery["dry_run"]
     assert [workspace["name"] for workspace in recovery["recovered"]] == ["runs", "off", "asleep"]
@@ -89,7 +87,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(lost_machines):
     assert done["recovered"] == recovery["recovered"], "it says what then happens"
 
 
-def test_what_was_recovered_obeys(lost_machines, http):
+def test_recovered_workspaces_can_be_stopped_started_and_resumed(lost_machines, http):
     lost_machines.recover()
     lost_machines.daemon.settle()
     for name, verb, state in (
@@ -102,14 +100,14 @@ def test_what_was_recovered_obeys(lost_machines, http):
         assert lost_machines.states()[name] == state
 
 
-def test_it_goes_down_when_its_tags_say(lost_machines, clock):
+def test_recovered_workspace_hibernates_at_its_expiry(lost_machines, clock):
     lost_machines.recover()
     clock.advance(hours=7)
     lost_machines.daemon.settle()
     assert lost_machines.states()["runs"] == "hibernated"
 
 
-def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost_machines):
+def test_recovered_workspace_gets_another_name_if_its_name_is_used(lost_machines):
     lost_machines.http.launch("runs")
     lost_machines.daemon.settle()
     recovered = {
@@ -122,7 +120,7 @@ def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost_machines):
     assert sorted(lost_machines.states()) == sorted(["runs", renamed["name"], "off", "asleep"])
 
 
-def test_what_somebody_else_launched_elsewhere_is_left_and_said(
+def test_machines_that_another_user_launched_elsewhere_are_left_and_listed(
     lost_machines, cloud, operator_type, make_daemon
 ):
     cloud.at_home = False
@@ -137,13 +135,13 @@ def test_what_somebody_else_launched_elsewhere_is_left_and_said(
     assert [workspace["owner"] for workspace in taken] == ["ada"] * 3, "they stay hers"
 
 
-def test_ones_own_are_taken_back_without_the_key(lost_machines, cloud):
+def test_own_machines_are_recovered_without_a_local_key(lost_machines, cloud):
     cloud.at_home = False
     lost_machines.daemon.settle()
     assert len(lost_machines.recover()["recovered"]) == 3
 
 
-def test_one_orphan_is_adopted(lost_machines):
+def test_orphan_is_adopted_by_its_id(lost_machines):
     id = lost_machines.before["off"]["id"]
     orphan = lost_machines.post(f"orphans/{id}/adopt", 201)
     assert (orphan["name"], orphan["state"], orphan["instance_id"]) == ("off", "stopped", id)
@@ -151,7 +149,7 @@ def test_one_orphan_is_adopted(lost_machines):
     failed(lost_machines.http("POST", f"/api/v1/orphans/{id}/adopt"), 404, "ORPHAN_NOT_FOUND")
 
 
-def test_an_orphan_is_destroyed_when_it_is_confirmed(lost_machines, cloud):
+def test_orphan_is_terminated_only_with_confirmation(lost_machines, cloud):
     id = lost_machines.before["runs"]["id"]
     path = f"/api/v1/orphans/{id}/terminate"
     failed(lost_machines.http("POST", path, json={}), 422, "CONFIRMATION_REQUIRED")
@@ -170,16 +168,14 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost_machines, cloud):
 
 
 @pytest.mark.postgres
-def test_the_wish_to_destroy_survives_a_daemon_that_dies_at_once(
-    lost_machines, cloud, make_daemon
-):
+def test_termination_of_an_orphan_survives_a_daemon_crash(lost_machines, cloud, make_daemon):
     id = lost_machines.before["runs"]["id"]
     lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
     make_daemon().settle()
     assert cloud.machine(id).seen is Observed.GONE
 
 
-def test_a_place_that_does_not_answer_keeps_what_was_seen_there(lost_machines, cloud):
+def test_orphans_of_an_unreachable_location_stay_listed(lost_machines, cloud):
     cloud.faults.down = True
     lost_machines.daemon.loop.patrol()
     assert len(lost_machines.orphans()) == 3
@@ -189,9 +185,7 @@ def test_a_place_that_does_not_answer_keeps_what_was_seen_there(lost_machines, c
     assert lost_machines.get("orphans")["places"][0]["problem"] is None
 
 
-def test_a_machine_that_cannot_be_asked_is_no_obstacle_to_the_patrol(
-    lost_machines, cloud, monkeypatch
-):
+def test_patrol_survives_a_failed_description_of_orphans(lost_machines, cloud, monkeypatch):
     def away(ids):
         raise Unavailable("not now")
 
@@ -200,14 +194,14 @@ def test_a_machine_that_cannot_be_asked_is_no_obstacle_to_the_patrol(
     assert len(lost_machines.orphans()) == 3
 
 
-def test_who_has_a_row_is_no_orphan(daemon, http, operator_type):
+def test_machine_with_a_row_is_not_an_orphan(daemon, http, operator_type):
     http.launch("mine")
     daemon.settle()
     assert operator_type(daemon).orphans() == []
     assert operator_type(daemon).recover()["recovered"] == []
 
 
-def test_it_happened_in_somebodys_name(lost_machines):
+def test_recovery_is_recorded_with_its_actor(lost_machines):
     lost_machines.recover()
     facts = [
         event
@@ -219,7 +213,7 @@ def test_it_happened_in_somebodys_name(lost_machines):
     assert all(fact.data["machine"].startswith("i-") for fact in facts)
 
 
-def test_what_vanishes_before_it_is_adopted_is_not_kept_as_if_it_were_there(
+def test_machine_that_vanishes_before_its_adoption_becomes_a_failed_workspace(
     lost_machines, cloud, clock
 ):
     id = lost_machines.before["runs"]["id"]

@@ -1,4 +1,4 @@
-"""Volumes and snapshots that nobody here knows: shown, and known again."""
+"""Volumes and snapshots without rows are listed, and recovered."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from tests.money import ClockedDaemon
 
 @pytest.fixture
 def lost_storage(make_daemon, start_on_empty_database, clock, cloud, disks, operator_type):
-    """An attached volume, a shared one, a snapshot; the daemon that knew them is gone."""
+    """An attached volume, a shared volume and a snapshot; the database is lost."""
     cloud.busy = timedelta(0)
     lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
     lab.project("reef")
@@ -45,7 +45,7 @@ def shown(operator):
     return {orphan["name"]: orphan for orphan in operator.get("orphans")["storage"]}
 
 
-def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
+def test_orphaned_storage_is_listed_with_size_age_and_cost(lost_storage, disks):
     calls_before = len(disks.calls)
     orphans = shown(lost_storage)
     assert len(disks.calls) == calls_before, "a request never waits for a cloud"
@@ -60,7 +60,7 @@ def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
     assert data["age_seconds"] >= 120
 
 
-def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks):
+def test_recover_restores_volumes_with_their_attachments(lost_storage, clock, disks):
     lost_storage.post("projects", 201, name="reef")
     create_calls = [
         call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))
@@ -72,7 +72,7 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
     assert lost_storage.get("instances/mine")["attached_ebs_volumes"] == ["data"], "at once"
     settle(lost_storage.daemon, clock)
     after = lost_storage.get("storage/volumes")
-    vary = {"project", "creation_time"}  # it is when the provider made it
+    vary = {"project", "creation_time"}  # the provider's creation time
     for kind in ("ebs_volumes", "efs_volumes"):
         [now], [was] = after[kind], lost_storage.before[kind]
         assert {k: v for k, v in now.items() if k not in vary} == {
@@ -87,14 +87,14 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
     assert (first["name"], first["state"], first["source"]) == ("first", "completed", "data")
 
 
-def test_they_cost_from_then_on(lost_storage, clock):
+def test_recovered_storage_is_booked_in_the_ledger(lost_storage, clock):
     lost_storage.recover()
     with lost_storage.daemon.db.read() as sql:
         open_now = {period.name for period in ledger.open_now(sql)}
     assert {"data", "first"} <= open_now
 
 
-def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost_storage, clock, disks):
+def test_recovered_storage_notes_a_missing_project_and_a_used_name(lost_storage, clock, disks):
     lost_storage.post("storage/volumes/create", 201, type="ebs", name="data", size_gb=1)
     taken = {resource["id"]: resource for resource in lost_storage.recover()["storage"]}
     [data] = [resource for resource in taken.values() if resource["kind"] == "ebs"]
@@ -103,7 +103,7 @@ def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost_storag
     assert any("it was called 'data'" in note for note in data["notes"])
 
 
-def test_what_is_deleted_is_no_orphan_even_before_the_next_look(daemon, clock, disks):
+def test_deleted_volume_is_not_an_orphan_before_the_next_look(daemon, clock, disks):
     lab, scanner = ClockedDaemon(daemon, clock), StorageScanner(daemon.db, clock)
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10)
     settle(daemon, clock)
@@ -114,7 +114,7 @@ def test_what_is_deleted_is_no_orphan_even_before_the_next_look(daemon, clock, d
     assert list(scanner.kept()) == []
 
 
-def test_a_place_that_does_not_answer_keeps_what_was_seen(lost_storage, clock, disks):
+def test_orphaned_storage_of_an_unreachable_location_stays_listed(lost_storage, clock, disks):
     disks.faults.down = True
     settle(lost_storage.daemon, clock)
     assert shown(lost_storage).keys() == {"data", "shared", "first"}
