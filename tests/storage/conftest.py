@@ -1,4 +1,4 @@
-"""A daemon with volumes, and what a test wants to ask of them."""
+"""A daemon with volumes, and the requests of the tests."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SNAPSHOTS = "/api/v1/snapshots"
 
 
 class Storage:
-    """Asks over the wire, and lets the world come true."""
+    """Sends requests, and lets the daemon reconcile."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class Storage:
         return self.http("POST", f"{SNAPSHOTS}/{snapshot}/restore", json={"name": name})
 
     def disk(self, name: str = "data") -> Thing:
-        """The volume in the world."""
+        """The volume at the provider."""
         shown_entry = self.show(name)
         return self.disks.disks[shown_entry.get("volume_id") or shown_entry.get("filesystem_id")]
 
-    def told(self, kind: str) -> list[Recorded]:
+    def events_of(self, kind: str) -> list[Recorded]:
         return [f for f in self.daemon.db.events_after(0) if f.event == kind]
 
 

@@ -1,11 +1,10 @@
-"""Storage on this machine, as a program of its own that can be killed at any point of any verb.
+"""Storage on this machine, as a program of its own that can be killed at any point.
 
     python tests/storage/mortal.py HOME WISH DIE_AT
 
-Points are not listed anywhere: each commit announces itself before and after, and each thing
-that is done to files of storage announces itself through the interpreter's own audit hook.
-From WISH on it lives through the story; each wish it begins is appended to HOME/wishes, each
-point to HOME/points.
+A point is each commit, before and after, and each change of a file of storage, which the audit
+hook of the interpreter reports. The program starts with request number WISH of the story. It
+appends each request that it begins to HOME/wishes, and each point to HOME/points.
 """
 
 import contextlib
@@ -77,7 +76,7 @@ class Hosts:
 
 
 class Life:
-    """One daemon's storage, until it dies."""
+    """The storage of one daemon, until it is killed."""
 
     def __init__(self, home, born):
         self.home, self.clock = home, StoppedClock(born)
@@ -109,10 +108,10 @@ class Life:
         self.db.close()
 
     def live(self, wish, on_step=lambda number: None):
-        """Everything from this wish on."""
+        """Runs the story from this request on."""
         for number, (verb, *words) in enumerate(STORY[wish:], wish):
             on_step(number)
-            with contextlib.suppress(Problem):  # it had been asked for before
+            with contextlib.suppress(Problem):  # a repeated request may be refused
                 (self.write if verb == "write" else getattr(self.service, verb))(*words)
             self.settle()
 
@@ -137,7 +136,7 @@ class Life:
         return self.home / "storage" / "volumes" / id / "data"
 
     def write(self, name, text):
-        """What a person puts on a volume."""
+        """Writes a file to a volume, as a user does."""
         file = self.data(name) / "thesis"
         with contextlib.suppress(FileNotFoundError):
             file.with_name("draft").write_text(text)
@@ -145,7 +144,7 @@ class Life:
 
 
 class Points:
-    """Counts, and kills."""
+    """Records the points that are passed, and kills the process at one of them."""
 
     def __init__(self, home, die_at):
         self.lock, self.passed, self.die_at = threading.RLock(), 0, die_at
@@ -159,7 +158,7 @@ class Points:
                 os.kill(os.getpid(), signal.SIGKILL)
             self.passed += 1
 
-    def hear(self, event, args):
+    def audit(self, event, args):
         writes = (
             event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
         )
@@ -180,7 +179,7 @@ def main(home, wish, die_at):
         point("after commit")
 
     Database.write = announced  # type: ignore[method-assign]
-    sys.addaudithook(point.hear)
+    sys.addaudithook(point.audit)
     log = os.open(home / "wishes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     life = Life(home, datetime(2026, 1, 1, tzinfo=UTC))
     life.live(wish, lambda number: os.write(log, f"{number}\n".encode()))

@@ -1,4 +1,4 @@
-"""Volumes and snapshots on the wire, in the reference's shapes, on both databases."""
+"""Volumes and snapshots over HTTP, in the shapes of the reference, on both databases."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ EBS_FIELDS = EXAMPLES["GET storage/volumes"]["response"]["ebs_volumes"][0]
 EFS_FIELDS = EXAMPLES["GET storage/volumes"]["response"]["efs_volumes"][0]
 
 
-def test_the_references_own_request_and_list(storage, http):
+def test_volume_of_the_reference_is_created_and_listed(storage, http):
     http("POST", "/api/v1/projects", json={"name": "cancer-research"})
     order = EXAMPLES["POST storage/volumes/create"]["request"]
     answer = http("POST", f"{VOLUMES}/create", json=order)
@@ -29,7 +29,7 @@ def test_the_references_own_request_and_list(storage, http):
     assert set(EFS_FIELDS) <= set(storage.show("all"))
 
 
-def test_a_life(storage, http):
+def test_volume_is_created_attached_detached_and_deleted(storage, http):
     assert storage.made()["state"] == "available"
     storage.launched()
     answer = storage.attach()
@@ -48,22 +48,22 @@ def test_a_life(storage, http):
     assert storage.create().status_code == 201, "its name is free again"
 
 
-def test_the_same_wish_again_changes_nothing(storage):
+def test_repeated_volume_request_records_no_second_event(storage):
     storage.made()
     storage.launched()
     for _ in range(2):
         assert storage.attach().status_code == 200
         storage.settle()
-    assert len(storage.told("volume_asked")) == 2, "create and attach"
+    assert len(storage.events_of("volume_asked")) == 2, "create and attach"
     for _ in range(2):
         assert storage.detach().status_code == 200
         storage.settle()
     for _ in range(2):
         assert storage.delete().status_code == 200
-    assert len(storage.told("volume_asked")) == 4
+    assert len(storage.events_of("volume_asked")) == 4
 
 
-def test_what_is_attached_is_in_use(storage):
+def test_attached_volume_cannot_be_deleted_or_attached_elsewhere(storage):
     storage.made()
     for name in ("mine", "other"):
         storage.launched(name)
@@ -81,7 +81,7 @@ def test_what_is_attached_is_in_use(storage):
     assert storage.attach(instance="other").status_code == 200
 
 
-def test_a_shared_volume_has_many_workspaces(storage):
+def test_shared_volume_is_attached_to_several_workspaces(storage):
     storage.made("all", type="efs")
     for name in ("a", "b"):
         storage.launched(name)
@@ -94,7 +94,7 @@ def test_a_shared_volume_has_many_workspaces(storage):
     assert [storage.workspace(name)["attached_volumes"] for name in "ab"] == [[], ["all"]]
 
 
-def test_lists_of_workspaces_tell_the_truth_at_once(storage, http):
+def test_workspace_list_shows_attachments_at_once(storage, http):
     storage.made()
     storage.made("all", type="efs")
     storage.launched()
@@ -110,14 +110,14 @@ def test_lists_of_workspaces_tell_the_truth_at_once(storage, http):
     assert storage.workspace()["attached_ebs_volumes"] == []
 
 
-def test_a_daemon_that_starts_later_knows_them_too(storage, make_daemon):
+def test_daemon_that_starts_later_shows_attachments(storage, make_daemon):
     storage.made()
     storage.launched(volumes=["data"])
     later = Http(make_daemon().app)
     assert later("GET", "/api/v1/instances/mine").json()["attached_ebs_volumes"] == ["data"]
 
 
-def test_a_launch_brings_its_volumes(storage, http):
+def test_launch_attaches_its_volumes(storage, http):
     failed(http.launch("mine", volumes=["nothing"]), 404, "VOLUME_NOT_FOUND")
     failed(http.launch("mine", volumes=["nothing"], dry_run=True), 404, "VOLUME_NOT_FOUND")
     assert http("GET", "/api/v1/instances").json() == []
@@ -145,14 +145,14 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_what_makes_no_sense_is_refused_by_field(storage, http):
+def test_invalid_volume_is_refused_with_the_field(storage, http):
     for order, field in NONSENSE:
         fault = failed(storage.create(**order), 422, "VALIDATION_FAILED")
         assert fault["data"]["fields"][0]["field"] == field, order
     assert http("GET", VOLUMES).json() == {"efs_volumes": [], "ebs_volumes": []}
 
 
-def test_what_is_not_there(storage, http):
+def test_missing_names_answer_404(storage, http):
     for answer in (storage.delete(), storage.detach(), storage.attach()):
         failed(answer, 404, "VOLUME_NOT_FOUND")
     fault = failed(http("GET", f"{VOLUMES}/data"), 404, "VOLUME_NOT_FOUND")
@@ -169,7 +169,7 @@ def test_what_is_not_there(storage, http):
         failed(storage.take(**of), 422, "VALIDATION_FAILED")
 
 
-def test_a_repeated_request_makes_one(storage, http):
+def test_create_with_an_idempotency_key_creates_one_volume(storage, http):
     order = {"type": "ebs", "name": "data", "size_gb": 10}
     for _ in range(2):
         answer = http("POST", f"{VOLUMES}/create", json=order, headers={"Idempotency-Key": "k"})
@@ -177,7 +177,7 @@ def test_a_repeated_request_makes_one(storage, http):
     assert len(http("GET", VOLUMES).json()["ebs_volumes"]) == 1
 
 
-def test_money_is_nothing_here_and_may_be_simulated(storage, make_daemon):
+def test_volume_cost_is_zero_or_simulated(storage, make_daemon):
     assert storage.made()["monthly_cost"] == 0
     priced = Http(make_daemon(local_prices="aws").app)
 
@@ -192,13 +192,13 @@ def test_money_is_nothing_here_and_may_be_simulated(storage, make_daemon):
     assert efs["monthly_cost"] is None, "not measured yet"
 
 
-def test_a_size_that_nobody_enforces_is_said(storage):
+def test_volume_size_that_is_not_enforced_has_a_note(storage):
     notes = storage.made(size_gb=16384)["notes"]
     assert "not enforced" in notes[0]
     assert "16384 GB asked for" in notes[1]
 
 
-def test_a_project_keeps_its_storage(storage, http):
+def test_project_with_storage_cannot_be_deleted(storage, http):
     project = http("POST", "/api/v1/projects", json={"name": "p"}).json()["id"]
     assert storage.made(project="p")["project"] == "p"
     failed(http("DELETE", "/api/v1/projects/p"), 409, "IN_USE")
@@ -209,7 +209,7 @@ def test_a_project_keeps_its_storage(storage, http):
     assert http("DELETE", "/api/v1/projects/q").status_code == 200
 
 
-def test_snapshots_live_and_come_back(storage, http):
+def test_snapshot_is_taken_restored_and_deleted(storage, http):
     storage.made()
     storage.disk().holds = "then"
     answer = storage.take(volume="data")

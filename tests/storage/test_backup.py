@@ -1,4 +1,4 @@
-"""`backup_ebs`: a workspace is destroyed only once its disk is kept."""
+"""`backup_ebs`: a workspace is terminated only after a snapshot of its disk."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def calls(storage, machine):
     return [call.split()[0] for call in storage.cloud.calls if machine in call]
 
 
-def test_the_snapshot_comes_first(storage, workspace):
+def test_terminate_with_backup_takes_the_snapshot_first(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     answer = storage.terminate(backup_ebs=True)
     assert answer.json()["state"] == "terminating"
@@ -46,7 +46,7 @@ def test_the_snapshot_comes_first(storage, workspace):
     assert calls(storage, workspace["id"])[-1] == "terminate"
 
 
-def test_what_was_kept_comes_back_in_another_workspace(storage, workspace):
+def test_backup_is_restored_in_another_workspace(storage, workspace):
     storage.terminate(backup_ebs=True)
     storage.settle()
     assert storage.restore("mine-backup").status_code == 201
@@ -55,7 +55,7 @@ def test_what_was_kept_comes_back_in_another_workspace(storage, workspace):
     assert storage.disk("back").holds == "thesis"
 
 
-def test_a_backup_that_fails_holds_the_workspace(storage, workspace):
+def test_failed_backup_keeps_the_workspace(storage, workspace):
     storage.disks.faults.sick = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
@@ -71,13 +71,13 @@ def test_a_backup_that_fails_holds_the_workspace(storage, workspace):
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
 
 
-def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, workspace, monkeypatch):
-    def no(id):
+def test_refused_stop_for_a_backup_keeps_the_machine_known(storage, workspace, monkeypatch):
+    def refuse(id):
         raise ProviderRefused("UnauthorizedOperation")
 
     storage.disks.faults.slow = timedelta(seconds=60)
     with monkeypatch.context() as patched:
-        patched.setattr(storage.cloud, "stop", no)
+        patched.setattr(storage.cloud, "stop", refuse)
         storage.terminate(backup_ebs=True)
         storage.settle()
         tested_workspace = storage.workspace()
@@ -91,7 +91,7 @@ def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, works
     assert calls(storage, workspace["id"])[-1] == "terminate"
 
 
-def test_a_backup_can_be_given_up(storage, workspace):
+def test_terminate_without_backup_gives_up_a_failed_backup(storage, workspace):
     storage.disks.faults.sick = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
@@ -101,7 +101,7 @@ def test_a_backup_can_be_given_up(storage, workspace):
     assert storage.http("DELETE", "/api/v1/snapshots/mine-backup").status_code == 200
 
 
-def test_what_a_workspace_waits_for_cannot_be_deleted(storage, workspace):
+def test_backup_in_progress_cannot_be_deleted(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     storage.terminate(backup_ebs=True)
     storage.settle()
@@ -110,17 +110,17 @@ def test_what_a_workspace_waits_for_cannot_be_deleted(storage, workspace):
     assert storage.workspace()["state"] == "terminating"
 
 
-def test_the_same_request_again_takes_one_snapshot(storage, workspace):
+def test_repeated_terminate_with_backup_takes_one_snapshot(storage, workspace):
     for _ in range(3):
         assert storage.terminate(backup_ebs=True).status_code == 200
         storage.settle(seconds=1)
     assert backup(storage)["state"] == "completed"
 
 
-def test_asked_again_while_it_ends_nothing_is_kept_twice(storage, workspace):
+def test_terminate_repeated_during_the_termination_takes_no_second_snapshot(storage, workspace):
     storage.cloud.faults.slow = timedelta(minutes=10)
     storage.terminate(backup_ebs=True)
-    storage.settle(seconds=900)  # it stops, and is kept
+    storage.settle(seconds=900)  # it stops, and its snapshot completes
     storage.settle(seconds=1)
     assert calls(storage, workspace["id"])[-1] == "terminate"
     assert storage.workspace()["state"] == "terminating"
@@ -128,7 +128,7 @@ def test_asked_again_while_it_ends_nothing_is_kept_twice(storage, workspace):
     assert backup(storage)["state"] == "completed"
 
 
-def test_each_end_has_a_name_of_its_own(storage, workspace):
+def test_backups_of_workspaces_with_the_same_name_have_different_names(storage, workspace):
     storage.terminate(backup_ebs=True)
     storage.settle()
     second = storage.launched()
@@ -139,7 +139,7 @@ def test_each_end_has_a_name_of_its_own(storage, workspace):
     assert names == ["mine-backup", "mine-backup-2"]
 
 
-def test_what_never_was_a_machine_needs_no_backup(storage):
+def test_failed_launch_terminates_without_a_backup(storage):
     storage.cloud.faults.full = True
     storage.http.launch()
     storage.settle()
@@ -149,7 +149,7 @@ def test_what_never_was_a_machine_needs_no_backup(storage):
     assert storage.workspace()["state"] == "terminated"
 
 
-def test_a_sleeping_workspace_is_kept_as_it_sleeps(storage, workspace):
+def test_hibernated_workspace_is_backed_up_without_a_stop(storage, workspace):
     storage.http.post("mine", "hibernate")
     storage.settle()
     storage.terminate(backup_ebs=True)
@@ -158,7 +158,7 @@ def test_a_sleeping_workspace_is_kept_as_it_sleeps(storage, workspace):
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
 
 
-def test_a_snapshot_of_a_workspace_that_goes_on(storage, workspace):
+def test_snapshot_of_a_running_workspace_keeps_it_running(storage, workspace):
     assert storage.take(instance="mine").status_code == 201
     storage.settle()
     snapshot = storage.snapshot()
@@ -169,7 +169,7 @@ def test_a_snapshot_of_a_workspace_that_goes_on(storage, workspace):
     failed(storage.take("late", instance="mine"), 409, "INVALID_STATE")
 
 
-def test_nothing_ends_or_changes_a_disk_that_is_being_copied(storage, workspace):
+def test_disk_being_copied_cannot_be_terminated_or_resized(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     order = {"name": "monday", "instance": "mine"}
     assert storage.http("POST", "/api/v1/snapshots", json=order).status_code == 201
@@ -191,7 +191,7 @@ def test_nothing_ends_or_changes_a_disk_that_is_being_copied(storage, workspace)
     assert storage.workspace()["state"] == "terminated"
 
 
-def test_a_copy_that_is_given_up_or_broken_is_in_nobodys_way(storage, workspace):
+def test_deleted_snapshot_in_progress_does_not_block_the_termination(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     storage.http("POST", "/api/v1/snapshots", json={"name": "monday", "instance": "mine"})
     storage.settle()

@@ -1,4 +1,4 @@
-"""Random wishes at a provider that fails at random: in the end all is as it was last wanted."""
+"""Random requests at a provider that fails at random end in the last requested state."""
 
 import random
 from datetime import timedelta
@@ -9,17 +9,17 @@ from tests.storage.conftest import SNAPSHOTS, VOLUMES
 
 VOLUME_NAMES = {"a": "ebs", "b": "ebs", "c": "efs"}
 WORKSPACES = ("x", "y")
-FEW, MANY, WISHES = 1, 60, 30
+FEW, MANY, REQUESTS = 1, 60, 30
 
 
 class RandomRun:
-    """One run; `holds` is what was put on each volume, by its id at the provider."""
+    """One run; `holds` is the content of each volume, by its id at the provider."""
 
     def __init__(self, storage, seed):
         self.storage, self.chance, self.holds = storage, random.Random(seed), {}
 
-    def wish(self):
-        """Ask something; what makes no sense at the moment is refused and changes nothing."""
+    def request(self):
+        """Sends a random request; one that is not possible now is refused and changes nothing."""
         storage, ask = self.storage, self.chance.choice
         volume, workspace = ask([*VOLUME_NAMES]), ask(WORKSPACES)
         verbs = (
@@ -41,7 +41,7 @@ class RandomRun:
         assert answer.status_code < 500, answer.text
 
     def disturb(self):
-        """The provider has a bad moment, or time passes."""
+        """Makes the provider fail or slow, or lets time pass."""
         faults = self.storage.disks.faults
         faults.lose_replies = self.chance.choice((0, 0, 1, 2))
         faults.down = self.chance.random() < 0.2
@@ -51,7 +51,7 @@ class RandomRun:
         self.write()
 
     def write(self):
-        """Somebody writes on every volume that is empty; machines have something at home."""
+        """Writes content to each empty volume and to the home of each machine."""
         disks = self.storage.disks
         for id, disk in disks.disks.items():
             disk.holds = self.holds.setdefault(id, disk.holds or f"data of {id}")
@@ -68,21 +68,21 @@ class RandomRun:
 
 
 @pytest.mark.parametrize("seed", range(FEW))
-def test_in_the_end_all_is_as_it_was_last_wanted(storage, seed):
+def test_storage_matches_the_last_requests_after_random_faults(storage, seed):
     live(storage, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(FEW, MANY))
-def test_in_the_end_all_is_as_it_was_last_wanted_every_time(storage, seed):
+def test_storage_matches_the_last_requests_after_random_faults_with_every_seed(storage, seed):
     live(storage, seed)
 
 
 def live(storage, seed):
-    """Wish and disturb at random, heal, and compare what is told with what is so."""
+    """Sends requests under faults, ends the faults, and compares the answers with the provider."""
     run = RandomRun(storage, seed)
-    for _ in range(WISHES):
-        run.wish()
+    for _ in range(REQUESTS):
+        run.request()
         if run.chance.random() < 0.6:
             run.disturb()
         for workspace in storage.disks.disks.values():

@@ -1,4 +1,4 @@
-"""Volumes and snapshots change in one place, and each side writes its own columns."""
+"""Storage changes in one place; requests and the reconciler write different columns."""
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ def volume(daemon):
         return store.named(sql, Volume, "data")
 
 
-def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
+def test_change_is_admitted_written_announced_and_recorded_in_this_order(daemon, clock, volume):
     done: list[tuple[object, ...]] = []
     new = replace(volume, id="volume_new", name="new")
 
@@ -43,13 +43,13 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
 
 
 @pytest.mark.parametrize("column", ["seen", "granted", "disk_id", "zone", "used_bytes", "trouble"])
-def test_a_request_writes_nothing_that_the_reconciler_writes(daemon, clock, volume, column):
+def test_request_cannot_write_a_column_of_the_reconciler(daemon, clock, volume, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
         StorageChanges(clock).apply(tx, volume, replace(volume, **{column: "other"}))
 
 
 @pytest.mark.parametrize("column", sorted(store.WISHED & set(Volume.__struct_fields__)))
-def test_the_reconciler_writes_nothing_that_a_request_writes(daemon, clock, volume, column):
+def test_reconciler_cannot_write_a_column_of_requests(daemon, clock, volume, column):
     after = replace(volume, **{column: "other"})
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
         StorageChanges(clock).apply(tx, volume, after, observed=True)

@@ -1,4 +1,4 @@
-"""Storage on this machine, killed at every point of every verb: one each, nothing lost."""
+"""Storage on this computer, killed at each point: each volume exists once, and no data is lost."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from tests.waiting import eventually
 PROGRAM = Path(__file__).with_name("mortal.py")
 NEVER = -1
 FEW = 97
-PATIENCE = 900  # seconds: the computer may be busy with other things
-SHOWN = 400  # characters of what is wrong
+PATIENCE = 900  # seconds, for a busy computer
+SHOWN = 400  # characters of an error
 
 
-def lived(home, die_at):
-    """The points that were passed, and how it ended."""
+def run_until(home, die_at):
+    """The points that were passed, and the exit code."""
     home.mkdir()
     program, log = (sys.executable, PROGRAM, home, "0", die_at), home.with_suffix(".log")
     code = started([str(word) for word in program], os.environ, log).wait(PATIENCE)
@@ -34,8 +34,8 @@ def lived(home, die_at):
     return (home / "points").read_text().split("\n")[:-1], code
 
 
-def afterwards(home):
-    """Another daemon goes on with what was wished last; what there is in the end."""
+def outcome_after_restart(home):
+    """Starts storage again with the last request; returns the outcome."""
     wishes = (home / "wishes").read_text().split()
     life = Life(home, datetime(2026, 1, 2, tzinfo=UTC))
     try:
@@ -51,8 +51,8 @@ def afterwards(home):
         folders = {back.parent.name, shared.parent.name}
         eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders, PATIENCE)
         eventually(lambda: os.listdir(home / "storage" / "snapshots") == [], PATIENCE)
-        had = {mount["name"] for mount in mounts(home, "y")}
-        return outcome, had, mounts(home, "x")
+        mounted = {mount["name"] for mount in mounts(home, "y")}
+        return outcome, mounted, mounts(home, "x")
     finally:
         life.close()
 
@@ -80,49 +80,49 @@ WHOLE: tuple[object, ...] = (
 )
 
 
-def survived(folder, at):
-    """Whether it died at this point, and in few words what is wrong after it."""
+def run_killed_at(folder, at):
+    """Whether the process was killed at this point, and what is wrong after it."""
     home = folder / f"at{at}"
     try:
-        points, code = lived(home, at)
-        result = afterwards(home)
+        points, code = run_until(home, at)
+        result = outcome_after_restart(home)
     except (AssertionError, OSError, Problem, subprocess.SubprocessError) as error:
         return False, [f"point {at}: {type(error).__name__}: {str(error)[:SHOWN]}"]
     wrong = [
-        f"point {at}, {points[-1]}: {str(is_so)[:SHOWN]}, not {str(ought)[:SHOWN]}"
-        for is_so, ought in zip(result, WHOLE, strict=True)
-        if is_so != ought
+        f"point {at}, {points[-1]}: {str(actual)[:SHOWN]}, not {str(expected)[:SHOWN]}"
+        for actual, expected in zip(result, WHOLE, strict=True)
+        if actual != expected
     ]
     if not wrong:
         shutil.rmtree(home)
     return code != 0, wrong
 
 
-def survive(tmp_path, step):
-    points, code = lived(tmp_path / "never", NEVER)
-    assert (code, afterwards(tmp_path / "never")) == (0, WHOLE)
+def kill_at_points(tmp_path, step):
+    points, code = run_until(tmp_path / "never", NEVER)
+    assert (code, outcome_after_restart(tmp_path / "never")) == (0, WHOLE)
     assert {"before commit", "after commit", "before os.mkdir", "before os.rename"} <= {*points}
     with ThreadPoolExecutor(2) as hands:
         chosen = range(0, len(points), step)
-        lives = list(hands.map(lambda at: survived(tmp_path, at), chosen))
-    if wrong := [line for _, lines in lives for line in lines]:
+        results = list(hands.map(lambda at: run_killed_at(tmp_path, at), chosen))
+    if wrong := [line for _, lines in results for line in lines]:
         pytest.fail("\n".join(wrong), pytrace=False)
-    died = sum(deaths for deaths, _ in lives)
-    assert died > 0.8 * len(lives), "copies run beside it, so a few points come and go"
-    return died
+    kills = sum(killed for killed, _ in results)
+    assert kills > 0.8 * len(results), "copies run beside it, so a few points come and go"
+    return kills
 
 
-def test_it_survives_death_now_and_then(tmp_path):
-    survive(tmp_path, FEW)
+def test_storage_survives_kills_at_some_points(tmp_path):
+    kill_at_points(tmp_path, FEW)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_it_survives_death_at_every_point(tmp_path):
-    died = survive(tmp_path, 1)
+def test_storage_survives_a_kill_at_every_point(tmp_path):
+    kills = kill_at_points(tmp_path, 1)
     record(
         "Storage on this computer, killed",
-        f"The process was killed once at each of {died} points in the life of volumes and "
+        f"The process was killed once at each of {kills} points in the life of volumes and "
         "snapshots: before and after each commit, and before each change of a file and each "
         "start of a program. In the end each volume exists once and is complete, and nothing is "
         "left over.",

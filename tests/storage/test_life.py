@@ -1,4 +1,4 @@
-"""Volumes through the lives and deaths of real daemons, supervisors and workspaces."""
+"""Volumes across restarts and kills of real daemons, supervisors and workspaces."""
 
 import hashlib
 import random
@@ -42,41 +42,41 @@ def state(home, name):
     return home.said("volume", "show", name)["state"]
 
 
-def becomes(home, name, expected):
+def wait_for_state(home, name, expected):
     eventually(lambda: state(home, name) == expected, 120)
 
 
-def die(daemon):
+def kill(daemon):
     daemon.send_signal(signal.SIGKILL)
     daemon.wait(120)
 
 
 @pytest.mark.timeout(240)
-def test_what_volumes_hold_outlives_everything(home):
+def test_volume_data_survives_kills_termination_backup_and_restore(home):
     with home.living() as daemon:
         home.said("volume", "create", "own", "--size", "10")
         home.said("volume", "create", "all", "--type", "efs")
         for name in ("own", "all"):
-            becomes(home, name, "available")
+            wait_for_state(home, name, "available")
         before = [fill(data(home, name), name) for name in ("own", "all")]
         folders = [data(home, name) for name in ("own", "all")]
         home.said("launch", SHELL, "mine", "--volume", "own", "--volume", "all")
-        becomes(home, "own", "in-use")
+        wait_for_state(home, "own", "in-use")
         [mine] = (home.folder / "workspaces").glob("local-*/home")
         eventually(lambda: len([*(mine / "volumes").glob("*/file0")]) == 2)
         assert [digest((mine / "volumes" / name).resolve()) for name in ("own", "all")] == before
         home.said("volume", "detach", "own", "mine")
-        die(daemon)
+        kill(daemon)
     for supervisor in home.machines():
         supervisor.kill()
         psutil.wait_procs([supervisor], 10)
     assert [digest(folder) for folder in folders] == before
     with home.living() as daemon:
-        becomes(home, "own", "available")
+        wait_for_state(home, "own", "available")
         home.said("volume", "attach", "own", "mine")
-        die(daemon)
+        kill(daemon)
     with home.living():
-        becomes(home, "own", "in-use")
+        wait_for_state(home, "own", "in-use")
         home.said("start", "mine")
         (mine / "thesis").write_text("precious")
         done = home.said("terminate", "mine", "--backup", "--yes")
@@ -85,16 +85,16 @@ def test_what_volumes_hold_outlives_everything(home):
             True,
             True,
         )
-        becomes(home, "own", "available")
+        wait_for_state(home, "own", "available")
         home.said("snapshot", "restore", "mine-backup", "old")
-        becomes(home, "old", "available")
+        wait_for_state(home, "old", "available")
         home.said("launch", SHELL, "again", "--volume", "old")
-        becomes(home, "old", "in-use")
+        wait_for_state(home, "old", "in-use")
         places = home.folder / "workspaces"
         [again] = eventually(lambda: [*places.glob("local-*/home/volumes/old/thesis")])
         assert again.read_text() == "precious"
         home.said("terminate", "again", "--yes")
-        becomes(home, "old", "available")
+        wait_for_state(home, "old", "available")
         assert home.cli("volume", "delete", "own").returncode == 1, "nobody is there to confirm"
         home.said("volume", "delete", "own", "--yes")
         eventually(lambda: not folders[0].exists())

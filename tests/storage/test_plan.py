@@ -1,4 +1,4 @@
-"""What AWS allows, what a volume is called, and what is done next: pure."""
+"""Pure decisions: the limits of AWS, the states of volumes, and the next step."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -129,7 +129,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("order", ALLOWED, ids=str)
-def test_what_aws_could_make_is_allowed(order):
+def test_volume_within_the_limits_of_aws_is_accepted(order):
     disk = checked(ebs(**order))
     assert disk.volume_type == order.get("volume_type", "gp3")
     if disk.volume_type == "gp3":
@@ -138,7 +138,7 @@ def test_what_aws_could_make_is_allowed(order):
 
 
 @pytest.mark.parametrize(("order", "field", "why"), REFUSED, ids=str)
-def test_what_it_could_not_names_the_limit(order, field, why):
+def test_volume_beyond_a_limit_of_aws_is_refused_with_the_limit(order, field, why):
     body = {"name": "data", "size_gb": 100} | order
     with pytest.raises(ValidationFailed) as refused:
         checked(NewVolume(type=VolumeKind.EBS, **body))
@@ -146,7 +146,7 @@ def test_what_it_could_not_names_the_limit(order, field, why):
     assert (wrong["field"], why in wrong["why"]) == (field, True), wrong
 
 
-def test_every_broken_limit_is_named_at_once():
+def test_all_exceeded_limits_are_named_together():
     with pytest.raises(ValidationFailed) as refused:
         checked(ebs(volume_type="st1", size_gb=1, iops=1, throughput=1))
     assert {field["field"] for field in not_none(refused.value.data)["fields"]} == {
@@ -157,7 +157,7 @@ def test_every_broken_limit_is_named_at_once():
 
 
 @pytest.mark.parametrize("field", ["size_gb", "volume_type", "iops", "throughput"])
-def test_a_shared_volume_has_neither_size_nor_type(field):
+def test_shared_volume_accepts_neither_size_nor_type(field):
     value = "gp3" if field == "volume_type" else 3000
     with pytest.raises(ValidationFailed) as refused:
         checked(replace(NewVolume(type=VolumeKind.EFS, name="all"), **{field: value}))
@@ -178,20 +178,20 @@ STATES = [
 
 
 @pytest.mark.parametrize(("seen", "links", "state"), STATES, ids=str)
-def test_what_it_is_called(seen, links, state):
+def test_volume_state_follows_from_observation_and_attachments(seen, links, state):
     assert volume_state(volume(seen=seen), links) is state
     leaving = volume(seen=seen, verb=StorageVerb.DELETE)
     gone = seen in {StorageObserved.NONE, StorageObserved.GONE}
     assert volume_state(leaving, links) is (VolumeState.DELETED if gone else VolumeState.DELETING)
 
 
-def test_a_shared_volume_stays_available():
+def test_shared_volume_with_an_attachment_is_available():
     assert volume_state(
         volume(kind=VolumeKind.EFS, seen=StorageObserved.THERE), [link(attached=True)]
     ) == (VolumeState.AVAILABLE)
 
 
-def test_what_is_done_next():
+def test_next_step_of_a_volume_follows_from_observation_and_attachments():
     hosts = {"w": host()}
     steps = [
         (StorageObserved.NONE, [], StorageAction.MAKE),
@@ -208,8 +208,8 @@ def test_what_is_done_next():
         assert plan_volume(volume(), seen, links, hosts).act is act, (seen, links)
 
 
-@pytest.mark.parametrize("hosts", [{}, {"w": host(ended=True)}], ids=["forgotten", "ended"])
-def test_a_workspace_that_has_ended_wants_nothing(hosts):
+@pytest.mark.parametrize("hosts", [{}, {"w": host(ended=True)}], ids=["deleted", "ended"])
+def test_volume_of_an_ended_workspace_is_detached(hosts):
     assert (
         plan_volume(volume(), StorageObserved.THERE, [link(attached=True)], hosts).act
         is StorageAction.DETACH
@@ -217,7 +217,7 @@ def test_a_workspace_that_has_ended_wants_nothing(hosts):
     assert plan_volume(volume(), StorageObserved.THERE, [link()], hosts).act is StorageAction.REST
 
 
-def test_nothing_is_attached_to_a_machine_that_nobody_knows_yet():
+def test_attachment_waits_until_the_machine_is_known():
     hosts = {"w": host(machine=None)}
     assert plan_volume(volume(), StorageObserved.THERE, [link()], hosts).act is StorageAction.WAIT
 
@@ -227,7 +227,7 @@ def test_nothing_is_attached_to_a_machine_that_nobody_knows_yet():
     [(UP, StorageAction.ATTACH), (BOOTS, StorageAction.WAIT), (OFF, StorageAction.ATTACH)],
     ids=str,
 )
-def test_where_machines_take_none_early_one_that_boots_is_waited_for(how, act):
+def test_attachment_to_a_booting_machine_waits_if_the_provider_requires_it(how, act):
     hosts = {"w": host(**how)}
     assert plan_volume(volume(), StorageObserved.THERE, [link()], hosts, early=False).act is act
     assert (
@@ -240,7 +240,7 @@ def test_where_machines_take_none_early_one_that_boots_is_waited_for(how, act):
     )
 
 
-def test_a_volume_moves_only_when_it_is_free():
+def test_volume_is_detached_before_it_is_attached_elsewhere():
     other = Attachment(volume="v", workspace="x", name="other")
     hosts = {"w": host(), "x": host(id="x")}
     leaving = link(attached=True, wanted=False)
@@ -266,7 +266,9 @@ def test_a_volume_moves_only_when_it_is_free():
     ids=str,
 )
 @pytest.mark.parametrize("kind", VolumeKind)
-def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted, counts, act):
+def test_attachment_counts_once_the_machine_is_on_and_has_mounted_it(
+    kind, how, counted, counts, act
+):
     hosts, row = {"w": host(**how)}, volume(kind=kind)
     [seen] = observed_attachments([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
     assert seen.attached is counts
@@ -279,7 +281,7 @@ def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted
 
 
 @pytest.mark.parametrize("seen", StorageObserved)
-def test_what_is_to_go_is_never_made_or_attached(seen):
+def test_volume_being_deleted_is_never_made_or_attached(seen):
     leaving = volume(verb=StorageVerb.DELETE)
     step = plan_volume(leaving, seen, [], {})
     assert step.act in {StorageAction.DELETE, StorageAction.WAIT, StorageAction.FORGET}
@@ -288,7 +290,7 @@ def test_what_is_to_go_is_never_made_or_attached(seen):
     )
 
 
-def test_what_is_done_about_a_snapshot():
+def test_next_step_of_a_snapshot_follows_from_observation_and_tries():
     for seen, tried in product(StorageObserved, (0, 1)):
         act = plan_snapshot(snapshot(tried=tried), seen, host())
         expected = {
@@ -301,7 +303,7 @@ def test_what_is_done_about_a_snapshot():
         assert act is expected.get(seen, StorageAction.MAKE), (seen, tried)
 
 
-def test_a_workspace_is_quiet_before_its_last_snapshot():
+def test_backup_snapshot_waits_until_the_workspace_has_stopped():
     last = snapshot(holds=True)
     assert plan_snapshot(last, StorageObserved.NONE, host()) is StorageAction.WAIT
     assert plan_snapshot(last, StorageObserved.NONE, host(quiet=True)) is StorageAction.MAKE
@@ -309,7 +311,7 @@ def test_a_workspace_is_quiet_before_its_last_snapshot():
     assert snapshot_state(last) is SnapshotState.PENDING
 
 
-def test_not_listed_is_not_gone_at_once():
+def test_missing_volume_counts_as_gone_only_after_a_minute():
     soon, patience = AT + timedelta(seconds=30), timedelta(minutes=1)
     existing = volume(asked_at=AT, seen=StorageObserved.THERE, disk_id="vol-1")
     assert perceive(existing, None, soon, patience) is StorageObserved.THERE
@@ -323,7 +325,7 @@ def test_not_listed_is_not_gone_at_once():
     assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is StorageObserved.NONE
 
 
-def test_what_it_costs_is_known_or_null():
+def test_monthly_cost_is_null_without_all_prices():
     gp3 = Micros(80_000)
     assert monthly_cost(volume(gb_month=gp3, size_gb=100, iops=3000, throughput=125)) == 8_000_000
     assert monthly_cost(volume(gb_month=gp3, size_gb=100, iops=4000)) is None, "no price for IOPS"
@@ -335,7 +337,7 @@ def test_what_it_costs_is_known_or_null():
     assert monthly_cost(half) == 150_000
 
 
-def test_a_snapshot_waits_until_its_volume_has_arrived():
+def test_snapshot_waits_while_its_volume_is_moving():
     tested_snapshot = snapshot()
     assert (
         plan_snapshot(tested_snapshot, StorageObserved.NONE, None, moving=True)

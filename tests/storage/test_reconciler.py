@@ -1,4 +1,4 @@
-"""The hard cases of volumes, on SQLite and on PostgreSQL, at a provider that misbehaves."""
+"""Faults of the provider and concurrent requests, on SQLite and on PostgreSQL."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -19,7 +19,7 @@ def calls(storage, verb):
     return [call for call in storage.disks.calls if call.startswith(verb)]
 
 
-def test_a_lost_answer_makes_one_volume(storage):
+def test_lost_answer_to_create_makes_one_volume(storage):
     storage.disks.faults.lose_replies = 1
     storage.create()
     storage.settle(seconds=60)
@@ -27,7 +27,7 @@ def test_a_lost_answer_makes_one_volume(storage):
     assert len(storage.disks.disks) == 1
 
 
-def test_a_lost_answer_about_one_that_is_still_hidden_makes_one_volume(storage):
+def test_lost_answers_to_create_make_one_volume_while_it_is_hidden(storage):
     storage.disks.faults.lose_replies = 2
     storage.disks.faults.hidden_for = timedelta(seconds=90)
     storage.create()
@@ -36,17 +36,17 @@ def test_a_lost_answer_about_one_that_is_still_hidden_makes_one_volume(storage):
     assert (len(storage.disks.disks), len(calls(storage, "create"))) == (1, 2)
 
 
-def test_a_lost_answer_attaches_once(storage):
+def test_lost_answer_to_attach_records_one_attachment(storage):
     storage.made()
     storage.launched()
     storage.disks.faults.lose_replies = 1
     storage.attach()
     storage.settle(seconds=60)
     assert storage.state() == "in-use"
-    assert len(storage.told("volume_attached")) == 1
+    assert len(storage.events_of("volume_attached")) == 1
 
 
-def test_a_provider_that_is_away_loses_no_wish(storage):
+def test_volume_is_created_after_the_provider_was_unavailable(storage):
     storage.disks.faults.down = True
     storage.create()
     storage.settle()
@@ -56,7 +56,7 @@ def test_a_provider_that_is_away_loses_no_wish(storage):
     assert storage.state() == "available"
 
 
-def test_a_volume_that_is_hidden_at_first_is_not_made_twice(storage):
+def test_volume_that_is_hidden_at_first_is_not_made_twice(storage):
     storage.disks.faults.hidden_for = timedelta(seconds=20)
     storage.create()
     storage.settle(seconds=4)
@@ -65,7 +65,7 @@ def test_a_volume_that_is_hidden_at_first_is_not_made_twice(storage):
     assert (storage.state(), len(calls(storage, "create"))) == ("available", 1)
 
 
-def test_what_is_refused_says_why_and_can_be_deleted(storage, http):
+def test_refused_volume_shows_the_reason_and_can_be_deleted(storage, http):
     storage.disks.faults.full = True
     storage.create()
     storage.settle()
@@ -78,7 +78,7 @@ def test_what_is_refused_says_why_and_can_be_deleted(storage, http):
     assert http("GET", "/api/v1/storage/volumes").json()["ebs_volumes"] == []
 
 
-def test_what_cannot_be_attached_is_given_up_and_says_why(storage):
+def test_failed_attachment_is_given_up_with_the_reason(storage):
     storage.made()
     storage.launched()
     storage.disks.faults.out_of_reach = True
@@ -95,7 +95,7 @@ def test_what_cannot_be_attached_is_given_up_and_says_why(storage):
     assert (volume["state"], volume["failure"]) == ("in-use", None)
 
 
-def test_what_somebody_uses_is_detached_once_they_have_done(storage):
+def test_busy_volume_is_detached_once_it_is_free(storage):
     storage.made()
     storage.launched(volumes=["data"])
     storage.disks.faults.busy = True
@@ -110,7 +110,7 @@ def test_what_somebody_uses_is_detached_once_they_have_done(storage):
     assert (volume["state"], volume["failure"]) == ("available", None)
 
 
-def test_a_workspace_has_volumes_of_one_zone(storage):
+def test_workspace_accepts_only_volumes_of_one_zone(storage):
     for name in ("here", "there", "anywhere"):
         storage.made(name)
     storage.disk("here").zone, storage.disk("there").zone = "a", "b"
@@ -134,7 +134,7 @@ def test_a_workspace_has_volumes_of_one_zone(storage):
         assert zone_of(sql, mine) is None
 
 
-def test_where_there_are_no_snapshots_that_is_said_at_once(storage, monkeypatch):
+def test_snapshot_is_refused_at_once_if_the_provider_has_none(storage, monkeypatch):
     storage.made("all", type="efs")
     why = "this provider takes none"
     monkeypatch.setattr(LocalStorageOffer, "no_copies", lambda self, kind: why)
@@ -142,7 +142,7 @@ def test_where_there_are_no_snapshots_that_is_said_at_once(storage, monkeypatch)
     assert storage.http("GET", SNAPSHOTS).json() == []
 
 
-def test_places_are_looked_at_in_their_own_time_and_seldom_where_there_is_nothing(storage):
+def test_location_without_storage_is_surveyed_rarely(storage):
     storage.disks.calm = timedelta(seconds=60)
     storage.settle(seconds=600)
     assert len(calls(storage, "survey")) == 3, "once each part, for what has no row"
@@ -154,7 +154,7 @@ def test_places_are_looked_at_in_their_own_time_and_seldom_where_there_is_nothin
     assert 9 <= len(calls(storage, "survey")) - before <= 14
 
 
-def test_one_that_was_destroyed_outside_is_not_made_again(storage):
+def test_volume_deleted_outside_prism_is_not_made_again(storage):
     storage.made()
     storage.disks.disks.clear()
     storage.settle(seconds=300)
@@ -166,7 +166,7 @@ def test_one_that_was_destroyed_outside_is_not_made_again(storage):
     assert storage.create().status_code == 201
 
 
-def test_one_that_was_detached_outside_is_attached_again(storage):
+def test_volume_detached_outside_prism_is_attached_again(storage):
     storage.made()
     storage.launched(volumes=["data"])
     storage.disk().attached.clear()
@@ -177,7 +177,7 @@ def test_one_that_was_detached_outside_is_attached_again(storage):
     assert events == ["volume_attached", "volume_detached", "volume_attached"]
 
 
-def test_a_terminated_workspace_leaves_its_volumes_behind(storage):
+def test_terminated_workspace_leaves_its_volumes_with_their_data(storage):
     storage.made()
     storage.made("all", type="efs")
     for name in ("data", "all"):
@@ -192,7 +192,7 @@ def test_a_terminated_workspace_leaves_its_volumes_behind(storage):
     failed(storage.attach(), 409, "INVALID_STATE")
 
 
-def test_a_workspace_that_was_forgotten_meanwhile_leaves_them_too(storage):
+def test_volume_of_a_pruned_workspace_is_detached(storage):
     storage.made()
     storage.launched(volumes=["data"])
     storage.disks.faults.down = True
@@ -204,7 +204,7 @@ def test_a_workspace_that_was_forgotten_meanwhile_leaves_them_too(storage):
     assert (storage.state(), storage.disk().attached) == ("available", set())
 
 
-def test_a_stopped_or_sleeping_workspace_keeps_them(storage):
+def test_volume_stays_attached_to_a_stopped_or_hibernated_workspace(storage):
     storage.made()
     storage.launched(volumes=["data"])
     for verb in ("hibernate", "resume", "stop", "start"):
@@ -216,14 +216,14 @@ def test_a_stopped_or_sleeping_workspace_keeps_them(storage):
         ), verb
 
 
-def test_another_wish_during_the_work_is_not_lost(storage, monkeypatch):
+def test_request_during_reconciliation_is_not_lost(storage, monkeypatch):
     storage.made()
     storage.launched()
     storage.attach()
     original = VolumeReconciler._record
 
     def detached_meanwhile(self, tx, id, facts, links):
-        if storage.told("volume_asked")[-1].data["verb"] != "detach":
+        if storage.events_of("volume_asked")[-1].data["verb"] != "detach":
             storage.daemon.storage.detach("data")
         original(self, tx, id, facts, links)
 
@@ -233,7 +233,7 @@ def test_another_wish_during_the_work_is_not_lost(storage, monkeypatch):
 
 
 @pytest.mark.postgres
-def test_two_daemons_make_one_of_each(storage, make_daemon):
+def test_two_daemons_make_one_volume(storage, make_daemon):
     other = make_daemon()
     storage.create()
     for _ in range(4):
@@ -243,7 +243,7 @@ def test_two_daemons_make_one_of_each(storage, make_daemon):
     assert (storage.state(), len(calls(storage, "create"))) == ("available", 1)
 
 
-def test_a_deletion_that_died_goes_on(storage, http):
+def test_deletion_with_a_lost_answer_is_completed(storage, http):
     storage.made()
     storage.disks.faults.lose_replies = 1
     storage.delete()
@@ -252,33 +252,33 @@ def test_a_deletion_that_died_goes_on(storage, http):
     assert storage.disks.disks == {}
 
 
-def test_every_change_is_told_once(storage):
+def test_each_change_of_a_volume_is_recorded_once(storage):
     storage.made()
     storage.launched(volumes=["data"])
     storage.terminate()
     storage.settle()
     storage.delete()
     storage.settle()
-    states = [message.data["state"] for message in storage.told("volume_state_changed")]
+    states = [message.data["state"] for message in storage.events_of("volume_state_changed")]
     assert states == ["available", "in-use", "available", "deleted"]
     for kind in ("volume_attached", "volume_detached"):
-        [fact] = storage.told(kind)
+        [fact] = storage.events_of(kind)
         assert fact.data["instance"] == "mine"
         assert fact.data["workspace"].startswith("ws_")
 
 
-def test_what_is_used_is_measured_in_the_background(storage):
+def test_used_size_is_measured_in_the_background(storage):
     volume = storage.made("all", type="efs")
     assert volume["size_gb"] == 0
     storage.disk("all").holds = "x" * 3_000_000
     assert storage.show("all")["size_gb"] == 0, "a read measures nothing"
     storage.settle()
     assert storage.show("all")["size_gb"] == 0.003
-    assert len(storage.told("volume_measured")) == 1
+    assert len(storage.events_of("volume_measured")) == 1
 
 
 class Counting:
-    """Somebody upstairs who counts."""
+    """Records the changes that it is notified of."""
 
     def __init__(self):
         self.seen = []
@@ -287,7 +287,7 @@ class Counting:
         self.seen.append((before, after))
 
 
-def test_whoever_counts_is_told_of_every_change(storage):
+def test_listener_gets_every_change_of_volumes_and_snapshots(storage):
     meter = Counting()
     storage.daemon.storage_changes._listeners = [meter]
     storage.made()
@@ -302,12 +302,12 @@ def test_whoever_counts_is_told_of_every_change(storage):
         assert mine[0][0] is None
         assert mine[-1][1] is None
         for (_, first), (other, _) in pairwise(mine):
-            # When it was asked for is written down before the call, and costs nothing.
+            # The time of the request is written before the call, without a notification.
             first = replace(first, asked_at=other.asked_at)
             assert first == other, "each change begins where the last one ended"
 
 
-def test_a_copy_that_fails_says_so(storage):
+def test_failed_snapshot_shows_the_reason_and_can_be_deleted(storage):
     storage.made()
     storage.disks.faults.sick = StorageFailure("DISK_FULL", "The disk is full: make room")
     storage.take(volume="data")
@@ -321,7 +321,7 @@ def test_a_copy_that_fails_says_so(storage):
     assert storage.http("GET", SNAPSHOTS).json() == []
 
 
-def test_a_lost_answer_makes_one_snapshot(storage):
+def test_lost_answers_to_a_snapshot_request_make_one_snapshot(storage):
     storage.made()
     storage.disks.faults.lose_replies = 2
     storage.take(volume="data")

@@ -1,4 +1,4 @@
-"""Snapshots are verified when somebody asks, and by themselves as often as was ordered."""
+"""Verification of snapshots, on request and on a schedule."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from prism.storage.model import StorageFailure
 from tests.shapes import failed
 from tests.storage.conftest import SNAPSHOTS
 
-ROTTEN = StorageFailure("VERIFICATION_FAILED", "folder/file is missing")
+FAILURE = StorageFailure("VERIFICATION_FAILED", "folder/file is missing")
 DAY = 86_400
 
 
@@ -31,9 +31,9 @@ def verifications(storage):
     return sum(call.startswith("verify ") for call in storage.disks.calls)
 
 
-def test_one_is_verified_when_somebody_asks(storage, take_snapshot):
-    workspace = take_snapshot()
-    assert (workspace["state"], workspace["verification"], workspace["verify"]) == (
+def test_snapshot_is_verified_once_on_request(storage, take_snapshot):
+    snapshot = take_snapshot()
+    assert (snapshot["state"], snapshot["verification"], snapshot["verify"]) == (
         "completed",
         None,
         None,
@@ -41,29 +41,29 @@ def test_one_is_verified_when_somebody_asks(storage, take_snapshot):
     answer = verify(storage).json()
     assert (answer["verification"], answer["verified_at"]) == ("pending", None)
     storage.settle()
-    workspace = storage.snapshot()
-    assert (workspace["verification"], workspace["verification_failure"]) == ("passed", None)
-    assert workspace["verified_at"]
+    snapshot = storage.snapshot()
+    assert (snapshot["verification"], snapshot["verification_failure"]) == ("passed", None)
+    assert snapshot["verified_at"]
     storage.settle(seconds=90 * DAY)
     assert verifications(storage) == 1, "nobody has asked for more"
 
 
-def test_what_is_rotten_is_said_and_stays_until_it_is_verified_again(storage, take_snapshot):
+def test_failed_verification_is_shown_until_the_next_verification(storage, take_snapshot):
     take_snapshot()
-    storage.disks.faults.rotten = ROTTEN
+    storage.disks.faults.rotten = FAILURE
     verify(storage)
     storage.settle()
     snapshot = storage.snapshot()
     assert (snapshot["state"], snapshot["verification"]) == ("completed", "failed")
-    assert snapshot["verification_failure"]["message"] == ROTTEN.message
-    assert storage.told("snapshot_state_changed")
+    assert snapshot["verification_failure"]["message"] == FAILURE.message
+    assert storage.events_of("snapshot_state_changed")
     storage.disks.faults.rotten = None
     assert verify(storage).json()["verification"] == "pending"
     storage.settle()
     assert storage.snapshot()["verification"] == "passed"
 
 
-def test_a_schedule_verifies_by_itself(storage, take_snapshot):
+def test_scheduled_verification_repeats_until_it_is_cancelled(storage, take_snapshot):
     assert take_snapshot(verify="weekly")["verification"] == "pending"
     storage.settle(seconds=6 * DAY)
     assert verifications(storage) == 0
@@ -78,7 +78,7 @@ def test_a_schedule_verifies_by_itself(storage, take_snapshot):
     assert (verifications(storage), storage.snapshot()["verify"]) == (done, None)
 
 
-def test_a_lost_answer_or_a_provider_that_is_away_delays_it(storage, take_snapshot):
+def test_verification_is_retried_after_provider_faults(storage, take_snapshot):
     take_snapshot()
     storage.disks.faults.down = True
     verify(storage)
@@ -90,7 +90,7 @@ def test_a_lost_answer_or_a_provider_that_is_away_delays_it(storage, take_snapsh
     assert storage.snapshot()["verification"] == "passed"
 
 
-def test_what_cannot_be_verified_is_refused_with_the_reason(storage, take_snapshot, monkeypatch):
+def test_verification_is_refused_with_the_reason(storage, take_snapshot, monkeypatch):
     storage.disks.faults.slow = storage.disks.patience
     take_snapshot()
     failed(verify(storage), 409, "INVALID_STATE")
