@@ -1,4 +1,4 @@
-"""Shelves in a temporary folder, and templates over HTTP."""
+"""Template folders in a temporary folder, and templates over HTTP."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").rea
 
 
 class Folder:
-    """A person's own templates."""
+    """The templates of a user."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,7 +41,7 @@ def own_folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def service(own_folder: Folder) -> TemplateService:
-    """Only the person's own templates; no program is on PATH."""
+    """Only the templates of the user; no program is on PATH."""
     return TemplateService(
         [TemplateFolder(own_folder.path)],
         machines=machine_type,
@@ -51,7 +51,7 @@ def service(own_folder: Folder) -> TemplateService:
 
 @pytest.fixture
 def validate_text(own_folder: Folder, service: TemplateService) -> Callable[..., Validated]:
-    """Writes one template and says what the checks say of it, as `check: field: why`."""
+    """Writes one template and returns its validation."""
 
     def judge(text: str, file: str = "t.yml") -> Validated:
         own_folder.write(file, text)
@@ -63,7 +63,7 @@ def validate_text(own_folder: Folder, service: TemplateService) -> Callable[...,
 
 @pytest.fixture
 def example() -> Callable[[str], Any]:
-    """The reference's answer for a path."""
+    """The answer of the reference for a path."""
 
     def find(path: str) -> Any:
         [example] = [e["response"] for e in EXAMPLES if (e["method"], e["path"]) == ("GET", path)]
@@ -74,7 +74,7 @@ def example() -> Callable[[str], Any]:
 
 @pytest.fixture
 def http(own_folder: Folder) -> Iterator[TestClient[Api]]:
-    """The routes, over the built-in folder and the person's own."""
+    """The routes, with the built-in templates and those of the user."""
     service = TemplateService(template_folders(own_folder.path), machines=machine_type)
     handlers = problems(WallClock())
     app = Api(
@@ -88,5 +88,5 @@ def http(own_folder: Folder) -> Iterator[TestClient[Api]]:
 
 
 def places(result: Validated) -> list[str]:
-    """Where the issues are: `line: field`."""
+    """The places of the issues: `line: field`."""
     return [issue.where.split(".yml:")[1] for issue in result.issues]

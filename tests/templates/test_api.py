@@ -1,4 +1,4 @@
-"""Templates over HTTP, held against the reference."""
+"""Templates over HTTP, compared with the reference."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -8,44 +8,44 @@ import pytest
 ROCKY = "Rocky Linux 9 + Conda Stack"
 
 
-def same(ours, theirs):
-    """Every field of the reference, with its very value; more are allowed."""
+def contains(ours, theirs):
+    """Whether our answer has each field of the reference with the contains value."""
     return {field: ours[field] for field in theirs} == theirs
 
 
-def test_the_list_has_the_references_templates_as_it_shows_them(http, example):
+def test_list_contains_the_templates_of_the_reference(http, example):
     ours = {item["name"]: item for item in http.get("/api/v1/templates").json()}
     for theirs in example("/api/v1/templates"):
-        assert same(ours[theirs["name"]], theirs)
+        assert contains(ours[theirs["name"]], theirs)
 
 
-def test_every_item_of_the_list_has_the_references_fields_and_types(http, example):
+def test_each_template_in_the_list_has_the_fields_of_the_reference(http, example):
     model = example("/api/v1/templates")[0]
     for item in http.get("/api/v1/templates").json():
         for field, value in model.items():
             assert isinstance(item[field], type(value)), (item["name"], field)
 
 
-def test_info_is_the_references(http, example):
+def test_template_info_equals_the_reference(http, example):
     theirs = example("/api/v1/templates/{name}/info")
     ours = http.get(f"/api/v1/templates/{quote(ROCKY)}/info").json()
-    assert same(ours, theirs)
+    assert contains(ours, theirs)
 
 
 @pytest.mark.parametrize(
     "path",
     [
         quote(ROCKY),
-        ROCKY.replace(" ", "%20"),  # a bare plus is a plus
+        ROCKY.replace(" ", "%20"),  # a plus is not a space
         "rocky9-conda",
         "rocky9%2Dconda",
     ],
 )
-def test_a_name_in_the_path_may_hold_blanks_and_pluses(http, path):
+def test_template_name_in_a_path_can_contain_spaces_and_pluses(http, path):
     assert http.get(f"/api/v1/templates/{path}/info").json()["name"] == ROCKY
 
 
-def test_a_name_in_the_path_may_hold_brackets(http):
+def test_template_name_in_a_path_can_contain_parentheses(http):
     name = "Python Machine Learning (Simplified)"
     for path in (quote(name), quote(name, safe="()")):
         info = http.get(f"/api/v1/templates/{path}/info").json()
@@ -53,7 +53,7 @@ def test_a_name_in_the_path_may_hold_brackets(http):
         assert info["dependency_chain"] == [name]
 
 
-def test_the_yaml_of_a_template_is_its_file_byte_for_byte(http):
+def test_template_yaml_equals_its_file(http):
     for item in http.get("/api/v1/templates").json():
         answer = http.get(f"/api/v1/templates/{item['slug']}/yaml").json()
         assert answer["name"] == item["name"]
@@ -62,7 +62,7 @@ def test_the_yaml_of_a_template_is_its_file_byte_for_byte(http):
     assert http.get("/api/v1/templates/nothing/yaml").status_code == 404
 
 
-def test_validate_has_the_references_shape(http, example):
+def test_validation_report_has_the_shape_of_the_reference(http, example):
     theirs = example("/api/v1/templates/validate")
     ours = http.get("/api/v1/templates/validate").json()
     for field, value in theirs.items():
@@ -76,7 +76,7 @@ def test_validate_has_the_references_shape(http, example):
     assert result["checks_passed"] == len(result["passed"]) >= expected["checks_passed"]
 
 
-def test_an_invalid_template_is_listed_as_invalid_and_its_info_says_where(http, own_folder):
+def test_invalid_template_is_listed_and_its_info_answers_422_with_the_line(http, own_folder):
     own_folder.write("bad.yml", "name: Bad\nsize: Q\n")
     [item] = [i for i in http.get("/api/v1/templates").json() if i["name"] == "Bad"]
     assert (item["validation_status"], item["runs_locally"]) == ("invalid", False)
@@ -91,20 +91,20 @@ def test_an_invalid_template_is_listed_as_invalid_and_its_info_says_where(http, 
 
 
 @pytest.mark.parametrize("word", ["nothing", "validate", "a+b", quote("ü ?"), "%00"])
-def test_an_unknown_template_is_404_with_a_way_on(http, word):
+def test_unknown_template_answers_404_with_the_list_command(http, word):
     answer = http.get(f"/api/v1/templates/{word}/info")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (404, "TEMPLATE_NOT_FOUND")
     assert error["remediation"] == "See `prism template list`"
 
 
-def test_a_slash_in_a_name_is_another_address(http):
+def test_template_name_with_a_slash_answers_404(http):
     answer = http.get("/api/v1/templates/a%2Fb/info")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
 
 
-def test_who_has_the_list_is_told_so_until_it_changes(http, own_folder):
+def test_template_list_answers_304_until_it_changes(http, own_folder):
     first = http.get("/api/v1/templates")
     tag = first.headers["ETag"]
     assert http.get("/api/v1/templates", headers={"If-None-Match": tag}).status_code == 304
@@ -116,6 +116,6 @@ def test_who_has_the_list_is_told_so_until_it_changes(http, own_folder):
     assert len(again.json()) == len(first.json()) + 1
 
 
-def test_parameters_reach_the_list(http):
+def test_template_list_contains_parameters(http):
     items = {item["slug"]: item for item in http.get("/api/v1/templates").json()}
     assert items["streamlit-app"]["parameters"]["app"]["default"] == "app.py"

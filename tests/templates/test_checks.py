@@ -1,4 +1,4 @@
-"""The checks: one bad template each, named by check, line and field."""
+"""The checks of templates: each issue has a check, a line and a field."""
 
 import pytest
 
@@ -37,7 +37,7 @@ idle_profile: standard
 """
 
 
-def test_a_good_template_passes_every_check(validate_text):
+def test_valid_template_passes_every_check(validate_text):
     result = validate_text(GOOD)
     assert result.status == "valid"
     assert result.issues == ()
@@ -115,7 +115,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("check", "where", "old", "new", "why"), BAD)
-def test_a_bad_one_is_named_by_check_line_and_field(validate_text, check, where, old, new, why):
+def test_invalid_template_fails_one_check_with_line_and_field(
+    validate_text, check, where, old, new, why
+):
     text = GOOD.replace(old, new, 1)
     if check == "base" and "apt" not in text:
         text = text.replace("[flask]", "[flask]\n  apt: [git]", 1)
@@ -133,7 +135,7 @@ def test_a_bad_one_is_named_by_check_line_and_field(validate_text, check, where,
 
 
 @pytest.mark.parametrize(
-    ("says", "field", "why"),
+    ("options", "field", "why"),
     [
         ("type: integer, minimum: 2, maximum: 1", "maximum", "is less than the minimum"),
         ("type: integer, pattern: x", "pattern", "means nothing for an integer"),
@@ -141,13 +143,13 @@ def test_a_bad_one_is_named_by_check_line_and_field(validate_text, check, where,
         ("type: string, minimum: 1", "minimum", "means nothing for a string"),
     ],
 )
-def test_limits_fit_the_type(validate_text, says, field, why):
-    result = validate_text(f"name: t\nparameters:\n  p: {{{says}}}\n")
+def test_parameter_limits_must_fit_the_type(validate_text, options, field, why):
+    result = validate_text(f"name: t\nparameters:\n  p: {{{options}}}\n")
     assert [issue.message for issue in result.issues] == [why]
     assert places(result) == [f"3: parameters.p.{field}"]
 
 
-def test_a_size_that_is_no_machine_is_refused_and_without_a_catalog_nobody_asks(own_folder):
+def test_size_without_a_machine_type_is_refused_if_a_catalog_is_given(own_folder):
     def none(instance_type, size, family):
         raise UnknownType(f"no {family} of size {size}")
 
@@ -161,12 +163,12 @@ def test_a_size_that_is_no_machine_is_refused_and_without_a_catalog_nobody_asks(
     )
     assert (a.issues[0].check, a.issues[0].message) == ("machine", "no gpu of size S")
     assert (places(a), places(b)) == (["2: size"], ["2: family"])
-    unasked, _ = TemplateService([TemplateFolder(own_folder.path)]).validate().validation_results
-    assert unasked.status == "valid"
-    assert "machine" not in unasked.passed
+    unchecked, _ = TemplateService([TemplateFolder(own_folder.path)]).validate().validation_results
+    assert unchecked.status == "valid"
+    assert "machine" not in unchecked.passed
 
 
-def test_two_services_do_not_share_a_port(validate_text):
+def test_two_services_cannot_have_the_same_port(validate_text):
     result = validate_text(
         "name: t\nports: [80]\nservices:\n"
         "  a: {command: a, port: 80}\n  b: {command: b, port: 80}\n"
@@ -175,26 +177,26 @@ def test_two_services_do_not_share_a_port(validate_text):
     assert places(result) == ["5: services.b.port"]
 
 
-def test_a_blank_command_is_none(validate_text):
+def test_blank_service_command_is_refused(validate_text):
     result = validate_text('name: t\nports: [80]\nservices: {a: {command: " ", port: 80}}')
     assert [issue.message for issue in result.issues] == ["is blank"]
 
 
-def test_packages_without_a_manager_ask_which_is_the_main_one(validate_text):
+def test_packages_of_several_managers_require_a_main_manager(validate_text):
     result = validate_text("name: t\npackages: {pip: [x], conda: [y]}")
     assert [issue.message for issue in result.issues] == [
         "must say which is the main one of pip, conda"
     ]
 
 
-def test_a_token_on_the_command_line_is_only_a_warning(validate_text):
+def test_token_in_a_command_line_is_a_warning(validate_text):
     result = validate_text(GOOD.replace("--name {name}", "--token {token}"))
     assert result.status == "valid"
     assert [(issue.check, issue.level) for issue in result.issues] == [("secrets", "warning")]
     assert "secrets" not in result.passed
 
 
-def test_what_does_not_run_locally_is_only_a_warning(validate_text):
+def test_template_that_does_not_run_locally_has_a_warning(validate_text):
     result = validate_text(
         GOOD.replace("    port: 5000", "    port: 5000\n    requires: [no-such]")
     )
@@ -208,6 +210,6 @@ def test_what_does_not_run_locally_is_only_a_warning(validate_text):
     )
 
 
-def test_a_path_is_spelled_as_people_write_it():
+def test_path_of_a_field_is_spelled_with_dots_and_brackets():
     assert spelled(("services", "a", "requires", 2)) == "services.a.requires[2]"
     assert spelled(()) == ""

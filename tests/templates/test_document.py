@@ -1,4 +1,4 @@
-"""Reading YAML: everything has a line, and what is not a template says so."""
+"""Reading YAML: each value has a line, and unreadable files have a reason."""
 
 import pytest
 
@@ -18,7 +18,7 @@ services:
 """
 
 
-def test_every_value_knows_its_line():
+def test_each_value_has_its_line():
     node = read(NESTED, "t.yml")
     lines = {
         (): 1,
@@ -35,7 +35,7 @@ def test_every_value_knows_its_line():
     assert str(node.at(("ports", 0))) == "t.yml:3"
 
 
-def test_what_is_read_is_what_yaml_says():
+def test_yaml_scalars_are_converted():
     text = b'a: 1\nb: "1"\nc: 1.5\nd: true\ne: null\nf: [x, {g: }]\nh: 2024-01-01\n'
     assert read(text, "t.yml").plain() == {
         "a": 1,
@@ -73,7 +73,7 @@ def test_what_is_read_is_what_yaml_says():
         (b"#" * (LIMIT + 1), 1, "", "larger than 256 KiB"),
     ],
 )
-def test_what_cannot_be_read_says_where_and_why(text, line, field, why):
+def test_unreadable_template_raises_an_error_with_line_field_and_reason(text, line, field, why):
     with pytest.raises(TemplateUnreadable) as caught:
         read(text, "t.yml")
     assert (caught.value.place.file, caught.value.place.line) == ("t.yml", line)
@@ -81,12 +81,12 @@ def test_what_cannot_be_read_says_where_and_why(text, line, field, why):
     assert why in caught.value.why
 
 
-def test_ten_aliases_of_ten_aliases_are_never_multiplied_out():
+def test_nested_aliases_are_refused_without_expansion():
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
     with pytest.raises(TemplateUnreadable, match="aliases"):
         read("\n".join(lines).encode(), "t.yml")
 
 
-def test_a_byte_order_mark_is_not_part_of_the_first_field():
+def test_byte_order_mark_is_ignored():
     assert read(b"\xef\xbb\xbfname: a", "t.yml").plain() == {"name": "a"}

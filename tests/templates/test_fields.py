@@ -1,4 +1,4 @@
-"""Fields: every mistake at once, each with its path; and what passes can be converted."""
+"""Fields: all errors together, each with its path; templates without errors can be converted."""
 
 import msgspec
 import pytest
@@ -11,12 +11,12 @@ from prism.templates.model import Template
 from tests.templates.test_inherit import node
 
 
-def wrong(says):
-    return {path: why for path, why in misfits(node(says), Template)}
+def errors_of(fields):
+    return {path: why for path, why in misfits(node(fields), Template)}
 
 
 @pytest.mark.parametrize(
-    ("says", "path", "why"),
+    ("fields", "path", "why"),
     [
         ({}, ("name",), "is missing"),
         ({"name": 5}, ("name",), "must be str, not int"),
@@ -47,17 +47,17 @@ def wrong(says):
         ({"parameters": {"p": {"type": "text"}}}, ("parameters", "p", "type"), "must be one of"),
     ],
 )
-def test_a_mistake_is_named_with_its_path(says, path, why):
-    mistakes = wrong({"name": "t", **says} if says else says)
-    assert set(mistakes) == {path}
-    assert why in mistakes[path]
+def test_field_error_has_its_path(fields, path, why):
+    errors = errors_of({"name": "t", **fields} if fields else fields)
+    assert set(errors) == {path}
+    assert why in errors[path]
 
 
-def test_every_mistake_is_named_not_only_the_first():
-    mistakes = wrong(
+def test_all_field_errors_are_reported():
+    errors = errors_of(
         {"nam": "t", "size": "Q", "ports": [0, "x"], "services": {"a": {"port": "p"}}}
     )
-    assert set(mistakes) == {
+    assert set(errors) == {
         ("name",),
         ("nam",),
         ("size",),
@@ -85,15 +85,15 @@ FIELDS = st.fixed_dictionaries(
 
 
 @given(FIELDS)
-def test_what_has_no_mistake_is_a_template_and_what_has_one_is_not(says):
-    if wrong(says):
+def test_fields_without_errors_are_exactly_those_that_convert(fields):
+    if errors_of(fields):
         with pytest.raises(msgspec.ValidationError):
-            msgspec.convert(says, Template)
+            msgspec.convert(fields, Template)
     else:
-        assert msgspec.convert(says, Template).name == says["name"]
+        assert msgspec.convert(fields, Template).name == fields["name"]
 
 
-def test_a_whole_template_has_no_mistake():
+def test_complete_template_has_no_field_errors():
     text = b"""
 name: t
 base: debian-12

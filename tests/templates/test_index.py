@@ -1,4 +1,4 @@
-"""Asking the package index, through the real uv, over a folder instead of a network."""
+"""Look-ups in the package index, with the real uv, in a folder instead of a network."""
 
 import zipfile
 
@@ -11,7 +11,7 @@ from prism.templates.store import TemplateFolder
 
 @pytest.fixture
 def package_index(tmp_path, monkeypatch):
-    """A place with one package, `here` 1.0, and no network behind it."""
+    """An index with one package, `here` 1.0, and without a network."""
     folder = tmp_path / "index"
     folder.mkdir()
     with zipfile.ZipFile(folder / "here-1.0-py3-none-any.whl", "w") as wheel:
@@ -27,7 +27,7 @@ def package_index(tmp_path, monkeypatch):
 
 @pytest.fixture
 def unreachable_index(tmp_path, monkeypatch):
-    """An index that nobody answers for."""
+    """An index at an address where no server listens."""
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
@@ -47,31 +47,31 @@ def unreachable_index(tmp_path, monkeypatch):
         (["here >"], PackageStatus.MISSING, "Couldn't parse requirement"),
     ],
 )
-def test_the_index_is_asked(package_index, packages, answer, words):
+def test_look_up_reports_whether_packages_exist(package_index, packages, answer, words):
     status = look_up(packages)
     assert status.answer == answer
     assert words in status.words
 
 
-def test_without_a_network_nothing_is_claimed(unreachable_index):
+def test_packages_are_unchecked_without_a_network(unreachable_index):
     status = look_up(["numpy"])
     assert status.answer == PackageStatus.UNCHECKED
     assert "127.0.0.1:9" in status.words
 
 
-def test_what_is_only_missing_from_the_cache_is_unchecked(tmp_path, monkeypatch):
+def test_packages_missing_from_the_cache_are_unchecked_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     assert look_up(["numpy"]).answer == PackageStatus.UNCHECKED
 
 
-def test_a_refusal_nobody_knows_is_no_proof():
+def test_unknown_uv_error_is_unchecked():
     assert meaning("").words == "uv gave no reason"
     assert meaning("  × something\n  ╰─▶ else").words == "something else"
     assert meaning("something else").answer == PackageStatus.UNCHECKED
 
 
-def test_what_an_old_copy_of_the_index_does_not_have_is_no_proof():
+def test_missing_version_is_unchecked_if_the_network_was_disabled():
     reason = (
         "Because there is no version of here==2.0 and you require here==2.0, it is unsatisfiable."
     )
@@ -83,7 +83,7 @@ def test_what_an_old_copy_of_the_index_does_not_have_is_no_proof():
 GOOD = "name: {0}\npackage_manager: pip\npackages:\n  pip: [{1}]\n"
 
 
-def test_validation_asks_only_when_wanted_and_names_what_is_missing(package_index, tmp_path):
+def test_validation_looks_packages_up_only_on_request(package_index, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "a.yml").write_text(GOOD.format("a", "here"))
@@ -108,7 +108,7 @@ def test_validation_asks_only_when_wanted_and_names_what_is_missing(package_inde
     assert service.named("b"), "the index is asked for a report, not for a launch"
 
 
-def test_an_index_that_is_away_leaves_a_template_valid_and_unchecked(unreachable_index, tmp_path):
+def test_template_is_valid_with_a_warning_if_the_index_is_unreachable(unreachable_index, tmp_path):
     (tmp_path / "a.yml").write_text(GOOD.format("a", "here"))
     [result] = (
         TemplateService([TemplateFolder(tmp_path)]).validate(packages=True).validation_results

@@ -1,4 +1,4 @@
-"""Every template that says that it runs here does: launched for real, asked, destroyed."""
+"""Each template that runs on this computer is launched, requested and terminated."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ import prism.templates
 from tests.project.living import Home
 from tests.proofs import record
 
-SHELF = Path(prism.templates.__file__).with_name("library")
-NAMES = sorted(yaml.safe_load(path.read_text())["name"] for path in SHELF.glob("*.yml"))
+LIBRARY = Path(prism.templates.__file__).with_name("library")
+NAMES = sorted(yaml.safe_load(path.read_text())["name"] for path in LIBRARY.glob("*.yml"))
 TITLE = "Templates launched on this computer"
-SAYS = """\
+REPORT = """\
 {count} templates of the library run on this computer. Each was launched by the command line, \
 answered at every address of `prism workspace connect`, and was terminated. They ran one after \
 the other in one home, whose cache of packages was empty at first, on a computer with {cores} \
@@ -38,48 +38,50 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def listed_templates(home):
-    """What the command line says of each template."""
+    """The output of `prism template list`, by name."""
     return {line["name"]: line for line in home.said("template", "list")}
 
 
 @pytest.fixture(scope="module")
 def result_rows(listed_templates):
-    """A line for each that was launched; written down when all were."""
+    """A line for each template that was launched; recorded when all were."""
     rows: list[str] = []
     yield rows
     if len(rows) == sum(template["runs_locally"] for template in listed_templates.values()):
         load = os.getloadavg()[2]
         table = "\n".join(rows)
-        record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=table))
+        record(TITLE, REPORT.format(count=len(rows), cores=os.cpu_count(), load=load, rows=table))
 
 
-def test_the_shelf_is_what_the_command_line_lists(listed_templates):
+def test_command_line_lists_the_templates_of_the_library(listed_templates):
     assert sorted(listed_templates) == NAMES
     assert sum(template["runs_locally"] for template in listed_templates.values()) >= 8
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_comes_up_answers_and_goes(home, listed_templates, result_rows, name):
+def test_template_is_launched_answers_and_is_terminated_or_is_refused(
+    home, listed_templates, result_rows, name
+):
     template = listed_templates[name]
     if not template["runs_locally"]:
-        return refused(home, template)
+        return check_refusal(home, template)
     began = time.monotonic()
     assert home.said("launch", template["slug"], "mine")["state"] == "running"
     took = time.monotonic() - began
     try:
-        doors = home.said("workspace", "connect", "mine")["services"]
-        assert sorted(doors) == sorted(template["services"])
-        answered = [f"{door}: {status(**doors[door])}" for door in doors]
+        services = home.said("workspace", "connect", "mine")["services"]
+        assert sorted(services) == sorted(template["services"])
+        answered = [f"{service}: {status(**services[service])}" for service in services]
         assert all(line.endswith(": 200") for line in answered), answered
-        answered = answered or [by_program(home)]
+        answered = answered or [run_program(home)]
     finally:
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
     assert home.processes() == []
     result_rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
 
 
-def refused(home, template):
-    """One that says that it does not is refused, for the reasons that it gives."""
+def check_refusal(home, template):
+    """A template that does not run on this computer is check_refusal with its reasons."""
     done = home.cli("launch", template["slug"], "mine", "--json")
     assert done.returncode == 1
     assert template["local_reasons"], "a reason is given"
@@ -88,7 +90,7 @@ def refused(home, template):
 
 
 def status(url, token=None, **_):
-    """What a service answers to whoever opens its address, its own redirects followed."""
+    """The status that a service answers at its address, after redirects."""
     with contextlib.closing(
         urllib.request.urlopen(f"{url}/?token={token}", timeout=120)
     ) as answer:
@@ -96,8 +98,8 @@ def status(url, token=None, **_):
         return answer.status
 
 
-def by_program(home):
-    """One without a service is asked to run a program."""
+def run_program(home):
+    """Runs a program in a workspace without a service."""
     done = home.cli("exec", "mine", "--", "python", "-c", "print(6 * 7)")
     assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
     return "python: 42"

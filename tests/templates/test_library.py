@@ -1,4 +1,4 @@
-"""The built-in templates: sound, safe on a shared machine, and what they promise is true."""
+"""The built-in templates: valid, safe on a shared machine, and as documented."""
 
 import ast
 import os
@@ -34,7 +34,7 @@ def titled(value):
     return getattr(value, "slug", None) or getattr(value, "stem", None) or str(value)[:20]
 
 
-def test_every_file_is_a_valid_template_without_errors():
+def test_every_built_in_template_is_valid():
     report = SERVICE.validate()
     assert report.errors == ()
     assert report.total_templates == len(FILES) == len(EVERY) >= 12
@@ -44,9 +44,9 @@ def test_every_file_is_a_valid_template_without_errors():
 
 
 @pytest.mark.parametrize("file", FILES, ids=titled)
-def test_a_file_is_complete_for_the_gallery(file):
-    says = yaml.safe_load(file.read_text())
-    template = SERVICE.named(says["name"])
+def test_built_in_template_has_the_fields_of_the_gallery(file):
+    fields = yaml.safe_load(file.read_text())
+    template = SERVICE.named(fields["name"])
     assert template.description
     assert template.category != "General" or template.slug == "plain-shell"
     assert template.icon
@@ -59,7 +59,7 @@ def test_a_file_is_complete_for_the_gallery(file):
 
 
 @pytest.mark.parametrize(("template", "name", "service"), SERVED, ids=titled)
-def test_a_service_listens_only_on_loopback_and_keeps_its_secret(template, name, service):
+def test_service_listens_on_loopback_and_has_no_token_in_its_command(template, name, service):
     assert "{port}" in service.command
     assert "127.0.0.1" in service.command
     assert "{token}" not in service.command
@@ -68,7 +68,7 @@ def test_a_service_listens_only_on_loopback_and_keeps_its_secret(template, name,
 
 
 @pytest.mark.parametrize("template", JUPYTER, ids=titled)
-def test_jupyter_is_the_same_everywhere(template):
+def test_jupyter_service_is_the_same_in_all_templates(template):
     service = template.services["jupyter"]
     assert service.command == EVERY["jupyterlab"].services["jupyter"].command
     assert service.environment == {"JUPYTER_TOKEN": "{token}"}
@@ -96,7 +96,7 @@ def main():
 """
 
 
-def test_jupyter_starts_without_what_is_in_its_home_and_without_a_slow_grammar(tmp_path):
+def test_jupyter_command_ignores_modules_in_the_home_and_a_slow_grammar(tmp_path):
     packages, home = tmp_path / "packages", tmp_path / "home"
     for module in ("packages/jupyterlab/__init__", "packages/rfc3987_syntax", "home/in_the_home"):
         path = tmp_path / f"{module}.py"
@@ -114,7 +114,7 @@ def test_jupyter_starts_without_what_is_in_its_home_and_without_a_slow_grammar(t
     assert imports == ["in_the_home False", "rfc3987_syntax False"]
 
 
-def test_the_quickstart_runs_on_any_machine():
+def test_quickstart_template_runs_on_any_machine():
     template = SERVICE.named(QUICKSTART)
     assert runs_locally(template, ()) == ()
     assert [*template.packages] == ["pip"]
@@ -122,7 +122,7 @@ def test_the_quickstart_runs_on_any_machine():
 
 
 @pytest.mark.parametrize("slug", ["r-research", "r-shiny", "ubuntu2404-base", "rocky9-base"])
-def test_what_needs_more_than_pip_says_so(slug):
+def test_template_that_needs_more_than_pip_does_not_run_locally(slug):
     assert runs_locally(EVERY[slug], ())
 
 
@@ -133,7 +133,7 @@ def installed(template, home):
 
 
 @pytest.mark.parametrize(("slug", "file"), [("streamlit-app", "app.py"), ("r-shiny", "app/app.R")])
-def test_a_starter_app_is_written_and_never_over_ones_own(slug, file, tmp_path):
+def test_starter_app_is_written_and_does_not_overwrite_a_file(slug, file, tmp_path):
     installed(EVERY[slug], tmp_path)
     written = (tmp_path / file).read_text()
     assert len(written.splitlines()) > 10
@@ -154,7 +154,7 @@ def test_a_starter_app_is_written_and_never_over_ones_own(slug, file, tmp_path):
         ("a b", False),
     ],
 )
-def test_the_streamlit_app_is_a_python_file_below_home(app, fits):
+def test_streamlit_app_must_be_a_python_file_below_the_home(app, fits):
     if fits:
         assert parameters_for(EVERY["streamlit-app"], {"app": app}) == {"app": app}
     else:

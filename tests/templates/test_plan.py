@@ -1,4 +1,4 @@
-"""Launching: does it run here, and do the parameters fit?"""
+"""Launching: whether a template runs on this computer, and whether its parameters are valid."""
 
 import math
 
@@ -12,7 +12,7 @@ SERVED = Service(command="serve", port=80, requires=("rserver", "R"))
 
 
 @pytest.mark.parametrize(
-    ("says", "programs", "because"),
+    ("fields", "programs", "reasons_expected"),
     [
         ({}, (), []),
         ({"package_manager": "pip", "packages": {"pip": ("numpy",)}}, (), []),
@@ -28,19 +28,19 @@ SERVED = Service(command="serve", port=80, requires=("rserver", "R"))
         ({"packages": {"dnf": ("x",)}, "services": {"r": SERVED}}, ("R",), ["dnf", "rserver"]),
     ],
 )
-def test_it_runs_here_or_says_every_reason_why_not(says, programs, because):
-    reasons = runs_locally(Template(name="t", **says), programs)
-    assert len(reasons) == len(because)
-    for reason, part in zip(reasons, because, strict=True):
+def test_runs_locally_returns_every_reason_why_not(fields, programs, reasons_expected):
+    reasons = runs_locally(Template(name="t", **fields), programs)
+    assert len(reasons) == len(reasons_expected)
+    for reason, part in zip(reasons, reasons_expected, strict=True):
         assert part in reason
 
 
-def test_a_program_that_two_services_need_is_required_once():
+def test_program_that_two_services_require_is_listed_once():
     services = {"r": SERVED, "s": Service(command="x", port=1, requires=("R", "git"))}
     assert required(Template(name="t", services=services)) == ("rserver", "R", "git")
 
 
-def test_the_refusal_says_why_and_what_would_work():
+def test_local_refusal_has_the_reasons_and_a_remediation():
     problem = local_refusal(Template(name="R"), ("no R here", "no rserver here"))
     assert isinstance(problem, TemplateInvalid)
     assert problem.code == "TEMPLATE_INVALID"
@@ -52,7 +52,7 @@ def test_the_refusal_says_why_and_what_would_work():
 
 
 @pytest.mark.parametrize(
-    ("says", "value", "because"),
+    ("fields", "value", "reasons_expected"),
     [
         ({"type": "string"}, "x", None),
         ({"type": "string"}, "", None),
@@ -86,11 +86,11 @@ def test_the_refusal_says_why_and_what_would_work():
         ({"type": "boolean"}, "true", "must be a boolean, not a string"),
     ],
 )
-def test_a_value_fits_its_parameter_or_says_why_not(says, value, because):
-    wrong = misfits(Parameter(**says), value)
-    assert len(wrong) == (because is not None)
-    if because:
-        assert because in wrong[0]
+def test_parameter_value_is_accepted_or_has_a_reason(fields, value, reasons_expected):
+    wrong = misfits(Parameter(**fields), value)
+    assert len(wrong) == (reasons_expected is not None)
+    if reasons_expected:
+        assert reasons_expected in wrong[0]
 
 
 APP = Template(
@@ -104,7 +104,7 @@ APP = Template(
 )
 
 
-def test_defaults_are_filled_in_in_the_order_of_the_template():
+def test_parameters_get_their_defaults_in_the_order_of_the_template():
     assert [*parameters_for(APP, {"workers": 2, "file": "x.py"}).items()] == [
         ("file", "x.py"),
         ("workers", 2),
@@ -113,7 +113,7 @@ def test_defaults_are_filled_in_in_the_order_of_the_template():
     assert parameters_for(Template(name="t"), {}) == {}
 
 
-def test_every_wrong_parameter_is_named():
+def test_every_invalid_parameter_is_named():
     with pytest.raises(ValidationFailed) as caught:
         parameters_for(APP, {"fil": "x", "debug": 1})
     assert caught.value.data == {
@@ -136,7 +136,7 @@ def test_every_wrong_parameter_is_named():
         (Template(name="Bare"), "'Bare' has no parameters"),
     ],
 )
-def test_an_unknown_parameter_says_which_are_known(template, why):
+def test_unknown_parameter_error_lists_the_known_parameters(template, why):
     with pytest.raises(ValidationFailed) as caught:
         parameters_for(template, {"workers": 1, "zzzz": 1} if template is APP else {"zzzz": 1})
     assert why in caught.value.details

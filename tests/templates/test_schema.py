@@ -1,4 +1,4 @@
-"""The published schema and the documentation say what the model says."""
+"""The published schema and the documentation match the model."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from prism.templates.store import BUILT_IN
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_published_schema_is_the_models():
+def test_published_schema_equals_the_schema_of_the_model():
     assert json.loads(PUBLISHED.read_text()) == schema(), "run `python -m prism.templates.schema`"
 
 
-def test_the_schema_describes_every_field_and_refuses_others():
+def test_schema_describes_every_field_and_refuses_others():
     kinds = schema()["$defs"]
     for model in (Template, Service, Parameter):
         kind = kinds[model.__name__]
@@ -24,14 +24,14 @@ def test_the_schema_describes_every_field_and_refuses_others():
     assert kinds["Template"]["required"] == ["name"]
 
 
-def test_the_documentation_names_every_field():
+def test_documentation_names_every_field():
     text = (DOCS / "templates.md").read_text()
     for model in (Template, Service, Parameter):
         for field in model.__struct_fields__:
             assert f"`{field}`" in text, field
 
 
-def test_the_documentation_names_every_template_of_the_shelf():
+def test_documentation_names_every_built_in_template():
     text = (DOCS / "templates.md").read_text()
     for file in BUILT_IN.glob("*.yml"):
         name = file.read_text().splitlines()[0].removeprefix("name: ")

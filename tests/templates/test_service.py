@@ -1,4 +1,4 @@
-"""Templates by name, from folders that change; a bad file hides only itself."""
+"""Templates by name, from folders that change; an invalid file does not affect other templates."""
 
 import os
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def status(service):
     return {result.template: result.status for result in service.validate().validation_results}
 
 
-def test_templates_answer_to_name_or_slug_and_the_exact_name_comes_first(own_folder, service):
+def test_template_is_found_by_name_or_slug_and_the_exact_name_wins(own_folder, service):
     own_folder.write("a.yml", "name: Déjà Vu (v2)!\n").write("b.yml", "name: Other\nslug: o\n")
     assert service.named("d-j-vu-v2").name == "Déjà Vu (v2)!"
     assert service.named("Déjà Vu (v2)!").slug == "d-j-vu-v2"
@@ -44,7 +44,7 @@ def test_templates_answer_to_name_or_slug_and_the_exact_name_comes_first(own_fol
         ("", "nothing has a similar name"),
     ],
 )
-def test_what_is_not_there_says_what_is_nearest(word, details):
+def test_unknown_template_error_suggests_a_similar_name(word, details):
     with pytest.raises(TemplateNotFound) as caught:
         TemplateService(template_folders()).named(word)
     assert caught.value.details == details
@@ -53,7 +53,7 @@ def test_what_is_not_there_says_what_is_nearest(word, details):
 
 
 @pytest.mark.parametrize("word", ["broken", "Broken", "broken.yml"])
-def test_a_file_that_cannot_be_read_is_not_called_missing(own_folder, word):
+def test_unreadable_template_is_reported_as_invalid_not_as_missing(own_folder, word):
     own_folder.write("broken.yml", "name: Broken\ndescription: [x\n")
     with pytest.raises(TemplateInvalid) as caught:
         TemplateService(template_folders(own_folder.path)).named(word)
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_is_not_called_missing(own_folder, word):
     assert "prism template validate" in caught.value.remediation
 
 
-def test_the_yaml_of_a_template_that_cannot_be_used_is_shown_as_it_is(own_folder, service):
+def test_yaml_of_an_invalid_template_is_returned_unchanged(own_folder, service):
     own_folder.write("torn.yml", "name: Torn\npackages: [")
     (own_folder.path / "bytes.yml").write_bytes(b"name: Bytes\ndescription: \xff\n")
     assert service.yaml("torn").yaml == "name: Torn\npackages: ["
@@ -71,7 +71,7 @@ def test_the_yaml_of_a_template_that_cannot_be_used_is_shown_as_it_is(own_folder
     assert service.yaml("Torn").yaml.endswith("mended\n")
 
 
-def test_the_yaml_of_a_replaced_template_is_that_of_ones_own(own_folder):
+def test_yaml_of_a_replaced_built_in_template_is_that_of_the_user(own_folder):
     service = TemplateService(template_folders(own_folder.path))
     assert service.yaml("Plain Shell").source == "built-in"
     own_folder.write("mine.yml", "name: Plain Shell\ndescription: mine\n")
@@ -79,7 +79,7 @@ def test_the_yaml_of_a_replaced_template_is_that_of_ones_own(own_folder):
     assert (mine.source, mine.yaml) == ("user", "name: Plain Shell\ndescription: mine\n")
 
 
-def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own_folder):
+def test_user_template_inherits_from_a_built_in_template(own_folder):
     own_folder.write("mine.yml", "name: Mine\ninherits: [jupyterlab]\npackages: {pip: [xarray]}\n")
     mine = TemplateService(template_folders(own_folder.path)).named("mine")
     assert mine.packages["pip"] == ("jupyterlab", "xarray")
@@ -87,7 +87,7 @@ def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own_fold
     assert mine.inherits == ("jupyterlab",)
 
 
-def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_heirs_too(
+def test_user_template_replaces_a_built_in_template_for_its_descendants_too(
     own_folder,
 ):
     service = TemplateService(template_folders(own_folder.path))
@@ -106,7 +106,7 @@ def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_
 @pytest.mark.parametrize(
     "slug", [item.slug for item in TemplateService(template_folders()).items()]
 )
-def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own_folder, slug):
+def test_user_template_named_like_a_built_in_slug_takes_only_the_slug(own_folder, slug):
     before = TemplateService(template_folders()).named(slug)
     own_folder.write("t.yml", f"name: {slug}\ndescription: mine\n")
     service = TemplateService(template_folders(own_folder.path))
@@ -125,7 +125,7 @@ def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own
     assert service.named(slug) == before
 
 
-def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_name(own_folder):
+def test_user_template_can_inherit_from_a_descendant_of_the_template_with_its_slug(own_folder):
     own_folder.write("t.yml", "name: jupyterlab\ninherits: [Data Science (pip)]\nusers: [me]\n")
     service = TemplateService(template_folders(own_folder.path))
     assert service.named("jupyterlab").users == ("researcher", "me")
@@ -135,7 +135,7 @@ def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_n
     assert wrong == "jupyterlab"
 
 
-def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own_folder):
+def test_slug_of_a_built_in_template_is_an_error_of_the_user_template(own_folder):
     own_folder.write("a.yml", "name: Mine\nslug: marimo\n")
     own_folder.write("b.yml", "name: Data Science (pip)\nslug: statistics\n")
     results = TemplateService(template_folders(own_folder.path)).validate().validation_results
@@ -143,7 +143,7 @@ def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own
     assert wrong == {"Mine": ["2: slug"], "Data Science (pip)": ["2: slug"]}
 
 
-def test_a_broken_replacement_is_not_silently_the_built_in_one(own_folder):
+def test_invalid_replacement_of_a_built_in_template_is_an_error(own_folder):
     own_folder.write("p.yml", "name: Plain Shell\nsize: HUGE\n")
     service = TemplateService(template_folders(own_folder.path))
     with pytest.raises(TemplateInvalid) as caught:
@@ -154,7 +154,7 @@ def test_a_broken_replacement_is_not_silently_the_built_in_one(own_folder):
     assert service.named("jupyterlab")
 
 
-def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own_folder, service):
+def test_invalid_template_invalidates_only_its_descendants_with_a_reason(own_folder, service):
     own_folder.write("bad.yml", "name: Bad\n\nports: [0]\n")
     own_folder.write("heir.yml", "name: Heir\ninherits:\n- Good\n- Bad\n")
     own_folder.write("grandchild.yml", "name: Grandchild\ninherits: [heir]\n")
@@ -189,7 +189,7 @@ def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own_folder, se
     assert [item.validation_status for item in service.items()].count("invalid") == 3
 
 
-def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own_folder, service):
+def test_cycle_and_unknown_parent_are_reported_with_file_line_and_field(own_folder, service):
     own_folder.write("a.yml", "name: a\ninherits: [b]\n").write(
         "b.yml", "name: b\n\ninherits: [a]\n"
     )
@@ -228,7 +228,9 @@ def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own_fo
         ("name: Two\nslug: One\n", "2: slug", "'One' already means 'One'"),
     ],
 )
-def test_a_clash_of_names_is_the_later_files_mistake(own_folder, service, second, field, why):
+def test_duplicate_name_or_slug_is_an_error_of_the_later_file(
+    own_folder, service, second, field, why
+):
     own_folder.write("1.yml", "name: One\nsize: S\n").write("2.yml", second)
     [clash] = [r for r in service.validate().validation_results if r.file.endswith("2.yml")]
     assert places(clash) == [field]
@@ -237,8 +239,8 @@ def test_a_clash_of_names_is_the_later_files_mistake(own_folder, service, second
     assert service.named("One").size == service.named("one").size == "S"
 
 
-def test_it_is_valid_on_its_own_lines_or_on_those_it_inherits(own_folder, service):
-    """A child may bring what completes a service, and may break what it inherits."""
+def test_template_is_checked_together_with_its_inherited_fields(own_folder, service):
+    """A child can complete an inherited service, and can make it invalid."""
     own_folder.write("p.yml", "name: p\nports: [80]\nservices: {web: {command: x, port: 80}}\n")
     own_folder.write("ok.yml", "name: ok\ninherits: [p]\nservices: {web: {environment: {A: b}}}\n")
     own_folder.write("moved.yml", "name: moved\ninherits: [p]\nservices:\n  web:\n    port: 81\n")
@@ -247,7 +249,7 @@ def test_it_is_valid_on_its_own_lines_or_on_those_it_inherits(own_folder, servic
     assert places(results["moved"]) == ["5: services.web.port"]
 
 
-def test_files_that_come_change_and_go_are_noticed(own_folder, service):
+def test_added_changed_and_removed_template_files_are_noticed(own_folder, service):
     assert names(service) == []
     own_folder.write("a.yml", "name: a\nsize: S\n")
     assert service.named("a").size == "S"
@@ -262,7 +264,7 @@ def test_files_that_come_change_and_go_are_noticed(own_folder, service):
     assert status(service) == {"b": "invalid"}
 
 
-def test_a_program_that_is_installed_later_is_noticed(own_folder):
+def test_program_installed_later_makes_a_template_run_locally(own_folder):
     installed: set[str] = set()
     own_folder.write(
         "r.yml", "name: r\nports: [80]\nservices: {r: {command: R, port: 80, requires: [R]}}"
@@ -279,7 +281,7 @@ def test_a_program_that_is_installed_later_is_noticed(own_folder):
     assert (item.runs_locally, item.local_reasons) == (True, ())
 
 
-def test_what_did_not_change_is_not_read_again(own_folder, service, monkeypatch):
+def test_unchanged_templates_are_not_read_again(own_folder, service, monkeypatch):
     own_folder.write("a.yml", "name: a\n")
     first = service.items()
     monkeypatch.setattr(TemplateFolder, "files", lambda folder: pytest.fail("read again"))
@@ -289,7 +291,7 @@ def test_what_did_not_change_is_not_read_again(own_folder, service, monkeypatch)
     assert service.validate()
 
 
-def test_a_file_that_cannot_be_read_says_so(own_folder, service):
+def test_unreadable_file_is_reported_with_the_reason(own_folder, service):
     own_folder.write("a.yml", "name: a\n")
     (own_folder.path / "folder.yml").mkdir()
     os.symlink(own_folder.path / "nowhere", own_folder.path / "link.yml")
@@ -299,7 +301,7 @@ def test_a_file_that_cannot_be_read_says_so(own_folder, service):
     assert results["a"].status == "valid"
 
 
-def test_validating_counts_names_errors_and_leaves_an_event(own_folder, tmp_path):
+def test_validation_counts_templates_names_errors_and_records_an_event(own_folder, tmp_path):
     own_folder.write("a.yml", "name: a\n").write("b.yml", "name: b\nsize: Q\nports: [0]\n")
     db = Database(
         f"sqlite:///{tmp_path}/s.db", StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), Bus()
@@ -326,7 +328,7 @@ def test_validating_counts_names_errors_and_leaves_an_event(own_folder, tmp_path
     assert fact.data == {"total_templates": 2, "validated": 1, "errors": [*done.errors]}
 
 
-def test_info_shows_what_is_inherited_and_from_whom(own_folder, service):
+def test_info_contains_inherited_fields_and_dependency_chains(own_folder, service):
     own_folder.write(
         "top.yml", "name: top\nbase: debian-12\npackage_manager: apt\npackages: {apt: [git]}"
     )
@@ -347,6 +349,6 @@ def test_info_shows_what_is_inherited_and_from_whom(own_folder, service):
     assert service.info("top").local_reasons[0].startswith("its packages come from apt")
 
 
-def test_the_built_in_shelf_stands_in_the_package():
+def test_built_in_folder_exists_in_the_package():
     assert BUILT_IN.is_dir()
     assert [folder.builtin for folder in template_folders()] == [True]
