@@ -1,4 +1,4 @@
-"""The built GUI in a real browser, at a real daemon."""
+"""The built GUI in a real browser, with a real daemon."""
 
 import json
 import os
@@ -26,7 +26,7 @@ FORGET = "() => { localStorage.clear(); sessionStorage.clear(); }"
 
 
 def seed_activity(home: Home, name: str) -> None:
-    """Give a workspace a past of some hours: the daemon writes such rows every ten minutes."""
+    """Gives a workspace some hours of activity; the daemon writes such rows every ten minutes."""
     now = int(time.time()) // STEP
     parts = [(12, "idle", "nothing is going on"), (30, "active", "a kernel is busy: train.ipynb")]
     parts += [(6, "unknown", "Jupyter does not answer")]
@@ -52,7 +52,7 @@ def seed_activity(home: Home, name: str) -> None:
 
 
 def seed_costs(home: Home, project: str, dollars: Sequence[int]) -> None:
-    """Give a project of a daemon that does not run a past: what each of the last days has cost."""
+    """Gives a project, while no daemon runs, costs in each of the last days."""
     today = int(time.time()) // DAY
     dates = range(today - len(dollars), today)
     rows = [
@@ -71,11 +71,11 @@ def seed_costs(home: Home, project: str, dollars: Sequence[int]) -> None:
         account = ("past", project, 900, "past", total, False, dates[0] * DAY)
         db.execute("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)", account)
         db.execute("INSERT INTO totals VALUES (?, 'compute', ?)", (project, total))
-        db.execute("DELETE FROM days")  # they are summed up anew
+        db.execute("DELETE FROM days")  # they are computed again
 
 
 def seed_idle_history(home: Home, name: str) -> None:
-    """Tell a daemon that does not run that it hibernated a workspace half an hour ago."""
+    """Records, while no daemon runs, that a workspace was hibernated half an hour ago."""
     at = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(time.time() - HOUR / 2))
     row = ("past", name, "hibernate", at, 75 * 60, "gpu", None, "the GPU did nothing")
     with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
@@ -93,22 +93,22 @@ USUAL: dict[str, Any] = {
 
 
 class Browser:
-    """A context of the browser with a tab, and everything that it asked for or complained of."""
+    """A context of the browser with a tab, its requests and its errors."""
 
     def __init__(self, chromium: PlaywrightBrowser, **options: Any) -> None:
         self.context = chromium.new_context(**USUAL | options)
         self.context.set_default_timeout(60_000)
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.sockets: list[str] = []
         self.page = self.new_page()
 
     def use(self, home: Home) -> None:
-        """From now on it is about the daemon of this home."""
+        """Directs the browser to the daemon of this home."""
         self.home = home
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
         self.base = f"http://localhost:{self.port}"
-        for recorded in (self.requests, self.complaints, self.sockets):
+        for recorded in (self.requests, self.errors, self.sockets):
             recorded.clear()
 
     def new_page(self) -> Page:
@@ -116,19 +116,18 @@ class Browser:
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", lambda socket: self.sockets.append(socket.url))
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
 
     def _on_console(self, message: ConsoleMessage) -> None:
         refused = "Failed to load resource" in message.text  # an answer that the page shows
         if message.type == "error" and not refused:
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
     def leave(self) -> None:
-        """Close every tab but the first, and forget what the first has stored."""
-        aside = (
-            f"{self.base}/icon.svg"  # `about:blank` has a process that compiles all scripts anew
-        )
+        """Closes every tab but the first, and clears what the first has stored."""
+        # `about:blank` would have another process, which compiles all scripts again.
+        aside = f"{self.base}/icon.svg"
         if self.page.url == aside:
             return
         for page in self.context.pages:
@@ -140,25 +139,25 @@ class Browser:
         self.page.goto(aside)
 
     def open(self, path: str = "/") -> Page:
-        """Go to a page of the GUI and wait until it has its heading."""
+        """Goes to a page of the GUI and waits until it has its heading."""
         self.page.goto(f"{self.base}{path}")
         self.page.get_by_role("heading", level=1).first.wait_for()
         return self.page
 
     def shot(self, name: str) -> None:
-        """Keep a picture, where somebody wants to look at it."""
+        """Saves a screenshot, if a folder for them is set."""
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
     def foreign(self) -> list[str]:
-        """What was asked of anybody but the daemon."""
+        """The requests to other hosts than the daemon."""
         ours = (self.base, "data:", "blob:", "about:")
         return [url for url in self.requests if not url.startswith(ours)]
 
 
-# Not for the session: while Playwright runs, its event loop is the thread's own, and other
-# tests of the same worker could run none.
+# Not for the session: while Playwright runs, its event loop occupies the thread, and other
+# tests of the same worker could not run a loop.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[PlaywrightBrowser]:
     if read_site(BUILT) is None:
@@ -171,7 +170,7 @@ def chromium() -> Iterator[PlaywrightBrowser]:
 
 @pytest.fixture(scope="session")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A daemon in whose home nothing was launched yet."""
+    """A daemon without workspaces."""
     home = Home(tmp_path_factory.mktemp("web") / "home")
     try:
         with home.living(PRISM_LOCAL_PRICES="aws"):
@@ -194,7 +193,7 @@ def home_with_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
 
 @pytest.fixture(scope="module")
 def shared_browser(chromium: PlaywrightBrowser) -> Iterator[Browser]:
-    """For most tests of a file: a new context reads and compiles every script anew."""
+    """For most tests of a file, because a new context compiles every script again."""
     browser = Browser(chromium)
     yield browser
     browser.context.close()
@@ -206,7 +205,7 @@ def browsing(
 ) -> Iterator[Callable[..., Browser]]:
     """Gives a test a browser: the shared one, or with `own` or options a new one.
 
-    Each test ends with nothing foreign asked for and nothing complained of.
+    Each test ends without requests to other hosts and without errors in the console.
     """
     used: list[Browser] = []
 
@@ -225,4 +224,4 @@ def browsing(
             browser.context.close()
     for browser in used:
         assert browser.foreign() == []
-        assert browser.complaints == []
+        assert browser.errors == []

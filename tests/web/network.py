@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class Relay:
-    """Passes bytes to a port of this computer; while it is cut, every connection is broken."""
+    """Passes bytes to a port of this computer; while it is cut, every connection breaks."""
 
     def __init__(self, target: int) -> None:
         self._target, self._cut = target, False
@@ -19,17 +19,17 @@ class Relay:
         self._threads[0].start()
 
     def cut(self) -> None:
-        """Break what is open, and whatever comes."""
+        """Breaks all connections, and new ones too."""
         self._cut = True
         for pair in [*self._pairs]:
             _end(pair)
 
     def heal(self) -> None:
-        """Let new connections through again."""
+        """Accepts new connections again."""
         self._cut = False
 
     def close(self) -> None:
-        """Stop listening and break everything."""
+        """Stops listening and breaks all connections."""
         self.cut()
         _end([self._listening])
         for thread in self._threads:

@@ -1,4 +1,4 @@
-"""What single pages say and do: home, connecting, settings, a template, costs, events."""
+"""Single pages: home, connecting, settings, a template, costs, events."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ EVENT = "project_created"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A workspace that runs, one that sleeps, and a project that has spent most of its money."""
+    """A running and a hibernated workspace, and a project that has spent most of its money."""
     home = Home(tmp_path_factory.mktemp("details") / "home")
     try:
         with home.living():
@@ -33,14 +33,14 @@ def home(tmp_path_factory):
         home.clear()
 
 
-def test_home_says_what_runs_and_sleeps_and_what_needs_a_decision(home, browsing):
+def test_home_counts_workspaces_and_shows_low_budgets_and_events(home, browsing):
     page = browsing(home).open("/")
     warning = page.get_by_role("group").filter(has_text="Reef")
     expect(warning).to_contain_text(re.compile(r"has only \$[012]\.\d\d of \$20\.00 left\."))
     expect(page.get_by_role("definition").nth(0)).to_have_text("1")
     expect(page.get_by_role("definition").nth(1)).to_have_text("1")
     expect(page.get_by_role("table").first).to_contain_text("asleep")
-    home.client.projects.create("Cove")  # other tests have pushed out what was before
+    home.client.projects.create("Cove")  # later than the events of other tests
     newest = page.get_by_role("main").get_by_role("row").filter(has_text="Project created")
     expect(newest.first).to_contain_text("Cove")
 
@@ -54,7 +54,7 @@ post_install: ["exit 7"]
 """
 
 
-def test_home_says_what_failed_and_what_is_about_to_expire(home, browsing):
+def test_home_shows_failed_and_expiring_workspaces(home, browsing):
     file = home.folder / "templates" / "broken.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(BROKEN)
@@ -69,7 +69,7 @@ def test_home_says_what_failed_and_what_is_about_to_expire(home, browsing):
     wreck = concerns.filter(has=page.get_by_role("link", name="wreck"))
     expect(wreck).to_contain_text(home.client.workspaces.get("wreck").failure.message)
     about_shell = concerns.filter(has=page.get_by_role("link", name="shell"))
-    expiring = about_shell.filter(has_text="expires")  # it may be idle as well
+    expiring = about_shell.filter(has_text="expires")  # it may be listed as idle too
     expect(expiring).to_contain_text(re.compile(r"expires in (19|20) min and is then put to"))
     browser.shot("home-concerns")
     page.get_by_role("button", name="Extend by 4 h").click()
@@ -82,7 +82,7 @@ def test_home_says_what_failed_and_what_is_about_to_expire(home, browsing):
 
 
 @pytest.mark.slow
-def test_the_search_in_a_log_keeps_only_the_lines_that_match(home, browsing):
+def test_log_search_shows_only_matching_lines(home, browsing):
     page = browsing(home).open("/workspaces/shell?tab=logs&log=system")
     log = page.get_by_role("log")
     everything = list(home.client.logs.get("shell", "system", 500).lines)
@@ -102,7 +102,7 @@ def test_the_search_in_a_log_keeps_only_the_lines_that_match(home, browsing):
     expect(page.get_by_text(f"{len(everything)} lines, following")).to_be_visible()
 
 
-def test_idle_shows_what_was_put_to_sleep_and_why(home, browsing):
+def test_idle_page_lists_idle_actions_with_their_reasons(home, browsing):
     page = browsing(home).open("/idle")
     table = page.get_by_role("table", name="What was put to sleep")
     row = table.get_by_role("row").filter(has_text="archive")
@@ -112,7 +112,7 @@ def test_idle_shows_what_was_put_to_sleep_and_why(home, browsing):
     expect(row.get_by_role("link")).to_have_attribute("href", "/workspaces/archive?tab=activity")
 
 
-def test_the_doctor_says_what_is_broken_until_it_is_mended(home, browsing):
+def test_doctor_shows_a_failed_check_until_it_is_repaired(home, browsing):
     file = home.folder / "templates" / "torn.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text("name: Torn\npackages: [")
@@ -127,7 +127,7 @@ def test_the_doctor_says_what_is_broken_until_it_is_mended(home, browsing):
     expect(row).to_have_count(0, timeout=120_000)
 
 
-def test_a_read_that_fails_says_what_helps_and_is_tried_again(home, browsing):
+def test_failed_read_shows_a_command_and_can_be_retried(home, browsing):
     page = browsing(home).open("/costs?project=Tide")
     alert = page.get_by_role("group").filter(has_text="Project 'Tide' not found")
     expect(alert.get_by_role("button", name="Copy prism project list")).to_be_visible()
@@ -137,13 +137,13 @@ def test_a_read_that_fails_says_what_helps_and_is_tried_again(home, browsing):
 
 
 @pytest.mark.slow
-def test_a_number_says_where_it_comes_from(home, browsing):
+def test_number_shows_its_source(home, browsing):
     page = browsing(home).open("/costs")
     page.get_by_role("button", name="Where Per day comes from").click()
     expect(page.get_by_text("The current hourly total × 24")).to_be_visible()
 
 
-def test_ssh_and_an_editor_are_offered(home, browsing):
+def test_ssh_and_editor_links_are_shown_for_a_running_workspace(home, browsing):
     page = browsing(home).open("/workspaces/shell")
     editor = page.get_by_role("link", name="Open in VS Code")
     expect(editor).to_have_attribute("href", "vscode://vscode-remote/ssh-remote+shell.prism/")
@@ -152,7 +152,7 @@ def test_ssh_and_an_editor_are_offered(home, browsing):
     expect(page.get_by_text("This needs a running workspace; it is hibernated.")).to_be_visible()
 
 
-def test_the_idle_profile_and_the_project_of_a_workspace_are_changed(home, browsing):
+def test_idle_profile_and_project_of_a_workspace_can_be_changed(home, browsing):
     page = browsing(home).open("/workspaces/asleep?tab=settings")
     for label, choice in (("Idle profile", "gpu"), ("Project", "Reef")):
         page.get_by_role("button", name=re.compile(f"^{label}")).click()
@@ -163,7 +163,7 @@ def test_the_idle_profile_and_the_project_of_a_workspace_are_changed(home, brows
     assert (workspace.idle.profile, workspace.tags["Project"]) == ("gpu", "Reef")
 
 
-def test_a_template_says_what_it_installs_and_from_whom_it_inherits(home, browsing):
+def test_template_page_shows_packages_and_parents(home, browsing):
     page = browsing(home).open("/templates/data-science-pip")
     expect(page.get_by_text(re.compile("jupyterlab.*numpy.*pandas"))).to_be_visible()
     chain = page.get_by_role("listitem").filter(has_text="JupyterLab")
@@ -172,7 +172,7 @@ def test_a_template_says_what_it_installs_and_from_whom_it_inherits(home, browsi
     page.wait_for_url("**/launch?template=data-science-pip")
 
 
-def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
+def test_costs_page_shows_a_project_with_its_command_and_csv(home, browsing):
     browser = browsing(home)
     page = browser.open("/costs?by=weekly")
     page.get_by_role("button", name=re.compile("^Project")).click()
@@ -196,7 +196,7 @@ def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
 
 
 @pytest.mark.slow
-def test_costs_are_divided_by_user_and_by_template(home, browsing):
+def test_costs_page_groups_by_template_and_user(home, browsing):
     browser = browsing(home)
     page = browser.open("/costs")
     page.get_by_role("button", name=re.compile("^Group by")).click()
@@ -219,7 +219,7 @@ def test_costs_are_divided_by_user_and_by_template(home, browsing):
     assert re.search(r"ada@example\.org +\$18\.\d\d", process.stdout), process
 
 
-def test_the_yaml_of_a_template_is_shown_also_where_it_cannot_be_used(home, browsing):
+def test_template_page_shows_the_yaml_even_if_it_is_invalid(home, browsing):
     page = browsing(home).open("/templates/data-science-pip")
     yaml = page.get_by_label("YAML", exact=True)
     expect(yaml).to_contain_text("name: Data Science (pip)")
@@ -234,7 +234,7 @@ def test_the_yaml_of_a_template_is_shown_also_where_it_cannot_be_used(home, brow
 
 
 @pytest.mark.slow
-def test_the_report_of_a_project_is_a_page_to_print(home, browsing):
+def test_project_report_is_html(home, browsing):
     browser = browsing(home)
     page = browser.open("/projects/Reef")
     link = page.get_by_role("link", name="Report of this month").get_attribute("href")
@@ -243,7 +243,7 @@ def test_the_report_of_a_project_is_a_page_to_print(home, browsing):
     assert "Reef" in answer.text()
 
 
-def test_events_are_filtered_and_new_ones_appear(home, browsing):
+def test_events_page_filters_and_shows_new_events(home, browsing):
     created = len(home.client.projects.list())
     page = browsing(home).open("/events")
     page.get_by_role("searchbox", name="Which kind").fill(EVENT)

@@ -1,4 +1,4 @@
-"""Files of a workspace in the browser: drop, watch, look, rename, download, delete."""
+"""Files of a workspace in the browser: upload, preview, rename, download, delete."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def inside(home):
     return folder
 
 
-def test_files_are_dropped_seen_renamed_downloaded_and_deleted(home, browsing):
+def test_files_can_be_uploaded_previewed_renamed_downloaded_and_deleted(home, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces/mine?tab=files")
     table = page.get_by_role("table", name="Files")
@@ -74,7 +74,7 @@ def test_files_are_dropped_seen_renamed_downloaded_and_deleted(home, browsing):
     assert not (inside(home) / "data").exists()
 
 
-def test_pictures_and_notebooks_are_shown_and_run_nothing(home, browsing):
+def test_preview_shows_pictures_and_notebooks_without_running_scripts(home, browsing):
     folder = inside(home)
     (folder / "dot.png").write_bytes(base64.b64decode(PNG))
     svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>fetch('/ran')</script></svg>"
@@ -95,7 +95,7 @@ def test_pictures_and_notebooks_are_shown_and_run_nothing(home, browsing):
     assert not [request for request in browser.requests if request.endswith("/ran")]
 
 
-def test_an_attached_volume_is_a_folder_among_the_files(home, browsing):
+def test_attached_volume_is_a_folder_on_the_files_page(home, browsing):
     home.client.volumes.create("shared", size_gb=1)
     home.client.volumes.attach("shared", "mine")
     stored = home.folder / "storage" / "volumes"
@@ -109,7 +109,7 @@ def test_an_attached_volume_is_a_folder_among_the_files(home, browsing):
 
 
 @pytest.mark.slow
-def test_a_hundred_megabytes_are_uploaded(home, browsing, tmp_path):
+def test_large_file_can_be_uploaded(home, browsing, tmp_path):
     big = tmp_path / "big.bin"
     big.write_bytes(bytes(range(256)) * 4096 * 100)
     page = browsing(home).open("/workspaces/mine?tab=files")

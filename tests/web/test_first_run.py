@@ -1,4 +1,4 @@
-"""From an empty home to a notebook that computes, by the GUI alone; asleep and back."""
+"""From an empty home to a computation in a notebook, only in the GUI, with hibernation."""
 
 import pytest
 from playwright.sync_api import expect
@@ -24,7 +24,7 @@ def home(tmp_path):
 
 
 @pytest.mark.slow  # a JupyterLab in a browser; `test_idle_machine.py` has one that sleeps
-def test_four_clicks_to_a_notebook_that_sleeps_with_its_memory(home, browsing):
+def test_notebook_opens_after_four_clicks_and_keeps_its_memory_when_hibernated(home, browsing):
     browser = browsing(home, own=True)
     browser.page.add_init_script(COUNT)
     page = browser.open("/")
@@ -52,7 +52,7 @@ def test_four_clicks_to_a_notebook_that_sleeps_with_its_memory(home, browsing):
 
 
 def run(lab, code, output):
-    """Run a line in the last cell of the notebook."""
+    """Runs a line in the last cell of the notebook."""
     cell = lab.locator(".jp-Notebook .jp-Cell .cm-content").last
     cell.click(timeout=LONG)
     lab.keyboard.type(code)

@@ -1,4 +1,4 @@
-"""What stands around every page: policy, events, keyboard, appearance, a daemon that goes."""
+"""Around every page: content security policy, events, keyboard, theme, a stopped daemon."""
 
 import pytest
 from playwright.sync_api import expect
@@ -7,7 +7,7 @@ from tests.project.living import Home
 from tests.waiting import eventually
 
 PAGES = ("/", "/workspaces", "/launch", "/templates")
-# What a page must not be able to do, each answering whether it could.
+# Actions that a page must not be able to do; each answer tells whether it could.
 ATTEMPTS = """
 async () => {
   const could = {}, blocked = new Set();
@@ -49,13 +49,13 @@ BLOCKED = ["connect-src", "frame-src", "img-src"]
 BLOCKED += ["script-src-attr", "script-src-elem", "style-src-elem"]
 
 
-def test_the_policy_holds(browsing, empty_home):
+def test_content_security_policy_blocks_foreign_and_inline_content(browsing, empty_home):
     browser = browsing(empty_home)
     page = browser.open("/")
     could = page.evaluate(ATTEMPTS)
-    assert any("Content Security Policy" in complaint for complaint in browser.complaints)
-    browser.complaints.clear()  # they are the policy's own
-    browser.requests.clear()  # also what was blocked counts as asked for
+    assert any("Content Security Policy" in error for error in browser.errors)
+    browser.errors.clear()  # they come from the policy
+    browser.requests.clear()  # blocked requests are recorded too
     assert could.pop("blocked") == BLOCKED
     assert could == dict.fromkeys(could, False)
 
@@ -67,17 +67,17 @@ def test_the_policy_holds(browsing, empty_home):
         *[pytest.param(path, marks=pytest.mark.slow) for path in PAGES],
     ],
 )
-def test_every_address_shows_its_page_after_a_reload_too(browsing, empty_home, path):
+def test_page_is_the_same_after_a_reload_of_its_address(browsing, empty_home, path):
     browser = browsing(empty_home)
     page = browser.open(path)
     first = page.get_by_role("heading", level=1).first.inner_text().partition("(")[0].strip()
     page.reload()
     expect(page.get_by_role("heading", level=1).first).to_contain_text(first)
     assert browser.page.goto(f"{browser.base}/nothing").status == 404
-    browser.complaints.clear()
+    browser.errors.clear()
 
 
-def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsing, empty_home):
+def test_page_sends_no_requests_without_events_and_shows_changes(browsing, empty_home):
     browser = browsing(empty_home)
     page = browser.open("/workspaces")
     expect(page.get_by_text("No workspaces yet")).to_be_visible()
@@ -85,7 +85,7 @@ def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsin
     assert len(browser.sockets) == 1
     page.wait_for_load_state("networkidle")
     before = len(browser.requests)
-    page.wait_for_timeout(3000)  # the claim is about time: nothing is asked in it
+    page.wait_for_timeout(3000)  # the time in which nothing must be requested
     assert browser.requests[before:] == []
     client = empty_home.client
     client.workspaces.launch("Plain Shell", "seen", wait=300)
@@ -98,7 +98,7 @@ def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsin
     assert len(browser.sockets) == 1
 
 
-def test_the_palette_goes_everywhere_by_keyboard(browsing, empty_home):
+def test_command_palette_opens_a_page_by_keyboard(browsing, empty_home):
     page = browsing(empty_home).open("/")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox", name="Search pages and actions")).to_be_focused()
@@ -111,7 +111,7 @@ def test_the_palette_goes_everywhere_by_keyboard(browsing, empty_home):
 
 
 @pytest.mark.slow
-def test_the_theme_is_the_systems_until_one_is_chosen(browsing, empty_home):
+def test_theme_follows_the_system_until_the_user_chooses_one(browsing, empty_home):
     page = browsing(empty_home, color_scheme="dark").open("/")
     dark = "document.body.classList.contains('awsui-dark-mode')"
     assert page.evaluate(dark)
@@ -125,7 +125,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen(browsing, empty_home):
     assert page.evaluate(dark)
 
 
-def test_it_can_be_installed(browsing, empty_home):
+def test_manifest_makes_the_gui_installable(browsing, empty_home):
     browser = browsing(empty_home)
     page = browser.open("/")
     manifest = page.evaluate("fetch('/prism.webmanifest').then(it => it.json())")
@@ -135,7 +135,7 @@ def test_it_can_be_installed(browsing, empty_home):
         assert (answer.status, answer.headers["content-type"]) == (200, icon["type"])
 
 
-def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
+def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_path):
     home = Home(tmp_path / "home")
     with home.living() as process:
         browser = browsing(home)
@@ -150,12 +150,10 @@ def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
         home.client.workspaces.terminate("later", wait=300)
         browser.leave()
-        browser.complaints[:] = [
-            complaint for complaint in browser.complaints if "WebSocket" not in complaint
-        ]
+        browser.errors[:] = [error for error in browser.errors if "WebSocket" not in error]
 
 
-def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
+def test_gui_of_a_shared_daemon_names_the_command_line(browsing, tmp_path):
     home = Home(tmp_path / "home")
     with home.living(PRISM_AUTH="tokens"):
         browser = browsing(home)
@@ -170,7 +168,7 @@ MOST = {"/": 350_000, "/workspaces": 410_000}
 
 
 @pytest.mark.parametrize("path", ["/workspaces", pytest.param("/", marks=pytest.mark.slow)])
-def test_the_first_page_is_small(browsing, home_with_workspace, path):
+def test_first_load_of_a_page_is_small(browsing, home_with_workspace, path):
     """Everything that a browser without a cache loads to show a page."""
     browser = browsing(home_with_workspace, own=True)
     sizes = {}

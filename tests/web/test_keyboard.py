@@ -1,4 +1,4 @@
-"""Ten jobs done from the keyboard alone: Tab, arrows, Enter, Space, Escape and letters."""
+"""Ten jobs with the keyboard only: Tab, arrows, Enter, Space, Escape and letters."""
 
 import re
 from functools import partial
@@ -17,9 +17,9 @@ POINTERS = """
     addEventListener(kind, () => { window.pointers += 1; }, true);
 }
 """
-# What the open menu or list would take: the item with the focus, or the one that the field with
-# the focus points to.
-LIT = """
+# The item of the open menu or list that Enter would choose: the focused item, or the item that
+# the focused field points to.
+ACTIVE_ITEM = """
 () => {
   const active = document.activeElement;
   const pointed = document.getElementById(active.getAttribute("aria-activedescendant") ?? "");
@@ -44,7 +44,7 @@ def home(tmp_path_factory):
 
 
 class Keyboard:
-    """A person who has no mouse."""
+    """Operates a page without a mouse."""
 
     def __init__(self, browser, path):
         self.page = browser.open(path)
@@ -53,7 +53,7 @@ class Keyboard:
         self.write = self.page.keyboard.type
 
     def to(self, role, name, *, exact=True, key="Tab"):
-        """Go on until this has the focus."""
+        """Presses the key until this element has the focus."""
         target = self.page.get_by_role(role, name=name, exact=exact).last
         target.wait_for()
         for _ in range(MOST):
@@ -63,15 +63,15 @@ class Keyboard:
         raise AssertionError(f"{MOST} presses of {key} do not reach {role} {name!r}")
 
     def do(self, role, name, **how):
-        """Go there and press it."""
+        """Moves the focus to this element and presses Enter."""
         self.to(role, name, **how)
         self.press("Enter")
 
     def choose(self, item, role="menuitem"):
-        """Take one of the open menu or list by its arrow keys."""
+        """Chooses an item of the open menu or list with the arrow keys."""
         self.page.get_by_role(role, name=item).first.wait_for()
         for _ in range(30):
-            if item in self.page.evaluate(LIT):
+            if item in self.page.evaluate(ACTIVE_ITEM):
                 self.press("Enter")
                 return
             self.press("ArrowDown")
@@ -91,7 +91,7 @@ def keyboard(browsing, home):
         assert keyboard.page.evaluate("window.pointers") == 0
 
 
-def test_a_workspace_is_launched(home, keyboard):
+def test_keyboard_launches_a_workspace(home, keyboard):
     keys = keyboard("/launch")
     keys.to("radio", "Choose Data Science (pip)", exact=False)
     plain = keys.page.get_by_role("radio", name="Choose Plain Shell")
@@ -110,7 +110,7 @@ def test_a_workspace_is_launched(home, keyboard):
 
 
 @pytest.mark.slow
-def test_workspaces_are_filtered_and_one_is_opened(keyboard):
+def test_keyboard_filters_workspaces_and_opens_one(keyboard):
     keys = keyboard("/workspaces")
     keys.to("combobox", "Filter by name", exact=False)
     keys.write("ree")
@@ -125,7 +125,7 @@ def is_running(home, name):
 
 
 @pytest.mark.slow  # `test_workspaces.py` does it with a mouse; another here uses a menu
-def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
+def test_keyboard_stops_two_workspaces_and_undoes_it(home, keyboard):
     keys = keyboard("/workspaces?f=state%3Drunning")
     for name in ("kelp", "reef"):
         keys.to("checkbox", f"Select {name}")
@@ -140,7 +140,7 @@ def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
 
 
 @pytest.mark.slow  # `test_frame.py` goes to a page by the palette
-def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keyboard):
+def test_keyboard_hibernates_by_the_command_palette_and_undoes_it(home, keyboard):
     keys = keyboard("/")
     keys.press("Control+k")
     expect(keys.page.get_by_role("combobox", name="Search pages and actions")).to_be_focused()
@@ -151,7 +151,7 @@ def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keybo
     eventually(lambda: home.client.workspaces.get("kelp").state == "running", 120)
 
 
-def test_a_workspace_is_terminated_by_its_name(home, keyboard):
+def test_keyboard_terminates_a_workspace_by_its_name(home, keyboard):
     home.client.workspaces.launch("Plain Shell", "brief", wait=120)
     keys = keyboard("/workspaces/brief")
     keys.do("button", "Actions for brief")
@@ -162,7 +162,7 @@ def test_a_workspace_is_terminated_by_its_name(home, keyboard):
     expect(keys.page.get_by_text("Terminated").first).to_be_visible()
 
 
-def test_a_terminal_is_used_and_left(keyboard):
+def test_keyboard_uses_a_terminal_and_leaves_it(keyboard):
     keys = keyboard("/workspaces/reef")
     keys.to("tab", "Overview")
     for _ in range(len("Terminal")):
@@ -175,12 +175,12 @@ def test_a_terminal_is_used_and_left(keyboard):
     keys.to("textbox", "Terminal input")
     keys.write("echo $((40 + 2))-typed\n")
     expect(keys.page.locator(".xterm-rows")).to_contain_text("42-typed")
-    keys.press("Shift+F6")  # Tab is the shell's
+    keys.press("Shift+F6")  # the shell receives Tab
     assert not screen.evaluate(HAS_FOCUS)
 
 
 @pytest.mark.slow  # `test_files.py` does it with a mouse; other tests here use such dialogs
-def test_a_folder_is_made_renamed_and_deleted(keyboard):
+def test_keyboard_creates_renames_and_deletes_a_folder(keyboard):
     keys = keyboard("/workspaces/reef?tab=files")
     keys.do("button", "New folder")
     expect(keys.page.get_by_role("textbox", name="Name")).to_be_focused()
@@ -201,7 +201,7 @@ def test_a_folder_is_made_renamed_and_deleted(keyboard):
 
 
 @pytest.mark.slow
-def test_a_project_is_made_and_limited(home, keyboard):
+def test_keyboard_creates_a_project_and_sets_its_limit(home, keyboard):
     keys = keyboard("/projects")
     keys.do("button", "New project")
     expect(keys.page.get_by_role("textbox", name="Name")).to_be_focused()
@@ -220,7 +220,7 @@ def test_a_project_is_made_and_limited(home, keyboard):
 
 
 @pytest.mark.slow  # `test_storage.py` does it with a mouse; other tests here use such dialogs
-def test_a_volume_is_made_and_attached(home, keyboard):
+def test_keyboard_creates_and_attaches_a_volume(home, keyboard):
     keys = keyboard("/storage")
     keys.do("button", "New volume")
     expect(keys.page.get_by_role("textbox", name="Name")).to_be_focused()
@@ -240,7 +240,7 @@ def test_a_volume_is_made_and_attached(home, keyboard):
 
 
 @pytest.mark.slow
-def test_the_theme_is_changed_and_a_view_saved(keyboard):
+def test_keyboard_changes_the_theme_and_saves_a_view(keyboard):
     keys = keyboard("/workspaces?sort=-rate")
     keys.do("button", "Appearance")
     keys.choose("Dark", role="menuitemcheckbox")

@@ -33,7 +33,7 @@ def home(tmp_path_factory):
 
 
 def fill(page, **fields):
-    """The open dialog's fields by their labels, and its last button."""
+    """Fills the fields of the open dialog by their labels, and clicks its last button."""
     dialog = page.get_by_role("dialog")
     for label, value in fields.items():
         dialog.get_by_label(label.replace("_", " ")).fill(value)
@@ -41,7 +41,7 @@ def fill(page, **fields):
     expect(dialog).to_have_count(0)
 
 
-def test_a_grant_is_given_to_projects_and_moved_and_a_cap_refuses(home, browsing):
+def test_pool_is_allocated_and_moved_and_too_large_an_allocation_is_refused(home, browsing):
     browser = browsing(home)
     page = browser.open("/projects")
     for name in ("Reef", "Kelp"):
@@ -83,7 +83,7 @@ def test_a_grant_is_given_to_projects_and_moved_and_a_cap_refuses(home, browsing
     expect(page.get_by_text("Allocation to 'Reef' from 'DFG 42'", exact=True)).to_be_visible()
 
 
-def test_a_csv_file_invites_a_class_and_who_is_invited_answers(home, browsing):
+def test_csv_file_sends_invitations_that_are_revoked_and_accepted(home, browsing):
     home.client.projects.create("Class", members={"pi@x.org": "owner"})
     page = browsing(home).open("/projects/Class?tab=invitations")
     rows = page.get_by_role("table", name="Invitations").first.get_by_role("row")
@@ -108,7 +108,7 @@ def test_a_csv_file_invites_a_class_and_who_is_invited_answers(home, browsing):
     assert mine.email == "ada@example.org"
 
 
-def test_members_come_and_go(home, browsing):
+def test_member_is_added_and_removed(home, browsing):
     home.client.projects.create("Lab")
     page = browsing(home).open("/projects/Lab?tab=members")
     page.get_by_role("button", name="Add a member").click()
@@ -124,7 +124,7 @@ def test_members_come_and_go(home, browsing):
 
 
 def remove_ada(page, leftover):
-    """Open the dialog that removes the owner of a workspace, and choose what happens to it."""
+    """Opens the dialog that removes the owner of a workspace, and chooses what to do with it."""
     page.get_by_role("button", name=f"Remove {ADA}").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("What happens to the workspace of this person")
@@ -134,7 +134,7 @@ def remove_ada(page, leftover):
     return dialog
 
 
-def test_removing_a_member_asks_what_happens_to_the_workspaces(home, browsing):
+def test_removing_a_member_keeps_stops_or_hands_over_the_workspaces(home, browsing):
     client, name = home.client, "Theirs"
     members = {"pi@x.org": "owner", "bob@x.org": "member", "eve@x.org": "viewer", ADA: "admin"}
     client.projects.create(name, members=members)
@@ -168,7 +168,7 @@ def test_removing_a_member_asks_what_happens_to_the_workspaces(home, browsing):
 
 
 @pytest.mark.slow
-def test_the_forecast_shows_its_range_from_days_of_costs(browsing, tmp_path):
+def test_forecast_shows_the_range_of_the_last_days(browsing, tmp_path):
     home = Home(tmp_path / "home")
     with home.living():
         project = home.client.projects.create("Reef", budget=NewBudget(total_allocated=100))

@@ -1,4 +1,4 @@
-"""Pages in both themes and three widths: axe finds nothing, and a picture shows it."""
+"""Pages in both themes and three widths, checked with axe, with screenshots."""
 
 import re
 from itertools import product
@@ -47,7 +47,7 @@ PAGES = {
     "workspace-settings": "/workspaces/shell?tab=settings",
     "workspace-unknown": "/workspaces/nobody",
 }
-# What `make test` looks at: the kinds of pages, and the tabs that show something of their own.
+# The pages that `make test` checks: each kind of page, and the tabs with content of their own.
 MAIN = (
     *("home", "workspaces", "launch", "workspace", "project", "project-members", "costs"),
     *("storage", "settings", "workspace-terminal", "workspace-files", "workspace-activity"),
@@ -56,14 +56,14 @@ THEMES = ("light", "dark")
 WIDTHS = (360, 768, 1280)
 DARK = "document.body.classList.contains('awsui-dark-mode')"
 LOADING = re.compile("^Loading")
-LOOK = """
+RUN_AXE = """
 async () => {
   const rules = {region: {enabled: true}};
   const found = await axe.run(document, {resultTypes: ["violations"], rules});
   return found.violations.map(it => [it.id, it.nodes.map(node => node.html.slice(0, 200))]);
 }
 """
-# As a link in the GUI does it; a load of each page would take most of the time.
+# As a link in the GUI does it; to load each page would take most of the time.
 GO = """
 async path => {
   history.pushState({idx: 0}, "", path);
@@ -71,7 +71,7 @@ async path => {
   await new Promise(requestAnimationFrame);
 }
 """
-CUT = """
+CUT_OFF_CELLS = """
 () => [...document.querySelectorAll("tbody td, tbody td *, tbody th, tbody th *")]
   .filter(it => getComputedStyle(it).textOverflow === "ellipsis"
     && it.scrollWidth > it.clientWidth + 1)
@@ -81,7 +81,7 @@ CUT = """
 
 @pytest.fixture(scope="module")
 def home_with_workspaces(tmp_path_factory):
-    """A home with a workspace that runs, one that sleeps, and one that is gone."""
+    """A home with a running, a hibernated and a terminated workspace."""
     home = Home(tmp_path_factory.mktemp("pages") / "home")
     try:
         with home.living(PRISM_LOCAL_PRICES="aws"):
@@ -91,7 +91,7 @@ def home_with_workspaces(tmp_path_factory):
                 "a-very-long-name-of-a-workspace-that-fills-48", wait=60
             )
             home.client.workspaces.terminate("gone", wait=300)
-            pay(home.client)
+            add_projects(home.client)
             home.client.volumes.create(DATA, size_gb=1)
             home.client.volumes.attach(DATA, "shell")
             eventually(
@@ -107,8 +107,8 @@ def home_with_workspaces(tmp_path_factory):
         home.clear()
 
 
-def pay(client):
-    """A pool, two projects that have some of it, and people."""
+def add_projects(client):
+    """A pool, two projects with allocations, and invitations."""
     ada = "ada@example.org"
     pool = client.budgets.create("A grant of 2026", 1000, created_by=ada, period="monthly")
     for name, amount in ((LONG, 600), ("Kelp", 300)):
@@ -121,7 +121,7 @@ def pay(client):
 
 @pytest.fixture(scope="module")
 def new_home(tmp_path_factory):
-    """A daemon that was never asked for anything."""
+    """A daemon without any data."""
     home = Home(tmp_path_factory.mktemp("bare") / "home")
     try:
         with home.living(PRISM_LOCAL_PRICES="aws"):
@@ -131,7 +131,7 @@ def new_home(tmp_path_factory):
 
 
 def inspect(browser, pages, theme, width):
-    """What axe finds on each page, and which pages are wider than the window."""
+    """The violations that axe reports on each page, and the pages wider than the window."""
     violations_by_page = {}
     page = browser.open(next(iter(pages.values())))
     page.evaluate(AXE.read_text())
@@ -140,10 +140,10 @@ def inspect(browser, pages, theme, width):
         page.get_by_role("heading", level=1).first.wait_for()
         expect(page.get_by_text(LOADING)).to_have_count(0)
         assert page.evaluate(DARK) == (theme == "dark")
-        violations = page.evaluate(LOOK)
+        violations = page.evaluate(RUN_AXE)
         if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
             violations.append(f"scrolls sideways: {wide} px")
-        if cut := page.evaluate(CUT):
+        if cut := page.evaluate(CUT_OFF_CELLS):
             violations.append(f"cut off: {cut}")
         if violations:
             violations_by_page[f"{name}, {theme}, {width} px"] = violations
@@ -153,33 +153,35 @@ def inspect(browser, pages, theme, width):
 
 @pytest.fixture
 def inspected(browsing):
-    """Looks at pages; they take turns in the themes and widths."""
+    """Checks pages; they alternate between the themes and widths."""
 
-    def looked(home, pages, *looks):
+    def check(home, pages, *variants):
         violations: dict[str, Any] = {}
-        for number, (theme, width) in enumerate(looks):
+        for number, (theme, width) in enumerate(variants):
             options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
             browser = browsing(home, bypass_csp=True, **options)
-            turn = dict([*pages.items()][number :: len(looks)])
-            violations |= inspect(browser, turn, theme, width)
+            selected = dict([*pages.items()][number :: len(variants)])
+            violations |= inspect(browser, selected, theme, width)
             browser.context.close()
         return violations
 
-    return looked
+    return check
 
 
-def test_axe_finds_nothing(inspected, home_with_workspaces):
+def test_axe_reports_no_violations(inspected, home_with_workspaces):
     pages = {name: PAGES[name] for name in MAIN}
     assert inspected(home_with_workspaces, pages, ("light", 1280), ("dark", 360)) == {}
 
 
 @pytest.mark.slow  # six times all pages
 @pytest.mark.timeout(1800)
-def test_axe_finds_nothing_in_any_theme_and_width(inspected, new_home, home_with_workspaces):
+def test_axe_reports_no_violations_in_any_theme_and_width(
+    inspected, new_home, home_with_workspaces
+):
     violations: dict[str, Any] = {}
-    for look in product(THEMES, WIDTHS):
-        violations |= inspected(new_home, EMPTY, look)
-        violations |= inspected(home_with_workspaces, PAGES, look)
+    for variant in product(THEMES, WIDTHS):
+        violations |= inspected(new_home, EMPTY, variant)
+        violations |= inspected(home_with_workspaces, PAGES, variant)
     assert violations == {}
     count = (len(EMPTY) + len(PAGES)) * len(THEMES) * len(WIDTHS)
     record(

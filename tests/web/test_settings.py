@@ -1,4 +1,4 @@
-"""The page of settings: tokens are made, shown once, and revoked."""
+"""The settings page: tokens are created, shown once, and revoked."""
 
 import pytest
 from playwright.sync_api import expect
@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 SEEN = "() => JSON.stringify([document.documentElement.outerHTML, {...localStorage}, location])"
 
 
-def test_a_token_is_shown_once_and_revoked(browsing, empty_home):
+def test_created_token_is_shown_once_and_revoked(browsing, empty_home):
     browser = browsing(empty_home)
     page = browser.open("/settings")
     table = page.get_by_role("table", name="Tokens")
@@ -41,7 +41,7 @@ def test_a_token_is_shown_once_and_revoked(browsing, empty_home):
 
 
 @pytest.mark.slow
-def test_a_token_that_the_daemon_refuses_stays_in_the_dialog(browsing, empty_home):
+def test_refused_token_keeps_its_dialog_open_with_the_reason(browsing, empty_home):
     page = browsing(empty_home).open("/settings")
     page.get_by_role("button", name="New token").click()
     dialog = page.get_by_role("dialog")

@@ -1,4 +1,4 @@
-"""Volumes and snapshots in the browser, from the first volume to the last one deleted."""
+"""Volumes and snapshots in the browser, from creation to deletion."""
 
 import pytest
 from playwright.sync_api import expect
@@ -10,7 +10,7 @@ def home(home_with_workspace):
 
 
 def choose(page, name, verb):
-    """One of the actions of a volume or a snapshot."""
+    """Chooses an action of a volume or a snapshot."""
     page.get_by_role("button", name=f"Actions for {name}", exact=True).click()
     page.get_by_role("menuitem", name=verb, exact=True).click()
     return page.get_by_role("dialog")
@@ -21,7 +21,7 @@ def pick(page, dialog, label, value):
     page.get_by_role("option", name=value).click()
 
 
-def test_a_volume_is_made_attached_copied_restored_and_deleted(home, browsing):
+def test_volume_is_created_attached_snapshotted_restored_and_deleted(home, browsing):
     browser = browsing(home)
     page = browser.open("/storage")
     volumes = page.get_by_role("table", name="Volumes").get_by_role("row")
@@ -66,7 +66,7 @@ def test_a_volume_is_made_attached_copied_restored_and_deleted(home, browsing):
     expect(copy).to_have_count(0)
 
 
-def test_what_the_daemon_refuses_stays_in_the_dialog(home, browsing):
+def test_refused_volume_keeps_its_dialog_open_with_the_reason(home, browsing):
     page = browsing(home).open("/storage")
     page.get_by_role("button", name="New volume").click()
     dialog = page.get_by_role("dialog")
@@ -77,8 +77,8 @@ def test_what_the_daemon_refuses_stays_in_the_dialog(home, browsing):
     expect(page.get_by_role("table", name="Volumes").get_by_text("not a name")).to_have_count(0)
 
 
-@pytest.mark.slow  # the life of a volume has a snapshot, too
-def test_a_snapshot_of_a_workspace_is_taken(home, browsing):
+@pytest.mark.slow  # the test above takes a snapshot, too
+def test_snapshot_of_a_workspace_is_taken(home, browsing):
     browser = browsing(home)
     page = browser.open("/storage")
     page.get_by_role("button", name="Snapshot of a workspace").click()
@@ -90,12 +90,12 @@ def test_a_snapshot_of_a_workspace_is_taken(home, browsing):
     expect(row).to_contain_text("Completed", timeout=60_000)
 
 
-def test_a_log_is_followed_as_it_grows(home, browsing):
+def test_log_is_followed_as_it_grows(home, browsing):
     page = browsing(home).open("/workspaces/mine?tab=logs&log=system")
     log = page.get_by_role("log", name="Log of mine: system")
     expect(log).to_contain_text("running")
     before = log.inner_text()
     home.client.workspaces.hibernate("mine", wait=300)
     home.client.workspaces.resume("mine", wait=300)
-    expect(log).to_contain_text("hibernate")  # nobody has asked for it again
+    expect(log).to_contain_text("hibernate")  # without a reload
     assert "hibernate" not in before

@@ -1,4 +1,4 @@
-"""What is installed from a wheel serves the GUI."""
+"""An installation from the wheel serves the GUI."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-def test_it_contains_everything_that_was_built(wheel):
+def test_wheel_contains_the_built_gui(wheel):
     with zipfile.ZipFile(wheel) as archive:
         inside = {
             text.removeprefix("prism/web/") for text in archive.namelist() if "prism/web/" in text
@@ -39,7 +39,7 @@ def test_it_contains_everything_that_was_built(wheel):
 
 
 @pytest.mark.slow  # `make test` runs the same files from `src`
-def test_a_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
+def test_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "lib")
     code = "import sys; from prism.daemon.main import main; sys.exit(main())"
@@ -48,9 +48,9 @@ def test_a_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", where], env=os.environ | path, capture_output=True
     )
-    assert process.stdout.decode().startswith(str(tmp_path))  # and not the one of this folder
+    assert process.stdout.decode().startswith(str(tmp_path))  # not from this repository
     with running([sys.executable, "-c", code], tmp_path / "home", path) as address:
-        serves_the_gui(address)
+        check_gui(address)
 
 
 @pytest.mark.slow
@@ -60,11 +60,11 @@ def test_uv_tool_install_gives_a_daemon_that_serves_the_gui(wheel, tmp_path):
     words = [str(uv), "tool", "install", "--python", sys.executable, wheel]
     subprocess.run(words, env=os.environ | places, check=True, capture_output=True, timeout=280)
     with running([tmp_path / "bin" / "prismd"], tmp_path / "home", {}) as address:
-        serves_the_gui(address)
+        check_gui(address)
 
 
 @pytest.mark.slow
-def test_the_double_is_an_extra_of_the_wheel(wheel, tmp_path):
+def test_aws_double_is_an_extra_of_the_wheel(wheel, tmp_path):
     uv = ROOT / ".tools" / "bin" / "uv"
     places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
     words = [str(uv), "tool", "install", "--python", sys.executable, f"{wheel}[double]"]
@@ -101,7 +101,7 @@ def test_pipx_installs_and_removes_the_wheel(wheel, tmp_path):
 
 @contextmanager
 def running(words, home, more):
-    """A daemon of its own, until it is asked to end."""
+    """A daemon of its own, until the block ends."""
     port = free_port()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
     environ |= {"PRISM_HOME": str(home), "PRISM_PORT": str(port)} | more
@@ -123,7 +123,7 @@ def status(address):
         return None
 
 
-def serves_the_gui(address):
+def check_gui(address):
     with urllib.request.urlopen(f"{address}/workspaces", timeout=120) as answer:
         page = answer.read().decode()
     assert "<title>Prism</title>" in page

@@ -1,4 +1,4 @@
-"""The list of workspaces on two pages: focus, selection and dialogs while things change."""
+"""The list of workspaces on two pages: focus, selection and dialogs during changes."""
 
 import re
 import sys
@@ -28,7 +28,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def all_running(home):
-    """Each test finds all of them running."""
+    """Makes all workspaces run before each test."""
     eventually(lambda: set(home.states()) <= {"running", "stopped", "terminated"}, 240)
     living = [
         workspace for workspace in home.client.workspaces.list() if workspace.state != "terminated"
@@ -53,7 +53,7 @@ def box(page, name):
     return page.get_by_role("checkbox", name=f"Select {name}", exact=True)
 
 
-def test_a_page_that_vanishes_hands_its_focus_to_no_other_workspace(home, browsing):
+def test_focus_does_not_move_to_another_workspace_when_its_page_vanishes(home, browsing):
     page = browsing(home).open(f"{RUNNING}&page=2")
     box(page, "w50").focus()
     home.client.workspaces.stop("w7")
@@ -64,7 +64,7 @@ def test_a_page_that_vanishes_hands_its_focus_to_no_other_workspace(home, browsi
 
 
 @pytest.mark.slow
-def test_the_way_back_hands_the_focus_to_no_other_workspace(home, browsing):
+def test_focus_does_not_move_to_another_workspace_when_going_back(home, browsing):
     page = browsing(home).open("/workspaces?page=2")
     expect(page.get_by_role("rowheader").first).to_have_text("w50")
     page.evaluate("history.pushState(history.state, '', '/workspaces')")
@@ -76,7 +76,7 @@ def test_the_way_back_hands_the_focus_to_no_other_workspace(home, browsing):
     assert page.evaluate(FOCUSED) in {"w4", None}
 
 
-def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing):
+def test_paging_keeps_the_selection(home, browsing):
     page = browsing(home).open("/workspaces?selected=w3")
     rows = page.get_by_role("rowheader")
     page.get_by_role("button", name="Next page").click()
@@ -93,7 +93,7 @@ def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing)
 
 
 @pytest.mark.slow
-def test_a_page_number_that_is_none_shows_the_first_page(home, browsing):
+def test_invalid_page_number_shows_the_first_page(home, browsing):
     browser = browsing(home)
     for number in ("1.5", "0", "-3", "abc"):
         page = browser.open(f"/workspaces?page={number}")
@@ -101,7 +101,7 @@ def test_a_page_number_that_is_none_shows_the_first_page(home, browsing):
         expect(page.get_by_role("rowheader").first).to_have_text("w0")
 
 
-def test_what_is_typed_to_terminate_is_for_those_that_the_dialog_was_opened_for(home, browsing):
+def test_terminate_dialog_keeps_its_workspaces_while_the_list_changes(home, browsing):
     page = browsing(home).open(f"{RUNNING}&selected=w9%2Cw10")
     page.get_by_role("button", name="Actions").click()
     page.get_by_role("menuitem", name="Terminate (2)").click()
@@ -112,9 +112,7 @@ def test_what_is_typed_to_terminate_is_for_those_that_the_dialog_was_opened_for(
     expect(dialog.get_by_role("listitem")).to_have_text(["w9", "w10"])
 
 
-def test_who_leaves_before_the_answer_stays_where_he_is_and_the_ended_are_not_chosen(
-    home, browsing
-):
+def test_bulk_terminate_continues_after_leaving_the_page_and_does_not_navigate(home, browsing):
     page = browsing(home).open("/workspaces?f=name%3Aw2&selected=w20%2Cw21")
     held = []
     page.route("**/instances/w20/terminate*", lambda route: held.append(route))
@@ -132,7 +130,7 @@ def test_who_leaves_before_the_answer_stays_where_he_is_and_the_ended_are_not_ch
     assert page.url.endswith("/storage")
 
 
-def test_one_that_ended_is_not_chosen_and_neither_is_the_next_of_its_name(home, browsing):
+def test_terminated_workspace_is_removed_from_the_selection(home, browsing):
     page = browsing(home).open("/workspaces?f=name%3Aw3&selected=w30%2Cw31")
     heading = page.get_by_role("heading", name="Workspaces")
     expect(heading).to_contain_text("(2/")
@@ -146,7 +144,7 @@ def test_one_that_ended_is_not_chosen_and_neither_is_the_next_of_its_name(home, 
 
 
 @pytest.mark.slow
-def test_the_look_is_said_alike_in_the_bar_and_in_the_settings(home, browsing):
+def test_theme_is_the_same_in_the_bar_and_on_the_settings_page(home, browsing):
     page = browsing(home).open("/settings")
     page.get_by_role("button", name="Dark", exact=True).click()
     page.get_by_role("button", name="Appearance").click()

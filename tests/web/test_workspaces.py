@@ -1,4 +1,4 @@
-"""Working with workspaces by the GUI: many at once, what is refused, a terminal, two tabs."""
+"""Workspaces in the GUI: bulk actions, refused requests, a terminal, two tabs."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def three_workspaces(home):
-    """Three workspaces that run."""
+    """Three running workspaces."""
     names = ["one", "three", "two"]
     states = {
         workspace.name: workspace.state
@@ -52,9 +52,7 @@ def three_workspaces(home):
     return names
 
 
-def test_many_are_stopped_and_brought_back_and_terminated_by_name(
-    home, three_workspaces, browsing
-):
+def test_selected_workspaces_are_stopped_undone_and_terminated(home, three_workspaces, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces?f=state%3Drunning")
     rows = page.get_by_role("row")
@@ -66,7 +64,7 @@ def test_many_are_stopped_and_brought_back_and_terminated_by_name(
     assert page.url.endswith("selected=one%2Ctwo")
     page.get_by_role("button", name="Actions").click()
     page.get_by_role("menuitem", name="Stop (2)").click()
-    expect(rows).to_have_count(2)  # the filter is live: two left it
+    expect(rows).to_have_count(2)  # two no longer match the filter
     page.get_by_role("button", name="Undo").click()
     expect(rows).to_have_count(4)
 
@@ -77,7 +75,7 @@ def test_many_are_stopped_and_brought_back_and_terminated_by_name(
     expect(confirm).to_be_disabled()
     page.get_by_role("textbox", name="To confirm, type: terminate 3").fill("terminate 3")
     confirm.click()
-    for name in three_workspaces:  # what other tests have terminated is in the list, too
+    for name in three_workspaces:  # the list also has workspaces that other tests terminated
         row = page.get_by_role("row", name=name)
         expect(row.get_by_text("Terminated")).to_have_count(1)
 
@@ -90,15 +88,13 @@ OFFERED = """
     && items.some(it => it.innerText.trim() === "Stop (2)");
 }
 """
-STUBBORN = "(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &"
+IGNORE_SIGTERM = "(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &"
 
 
-@pytest.mark.slow  # `web/test/lib.test.ts` says when it is offered
-def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
-    home, three_workspaces, browsing
-):
-    for name in ("one", "two"):  # they take seconds to go down
-        assert home.cli("exec", name, "--", "sh", "-c", STUBBORN).returncode == 0
+@pytest.mark.slow  # `web/test/lib.test.ts` tests when Stop is offered
+def test_restarting_workspaces_can_be_stopped_and_stay_stopped(home, three_workspaces, browsing):
+    for name in ("one", "two"):  # their processes take seconds to stop
+        assert home.cli("exec", name, "--", "sh", "-c", IGNORE_SIGTERM).returncode == 0
     page = browsing(home).open("/workspaces?selected=one%2Ctwo")
     headers = [page.get_by_role("rowheader", name=workspace) for workspace in three_workspaces]
     rows = [page.get_by_role("row").filter(has=header) for header in headers]
@@ -119,7 +115,7 @@ def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
 
 
 @pytest.mark.slow
-def test_a_view_is_saved_shown_again_and_deleted(home, three_workspaces, browsing):
+def test_view_is_saved_selected_and_deleted(home, three_workspaces, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces?f=name%3Dtwo&f=name%3Dthree&any=&sort=-name")
     rows = page.get_by_role("row")
@@ -135,7 +131,7 @@ def test_a_view_is_saved_shown_again_and_deleted(home, three_workspaces, browsin
     page.get_by_role("option", name="Running").click()
     expect(rows).to_have_count(4)
     assert page.url.endswith("/workspaces?f=state%3Drunning")
-    page.goto(f"{browser.base}/workspaces")  # another visit
+    page.goto(f"{browser.base}/workspaces")  # a later visit
     expect(view).to_contain_text("All")
     view.click()
     page.get_by_role("option", name="Mine").click()
@@ -150,7 +146,7 @@ def test_a_view_is_saved_shown_again_and_deleted(home, three_workspaces, browsin
     expect(view).to_contain_text("Your own filter")
 
 
-def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three_workspaces, browsing):
+def test_launch_page_shows_why_a_name_is_refused(home, three_workspaces, browsing):
     page = browsing(home).open("/launch?template=plain-shell&name=one")
     expect(page.get_by_text("already", exact=False).first).to_be_visible()
     page.get_by_role("textbox", name="Name").fill("Not A Name")
@@ -169,7 +165,7 @@ post_install: [{command}]
 
 
 @pytest.mark.slow
-def test_a_corrected_template_reaches_a_failed_workspace_by_a_button(home, browsing):
+def test_failed_workspace_is_retried_with_the_corrected_template(home, browsing):
     file = home.folder / "templates" / "broken-at-first.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(BROKEN.format(command='"exit 7"'))
@@ -187,7 +183,7 @@ def test_a_corrected_template_reaches_a_failed_workspace_by_a_button(home, brows
 
 
 @pytest.mark.slow
-def test_two_tabs_show_the_same(home, three_workspaces, browsing):
+def test_two_tabs_show_the_same_state(home, three_workspaces, browsing):
     browser = browsing(home)
     first, second = browser.open("/workspaces/one"), browser.new_page()
     second.goto(f"{browser.base}/workspaces")
@@ -203,7 +199,7 @@ def test_two_tabs_show_the_same(home, three_workspaces, browsing):
 FOCUSED = "document.activeElement.closest('tr')?.querySelector('th')?.textContent"
 
 
-def test_who_is_at_a_row_stays_at_its_workspace_while_others_come_and_change(
+def test_focus_stays_at_its_row_while_workspaces_are_added_and_change(
     home, three_workspaces, browsing
 ):
     page = browsing(home).open("/workspaces?f=state%21%3Dterminated&sort=-name")
@@ -221,7 +217,7 @@ def test_who_is_at_a_row_stays_at_its_workspace_while_others_come_and_change(
     assert page.url.endswith("&selected=three")
 
 
-def test_a_terminal_under_the_strict_policy(home, three_workspaces, browsing):
+def test_terminal_works_under_the_content_security_policy(home, three_workspaces, browsing):
     page = browsing(home).open("/workspaces/one?tab=terminal")
     screen = page.locator(".xterm-screen")
     screen.click()
@@ -235,7 +231,7 @@ def test_a_terminal_under_the_strict_policy(home, three_workspaces, browsing):
     expect(page.locator(".xterm-rows")).to_contain_text("$", timeout=60_000)
 
 
-def test_a_terminal_survives_a_reload_and_a_break(home, three_workspaces, browsing):
+def test_terminal_survives_a_reload_and_moves_to_another_tab(home, three_workspaces, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces/two?tab=terminal")
     page.locator(".xterm-screen").click()
@@ -244,7 +240,7 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three_workspaces, browsi
     page.keyboard.type("kept=$((40 + 2)); echo value-$kept\n")
     expect(rows).to_contain_text("value-42")
     page.reload()
-    expect(rows).to_contain_text("value-42")  # the last screen, and the same shell:
+    expect(rows).to_contain_text("value-42")  # the last screen of the same shell
     page.locator(".xterm-screen").click()
     page.keyboard.type("echo again-$kept\n")
     expect(rows).to_contain_text("again-42")
@@ -253,7 +249,7 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three_workspaces, browsi
     page.go_back()
     expect(rows).to_contain_text("again-42")
 
-    other = browser.new_page()  # what the tab was given is the session's own: a copy of the tab
+    other = browser.new_page()  # a copy of the tab, with its session storage
     session = page.evaluate("sessionStorage.getItem('shell:two')")
     other.add_init_script(f"sessionStorage.setItem('shell:two', {json.dumps(session)})")
     other.goto(f"{browser.base}/workspaces/two?tab=terminal")
@@ -263,7 +259,7 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three_workspaces, browsi
 
 @pytest.fixture
 def relayed_browser(chromium, home):
-    """A browser of its own that reaches the daemon through a relay, and the relay."""
+    """A browser that reaches the daemon through a relay, and the relay."""
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
     relay = Relay(port)
     rule = f"--host-resolver-rules=MAP localhost:{port} 127.0.0.1:{relay.port}"
@@ -277,7 +273,7 @@ def relayed_browser(chromium, home):
         relay.close()
 
 
-def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(
+def test_terminal_reconnects_to_its_shell_after_a_network_failure(
     three_workspaces, relayed_browser
 ):
     browser, relay = relayed_browser
@@ -302,8 +298,8 @@ def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(
 
 
 @pytest.mark.slow  # the first verdict takes half a minute
-def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, browsing):
-    """On a page that was open before, and asks for nothing anew."""
+def test_notice_of_an_idle_workspace_can_keep_it_awake(home, browsing):
+    """On a page that was opened before the launch."""
     client = home.client
     client.idle.create_profile(
         NewIdleProfile(name="hasty", idle_threshold_minutes=9, action="stop")
@@ -320,7 +316,7 @@ def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, brows
     client.workspaces.terminate("unused", wait=300)
 
 
-def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home, browsing):
+def test_notice_of_an_expiring_workspace_can_extend_it_on_every_page(home, browsing):
     client = home.client.workspaces
     client.launch("Plain Shell", "brief", wait=120, ttl_hours=1)
     browser = browsing(home, own=True)
@@ -336,7 +332,7 @@ def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home
     client.terminate("brief", wait=300)
 
 
-def test_the_last_24_hours_say_what_it_did_and_why(home, three_workspaces, browsing):
+def test_activity_tab_shows_verdicts_reasons_and_figures(home, three_workspaces, browsing):
     seed_activity(home, "one")
     page = browsing(home).open("/workspaces/one?tab=activity")
     periods = page.get_by_role("table", name="Verdicts and reasons").get_by_role("row")
@@ -353,7 +349,7 @@ def test_the_last_24_hours_say_what_it_did_and_why(home, three_workspaces, brows
 
 
 @pytest.mark.slow
-def test_a_workspace_that_expires_while_it_is_watched(browsing, tmp_path):
+def test_expiring_workspace_is_shown_as_hibernated_without_a_reload(browsing, tmp_path):
     home = Home(tmp_path / "home")
     try:
         with home.living():
