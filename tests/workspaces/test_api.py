@@ -1,4 +1,4 @@
-"""What the wire carries: the reference's shapes, one envelope, and never a false yes."""
+"""The routes of workspaces: the shapes of the reference, and no success before the commit."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +25,12 @@ def settle(daemon, clock, seconds=15):
         daemon.settle()
 
 
-def test_a_life_in_the_references_own_shapes(http, daemon, clock):
+def test_workspace_goes_through_its_verbs_in_the_shapes_of_the_reference(http, daemon, clock):
     order = {"name": "mine", "template": ML, "size": "XL", "storage": {"ebs_volume_size": 100}}
     answer = http("POST", "/api/v1/instances/launch", json=order)
     launched = shaped_like("POST instances/launch", answer, 201)
     assert (launched["state"], launched["hourly_rate"]) == ("launching", 0.0)
-    for verb, becomes in {
+    for verb, new_state in {
         "stop": "stopping",
         "start": "starting",
         "hibernate": "hibernating",
@@ -38,9 +38,9 @@ def test_a_life_in_the_references_own_shapes(http, daemon, clock):
     }.items():
         settle(daemon, clock)
         changed = shaped_like(f"POST instances/{{name}}/{verb}", http.post("mine", verb))
-        assert changed["new_state"] == becomes
+        assert changed["new_state"] == new_state
         again = http.post("mine", verb).json()
-        assert again["previous_state"] == again["new_state"] == becomes
+        assert again["previous_state"] == again["new_state"] == new_state
     settle(daemon, clock)
     [listed] = shaped_like("GET instances", http("GET", "/api/v1/instances"))
     assert listed["launch_progress"] == 100
@@ -55,7 +55,7 @@ def test_a_life_in_the_references_own_shapes(http, daemon, clock):
     assert http.state() == "running", "the name finds the living one"
 
 
-def test_the_whole_launch_request_of_the_reference_is_understood(http):
+def test_launch_request_of_the_reference_is_decoded(http):
     order = EXAMPLES["POST instances/launch"]["request"]
     fault = failed(http("POST", "/api/v1/instances/launch", json=order), 404, "PROJECT_NOT_FOUND")
     assert "cancer-research" in fault["message"]
@@ -71,12 +71,12 @@ def test_the_whole_launch_request_of_the_reference_is_understood(http):
         ({"template": "nope"}, "TEMPLATE_NOT_FOUND"),
     ],
 )
-def test_what_is_named_and_does_not_exist_is_never_ignored(http, more, code):
+def test_launch_with_a_missing_name_answers_404(http, more, code):
     failed(http.launch(**more), 404, code)
     assert http("GET", "/api/v1/instances").json() == []
 
 
-def test_a_dry_run_says_everything_and_creates_nothing(http, make_daemon, clock):
+def test_dry_run_of_a_launch_answers_the_plan_and_creates_nothing(http, make_daemon, clock):
     plan = http.launch(dry_run=True, size="S", storage={"ebs_volume_size": 50})
     assert plan.status_code == 200
     assert plan.json() == {
@@ -103,7 +103,7 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_daemon, clock)
     failed(http.launch(dry_run=True), 409, "NAME_TAKEN")
 
 
-def test_prices_may_be_simulated_and_say_so(make_daemon, clock):
+def test_simulated_prices_are_used_and_named_as_simulated(make_daemon, clock):
     daemon = make_daemon(local_prices="aws")
     ask = Http(daemon.app)
     assert ask.launch(size="XL").json()["hourly_rate"] == 0.3328
@@ -122,7 +122,7 @@ def test_prices_may_be_simulated_and_say_so(make_daemon, clock):
     assert status["estimated_savings"] == 1.5, "4.5 h at 0.3328"
 
 
-def test_hibernation_status_of_one_that_is_awake(http, daemon, clock):
+def test_hibernation_status_of_a_running_workspace(http, daemon, clock):
     http.launch()
     settle(daemon, clock)
     answer = http("GET", "/api/v1/instances/mine/hibernation-status").json()
@@ -145,8 +145,10 @@ def test_hibernation_status_of_one_that_is_awake(http, daemon, clock):
         ("local:a:b", 3, None, None),
     ],
 )
-def test_how_long_one_may_sleep(http, daemon, clock, place, days, resume_by, note):
-    """AWS's limit, with its date; here nobody sets one."""
+def test_hibernation_status_has_the_date_of_the_limit_of_the_provider(
+    http, daemon, clock, place, days, resume_by, note
+):
+    """AWS has a limit; this computer has none."""
     http.launch()
     settle(daemon, clock)
     http.post("mine", "hibernate")
@@ -158,7 +160,7 @@ def test_how_long_one_may_sleep(http, daemon, clock, place, days, resume_by, not
     assert note in not_none(shown_hibernation.note) if note else shown_hibernation.note is None
 
 
-def test_a_launch_answers_while_the_cloud_is_away(http, daemon, cloud):
+def test_launch_is_accepted_while_the_provider_is_down(http, daemon, cloud):
     cloud.faults.down = True
     assert http.launch().status_code == 201
     daemon.settle()
@@ -166,7 +168,7 @@ def test_a_launch_answers_while_the_cloud_is_away(http, daemon, cloud):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "code", "says"),
+    ("body", "status", "code", "expected"),
     [
         (b"{", 400, "INVALID_JSON", "truncated"),
         (b'{"name": "\xff"}', 400, "INVALID_JSON", ""),
@@ -202,14 +204,14 @@ def test_a_launch_answers_while_the_cloud_is_away(http, daemon, cloud):
         (b'{"name": "' + b"a" * 2**20 + b'"}', 413, "BODY_TOO_LARGE", ""),
     ],
 )
-def test_bad_input_changes_nothing(http, body, status, code, says):
+def test_invalid_launch_is_refused_and_creates_nothing(http, body, status, code, expected):
     headers = {"content-type": "application/json"}
     answer = http("POST", "/api/v1/instances/launch", headers, content=body)
-    assert says in failed(answer, status, code)["details"]
+    assert expected in failed(answer, status, code)["details"]
     assert http("GET", "/api/v1/instances").json() == []
 
 
-def test_refusals_name_the_way_out(http, daemon, clock):
+def test_refused_request_names_the_reason_and_the_command(http, daemon, clock):
     gone = failed(http.post("mine", "stop"), 404, "INSTANCE_NOT_FOUND")
     assert gone["remediation"] == "Use `prism workspace list` to see available workspaces"
     http.launch()
@@ -224,7 +226,7 @@ def test_refusals_name_the_way_out(http, daemon, clock):
     assert never["details"].startswith("it was launched without hibernation, as with `--no-hib")
 
 
-def test_a_failure_is_shown_where_people_look(http, daemon, clock, cloud):
+def test_failed_launch_shows_its_failure_and_can_be_started_again(http, daemon, clock, cloud):
     cloud.faults.broken = Failure("PACKAGE_NOT_FOUND", "no package 'nopandas'")
     http.launch()
     settle(daemon, clock)
@@ -238,7 +240,7 @@ def test_a_failure_is_shown_where_people_look(http, daemon, clock, cloud):
     assert http.post("mine", "start").json()["new_state"] == "starting"
 
 
-def test_extending(http, daemon, clock):
+def test_extend_adds_hours_or_removes_the_expiry(http, daemon, clock):
     http.launch()
     path = "/api/v1/instances/mine"
     assert http("GET", path).json()["expires_at"] is None
@@ -262,7 +264,7 @@ def test_extending(http, daemon, clock):
     failed(http.post("nope", "extend"), 404, "INSTANCE_NOT_FOUND")
 
 
-def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, daemon, cloud, clock):
+def test_stopped_workspace_is_resized(http, daemon, cloud, clock):
     def settle():
         for _ in range(3):
             clock.advance(seconds=1)
@@ -298,10 +300,8 @@ def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, daem
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("t3.xlarge", 0.1664), ("z9.huge", None)])
-def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
-    make_daemon, cloud, clock, kind, rate
-):
-    """Somebody has changed it with the provider's own tools while it was off."""
+def test_machine_observed_with_another_type_has_its_price(make_daemon, cloud, clock, kind, rate):
+    """It was changed with the provider's own tools while it was off."""
     daemon = make_daemon(local_prices="aws")
     http = Http(daemon.app)
 
@@ -339,7 +339,7 @@ def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
     assert shown() == usual
 
 
-def test_a_list_is_sent_again_only_when_something_happened(http, daemon):
+def test_list_answers_304_until_a_workspace_changes(http, daemon):
     http.launch()
     first = http("GET", "/api/v1/instances")
     known = {"If-None-Match": first.headers["etag"]}
@@ -350,7 +350,7 @@ def test_a_list_is_sent_again_only_when_something_happened(http, daemon):
     assert second.json()[0]["state"] == "running"
 
 
-def test_lists_are_filtered_and_paged(http, daemon, clock):
+def test_list_is_filtered_and_paged(http, daemon, clock):
     for n in range(5):
         http.launch(f"w{n}")
         clock.advance(seconds=1)
@@ -385,7 +385,7 @@ def test_lists_are_filtered_and_paged(http, daemon, clock):
 
 
 @pytest.mark.parametrize("request_", ["launch", "stop"])
-def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, request_):
+def test_failed_commit_answers_500_and_records_no_event(http, daemon, request_):
     http.launch("old")
     events = []
 
@@ -406,14 +406,14 @@ def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, reques
 
 
 @pytest.mark.postgres
-def test_racing_launches_of_one_name_make_one(http, daemon):
+def test_concurrent_launches_of_one_name_create_one_workspace(http, daemon):
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: http.launch("mine").status_code, range(16)))
     assert sorted(answers) == [201] + [409] * 15
 
 
-def test_waiting_answers_when_it_has_come_true(make_daemon):
-    daemon = make_daemon(time=WallClock())  # a row rests before it is looked at again
+def test_wait_answers_when_the_state_is_reached(make_daemon):
+    daemon = make_daemon(time=WallClock())  # a row rests before it is reconciled again
     http = Http(daemon.app)
     loop = threading.Thread(target=daemon.loop.run, kwargs={"every": 0.05, "gather": 0})
     with daemon.db.bus.listening(daemon.loop.wake):
@@ -430,7 +430,7 @@ def test_waiting_answers_when_it_has_come_true(make_daemon):
     loop.join()
 
 
-def test_waiting_ends_with_its_time_and_with_the_daemon(http, daemon):
+def test_wait_ends_after_its_time_or_when_the_daemon_stops(http, daemon):
     order = {"name": "mine", "template": ML}
     answer = http("POST", "/api/v1/instances/launch?wait=0", json=order)
     assert answer.json()["state"] == "launching"
@@ -441,7 +441,7 @@ def test_waiting_ends_with_its_time_and_with_the_daemon(http, daemon):
         failed(http.post("mine", f"stop?wait={bad}"), 422, "VALIDATION_FAILED")
 
 
-def test_reads_never_ask_a_cloud_or_a_database(http, daemon, cloud, monkeypatch):
+def test_reads_call_neither_provider_nor_database(http, daemon, cloud, monkeypatch):
     http.launch()
     daemon.settle()
     http("GET", "/api/v1/instances")
@@ -453,7 +453,7 @@ def test_reads_never_ask_a_cloud_or_a_database(http, daemon, cloud, monkeypatch)
 
 
 @pytest.mark.postgres
-def test_another_daemons_writes_arrive(make_daemon):
+def test_list_shows_the_writes_of_another_daemon(make_daemon):
     first, two = make_daemon(), make_daemon()
     ask = Http(two.app)
     assert ask("GET", "/api/v1/instances").json() == []

@@ -1,4 +1,4 @@
-"""Every change of a workspace is admitted, written, told and recorded, in this order."""
+"""A change of a workspace is admitted, written, announced and recorded, in this order."""
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ def workspace(daemon):
     return daemon.workspaces.named("mine")
 
 
-def test_the_order_is_admit_write_listen_record(daemon, clock, workspace):
+def test_change_is_admitted_written_announced_and_recorded_in_this_order(daemon, clock, workspace):
     done: list[tuple[object, ...]] = []
 
     class Check:
@@ -49,7 +49,7 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, workspace):
     assert daemon.workspaces.named("mine") == after
 
 
-def test_what_is_refused_is_not_written(daemon, clock, workspace):
+def test_refused_change_is_not_written(daemon, clock, workspace):
     class Check:
         def allow(self, tx, workspace, *, beyond=None):
             raise LookupError("no money")
@@ -61,19 +61,19 @@ def test_what_is_refused_is_not_written(daemon, clock, workspace):
 
 
 @pytest.mark.parametrize("column", sorted(store.OBSERVED))
-def test_a_request_writes_nothing_that_the_reconciler_writes(daemon, clock, workspace, column):
+def test_request_cannot_write_a_column_of_the_reconciler(daemon, clock, workspace, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
         WorkspaceChanges(clock).apply(tx, workspace, replace(workspace, **{column: "other"}))
 
 
 @pytest.mark.parametrize("column", sorted(store.WISHED))
-def test_the_reconciler_writes_nothing_that_a_request_writes(daemon, clock, workspace, column):
+def test_reconciler_cannot_write_a_column_of_requests(daemon, clock, workspace, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
         after = replace(workspace, **{column: "other"})
         WorkspaceChanges(clock).apply(tx, workspace, after, observed=True)
 
 
-def test_both_sides_together_write_all_that_ever_changes():
+def test_each_column_is_written_by_one_side_or_at_launch():
     at_launch = {
         "id", "name", "profile", "place", "template", "region", "expected_id", "spot",
         "open_ports", "unlimited", "hibernation", "root_gb", "root_type", "launched_at",
@@ -82,35 +82,35 @@ def test_both_sides_together_write_all_that_ever_changes():
     assert store.WISHED | store.OBSERVED | at_launch == set(Workspace.__struct_fields__)
 
 
-def test_each_statement_writes_the_columns_of_one_side(daemon, clock, cloud, monkeypatch):
-    """Read off the database: a life with every verb, and who wrote what."""
+def test_each_update_statement_writes_columns_of_one_side(daemon, clock, cloud, monkeypatch):
+    """Observed in the database, during a sequence of all verbs."""
     lab, written = ClockedDaemon(daemon, clock), []
 
-    def saw(connection, cursor, statement, *_):
+    def record_columns(connection, cursor, statement, *_):
         if statement.startswith("UPDATE workspaces SET "):
             columns = statement.removeprefix("UPDATE workspaces SET ").partition(" WHERE ")[0]
             written.append({part.partition("=")[0].strip() for part in columns.split(", ")})
 
-    event.listen(daemon.db.writer, "before_cursor_execute", saw)
+    event.listen(daemon.db.writer, "before_cursor_execute", record_columns)
     lab.project("bees")
     lab.running()
-    works = daemon.workspaces
+    service = daemon.workspaces
     for change in (
-        lambda: works.extend("mine", 3),
-        lambda: works.update("mine", Update(restart=True)),
-        lambda: works.move("mine", Moving(project="bees")),
-        lambda: works.ask("mine", LifecycleVerb.STOP),
-        lambda: works.resize("mine", Resizing(size="L")),
-        lambda: works.ask("mine", LifecycleVerb.START),
-        lambda: works.restart("mine"),
-        lambda: works.ask("mine", LifecycleVerb.STOP),
-        lambda: works.extend("mine", None),
+        lambda: service.extend("mine", 3),
+        lambda: service.update("mine", Update(restart=True)),
+        lambda: service.move("mine", Moving(project="bees")),
+        lambda: service.ask("mine", LifecycleVerb.STOP),
+        lambda: service.resize("mine", Resizing(size="L")),
+        lambda: service.ask("mine", LifecycleVerb.START),
+        lambda: service.restart("mine"),
+        lambda: service.ask("mine", LifecycleVerb.STOP),
+        lambda: service.extend("mine", None),
     ):
         change()
         for _ in range(3):
             clock.advance(seconds=40)
             daemon.settle()
-    event.remove(daemon.db.writer, "before_cursor_execute", saw)
+    event.remove(daemon.db.writer, "before_cursor_execute", record_columns)
     names = {column.name for column in store.workspaces.c}
     ours = [columns & names - LEASED for columns in written]
     assert any(columns & store.WISHED for columns in ours)

@@ -1,4 +1,4 @@
-"""Why a workspace does not move on: what its location says, or a boot that stays where it is."""
+"""Why a workspace does not move on: an error of its location, or a boot that does not proceed."""
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ def starting_workspace(daemon):
     return replace(workspace, **columns)
 
 
-def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting_workspace):
+def test_boot_that_stays_at_a_stage_is_reported_after_a_minute(clock, starting_workspace):
     delays = Delays(clock, lambda it: None)
     since = clock.now()
     assert delays.of(starting_workspace) is None
@@ -34,16 +34,14 @@ def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting_work
     assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None
 
 
-def test_what_its_location_says_counts_first_and_only_while_it_is_under_way(
-    clock, starting_workspace
-):
+def test_error_of_the_location_comes_first_and_only_during_a_change(clock, starting_workspace):
     delays = Delays(clock, lambda it: "AWS is away")
     clock.advance(seconds=100)
     assert delays.of(starting_workspace) == "AWS is away"
     assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None
 
 
-def test_the_loop_remembers_why_a_row_could_not_be_brought_on(daemon, cloud):
+def test_loop_keeps_the_error_of_a_row_until_it_succeeds(daemon, cloud):
     cloud.faults.down = True
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
@@ -57,7 +55,7 @@ def test_the_loop_remembers_why_a_row_could_not_be_brought_on(daemon, cloud):
     assert b'"waiting":null' in daemon.read_model.fresh("mine")
 
 
-def test_a_list_is_never_older_than_the_reason_in_it(daemon, cloud, http):
+def test_list_changes_when_the_reason_of_a_delay_changes(daemon, cloud, http):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     first = http("GET", "/api/v1/instances")
     assert first.json()[0]["waiting"] is None

@@ -1,4 +1,4 @@
-"""The index finds what a walk over every workspace would find, in the same order."""
+"""The index returns the same workspaces as a search of all of them, in the same order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def entries(draw):
 
 @st.composite
 def changes(draw):
-    """A series of commits: each removes some ids and adds, or puts back, others."""
+    """A series of commits: each removes some ids and adds or replaces others."""
     return draw(st.lists(st.tuples(st.frozensets(IDS), st.lists(entries(), unique_by=_id))))
 
 
@@ -36,7 +36,7 @@ FILTERS = st.tuples(*(st.none() | some for some in (STATES, PROJECTS, TEMPLATES,
 
 
 @given(changes(), FILTERS, st.none() | IDS)
-def test_an_index_finds_what_a_walk_finds(changes, filters: Filters, after):
+def test_index_returns_the_same_as_a_full_search(changes, filters: Filters, after):
     index = Index()
     entries: dict[str, IndexEntry] = {}
     for removed, added in changes:
@@ -44,10 +44,10 @@ def test_an_index_finds_what_a_walk_finds(changes, filters: Filters, after):
         index = index.changed([entries.pop(id) for id in touched & entries.keys()], added)
         entries |= {entry.id: entry for entry in added}
     matching = set(keys(*filters))
-    walked = [
+    expected = [
         id for id in sorted(entries) if matching <= entries[id].groups and id > (after or "")
     ]
-    assert [*index.matching(*filters, after)] == walked
+    assert [*index.matching(*filters, after)] == expected
     for name in ("a", "b", "c", "nobody"):
         assert [*index.names.get(name, ())] == [
             i for i in sorted(entries) if name in entries[i].names
@@ -57,15 +57,15 @@ def test_an_index_finds_what_a_walk_finds(changes, filters: Filters, after):
     assert all(index.names.values()) and all(index.groups.values()), "empty lists are dropped"
 
 
-def test_an_older_index_stays_as_it_was():
+def test_older_index_is_not_changed():
     first = Index().changed([], [IndexEntry("ws_01", frozenset({"a"}), frozenset())])
     second = first.changed([], [IndexEntry("ws_00", frozenset({"a"}), frozenset())])
     assert ([*first.ids], [*first.names["a"]]) == (["ws_01"], ["ws_01"])
     assert ([*second.ids], [*second.names["a"]]) == (["ws_00", "ws_01"], ["ws_00", "ws_01"])
 
 
-class Counting(list[str]):
-    """A list that counts how often it was asked for an item."""
+class CountingList(list[str]):
+    """A list that counts its item reads."""
 
     reads = 0
 
@@ -74,11 +74,11 @@ class Counting(list[str]):
         return super().__getitem__(place)
 
 
-def test_a_page_costs_what_it_shows_however_many_there_are():
-    def asked(many):
-        ids = Counting(f"ws_{number:06}" for number in range(many))
+def test_page_reads_no_more_items_in_a_large_index():
+    def reads(many):
+        ids = CountingList(f"ws_{number:06}" for number in range(many))
         matches = Index(ids, {}, {("state", "running"): ids}).matching(State.RUNNING, after=ids[9])
         [next(matches) for _ in range(50)]
         return ids.reads
 
-    assert asked(100_000) <= asked(100) + 20, "the bisection, and nothing else"
+    assert reads(100_000) <= reads(100) + 20, "the bisection, and nothing else"

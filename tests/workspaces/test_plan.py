@@ -1,4 +1,4 @@
-"""The table, all of it."""
+"""The tables of decisions, completely."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -55,8 +55,8 @@ GOAL = {
     LifecycleVerb.HIBERNATE: Observed.ASLEEP,
     LifecycleVerb.TERMINATE: Observed.GONE,
 }
-EVERY = list(product(LifecycleVerb, Observed))
-# What a perfect cloud makes of each act.
+PAIRS = list(product(LifecycleVerb, Observed))
+# The result of each action at a provider without faults.
 MAKES = {
     WorkspaceAction.LAUNCH: Observed.ON,
     WorkspaceAction.START: Observed.ON,
@@ -70,8 +70,8 @@ def wanted(verb, seen=Observed.NONE, granted=False, **more):
     return replace(NEW, verb=verb, wish=2, seen=seen, granted=2 if granted else 1, **more)
 
 
-@pytest.mark.parametrize(("verb", "seen"), EVERY)
-def test_every_path_ends_and_never_acts_twice(verb, seen):
+@pytest.mark.parametrize(("verb", "seen"), PAIRS)
+def test_every_plan_ends_in_rest_after_at_most_one_action(verb, seen):
     acts = []
     while (step := plan(wanted(verb), seen)).act is not WorkspaceAction.REST:
         acts.append(step.act)
@@ -84,38 +84,38 @@ def test_every_path_ends_and_never_acts_twice(verb, seen):
 
 
 @pytest.mark.parametrize("verb", LifecycleVerb)
-def test_a_reached_goal_is_left_alone(verb):
+def test_reached_goal_needs_no_action(verb):
     assert plan(wanted(verb), GOAL[verb]).act is WorkspaceAction.REST
 
 
 @pytest.mark.parametrize(
-    ("verb", "seen"), [(v, s) for v, s in EVERY if v is not LifecycleVerb.TERMINATE]
+    ("verb", "seen"), [(v, s) for v, s in PAIRS if v is not LifecycleVerb.TERMINATE]
 )
-def test_a_granted_wish_is_never_fought_for(verb, seen):
+def test_granted_wish_causes_no_further_action(verb, seen):
     assert plan(wanted(verb, granted=True), seen).act in {
         WorkspaceAction.REST,
         WorkspaceAction.WAIT,
     }
 
 
-@pytest.mark.parametrize(("verb", "seen"), EVERY)
-def test_who_rests_is_not_in_between_and_who_acts_is(verb, seen):
+@pytest.mark.parametrize(("verb", "seen"), PAIRS)
+def test_state_is_transitional_exactly_while_there_is_an_action(verb, seen):
     step = plan(wanted(verb), seen)
     assert (step.state in IN_BETWEEN) is (step.act is not WorkspaceAction.REST)
 
 
 @pytest.mark.parametrize("verb", set(LifecycleVerb) - {LifecycleVerb.TERMINATE})
-def test_a_machine_that_vanished_is_never_replaced(verb):
+def test_vanished_machine_is_failed_and_not_replaced(verb):
     assert plan(wanted(verb), Observed.GONE).act is WorkspaceAction.REST
     assert plan(wanted(verb), Observed.GONE).state is State.FAILED
 
 
 @pytest.mark.parametrize("seen", set(Observed) - {Observed.NONE, Observed.UNSURE, Observed.GONE})
-def test_terminate_wins_from_everywhere(seen):
+def test_terminate_acts_from_every_observed_state(seen):
     assert plan(wanted(LifecycleVerb.TERMINATE), seen).act is WorkspaceAction.TERMINATE
 
 
-def test_nothing_is_destroyed_or_stopped_unasked():
+def test_stop_hibernate_and_terminate_act_only_for_their_verb():
     for verb, seen, granted in product(LifecycleVerb, Observed, [True, False]):
         act = plan(wanted(verb, granted=granted), seen).act
         assert act is not WorkspaceAction.TERMINATE or verb is LifecycleVerb.TERMINATE
@@ -124,9 +124,9 @@ def test_nothing_is_destroyed_or_stopped_unasked():
 
 
 @pytest.mark.parametrize(
-    ("verb", "seen"), [(v, s) for v, s in EVERY if v is not LifecycleVerb.LAUNCH]
+    ("verb", "seen"), [(v, s) for v, s in PAIRS if v is not LifecycleVerb.LAUNCH]
 )
-def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
+def test_verb_is_admitted_only_from_its_declared_states(verb, seen):
     workspace = wanted(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
     state = state_of(workspace)
     if state in DONE[verb]:
@@ -134,8 +134,8 @@ def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
     elif state in POSSIBLE[verb] and (
         seen is not Observed.GONE or verb is LifecycleVerb.TERMINATE
     ):
-        woken = verb is LifecycleVerb.START and state is State.HIBERNATED
-        assert verb_to_request(workspace, verb) is (LifecycleVerb.RESUME if woken else verb)
+        resumes = verb is LifecycleVerb.START and state is State.HIBERNATED
+        assert verb_to_request(workspace, verb) is (LifecycleVerb.RESUME if resumes else verb)
     else:
         with pytest.raises(InvalidState) as refused:
             verb_to_request(workspace, verb)
@@ -152,9 +152,7 @@ def admitted(workspace, verb):
 @pytest.mark.parametrize(
     ("wish", "seen", "granted"), [*product(LifecycleVerb, Observed, [True, False])]
 )
-def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_helps(
-    wish, seen, granted
-):
+def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen, granted):
     workspace = wanted(wish, seen, granted, machine_id="i-1", tried=2)
     problem, state = not_running(workspace), state_of(workspace)
     verbs = [
@@ -179,7 +177,7 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
 
 
 @pytest.mark.parametrize("machine_id", [None, "i-1"])
-def test_an_old_failure_is_no_answer_to_a_new_wish_to_start(machine_id):
+def test_start_after_a_failure_ignores_the_old_failure(machine_id):
     failed = wanted(
         LifecycleVerb.LAUNCH, Observed.BROKEN, granted=True, machine_id=machine_id, tried=2
     )
@@ -193,7 +191,7 @@ def test_an_old_failure_is_no_answer_to_a_new_wish_to_start(machine_id):
     assert plan(tried, without_old_failure(tried, Observed.BROKEN)).state is State.FAILED
 
 
-def test_what_was_refused_has_nothing_to_destroy():
+def test_refused_launch_is_terminated_without_a_machine():
     refused = wanted(LifecycleVerb.TERMINATE, Observed.BROKEN, tried=1)
     assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is State.TERMINATED
 
@@ -210,7 +208,7 @@ def test_what_was_refused_has_nothing_to_destroy():
         (None, timedelta(0), Observed.OFF, Observed.OFF),
     ],
 )
-def test_not_listed_is_not_the_same_as_not_there(machine_id, elapsed, surveyed, means):
+def test_missing_machine_counts_as_gone_only_after_a_time(machine_id, elapsed, surveyed, means):
     asked_at = AT if elapsed is not None else None
     workspace = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Observed.STARTING)
     assert perceive(workspace, surveyed, AT + (elapsed or timedelta(0)), PATIENCE) is means
@@ -226,15 +224,13 @@ def test_not_listed_is_not_the_same_as_not_there(machine_id, elapsed, surveyed, 
         (9, State.STOPPED, True, None),
     ],
 )
-def test_an_expired_workspace_sleeps_or_stops_and_is_never_destroyed(
-    late, state, hibernation, verb
-):
+def test_expired_workspace_hibernates_or_stops(late, state, hibernation, verb):
     workspace = replace(NEW, expires_at=AT, hibernation=hibernation)
     assert expiring(workspace, state, AT + timedelta(seconds=late)) is verb
     assert expiring(replace(workspace, expires_at=None), state, AT) is None
 
 
-def test_what_cannot_sleep_is_stopped_and_what_cannot_stop_is_left_for_a_quarter_of_an_hour():
+def test_refused_hibernation_becomes_a_stop_and_a_refused_stop_is_retried_later():
     refused = replace(
         wanted(LifecycleVerb.HIBERNATE, Observed.ON, granted=True, tried=2, expires_at=AT),
         failure=Failure("REFUSED", "The provider refused."),
@@ -246,15 +242,17 @@ def test_what_cannot_sleep_is_stopped_and_what_cannot_stop_is_left_for_a_quarter
     assert verbs == [None, None, LifecycleVerb.HIBERNATE]
 
 
-def test_who_wakes_an_expired_workspace_gets_some_hours():
+def test_start_after_the_expiry_extends_it():
     workspace, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
     for verb in LifecycleVerb:
-        woken = verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
-        assert expiry_after(workspace, verb, later) == (later + DEFAULT_EXTENSION if woken else AT)
+        resumes = verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
+        assert expiry_after(workspace, verb, later) == (
+            later + DEFAULT_EXTENSION if resumes else AT
+        )
         assert expiry_after(workspace, verb, AT - timedelta(seconds=1)) == AT
 
 
-# ------------------------------------------------------------------ one that does not go down
+# ------------------------------------------------------------------ a stop that hangs
 HANGS = Failure(STOP_HANGS, "it hangs")
 
 
@@ -264,7 +262,7 @@ def hanging(verb, **more):
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.HIBERNATE])
 @pytest.mark.parametrize("granted", [False, True])
-def test_one_that_hangs_is_stopped_again_only_when_asked_again(verb, granted):
+def test_hanging_stop_is_forced_once_by_a_second_request(verb, granted):
     before = hanging(verb, granted=granted)
     assert plan(before, Observed.STOPPING).act in {WorkspaceAction.WAIT, WorkspaceAction.REST}
     assert verb_to_request(before, LifecycleVerb.STOP) is LifecycleVerb.STOP
@@ -277,13 +275,13 @@ def test_one_that_hangs_is_stopped_again_only_when_asked_again(verb, granted):
     assert plan(after, Observed.OFF).act is WorkspaceAction.REST
 
 
-def test_one_that_goes_down_in_time_is_not_stopped_twice():
+def test_stop_in_progress_is_not_repeated_by_a_second_request():
     assert (
         verb_to_request(wanted(LifecycleVerb.STOP, Observed.STOPPING), LifecycleVerb.STOP) is None
     )
 
 
-def test_one_that_hangs_can_be_ended():
+def test_hanging_stop_can_be_terminated():
     assert (
         verb_to_request(hanging(LifecycleVerb.STOP), LifecycleVerb.TERMINATE)
         is LifecycleVerb.TERMINATE
@@ -294,7 +292,7 @@ def test_one_that_hangs_can_be_ended():
         verb_to_request(ending, LifecycleVerb.STOP)
 
 
-def test_only_a_restart_whose_stop_was_granted_may_have_stopped():
+def test_restart_may_have_stopped_only_after_its_stop_was_granted():
     stopped = replace(NEW, seen=Observed.OFF, wish=3, granted=3, restarting=True)
     assert restart_stopped(stopped) is True
     assert restart_stopped(replace(stopped, restarting=False)) is None

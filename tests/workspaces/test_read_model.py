@@ -1,4 +1,4 @@
-"""What is kept of the workspaces for whoever reads them."""
+"""The read model: all workspaces, already encoded."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from prism.workspaces.model import Launch, LifecycleVerb, Resizing, Termination,
 from tests.conftest import ML, PLACE
 
 
-def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
+def test_settlement_encodes_only_workspaces_whose_cost_changed(make_daemon, clock):
     daemon = make_daemon(local_prices="aws")
     for name in ("runs", "rests"):
         daemon.workspaces.launch(Launch(name=name, template=ML, size="L"))
@@ -19,14 +19,14 @@ def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
     read_model = daemon.read_model
     before = read_model.settle(clock.now())
     clock.advance(minutes=10)
-    daemon.settle()  # somebody has looked: until now it counts
+    daemon.settle()  # costs are counted until the last observation
     after = read_model.settle(clock.now())
     unchanged = {name: after.named(name) is before.named(name) for name in ("runs", "rests")}
     assert unchanged == {"runs": False, "rests": True}
     assert after.named("rests").encoded in after.body
 
 
-def kept(daemon):
+def cached(daemon):
     return {id: row.workspace for id, row in daemon.read_model.pages.rows.items()}
 
 
@@ -35,44 +35,44 @@ def stored(daemon):
         return {entry.id: entry for entry in store.every(sql)}
 
 
-def test_what_commits_have_changed_is_what_the_database_says(daemon, clock):
-    asks, before = daemon.workspaces, daemon.read_model.pages
+def test_read_model_equals_the_database_after_each_commit(daemon, clock):
+    service, before = daemon.workspaces, daemon.read_model.pages
     steps = [
-        lambda: asks.launch(Launch(name="mine", template=ML, size="L", ttl_hours=7)),
-        lambda: asks.launch(Launch(name="other", template=ML)),
-        lambda: asks.restart("mine"),
-        lambda: asks.extend("mine", 1.3),
-        lambda: asks.ask("mine", LifecycleVerb.STOP),
-        lambda: asks.resize("mine", Resizing(size="XL")),
-        lambda: asks.update("mine", Update(restart=True)),
-        lambda: asks.ask("mine", LifecycleVerb.START),
-        lambda: asks.terminate("mine", Termination(confirm="DELETE")),
+        lambda: service.launch(Launch(name="mine", template=ML, size="L", ttl_hours=7)),
+        lambda: service.launch(Launch(name="other", template=ML)),
+        lambda: service.restart("mine"),
+        lambda: service.extend("mine", 1.3),
+        lambda: service.ask("mine", LifecycleVerb.STOP),
+        lambda: service.resize("mine", Resizing(size="XL")),
+        lambda: service.update("mine", Update(restart=True)),
+        lambda: service.ask("mine", LifecycleVerb.START),
+        lambda: service.terminate("mine", Termination(confirm="DELETE")),
     ]
     for step in steps:
         step()
-        assert kept(daemon) == stored(daemon)
+        assert cached(daemon) == stored(daemon)
         for _ in range(3):
             clock.advance(seconds=1.7)
             daemon.settle()
-            assert kept(daemon) == stored(daemon)
+            assert cached(daemon) == stored(daemon)
     clock.advance(days=30)
     daemon.settle()
-    assert kept(daemon) == stored(daemon)
+    assert cached(daemon) == stored(daemon)
     assert daemon.read_model.pages.version > before.version
 
 
 @pytest.mark.postgres
-def test_a_commit_that_is_not_the_next_one_is_read(make_daemon):
-    """Another daemon has committed before, and nobody has said so yet."""
+def test_read_model_reads_the_database_after_a_missed_commit(make_daemon):
+    """Another daemon committed before, without an announcement yet."""
     first, two = make_daemon(), make_daemon()
-    assert kept(two) == {}
+    assert cached(two) == {}
     first.workspaces.launch(Launch(name="first", template=ML))
     two.workspaces.launch(Launch(name="second", template=ML))
-    assert sorted(workspace.name for workspace in kept(two).values()) == ["first", "second"]
-    assert kept(two) == stored(two)
+    assert sorted(workspace.name for workspace in cached(two).values()) == ["first", "second"]
+    assert cached(two) == stored(two)
 
 
-def test_the_living_are_listed_once_until_a_workspace_changes(daemon):
+def test_list_of_living_workspaces_is_cached_until_a_change(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     read_model = daemon.read_model
     living = read_model.living([PLACE])

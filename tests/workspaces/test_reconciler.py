@@ -1,4 +1,4 @@
-"""The hard cases, on SQLite and on PostgreSQL."""
+"""Faults and races of the reconciler, on SQLite and on PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -39,13 +39,13 @@ def row(daemon, *columns):
         return sql.execute(select(*(workspaces.c[name] for name in columns))).one()
 
 
-def told(daemon):
+def recorded_events(daemon):
     facts = daemon.db.events_after(0)
     return [(f.event, f.actor, f.data.get("state")) for f in facts if "workspace" in f.data]
 
 
-def before(monkeypatch, cloud, call, do):
-    """Run `do` at the moment `call` reaches the cloud."""
+def run_before(monkeypatch, cloud, call, do):
+    """Runs `do` when `call` reaches the provider."""
     original = getattr(cloud, call)
 
     def wrapped(*args):
@@ -55,7 +55,7 @@ def before(monkeypatch, cloud, call, do):
     monkeypatch.setattr(cloud, call, wrapped)
 
 
-def test_a_life(daemon, clock, workspace_state):
+def test_workspace_goes_through_the_states_of_its_verbs(daemon, clock, workspace_state):
     seen = [workspace_state()]
     for verb in (
         LifecycleVerb.STOP,
@@ -76,11 +76,11 @@ def test_a_life(daemon, clock, workspace_state):
     )
 
 
-def test_every_step_of_it_is_told_once(daemon, clock, workspace_state):
+def test_each_state_change_is_recorded_once(daemon, clock, workspace_state):
     settle(daemon, clock)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon, clock)
-    assert told(daemon) == [
+    assert recorded_events(daemon) == [
         ("instance_asked", "ada", "launching"),
         ("instance_state_changed", "prism", "running"),
         ("instance_asked", "ada", "stopping"),
@@ -88,7 +88,7 @@ def test_every_step_of_it_is_told_once(daemon, clock, workspace_state):
     ]
 
 
-def test_a_terminated_workspace_is_forgotten_after_its_retention(make_daemon, clock):
+def test_terminated_workspace_is_deleted_after_its_retention(make_daemon, clock):
     daemon = make_daemon(terminated_retention=300)
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
@@ -102,10 +102,10 @@ def test_a_terminated_workspace_is_forgotten_after_its_retention(make_daemon, cl
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
-def test_a_change_of_mind_during_the_work_is_not_lost(
+def test_request_during_a_launch_is_not_lost(
     daemon, cloud, clock, workspace_state, monkeypatch, verb
 ):
-    before(monkeypatch, cloud, "launch", lambda: daemon.workspaces.ask("mine", verb))
+    run_before(monkeypatch, cloud, "launch", lambda: daemon.workspaces.ask("mine", verb))
     daemon.loop.once()
     assert row(daemon, "due_at")[0] < NEVER, "the wish made it due, and giving back kept it"
     settle(daemon, clock)
@@ -120,7 +120,7 @@ def test_a_change_of_mind_during_the_work_is_not_lost(
         (LifecycleVerb.TERMINATE, State.TERMINATING, State.TERMINATED),
     ],
 )
-def test_what_may_have_been_made_is_not_called_ended(
+def test_stop_during_a_launch_is_in_progress_until_the_machine_is_known(
     daemon, cloud, clock, workspace_state, monkeypatch, verb, under_way, done
 ):
     states = []
@@ -129,14 +129,14 @@ def test_what_may_have_been_made_is_not_called_ended(
         states.append(state_of(daemon.workspaces.ask("mine", verb)[1]))
         states.append(workspace_state())
 
-    before(monkeypatch, cloud, "launch", ask)
+    run_before(monkeypatch, cloud, "launch", ask)
     daemon.loop.once()
     assert [*states, workspace_state()] == [under_way] * 3
     settle(daemon, clock)
     assert workspace_state() is done
 
 
-def test_what_was_asked_meanwhile_is_what_people_see(
+def test_state_shows_the_newest_request_during_an_older_action(
     daemon, cloud, clock, workspace_state, monkeypatch
 ):
     settle(daemon, clock)
@@ -146,7 +146,7 @@ def test_what_was_asked_meanwhile_is_what_people_see(
         daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
         states.append(workspace_state())
 
-    before(monkeypatch, cloud, "stop", ask)
+    run_before(monkeypatch, cloud, "stop", ask)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     daemon.loop.once()
     assert states == [State.TERMINATING]
@@ -154,18 +154,20 @@ def test_what_was_asked_meanwhile_is_what_people_see(
 
 
 @pytest.mark.postgres
-def test_a_stale_lease_records_nothing(daemon, cloud, clock, workspace_state, monkeypatch):
+def test_result_with_a_lost_lease_is_not_recorded(
+    daemon, cloud, clock, workspace_state, monkeypatch
+):
     def steal():
         with daemon.db.write() as tx:
             tx.sql.execute(update(workspaces).values(lease="another daemon's"))
 
-    before(monkeypatch, cloud, "launch", steal)
+    run_before(monkeypatch, cloud, "launch", steal)
     daemon.loop.once()
     assert row(daemon, "lease", "seen") == ("another daemon's", "unsure")
 
 
 @pytest.mark.postgres
-def test_a_dead_daemons_lease_runs_out_and_another_takes_over(
+def test_lease_of_a_dead_daemon_expires_and_another_daemon_continues(
     make_daemon, cloud, clock, workspace_state
 ):
     dead, alive = make_daemon(), make_daemon()
@@ -176,7 +178,7 @@ def test_a_dead_daemons_lease_runs_out_and_another_takes_over(
     assert len(launches(cloud)) == 1
 
 
-def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, workspace_state):
+def test_single_daemon_inherits_leases_at_once(make_daemon, workspace_state):
     make_daemon().loop._claim(8)
     alive = make_daemon()
     alive.loop.inherit()
@@ -184,7 +186,7 @@ def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, workspace
 
 
 @pytest.mark.postgres
-def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, workspace_state):
+def test_daemon_ignores_workspaces_of_another_location(make_daemon, cloud, workspace_state):
     elsewhere = make_daemon(computes={"local:elsewhere:/home": cloud})
     assert elsewhere.loop.once() == 0
     elsewhere.loop.inherit()
@@ -193,7 +195,7 @@ def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, work
 
 
 @pytest.mark.postgres
-def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
+def test_two_daemons_launch_each_machine_once(make_daemon, cloud, clock):
     first, two = make_daemon(), make_daemon()
     for n in range(30):
         first.workspaces.launch(Launch(name=f"w{n}", template=ML))
@@ -203,7 +205,7 @@ def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
     assert {state_of(w) for w in every_workspace(first.db)} == {State.RUNNING}
 
 
-def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, workspace_state):
+def test_outage_is_retried_with_growing_delays(daemon, cloud, clock, workspace_state):
     cloud.faults.down = True
     settle(daemon, clock, 300)
     assert workspace_state() is State.LAUNCHING
@@ -216,14 +218,14 @@ def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, wor
     assert daemon.reconciler.last_surveys[PLACE].problem is None
 
 
-def test_a_lost_reply_makes_no_second_machine(daemon, cloud, clock, workspace_state):
+def test_lost_answer_to_a_launch_makes_no_second_machine(daemon, cloud, clock, workspace_state):
     cloud.faults.lose_replies = 1
     settle(daemon, clock, 60)
     assert workspace_state() is State.RUNNING
     assert len(cloud.survey()) == 1
 
 
-def test_a_machine_that_is_not_listed_yet_is_not_lost(daemon, cloud, clock, workspace_state):
+def test_machine_that_is_not_listed_yet_is_not_failed(daemon, cloud, clock, workspace_state):
     cloud.faults.hidden_for, cloud.faults.slow = timedelta(seconds=20), timedelta(seconds=5)
     settle(daemon, clock)
     assert workspace_state() is State.LAUNCHING
@@ -232,7 +234,9 @@ def test_a_machine_that_is_not_listed_yet_is_not_lost(daemon, cloud, clock, work
     assert len(launches(cloud)) == 1
 
 
-def test_stop_while_nobody_knows_if_there_is_a_machine(daemon, cloud, clock, workspace_state):
+def test_stop_waits_until_it_is_known_whether_a_machine_exists(
+    daemon, cloud, clock, workspace_state
+):
     cloud.faults.lose_replies, cloud.faults.hidden_for = 1, timedelta(seconds=30)
     daemon.loop.once()
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
@@ -245,7 +249,9 @@ def test_stop_while_nobody_knows_if_there_is_a_machine(daemon, cloud, clock, wor
     assert [machine.seen for machine in cloud.survey()] == [Observed.OFF]
 
 
-def test_a_refusal_is_final_says_why_and_can_be_tried_again(daemon, cloud, clock, workspace_state):
+def test_refused_launch_is_failed_with_the_reason_and_can_be_started_again(
+    daemon, cloud, clock, workspace_state
+):
     cloud.faults.full = True
     settle(daemon, clock, 3600)
     assert workspace_state() is State.FAILED
@@ -261,7 +267,7 @@ def test_a_refusal_is_final_says_why_and_can_be_tried_again(daemon, cloud, clock
     assert len(launches(cloud)) == 2
 
 
-def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
+def test_launch_attempt_is_stored_before_it_is_made(
     daemon, cloud, clock, workspace_state, monkeypatch
 ):
     attempts, launch = [], cloud.launch
@@ -283,7 +289,7 @@ def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
     assert attempts == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
-def test_what_was_refused_can_be_terminated(daemon, cloud, clock, workspace_state):
+def test_refused_launch_can_be_terminated(daemon, cloud, clock, workspace_state):
     cloud.faults.full = True
     settle(daemon, clock)
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
@@ -291,7 +297,7 @@ def test_what_was_refused_can_be_terminated(daemon, cloud, clock, workspace_stat
     assert workspace_state() is State.TERMINATED
 
 
-def test_a_broken_machine_says_why_and_start_tries_again(daemon, cloud, clock, workspace_state):
+def test_broken_machine_is_failed_and_each_start_tries_once(daemon, cloud, clock, workspace_state):
     why = Failure("PACKAGE_NOT_FOUND", "there is no package 'nopandas'")
     cloud.faults.broken = why
     settle(daemon, clock)
@@ -309,14 +315,16 @@ def test_a_broken_machine_says_why_and_start_tries_again(daemon, cloud, clock, w
     assert daemon.workspaces.named("mine").failure is None
 
 
-def test_a_machine_stopped_at_its_console_stays_stopped(daemon, cloud, clock, workspace_state):
+def test_machine_stopped_outside_prism_stays_stopped(daemon, cloud, clock, workspace_state):
     settle(daemon, clock)
     cloud.stop(daemon.workspaces.named("mine").machine_id)
     settle(daemon, clock, 1200)
     assert workspace_state() is State.STOPPED
 
 
-def test_a_machine_that_died_says_so_and_can_be_started(daemon, cloud, clock, workspace_state):
+def test_machine_that_died_shows_the_failure_and_can_be_started(
+    daemon, cloud, clock, workspace_state
+):
     settle(daemon, clock)
     why = Failure("MACHINE_DIED", "out of memory")
     cloud.becomes(daemon.workspaces.named("mine").machine_id, Observed.OFF, why)
@@ -327,7 +335,7 @@ def test_a_machine_that_died_says_so_and_can_be_started(daemon, cloud, clock, wo
     assert workspace_state() is State.RUNNING
 
 
-def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(
+def test_vanished_machine_is_failed_and_can_only_be_terminated(
     daemon, cloud, clock, workspace_state
 ):
     settle(daemon, clock)
@@ -343,7 +351,7 @@ def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(
     assert len(launches(cloud)) == 1
 
 
-def test_at_its_expiry_it_sleeps_and_its_memory_is_kept(daemon, cloud, clock):
+def test_workspace_hibernates_at_its_expiry(daemon, cloud, clock):
     daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2))
     settle(daemon, clock)
     workspace = daemon.workspaces.named("mine")
@@ -359,7 +367,7 @@ def test_at_its_expiry_it_sleeps_and_its_memory_is_kept(daemon, cloud, clock):
     assert "terminate" not in " ".join(cloud.calls)
 
 
-def test_the_loop_itself_enforces_an_expiry_that_the_machine_does_not(daemon, cloud, clock):
+def test_loop_enforces_an_expiry_that_the_machine_ignores(daemon, cloud, clock):
     daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2, hibernation=False))
     settle(daemon, clock)
     id = daemon.workspaces.named("mine").machine_id
@@ -372,7 +380,7 @@ def test_the_loop_itself_enforces_an_expiry_that_the_machine_does_not(daemon, cl
     assert request.data["reason"].startswith("expired at ")
 
 
-def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, clock):
+def test_extension_is_sent_to_the_machine_and_a_late_resume_adds_hours(daemon, cloud, clock):
     daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=1))
     settle(daemon, clock)
     daemon.workspaces.extend("mine", 8)
@@ -389,7 +397,7 @@ def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, 
     assert timedelta(hours=3) < workspace.expires_at - clock.now() <= DEFAULT_EXTENSION
 
 
-def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):
+def test_round_makes_one_survey_for_all_due_workspaces(daemon, cloud, clock):
     cloud.faults.slow = timedelta(seconds=40)
     for n in range(16):
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
@@ -400,8 +408,8 @@ def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):
     assert cloud.calls.count("survey") == 1
 
 
-class TestOnAComputer:
-    """A machine that its provider sees alone is looked at alone."""
+class TestMachinesLookedAtSingly:
+    """The provider can look at one machine without a survey."""
 
     @pytest.fixture
     def cloud(self, clock):
@@ -413,7 +421,7 @@ class TestOnAComputer:
             daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
         daemon.settle()
 
-    def test_no_verb_costs_a_survey(self, daemon, cloud, clock, workspace_state, other_workspaces):
+    def test_verbs_need_no_survey(self, daemon, cloud, clock, workspace_state, other_workspaces):
         for verb in (LifecycleVerb.STOP, LifecycleVerb.START, LifecycleVerb.HIBERNATE):
             settle(daemon, clock)
             cloud.calls.clear()
@@ -425,14 +433,14 @@ class TestOnAComputer:
             assert any(call.startswith("look_at") for call in cloud.calls)
         assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
 
-    def test_what_no_survey_shows_either_is_gone(
+    def test_machine_that_no_survey_lists_is_vanished(
         self, daemon, cloud, clock, workspace_state, other_workspaces
     ):
         cloud.vanish(daemon.workspaces.named("mine").machine_id)
         settle(daemon, clock, seconds=400)
         assert daemon.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
 
-    def test_a_machine_of_somebody_else_is_not_believed(
+    def test_look_that_returns_another_machine_is_ignored(
         self, daemon, cloud, clock, workspace_state, other_workspaces, monkeypatch
     ):
         other = daemon.workspaces.named("w0").machine_id
@@ -443,7 +451,7 @@ class TestOnAComputer:
         settle(daemon, clock)
         assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
 
-    def test_one_that_does_not_answer_is_asked_again(
+    def test_unavailable_look_is_retried(
         self, daemon, cloud, clock, workspace_state, other_workspaces
     ):
         cloud.faults.down = True
@@ -456,7 +464,7 @@ class TestOnAComputer:
         assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
 
 
-def test_what_an_older_database_calls_new_is_looked_for_while_held_back(daemon, cloud, clock):
+def test_row_of_an_older_database_finds_its_machine_while_paused(daemon, cloud, clock):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
     cloud.calls.clear()
@@ -470,7 +478,7 @@ def test_what_an_older_database_calls_new_is_looked_for_while_held_back(daemon, 
     assert not launches(cloud)
 
 
-def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(daemon, cloud, clock):
+def test_unchanged_workspaces_cost_one_survey_and_no_write(daemon, cloud, clock):
     for n in range(16):
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
     settle(daemon, clock)
@@ -482,7 +490,7 @@ def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(daemon, clo
     assert daemon.db.newest_event() == newest
 
 
-def test_a_survey_that_shows_nothing_new_costs_no_look_at_each_row(
+def test_unchanged_survey_does_not_read_the_rows(
     daemon, cloud, clock, workspace_state, monkeypatch
 ):
     settle(daemon, clock)
@@ -507,7 +515,7 @@ def test_a_survey_that_shows_nothing_new_costs_no_look_at_each_row(
     assert workspace_state() == "stopped"
 
 
-def test_an_estimate_is_the_median_of_what_was_measured(daemon, cloud, clock):
+def test_estimated_ready_time_is_the_median_of_measured_times(daemon, cloud, clock):
     cloud.faults.slow = timedelta(seconds=40)
     daemon.workspaces.launch(Launch(name="first", template=ML))
     first = daemon.workspaces.named("first")
@@ -520,7 +528,7 @@ def test_an_estimate_is_the_median_of_what_was_measured(daemon, cloud, clock):
     assert timedelta(seconds=38) <= measured <= timedelta(seconds=43)
 
 
-def test_who_may_not_look_is_away_and_says_why(daemon, cloud, monkeypatch):
+def test_denied_survey_is_reported_as_the_problem_of_its_location(daemon, cloud, monkeypatch):
     def denied():
         raise Denied("The AWS credentials lack the permission ec2:DescribeInstances")
 

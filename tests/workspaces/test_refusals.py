@@ -1,4 +1,4 @@
-"""A provider that says no: its words stay until something else is seen or asked."""
+"""A refusal of the provider is shown until another state is observed or requested."""
 
 import pytest
 
@@ -33,25 +33,25 @@ def workspace(daemon, settle):
 
 
 class Refusals:
-    """Has the cloud say no to verbs, until there are to be no more."""
+    """Makes the provider refuse verbs, until `no_more`."""
 
     def __init__(self, cloud, monkeypatch):
         self._cloud, self._monkeypatch = cloud, monkeypatch
         self._verbs: list[str] = []
-        self._asked: list[str] = []
+        self._calls: list[str] = []
 
     def __call__(self, verb):
         original = getattr(self._cloud, verb)
 
         def answer(*args):
             if verb in self._verbs:
-                self._asked.append(verb)
+                self._calls.append(verb)
                 raise ProviderRefused(NO)
             return original(*args)
 
         self._verbs.append(verb)
         self._monkeypatch.setattr(self._cloud, verb, answer)
-        return self._asked
+        return self._calls
 
     def no_more(self):
         self._verbs.clear()
@@ -71,7 +71,7 @@ def refusals(cloud, monkeypatch):
         ([LifecycleVerb.HIBERNATE], LifecycleVerb.RESUME, "hibernated"),
     ],
 )
-def test_a_refusal_is_said_until_something_else_is_asked(
+def test_refusal_is_shown_until_the_next_request(
     daemon, cloud, workspace, settle, refusals, before, verb, at_rest
 ):
     for first in before:
@@ -87,7 +87,7 @@ def test_a_refusal_is_said_until_something_else_is_asked(
     assert settle().failure is None
 
 
-def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
+def test_refusal_is_cleared_when_the_requested_state_is_observed(
     daemon, cloud, workspace, settle, refusals
 ):
     refusals("stop")
@@ -102,7 +102,7 @@ def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
 @pytest.mark.parametrize(
     ("verb", "state"), [(LifecycleVerb.STOP, "stopped"), (LifecycleVerb.HIBERNATE, "hibernated")]
 )
-def test_who_may_not_say_when_it_goes_down_may_put_it_down(
+def test_refused_expiry_does_not_prevent_stop_or_hibernate(
     daemon, workspace, settle, refusals, verb, state
 ):
     refusals("expire")
@@ -112,7 +112,7 @@ def test_who_may_not_say_when_it_goes_down_may_put_it_down(
     assert state_of(settle()) == state
 
 
-def test_what_shall_be_destroyed_is_asked_for_until_it_is(
+def test_refused_termination_is_retried_with_each_patrol(
     daemon, cloud, workspace, settle, refusals
 ):
     attempts = refusals("terminate")
@@ -127,14 +127,14 @@ def test_what_shall_be_destroyed_is_asked_for_until_it_is(
     assert cloud.machine(workspace.machine_id).seen is Observed.GONE
 
 
-def asked_by_prism(daemon):
+def verbs_requested(daemon):
     return [f.data["verb"] for f in daemon.db.events_after(0) if f.event == "instance_asked"]
 
 
-def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without_end(
+def test_refused_sleep_at_the_expiry_is_retried_after_a_quarter_of_an_hour(
     daemon, cloud, clock, workspace, settle, refusals
 ):
-    """Amazon EC2 stops no spot machine whose request was cancelled, for example."""
+    """For example, Amazon EC2 does not stop a spot instance whose request was cancelled."""
     refusals("hibernate")
     attempts = refusals("stop")
     daemon.workspaces.extend("mine", 1)
@@ -146,13 +146,13 @@ def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without
     assert attempts == ["hibernate", "stop"], "where it cannot sleep, it is to stop"
     settle(10)
     assert attempts == ["hibernate", "stop"]
-    assert asked_by_prism(daemon) == ["launch", *attempts]
+    assert verbs_requested(daemon) == ["launch", *attempts]
     refusals.no_more()
     clock.advance(minutes=15)
     assert state_of(settle()) == "hibernated"
 
 
-def test_what_its_budget_puts_down_and_cannot_is_asked_for_now_and_then(
+def test_refused_sleep_for_the_budget_is_retried_after_a_quarter_of_an_hour(
     daemon, clock, workspace, settle, refusals
 ):
     attempts = refusals("stop")
@@ -167,9 +167,7 @@ def test_what_its_budget_puts_down_and_cannot_is_asked_for_now_and_then(
     assert state_of(settle()) == "hibernated"
 
 
-def test_a_resize_that_is_refused_leaves_it_what_it_was(
-    daemon, cloud, workspace, settle, refusals
-):
+def test_refused_resize_keeps_the_old_type_and_price(daemon, cloud, workspace, settle, refusals):
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     stopped = settle()
     attempts = refusals("resize")
@@ -181,15 +179,15 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
         f"It stays {stopped.instance_type}: {NO}",
     )
     assert len(attempts) == 1
-    daemon.prices.look()  # the hour is not over, and yet it asks
+    daemon.prices.look()  # prices are read again within the hour
     assert daemon.workspaces.named("mine").hourly_rate == stopped.hourly_rate
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settled = settle()
     assert (state_of(settled), settled.failure) == ("running", None)
 
 
-def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, workspace, settle):
-    """The refusal is of the type that was asked for then, and of no other."""
+def test_refusal_of_a_resize_does_not_undo_a_later_resize(daemon, cloud, workspace, settle):
+    """The refusal concerns only the type of its own request."""
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle()
     refused: list[str] = []

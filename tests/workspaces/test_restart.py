@@ -1,4 +1,4 @@
-"""What ran when its computer was restarted: said, or started again where that is set."""
+"""After a restart of its computer, a workspace is stopped, or started again if that is set."""
 
 from datetime import timedelta
 
@@ -15,26 +15,26 @@ LOST = Failure("MEMORY_LOST", "its memory is lost, its disk is kept: the compute
 
 
 def settle(daemon):
-    """What is due at once, and what is some seconds later."""
+    """Reconciles what is due at once, and what is due some seconds later."""
     for _ in range(3):
         daemon.settle()
         daemon.clock.advance(seconds=2)
 
 
 def running(daemon, **order):
-    """A workspace that runs; the id of its machine."""
+    """A running workspace; returns the id of its machine."""
     daemon.workspaces.launch(Launch(name="mine", template=ML, **order))
     settle(daemon)
-    assert now(daemon) is State.RUNNING
+    assert current_state(daemon) is State.RUNNING
     return daemon.workspaces.named("mine").machine_id
 
 
-def now(daemon):
+def current_state(daemon):
     return state_of(daemon.workspaces.named("mine"))
 
 
-def asked(daemon):
-    """What Prism itself has asked for, and why."""
+def prism_requests(daemon):
+    """The requests that Prism itself made, with their reasons."""
     facts = daemon.db.events_after(0)
     return [
         (f.data["verb"], f.data["reason"])
@@ -43,7 +43,7 @@ def asked(daemon):
     ]
 
 
-def test_one_that_ran_is_stopped_after_a_reboot_and_everybody_is_told_why(daemon, cloud, http):
+def test_workspace_is_stopped_after_a_reboot_and_shows_the_reason(daemon, cloud, http):
     id = running(daemon)
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
@@ -52,11 +52,11 @@ def test_one_that_ran_is_stopped_after_a_reboot_and_everybody_is_told_why(daemon
     assert "the computer was restarted" in workspace["failure"]["message"]
     [event] = [f for f in daemon.db.events_after(0) if f.data.get("state") == "stopped"]
     assert "the computer was restarted" in event.data["failure"]["message"]
-    assert asked(daemon) == []
+    assert prism_requests(daemon) == []
 
 
 @pytest.mark.parametrize("how", ["at launch", "later"])
-def test_one_that_is_set_to_is_started_again(daemon, cloud, http, how):
+def test_workspace_with_restart_set_is_started_again_after_each_reboot(daemon, cloud, http, how):
     id = running(daemon, restart=how == "at launch")
     if how == "later":
         answer = http("PUT", "/api/v1/instances/mine", json={"restart": True})
@@ -66,61 +66,63 @@ def test_one_that_is_set_to_is_started_again(daemon, cloud, http, how):
         ]
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    assert now(daemon) is State.RUNNING
-    [(verb, reason)] = asked(daemon)
+    assert current_state(daemon) is State.RUNNING
+    [(verb, reason)] = prism_requests(daemon)
     assert verb == "start"
     assert "the computer was restarted" in reason
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    assert now(daemon) is State.RUNNING, "the next time too"
+    assert current_state(daemon) is State.RUNNING, "the next time too"
 
 
-def test_one_that_was_stopped_slept_or_has_expired_is_not_started_again(daemon, cloud, clock):
+def test_stopped_hibernated_or_expired_workspace_is_not_started_after_a_reboot(
+    daemon, cloud, clock
+):
     id = running(daemon, restart=True, ttl_hours=2)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon)
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    assert now(daemon) is State.STOPPED
+    assert current_state(daemon) is State.STOPPED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
     cloud.is_interrupted(id, SLEPT)
     settle(daemon)
-    assert now(daemon) is State.STOPPED
+    assert current_state(daemon) is State.STOPPED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
     clock.advance(seconds=timedelta(hours=3).total_seconds())
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    assert now(daemon) is State.STOPPED
-    assert [verb for verb, _ in asked(daemon) if verb == "start"] == []
+    assert current_state(daemon) is State.STOPPED
+    assert [verb for verb, _ in prism_requests(daemon) if verb == "start"] == []
 
 
-def test_a_restart_is_admitted_by_the_budget_like_a_start(daemon, cloud, monkeypatch):
+def test_restart_after_a_reboot_requires_budget(daemon, cloud, monkeypatch):
     id = running(daemon, restart=True)
 
-    def no(tx, workspace, **_):
+    def refuse(tx, workspace, **_):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
-    monkeypatch.setattr(daemon.reservations, "allow", no)
+    monkeypatch.setattr(daemon.reservations, "allow", refuse)
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    assert now(daemon) is State.STOPPED
-    [(verb, reason)] = asked(daemon)
+    assert current_state(daemon) is State.STOPPED
+    [(verb, reason)] = prism_requests(daemon)
     assert verb == "stop"
     assert "not started again: Project 'lab' has used its budget" in reason
     monkeypatch.undo()
     settle(daemon)
-    assert now(daemon) is State.STOPPED, "nobody asks again by himself"
+    assert current_state(daemon) is State.STOPPED, "nobody asks again by himself"
     daemon.workspaces.update("mine", Update(restart=True))
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
-    assert now(daemon) is State.RUNNING
+    assert current_state(daemon) is State.RUNNING
 
 
-def test_memory_that_was_lost_is_said_in_the_answer_the_event_and_the_history(daemon, cloud, http):
+def test_lost_memory_is_shown_recorded_and_audited(daemon, cloud, http):
     id = running(daemon)
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)

@@ -12,7 +12,7 @@ PATH = "/api/v1/instances/mine"
 
 
 def settle(daemon):
-    """What is due at once, and what is some seconds later."""
+    """Reconciles what is due at once, and what is due some seconds later."""
     for _ in range(4):
         daemon.settle()
         daemon.clock.advance(seconds=2)
@@ -20,7 +20,7 @@ def settle(daemon):
 
 @pytest.fixture
 def running_workspace(daemon, cloud):
-    """A workspace that runs."""
+    """A running workspace."""
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     settle(daemon)
     assert state(daemon) is State.RUNNING
@@ -32,19 +32,19 @@ def state(daemon):
     return state_of(daemon.workspaces.named("mine"))
 
 
-def told(daemon):
-    """Who asked for what, and why."""
+def recorded_requests(daemon):
+    """The requests after the launch: actor, verb and reason."""
     facts = daemon.db.events_after(0)
     requests = [f for f in facts if f.event == "instance_asked"]
     return [(f.actor, f.data["verb"], f.data.get("reason")) for f in requests[1:]]
 
 
 def calls(cloud):
-    """The stops and starts that reached the provider."""
+    """The stop and start calls to the provider."""
     return [call.split()[0] for call in cloud.calls if call.split()[0] in {"stop", "start"}]
 
 
-def test_it_is_stopped_and_started(daemon, cloud, http, running_workspace):
+def test_restart_stops_and_starts_once(daemon, cloud, http, running_workspace):
     answer = http("POST", f"{PATH}/restart")
     assert answer.status_code == 200
     body = answer.json()
@@ -55,7 +55,7 @@ def test_it_is_stopped_and_started(daemon, cloud, http, running_workspace):
     assert state(daemon) is State.RUNNING
     assert calls(cloud) == ["stop", "start"]
     assert http("GET", PATH).json()["restarting"] is False
-    assert told(daemon) == [
+    assert recorded_requests(daemon) == [
         ("ada", "stop", None),
         ("prism", "start", "it was stopped to be restarted"),
     ]
@@ -63,10 +63,10 @@ def test_it_is_stopped_and_started(daemon, cloud, http, running_workspace):
     assert calls(cloud) == ["stop", "start"], "once"
 
 
-def test_a_crash_between_stop_and_start_leaves_neither_out(
+def test_restart_survives_a_crash_between_stop_and_start(
     daemon, cloud, monkeypatch, running_workspace
 ):
-    """The stop is recorded with the wish to start, or it is not recorded at all."""
+    """The stop and the request to start are recorded together or not at all."""
 
     def dies(*_, **__):
         raise SystemError("the daemon was killed here")
@@ -85,9 +85,11 @@ def test_a_crash_between_stop_and_start_leaves_neither_out(
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
-def test_what_is_asked_meanwhile_takes_its_place(daemon, cloud, running_workspace, verb):
+def test_restart_is_replaced_by_a_stop_or_terminate_request(
+    daemon, cloud, running_workspace, verb
+):
     daemon.workspaces.restart("mine")
-    daemon.workspaces.restart("mine")  # the same again changes nothing
+    daemon.workspaces.restart("mine")  # a repeated request changes nothing
     if verb is LifecycleVerb.STOP:
         daemon.workspaces.ask("mine", verb)
     else:
@@ -100,7 +102,7 @@ def test_what_is_asked_meanwhile_takes_its_place(daemon, cloud, running_workspac
     assert "start" not in calls(cloud)
 
 
-def test_one_that_is_stopped_or_failed_is_only_started(daemon, cloud, running_workspace):
+def test_restart_of_a_stopped_workspace_only_starts_it(daemon, cloud, running_workspace):
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon)
     assert daemon.workspaces.restart("mine")[0] is State.STOPPED
@@ -109,7 +111,7 @@ def test_one_that_is_stopped_or_failed_is_only_started(daemon, cloud, running_wo
     assert calls(cloud) == ["stop", "start"]
 
 
-def test_one_that_sleeps_is_refused_with_what_is_possible(daemon, http, running_workspace):
+def test_restart_of_a_hibernated_workspace_is_refused(daemon, http, running_workspace):
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
     answer = http("POST", f"{PATH}/restart")
@@ -118,7 +120,7 @@ def test_one_that_sleeps_is_refused_with_what_is_possible(daemon, http, running_
     assert state(daemon) is State.HIBERNATED
 
 
-def test_one_that_cannot_be_stopped_runs_on_and_is_not_started_later(
+def test_restart_whose_stop_is_refused_does_not_start_later(
     daemon, cloud, monkeypatch, running_workspace
 ):
     def refused(id):
@@ -136,14 +138,14 @@ def test_one_that_cannot_be_stopped_runs_on_and_is_not_started_later(
     assert state(daemon) is State.STOPPED, "somebody else stopped it; nobody restarts that"
 
 
-def test_where_the_money_is_gone_meanwhile_it_stays_stopped_and_says_why(
+def test_restart_without_budget_leaves_the_workspace_stopped_with_the_reason(
     daemon, cloud, http, monkeypatch, running_workspace
 ):
-    def no(tx, workspace, **_):
+    def refuse(tx, workspace, **_):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
     daemon.workspaces.restart("mine")
-    monkeypatch.setattr(daemon.reservations, "allow", no)
+    monkeypatch.setattr(daemon.reservations, "allow", refuse)
     settle(daemon)
     workspace = http("GET", PATH).json()
     assert (workspace["state"], workspace["restarting"]) == ("stopped", False)

@@ -1,10 +1,10 @@
-"""No verb shows a state that is not so, at whichever point the daemon is killed.
+"""No verb shows a false state, wherever the daemon is killed.
 
-At each commit and at each call to the provider, before and after, the test reads the state as
-people see it. A state that claims what the machine is (`running`, `stopped`, `hibernated`,
-`terminated`) must be true at that moment, and what is shown one after the other must be the
-verb's own way, never back. Then the daemon is killed at each of these points, and another one
-goes on with the same database and the same machines.
+At each commit and at each call to the provider, before and after, the test reads the shown
+state. A state that names what the machine is (`running`, `stopped`, `hibernated`,
+`terminated`) must be true at that moment, and the states must follow the order of the verb,
+never backwards. Then the daemon is killed at each of these points, and another daemon
+continues with the same database and the same machines.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -55,19 +55,19 @@ class Killed(BaseException):
 
 
 class ObservedWorkspace:
-    """A daemon, one workspace in it, and whoever looks at it all the time."""
+    """A daemon, its workspace, and a reader of the state at each point."""
 
     def __init__(self, make_daemon, cloud, clock, monkeypatch):
         self.make_daemon, self.cloud, self.clock = make_daemon, cloud, clock
         self.watches, self.points, self.die_at, self.shown = False, [], None, []
-        self.untrue = []  # a loop would take an assertion for a reason to try again
-        self.reader = ThreadPoolExecutor(1)  # it is in nobody's transaction
+        self.untrue = []  # collected, because the loop would retry after an AssertionError
+        self.reader = ThreadPoolExecutor(1)  # outside of the transaction of the daemon
         for call in CALLS:
             monkeypatch.setattr(cloud, call, self._watched(call, getattr(cloud, call)))
         self.begin()
 
     def begin(self):
-        """A daemon that is alone, and so need not wait for the lease of one that is dead."""
+        """Starts the only daemon; it takes over the leases of a dead one at once."""
         self.daemon = daemon = self.make_daemon()
         daemon.loop.inherit()
         event.listen(daemon.db.writer, "commit", lambda _: self.pass_point("commit"))
@@ -82,7 +82,7 @@ class ObservedWorkspace:
         return call
 
     def prepare(self, name, verb):
-        """A workspace in the state that the verb starts from."""
+        """Brings a workspace into the state that the verb starts from."""
         self.watches, self.name = False, name
         for earlier in FIRST[verb]:
             self.ask(earlier)
@@ -90,7 +90,7 @@ class ObservedWorkspace:
         self.watches, self.points, self.shown, self.die_at = True, [], [], None
 
     def pass_point(self, name):
-        """Look; and die, if it is to be here."""
+        """Records the point, reads the state, and dies if the daemon is to be killed here."""
         if not self.watches:
             return
         self.points.append(name)
@@ -100,7 +100,7 @@ class ObservedWorkspace:
             raise Killed(name)
 
     def look(self):
-        """What people see now is true now."""
+        """Checks that the shown state is true now."""
         self.reader.submit(self._look).result()
 
     def _look(self):
@@ -115,7 +115,7 @@ class ObservedWorkspace:
                 self.untrue.append((state, machine.seen, self.points[-1:]))
 
     def ask(self, verb):
-        """Ask for a verb, as a person does who does not know whether it was heard before."""
+        """Requests a verb; ignores a refusal, because the verb may have been requested before."""
         workspaces = self.daemon.workspaces
         with suppress(Conflict):
             if verb == "launch":
@@ -128,7 +128,7 @@ class ObservedWorkspace:
                 getattr(workspaces, verb)(self.name)
 
     def settle(self):
-        """Let pass what takes time; only the loop of workspaces works here."""
+        """Lets time pass; only the loop of workspaces runs."""
         for _ in range(8):
             self.daemon.loop.patrol()
             while self.daemon.loop.once():
@@ -138,7 +138,7 @@ class ObservedWorkspace:
             self.clock.advance(seconds=2)
 
     def clear(self):
-        """End it, so that the next one is alone."""
+        """Terminates the workspace, so that the next one is the only one."""
         self.watches = False
         self.ask("terminate")
         self.settle()
@@ -151,32 +151,32 @@ def observed_workspace(make_daemon, cloud, clock, monkeypatch):
     workspace.reader.shutdown()
 
 
-def is_way(states, way):
-    """Whether these states, one after the other, are a part of that way in its order."""
-    rest = iter(way)
+def is_in_order(states, order):
+    """Whether these states, without repeats, are part of that order."""
+    rest = iter(order)
     changes = [state for at, state in enumerate(states) if not at or states[at - 1] is not state]
     return all(state in rest for state in changes)
 
 
-def check(scene, way, *about):
-    """All that was shown was true, and went its way to the end."""
-    assert scene.untrue == [], about
-    assert is_way(scene.shown, way), (*about, scene.shown)
-    assert scene.shown[-1] is way[-1], (*about, scene.shown)
+def check(observed, order, *about):
+    """All shown states were true, in the order of the verb, and reached its end."""
+    assert observed.untrue == [], about
+    assert is_in_order(observed.shown, order), (*about, observed.shown)
+    assert observed.shown[-1] is order[-1], (*about, observed.shown)
 
 
-def watched(scene, verb):
-    """Do it once, without a crash; the points that it passes."""
-    scene.prepare("whole", verb)
-    scene.ask(verb)
-    scene.settle()
-    assert {"commit"} < {*scene.points}, "it passed commits, and calls to the provider"
-    check(scene, WAYS[verb])
-    return scene.points
+def run_once(observed, verb):
+    """Runs the verb without a crash; returns its points."""
+    observed.prepare("whole", verb)
+    observed.ask(verb)
+    observed.settle()
+    assert {"commit"} < {*observed.points}, "it passed commits, and calls to the provider"
+    check(observed, WAYS[verb])
+    return observed.points
 
 
 def every_verb(test):
-    """All verbs, with a provider that is at once done and with one that takes its time."""
+    """All verbs, with a provider that is done at once and with a slow one."""
     for mark in (
         pytest.mark.parametrize("url", ["sqlite"], indirect=True),
         pytest.mark.parametrize("slow", SLOW, ids=["at once", "slow"]),
@@ -187,16 +187,18 @@ def every_verb(test):
 
 
 @every_verb
-def test_what_is_shown_is_so(observed_workspace, cloud, verb, slow):
+def test_shown_states_are_true_and_in_order(observed_workspace, cloud, verb, slow):
     cloud.faults.slow = slow
-    watched(observed_workspace, verb)
+    run_once(observed_workspace, verb)
 
 
 @pytest.mark.slow
 @every_verb
-def test_what_is_shown_is_so_wherever_the_daemon_dies(observed_workspace, cloud, verb, slow):
+def test_shown_states_are_true_and_in_order_after_a_kill_at_any_point(
+    observed_workspace, cloud, verb, slow
+):
     cloud.faults.slow = slow
-    for at, point in enumerate(watched(observed_workspace, verb)):
+    for at, point in enumerate(run_once(observed_workspace, verb)):
         observed_workspace.clear()
         observed_workspace.prepare(f"at-{at}", verb)
         observed_workspace.die_at = at
@@ -214,8 +216,8 @@ def test_what_is_shown_is_so_wherever_the_daemon_dies(observed_workspace, cloud,
         check(observed_workspace, WAYS[verb], at, point)
 
 
-def test_a_way_back_is_none():
-    way = WAYS["stop"]
-    assert is_way([State.RUNNING, State.RUNNING, State.STOPPED], way)
-    assert not is_way([State.RUNNING, State.STOPPING, State.RUNNING, State.STOPPED], way)
-    assert not is_way([State.RUNNING, State.FAILED], way)
+def test_states_that_go_backwards_are_not_in_order():
+    order = WAYS["stop"]
+    assert is_in_order([State.RUNNING, State.RUNNING, State.STOPPED], order)
+    assert not is_in_order([State.RUNNING, State.STOPPING, State.RUNNING, State.STOPPED], order)
+    assert not is_in_order([State.RUNNING, State.FAILED], order)

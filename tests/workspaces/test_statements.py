@@ -1,9 +1,9 @@
-"""How many statements and transactions a verb takes, from its request until it is fulfilled.
+"""The number of statements and transactions of a verb, from its request to its fulfilment.
 
-The numbers are exact, for SQLite: on PostgreSQL each loop asks when a row is due as often as it
-looks, since other daemons write there too. A stop is fulfilled in two rounds: one asks the
-machine, one sees it off. Besides what is done to the row, each loop asks once when its next row is
-due after its table was written.
+The numbers are exact, for SQLite. On PostgreSQL each loop reads when a row is due as often as it
+looks, because other daemons write there too. A stop takes two rounds: one calls the provider, the
+next observes the stopped machine. Besides the changes of the row, each loop reads once when its
+next row is due after its table was written.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE")
 
 
 class Meter:
-    """Counts what a daemon asks its database."""
+    """Counts the statements of a daemon."""
 
     def __init__(self, db):
         self.found = Counter[str]()
@@ -35,7 +35,7 @@ class Meter:
         self.found["writes"] += 1
 
     def of(self, do):
-        """How many statements and transactions that write it takes."""
+        """The number of statements, and of transactions that write."""
         self.found.clear()
         do()
         return self.found["statements"], self.found["writes"]
@@ -43,7 +43,7 @@ class Meter:
 
 @pytest.fixture
 def lab(make_daemon, cloud):
-    """A daemon with a project that a pool pays for; its machines are told of idleness at birth."""
+    """A daemon with a project that a pool pays for; its machines get their idle rule at launch."""
     cloud.has_rule = True
     daemon = make_daemon(local_prices="aws")
     grant = NewPool(name="grant", total_amount=1e6, period="project", created_by="pi")
@@ -58,7 +58,7 @@ def lab(make_daemon, cloud):
 
 
 def fulfil(daemon, clock):
-    """Reconcile until nothing is due."""
+    """Reconciles until nothing is due."""
     while sum(loop.once() for loop in daemon.loops) or _later(daemon, clock):
         pass
 
@@ -69,7 +69,7 @@ def _later(daemon, clock):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_each_verb_takes_so_many_statements_and_transactions(lab, clock):
+def test_each_verb_executes_a_fixed_number_of_statements(lab, clock):
     meter, workspaces = Meter(lab.db), lab.workspaces
     verbs = {
         "launch": lambda: workspaces.launch(Launch(name="mine", template=ML, project="lab")),

@@ -1,4 +1,4 @@
-"""Looks are shared by who asks at the same time, and by nobody whose wish is newer."""
+"""Surveys are shared between rows, except by a row whose request is newer."""
 
 from datetime import timedelta
 
@@ -24,17 +24,17 @@ def surveys(cloud):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "many"), [(0, 1), (0.9, 1), (1, 2), (60, 2), (-0.9, 1), (-60, 2)]
+    ("seconds", "expected"), [(0, 1), (0.9, 1), (1, 2), (60, 2), (-0.9, 1), (-60, 2)]
 )
-def test_a_look_serves_half_of_a_pause(survey_cache, cloud, clock, seconds, many):
+def test_survey_is_reused_for_half_of_its_interval(survey_cache, cloud, clock, seconds, expected):
     wished_at = clock.now() - LONG_AGO
     survey_cache.at(PLACE, ME, wished_at)
     clock.advance(seconds=seconds)
     survey_cache.at(PLACE, ME, wished_at)
-    assert surveys(cloud) == many
+    assert surveys(cloud) == expected
 
 
-def test_a_wish_is_not_judged_by_an_older_look(survey_cache, cloud, clock):
+def test_survey_older_than_the_request_is_not_used(survey_cache, cloud, clock):
     survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     clock.advance(seconds=0.3)
     for _ in range(3):
@@ -43,7 +43,9 @@ def test_a_wish_is_not_judged_by_an_older_look(survey_cache, cloud, clock):
 
 
 @pytest.mark.parametrize("later", [0, 0.3])
-def test_what_was_done_is_not_judged_by_an_older_look(survey_cache, cloud, clock, later):
+def test_survey_older_than_the_last_action_of_the_row_is_not_used(
+    survey_cache, cloud, clock, later
+):
     survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     clock.advance(seconds=later)
     survey_cache.acted(ME)
@@ -54,10 +56,10 @@ def test_what_was_done_is_not_judged_by_an_older_look(survey_cache, cloud, clock
     survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
     survey_cache.anew()
-    assert not survey_cache._acted_at  # the dead are not remembered
+    assert not survey_cache._acted_at  # a new survey clears the actions
 
 
-def test_silence_is_shared_too(survey_cache, cloud, clock):
+def test_failed_survey_is_shared_too(survey_cache, cloud, clock):
     cloud.faults.down = True
     for _ in range(3):
         with pytest.raises(Unavailable):
@@ -68,14 +70,14 @@ def test_silence_is_shared_too(survey_cache, cloud, clock):
     assert survey_cache.at(PLACE, ME, clock.now() - LONG_AGO) == {}
 
 
-def test_a_patrol_looks_for_itself_and_for_those_after_it(survey_cache, cloud, clock):
+def test_patrol_surveys_again_and_its_survey_is_reused(survey_cache, cloud, clock):
     survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert survey_cache.anew()[PLACE].machines() == {}
     survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
 
 
-def test_many_that_come_up_are_looked_at_together(daemon, cloud, clock):
+def test_many_starting_machines_share_surveys(daemon, cloud, clock):
     cloud.busy, cloud.faults.slow = timedelta(seconds=2), timedelta(seconds=10)
     for n in range(100):
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
@@ -83,4 +85,4 @@ def test_many_that_come_up_are_looked_at_together(daemon, cloud, clock):
     clock.advance(seconds=2.5)
     before = surveys(cloud)
     daemon.settle()
-    assert surveys(cloud) - before <= 2  # the patrol's own, and one for all rows
+    assert surveys(cloud) - before <= 2  # one of the patrol, one for all rows

@@ -1,4 +1,4 @@
-"""`start` with the template as it is now, for a workspace that was never ready."""
+"""`start` with the current template, for a workspace that was never ready."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def settle(daemon):
 
 @pytest.fixture
 def write_template():
-    """Writes the template; it is taken away afterwards."""
+    """Writes the template; it is removed after the test."""
     file = HOME / "templates" / "corrected-later.yml"
     file.parent.mkdir(exist_ok=True)
 
@@ -48,7 +48,7 @@ def write_template():
 
 @pytest.fixture
 def failed_workspace(daemon, cloud, write_template):
-    """A workspace that failed by its template's fault."""
+    """A workspace that failed because of its template."""
     write_template("moo")
     cloud.faults.broken = FAULT
     parameters = {"sound": "baa"}
@@ -64,7 +64,7 @@ def state(daemon):
     return state_of(daemon.workspaces.named("mine"))
 
 
-def test_a_failed_one_comes_up_with_the_corrected_template(
+def test_failed_workspace_starts_with_the_corrected_template(
     daemon, cloud, http, write_template, failed_workspace
 ):
     write_template("echo moo", colour="blue")
@@ -84,9 +84,7 @@ def test_a_failed_one_comes_up_with_the_corrected_template(
     assert verb_and_reason == ("start", "its template was read again")
 
 
-def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(
-    daemon, cloud, http, write_template
-):
+def test_refused_launch_uses_the_corrected_template(daemon, cloud, http, write_template):
     write_template("moo")
     cloud.faults.full = True
     daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
@@ -101,7 +99,7 @@ def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(
     assert cloud.ordered(machine_id).template.post_install == ("echo moo",)
 
 
-def test_a_start_without_it_keeps_the_template_of_the_launch(
+def test_plain_start_keeps_the_template_of_the_launch(
     daemon, cloud, http, write_template, failed_workspace
 ):
     write_template("echo moo")
@@ -113,7 +111,7 @@ def test_a_start_without_it_keeps_the_template_of_the_launch(
 
 
 @pytest.mark.parametrize("down", [False, True])
-def test_one_that_was_ready_once_is_refused_with_what_to_do(
+def test_workspace_that_was_ready_once_refuses_another_template(
     daemon, cloud, http, write_template, failed_workspace, down
 ):
     cloud.faults.broken = None
@@ -131,7 +129,7 @@ def test_one_that_was_ready_once_is_refused_with_what_to_do(
     assert daemon.workspaces.named("mine") == before
 
 
-def test_one_that_is_being_launched_is_refused(daemon, http, write_template):
+def test_workspace_being_launched_refuses_another_template(daemon, http, write_template):
     write_template("moo")
     daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
     answer = http("POST", f"{PATH}/start", json=AGAIN)
@@ -150,9 +148,7 @@ def test_one_that_is_being_launched_is_refused(daemon, http, write_template):
         ),
     ],
 )
-def test_a_template_that_cannot_be_used_changes_nothing(
-    daemon, http, failed_workspace, text, code
-):
+def test_unusable_template_changes_nothing(daemon, http, failed_workspace, text, code):
     file = HOME / "templates" / "corrected-later.yml"
     file.unlink() if text is None else file.write_text(text)
     answer = http("POST", f"{PATH}/start", json=AGAIN)
@@ -160,7 +156,7 @@ def test_a_template_that_cannot_be_used_changes_nothing(
     assert daemon.workspaces.named("mine") == failed_workspace
 
 
-def test_the_same_again_while_it_starts_changes_nothing(
+def test_repeated_start_with_the_template_changes_nothing(
     daemon, http, write_template, failed_workspace
 ):
     write_template("echo moo")
@@ -174,7 +170,7 @@ def test_the_same_again_while_it_starts_changes_nothing(
     assert daemon.workspaces.named("mine") == before
 
 
-def test_a_repeated_key_starts_it_once(daemon, http, write_template, failed_workspace):
+def test_start_with_a_repeated_key_starts_once(daemon, http, write_template, failed_workspace):
     write_template("echo moo")
     keys = {"Idempotency-Key": "k1"}
     first = http("POST", f"{PATH}/start", json=AGAIN, headers=keys)
@@ -186,13 +182,13 @@ def test_a_repeated_key_starts_it_once(daemon, http, write_template, failed_work
     assert other.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
 
 
-def test_it_needs_the_money_of_a_start(
+def test_start_with_the_template_requires_budget(
     daemon, http, write_template, failed_workspace, monkeypatch
 ):
-    def no(*_, **__):
+    def refuse(*_, **__):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
     write_template("echo moo")
-    monkeypatch.setattr(daemon.reservations, "allow", no)
+    monkeypatch.setattr(daemon.reservations, "allow", refuse)
     assert http("POST", f"{PATH}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
     assert daemon.workspaces.named("mine") == failed_workspace, "the template neither"

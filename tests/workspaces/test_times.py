@@ -1,4 +1,4 @@
-"""When a machine fell asleep, and whether it ran, where its provider says only a part of it."""
+"""The time of hibernation, and whether a machine ran, if the provider reports only a part."""
 
 from datetime import timedelta
 
@@ -15,22 +15,24 @@ def at(minutes):
 
 
 @pytest.mark.parametrize(
-    ("dozed", "looked", "now", "deadline", "asleep"),
+    ("began", "looked", "now", "deadline", "asleep"),
     [
-        (0, 1, 1.5, None, 1.5),  # who looks sees it
-        (0, 24, 25, None, 25),  # however long it takes
-        (0, -5, 600, None, 10),  # nobody looked: what is set aside, and no more
+        (0, 1, 1.5, None, 1.5),  # observed at once
+        (0, 24, 25, None, 25),  # observed at the end of a long hibernation
+        (0, -5, 600, None, 10),  # not observed: at most the reserved time
         (0, 3, 600, None, 10),
-        (0, 30, 600, None, 31),  # it was seen awake half an hour later
+        (0, 30, 600, None, 31),  # it was observed running half an hour later
         (0, -5, 4, None, 4),
-        (1, -5, 600, 0, 10),  # what is set aside ends so long after its deadline
+        (1, -5, 600, 0, 10),  # the reservation ends so long after the deadline
         (0, -5, 600, 5, 10),
-        (15, -5, 600, 0, 15),  # and yet it ran until it began to fall asleep
+        (15, -5, 600, 0, 15),  # it ran until its hibernation began
     ],
 )
-def test_when_it_fell_asleep(dozed, looked, now, deadline, asleep):
+def test_time_of_hibernation_is_estimated_from_observations_and_deadline(
+    began, looked, now, deadline, asleep
+):
     workspace = replace(NEW, reserved_until=at(deadline))
-    assert asleep_since(workspace, at(dozed), at(looked), at(now)) == at(asleep)
+    assert asleep_since(workspace, at(began), at(looked), at(now)) == at(asleep)
 
 
 @pytest.mark.parametrize("verb", LifecycleVerb)
@@ -38,7 +40,7 @@ def test_when_it_fell_asleep(dozed, looked, now, deadline, asleep):
 @pytest.mark.parametrize(
     "before", [Observed.NONE, Observed.UNSURE, Observed.STARTING, Observed.OFF, Observed.ASLEEP]
 )
-def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
+def test_machine_ran_unseen_if_it_was_started_and_is_down(before, seen, verb):
     workspace = replace(NEW, seen=before, verb=verb)
     down = seen in {
         Observed.STOPPING,
@@ -54,20 +56,20 @@ def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
 @pytest.mark.parametrize(
     ("changed", "started"),
     [
-        ({"seen": Observed.ON}, 1),  # it was seen to run
+        ({"seen": Observed.ON}, 1),  # it was observed running
         ({"charged": True}, 1),
-        ({"granted": 1}, 1),  # and one whose wish was granted too
+        ({"granted": 1}, 1),  # the request was fulfilled
         ({}, -1),  # an earlier start
-        ({}, None),  # nobody knows of any
+        ({}, None),  # no known start
     ],
 )
-def test_it_did_not_run_unseen(changed, started):
+def test_machine_did_not_run_unseen_without_a_start_after_the_request(changed, started):
     workspace = replace(NEW, **({"seen": Observed.STARTING} | changed))
     assert not ran_unseen(
         workspace, replace(workspace, seen=Observed.OFF, charged=False), at(started)
     )
 
 
-def test_a_start_may_be_told_in_whole_seconds():
+def test_start_time_in_whole_seconds_counts_as_after_the_request():
     wished = replace(NEW, seen=Observed.STARTING, wished_at=AT + timedelta(seconds=0.9))
     assert ran_unseen(wished, replace(wished, seen=Observed.OFF), AT)

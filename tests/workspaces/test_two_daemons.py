@@ -1,4 +1,4 @@
-"""Two daemons on one PostgreSQL and one cloud, both at work: one machine each, every time."""
+"""Two daemons work on one PostgreSQL and one provider: one machine for each workspace."""
 
 import random
 import threading
@@ -21,7 +21,7 @@ QUICK, RUNS, MANY = 5, 25, 12
 
 @contextmanager
 def at_work(daemon):
-    """The daemon's loop, woken by its own commits only: the other's are found by looking."""
+    """Runs the loop of the daemon, woken only by its own commits; it polls for other commits."""
     thread = threading.Thread(target=daemon.loop.run, kwargs={"every": 0.05, "gather": 0.01})
     with daemon.db.bus.listening(daemon.loop.wake):
         thread.start()
@@ -40,23 +40,23 @@ def settled(daemon):
 @pytest.mark.parametrize(
     "seed", [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, RUNS))]
 )
-def test_one_machine_each(make_daemon, seed):
-    dice, cloud = random.Random(seed), MemoryCompute(WallClock())
+def test_two_daemons_make_one_machine_for_each_workspace(make_daemon, seed):
+    random_, cloud = random.Random(seed), MemoryCompute(WallClock())
     daemons = [make_daemon(computes={PLACE: cloud}, time=WallClock()) for _ in range(2)]
     with ExitStack() as stack:
         for daemon in daemons:
             stack.enter_context(at_work(daemon))
         for n in range(MANY):
-            dice.choice(daemons).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
+            random_.choice(daemons).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
         for _ in range(MANY):
             name, verb = (
-                f"w{dice.randrange(MANY)}",
-                dice.choice([LifecycleVerb.STOP, LifecycleVerb.HIBERNATE]),
+                f"w{random_.randrange(MANY)}",
+                random_.choice([LifecycleVerb.STOP, LifecycleVerb.HIBERNATE]),
             )
             try:
-                dice.choice(daemons).workspaces.ask(name, verb)
+                random_.choice(daemons).workspaces.ask(name, verb)
             except InvalidState:
-                continue  # not running yet: a person would be told the same
+                continue  # not running yet; the verb is refused
         eventually(lambda: settled(daemons[0]), 120)
     launches = Counter(call for call in cloud.calls if call.startswith("launch"))
     assert launches <= Counter({f"launch w{n}": 1 for n in range(MANY)})

@@ -1,4 +1,4 @@
-"""What is said to somebody who waits for a launch."""
+"""The answer to a launch request that waits."""
 
 import json
 from typing import Any
@@ -14,9 +14,9 @@ from tests.workspaces.test_plan import NEW
 LOST = "its machine has no role"
 
 
-def amended(notes, note, **more):
-    nobody: Any = None
-    held = _HeldAnswer(nobody)
+def answer_of(notes, note, **more):
+    no_response: Any = None
+    held = _HeldAnswer(no_response)
     held.answer = {"name": "mine", "state": "launching", "notes": notes}
     held.amend(
         CachedWorkspace(
@@ -31,10 +31,10 @@ def amended(notes, note, **more):
     (["its template names no system"], LOST, ["its template names no system", LOST]),
     ([], None, []),
 ])  # fmt: skip
-def test_what_its_machine_turned_out_to_lack_is_in_the_answer(notes, note, expected):
-    assert amended(notes, note)["notes"] == expected
+def test_note_of_the_machine_is_in_the_answer(notes, note, expected):
+    assert answer_of(notes, note)["notes"] == expected
 
 
-def test_the_answer_is_of_what_it_has_become():
-    answer = amended([], None, failure=Failure("X", "broken"))
+def test_answer_has_the_reached_state_and_the_failure():
+    answer = answer_of([], None, failure=Failure("X", "broken"))
     assert (answer["state"], answer["failure"]["code"]) == ("running", "X")
