@@ -47,7 +47,7 @@ class Home:
     def living(
         self, program: Sequence[str | Path] = DAEMON, **environ: str
     ) -> Iterator[Fork | Popen[bytes]]:
-        """Run a daemon until the block ends."""
+        """Runs a daemon until the block ends."""
         process = started(program, self.environ | environ, self.folder / "log")
         try:
             eventually(lambda: self.answers() or process.poll() is not None, 120)
@@ -64,7 +64,7 @@ class Home:
         return False
 
     def cli(self, *words: str, input: str | None = None, **environ: str) -> CompletedProcess[str]:
-        """Run the real command, with or without a daemon."""
+        """Runs the real command, with or without a daemon."""
         command = [str(BIN / "prism"), *words]
         return subprocess.run(
             command,
@@ -77,7 +77,7 @@ class Home:
 
     @contextlib.contextmanager
     def begun(self, *words: str) -> Iterator[Popen[str]]:
-        """Run a command that does not end by itself, until the block ends."""
+        """Runs a command that does not end by itself, until the block ends."""
         pipes: dict[str, Any] = {
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
@@ -91,7 +91,7 @@ class Home:
                 process.kill()
 
     def said(self, *words: str) -> Any:
-        """Run a command that must succeed; its answer as JSON."""
+        """Runs a command that must succeed; returns its JSON."""
         done = self.cli(*words, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -101,15 +101,15 @@ class Home:
         return [workspace.state for workspace in self.client.workspaces.list()]
 
     def machines(self) -> list[psutil.Process]:
-        """The supervisors that really run."""
+        """The supervisors that run."""
         return self._processes_with("supervisor.py")
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of a machine of this home."""
+        """All processes of the machines of this home."""
         return self._processes_with("")
 
     def clear(self) -> None:
-        """End the processes that a failed test left, and a daemon that a command started."""
+        """Ends the processes that a failed test left, and a daemon that a command started."""
         for process in (*self._daemons(), *self.processes()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

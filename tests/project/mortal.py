@@ -48,7 +48,7 @@ def point(name):
 
 
 def announce(event, args):
-    """Announce effects outside of the database."""
+    """Announces effects outside of the database."""
     writes = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
     if (event in OUTSIDE or writes) and machines in str(args):
         point(f"before {event}")

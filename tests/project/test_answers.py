@@ -1,4 +1,4 @@
-"""The command line reads answers by their keys, which mypy does not check; this does."""
+"""The command line reads answers by their keys, which mypy does not check."""
 
 import ast
 import builtins
@@ -17,7 +17,7 @@ from tests.project.test_rules import CLI, called_methods
 from tests.project.tree import FILES, PACKAGE, parsed, short
 
 WORD = re.compile(r"[a-z]\w*")
-# Methods whose answers a file is handed, or calls by another name.
+# Methods whose answers a file gets as an argument, or calls by another name.
 HANDED = {
     "cli/audit.py": {"Audit.entries"},
     "cli/connect.py": {"Workspaces.connect"},
@@ -30,11 +30,9 @@ HANDED = {
     "cli/storage_wait.py": {"Volumes.get", "Snapshots.get"},
     "cli/workspaces.py": {"Workspaces.start"},
 }
-# Keys of what is no answer.
+# Keys of dictionaries that are not answers.
 OWN = {
-    "cli/checks/aws.py": {
-        "aws_connectivity"
-    },  # of the daemon's status, which `CheckContext` has asked
+    "cli/checks/aws.py": {"aws_connectivity"},  # of the status, which `CheckContext` has requested
     "cli/completion.py": {"complete", "workspaces"},
     "cli/connect.py": {"service"},  # of a port
     "cli/daemon.py": {"pid", "url"},
@@ -43,7 +41,7 @@ OWN = {
     "cli/uninstall.py": {"phase"},
     "cli/workspaces.py": {"terminate"},
 }
-# Answers that the client hands on without a struct, or with one of several.
+# Methods of the client that return no struct, or one of several.
 PLAIN = {
     "Daemon.aws": AwsAccess,
     "Daemon.aws_policy": dict,
@@ -73,7 +71,7 @@ ASKING = [file for file in CLI if any(called_methods(file)) or of_package(file) 
 
 
 @pytest.mark.parametrize("file", ASKING, ids=of_package)
-def test_every_key_is_a_field_of_an_answer(file):
+def test_keys_that_the_command_line_reads_are_fields_of_answers(file):
     name = of_package(file)
     methods = {*called_methods(file), *HANDED.get(name, ())}
     known = {field for method in methods for field in fields(answer_of(method))}
@@ -81,13 +79,13 @@ def test_every_key_is_a_field_of_an_answer(file):
 
 
 def keys(file):
-    """What is read as `it["name"]` or `it.get("name")`."""
+    """The keys that are read as `answer["name"]` or `answer.get("name")`."""
     for_read = {key_of(node) for node in ast.walk(parsed(file))}
     return {key for key in for_read if isinstance(key, str) and WORD.fullmatch(key)}
 
 
 def key_of(node):
-    """The constant by which a node reads, if it does."""
+    """The constant that a node reads with, if it does."""
     if isinstance(node, ast.Subscript):
         return getattr(node.slice, "value", None)
     gets = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get"
@@ -108,7 +106,7 @@ def answer_of(method):
 
 
 def fields(kind):
-    """The names of its fields, and of those of all structs in it."""
+    """The names of the fields of a type and of all structs in it."""
     seen, left = {}, [types.type_info(kind)]
     while left:
         node = left.pop()

@@ -1,4 +1,4 @@
-"""`make audit`: what a copy of advisories says of a version, and what is no answer."""
+"""`make audit`: the advisories for a version in a copy of the database."""
 
 import importlib.util
 import json
@@ -56,12 +56,12 @@ TO_2 = [{"introduced": "0"}, {"fixed": "2.0"}]
         (record("another", events=TO_2), "1.0", False),
     ],
 )
-def test_which_versions_are_affected(tmp_path, known, version, hit):
+def test_advisory_affects_the_versions_in_its_ranges(tmp_path, known, version, hit):
     advisories = written(tmp_path, known).about("demo.package", version)
     assert [advisory["id"] for advisory in advisories] == (["X-1"] if hit else [])
 
 
-def test_a_copy_may_be_yaml_or_a_zip(tmp_path):
+def test_advisories_are_read_from_yaml_files_or_a_zip(tmp_path):
     folder = tmp_path / "db"
     folder.mkdir()
     (folder / "one.yaml").write_text(json.dumps(record(events=TO_2)))
@@ -73,7 +73,7 @@ def test_a_copy_may_be_yaml_or_a_zip(tmp_path):
     assert (copy.count, copy.newest[:10]) == (1, "2026-01-02")
 
 
-def test_the_copy_answers_as_osv_does(tmp_path):
+def test_served_copy_answers_as_osv_does(tmp_path):
     server = audit.serve(written(tmp_path, record(events=TO_2)))
     try:
         for version, ids in (("1.0", ["X-1"]), ("3.0", [])):
@@ -87,7 +87,7 @@ def test_the_copy_answers_as_osv_does(tmp_path):
         server.server_close()
 
 
-def test_what_was_not_asked_is_no_good_news(capsys):
+def test_report_fails_for_vulnerable_or_skipped_packages(capsys):
     good = {"name": "a", "version": "1", "vulns": []}
     bad = good | {"vulns": [{"id": "X-1", "fix_versions": ["2"]}]}
     assert audit.report([good], "a copy") == 0
@@ -98,7 +98,7 @@ def test_what_was_not_asked_is_no_good_news(capsys):
     assert "error: not everything was audited" in capsys.readouterr().err
 
 
-def test_the_tool_is_locked_by_hashes_and_without_addresses():
+def test_audit_tool_is_locked_by_hashes_and_without_urls():
     text = (ROOT / "audit.lock").read_text()
     assert "pip-audit==" in text
     assert "--hash=sha256:" in text

@@ -1,4 +1,4 @@
-"""Nobody imports what he does not need: looked up in a fresh interpreter."""
+"""What each command imports, in a new interpreter."""
 
 import json
 import subprocess
@@ -24,12 +24,12 @@ def modules_after(statement):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], []])
-def test_what_needs_no_command_imports_next_to_nothing(words):
+def test_help_and_version_import_no_heavy_modules(words):
     loaded = modules_after(f"import prism.cli.main as m; m.main({words!r})")
     assert not loaded & (HEAVY | {"argparse", "json.decoder", "socket", "typing", "dataclasses"})
 
 
-def test_no_command_pays_for_the_daemons_libraries():
+def test_commands_import_no_libraries_of_the_daemon():
     commands = [*COMMANDS, *((word,) for word in ALONE)]
     every = "import prism.cli.run; from prism.cli.parser import build_parser; "
     loaded = modules_after(every + f"[build_parser(command) for command in {commands!r}]")
@@ -37,17 +37,17 @@ def test_no_command_pays_for_the_daemons_libraries():
 
 
 @pytest.mark.parametrize("package", ["workspaces", "templates", "profiles", "catalog"])
-def test_the_pure_part_runs_without_the_world(package):
+def test_model_and_plan_import_no_io_modules(package):
     loaded = modules_after(f"import prism.{package}.model, prism.{package}.plan")
     assert not loaded & (HEAVY - {"msgspec"} | {"socket", "sqlite3", "prism.kit.clock"})
 
 
-def test_the_settings_and_the_home_cost_little():
+def test_settings_and_home_import_no_heavy_modules():
     assert not modules_after("import prism.settings") & (HEAVY - {"msgspec"})
     assert not modules_after("import prism.home") & (HEAVY | {"hashlib", "pathlib"})
 
 
-def test_a_doctor_reads_the_database_and_tries_the_sandbox_before_other_imports(
+def test_doctor_reads_the_database_and_tries_the_sandbox_before_other_imports(
     tmp_path, monkeypatch
 ):
     (tmp_path / "state.db").touch()
@@ -74,7 +74,7 @@ from typing_extensions import TypedDict
     assert not {*after} & {"inspect", "typing_extensions"}
 
 
-def test_the_checks_of_a_doctor_import_what_few_need_when_they_need_it():
+def test_doctor_checks_import_rare_modules_on_demand():
     rare = {"concurrent.futures", "configparser", "email", "hashlib", "logging"}
     loaded = modules_after("import prism.cli.checks.rounds")
     assert not loaded & (HEAVY - {"msgspec"} | rare | {"ssl", "zoneinfo"})
@@ -114,14 +114,14 @@ print("anyio._backends._asyncio" in sys.modules)
 """
 
 
-def test_a_daemon_answers_without_tasks_of_another_library(tmp_path):
+def test_daemon_answers_without_importing_the_anyio_backend(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", ANSWERING, tmp_path], capture_output=True, text=True, check=False
     )
     assert (run.stdout, run.stderr) == ("False\n", "")
 
 
-def test_a_daemon_starts_without_what_it_may_never_need(tmp_path):
+def test_daemon_starts_without_importing_rare_libraries(tmp_path):
     never = {"aiohttp", "alembic", "asyncssh", "attr", "boto3", "email_validator"}
     never |= {"argparse", "psutil", "smtplib", "statistics", "urllib.request", "websockets"}
     build = (

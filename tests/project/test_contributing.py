@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING name files that exist, and every kind of file that a package has."""
+"""The recipes of CONTRIBUTING name existing files, and each kind of file of a package."""
 
 import re
 
@@ -13,7 +13,7 @@ STANDS_FOR = {"<noun>": "workspaces", "<vendor>": "local"}
 
 
 def paths(recipe):
-    """The files and folders that a recipe names, an example in the place of a noun."""
+    """The files and folders of a recipe, with an example in the place of a noun."""
     for path in PATH.findall(recipe):
         for name, example in STANDS_FOR.items():
             path = path.replace(name, example)
@@ -26,14 +26,14 @@ def test_there_is_a_recipe_for_each_kind_of_change():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_its_files_exist(name):
+def test_files_of_a_recipe_exist(name):
     files = [*paths(RECIPES[name])]
     assert files
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["Add a route", "Add a verb of a workspace"])
-def test_it_names_the_rights_and_the_client_and_the_command(name):
+def test_recipe_names_rights_client_command_and_openapi(name):
     named = {*paths(RECIPES[name])}
     assert "src/prism/access/rules.py" in named
     assert any("/client/" in path for path in named)
@@ -41,18 +41,18 @@ def test_it_names_the_rights_and_the_client_and_the_command(name):
     assert "docs/openapi.json" in named
 
 
-def test_the_ten_files_to_read_first_exist():
+def test_ten_files_to_read_first_exist():
     [sentence] = re.findall(r"^Read these ten files.*?:(.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
     files = re.findall(r"`([a-z_/]+\.py)`", sentence.split(". ")[0])
     assert len(files) == 10
     assert [file for file in files if not (ROOT / "src/prism" / file).is_file()] == []
 
 
-def test_its_tests_exist():
+def test_tests_that_contributing_names_exist():
     named = {*re.findall(r"`(tests/[^`]*\.py)`", TEXT)}
     assert len(named) > 5
     assert [path for path in named if "<" not in path and not (ROOT / path).is_file()] == []
 
 
-def test_the_example_of_a_noun_is_a_package():
+def test_example_of_a_noun_is_a_package():
     assert STANDS_FOR["<noun>"] in PACKAGES

@@ -1,4 +1,4 @@
-"""Kill the real daemon at every commit and every outside call of a launch; count machines."""
+"""Kills the real daemon at each commit and each outside effect of a launch; counts machines."""
 
 import contextlib
 import signal
@@ -16,7 +16,7 @@ TEMPLATE = "Plain Shell"
 
 
 def ask(home):
-    """What a person does who got no answer the first time: ask again."""
+    """Requests the launch; a request without an answer is repeated later."""
     with contextlib.suppress(DaemonUnreachable, NameTaken):
         home.client.workspaces.launch(TEMPLATE, "mine")
 
@@ -26,7 +26,7 @@ def is_running(home):
 
 
 def killed_at(folder, die_at):
-    """Launch, die, come back, ask again: the points passed, and what there is in the end."""
+    """Launches, is killed, restarts and launches again; returns the points and the outcome."""
     home, crash = Home(folder), {"DIE_AT": str(die_at), "POINTS": str(folder / "points")}
     try:
         with home.living(MORTAL, **crash) as process:
@@ -47,7 +47,7 @@ def killed_at(folder, die_at):
 
 
 def points_of_a_launch(folder):
-    """How many points a launch passes until its workspace runs, and their names."""
+    """The names of the points that a launch passes until its workspace runs."""
     points, outcome = killed_at(folder, NEVER)
     assert outcome == (1, True)
     end = len(points) - points[::-1].index("after commit")
@@ -57,13 +57,13 @@ def points_of_a_launch(folder):
 
 
 def survive(tmp_path, points, at):
-    """The name of the point, and whether exactly one machine and its one folder were there."""
+    """The name of the point, and whether there were exactly one machine and its folder."""
     passed, outcome = killed_at(tmp_path / f"at{at}", at)
     return f"{at}: killed {passed[at]}", outcome
 
 
 def unlike(points):
-    """The order is kept, a file of the machine half made, and its supervisor not yet begun."""
+    """Points after the row is stored, in the middle of a file, before the supervisor starts."""
     names = {
         "after commit",
         "before os.rename",
@@ -82,11 +82,11 @@ def survives(tmp_path, choose):
 
 
 @pytest.mark.timeout(900)
-def test_a_launch_survives_death_at_points_that_differ(tmp_path):
+def test_launch_survives_a_kill_at_different_points(tmp_path):
     survives(tmp_path, unlike)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_launch_survives_death_at_every_point(tmp_path):
+def test_launch_survives_a_kill_at_every_point(tmp_path):
     survives(tmp_path, lambda points: range(len(points)))

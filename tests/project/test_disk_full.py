@@ -1,4 +1,4 @@
-"""A home on a small disk of its own, really filled to the last byte."""
+"""A home on a small disk that is filled to the last byte."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ def home(tmp_path):
 
 
 def fill(home):
-    """Write until not a byte is left; what was written is given back."""
+    """Writes until no byte is left; returns the file."""
     path = home.folder.parent / "rest"
     piece = PIECE
     with path.open("ab", buffering=0) as file:
@@ -39,13 +39,13 @@ def fill(home):
 
 
 def free(home):
-    """Bytes that may still be written."""
+    """The number of bytes that can still be written."""
     disk = os.statvfs(home.folder)
     return disk.f_bavail * disk.f_frsize
 
 
-def said_full(done):
-    """What a command says of a full disk."""
+def check_disk_full_error(done):
+    """Checks the error of a command on a full disk."""
     assert done.returncode != 0
     assert "disk is full" in done.stderr.lower(), done.stderr
     assert "prism clean" in done.stderr
@@ -53,7 +53,7 @@ def said_full(done):
 
 
 @pytest.mark.timeout(240)
-def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_disk_is_full(home):
+def test_full_disk_allows_stop_detach_delete_and_terminate_only(home):
     with home.living() as daemon:
         for name in ("one", "two"):
             assert home.said("launch", "Plain Shell", name)["state"] == "running"
@@ -62,9 +62,9 @@ def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_dis
         assert home.said("volume", "attach", "data", "two")["name"] == "data"
         rest = fill(home)
 
-        error = said_full(home.cli("launch", "Plain Shell", "three"))
+        error = check_disk_full_error(home.cli("launch", "Plain Shell", "three"))
         assert "workspaces" in error, "what takes the space"
-        said_full(home.cli("volume", "create", "other", "--size", "1"))
+        check_disk_full_error(home.cli("volume", "create", "other", "--size", "1"))
         status = home.client.daemon.status()
         assert status.status == "degraded"
         assert any("disk is full" in why.lower() for why in status.reasons)
@@ -85,7 +85,7 @@ def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_dis
         assert daemon.returncode == 0
     fill(home)
     with home.living():
-        said_full(home.cli("start", "two"))
+        check_disk_full_error(home.cli("start", "two"))
         rest.unlink()
         assert home.said("start", "two")["state"] == "running", "there is room again"
         assert home.client.daemon.status().status == "healthy"
@@ -94,7 +94,7 @@ def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_dis
     assert home.processes() == []
 
 
-def test_clean_says_how_much_of_what_and_removes_what_nothing_uses(home):
+def test_clean_reports_and_removes_unused_files(home):
     with home.living():
         assert home.said("launch", "Plain Shell", "mine")["state"] == "running"
         [machine] = (home.folder / "workspaces").glob("local-*/")
@@ -106,7 +106,7 @@ def test_clean_says_how_much_of_what_and_removes_what_nothing_uses(home):
         draft = home.folder / "workspaces" / ".local-0123456789abcdef0-00000000"
         draft.mkdir()
         (draft / "rest").write_bytes(b"x" * 2**20)
-        ago = time.time() - 1200  # a daemon that runs removes it after an hour
+        ago = time.time() - 1200  # a running daemon removes it after an hour
         os.utime(draft, (ago, ago))
 
         would = home.said("clean", "--dry-run")
@@ -128,8 +128,8 @@ def test_clean_says_how_much_of_what_and_removes_what_nothing_uses(home):
 
 
 @pytest.mark.slow  # `tests/daemon/test_disk_reserve.py` and `test_cleaning.py` have its parts
-def test_clean_makes_room_on_a_full_disk_whose_daemon_cannot_even_start(home):
-    """A home of an older Prism has no reserve."""
+def test_clean_frees_a_full_disk_on_which_the_daemon_cannot_start(home):
+    """The home of an older Prism has no reserve."""
     with home.living():
         pass
     with contextlib.suppress(FileNotFoundError):
@@ -138,7 +138,7 @@ def test_clean_makes_room_on_a_full_disk_whose_daemon_cannot_even_start(home):
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "wheel").write_bytes(b"x" * 12 * 2**20)
     fill(home)
-    said_full(home.cli("daemon", "start"))
+    check_disk_full_error(home.cli("daemon", "start"))
     done = home.said("clean")
     assert done["freed_bytes"] >= 12 * 2**20
     with home.living():

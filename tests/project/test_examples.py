@@ -1,8 +1,8 @@
-"""The commands that the documentation shows are run, in their order, against a real daemon.
+"""The commands in the documentation are run, in their order, with a real daemon.
 
-`tests/project/test_words.py` checks that every command parses. Here each line of the sections
-below is done, in a home with a workspace `mine`. A line that cannot be done here stands in
-`NOT_HERE` with its reason.
+`tests/project/test_words.py` checks that each command parses. This test runs each line of the
+sections below, in a home with a workspace `mine`. `NOT_HERE` has the lines that it cannot run,
+with the reasons.
 """
 
 import re
@@ -56,7 +56,7 @@ NOT_HERE = {
     "prism daemon stop": "the test ends it",
 }
 ENDLESS = {"prism events"}
-DONE_ANYWAY = (
+RUN_ANYWAY = (
     "prism uninstall --dry-run",
     "prism events mine --last",
     "prism init --yes",
@@ -64,11 +64,11 @@ DONE_ANYWAY = (
     "prism invite list",
     "prism invite mine",
 )
-ON_THIS_COMPUTER = ("prism doctor",)  # 1 where something is broken here
+ON_THIS_COMPUTER = ("prism doctor",)  # 1 if a check fails on this computer
 
 
 def section(page, heading):
-    """The text below a heading, up to the next one of its level or higher."""
+    """The text below a heading, up to the next heading of its level or higher."""
     text = (ROOT / page).read_text()
     start = not_none(re.search(rf"^(#+) {re.escape(heading)}$\n", text, re.MULTILINE))
     rest = text[start.end() :]
@@ -85,9 +85,9 @@ def commands(page):
                     yield re.sub(r"\s+#.*", "", line.strip())
 
 
-def is_done_here(command):
-    """Whether a command can be done in the test."""
-    asked_for = command.startswith(DONE_ANYWAY)
+def runs_here(command):
+    """Whether the test can run a command."""
+    asked_for = command.startswith(RUN_ANYWAY)
     return asked_for or not (command in ENDLESS or any(word in f"{command} " for word in NOT_HERE))
 
 
@@ -99,7 +99,7 @@ class Shell:
         self.path = f"{BIN}:{home.environ['PATH']}"
 
     def run(self, line):
-        """The exit code, and what was printed."""
+        """The exit code and the output."""
         environ = self.home.environ | {"PATH": self.path, "HOME": str(self.folder)}
         done = subprocess.run(
             ["bash", "-c", self.with_ids(line)],
@@ -114,7 +114,7 @@ class Shell:
         return done.returncode, done.stdout + done.stderr
 
     def with_ids(self, line):
-        """The line, an id of here in the place of an example's."""
+        """The line, with ids of this home in the place of the ids of the examples."""
         if "alloc_" not in line:
             return line
         listed = self.home.said("allocation", "list", "nsf")["allocations"]
@@ -147,7 +147,7 @@ PREPARED = {
 
 @pytest.fixture
 def shell(tmp_path):
-    """A home with a daemon, and a folder to work in."""
+    """A home with a daemon, and a working folder."""
     home, folder = Home(tmp_path / "home"), tmp_path / "here"
     folder.mkdir()
     (folder / "people.csv").write_text("email,role\nfay@example.org,viewer\n")
@@ -160,16 +160,16 @@ def shell(tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_a_page_does_what_it_says(shell, page):
+def test_commands_of_a_documentation_page_succeed(shell, page):
     failed = []
-    for command in (*PREPARED.get(page, ()), *filter(is_done_here, commands(page))):
+    for command in (*PREPARED.get(page, ()), *filter(runs_here, commands(page))):
         code, output = shell.run(f"{command} --yes" if " delete " in command else command)
         if code != 0 and not command.startswith(ON_THIS_COMPUTER):
             failed.append((command, code, output[-400:]))
     assert failed == [], "\n".join(map(str, failed))
 
 
-def test_the_python_of_volumes_and_snapshots_does_what_it_says(shell):
+def test_python_example_of_the_storage_page_runs(shell):
     [example] = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs/storage.md").read_text(), re.DOTALL
     )
@@ -181,7 +181,7 @@ def test_the_python_of_volumes_and_snapshots_does_what_it_says(shell):
     assert all(name in listed for name in ("data", "monday", "monday-copy"))
 
 
-def test_what_is_left_out_is_on_a_page():
+def test_list_of_commands_that_are_not_run_has_no_unused_entry():
     every = [f"{command} " for page in PAGES for command in commands(page)]
-    assert len([entry for entry in every if is_done_here(entry.strip())]) > 100
+    assert len([entry for entry in every if runs_here(entry.strip())]) > 100
     assert [word for word in NOT_HERE if not any(word in entry for entry in every)] == []

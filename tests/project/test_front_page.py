@@ -1,4 +1,4 @@
-"""The front page of the documentation names every way in for programs, and they are there."""
+"""The front page of the documentation names each interface for programs, and they exist."""
 
 import re
 from functools import reduce
@@ -12,7 +12,7 @@ FRONT = (ROOT / "README.md").read_text()
 
 
 def section(link):
-    """The text of a page from the heading that a link leads to, to the next one."""
+    """The text of a page from the target_of heading to the next one."""
     page, _, anchor = link.partition("#")
     parts = re.split(r"^#+ (.*)$", (ROOT / page).read_text(), flags=re.MULTILINE)
     by_anchor = {_anchor(parts[at]): parts[at + 1] for at in range(1, len(parts), 2)}
@@ -20,18 +20,18 @@ def section(link):
 
 
 def _anchor(heading):
-    """As GitHub makes it."""
+    """The anchor, as GitHub makes it."""
     letters = re.sub(r"[^\w -]", "", heading.lower())
     return letters.replace(" ", "-")
 
 
-def linked(words):
-    """Where the front page leads with these words."""
+def target_of(words):
+    """The target of the link with this text on the front page."""
     [target] = re.findall(rf"\[{re.escape(words)}\]\(([^)]+)\)", FRONT)
     return target
 
 
-def test_the_readable_docs_are_named_and_served(http):
+def test_api_documentation_page_is_named_and_served(http):
     assert "`http://localhost:8947/docs`" in FRONT
     answer = http("GET", "/docs")
     assert answer.status_code == 200
@@ -45,12 +45,12 @@ def test_the_readable_docs_are_named_and_served(http):
         ("the Python client", ("from prism.client", "Client(")),
     ],
 )
-def test_what_programs_use_is_linked_to_where_it_is_explained(words, names):
-    linked_section = section(linked(words))
+def test_interfaces_for_programs_are_linked_to_their_sections(words, names):
+    linked_section = section(target_of(words))
     assert [name for name in names if name not in linked_section] == []
 
 
-def test_the_python_on_the_front_page_calls_what_there_is():
+def test_python_example_of_the_front_page_calls_existing_methods():
     [example] = re.findall(r"```python\n(.*?)```", FRONT, re.DOTALL)
     client = Client(url="http://127.0.0.1:1")
     calls = re.findall(r"\bprism\.(\w+\.\w+)\(", example)

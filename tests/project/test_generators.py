@@ -1,4 +1,4 @@
-"""What three generators of clients make of `docs/openapi.json` launches a workspace."""
+"""The clients that three generators make from `docs/openapi.json` can launch a workspace."""
 
 import json
 import os
@@ -64,12 +64,12 @@ def home(tmp_path):
 
 
 def address(home):
-    """Where its daemon answers."""
+    """The address of its daemon."""
     return f"http://localhost:{json.loads((home.folder / 'daemon.lock').read_text())['port']}"
 
 
-def test_no_object_is_the_default_of_a_field_with_a_type_of_its_own():
-    """openapi-python-client drops the whole type, and each route that takes it."""
+def test_no_field_with_several_types_has_an_object_as_default():
+    """openapi-python-client would drop the whole type, and each route that takes it."""
     schemas = json.loads(SPEC.read_text())["components"]["schemas"]
     wrong = [
         (name, field)
@@ -83,7 +83,7 @@ def test_no_object_is_the_default_of_a_field_with_a_type_of_its_own():
 
 
 @pytest.mark.slow
-def test_openapi_python_client(home, tmp_path):
+def test_openapi_python_client_can_launch(home, tmp_path):
     out = tmp_path / "made"
     words = [UVX, "openapi-python-client", "generate", "--path", SPEC, "--output-path", out]
     generated = subprocess.run(words, **QUIET)
@@ -96,7 +96,7 @@ def test_openapi_python_client(home, tmp_path):
 
 
 @pytest.mark.slow
-def test_datamodel_code_generator(home, tmp_path):
+def test_datamodel_code_generator_models_can_launch(home, tmp_path):
     kind = ["--input-file-type", "openapi", "--output-model-type", "pydantic_v2.BaseModel"]
     tool: list[str | Path] = [UVX, "--from", "datamodel-code-generator", "datamodel-codegen"]
     subprocess.run([*tool, "--input", SPEC, *kind, "--output", tmp_path / "models.py"], **QUIET)
@@ -108,7 +108,7 @@ def test_datamodel_code_generator(home, tmp_path):
 
 
 @pytest.mark.slow
-def test_openapi_typescript(home, tmp_path):
+def test_openapi_typescript_types_can_launch(home, tmp_path):
     node = shutil.which("node")
     if node is None or not (NODE / ".bin" / "openapi-typescript").exists():
         pytest.skip("needs Node and the GUI's packages: `make gui`")

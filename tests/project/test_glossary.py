@@ -1,4 +1,4 @@
-"""The glossary names classes that exist, each word once."""
+"""The glossary names existing classes, and each word once."""
 
 import importlib
 import re
@@ -14,16 +14,16 @@ ROWS = ROW.findall((ROOT / "docs" / "glossary.md").read_text())
 
 
 @pytest.mark.parametrize(("word", "module", "name"), ROWS, ids=[word for word, *_ in ROWS])
-def test_a_word_has_the_class_that_carries_it(word, module, name):
+def test_class_of_a_glossary_word_exists(word, module, name):
     assert isinstance(getattr(importlib.import_module(module), name), type)
 
 
-def test_words_are_in_the_glossary_once():
+def test_glossary_lists_each_word_once():
     words = [word for word, *_ in ROWS]
     assert len(words) == len(set(words)) > 30
 
 
-def test_where_things_are_leads_to_files():
+def test_where_page_links_to_existing_files():
     page = ROOT / "docs" / "where.md"
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")][1:]
     links = [[*LINK.findall(row)] for row in rows]

@@ -1,4 +1,4 @@
-"""What a file shares is made once in a run, because its tests stay in one worker."""
+"""A fixture with the scope `module` is made once, because the tests of its file share a worker."""
 
 import pytest
 
@@ -9,7 +9,7 @@ def shared_fixture() -> str:
 
 
 @pytest.mark.usefixtures("shared_fixture")
-def test_tests_that_share_a_fixture_are_a_group_of_xdist(request):
+def test_tests_that_share_a_fixture_are_an_xdist_group(request):
     file = "tests/project/test_groups.py"
     group = f"@{file}" if request.config.getoption("loadgroup", False) else ""
     assert request.node.nodeid == f"{file}::{request.node.name}{group}"

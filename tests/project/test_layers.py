@@ -16,7 +16,7 @@ NAME = re.compile(r"`([^`]+)`")
 
 
 @pytest.mark.parametrize(("section", "container"), [(PAGE, "prism"), (AWS, "prism.providers.aws")])
-def test_the_page_has_the_layers_in_their_order(section, container):
+def test_architecture_page_lists_the_layers_in_order(section, container):
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     [layers] = [
         contract
@@ -29,7 +29,7 @@ def test_the_page_has_the_layers_in_their_order(section, container):
     ]
 
 
-def test_the_page_names_the_files_in_which_the_parts_are_put_together():
+def test_architecture_page_names_the_wiring_files():
     named = {Path(name).name for name in NAME.findall(PAGE) if name.endswith(".py")}
     makers = (
         base.__module__ for base in Wiring.__mro__ if base.__module__.startswith("prism.daemon")

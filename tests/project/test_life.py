@@ -1,4 +1,4 @@
-"""A workspace's whole life: the real daemon, the real command line, a real JupyterLab."""
+"""A workspace from launch to termination: real daemon, command line and JupyterLab."""
 
 import contextlib
 import signal
@@ -32,29 +32,29 @@ while True:
 
 
 class Program:
-    """A program that computes, and keeps a number in its memory."""
+    """A program that computes, with a number in its memory."""
 
     def __init__(self, home):
         self.home = home
         self.run(f"setsid python -c '{PROGRAM}' <&- >&- 2>&- &")
 
     def run(self, line):
-        """What a line of a shell inside prints."""
+        """The output of a shell command in the workspace."""
         done = self.home.cli("exec", "mine", "--", "sh", "-c", line)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def answer(self):
-        """What its memory makes of the number."""
+        """The answer that the program computes from its memory."""
         self.run("kill -USR1 $(cat pid)")
         return eventually(lambda: self.run("cat answer 2>&- || true"))
 
     def write(self):
-        """Leave a file."""
+        """Writes a file."""
         self.run("echo here > kept.txt")
 
     def kept(self):
-        """The file, read by a program of the next start."""
+        """The file, read after the next start."""
         return self.run("cat kept.txt")
 
 
@@ -67,17 +67,17 @@ class Notebook:
         self.kernel.send("while True: pass")
 
     def answer(self):
-        """What its memory makes of the number."""
+        """The answer that the kernel computes from its memory."""
         self.kernel = interrupted(self.home, self.kernel)
         return self.kernel.run("print(x * 7, end='')")
 
     def write(self):
-        """Leave a file."""
+        """Writes a file."""
         self.kernel.run("open('kept.txt', 'w').write('here\\n')")
         self.kernel.close()
 
     def kept(self):
-        """The file, read by a kernel of the next start."""
+        """The file, read by a kernel after the next start."""
         fresh = kernel(self.home)
         content = fresh.run("print(open('kept.txt').read(), end='')")
         fresh.close()
@@ -90,7 +90,7 @@ def kernel(home, id=None):
 
 
 def cpu(home):
-    """Seconds that the workspace's processes have spent computing."""
+    """The CPU seconds of the processes of the workspace."""
     spent = 0.0
     for process in home.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -99,7 +99,7 @@ def cpu(home):
     return spent
 
 
-# Installing a JupyterLab takes most of its life; `test_idle_machine.py` has one that sleeps.
+# The installation of JupyterLab takes most of the time.
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize(
     ("template", "work_type"),
@@ -108,7 +108,7 @@ def cpu(home):
         pytest.param("JupyterLab", Notebook, marks=pytest.mark.slow),
     ],
 )
-def test_a_life(home, template, work_type):
+def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, template, work_type):
     with home.living() as daemon:
         launched = home.said("launch", template, "mine", "--ttl", "8")
         assert launched["state"] == "running"
@@ -155,7 +155,7 @@ def left(home):
 
 
 def interrupted(home, kernel_):
-    """The same kernel, told to stop computing; what was sent meanwhile it answers with nothing."""
+    """The same kernel after an interrupt, without the pending output."""
     kernel_._ask("POST", f"/api/kernels/{kernel_.id}/interrupt", {})
     kernel_.close()
     again = kernel(home, kernel_.id)
@@ -163,7 +163,7 @@ def interrupted(home, kernel_):
     return again
 
 
-def test_who_reads_events_starts_no_daemon_and_goes_on_with_the_next(home):
+def test_events_command_starts_no_daemon_and_continues_with_the_next_one(home):
     with home.living() as daemon, home.begun("events", "--since", "0") as reader:
         home.said("project", "create", "one")
         assert any("project_created" in line for line in reader.stdout)

@@ -1,4 +1,4 @@
-"""Fifty launches at once, for real: all run or say why not, and nothing is left of them."""
+"""Fifty real launches at once: each runs or is refused with a reason, and nothing is left."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 MANY = 50
 UNDER_WAY = {"launching", "starting", "terminating"}
-STUCK = 20.0  # seconds after which an answer is none any more
+STUCK = 20.0  # seconds after which an answer is too late
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def home(tmp_path):
 
 
 def launch(home, number):
-    """The state it was launched in, or the refusal, which must say what to do."""
+    """The state after the request, or the code of the refusal, which must have a remediation."""
     try:
         return home.client.workspaces.launch("Plain Shell", f"w{number}").state
     except Problem as refusal:
@@ -35,8 +35,8 @@ def launch(home, number):
         return refusal.code
 
 
-def looks(home, over):
-    """How long answers took for somebody who looks meanwhile, in seconds."""
+def measure_reads(home, over):
+    """The durations of reads during the launches, in seconds."""
     wire, took = Wire(home.client._wire.place), []
     while not over.wait(0.02):
         for path in ("/instances", "/daemon/status", "/templates"):
@@ -47,17 +47,17 @@ def looks(home, over):
 
 
 def settled(home, listed):
-    """Every state, once nothing is under way any more."""
+    """All states, once no change is in progress."""
     states = home.states()
     return states if len(states) == listed and not UNDER_WAY & set(states) else None
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_fifty_launches_at_once(home):
+def test_fifty_concurrent_launches_run_and_leave_nothing(home):
     with home.living(), ThreadPoolExecutor(MANY + 1) as people:
         over = Event()
-        watching = people.submit(looks, home, over)
+        watching = people.submit(measure_reads, home, over)
         try:
             answers = list(people.map(lambda number: launch(home, number), range(MANY)))
             listed = answers.count("launching")
@@ -65,7 +65,7 @@ def test_fifty_launches_at_once(home):
         finally:
             over.set()
         assert set(states) == {"running"}, states
-        # One supervisor each; a second one that finds the lock held needs a moment to leave.
+        # One supervisor each; a second one that cannot get the lock needs a moment to end.
         eventually(lambda: len(home.machines()) == listed)
         assert listed == MANY, "this machine is large enough for shells"
         took = watching.result(30)

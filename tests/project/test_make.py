@@ -1,4 +1,4 @@
-"""`make quickstart` where every program is played: what runs beside what, and what is said."""
+"""`make quickstart` with imitated programs: what runs at the same time, and the output."""
 
 import contextlib
 import os
@@ -26,8 +26,8 @@ case "$*" in *sync*)
   [ ! -e refused ] || { echo "error: no network" >&2; exit 2; } ;;
 esac
 """
-# Each waits for the other, so that one after the other would never end. What `build` names is
-# how the build goes: it outlasts the launch, it fails at once or late, or it has a child like npm.
+# Each program waits for the other, so the test hangs if one runs after the other. The file `build`
+# says how the build goes: it outlasts the launch, fails at once or late, or has a child process.
 GUI = """\
 import os, pathlib, subprocess, sys, time
 build = pathlib.Path("build").read_text()
@@ -57,17 +57,17 @@ echo "{address}"
 
 @pytest.fixture
 def folder(tmp_path):
-    """The real Makefile among played programs."""
+    """The real Makefile with imitated programs."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "requirements.lock").touch()
-    played = {
+    programs = {
         ".tools/bin/uv": UV,
         ".venv/bin/python": "#!/bin/sh\n",
         ".venv/bin/prism": PRISM.format(address=ADDRESS),
         "scripts/gui.py": GUI,
     }
-    for name, text in played.items():
+    for name, text in programs.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -77,7 +77,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def begin_make(folder):
-    """Begins `make quickstart` with one stream of output; with `ctty`, on a terminal."""
+    """Starts `make quickstart` with one stream of output; with `ctty`, on a terminal."""
     begun = []
 
     def begin(build, *, ctty=None):
@@ -97,7 +97,7 @@ def begin_make(folder):
 
     yield begin
     for process in begun:
-        below = [*map(psutil.Process, filter(lives, build_pids(folder)))]
+        below = [*map(psutil.Process, filter(is_running, build_pids(folder)))]
         if process.poll() is None:
             alive = psutil.Process(process.pid)
             below += [*alive.children(recursive=True), alive]
@@ -113,15 +113,15 @@ def build_pids(folder):
     return [int(word) for word in file.read_text().split()] if file.exists() else []
 
 
-def lives(pid):
-    """Whether a process runs; a container's first process may not collect what has ended."""
+def is_running(pid):
+    """Whether a process runs; in a container, an ended process may stay a zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def interrupted(process, keyboard):
-    """Press Ctrl-C, and once more after a minute in which nothing was heard of it; the result."""
+    """Presses Ctrl-C, and again after a minute without effect; returns the exit code."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         os.write(keyboard, b"\x03")
         return process.wait(60)
@@ -130,7 +130,7 @@ def interrupted(process, keyboard):
 
 
 def read(process, folder):
-    """All lines of output; the build goes on until the address has been read."""
+    """All lines of output; the build continues after the address was read."""
     lines = []
     for line in process.stdout:
         lines.append(line.removesuffix("\n"))
@@ -139,7 +139,7 @@ def read(process, folder):
     return lines
 
 
-def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin_make, folder):
+def test_quickstart_builds_the_gui_during_the_launch_and_shows_download_sizes(begin_make, folder):
     process = begin_make("succeeds")
     lines = read(process, folder)
     assert process.wait(120) == 0, lines
@@ -155,7 +155,7 @@ def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin_make, fold
 
 
 @pytest.mark.parametrize("build", ["fails at once", "fails late"])
-def test_a_failed_build_of_the_gui_is_said_before_the_address(begin_make, folder, build):
+def test_failed_gui_build_is_reported_before_the_address(begin_make, folder, build):
     process = begin_make(build)
     lines = read(process, folder)
     assert process.wait(120) == 0, lines
@@ -165,7 +165,7 @@ def test_a_failed_build_of_the_gui_is_said_before_the_address(begin_make, folder
 
 
 @pytest.mark.parametrize("when", ["while it launches", "while make waits for the build"])
-def test_ctrl_c_ends_the_build_of_the_gui_at_once(begin_make, folder, when):
+def test_ctrl_c_ends_the_gui_build_at_once(begin_make, folder, when):
     if when == "while it launches":
         (folder / "launch-hangs").touch()
     keyboard, terminal = pty.openpty()
@@ -178,13 +178,13 @@ def test_ctrl_c_ends_the_build_of_the_gui_at_once(begin_make, folder, when):
         while ADDRESS.encode() not in screen:
             screen += os.read(keyboard, 65536)
     pids = build_pids(folder)
-    assert (len(pids), all(map(lives, pids))) == (2, True)
+    assert (len(pids), all(map(is_running, pids))) == (2, True)
     assert interrupted(process, keyboard) != 0
-    eventually(lambda: not any(map(lives, pids)), 120)
+    eventually(lambda: not any(map(is_running, pids)), 120)
     os.close(keyboard)
 
 
-def test_a_failed_installation_says_why_and_launches_nothing(begin_make, folder):
+def test_failed_installation_shows_the_error_and_launches_nothing(begin_make, folder):
     (folder / "refused").touch()
     process = begin_make("succeeds")
     lines = read(process, folder)

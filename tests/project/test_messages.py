@@ -1,4 +1,4 @@
-"""What a field must look like is said in words, never as a pattern."""
+"""Errors describe the shape of a field in words, not by its pattern."""
 
 import importlib
 
@@ -10,7 +10,7 @@ from tests.project.tree import PACKAGES
 
 
 def structs(module):
-    """The requests and nouns of a package."""
+    """The structs of a package."""
     classes = [variable for variable in vars(module).values() if isinstance(variable, type)]
     return [
         class_
@@ -20,7 +20,7 @@ def structs(module):
 
 
 def patterns(kind):
-    """Every pattern in a type, as the error would show it."""
+    """All patterns in a type, as the error would show them."""
     regexes, left, known = set(), [msgspec.inspect.type_info(kind)], set()
     while left:
         node = left.pop()
@@ -36,6 +36,6 @@ def patterns(kind):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_pattern_of_a_room_has_words(package):
+def test_each_pattern_of_a_model_has_a_description(package):
     for kind in structs(importlib.import_module(f"prism.{package}.model")):
         assert patterns(kind) <= shapes(kind).keys(), kind

@@ -1,4 +1,4 @@
-"""The mutants of `make mutants` are changes, each of one thing, and the same every time."""
+"""The mutants of `make mutants` each change one thing, and are the same for the same seed."""
 
 import importlib.util
 import sys
@@ -42,7 +42,7 @@ def test_each_mutant_changes_one_thing(mutants, tmp_path, text):
     assert sorted(mutant.text for mutant in mutants.mutants(file)) == sorted(CASES[text])
 
 
-def test_the_seed_chooses(mutants, monkeypatch):
+def test_same_seed_samples_the_same_mutants(mutants, monkeypatch):
     monkeypatch.setattr(mutants, "mutants", cache(mutants.mutants))
     monkeypatch.setattr(mutants, "compiles", lambda text: True)  # of thousands of texts
     first, two, other = (

@@ -1,9 +1,9 @@
-"""The same thing has the same name in the command line, the client and the API.
+"""A thing has the same name in the command line, the client and the API.
 
-A name of the command line or the client may leave out the last word of the API's where that is a
-unit or a kind (`--disk`, `disk_gb`; `--alert`, `alert_threshold`; `project`, `project_id`), an
-option that is repeated is singular (`--volume`, `volumes`), and one that says no begins so
-(`--no-hibernation`, `hibernation`). What differs otherwise is in `OTHERWISE`, with the reason.
+A name of the command line or the client may omit the last word of the API's name if it is a unit
+or a kind (`--disk`, `disk_gb`; `--alert`, `alert_threshold`; `project`, `project_id`). A repeated
+option is singular (`--volume`, `volumes`), and an option that negates begins with `no`
+(`--no-hibernation`, `hibernation`). `OTHERWISE` lists the other differences, with the reasons.
 """
 
 import json
@@ -22,7 +22,7 @@ from prism.lifecycle import VERBS
 from tests.project.tree import ROOT
 
 SUFFIXES = ("_gb", "_hours", "_minutes", "_threshold", "_amount", "_date", "_id", "_ids")
-# By command: the method of the client and the route that do the same.
+# By command: the method of the client and the route with the same effect.
 SAME = {
     "workspace launch": ("workspaces.launch", "POST /instances/launch"),
     "workspace list": ("workspaces.list", "GET /instances"),
@@ -114,7 +114,7 @@ SAME = {
     "daemon status": ("daemon.status", "GET /daemon/status"),
     "daemon stop": ("daemon.shutdown", "POST /daemon/shutdown"),
 }
-# Commands that no single route does: they act on this computer, or ask several things.
+# Commands without a single route: they act on this computer, or send several requests.
 OWN = {
     *("workspace open", "workspace tunnel", "workspace ssh", "workspace exec", "workspace cp"),
     *("template new", "daemon start", "daemon logs", "quickstart", "gui", "ssh-config", "init"),
@@ -122,16 +122,16 @@ OWN = {
     *("aws check", "aws policy", "aws setup"),  # the client has no AWS: an administrator's, once
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }
-# What is the command line's alone, or the client's: how to choose, wait, repeat, show or write.
+# Only in the command line, or only in the client: how to choose, wait, repeat, show or write.
 CLI_ALONE = {"names", "all", "mine", "watch", "never", "output", "csv", "follow", "target"}
 CLIENT_ALONE = {"wait", "key", "target", "first"}
-# Of the API alone: pages and formats; and who asks, which the client and the command line know.
+# Only in the API: pages and formats, and the user, whom the client and the command line know.
 API_ALONE = {"limit", "cursor", "format", "wait", "follow", "offset", "size", "confirm"}
 API_ALONE |= {"invited_by", "dry_run"}
 A_PERSON_S_DAY = "an inclusive day here, a moment in the API: another name for another meaning"
 REFERENCE = "the reference's word, which is binding in the API"
 IN_THE_PATH = "the path has `name` for what is there, so the new one has another name here"
-# By what the command line says: what the client says, what the API says, and why.
+# By command and its name: the name in the client, the name in the API, and the reason.
 OTHERWISE = {
     ("workspace launch", "disk"): ("disk_gb", "storage", REFERENCE),
     ("workspace launch", None): ("disk_type", "storage", REFERENCE),
@@ -182,12 +182,12 @@ OTHERWISE = {
     ("logs", "name"): ("name", "instance", REFERENCE),
 }
 PROJECT_LIMITS = {"budget", "alert", "auto_hibernate", "prevent_launch", "no_budget"}
-EVERY = [" ".join(command) for command in (*COMMANDS, *((word,) for word in ALONE))]
+ALL_COMMANDS = [" ".join(command) for command in (*COMMANDS, *((word,) for word in ALONE))]
 OPENAPI = json.loads((ROOT / "docs/openapi.json").read_text())
 
 
 def of_command(command):
-    """The names that the command line shows, of options and of arguments."""
+    """The names of the shown options and arguments."""
     names = set()
     for action in build_parser(tuple(command.split()))._actions:
         options = [
@@ -204,7 +204,7 @@ def of_command(command):
 
 
 def of_client(method):
-    """The names of a method's parameters; those of an order stand for themselves."""
+    """The names of the parameters of a method; launch options count separately."""
     bound: Any = reduce(getattr, method.split("."), Client(url="http://127.0.0.1:1"))
     taken = signature(bound).parameters.values()
     named = {parameter.name for parameter in taken if parameter.kind is not Parameter.VAR_KEYWORD}
@@ -233,7 +233,7 @@ def fields(schema):
 
 
 def fits(short, names):
-    """The one of these names that a shorter one stands for, if any."""
+    """The name of these that a shorter name stands for, if any."""
     plain = short.removeprefix("no_")
     for name in names:
         ends = {name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)}
@@ -243,7 +243,7 @@ def fits(short, names):
 
 
 def compared(command):
-    """What has no partner, as (where, name)."""
+    """The names without a counterpart, as (where, name)."""
     method, route = SAME[command]
     client, api = of_client(method) - CLIENT_ALONE, of_api(route)
     where = [pair for pair in OTHERWISE if pair[0] == command]
@@ -268,7 +268,7 @@ def compared(command):
 
 
 def thing(name, names):
-    """A thing by its name or id: several may be given, and a path calls it by its noun."""
+    """A parameter for a name or id: there may be several, and a path names its noun."""
     if name not in {"name", "names", "id", "project", "budget"}:
         return None
     ids = [name for name in names if name.endswith("_id")]
@@ -276,16 +276,16 @@ def thing(name, names):
 
 
 @pytest.mark.parametrize("command", SAME)
-def test_the_three_have_the_same_names(command):
+def test_command_client_and_api_have_the_same_names(command):
     assert sorted(compared(command)) == []
 
 
-def test_every_command_is_compared_or_is_one_of_its_own():
-    assert sorted(EVERY) == sorted({*SAME, *OWN})
+def test_every_command_is_compared_or_listed_as_its_own():
+    assert sorted(ALL_COMMANDS) == sorted({*SAME, *OWN})
 
 
 @pytest.mark.parametrize("exception", OTHERWISE, ids=str)
-def test_an_exception_is_one_that_is_needed(exception):
+def test_exception_from_the_same_names_is_needed(exception):
     command, name = exception
     client, api, why = OTHERWISE[exception]
     assert why
@@ -310,7 +310,7 @@ def test_an_exception_is_one_that_is_needed(exception):
         ("files put w f --force", "files put w f --replace"),
     ],
 )
-def test_old_names_go_on_working_and_are_not_shown(old, new):
+def test_old_option_names_work_and_are_hidden(old, new):
     noun, verb, *rest = old.split()
     parser = build_parser((noun, verb))
     assert vars(parser.parse_all(rest)) == vars(parser.parse_all(new.split()[2:]))

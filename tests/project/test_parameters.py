@@ -1,4 +1,4 @@
-"""What is wrong with a query is said by the name that people wrote, whatever ours is."""
+"""Errors of query parameters use the names in the query."""
 
 import asyncio
 import json
@@ -19,15 +19,15 @@ OPENAPI = json.loads(described())
 
 
 def words(schema):
-    """The words that a parameter allows; none where any will do."""
+    """The words that a parameter allows; none if it allows any text."""
     ways = [
         resolved(OPENAPI, choice) for choice in schema.get("oneOf", schema.get("anyOf", [schema]))
     ]
     return [word for way in ways for word in way.get("enum", []) if word is not None]
 
 
-def particular():
-    """Each parameter of a query that does not take just any text."""
+def typed_parameters():
+    """Each query parameter that does not accept any text."""
     for path, methods in OPENAPI["paths"].items():
         for method, operation in methods.items():
             for parameter in operation.get("parameters", []):
@@ -36,7 +36,7 @@ def particular():
                     yield method.upper(), path, parameter["name"], words(schema)
 
 
-EVERY = [*particular()]
+TYPED_PARAMETERS = [*typed_parameters()]
 PASSED_ON = ("/web-proxy/", "/dcv-proxy/")
 ROUTES = [
     (method.upper(), path)
@@ -46,23 +46,25 @@ ROUTES = [
 ]
 
 
-def test_there_are_some():
+def test_typed_query_parameters_are_found():
     assert {"state", "status", "format", "type", "limit", "granularity"} <= {
-        entry[2] for entry in EVERY
+        entry[2] for entry in TYPED_PARAMETERS
     }
 
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory):
-    """Nothing is written here, so that one daemon does for all."""
+    """One daemon for all tests, because they write nothing."""
     daemon = build(Settings(home=str(tmp_path_factory.mktemp("home")), user="ada"), {})
     metadata.create_all(daemon.db.writer)
     yield Http(daemon.app)
     daemon.close()
 
 
-@pytest.mark.parametrize(("method", "path", "name", "allowed"), EVERY)
-def test_a_wrong_value_goes_by_the_name_in_the_query(http, method, path, name, allowed):
+@pytest.mark.parametrize(("method", "path", "name", "allowed"), TYPED_PARAMETERS)
+def test_invalid_value_is_refused_with_the_name_of_its_parameter(
+    http, method, path, name, allowed
+):
     path = re.sub(r"\{[^}]*\}", "x", path)
     answer = http(method, f"{path}?{name}=nonsense")
     [wrong] = failed(answer, 422, "VALIDATION_FAILED")["data"]["fields"]
@@ -80,7 +82,7 @@ def documented(method, path):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_an_unknown_parameter_is_refused_with_those_that_exist(http, method, path):
+def test_unknown_parameter_is_refused_with_the_existing_ones(http, method, path):
     address = f"{re.sub(r'{[^}]*}', 'x', path)}?nonsense=1"
     [wrong] = failed(http(method, address), 422, "VALIDATION_FAILED")["data"]["fields"]
     assert wrong["field"] == "nonsense"
@@ -93,14 +95,14 @@ def test_an_unknown_parameter_is_refused_with_those_that_exist(http, method, pat
 
 
 @pytest.mark.parametrize("query", ["limit=1&Limit=1", "limi=1", "limit%20=1", "=1", "limit[]=1"])
-def test_a_misspelt_parameter_changes_no_list(http, query):
+def test_misspelt_parameter_of_a_list_is_refused(http, query):
     [wrong] = failed(http("GET", f"/api/v1/instances?{query}"), 422, "VALIDATION_FAILED")["data"][
         "fields"
     ]
     assert "cursor, limit, owner, project, state, template" in wrong["why"]
 
 
-def test_a_refused_parameter_launches_nothing(http):
+def test_unknown_parameter_of_a_launch_creates_nothing(http):
     order = {"name": "mine", "template": "Plain Shell"}
     answer = http("POST", "/api/v1/instances/launch?dryrun=true", json=order)
     failed(answer, 422, "VALIDATION_FAILED")
@@ -108,7 +110,7 @@ def test_a_refused_parameter_launches_nothing(http):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/ws", "/ssh-proxy/mine"])
-def test_a_websocket_with_an_unknown_parameter_is_refused(http, path):
+def test_websocket_with_an_unknown_parameter_is_refused(http, path):
     messages = asyncio.run(handshake(http.app, path, b"nonsense=1"))
     assert messages[0]["type"] == "websocket.http.response.start"
     assert messages[0]["status"] == 422
@@ -116,7 +118,7 @@ def test_a_websocket_with_an_unknown_parameter_is_refused(http, path):
 
 
 async def handshake(app, path, query):
-    """What an application answers to a browser that asks for a WebSocket."""
+    """The answer of an application to a WebSocket handshake."""
     messages = []
 
     async def receive():
@@ -144,7 +146,7 @@ async def handshake(app, path, query):
     return messages
 
 
-def test_every_right_that_depends_on_a_parameter_names_one_that_exists():
+def test_access_rules_name_existing_query_parameters():
     known = {name for method, path in ROUTES for name in documented(method, path)}
     named = [
         rule.where.removeprefix("query.") for rule in TABLE.values() if "query." in rule.where

@@ -1,4 +1,4 @@
-"""The page of proofs keeps what other runs have written."""
+"""The page of proofs keeps the results of other runs."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests import proofs
 PAGE = proofs.PAGE.read_text()
 
 
-def test_a_row_is_added_or_replaced_and_the_others_stay():
+def test_result_is_added_or_replaced_and_others_are_kept():
     page = proofs.written(proofs.HEAD, "Mutants", "10 killed.")
     for case, result in (("stop", "2 points"), ("launch", "1 point"), ("stop", "3 points")):
         page = proofs.written(page, f"Killed on AWS: {case}", result)
@@ -18,7 +18,7 @@ def test_a_row_is_added_or_replaced_and_the_others_stay():
 
 
 @pytest.mark.parametrize("section", proofs.SHARED)
-def test_the_page_has_the_words_of_each_section_of_cases(section):
+def test_page_has_the_generated_text_of_each_section(section):
     [text] = [
         match["text"] for match in proofs.SECTION.finditer(PAGE) if match["title"] == section
     ]

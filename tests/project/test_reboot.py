@@ -1,4 +1,4 @@
-"""The computer is restarted: every process is gone, and the kernel has another boot id."""
+"""A reboot of the computer: all processes end, and the kernel has another boot id."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ def home(tmp_path):
 
 
 def reboot(home, daemon):
-    """End everything at once, as a power cut does; what runs next is another boot."""
+    """Kills all processes at once, as a power cut does; the next start sees another boot."""
     for process in (psutil.Process(daemon.pid), *home.processes()):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
@@ -30,7 +30,7 @@ def reboot(home, daemon):
 
 
 @pytest.mark.timeout(240)
-def test_what_ran_is_started_again_or_listed_with_the_reason(home):
+def test_workspaces_are_started_again_or_listed_with_the_reason_after_a_reboot(home):
     with home.living() as daemon:
         for name, words in (("again", ["--restart"]), ("left", []), ("slept", ["--restart"])):
             assert home.said("launch", "Plain Shell", name, *words)["state"] == "running"

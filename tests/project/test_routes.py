@@ -1,4 +1,4 @@
-"""The reference's routes: built and compared, or still owed by name."""
+"""The routes of the reference exist with its fields, and all routes are described."""
 
 import json
 import re
@@ -17,7 +17,7 @@ KINDS = {
     int: {"integer"},
     float: {"number"},
 }
-# Routes that the reference names without an example.
+# Routes of the reference without an example.
 UNSHOWN = {
     "GET logs",
     "GET logs/{}",
@@ -47,7 +47,7 @@ def built_paths(openapi):
         for path, methods in openapi["paths"].items()
         for method in methods
     }
-    # OpenAPI has no words for WebSockets.
+    # OpenAPI does not describe WebSockets.
     return paths | {plain(f"GET {path}") for path in stream.listen.paths}
 
 
@@ -55,8 +55,8 @@ def test_every_route_of_the_reference_exists(built_paths):
     assert sorted(({plain(route) for route in EXAMPLES} | UNSHOWN) - built_paths) == []
 
 
-def test_every_built_route_takes_and_gives_the_references_fields(openapi):
-    """By the description; the tests of each package check that answers keep to it."""
+def test_routes_have_the_fields_of_the_reference(openapi):
+    """By their description; the tests of each package compare the answers."""
     routes = {
         plain(f"{method.upper()} {path}"): operation
         for path, methods in openapi["paths"].items()
@@ -82,7 +82,7 @@ def content(part):
 
 
 def lacking(openapi, example, schema, where):
-    """What of an example a schema has no place for."""
+    """The parts of an example that a schema lacks."""
     schema = resolved(openapi, schema)
     choices = [
         resolved(openapi, choice) for choice in schema.get("oneOf", schema.get("anyOf", [schema]))
@@ -111,33 +111,33 @@ def kinds(schema):
     return kind if isinstance(kind, list) else [kind]
 
 
-def test_the_description_is_written_down(openapi):
+def test_openapi_file_equals_the_generated_description(openapi):
     assert json.loads(WRITTEN.read_text()) == openapi, "run `make openapi` and look at the diff"
 
 
-def test_every_route_says_what_it_does(openapi):
+def test_every_route_has_a_description_and_a_tag(openapi):
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             assert operation.get("description"), f"{method} {path}"
             assert operation.get("tags"), f"{method} {path}"
 
 
-def test_each_shape_has_a_name_of_its_own(openapi):
-    """Generators of clients name their classes by the title, and drop what is there already."""
+def test_every_schema_has_a_unique_title(openapi):
+    """Generators of clients name classes by the title, and drop duplicates."""
     shapes = openapi["components"]["schemas"]
     titles = [shape.get("title", name) for name, shape in shapes.items()]
     assert sorted(titles) == sorted(set(titles))
     assert all(name.isalnum() for name in shapes)
 
 
-def test_each_format_that_may_be_asked_for_is_described(openapi):
+def test_each_response_format_is_described(openapi):
     paths = []
     for path, methods in openapi["paths"].items():
         for operation in methods.values():
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "format":
                     words = parameter["schema"]["enum"]
-                    if "json" not in words:  # a field of JSON has it
+                    if "json" not in words:  # it is a field of the JSON answer
                         continue
                     kinds = operation["responses"]["200"]["content"]
                     assert len(kinds) == len(words), (path, words, [*kinds])

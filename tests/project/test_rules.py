@@ -1,4 +1,4 @@
-"""The rules of the project that can be read off its files."""
+"""The rules of the project that its files must follow."""
 
 import ast
 import json
@@ -32,15 +32,15 @@ CONTRACTS = {contract["name"]: contract for contract in CONTRACTS["contracts"]}
 TIMELESS = {"clock.py", "agent", "cli", "client", "folder_setup.py"}
 ASKS_THE_DAY = re.compile(r"\b(datetime\.(?:now|utcnow|today)|date\.today|time\.time)\(")
 EVERYTHING = {"", "Exception", "BaseException"}
-DEFERRED = re.compile(r"# noqa: PLC0415\W+\w{3}")  # and why
-# Written in halves, so that this file does not find itself.
+DEFERRED = re.compile(r"# noqa: PLC0415\W+\w{3}")  # with a reason
+# Written in two parts, so that this file does not match.
 REVISION = re.compile(r'^(?:down_)?revision = "(\d+)"', re.MULTILINE)
 REPEATED = re.compile(r"\b([a-z]{2,}) \1\b|[a-z,;:]  +[a-z`]")
 MACHINE = re.compile("/" + r"(work|farm|root)/")
 REGISTRY = re.compile(r"(pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(org|com)")
 
 
-def test_a_file_is_short_and_says_what_it_is():
+def test_files_and_functions_are_short_and_have_docstrings():
     assert {short(file): wrong for file in FILES if (wrong := [*long_or_silent(file)])} == {}
 
 
@@ -57,26 +57,26 @@ def long_or_silent(file):
 
 
 @pytest.mark.parametrize("file", PURE, ids=short)
-def test_pure_modules_never_ask_the_time(file):
+def test_pure_modules_do_not_read_the_time(file):
     called = [node.func for node in ast.walk(parsed(file)) if type(node) is ast.Call]
     assert not CLOCK & {getattr(f, "attr", getattr(f, "id", "")) for f in called}
 
 
-def test_the_clock_alone_asks_what_day_it_is():
+def test_only_the_clock_reads_the_date():
     bound = [file for file in FILES if not {*file.relative_to(PACKAGE).parts} & TIMELESS]
     assert [short(file) for file in bound if ASKS_THE_DAY.search(file.read_text())] == []
 
 
-def test_no_module_has_a_vague_name():
+def test_modules_have_no_vague_names():
     assert not [short(f) for f in FILES if CATCH_ALL & {f.stem, f.parent.name}]
 
 
-def test_an_import_inside_a_function_says_why():
+def test_imports_inside_functions_have_a_reason():
     assert [f"{short(file)}:{line}" for file in FILES for line in hidden_imports(file)] == []
 
 
 def hidden_imports(file):
-    """The lines of imports in functions that do not say why they are there."""
+    """The lines of imports in functions without a reason."""
     lines = file.read_text().splitlines()
     for function in functions(parsed(file)):
         for node in ast.walk(function):
@@ -86,7 +86,7 @@ def hidden_imports(file):
                 yield node.lineno
 
 
-def test_only_the_reconcile_loop_catches_everything():
+def test_only_the_reconcile_loop_catches_all_exceptions():
     broad = {short(file) for file in FILES for _ in broad_handlers(file)}
     assert broad == {short(PACKAGE / "kit" / "reconcile.py")}
 
@@ -108,7 +108,7 @@ def passes_on(handler):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_package_file_has_only_a_docstring(package):
+def test_init_file_of_a_package_has_only_a_docstring(package):
     assert len(parsed(PACKAGE / package / "__init__.py").body) == 1, "no more than its docstring"
 
 
@@ -121,7 +121,7 @@ def test_every_package_is_in_the_import_contracts(package):
     assert not set(files) - set(pure)
 
 
-def test_a_class_name_means_one_thing():
+def test_public_class_names_are_unique():
     """A class of the client may have the name of the class that it represents."""
     class_names = [
         node.name
@@ -137,8 +137,8 @@ VAGUE = {"it", "one", "found", "said", "told", "made", "given", "asked", "wanted
 VAGUE |= {"kept", "what", "who", "there", "here", "others", "came", "went"}
 
 
-def test_a_variable_says_what_it_holds():
-    """A vague word may only name a parameter of a lambda of one line, or a field."""
+def test_variables_have_no_vague_names():
+    """A vague name is allowed for a field, or a parameter of a lambda on one line."""
     folders = [ROOT / name for name in ("src", "bench", "scripts", "tests")]
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))
     vague = {
@@ -170,7 +170,7 @@ def vague_variables(file):
             yield node.lineno, name
 
 
-def test_no_text_repeats_a_word_or_a_blank():
+def test_texts_repeat_no_word_and_no_space():
     texts = ((file, text) for file in FILES for text in [*comments(file), *lines_of_text(file)])
     repeating = [f"{short(file)}: {text}" for file, text in texts if REPEATED.search(text)]
     assert repeating == ["src/prism/cli/cp.py: rsync  version 3."], "the program prints it so"
@@ -194,17 +194,17 @@ def lines_of_text(file):
             yield text
 
 
-def test_no_file_names_a_machine_or_a_registry():
+def test_files_name_no_machine_and_no_registry():
     """Locks and docs name packages, not where they come from."""
     texts = {short(file): file.read_bytes().decode("utf-8", "replace") for file in tracked()}
     assert [name for name, text in texts.items() if MACHINE.search(text)] == []
     assert [name for name, text in texts.items() if REGISTRY.search(text)] == []
 
 
-def test_a_test_waits_for_a_condition():
+def test_tests_do_not_sleep():
     files = (ROOT / "tests").rglob("*.py")
     slept = {f"{short(file)}:{line}" for file in files for line in sleeping(file)}
-    # The wait of all tests, and a fake daemon that is slow to end.
+    # The wait of all tests, and a fake daemon that ends slowly.
     assert {place.partition(":")[0] for place in slept} <= {
         "tests/waiting.py",
         "tests/cli/fake_prismd.py",
@@ -230,7 +230,7 @@ def moment(args):
 
 
 def test_migrations_are_one_chain():
-    """Two migrations that were written in parallel have to be put in order."""
+    """Two migrations that were written in parallel must be put in order."""
     folder = PACKAGE / "daemon" / "migrations" / "versions"
     files = sorted(folder.glob("[0-9]*.py"))
     revisions = [REVISION.findall(file.read_text()) for file in files]
@@ -273,8 +273,8 @@ def names_of_providers(file):
                     yield part.lineno
 
 
-def test_only_its_package_compares_the_name_of_a_provider():
-    """Code that differs by provider asks for a trait: `prism.profiles.providers`."""
+def test_provider_names_are_compared_only_in_their_packages():
+    """Code that differs by provider uses a trait of `prism.profiles.providers`."""
     exempt = (PACKAGE / "providers", PACKAGE / "daemon" / "wiring", PACKAGE / "agent")
     files = [file for file in FILES if not any(map(file.is_relative_to, exempt))]
     lines = {short(file).removeprefix("src/prism/"): [*names_of_providers(file)] for file in files}
@@ -290,15 +290,15 @@ FIRST_WORDS = {path.removeprefix("/api/v1").split("/")[1] for path in ROUTES}
 CLI = [file for file in FILES if PACKAGE / "cli" in file.parents]
 
 
-def test_the_command_line_asks_through_the_client():
-    """So a route's path is written once outside of the daemon."""
+def test_command_line_sends_requests_through_the_client():
+    """The path of a route is written once outside of the daemon."""
     raw = {short(file).removeprefix("src/prism/") for file in CLI if any(raw_requests(file))}
     assert raw <= {*RAW_REQUESTS}
     assert [f"{short(file)}: {path}" for file in CLI for path in paths_of_routes(file)] == []
 
 
 def raw_requests(file):
-    """The calls that name a method of HTTP."""
+    """The calls with an HTTP method as first argument."""
     for node in ast.walk(parsed(file)):
         first = node.args[0] if isinstance(node, ast.Call) and node.args else None
         if isinstance(first, ast.Constant) and first.value in {"GET", "POST", "PUT", "DELETE"}:
@@ -315,7 +315,7 @@ def paths_of_routes(file):
             yield text
 
 
-def test_the_client_returns_answers_unchanged_to_the_command_line():
+def test_client_methods_for_the_command_line_return_unchanged_answers():
     """`Wire.call` returns JSON, which has no attributes of a struct."""
     called = {name for file in CLI for name in called_methods(file)}
     assert len(called) > 60
@@ -323,7 +323,7 @@ def test_the_client_returns_answers_unchanged_to_the_command_line():
 
 
 def called_methods(file):
-    """The methods of the client that are named, as `Budgets.show`."""
+    """The methods of the client that are used, as `Budgets.show`."""
     for node in ast.walk(parsed(file)):
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
             continue

@@ -1,4 +1,4 @@
-"""The documentation's site: every page is in it, once, and what it needs is locked."""
+"""The site of the documentation: each page is in it once, and its tools are locked."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
 
 
 def blocks(page):
-    """The lines of a page outside of its fenced examples, numbered, each with the line before."""
+    """The lines of a page outside of its fenced examples, with number and previous line."""
     before, fenced = "", False
     for number, line in enumerate(page.read_text().splitlines(), 1):
         if line.lstrip().startswith("```"):
@@ -23,7 +23,7 @@ def blocks(page):
         before = line
 
 
-def test_every_page_has_one_place_in_the_navigation():
+def test_every_page_is_in_the_navigation_once():
     assert sorted(NAVIGATION) == sorted(short(page) for page in pages())
 
 
@@ -35,7 +35,7 @@ def test_every_decision_is_listed():
 
 @pytest.mark.parametrize("page", pages(), ids=short)
 def test_lists_and_tables_begin_after_a_blank_line(page):
-    """GitHub shows them without one as well, MkDocs shows a paragraph."""
+    """Without it, GitHub shows a list, but MkDocs shows a paragraph."""
     problems = []
     for number, before, line in blocks(page):
         kind = next(
@@ -48,7 +48,7 @@ def test_lists_and_tables_begin_after_a_blank_line(page):
     assert problems == []
 
 
-def test_its_tools_are_locked_by_hashes_and_without_addresses():
+def test_documentation_tools_are_locked_by_hashes_and_without_urls():
     text = (ROOT / "docs.lock").read_text()
     locked = re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)
     assert {"mkdocs", "mkdocs-material"} <= {*locked}
@@ -57,9 +57,9 @@ def test_its_tools_are_locked_by_hashes_and_without_addresses():
 
 
 @pytest.mark.slow
-def test_the_site_is_built_without_a_warning():
+def test_site_is_built_without_a_warning():
     """It installs MkDocs; a broken link, anchor or missing page is an error, and so is a font
-    or a script from elsewhere."""
+    or a script of another site."""
     build = subprocess.run(["make", "docs"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert build.returncode == 0, build.stdout + build.stderr
     assert (ROOT / "dist" / "docs" / "index.html").is_file()

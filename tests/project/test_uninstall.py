@@ -1,4 +1,4 @@
-"""Leaving: a real home, real workspaces, and what is there afterwards."""
+"""`prism uninstall` in a real home with workspaces."""
 
 import os
 
@@ -21,7 +21,7 @@ def tree(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_path):
+def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path):
     own = tmp_path / "person" / ".ssh" / "config"
     own.write_text("Host elsewhere\n  User me\n")
     with home.living():
@@ -42,7 +42,7 @@ def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_
         assert (nobody.returncode, "--data keep" in nobody.stderr) == (1, True)
         assert sorted(home.states()) == ["hibernated", "running"]
         done = home.cli("uninstall", "--data", "keep")
-    (home.folder / "log").unlink()  # a test's own
+    (home.folder / "log").unlink()  # of the test
     assert done.returncode == 0, done.stderr
     assert "done: stop the workspaces of this computer: up, asleep" in done.stdout
     assert "To remove the program: " in done.stderr

@@ -1,7 +1,7 @@
-"""Every verb of a workspace is known wherever verbs are listed.
+"""Every verb of a workspace is in all files that list verbs.
 
-The verbs are the routes `POST /instances/{name}/VERB`. A verb that a place does not know fails
-here with the name of that place's file; CONTRIBUTING's recipe lists the same files.
+The verbs are the routes `POST /instances/{name}/VERB`. If a file lacks a verb, a test here fails
+with the name of that file; the recipe in CONTRIBUTING lists the same files.
 """
 
 import json
@@ -26,18 +26,18 @@ from tests.workspaces.test_shown_states import WAYS
 
 OPENAPI = json.loads(described())
 ROUTE = re.compile(r"/api/v1/instances/\{name\}/([^/{]+)$")
-ASKED = {
+POST_ROUTES = {
     path: operations["post"]
     for path, operations in OPENAPI["paths"].items()
     if "post" in operations
 }
-VERBS = {match[1]: ASKED[path] for path in ASKED if (match := ROUTE.match(path))}
-UNDER_WAY = {
+VERBS = {match[1]: POST_ROUTES[path] for path in POST_ROUTES if (match := ROUTE.match(path))}
+CHANGING = {
     verb
     for verb, each_verb in VERBS.items()
     if any(p["name"] == "wait" for p in each_verb["parameters"])
 } - {"move", "resize"}
-"""Those after which a workspace is on its way to another state."""
+"""The verbs after which a workspace changes to another state."""
 
 
 @cache
@@ -52,8 +52,8 @@ def offered(verb):
     return {state for state, verbs in rows if f"'{verb}'" in verbs}
 
 
-# By file: whether it knows a verb.
-EVERY = {
+# By file: whether it has a verb.
+FILES_OF_VERBS = {
     "src/prism/access/rules.py": lambda verb: f"POST {{}}/instances/{{name}}/{verb}" in TABLE,
     "src/prism/client/workspaces.py": lambda verb: hasattr(Workspaces, verb),
     "src/prism/cli/registry.py": lambda verb: ("workspace", verb) in COMMANDS,
@@ -78,13 +78,13 @@ STORED = {
 }
 
 
-def test_the_verbs_are_found():
-    assert DECLARED.keys() == UNDER_WAY
-    assert {"extend", "resize", "move"} == VERBS.keys() - UNDER_WAY
+def test_declared_verbs_equal_the_routes_that_change_the_state():
+    assert DECLARED.keys() == CHANGING
+    assert {"extend", "resize", "move"} == VERBS.keys() - CHANGING
     assert "restart" in vars(service.WorkspaceService)
 
 
-def test_the_web_gui_has_the_states_on_the_way():
+def test_web_gui_has_the_transitional_states():
     page = text("web/src/lib/states.ts")
     assert {*re.findall(r"(\w+): 'in-progress'", page)} == ON_THE_WAY
     [coming] = re.findall(r"COMING.*new Set\(\[(.*?)\]\)", page)
@@ -92,21 +92,21 @@ def test_the_web_gui_has_the_states_on_the_way():
 
 
 @pytest.mark.parametrize("verb", DECLARED.values(), ids=DECLARED)
-def test_a_verb_has_nothing_left_to_do_on_its_way_and_at_its_goal(verb):
+def test_verb_is_done_at_its_goal_and_in_progress_before(verb):
     assert verb.bulk <= verb.possible
     assert not verb.done or verb.goal in verb.done
     assert verb.done - {verb.goal} <= ON_THE_WAY
 
 
-@pytest.mark.parametrize("file", EVERY)
+@pytest.mark.parametrize("file", FILES_OF_VERBS)
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_known_in(file, verb):
-    assert EVERY[file](verb), f"{file} does not know {verb!r}"
+def test_verb_is_in(file, verb):
+    assert FILES_OF_VERBS[file](verb), f"{file} does not know {verb!r}"
 
 
 @pytest.mark.parametrize("file", LIFECYCLE)
-@pytest.mark.parametrize("verb", sorted(UNDER_WAY))
-def test_a_verb_that_changes_the_state_is_known_in(file, verb):
+@pytest.mark.parametrize("verb", sorted(CHANGING))
+def test_verb_that_changes_the_state_is_in(file, verb):
     assert LIFECYCLE[file](verb), f"{file} does not know {verb!r}"
 
 
@@ -114,23 +114,23 @@ def test_a_verb_that_changes_the_state_is_known_in(file, verb):
 @pytest.mark.parametrize(
     "verb", [verb for verb in LifecycleVerb if verb is not LifecycleVerb.LAUNCH]
 )
-def test_a_verb_that_is_stored_is_known_in(place, verb):
+def test_stored_verb_is_in(place, verb):
     assert STORED[place](verb), f"{place} does not know {verb.value!r}"
 
 
-def test_a_short_command_exists_for_each():
+def test_every_verb_has_a_short_command():
     assert {*VERBS} <= {*SHORTCUTS}
 
 
-@pytest.mark.parametrize("file", [*EVERY, *LIFECYCLE, "src/prism/workspaces/plan.py"])
-def test_the_recipe_for_a_verb_names(file):
+@pytest.mark.parametrize("file", [*FILES_OF_VERBS, *LIFECYCLE, "src/prism/workspaces/plan.py"])
+def test_recipe_for_a_verb_names(file):
     [recipe] = re.findall(
         r"^## Add a verb of a workspace$(.*?)^## ", text("CONTRIBUTING.md"), re.S | re.M
     )
     assert f"`{file}`" in recipe
 
 
-def test_the_documentation_says_from_which_states_a_verb_is_possible():
+def test_documentation_lists_the_states_from_which_a_verb_is_possible():
     tables = text("docs/states.md").split("\n\n")
     [rows] = [table.splitlines()[2:] for table in tables if table.startswith("| verb |")]
     documented = {

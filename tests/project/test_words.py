@@ -1,4 +1,4 @@
-"""What we say is so: settings, commands, links and problems."""
+"""Texts and code match: settings, commands, links and problems."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ SETTINGS = ROOT / "docs" / "settings.md"
 MENTION = re.compile(r"`prism ([^`\n]+)`")
 TYPED = re.compile(r"^(?:    |\$ )?(?:\.venv/bin/)?prism ([^#|>&\n]+)", re.MULTILINE)
 BLOCK = re.compile(r"(?ms)^```(?:sh|console|)\n(.*?)^```|((?:^    [^\n]*\n)+)")
-OPEN = {"…", "COMMAND", "NOUN", "VERB"}  # a sentence about many commands
+OPEN = {"…", "COMMAND", "NOUN", "VERB"}  # in sentences about many commands
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 everything()
@@ -46,7 +46,7 @@ def setting_docs():
     return fields
 
 
-def test_every_setting_is_documented_in_its_own_words():
+def test_settings_page_has_the_docstring_of_each_setting():
     docs = setting_docs()
     assert tuple(docs) == Settings.__struct_fields__
     rows = [line for line in SETTINGS.read_text().splitlines() if line.startswith("| `PRISM_")]
@@ -62,26 +62,26 @@ EQUIVALENTS = (ROOT / "web/src/lib/equivalents.ts").read_text()
 
 
 def shell_words_of_the_gui():
-    """What the GUI shows as commands; a value of the page stands for one word."""
+    """The commands that the GUI shows; a value of the page stands for one word."""
     for words in re.findall(r"cli: ['`]prism ([^'`]+)['`]", EQUIVALENTS):
-        if words.count("${") == words.count("}"):  # else it goes on in a template of its own
+        if words.count("${") == words.count("}"):  # otherwise it continues in a nested template
             plain = words.replace("${verb}", "stop")
             yield pytest.param(re.sub(r"\$\{[^}]*\}", "daily", plain), id=words)
 
 
 @pytest.mark.parametrize("words", [*shell_words_of_the_gui()])
-def test_every_command_that_the_gui_shows_parses(words):
+def test_command_that_the_gui_shows_parses(words):
     command, rest = find(shlex.split(words))
     build_parser(command).parse_all(rest)
 
 
 @pytest.mark.parametrize("call", sorted(set(re.findall(r"python\(['`]([\w.]+)\(", EQUIVALENTS))))
-def test_every_call_that_the_gui_shows_is_there(call):
+def test_client_call_that_the_gui_shows_exists(call):
     client = Client(url="http://127.0.0.1:1")
     assert callable(reduce(getattr, call.split("."), client)), call
 
 
-def test_every_variable_we_mention_is_a_setting():
+def test_mentioned_environment_variables_are_settings():
     known = {variable(name) for name in Settings.__struct_fields__} | {"PRISM_WRITE_PROOFS"}
     for page in pages():
         variables = set(re.findall(r"\bPRISM_[A-Z_]+\b", page.read_text()))
@@ -89,7 +89,7 @@ def test_every_variable_we_mention_is_a_setting():
 
 
 def mentions():
-    """Every command line in our texts, and whether it must be complete: people type it so."""
+    """Each command in our texts, and whether it must be complete, because people type it so."""
     for file in [*FILES, *pages()]:
         text = file.read_text()
         commands = {(words, False) for words in MENTION.findall(text)}
@@ -101,7 +101,7 @@ def mentions():
 
 
 @pytest.mark.parametrize(("words", "complete"), [*mentions()])
-def test_every_command_we_mention_parses(words, complete):
+def test_mentioned_command_parses(words, complete):
     words = [w for w in shlex.split(words) if w not in OPEN | {"--help", "--version"}]
     if not words:
         return
@@ -112,12 +112,12 @@ def test_every_command_we_mention_parses(words, complete):
     try:
         build_parser(command).parse_all(rest)
     except UsageError as wrong:
-        # A sentence may leave arguments out; it may not invent any.
+        # A sentence may omit arguments; it may not add any.
         assert not complete and "arguments are required" in wrong.message, wrong.message
 
 
 @pytest.mark.parametrize("kind", PROBLEMS.values(), ids=lambda kind: kind.code)
-def test_every_problem_crosses_the_wire_as_itself(kind):
+def test_problem_is_encoded_with_its_code_and_fields(kind):
     problem = kind("m", details="d", remediation="r", data={"a": 1})
     at = datetime(2026, 1, 1, tzinfo=UTC)
     error = json.loads(to_wire(problem, at))["error"]
@@ -129,18 +129,18 @@ def test_every_problem_crosses_the_wire_as_itself(kind):
 
 
 @pytest.mark.parametrize("page", pages(), ids=short)
-def test_every_link_leads_somewhere(page):
+def test_links_in_documents_lead_to_files(page):
     for target in LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-def test_there_is_one_version():
+def test_version_is_the_same_in_all_files():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert prism.__version__ == project["version"]
     assert f"## {prism.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_make_knows_every_target_we_mention():
+def test_mentioned_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     for page in pages():

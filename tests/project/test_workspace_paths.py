@@ -1,9 +1,9 @@
 """Only `agent/safe_paths.py` resolves paths below a folder that a workspace can write.
 
 The check reads the code of the agent and of the local provider. The root of a tree (`home`,
-`venv`, `data`) may be named, since no workspace can write the folder it is in. What is made of
-a root by `/`, by `os.path.join` or in a text may go to no call of the file system, and no call
-may go through a whole tree.
+`venv`, `data`) may be named, because no workspace can write the folder that contains it. A path
+made from a root by `/`, by `os.path.join` or in a text may not be passed to the file system, and
+no call may walk through a whole tree.
 """
 
 import ast
@@ -29,8 +29,8 @@ WORDS = {"fspath", "fsencode", "basename", "dirname", "normpath", "split", "isab
 MODULES = {"os", "os.path", "shutil", "glob"}
 
 
-class Reading(ast.NodeVisitor):
-    """What the names of one module are, as far as its own text says so."""
+class PathReader(ast.NodeVisitor):
+    """Which names of a module are roots or paths below a root, as far as its text shows."""
 
     def __init__(self, text):
         tree, self.scope = ast.parse(text), ""
@@ -106,7 +106,7 @@ class Reading(ast.NodeVisitor):
         self.generic_visit(node)
 
     def bad(self, call):
-        """Whether a call has the file system resolve what a workspace can change."""
+        """Whether a call lets the file system resolve a path that a workspace can change."""
         name = ast.unparse(call.func)
         module, _, function = name.rpartition(".")
         if name == "open" or (module in MODULES and function not in WORDS | {"join"}):
@@ -124,13 +124,13 @@ def constant(node):
 
 
 @pytest.mark.parametrize("file", CHECKED, ids=short)
-def test_no_other_module_resolves_what_a_workspace_can_write(file):
-    wrong = Reading(file.read_text()).wrong
+def test_only_safe_paths_resolves_paths_that_a_workspace_can_write(file):
+    wrong = PathReader(file.read_text()).wrong
     assert [f"line {node.lineno}: {ast.unparse(node)}" for node in wrong] == []
 
 
 @pytest.mark.parametrize("file", CHECKED, ids=short)
-def test_whole_trees_are_no_business_of_shutil(file):
+def test_shutil_is_used_only_for_disk_usage(file):
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "shutil":
             assert node.attr == "disk_usage", f"line {node.lineno}"
@@ -151,13 +151,13 @@ def test_whole_trees_are_no_business_of_shutil(file):
         "os.chmod(os.path.join(self.home, name), 0o700)",
     ],
 )
-def test_it_finds_what_it_is_for(line):
-    assert Reading(line).wrong
+def test_check_finds_unsafe_paths(line):
+    assert PathReader(line).wrong
 
 
 @pytest.mark.parametrize(
     "line",
     ["(root / id / 'data').mkdir()", "Directory.at(folder.home)", "run([f'{venv}/bin/python'])"],
 )
-def test_it_lets_a_root_be_named(line):
-    assert not Reading(line).wrong
+def test_check_allows_the_name_of_a_root(line):
+    assert not PathReader(line).wrong

@@ -24,7 +24,7 @@ def short(path: Path) -> str:
 
 
 def tracked() -> list[Path]:
-    """Every file that is, or is about to be, in the repository."""
+    """All files that are in the repository, or will be with the next commit."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     files = (ROOT / name for name in listed.stdout.split("\0") if name)
@@ -46,7 +46,7 @@ Named = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function in a module, however deep."""
+    """All functions in a module, at any depth."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
@@ -65,6 +65,6 @@ def public(tree: ast.Module | Named) -> Iterator[ast.Module | Named]:
 
 
 def everything() -> list[ModuleType]:
-    """Import every module that can be imported without side effects."""
+    """Imports each module that can be imported without side effects."""
     modules = pkgutil.walk_packages([str(PACKAGE)], "prism.")
     return [importlib.import_module(m.name) for m in modules if not m.name.startswith(ALONE)]

@@ -1,1 +1,1 @@
-"""A whole daemon on EC2's double: killed at every point, left to chance, and a thousand strong."""
+"""A whole daemon on the double of EC2: kills at each point, random schedules, many workspaces."""

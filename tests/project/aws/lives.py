@@ -18,7 +18,7 @@ RUNNING, STOPPED, ASLEEP, ENDED = "running", "stopped", "hibernated", "terminate
 
 
 def launch(wiring, **more):
-    """Ubuntu, since EC2 hibernates that, on a disk that holds its memory."""
+    """Ubuntu, which EC2 can hibernate, with a disk for the memory."""
     disk = Storage(ebs_volume_size=30)
     order = Launch(name=NAME, template="Plain Shell", size="S", storage=disk, **more)
     wiring.workspaces.launch(order)
@@ -118,7 +118,7 @@ def delete_copy(wiring):
 
 
 def nothing(wiring):
-    """Make no request; time alone causes the change."""
+    """Makes no request; time alone causes the change."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,13 @@ LIVES = {
 
 
 def again(life, wiring):
-    """Repeat a request that got no answer; a refusal counts as success."""
+    """Repeats a request that got no answer; a refusal counts as success."""
     with contextlib.suppress(Problem):
         life.ask(wiring)
 
 
 def chance(dice, wiring):
-    """Run a random verb on one of a few workspaces, volumes or snapshots."""
+    """Runs a random verb on one of a few workspaces, volumes or snapshots."""
     name, data, copied = (f"{of}{dice.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
     workspaces, storage = wiring.workspaces, wiring.storage
     disk = Storage(ebs_volume_size=30)

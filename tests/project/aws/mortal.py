@@ -1,13 +1,13 @@
-"""A daemon on EC2's double that can be killed at any commit and any call to the outside.
+"""A daemon on the double of EC2 that can be killed at any commit and any call to AWS.
 
-It is started once and has everything imported. Each job that it reads, a line of JSON, is a
-fork of it with a home of its own, and its answer is a line of JSON.
+The program starts once, with everything imported. Each job, a line of JSON on its standard
+input, runs in a fork with a home of its own, and answers with a line of JSON.
 
-Points are not listed anywhere. While a verb is asked for and carried out, every commit
-announces itself before and after, and every request that botocore sends, whoever made it.
-`at` says which point it is about and `how` what happens there: the process is killed, or the
-request goes wrong in the double and the process is killed at its next point, or it lives on.
-Time stands still, here and in the double, and passes only between rounds.
+A point is each commit, before and after, and each request that botocore sends, while a verb is
+requested and carried out. `at` is the number of a point, and `how` says what happens there: the
+process is killed, or the request fails in the double and the process is killed at its next
+point, or it continues. Time stands still, here and in the double, and passes only between
+rounds.
 """
 
 import contextlib
@@ -50,8 +50,8 @@ from tests.rows import every_workspace
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
 SKIPS = 60  # calls before a fault of chance strikes
-WHO = 120  # seconds to hear from AWS who we are
-providers.PATIENT = WHO  # a computer may be busy; here nobody waits who could go on without AWS
+WHO = 120  # seconds to wait for the identity at AWS
+providers.PATIENT = WHO  # a busy computer may need it; no test here continues without AWS
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
@@ -67,7 +67,7 @@ class Points:
         self.at, self.how, self.double, self.account = -1, "kill", "", ""
 
     def point(self, name):
-        """Announce a point, and die there if it is the chosen one; whether it is."""
+        """Announces a point, and dies there if it is chosen; returns whether it is."""
         if not self.armed:
             return False
         chosen = len(self.passed) == self.at
@@ -78,7 +78,7 @@ class Points:
         return chosen
 
     def strike(self):
-        """Make the next request fail."""
+        """Makes the next request fail."""
         do = {"lost": "lost", "twice": "twice", "throttled": "throttle"}[self.how]
         order(self.double, "faults", action="*", do=do, account=self.account)
         self.struck, self.dying = True, self.how != "throttled"
@@ -89,7 +89,7 @@ send = botocore.httpsession.URLLib3Session.send
 
 
 def announced_send(self, request):
-    """Announce every request to AWS."""
+    """Announces each request to AWS."""
     name = operation(request)
     if points.point(f"before {name}"):
         points.strike()
@@ -99,7 +99,7 @@ def announced_send(self, request):
 
 
 def announced_run(pool, id, script, stdin=b"", seconds=0.0):
-    """Imitate the scripts for disks; the machines of the double have no SSH server."""
+    """Imitates the scripts for disks; the machines of the double have no SSH server."""
     if script != "true" and not SHOWING.search(script):
         raise Unavailable(f"Nobody can enter {id}")
     points.point("before a machine is entered")
@@ -120,7 +120,7 @@ def operation(request):
 
 @contextlib.contextmanager
 def announced_write(self, original=Database.write):
-    """Announce every commit; a joined transaction has no commit of its own."""
+    """Announces each commit; a nested transaction has no commit of its own."""
     with original(self) as tx:
         yield tx
         points.point("before commit")
@@ -128,17 +128,17 @@ def announced_write(self, original=Database.write):
 
 
 class Inline(Executor):
-    """Runs each task at once, so that a life is the same each time."""
+    """Runs each task at once, so that each run is the same."""
 
     def submit(self, do, /, *args, **more):
-        """Run the task now."""
+        """Runs the task now."""
         done = Future[Any]()
         done.set_result(do(*args, **more))
         return done
 
 
 class World:
-    """One daemon of a home, whose time is the double's."""
+    """One daemon of a home, with the clock of the double."""
 
     def __init__(self, job):
         os.environ.update(job["environ"])
@@ -151,7 +151,7 @@ class World:
             caller_cidr="192.0.2.7/32",
         )
         Path(job["home"]).mkdir(exist_ok=True)
-        # Its web side, which `build` adds, takes a second, and no test needs it.
+        # Without its routes, which `build` adds: they take a second, and no test needs them.
         self.wiring = self.daemon = App(settings, None, self.clock, lambda: None)
         metadata.create_all(self.daemon.db.writer)
         self.wiring.profiles.first_start({})
@@ -160,7 +160,7 @@ class World:
             self.wiring.profiles.switch("lab")
 
     def wake(self):
-        """Connect to AWS; take over the claims of a dead daemon, if the database is not shared."""
+        """Connects to AWS; takes over claims if the database is not shared."""
         self.wiring.aws.look(WHO)
         joined = [loop for place in self.wiring.aws.connected for loop in self.wiring.join(place)]
         if not self.daemon.db.shared:
@@ -168,7 +168,7 @@ class World:
                 loop.inherit()
 
     def settle(self):
-        """Let time pass until nothing moves any more."""
+        """Lets time pass until nothing changes any more."""
         calm = 0
         for _ in range(ROUNDS):
             self.pass_time(STEP)
@@ -179,7 +179,7 @@ class World:
         raise AssertionError(f"it never rests: {self.state()}")
 
     def pass_time(self, seconds):
-        """Advance the clock of the double and of this daemon."""
+        """Advances the clock of the double and of this daemon."""
         self.clock.time = self._time(seconds)
 
     def rests(self):
@@ -222,7 +222,7 @@ class World:
 
 
 def live(job):
-    """Prepare, then ask and carry out with the points armed."""
+    """Prepares, then requests the verb and carries it out with the points armed."""
     world, life = World(job), LIVES[job["life"]]
     for step in life.before:
         step(world.wiring)
@@ -237,7 +237,7 @@ def live(job):
 
 
 def come_back(job):
-    """Start the next daemon of that home, repeat the verb and report."""
+    """Starts the next daemon of that home, repeats the verb and reports."""
     world, life = World(job), LIVES[job["life"]]
     world.wake()
     again(life, world.wiring)
@@ -246,7 +246,7 @@ def come_back(job):
 
 
 def by_chance(job):
-    """Some steps of a schedule from the seed, with faults and perhaps a death."""
+    """Runs some steps of a random schedule, with faults and perhaps a kill."""
     dice = random.Random(f"{job['seed']}:{job['part']}")
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
@@ -273,7 +273,7 @@ def by_chance(job):
 
 
 def rest(job):
-    """Start daemons after `by_chance`, settle and report."""
+    """Starts daemons after `by_chance`, settles and reports."""
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
         world.wake()
@@ -285,7 +285,7 @@ def rest(job):
 
 
 def spend_faults():
-    """Use up the remaining faults, so that none falsifies the report."""
+    """Uses up the remaining faults, so that none affects the report."""
     ec2 = botocore.session.get_session().create_client("ec2", region_name=REGION)
     for _ in range(SKIPS + 20):
         with contextlib.suppress(ClientError, HTTPClientError):
@@ -326,7 +326,7 @@ def tags(resource):
 
 
 def order(double, path, **fields):
-    """Send a command to the double."""
+    """Sends a command to the double."""
     body = json.dumps(fields).encode()
     request = urllib.request.Request(f"{double}/_double/{path}", body, method="POST")
     with urllib.request.urlopen(request, timeout=120) as answer:
@@ -338,7 +338,7 @@ JOBS = {"live": live, "come back": come_back, "by chance": by_chance, "rest": re
 
 if __name__ == "__main__":
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-    for service in ("ec2", "efs", "iam", "pricing", "ssm", "sts"):  # read once, not once a fork
+    for service in ("ec2", "efs", "iam", "pricing", "ssm", "sts"):  # read once, not in each fork
         botocore.session.get_session().create_client(
             service, region_name=REGION, aws_access_key_id="1", aws_secret_access_key="1"
         )
@@ -348,6 +348,6 @@ if __name__ == "__main__":
         vars(behind)["ThreadPoolExecutor"] = lambda *_: Inline()
     SshPool.run = announced_run  # type: ignore[method-assign]
     read = Console.read
-    # Real seconds count there.
+    # Its cache counts real seconds.
     Console.read = lambda self, id, fresh=0: read(self, id, 0)  # type: ignore[method-assign]
     serve(JOBS)

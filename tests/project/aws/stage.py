@@ -1,4 +1,4 @@
-"""One double and its mortal daemons, each a process of its own; the checks of their states."""
+"""One double and its killable daemons, each a process of its own; checks of their states."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ SLOW_TIMES = {
 
 @dataclass
 class DoubleWithDaemons:
-    """One double and its mortal daemons, each a process of its own."""
+    """One double and its killable daemons, each a process of its own."""
 
     folder: Path
     accounts: Iterator[int] = field(default_factory=lambda: itertools.count(100_000_000_001))
@@ -56,7 +56,7 @@ class DoubleWithDaemons:
         return subprocess.Popen(command, text=True, **pipes)
 
     def two(self):
-        """Start a second daemon, which can be asked at the same time."""
+        """Starts a second daemon, for requests at the same time."""
         if len(self.mortals) == 1:
             self.mortals.append(self._mortal())
 
@@ -71,7 +71,7 @@ class DoubleWithDaemons:
         self.log.close()
 
     def ask(self, index=0, **job):
-        """Send a job to a daemon; the answer of its fork."""
+        """Sends a job to a daemon; returns the answer of its fork."""
         mortal = self.mortals[index]
         print(json.dumps(job), file=mortal.stdin, flush=True)
         answer = json.loads(mortal.stdout.readline())
@@ -79,7 +79,7 @@ class DoubleWithDaemons:
         return answer
 
     def job(self):
-        """An account and a home of its own."""
+        """An account and a home for one job."""
         account = str(next(self.accounts))
         environ = {
             "AWS_ENDPOINT_URL": self.url,
@@ -92,7 +92,7 @@ class DoubleWithDaemons:
         return {"home": str(self.folder / account), "environ": environ}
 
     def tried(self, life, at=-1, how="kill"):
-        """Run a life; start the next daemon after a death."""
+        """Runs a scenario; starts the next daemon after a kill."""
         job = self.job() | {"life": life}
         lived = self.ask(do="live", at=at, how=how, **job)
         if lived["killed"]:

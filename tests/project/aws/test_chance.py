@@ -1,7 +1,7 @@
-"""Random schedules with random faults and deaths.
+"""Random schedules with random faults and kills.
 
-A failure is a seed, which replays; only where two daemons work at the same moment do their steps
-fall as they fall.
+A seed replays a failure, except where two daemons work at the same time, because the order of
+their steps differs.
 """
 
 import os
@@ -25,31 +25,31 @@ def double_with_daemons(tmp_path_factory):
 
 
 @pytest.fixture
-def judge_seed(tmp_path_factory):
-    """Judges what a seed came to; the last of all, in whichever process, tells of them."""
+def check_seed(tmp_path_factory):
+    """Checks the outcome of a seed; the last seed of all processes records the result."""
     run = tmp_path_factory.getbasetemp()
     run = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run
 
-    def judge(whose, seed, outcome, deaths):
+    def check(title, seed, outcome, deaths):
         assert not [*machines_wrong(outcome), *storage_wrong(outcome)]
-        place = run / whose.replace(" ", "-")
+        place = run / title.replace(" ", "-")
         place.mkdir(exist_ok=True)
         (place / f"{seed}").write_text(f"{len(outcome['there']['machines'])} {deaths}")
         counts = [[int(word) for word in path.read_text().split()] for path in place.iterdir()]
         if len(counts) == SEEDS:
             machines, deaths = (sum(numbers) for numbers in zip(*counts, strict=True))
             record(
-                f"Random schedules on AWS: {whose}",
+                f"Random schedules on AWS: {title}",
                 f"{SEEDS} seeds of {STEPS} verbs, a daemon killed {deaths} times, "
                 f"{machines} machines",
             )
 
-    return judge
+    return check
 
 
 @pytest.fixture
 def shared_database(copy_database):
-    """A database of nobody's."""
+    """An empty database."""
     return copy_database("template1")
 
 
@@ -58,8 +58,8 @@ def job_of(stage, seed, daemons=1, database=""):
     return job | {"homes": [f"{job['home']}-{n}" for n in range(daemons)]}
 
 
-def lived(stage, job, daemon=0):
-    """Go through a schedule, over all deaths; how many those were."""
+def run_schedule(stage, job, daemon=0):
+    """Runs a schedule to its end; returns the number of kills."""
     progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{daemon}"
     progress.write_text("0")
     part = 0
@@ -71,19 +71,21 @@ def lived(stage, job, daemon=0):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_one_daemon(double_with_daemons, judge_seed, seed):
+def test_random_schedule_of_one_daemon_ends_consistent(double_with_daemons, check_seed, seed):
     job = job_of(double_with_daemons, seed)
-    deaths = lived(double_with_daemons, job)
-    judge_seed("one daemon", seed, double_with_daemons.ask(do="rest", **job), deaths)
+    deaths = run_schedule(double_with_daemons, job)
+    check_seed("one daemon", seed, double_with_daemons.ask(do="rest", **job), deaths)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_two_daemons_in_turn(double_with_daemons, judge_seed, shared_database, seed):
+def test_random_schedule_of_two_daemons_in_turn_ends_consistent(
+    double_with_daemons, check_seed, shared_database, seed
+):
     job = job_of(double_with_daemons, seed, 2, shared_database)
-    deaths = lived(double_with_daemons, job)
-    judge_seed(
+    deaths = run_schedule(double_with_daemons, job)
+    check_seed(
         "two daemons on one PostgreSQL in turn",
         seed,
         double_with_daemons.ask(do="rest", **job),
@@ -94,18 +96,20 @@ def test_two_daemons_in_turn(double_with_daemons, judge_seed, shared_database, s
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_two_daemons_at_once(double_with_daemons, judge_seed, shared_database, seed):
+def test_random_schedule_of_two_daemons_at_once_ends_consistent(
+    double_with_daemons, check_seed, shared_database, seed
+):
     double_with_daemons.two()
     job = job_of(double_with_daemons, seed, 2, shared_database)
-    double_with_daemons.ask(do="rest", **job)  # there are tables now
+    double_with_daemons.ask(do="rest", **job)  # creates the tables
 
-    def one(daemon):
+    def run(daemon):
         half = {"steps": STEPS // 2, "deaths": DEATHS // 2, "homes": [job["homes"][daemon]]}
-        return lived(double_with_daemons, job | half | {"seed": f"{seed}/{daemon}"}, daemon)
+        return run_schedule(double_with_daemons, job | half | {"seed": f"{seed}/{daemon}"}, daemon)
 
     with ThreadPoolExecutor(2) as both:
-        deaths = sum(both.map(one, range(2)))
-    judge_seed(
+        deaths = sum(both.map(run, range(2)))
+    check_seed(
         "two daemons on one PostgreSQL at once",
         seed,
         double_with_daemons.ask(do="rest", **job),

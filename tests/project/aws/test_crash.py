@@ -1,4 +1,4 @@
-"""The crash matrix: every verb, every point of it, every way in which it can go wrong there."""
+"""The crash matrix: each verb, each of its points, and each fault that is possible there."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ def double_with_daemons(tmp_path_factory):
 
 
 def wrong(life, outcome, how="kill"):
-    """Everything that is not as it must be after `life`, in words."""
+    """The differences between the outcome and what `life` must lead to."""
     yield from machines_wrong(outcome)
     yield from storage_wrong(outcome)
     state, truth = outcome["said"], outcome["there"]
@@ -33,26 +33,28 @@ def wrong(life, outcome, how="kill"):
         yield f"it is {states}, not {life.state}"
     expected = {
         "machines": int(life.state is not None),
-        "volumes": life.volumes + (life.state not in {None, ENDED}),  # a machine has a disk
+        "volumes": life.volumes + (life.state not in {None, ENDED}),  # the disk of the machine
         "files": life.files,
         "copies": life.copies,
     }
     for id, _, _, tags in truth["machines"]:
         if life.tags.items() - tags.items():
             yield f"{id} says {tags}, not {life.tags}"
-    surplus = state["surplus"]  # CreateSnapshot has no token: what arrives twice is done twice
+    surplus = state[
+        "surplus"
+    ]  # CreateSnapshot has no token, so a repeated call makes a second one
     if surplus and (how != "twice" or len(surplus) > 1):
         yield f"these snapshots were made besides: {surplus}"
     for kind, many in expected.items():
         if len([resource for resource in truth[kind] if resource[0] not in surplus]) != many:
             yield f"{many} {kind} should be there, not {truth[kind]}"
     for kind in ("groups", "keys"):
-        if len(truth[kind]) > 2:  # of machines, and of shared volumes
+        if len(truth[kind]) > 2:  # one of machines, one of shared volumes
             yield f"{kind}: {truth[kind]}"
 
 
 def fresh(points, alike):
-    """Those before which not the same has happened already: a loop that waits is one loop."""
+    """The points that do not repeat those just before them, as in a loop that waits."""
     seen = set()
     for at, name in enumerate(points):
         recently = tuple(points[max(0, at - alike) : at + 1])
@@ -62,7 +64,7 @@ def fresh(points, alike):
 
 
 def matrix(points):
-    """Where to strike, and how: killed anywhere, and more where something is asked of AWS."""
+    """The points and faults to try: a kill at each point, and more faults at calls to AWS."""
     for at, name in fresh(points, ALIKE):
         yield at, "kill"
         if name.startswith("before ") and name != "before commit":
@@ -70,7 +72,7 @@ def matrix(points):
 
 
 def changes(points):
-    """Behind the first of each kind of change of the database or AWS."""
+    """The first point after each kind of change of the database or of AWS."""
     done = [point for point in enumerate(points) if point[1].startswith("after ")]
     for at, name in fresh([name for _, name in done], 0):
         if not LOOKS.match(name):
@@ -78,13 +80,13 @@ def changes(points):
 
 
 def costly_changes(points):
-    """Those of `changes` behind which a machine may be lost, or made twice."""
+    """The points of `changes` after which a machine could be lost or made twice."""
     names = {"after commit", "after RunInstances", "after CreateTags"}
     return [(at, how) for at, how in changes(points) if points[at] in names]
 
 
 def survives(stage, name, choose):
-    """Try a verb with a death or fault at its points, and say how many; fails if one does harm."""
+    """Tries a verb with a kill or fault at its points; fails if one does harm; returns counts."""
     life = LIVES[name]
     points, outcome = stage.tried(name)
     assert not list(wrong(life, outcome))
@@ -96,7 +98,7 @@ def survives(stage, name, choose):
         failures += [
             f"{at} {points[at]}, {how}: {problem}" for problem in wrong(life, outcome, how)
         ]
-        tried[at] += len(passed) > at  # threads race: a life may be a point shorter
+        tried[at] += len(passed) > at  # threads race, so a run may have a point less
     assert not failures, "\n".join(failures)
     assert tried.total() >= 0.9 * len(strikes), (
         f"only {tried.total()} of {len(strikes)} were struck"
@@ -107,19 +109,19 @@ def survives(stage, name, choose):
 
 
 @pytest.mark.timeout(900)
-def test_a_launch_survives_death_behind_costly_changes(double_with_daemons):
+def test_launch_survives_kills_after_costly_changes(double_with_daemons):
     survives(double_with_daemons, "launch", costly_changes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["launch", "terminate"])
-def test_it_survives_death_behind_changes_that_differ(double_with_daemons, name):
+def test_verb_survives_kills_after_different_changes(double_with_daemons, name):
     survives(double_with_daemons, name, changes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", LIVES)
-def test_it_survives_everything_everywhere(double_with_daemons, name):
+def test_verb_survives_every_fault_at_every_point(double_with_daemons, name):
     record(f"Killed on AWS: {name}", survives(double_with_daemons, name, matrix))

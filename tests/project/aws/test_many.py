@@ -1,4 +1,4 @@
-"""A real daemon before an AWS as busy as the real one: 300 at once, and 1,000 that are calm."""
+"""A daemon and a double with AWS's limits: 300 launches at once, and 1,000 workspaces at rest."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ REGION, CIDR = "us-west-2", "192.0.2.7/32"
 
 @contextlib.contextmanager
 def aws(folder, **rules):
-    """A double of its own process: its address and what it wants in the environment."""
+    """A double in a process of its own; returns its address."""
     port, file = free_port(), folder / "rules.json"
     file.write_text(json.dumps(rules))
     command = (sys.executable, "-m", "aws_double", "--port", str(port), "--rules", file)
@@ -46,11 +46,11 @@ def aws(folder, **rules):
 
 def answers(url):
     with contextlib.suppress(OSError):
-        return bool(told(url, "calls"))
+        return bool(double_state(url, "calls"))
     return False
 
 
-def told(url, word):
+def double_state(url, word):
     with urllib.request.urlopen(f"{url}/_double/{word}", timeout=120) as answer:
         return json.load(answer)
 
@@ -69,7 +69,9 @@ def environ(url, folder):
 
 def alive(url):
     return [
-        machine for machine in told(url, "machines")["machines"] if machine["state"] == "running"
+        machine
+        for machine in double_state(url, "machines")["machines"]
+        if machine["state"] == "running"
     ]
 
 
@@ -80,29 +82,31 @@ def home(tmp_path):
     home.clear()
 
 
-def test_three_hundred_launches_at_once(home, tmp_path):
+def test_three_hundred_concurrent_launches_all_run(home, tmp_path):
     many = 300
     with aws(tmp_path, like="aws", times={"boot": 5}) as url:
         with home.living(**environ(url, tmp_path)), ThreadPoolExecutor(16) as people:
             home.client.profiles.create("lab", "aws", region=REGION)
             home.client.profiles.switch("lab")
-            home.client.workspaces.plan("Plain Shell", "first")  # AWS has told who we are
+            home.client.workspaces.plan(
+                "Plain Shell", "first"
+            )  # AWS has answered with the identity
             began = perf_counter()
             names = [f"w{n}" for n in range(many)]
             launch = home.client.workspaces.launch
             answers = list(people.map(lambda name: launch("Plain Shell", name), names))
             accepted = perf_counter() - began
             assert {answer.state for answer in answers} == {State.LAUNCHING}
-            states = eventually(lambda: everywhere(home, many, State.RUNNING), 900)
+            states = eventually(lambda: states_when_all(home, many, State.RUNNING), 900)
             assert states == {State.RUNNING: many}
             took = perf_counter() - began
-            assert len(alive(url)) == many == len(told(url, "machines")["machines"])
+            assert len(alive(url)) == many == len(double_state(url, "machines")["machines"])
             assert not [
                 workspace.failure
                 for workspace in home.client.workspaces.list()
                 if workspace.failure
             ]
-        outcomes = Counter(call["outcome"] for call in told(url, "calls")["calls"])
+        outcomes = Counter(call["outcome"] for call in double_state(url, "calls")["calls"])
     record(
         "300 launches on AWS at once",
         f"{many} launches were accepted in {accepted:.1f} s, and all machines ran after "
@@ -113,13 +117,13 @@ def test_three_hundred_launches_at_once(home, tmp_path):
     assert accepted <= 5
 
 
-def everywhere(home, many, state):
+def states_when_all(home, many, state):
     states = Counter(home.states())
     return states if states[state] == many else None
 
 
 def populated(home, url, many, monkeypatch):
-    """A home that already has so many machines, launched without waiting for AWS's buckets."""
+    """Fills a home with so many machines, without waiting for AWS's rate limits."""
     for name, value in environ(url, home.folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(rate_limits, "DEPTHS", (("*", rate_limits.Depth(1e6, 1e6)),))
@@ -134,7 +138,7 @@ def populated(home, url, many, monkeypatch):
 
     daemon.aws.look(10)
     [place] = daemon.aws.connected
-    loop, *_ = daemon.join(place)  # whoever tells of idleness would wait for addresses
+    loop, *_ = daemon.join(place)  # the loop of idle rules would wait for addresses
 
     def running():
         clock.advance(seconds=3)
@@ -147,20 +151,22 @@ def populated(home, url, many, monkeypatch):
     daemon.close()
 
 
-def test_a_thousand_that_are_calm_cost_four_calls_a_minute(home, tmp_path, monkeypatch):
+def test_thousand_workspaces_at_rest_cost_at_most_four_calls_a_minute(home, tmp_path, monkeypatch):
     many = 1000
     with aws(tmp_path) as url:
         populated(home, url, many, monkeypatch)
         assert len(alive(url)) == many
-        before = len(told(url, "calls")["calls"])
+        before = len(double_state(url, "calls")["calls"])
         with home.living(**environ(url, tmp_path)):
-            surveys = lambda: looks(told(url, "calls")["calls"][before:])  # noqa: E731
+            surveys = lambda: looks(double_state(url, "calls")["calls"][before:])  # noqa: E731
             eventually(lambda: len(surveys()) >= 3, 300)  # it has come to rest
-            rested, at = surveys()[-1], len(told(url, "calls")["calls"])
+            rested, at = surveys()[-1], len(double_state(url, "calls")["calls"])
             eventually(lambda: len(surveys()) >= 8, 600)
             last = surveys()[-1]
             assert home.states() == [State.RUNNING] * many
-        calls = [call for call in told(url, "calls")["calls"][at:] if call["at"] <= last["at"]]
+        calls = [
+            call for call in double_state(url, "calls")["calls"][at:] if call["at"] <= last["at"]
+        ]
     minutes = (moment(last) - moment(rested)).total_seconds() / 60
     rate = len(calls) / minutes
     record(

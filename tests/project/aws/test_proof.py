@@ -1,4 +1,4 @@
-"""The script for the first real account, against the double: all passes, nothing is left."""
+"""The script for the first real account, run against the double: it passes and leaves nothing."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ def daemons_of(folder):
     return daemons
 
 
-def proved(tmp_path, *words, stdin=""):
+def run_proof(tmp_path, *words, stdin=""):
     out = tmp_path / "proof.json"
     command = [sys.executable, SCRIPT, "--region", REGION, "--out", out, "--pause", "0.2", *words]
     done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=900)
@@ -58,10 +58,10 @@ def proved(tmp_path, *words, stdin=""):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
-def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_path):
+def test_proof_passes_under_the_daily_policy_and_leaves_no_machine(aws, tmp_path):
     apply(Cloud(REGION, actions=SETUP_ACTIONS, agent="prism-setup"))
     caller = aws.bind(policy(account="123456789012"), "prism")
-    done, output = proved(tmp_path, "--yes", "--patience", "300")
+    done, output = run_proof(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [point["point"] for point in output["points"]] == POINTS
     assert (output["passed"], output["against"]) == (True, "the double")
@@ -72,9 +72,9 @@ def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_
 
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
-def test_a_point_that_fails_is_written_down_and_everything_is_destroyed(aws, tmp_path):
+def test_proof_reports_a_failed_point_and_terminates_all_machines(aws, tmp_path):
     aws.rules = build({"times": {"boot": 0.5}, "sleepless": "prism:name=proof-main"})
-    done, output = proved(tmp_path, "--yes", "--patience", "300")
+    done, output = run_proof(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 1
     failed = {point["point"]: point.get("why") for point in output["points"] if not point["ok"]}
     assert "its memory is lost" in failed["sleep_and_wake"]
@@ -84,8 +84,8 @@ def test_a_point_that_fails_is_written_down_and_everything_is_destroyed(aws, tmp
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_proof_destroys_what_it_has_made_and_stops_its_daemon(aws, tmp_path, how):
-    aws.rules = build({"times": {"boot": 3600}})  # it waits for the first workspace
+def test_interrupted_proof_terminates_its_machines_and_stops_its_daemon(aws, tmp_path, how):
+    aws.rules = build({"times": {"boot": 3600}})  # the proof waits for the first workspace
     command = [sys.executable, SCRIPT, "--region", REGION, "--out", tmp_path / "proof.json"]
     proof = subprocess.Popen(
         [*command, "--pause", "0.2", "--yes"],
@@ -108,11 +108,11 @@ def test_an_interrupted_proof_destroys_what_it_has_made_and_stops_its_daemon(aws
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_nothing_is_made_without_a_yes_or_beyond_the_budget(aws, tmp_path):
+def test_proof_makes_no_machine_without_a_yes_or_beyond_the_budget(aws, tmp_path):
     for words, stdin, why in (
         ((), "no\n", "nothing was made"),
         (("--budget", "0.01"), "", "budget"),
     ):
-        done, output = proved(tmp_path, *words, stdin=stdin)
+        done, output = run_proof(tmp_path, *words, stdin=stdin)
         assert (done.returncode, why in done.stderr, output) == (1, True, None)
     assert aws.machines(REGION) == []

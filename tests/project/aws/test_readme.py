@@ -1,4 +1,4 @@
-"""What the documents say of real accounts is what the record of `make aws-proof` says."""
+"""The documents name real accounts only as far as the record of `make aws-proof` does."""
 
 import json
 from pathlib import Path
@@ -11,15 +11,15 @@ SENTENCES = {
 }
 
 
-def met():
-    """Whether every point has passed against a real account."""
+def passed_on_a_real_account():
+    """Whether each point has passed against a real account."""
     if not RECORD.exists():
         return False
     record = json.loads(RECORD.read_text())
     return record["passed"] and record["against"] != "the double"
 
 
-def test_the_documents_say_that_no_real_account_was_met_until_one_was():
+def test_documents_say_that_no_real_account_was_used_until_the_proof_passes():
     for page, sentence in SENTENCES.items():
         text = " ".join((ROOT / page).read_text().split())
-        assert (sentence in text) is not met(), page
+        assert (sentence in text) is not passed_on_a_real_account(), page
