@@ -32,7 +32,7 @@ from tests.cli.conftest import (  # noqa: F401  fixtures
 from tests.cli.shown import workspace
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 from tests.client.scripted import Scripted, problem
-from tests.kit.test_peer_credentials import as_somebody_else
+from tests.kit.test_peer_credentials import as_another_user
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -286,7 +286,7 @@ print(client.recv(65536).decode(), flush=True)
 
 def test_client_sends_nothing_to_a_daemon_of_another_user(tmp_path, home, monkeypatch):  # noqa: F811
     """The kernel's peer credentials decide, not the owner of the file or its folder."""
-    become, daemon = as_somebody_else()
+    become, daemon = as_another_user()
     path = home / "prism.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

@@ -1,4 +1,4 @@
-"""What the kit is tried with: a database of each kind, and a small application."""
+"""A database of each kind, and a small application for the tests of the kit."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.tables import metadata
-from tests.kit.small import Small, application
+from tests.kit.notes_app import NotesApp, application
 
 
 @pytest.fixture
@@ -21,6 +21,6 @@ def db(url: str, clock: StoppedClock) -> Iterator[Database]:
 
 
 @pytest.fixture
-def notes_app(db: Database, clock: StoppedClock) -> Small:
-    """Notes, behind the kit's own middleware."""
+def notes_app(db: Database, clock: StoppedClock) -> NotesApp:
+    """An application with notes, behind the middleware of the kit."""
     return application(db, clock)

@@ -1,4 +1,4 @@
-"""Small applications around the kit: what a room would be, without the wiring."""
+"""A small application with the middleware of the kit and without the wiring of the daemon."""
 
 import asyncio
 from collections.abc import Mapping
@@ -56,11 +56,11 @@ class Note(Struct, forbid_unknown_fields=True):
 
 
 class Full(Conflict, code="TEST_FULL"):
-    """No room left."""
+    """Refuses a change after it was made."""
 
 
 class Away(Unavailable, code="TEST_AWAY"):
-    """The cloud is away."""
+    """A dependency is unreachable."""
 
 
 def noted(db: Database, number: int = 0, subject: str = "n") -> None:
@@ -117,8 +117,8 @@ async def raw(request: Request[Any, Any, Any]) -> str:
 
 
 @dataclass
-class Small:
-    """An application and a way to ask it."""
+class NotesApp:
+    """An application, and a function that sends requests to it."""
 
     app: Any
     db: Database
@@ -136,8 +136,8 @@ class Small:
             return await to.request(method, path, headers=headers, **body)
 
 
-def application(db: Database, clock: StoppedClock, actor: str = "ada") -> Small:
-    """Notes, behind the kit's own middleware."""
+def application(db: Database, clock: StoppedClock, actor: str = "ada") -> NotesApp:
+    """The application with notes, behind the middleware of the kit."""
     keep = Idempotency(db, clock, actor=lambda scope: actor, redact={"/api/v1/notes": redacted})
     app = Litestar(
         [write, poke, show, search, away, raw],
@@ -148,7 +148,7 @@ def application(db: Database, clock: StoppedClock, actor: str = "ada") -> Small:
         openapi_config=None,
         request_class=StrictRequest,
     )
-    return Small(app, db)
+    return NotesApp(app, db)
 
 
 def redacted(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Two connections as one: everything arrives, nobody is hurried, an end is an end."""
+"""Two connections joined to one: all bytes, back pressure, and ends of streams."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from tests.conftest import free_port
 MIB = 1 << 20
 
 
-def leads_to(*addresses):
-    """Where a door leads: the next of these, the last one for ever."""
+def targets(*addresses):
+    """The target of each new connection: the next of these, the last of them repeatedly."""
     left = list(addresses)
 
     async def where():
@@ -23,7 +23,7 @@ def leads_to(*addresses):
 
 
 class JoiningProtocol(asyncio.Protocol):
-    """Joins whoever comes with the service; nothing is read before."""
+    """Joins each client with the service; reads nothing before."""
 
     def __init__(self, port, half, ended):
         self.port, self.half, self.ended, self.lost = port, half, ended, 0
@@ -43,7 +43,7 @@ class JoiningProtocol(asyncio.Protocol):
 
 
 async def piped(test, *, half):
-    """Runs a test with both ends of a pipe, as streams."""
+    """Runs a test with streams at both ends of a pipe."""
     loop, port = asyncio.get_running_loop(), free_port()
     joined, ended = loop.create_future(), loop.create_future()
     service = await asyncio.start_server(lambda *ends: joined.set_result(ends), "127.0.0.1", port)
@@ -65,7 +65,7 @@ def run(test, *, half=False):
     asyncio.run(piped(test, half=half))
 
 
-def test_everything_arrives_both_ways_at_once():
+def test_pipe_carries_all_bytes_in_both_directions_at_once():
     async def test(near, far):
         async def through(writer, reader, piece):
             async def say():
@@ -84,7 +84,7 @@ def test_everything_arrives_both_ways_at_once():
     run(test)
 
 
-def test_who_does_not_read_is_not_sent_more():
+def test_pipe_stops_reading_while_the_other_end_does_not_read():
     async def test(near, far):
         sent = 0
         with pytest.raises(TimeoutError):
@@ -100,7 +100,7 @@ def test_who_does_not_read_is_not_sent_more():
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_who_has_said_all_may_listen_only_where_that_is_wanted(half):
+def test_half_closed_pipe_still_carries_answers_only_if_half_is_set(half):
     async def test(near, far):
         near[1].write_eof()
         assert await far[0].read() == b""
@@ -111,7 +111,7 @@ def test_who_has_said_all_may_listen_only_where_that_is_wanted(half):
     run(test, half=half)
 
 
-def test_what_was_said_before_the_end_arrives():
+def test_bytes_sent_before_a_close_arrive():
     async def test(near, far):
         far[1].write(b"x" * 5 * MIB)
         far[1].close()
@@ -120,7 +120,7 @@ def test_what_was_said_before_the_end_arrives():
     run(test)
 
 
-def test_a_cut_is_passed_on():
+def test_aborted_connection_closes_the_other_end():
     async def test(near, far):
         near[1].get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
@@ -131,7 +131,7 @@ def test_a_cut_is_passed_on():
     run(test)
 
 
-def test_a_door_leads_there_and_who_greets_first_is_heard():
+def test_forward_connects_to_its_target_or_closes_without_a_target():
     async def greet(_, writer):
         writer.write(b"SSH-2.0-hello")
         writer.close()
@@ -139,32 +139,32 @@ def test_a_door_leads_there_and_who_greets_first_is_heard():
     async def test():
         port = free_port()
         service = await asyncio.start_server(greet, "127.0.0.1", port)
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            async with service, await forward(door, leads_to(("127.0.0.1", port))):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with service, await forward(listener, targets(("127.0.0.1", port))):
                 for _ in range(50):
-                    reader, writer = await asyncio.open_connection(*door.getsockname())
+                    reader, writer = await asyncio.open_connection(*listener.getsockname())
                     assert await reader.read() == b"SSH-2.0-hello"
                     writer.close()
-            # and where nobody is, the caller is sent away
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            async with await forward(door, leads_to(("127.0.0.1", free_port()), None)):
+            # Without a service at the target, the connection is closed.
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with await forward(listener, targets(("127.0.0.1", free_port()), None)):
                 for _ in range(3):
-                    reader, writer = await asyncio.open_connection(*door.getsockname())
+                    reader, writer = await asyncio.open_connection(*listener.getsockname())
                     assert await reader.read() == b""
                     writer.close()
 
     asyncio.run(test())
 
 
-def test_who_cannot_be_told_where_to_go_is_not_kept_waiting():
+def test_forward_closes_the_connection_if_its_target_cannot_be_determined():
     async def nowhere():
         raise RuntimeError("nobody foresaw this")
 
     async def test():
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # it is told there
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            async with await forward(door, nowhere):
-                reader, writer = await asyncio.open_connection(*door.getsockname())
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # expects the error
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with await forward(listener, nowhere):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
                 with contextlib.suppress(ConnectionResetError):
                     assert await asyncio.wait_for(reader.read(), 5) == b""
                 writer.close()
@@ -172,29 +172,29 @@ def test_who_cannot_be_told_where_to_go_is_not_kept_waiting():
     asyncio.run(test())
 
 
-def test_who_is_not_admitted_is_not_passed_on():
-    met = []
+def test_forward_closes_a_connection_that_is_not_admitted():
+    connected = []
 
     async def greet(_, writer):
-        met.append(writer)
+        connected.append(writer)
         writer.close()
 
     async def test():
         service = await asyncio.start_server(greet, "127.0.0.1", 0)
-        where, seen = leads_to(service.sockets[0].getsockname()), []
+        where, seen = targets(service.sockets[0].getsockname()), []
 
         def admits(caller):
             seen.append(caller.getpeername())
             return False
 
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            async with service, await forward(door, where, admits):
-                reader, writer = await asyncio.open_connection(*door.getsockname())
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with service, await forward(listener, where, admits):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
                 with contextlib.suppress(ConnectionResetError):
                     assert await reader.read() == b""
-                known = [writer.get_extra_info("sockname")]
+                callers = [writer.get_extra_info("sockname")]
                 writer.close()
-        assert seen == known
+        assert seen == callers
 
     asyncio.run(test())
-    assert not met
+    assert not connected

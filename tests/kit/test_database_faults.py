@@ -1,4 +1,4 @@
-"""A database that is stopped, locked, away, full, empty or damaged is an answer, never a 500."""
+"""A database that is stopped, locked, away, full, empty or damaged never causes a 500."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
 
 
 def raised(url, *statements, prepare=()):
-    """What SQLAlchemy raises for the last of these statements."""
+    """The error that SQLAlchemy raises for the last of these statements."""
     engine = create_engine(url)
     try:
         with engine.connect() as sql:
@@ -81,7 +81,9 @@ def sqlite_file(tmp_path, content=None):
         (None, ("CREATE TABLE t (x PRIMARY KEY)", "INSERT INTO t VALUES (1)"), None, None),
     ],
 )
-def test_what_sqlite_says_is_put_into_words(tmp_path, content, prepare, statement, kind):
+def test_sqlite_error_is_diagnosed_with_details_and_remediation(
+    tmp_path, content, prepare, statement, kind
+):
     url = sqlite_file(tmp_path, content)
     error = raised(url, statement or "INSERT INTO t VALUES (1)", prepare=prepare)
     fault = diagnose(error, writing=True)
@@ -91,7 +93,7 @@ def test_what_sqlite_says_is_put_into_words(tmp_path, content, prepare, statemen
         assert "prism" in fault.remediation or "Free space" in fault.remediation
 
 
-def test_who_only_reads_and_writes_is_a_mistake_and_no_fault(tmp_path):
+def test_write_in_a_read_only_transaction_is_not_a_database_fault(tmp_path):
     prepare = ("CREATE TABLE t (x)", "PRAGMA query_only = ON")
     error = raised(sqlite_file(tmp_path), "INSERT INTO t VALUES (1)", prepare=prepare)
     assert diagnose(error, writing=False) is None
@@ -118,7 +120,7 @@ def test_who_only_reads_and_writes_is_a_mistake_and_no_fault(tmp_path):
         ("42601", None),
     ],
 )
-def test_what_postgresql_says_is_put_into_words(state, kind):
+def test_postgresql_error_is_diagnosed_by_its_sqlstate(state, kind):
     original = psycopg.errors.lookup(state)("said the server\nand more")
     fault = diagnose(DBAPIError("SELECT 1", {}, original), writing=True)
     assert (type(fault) if fault else None) is kind
@@ -126,8 +128,8 @@ def test_what_postgresql_says_is_put_into_words(state, kind):
 
 
 @contextlib.contextmanager
-def stopped_neighbour(url):
-    """Another daemon's process in the middle of a change, stopped as by `kill -STOP`."""
+def stopped_writer(url):
+    """Another process in the middle of a transaction, stopped as by `kill -STOP`."""
     program = (
         "import sys\n"
         "from prism.kit.clock import WallClock\n"
@@ -151,8 +153,8 @@ def stopped_neighbour(url):
 
 
 @contextlib.contextmanager
-def held(url):
-    """The one lock of all writers, held by somebody whom no limit ends."""
+def write_lock_held(url):
+    """Holds the lock of all writers, without a time limit."""
     if url.startswith("sqlite"):
         lock = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
@@ -165,11 +167,13 @@ def held(url):
             yield
 
 
-def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_daemon, url, http_of):
+def test_write_answers_database_busy_while_another_holds_the_lock_and_reads_work(
+    make_daemon, url, http_of
+):
     daemon = make_daemon(database_timeout=1)
     http = http_of(daemon)
     assert http.launch("one").status_code == 201
-    with held(url):
+    with write_lock_held(url):
         answer = http.launch("two")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_BUSY")
         assert int(answer.headers["retry-after"]) > 0
@@ -189,13 +193,13 @@ def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_daemon, url, http_of)
     assert http("GET", STATUS).json()["status"] == "healthy"
 
 
-def test_the_status_tells_of_changes_that_wait_and_for_whom(
+def test_status_reports_waiting_writes_and_the_holder_of_the_lock(
     make_daemon, url, http_of, monkeypatch
 ):
     monkeypatch.setattr("prism.kit.db.LONG_WAIT", 0.1)
     http = http_of(make_daemon())
     with ThreadPoolExecutor(1) as thread:
-        with held(url):
+        with write_lock_held(url):
             waiting = thread.submit(http.launch, "one")
             reasons = eventually(lambda: " ".join(http("GET", STATUS).json()["reasons"]))
             assert "changes wait" in reasons
@@ -204,12 +208,12 @@ def test_the_status_tells_of_changes_that_wait_and_for_whom(
         assert waiting.result().status_code == 201
 
 
-def test_a_stopped_daemon_loses_its_turn(make_daemon, url, http_of):
-    """Only on PostgreSQL: a file has one daemon."""
+def test_stopped_writer_loses_the_lock_on_postgresql(make_daemon, url, http_of):
+    """Only on PostgreSQL, because a SQLite file has one daemon."""
     if url.startswith("sqlite"):
         return
     daemon = make_daemon(database_timeout=20)
-    with stopped_neighbour(url):
+    with stopped_writer(url):
         began = time.monotonic()
         assert http_of(daemon).launch("one").status_code == 201
         assert time.monotonic() - began < 15
@@ -231,7 +235,7 @@ def test_reads_have_threads_of_their_own_while_all_writers_wait():
     lanes.shutdown()
 
 
-def test_an_empty_database_is_no_truth_to_show_from_memory(make_daemon, url, http_of):
+def test_requests_answer_database_lost_after_the_database_was_replaced(make_daemon, url, http_of):
     daemon = make_daemon()
     http = http_of(daemon)
     http.launch("one")
@@ -247,9 +251,11 @@ def test_an_empty_database_is_no_truth_to_show_from_memory(make_daemon, url, htt
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_LOST")
 
 
-def test_a_database_that_is_away_is_said_and_found_again(make_daemon, url, copy_database, http_of):
+def test_unreachable_postgresql_is_reported_and_used_again_when_it_returns(
+    make_daemon, url, copy_database, http_of
+):
     if url.startswith("sqlite"):
-        return  # tests/daemon/test_database.py takes the file away
+        return  # tests/daemon/test_database.py does it for SQLite
     daemon = make_daemon()
     http = http_of(daemon)
     http.launch("one")
@@ -272,10 +278,10 @@ def test_a_database_that_is_away_is_said_and_found_again(make_daemon, url, copy_
     assert http("GET", STATUS).json()["status"] == "healthy"
 
 
-def test_a_server_that_restarts_in_the_middle_of_a_change_is_said(
+def test_postgresql_restart_during_a_transaction_answers_database_unavailable(
     make_daemon, url, http_of, monkeypatch
 ):
-    """A request with a key is a thought within another one; both end with their connection."""
+    """A request with an idempotency key runs in a nested transaction on the same connection."""
     if url.startswith("sqlite"):
         return
     http, add = http_of(make_daemon()), projects.add_member

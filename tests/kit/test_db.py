@@ -1,4 +1,4 @@
-"""One thought, one transaction: what is inside of another commits with it or not at all."""
+"""Nested transactions: an inner one commits with the outer one or not at all."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ def numbers(db):
     return [fact.data["number"] for fact in db.events_after(0) if fact.event == "counted"]
 
 
-def test_rows_that_an_undone_thought_has_kept_are_undone_too(db):
+def test_cached_rows_of_a_rolled_back_inner_transaction_are_restored(db):
     with db.write() as tx:
         tx.rows["a"] = 1
         with pytest.raises(ZeroDivisionError), db.write():
@@ -49,7 +49,7 @@ def test_rows_that_an_undone_thought_has_kept_are_undone_too(db):
         assert tx.rows == {"a": 1, "c": 3}
 
 
-def test_an_inner_thought_commits_with_the_outer_one(db):
+def test_inner_transaction_commits_with_the_outer_one(db):
     events = []
     db.committed.append(lambda _: events.append(numbers(db)))
     with db.write():
@@ -59,7 +59,7 @@ def test_an_inner_thought_commits_with_the_outer_one(db):
     assert events == [[1, 2]]
 
 
-def test_an_inner_thought_is_lost_with_the_outer_one(db):
+def test_inner_transaction_is_rolled_back_with_the_outer_one(db):
     with contextlib.suppress(RuntimeError), db.write():
         count(db, 1)
         raise RuntimeError
@@ -68,7 +68,7 @@ def test_an_inner_thought_is_lost_with_the_outer_one(db):
     assert numbers(db) == [2], "and nothing of it is left behind"
 
 
-def test_an_inner_thought_that_fails_leaves_no_half_of_it_in_the_outer_one(db):
+def test_failed_inner_transaction_is_rolled_back_alone(db):
     def cross(scope):
         with db.write() as tx:
             tx.happened(Counted(actor="ada", subject=scope, number=len(scope)))
@@ -88,34 +88,34 @@ def test_an_inner_thought_that_fails_leaves_no_half_of_it_in_the_outer_one(db):
         assert set(sql.execute(text("SELECT scope FROM crossings")).scalars()) == {"a", "abc"}
 
 
-def test_a_look_inside_a_thought_sees_what_it_has_written(db):
+def test_read_inside_a_transaction_sees_its_writes(db):
     with db.write() as tx:
         tx.sql.execute(text("DELETE FROM active_profiles"))
         with db.read() as sql:
             assert sql.execute(text("SELECT count(*) FROM active_profiles")).scalar() == 0
 
 
-def test_a_thought_may_be_opened_and_closed_in_other_threads(db):
+def test_transaction_can_be_opened_and_closed_in_other_threads(db):
     async def middleware():
-        thought = db.write()
-        tx = await asyncio.to_thread(thought.__enter__)
+        transaction = db.write()
+        tx = await asyncio.to_thread(transaction.__enter__)
         CURRENT.set(tx)
         try:
             await asyncio.to_thread(count, db, 5)
         finally:
             CURRENT.set(None)
-            await asyncio.to_thread(thought.__exit__, None, None, None)
+            await asyncio.to_thread(transaction.__exit__, None, None, None)
 
     asyncio.run(middleware())
     assert numbers(db) == [5]
 
 
-def test_a_reader_cannot_write(db):
+def test_read_transaction_cannot_write(db):
     with pytest.raises(DBAPIError), db.read() as sql:
         sql.execute(text("DELETE FROM active_profiles"))
 
 
-def test_what_is_in_use_when_the_database_is_closed_ends_with_its_block(db):
+def test_connection_in_use_while_the_database_closes_ends_with_its_block(db):
     with db.read() as sql:
         db.close()
         sql.execute(text("SELECT 1"))
@@ -124,9 +124,9 @@ def test_what_is_in_use_when_the_database_is_closed_ends_with_its_block(db):
         raw.execute("SELECT 1")
 
 
-def test_another_daemons_commit_is_heard_at_once(make_daemon, url):
+def test_commit_of_another_daemon_rings_the_bus(make_daemon, url):
     if url.startswith("sqlite"):
-        return  # one daemon a file: there is nobody else to hear
+        return  # a SQLite file has one daemon
     first, two = make_daemon(), make_daemon()
     heard, listener = threading.Event(), CommitListener(two.db)
 

@@ -1,4 +1,4 @@
-"""Space that is kept back, on a small disk of its own."""
+"""Reserved space, on a small disk of its own."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def fill(disk, leave=0):
         file.seek(0, os.SEEK_END)
 
 
-def test_it_takes_its_blocks_for_real_and_gives_them_back_piece_by_piece(disk):
+def test_reserve_allocates_blocks_and_frees_them_piece_by_piece(disk):
     reserve = Reserve(disk)
     before = reserve.free
     assert reserve.keep()
@@ -44,7 +44,7 @@ def test_it_takes_its_blocks_for_real_and_gives_them_back_piece_by_piece(disk):
     assert reserve.free == 0, "all of it is spent"
 
 
-def test_the_disk_counts_as_full_until_there_is_room_for_the_whole_reserve_again(disk):
+def test_disk_counts_as_full_until_the_whole_reserve_fits_again(disk):
     reserve = Reserve(disk)
     assert not reserve.is_full
     fill(disk)
@@ -58,7 +58,7 @@ def test_the_disk_counts_as_full_until_there_is_room_for_the_whole_reserve_again
     assert (disk / "reserve").stat().st_blocks * 512 == 2 * MEBI
 
 
-def test_a_start_gets_all_of_it_where_it_would_find_no_room(disk):
+def test_reserve_is_given_up_at_start_only_on_a_full_disk(disk):
     reserve = Reserve(disk)
     reserve.keep()
     reserve.give_up()
@@ -69,7 +69,7 @@ def test_a_start_gets_all_of_it_where_it_would_find_no_room(disk):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_disk_that_fills_up_in_the_middle_of_a_request_is_no_bug(number):
+def test_full_disk_during_a_request_becomes_home_disk_full(number):
     problem = as_problem(OSError(number, os.strerror(number)))
     assert isinstance(problem, HomeDiskFull)
     assert "prism clean" in problem.remediation

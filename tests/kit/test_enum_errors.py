@@ -1,4 +1,4 @@
-"""Whoever says a word that is none is told which there are."""
+"""An invalid value of an enum is answered with the values that exist."""
 
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal
@@ -48,7 +48,7 @@ class Car(Struct):
         ({"first": [{"gear": 9}, 1]}, "first[0].gear", "Invalid enum value 9"),
     ],
 )
-def test_a_wrong_word_in_a_body(body, field, why):
+def test_invalid_enum_value_in_a_body_names_its_field_and_the_choices(body, field, why):
     with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.convert(body, Car)
     [error] = not_none(validation_failed(raised.value, Car).data)["fields"]
@@ -56,6 +56,6 @@ def test_a_wrong_word_in_a_body(body, field, why):
     assert why in error["why"]
 
 
-def test_a_kind_that_is_a_choice_itself():
+def test_choices_of_an_enum_type_are_its_values():
     assert choices(Colour | None) == ("red", "blue")
     assert choices(str) == choices(Car, "name") == choices(Car, "nothing") == ()

@@ -1,4 +1,4 @@
-"""A problem goes over the wire and comes out as itself."""
+"""A problem as JSON, its status and its headers."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ class Overdrawn(Denied, code="TEST_OVERDRAWN"):
     """There is not enough left."""
 
 
-def test_what_is_on_the_wire():
+def test_problem_is_encoded_as_an_error_envelope():
     problem = Overdrawn("Too dear", details="d", remediation="Spend less", data={"cap": 1})
     assert json.loads(to_wire(problem, AT)) == {
         "error": {
@@ -50,19 +50,19 @@ def test_what_is_on_the_wire():
         ("UNAVAILABLE", 503),
     ],
 )
-def test_the_statuses_of_the_contract(kind, status):
+def test_problem_code_has_the_status_of_the_contract(kind, status):
     assert status_of(PROBLEMS[kind]()) == status
 
 
 @pytest.mark.parametrize(("code", "status"), BY_CODE.items())
-def test_a_code_of_its_own_status_keeps_it_whatever_its_family(code, status):
+def test_code_with_its_own_status_has_it_in_every_family(code, status):
     for family in (Invalid, Conflict, Unavailable, Denied):
         problem = family()
         problem.code = code
         assert status_of(problem) == status
 
 
-def test_headers_that_belong_to_a_status():
+def test_headers_follow_from_the_problem():
     assert headers_of(envelope.Unauthenticated()) == {"WWW-Authenticate": "Bearer"}
     assert headers_of(Unavailable()) == {"Retry-After": "5"}
     assert headers_of(Unavailable(data={"retry_after": 30})) == {"Retry-After": "30"}

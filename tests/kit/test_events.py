@@ -1,4 +1,4 @@
-"""Facts: only if committed, in order, with ids that sort; and the bell that tells of them."""
+"""Events are recorded only when committed, in order, with sortable ids; the bus announces them."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from prism.kit.events import Bus, Recorded, id_of, number_of, sent_event
-from tests.kit.small import Noted, noted
+from tests.kit.notes_app import Noted, noted
 
 
 @pytest.mark.postgres
-def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
+def test_event_is_recorded_only_if_its_transaction_commits(db, clock):
     def fail():
         with db.write() as tx:
             tx.happened(Noted(actor="ada", subject="n", number=1))
@@ -32,7 +32,7 @@ def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
 
 
 @pytest.mark.postgres
-def test_ids_grow_in_the_order_of_the_commits_while_many_write(db):
+def test_event_ids_grow_in_the_order_of_concurrent_commits(db):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: noted(db, n), range(100)))
     facts = db.events_after(0)
@@ -40,7 +40,7 @@ def test_ids_grow_in_the_order_of_the_commits_while_many_write(db):
     assert [sent.id for sent in facts] == sorted({sent.id for sent in facts})
 
 
-def test_how_a_fact_looks_outside():
+def test_sent_event_has_the_fields_of_the_recorded_event():
     at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
     sent = sent_event(Recorded(42, "noted", at, "ada", "n", {"a": 1}))
     assert (sent.id, sent.at.microsecond) == ("evt_0000000000000042", 0)
@@ -48,17 +48,17 @@ def test_how_a_fact_looks_outside():
 
 
 @pytest.mark.parametrize("number", [0, 1, 42, 10**15])
-def test_an_id_is_its_number_and_sorts_like_it(number):
+def test_event_id_is_its_number_and_sorts_like_it(number):
     assert number_of(id_of(number)) == number_of(str(number)) == number
     assert id_of(number) < id_of(number + 1)
 
 
 @pytest.mark.parametrize("id", ["", "x", "-1", "evt_", "evt_-1", "evt_1x", "1 ", "٣", "9" * 19])
-def test_what_is_no_id(id):
+def test_invalid_event_id_has_no_number(id):
     assert number_of(id) is None
 
 
-def test_the_bell_rings_after_the_commit_and_only_for_facts(db):
+def test_bus_rings_after_a_commit_with_events_only(db):
     rung = []
     with db.bus.listening(lambda: rung.append(len(db.events_after(0)))):
         noted(db, 1)
@@ -68,17 +68,17 @@ def test_the_bell_rings_after_the_commit_and_only_for_facts(db):
     assert rung == [1]
 
 
-def test_a_bell_may_come_and_go_while_it_rings():
+def test_bus_listeners_can_be_added_and_removed_while_it_rings():
     bus, rung = Bus(), []
     stop = threading.Event()
 
-    def come_and_go():
+    def add_and_remove():
         while not stop.is_set():
             with bus.listening(lambda: rung.append(1)):
                 pass
 
     with ThreadPoolExecutor(3) as threads:
-        busy = [threads.submit(come_and_go) for _ in range(3)]
+        busy = [threads.submit(add_and_remove) for _ in range(3)]
         for _ in range(2000):
             bus.ring()
         stop.set()
@@ -86,7 +86,7 @@ def test_a_bell_may_come_and_go_while_it_rings():
             done.result()
 
 
-def test_closing_rings_once_more():
+def test_closing_the_bus_rings_it_once_more():
     bus, seen = Bus(), []
     with bus.listening(lambda: seen.append(bus.closed)):
         bus.close()

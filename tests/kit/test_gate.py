@@ -1,4 +1,4 @@
-"""Who may knock: one table, before HTTP, server-sent events and WebSocket alike."""
+"""Which requests the gate admits, the same for HTTP, server-sent events and WebSocket."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ OWN = "http://localhost:8947"
 SITE = "mine.localhost:8947"
 CROSS = {"sec-fetch-site": "cross-site"}
 LINK = CROSS | {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-FRIENDS = [
+ADMITTED = [
     {"host": HOST},
     {"host": "127.0.0.1:8947"},
     {"host": "[::1]:8947"},
@@ -25,7 +25,7 @@ FRIENDS = [
     {"host": HOST, "referer": "https://evil.example/"},  # only a hint, and often absent
 ]
 HOST_ATTACKS = [
-    {"host": "evil.example:8947"},  # DNS rebinding: the name is theirs, the address ours
+    {"host": "evil.example:8947"},  # DNS rebinding: the attacker's name with our address
     {"host": "evil.example"},
     {"host": "localhost"},
     {"host": "localhost:80"},
@@ -66,7 +66,7 @@ HOST_ATTACKS = [
 ]
 HOSTLESS = [
     {},
-    {"host": [HOST, "evil.example"]},  # two headers, and each reader takes another one
+    {"host": [HOST, "evil.example"]},  # two headers, of which each parser may use another one
     {"host": ["evil.example", HOST]},
     {"host": [HOST, HOST]},
 ]
@@ -77,7 +77,7 @@ ORIGIN_ATTACKS = [
     {"host": HOST, "origin": "http://localhost"},
     {"host": HOST, "origin": "http://localhost:3000"},
     {"host": HOST, "origin": "https://localhost:8947"},
-    {"host": HOST, "origin": "http://127.0.0.1:8947"},  # ours, but not the one addressed
+    {"host": HOST, "origin": "http://127.0.0.1:8947"},  # ours, but not the requested one
     {"host": HOST, "origin": f"http://{SITE}"},  # a page that a workspace serves
     {"host": HOST, "origin": f"{OWN}.evil.example"},
     {"host": HOST, "origin": f"{OWN}/"},
@@ -123,7 +123,7 @@ def gate(app=None, port=8947, **more):
     return Gate(app or answering(), port, StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), **more)
 
 
-def knock(
+def send_request(
     headers,
     kind="http",
     method="GET",
@@ -148,114 +148,118 @@ def knock(
     return sent
 
 
-@pytest.mark.parametrize("headers", FRIENDS)
-def test_friends_come_in(headers):
+@pytest.mark.parametrize("headers", ADMITTED)
+def test_gate_admits_requests_with_an_own_host_and_origin(headers):
     for method in ("GET", "POST", "DELETE"):
-        assert knock(headers, method=method, path="/api/v1/instances")[0]["status"] == 200
-    assert knock(headers, "websocket", path="/api/v1/ws")[0]["type"] == "websocket.accept"
+        assert send_request(headers, method=method, path="/api/v1/instances")[0]["status"] == 200
+    assert send_request(headers, "websocket", path="/api/v1/ws")[0]["type"] == "websocket.accept"
 
 
 @pytest.mark.parametrize(("headers", "status", "code"), REFUSED)
-def test_nobody_else_does(headers, status, code):
+def test_gate_refuses_a_foreign_host_or_origin(headers, status, code):
     for method in ("GET", "POST", "OPTIONS", "HEAD"):
-        start, body = knock(headers, method=method)
+        start, body = send_request(headers, method=method)
         assert (start["status"], code.encode() in body["body"]) == (status, True)
         assert not [name for name, _ in start["headers"] if name.startswith(b"access-control")]
-    [closed] = knock(headers, "websocket")
+    [closed] = send_request(headers, "websocket")
     assert (closed["type"], closed["reason"]) == ("websocket.close", code)
-    start, _ = knock(headers, "websocket", extensions={"websocket.http.response": {}})
+    start, _ = send_request(headers, "websocket", extensions={"websocket.http.response": {}})
     assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/workspaces/api", "/apis", "/web-proxy/mine/"])
-def test_a_link_to_a_page_may_be_followed_and_nothing_more(path):
+def test_cross_site_link_may_open_a_page_with_get_only(path):
     link = {"host": HOST} | LINK
-    assert knock(link, path=path)[0]["status"] == 200
+    assert send_request(link, path=path)[0]["status"] == 200
     for method in ("POST", "HEAD", "OPTIONS", "PUT"):
-        assert knock(link, method=method, path=path)[0]["status"] == 403
-    assert knock(link, "websocket", path=path)[0]["type"] == "websocket.close"
+        assert send_request(link, method=method, path=path)[0]["status"] == 403
+    assert send_request(link, "websocket", path=path)[0]["type"] == "websocket.close"
 
 
 @pytest.mark.parametrize(
     "path",
     ["/api", "/api/", "/api/v1/instances", "/aws-proxy/console", "//api/v1/ws", "///aws-proxy//x"],
 )
-def test_a_link_never_leads_to_the_api(path):
-    assert knock({"host": HOST} | LINK, path=path)[0]["status"] == 403
-    assert knock({"host": HOST, "sec-fetch-site": "none"}, path=path)[0]["status"] == 200
+def test_cross_site_link_to_the_api_is_refused(path):
+    assert send_request({"host": HOST} | LINK, path=path)[0]["status"] == 403
+    assert send_request({"host": HOST, "sec-fetch-site": "none"}, path=path)[0]["status"] == 200
 
 
-def test_a_workspaces_name_reaches_its_content_and_never_the_api():
+def test_workspace_host_name_reaches_its_content_and_never_the_api():
     with_content = gate(content=answering(name="content"))
     for label in ("mine", "8888--mine", "a", "MINE", "x" * 63):
         host = f"{label}.localhost:8947"
         for path in ("/", "/api/v1/instances", "/api/kernels"):
-            assert knock({"host": host}, path=path, at=with_content)[1]["body"] == b"content"
-            start, body = knock({"host": host}, path=path)
+            assert (
+                send_request({"host": host}, path=path, at=with_content)[1]["body"] == b"content"
+            )
+            start, body = send_request({"host": host}, path=path)
             assert (start["status"], b"ENDPOINT_NOT_FOUND" in body["body"]) == (404, True)
-        assert knock({"host": host}, "websocket", at=with_content)[0]["by"] == "content"
-        assert knock({"host": host}, "websocket")[0]["type"] == "websocket.close"
-    assert knock({"host": HOST}, at=with_content)[1]["body"] == b"ours"
+        assert send_request({"host": host}, "websocket", at=with_content)[0]["by"] == "content"
+        assert send_request({"host": host}, "websocket")[0]["type"] == "websocket.close"
+    assert send_request({"host": HOST}, at=with_content)[1]["body"] == b"ours"
 
 
-def test_the_same_rules_hold_before_a_workspaces_content():
+def test_gate_applies_its_rules_to_the_content_of_workspaces():
     at = gate(content=answering((b"Access-Control-Allow-Origin", b"*"), name="content"))
     own = {"host": SITE, "origin": f"http://{SITE}", "sec-fetch-site": "same-origin"}
-    start, _ = knock(own, method="POST", at=at)
+    start, _ = send_request(own, method="POST", at=at)
     assert (start["status"], start["headers"]) == (200, [])
-    assert knock(own, "websocket", at=at)[0]["type"] == "websocket.accept"
-    assert knock({"host": SITE} | LINK, path="/api/contents", at=at)[0]["status"] == 200
+    assert send_request(own, "websocket", at=at)[0]["type"] == "websocket.accept"
+    assert send_request({"host": SITE} | LINK, path="/api/contents", at=at)[0]["status"] == 200
     for attack in (
         {"host": SITE, "origin": OWN},
         {"host": SITE, "origin": "http://other.localhost:8947"},
         {"host": SITE} | CROSS,
         {"host": SITE} | LINK | {"sec-fetch-dest": "iframe"},
     ):
-        assert knock(attack, at=at)[0]["status"] == 403
-        assert knock(attack, "websocket", at=at)[0]["type"] == "websocket.close"
+        assert send_request(attack, at=at)[0]["status"] == 403
+        assert send_request(attack, "websocket", at=at)[0]["type"] == "websocket.close"
 
 
-def test_pages_stand_in_nobodys_frame():
+def test_html_page_forbids_frames():
     page = gate(answering((b"content-type", b"text/html; charset=utf-8")))
-    headers = dict(knock({"host": HOST}, at=page)[0]["headers"])
+    headers = dict(send_request({"host": HOST}, at=page)[0]["headers"])
     assert headers[b"content-security-policy"] == b"frame-ancestors 'none'"
     data = gate(answering((b"content-type", b"application/json")))
-    assert b"content-security-policy" not in dict(knock({"host": HOST}, at=data)[0]["headers"])
+    assert b"content-security-policy" not in dict(
+        send_request({"host": HOST}, at=data)[0]["headers"]
+    )
 
 
-def test_nothing_is_for_other_origins():
+def test_gate_removes_cors_headers():
     loose = gate(answering((b"access-control-allow-origin", b"*"), (b"x-a", b"1")))
-    assert knock({"host": HOST}, at=loose)[0]["headers"] == [(b"x-a", b"1")]
+    assert send_request({"host": HOST}, at=loose)[0]["headers"] == [(b"x-a", b"1")]
 
 
-def test_a_public_address_joins_the_lists():
+def test_gate_admits_the_configured_public_host_and_origin():
     at = gate(hosts=["Prism.example.org"], origins=["https://prism.example.org"])
     public = {"host": "prism.example.org"}
-    assert knock(public, at=at)[0]["status"] == 200
+    assert send_request(public, at=at)[0]["status"] == 200
     origin = {"origin": "https://prism.example.org"}
-    assert knock(public | origin, method="POST", at=at)[0]["status"] == 200
-    assert knock({"host": HOST}, at=at)[0]["status"] == 200
-    assert knock(public | {"origin": "https://evil.example"}, at=at)[0]["status"] == 403
-    assert knock({"host": "prism.example.org:8947"}, at=at)[0]["status"] == 421
-    assert knock(public)[0]["status"] == 421
+    assert send_request(public | origin, method="POST", at=at)[0]["status"] == 200
+    assert send_request({"host": HOST}, at=at)[0]["status"] == 200
+    assert send_request(public | {"origin": "https://evil.example"}, at=at)[0]["status"] == 403
+    assert send_request({"host": "prism.example.org:8947"}, at=at)[0]["status"] == 421
+    assert send_request(public)[0]["status"] == 421
     content = gate(content=answering(), origins=["https://prism.example.org"])
-    assert knock({"host": SITE} | origin, at=content)[0]["status"] == 403
+    assert send_request({"host": SITE} | origin, at=content)[0]["status"] == 403
 
 
-def test_on_port_80_browsers_do_not_say_the_port():
+def test_gate_on_port_80_admits_hosts_without_a_port():
     at = gate(port=80)
     for host in ("localhost", "localhost:80", "127.0.0.1", "[::1]"):
         own = {"host": host, "origin": f"http://{host}"}
-        assert knock(own, method="POST", at=at)[0]["status"] == 200
-    assert knock({"host": HOST}, at=at)[0]["status"] == 421
+        assert send_request(own, method="POST", at=at)[0]["status"] == 200
+    assert send_request({"host": HOST}, at=at)[0]["status"] == 421
 
 
-def test_the_unix_socket_is_guarded_by_its_mode():
+def test_gate_does_not_check_host_and_origin_on_the_unix_socket():
     for headers in ({}, {"host": "localhost"}, {"host": "anything", "origin": "null"}):
-        assert knock(headers, server=("prism.sock", None))[0]["status"] == 200
+        assert send_request(headers, server=("prism.sock", None))[0]["status"] == 200
 
 
-def test_what_is_no_request_passes():
+def test_gate_passes_a_lifespan_scope():
     seen = []
 
     async def app(scope, receive, send):

@@ -1,4 +1,4 @@
-"""Strict requests in, one order of refusals, one envelope out."""
+"""Strict checks of requests, the order of refusals, and the envelope of answers."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.small import failed, texts
+from tests.kit.notes_app import failed, texts
 
 NOTES = "/api/v1/notes"
 IS_JSON = {"content-type": "application/json"}
@@ -53,7 +53,9 @@ BIG = b'{"text": "' + b"a" * 2**20 + b'"}'
         (BIG, 413, "BODY_TOO_LARGE", None, ""),
     ],
 )
-def test_bad_bodies(notes_app, body, status, code, field, why):
+def test_invalid_body_is_refused_with_code_field_and_reason(
+    notes_app, body, status, code, field, why
+):
     fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), status, code)
     assert why in fault["details"]
     if field:
@@ -69,7 +71,7 @@ def test_bad_bodies(notes_app, body, status, code, field, why):
         ({"code": "red"}, "code", "matching regex '^[A-Z]$'"),
     ],
 )
-def test_a_shape_is_said_in_its_own_words_where_it_has_some(notes_app, more, field, why):
+def test_pattern_error_shows_the_description_if_the_type_has_one(notes_app, more, field, why):
     body = json.dumps({"text": "a", **more}).encode()
     fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), 422, "VALIDATION_FAILED")
     [error] = fault["data"]["fields"]
@@ -78,14 +80,14 @@ def test_a_shape_is_said_in_its_own_words_where_it_has_some(notes_app, more, fie
     assert ("regex" in error["why"]) == (field == "code")
 
 
-def test_an_escaped_backslash_is_not_a_nul(notes_app):
+def test_escaped_backslash_is_not_taken_for_a_nul(notes_app):
     body = json.dumps({"text": "a\\u0000b"}).encode()
     assert b"\\\\u0000" in body
     assert notes_app("POST", NOTES, IS_JSON, content=body).status_code == 201
 
 
-def test_the_first_thing_that_is_wrong_is_what_is_said(notes_app):
-    """Path, method, size, type, syntax, fields; each request is wrong in all later ways."""
+def test_request_errors_are_checked_in_a_fixed_order(notes_app):
+    """Path, method, size, type, syntax, fields; each request is also wrong in all later ways."""
     form = {"content-type": "application/x-www-form-urlencoded"}
     failed(notes_app("POST", "/api/v1/nothing", form, content=BIG), 404, "ENDPOINT_NOT_FOUND")
     failed(notes_app("DELETE", NOTES, form, content=BIG), 405, "METHOD_NOT_ALLOWED")
@@ -104,19 +106,19 @@ def test_the_first_thing_that_is_wrong_is_what_is_said(notes_app):
     "kind",
     ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"],
 )
-def test_only_json_is_json(notes_app, kind):
+def test_body_of_another_content_type_is_refused(notes_app, kind):
     headers = {"content-type": kind} if kind else {}
     answer = notes_app("POST", NOTES, headers, content=b'{"text": "a"}')
     failed(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
-def test_json_by_its_other_spellings(notes_app, kind):
+def test_json_content_type_is_accepted_with_charset_and_in_any_case(notes_app, kind):
     body = b'{"text": "a"}'
     assert notes_app("POST", NOTES, {"content-type": kind}, content=body).status_code == 201
 
 
-def test_a_route_without_a_body_takes_none(notes_app):
+def test_route_without_a_body_accepts_only_an_empty_object(notes_app):
     poke = f"{NOTES}/a/poke"
     assert notes_app("POST", poke).status_code == 200
     assert notes_app("POST", poke, IS_JSON, content=b"{}").status_code == 200
@@ -127,7 +129,7 @@ def test_a_route_without_a_body_takes_none(notes_app):
     failed(notes_app("GET", f"{NOTES}/1", IS_JSON, content=b"{"), 400, "INVALID_JSON")
 
 
-def test_a_chunked_body_is_measured_as_it_comes(notes_app):
+def test_chunked_body_is_refused_before_it_is_read_completely(notes_app):
     pieces_read = []
 
     async def pieces():
@@ -140,7 +142,7 @@ def test_a_chunked_body_is_measured_as_it_comes(notes_app):
     assert len(pieces_read) < 20, "what is too much is not read to its end"
 
 
-def test_a_body_that_breaks_off_has_no_effect(notes_app):
+def test_interrupted_body_has_no_effect(notes_app):
     calls: list[int] = []
     sent: list[dict[str, Any]] = []
 
@@ -169,7 +171,7 @@ def test_a_body_that_breaks_off_has_no_effect(notes_app):
     assert texts(notes_app.db) == []
 
 
-def test_a_raw_route_takes_whatever_comes(notes_app):
+def test_raw_route_accepts_any_body(notes_app):
     assert (
         notes_app("POST", "/api/v1/raw", {"content-type": "x/y"}, content=b"{" * 5000).text
         == "5000"
@@ -177,13 +179,13 @@ def test_a_raw_route_takes_whatever_comes(notes_app):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "PROPFIND"])
-def test_another_method_is_told_which_there_are(notes_app, method):
+def test_wrong_method_answers_405_with_the_allowed_methods(notes_app, method):
     answer = notes_app(method, f"{NOTES}/1")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, OPTIONS"
 
 
-def test_options_says_what_there_is_and_nothing_to_other_origins(notes_app):
+def test_options_answers_the_allowed_methods_without_cors_headers(notes_app):
     answer = notes_app("OPTIONS", NOTES, {"origin": "http://localhost:8947"})
     assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
     assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -204,29 +206,29 @@ def test_options_says_what_there_is_and_nothing_to_other_origins(notes_app):
         ("/api/v1/search?word=a%00b", "word"),
     ],
 )
-def test_parameters_of_a_wrong_kind_are_named(notes_app, path, field):
+def test_invalid_parameter_is_named(notes_app, path, field):
     fault = failed(notes_app("GET", path), 422, "VALIDATION_FAILED")
     assert [field["field"] for field in fault["data"]["fields"]] == [field]
 
 
-def test_parameters_that_are_right(notes_app):
+def test_valid_parameters_are_decoded(notes_app):
     assert notes_app("GET", f"{NOTES}/7?limit=5").json() == {"number": 7, "limit": 5}
     assert notes_app("GET", "/api/v1/search?word=a%20b").status_code == 200
     assert notes_app("GET", "/api/v1/search?word=%ff").status_code < 500
 
 
 @pytest.mark.parametrize("name", ["%00", "%20", "a%2Bb", "a+b", "%2e%2e", "x" * 50_000, "%ff%fe"])
-def test_no_name_in_a_path_is_a_bug(notes_app, name):
+def test_unusual_name_in_a_path_causes_no_server_error(notes_app, name):
     answer = notes_app("POST", f"{NOTES}/{name}/poke")
     assert answer.status_code in {200, 404, 422}, answer.text
     assert notes_app("GET", f"/{name}").status_code == 404
 
 
-def test_a_plus_in_a_path_is_a_plus(notes_app):
+def test_plus_in_a_path_is_not_a_space(notes_app):
     assert notes_app("POST", f"{NOTES}/a+b%20c%2Bd/poke").json() == {"name": "a+b c+d"}
 
 
-def test_a_problem_carries_its_data_and_its_headers(notes_app):
+def test_problem_answer_contains_its_data_and_headers(notes_app):
     fault = failed(notes_app("POST", NOTES, json={"text": "too much"}), 409, "TEST_FULL")
     assert (fault["details"], fault["data"]) == ("after the effect", {"most": 3})
     answer = notes_app("PUT", "/api/v1/away")
@@ -234,7 +236,7 @@ def test_a_problem_carries_its_data_and_its_headers(notes_app):
     assert answer.headers["retry-after"] == "7"
 
 
-def test_a_bug_is_logged_under_its_reference_and_leaks_nothing(notes_app, caplog):
+def test_internal_error_is_logged_with_a_reference_and_not_shown(notes_app, caplog):
     with caplog.at_level(logging.ERROR):
         answer = notes_app("POST", NOTES, json={"text": "broken"})
     fault = failed(answer, 500, "INTERNAL_ERROR")

@@ -1,4 +1,4 @@
-"""A request that is sent twice happens once; what was refused was never there."""
+"""A request that is sent twice with one key has one effect; a refusal is not stored."""
 
 import asyncio
 from functools import partial
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, select
 
 from prism.kit.idempotency import Lanes, keys, prune
-from tests.kit.small import application, failed, texts
+from tests.kit.notes_app import application, failed, texts
 
 NOTES = "/api/v1/notes"
 KEY = {"idempotency-key": "k1"}
@@ -19,7 +19,7 @@ def rows(db):
         return sql.execute(select(keys)).all()
 
 
-def test_the_same_key_answers_as_the_first_time(notes_app):
+def test_repeated_key_answers_the_stored_answer(notes_app):
     first = notes_app("POST", f"{NOTES}/a/poke", KEY)
     again = notes_app("POST", f"{NOTES}/a/poke", KEY)
     assert (again.status_code, again.content) == (first.status_code, first.content)
@@ -30,7 +30,7 @@ def test_the_same_key_answers_as_the_first_time(notes_app):
 
 
 @pytest.mark.postgres
-def test_effect_events_and_answer_are_one_transaction(notes_app):
+def test_effect_events_and_stored_answer_commit_together_once(notes_app):
     notices = []
     with notes_app.db.bus.listening(
         lambda: notices.append((texts(notes_app.db), len(rows(notes_app.db))))
@@ -41,7 +41,7 @@ def test_effect_events_and_answer_are_one_transaction(notes_app):
     assert len(notes_app.db.events_after(0)) == 1
 
 
-def test_the_same_body_is_what_says_the_same(notes_app):
+def test_body_with_the_same_json_value_is_the_same_request(notes_app):
     content, other = b'{"text": "a", "loud": false}', b'{"loud":false,"text":"a"}'
     first = notes_app("POST", NOTES, KEY | IS_JSON, content=content)
     again = notes_app("POST", NOTES, KEY | IS_JSON, content=other)
@@ -51,7 +51,7 @@ def test_the_same_body_is_what_says_the_same(notes_app):
     assert texts(notes_app.db) == ["a"]
 
 
-def test_a_key_belongs_to_its_actor_and_path_and_not_to_the_query(notes_app, db, clock):
+def test_key_belongs_to_its_actor_and_path_and_not_to_the_query(notes_app, db, clock):
     assert notes_app("POST", f"{NOTES}/a/poke?wait=5", KEY).json() == {"name": "a"}
     assert notes_app("POST", f"{NOTES}/a/poke", KEY).headers["idempotency-replayed"] == "true"
     assert notes_app("POST", f"{NOTES}/b/poke", KEY).json() == {"name": "b"}
@@ -61,7 +61,7 @@ def test_a_key_belongs_to_its_actor_and_path_and_not_to_the_query(notes_app, db,
 
 
 @pytest.mark.postgres
-def test_refusals_and_bugs_undo_everything_and_are_not_kept(notes_app):
+def test_refused_or_failed_request_is_rolled_back_and_not_stored(notes_app):
     for _ in range(2):
         failed(notes_app("POST", NOTES, KEY, json={"text": "too much"}), 409, "TEST_FULL")
         failed(notes_app("POST", NOTES, KEY, json={"text": "broken"}), 500, "INTERNAL_ERROR")
@@ -70,7 +70,7 @@ def test_refusals_and_bugs_undo_everything_and_are_not_kept(notes_app):
 
 
 @pytest.mark.postgres
-def test_a_failed_commit_answers_no_and_keeps_nothing(notes_app):
+def test_failed_commit_answers_500_and_stores_nothing(notes_app):
     def refuse(_):
         raise OSError("disk full")
 
@@ -82,7 +82,7 @@ def test_a_failed_commit_answers_no_and_keeps_nothing(notes_app):
     assert notes_app("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
 
 
-def test_a_token_is_not_kept(notes_app):
+def test_token_is_not_stored_in_the_answer(notes_app):
     first = notes_app("POST", NOTES, KEY, json={"text": "a"})
     again = notes_app("POST", NOTES, KEY, json={"text": "a"})
     assert (first.json()["token"], again.json()["token"]) == ("clear", None)
@@ -90,7 +90,7 @@ def test_a_token_is_not_kept(notes_app):
     assert b"clear" not in rows(notes_app.db)[0].answer
 
 
-def test_a_key_is_free_again_after_a_day(notes_app, clock):
+def test_key_can_be_used_again_after_a_day(notes_app, clock):
     notes_app("POST", NOTES, KEY, json={"text": "a"})
     clock.advance(hours=23, minutes=59)
     failed(notes_app("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
@@ -103,19 +103,19 @@ def test_a_key_is_free_again_after_a_day(notes_app, clock):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "ä", "a\x7f"])
-def test_what_is_no_key(notes_app, key):
+def test_invalid_key_is_refused(notes_app, key):
     headers = [("idempotency-key", key.encode())]
     failed(notes_app("POST", f"{NOTES}/a/poke", headers), 422, "VALIDATION_FAILED")
     assert texts(notes_app.db) == []
 
 
-def test_one_key_at_a_time(notes_app):
+def test_two_keys_in_one_request_are_refused(notes_app):
     twice = [("idempotency-key", "a"), ("idempotency-key", "b")]
     failed(notes_app("POST", f"{NOTES}/a/poke", twice), 422, "VALIDATION_FAILED")
     assert notes_app("POST", f"{NOTES}/a/poke", {"idempotency-key": "x y!" + "z" * 251}).is_success
 
 
-def test_only_a_post_has_a_key(notes_app):
+def test_key_is_ignored_for_get_requests(notes_app):
     for _ in range(2):
         answer = notes_app("GET", f"{NOTES}/1", KEY)
         assert "idempotency-replayed" not in answer.headers
@@ -123,8 +123,8 @@ def test_only_a_post_has_a_key(notes_app):
 
 
 @pytest.mark.postgres
-def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(notes_app):
-    """Fewer threads than writers: who holds the writer must still get one."""
+def test_repeats_wait_for_the_first_request_with_few_threads(notes_app):
+    """Fewer threads than writers: the request that holds the writer still gets a thread."""
 
     async def storm():
         asyncio.get_running_loop().set_default_executor(Lanes(2))
@@ -146,7 +146,7 @@ def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(notes_app):
 
 
 @pytest.mark.postgres
-def test_who_goes_away_does_not_leave_the_writer_open(notes_app):
+def test_cancelled_request_releases_the_writer(notes_app):
     async def leave():
         opened, loop = asyncio.Event(), asyncio.get_running_loop()
         tell = partial(loop.call_soon_threadsafe, opened.set)

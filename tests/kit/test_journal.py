@@ -1,4 +1,4 @@
-"""What is forgotten leaves a trace, so that nobody resumes over a hole."""
+"""Pruned events leave a marker, so that no client resumes across a gap."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 
 from prism.kit.events import RESYNC
 from prism.kit.journal import KEPT_FOR, PAGE, newest, prune
-from tests.kit.small import Noted, noted
+from tests.kit.notes_app import Noted, noted
 
 
 def pruned(db, clock, **more):
@@ -14,7 +14,7 @@ def pruned(db, clock, **more):
         return prune(tx.sql, clock.now(), **more)
 
 
-def test_a_page_is_the_next_facts_in_order(db):
+def test_page_contains_the_next_events_in_order(db):
     with db.write() as tx:
         for number in range(PAGE + 3):
             tx.happened(Noted(actor="ada", subject="n", number=number))
@@ -27,7 +27,7 @@ def test_a_page_is_the_next_facts_in_order(db):
         assert newest(sql) == rest[-1].id
 
 
-def test_nothing_old_nothing_forgotten(db, clock):
+def test_recent_events_are_not_pruned(db, clock):
     assert pruned(db, clock) == 0
     noted(db)
     clock.advance(seconds=KEPT_FOR.total_seconds())
@@ -37,7 +37,7 @@ def test_nothing_old_nothing_forgotten(db, clock):
 
 
 @pytest.mark.postgres
-def test_what_is_older_than_a_week_goes_and_the_newest_of_it_says_so(db, clock):
+def test_events_older_than_a_week_are_pruned_with_a_resync_marker(db, clock):
     for number in range(4):
         noted(db, number)
     clock.advance(days=3)
@@ -61,7 +61,7 @@ def test_what_is_older_than_a_week_goes_and_the_newest_of_it_says_so(db, clock):
     assert db.events_after(ids[5])[0].id > ids[5]
 
 
-def test_what_is_beyond_the_newest_many_goes(db, clock):
+def test_events_beyond_the_newest_are_pruned(db, clock):
     for number in range(10):
         noted(db, number)
     assert pruned(db, clock, most=10) == 0

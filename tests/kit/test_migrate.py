@@ -1,4 +1,4 @@
-"""Schemas move all the way or not at all, once, and never backwards."""
+"""Migrations run completely or not at all, once, and never backwards."""
 
 import shutil
 import sqlite3
@@ -40,7 +40,7 @@ def url(empty_database_url):
 
 @pytest.fixture
 def steps(tmp_path):
-    """Adds migrations to a history of their own."""
+    """Adds migrations to a history of the test."""
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
     shutil.copy(FOLDER / "env.py", folder)
@@ -73,11 +73,11 @@ def tables(url):
     return names
 
 
-def test_the_history_ends_in_the_schema_that_the_packages_declare(url):
+def test_migrated_schema_equals_the_declared_tables(url):
     upgrade(url, FOLDER)
     engine = create_engine(url)
     with engine.connect() as sql:
-        # Other tests bring tables of their own.
+        # Other tests create tables of their own.
         ours = {"include_object": lambda _, name, *__: not str(name).startswith("test_")}
         differences = compare_metadata(MigrationContext.configure(sql, opts=ours), metadata)
         versions = sql.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
@@ -86,8 +86,8 @@ def test_the_history_ends_in_the_schema_that_the_packages_declare(url):
     assert versions == revisions(FOLDER)[-1:]
 
 
-def test_sqlite_is_made_word_for_word_as_the_rooms_make_it(tmp_path):
-    """What Alembic does not compare: partial indexes, ids that are never given twice."""
+def test_migrated_sqlite_has_the_declared_indexes_and_autoincrement(tmp_path):
+    """Alembic does not compare partial indexes and AUTOINCREMENT."""
     new_url = f"sqlite:///{tmp_path / 'made.db'}"
     engine = create_engine(new_url)
     metadata.create_all(engine)
@@ -100,7 +100,7 @@ def test_sqlite_is_made_word_for_word_as_the_rooms_make_it(tmp_path):
     assert sorted(ask(migrated, counted)) == sorted(ask(new_url, counted)) != []
 
 
-def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path, steps):
+def test_new_sqlite_file_has_small_pages_and_an_old_file_is_unchanged(tmp_path, steps):
     old = tmp_path / "old.db"
     with closing(sqlite3.connect(old)) as sql:
         sql.execute("CREATE TABLE somebodys (id INTEGER)")
@@ -110,14 +110,14 @@ def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path, steps
     assert ask(f"sqlite:///{old}", "PRAGMA page_size") == [4096]
 
 
-def test_the_files_are_one_chain_named_by_their_revisions():
+def test_migrations_are_one_chain_named_by_their_revisions():
     script = ScriptDirectory(FOLDER)
     chain = [step.revision for step in script.walk_revisions()][::-1]
     assert chain == revisions(FOLDER) == [f"{n + 1:04}" for n in range(len(chain))]
     assert len(script.get_heads()) == 1
 
 
-def test_an_old_database_is_brought_forward_and_keeps_what_it_has(url, steps):
+def test_old_database_is_upgraded_and_keeps_its_rows(url, steps):
     upgrade(url, steps())
     steps("ALTER TABLE things ADD COLUMN size INTEGER")
     upgrade(url, steps("UPDATE things SET size = 7"))
@@ -125,12 +125,12 @@ def test_an_old_database_is_brought_forward_and_keeps_what_it_has(url, steps):
     assert ask(url, "SELECT version_num FROM alembic_version") == ["0004"]
 
 
-def test_a_failed_step_leaves_everything_as_it_was(url, steps):
+def test_failed_migration_leaves_the_database_unchanged(url, steps):
     upgrade(url, steps())
     before = tables(url)
     steps("CREATE TABLE more (name VARCHAR)", "DELETE FROM things")
     folder = steps("INSERT INTO nowhere VALUES (1)")
-    for _ in range(2):  # and may be tried again
+    for _ in range(2):  # it can be repeated
         with pytest.raises(Exception, match="nowhere"):
             upgrade(url, folder)
     assert tables(url) == before
@@ -138,7 +138,7 @@ def test_a_failed_step_leaves_everything_as_it_was(url, steps):
     assert ask(url, "SELECT version_num FROM alembic_version") == ["0002"]
 
 
-def test_a_sqlite_file_is_put_back_even_from_a_step_that_committed(tmp_path, steps):
+def test_sqlite_file_is_restored_even_after_a_migration_that_committed(tmp_path, steps):
     file = tmp_path / "state.db"
     folder = steps()
     upgrade(f"sqlite:///{file}", folder)
@@ -149,7 +149,7 @@ def test_a_sqlite_file_is_put_back_even_from_a_step_that_committed(tmp_path, ste
     assert sorted(tmp_path.glob("state.db*")) == [file]
 
 
-def test_a_sqlite_file_is_copied_before_it_is_changed(tmp_path, steps):
+def test_sqlite_file_is_copied_before_a_migration(tmp_path, steps):
     file = tmp_path / "state.db"
     url = f"sqlite:///{file}"
     upgrade(url, steps())
@@ -165,7 +165,7 @@ def test_a_sqlite_file_is_copied_before_it_is_changed(tmp_path, steps):
     assert ask(url, "SELECT name FROM things") == []
 
 
-def test_a_newer_database_is_left_alone(url, steps):
+def test_newer_database_is_refused_and_unchanged(url, steps):
     folder = steps()
     upgrade(url, steps("CREATE TABLE newer (name VARCHAR)"))
     Path(folder, "versions", "0003_step.py").unlink()
@@ -175,15 +175,15 @@ def test_a_newer_database_is_left_alone(url, steps):
     assert "newer" in tables(url)
 
 
-# A home has one daemon, so two of them on one file are rare.
+# A home has one daemon, so two of them on one SQLite file are rare.
 @pytest.mark.parametrize(
     "empty_database_url",
     ["postgres", pytest.param("sqlite", marks=pytest.mark.slow)],
     indirect=True,
 )
-def test_two_daemons_never_migrate_one_database_together(url, steps):
+def test_concurrent_upgrades_run_each_migration_once(url, steps):
     upgrade(url, steps())
-    # Long enough for all of them to have begun.
+    # Long enough for both to have begun.
     slow = ["SELECT pg_sleep(1)"] if url.startswith("postgresql") else []
     folder = steps("INSERT INTO things VALUES ('new')", *slow)
     failed = []
@@ -206,7 +206,7 @@ def test_two_daemons_never_migrate_one_database_together(url, steps):
     assert sorted(ask(url, "SELECT name FROM things")) == ["new", "old"]
 
 
-def test_a_start_with_nothing_to_do_does_not_pay_for_alembic(tmp_path):
+def test_start_without_a_pending_migration_does_not_import_alembic(tmp_path):
     url = f"sqlite:///{tmp_path / 'state.db'}"
     upgrade(url, FOLDER)
     program = (

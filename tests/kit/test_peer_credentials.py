@@ -1,4 +1,4 @@
-"""Who is at the other end: by the kernel's own words, and never by the caller's."""
+"""The owner of the other end of a connection, as the kernel reports it."""
 
 import asyncio
 import contextlib
@@ -54,10 +54,14 @@ V4, V6 = "127.0.0.1", "::1"
             (V4, 0x22F3),
             (V4, 0x9C40),
             SocketOwner(1001, 42),
-        ),  # the other way round is the other end
-        ((V4, 0x9C41), (V4, 0x22F3), SocketOwner(0, 0)),  # closed: it only looks like root's
+        ),  # the reverse direction is the other end
+        ((V4, 0x9C41), (V4, 0x22F3), SocketOwner(0, 0)),  # closed; only looks like root's
         ((V4, 0x9C42), (V4, 0x22F3), SocketOwner(0, 0)),
-        ((V4, 0x9C43), (V4, 0x22F3), SocketOwner(1000, 43)),  # an old row does not hide a new one
+        (
+            (V4, 0x9C43),
+            (V4, 0x22F3),
+            SocketOwner(1000, 43),
+        ),  # an old row does not hide the new row
         ((V4, 0x9C44), (V4, 0x22F3), None),
         ((V4, 0x22F3), (V4, 0), None),
         (("127.0.0.2", 0x9C40), (V4, 0x22F3), None),
@@ -71,11 +75,11 @@ V4, V6 = "127.0.0.1", "::1"
         (("::ffff:127.0.0.1", 0x9C40), ("::ffff:127.0.0.1", 0x22F3), SocketOwner(1000, 41)),
     ],
 )
-def test_the_kernels_tables(client, server, owner):
+def test_owner_is_read_from_the_tables_of_the_kernel(client, server, owner):
     assert owner_in([TCP, TCP6], client, server) == owner
 
 
-def test_an_empty_table_knows_nobody():
+def test_empty_table_has_no_owner():
     assert owner_in([], (V4, 1), (V4, 2)) is None
     assert owner_in([HEAD, ""], (V4, 1), (V4, 2)) is None
 
@@ -94,7 +98,7 @@ def socket_diagnostics():
 
 @contextlib.contextmanager
 def pair(host=V4, family=socket.AF_INET):
-    """A connection: the client's end, the server's."""
+    """A connection: the client's end and the server's end."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server((host, 0), family=family))
         client = socket.create_connection(server.getsockname()[:2])
@@ -103,7 +107,7 @@ def pair(host=V4, family=socket.AF_INET):
 
 
 @pytest.mark.parametrize(("host", "family"), [(V4, socket.AF_INET), (V6, socket.AF_INET6)])
-def test_diagnosis_and_tables_say_the_same(host, family, socket_diagnostics):
+def test_diagnostics_and_tables_return_the_same_owner(host, family, socket_diagnostics):
     with pair(host, family) as (client, accepted):
         them, us = accepted.getpeername()[:2], accepted.getsockname()[:2]
         inode = os.fstat(client.fileno()).st_ino
@@ -111,7 +115,7 @@ def test_diagnosis_and_tables_say_the_same(host, family, socket_diagnostics):
         assert socket_diagnostics.owner(them, us) == SocketOwner(os.geteuid(), inode)
 
 
-def test_an_ipv4_connection_of_an_ipv6_socket_is_found_by_both(socket_diagnostics):
+def test_ipv4_connection_of_an_ipv6_socket_has_an_owner_in_both(socket_diagnostics):
     with socket.create_server((V4, 0)) as server, socket.socket(socket.AF_INET6) as client:
         client.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
         accepted, _ = server.accept()
@@ -122,14 +126,14 @@ def test_an_ipv4_connection_of_an_ipv6_socket_is_found_by_both(socket_diagnostic
             assert socket_diagnostics.owner(them, us) == mine
 
 
-def test_a_listener_is_not_taken_for_the_connection_that_is_gone(socket_diagnostics):
+def test_listener_is_not_returned_as_owner_of_a_closed_connection(socket_diagnostics):
     with socket.create_server((V4, 0)) as listener:
         us, them = (V4, 9), listener.getsockname()
         assert socket_diagnostics.owner(them, us) is None
         assert owner_in(_tables(), them, us) is None
 
 
-def test_own_connections_stay_and_a_closed_one_does_not(peer_check):
+def test_peer_check_admits_own_connections_and_refuses_closed_or_foreign_ones(peer_check):
     strange = []
     with pair() as (client, accepted):
         assert peer_check.admits(accepted)
@@ -147,7 +151,7 @@ def test_own_connections_stay_and_a_closed_one_does_not(peer_check):
         assert not peer_check.admits(accepted)
 
 
-def test_without_diagnosis_the_tables_decide(peer_check):
+def test_peer_check_uses_the_tables_without_diagnostics(peer_check):
     peer_check.close()
     with pair() as (client, accepted):
         assert peer_check.admits(accepted)
@@ -155,7 +159,7 @@ def test_without_diagnosis_the_tables_decide(peer_check):
         assert not peer_check.admits(accepted)
 
 
-def test_a_unix_socket_says_who_called(tmp_path, peer_check):
+def test_peer_check_reads_the_caller_of_a_unix_socket(tmp_path, peer_check):
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(str(tmp_path / "s"))
         server.listen()
@@ -166,7 +170,7 @@ def test_a_unix_socket_says_who_called(tmp_path, peer_check):
             assert peer_check.admits(accepted)
 
 
-def test_looking_costs_little_with_a_thousand_sockets_open(peer_check):
+def test_peer_check_takes_under_a_millisecond_with_600_sockets_open(peer_check):
     with contextlib.ExitStack() as stack:
         pairs = [stack.enter_context(pair()) for _ in range(300)]
         began = time.perf_counter()
@@ -190,7 +194,7 @@ async def app(scope, receive, send):
 
 @pytest.fixture(params=["uvloop", "asyncio"])
 def serve(request):
-    """A real server; who may connect is up to the test."""
+    """A real server; the test decides who may connect."""
 
     @contextlib.contextmanager
     def serve(peers):
@@ -220,14 +224,14 @@ def serve(request):
     return serve
 
 
-def test_who_may_is_served(serve):
+def test_server_serves_http_and_websocket_to_the_own_user(serve):
     with serve(PeerCheck()) as port:
         assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
         with websockets.sync.client.connect(f"ws://127.0.0.1:{port}/") as socket_:
             assert socket_.recv() == "hello"
 
 
-def test_what_is_no_http_is_told_so_in_the_one_envelope(serve):
+def test_invalid_http_is_answered_with_the_error_envelope(serve):
     with serve(None) as port, socket.create_connection((V4, port), timeout=120) as client:
         client.sendall(b"\x00\x01\x02\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
@@ -244,15 +248,15 @@ while piece := client.recv(4096):
 """
 
 
-def as_somebody_else():
-    """How to run another user's program, and what the daemon's uid then is."""
+def as_another_user():
+    """The prefix that runs a program as another user, and the uid that the daemon then has."""
     if os.geteuid() == 0:
         return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], 0
-    return [], os.geteuid() + 1  # we cannot become another user, so the daemon is one
+    return [], os.geteuid() + 1  # without root, the daemon gets another uid instead
 
 
-def test_another_user_is_told_and_turned_away(serve):
-    prefix, daemon = as_somebody_else()
+def test_request_of_another_user_is_refused_with_peer_rejected(serve):
+    prefix, daemon = as_another_user()
     with serve(PeerCheck(uid=daemon)) as port:
         run = subprocess.run(
             [*prefix, sys.executable, "-I", "-S", "-c", CLIENT, str(port), "50"],
@@ -267,8 +271,8 @@ def test_another_user_is_told_and_turned_away(serve):
         assert SERVED == [], "no request of theirs is read"
 
 
-def test_another_user_who_closes_before_he_is_accepted_is_not_root():
-    prefix, daemon = as_somebody_else()
+def test_connection_closed_early_by_another_user_is_refused():
+    prefix, daemon = as_another_user()
     hit_and_run = CLIENT.partition("while")[0] + "client.close()"
     with (
         contextlib.closing(PeerCheck(uid=daemon)) as peers,

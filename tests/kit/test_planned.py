@@ -1,4 +1,4 @@
-"""What only SQLite runs in `make test` is planned by PostgreSQL."""
+"""PostgreSQL plans the statements that ran only on SQLite in `make test`."""
 
 from sqlalchemy import func, select
 
@@ -6,7 +6,7 @@ from prism.workspaces.store import workspaces
 from tests.statements import Statements
 
 
-def test_what_postgresql_refuses_is_named_with_its_test(copy_database):
+def test_statement_refused_by_postgresql_is_reported_with_its_test(copy_database):
     statements = Statements()
     statements.ran = {
         "taken": (select(workspaces.c.id), {}, "test_taken"),

@@ -1,4 +1,4 @@
-"""No connection to PostgreSQL waits longer than it was told to, whoever it waits for."""
+"""No connection to PostgreSQL waits longer than its limits."""
 
 import pytest
 from sqlalchemy import text
@@ -7,8 +7,8 @@ from sqlalchemy.exc import DBAPIError
 from prism.kit.postgres import DatabaseTimeouts, engine, keepalives, plain, reading, writing
 
 
-def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_seconds():
-    """A network that swallows everything sends no end of a connection."""
+def test_connection_options_detect_a_dead_peer_within_about_ten_seconds():
+    """A network that drops all packets sends no end of a connection."""
     options = keepalives({})
     idle = (
         options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
@@ -21,7 +21,7 @@ def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_second
 
 @pytest.fixture
 def engine_with_limits(copy_database):
-    """Engines on a PostgreSQL, by their limits."""
+    """Engines on PostgreSQL with the given limits."""
     url, engines = copy_database("template1"), []
 
     def make(limits):
@@ -34,7 +34,7 @@ def engine_with_limits(copy_database):
 
 
 @pytest.mark.parametrize("of", [writing, reading])
-def test_the_server_itself_ends_who_waits_too_long(engine_with_limits, of):
+def test_timeouts_are_set_on_the_server(engine_with_limits, of):
     limits = of(7)
     timeouts = {
         "lock_timeout": limits.lock,
@@ -47,7 +47,7 @@ def test_the_server_itself_ends_who_waits_too_long(engine_with_limits, of):
             assert int(sql.execute(query, {"name": name}).scalar_one()) == round(seconds * 1000)
 
 
-def test_a_statement_that_takes_too_long_is_ended(engine_with_limits):
+def test_statement_that_takes_too_long_is_ended(engine_with_limits):
     with (
         engine_with_limits(DatabaseTimeouts(5, 0.2, 5)).connect() as sql,
         pytest.raises(DBAPIError) as late,
@@ -56,5 +56,5 @@ def test_a_statement_that_takes_too_long_is_ended(engine_with_limits):
     assert "statement timeout" in str(late.value)
 
 
-def test_its_own_programs_are_given_the_address_without_the_drivers_name(copy_database):
+def test_plain_url_has_no_driver_name(copy_database):
     assert str(plain(copy_database("template1"))).startswith("postgresql://")

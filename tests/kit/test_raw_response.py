@@ -1,4 +1,4 @@
-"""The head of an answer goes out with its body, and alone if that does not come at once."""
+"""The head of an answer is written with its body, or alone if the body does not follow at once."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from prism.kit.raw_response import HeldHead
 
 
 class Transport(asyncio.Transport):
-    """Keeps what one call each has written."""
+    """Records what each call wrote."""
 
     def __init__(self):
         super().__init__()
@@ -35,7 +35,7 @@ def written(use):
     return asyncio.run(run())
 
 
-def test_a_head_and_its_body_are_one_piece():
+def test_head_and_body_are_written_together():
     async def use(held):
         for piece in (b"head", b"body", b"more"):
             held.write(piece)
@@ -44,7 +44,7 @@ def test_a_head_and_its_body_are_one_piece():
     assert written(use).written == [b"headbody", b"more"]
 
 
-def test_a_head_alone_does_not_wait():
+def test_head_is_written_alone_if_the_body_comes_later():
     async def use(held):
         held.write(b"head")
         await asyncio.sleep(0)
@@ -53,7 +53,7 @@ def test_a_head_alone_does_not_wait():
     assert written(use).written == [b"head", b"event"]
 
 
-def test_a_connection_closes_after_its_head():
+def test_head_is_written_before_the_connection_closes():
     async def use(held):
         held.write(b"head")
         held.close()

@@ -1,4 +1,4 @@
-"""How the loop rests; what it does for rows is tested with the rooms that it works for."""
+"""When the loop rests; its work on rows is tested with the packages that use it."""
 
 import sqlite3
 import threading
@@ -36,8 +36,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 rows = Table("things", MetaData(), Column("id", String, primary_key=True), *leased("things"))
 
 
-class Slow:
-    """Looks after rows whose work takes until it is let go."""
+class BlockingWork:
+    """Reconciles rows; each call blocks until `let_go` is set."""
 
     rows = rows
 
@@ -70,21 +70,21 @@ def db(tmp_path):
 
 @pytest.fixture
 def statements():
-    """What databases have been asked."""
+    """The statements that databases execute."""
     executed = []
 
-    def hear(*args):
+    def record_statement(*args):
         executed.append(args[2])
 
-    event.listen(Engine, "before_cursor_execute", hear)
+    event.listen(Engine, "before_cursor_execute", record_statement)
     yield executed
-    event.remove(Engine, "before_cursor_execute", hear)
+    event.remove(Engine, "before_cursor_execute", record_statement)
 
 
 @pytest.fixture
 def run_loop(db):
-    """A loop with one hand, over so many rows that are due."""
-    work = Slow()
+    """A loop with one thread, over the given number of due rows."""
+    work = BlockingWork()
     loop = Loop(work, db, StoppedClock(NOW), threads=1)
     thread = threading.Thread(target=loop.run, kwargs={"every": 20, "gather": 0.01})
 
@@ -101,26 +101,26 @@ def run_loop(db):
     thread.join()
 
 
-def test_while_every_hand_is_busy_the_loop_asks_nothing(run_loop, statements):
+def test_loop_executes_no_statement_while_all_threads_are_busy(run_loop, statements):
     work, _ = run_loop(3)
     eventually(lambda: any("UPDATE" in statement for statement in statements))
-    eventually(lambda: rest(statements, 0.3))
+    eventually(lambda: no_statement_within(statements, 0.3))
     work.let_go.set()
     eventually(lambda: sorted(work.done) == ["r0", "r1", "r2"])
 
 
 @pytest.mark.parametrize("table", [workspaces, watches, volumes, snapshots], ids=str)
-def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeypatch):
+def test_due_rows_are_found_by_index(db, table, monkeypatch):
     metadata.create_all(db.writer)
-    work = Slow()
+    work = BlockingWork()
     monkeypatch.setattr(work, "rows", table)
     monkeypatch.setattr(work, "reachable", lambda: in_places(table, ["here"]))
     loop, executed = Loop(work, db, StoppedClock(NOW)), []
 
-    def hear(_connection, _cursor, statement, values, *_):
+    def record_statement(_connection, _cursor, statement, values, *_):
         executed.append((statement, values))
 
-    event.listen(db._readers, "before_cursor_execute", hear)
+    event.listen(db._readers, "before_cursor_execute", record_statement)
     loop._claim(3)
     with db.read() as sql:
         sql.execute(loop._due, {"b_now": NOW, "b_most": 3})
@@ -137,7 +137,7 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
     loop.stop()
 
 
-def test_who_is_woken_for_nothing_rests_for_a_moment(run_loop, monkeypatch):
+def test_frequent_wakes_share_rounds(run_loop, monkeypatch):
     _, loop = run_loop(0)
     rounds: list[float] = []
     nothing_due_for = loop._nothing_due_for
@@ -152,27 +152,27 @@ def test_who_is_woken_for_nothing_rests_for_a_moment(run_loop, monkeypatch):
         loop.wake()
         woken += 1
     eventually(lambda: rounds)
-    assert len(rounds) < woken  # a round each it would have been
+    assert len(rounds) < woken
 
 
-def test_who_was_woken_rests_again(db, run_loop, statements, monkeypatch):
-    monkeypatch.setattr(db, "written", lambda _: None)  # so that each round asks
+def test_loop_rests_again_after_a_wake(db, run_loop, statements, monkeypatch):
+    monkeypatch.setattr(db, "written", lambda _: None)  # so that each round reads the database
     _, loop = run_loop(0)
-    eventually(lambda: rest(statements, 0.1))
+    eventually(lambda: no_statement_within(statements, 0.1))
     before = len(statements)
     loop.wake()
     eventually(lambda: len(statements) > before)
-    eventually(lambda: rest(statements, 0.1))
+    eventually(lambda: no_statement_within(statements, 0.1))
 
 
-def test_a_loop_that_only_did_what_was_due_leaves_no_thread(db):
-    class Brief(Slow):
+def test_stopped_loop_leaves_no_thread(db):
+    class Brief(BlockingWork):
         """Its threads have a name of their own."""
 
     def threads():
         return [thread for thread in threading.enumerate() if thread.name.startswith("Brief")]
 
-    with_a_row(db)
+    add_due_row(db)
     work = Brief()
     work.let_go.set()
     loop = Loop(work, db, StoppedClock(NOW))
@@ -182,8 +182,8 @@ def test_a_loop_that_only_did_what_was_due_leaves_no_thread(db):
     assert not threads()
 
 
-def test_a_file_is_asked_anew_only_after_it_was_written(db, statements):
-    clock, work = StoppedClock(NOW), Slow()
+def test_sqlite_is_read_again_only_after_a_write(db, statements):
+    clock, work = StoppedClock(NOW), BlockingWork()
     work.let_go.set()
     loop = Loop(work, db, clock)
     due = NOW + timedelta(hours=1)
@@ -203,9 +203,9 @@ def test_a_file_is_asked_anew_only_after_it_was_written(db, statements):
     loop.stop()
 
 
-def test_what_a_commit_that_failed_has_done_is_asked(db):
-    """Its error does not say whether it was written."""
-    work = Slow()
+def test_row_of_a_commit_that_raised_an_error_is_still_reconciled(db):
+    """The error does not tell whether the commit was written."""
+    work = BlockingWork()
     work.let_go.set()
     loop = Loop(work, db, StoppedClock(NOW))
     assert loop.once() == 0
@@ -222,9 +222,11 @@ def test_what_a_commit_that_failed_has_done_is_asked(db):
     loop.stop()
 
 
-def test_a_server_is_asked_each_time_as_another_daemon_may_write(db, statements, monkeypatch):
-    monkeypatch.setattr(db, "shared", True)  # as PostgreSQL is; who writes there is not seen here
-    loop = Loop(Slow(), db, StoppedClock(NOW))
+def test_shared_database_is_read_in_each_round(db, statements, monkeypatch):
+    monkeypatch.setattr(
+        db, "shared", True
+    )  # as PostgreSQL is; its other writers are not seen here
+    loop = Loop(BlockingWork(), db, StoppedClock(NOW))
     loop.once()
     before = len(statements)
     loop.once()
@@ -232,15 +234,15 @@ def test_a_server_is_asked_each_time_as_another_daemon_may_write(db, statements,
     loop.stop()
 
 
-def rest(statements, seconds):
-    """Whether nothing is asked for so long."""
+def no_statement_within(statements, seconds):
+    """Whether no statement is executed for so long."""
     before = len(statements)
     threading.Event().wait(seconds)
     return len(statements) == before
 
 
-def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatch):
-    slow = Slow()
+def test_loop_survives_errors_between_rounds(db, monkeypatch):
+    slow = BlockingWork()
     slow.let_go.set()
     loop = Loop(slow, db, StoppedClock(NOW))
     calls: list[None] = []
@@ -264,8 +266,8 @@ def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatc
         thread.join()
 
 
-class Failing(Slow):
-    """Its database fails while it works on a row, as often as it is told to."""
+class Failing(BlockingWork):
+    """The database fails during the work on a row."""
 
     def __init__(self, fail):
         super().__init__()
@@ -278,15 +280,15 @@ class Failing(Slow):
         return outcome
 
 
-def with_a_row(db):
+def add_due_row(db):
     with db.write() as tx:
         tx.sql.execute(rows.insert().values(id="r", due_at=NOW, attempts=0))
 
 
-def test_a_lease_that_could_not_be_given_back_is_so_when_the_database_answers(tmp_path, db):
+def test_unreleased_lease_is_released_when_the_database_answers_again(tmp_path, db):
     db = Database(db.url, StoppedClock(NOW), Bus(), patience=0.1)
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
-    with_a_row(db)
+    add_due_row(db)
     work = Failing(lambda: other.execute("BEGIN IMMEDIATE"))
     loop = Loop(work, db, StoppedClock(NOW), threads=1)
     loop.once()
@@ -304,11 +306,11 @@ def test_a_lease_that_could_not_be_given_back_is_so_when_the_database_answers(tm
     db.close()
 
 
-def test_a_failing_database_does_not_make_a_row_wait_longer_and_longer(db):
+def test_database_errors_do_not_lengthen_the_retry_delay(db):
     def fail():
         raise DatabaseLost(details="no such table: events")
 
-    with_a_row(db)
+    add_due_row(db)
     clock, work = StoppedClock(NOW), Failing(fail)
     loop = Loop(work, db, clock, threads=1)
     for _ in range(12):
@@ -322,7 +324,7 @@ def test_a_failing_database_does_not_make_a_row_wait_longer_and_longer(db):
     loop.stop()
 
 
-def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
+def test_leases_are_inherited_once_the_database_can_be_written(tmp_path, db):
     db = Database(db.url, StoppedClock(NOW), Bus(), patience=0.1)
     with db.write() as tx:
         held = {"lease": "dead", "lease_until": NOW + timedelta(hours=1), "due_at": NEVER}
@@ -344,8 +346,8 @@ def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
     db.close()
 
 
-class Recording(Slow):
-    """Writes down what it learns of a row, but for those that cannot be written down."""
+class Recording(BlockingWork):
+    """Records an event for each row, except for the broken ones."""
 
     def __init__(self, broken=()):
         super().__init__()
@@ -356,21 +358,21 @@ class Recording(Slow):
         self.done.append(claim.id)
 
         def record(tx):
-            tx.happened(Learnt(actor="test", subject=claim.id))
+            tx.happened(RowReconciled(actor="test", subject=claim.id))
             if claim.id in self.broken:
                 raise ValueError(claim.id)
 
         return ReconcileResult(NEVER - NOW, record)
 
 
-class Learnt(Event, frozen=True, kw_only=True):
-    """Something is known of a row."""
+class RowReconciled(Event, frozen=True, kw_only=True):
+    """A row was reconciled."""
 
-    event = "learnt"
+    event = "row_reconciled"
 
 
 def recorded_together(db, work, threads):
-    """Have as many threads learn something while nobody can write; how often it was committed."""
+    """Lets so many threads finish while another transaction writes; returns the commits."""
     with db.write() as tx:
         journal.events.create(tx.sql)
         fresh = {"due_at": NOW, "attempts": 0}
@@ -390,20 +392,20 @@ def recorded_together(db, work, threads):
 
 
 def written(db):
-    """The rows that were given back, and of which something was told."""
+    """The rows whose lease was released, and the rows that have an event."""
     with db.read() as sql:
         back = sql.execute(select(rows.c.id).where(rows.c.lease.is_(None))).scalars().all()
         subjects = sql.execute(select(journal.events.c.subject)).scalars().all()
     return set(back), set(subjects)
 
 
-def test_what_hands_learn_while_another_writes_is_written_in_one_transaction(db):
+def test_results_of_several_threads_are_written_in_one_transaction(db):
     assert recorded_together(db, Recording(), 8) == 3, "the test's, that of the first, the others'"
     every = {f"row{n}" for n in range(8)}
     assert written(db) == (every, every)
 
 
-def test_what_cannot_be_written_of_one_row_keeps_none_of_the_others_back(db):
+def test_row_whose_result_cannot_be_written_does_not_delay_the_others(db):
     broken = {"row2", "row5"}
     recorded_together(db, Recording(broken), 8)
     every = {f"row{n}" for n in range(8)}
@@ -413,7 +415,7 @@ def test_what_cannot_be_written_of_one_row_keeps_none_of_the_others_back(db):
     assert {id for id, attempts in tries.items() if attempts} == broken
 
 
-def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(db, monkeypatch):
+def test_row_with_a_lost_lease_is_not_written_and_does_not_delay_the_others(db, monkeypatch):
     work = Recording()
     reconcile = work.reconcile
 
@@ -430,7 +432,7 @@ def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(
 
 @pytest.fixture
 def daemons(url):
-    """Two daemons' databases, which are one, and their clock."""
+    """Two databases of two daemons, which are the same, and their clock."""
     clock = StoppedClock(NOW)
     databases = [Database(url, clock, Bus()) for _ in range(2)]
     with databases[0].write() as tx:
@@ -446,8 +448,8 @@ def due_rows(db, many):
         tx.sql.execute(rows.insert(), [{"id": f"row{n:02}", **fresh} for n in range(many)])
 
 
-def told(db):
-    """Of which row something was told, as often as it was."""
+def recorded_subjects(db):
+    """The subject of each recorded event."""
     with db.read() as sql:
         return sorted(sql.execute(select(journal.events.c.subject)).scalars())
 
@@ -460,8 +462,8 @@ def leased_rows(db):
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("taken", [1, 12])
-def test_what_another_daemon_has_taken_over_is_written_by_that_one_alone(daemons, taken):
-    """Of twelve leases that ran out it has taken so many when the results are written together."""
+def test_row_that_another_daemon_took_over_is_written_only_by_that_daemon(daemons, taken):
+    """Another daemon holds so many of the twelve expired leases when the results are written."""
     first, second, clock = daemons
     due_rows(first, 12)
     work = Recording()
@@ -470,18 +472,18 @@ def test_what_another_daemon_has_taken_over_is_written_by_that_one_alone(daemons
     assert other.once() == 0, "they are leased"
     clock.advance(seconds=LEASE.total_seconds())
     assert other.once() == taken
-    assert (len(told(first)), len(leased_rows(first))) == (taken, 12 - taken)
+    assert (len(recorded_subjects(first)), len(leased_rows(first))) == (taken, 12 - taken)
     results = [_Unrecorded(claim, work.reconcile(claim, None)) for claim in claims]
     late._write_down(results)
     assert [type(mine.error) for mine in results].count(Lost) == taken
-    assert told(first) == [f"row{n:02}" for n in range(12)], "each once"
+    assert recorded_subjects(first) == [f"row{n:02}" for n in range(12)], "each once"
     assert leased_rows(first) == []
     for loop in (late, other):
         loop.stop()
 
 
 @pytest.mark.postgres
-def test_two_daemons_that_hurry_take_each_row_once(daemons):
+def test_two_busy_daemons_reconcile_each_row_once(daemons):
     first, second, clock = daemons
     due_rows(first, 60)
     works = [Recording(), Recording()]
@@ -496,7 +498,9 @@ def test_two_daemons_that_hurry_take_each_row_once(daemons):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work_off, loops))
     assert (
-        sorted(works[0].done + works[1].done) == [f"row{n:02}" for n in range(60)] == told(first)
+        sorted(works[0].done + works[1].done)
+        == [f"row{n:02}" for n in range(60)]
+        == recorded_subjects(first)
     )
     assert leased_rows(first) == []
     for loop in loops:
@@ -504,8 +508,8 @@ def test_two_daemons_that_hurry_take_each_row_once(daemons):
 
 
 @pytest.mark.postgres
-def test_what_the_database_refuses_of_one_row_undoes_that_row_alone(daemons, monkeypatch):
-    """On PostgreSQL a statement that fails ends its transaction, unless it is in a savepoint."""
+def test_row_whose_result_the_database_refuses_is_rolled_back_alone(daemons, monkeypatch):
+    """On PostgreSQL a failed statement ends its transaction, except in a savepoint."""
     first, _, clock = daemons
     due_rows(first, 12)
     work = Recording()
@@ -528,14 +532,14 @@ def test_what_the_database_refuses_of_one_row_undoes_that_row_alone(daemons, mon
     [error] = [mine.error for mine in results if mine.error is not None]
     assert isinstance(error, IntegrityError)
     good = [f"row{n:02}" for n in range(12) if n != 3]
-    assert (told(first), leased_rows(first)) == (good, ["row03"])
+    assert (recorded_subjects(first), leased_rows(first)) == (good, ["row03"])
     with first.read() as sql:
         assert len(sql.execute(select(rows.c.id)).all()) == 12 + 11
     loop.stop()
 
 
 @pytest.mark.postgres
-def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
+def test_claim_with_a_lost_lease_cannot_write(daemons):
     first, second, clock = daemons
     due_rows(first, 1)
     late, other = Loop(Recording(), first, clock), Loop(Recording(), second, clock)
@@ -549,7 +553,7 @@ def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
 
 
 @pytest.mark.postgres
-def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daemons):
+def test_request_during_a_lease_makes_the_row_due_at_its_release(daemons):
     first, second, clock = daemons
     due_rows(first, 3)
     loop, other = Loop(Recording(), first, clock), Loop(Recording(), second, clock)
@@ -571,7 +575,7 @@ def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daem
 
 
 @pytest.mark.postgres
-def test_who_waits_for_longest_comes_first(daemons):
+def test_row_that_is_due_longest_is_reconciled_first(daemons):
     first, _, clock = daemons
     late = {"a": 1, "b": 3, "c": 2}
     with first.write() as tx:
@@ -585,7 +589,7 @@ def test_who_waits_for_longest_comes_first(daemons):
     loop.stop()
 
 
-def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
+def test_write_during_the_search_for_due_rows_causes_another_search(db):
     work = Recording()
     with db.write() as tx:
         journal.events.create(tx.sql)
@@ -594,7 +598,7 @@ def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
     def write_then(_connection, _cursor, statement, *_):
         if statement.startswith("SELECT") and not writes:
             writes.append(None)
-            with_a_row(db)
+            add_due_row(db)
 
     event.listen(db._readers, "after_cursor_execute", write_then)
     loop.once()
@@ -603,42 +607,42 @@ def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
     loop.stop()
 
 
-def test_who_cannot_look_gives_back_what_it_has_claimed(db, monkeypatch):
-    def blind(claims):
+def test_claims_are_released_if_the_look_fails(db, monkeypatch):
+    def fail(claims):
         raise DatabaseLost(details="away")
 
     clock, work = StoppedClock(NOW), Recording()
     due_rows(db, 3)
     with db.write() as tx:
         journal.events.create(tx.sql)
-    monkeypatch.setattr(work, "look", blind)
+    monkeypatch.setattr(work, "look", fail)
     loop = Loop(work, db, clock)
     assert loop.once() == 3
     assert (leased_rows(db), work.done) == ([], [])
     monkeypatch.undo()
     clock.advance(seconds=RETRY.total_seconds())
     assert loop.once() == 3
-    assert told(db) == ["row00", "row01", "row02"]
+    assert recorded_subjects(db) == ["row00", "row01", "row02"]
     loop.stop()
 
 
-def test_no_more_is_claimed_than_threads_can_begin_at_once(db):
-    """What waits for a thread would lose its lease while it waits."""
+def test_loop_claims_only_as_many_rows_as_it_has_threads(db):
+    """A claim that waits for a thread could lose its lease."""
     due_rows(db, 5)
-    work = Slow()
+    work = BlockingWork()
     loop = Loop(work, db, StoppedClock(NOW), threads=2)
     busy = [*loop._start(), *loop._start()]
     assert (len(busy), len(leased_rows(db))) == (2, 2)
     work.let_go.set()
     for future in busy:
         future.result(30)
-    eventually(lambda: not loop._busy)  # what is done is kept by nobody
+    eventually(lambda: not loop._busy)  # finished work is removed
     loop.stop()
 
 
 @pytest.fixture
 def running(db):
-    """Run a loop that listens to its table in a thread of its own."""
+    """Runs a loop that listens to its table in a thread of its own."""
     with ExitStack() as stack:
 
         def run(loop, **options):
@@ -651,8 +655,8 @@ def running(db):
         yield run
 
 
-def test_a_calm_loop_rests_until_its_own_rows_are_written(db, running, monkeypatch):
-    slow = Slow()
+def test_calm_loop_rests_until_its_table_is_written(db, running, monkeypatch):
+    slow = BlockingWork()
     slow.let_go.set()
     loop = Loop(slow, db, StoppedClock(NOW))
     rounds: list[None] = []
@@ -677,8 +681,8 @@ def test_a_calm_loop_rests_until_its_own_rows_are_written(db, running, monkeypat
     eventually(lambda: slow.done == ["one"])
 
 
-def test_a_calm_loop_patrols_when_its_patrol_is_due(db, running, monkeypatch):
-    slow = Slow()
+def test_calm_loop_patrols_when_its_patrol_is_due(db, running, monkeypatch):
+    slow = BlockingWork()
     patrols: list[None] = []
 
     def patrol():
@@ -690,8 +694,8 @@ def test_a_calm_loop_patrols_when_its_patrol_is_due(db, running, monkeypatch):
     eventually(lambda: len(patrols) > 2)
 
 
-def test_a_calm_loop_asks_again_soon_after_an_error(db, running, monkeypatch):
-    loop = Loop(Slow(), db, StoppedClock(NOW))
+def test_calm_loop_retries_soon_after_an_error(db, running, monkeypatch):
+    loop = Loop(BlockingWork(), db, StoppedClock(NOW))
     calls: list[None] = []
 
     def away():
@@ -704,8 +708,8 @@ def test_a_calm_loop_asks_again_soon_after_an_error(db, running, monkeypatch):
 
 
 @pytest.mark.parametrize("when", ["begin", "commit"])
-def test_a_loop_that_cannot_claim_what_is_due_waits_before_it_tries_again(db, running, when):
-    with_a_row(db)
+def test_loop_waits_before_it_retries_a_failed_claim(db, running, when):
+    add_due_row(db)
     tries: list[None] = []
 
     def fail(_connection):
@@ -713,25 +717,25 @@ def test_a_loop_that_cannot_claim_what_is_due_waits_before_it_tries_again(db, ru
         raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
 
     event.listen(db.writer, when, fail)
-    running(Loop(Slow(), db, StoppedClock(NOW)), every=120, gather=0, calm=120)
+    running(Loop(BlockingWork(), db, StoppedClock(NOW)), every=120, gather=0, calm=120)
     eventually(lambda: tries)
-    assert rest(tries, 0.3), f"{len(tries)} tries"
+    assert no_statement_within(tries, 0.3), f"{len(tries)} tries"
 
 
-def test_a_patrol_that_fails_keeps_no_row_waiting(db, running, monkeypatch):
-    slow = Slow()
+def test_failed_patrol_does_not_delay_rows(db, running, monkeypatch):
+    slow = BlockingWork()
     slow.let_go.set()
 
     def patrol():
         raise ZeroDivisionError
 
     monkeypatch.setattr(slow, "patrol", patrol)
-    with_a_row(db)
+    add_due_row(db)
     running(Loop(slow, db, StoppedClock(NOW)), every=120, calm=120)
     eventually(lambda: slow.done == ["r"], seconds=60)
 
 
-def test_loops_that_begin_to_listen_to_a_table_at_once_are_both_woken(tmp_path, monkeypatch):
+def test_listeners_added_at_once_to_a_table_are_both_woken(tmp_path, monkeypatch):
     woken: list[int] = []
     with ExitStack() as stack:
         callbacks = [lambda: woken.append(2)]
@@ -748,5 +752,5 @@ def test_loops_that_begin_to_listen_to_a_table_at_once_are_both_woken(tmp_path, 
         with database.write() as tx:
             rows.create(tx.sql)
         stack.enter_context(database.listening(rows, lambda: woken.append(1)))
-        with_a_row(database)
+        add_due_row(database)
     assert sorted(woken) == [1, 2]

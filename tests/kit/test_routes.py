@@ -1,4 +1,4 @@
-"""What an application makes of routes: handlers of its own, and no more than it needs."""
+"""The handlers that an application builds from routes, and when it reads their signatures."""
 
 from litestar import HttpMethod, get, route
 from litestar.di import NamedDependency, Provide
@@ -74,7 +74,7 @@ def handlers(app: Api) -> dict[tuple[str, str], OwnHandler]:
     }
 
 
-def test_a_handler_has_the_dependencies_that_it_or_its_own_ask_for():
+def test_handler_has_only_the_dependencies_that_it_needs():
     handlers_by_path = handlers(built())
     assert set(handlers_by_path["GET", "/a/plain"].resolve_dependencies()) == {"other"}
     assert set(handlers_by_path["GET", "/a/own"].resolve_dependencies()) == {"name", "user"}
@@ -82,14 +82,14 @@ def test_a_handler_has_the_dependencies_that_it_or_its_own_ask_for():
     assert handlers_by_path["GET", "/a/own"].resolve_tags() == ["a"]
 
 
-def test_two_applications_share_no_handler():
+def test_applications_share_no_handlers():
     first, second = handlers(built()), handlers(built())
     assert first.keys() == second.keys()
     assert not {*map(id, first.values())} & {*map(id, second.values())}
     assert plain.dependencies is None
 
 
-def test_a_signature_is_read_when_it_is_first_asked_for():
+def test_signature_is_read_at_the_first_request():
     with TestClient(app := built()) as client:
         assert not any(handler.is_complete for handler in handlers(app).values())
         for _ in range(2):
@@ -98,7 +98,7 @@ def test_a_signature_is_read_when_it_is_first_asked_for():
     assert read == {("GET", "/a/own")}
 
 
-def test_dependencies_are_found_one_after_the_other():
+def test_dependencies_are_resolved_one_after_the_other():
     app = built()
     [arguments] = [
         arguments
@@ -112,7 +112,7 @@ def test_dependencies_are_found_one_after_the_other():
         assert client.get("/a/both").text == "name other"
 
 
-def test_the_description_reads_all_signatures():
+def test_openapi_description_reads_all_signatures():
     app = Api(ROUTES, {"name": giving("name"), "other": giving("other")})
     description = app.openapi_schema.to_schema()["paths"]["/a/plain"]
     assert list(description["get"]["responses"]["200"]["content"]) == ["text/plain"]
@@ -122,8 +122,8 @@ def test_the_description_reads_all_signatures():
     assert described == {at for at, handler in handlers(app).items() if handler.is_complete}
 
 
-def test_the_description_changes_no_signature():
-    """It adds what of the path a function does not take: a request would have to give it."""
+def test_openapi_description_changes_no_signature():
+    """The description adds path parameters that the function lacks; requests do not need them."""
     app = Api([Routes("/", [two])], {})
     assert "/two/{name}/{rest}" in app.openapi_schema.to_schema()["paths"]
     with TestClient(app) as client:
@@ -131,7 +131,7 @@ def test_the_description_changes_no_signature():
         assert client.get("/two/one/and/more").text == "one"
 
 
-def test_options_has_a_handler_for_all_paths_where_no_route_answers_it():
+def test_options_shares_a_handler_unless_a_route_has_its_own():
     handlers_by_path = handlers(built())
     assert handlers_by_path["OPTIONS", "/a/plain"] is handlers_by_path["OPTIONS", "/a/own"]
     assert handlers_by_path["OPTIONS", "/a/all"] is handlers_by_path["POST", "/a/all"]

@@ -1,4 +1,4 @@
-"""Facts, as they happen: in order, without a gap, nothing twice, and nobody waits for a reader."""
+"""The event stream: events in order, without gaps or repeats, and no reader delays another."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from prism.kit.http import Intake, problems
 from prism.kit.http_protocol import http_protocol
 from prism.kit.journal import prune
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
-from tests.kit.small import Noted, failed, noted
+from tests.kit.notes_app import Noted, failed, noted
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -36,7 +36,7 @@ def hub(db, clock):
     return Hub(db, clock)
 
 
-async def take(hub, after, how_many):
+async def read_events(hub, after, how_many):
     facts = []
     async with hub.reading(after) as reader:
         batches = hub.batches(reader)
@@ -53,7 +53,7 @@ def numbers(facts):
 
 
 @pytest.mark.postgres
-def test_a_reader_that_resumes_misses_nothing_while_many_write(hub, db):
+def test_reader_that_resumes_misses_no_event_of_concurrent_writers(hub, db):
     def write_all():
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda n: noted(db, n), range(200)))
@@ -62,12 +62,12 @@ def test_a_reader_that_resumes_misses_nothing_while_many_write(hub, db):
         seen: list[Recorded] = []
         position = 0
         while len(seen) < 200:
-            seen += await asyncio.wait_for(take(hub, position, 1), 20)
+            seen += await asyncio.wait_for(read_events(hub, position, 1), 20)
             position = seen[-1].id  # all that a reader remembers when it reconnects
         return seen
 
     async def read_all_along():
-        return await asyncio.wait_for(take(hub, 0, 200), 20)
+        return await asyncio.wait_for(read_events(hub, 0, 200), 20)
 
     async def both():
         return await asyncio.gather(read_in_pieces(), *(read_all_along() for _ in range(5)))
@@ -81,7 +81,7 @@ def test_a_reader_that_resumes_misses_nothing_while_many_write(hub, db):
         assert [fact.id for fact in seen] == sorted({fact.id for fact in seen})
 
 
-def test_a_reader_from_now_on_hears_only_what_comes(hub, db):
+def test_new_reader_gets_only_events_after_its_start(hub, db):
     noted(db, 1)
 
     async def read():
@@ -94,7 +94,7 @@ def test_a_reader_from_now_on_hears_only_what_comes(hub, db):
     assert asyncio.run(read()) == (first.id, [2])
 
 
-def test_a_reader_is_woken_by_the_commit_and_not_by_the_clock(hub, db):
+def test_reader_is_woken_by_the_commit_and_not_by_the_poll(hub, db):
     async def read():
         async with hub.reading(None) as reader:
             began = time.monotonic()
@@ -106,7 +106,7 @@ def test_a_reader_is_woken_by_the_commit_and_not_by_the_clock(hub, db):
 
 
 @pytest.mark.postgres
-def test_another_daemons_facts_arrive_too(hub, db, clock):
+def test_reader_gets_the_events_of_another_daemon(hub, db, clock):
     other = type(db)(db.url, clock, type(db.bus)())
 
     async def read():
@@ -118,7 +118,7 @@ def test_another_daemons_facts_arrive_too(hub, db, clock):
     other.close()
 
 
-def test_many_readers_cost_one_look(hub, db, monkeypatch):
+def test_many_readers_share_one_query_and_one_batch(hub, db, monkeypatch):
     looks, look = [], db.events_after
 
     def counted(id):
@@ -139,23 +139,23 @@ def test_many_readers_cost_one_look(hub, db, monkeypatch):
     assert len(looks) <= 3
 
 
-def test_the_hub_rests_when_nobody_reads(hub, db):
+def test_hub_stops_its_task_without_readers(hub, db):
     async def read():
         async with hub.reading(None):
             assert len(asyncio.all_tasks()) == 2
         await asyncio.sleep(0)
         return len(asyncio.all_tasks()), len(db.bus._bells)
 
-    for _ in range(2):  # and begins anew, in another loop too
+    for _ in range(2):  # it starts again, in another event loop too
         assert asyncio.run(read()) == (1, 0)
 
 
-def test_a_slow_reader_is_cut_off_and_nobody_else_notices(hub, db):
+def test_slow_reader_is_cut_off_and_does_not_delay_others(hub, db):
     async def read():
         async with hub.reading(None) as slow, hub.reading(None) as quick:
             hearing, heard = hub.batches(quick), []
             for _ in range(0, MOST_BEHIND + 200, 100):
-                await asyncio.to_thread(hundred, db)
+                await asyncio.to_thread(record_hundred, db)
                 heard += (await anext(hearing)).events
             while len(heard) < MOST_BEHIND + 200:
                 heard += (await anext(hearing)).events
@@ -164,7 +164,7 @@ def test_a_slow_reader_is_cut_off_and_nobody_else_notices(hub, db):
     assert asyncio.run(read()) == (True, False, MOST_BEHIND + 200)
 
 
-def test_a_reader_who_comes_while_the_others_leave_hears_the_end_too(hub, db):
+def test_reader_that_starts_while_the_bus_closes_ends_too(hub, db):
     async def read():
         async with hub.reading(None) as first:
             db.bus.close()
@@ -176,15 +176,15 @@ def test_a_reader_who_comes_while_the_others_leave_hears_the_end_too(hub, db):
     assert asyncio.run(read()) is False
 
 
-def test_a_reader_that_resumes_from_far_away_is_not_behind(hub, db):
+def test_reader_that_resumes_far_behind_is_not_cut_off(hub, db):
     for _ in range(12):
-        hundred(db)
-    seen = asyncio.run(take(hub, 0, 1200))
+        record_hundred(db)
+    seen = asyncio.run(read_events(hub, 0, 1200))
     assert len(seen) == 1200
 
 
 @pytest.mark.parametrize("after", [0, 3, 10**9])
-def test_who_was_away_too_long_is_told_to_look_anew(hub, db, clock, after):
+def test_reader_that_resumes_after_pruned_events_gets_a_resync(hub, db, clock, after):
     for number in range(8):
         noted(db, number)
     with db.write() as tx:
@@ -202,17 +202,17 @@ def test_who_was_away_too_long_is_told_to_look_anew(hub, db, clock, after):
     assert asyncio.run(read()) == [99]
 
 
-def test_what_is_still_kept_is_resumed_without_a_resync(hub, db, clock):
+def test_reader_that_resumes_within_kept_events_gets_no_resync(hub, db, clock):
     for number in range(8):
         noted(db, number)
     known = db.events_after(0)[5].id
     with db.write() as tx:
         prune(tx.sql, clock.now(), most=2)
-    assert numbers(asyncio.run(take(hub, known, 2))) == [6, 7]
+    assert numbers(asyncio.run(read_events(hub, known, 2))) == [6, 7]
 
 
 @pytest.mark.postgres
-def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
+def test_hub_retries_while_the_database_is_unavailable(hub, db, monkeypatch):
     monkeypatch.setattr(stream, "POLL", 0.02)
     look, refused = db.events_after, list[int]()
 
@@ -233,7 +233,7 @@ def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
     assert len(refused) == 3
 
 
-def test_what_a_reader_knows_is_not_told_again(db):
+def test_batch_omits_events_up_to_the_position_of_a_reader(db):
     for number in range(3):
         noted(db, number)
     batch = Batch(db.events_after(0))
@@ -242,7 +242,7 @@ def test_what_a_reader_knows_is_not_told_again(db):
     assert Batch([]).sse == b":\n\n"
 
 
-def hundred(db):
+def record_hundred(db):
     with db.write() as tx:
         for number in range(100):
             tx.happened(Noted(actor="ada", subject="n", number=number))
@@ -252,10 +252,10 @@ def given(value):
     return Provide(lambda: value, use_cache=True, sync_to_thread=False)
 
 
-# The same over real sockets.
+# The same over sockets.
 
 
-class Served(NamedTuple):
+class StreamServer(NamedTuple):
     server: uvicorn.Server
     address: str
 
@@ -278,7 +278,7 @@ def stream_server(db, clock):
     thread = threading.Thread(target=lambda: runner.run(server.serve([listener])))
     thread.start()
     eventually(lambda: server.started)
-    yield Served(server, f"127.0.0.1:{listener.getsockname()[1]}")
+    yield StreamServer(server, f"127.0.0.1:{listener.getsockname()[1]}")
     db.bus.close()
     server.should_exit = True
     thread.join()
@@ -317,7 +317,7 @@ def blocks(lines, how_many):
     return events
 
 
-def test_sse_on_the_wire(stream_server, db):
+def test_sse_stream_has_the_documented_format_and_resumes(stream_server, db):
     noted(db, 1)
     [known] = db.events_after(0)
     with listening(stream_server) as lines:
@@ -342,7 +342,7 @@ def test_sse_on_the_wire(stream_server, db):
         assert blocks(lines, 2)[1] == block, "the header is newer than the address"
 
 
-def test_ids_that_are_none_are_refused(stream_server):
+def test_invalid_last_event_id_is_refused(stream_server):
     for headers, query, field in [
         ({"Last-Event-ID": "x"}, "", "Last-Event-ID"),
         ({"Last-Event-ID": "-1"}, "", "Last-Event-ID"),
@@ -357,14 +357,14 @@ def test_ids_that_are_none_are_refused(stream_server):
     assert b"VALIDATION_FAILED" in refused.value.response.body
 
 
-def test_silence_is_broken_by_a_sign_of_life(stream_server, monkeypatch):
+def test_idle_sse_stream_sends_keep_alive_comments(stream_server, monkeypatch):
     monkeypatch.setattr(stream, "KEEP_ALIVE", 0.1)
     monkeypatch.setattr(stream, "POLL", 0.05)
     with listening(stream_server) as lines:
         assert blocks(lines, 3)[1:] == [{"": ""}, {"": ""}]
 
 
-def test_the_same_facts_over_websocket(stream_server, db):
+def test_websocket_stream_sends_the_same_events(stream_server, db):
     noted(db, 1)
     with connected(stream_server) as live, connected(stream_server, "?last_event_id=0") as resumed:
         assert json.loads(resumed.recv(5))["data"] == {"number": 1}
@@ -376,7 +376,7 @@ def test_the_same_facts_over_websocket(stream_server, db):
             assert fact["data"] == {"number": 2}
 
 
-def test_readers_end_when_the_daemon_goes_home(stream_server, db):
+def test_streams_end_when_the_daemon_shuts_down(stream_server, db):
     with listening(stream_server) as lines, connected(stream_server) as live:
         blocks(lines, 1)
         db.bus.close()
@@ -388,8 +388,8 @@ def test_readers_end_when_the_daemon_goes_home(stream_server, db):
         assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], "and so does a late one"
 
 
-def test_a_client_that_does_not_read_is_cut_off(stream_server, db):
-    """Kernel buffers take megabytes first; then facts wait, and not for ever."""
+def test_client_that_does_not_read_is_disconnected(stream_server, db):
+    """The buffers of the kernel fill first; then the events wait, for a limited time."""
     host, _, port = stream_server.address.partition(":")
     stuck = socket.socket()
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -410,7 +410,7 @@ def test_a_client_that_does_not_read_is_cut_off(stream_server, db):
     stuck.close()
 
 
-def test_nothing_is_left_when_readers_come_and_go(stream_server, db):
+def test_disconnected_readers_leave_no_bus_listener(stream_server, db):
     for _ in range(20):
         with listening(stream_server) as lines:
             blocks(lines, 1)

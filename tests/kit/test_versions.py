@@ -1,4 +1,4 @@
-"""A topic gets another word with each transaction that changes its tables, and only then."""
+"""A topic gets a new version with each transaction that changes its tables, and only then."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ TEXT, WRITES = ("exec_driver_sql", "text"), re.compile(r"\b(INSERT|UPDATE|DELETE
 
 @pytest.fixture
 def two_databases(url):
-    """Two daemons' databases, which are one."""
+    """Two databases of two daemons, which are the same."""
     databases = [Database(url, WallClock(), Bus()) for _ in range(2)]
     metadata.create_all(databases[0].writer)
     with databases[0].writer.begin() as sql:
@@ -38,7 +38,7 @@ def two_databases(url):
         db.close()
 
 
-def word(db):
+def version(db):
     with db.read() as sql:
         return db.versions(sql).get("notes")
 
@@ -50,43 +50,45 @@ def change(db, *statements):
 
 
 @pytest.mark.postgres
-def test_each_change_gives_both_daemons_another_word(two_databases):
-    known = [word(two_databases[0])]
+def test_each_change_gives_a_new_version_to_both_daemons(two_databases):
+    versions = [version(two_databases[0])]
     for statement in (
         insert(notes).values(id=1, text="a"),
         update(notes).where(notes.c.id == 1).values(text="b"),
         delete(notes),
     ):
         change(two_databases[0], statement)
-        assert word(two_databases[0]) == word(two_databases[1])
-        known.append(word(two_databases[1]))
-    assert len(set(known)) == 4
+        assert version(two_databases[0]) == version(two_databases[1])
+        versions.append(version(two_databases[1]))
+    assert len(set(versions)) == 4
 
 
-def test_what_changes_nothing_gives_no_word(two_databases):
+def test_statement_without_changes_gives_no_new_version(two_databases):
     change(two_databases[0], insert(notes).values(id=1, text="a"))
-    before = word(two_databases[0])
+    before = version(two_databases[0])
     change(two_databases[0], update(notes).where(notes.c.id == 7).values(text="b"))
     change(two_databases[0], delete(notes).where(notes.c.id == 7))
     quiet = update(notes).values(text="c").execution_options(**topic(None))
     change(two_databases[0], quiet)
     other = update(notes).values(text="d").execution_options(**topic("others"))
     change(two_databases[0], other)
-    assert word(two_databases[0]) == before
+    assert version(two_databases[0]) == before
 
 
 @pytest.mark.postgres
-def test_what_is_rolled_back_gives_no_word_and_takes_none_from_what_comes(two_databases):
-    before = word(two_databases[0])
+def test_rolled_back_change_gives_no_new_version(two_databases):
+    before = version(two_databases[0])
     with pytest.raises(ZeroDivisionError), two_databases[0].write() as tx:
         tx.sql.execute(insert(notes).values(id=1, text="a"))
         raise ZeroDivisionError
-    assert word(two_databases[1]) == before
+    assert version(two_databases[1]) == before
     change(two_databases[0])
-    assert word(two_databases[1]) == before, "what was rolled back is not a change of the next one"
+    assert version(two_databases[1]) == before, (
+        "what was rolled back is not a change of the next one"
+    )
 
 
-def test_a_transaction_has_no_version_of_its_own(two_databases):
+def test_write_transaction_has_no_version(two_databases):
     with two_databases[0].write() as tx:
         tx.sql.execute(insert(notes).values(id=1, text="a"))
         with two_databases[0].read() as sql:
@@ -94,7 +96,7 @@ def test_a_transaction_has_no_version_of_its_own(two_databases):
 
 
 @pytest.mark.postgres
-def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
+def test_transaction_caches_a_read_until_it_writes_the_topic(two_databases):
     [first, second], reads_done = two_databases, []
 
     def texts(sql):
@@ -119,7 +121,7 @@ def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
             tx.sql.execute(update(notes).values(text="c"))
             reads(tx.sql, ["c"], 1)
             raise ZeroDivisionError
-        reads(tx.sql, ["a"], 1)  # what was undone is not so
+        reads(tx.sql, ["a"], 1)  # the inner change was rolled back
     with first.read() as sql:
         reads(sql, ["a"], 1)
     change(second, update(notes).values(text="d"))
@@ -127,7 +129,7 @@ def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
         reads(sql, ["d"], 1)  # a new transaction sees what others have written
 
 
-def test_a_value_is_made_again_for_another_word_or_key():
+def test_cached_value_is_made_again_for_another_version_or_key():
     cache, values = Kept[int]("a", "b"), list[int]()
 
     def make():
@@ -140,7 +142,7 @@ def test_a_value_is_made_again_for_another_word_or_key():
     assert cache.get({"a": "1"}, make) == 3, "only the newest is kept"
 
 
-def test_nothing_writes_sql_as_text_which_would_change_a_table_unseen():
+def test_no_source_file_writes_with_sql_as_text():
     root = Path(prism.__file__).parent
     for file in sorted(root.rglob("*.py")):
         if "migrations" in file.parts:
