@@ -1,4 +1,4 @@
-"""Settings: read once, wrong values named, secrets never shown."""
+"""Settings: read once, invalid values are named, secrets are not shown."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from prism.providers.local.provider import local_compute
 from prism.settings import SettingInvalid, Settings, variable
 
 
-def test_an_empty_environment_gives_the_defaults():
+def test_empty_environment_gives_the_defaults():
     settings = Settings.read({})
     assert settings == Settings()
     assert (settings.home, settings.host, settings.port) == ("~/.prism", "127.0.0.1", 8947)
@@ -50,7 +50,7 @@ def test_every_field_is_read_from_its_variable():
     assert Settings.read(environ) == Settings(**values)
 
 
-def test_an_empty_variable_is_no_variable():
+def test_empty_variable_counts_as_unset():
     assert Settings.read({"PRISM_PORT": "", "PRISM_AUTH": ""}) == Settings()
 
 
@@ -76,7 +76,7 @@ def test_an_empty_variable_is_no_variable():
         ("PRISM_HOST", "prism.example.org", "an address of this machine"),
     ],
 )
-def test_a_wrong_value_names_the_variable_the_value_and_what_is_allowed(name, value, allowed):
+def test_invalid_value_names_the_variable_and_the_allowed_values(name, value, allowed):
     with pytest.raises(SettingInvalid) as raised:
         Settings.read({name: value})
     problem = raised.value
@@ -85,24 +85,24 @@ def test_a_wrong_value_names_the_variable_the_value_and_what_is_allowed(name, va
     assert name in problem.remediation
 
 
-def test_a_wrong_value_does_not_leak_its_password():
+def test_invalid_value_error_does_not_contain_the_password():
     with pytest.raises(SettingInvalid) as raised:
         Settings.read({"PRISM_DATABASE_URL": "mysql://ada:hunter2@db/prism"})
     assert "hunter2" not in raised.value.message + raised.value.details
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "::1", "[::1]"])
-def test_this_machine_may_always_be_listened_on(host):
+def test_loopback_host_is_always_accepted(host):
     assert Settings.read({"PRISM_HOST": host}).host == host
 
 
-def test_the_world_may_be_listened_on_only_by_name_and_with_tokens():
+def test_public_host_requires_a_public_url_and_tokens():
     world = {"PRISM_HOST": "0.0.0.0"}
     named, guarded = {"PRISM_PUBLIC_URL": "https://prism.example.org"}, {"PRISM_AUTH": "tokens"}
     assert Settings.read(world | named | guarded).host == "0.0.0.0"
-    for too_little in (named, guarded):
+    for incomplete in (named, guarded):
         with pytest.raises(SettingInvalid):
-            Settings.read(world | too_little)
+            Settings.read(world | incomplete)
 
 
 def test_paths_are_absolute_and_below_the_home(monkeypatch, tmp_path):
@@ -117,23 +117,23 @@ def test_paths_are_absolute_and_below_the_home(monkeypatch, tmp_path):
     assert Settings(home="here").folder == tmp_path / "here"
 
 
-def test_a_socket_can_always_be_bound(tmp_path):
+def test_socket_path_is_short_enough_to_be_bound(tmp_path):
     deep = tmp_path.joinpath("ä" * 60, "b" * 60)
-    stand_in = Settings(home=str(deep)).socket
-    assert stand_in.parent == Path(f"/tmp/prism-{os.getuid()}")
-    assert stand_in != Settings(home=str(deep / "c")).socket, "each home has its own"
+    replacement = Settings(home=str(deep)).socket
+    assert replacement.parent == Path(f"/tmp/prism-{os.getuid()}")
+    assert replacement != Settings(home=str(deep / "c")).socket, "each home has its own"
     for length in range(70, 120):
         home = "/" + "h" * length
         assert len(os.fsencode(Settings(home=home).socket)) <= 100
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_postgres_is_reached_by_the_driver_that_ships(scheme):
+def test_postgresql_url_gets_the_installed_driver(scheme):
     settings = Settings.read({"PRISM_DATABASE_URL": f"{scheme}://ada@db/prism"})
     assert settings.database == "postgresql+psycopg://ada@db/prism"
 
 
-def test_the_actor_is_the_user_or_the_login(monkeypatch):
+def test_actor_is_the_user_setting_or_the_login(monkeypatch):
     assert Settings(user="ada@example.org").actor == "ada@example.org"
     monkeypatch.setenv("LOGNAME", "ada")
     assert Settings().actor == f"ada@{socket.gethostname()}"
@@ -159,7 +159,7 @@ def test_secrets_are_not_shown():
 
 @pytest.fixture
 def load_env(tmp_path):
-    """What is set with that file in the home."""
+    """Loads the settings with this file in the home."""
 
     def load(text, **environ):
         (tmp_path / "env").write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -168,7 +168,7 @@ def load_env(tmp_path):
     return load
 
 
-def test_the_file_in_the_home_is_below_the_environment(load_env):
+def test_environment_overrides_the_env_file(load_env):
     text = "# mine\n\nPRISM_USER=ada@example.org\nexport PRISM_PORT='9000'\n  PRISM_PROFILE = \n"
     settings = load_env(text, PRISM_PORT="9001", PRISM_USER="")
     assert (settings.user, settings.port, settings.profile) == ("ada@example.org", 9001, "")
@@ -176,7 +176,7 @@ def test_the_file_in_the_home_is_below_the_environment(load_env):
     assert load_env("").user == ""
 
 
-def test_without_a_file_the_environment_is_all(tmp_path):
+def test_missing_env_file_is_ignored(tmp_path):
     assert Settings.load({"PRISM_HOME": str(tmp_path), "PRISM_PORT": "1"}).port == 1
 
 
@@ -190,7 +190,7 @@ def test_without_a_file_the_environment_is_all(tmp_path):
         (b"PRISM_USER=\xff", "is not UTF-8", "Write it anew"),
     ],
 )
-def test_a_file_that_is_wrong_is_refused_with_where_and_why(load_env, text, message, remedy):
+def test_invalid_env_file_is_refused_with_line_and_remedy(load_env, text, message, remedy):
     with pytest.raises(SettingInvalid) as raised:
         load_env(text)
     assert message in raised.value.message
@@ -198,7 +198,7 @@ def test_a_file_that_is_wrong_is_refused_with_where_and_why(load_env, text, mess
 
 
 @pytest.mark.parametrize("text", ["0-5", "5-4", "5", "a-b", "1-4294967295", "-1-5", "1-2-3"])
-def test_what_is_no_range_of_ids_is_refused(text):
+def test_invalid_uid_range_is_refused(text):
     with pytest.raises(SettingInvalid, match="PRISM_UID_RANGE"):
         Settings.read({"PRISM_UID_RANGE": text})
 
