@@ -1,7 +1,7 @@
-"""Has tests run under the policies that Prism prints, and writes down what came of it.
+"""Runs tests under the policies that Prism prints, and records the results.
 
-Nothing happens unless `PRISM_TEST_AWS_POLICIES` names a folder: there each test leaves what its
-calls were allowed by, and what was denied that no rule of its own denies.
+Without the environment variable `PRISM_TEST_AWS_POLICIES`, nothing happens. It names a folder, in
+which each test writes the permissions that its calls used, and the calls that were denied.
 """
 
 import contextlib
@@ -19,13 +19,14 @@ from prism.providers.aws.account.policy import policy, setup_policy
 FOLDER = "PRISM_TEST_AWS_POLICIES"
 ACCOUNT = "123456789012"
 by_an_administrator = pytest.mark.skipif(
-    FOLDER in os.environ, reason="the daily policy changes nothing that carries no tag of Prism"
+    FOLDER in os.environ,
+    reason="the daily policy forbids to change resources without our tags",
 )
 
 
 @contextlib.contextmanager
 def under_policies(double: AwsDouble) -> Iterator[None]:
-    """Hold Prism's own calls, and no test's, to the daily policy and to that of the setup."""
+    """Applies the daily policy and the setup policy to calls of Prism, not to calls of tests."""
     if (folder := os.environ.get(FOLDER)) is None:
         yield
         return

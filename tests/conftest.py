@@ -1,4 +1,4 @@
-"""Fixtures of all tests: daemons with a stopped clock and a simulated cloud, databases, AWS."""
+"""Fixtures of all tests: daemons with a stopped clock and a simulated provider, databases, AWS."""
 
 from __future__ import annotations
 
@@ -55,35 +55,35 @@ from tests.waiting import eventually
 READ = cache(document.read)  # a template's file
 ML = "Python Machine Learning (Simplified)"
 heed()
-# A machine that is busy with other things makes no example wrong.
+# A busy computer must not make an example fail.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-# What AWS's own files say of its services, read once in a test process, not in each session.
+# The service descriptions of botocore, read once in a test process, not in each session.
 botocore.session.create_loader = cache(botocore.session.create_loader)
-WAITS_FOR_WHO = (
+IDENTITY_TIMEOUTS = (
     (identity, "FIRST_ANSWER_TIMEOUT"),
     (identity, "RETRY_TIMEOUT"),
     (aws_places, "IDENTITY_TIMEOUT"),
     (daemon_app, "IDENTITY_TIMEOUT"),
     (daemon_places, "PATIENT"),
 )
-BUSY = 240.0  # seconds that tests' daemons wait for their database
-DAEMONS = {"empty_home", "served_daemon", "token_daemon"}  # of a session, with workspaces
+BUSY = 240.0  # seconds that the daemons of tests wait for their database
+DAEMONS = {"empty_home", "served_daemon", "token_daemon"}  # fixtures of a session
 MEMORY = "/dev/shm"
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
-TEMPLATES: dict[str, Any] = {}  # what the last daemon of a home read; the next checks it
+TEMPLATES: dict[str, Any] = {}  # the templates of the last daemon of a home, for the next one
 
 
 class Copied(Protocol):
-    """Makes a database that is a copy of another, and replaces an older copy; its URL."""
+    """Makes a database that is a copy of another, replaces an older copy, and returns its URL."""
 
     def __call__(self, of: str, to: str = "copy") -> str: ...
 
 
 class MakeDaemon(Protocol):
-    """Builds daemons that share one database and one cloud."""
+    """Builds daemons that share one database and one provider."""
 
     def __call__(
         self,
@@ -101,38 +101,38 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Before what is slow is left out, and after the rest was shuffled."""
+    """Runs before slow tests are deselected, and after the others were shuffled."""
     for item in items:
         if postponed(item):
             item.add_marker("slow")
         file = item.nodeid.partition("::")[0]
-        if DAEMONS.intersection(vars(item)["fixturenames"]):  # one worker makes it, not each
+        if DAEMONS.intersection(vars(item)["fixturenames"]):  # made once, by one worker
             item.add_marker(pytest.mark.xdist_group(file.rpartition("/")[0]))
         elif shares_of_module(item):
             item.add_marker(pytest.mark.xdist_group(file))
     yield
-    for item in items:  # xdist 3.8 writes the group where pytest 9.2 no longer reads it
+    for item in items:  # xdist 3.8 sets the group where pytest 9.2 no longer reads it
         if name := vars(item).get("_nodeid"):
             item._id = type(item._id).parse(name)
-    # What takes long begins first, or one worker would end alone.
+    # Long tests start first; otherwise one worker would run them alone at the end.
     items.sort(key=lambda item: not (item.get_closest_marker("timeout") or shares_of_module(item)))
 
 
 def pytest_unconfigure() -> None:
-    """Clean up here too, since a worker of xdist may end without `atexit`."""
+    """Cleans up here too, because a worker of xdist may end without `atexit`."""
     shutil.rmtree(HOME, ignore_errors=True)
     RUNNER.close()
 
 
 @pytest.fixture(autouse=True)
 def patient_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let databases wait longer, since the computer may be busy with other tests."""
+    """Lets databases wait longer, because other tests may keep the computer busy."""
     monkeypatch.setattr(OPEN, "__defaults__", (BUSY,))
 
 
 @pytest.fixture(autouse=True)
 def common_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let all daemons of tests share the parts that are the same."""
+    """Lets the daemons of tests share the parts that are the same."""
     monkeypatch.setattr(daemon_app, "Api", SharedApi)
     monkeypatch.setattr(registry, "read", READ)
 
@@ -154,7 +154,7 @@ def disks(clock: StoppedClock) -> MemoryVolumes:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A PostgreSQL of our own; it refuses to run as root, so root lends it another user."""
+    """A PostgreSQL for the tests; as root, it runs as another user, because it refuses root."""
     if not shutil.which("initdb"):
         pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
     folder = off_disk("pg")
@@ -164,7 +164,7 @@ def postgres() -> Iterator[str]:
         account = pwd.getpwnam("postgres")
         os.chown(folder, account.pw_uid, account.pw_gid)
         user = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    # It ends with us, also where somebody kills us.
+    # It ends with this process, even if that is killed.
     begin = ["setpriv", "--pdeathsig=QUIT", *user]
     options = ["listen_addresses=", "fsync=off", "max_wal_size=64MB"]
     arguments = [word for option in options for word in ("-c", option)]
@@ -200,13 +200,13 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def copy_database(postgres: str) -> Copied:
-    """Makes a database that is a copy of another, and replaces an older copy; its URL."""
+    """Makes a database that is a copy of another, replaces an older copy, and returns its URL."""
     server = create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
     def copy(of: str, to: str = "copy") -> str:
         with server.connect() as sql:
             sql.execute(text(f"DROP DATABASE IF EXISTS {to} WITH (FORCE)"))
-            # Copying files costs two thirds of logging their pages; before 15 it is the only way.
+            # To copy files costs two thirds of logging their pages; before 15 it is the only way.
             how = "STRATEGY file_copy" if (sql.dialect.server_version_info or ()) >= (15,) else ""
             sql.execute(text(f"CREATE DATABASE {to} TEMPLATE {of} {how}"))
         return postgres.replace("/postgres?", f"/{to}?")
@@ -216,14 +216,14 @@ def copy_database(postgres: str) -> Copied:
 
 @pytest.fixture(scope="session")
 def database_with_tables(copy_database: Copied) -> str:
-    """The name of a database with all tables: making them takes longer than copying them."""
+    """The name of a database with all tables; to copy them is faster than to create them."""
     metadata.create_all(create_engine(copy_database("template1", to="filled"), poolclass=NullPool))
     return "filled"
 
 
 @pytest.fixture(scope="session")
 def sqlite_file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of SQLite with all tables."""
+    """A SQLite file with all tables."""
     file = tmp_path_factory.mktemp("filled") / "state.db"
     metadata.create_all(create_engine(f"sqlite:///{file}", poolclass=NullPool))
     return file
@@ -255,7 +255,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def make_daemon(
     url: str, cloud: MemoryCompute, disks: MemoryVolumes, clock: StoppedClock
 ) -> Iterator[MakeDaemon]:
-    """Builds daemons that share one database and one cloud."""
+    """Builds daemons that share one database and one provider."""
     daemons: list[App] = []
 
     def make(
@@ -314,7 +314,7 @@ def aws(running_double: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(name, value)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
-    for module, name in WAITS_FOR_WHO:  # a busy computer answers late; the double always answers
+    for module, name in IDENTITY_TIMEOUTS:  # a busy computer answers late
         monkeypatch.setattr(module, name, 60.0)
     with under_policies(running_double):
         yield running_double
@@ -329,13 +329,13 @@ def stopped_aws(aws: AwsDouble) -> AwsDouble:
 
 @pytest.fixture
 def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
-    """The double, with a short timeout for SSH connections to machines, which do not exist."""
+    """The double, with a short timeout for SSH connections, because its machines do not exist."""
     monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.01)
     return stopped_aws
 
 
 def shares_of_module(item: pytest.Item) -> bool:
-    """Whether it uses what is made once for all tests of its file."""
+    """Whether it uses a fixture with the scope `module`."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
     return any(
         definition.scope == "module" for definitions in fixtures for definition in definitions
@@ -343,7 +343,7 @@ def shares_of_module(item: pytest.Item) -> bool:
 
 
 def off_disk(prefix: str) -> Path:
-    """A folder in memory: on a disk each commit waits, up to a second where others use it too."""
+    """A folder in memory, because a commit to a busy disk can take up to a second."""
     is_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
     return Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY if is_room else None))
 
@@ -364,7 +364,7 @@ def by_class(self: object) -> int:
     return hash(type(self))
 
 
-for dialect in (SQLiteDialect, PGDialect):  # a part of each key, with an identity of its own
+for dialect in (SQLiteDialect, PGDialect):  # a part of each key; equal if of one class
     dialect.__eq__, dialect.__hash__ = of_one_class, by_class  # type: ignore[method-assign]
 
 
@@ -372,7 +372,7 @@ OPEN = Database.__init__
 
 
 def open_with_compiled(db: Database, *args: Any, **more: Any) -> None:
-    """Statements are compiled once in a test process, which takes longer than to run them."""
+    """Compiles each statement once in a test process, because it takes longer than to run it."""
     OPEN(db, *args, **more)
     for engine in (db.writer, db._readers):
         cache = COMPILED.setdefault(type(engine.dialect), {})
@@ -386,7 +386,7 @@ RUNNER = asyncio.Runner()
 
 
 def run(request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
-    """What `asyncio.run` does, in one loop: a loop and threads for each request take longer."""
+    """Does what `asyncio.run` does, in one loop, because a new loop for each request is slow."""
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(request)
     answer = RUNNER.run(request)

@@ -1,7 +1,7 @@
-"""Daemons and commands that are forks of a process, which has imported what takes most of a start.
+"""Daemons and commands as forks of a process that has already imported most of the code.
 
-A fork runs the same code as `prismd` or `prism`, or one of the tests' programs around it. It shows
-the command line and the environment of that process to whoever looks into `/proc`.
+A fork runs the same code as `prismd` or `prism`, or one of the programs of the tests around it. In
+`/proc` it has the command line and the environment of the process that it was forked from.
 """
 
 import atexit
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 COMMANDS = ROOT / "src" / "prism" / "cli"
 DAEMON = (str(BIN / "prismd"),)
-# What a daemon imports, some of it only when it starts or answers for the first time.
+# The imports of a daemon, some of which it makes only at its start or its first answer.
 IMPORTED = (
     "prism.daemon.main",
     "alembic.command",
@@ -40,7 +40,7 @@ IMPORTED = (
 
 
 class Fork:
-    """What tests use of `subprocess.Popen`."""
+    """The part of `subprocess.Popen` that tests use."""
 
     def __init__(self, server: "ForkServer", pid: int) -> None:
         self.pid, self.returncode = pid, None
@@ -50,7 +50,7 @@ class Fork:
     returncode: int | None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, as soon as it has ended."""
+        """Waits until it has ended; returns its exit code."""
         with self._lock:
             if self.returncode is None:
                 if not select.select([self._fd], [], [], timeout)[0]:
@@ -67,21 +67,21 @@ class Fork:
             return None
 
     def send_signal(self, number: int) -> None:
-        """Nothing, if it has ended."""
+        """Sends a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Sends SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Sends SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 
 class ForkServer:
-    """The process of which daemons or commands are forks."""
+    """The process that daemons or commands are forked from."""
 
     def __init__(self, imported: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         self._lock = threading.Lock()
@@ -95,14 +95,14 @@ class ForkServer:
         )
 
     def ask(self, **job: Any) -> int:
-        """The id of a new process, or the exit code of one that has ended."""
+        """The id of a new process, or the exit code of an ended one."""
         with self._lock:
             assert self._process.stdin and self._process.stdout
             print(json.dumps(job, default=str), file=self._process.stdin, flush=True)
             return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        """Its daemons live on, as those of a shell do."""
+        """Closes the server; its daemons continue, as those of a shell do."""
         with self._process:
             pass
 
@@ -127,7 +127,7 @@ def command_server() -> ForkServer:
 def run_command(
     program: Sequence[str], environ: Mapping[str, str], input: str, timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """What `subprocess.run` does, for `prism`; what it imports was imported before the fork."""
+    """Does what `subprocess.run` does, for `prism`, in a fork with the imports already made."""
     with tempfile.TemporaryDirectory() as folder:
         stdin, output, errors = (Path(folder) / name for name in ("in", "out", "err"))
         stdin.write_text(input)
@@ -174,7 +174,7 @@ def started(
 
 
 def serve() -> None:
-    """Fork for each job; the forks return."""
+    """Forks for each job; returns in the forks."""
     for module in sys.argv[1:]:
         importlib.import_module(module)
     gc.freeze()
@@ -196,13 +196,13 @@ def become(
     stdin: str = os.devnull,
     output: str = os.devnull,
 ) -> None:
-    """Run the program in this process."""
+    """Runs the program in this process."""
     ways = [os.open(stdin, os.O_RDONLY)]
     ways += [os.open(file, os.O_WRONLY | os.O_APPEND) for file in (output, log)]
     for number, file in enumerate(ways):
         os.dup2(file, number)
     os.closerange(min(ways), max(ways) + 1)
-    if stdin != os.devnull:  # what the server has read ahead is not for the program
+    if stdin != os.devnull:  # the program must not get what the server has read ahead
         sys.stdin = os.fdopen(0, errors="surrogateescape", closefd=False)
     os.environ.clear()
     os.environ.update(environ)

@@ -1,4 +1,4 @@
-"""Small disks of a test's own."""
+"""Small disks for tests."""
 
 import contextlib
 import subprocess
@@ -15,7 +15,7 @@ Place = TypeVar("Place", str, Path)
 def mounted(
     place: Place, options: str, kind: str = "tmpfs", device: str | Path = "none"
 ) -> Iterator[Place]:
-    """`place` as a file system of its own; it is gone afterwards."""
+    """Mounts a file system at `place` until the block ends."""
     subprocess.run(["mount", "-t", kind, "-o", options, device, place], check=True)
     try:
         yield place
@@ -24,7 +24,7 @@ def mounted(
 
 
 def unmount(place: str | Path) -> None:
-    """Take a file system away, as soon as the last program that used it has ended."""
+    """Unmounts a file system, as soon as the last program that used it has ended."""
 
     def is_away() -> bool:
         done = subprocess.run(["umount", place], capture_output=True, text=True)

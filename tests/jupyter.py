@@ -1,4 +1,4 @@
-"""A kernel of a real Jupyter server, spoken to as its own front end does."""
+"""A kernel of a real Jupyter server, used as by its front end."""
 
 import json
 import urllib.request
@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 
 class Kernel:
-    """Runs code in a new kernel, or in one that is there, and gives what it printed."""
+    """Runs code in a new or an existing kernel, and returns its output."""
 
     def __init__(self, url: str, token: str, id: str | None = None) -> None:
         self._url, self._token = url, token
@@ -25,7 +25,7 @@ class Kernel:
         return {"Authorization": f"token {self._token}"}
 
     def run(self, code: str, seconds: float = 60) -> str:
-        """What the code printed, once it is done; the reply may come before the output."""
+        """The output of the code, once it has run; the reply may come before the output."""
         sent, printed, waited_for = self.send(code), "", {"execute_reply", "idle"}
         while waited_for:
             message = json.loads(self.socket.recv(timeout=seconds))
@@ -39,7 +39,7 @@ class Kernel:
         return printed
 
     def send(self, code: str) -> str:
-        """Ask for it to be run, and wait for nothing."""
+        """Requests that the code is run, without waiting."""
         id = uuid.uuid4().hex
         content = {"code": code, "silent": False, "store_history": False}
         header = {"msg_id": id, "msg_type": "execute_request", "version": "5.3"}
@@ -49,7 +49,7 @@ class Kernel:
         return id
 
     def close(self) -> None:
-        """Hang up; the kernel lives on."""
+        """Closes the connection; the kernel continues."""
         self._open.close()
 
     def _ask(self, method: str, path: str, body: object) -> Any:

@@ -1,4 +1,4 @@
-"""A lab that spends simulated money: one daemon, its clock, and what one asks of it."""
+"""A daemon with simulated prices and a stopped clock, for tests of money."""
 
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -22,17 +22,17 @@ from tests.conftest import Http
 from tests.optional import not_none
 
 API = "/api/v1"
-SHORT, LONG = 15, 45  # minutes between two looks of a daemon
+SHORT, LONG = 15, 45  # minutes between two settlements
 
 
 class LabClock(Clock, Protocol):
-    """One that a test moves."""
+    """A clock that the test advances."""
 
     def advance(self, **delta: float) -> None: ...
 
 
 class ClockedDaemon:
-    """`clock` moves only when told to; `settle` lets the daemon notice."""
+    """`settle` advances the clock and reconciles."""
 
     def __init__(self, daemon: App, clock: LabClock) -> None:
         self.daemon, self.clock, self.http = daemon, clock, Http(daemon.app)
@@ -87,7 +87,7 @@ class ClockedDaemon:
         self.daemon.settle()
 
     def live(self, hours: int = 0, minutes: int = 0, step: int | None = None) -> None:
-        """Time passes while the daemon looks every few minutes, and renews what it must."""
+        """Lets time pass; the daemon settles every few minutes and renews reservations."""
         left = -(-(60 * hours + minutes) // (step or SHORT)) * (step or SHORT)
         while left > 0:
             passing = min(left, step or self._until_renewal())
@@ -95,7 +95,7 @@ class ClockedDaemon:
             left -= passing
 
     def _until_renewal(self) -> int:
-        """Minutes for which no reservation needs the daemon; a few if one is about to."""
+        """Minutes until a reservation needs a settlement, rounded; a few if one is due soon."""
         ends = (
             reservation.until - self.now
             for reservation in self.reservations()
@@ -104,7 +104,7 @@ class ClockedDaemon:
         return max(SHORT, min(LONG, min(ends, default=86400) // 60 - SHORT) // SHORT * SHORT)
 
     def until_asleep(self, *expected: str | datetime, name: str = "mine") -> datetime:
-        """Live until it goes to sleep; when that was, to ten minutes near the dates said."""
+        """Lives until the workspace sleeps; the time is exact to ten minutes near `expected`."""
         dates = [
             datetime.fromisoformat(date) if isinstance(date, str) else date for date in expected
         ]
@@ -124,7 +124,7 @@ class ClockedDaemon:
         return [fact for fact in self.daemon.db.events_after(0) if fact.event == kind]
 
     def reasons(self) -> list[Any]:
-        """Why things went down that nobody had asked for."""
+        """The reasons of all requests that Prism made by itself."""
         events = self.events("instance_asked")
         return [fact.data["reason"] for fact in events if fact.data.get("reason")]
 
@@ -140,9 +140,9 @@ class ClockedDaemon:
             return structs_of(sql, Segment, query)
 
     def recount(self, start: int = 0, end: int | None = None, **only: Any) -> int:
-        """Brute force, with fractions of a micro-dollar only where the contract floors them.
+        """A recount of all segments, independent of the ledger's totals.
 
-        Without an end it is all that is booked: also the rest of a minute that EC2 charges.
+        Without an end it counts all that is booked, also the rest of a minute that EC2 charges.
         """
         return sum(
             cost_by(segment, (segment.ended or self.now) if end is None else end)
@@ -153,7 +153,7 @@ class ClockedDaemon:
         )
 
     def standings(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
-        """Every cap (or the one of that name): what is settled and set aside in its period."""
+        """Each cap, or those of that name, with the settled and reserved money of its period."""
         books = Balances(self.clock)
         standings: list[tuple[Cap, int, int]] = []
         with self.daemon.db.read() as sql:
@@ -182,7 +182,7 @@ class ClockedDaemon:
 
 
 def cost_by(segment: Segment, at: int) -> int:
-    """One segment's cost by a moment, as the contract words it; independent of the code."""
+    """The cost of one segment until a moment, independent of the code under test."""
     until = segment.counted if segment.ended is None else segment.ended
     end = at if until is None else min(at, until)
     seconds = max(0, end - segment.began)

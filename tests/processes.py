@@ -1,4 +1,4 @@
-"""Questions about processes, any of which may end while it is being asked."""
+"""Filters of processes; a process may end meanwhile."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -7,12 +7,12 @@ import psutil
 
 
 def named(processes: Iterable[psutil.Process], program: str) -> list[psutil.Process]:
-    """Those that run a program of this name."""
+    """The processes that run a program of this name."""
     return _those(processes, lambda one: one.name() == program)
 
 
 def worded(processes: Iterable[psutil.Process], words: str) -> list[psutil.Process]:
-    """Those whose command line has these words in it."""
+    """The processes whose command line contains these words."""
     return _those(processes, lambda one: words in " ".join(one.cmdline()))
 
 
@@ -21,7 +21,7 @@ def _those(
 ) -> list[psutil.Process]:
     matching = []
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # who is gone fits nothing
+        with contextlib.suppress(psutil.Error):  # an ended process does not match
             if fits(process):
                 matching.append(process)
     return matching

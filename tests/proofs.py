@@ -1,7 +1,7 @@
-"""What the proofs measured, written into `docs/proofs.md` by the run that measured it.
+"""The results of long tests, which the tests write into `docs/proofs.md`.
 
-Only with `PRISM_WRITE_PROOFS=1`. Each proof rewrites its own section, or its row where its title
-is `SECTION: CASE`; no other changes.
+They are written only with `PRISM_WRITE_PROOFS=1`. Each test rewrites its own section, or its row
+if its title is `SECTION: CASE`.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ What the tests have shown, in numbers. Each test writes its own section or row;
 SECTION = re.compile(r"^## (?P<title>.+)\n\n(?P<text>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.MULTILINE)
 TOP = ("case", "result")
-# What all cases of a section have in common.
+# The text of each section with several cases.
 SHARED = {
     "A laptop that slept for a day": (
         "Half an hour after a launch, the laptop sleeps for 24 hours, so no survey runs. The "
@@ -102,10 +102,10 @@ SHARED = {
 
 
 def record(title: str, text: str) -> None:
-    """Write what was shown, as a section or as a row of one."""
+    """Writes a result as a section, or as a row of a section."""
     if not os.environ.get("PRISM_WRITE_PROOFS"):
         return
-    with open(__file__) as lock:  # several runs may write at a time
+    with open(__file__) as lock:  # several test processes may write
         fcntl.flock(lock, fcntl.LOCK_EX)
         PAGE.write_text(written(PAGE.read_text() if PAGE.exists() else HEAD, title, text))
 

@@ -1,4 +1,4 @@
-"""What the tables hold."""
+"""Rows of the tables."""
 
 from prism.kit.db import Database
 from prism.workspaces import store

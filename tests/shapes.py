@@ -1,4 +1,4 @@
-"""The reference's examples, and whether an answer has their fields and types."""
+"""The examples of the reference, and whether an answer has their fields and types."""
 
 import json
 import re
@@ -17,7 +17,7 @@ OPEN = {"$.tags", "$.services"}
 
 
 def assert_same_shape(example: object, answer: object, where: str = "$") -> None:
-    """Every field of the reference, with its type; what is not known may be null."""
+    """Requires each field of the example, with its type; a value may be null."""
     if isinstance(example, dict) and isinstance(answer, dict):
         for name, value in example.items():
             if where not in OPEN:
@@ -35,14 +35,14 @@ def assert_same_shape(example: object, answer: object, where: str = "$") -> None
 
 
 def shaped_like(route: str, response: httpx.Response, status: int = 200) -> Any:
-    """The answer to a request, in the shape of the reference's answer to `METHOD path`."""
+    """The answer to a request, with the shape of the reference's answer to `METHOD path`."""
     assert response.status_code == status, response.text
     assert_same_shape(EXAMPLES[route]["response"], response.json())
     return response.json()
 
 
 def failed(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The fault in the one envelope that every failure has."""
+    """The error of a failed request, which must have the envelope of all errors."""
     fault: dict[str, Any] = response.json()["error"]
     assert (response.status_code, fault["code"]) == (status, code), response.text
     assert {"code", "message", "details", "remediation", "timestamp"} <= set(fault)

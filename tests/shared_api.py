@@ -1,7 +1,7 @@
-"""One Litestar application for all daemons that a test process builds.
+"""One Litestar application for all daemons of a test process.
 
-To make its routes takes longer than most tests do, and they are the same in each daemon. What
-a daemon hands to them, and its middleware, is looked up in each request.
+To make its routes takes longer than most tests, and they are the same in each daemon. The
+dependencies and the middleware of a daemon are looked up in each request.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from litestar.di import Provide
 from prism.kit.gate import AsgiApp
 from prism.kit.http import Api, ProblemHandler
 
-ASKED: ContextVar["SharedApi"] = ContextVar("ASKED")  # the one that a request is for
+ASKED: ContextVar["SharedApi"] = ContextVar("ASKED")  # the application of the current request
 
 
 class SharedApi:
-    """Stands where `Api` does. Once it is served by a server, it has a Litestar of its own."""
+    """Used in place of `Api`. Once a server runs it, it has a Litestar of its own."""
 
     def __init__(self, routes: list[Any], **options: Any) -> None:
         self.routes_given, self.options = routes, options
@@ -44,7 +44,7 @@ _MADE: list[Api] = []
 
 
 def _shared(api: SharedApi) -> Api:
-    """The application; made from the first daemon, as all have the same routes and names."""
+    """The application, made from the first daemon, as all have the same routes and names."""
     if not _MADE:
         options = api.options
         looked_up = {

@@ -1,16 +1,16 @@
-"""Signals as whoever starts us may have left them."""
+"""Signals that the parent process may have ignored."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-DEAFENED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 
 
 @contextmanager
 def all_ignored() -> Iterator[None]:
-    """As by `nohup`, and by a shell that runs a script's command in the background."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in DEAFENED}
+    """Ignores signals as `nohup` does, or a shell for a command in the background."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:
         yield
     finally:
@@ -19,8 +19,8 @@ def all_ignored() -> Iterator[None]:
 
 
 def heed() -> None:
-    """Whatever this process was started by, it and what it starts ignores none of them."""
-    for number in DEAFENED:
+    """Lets this process and its children receive these signals if its parent ignores them."""
+    for number in SIGNALS:
         if signal.getsignal(number) is signal.SIG_IGN:
             usual = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
             signal.signal(number, usual)

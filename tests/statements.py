@@ -1,9 +1,9 @@
 """PostgreSQL plans in `make test` each statement that SQLite runs there.
 
-What a test proves of the program it proves once; what differs between the databases is how they
-take a statement. So most tests run on SQLite, and on PostgreSQL in `make test-all` only. Those
-that are marked `postgres` run on both in `make test`. When the PostgreSQL of a process of tests
-ends, it is asked how it would run each statement that SQLite ran in that process.
+Most tests run on SQLite in `make test`, and on PostgreSQL too in `make test-all`, because only the
+statements differ between the databases. Tests with the mark `postgres` run on both in `make test`.
+When the PostgreSQL of a test process ends, it plans each statement that SQLite ran in that
+process.
 """
 
 import re
@@ -27,7 +27,7 @@ TABLE = re.compile(r"\b(?:FROM|INTO|JOIN|UPDATE) (\w+)")
 
 
 class Planned(Exception):
-    """PostgreSQL knows how it would run a statement, which need not run."""
+    """PostgreSQL has planned a statement, which need not run."""
 
 
 class Statements:
@@ -40,16 +40,16 @@ class Statements:
         self._asked = threading.local()
 
     def listen(self) -> None:
-        """Hear of each statement of any engine."""
+        """Listens to the statements of all engines."""
         event.listen(Engine, "before_execute", self.ask)
         event.listen(Engine, "before_cursor_execute", self.note)
 
     def ask(self, _c: Any, statement: Any, many: Any, single: Any, _options: Any) -> None:
-        """Called with a statement and its parameters as the program has them."""
+        """Stores a statement and its parameters as the program has them."""
         self._asked.last = statement, many or single
 
     def note(self, _c: Any, _u: Any, words: str, _p: Any, context: Any, _m: bool) -> None:
-        """Called next, with the statement as the database gets it."""
+        """Records the statement as the database gets it; called after `ask`."""
         compiled = getattr(context, "compiled", None)
         if self._test is None or context.dialect.name != "sqlite" or words in self.ran:
             return
@@ -68,7 +68,7 @@ class Statements:
             self._test = None
 
     def refused(self, url: str) -> list[str]:
-        """What a PostgreSQL without tables of its own refuses, and a test that ran it."""
+        """The statements that an empty PostgreSQL refuses, each with a test that ran it."""
         engine, refused = create_engine(url, poolclass=NullPool), []
         metadata.create_all(engine)
         event.listen(engine, "before_cursor_execute", plan)
@@ -88,13 +88,13 @@ STATEMENTS = Statements()
 
 
 def plan(_c: Any, cursor: DBAPICursor, words: str, parameters: Any, _o: Any, many: bool) -> None:
-    """Let the database plan a statement instead of running it."""
+    """Lets the database plan a statement instead of running it."""
     cursor.execute(f"EXPLAIN {words}", parameters[0] if many else parameters)
     raise Planned
 
 
 def of_program(words: str) -> bool:
-    """Whether it asks tables of the program, and the program of today asks it."""
+    """Whether the program sends it, to tables of the program; migrations do not count."""
     file, named = asked_by(sys._getframe()), set(TABLE.findall(words))
     return (
         file.startswith(f"{SOURCE}/")
@@ -104,14 +104,14 @@ def of_program(words: str) -> bool:
 
 
 def postponed(item: pytest.Item) -> bool:
-    """Whether it is the half of a test on PostgreSQL that only `make test-all` runs."""
+    """Whether it is the PostgreSQL variant of a test that only `make test-all` runs there."""
     params = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
     on_it = params and "postgres" in {params.get("url"), params.get("empty_database_url")}
     return bool(on_it) and item.get_closest_marker("postgres") is None
 
 
 def asked_by(frame: FrameType | None) -> str:
-    """The file that asks SQLAlchemy."""
+    """The file that calls SQLAlchemy."""
     while frame is not None:
         file = frame.f_code.co_filename
         if "/sqlalchemy/" not in file and file != __file__:

@@ -1,4 +1,4 @@
-"""Waiting for a fact, not for a time."""
+"""Waits for a condition, not for a time."""
 
 import contextlib
 import time
@@ -13,7 +13,7 @@ def eventually(
     seconds: float = 120,
     passing: tuple[type[BaseException], ...] = (),
 ) -> Answer:
-    """The first true answer of `holds`; fails when none comes in time."""
+    """Returns the first true answer of `holds`; fails if there is none in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with contextlib.suppress(*passing):

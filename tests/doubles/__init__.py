@@ -1,1 +1,1 @@
-"""Stand-ins for the world, as bad as the real one can be."""
+"""Implementations of ports in memory, with the faults of real providers."""

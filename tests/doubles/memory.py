@@ -1,4 +1,4 @@
-"""Machines that exist only in a dictionary, in a cloud that fails as tests ask for."""
+"""Machines in a dictionary, at a provider that fails as tests request."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -26,7 +26,7 @@ CHANGING = ("owner", "project", "allocation", "budget", "idle_profile", "ends_at
 
 @dataclass
 class Faults:
-    """How the cloud misbehaves."""
+    """How the provider misbehaves."""
 
     down: bool = False  # does not answer and does not act
     lose_replies: int = 0  # acts, then the connection drops, this many times
@@ -38,7 +38,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Change:
-    """What a machine is becoming, and since when."""
+    """The state that a machine changes to, and since when."""
 
     began: datetime
     ends: datetime
@@ -47,7 +47,7 @@ class Change:
     failure: Failure | None = None
 
     def since(self, now: datetime) -> datetime:
-        """Since when the machine has had the state of that moment."""
+        """The time since which the machine has the state of that moment."""
         return self.ends if now >= self.ends else self.began
 
     def at(self, now: datetime) -> tuple[Observed, str | None, int | None, Failure | None]:
@@ -68,13 +68,13 @@ class Change:
 
 @dataclass
 class MemoryCompute:
-    """Implements `workspaces.ports.Compute`; `calls` lists what was asked, in order."""
+    """Implements `workspaces.ports.Compute`; `calls` lists the calls in order."""
 
     clock: Clock
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
     at_home: bool = True  # whether this home has the keys to its machines
-    knows_when: bool = True  # whether it reports since when a machine has its state
+    knows_when: bool = True  # whether it reports the time of state changes
     has_rule: bool = False  # whether a machine is made with the idle rule of its order
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
@@ -98,7 +98,7 @@ class MemoryCompute:
             return [self.machine(id) for id, born in self._born.items() if born <= visible]
 
     def launch(self, order: MachineOrder) -> Machine:
-        """Make a machine, or find the one that this key made."""
+        """Makes a machine, or returns the machine of this key."""
         with self._record_call(f"launch {order.name}"):
             if self.faults.full:
                 raise ProviderRefused("Insufficient capacity in every zone")
@@ -115,7 +115,7 @@ class MemoryCompute:
             return replace(self.machine(id), has_rule=is_set)
 
     def start(self, id: str) -> None:
-        """Power it on or wake it up; a broken machine is tried once more."""
+        """Starts or resumes a machine; a broken machine is tried once more."""
         with self._record_call(f"start {id}"):
             if self._seen(id) in {
                 Observed.OFF,
@@ -126,24 +126,24 @@ class MemoryCompute:
                 self._come_up(id)
 
     def stop(self, id: str) -> None:
-        """Power it off."""
+        """Stops a machine."""
         with self._record_call(f"stop {id}"):
             self._go_down(id, Observed.OFF)
 
     def hibernate(self, id: str) -> None:
-        """Put it to sleep."""
+        """Hibernates a machine."""
         with self._record_call(f"hibernate {id}"):
             self._go_down(id, Observed.ASLEEP)
 
     def terminate(self, id: str) -> None:
-        """Destroy it; it stays listed as gone."""
+        """Terminates a machine; it stays listed as gone."""
         with self._record_call(f"terminate {id}"):
             change = self._changes.get(id)
             if change is not None and change.then is not Observed.GONE:
                 self._change(id, Observed.STOPPING, Observed.GONE)
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
-        """Set when it stops or hibernates by itself."""
+        """Sets when it stops or hibernates by itself."""
         with self._record_call(f"expire {id}"):
             if at is None:
                 self._expiry.pop(id, None)
@@ -151,27 +151,27 @@ class MemoryCompute:
                 self._expiry[id] = (at, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Change its type; it has to be off."""
+        """Changes its type; the machine must be off."""
         with self._record_call(f"resize {id} {instance_type}"):
             if self._seen(id) is not Observed.OFF:
                 raise ProviderRefused(f"{id} is not off")
             self._orders[id] = replace(self._orders[id], instance_type=instance_type)
 
     def change_template(self, id: str, order: MachineOrder) -> None:
-        """Set the template and parameters of its next start."""
+        """Sets the template and parameters of its next start."""
         with self._record_call(f"change_template {id}"):
             if id in self._orders:
                 changed = {"template": order.template, "parameters": order.parameters}
                 self._orders[id] = replace(self._orders[id], **changed)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Set its idle rule."""
+        """Sets its idle rule."""
         with self._record_call(f"watch {id}"):
             if id in self._orders:
                 self._rules[id] = rule
 
     def describe(self, id: str, order: MachineOrder) -> None:
-        """Set its metadata that can change."""
+        """Sets its metadata that can change."""
         with self._record_call(f"describe {id}"):
             if id in self._orders:
                 facts = {name: getattr(order, name) for name in CHANGING}
@@ -226,7 +226,7 @@ class MemoryCompute:
     # Changes that tests make without the daemon.
 
     def change_type(self, id: str, instance_type: str) -> None:
-        """Change its type, as a user of the provider's own tools does."""
+        """Changes its type, as a user of the provider's own tools does."""
         with self._lock:
             self._orders[id] = replace(self._orders[id], instance_type=instance_type)
 
@@ -259,7 +259,7 @@ class MemoryCompute:
     def becomes(
         self, id: str, seen: Observed, failure: Failure | None = None, at: datetime | None = None
     ) -> None:
-        """Change its state from outside, such as by its console or a failure."""
+        """Changes its state from outside, such as by its console or a failure."""
         with self._lock:
             now = self.clock.now()
             was = self._changes[id].at(now)[0]
@@ -268,19 +268,19 @@ class MemoryCompute:
             self._interrupted.discard(id)
 
     def is_interrupted(self, id: str, failure: Failure) -> None:
-        """Restart its computer while it runs."""
+        """Restarts its computer while it runs."""
         with self._lock:
             self.becomes(id, Observed.OFF, failure)
             self._interrupted.add(id)
 
     def vanish(self, id: str) -> None:
-        """Remove it from every survey."""
+        """Removes it from all surveys."""
         with self._lock:
             del self._orders[id], self._born[id], self._changes[id]
             self._expiry.pop(id, None)
 
     def finds(self, id: str, idle: Idleness) -> None:
-        """Set the idleness that the machine reports."""
+        """Sets the idleness that the machine reports."""
         with self._lock:
             self._idle[id] = idle
 
@@ -293,7 +293,7 @@ class MemoryCompute:
         return self._orders[id]
 
     def expiry(self, id: str) -> datetime | None:
-        """When it stops or hibernates by itself."""
+        """The time at which it stops or hibernates by itself."""
         at, _ = self._expiry.get(id, (None, None))
         return at
 
@@ -337,7 +337,7 @@ class MemoryCompute:
 
 @dataclass
 class MemoryComputer(MemoryCompute):
-    """As this computer does it: looks at a single machine, and creates it with its idle rule."""
+    """As this computer: it looks at a single machine, and creates it with its idle rule."""
 
     has_rule: bool = True
 

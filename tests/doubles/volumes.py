@@ -1,4 +1,4 @@
-"""Volumes that exist only in a dictionary, at a provider that fails as tests ask for."""
+"""Volumes in a dictionary, at a provider that fails as tests request."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -34,8 +34,8 @@ class Faults:
     down: bool = False  # does not answer and does not act
     lose_replies: int = 0  # acts, then the connection drops, this many times
     full: bool = False  # refuses new volumes
-    out_of_reach: bool = False  # machines are not where volumes are
-    busy: bool = False  # somebody in the machine uses it
+    out_of_reach: bool = False  # machines and volumes are in different zones
+    busy: bool = False  # the machine uses the volume
     hidden_for: timedelta = NOW  # new volumes and snapshots are not listed at first
     slow: timedelta = NOW  # how long copying takes
     sick: StorageFailure | None = None  # copies end in BROKEN, with this failure
@@ -50,19 +50,19 @@ class Thing:
     born: datetime
     ready: datetime
     attached: set[str] = field(default_factory=set)
-    holds: str = ""  # what is in it
+    holds: str = ""  # its content
     zone: str | None = None
     trouble: StorageFailure | None = None
 
 
 @dataclass
 class MemoryVolumes:
-    """Implements `storage.ports.Volumes`; `calls` lists what was asked, in order."""
+    """Implements `storage.ports.Volumes`; `calls` lists the calls in order."""
 
     clock: Clock
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
-    machines: dict[str, str] = field(default_factory=dict)  # what each root disk holds
+    machines: dict[str, str] = field(default_factory=dict)  # the content of each root disk
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
     patience: timedelta = timedelta(minutes=2)
@@ -76,7 +76,7 @@ class MemoryVolumes:
         self.verified: dict[str, Verified] = {}
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
-        """Everything that is not hidden."""
+        """All volumes and snapshots that are not hidden."""
         with self._record_call("survey"):
             disks = [
                 Disk(
@@ -98,19 +98,19 @@ class MemoryVolumes:
             )
 
     def create(self, order: VolumeOrder) -> Disk:
-        """Make a volume, or find the one that this key made."""
+        """Makes a volume, or returns the volume of this key."""
         with self._record_call(f"create {order.name}"):
             return self._create(order, "", NOW)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
-        """Make a volume from a snapshot, or find the one that this key made."""
+        """Makes a volume from a snapshot, or returns the volume of this key."""
         with self._record_call(f"restore {order.name}"):
             if snapshot not in self.copies:
                 raise StorageRefused("There is no such snapshot")
             return self._create(order, self.copies[snapshot].holds, self.faults.slow)
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Attach it."""
+        """Attaches a volume."""
         with self._record_call(f"attach {name}"):
             if id not in self.disks:
                 raise StorageRefused("There is no such volume")
@@ -119,7 +119,7 @@ class MemoryVolumes:
             self.disks[id].attached.add(machine)
 
     def detach(self, id: str, machine: str) -> None:
-        """Detach it."""
+        """Detaches a volume."""
         with self._record_call(f"detach {id}"):
             if self.faults.busy:
                 raise StorageRefused("Somebody uses it")
@@ -127,12 +127,12 @@ class MemoryVolumes:
                 self.disks[id].attached.discard(machine)
 
     def delete(self, id: str) -> None:
-        """Destroy it."""
+        """Deletes a volume."""
         with self._record_call(f"delete {id}"):
             self.disks.pop(id, None)
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
-        """Copy a volume or a root disk, or find the copy that this key made."""
+        """Copies a volume or a root disk, or returns the copy of this key."""
         with self._record_call(f"snapshot {source}"):
             key, id = order.key, _id("snap", order.key)
             if id not in self.copies or self.copies[id].trouble:
@@ -158,22 +158,22 @@ class MemoryVolumes:
             return self._copy(id, self.copies[id])
 
     def verify(self, id: str, token: str) -> None:
-        """Verify a snapshot at once, with the trouble of `Faults.rotten`."""
+        """Verifies a snapshot at once, with the failure of `Faults.rotten`."""
         with self._record_call(f"verify {id}"):
             self.verified[id] = Verified(
                 token=token, at=self.clock.now(), trouble=self.faults.rotten
             )
 
     def delete_snapshot(self, id: str) -> None:
-        """Destroy it."""
+        """Deletes a snapshot."""
         with self._record_call(f"delete {id}"):
             self.copies.pop(id, None)
 
     def end(self) -> None:
-        """Nothing is under way."""
+        """Has no work in progress to end."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Has nothing open to close."""
 
     def _create(self, order: VolumeOrder, holds: str, takes: timedelta) -> Disk:
         if self.faults.full:
