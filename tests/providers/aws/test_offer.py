@@ -209,7 +209,7 @@ def test_unlimited_credits_are_priced_for_full_use_of_every_cpu(offer, kind, mor
     assert ("changes nothing" in note) is (not more)
 
 
-def test_spot_price_is_the_known_one_or_the_on_demand_price(offer, prices, monkeypatch):
+def test_spot_price_is_the_known_price_or_the_on_demand_price(offer, prices, monkeypatch):
     kind = machine_type("t3.large")
     assert offer.price(kind, spot=True) == offer.price(kind, spot=False)
     assert "at most the on-demand price" in notes(offer, spot=True)

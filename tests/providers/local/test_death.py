@@ -161,7 +161,7 @@ def test_terminated_machine_leaves_a_record_that_is_removed_after_an_hour(world)
     assert list(world.root.iterdir()) == []
 
 
-def test_record_of_a_terminated_machine_is_kept_for_the_set_time_or_while_locked(world):
+def test_record_of_terminated_machine_is_kept_for_the_set_time_or_while_locked(world):
     world.compute = LocalCompute(world.root, world.cache, grace=1, remembered=timedelta(minutes=5))
     id = world.launched(page())
     supervisor = world.supervisor(id)

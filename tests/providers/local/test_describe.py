@@ -77,7 +77,7 @@ def test_describe_completes_the_order_of_an_older_version(folder):
     assert (found(folder).project, found(folder).ends_at) == ("reef", NOON)
 
 
-def test_order_of_another_installation_gets_the_paths_of_this_one(folder, tmp_path):
+def test_order_of_another_installation_gets_the_present_paths(folder, tmp_path):
     path = folder / "order.json"
     before = msgspec.json.decode(path.read_bytes())
     older = {"uv": "/gone/uv", "python": "/gone/python", "reachable": ["/gone", str(tmp_path)]}

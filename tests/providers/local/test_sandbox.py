@@ -206,7 +206,7 @@ def test_exec_session_hibernates_and_ends_with_its_machine(world):
     again.close()
 
 
-def test_programs_ignore_no_signal_even_if_the_daemon_ignores_it(world):
+def test_programs_ignore_no_signal_even_if_the_daemon_does(world):
     """A script that starts the daemon in the background ignores Ctrl-C, `nohup` ignores SIGHUP."""
     with all_ignored():
         id = world.launched(page())

@@ -15,7 +15,7 @@ from tests.project.living import Home
 from tests.providers.local.test_ssh import TEMPLATE, SshDaemon
 from tests.waiting import eventually
 
-IDLE = 4.0  # seconds after which it goes to sleep
+IDLE = 4.0  # seconds after which an idle machine hibernates
 # What VS Code leaves when a window is open: its server in the background, and a loop or a
 # shell that waits for more on the open connection.
 SERVER = "(exec -a server sleep 1000) >/dev/null 2>&1 & echo begun\n"

@@ -60,7 +60,7 @@ OURS = "prism:managed"
 
 
 def findings(policy: Mapping[str, Any], harmless_roles: Collection[str] = ()) -> Iterator[str]:
-    """Every known way to more rights that a policy leaves open, in words.
+    """Describe every known way to more rights that a policy leaves open.
 
     `harmless_roles` are ends of ARNs of roles whose own rights were judged elsewhere.
     """
@@ -110,7 +110,7 @@ def only_ours(statement: Mapping[str, Any]) -> bool:
 
 
 def tags_only_ours(statement: Mapping[str, Any]) -> bool:
-    """Whether it tags what is ours, what is being made, or a machine with our own profile."""
+    """Whether it only tags resources of Prism, new resources, or machines with its profile."""
     condition = statement.get("Condition", {})
     profile = condition.get("ArnLike", {}).get("ec2:InstanceProfile", "")
     while_created = "ec2:CreateAction" in condition.get("StringEquals", {})

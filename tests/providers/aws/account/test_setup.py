@@ -60,7 +60,7 @@ def changing(aws):
     return [call.action for call in aws.calls if not call.action.startswith("Get")]
 
 
-def test_look_lists_missing_parts_and_changes_nothing(aws, cloud):
+def test_look_lists_missing_parts_without_a_change(aws, cloud):
     steps = look(cloud)
     assert [step.done for step in steps] == [False] * len(PARTS)
     assert NAME in steps[0].what
@@ -73,7 +73,7 @@ def test_apply_creates_the_role_its_policy_and_the_instance_profile(cloud, iam):
     assert all(step.done for step in look(cloud))
 
 
-def test_second_apply_changes_nothing(aws, cloud):
+def test_second_apply_makes_no_change(aws, cloud):
     apply(cloud)
     before = changing(aws)
     apply(cloud)

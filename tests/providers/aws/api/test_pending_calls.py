@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 
 class SlowCloud(Cloud):
-    """A cloud whose pauses end when the test says so."""
+    """A cloud whose pauses end when the test sets `go_on`."""
 
     def __init__(self, clock):
         self.go_on, self.paused = threading.Event(), threading.Event()

@@ -278,7 +278,7 @@ def test_launch_waits_for_a_role_that_is_not_visible_yet(aws_parts):
     assert aws_parts.launch().seen is Observed.STARTING
 
 
-def test_key_pair_is_looked_up_again_if_ec2_does_not_find_it(aws_parts, ec2):
+def test_key_pair_that_is_missing_at_ec2_is_looked_up_again(aws_parts, ec2):
     aws_parts.launch()
     aws_parts.aws.fault(
         action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400

@@ -101,7 +101,7 @@ def states(time):
     return NewerStates(time)
 
 
-def test_older_description_does_not_replace_a_newer_one(states):
+def test_older_description_does_not_replace_a_newer_description(states):
     """The servers of EC2 do not all learn of a change at the same time."""
     running = machine("running")
     after = states.note(running, stopping(), hibernate=True)

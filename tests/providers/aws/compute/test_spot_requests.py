@@ -52,7 +52,7 @@ def cancelled_machine_id(aws_parts, other_user):
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
 @pytest.mark.parametrize("code", ["IncorrectSpotRequestState", "UnsupportedOperation"])
-def test_machine_with_a_cancelled_request_cannot_stop_but_be_terminated(
+def test_machine_with_a_cancelled_request_can_only_be_terminated(
     aws_parts, compute, cancelled_machine_id, verb, code
 ):
     """AWS's documents do not say with which code EC2 refuses it."""

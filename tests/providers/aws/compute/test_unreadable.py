@@ -29,7 +29,7 @@ def two_machine_ids(aws_parts):
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_survey_lists_other_machines_and_reports_the_unreadable_one(
+def test_survey_lists_other_machines_and_reports_the_unreadable_machine(
     aws_parts, two_machine_ids, change, caplog
 ):
     odd, other = two_machine_ids
@@ -61,7 +61,7 @@ def test_find_by_key_of_an_unreadable_machine_is_unavailable(aws_parts, two_mach
         assert aws_parts.compute.find(None, aws_parts.order(key="ws_2")) is None
 
 
-def test_repeated_launch_of_an_unreadable_machine_makes_no_second_one(aws_parts):
+def test_repeated_launch_of_an_unreadable_machine_makes_no_second_machine(aws_parts):
     order = aws_parts.order()
     launch = aws_parts.launch()
     with described_oddly(launch.id, odd_answers.new_state):

@@ -144,7 +144,7 @@ def test_log_lines_have_secrets_masked(logs, machine_pool, sshd):
     assert logs.tail(ID, "console", 5).lines == hidden
 
 
-def test_tail_of_an_unreachable_machine_fails_and_following_it_waits(logs, machine_pool, sshd):
+def test_tail_of_an_unreachable_machine_fails_and_following_waits(logs, machine_pool, sshd):
     (sshd.folder / "output.log").write_text("one\n")
     mark = logs.tail(ID, "cloud-init", 5).mark
     sshd.stop()

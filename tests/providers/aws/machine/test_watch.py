@@ -146,7 +146,7 @@ def test_machine_without_a_rule_gets_no_watch(world):
     assert not (world.sshd.folder / "systemctl").exists()
 
 
-def test_newer_watch_replaces_an_older_one(world, monkeypatch):
+def test_newer_watch_replaces_an_older_watch(world, monkeypatch):
     world.watch.watch(ID, OBSERVE_ONLY)
     eventually(lambda: world.idle())
     newer = agent_bundle.AgentBundle(bundle().data, "0123456789abcdef")
@@ -164,9 +164,9 @@ def test_idle_machine_stops_without_a_daemon(world, role):
     """EC2 is asked to stop it with the keys of its role; without a role it powers itself off."""
     world.ec2.role = role
     world.watching(minute=0.5).watch(ID, RULE)
-    eventually(lambda: world.ec2.asked if role else "poweroff" in world.systemctl_calls())
-    assert all(b"Hibernate" not in body for _, body in world.ec2.asked)
-    assert bool(world.ec2.asked) != ("poweroff" in world.systemctl_calls())
+    eventually(lambda: world.ec2.requests if role else "poweroff" in world.systemctl_calls())
+    assert all(b"Hibernate" not in body for _, body in world.ec2.requests)
+    assert bool(world.ec2.requests) != ("poweroff" in world.systemctl_calls())
     eventually((world.sshd.folder / "state" / "seen.json").exists)
     seen = json.loads((world.sshd.folder / "state" / "seen.json").read_text())
     assert seen["acted"]["action"] == "stop"
@@ -178,7 +178,7 @@ def test_idle_machine_stops_without_a_daemon(world, role):
 def test_idle_machine_hibernates_by_a_call_to_ec2(world):
     sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
     world.watching(minute=0.5).watch(ID, sleeps)
-    eventually(lambda: world.ec2.asked)
+    eventually(lambda: world.ec2.requests)
     known = eventually(lambda: (idleness := world.idle()) and idleness.acted and idleness)
     assert (known.acted.action, known.acted.note) == ("hibernate", None)
     assert "poweroff" not in world.systemctl_calls()
@@ -240,7 +240,7 @@ def test_waiting_shell_and_commands_of_the_daemon_do_not_prevent_idleness(world)
         shell.stdin.flush()
         assert shell.stdout.readline() == b"begun\n"
         world.watching(minute=0.5, every=0.0).watch(ID, RULE)
-        eventually(lambda: world.idle() and world.ec2.asked)
+        eventually(lambda: world.idle() and world.ec2.requests)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_one_group_exists_after_a_fault_of_any_call(aws, prerequisites, ec2, act
     assert ingress_rules(ec2, id) == {(22, CIDR)}
 
 
-def test_new_address_replaces_the_old_one_and_foreign_rules_are_kept(
+def test_new_address_replaces_the_old_address_and_foreign_rules_are_kept(
     make_prerequisites, ec2, prerequisites_clock
 ):
     addresses = [CIDR]

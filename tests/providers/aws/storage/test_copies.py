@@ -67,7 +67,7 @@ def test_two_snapshots_of_a_volume_within_seconds_are_both_made(aws_parts):
     assert "SnapshotCreationPerVolumeRateExceeded" in outcomes
 
 
-def test_snapshot_of_an_st1_volume_waits_for_the_previous_one(aws_parts):
+def test_snapshot_of_an_st1_volume_waits_for_the_previous_snapshot(aws_parts):
     """EC2 makes one snapshot of an st1 volume at a time; this is no quota to raise."""
     aws_parts.aws.rules = build({"times": {"snapshot": 60}})
     cold = replace(ORDER, volume_type="st1", size_gb=125, iops=None, throughput=None)

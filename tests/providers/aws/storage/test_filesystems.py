@@ -123,8 +123,8 @@ def test_detach_of_one_machine_keeps_the_others_attached(aws_parts):
     aws_parts.detached(first, "volume_2")
     assert aws_parts.disk("volume_2").attached == {second}
     assert (
-        aws_parts.machines.attach_share[first],
-        list(aws_parts.machines.attach_share[second]),
+        aws_parts.machines.shown[first],
+        list(aws_parts.machines.shown[second]),
     ) == ({}, [id])
     aws_parts.ec2.terminate_instances(InstanceIds=[second])
     aws_parts.detached(second, "volume_2")

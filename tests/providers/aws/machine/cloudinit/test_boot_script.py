@@ -283,7 +283,7 @@ RSTUDIO = {"packages": {"conda": ("rstudio",)}, "package_manager": "conda"}
 
 
 def publish(world, monkeypatch, package=PACKAGE):
-    """A publisher with its package, and one of conda's that does its work."""
+    """Publish a package of RStudio, and an installer of conda that works."""
     monkeypatch.setitem(
         MINIFORGE,
         "x86_64",

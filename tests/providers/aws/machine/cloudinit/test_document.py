@@ -77,7 +77,7 @@ def test_user_data_of_every_template_is_below_half_of_the_limit():
     )
 
 
-def test_user_data_that_is_too_long_is_refused_naming_what_to_shorten():
+def test_user_data_over_the_limit_is_refused_naming_the_longest_command():
     noise = random.Random(7).randbytes(20000).hex()
     tested_template = template(post_install=("true", f"cat <<'E'\n{noise}\nE"))
     with pytest.raises(TemplateInvalid) as refused:

@@ -154,7 +154,7 @@ def test_password_is_passed_to_chpasswd_by_standard_input(tmp_path):
     program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$#" >"{requests}"\ncat >>"{requests}"\n')
     program.chmod(0o755)
     text = words[2].replace("/usr/sbin/chpasswd", str(program))
-    secret = "-w\\n$x%s"  # worse than any of ours
+    secret = "-w\\n$x%s"  # harder to quote than a real secret
     done = subprocess.run(
         [*words[:2], text], env={"PRISM_PASSWORD": secret}, capture_output=True, check=True
     )
