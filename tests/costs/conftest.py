@@ -1,4 +1,4 @@
-"""A lab in which an hour costs what EC2 would ask."""
+"""A daemon with a stopped clock, whose local machines cost as much as EC2 instances."""
 
 from datetime import timedelta
 

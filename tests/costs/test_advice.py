@@ -1,4 +1,4 @@
-"""Advice: what is said of measurements, and when nothing is."""
+"""Advice from measured usage."""
 
 import pytest
 from msgspec.structs import replace
@@ -18,10 +18,10 @@ MEASURED = MeasuredUsage(
     hourly=Micros(166_400),
 )
 BUSY = replace(MEASURED, idle_hours=10)
-PAID = {"w": 1_000_000_000}  # more than all advice could save
+PAID = {"w": 1_000_000_000}  # more than any advice could save
 
 
-def test_advice_says_what_was_measured():
+def test_advice_contains_the_measurements_and_the_savings():
     sleep, small = advice([MEASURED], PAID)
     assert (sleep.type, sleep.instance, sleep.potential_savings) == ("hibernation", "w", 9.98)
     assert "it was idle for 60 of 100 measured hours" in sleep.recommendation
@@ -49,7 +49,7 @@ def test_advice_says_what_was_measured():
         ({"instance_type": "no.such"}, None),
     ],
 )
-def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, name):
+def test_smaller_type_is_suggested_only_if_it_covers_the_peak_usage(change, name):
     smaller = [
         suggestion
         for suggestion in advice([replace(BUSY, **change)], PAID)
@@ -60,8 +60,8 @@ def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, nam
     )
 
 
-def test_no_advice_would_have_saved_more_than_was_paid():
-    """What is advised together is no more than all of it, and no more than it has cost."""
+def test_potential_savings_never_exceed_the_paid_cost():
+    """The sum of all advice exceeds neither the measured nor the paid cost."""
     whole = replace(MEASURED, idle_hours=90, hours=100, hourly=166_400)
     assert sum(suggestion.potential_savings for suggestion in advice([whole], PAID)) <= 16.64
     cheaper = advice([whole], {"w": 5_004_999})  # it was measured at a lower price
@@ -69,13 +69,13 @@ def test_no_advice_would_have_saved_more_than_was_paid():
     assert [suggestion.potential_savings for suggestion in advice([whole], {})] == [0.0, 0.0]
 
 
-def test_what_cannot_hibernate_is_stopped():
+def test_advice_without_hibernation_is_to_stop():
     [stop, *_] = advice([replace(MEASURED, hibernates=False)], PAID)
     assert stop.type == "stop"
     assert "automated stopping" in stop.recommendation
 
 
-def test_a_gpu_that_nobody_uses_is_named():
+def test_unused_gpu_is_reported():
     gpu = replace(BUSY, instance_type="g4dn.xlarge", hourly=526_000, gpu=Usage(80, 0, 2))
     [recommendation] = advice([gpu], PAID)
     assert (recommendation.type, recommendation.potential_savings) == ("gpu", 0.0)
@@ -91,5 +91,5 @@ def test_a_gpu_that_nobody_uses_is_named():
         {"idle_hours": 10, "cpu": Usage(100, 300, 380)},
     ],
 )
-def test_there_is_no_advice_without_a_reason(change):
+def test_advice_is_empty_without_enough_data_or_savings(change):
     assert advice([replace(MEASURED, **change)], PAID) == []

@@ -1,4 +1,4 @@
-"""Costs on the wire."""
+"""The routes of costs."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ RATE, DISK = 83_200, 1_600_000
 
 @pytest.fixture
 def two_days_of_costs(clocked_daemon):
-    """Two days of one workspace that is on, and of one that sleeps since its first day's end."""
+    """Two days with a running workspace and one that hibernates on the second day."""
     clocked_daemon.project("lab")
     clocked_daemon.running("on", project="lab")
     clocked_daemon.running("asleep", project="lab")
@@ -24,7 +24,7 @@ def two_days_of_costs(clocked_daemon):
     return clocked_daemon
 
 
-def test_what_is_paid_for_now(two_days_of_costs):
+def test_current_costs_contain_rates_savings_and_top_drivers(two_days_of_costs):
     now = shaped_like("GET costs/current", two_days_of_costs.http("GET", "/api/v1/costs/current"))
     disks = 2 * DISK / 720 / 1e6
     assert now["total_current_hourly"] == round(0.0832 + disks, 4)
@@ -35,7 +35,7 @@ def test_what_is_paid_for_now(two_days_of_costs):
     assert now["top_cost_drivers"][0]["percentage"] == 97.5
 
 
-def test_what_it_has_cost(two_days_of_costs):
+def test_cost_history_contains_days_totals_and_trend(two_days_of_costs):
     history = shaped_like(
         "GET costs/history", two_days_of_costs.http("GET", "/api/v1/costs/history")
     )
@@ -59,7 +59,9 @@ def test_what_it_has_cost(two_days_of_costs):
         ("monthly", ["2025-12-31", "2026-01-01"]),
     ],
 )
-def test_bars_begin_where_their_week_or_month_does(two_days_of_costs, granularity, dates):
+def test_weekly_and_monthly_bars_begin_at_their_week_or_month(
+    two_days_of_costs, granularity, dates
+):
     query = f"start_date=2025-12-31&end_date=2026-01-08&granularity={granularity}"
     history = two_days_of_costs.get(f"costs/history?{query}")
     assert [bar["date"] for bar in history["daily_costs"]] == dates
@@ -77,23 +79,23 @@ def test_bars_begin_where_their_week_or_month_does(two_days_of_costs, granularit
         "granularity=hourly",
     ],
 )
-def test_a_period_that_makes_no_sense_is_refused(clocked_daemon, query):
+def test_invalid_history_period_is_rejected(clocked_daemon, query):
     failed(clocked_daemon.http("GET", f"/api/v1/costs/history?{query}"), 422, "VALIDATION_FAILED")
 
 
-def test_a_period_begins_no_earlier_than_the_calendar(clocked_daemon):
+def test_history_period_begins_no_earlier_than_the_first_calendar_day(clocked_daemon):
     history = clocked_daemon.http("GET", "/api/v1/costs/history?end_date=0001-01-02").json()
     assert history["period"] == "2_days"
 
 
-def test_nothing_was_spent_before_anything_ran(clocked_daemon):
+def test_cost_history_without_workspaces_is_zero(clocked_daemon):
     history = clocked_daemon.get("costs/history")
     assert (history["total_cost"], history["cost_trends"]["primary_driver"]) == (0.0, None)
     assert history["cost_trends"]["trend_direction"] == "stable"
     assert clocked_daemon.get("costs/current")["hibernation_savings"]["projected_monthly"] is None
 
 
-def test_the_export_says_where_every_dollar_comes_from(two_days_of_costs):
+def test_cost_export_lists_every_segment_as_json_and_csv(two_days_of_costs):
     lines = two_days_of_costs.get("costs/export?start_date=2026-01-01&end_date=2026-01-31")
     paid = [line for line in lines if line["kind"] != "asleep"]
     assert sum(segment["micros"] for segment in paid) == two_days_of_costs.recount()
@@ -107,7 +109,7 @@ def test_the_export_says_where_every_dollar_comes_from(two_days_of_costs):
     ]
 
 
-def test_nothing_in_a_table_is_a_formula(clocked_daemon):
+def test_cost_export_escapes_formulas_in_csv(clocked_daemon):
     clocked_daemon.project("=1+1")
     clocked_daemon.running("mine", project="=1+1")
     clocked_daemon.settle(hours=1)
@@ -115,7 +117,7 @@ def test_nothing_in_a_table_is_a_formula(clocked_daemon):
     assert ",'=1+1," in text
 
 
-def test_the_list_is_settled_within_half_a_minute_and_tagged(clocked_daemon):
+def test_listed_spend_and_etag_change_only_with_a_settlement(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
     before = clocked_daemon.http("GET", "/api/v1/instances")
@@ -128,9 +130,7 @@ def test_the_list_is_settled_within_half_a_minute_and_tagged(clocked_daemon):
     assert after.json()[0]["current_spend"] == 0.17
 
 
-def test_a_sleep_has_saved_what_the_ledger_says_though_its_price_has_changed(
-    clocked_daemon, monkeypatch
-):
+def test_hibernation_savings_equal_the_ledger_after_a_price_change(clocked_daemon, monkeypatch):
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
     clocked_daemon.verb("mine", "hibernate")

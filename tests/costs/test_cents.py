@@ -1,4 +1,4 @@
-"""Shown cents add up, and what nobody can price is not said to be nothing."""
+"""Shown cents add up, and unknown costs are null."""
 
 import csv
 from io import StringIO
@@ -13,7 +13,7 @@ API = "/api/v1"
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=40))
-def test_parts_add_up_to_their_total_and_none_is_a_cent_off(parts):
+def test_apportioned_cents_add_up_and_differ_by_less_than_a_cent(parts):
     amounts = apportioned(parts)
     cents = {name: round(part * 100) for name, part in amounts.items()}
     assert sum(cents.values()) == round(amount(sum(parts.values())) * 100)
@@ -26,7 +26,7 @@ def cents(values):
 
 @pytest.fixture
 def busy_project(clocked_daemon):
-    """Seven workspaces of odd prices and disks, and two volumes, over some days."""
+    """Seven workspaces with various prices and disks, and two volumes, over some days."""
     clocked_daemon.project("lab", 500.0)
     sizes = ("XS", "S", "M", "L", "XS", "S", "M")
     for at, size in enumerate(sizes):
@@ -45,7 +45,7 @@ def busy_project(clocked_daemon):
     return clocked_daemon
 
 
-def test_what_is_shown_adds_up_everywhere(busy_project):
+def test_shown_cents_add_up_in_every_answer(busy_project):
     budget = busy_project.get("projects/lab/budget")
     parts = budget["cost_breakdown"]
     assert cents([parts["compute"], parts["storage"]]) == cents([budget["current_spend"]])
@@ -70,7 +70,7 @@ def test_what_is_shown_adds_up_everywhere(busy_project):
     assert sum(line["micros"] for line in lines) == busy_project.recount()
 
 
-def test_tables_carry_exact_amounts_beside_the_cents(busy_project):
+def test_csv_report_contains_exact_micro_dollars(busy_project):
     text = busy_project.http("GET", f"{API}/projects/lab/report?month=2026-01&format=csv").text
     rows = list(csv.DictReader(StringIO(text)))
     total = int(rows[-1]["micros"])
@@ -81,7 +81,7 @@ def test_tables_carry_exact_amounts_beside_the_cents(busy_project):
         assert cents(float(row["cost"]) for row in mine) == cents([float(rows[-1]["cost"])])
 
 
-def test_a_volume_and_a_workspace_of_one_name_are_two(busy_project):
+def test_volume_and_workspace_of_one_name_are_separate(busy_project):
     report = busy_project.get("projects/lab/report?month=2026-01")
     names = [group["name"] for group in report["by_workspace"]]
     assert {"w1", "w1 (volume)", "data (volume)"} <= set(names)
@@ -96,7 +96,7 @@ def test_a_volume_and_a_workspace_of_one_name_are_two(busy_project):
     assert spenders == set(names), "one name for one thing, on every page"
 
 
-def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(clocked_daemon, monkeypatch):
+def test_unpriced_compute_is_null_and_the_disk_is_counted(clocked_daemon, monkeypatch):
     monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab", storage={"ebs_volume_size": 20})
@@ -114,8 +114,8 @@ def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(clocked_daemon
     assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
 
 
-def test_what_nobody_can_price_at_all_is_null(clocked_daemon):
-    """A volume of a type that this Prism has no price of, and nothing else."""
+def test_spending_is_null_if_only_an_unpriced_volume_exists(clocked_daemon):
+    """The only resource is a volume without a known price."""
     clocked_daemon.project("lab")
     body = {"type": "ebs", "name": "fast", "size_gb": 20, "iops": 6000, "throughput": 250}
     assert clocked_daemon.post("storage/volumes/create", **body, project="lab").status_code == 201

@@ -14,7 +14,7 @@ FIELDS = {"project": "project", "user": "owner", "template": "template"}
 
 @pytest.fixture
 def two_projects(clocked_daemon, make_daemon, clock):
-    """Two projects and one workspace of none, two people, two templates, a sleeper, a volume."""
+    """Two projects, a workspace without one, two users, two templates, a volume."""
     clocked_daemon.project("Reef")
     clocked_daemon.project("Kelp")
     clocked_daemon.running("a", project="Reef")
@@ -33,7 +33,7 @@ def two_projects(clocked_daemon, make_daemon, clock):
 
 
 @pytest.mark.postgres
-def test_groups_have_what_their_segments_cost_to_the_micro(two_projects):
+def test_group_costs_equal_their_segments_to_the_micro_dollar(two_projects):
     for by, granularity in product(FIELDS, ("daily", "weekly", "monthly")):
         history = two_projects.get(
             f"costs/history?{PERIOD}&group_by={by}&granularity={granularity}"
@@ -71,7 +71,7 @@ def check_sums(history):
     assert sum(group["hibernation_savings"] for group in groups) == pytest.approx(saved)
 
 
-def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
+def test_groups_count_workspaces_and_include_costs_without_a_group(two_projects):
     by_template = two_projects.get(f"costs/history?{PERIOD}&group_by=template")["groups"]
     counts = {group["name"]: group["instances"] for group in by_template}
     assert counts[None] == 0  # a volume has no template and is no workspace
@@ -81,7 +81,7 @@ def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
     assert {group["name"]: group["instances"] for group in by_user}["bob@example.org"] == 1
 
 
-def test_groups_of_one_project_leave_out_the_others(two_projects):
+def test_groups_of_one_project_exclude_other_projects(two_projects):
     history = two_projects.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
     assert len(history["groups"]) == 2
     assert sum(group["micros"] for group in history["groups"]) == history["micros"]
@@ -89,7 +89,7 @@ def test_groups_of_one_project_leave_out_the_others(two_projects):
     assert [group["name"] for group in by_project["groups"]] == ["Reef"]
 
 
-def test_a_history_without_groups_has_none(two_projects):
+def test_history_without_group_by_has_no_groups(two_projects):
     history = two_projects.get(f"costs/history?{PERIOD}")
     assert (history["group_by"], history["groups"]) == (None, [])
     later = two_projects.get(
@@ -98,7 +98,7 @@ def test_a_history_without_groups_has_none(two_projects):
     assert (later["group_by"], later["groups"]) == ("user", [])
 
 
-def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(clocked_daemon):
+def test_unknown_group_by_or_too_many_bars_are_rejected(clocked_daemon):
     failed(
         clocked_daemon.http("GET", "/api/v1/costs/history?group_by=region"),
         422,

@@ -1,4 +1,4 @@
-"""What opens and closes segments, and at which time and price."""
+"""When segments open and close, and at which price."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def kinds(clocked_daemon):
     return [(segment.kind, segment.ended is None) for segment in clocked_daemon.segments()]
 
 
-def test_what_is_pending_costs_nothing(clocked_daemon, cloud):
+def test_launching_machine_costs_nothing_until_it_starts(clocked_daemon, cloud):
     cloud.faults.slow = timedelta(minutes=10)
     clocked_daemon.launch()
     clocked_daemon.settle()
@@ -29,7 +29,7 @@ def test_what_is_pending_costs_nothing(clocked_daemon, cloud):
     assert kinds(clocked_daemon) == [(CostKind.ROOT, True), (CostKind.COMPUTE, True)]
 
 
-def test_running_costs_compute_and_disk(clocked_daemon):
+def test_running_workspace_costs_compute_and_disk(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=3)
     [root, compute] = clocked_daemon.segments()
@@ -42,7 +42,7 @@ def test_running_costs_compute_and_disk(clocked_daemon):
 
 
 @pytest.mark.parametrize(("verb", "state"), [("stop", "stopped"), ("hibernate", "hibernated")])
-def test_what_does_not_run_costs_only_its_disk(clocked_daemon, verb, state):
+def test_stopped_or_hibernated_workspace_costs_only_its_disk(clocked_daemon, verb, state):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
     clocked_daemon.verb("mine", verb)
@@ -55,7 +55,7 @@ def test_what_does_not_run_costs_only_its_disk(clocked_daemon, verb, state):
     assert len(asleep) == (verb == "hibernate")
 
 
-def test_nothing_costs_anything_after_its_end(clocked_daemon):
+def test_terminated_workspace_costs_nothing_more(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
     clocked_daemon.verb("mine", "terminate", confirm="DELETE")
@@ -82,12 +82,10 @@ def test_hibernating_still_costs_compute_and_stopping_does_not(clocked_daemon, c
     assert (compute["a"], compute["b"]) == (None, clocked_daemon.now)
 
 
-def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, clocked_daemon):
+def test_prices_are_compared_again_after_an_hour(make_daemon, clock, cloud, clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
-    dear = ClockedDaemon(
-        make_daemon(), clock
-    )  # the same database, where this machine is free again
+    dear = ClockedDaemon(make_daemon(), clock)  # the same database, with free machines
     dear.settle(minutes=1)
     assert [
         segment.amount for segment in clocked_daemon.segments() if segment.kind is CostKind.COMPUTE
@@ -99,7 +97,7 @@ def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, clocked_da
     assert (event.data["previous_hourly"], event.data["hourly"]) == (RATE, 0)
 
 
-def test_all_that_live_and_cost_something_else_now_are_repriced_once(clocked_daemon, monkeypatch):
+def test_every_living_workspace_with_a_changed_price_is_repriced_once(clocked_daemon, monkeypatch):
     for name, size in {"a": "M", "b": "M", "c": "S", "gone": "M"}.items():
         clocked_daemon.running(name, size=size)
     clocked_daemon.verb("gone", "terminate", confirm="DELETE")
@@ -147,7 +145,7 @@ def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkey
     assert calls
 
 
-def test_a_price_that_changes_closes_one_segment_and_opens_the_next(clocked_daemon):
+def test_price_change_closes_the_segment_and_opens_another(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
     workspace = clocked_daemon.workspace()
@@ -163,7 +161,7 @@ def test_a_price_that_changes_closes_one_segment_and_opens_the_next(clocked_daem
     assert clocked_daemon.get("instances/mine")["hourly_rate"] == 0.1664
 
 
-def test_a_project_that_is_named_pays(clocked_daemon):
+def test_workspace_is_booked_on_its_project(clocked_daemon):
     project = clocked_daemon.project()
     clocked_daemon.running("a", project="lab")
     clocked_daemon.running("b")
@@ -172,19 +170,19 @@ def test_a_project_that_is_named_pays(clocked_daemon):
     assert clocked_daemon.get("projects/lab")["budget"]["current_spend"] == 0.17
 
 
-def test_the_providers_own_time_counts_and_a_late_one_is_marked(clocked_daemon, cloud):
+def test_late_stop_is_booked_at_the_providers_time_and_marked(clocked_daemon, cloud):
     clocked_daemon.running()
     [machine] = cloud.survey()
     clocked_daemon.settle(hours=1)
     cloud.becomes(machine.id, "off", at=clocked_daemon.clock.now() + timedelta(minutes=10))
-    clocked_daemon.settle(hours=8)  # nobody looked meanwhile
+    clocked_daemon.settle(hours=8)  # without a survey
     [_, compute] = clocked_daemon.segments()
     assert compute.ended == clocked_daemon.now - 8 * HOUR + 600
     assert compute.reconstructed
     assert clocked_daemon.recount(kind=CostKind.COMPUTE) == RATE * 70 // 60
 
 
-def test_what_is_seen_as_it_happens_is_not_marked(clocked_daemon):
+def test_segments_observed_in_time_are_not_marked_as_reconstructed(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.live(minutes=10, step=1)
     clocked_daemon.verb("mine", "stop")
@@ -192,8 +190,8 @@ def test_what_is_seen_as_it_happens_is_not_marked(clocked_daemon):
     assert not [segment for segment in clocked_daemon.segments() if segment.reconstructed]
 
 
-def test_a_machine_that_expired_while_a_laptop_slept_costs_until_then(clocked_daemon, cloud):
-    cloud.knows_when = False  # as a provider that says no times
+def test_machine_that_expired_unobserved_costs_until_its_expiry(clocked_daemon, cloud):
+    cloud.knows_when = False  # like a provider that reports no times
     clocked_daemon.running(ttl_hours=2)
     clocked_daemon.settle(hours=1)
     clocked_daemon.settle(hours=24)
@@ -206,8 +204,8 @@ def test_a_machine_that_expired_while_a_laptop_slept_costs_until_then(clocked_da
     assert compute.reconstructed
 
 
-def test_what_slept_with_its_computer_has_computed_nothing(clocked_daemon, cloud):
-    """The supervisor of a local machine slept too, and went down a day late."""
+def test_local_machine_costs_nothing_while_the_computer_sleeps(clocked_daemon, cloud):
+    """The supervisor of a local machine slept too and reports the stop a day late."""
     clocked_daemon.running(ttl_hours=2)
     [machine] = cloud.survey()
     clocked_daemon.settle(hours=1)
@@ -218,7 +216,7 @@ def test_what_slept_with_its_computer_has_computed_nothing(clocked_daemon, cloud
     assert clocked_daemon.recount(kind=CostKind.COMPUTE) == 2 * RATE
 
 
-def test_an_unknown_price_is_no_zero(clocked_daemon, monkeypatch):
+def test_unknown_price_is_null_and_not_zero(clocked_daemon, monkeypatch):
     monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
@@ -228,7 +226,7 @@ def test_an_unknown_price_is_no_zero(clocked_daemon, monkeypatch):
     assert clocked_daemon.recount() == 1_600_000 // 720, "totals add what is known: its disk"
 
 
-def test_on_this_machine_everything_is_free_and_known(make_daemon, clock):
+def test_local_machines_have_a_known_price_of_zero(make_daemon, clock):
     lab = ClockedDaemon(make_daemon(), clock)
     lab.running()
     lab.settle(hours=100)

@@ -1,4 +1,4 @@
-"""What a later look cannot have changed is carried over, and nothing else."""
+"""Sums of the past are reused only if later settlements cannot change them."""
 
 import pytest
 
@@ -19,14 +19,14 @@ def nothing_open() -> BookedSums:
     [({1: 50}, {1: 100}), ({1: 100}, {1: 50}), ({1: 50, 2: 20}, {1: 90, 2: 20})],
     ids=["a later look", "a slow reader of an older one", "only one of two"],
 )
-def test_sums_of_moments_after_the_look_before_are_made_again(before, after):
+def test_sums_after_the_earlier_settlement_are_not_reused(before, after):
     booked = nothing_open()
     sums = LedgerSums(booked, before)
     sums.by |= MOMENTS
     assert [at for _, _, at in LedgerSums(booked, after, sums).by] == [40, 50]
 
 
-def test_nothing_is_carried_over_to_another_ledger():
+def test_sums_are_not_reused_for_another_ledger():
     sums = LedgerSums(nothing_open(), {1: 50})
     sums.by |= MOMENTS
     assert not LedgerSums(nothing_open(), {1: 50}, sums).by

@@ -1,4 +1,4 @@
-"""What a workspace costs as it was seen: the whole table of docs/money.md."""
+"""What a workspace costs in each observed state: the whole table of docs/money.md."""
 
 from itertools import product
 
@@ -15,7 +15,7 @@ NOTHING: frozenset[CostKind] = frozenset()
 DISK = frozenset({CostKind.ROOT})
 RUNS = frozenset({CostKind.ROOT, CostKind.COMPUTE, CostKind.ADDRESS})
 MADE = replace(NEW, machine_id="i-1", public_ip="198.51.100.1", region="us-east-1")
-# seen: what it costs before it was ever ready, afterwards, and where it is charged for
+# observed state: costs before it was ever ready, afterwards, and if it is charged
 TABLE = {
     Observed.NONE: (NOTHING, NOTHING, NOTHING),
     Observed.UNSURE: (NOTHING, NOTHING, NOTHING),
@@ -31,7 +31,7 @@ PRICES = PriceBook()
 
 
 @pytest.mark.parametrize(("seen", "verb"), list(product(Observed, LifecycleVerb)))
-def test_what_it_costs_follows_from_what_was_seen_and_never_from_what_was_asked(seen, verb):
+def test_charges_depend_on_the_observed_state_and_not_on_the_verb(seen, verb):
     first, later, charged = TABLE[seen]
     workspace = replace(MADE, seen=seen, verb=verb)
     assert charges(workspace, PRICES).keys() == first
@@ -41,7 +41,7 @@ def test_what_it_costs_follows_from_what_was_seen_and_never_from_what_was_asked(
 
 
 @pytest.mark.parametrize("seen", Observed)
-def test_what_has_no_machine_or_has_ended_costs_nothing(seen):
+def test_workspace_without_a_machine_or_after_its_end_has_no_charges(seen):
     workspace = replace(MADE, seen=seen, charged=True)
     for over in (replace(workspace, machine_id=None), replace(workspace, ended_at=AT)):
         assert charges(over, PRICES) == {}

@@ -1,4 +1,4 @@
-"""Every sum of the ledger against a recount of its segments, for whatever may have happened."""
+"""Every sum of the ledger against a recount of its segments, for random histories."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -68,24 +68,24 @@ def recorded_books(url: str) -> Iterator[Books]:
 
 @pytest.fixture
 def other_daemon_costs(url, recorded_books):
-    """What another daemon of the same database says of it."""
+    """The costs according to another daemon on the same database."""
     db = Database(url, recorded_books[1], Bus())
     yield CostService(db, recorded_books[1])
     db.close()
 
 
-def kept_is_fresh(clock, *services):
-    """What is kept in memory says what the tables say, at this second and at the next ones."""
+def assert_fresh_sums(clock, *services):
+    """Sums in memory equal those of the tables, now and half a day later."""
     at = clock.time
     for later in (0, 12 * 3600 + 59):
         clock.time = at + timedelta(seconds=later)
         for costs in services:
             with costs._db.read() as sql:
-                _kept_is_fresh(costs, sql, clock)
+                _assert_fresh_sums(costs, sql, clock)
     clock.time = at
 
 
-def _kept_is_fresh(costs, sql, clock):
+def _assert_fresh_sums(costs, sql, clock):
     now = unix_time(clock.now())
     sums, totals = costs.sums.of(sql), store.Totals(sql, now)
     if sums is None:  # the clock was set back
@@ -105,10 +105,10 @@ def _kept_is_fresh(costs, sql, clock):
             assert sums.unpriced_within(first * DAY, now + 1, column, scope) == within
 
 
-def played(
+def write_history(
     db: Database, clock: StoppedClock, story: list[dict[str, Any]], *observers: CostService
 ) -> CostService:
-    """Everything that happens, written down and looked at in between; who looked."""
+    """Write a history into the ledger, with comparisons in between; return the service."""
     ledger, costs = Ledger(db, clock, PriceBook()), CostService(db, clock)
     clock.time = START
     with db.write() as tx:
@@ -142,13 +142,13 @@ def played(
             with db.read() as sql:
                 costs.days(sql, 0, day_of(unix_time(clock.now())), segment["project"])
         if observers:
-            kept_is_fresh(clock, costs, *observers)
+            assert_fresh_sums(clock, costs, *observers)
     clock.advance(seconds=12345)
     return costs
 
 
-def between(sql, segments, start, end):
-    """What is asked of a part of a day is what the segments say."""
+def assert_sums_between(sql, segments, start, end):
+    """Sums of a part of a day equal those of the segments."""
     paid, saved = dict[str, int](), 0
     for segment in segments:
         cost = cost_by(segment, end) - cost_by(segment, start)
@@ -163,8 +163,8 @@ def between(sql, segments, start, end):
     }
 
 
-def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment]:
-    """Compare every sum with the recount; the segments."""
+def assert_recount(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment]:
+    """Compare every sum with the recount; return the segments."""
     now = unix_time(clock.now())
     with db.read() as sql:
         segments = structs_of(sql, Segment, store.SELECT)
@@ -195,12 +195,12 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
             )
             for name in {segment.name for segment in segments if segment.project == "p"}
         }
-        between(sql, segments, now - DAY - 7, now)
-        by_day(costs, sql, segments, now)
+        assert_sums_between(sql, segments, now - DAY - 7, now)
+        assert_sums_by_day(costs, sql, segments, now)
     return segments
 
 
-def by_day(costs, sql, segments, now):
+def assert_sums_by_day(costs, sql, segments, now):
     first, last = day_of(unix_time(START)) - 5, day_of(now)
     for project in (None, "p", "q"):
         mine = [segment for segment in segments if project is None or segment.project == project]
@@ -213,10 +213,10 @@ def by_day(costs, sql, segments, now):
                 assert got == slices(
                     [segment for segment in mine if segment.kind is kind], *edges
                 ), (day, kind)
-        charts(days, mine, first, last, now)
+        assert_bars(days, mine, first, last, now)
 
 
-def charts(days, mine, first, last, now):
+def assert_bars(days, mine, first, last, now):
     """Weeks and months add up as days do, and count each workspace once."""
     end = min((last + 1) * DAY, now)
     whole = slices([segment for segment in mine if segment.kind in PAID], first * DAY, end)
@@ -251,39 +251,39 @@ def slices(segments, start, end):
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_every_sum_equals_the_recount(recorded_books: Books, story):
-    costs = played(*recorded_books, story)
-    agree(*recorded_books, costs)
+def test_every_ledger_sum_equals_the_recount(recorded_books: Books, story):
+    costs = write_history(*recorded_books, story)
+    assert_recount(*recorded_books, costs)
     Ledger(*recorded_books, PriceBook()).roll()
-    agree(*recorded_books, costs)
+    assert_recount(*recorded_books, costs)
 
 
 @given(story=st.lists(change, max_size=8))
 @settings(
     max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_what_is_kept_says_what_the_tables_say_after_every_change(
+def test_cached_sums_equal_the_tables_after_every_change(
     recorded_books, other_daemon_costs, story
 ):
-    """Also in another daemon of the same database, and as time goes on."""
-    played(*recorded_books, story, other_daemon_costs)
+    """Also in another daemon of the same database, and at later times."""
+    write_history(*recorded_books, story, other_daemon_costs)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_what_is_kept_says_what_the_tables_say_many_times(recorded_books, other_daemon_costs):
+def test_cached_sums_equal_the_tables_in_many_histories(recorded_books, other_daemon_costs):
     @given(story=st.lists(change, max_size=40))
     @settings(max_examples=150, deadline=None, database=None)
     def play(story):
-        played(*recorded_books, story, other_daemon_costs)
+        write_history(*recorded_books, story, other_daemon_costs)
 
     play()
 
 
-def test_the_comparison_finds_sums_that_are_not_renewed(
+def test_missing_version_renewal_makes_cached_sums_stale(
     recorded_books: Books, other_daemon_costs, monkeypatch
 ):
-    """Each of these stories changes a sum; without new words none is noticed."""
+    """Each of these histories changes a sum; without a new version the cache misses it."""
     hour = {CostKind.COMPUTE: (360_000_000, 1), CostKind.ROOT: (7_200_000, 720)}
     usual: dict[str, Any] = {
         "resource": "a",
@@ -300,26 +300,26 @@ def test_the_comparison_finds_sums_that_are_not_renewed(
     stories = [[begins], [begins, ends], [begins, sleeps, ends], [begins, unknown]]
     stories += [[begins, looked], [begins, usual | {"later": DAY, "roll": True}, ends]]
     for story in stories:
-        played(*recorded_books, story, other_daemon_costs)
+        write_history(*recorded_books, story, other_daemon_costs)
     monkeypatch.setattr(versions, "give_words", lambda sql: None)
     for story in stories:
         with pytest.raises(AssertionError):
-            played(*recorded_books, story, other_daemon_costs)
+            write_history(*recorded_books, story, other_daemon_costs)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_sum_equals_the_recount_many_times(recorded_books: Books):
+def test_every_ledger_sum_equals_the_recount_in_many_histories(recorded_books: Books):
     stories, segments = 0, 0
 
     @given(story=st.lists(change, max_size=60))
     @settings(max_examples=1500, deadline=None, database=None)
     def play(story):
         nonlocal stories, segments
-        costs = played(*recorded_books, story)
-        segments += len(agree(*recorded_books, costs))
+        costs = write_history(*recorded_books, story)
+        segments += len(assert_recount(*recorded_books, costs))
         Ledger(*recorded_books, PriceBook()).roll()
-        agree(*recorded_books, costs)
+        assert_recount(*recorded_books, costs)
         stories += 1
 
     play()
@@ -331,10 +331,8 @@ def test_every_sum_equals_the_recount_many_times(recorded_books: Books):
 
 
 @pytest.mark.parametrize("pause", [0, 5, 48, 100])
-def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_before(
-    recorded_books, pause
-):
-    """Runs of 12 s, `pause` seconds apart; sums are exact at each moment that has passed."""
+def test_each_start_is_charged_a_minute_even_within_the_previous_minute(recorded_books, pause):
+    """Runs of 12 s, `pause` seconds apart; sums are exact at each past second."""
     (db, clock), rate = recorded_books, Rate(Micros(360_000_000), 1, "test")
     ledger, of = Ledger(db, clock, PriceBook()), Booking("a", "a", "ada", "aws", None, "p")
     begun = unix_time(clock.now())
@@ -365,7 +363,7 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
     ]
 
 
-def test_what_sleeps_saves_and_nothing_else_does(clocked_daemon):
+def test_only_hibernation_counts_as_savings(clocked_daemon):
     clocked_daemon.running("a")
     clocked_daemon.settle(hours=2)
     assert clocked_daemon.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.0

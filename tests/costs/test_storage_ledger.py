@@ -1,11 +1,11 @@
-"""Volumes and snapshots are on the same ledger."""
+"""Volumes in the ledger."""
 
 from datetime import date
 
 from prism.costs.model import CostKind
 
 
-def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(clocked_daemon):
+def test_volume_is_charged_from_creation_until_deletion(clocked_daemon):
     project = clocked_daemon.project("lab")
     body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
     assert clocked_daemon.post("storage/volumes/create", **body).status_code == 201
@@ -33,7 +33,7 @@ def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(clocked_daemon):
     assert clocked_daemon.get("costs/current")["total_current_hourly"] == 0.0
 
 
-def test_a_volume_counts_against_its_projects_cap_but_is_no_workspace(clocked_daemon):
+def test_volume_counts_against_the_project_cap_but_not_as_an_instance(clocked_daemon):
     clocked_daemon.project("lab", 9.0)
     body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
     assert clocked_daemon.post("storage/volumes/create", **body).status_code == 201

@@ -1,4 +1,4 @@
-"""The daemon about itself."""
+"""The routes of the daemon: status and shutdown."""
 
 import asyncio
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.shapes import shaped_like
 STATUS, SHUTDOWN = "/api/v1/daemon/status", "/api/v1/daemon/shutdown"
 
 
-def test_status_in_the_references_shape(http, daemon, clock, url):
+def test_status_matches_the_spec_example(http, daemon, clock, url):
     http.launch("one")
     http.launch("two")
     daemon.settle()
@@ -40,12 +40,12 @@ def test_status_in_the_references_shape(http, daemon, clock, url):
     assert (place["place"], place["provider"], place["reachable"]) == (PLACE, "local", True)
 
 
-def test_before_the_first_look_nothing_is_claimed(http):
+def test_location_has_unknown_reachability_before_the_first_survey(http):
     [place] = http("GET", STATUS).json()["places"]
     assert (place["reachable"], place["looked_at"], place["problem"]) == (None, None, None)
 
 
-def test_a_place_that_does_not_answer_degrades_it_until_it_does(http, daemon, cloud):
+def test_status_is_degraded_while_a_location_does_not_answer(http, daemon, cloud):
     cloud.faults.down = True
     daemon.settle()
     status = http("GET", STATUS).json()
@@ -57,14 +57,14 @@ def test_a_place_that_does_not_answer_degrades_it_until_it_does(http, daemon, cl
     assert http("GET", STATUS).json()["status"] == "healthy"
 
 
-def test_an_aws_profile_without_a_look_is_disconnected(http):
+def test_aws_connectivity_is_disconnected_before_the_first_survey(http):
     answer = http("POST", "/api/v1/profiles", json={"name": "lab", "provider": "aws"})
     assert answer.status_code == 201
     status = http("GET", STATUS).json()
     assert (status["aws_connectivity"], status["active_profiles"]) == ("disconnected", 2)
 
 
-def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
+def test_shutdown_is_answered_before_the_daemon_stops(tmp_path, cloud, clock):
     stopped: list[int] = []
     order: list[object] = []
     settings = Settings(home=str(tmp_path), user="ada")
@@ -95,7 +95,7 @@ def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
     assert stopped == [len(order)] != [0], "once, and after the whole answer was sent"
 
 
-def test_shutdown_says_what_is_under_way(http):
+def test_shutdown_answer_counts_active_operations(http):
     http.launch()
     assert http("POST", SHUTDOWN).json()["active_operations"] == 1
 
@@ -111,5 +111,5 @@ def test_shutdown_says_what_is_under_way(http):
         ({"seconds": -3}, "0s"),
     ],
 )
-def test_a_length_of_time_reads_well(time, words):
+def test_lasting_formats_a_duration(time, words):
     assert lasting(timedelta(**time)) == words

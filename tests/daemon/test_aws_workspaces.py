@@ -1,4 +1,4 @@
-"""Workspaces on AWS by HTTP: what they wait for is said, and a usual one can be resized up."""
+"""Workspaces on AWS through the API: resizing, waiting reasons and failures."""
 
 import boto3
 import pytest
@@ -19,8 +19,8 @@ def world(aws_with_short_dial, tmp_path):
 
 
 @pytest.mark.parametrize("retypes", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_workspace_launched_as_usual_is_resized_up_and_sleeps(world, retypes):
-    """Or stays what it was where EC2 keeps the type of what may hibernate, and says so."""
+def test_aws_workspace_is_resized_up_and_still_hibernates(world, retypes):
+    """If EC2 refuses to change the type of an instance with hibernation, the resize fails."""
     world.start().aws.rules = build({"retypes": retypes})
     world.launch("mine")
     world.desk.post("instances/mine/stop", 200)
@@ -41,7 +41,7 @@ def test_a_workspace_launched_as_usual_is_resized_up_and_sleeps(world, retypes):
     world.until(lambda: world.desk.states()["mine"] == "hibernated")
 
 
-def test_a_machine_whose_type_was_changed_in_the_console_costs_what_it_is(world):
+def test_instance_type_changed_in_the_console_changes_the_price(world):
     world.start().aws.rules = build({"retypes": True})
     world.launch("mine")
     before = world.desk.get("instances/mine")
@@ -55,7 +55,7 @@ def test_a_machine_whose_type_was_changed_in_the_console_costs_what_it_is(world)
     assert world.aws.machines("us-east-1")[0]["type"] == "t3.2xlarge"
 
 
-def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
+def test_unanswered_launch_reports_the_waiting_reason_until_it_succeeds(world):
     rules = world.start().aws.rules
     world.settle(2)
     world.aws.fault(action="RunInstances", do="drop", times=None)
@@ -71,7 +71,7 @@ def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
     assert world.desk.get("instances/mine")["waiting"] is None
 
 
-def test_a_machine_that_aws_describes_as_nobody_documented_is_named_and_holds_up_no_other(world):
+def test_undocumented_instance_state_is_reported_and_delays_no_other_machine(world):
     world.start()
     for name in ("odd", "other"):
         world.launch(name)
@@ -115,10 +115,10 @@ FOREIGN = "Not authorized for images: [ami-0123456789abcdef0]"
         ),
     ],
 )
-def test_a_launch_that_the_account_lacks_something_for_fails_with_what_that_is(
+def test_launch_fails_with_the_specific_reason_of_the_account(
     world, aws_code, message, code, words
 ):
-    """Not as credentials that are refused, or for want of room: each has a way out of its own."""
+    """Each reason has its own code and remedy."""
     error = {"code": aws_code, "message": message, "status": 400, "times": None}
     world.start().aws.fault(action="RunInstances", do="error", **error)
     answer = Http(world.daemon.app).launch("mine", size="S", template="Plain Shell")

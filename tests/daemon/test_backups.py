@@ -1,4 +1,4 @@
-"""A PostgreSQL that other programs use as well: restoring touches only the tables of Prism."""
+"""Backups of a PostgreSQL that other programs also use: only Prism's tables are restored."""
 
 import hashlib
 import io
@@ -57,12 +57,12 @@ class Server:
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def schema(self):
-        """All that the database holds but rows, without comments and session keys."""
+        """The schema of the database, without comments and session keys."""
         lines = self.dump("--schema-only").decode().splitlines()
         return sorted(line for line in lines if not line.startswith(("--", "\\")))
 
     def old_backup(self, file):
-        """Write what Prism wrote before it kept only its own tables: the whole database."""
+        """Write a backup of format 1, which contained the whole database."""
         content = self.dump("--format=custom", "--no-owner", "--no-privileges")
         manifest = {"format": 1, "kind": "postgresql", "made_at": "2026-11-01T00:00:00+00:00"}
         manifest["sha256"] = hashlib.sha256(content).hexdigest()
@@ -89,7 +89,7 @@ IDENTITY = "SELECT id FROM database_identity"
 CHANGED = "UPDATE database_identity SET id = 'after'"
 
 
-def test_an_old_backup_of_the_whole_database_replaces_only_the_tables_of_prism(server, tmp_path):
+def test_format_1_backup_restores_only_the_tables_of_prism(server, tmp_path):
     server.run(THEIRS)
     server.old_backup(tmp_path / "old.backup")
     server.run(LATER + CHANGED)
@@ -106,7 +106,7 @@ def test_an_old_backup_of_the_whole_database_replaces_only_the_tables_of_prism(s
     assert server.schema() == schema
 
 
-def test_a_foreign_key_of_another_program_stands_and_nothing_is_changed(server, tmp_path):
+def test_restore_fails_without_changes_if_a_foreign_key_prevents_it(server, tmp_path):
     server.run(THEIRS + "ALTER TABLE theirs ADD of VARCHAR REFERENCES database_identity (id)")
     server.old_backup(tmp_path / "old.backup")
     server.run(LATER)
@@ -117,8 +117,8 @@ def test_a_foreign_key_of_another_program_stands_and_nothing_is_changed(server, 
     assert server.schema() == schema
 
 
-def test_a_table_of_a_newer_prism_is_kept_before_it_is_replaced(server, tmp_path):
-    """Its backup holds a table that this version does not know."""
+def test_restore_backs_up_a_newer_table_before_replacing_it(server, tmp_path):
+    """The backup contains a table that this version does not know."""
     server.run("CREATE TABLE newer (id SERIAL PRIMARY KEY, word VARCHAR)")
     server.run("INSERT INTO newer (word) VALUES ('early')")
     known_there = Table("newer", metadata)
@@ -136,7 +136,7 @@ def test_a_table_of_a_newer_prism_is_kept_before_it_is_replaced(server, tmp_path
     assert server.ask(WORDS.format("newer")) == ["early", "late"]
 
 
-def test_a_dump_without_a_table_of_prism_drops_nothing(server, tmp_path):
+def test_backup_without_tables_of_prism_is_rejected(server, tmp_path):
     server.run("CREATE SCHEMA other; CREATE TABLE other.projects (id SERIAL PRIMARY KEY)")
     content = server.dump("--format=custom", "--schema=other")
     sha256 = hashlib.sha256(content).hexdigest()
@@ -149,7 +149,7 @@ def test_a_dump_without_a_table_of_prism_drops_nothing(server, tmp_path):
 
 
 @pytest.mark.parametrize("number", [0, 3, None, "1"])
-def test_a_backup_of_a_format_that_is_not_known_is_refused(server, tmp_path, number):
+def test_backup_of_an_unknown_format_is_rejected(server, tmp_path, number):
     manifest = {"format": number, "kind": "postgresql", "sha256": ""}
     pack(tmp_path / "odd.backup", manifest, b"")
     with pytest.raises(BackupInvalid) as refused:
@@ -158,8 +158,8 @@ def test_a_backup_of_a_format_that_is_not_known_is_refused(server, tmp_path, num
     assert server.ask(IDENTITY) == ["before"]
 
 
-def test_every_table_that_a_migration_makes_is_known():
-    """A backup of an older version has only tables that this version takes for its own."""
+def test_every_table_of_a_migration_is_in_the_metadata():
+    """Otherwise a restore would not treat a table of an older backup as Prism's."""
     files = Path(migrations.__file__).parent.glob("versions/*.py")
     steps = "\n".join(file.read_text() for file in files)
     tables = set(re.findall(r'create_table\(\s*"(\w+)"', steps))
@@ -168,8 +168,8 @@ def test_every_table_that_a_migration_makes_is_known():
     assert not re.search("rename_table|RENAME TO", steps)
 
 
-def test_a_sqlite_backup_whose_content_is_no_database_is_refused(tmp_path):
-    """Its hash is right all the same."""
+def test_sqlite_backup_without_a_database_inside_is_rejected(tmp_path):
+    """The hash in the manifest is correct."""
     settings = Settings(home=str(tmp_path / "home"))
     content = b"not a database" * 1000
     sha256 = hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""Questions that only walks over AWS or over every route ask, which run on one database."""
+"""Queries that other tests run on one database only, here on both."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tests.conftest import PLACE
 pytestmark = pytest.mark.postgres
 
 
-def test_places_are_found_by_how_they_begin(daemon, http):
+def test_places_are_selected_by_prefix_without_wildcards(daemon, http):
     assert http.launch().status_code == 201
     body = {"type": "ebs", "name": "data", "size_gb": 8}
     assert http("POST", "/api/v1/storage/volumes/create", json=body).status_code == 201
@@ -25,14 +25,14 @@ def test_places_are_found_by_how_they_begin(daemon, http):
         assert storage.places(sql, "%") == []
 
 
-def test_a_profile_is_in_use_once_somebody_has_switched_to_it(daemon, http):
+def test_profile_is_in_use_after_a_switch(daemon, http):
     [name] = [entry.name for entry in daemon.profiles.every()]
     http("POST", "/api/v1/profiles/switch", json={"profile_name": name})
     with daemon.db.read() as sql:
         assert profiles.in_use(sql) == [name]
 
 
-def test_a_reader_finds_what_became_of_one_thing_since_a_moment(daemon, http, clock):
+def test_audit_page_filters_by_subject_time_and_reader(daemon, http, clock):
     body = {"name": "lab"}
     assert http("POST", "/api/v1/projects", json=body).status_code == 201
     since = clock.now() - timedelta(hours=1)

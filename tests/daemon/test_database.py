@@ -1,4 +1,4 @@
-"""The database's file goes bad under a real daemon: what happened is said, with a way out."""
+"""A damaged or missing database, backups, and unusual homes, with a real daemon."""
 
 import contextlib
 import errno
@@ -45,7 +45,7 @@ def cli(daemon, *words):
 
 
 def status_of(daemon):
-    """Of one that was started a second time: its log says `ready` of the first, too."""
+    """The status of a daemon that was started a second time, whose log has an older `ready`."""
     ask = lambda: json.loads(daemon.ask("GET", STATUS)[1])  # noqa: E731
     return eventually(ask, 20, (OSError, ValueError, KeyError))
 
@@ -56,14 +56,14 @@ def refusal(answer):
     return status, error["code"], error["remediation"]
 
 
-def damage(file, at):
-    """Overwrite a page of it, as a bad disk does."""
+def damage_page(file, at):
+    """Overwrite a page of the file, as a bad disk does."""
     with file.open("r+b") as raw:
         raw.seek(at)
         raw.write(os.urandom(4096))
 
 
-def test_a_file_that_is_no_database_stops_the_start_with_a_way_out(daemon):
+def test_daemon_refuses_to_start_if_the_file_is_no_database(daemon):
     daemon.home.mkdir()
     (daemon.home / "state.db").write_bytes(b"not a database" * 1000)
     run = daemon.run()
@@ -78,20 +78,20 @@ def test_a_file_that_is_no_database_stops_the_start_with_a_way_out(daemon):
 @pytest.mark.parametrize(
     "seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)]]
 )
-def test_a_page_that_is_damaged_is_found_at_the_start(daemon, seed):
+def test_daemon_refuses_to_start_with_a_damaged_page(daemon, seed):
     with daemon.running():
         pass
     with contextlib.closing(sqlite3.connect(daemon.home / "state.db")) as file:
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         roots = [row[0] for row in file.execute("SELECT rootpage FROM sqlite_master ORDER BY 1")]
-    damage(daemon.home / "state.db", (roots[seed * 7 % len(roots)] - 1) * 4096)
+    damage_page(daemon.home / "state.db", (roots[seed * 7 % len(roots)] - 1) * 4096)
     run = daemon.run()
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert "error: The database is damaged" in run.stderr
 
 
-def test_a_file_that_is_removed_under_a_daemon_is_said_and_not_made_anew(daemon):
+def test_removed_database_file_is_reported_and_not_recreated(daemon):
     with daemon.running():
         assert daemon.ask("GET", LIST) == (200, b"[]")
         for name in ("state.db", "state.db-wal", "state.db-shm"):
@@ -117,7 +117,7 @@ def settings(empty_database_url, tmp_path):
     return Settings(home=str(home), database_url=empty_database_url)
 
 
-def say(settings, word):
+def write_identity(settings, word):
     engine = create_engine(settings.database)
     with engine.begin() as sql:
         identity.create(sql, checkfirst=True)
@@ -126,7 +126,7 @@ def say(settings, word):
     engine.dispose()
 
 
-def said(settings):
+def read_identity(settings):
     engine = create_engine(settings.database)
     with engine.connect() as sql:
         word = sql.execute(select(identity.c.id)).scalar()
@@ -134,65 +134,70 @@ def said(settings):
     return word
 
 
-def test_what_was_kept_is_put_back_and_what_was_there_is_kept(settings, tmp_path):
-    say(settings, "before")
+def test_restore_replaces_the_database_and_backs_up_the_previous_one(settings, tmp_path):
+    write_identity(settings, "before")
     backup_file = backups.create(settings, tmp_path / "one.backup")
     assert backup_file["kind"] in settings.database
-    say(settings, "after")
+    write_identity(settings, "after")
     back = backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
     assert Path(back["kept"]).exists()
     with pytest.raises(Conflict):
         backups.create(settings, tmp_path / "one.backup")
 
 
-def test_two_that_are_put_back_within_a_second_each_keep_what_was_there(settings, tmp_path):
+def test_two_restores_within_a_second_back_up_to_different_files(settings, tmp_path):
     words = ["first", "second", "third"]
     for word in words:
-        say(settings, word)
+        write_identity(settings, word)
         backups.create(settings, tmp_path / f"{word}.backup")
     files = [backups.restore(settings, tmp_path / f"{word}.backup")["kept"] for word in words[:2]]
-    assert said(settings) == "second"
+    assert read_identity(settings) == "second"
     assert len({*files}) == 2
     if settings.database.startswith("sqlite"):
         for file, word in zip(files, ["third", "first"], strict=True):
-            assert said(Settings(home=settings.home, database_url=f"sqlite:///{file}")) == word
+            assert (
+                read_identity(Settings(home=settings.home, database_url=f"sqlite:///{file}"))
+                == word
+            )
 
 
-def test_a_backup_is_written_also_to_a_disk_that_has_no_links(settings, tmp_path, monkeypatch):
-    """A memory stick has none."""
+def test_backup_and_restore_work_on_a_file_system_without_hard_links(
+    settings, tmp_path, monkeypatch
+):
+    """A USB stick has none."""
 
     def refused(*_, **__):
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    say(settings, "before")
+    write_identity(settings, "before")
     file = tmp_path / "one.backup"
     monkeypatch.setattr(os, "link", refused)
     backups.create(settings, file)
     with pytest.raises(Conflict):
         backups.create(settings, file)
-    say(settings, "after")
+    write_identity(settings, "after")
     backup_file = backups.restore(settings, file)["kept"]
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
     assert Path(backup_file).exists()
 
 
-def test_what_others_keep_in_the_same_database_is_neither_kept_nor_put_back(settings, tmp_path):
-    """A PostgreSQL may serve more than Prism."""
+def test_backup_and_restore_ignore_tables_of_other_programs(settings, tmp_path):
+    """Other programs may use the same PostgreSQL."""
     if settings.database.startswith("sqlite"):
         pytest.skip("the file is Prism's alone")
     engine = create_engine(settings.database)
-    say(settings, "before")
+    write_identity(settings, "before")
     with engine.begin() as sql:
         sql.execute(text("CREATE TABLE theirs (word VARCHAR)"))
         sql.execute(text("INSERT INTO theirs VALUES ('early')"))
     backups.create(settings, tmp_path / "one.backup")
-    say(settings, "after")
+    write_identity(settings, "after")
     with engine.begin() as sql:
         sql.execute(text("INSERT INTO theirs VALUES ('late')"))
         sql.execute(text("CREATE TABLE newer AS SELECT * FROM theirs"))
     back = backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
     with engine.connect() as sql:
         for table in ("theirs", "newer"):
             words = sql.execute(text(f"SELECT word FROM {table}")).scalars()
@@ -201,26 +206,26 @@ def test_what_others_keep_in_the_same_database_is_neither_kept_nor_put_back(sett
     assert Path(back["kept"]).exists()
 
 
-def test_what_cannot_be_put_back_leaves_a_postgresql_as_it_is(settings, tmp_path):
-    """Another program's view stands on a table, so that it cannot be replaced."""
+def test_failed_restore_leaves_postgresql_unchanged(settings, tmp_path):
+    """Another program's view uses a table, so that it cannot be replaced."""
     if settings.database.startswith("sqlite"):
         pytest.skip("its file is exchanged as a whole")
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
-    say(settings, "after")
+    write_identity(settings, "after")
     engine = create_engine(settings.database)
     with engine.begin() as sql:
         sql.execute(text(f"CREATE VIEW theirs AS SELECT id FROM {identity.name}"))
     with pytest.raises(Unavailable, match="nothing was changed") as refused:
         backups.restore(settings, tmp_path / "one.backup")
     assert identity.name in refused.value.details
-    assert said(settings) == "after"
+    assert read_identity(settings) == "after"
     with engine.begin() as sql:
         assert sql.execute(text("SELECT id FROM theirs")).scalar() == "after"
         sql.execute(text("DROP VIEW theirs"))
     engine.dispose()
     backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
 
 
 KILLED_AT = """
@@ -244,8 +249,8 @@ backups.main(words)
 """
 
 
-def run_to(step, *words, **environ):
-    """Run a backup or restore in a process that is killed at a call; how it ended."""
+def run_until_killed(step, *words, **environ):
+    """Run a backup or restore in a process that is killed at a call; return its exit code."""
     command = [sys.executable, "-c", KILLED_AT, *step, *map(str, words)]
     return subprocess.run(command, env=os.environ | environ, capture_output=True).returncode
 
@@ -261,52 +266,52 @@ def run_to(step, *words, **environ):
         (("Path", "replace", "after"), "before"),
     ],
 )
-def test_a_restore_that_is_killed_has_done_all_or_nothing(tmp_path, step, expected):
-    """The state is the new one from the renaming on, and the old one until then."""
+def test_killed_restore_is_complete_or_has_no_effect(tmp_path, step, expected):
+    """The old database exists until the rename, and the restored one from then on."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
-    say(settings, "after")
-    ended = run_to(step, "restore", tmp_path / "one.backup", PRISM_HOME=settings.home)
+    write_identity(settings, "after")
+    ended = run_until_killed(step, "restore", tmp_path / "one.backup", PRISM_HOME=settings.home)
     assert ended == -signal.SIGKILL
     assert (settings.folder / "state.db").is_file()
-    assert said(settings) == expected
+    assert read_identity(settings) == expected
     left = [path for path in settings.folder.iterdir() if path.is_dir()]
     assert [leftover.name.rpartition("-")[0] for leftover in left] == ["state.db.restore"]
     backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
     assert not [path for path in settings.folder.iterdir() if path.is_dir()]
 
 
-def test_a_backup_without_links_never_has_its_name_before_its_content(tmp_path):
-    """It takes one step: there is none between an empty file and the whole one."""
+def test_backup_without_hard_links_appears_only_when_complete(tmp_path):
+    """No step exists between the empty and the complete file."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     step, file = ("Path", "replace", "before"), tmp_path / "one.backup"
-    ended = run_to(step, "backup", file, PRISM_HOME=settings.home, WITHOUT_LINKS="1")
+    ended = run_until_killed(step, "backup", file, PRISM_HOME=settings.home, WITHOUT_LINKS="1")
     assert (ended, file.stat().st_size > 0) == (0, True)
     backups.restore(settings, file)
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
 
 
-def test_a_backup_without_links_takes_nobodys_place(settings, tmp_path, monkeypatch):
-    """Another program makes a file of that name at the last moment."""
+def test_backup_without_hard_links_does_not_overwrite_a_new_file(settings, tmp_path, monkeypatch):
+    """Another program creates a file of that name at the last moment."""
     file = tmp_path / "one.backup"
 
     def refused(*_, **__):
         file.write_text("theirs")
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    say(settings, "before")
+    write_identity(settings, "before")
     monkeypatch.setattr(os, "link", refused)
     with pytest.raises(FileExistsError):
         backups.create(settings, file)
     assert file.read_text() == "theirs"
 
 
-def test_a_file_system_that_cannot_sync_folders_is_no_obstacle(settings, tmp_path, monkeypatch):
+def test_backup_and_restore_work_if_folders_cannot_be_synced(settings, tmp_path, monkeypatch):
     real = os.fsync
 
     def fsync(descriptor):
@@ -314,23 +319,23 @@ def test_a_file_system_that_cannot_sync_folders_is_no_obstacle(settings, tmp_pat
             raise OSError(errno.EINVAL, "Invalid argument")
         real(descriptor)
 
-    say(settings, "before")
+    write_identity(settings, "before")
     monkeypatch.setattr(os, "fsync", fsync)
     backups.create(settings, tmp_path / "one.backup")
-    say(settings, "after")
+    write_identity(settings, "after")
     backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
 
 
 @pytest.mark.parametrize(
     ("error", "is_folder"), [(errno.EINVAL, False), (errno.EIO, True), (errno.EIO, False)]
 )
-def test_what_does_not_reach_the_disk_is_not_put_back(tmp_path, monkeypatch, error, is_folder):
+def test_restore_fails_without_effect_if_fsync_fails(tmp_path, monkeypatch, error, is_folder):
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
-    say(settings, "after")
+    write_identity(settings, "after")
 
     def fsync(descriptor):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode) is is_folder:
@@ -339,15 +344,15 @@ def test_what_does_not_reach_the_disk_is_not_put_back(tmp_path, monkeypatch, err
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match=os.strerror(error)):
         backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "after"
+    assert read_identity(settings) == "after"
 
 
 @pytest.fixture
 def locked_database(tmp_path):
-    """A database whose last change is in its log, and which another program keeps locked."""
+    """A database whose last change is only in its WAL, locked by another program."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
     with contextlib.closing(sqlite3.connect(settings.folder / "state.db")) as other:
         other.execute("PRAGMA journal_mode = WAL")
@@ -357,7 +362,7 @@ def locked_database(tmp_path):
         yield settings, other
 
 
-def test_a_database_that_another_program_has_locked_is_left_alone(locked_database, tmp_path):
+def test_restore_refuses_a_locked_database_without_effect(locked_database, tmp_path):
     settings, other = locked_database
     before = sorted(path.name for path in settings.folder.iterdir())
     log = (settings.folder / "state.db-wal").read_bytes()
@@ -367,18 +372,18 @@ def test_a_database_that_another_program_has_locked_is_left_alone(locked_databas
     assert set(before) >= {path.name for path in settings.folder.iterdir()} - {"daemon.lock", LOCK}
     assert other.execute(f"SELECT id FROM {identity.name}").fetchall() == [("after",)]
     other.close()
-    assert said(settings) == "after"
+    assert read_identity(settings) == "after"
     backups.restore(settings, tmp_path / "one.backup")
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
 
 
-def test_a_database_that_cannot_be_completed_is_not_taken_for_damaged(tmp_path, monkeypatch):
-    """Its disk is full while its log is brought into it."""
+def test_restore_fails_if_the_wal_cannot_be_checkpointed(tmp_path, monkeypatch):
+    """The disk is full during the checkpoint of the WAL."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
-    say(settings, "after")
+    write_identity(settings, "after")
     file, real = str(settings.folder / "state.db"), sqlite3.connect
 
     class Full(sqlite3.Connection):
@@ -397,15 +402,15 @@ def test_a_database_that_cannot_be_completed_is_not_taken_for_damaged(tmp_path, 
         backups.restore(settings, tmp_path / "one.backup")
     monkeypatch.undo()
     assert "disk is full" in refused.value.details
-    assert said(settings) == "after"
+    assert read_identity(settings) == "after"
     assert not [path for path in settings.folder.iterdir() if "before-restore" in path.name]
 
 
-def test_what_a_log_still_holds_is_kept_with_the_database_that_it_belongs_to(tmp_path):
-    """A daemon that was killed leaves its last changes in the log only."""
+def test_restore_backs_up_changes_that_are_only_in_the_wal(tmp_path):
+    """A killed daemon leaves its last changes only in the WAL."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
     file = settings.folder / "state.db"
     program = f"""
@@ -419,20 +424,23 @@ os.kill(os.getpid(), 9)
     subprocess.run([sys.executable, "-c", program], check=False)
     assert (settings.folder / "state.db-wal").stat().st_size
     backup_file = backups.restore(settings, tmp_path / "one.backup")["kept"]
-    assert said(settings) == "before"
-    assert said(Settings(home=settings.home, database_url=f"sqlite:///{backup_file}")) == "after"
+    assert read_identity(settings) == "before"
+    assert (
+        read_identity(Settings(home=settings.home, database_url=f"sqlite:///{backup_file}"))
+        == "after"
+    )
 
 
-def test_a_database_that_is_damaged_is_kept_as_it_is(tmp_path):
+def test_restore_backs_up_a_damaged_database_unchanged(tmp_path):
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
     parts = {"": b"not a database" * 1000, "-wal": b"nor a log" * 1000}
     for log, content in parts.items():
         (settings.folder / f"state.db{log}").write_bytes(content)
     backup_file = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
     assert backup_file.read_bytes() == parts[""]
 
 
@@ -441,11 +449,11 @@ def test_a_database_that_is_damaged_is_kept_as_it_is(tmp_path):
     [(0, b"not a database"), (47, b"\x09"), (100, b"\xe2" * 3000)],
     ids=["magic", "schema format", "first page"],
 )
-def test_a_damaged_database_is_replaced_whatever_sqlite_calls_the_damage(tmp_path, at, content):
-    """An unknown schema format is an OperationalError, as a lock is, and yet damage."""
+def test_restore_replaces_a_database_with_any_kind_of_damage(tmp_path, at, content):
+    """SQLite reports an unknown schema format as OperationalError, like a lock."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
-    say(settings, "before")
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
     file = settings.folder / "state.db"
     with file.open("r+b") as raw:
@@ -453,11 +461,11 @@ def test_a_damaged_database_is_replaced_whatever_sqlite_calls_the_damage(tmp_pat
         raw.write(content)
     damaged = file.read_bytes()
     backup_file = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
-    assert said(settings) == "before"
+    assert read_identity(settings) == "before"
     assert backup_file.read_bytes() == damaged
 
 
-def test_a_sqlite_file_has_one_daemon_whichever_home_it_is_of(tmp_path):
+def test_sqlite_file_is_used_by_one_daemon_across_homes(tmp_path):
     first, second = Daemon(tmp_path / "a" / "home"), Daemon(tmp_path / "b" / "home")
     for daemon in (first, second):
         daemon.home.mkdir(parents=True)
@@ -480,11 +488,11 @@ def test_a_sqlite_file_has_one_daemon_whichever_home_it_is_of(tmp_path):
         assert second.ask("GET", LIST)[0] == 200
 
 
-def test_a_backup_that_is_damaged_changes_nothing(settings, tmp_path):
-    say(settings, "before")
+def test_damaged_backup_is_rejected_without_effect(settings, tmp_path):
+    write_identity(settings, "before")
     file = tmp_path / "one.backup"
     backups.create(settings, file)
-    say(settings, "after")
+    write_identity(settings, "after")
     whole = file.read_bytes()
     with tarfile.open(file) as tar:
         at = tar.getmembers()[1].offset_data + 64
@@ -493,10 +501,10 @@ def test_a_backup_that_is_damaged_changes_nothing(settings, tmp_path):
         file.write_bytes(bad)
         with pytest.raises(BackupInvalid):
             backups.restore(settings, file)
-    assert said(settings) == "after"
+    assert read_identity(settings) == "after"
 
 
-def test_a_database_on_another_disk_than_the_home_is_put_back(tmp_path):
+def test_restore_works_for_a_database_on_another_disk(tmp_path):
     shared = Path("/dev/shm")
     if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second disk here")
@@ -504,21 +512,21 @@ def test_a_database_on_another_disk_than_the_home_is_put_back(tmp_path):
         url = f"sqlite:///{disk}/state.db"
         settings = Settings(home=str(tmp_path / "home"), database_url=url)
         settings.folder.mkdir()
-        say(settings, "before")
+        write_identity(settings, "before")
         backups.create(settings, tmp_path / "one.backup")
-        say(settings, "after")
+        write_identity(settings, "after")
         backups.restore(settings, tmp_path / "one.backup")
-        assert said(settings) == "before"
+        assert read_identity(settings) == "before"
 
 
-def test_nothing_is_put_back_under_a_daemon(settings, tmp_path):
-    say(settings, "before")
+def test_restore_is_refused_while_the_home_is_locked(settings, tmp_path):
+    write_identity(settings, "before")
     backups.create(settings, tmp_path / "one.backup")
     with only_one(settings.folder), pytest.raises(DaemonRuns):
         backups.restore(settings, tmp_path / "one.backup")
 
 
-def test_by_the_command_while_a_daemon_runs_and_after_it(daemon, tmp_path):
+def test_backup_command_works_with_a_daemon_and_restore_only_without(daemon, tmp_path):
     file = tmp_path / "kept.backup"
     with daemon.running():
         creation = cli(daemon, "project", "create", "first")
@@ -558,19 +566,19 @@ ODD = [
 ]
 
 
-def test_each_home_has_a_database_of_its_own_whatever_its_name(tmp_path):
+def test_each_home_with_special_characters_has_its_own_database(tmp_path):
     homes = [Daemon(tmp_path / name / "home") for name in ODD]
     for number, home in enumerate(homes):
         home.home.mkdir(parents=True)
-        say(Settings(home=str(home.home)), f"home {number}")
+        write_identity(Settings(home=str(home.home)), f"home {number}")
     for number, home in enumerate(homes):
-        assert said(Settings(home=str(home.home))) == f"home {number}"
+        assert read_identity(Settings(home=str(home.home))) == f"home {number}"
         assert (home.home / "state.db").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ODD)
 
 
 @pytest.mark.parametrize("name", ["a?x%41 #b", pytest.param("ä'\"$(x)", marks=pytest.mark.slow)])
-def test_a_daemon_lives_in_a_home_with_an_odd_name(tmp_path, name):
+def test_daemon_runs_in_a_home_with_special_characters(tmp_path, name):
     daemon = Daemon(tmp_path / name)
     with daemon.running():
         assert daemon.ask("GET", LIST) == (200, b"[]")
@@ -581,7 +589,7 @@ def test_a_daemon_lives_in_a_home_with_an_odd_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x7fb", os.fsdecode(b"a\xffb")])
-def test_a_home_that_not_every_program_can_name_is_refused_at_the_start(tmp_path, name):
+def test_home_with_control_characters_or_invalid_utf8_is_rejected(tmp_path, name):
     run = Daemon(tmp_path / name).run()
     assert run.returncode == 1
     assert "PRISM_HOME" in run.stderr
@@ -589,7 +597,7 @@ def test_a_home_that_not_every_program_can_name_is_refused_at_the_start(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_workspaces_are_in_memory_before_anybody_asks(tmp_path):
+def test_read_model_is_loaded_before_the_first_request(tmp_path):
     daemon = build(Settings(home=str(tmp_path)), {})
     statements = []
     event.listen(

@@ -1,4 +1,4 @@
-"""What is done on a full disk, and what is refused."""
+"""Which requests are carried out on a full disk."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from tests.optional import not_none
 
 
 class Full(Reserve):
-    """Of a disk that has no byte left."""
+    """The reserve of a full disk."""
 
     is_full = True
 
 
-def test_what_frees_space_is_named_as_the_routes_are():
+def test_routes_that_free_space_exist():
     assert {*TABLE} >= FREES_SPACE
 
 
@@ -30,11 +30,11 @@ def test_what_frees_space_is_named_as_the_routes_are():
         ("POST {}/snapshots", False),
     ],
 )
-def test_which_routes_are_done_however_full_it_is(route, is_done):
+def test_frees_space_contains_stop_terminate_and_delete_routes(route, is_done):
     assert frees_space(route.split()[0], route) is is_done
 
 
-def test_it_is_refused_with_what_takes_the_space_and_what_frees_it(tmp_path):
+def test_full_disk_error_names_the_usage_and_the_remedy(tmp_path):
     (tmp_path / "workspaces").mkdir()
     (tmp_path / "workspaces" / "file").write_bytes(b"x" * 2**20)
     with pytest.raises(HomeDiskFull) as full:
@@ -44,7 +44,7 @@ def test_it_is_refused_with_what_takes_the_space_and_what_frees_it(tmp_path):
     assert not_none(full.value.data)["taken"]["workspaces"] >= 2**20
 
 
-def test_with_a_database_elsewhere_nothing_is_refused_for_the_disk_of_the_home(tmp_path):
+def test_full_home_disk_refuses_no_request_with_an_external_database(tmp_path):
     room = HomeDisk(Full(tmp_path), is_everything=False)
     room.refuse()
     assert "disk is full" in room.reasons()[0]
@@ -53,5 +53,5 @@ def test_with_a_database_elsewhere_nothing_is_refused_for_the_disk_of_the_home(t
 @pytest.mark.parametrize(
     ("size", "words"), [(0, "0 bytes"), (2048, "2.0 KiB"), (5 * 2**40, "5.0 TiB")]
 )
-def test_sizes_are_for_people(size, words):
+def test_size_text_uses_binary_units(size, words):
     assert size_text(size) == words

@@ -1,4 +1,4 @@
-"""The API describes itself, and asks nothing of the internet for it."""
+"""The OpenAPI document and the documentation page of the daemon."""
 
 import re
 
@@ -12,7 +12,7 @@ def openapi(http):
     return answer.json()
 
 
-def test_programs_find_every_route(openapi):
+def test_openapi_document_lists_routes_in_order(openapi):
     assert openapi["openapi"].startswith("3.")
     assert "post" in openapi["paths"]["/api/v1/instances/launch"]
     assert [*openapi["paths"]] == sorted(openapi["paths"]), "a daemon lists them as any other"
@@ -20,7 +20,7 @@ def test_programs_find_every_route(openapi):
     assert all(path.startswith("/api/v1/") or proxies.match(path) for path in openapi["paths"])
 
 
-def test_what_holds_for_every_route_is_said_of_every_route(http, openapi):
+def test_openapi_document_has_common_responses_and_headers_for_every_route(http, openapi):
     for path, methods in openapi["paths"].items():
         if path.startswith(("/web-proxy/", "/dcv-proxy/")):
             continue
@@ -35,7 +35,7 @@ def test_what_holds_for_every_route_is_said_of_every_route(http, openapi):
     )
 
 
-def test_bodies_are_as_strict_as_they_are(openapi):
+def test_openapi_schemas_have_the_constraints_of_the_models(openapi):
     schemas = openapi["components"]["schemas"]
     budget = schemas["BudgetChange"]
     assert budget["additionalProperties"] is False
@@ -51,7 +51,7 @@ def test_bodies_are_as_strict_as_they_are(openapi):
     assert needed["/api/v1/projects/{project_id}/members/{email}"] is True
 
 
-def test_people_find_every_route(http, openapi):
+def test_docs_page_lists_every_route(http, openapi):
     answer = http("GET", "/docs")
     assert answer.headers["content-type"].startswith("text/html")
     for path, methods in openapi["paths"].items():
@@ -61,7 +61,7 @@ def test_people_find_every_route(http, openapi):
     assert "profile_name*" in answer.text, "what must be given has a star"
 
 
-def test_the_page_loads_nothing_and_is_framed_by_nobody(http):
+def test_docs_page_loads_no_resources_and_forbids_framing(http):
     answer = http("GET", "/docs")
     assert not re.search(r"https?://|<script|<img|@import|url\(", answer.text)
     policy = answer.headers["content-security-policy"]

@@ -1,4 +1,4 @@
-"""The findings of `prism doctor` by HTTP, as a real daemon finds them."""
+"""The findings of `prism doctor` through the API of a real daemon."""
 
 import json
 
@@ -13,17 +13,17 @@ from tests.project.living import Home
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("doctor") / "home")
     try:
-        # Whoever starts a daemon may have had another one in mind.
+        # The environment in which a daemon is started may contain the URL of another daemon.
         with home.living(PRISM_URL="http://127.0.0.1:1"):
             yield home
     finally:
         home.clear()
 
 
-def test_the_daemon_and_the_command_find_the_same(home):
+def test_doctor_route_and_command_have_equal_findings(home):
     report = home.client.daemon.doctor()
     findings = json.loads(home.cli("doctor", "--daemon", "--json").stdout)
-    # What they say may have figures of the moment in it.
+    # The messages may contain changing numbers.
     findings_of_daemon = [
         (finding.check, finding.level, finding.fix) for finding in report.findings
     ]
@@ -39,7 +39,7 @@ def test_the_daemon_and_the_command_find_the_same(home):
     assert "✓" in home.cli("doctor", "--daemon", PYTHONUTF8="1").stdout
 
 
-def test_what_is_wrong_with_the_daemons_home_is_found_by_it(home):
+def test_doctor_route_finds_a_fault_of_the_daemons_home(home):
     home.folder.chmod(0o755)
     try:
         findings = home.client.daemon.doctor().findings
@@ -52,7 +52,7 @@ def test_what_is_wrong_with_the_daemons_home_is_found_by_it(home):
     assert {finding.level for finding in about_home} == {"broken"}
 
 
-def test_checks_that_cannot_run_are_said(monkeypatch, tmp_path):
+def test_doctor_raises_if_the_checks_cannot_run(monkeypatch, tmp_path):
     monkeypatch.setattr("prism.daemon.doctor.COMMAND", ("-c", "print('no JSON')"))
     with pytest.raises(DoctorFailed):
         Doctor(WallClock(), str(tmp_path)).examine()

@@ -1,4 +1,4 @@
-"""Which entries of a dump make the tables of Prism."""
+"""Which entries of a dump belong to the tables of Prism."""
 
 from prism.daemon.dump_listing import selection, tables_of
 
@@ -40,19 +40,19 @@ def numbers(lines):
     return [int(line.partition(";")[0]) for line in lines]
 
 
-def test_the_tables_are_those_of_one_schema():
+def test_tables_of_a_listing_are_those_of_one_schema():
     assert tables_of(LISTING, "public") == {"events", "theirs"}
     assert tables_of(LISTING, "other") == {"events"}
 
 
-def test_a_table_comes_with_its_parts_and_without_what_others_made_of_it():
+def test_selection_contains_parts_of_a_table_but_no_dependent_objects():
     chosen = numbers(selection(LISTING, "public", {"events", "projects"}))
     assert chosen == [221, 217, 3766, 3412, 3721, 3774, 3500, 3456]
 
 
-def test_a_foreign_key_comes_with_both_of_its_tables():
+def test_selection_contains_a_foreign_key_if_it_contains_both_tables():
     assert 3600 in numbers(selection(LISTING, "public", {"events", "theirs"}))
 
 
-def test_without_a_table_there_is_nothing():
+def test_selection_of_an_unknown_schema_is_empty():
     assert selection(LISTING, "nowhere", {"events"}) == []

@@ -1,4 +1,4 @@
-"""Nothing of the real application lies outside of the gate: every route, every method."""
+"""The gate protects every route and method of the real application."""
 
 import asyncio
 import json
@@ -45,8 +45,8 @@ def daemon(request, tmp_path, cloud, clock):
     assert stopped == []
 
 
-def knocks(daemon):
-    """What may be asked of the application: the kind of connection, the method, the path."""
+def every_request(daemon):
+    """Every possible request: the kind of connection, the method, the path."""
     routes = daemon.app._app.app.routes
     assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
     kinds: dict[type, str] = {HTTPRoute: "http", WebSocketRoute: "websocket"}
@@ -58,7 +58,7 @@ def knocks(daemon):
 
 
 def answered(app, kind, method, path, headers):
-    """The status, and the code of what was refused."""
+    """The status, and the code of an error."""
     scope = {
         "type": kind,
         "method": method,
@@ -90,12 +90,12 @@ def answered(app, kind, method, path, headers):
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
+def test_request_with_a_foreign_host_or_origin_is_refused_on_every_route(daemon, foreign):
     headers, *refusal = FOREIGN[foreign]
     before = daemon.db.newest_event()
     answers = {
         (kind, method, path): answered(daemon.app, kind, method, path, headers)
-        for kind, method, path in knocks(daemon)
+        for kind, method, path in every_request(daemon)
     }
     assert {knock: answer for knock, answer in answers.items() if answer != tuple(refusal)} == {}
     assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
@@ -104,14 +104,14 @@ def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
     assert daemon.db.newest_event() == before
 
 
-def test_who_belongs_here_is_not(daemon):
-    """The walk tells the gate from what lies behind it."""
+def test_request_with_an_own_host_passes_the_gate(daemon):
+    """So the test above distinguishes the gate from the application behind it."""
     friend = {"host": HOST}
     assert answered(daemon.app, "http", "GET", "/docs", friend) == (200, None)
     assert answered(daemon.app, "http", "GET", "/nothing", friend)[1] == "ENDPOINT_NOT_FOUND"
 
 
-def test_the_gate_is_the_outermost_and_that_is_what_is_served(daemon):
-    """A route that is mounted beside it would not be among the application's own."""
+def test_gate_is_the_outermost_application_and_is_served(daemon):
+    """A route mounted outside of the gate would not be among the application's routes."""
     assert type(daemon.app) is Gate
     assert _config(daemon, None).app is daemon.app

@@ -1,4 +1,4 @@
-"""The sockets: both addresses of `localhost`, a file of one's own, and nothing half open."""
+"""The sockets of the daemon: both addresses of `localhost`, and the Unix socket."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ def opened(host, port, unix, **more):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.9"])
-def test_localhost_is_taken_on_both_its_addresses(host, socket_path):
+def test_localhost_is_bound_on_ipv4_and_ipv6(host, socket_path):
     with opened(host, 0, socket_path) as them:
         hosts = [door.getsockname()[0] for door in them.sockets[:-1]]
         assert hosts == (["127.0.0.1", "::1"] if HAS_V6 else ["127.0.0.1"])
@@ -45,7 +45,7 @@ def test_localhost_is_taken_on_both_its_addresses(host, socket_path):
             socket.create_connection((address, them.port)).close()
 
 
-def test_answers_are_not_held_back(socket_path):
+def test_accepted_connection_has_tcp_nodelay(socket_path):
     with opened("localhost", 0, socket_path) as them:
         client = socket.create_connection(("127.0.0.1", them.port))
         accepted, _ = them.sockets[0].accept()
@@ -55,7 +55,7 @@ def test_answers_are_not_held_back(socket_path):
 
 
 def congestion_control(listener):
-    """The algorithm with which a new connection of that listener sends."""
+    """The congestion control algorithm of a new connection of that listener."""
     with socket.create_connection(("127.0.0.1", listener.getsockname()[1])):
         accepted, _ = listener.accept()
         with accepted:
@@ -64,7 +64,7 @@ def congestion_control(listener):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a choice")
-def test_connections_on_this_computer_are_not_paced_and_others_as_the_system_does(socket_path):
+def test_congestion_control_is_reno_on_localhost_and_default_elsewhere(socket_path):
     with opened("localhost", 0, socket_path) as them:
         assert congestion_control(them.sockets[0]) == "reno"
     with opened("0.0.0.0", 0, socket_path, beyond=True) as them:
@@ -72,7 +72,7 @@ def test_connections_on_this_computer_are_not_paced_and_others_as_the_system_doe
         assert congestion_control(them.sockets[0]) == default
 
 
-def test_the_unix_socket_is_for_its_owner_alone(socket_path):
+def test_unix_socket_is_accessible_only_to_its_owner(socket_path):
     with opened("localhost", 0, socket_path):
         assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
         assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
@@ -81,7 +81,7 @@ def test_the_unix_socket_is_for_its_owner_alone(socket_path):
     assert not socket_path.exists()
 
 
-def test_a_dead_daemons_socket_is_in_nobodys_way(socket_path):
+def test_stale_unix_socket_is_replaced(socket_path):
     socket_path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(socket_path))
@@ -89,7 +89,7 @@ def test_a_dead_daemons_socket_is_in_nobodys_way(socket_path):
         client.connect(str(socket_path))
 
 
-def test_a_folder_of_somebody_else_is_not_trusted(socket_path, tmp_path):
+def test_socket_folder_that_is_a_symlink_is_refused(socket_path, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     socket_path.parent.symlink_to(elsewhere)
@@ -99,7 +99,7 @@ def test_a_folder_of_somebody_else_is_not_trusted(socket_path, tmp_path):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", *(["::1"] if HAS_V6 else [])])
-def test_a_port_that_is_taken_is_named_and_nothing_stays_open(host, socket_path):
+def test_port_in_use_error_names_the_port_and_closes_all_sockets(host, socket_path):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as other:
         port = other.getsockname()[1]
@@ -113,7 +113,7 @@ def test_a_port_that_is_taken_is_named_and_nothing_stays_open(host, socket_path)
         pass
 
 
-def test_a_free_port_is_free_on_every_address(socket_path, monkeypatch):
+def test_free_port_is_searched_until_free_on_every_address(socket_path, monkeypatch):
     tried, listen = [], listeners._listening
 
     def taken_twice(host, port):
@@ -129,14 +129,14 @@ def test_a_free_port_is_free_on_every_address(socket_path, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_beyond_this_machine_needs_both_tokens_and_a_public_address(host, socket_path):
+def test_external_address_requires_tokens_and_a_public_url(host, socket_path):
     with pytest.raises(AddressInvalid) as no:
         open_listeners(host, 0, socket_path)
     assert "PRISM_AUTH=tokens and PRISM_PUBLIC_URL" in no.value.remediation
     assert not socket_path.parent.exists()
 
 
-def test_beyond_this_machine_where_it_is_asked_for(socket_path):
+def test_external_address_is_bound_if_allowed(socket_path):
     with opened("0.0.0.0", 0, socket_path, beyond=True) as them:
         socket.create_connection(("127.0.0.1", them.port)).close()
 
@@ -149,16 +149,16 @@ def test_beyond_this_machine_where_it_is_asked_for(socket_path):
         ("192.0.2.1", ("192.0.2.1", "127.0.0.1", "::1")),
     ],
 )
-def test_nobody_else_can_answer_for_localhost(host, all_of):
+def test_addresses_always_cover_localhost(host, all_of):
     assert addresses(host) == all_of
 
 
-def test_an_address_of_another_machine(socket_path):
+def test_address_of_another_computer_is_rejected(socket_path):
     with pytest.raises(AddressInvalid, match=r"192\.0\.2\.1"):
         open_listeners("192.0.2.1", 0, socket_path, beyond=True)
 
 
-def test_a_failing_socket_file_closes_the_ports_again(socket_path):
+def test_failure_of_the_unix_socket_closes_the_ports(socket_path):
     socket_path.parent.mkdir(mode=0o700)
     socket_path.mkdir()
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""`prismd` from outside: a real process, its doors, its log, its end."""
+"""`prismd` as a real process: start, sockets, log and end."""
 
 import contextlib
 import http.client
@@ -46,7 +46,7 @@ class Daemon:
             process.wait(120)
 
     def run(self, *words, **environ):
-        """What a `prismd` that ends by itself says, and its exit code."""
+        """Run a `prismd` that ends by itself; return its log and exit code."""
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "log")
             code = started([*DAEMON, *words], self.environ | environ, log).wait(20)
@@ -58,7 +58,7 @@ class Daemon:
 
     @property
     def about(self):
-        """What the lock says about who runs."""
+        """The contents of the lock file."""
         return json.loads((self.home / "daemon.lock").read_text())
 
     def ask(self, method, path, headers=None, host="127.0.0.1"):
@@ -74,7 +74,7 @@ def daemon(tmp_path):
     return Daemon(tmp_path / "home")
 
 
-def test_a_life_that_sigterm_ends(daemon):
+def test_daemon_writes_private_files_and_ends_on_sigterm(daemon):
     with daemon.running(program=("/usr/bin/env", *DAEMON)) as process:  # no fork
         about = daemon.about
         assert about["pid"] == process.pid
@@ -92,7 +92,7 @@ def test_a_life_that_sigterm_ends(daemon):
         assert {"at", "level", "logger", "message"} <= set(json.loads(line)), line
 
 
-def test_the_wire_asks_it_to_stop(daemon):
+def test_shutdown_route_ends_the_process(daemon):
     with daemon.running() as process:
         status, body = daemon.ask("POST", "/api/v1/daemon/shutdown")
         assert (status, json.loads(body)["shutdown_timeout"]) == (200, 30)
@@ -106,7 +106,7 @@ def test_the_wire_asks_it_to_stop(daemon):
         *[pytest.param(how, marks=pytest.mark.slow) for how in (signal.SIGINT, "shutdown")],
     ],
 )
-def test_streams_end_with_it(daemon, how):
+def test_event_streams_end_when_the_daemon_stops(daemon, how):
     with daemon.running() as process:
         stream = http.client.HTTPConnection("127.0.0.1", daemon.about["port"], timeout=120)
         stream.request("GET", "/api/v1/events")
@@ -121,7 +121,7 @@ def test_streams_end_with_it(daemon, how):
         assert process.wait(120) == 0
 
 
-def test_each_answer_has_its_date():
+def test_date_header_follows_the_clock():
     clock = StoppedClock(datetime(1970, 1, 1, tzinfo=UTC))
     state = prismd._ServerState(clock)
     assert state.default_headers == [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
@@ -129,7 +129,7 @@ def test_each_answer_has_its_date():
     assert state.default_headers == [(b"date", b"Thu, 01 Jan 1970 00:01:01 GMT")]
 
 
-def test_a_running_daemon_tells_the_date(daemon):
+def test_answer_of_a_running_daemon_has_the_present_date(daemon):
     with daemon.running():
         began = datetime.now(UTC).replace(microsecond=0)
         connection = http.client.HTTPConnection("127.0.0.1", daemon.about["port"], timeout=120)
@@ -139,7 +139,7 @@ def test_a_running_daemon_tells_the_date(daemon):
         assert began <= date <= datetime.now(UTC)
 
 
-def test_a_request_that_is_being_answered_is_answered(daemon):
+def test_request_in_progress_is_completed_after_sigterm(daemon):
     with daemon.running() as process:
         slow = socket.create_connection(("127.0.0.1", port := daemon.about["port"]))
         body = b'{"template": "x", "name": "y"}'
@@ -150,7 +150,7 @@ def test_a_request_that_is_being_answered_is_answered(daemon):
         slow.sendall(body[:5])
         eventually(lambda: daemon.ask("GET", "/api/v1/instances")[0] == 200)
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: refused(port))
+        eventually(lambda: connection_refused(port))
         slow.sendall(body[5:])
         slow.settimeout(10)
         assert slow.recv(12) == b"HTTP/1.1 404"
@@ -158,7 +158,7 @@ def test_a_request_that_is_being_answered_is_answered(daemon):
         assert process.wait(120) == 0
 
 
-def refused(port):
+def connection_refused(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except ConnectionRefusedError:
@@ -166,7 +166,7 @@ def refused(port):
     return False
 
 
-def test_a_second_one_says_who_runs_and_kills_nobody(daemon):
+def test_second_daemon_exits_and_names_the_running_one(daemon):
     with daemon.running() as process:
         again = daemon.run()
         assert again.returncode == 1
@@ -180,7 +180,7 @@ def test_a_second_one_says_who_runs_and_kills_nobody(daemon):
         assert (daemon.home / "prism.sock").exists()
 
 
-def test_one_that_was_killed_is_in_nobodys_way(daemon):
+def test_daemon_starts_after_a_killed_one(daemon):
     with daemon.running() as process:
         process.kill()
         process.wait(120)
@@ -190,7 +190,7 @@ def test_one_that_was_killed_is_in_nobodys_way(daemon):
             assert daemon.ask("GET", "/api/v1/instances") == (200, b"[]")
 
 
-def test_a_port_that_is_taken(daemon):
+def test_daemon_exits_if_the_port_is_in_use(daemon):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         for run in (daemon.run("--port", port), daemon.run(PRISM_PORT=port)):
@@ -214,7 +214,7 @@ def test_a_port_that_is_taken(daemon):
         (["--port", "x"], {}, "PRISM_PORT"),
     ],
 )
-def test_what_it_does_not_start_with(daemon, words, environ, says):
+def test_daemon_exits_with_invalid_settings(daemon, words, environ, says):
     run = daemon.run(*words, **environ)
     assert run.returncode == 1
     assert run.stderr.startswith("error: ")
@@ -223,7 +223,7 @@ def test_what_it_does_not_start_with(daemon, words, environ, says):
     assert "Traceback" not in run.stderr
 
 
-def test_beyond_this_machine_it_lets_in_whoever_shows_a_token(daemon):
+def test_daemon_on_an_external_address_requires_a_token(daemon):
     ours = {"PRISM_AUTH": "tokens", "PRISM_PUBLIC_URL": "https://prism.example.org"}
     with daemon.running("--host", "0.0.0.0", **ours):
         for host, token, status in (
@@ -243,14 +243,14 @@ def test_beyond_this_machine_it_lets_in_whoever_shows_a_token(daemon):
         assert process.stdout.strip() not in daemon.log
 
 
-def test_a_home_that_cannot_be(daemon):
+def test_daemon_exits_if_the_home_is_a_file(daemon):
     daemon.home.write_text("a file")
     run = daemon.run()
     assert run.returncode == 1
     assert run.stderr.startswith(f"error: Cannot use {daemon.home} (File exists)\nhint: ")
 
 
-def test_a_database_that_is_not_there(daemon):
+def test_daemon_exits_if_postgresql_does_not_answer(daemon):
     run = daemon.run(PRISM_DATABASE_URL="postgresql://ada:secret@127.0.0.1:1/prism")
     assert run.returncode == 1
     assert "error: The database does not answer. (" in run.stderr
@@ -258,12 +258,12 @@ def test_a_database_that_is_not_there(daemon):
     assert "Traceback" not in run.stderr
 
 
-def test_it_says_its_version():
+def test_version_option_prints_the_version():
     run = subprocess.run([*DAEMON, "--version"], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, f"prismd {__version__}\n")
 
 
-def test_the_flags_say_where(daemon):
+def test_host_and_port_options_are_used(daemon):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -271,14 +271,14 @@ def test_the_flags_say_where(daemon):
         assert daemon.about["port"] == port
 
 
-def raw(port, request):
-    """The status that an exact request gets over a real socket."""
+def status_of_raw_request(port, request):
+    """The status of the answer to exactly these bytes."""
     with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
         client.sendall(request)
         return client.recv(4096).partition(b"\r\n")[0].split()[1]
 
 
-def test_the_gate_stands_before_the_real_sockets(daemon):
+def test_gate_checks_host_and_origin_on_real_sockets(daemon):
     with daemon.running():
         port = daemon.about["port"]
         own = b"localhost:%d" % port
@@ -307,14 +307,14 @@ def test_the_gate_stands_before_the_real_sockets(daemon):
             (ws, b"Host: %s\r\n" % own + upgrade, b"101"),
         ]:
             request = b"GET " + path + b" HTTP/1.1\r\n" + lines + b"\r\n"
-            assert raw(port, request) == status, request
+            assert status_of_raw_request(port, request) == status, request
         for garbage in (b"\x00\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
-            assert raw(port, garbage) == b"400"
+            assert status_of_raw_request(port, garbage) == b"400"
         assert '"level": "error"' not in daemon.log
 
 
-def test_who_closes_before_he_is_accepted_is_nobody(daemon):
-    """Even with this very user: the kernel no longer knows whose connection it was."""
+def test_connection_closed_before_accept_is_refused(daemon):
+    """Even for the same user: the kernel no longer knows the owner of a closed connection."""
     with daemon.running() as process:
         process.send_signal(signal.SIGSTOP)
         with socket.create_connection(("127.0.0.1", daemon.about["port"])) as client:
@@ -324,8 +324,8 @@ def test_who_closes_before_he_is_accepted_is_nobody(daemon):
         assert daemon.ask("GET", "/api/v1/instances")[0] == 200
 
 
-def test_another_user_is_turned_away_at_the_door(daemon):
-    """Who cannot become another user is one to a daemon that runs as one: see `test_peer`."""
+def test_connection_of_another_user_is_refused(daemon):
+    """Only root can run a client as another user; for other users see `test_peer`."""
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     client = "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', int(sys.argv[1]))"
     ask = "c.request('GET', '/api/v1/instances'); a = c.getresponse(); print(a.status, a.read())"
@@ -341,7 +341,7 @@ def test_another_user_is_turned_away_at_the_door(daemon):
             assert "PEER_REJECTED" in run.stdout
 
 
-def test_only_one_holds_a_home(tmp_path):
+def test_home_lock_is_exclusive(tmp_path):
     with only_one(tmp_path):
         with pytest.raises(AlreadyRunning) as second, only_one(tmp_path):
             pass

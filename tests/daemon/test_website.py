@@ -1,4 +1,4 @@
-"""The GUI's files: what is served, how it may be kept, and what stays the application's."""
+"""The files of the GUI: serving, caching, and the routes of the application."""
 
 import asyncio
 import gzip
@@ -21,20 +21,20 @@ FILES = {
 
 @pytest.fixture
 def url(tmp_path):
-    """One database is enough here."""
+    """These tests need only SQLite."""
     return f"sqlite:///{tmp_path / 'state.db'}"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where the GUI will be."""
+    """The empty folder of the GUI."""
     (tmp_path / "web").mkdir()
     return tmp_path / "web"
 
 
 @pytest.fixture
 def built_gui(folder):
-    """The folder as the build leaves it."""
+    """The folder of the GUI after a build."""
     return build_into(folder)
 
 
@@ -62,14 +62,14 @@ def http_with_gui(daemon, built_gui):
 
 @pytest.fixture
 def http_without_gui(daemon, folder):
-    """The real application where no GUI was built."""
+    """The real application without a built GUI."""
     gate = daemon.app
     gate._app = Website(gate._app.app, daemon.clock, folder)
     return Http(gate)
 
 
-def raw(site, path, method="GET", **headers):
-    """What goes over the wire, nothing decoded."""
+def raw_answer(site, path, method="GET", **headers):
+    """The answer without decoding of its content."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [(b"host", b"localhost:8947")]
     lines += [(name.encode(), value.encode()) for name, value in names.items()]
@@ -91,7 +91,7 @@ def raw(site, path, method="GET", **headers):
 
 
 @pytest.mark.parametrize("path", ["/", "/workspaces", "/workspaces/mine", "/index.html"])
-def test_the_sections_of_the_gui_are_answered_with_its_page(http_with_gui, path):
+def test_gui_sections_return_the_page_with_a_strict_csp(http_with_gui, path):
     answer = http_with_gui("GET", path)
     assert (answer.status_code, answer.text) == (200, "<!doctype html>the GUI")
     assert answer.headers["cache-control"] == "no-cache"
@@ -113,42 +113,46 @@ def test_the_sections_of_the_gui_are_answered_with_its_page(http_with_gui, path)
     ],
     ids=["brotli", "no brotli", "gzip", "none"],
 )
-def test_the_best_encoding_that_the_client_takes(http_with_gui, accepted, encoding, body):
-    answer = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding=accepted)
+def test_gui_file_is_served_in_the_best_accepted_encoding(http_with_gui, accepted, encoding, body):
+    answer = raw_answer(http_with_gui, "/assets/main-AbC.js", accept_encoding=accepted)
     assert answer.headers.get("content-encoding") == encoding
     assert answer.headers["content-length"] == str(len(body))
     assert answer.headers["vary"] == "accept-encoding"
     assert answer.body == body
 
 
-def test_hashed_names_are_kept_for_ever_and_known_ones_are_not_sent_again(http_with_gui):
-    answer = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding="br")
+def test_hashed_gui_file_is_immutable_and_answered_with_304(http_with_gui):
+    answer = raw_answer(http_with_gui, "/assets/main-AbC.js", accept_encoding="br")
     assert "immutable" in answer.headers["cache-control"]
     tag = answer.headers["etag"]
-    again = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding="br", if_none_match=tag)
+    again = raw_answer(
+        http_with_gui, "/assets/main-AbC.js", accept_encoding="br", if_none_match=tag
+    )
     assert (again.status, again.body) == (304, b"")
-    other = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding="gzip", if_none_match=tag)
+    other = raw_answer(
+        http_with_gui, "/assets/main-AbC.js", accept_encoding="gzip", if_none_match=tag
+    )
     assert other.status == 200, "another encoding has another tag"
 
 
-def test_what_is_not_listed_is_not_served(http_with_gui):
+def test_file_that_is_not_listed_is_404(http_with_gui):
     for path in ("/outside.txt", "/site.json", "/assets/../outside.txt", "/assets/", "/nothing"):
-        assert raw(http_with_gui, path).status == 404, path
+        assert raw_answer(http_with_gui, path).status == 404, path
 
 
-def test_only_reading_is_allowed(http_with_gui):
+def test_gui_allows_only_get_and_head(http_with_gui):
     answer = http_with_gui("POST", "/")
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
-    assert raw(http_with_gui, "/", "HEAD").body == b""
+    assert raw_answer(http_with_gui, "/", "HEAD").body == b""
 
 
-def test_the_api_is_still_there(http_with_gui):
+def test_api_routes_work_behind_the_gui(http_with_gui):
     assert http_with_gui("GET", "/api/v1/instances").json() == []
     assert http_with_gui("GET", "/api/v1/nothing").json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
 
 
-def test_the_gate_stands_before_it(http_with_gui):
+def test_gate_protects_the_gui(http_with_gui):
     for headers in ({"host": "evil.example:8947"}, {"origin": "https://evil.example"}):
         assert http_with_gui("GET", "/", headers=headers).status_code in {403, 421}
     framed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
@@ -161,14 +165,14 @@ def test_the_gate_stands_before_it(http_with_gui):
     )
 
 
-def test_a_daemon_without_a_built_gui_says_how_to_build_it(http_without_gui):
+def test_missing_gui_is_answered_with_the_build_command(http_without_gui):
     answer = http_without_gui("GET", "/")
     assert answer.status_code == 503
     assert "make gui" in answer.text
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-def test_one_that_is_built_later_is_served_without_a_restart(http_without_gui, folder):
+def test_gui_built_later_is_served_without_a_restart(http_without_gui, folder):
     assert http_without_gui("GET", "/").status_code == 503
     build_into(folder)
     assert http_without_gui("GET", "/").text == "<!doctype html>the GUI"
@@ -181,7 +185,7 @@ def test_one_that_is_built_later_is_served_without_a_restart(http_without_gui, f
     assert http_without_gui("GET", "/assets/main-AbC.js").status_code == 404
 
 
-def test_without_a_build_nothing_is_known(tmp_path):
+def test_sections_and_files_are_unknown_without_a_build(tmp_path):
     assert read_site(tmp_path) is None
     assert file_of("/workspaces", None) is None
     assert file_of("/", None) == "index.html"

@@ -1,4 +1,4 @@
-"""AWS beside this machine: it joins when it is used, and nobody else waits for it."""
+"""AWS beside local machines: its locations join when used and do not delay others."""
 
 import contextlib
 import sqlite3
@@ -34,7 +34,7 @@ def aws(aws, monkeypatch):
 
 
 class DaemonOnDouble:
-    """A daemon whose own machine is one in memory, and whose AWS is the double."""
+    """A daemon with local machines in memory and the AWS double."""
 
     def __init__(self, folder):
         self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
@@ -65,7 +65,7 @@ class DaemonOnDouble:
 
     @contextlib.contextmanager
     def alive(self):
-        """Its loops are at work, as in a daemon."""
+        """Run the loops, as in a real daemon."""
         with contextlib.ExitStack() as stack:
             for loop in self.daemon.loops:
                 _start(stack, self.daemon.db, loop)
@@ -84,7 +84,7 @@ def actions(aws):
     return [call.action for call in aws.calls]
 
 
-def test_nobody_asks_aws_while_no_aws_profile_is_active(daemon_on_double, aws):
+def test_aws_is_not_called_without_an_active_aws_profile(daemon_on_double, aws):
     daemon_on_double.post("profiles", name="lab", provider="aws", region=REGION)
     daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     daemon_on_double.daemon.settle()
@@ -93,7 +93,7 @@ def test_nobody_asks_aws_while_no_aws_profile_is_active(daemon_on_double, aws):
     assert aws.calls == []
 
 
-def test_the_place_of_the_active_profile_joins_and_says_who_we_are(daemon_on_double, aws):
+def test_location_of_the_active_profile_joins_with_its_identity(daemon_on_double, aws):
     daemon_on_double.use()
     assert daemon_on_double.place() is None
     daemon_on_double.daemon.settle()
@@ -104,7 +104,7 @@ def test_the_place_of_the_active_profile_joins_and_says_who_we_are(daemon_on_dou
     assert actions(aws).count("DescribeInstances") == 1
 
 
-def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
+def test_aws_port_forwards_ask_the_local_provider_about_workspace_sockets(
     daemon_on_double, tmp_path, monkeypatch
 ):
     near = LocalCompute(tmp_path / "workspaces")
@@ -123,7 +123,7 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
     assert questions == [True, True], "the daemon itself dials them, for its proxies"
 
 
-def test_credentials_that_are_away_degrade_nothing_but_their_place(daemon_on_double, aws):
+def test_expired_aws_credentials_affect_only_their_location(daemon_on_double, aws):
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
     daemon_on_double.use()
     daemon_on_double.daemon.settle()
@@ -143,7 +143,7 @@ def test_credentials_that_are_away_degrade_nothing_but_their_place(daemon_on_dou
     assert daemon_on_double.get("instances/near")["state"] == "running"
 
 
-def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(daemon_on_double, aws):
+def test_launch_is_refused_if_aws_does_not_return_the_identity(daemon_on_double, aws):
     aws.fault(action="GetCallerIdentity", do="error", status=503, times=None)
     daemon_on_double.use()
     answer = daemon_on_double.http.launch("mine")
@@ -151,7 +151,7 @@ def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(daemon_on_double, 
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_a_launch_may_name_a_region_of_its_own(daemon_on_double):
+def test_launch_in_another_region_joins_that_region(daemon_on_double):
     daemon_on_double.use()
     answer = daemon_on_double.post(
         "instances/launch", name="mine", template="plain-shell", region="us-east-1"
@@ -166,7 +166,7 @@ def test_a_launch_may_name_a_region_of_its_own(daemon_on_double):
     assert "did you mean us-west-2" in wrong["error"]["details"]
 
 
-def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(daemon_on_double, aws):
+def test_aws_dry_run_returns_the_price_and_its_source_without_ec2_calls(daemon_on_double, aws):
     daemon_on_double.use()
     plan = daemon_on_double.post(
         "instances/launch", name="mine", template="plain-shell", dry_run=True
@@ -176,9 +176,7 @@ def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(daemon_on_do
     assert set(actions(aws)) == {"GetCallerIdentity"}
 
 
-def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(
-    daemon_on_double, aws, tmp_path
-):
+def test_aws_location_joins_while_the_database_is_locked(daemon_on_double, aws, tmp_path):
     daemon_on_double.use()
     daemon_on_double.post("instances/launch", name="far", template="plain-shell")
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
@@ -187,7 +185,7 @@ def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(
         with daemon_on_double.alive():
             eventually(lambda: THERE in daemon_on_double.daemon.aws.connected, 120)
             other.execute("ROLLBACK")
-            # What AWS has made it may not show yet: the next try is some seconds later.
+            # AWS may not show a new resource at once: the next attempt is some seconds later.
             eventually(
                 lambda: (
                     daemon_on_double.clock.advance(seconds=0.1) or "RunInstances" in actions(aws)
@@ -196,9 +194,7 @@ def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(
             )
 
 
-def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(
-    daemon_on_double, aws, monkeypatch
-):
+def test_hanging_aws_does_not_delay_local_workspaces(daemon_on_double, aws, monkeypatch):
     is_called, go = threading.Event(), threading.Event()
 
     def hangs(self):
@@ -231,7 +227,7 @@ def states(desk):
     return {workspace["name"]: workspace["state"] for workspace in desk.get("instances")}
 
 
-def test_a_place_joins_a_daemon_that_runs(daemon_on_double):
+def test_location_joins_a_running_daemon(daemon_on_double):
     with daemon_on_double.alive():
         daemon_on_double.use()
         eventually(
@@ -249,8 +245,10 @@ def test_a_place_joins_a_daemon_that_runs(daemon_on_double):
         ("storage/volumes/create", {"name": "data", "type": "ebs", "size_gb": 1}),
     ],
 )
-def test_nobody_waits_for_aws_as_the_one_writer(daemon_on_double, monkeypatch, path, body):
-    """A request with an idempotency key is one transaction from its beginning to its end."""
+def test_request_does_not_wait_for_aws_inside_its_transaction(
+    daemon_on_double, monkeypatch, path, body
+):
+    """A request with an idempotency key is one transaction."""
     daemon_on_double.use()
     waits, of = [], daemon_on_double.daemon.aws.identities.of
 
@@ -266,8 +264,8 @@ def test_nobody_waits_for_aws_as_the_one_writer(daemon_on_double, monkeypatch, p
     assert {patience for inside, patience in waits if inside} == {providers.AT_ONCE}
 
 
-def test_prices_are_asked_again_without_waiting_for_anybody(daemon_on_double, monkeypatch):
-    """The keeper of budgets does that, in a thread of its own that may not hang on AWS."""
+def test_price_comparison_does_not_wait_for_aws(daemon_on_double, monkeypatch):
+    """The budget loop does that in its own thread, which must not wait for AWS."""
     daemon_on_double.use()
     daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     daemon_on_double.daemon.settle()
@@ -286,7 +284,7 @@ def test_prices_are_asked_again_without_waiting_for_anybody(daemon_on_double, mo
 
 
 @pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
-def test_awss_own_pages(daemon_on_double, aws, service):
+def test_aws_console_paths_redirect_to_a_federation_link(daemon_on_double, aws, service):
     daemon_on_double.use()
     answer = daemon_on_double.http("GET", f"/aws-proxy/{service}")
     where = urlsplit(answer.headers["location"])
@@ -302,14 +300,14 @@ def test_awss_own_pages(daemon_on_double, aws, service):
     assert daemon_on_double.http("GET", "/aws-proxy/mail").status_code == 404
 
 
-def test_who_may_not_federate_is_told_which_permission_lacks(daemon_on_double, aws):
+def test_aws_console_is_refused_without_the_federation_permission(daemon_on_double, aws):
     daemon_on_double.use()
     aws.rules = rules({"denied": ["sts:GetFederationToken"]})
     answer = daemon_on_double.http("GET", "/aws-proxy/console")
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AWS_PERMISSION_DENIED")
 
 
-def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(daemon_on_double, aws):
+def test_missing_permissions_are_listed_for_used_or_named_profiles(daemon_on_double, aws):
     aws.rules = rules({"denied": ["ec2:RunInstances"]})
     daemon_on_double.post("profiles", name="other", provider="aws", region=REGION)
     assert daemon_on_double.get("daemon/aws") == []
@@ -322,7 +320,7 @@ def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(daemon_on_do
     assert daemon_on_double.get("daemon/aws/policy")["Version"] == "2012-10-17"
 
 
-def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(daemon_on_double, aws):
+def test_aws_setup_creates_the_machine_role_and_a_dry_run_does_not(daemon_on_double, aws):
     daemon_on_double.use()
     [access] = daemon_on_double.get("daemon/aws")
     assert "prism aws setup" in access["note"]
@@ -339,7 +337,7 @@ def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(daem
     assert "iam:CreateRole" in rule["Action"]
 
 
-def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(daemon_on_double):
+def test_plan_includes_the_maximum_cost_of_unlimited_cpu(daemon_on_double):
     daemon_on_double.use()
     daemon_on_double.daemon.settle()
     order = {"name": "mine", "template": "plain-shell", "size": "M", "dry_run": True}
@@ -355,12 +353,12 @@ def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(daemon_on_double):
     assert launched["hourly_rate"] == more["hourly"], "so much is set aside, and so much is booked"
 
 
-def test_the_setup_needs_an_account(daemon_on_double):
+def test_aws_setup_requires_credentials(daemon_on_double):
     refused = daemon_on_double.post("daemon/aws/setup", dry_run=True)
     assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
 
 
-def test_the_status_says_what_was_missing_when_somebody_looked_last(daemon_on_double, aws):
+def test_status_contains_the_missing_permissions_of_the_last_check(daemon_on_double, aws):
     daemon_on_double.use()
     daemon_on_double.daemon.settle()
     assert (daemon_on_double.place()["missing"], daemon_on_double.place()["checked_at"]) == (
@@ -378,7 +376,7 @@ def test_the_status_says_what_was_missing_when_somebody_looked_last(daemon_on_do
     assert daemon_on_double.place()["missing"] == []
 
 
-def test_what_another_login_lacks_is_not_told_of_the_one_that_serves_a_place(
+def test_status_ignores_missing_permissions_of_another_login(
     daemon_on_double, aws, tmp_path, monkeypatch
 ):
     logins = tmp_path / "credentials"
@@ -404,7 +402,7 @@ def test_what_another_login_lacks_is_not_told_of_the_one_that_serves_a_place(
         ("us-west-2", None, "aws"),
     ],
 )
-def test_the_policy_is_of_the_partition_that_somebody_works_in(
+def test_policy_has_the_partition_of_the_region_or_identity(
     daemon_on_double, aws, region, arn, partition
 ):
     daemon_on_double.use("lab", region)
@@ -425,7 +423,7 @@ def test_the_policy_is_of_the_partition_that_somebody_works_in(
     assert aws.calls == []
 
 
-def test_a_volume_is_kept_where_the_profile_leads(daemon_on_double):
+def test_volume_is_created_at_the_location_of_the_active_profile(daemon_on_double):
     daemon_on_double.use()
     created_volume = daemon_on_double.post(
         "storage/volumes/create", name="data", type="ebs", size_gb=8
@@ -438,7 +436,7 @@ def test_a_volume_is_kept_where_the_profile_leads(daemon_on_double):
     assert volume["volume_id"].startswith("vol-")
 
 
-def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double, aws):
+def test_orphans_route_lists_locations_before_their_first_survey(daemon_on_double, aws):
     daemon_on_double.use()
     waiting = {"place": "aws:lab", "looked_at": None, "problem": None}
     assert waiting in daemon_on_double.get("orphans")["places"]
@@ -456,10 +454,8 @@ def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double
     assert "ExpiredToken" in problems["aws:other"]
 
 
-def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
-    daemon_on_double, tmp_path, aws
-):
-    aws.rules = rules({"like": "consistent"})  # how long EC2 hides it is not asked here
+def test_aws_machines_are_recovered_after_loss_of_the_database(daemon_on_double, tmp_path, aws):
+    aws.rules = rules({"like": "consistent"})  # without EC2's delay before a new instance is shown
     daemon_on_double.use()
     daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     daemon_on_double.daemon.settle()
