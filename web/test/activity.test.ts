@@ -25,8 +25,8 @@ const POINTS = [
   point(120, 'active', ['a kernel is busy'], null),
 ];
 
-describe('the last 24 hours', () => {
-  it('join what says the same, the newest first, and a gap parts it', () => {
+describe('activity of the last 24 hours', () => {
+  it('periods join points of the same verdict, newest first, and end at a gap', () => {
     const found = periods(POINTS, 600);
     expect(found.map((it) => [it.verdict, it.seconds])).toEqual([
       ['active', 600],
@@ -35,7 +35,7 @@ describe('the last 24 hours', () => {
     ]);
     expect(found[2]?.from).toBe(POINTS[0]?.at);
   });
-  it('have every hour, also those in which nobody looked', () => {
+  it('hours include those without points', () => {
     const found = hours(POINTS, SINCE, UNTIL);
     expect(found).toHaveLength(25);
     expect(found[0]).toMatchObject({
@@ -45,7 +45,7 @@ describe('the last 24 hours', () => {
     expect(found[1]?.minutes).toEqual({ active: 0, idle: 0, unknown: 0 });
     expect(found[2]?.minutes.active).toBe(10);
   });
-  it('have no value where nothing was measured, and not 0', () => {
+  it('steps without a measurement have the value null, not 0', () => {
     const activity = {
       instance_name: 'mine',
       state: 'running',

@@ -15,8 +15,8 @@ const event = (name: string, data: Record<string, unknown> = {}): LiveEvent => (
 const workspace = (name: string, state: Instance['state'] = 'running') =>
   ({ name, state, stage: null, progress: 0 }) as Instance;
 
-describe('what an event changes', () => {
-  it('shows a new state before anybody asks for it', () => {
+describe('changes by an event', () => {
+  it('a state change patches the workspace and marks its connection as stale', () => {
     const change = changeOf(
       event('instance_state_changed', { state: 'hibernated', failure: null, workspace: 'x' }),
     );
@@ -28,24 +28,24 @@ describe('what an event changes', () => {
     expect(change.stale).toContainEqual(['connection', 'mine']);
   });
 
-  it('takes stage and progress from the event, also where the stage is over', () => {
+  it('a progress event sets stage and progress, also a stage of null', () => {
     const { patch } = changeOf(
       event('instance_progress', { state: 'launching', stage: null, progress: 40 }),
     );
     expect(patch?.fields).toEqual({ state: 'launching', stage: null, progress: 40 });
   });
 
-  it('makes the list of tokens out of date when one is made or revoked', () => {
+  it('a created or revoked token marks the list of tokens as stale', () => {
     for (const name of ['token_created', 'token_revoked']) {
       expect(changeOf(event(name)).stale).toContainEqual(['tokens']);
     }
   });
 
-  it('reads everything anew after a resync', () => {
+  it('a resync event makes everything stale', () => {
     expect(changeOf(event('resync')).everything).toBe(true);
   });
 
-  it('leaves workspaces alone where something else changed', () => {
+  it('a budget event changes no workspace', () => {
     const change = changeOf(event('budget_changed'));
     expect(change.patch).toBeUndefined();
     expect(change.instance).toBeUndefined();
@@ -53,29 +53,29 @@ describe('what an event changes', () => {
   });
 });
 
-describe('the list', () => {
-  it('keeps its identity where nothing in it changed', () => {
+describe('the list of workspaces', () => {
+  it('is the same object if nothing in it changed', () => {
     const list = [workspace('other')];
     expect(patched(list, 'mine', { state: 'stopped' })).toBe(list);
     expect(merged(list, 'mine', null)).toBe(list);
   });
 
-  it('patches the living one of two with the same name', () => {
+  it('is patched at the living workspace of two with the same name', () => {
     const list = [workspace('mine', 'terminated'), workspace('mine')];
-    const states = patched(list, 'mine', { state: 'stopped' }).map((one) => one.state);
+    const states = patched(list, 'mine', { state: 'stopped' }).map((it) => it.state);
     expect(states).toEqual(['terminated', 'stopped']);
   });
 
-  it('shows one of each name, the living one where there is one', () => {
+  it('has one workspace of each name, the living one if there is one', () => {
     const gone = workspace('mine', 'terminated');
     const list = [gone, { ...gone, id: 'newer' }, workspace('other')];
-    expect(unique(list).map((one) => one.id)).toEqual(['newer', undefined]);
+    expect(unique(list).map((it) => it.id)).toEqual(['newer', undefined]);
     expect(unique([gone, workspace('mine'), gone])).toEqual([workspace('mine')]);
   });
 
-  it('adds a new one, replaces a known one where it stood, and drops one that is gone', () => {
+  it('appends a new workspace, replaces a known one in place, and drops a deleted one', () => {
     const list = [workspace('a'), workspace('mine', 'terminated'), workspace('z')];
-    const names = (all: readonly Instance[]) => all.map((one) => `${one.name} ${one.state}`);
+    const names = (all: readonly Instance[]) => all.map((it) => `${it.name} ${it.state}`);
     expect(names(merged(list, 'new', workspace('new')))).toEqual([
       'a running',
       'mine terminated',
@@ -87,8 +87,8 @@ describe('the list', () => {
   });
 });
 
-describe('a frame', () => {
-  it('is an event, or nothing', () => {
+describe('a WebSocket frame', () => {
+  it('is parsed as an event, or as null if it is not one', () => {
     expect(parseEvent(JSON.stringify(event('x')))?.event).toBe('x');
     for (const text of ['', '{', '[]', 'null', '{"id":"1"}', '{"data":{}}']) {
       expect(parseEvent(text)).toBeNull();

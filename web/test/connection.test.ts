@@ -19,7 +19,7 @@ class FakeSocket {
     this.onclose();
   }
 
-  say(number: number): void {
+  receive(number: number): void {
     const id = `evt_${number}`;
     const fact = { id, event: 'x', at: '', actor: '', subject: '', data: {} };
     this.onmessage({ data: JSON.stringify(fact) });
@@ -33,7 +33,7 @@ const newest = (): FakeSocket => {
 };
 
 describe('the event connection', () => {
-  let heard: LiveEvent[][];
+  let received: LiveEvent[][];
   let changes: string[];
   let connection: LiveConnection;
 
@@ -41,10 +41,10 @@ describe('the event connection', () => {
     vi.useFakeTimers();
     vi.stubGlobal('WebSocket', FakeSocket);
     FakeSocket.all = [];
-    heard = [];
+    received = [];
     changes = [];
     connection = new LiveConnection('ws://here/ws', 'evt_4', {
-      heard: (events) => heard.push([...events]),
+      heard: (events) => received.push([...events]),
       changed: (liveness) => changes.push(liveness),
     });
     connection.open();
@@ -56,28 +56,28 @@ describe('the event connection', () => {
     vi.unstubAllGlobals();
   });
 
-  it('begins after the newest event that the page knew', () => {
+  it('starts after the newest event of the page', () => {
     expect(newest().url).toBe('ws://here/ws?last_event_id=evt_4');
   });
 
-  it('resumes after the last event that it heard', () => {
+  it('resumes after the last received event', () => {
     newest().onopen();
-    newest().say(5);
-    newest().say(9);
+    newest().receive(5);
+    newest().receive(9);
     newest().onclose();
     vi.advanceTimersByTime(1000);
     expect(newest().url).toBe('ws://here/ws?last_event_id=evt_9');
     expect(changes).toEqual(['live', 'cut']);
   });
 
-  it('tells frames that arrive together at once', async () => {
-    newest().say(5);
-    newest().say(6);
+  it('delivers frames that arrive together in one call', async () => {
+    newest().receive(5);
+    newest().receive(6);
     await Promise.resolve();
-    expect(heard.map((events) => events.map((it) => it.id))).toEqual([['evt_5', 'evt_6']]);
+    expect(received.map((events) => events.map((it) => it.id))).toEqual([['evt_5', 'evt_6']]);
   });
 
-  it('asks less and less often while nobody answers, and at once when it is told to', () => {
+  it('reconnects after growing delays, and at once when it is opened again', () => {
     for (let tries = 0; tries < 40; tries += 1) {
       newest().onclose();
       vi.advanceTimersByTime(5_000);
@@ -90,7 +90,7 @@ describe('the event connection', () => {
     expect(FakeSocket.all.length).toBe(42);
   });
 
-  it('ends for good', () => {
+  it('does not reconnect after it was closed', () => {
     connection.close();
     vi.advanceTimersByTime(60_000);
     connection.open();

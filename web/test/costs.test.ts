@@ -15,7 +15,7 @@ const titled = (name: string | null) => name ?? 'No user';
 const others = (count: number) => `${count} others`;
 
 describe('a chart of groups', () => {
-  it('names each group where there are few', () => {
+  it('has a series for each group if there are few', () => {
     const groups = [group('ada', 1, 2), group(null, 3, 4)];
     expect(series(groups, 2, titled, others)).toEqual([
       { title: 'ada', costs: [1, 2] },
@@ -24,7 +24,7 @@ describe('a chart of groups', () => {
     expect(series([], 2, titled, others)).toEqual([]);
   });
 
-  it('sums up those that cost least where there are many', () => {
+  it('sums up the cheapest groups if there are many', () => {
     const groups = [group('a', 4, 4), group('b', 3, 1), group('c', 2, 0)];
     expect(series(groups, 2, titled, others)).toEqual([
       { title: 'a', costs: [4, 4] },

@@ -14,11 +14,11 @@ const entry = (name: string, kind: 'file' | 'folder') => ({
 });
 
 describe('files', () => {
-  it('has folders first, and numbers in their order', () => {
+  it('are sorted with folders first and numbers by value', () => {
     const list = [entry('b10', 'file'), entry('b9', 'file'), entry('z', 'folder')];
     expect(inOrder(list).map((it) => it.name)).toEqual(['z', 'b9', 'b10']);
   });
-  it('says sizes in a unit that fits', () => {
+  it('have sizes in a suitable unit', () => {
     expect([bytes(0), bytes(999), bytes(1500), bytes(2.5e9)]).toEqual([
       '0 B',
       '999 B',
@@ -26,10 +26,10 @@ describe('files', () => {
       '2.5 GB',
     ]);
   });
-  it('knows the folders on the way', () => {
+  it('have a trail of the folders above them', () => {
     expect(trail('a/b', 'Home').map((it) => it.path)).toEqual(['', 'a', 'a/b']);
   });
-  it('shows what it can', () => {
+  it('have a kind of preview, and a text unless they are binary', () => {
     expect(['a.PNG', 'a.ipynb', 'a.py', 'png'].map(previewKind)).toEqual([
       'image',
       'notebook',
@@ -45,7 +45,7 @@ describe('files', () => {
 });
 
 describe('notebooks', () => {
-  it('takes out what can be shown, and nothing that could run', () => {
+  it('are reduced to texts and images, without HTML and scripts', () => {
     const cells = [
       { cell_type: 'markdown', source: ['# A\n', 'b'] },
       {
@@ -65,7 +65,7 @@ describe('notebooks', () => {
     expect(found?.[1]?.texts).toEqual(['1\n2', 'plain', 'ValueError: no']);
     expect(found?.[1]?.images).toEqual(['data:image/png;base64,aGk=']);
   });
-  it('leaves alone what is none', () => {
+  it('are null if the file is not a notebook', () => {
     expect([cellsOf('{'), cellsOf('[]'), cellsOf('{"cells": 1}')]).toEqual([null, null, null]);
   });
 });
@@ -86,7 +86,7 @@ describe('an upload', () => {
     const done = upload(order, new AbortController().signal, (it) => progress.push(it), send, 0);
     return { done, asked, progress };
   };
-  it('goes piece by piece', async () => {
+  it('sends piece after piece', async () => {
     const { done, asked, progress } = run([
       answer(200, { received: 4 * MEGABYTE, complete: false }),
       answer(200, { received: 8 * MEGABYTE, complete: false }),
@@ -96,7 +96,7 @@ describe('an upload', () => {
     expect(asked).toEqual(['0', `${4 * MEGABYTE}`, `${8 * MEGABYTE}`]);
     expect(progress.at(-1)).toBe(9 * MEGABYTE);
   });
-  it('continues where the daemon says that it stopped', async () => {
+  it('continues at the offset that the daemon returns', async () => {
     const { done, asked } = run([
       answer(200, { received: 4 * MEGABYTE, complete: false }),
       new TypeError('network'),
@@ -106,12 +106,12 @@ describe('an upload', () => {
     await done;
     expect(asked.slice(-2)).toEqual([`${4 * MEGABYTE}`, `${5 * MEGABYTE}`]);
   });
-  it('gives up on what is refused', async () => {
+  it('fails at once when it is refused', async () => {
     const { done, asked } = run([answer(409, { error: { code: 'DISK_FULL' } })]);
     await expect(done).rejects.toMatchObject({ code: 'DISK_FULL' });
     expect(asked).toHaveLength(1);
   });
-  it('gives up when nobody answers for long', async () => {
+  it('fails after five tries without an answer', async () => {
     const { done, asked } = run(Array.from({ length: 9 }, () => new TypeError('network')));
     await expect(done).rejects.toMatchObject({ name: 'Unreachable' });
     expect(asked).toHaveLength(5);

@@ -37,17 +37,17 @@ const workspace = (more: Partial<Instance> = {}): Instance => ({
 });
 
 describe('numbers', () => {
-  it('says unknown for what nobody knows, and 0 for nothing', () => {
+  it('are shown as unknown if missing, and as 0 if zero', () => {
     expect([money(null), money(undefined), money(0)]).toEqual(['unknown', 'unknown', '$0.00']);
     expect([hourly(null), hourly(0.0832), hourly(1)]).toEqual(['unknown', '$0.0832/h', '$1.00/h']);
   });
 
-  it('tells the ticks of a small axis apart', () => {
+  it('at the ticks of a small axis differ', () => {
     expect([0, 0.0025, 0.005].map((it) => tick(it, 0.01))).toEqual(['$0.00', '$0.0025', '$0.005']);
     expect([0.5, 1].map((it) => tick(it, 1))).toEqual(['$0.50', '$1.00']);
   });
 
-  it('says how long in two units', () => {
+  it('show durations in at most two units', () => {
     expect([5, 65, 3600, 7500, 90_000].map(duration)).toEqual([
       '5 s',
       '1 min',
@@ -59,14 +59,14 @@ describe('numbers', () => {
     expect(relative('2026-01-31T11:00:00Z', NOW)).toBe('1 h ago');
   });
 
-  it('counts the hours until a month ends in UTC', () => {
+  it('count the hours until the end of the month in UTC', () => {
     expect(restOfMonth(NOW)).toBe(12);
     expect(restOfMonth(Date.UTC(2026, 11, 31, 23))).toBe(1);
   });
 });
 
 describe('names', () => {
-  it('finds one that is free and that the API takes', () => {
+  it('are made unique and valid for the API', () => {
     expect(freeName('Data Science (pip)', new Set())).toBe('data-science-pip');
     expect(freeName('lab', new Set(['lab', 'lab-2']))).toBe('lab-3');
     expect(freeName('***', new Set())).toBe('workspace');
@@ -77,7 +77,7 @@ describe('names', () => {
 describe('the filter in the address', () => {
   const read = (text: string) => readQuery(new URLSearchParams(text));
 
-  it('is read as it was written', () => {
+  it('is the same after it was written and read', () => {
     const query = read('f=state%3Drunning&f=name!%3Ax%3D1&f=%3Afree&any&sort=-rate&page=3');
     expect(query).toEqual({
       operation: 'or',
@@ -92,12 +92,12 @@ describe('the filter in the address', () => {
     expect([written.get('sort'), written.get('page')]).toEqual(['-rate', null]);
   });
 
-  it('ignores what it does not know', () => {
+  it('ignores unknown properties', () => {
     expect(read('f=hack%3D1&f=%7B%7D').tokens).toEqual([]);
     expect(readOrder(new URLSearchParams('sort=constructor'))).toEqual({ by: 'name', down: false });
   });
 
-  it('lets through what fits', () => {
+  it('selects the matching workspaces', () => {
     const list = [workspace(), workspace({ name: 'b', state: 'stopped', tags: { Project: 'p' } })];
     const names = (text: string) => filtered(list, read(text)).map((it) => it.name);
     expect(names('f=state%3Drunning')).toEqual(['mine']);
@@ -107,7 +107,7 @@ describe('the filter in the address', () => {
     expect(names('f=name%3Ab&f=state%3Drunning&any')).toEqual(['mine', 'b']);
   });
 
-  it('sorts, equal ones by name as people count', () => {
+  it('sorts equal workspaces by name, with numbers by value', () => {
     const list = ['w10', 'w2', 'w1'].map((name) => workspace({ name }));
     expect(sorted(list, { by: 'rate', down: true }).map((it) => it.name)).toEqual([
       'w1',
@@ -118,7 +118,7 @@ describe('the filter in the address', () => {
 });
 
 describe('verbs', () => {
-  it('offers only what the state allows', () => {
+  it('are offered only in the states that allow them', () => {
     expect(allows(workspace(), 'hibernate')).toBe(true);
     expect(allows(workspace({ hibernation_capable: false }), 'hibernate')).toBe(false);
     expect(allows(workspace({ state: 'terminated' }), 'terminate')).toBe(false);
@@ -131,7 +131,7 @@ describe('verbs', () => {
     expect(allows(restarting, 'restart')).toBe(false);
   });
 
-  it('says what needs a decision', () => {
+  it('a failed, expiring or idle workspace is a concern', () => {
     const failure = { code: 'X', message: 'm' };
     expect(concern(workspace({ failure }), NOW)).toBe('failed');
     expect(concern(workspace({ expires_at: '2026-01-31T12:20:00Z' }), NOW)).toBe('expiring');
@@ -150,7 +150,7 @@ describe('a launch', () => {
       ...more,
     }) as unknown as TemplateItem;
 
-  it('offers what runs here', () => {
+  it('offers only templates that run at the provider', () => {
     const aws = template('a', { runs_locally: false });
     expect([usable(aws, 'local'), usable(aws, 'aws')]).toEqual([false, true]);
     expect(favourite([aws, template('b'), template('data-science-pip')], 'local')).toBe(
@@ -159,14 +159,14 @@ describe('a launch', () => {
     expect(favourite([], 'local')).toBe('');
   });
 
-  it('asks for what was chosen and nothing else', () => {
+  it('requests only the chosen options', () => {
     const draft = draftOf(new URLSearchParams('size=L&hours=24&size=XXL'), 'lab', [
       workspace({ name: 'lab' }),
     ]);
     expect(orderOf(draft)).toEqual({ name: 'lab-2', template: 'lab', size: 'L', ttl_hours: 24 });
   });
 
-  it('is a command that a shell reads as it was meant', () => {
+  it('is shown as a command with shell quoting', () => {
     const order = { name: 'mine', template: "It's (mine)", ttl_hours: 8 };
     expect(launch(order).cli).toBe(`prism launch 'It'\\''s (mine)' mine --ttl 8`);
     expect(quoted('$(rm)')).toBe(`'$(rm)'`);

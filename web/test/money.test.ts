@@ -4,7 +4,7 @@ import { burnDown, outlook, paceOf, partsOf, isNearCap } from '../src/lib/money'
 import { cellsOf, guestsOf } from '../src/lib/people';
 
 describe('people in a CSV file', () => {
-  it('come with a heading, whatever parts the cells', () => {
+  it('are read with a heading and any separator', () => {
     const expected = [
       { email: 'a@x.org', role: 'viewer' },
       { email: 'b@x.org', message: 'Hi, "B"' },
@@ -12,35 +12,35 @@ describe('people in a CSV file', () => {
     expect(guestsOf('Email,Role,Note\na@x.org,Viewer,\nb@x.org,,"Hi, ""B"""\n')).toEqual(expected);
     expect(guestsOf('\uFEFFE-mail;role\r\na@x.org;viewer\r\n')).toEqual([expected[0]]);
   });
-  it('come as a list of addresses', () => {
+  it('are read from a list of addresses', () => {
     expect(guestsOf('a@x.org\n\nb@x.org\n')).toEqual([{ email: 'a@x.org' }, { email: 'b@x.org' }]);
     expect(guestsOf('')).toEqual([]);
   });
-  it('may have line breaks in quotes', () => {
+  it('may have line breaks in quoted cells', () => {
     expect(cellsOf('a,"b\nc"\nd', ',')).toEqual([['a', 'b\nc'], ['d']]);
   });
 });
 
 describe('money', () => {
-  it('fills a bar and never more than it', () => {
+  it('fills a bar at most completely', () => {
     expect(partsOf(100, 25, 50)).toEqual({ settled: 0.25, reserved: 0.5 });
     expect(partsOf(100, 90, 50).reserved).toBeCloseTo(0.1);
     expect(partsOf(100, 120, 5)).toEqual({ settled: 1, reserved: 0 });
     expect(partsOf(0, 0, 0)).toEqual({ settled: 0, reserved: 0 });
   });
-  it('burns down to what is not spent now; an unknown cost takes nothing', () => {
+  it('burns down to the current rest, with an unknown cost as 0', () => {
     const days = [
       { date: '2026-11-01', cost: 10 },
       { date: '2026-11-02', cost: null },
       { date: '2026-11-03', cost: 5 },
     ];
-    expect(burnDown(100, 55, days).map((one) => one.y)).toEqual([50, 50, 45]);
+    expect(burnDown(100, 55, days).map((it) => it.y)).toEqual([50, 50, 45]);
   });
-  it('leaves out the days before the period in which it was spent', () => {
+  it('burns down only over the days of the spending', () => {
     const days = ['01', '02', '03'].map((it) => ({ date: `2026-11-${it}`, cost: 7 }));
-    expect(burnDown(20, 8, days).map((one) => one.y)).toEqual([19, 12]);
+    expect(burnDown(20, 8, days).map((it) => it.y)).toEqual([19, 12]);
   });
-  it('ranges from the cheapest to the dearest of the last complete days', () => {
+  it('has a pace from the cheapest to the dearest of the last complete days', () => {
     const now = new Date('2026-11-20T09:00:00Z');
     const day = (number: number, cost: number | null) => ({
       date: `2026-11-${String(number).padStart(2, '0')}`,
@@ -54,13 +54,13 @@ describe('money', () => {
     expect(paceOf([day(1, 0), day(2, 0)], now, 7)).toBeNull();
     expect(paceOf([day(17, 4), day(18, null), day(19, 4), day(20, 4)], now, 7)).toBeNull();
   });
-  it('ends on the date of the forecast, with what is set aside not spent', () => {
+  it('lasts until the date of the forecast, minus reserved money', () => {
     const now = new Date('2026-11-01T00:00:00Z');
     const sleeps = new Date('2026-11-02T00:00:00Z');
     expect(outlook(now, 10, 2, 30, sleeps)[1]).toEqual({ x: sleeps, y: 8 });
     expect(outlook(now, 10, 2, 30, new Date('2026-10-01T00:00:00Z'))[1]).toEqual({ x: now, y: 10 });
   });
-  it('ends when it is gone, or after the days that were asked for', () => {
+  it('lasts until it is spent, at most the requested days', () => {
     const now = new Date('2026-11-01T00:00:00Z');
     expect(outlook(now, 20, 10, 30)[1]).toEqual({ x: new Date('2026-11-03T00:00:00Z'), y: 0 });
     expect(outlook(now, 20, 0, 1)[1]).toEqual({ x: new Date('2026-11-02T00:00:00Z'), y: 20 });
@@ -70,11 +70,11 @@ describe('money', () => {
 
 describe('a limit', () => {
   const budget = { alert_threshold: 80, total_allocated: 100, left: 20 };
-  it('is near from the percentage on at which the project warns', () => {
+  it('is near from the alert threshold of the project on', () => {
     expect(isNearCap(budget)).toBe(true);
     expect(isNearCap({ ...budget, left: 20.01 })).toBe(false);
   });
-  it('that is unknown or absent is not near', () => {
+  it('is not near if it is unknown or absent', () => {
     expect(isNearCap({ ...budget, left: null })).toBe(false);
     expect(isNearCap({ ...budget, total_allocated: null })).toBe(false);
   });

@@ -10,21 +10,21 @@ const row = (name: string, more: Partial<Instance> = {}) => ({ name, ...more }) 
 describe('the keys of rows', () => {
   const first = rowKeys(NO_ROWS, ['a', 'b', 'c'], false);
 
-  it('keeps the key of a row while others come and go', () => {
+  it('stay the same while other rows are added and removed', () => {
     const then = rowKeys(first, ['new', 'a', 'c'], false);
     expect(then.keys.get('a')).toBe(first.keys.get('a'));
     expect(then.keys.get('c')).toBe(first.keys.get('c'));
     expect([...first.keys.values()]).not.toContain(then.keys.get('new'));
   });
 
-  it('gives no key to another one, also after its row has gone', () => {
+  it('are not reused for another row, also after their row was removed', () => {
     const gone = rowKeys(first, ['a'], false);
     const then = rowKeys(gone, ['a', 'd', 'b'], false);
     expect(new Set(then.keys.values()).size).toBe(3);
     expect([...then.keys.values()]).not.toContain(first.keys.get('b'));
   });
 
-  it('uses the rows again from the top where somebody turned the page', () => {
+  it('are reused from the top on another page', () => {
     const second = rowKeys(first, ['d', 'e', 'f', 'g'], true);
     expect([...second.keys.values()].slice(0, 3)).toEqual([...first.keys.values()]);
     expect(new Set(second.keys.values()).size).toBe(4);
@@ -34,7 +34,7 @@ describe('the keys of rows', () => {
 });
 
 describe('rows that follow their workspaces', () => {
-  it('tells only the cells of the one that changed', () => {
+  it('notify only the followers of the changed workspace', () => {
     const rows = new LiveRows();
     const [same, other] = [row('same'), row('other')];
     rows.show([same, other]);
@@ -47,7 +47,7 @@ describe('rows that follow their workspaces', () => {
     expect(rows.get('other')?.state).toBe('stopped');
   });
 
-  it('tells when one has gone, and nobody who follows no more', () => {
+  it('notify followers of a removed workspace, except those that stopped following', () => {
     const rows = new LiveRows();
     rows.show([row('a')]);
     const [stays, leaves] = [vi.fn(), vi.fn()];
@@ -61,13 +61,13 @@ describe('rows that follow their workspaces', () => {
 });
 
 describe('the order of workspaces', () => {
-  it('puts those that never expire last', () => {
+  it('by expiry has workspaces without expiry last', () => {
     const list = [row('never', { expires_at: null }), row('soon', { expires_at: '2026-01-02' })];
     const names = sorted(list, { by: 'expires', down: false }).map((it) => it.name);
     expect(names).toEqual(['soon', 'never']);
   });
 
-  it('counts the numbers in names', () => {
+  it('by name sorts numbers by value', () => {
     const names = sorted([row('w10'), row('w9'), row('W1')], { by: 'name', down: false });
     expect(names.map((it) => it.name)).toEqual(['W1', 'w9', 'w10']);
   });

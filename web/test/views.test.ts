@@ -3,21 +3,21 @@ import { describe, expect, it } from 'vitest';
 import { apply, isShown, parseViews, queryOf, withView, without } from '../src/lib/views';
 
 describe('saved views', () => {
-  it('keep filter and order, and nothing else of the address', () => {
+  it('contain only filter and order of the address', () => {
     const search = new URLSearchParams('f=state%3Drunning&any=&sort=-rate&page=3&selected=a');
     expect(queryOf(search)).toBe('f=state%3Drunning&any=&sort=-rate');
     expect(queryOf(new URLSearchParams('page=2'))).toBe('');
   });
-  it('are shown by an address with the same filter and order, in whatever sequence', () => {
+  it('are selected by an address with the same filter and order, in any sequence', () => {
     const view = { name: 'Mine', query: 'f=state%3Drunning&sort=-rate' };
     expect(isShown(view, new URLSearchParams('sort=-rate&f=state%3Drunning&page=2'))).toBe(true);
     expect(isShown(view, new URLSearchParams('f=state%3Drunning'))).toBe(false);
   });
-  it('replace filter and order, and keep no page and no selection', () => {
+  it('replace filter and order, and remove page and selection', () => {
     const before = new URLSearchParams('f=name:x&page=2&selected=a');
     expect(String(apply('f=state%3Dfailed', before))).toBe('f=state%3Dfailed');
   });
-  it('are replaced by one of the same name, and removed by their name', () => {
+  it('are replaced by a view of the same name, and removed by their name', () => {
     const one = withView([], 'Mine', 'sort=-rate');
     const both = withView(one, ' Other ', '');
     expect(both.map((it) => it.name)).toEqual(['Mine', 'Other']);
@@ -27,7 +27,7 @@ describe('saved views', () => {
     ]);
     expect(without(both, 'Mine')).toEqual([{ name: 'Other', query: '' }]);
   });
-  it('are none where what is stored is none', () => {
+  it('are empty if the stored text is invalid', () => {
     for (const text of [null, '', '{', '{}', '[1, null, {"name": 1, "query": ""}]']) {
       expect(parseViews(text)).toEqual([]);
     }
