@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from tests.attacks.serving import connected, heard, serving
+from tests.attacks.serving import connected, receive_all, serving
 from tests.attacks.surfaces import HERE, OF_FILE, ROOT, SURFACES, table
 from tests.waiting import eventually
 
@@ -22,7 +22,7 @@ def test_attack_files_are_listed_by_surface_and_counted():
         assert any(getattr(entry, "name", "").startswith("test_") for entry in tree.body), file
     text = table(Counter({"tests/attacks/test_gate.py": 1000, "tests/kit/test_gate.py": 5}))
     assert f"| gate | 1,005 | {len(SURFACES['gate'])} |" in text
-    assert text.endswith(f"1,005 in all, in 2 of {len(OF_FILE)} files.")
+    assert text.endswith(f"1,005 tests in all. 2 of the {len(OF_FILE)} files had tests that ran.")
 
 
 GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -134,7 +134,7 @@ def test_ambiguous_request_framing_is_answered_400(kind, seen_requests, running_
     """A proxy in front of the daemon must not see one request if the daemon sees two."""
     with connected(running_server[1]) as client:
         client.sendall(FRAMING[kind] + NEXT)
-        answer = heard(client)
+        answer = receive_all(client)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.count(b"HTTP/1.1 ") == 1
         assert seen_requests == [], "neither the request nor the next one"
@@ -144,7 +144,7 @@ def test_ambiguous_request_framing_is_answered_400(kind, seen_requests, running_
 def test_unambiguous_request_framing_is_accepted(kind, seen_requests, running_server):
     with connected(running_server[1]) as client:
         client.sendall(FINE[kind] + NEXT)
-        assert heard(client).count(b"HTTP/1.1 200 ") == 2
+        assert receive_all(client).count(b"HTTP/1.1 200 ") == 2
         assert seen_requests == ["/", "/smuggled"]
 
 
@@ -230,7 +230,7 @@ def test_websocket_is_closed_by_a_message_beyond_the_limits(kind, running_server
         with contextlib.suppress(ConnectionError):
             sent = BEYOND[kind]
             client.sendall(sent() if callable(sent) else sent)
-        answer = heard(client)
+        answer = receive_all(client)
         codes = {1002, 1003, 1007, 1009}
         assert not answer or struct.unpack(">H", answer[2:4])[0] in codes
         assert HEARD == []
@@ -286,7 +286,7 @@ NO_HANDSHAKE = {
 def test_invalid_websocket_handshake_is_refused_and_closed(kind, running_server):
     with connected(running_server[1]) as client:
         client.sendall(NO_HANDSHAKE[kind])
-        answer = heard(client)
+        answer = receive_all(client)
         assert answer.split(b" ")[1] in {b"400", b"405", b"414", b"426", b"431"}
         assert answer.count(b"HTTP/1.1 ") == 1
     eventually(lambda: not running_server[0].server_state.connections)
