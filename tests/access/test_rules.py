@@ -95,20 +95,20 @@ def test_access_rules_list_exactly_the_routes_of_the_application(daemon):
     assert set(ROUTES) - built == set(), "access/rules.py names routes that do not exist"
 
 
-def right(rule):
+def rule_text(rule):
     """What a route needs, in a line."""
     of = f"{rule.kind}={rule.where}" if rule.kind else ""
     own = f"own:{rule.own.name}" if rule.own else ""
     whose = f"whose:{rule.whose}" if rule.whose else ""
     whole = f"whole:{rule.whole.name}" if rule.whole else ""
     more = [word for word in ("optional", "narrow") if getattr(rule, word)]
-    also = f"and {right(rule.also)}" if rule.also else ""
+    also = f"and {rule_text(rule.also)}" if rule.also else ""
     return " ".join(filter(None, [rule.verb.name, of, own, whose, whole, *more, also]))
 
 
 def test_access_rules_equal_rights_txt():
     """The other tests here compare with the rules themselves, so a right is written twice."""
-    table = "".join(f"{route}: {right(rule)}\n" for route, rule in sorted(ROUTES.items()))
+    table = "".join(f"{route}: {rule_text(rule)}\n" for route, rule in sorted(ROUTES.items()))
     assert table == RIGHTS.read_text()
 
 
@@ -219,7 +219,7 @@ def settle(daemon, clock):
         daemon.settle()
 
 
-def filled(team, method, template):
+def path_of(team, method, template):
     """A path of a route that names existing objects."""
     names = {
         "project_id": team.project,
@@ -252,7 +252,7 @@ def test_every_route_and_method_requires_a_token(team_with_everything):
                 ROUTES.get(route_of(method, route.path), RouteRule(AccessVerb.SERVE)).verb
                 is AccessVerb.ANY
             )
-            path = filled(team_with_everything, method, route.path)
+            path = path_of(team_with_everything, method, route.path)
             answer = team_with_everything(
                 None, method, path, json={} if method in {"POST", "PUT"} else None
             )
@@ -269,22 +269,25 @@ def test_every_route_and_method_requires_a_token(team_with_everything):
 def test_every_websocket_route_requires_a_token(team_with_everything):
     for route in application(team_with_everything.daemon).routes:
         if hasattr(route, "route_handler") and not hasattr(route, "route_handlers"):
-            path = filled(team_with_everything, "WS", route.path)
-            assert opened(team_with_everything.daemon.app, path) == "websocket.close", path
+            path = path_of(team_with_everything, "WS", route.path)
+            assert (
+                first_websocket_message(team_with_everything.daemon.app, path) == "websocket.close"
+            ), path
             token = team_with_everything.tokens["outside"]
             if path != "/api/v1/ws":
-                assert opened(team_with_everything.daemon.app, path, token) == "websocket.close", (
-                    path
-                )
+                assert (
+                    first_websocket_message(team_with_everything.daemon.app, path, token)
+                    == "websocket.close"
+                ), path
     assert (
-        opened(
+        first_websocket_message(
             team_with_everything.daemon.app, "/api/v1/ws", team_with_everything.tokens["viewer"]
         )
         == "websocket.accept"
     )
 
 
-def opened(app, path, token=None):
+def first_websocket_message(app, path, token=None):
     """The first answer to a handshake."""
     headers = [(b"host", b"localhost:8947")]
     headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
@@ -334,9 +337,9 @@ def test_every_route_allows_and_refuses_each_role_as_its_rule_demands(team_with_
                 if (expected is None) is denied:
                     continue
                 body = BODIES.get(name, {} if method in {"POST", "PUT"} else None)
-                body = body and claimed(body, caller)
+                body = body and with_caller_as_creator(body, caller)
                 answer = team_with_everything(
-                    caller, method, filled(team_with_everything, method, template), json=body
+                    caller, method, path_of(team_with_everything, method, template), json=body
                 )
                 code = code_of(answer)
                 assert code != "INVALID_JSON" and (code != "VALIDATION_FAILED" or not denied), (
@@ -353,7 +356,7 @@ def test_every_route_allows_and_refuses_each_role_as_its_rule_demands(team_with_
             )
 
 
-def claimed(body, caller):
+def with_caller_as_creator(body, caller):
     user = "ada@x.org" if caller == "operator" else f"{caller}@x.org"
     return {k: user if k in {"created_by", "allocated_by"} else v for k, v in body.items()}
 

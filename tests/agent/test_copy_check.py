@@ -54,9 +54,9 @@ def test_copy_check_counts_hard_linked_files_once_and_reports_hashing(finished_c
     [
         (lambda at: (at / "same").unlink(), "same is missing in the copy"),
         (lambda at: (at / "folder" / "more").touch(), "more is in the copy and was not read"),
-        (lambda at: replaced(at / "folder" / "file", b"y" * 4999), "file is not in the copy"),
-        (lambda at: replaced(at / "folder" / "file", b"x" * 5000), "file is not in the copy"),
-        (lambda at: relinked(at / "link"), "link is not in the copy"),
+        (lambda at: replace(at / "folder" / "file", b"y" * 4999), "file is not in the copy"),
+        (lambda at: replace(at / "folder" / "file", b"x" * 5000), "file is not in the copy"),
+        (lambda at: relink(at / "link"), "link is not in the copy"),
         (lambda at: (at / "folder").rename(at / "other"), "folder is missing"),
     ],
     ids=["missing", "added", "shorter", "newer", "link", "renamed"],
@@ -68,13 +68,13 @@ def test_copy_check_names_the_entry_that_differs(finished_copy, change, message)
         check(copier, target)
 
 
-def replaced(path: Path, content):
+def replace(path: Path, content):
     """Replace the file by another."""
     path.with_name("new").write_bytes(content)
     path.with_name("new").rename(path)
 
 
-def relinked(path: Path):
+def relink(path: Path):
     """Replace the link by one of the same length and time to another target."""
     at = path.lstat()
     path.unlink()

@@ -27,7 +27,7 @@ def control_group(tmp_path):
     assert not group.path.exists()
 
 
-def within(path):
+def start_in_group(path):
     """A process that runs in a group."""
     return subprocess.Popen(["sleep", "600"], preexec_fn=lambda: Cgroup(path).join())
 
@@ -36,14 +36,14 @@ def within(path):
 def test_processes_left_in_the_control_group_are_killed_and_the_group_is_reused(
     tmp_path, control_group, frozen
 ):
-    left = within(control_group.path)
+    left = start_in_group(control_group.path)
     if frozen:
         control_group.freeze()
     successor = freezer(tmp_path)
     assert isinstance(successor, Cgroup)
     assert successor.path == control_group.path
     assert left.wait(120) == -signal.SIGKILL
-    child = within(successor.path)
+    child = start_in_group(successor.path)
     successor.freeze()
     successor.thaw()
     assert child.poll() is None
@@ -54,7 +54,7 @@ def test_processes_left_in_the_control_group_are_killed_and_the_group_is_reused(
 def test_nested_control_groups_are_killed_and_removed(tmp_path, control_group):
     below = control_group.path / "of-a-workspace" / "deeper"
     below.mkdir(parents=True)
-    left = within(below)
+    left = start_in_group(below)
     successor = freezer(tmp_path)
     assert left.wait(120) == -signal.SIGKILL
     assert isinstance(successor, Cgroup)

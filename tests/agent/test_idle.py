@@ -47,16 +47,16 @@ def sample(began, ended=None, touches=(), work=(), doubts=(), **different):
     return Sample(began, ended, {**QUIET, **different}, work, doubts, touches)
 
 
-def judged(samples: Iterable[Sample], limits: Mapping[str, float] = LIMITS) -> Verdict:
+def verdict_of(samples: Iterable[Sample], limits: Mapping[str, float] = LIMITS) -> Verdict:
     return not_none(verdict(samples, limits))
 
 
-def quiet(began, ended):
+def quiet_samples(began, ended):
     return [sample(at) for at in range(began, ended, EVERY)]
 
 
 def test_verdict_is_idle_since_the_first_quiet_sample():
-    judgement = verdict(quiet(0, 300), LIMITS)
+    judgement = verdict(quiet_samples(0, 300), LIMITS)
     assert judgement == Verdict(IDLE, 0, 300, ("nothing is going on",))
 
 
@@ -66,63 +66,63 @@ def test_verdict_is_none_without_samples():
 
 
 def test_verdict_is_active_and_names_the_measurement_above_its_limit():
-    judgement = judged([*quiet(0, 300), sample(300, cpu=6.0)], LIMITS)
+    judgement = verdict_of([*quiet_samples(0, 300), sample(300, cpu=6.0)], LIMITS)
     assert (judgement.state, judgement.since) == (ACTIVE, 330)
     assert judgement.because == ("the processor was busy: 6.0 % of a core, above 5",)
-    assert judged([*quiet(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE
+    assert verdict_of([*quiet_samples(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE
 
 
 def test_verdict_ignores_measurements_without_a_limit():
-    judgement = judged([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
+    judgement = verdict_of([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
     assert judgement.state == IDLE
 
 
 def test_verdict_is_unknown_when_a_measurement_is_missing():
-    judgement = judged([*quiet(0, 300), sample(300, network=None)], LIMITS)
+    judgement = verdict_of([*quiet_samples(0, 300), sample(300, network=None)], LIMITS)
     assert (judgement.state, judgement.because) == (
         UNKNOWN,
         ("network cannot be measured here, so it stays awake",),
     )
-    silent = judged([sample(0, doubts=("Jupyter does not say",))], LIMITS)
+    silent = verdict_of([sample(0, doubts=("Jupyter does not say",))], LIMITS)
     assert (silent.state, silent.because) == (UNKNOWN, ("Jupyter does not say",))
 
 
 def test_unknown_time_does_not_count_as_idle_time():
     blind = [sample(at, gpu=None) for at in range(300, 3900, 30)]
     limits = {**LIMITS, "gpu": 5.0}
-    judgement = judged([*quiet(0, 300), *blind], limits)
+    judgement = verdict_of([*quiet_samples(0, 300), *blind], limits)
     assert (judgement.state, judgement.since, judgement.until) == (UNKNOWN, 330, 3900)
-    after = judged([*quiet(0, 300), *blind, *quiet(3900, 4200)], limits)
+    after = verdict_of([*quiet_samples(0, 300), *blind, *quiet_samples(3900, 4200)], limits)
     assert (after.state, after.since) == (IDLE, 3900)
-    after_gap = judged([*blind, sample(20_000, gpu=None)], limits)
+    after_gap = verdict_of([*blind, sample(20_000, gpu=None)], limits)
     assert after_gap.since == after_gap.until, "a gap without samples restarts the count"
 
 
 def test_idle_time_begins_after_the_last_activity():
     busy = sample(300, work=("the kernel of a is busy",))
-    judgement = judged([*quiet(0, 300), busy, *quiet(330, 600)], LIMITS)
+    judgement = verdict_of([*quiet_samples(0, 300), busy, *quiet_samples(330, 600)], LIMITS)
     assert (judgement.state, judgement.since) == (IDLE, 330)
 
 
 def test_idle_time_begins_at_the_last_input():
     typed = sample(300, touches=((310.0, "somebody typed into a terminal"),))
-    judgement = judged([*quiet(0, 300), typed, *quiet(330, 600)], LIMITS)
+    judgement = verdict_of([*quiet_samples(0, 300), typed, *quiet_samples(330, 600)], LIMITS)
     assert (judgement.state, judgement.since) == (IDLE, 310)
     assert judgement.because == ("somebody typed into a terminal",)
 
 
 def test_input_dated_in_the_future_counts_as_now():
     typed = sample(0, touches=((10.0**9, "somebody typed"),))
-    assert judged([typed], LIMITS).since == 30
+    assert verdict_of([typed], LIMITS).since == 30
 
 
 def test_time_without_samples_does_not_count_as_idle_time():
     """The computer was suspended, or the supervisor could not take samples."""
-    asleep = judged([*quiet(0, 300), *quiet(300 + 7200, 300 + 7260)], LIMITS)
+    asleep = verdict_of([*quiet_samples(0, 300), *quiet_samples(300 + 7200, 300 + 7260)], LIMITS)
     assert asleep.since == 7500
-    slow = judged([*quiet(0, 300), sample(300, 300 + 7200)], LIMITS)
+    slow = verdict_of([*quiet_samples(0, 300), sample(300, 300 + 7200)], LIMITS)
     assert slow.since == 7500
-    backwards = judged([*quiet(0, 300), sample(300, 200)], LIMITS)
+    backwards = verdict_of([*quiet_samples(0, 300), sample(300, 200)], LIMITS)
     assert backwards.since == 200
 
 
@@ -144,7 +144,7 @@ def test_idle_action_is_not_due_before_awake_until():
 
 @given(histories())
 def test_verdict_is_never_idle_when_the_last_sample_is_unknown(history):
-    last, judgement = history[-1], judged(history, LIMITS)
+    last, judgement = history[-1], verdict_of(history, LIMITS)
     blind = last.doubts or any(last.figures[name] is None for name in LIMITS)
     assert judgement.state != IDLE or not blind
     assert judgement.until == last.ended

@@ -42,7 +42,7 @@ class SimulatedProcess:
                 else:
                     self.waited += TICK
 
-    def seen(self, at):
+    def sample(self, at):
         """A sample of the process."""
         life = samples.ProcessSample(
             pid=1, name="it", began="1", group=1, session=1, terminal=0, foreground=0,
@@ -54,10 +54,10 @@ class SimulatedProcess:
     def wake(self):
         """Begin work of its own."""
 
-    def asked(self):
+    def answer_idle_request(self):
         """Answer the request whether it is idle."""
 
-    def goes_to_disk(self):
+    def maybe_wait_for_disk(self):
         if self.chance.random() < self.blocked:
             self.at_disk += self.chance.uniform(0.1, 2.0)
             self.moved += 4096
@@ -67,11 +67,11 @@ class IdleServer(SimulatedProcess):
     def wake(self):
         if self.chance.random() < TICK:  # once a second
             self.needs += TICK
-            self.goes_to_disk()
+            self.maybe_wait_for_disk()
 
-    def asked(self):
+    def answer_idle_request(self):
         self.needs += 0.03
-        self.goes_to_disk()
+        self.maybe_wait_for_disk()
 
 
 class StarvedJob(SimulatedProcess):
@@ -90,18 +90,18 @@ class DiskJob(SimulatedProcess):
             self.moved += 8192
 
 
-def slept_after(process, most):
+def seconds_until_idle_action(process, most):
     """The time after which the idle action is due, in seconds; none if it is not due by `most`."""
-    at, known, before, stuck = 0.0, None, process.seen(0.0), 0
+    at, known, before, stuck = 0.0, None, process.sample(0.0), 0
     while at < most:
         process.live(EVERY)
         at += EVERY
-        now = process.seen(at)
+        now = process.sample(at)
         work = tuple(samples.wanting(before, now))
         stuck += bool(now.processes[1, "1"].wants)
         sample = samples_of(before, now, work)
         known, before = judge(known, sample, LIMITS), now
-        process.asked()
+        process.answer_idle_request()
         process.stuck = stuck
         if is_due(known, RULE, at):
             return at
@@ -117,7 +117,7 @@ def test_idle_server_sleeps_in_time_even_if_samples_show_it_waiting(rivals, bloc
     stuck = 0
     for seed in range(20):
         process = IdleServer(random.Random(seed), rivals, blocked)
-        at = slept_after(process, 10 * THRESHOLD)
+        at = seconds_until_idle_action(process, 10 * THRESHOLD)
         assert at is not None, f"seed {seed}"
         assert at <= 1.5 * THRESHOLD, f"seed {seed}"
         stuck += process.stuck
@@ -129,7 +129,7 @@ def test_idle_server_sleeps_in_time_even_if_samples_show_it_waiting(rivals, bloc
 def test_starved_job_never_sleeps(kind, rivals):
     for seed in range(20):
         process = kind(random.Random(seed), rivals, 0.0)
-        assert slept_after(process, 10 * THRESHOLD) is None, f"seed {seed}"
+        assert seconds_until_idle_action(process, 10 * THRESHOLD) is None, f"seed {seed}"
         assert process.own / (10 * THRESHOLD) < LIMITS["cpu"] / 100, (
             "its CPU time is below the limit"
         )

@@ -3,7 +3,7 @@
 from prism.agent.freezer import set_limit
 
 
-def group(tmp_path, **controls):
+def nested_group(tmp_path, **controls):
     """A group two levels below one with these controllers."""
     path = tmp_path / "prism" / "local-1"
     path.mkdir(parents=True)
@@ -13,7 +13,7 @@ def group(tmp_path, **controls):
 
 
 def test_limit_is_written_and_its_controller_is_enabled(tmp_path):
-    path = group(tmp_path)
+    path = nested_group(tmp_path)
     assert set_limit(path, "pids", 4112)
     assert (path / "pids.max").read_text() == "4112"
     for above in (tmp_path, path.parent):
@@ -21,7 +21,7 @@ def test_limit_is_written_and_its_controller_is_enabled(tmp_path):
 
 
 def test_limit_does_not_enable_an_enabled_controller_again(tmp_path):
-    path = group(tmp_path, given="cpu memory")
+    path = nested_group(tmp_path, given="cpu memory")
     assert set_limit(path, "memory", 512 << 20)
     assert (path / "memory.max").read_text() == str(512 << 20)
     assert (tmp_path / "cgroup.subtree_control").read_text() == "cpu memory"

@@ -69,7 +69,7 @@ def test_tool_environment_contains_no_variable_of_the_daemon_or_template(config,
     assert os.environ["PRISM_DATABASE_URL"] == "secret"
 
 
-@pytest.mark.parametrize(("own", "tells"), [({}, False), ({"X": "a{token}b"}, True)])
-def test_service_that_uses_the_token_placeholder_gets_the_token(config, own, tells):
+@pytest.mark.parametrize(("own", "is_passed"), [({}, False), ({"X": "a{token}b"}, True)])
+def test_service_that_uses_the_token_placeholder_gets_the_token(config, own, is_passed):
     config.services["x"] = SERVICE | {"environment": own}
-    assert config.tells_token("x") is tells
+    assert config.tells_token("x") is is_passed

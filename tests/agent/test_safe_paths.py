@@ -172,7 +172,7 @@ def test_remove_tree_raises_until_a_tree_that_is_written_to_is_gone(tmp_path):
                 remove_tree(tree)
             except OSError as error:
                 assert error.errno == errno.ENOTEMPTY, error
-                assert os.path.isdir(tree), "said to be there, and is"
+                assert os.path.isdir(tree), "an error was raised although the tree is gone"
             else:
                 removed = True
         assert int(not_none(writer.stdout).read()) > 0

@@ -49,15 +49,15 @@ def other_processes(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "OTHERS", existing)
 
 
-def seen():
+def current_sample():
     sample = look(os.getpid(), ("disk", "network"))
     lives = {key: live for key, live in sample.processes.items() if key not in OTHERS}
     moved = sample.moved and {key: size for key, size in sample.moved.items() if key not in OTHERS}
     return sample._replace(processes=lives, moved=moved)
 
 
-def since(before):
-    return figures(before, seen(), MEMORY)
+def measurements_since(before):
+    return figures(before, current_sample(), MEMORY)
 
 
 def test_waiting_process_uses_no_resources(run_python):
@@ -65,31 +65,31 @@ def test_waiting_process_uses_no_resources(run_python):
 
     def uses_nothing():
         """A process that is ready may still load a few pages of memory."""
-        before = seen()
+        before = current_sample()
         passed = time.monotonic() + 0.3
         eventually(lambda: time.monotonic() > passed)
-        usage = since(before)
+        usage = measurements_since(before)
         return usage["cpu"] < 5 and (usage["memory"], usage["network"], usage["disk"]) == (0, 0, 0)
 
     eventually(uses_nothing)
 
 
 def test_cpu_time_of_a_process_is_measured(run_python):
-    before = seen()
+    before = current_sample()
     run_python(SPIN.format(0.3))
-    now = seen()
+    now = current_sample()
     used = not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at)
     assert 0.25 < used < 0.8
 
 
 def test_cpu_time_of_an_ended_child_is_measured_with_its_parent(run_python):
     """The child starts and ends between two samples."""
-    before = seen()
+    before = current_sample()
     spin = SPIN.format(0.3)
     run_python(
         f"import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-S', '-c', {spin!r}])"
     )
-    now = seen()
+    now = current_sample()
     assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.25
 
 
@@ -102,28 +102,28 @@ def test_cpu_time_is_measured_when_an_ended_child_was_not_waited_for(run_python)
         "stdin=subprocess.PIPE, stdout=subprocess.PIPE)\nchild.stdout.readline()\n"
         "import threading\nthreading.Timer(0.3, child.stdin.close).start()"
     )
-    before = seen()
+    before = current_sample()
     run_python(SPIN.format(0.2))
     eventually(lambda: not samples._children(lone.pid))
-    now = seen()
+    now = current_sample()
     assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.15
 
 
 def test_busy_process_is_listed_as_wanting_a_processor(run_python):
     child = run_python("import threading\nthreading.Timer(0.01, lambda: None).start()")
     busy = run_python("import os, sys\nprint('ready', flush=True)\nwhile True: pass")
-    before = seen()
+    before = current_sample()
     spent = time.process_time()
     while time.process_time() < spent + 0.2:  # some ticks of the kernel's clock
         pass
-    now = seen()
+    now = current_sample()
     names = [process.name for process in now.processes.values() if process.pid == busy.pid]
     assert samples.wanting(before, now) == tuple(names)
     assert child.poll() is None
     busy.kill()
 
 
-def at(moment, **more):
+def sample_at(moment, **more):
     """A sample of one process that wants a processor or a disk."""
     process = samples.ProcessSample(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(
         **more
@@ -145,27 +145,27 @@ def at(moment, **more):
     ],
 )
 def test_process_counts_as_working_when_it_waited_or_wrote_enough(later, is_at_work):
-    before = at(100.0, waited=0.0, moved=0)
-    now = at(115.0, **({"moved": 0} | later))
+    before = sample_at(100.0, waited=0.0, moved=0)
+    now = sample_at(115.0, **({"moved": 0} | later))
     assert samples.wanting(before, now) == (("it",) if is_at_work else ())
 
 
 def test_memory_growth_is_measured_and_held_memory_is_not(run_python):
-    before = seen()
+    before = current_sample()
     run_python("held = b'x' * (100 << 20)")
-    grown = seen()
+    grown = current_sample()
     assert 9 < not_none(figures(before, grown, MEMORY)["memory"]) < 15
-    assert since(grown)["memory"] < 1
+    assert measurements_since(grown)["memory"] < 1
 
 
 def test_disk_writes_of_a_process_are_measured(run_python):
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # /tmp may be in memory
-        before = seen()
+        before = current_sample()
         run_python(
             f"import os\nwith open({folder + '/file'!r}, 'wb') as f:\n"
             "    f.write(os.urandom(8 << 20)); f.flush(); os.fsync(f.fileno())"
         )
-        now = seen()
+        now = current_sample()
     if now.moved is None:
         pytest.fail("this system does not report what its processes write")
     assert figures(before, now, MEMORY)["disk"] * (now.at - before.at) > 7000
@@ -177,13 +177,13 @@ def test_network_traffic_of_a_process_is_measured(run_python):
         child = run_python(f"import socket\none = socket.create_connection(('127.0.0.1', {port}))")
         theirs, _ = server.accept()
         with theirs:
-            before = seen()
+            before = current_sample()
             assert before.carried
             sender = threading.Thread(target=theirs.sendall, args=(b"x" * 100_000,))
             sender.start()
             sender.join()
-            assert eventually(lambda: since(before)["network"]) > 0
-            now = seen()
+            assert eventually(lambda: measurements_since(before)["network"]) > 0
+            now = current_sample()
             assert figures(before, now, MEMORY)["network"] * (now.at - before.at) > 97
             assert child.poll() is None
 
@@ -220,7 +220,7 @@ def test_memory_is_measured_without_proc(run_python, monkeypatch):
         for process in look(os.getpid(), ("disk", "network")).processes.values()
     }
     assert samples_by_pid[child.pid].memory > 50 << 20
-    assert since(seen())["disk"] is None
+    assert measurements_since(current_sample())["disk"] is None
 
 
 class Smi:
@@ -258,7 +258,7 @@ def test_gpu_use_is_the_highest_of_nvidia_smi_and_unknown_when_it_fails(tmp_path
         os.waitpid(-1, 0)
 
 
-def plugged(folder, slot, vendor, kind):
+def add_pci_device(folder, slot, vendor, kind):
     """A device on the PCI bus, as sysfs shows it."""
     device = folder / slot
     device.mkdir(parents=True)
@@ -269,13 +269,13 @@ def plugged(folder, slot, vendor, kind):
 def test_gpu_without_a_driver_is_detected_on_the_pci_bus(tmp_path):
     """It has no device file and no `nvidia-smi`, but its use is unknown, not zero."""
     bus = tmp_path / "devices"
-    plugged(bus, "0000:00:1f.0", "0x8086", "0x060100")
-    plugged(bus, "0000:00:02.0", "0x8086", "0x030000")  # a display of another vendor
-    plugged(bus, "0000:00:03.0", "0x10de", "0x020000")  # NVIDIA's, and a network card
+    add_pci_device(bus, "0000:00:1f.0", "0x8086", "0x060100")
+    add_pci_device(bus, "0000:00:02.0", "0x8086", "0x030000")  # a display of another vendor
+    add_pci_device(bus, "0000:00:03.0", "0x10de", "0x020000")  # NVIDIA's, and a network card
     (bus / "0000:00:04.0").mkdir()  # a device without vendor and class
     assert not gpus.is_plugged_in(bus)
     assert used_without_smi(tmp_path, bus) == 0.0
-    plugged(bus, "0000:00:1e.0", "0x10de", "0x030200")  # a T4: a 3D controller
+    add_pci_device(bus, "0000:00:1e.0", "0x10de", "0x030200")  # a T4: a 3D controller
     assert gpus.is_plugged_in(bus)
     assert used_without_smi(tmp_path, bus) is None
     assert not gpus.is_plugged_in(tmp_path / "none")

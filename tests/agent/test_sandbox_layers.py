@@ -17,7 +17,7 @@ MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
 real = pytest.mark.skipif(bubblewrap() is None, reason="there is no bubblewrap here")
 
 
-def made(folder, *files):
+def create_files(folder, *files):
     """The folder, with these files in it."""
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -26,18 +26,18 @@ def made(folder, *files):
 
 
 def test_layers_hide_nothing_when_the_system_folders_contain_no_home(tmp_path):
-    home = made(tmp_path / "ada", ".prism/env")
-    python = made(tmp_path / "ada/python", "bin/python3")
+    home = create_files(tmp_path / "ada", ".prism/env")
+    python = create_files(tmp_path / "ada/python", "bin/python3")
     assert layers(["/usr"], [python], [home]) == [Layer(python, shown=True)]
     assert layers(["/usr"], ["/usr/lib/python3", python, python], []) == [
         Layer(python, shown=True)
     ], "a part of a system folder is not shown again"
 
 
-def test_layers_hide_a_home_in_a_system_folder_and_show_what_is_needed_of_it(tmp_path):
-    opt = made(tmp_path / "opt", "tool/bin/tool")
-    home = made(tmp_path / "opt/ada", ".prism/ssh/id_ed25519")
-    python = made(tmp_path / "opt/ada/.local/share/uv/python/3.13", "bin/python3")
+def test_layers_hide_a_home_in_a_system_folder_and_show_its_needed_parts(tmp_path):
+    opt = create_files(tmp_path / "opt", "tool/bin/tool")
+    home = create_files(tmp_path / "opt/ada", ".prism/ssh/id_ed25519")
+    python = create_files(tmp_path / "opt/ada/.local/share/uv/python/3.13", "bin/python3")
     assert layers([opt], [python, f"{opt}/tool"], [f"{home}/.prism", home]) == [
         Layer(home, shown=False),
         Layer(python, shown=True),
@@ -45,10 +45,10 @@ def test_layers_hide_a_home_in_a_system_folder_and_show_what_is_needed_of_it(tmp
 
 
 def test_layers_show_only_parts_of_a_python_prefix_that_contains_the_home(tmp_path):
-    prefix = made(
+    prefix = create_files(
         tmp_path, "bin/python3", "bin/other", f"lib/{MINOR}/os.py", "lib/libpython3.so.1"
     )
-    made(tmp_path / "ada", ".ssh/id_ed25519")
+    create_files(tmp_path / "ada", ".ssh/id_ed25519")
     parts = [f"{prefix}/{path}" for path in ("bin/python3", "lib/libpython3.so.1", f"lib/{MINOR}")]
     expected = [Layer(part, shown=True) for part in parts]
     for home in (f"{prefix}/ada", prefix):
@@ -60,7 +60,7 @@ def test_layers_show_only_parts_of_a_python_prefix_that_contains_the_home(tmp_pa
 
 
 def test_layers_hide_a_home_inside_the_library_of_a_python(tmp_path):
-    prefix = made(tmp_path, f"lib/{MINOR}/prism/prism.sock")
+    prefix = create_files(tmp_path, f"lib/{MINOR}/prism/prism.sock")
     home = f"{prefix}/lib/{MINOR}/prism"
     assert layers([], [prefix], [home]) == [
         Layer(f"{prefix}/lib/{MINOR}", shown=True),
@@ -69,7 +69,7 @@ def test_layers_hide_a_home_inside_the_library_of_a_python(tmp_path):
 
 
 def test_layers_hide_a_home_under_every_path_that_leads_to_it(tmp_path):
-    home = made(tmp_path / "usr/lib/prism", "prism.sock")
+    home = create_files(tmp_path / "usr/lib/prism", "prism.sock")
     (tmp_path / "lib").symlink_to("usr/lib")
     (tmp_path / "home").symlink_to("usr/lib/prism")
     trees = [f"{tmp_path}/usr", f"{tmp_path}/lib"]
@@ -80,7 +80,7 @@ def test_layers_hide_a_home_under_every_path_that_leads_to_it(tmp_path):
 
 
 def test_layers_hide_a_system_folder_that_is_a_link_into_a_home(tmp_path):
-    home = made(tmp_path / "ada", "opt/python/bin/python3", "opt/diary")
+    home = create_files(tmp_path / "ada", "opt/python/bin/python3", "opt/diary")
     (tmp_path / "opt").symlink_to("ada/opt")
     opt = f"{tmp_path}/opt"
     for reachable in ([], [Layer(f"{opt}/python", shown=True)]):
@@ -117,7 +117,7 @@ def bubblewrap_command(tmp_path, monkeypatch, python):
 def test_bubblewrap_command_mounts_the_machines_folders_after_hidden_folders(
     tmp_path, monkeypatch
 ):
-    made(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
+    create_files(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
     monkeypatch.setattr("prism.agent.sandbox.SYSTEM", (str(tmp_path),))
     command = " ".join(bubblewrap_command(tmp_path, monkeypatch, ""))
     home = tmp_path / "ada"
@@ -143,9 +143,9 @@ print(*sorted([*os.listdir(home), *os.listdir(f"{home}/.prism"), *os.listdir(f"{
 
 
 @real
-def test_sandbox_runs_a_python_in_the_home_and_shows_nothing_else_of_it(tmp_path, monkeypatch):
+def test_sandbox_runs_a_python_in_the_home_and_hides_the_rest(tmp_path, monkeypatch):
     home = tmp_path / "ada"
-    made(home, ".ssh/id_ed25519", ".prism/prism.sock", "bin/other", "lib/other.txt")
+    create_files(home, ".ssh/id_ed25519", ".prism/prism.sock", "bin/other", "lib/other.txt")
     spared = shutil.ignore_patterns("test", "idlelib", "__pycache__", "site-packages")
     shutil.copytree(sysconfig.get_path("stdlib"), home / "lib" / MINOR, ignore=spared)
     shutil.copy(os.path.realpath(sys.executable), home / "bin" / MINOR)

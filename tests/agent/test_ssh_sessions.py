@@ -29,27 +29,31 @@ def begin_session():
 
     yield begin
     for process in begun:
-        for live in [live for live in lives() if live.session == process.pid]:
+        for live in [live for live in current_processes() if live.session == process.pid]:
             os.kill(live.pid, 9)
         process.wait()
         not_none(process.stdin).close()
         not_none(process.stdout).close()
 
 
-def lives():
+def current_processes():
     return look(os.getpid(), ()).processes.values()
 
 
 def working_name(shell):
     """The name of the process that works for a session."""
-    processes = lives()
+    processes = current_processes()
     return at_work(next(process for process in processes if process.pid == shell.pid), processes)
 
 
 def wait_for_process(process, name):
     """Wait until the session has a process of that name."""
     eventually(
-        lambda: [live for live in lives() if (live.session, live.name) == (process.pid, name)]
+        lambda: [
+            live
+            for live in current_processes()
+            if (live.session, live.name) == (process.pid, name)
+        ]
     )
 
 
@@ -94,7 +98,11 @@ def test_background_server_and_waiting_loop_of_a_shell_are_not_work(begin_sessio
     session.stdin.write(b"while true; do sleep 180; done\n")
     session.stdin.close()
     eventually(
-        lambda: [live for live in lives() if live.parent == session.pid and live.name == "sleep"]
+        lambda: [
+            live
+            for live in current_processes()
+            if live.parent == session.pid and live.name == "sleep"
+        ]
     )
     assert working_name(session) == ""
 
@@ -129,11 +137,13 @@ def test_ssh_session_is_matched_by_its_pid_in_the_sandbox(begin_session):
     wait_for_process(process, "sleep")
     session = SshSession(is_command=True)
     sessions.begin(session)
-    assert sessions.observed(lives())[0] == ("a command runs over SSH",), "an unknown pid is work"
+    assert sessions.observed(current_processes())[0] == ("a command runs over SSH",), (
+        "an unknown pid is work"
+    )
     session.pid = process.pid
-    assert sessions.observed(lives())[0] == (SLEEPS,)
+    assert sessions.observed(current_processes())[0] == (SLEEPS,)
     sessions.end(session)
-    assert sessions.observed(lives())[0] == ()
+    assert sessions.observed(current_processes())[0] == ()
 
 
 def test_ssh_session_ignores_a_process_of_a_deeper_pid_namespace(begin_session, monkeypatch):
@@ -142,12 +152,12 @@ def test_ssh_session_ignores_a_process_of_a_deeper_pid_namespace(begin_session, 
     process, sessions = SshSession(is_command=True), SshSessions()
     process.pid = 7
     sessions.begin(process)
-    ours = life(10, "ours")
-    for order in ([ours, life(11, "theirs")], [life(11, "theirs"), ours]):
+    ours = process_sample(10, "ours")
+    for order in ([ours, process_sample(11, "theirs")], [process_sample(11, "theirs"), ours]):
         assert sessions.observed(order)[0] == ("`ours` runs over SSH",)
 
 
-def life(pid, name):
+def process_sample(pid, name):
     return ProcessSample(pid, name, "", pid, pid, 0, 0, 0.0, 0.0, 0)
 
 

@@ -27,7 +27,7 @@ class TerminalOfProgram:
     def type(self, text):
         os.write(self.keys, text.encode())
 
-    def shows(self, word):
+    def wait_for_text(self, word):
         def shown():
             with contextlib.suppress(BlockingIOError):
                 self.shown += os.read(self.keys, 65536)
@@ -64,13 +64,13 @@ def work():
 
 def test_shell_at_its_prompt_is_not_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
-    assert shell.shows("$ ")
+    assert shell.wait_for_text("$ ")
     assert work() == ()
 
 
 def test_silent_foreground_command_is_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
-    assert shell.shows("$ ")
+    assert shell.wait_for_text("$ ")
     shell.type("sleep 600\n")
     eventually(lambda: work() == ("`sleep` runs in the foreground of a terminal",))
     shell.type("\x03")
@@ -79,9 +79,9 @@ def test_silent_foreground_command_is_work(open_terminal):
 
 def test_background_command_of_a_terminal_is_not_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
-    assert shell.shows("$ ")
+    assert shell.wait_for_text("$ ")
     shell.type("sleep 600 & echo $((40 + 2))\n")
-    assert shell.shows("42")
+    assert shell.wait_for_text("42")
     eventually(lambda: work() == ())
 
 
@@ -93,13 +93,13 @@ def test_only_program_of_a_terminal_is_work(open_terminal):
 def test_program_that_waits_for_keys_is_not_work(open_terminal):
     """Editors, pagers, `top` and `ssh` set the terminal to raw mode."""
     editor = open_terminal("bash", "-c", "stty -icanon -echo; echo ready; sleep 600")
-    assert editor.shows("ready")
+    assert editor.wait_for_text("ready")
     eventually(lambda: work() == ())
 
 
 def test_program_that_follows_a_file_is_not_work(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
-    assert shell.shows("$ ")
+    assert shell.wait_for_text("$ ")
     shell.type("tail -f /dev/null; true\n")
     passed = time.monotonic() + 0.3
     eventually(lambda: time.monotonic() > passed)
@@ -108,9 +108,9 @@ def test_program_that_follows_a_file_is_not_work(open_terminal):
 
 def test_time_of_the_last_terminal_input_is_reported(open_terminal):
     shell = open_terminal("bash", "--norc", "--noprofile")
-    assert shell.shows("$ ")
+    assert shell.wait_for_text("$ ")
     shell.type("echo $((40 + 2))\n")
-    assert shell.shows("42")
+    assert shell.wait_for_text("42")
     [(at, touch)] = observed(look(os.getpid(), ()).processes.values())[1]
     assert touch == "somebody typed into a terminal"
     assert abs(time.time() - at) < 10, "the kernel rounds it to eight seconds"

@@ -50,7 +50,7 @@ def run(order):
     return json.loads(report)
 
 
-def listed(root):
+def tree_listing(root):
     """The metadata and content of every entry of a tree that a copy has to preserve."""
     entries = {}
     for top, folders, files in os.walk(root):
@@ -92,7 +92,7 @@ def test_copied_tree_equals_its_source(copy_order):
     source = Path(copy_order["source"])
     fill(source)
     report = run(copy_order)
-    assert listed(copy_order["target"]) == listed(source)
+    assert tree_listing(copy_order["target"]) == tree_listing(source)
     assert (report["one_moment"], report["left_out"]) == (True, [])
     copy = Path(copy_order["target"])
     assert (copy / "hole").stat().st_blocks < 1000
@@ -163,7 +163,7 @@ def test_manifest_lists_every_entry_and_gets_missing_hashes_later(copy_order):
     fill(source)
     run(copy_order)
     known = dict(manifest.paths(manifest.load(copy_order["manifest"])))
-    assert known.keys() == listed(source).keys()
+    assert known.keys() == tree_listing(source).keys()
     assert known["folder/deep/file"].extra == hashlib.sha256(b"text").hexdigest()
     assert (known["hole"].facts.size, known["hole"].extra, known["fifo"].kind) == (
         30_000_003,
@@ -182,7 +182,7 @@ def test_tree_deeper_than_the_longest_path_is_copied(copy_order):
     assert sum(1 for _ in manifest.entries(manifest.load(copy_order["manifest"]))) == DEEP + 1
 
 
-def copied_while(order, monkeypatch, change):
+def copy_with_changes(order, monkeypatch, change):
     """Copy, with a change before each listing of a folder; return whether it is of one moment."""
     source, target = Path(order["source"]), Path(order["target"])
     target.mkdir()
@@ -212,8 +212,8 @@ def test_entry_that_changes_during_the_copy_is_copied_again(copy_order, monkeypa
             (source / "new" / "file").write_text("came")
             (source / "large").unlink()
 
-    assert copied_while(copy_order, monkeypatch, change) is True
-    assert listed(copy_order["target"]) == listed(source)
+    assert copy_with_changes(copy_order, monkeypatch, change) is True
+    assert tree_listing(copy_order["target"]) == tree_listing(source)
 
 
 def test_copy_of_a_tree_that_keeps_changing_is_not_of_one_moment(copy_order, monkeypatch):
@@ -223,8 +223,8 @@ def test_copy_of_a_tree_that_keeps_changing_is_not_of_one_moment(copy_order, mon
     def change(turn):
         (source / "busy").write_text("x" * turn)
 
-    assert copied_while(copy_order, monkeypatch, change) is False
-    entries = listed(copy_order["target"])
+    assert copy_with_changes(copy_order, monkeypatch, change) is False
+    entries = tree_listing(copy_order["target"])
     assert {"folder/deep/file", "large", "hole", "busy"} <= entries.keys()
 
 
@@ -248,7 +248,7 @@ def test_copy_is_aborted_and_removed_when_the_daemon_ends(copy_order, end):
         assert (code, os.path.exists(copy_order["draft"])) == (3, False)
 
 
-def changed(copy, how):
+def change_copy(copy, how):
     file = copy / "folder" / "deep" / "file"
     if how == "content":
         at = file.stat()
@@ -286,7 +286,7 @@ def changed(copy, how):
 def test_copy_rejects_a_source_that_differs_from_its_manifest(copy_order, tmp_path, how, words):
     fill(Path(copy_order["source"]))
     run(copy_order)
-    changed(Path(copy_order["target"]), how)
+    change_copy(Path(copy_order["target"]), how)
     (tmp_path / "second").mkdir()
     again = {
         "source": copy_order["target"],

@@ -12,7 +12,7 @@ from prism.providers.local.exec_client import enter
 SOURCE = Path(__file__).with_name("hostile.c")
 
 
-def compiled(folder: Path) -> Path:
+def compile_hostile(folder: Path) -> Path:
     """The path of the compiled program, in a folder that the workspace sees."""
     program = Path(folder) / "hostile"
     compiler = shutil.which("gcc") or shutil.which("cc")

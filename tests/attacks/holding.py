@@ -1,4 +1,4 @@
-"""Processes that hold a socket of TCP, as who connects to the daemon does."""
+"""Processes that hold a TCP socket, like a client of the daemon."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ signal.pause()
 
 
 @contextlib.contextmanager
-def held(code: str = HOLD) -> Iterator[tuple[int, int]]:
-    """The pid that a program says and the inode of its socket, until the block ends.
+def socket_holder(code: str = HOLD) -> Iterator[tuple[int, int]]:
+    """The pid that a program prints and the inode of its socket, until the block ends.
 
-    It is outside of all that came of this process, which is the daemon of a test.
+    The program is no descendant of this process, which is the daemon of the test.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])

@@ -13,7 +13,7 @@ from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
-from tests.attacks.compiled import compiled
+from tests.attacks.compiled import compile_hostile
 from tests.attacks.ordinary import OrdinaryHome, as_ordinary
 from tests.daemons import BIN
 
@@ -45,7 +45,7 @@ class HostileHome:
 
     def _bring_in(self):
         """Copy the program and what it needs into the workspace, as its owner would."""
-        program = compiled(self.outside / "out")
+        program = compile_hostile(self.outside / "out")
         assert self.home.cli("cp", str(program), f"{NAME}:{NAME}").returncode == 0
         home, secret = self.folder / "home", self.outside / "secret"
         script = "mkdir -p swap churn volumes .local; echo decoy > swap/id; chmod 700 hostile; "

@@ -66,7 +66,7 @@ def connected(port: int, wait: float = 20) -> Iterator[socket.socket]:
         yield client
 
 
-def heard(client: socket.socket) -> bytes:
+def receive_all(client: socket.socket) -> bytes:
     """Everything that is received until the other side closes the connection."""
     answer = b""
     with contextlib.suppress(ConnectionError):
@@ -75,7 +75,7 @@ def heard(client: socket.socket) -> bytes:
     return answer
 
 
-def poured(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple[int, bytes]:
+def send_flood(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple[int, bytes]:
     """Send `first`, then `more` repeatedly; how many bytes were sent, and what was received."""
     sent, answer = 0, b""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
@@ -91,4 +91,4 @@ def poured(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple
                 if not piece:
                     break
     client.settimeout(20)
-    return sent, answer + heard(client)
+    return sent, answer + receive_all(client)

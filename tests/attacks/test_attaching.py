@@ -12,7 +12,7 @@ import pytest
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
-from tests.attacks.compiled import attacking, compiled
+from tests.attacks.compiled import attacking, compile_hostile
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
 from tests.waiting import eventually
@@ -35,7 +35,7 @@ def cannot_list(world, machine, path):
 def test_workspace_cannot_intrude_into_the_volumes_folder_while_volumes_attach(world):
     volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
     machine = world.launched(page())
-    program = compiled(world.root / machine / "home")
+    program = compile_hostile(world.root / machine / "home")
     place = world.root.parent / "storage" / "volumes"
     with tempfile.TemporaryDirectory(prefix="prism-victim-", dir="/opt") as victim:
         attack = ("intrude", place, victim)

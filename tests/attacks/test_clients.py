@@ -298,7 +298,7 @@ def test_client_sends_nothing_to_a_daemon_of_another_user(tmp_path, home, monkey
         }
         with subprocess.Popen(command, **pipes) as impostor:
             assert not_none(impostor.stdout).readline() == "ready\n"
-            if not become:  # we are the impostor, so the client is somebody else
+            if not become:  # the impostor runs as the same user, so the test changes the client
                 monkeypatch.setattr("prism.client.trust._trusted", lambda _: {daemon, 0})
                 monkeypatch.setattr("prism.client.wire.check_folder", lambda *_: None)
             with pytest.raises(DaemonNotTrusted, match="is not your daemon"):

@@ -21,7 +21,7 @@ PATIENCE = 20
 FIRST_ALONE = 4  # descriptors: three that every program has, and none for a terminal
 
 
-class First:
+class FirstProgram:
     """The first program, and its supervisor's end of the socket between them."""
 
     def __init__(self, process, supervisor):
@@ -50,7 +50,7 @@ def first(filter=b"", command=list):
     with ours, subprocess.Popen(command(argv), pass_fds=[theirs.fileno()]) as process:
         theirs.close()
         try:
-            first = First(process, ours)
+            first = FirstProgram(process, ours)
             first.ask({"filter": filter.hex()})
             assert "ready" in first.answer()
             yield first

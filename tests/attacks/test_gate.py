@@ -14,7 +14,7 @@ from prism.daemon.logs import AT_MOST, Repeats
 from prism.kit.http_protocol import LimitedProtocol
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
 from prism.kit.peer_credentials import SocketDiagnostics
-from tests.attacks.serving import connected, heard, poured, serving
+from tests.attacks.serving import connected, receive_all, send_flood, serving
 from tests.project.living import Home
 from tests.waiting import eventually
 
@@ -94,7 +94,7 @@ def test_flood_before_authentication_is_refused_and_not_read(flood, flooded_port
     first, more = FLOODS[flood]
     port = flooded_port
     with connected(port) as client:
-        taken, answer = poured(client, first, more, LARGE)
+        taken, answer = send_flood(client, first, more, LARGE)
         assert taken < SOCKETS, "the daemon continues to read"
         if answer:  # an answer in the middle of a body would look like the application's
             assert answer.split(b" ")[1] in {b"400", b"431"}, answer[:200]
@@ -152,11 +152,11 @@ def test_slow_request_is_answered_408_and_a_silent_connection_is_closed(loop):
     with serving(app, QUICK, loop) as (_, port):
         with connected(port) as client:
             client.sendall(b"GET / HT")
-            answer = heard(client)
+            answer = receive_all(client)
             assert answer.startswith(b"HTTP/1.1 408 ")
             assert b'"code":"REQUEST_TOO_SLOW"' in answer
         with connected(port) as client:
-            assert heard(client) == b""
+            assert receive_all(client) == b""
 
 
 def test_head_timeout_does_not_apply_while_a_request_is_answered(loop, monkeypatch):
@@ -198,7 +198,7 @@ def test_invalid_pipelined_request_adds_no_refusal_to_a_running_answer(loop):
         client.sendall(GET + b"\r\n")
         answer = client.recv(65536)
         client.sendall(b"\x00rubbish\r\n\r\n")
-        assert (answer + heard(client)).count(b"HTTP/1.1") == 1
+        assert (answer + receive_all(client)).count(b"HTTP/1.1") == 1
 
 
 BODY = 16 * 1024 * 1024
@@ -269,7 +269,7 @@ def test_connections_are_limited_per_peer_and_in_total(tmp_path, loop):
 
         mine = [opened() for _ in range(4)]
         assert [answer.split(b" ")[1] for _, answer in mine] == [b"200", b"200", b"200", b"503"]
-        assert b"TOO_MANY_CONNECTIONS" in mine[3][1] + heard(mine[3][0])
+        assert b"TOO_MANY_CONNECTIONS" in mine[3][1] + receive_all(mine[3][0])
         other_peers = [opened(f"127.0.0.{number}") for number in (2, 3, 4)]
         assert [answer.split(b" ")[1] for _, answer in other_peers] == [b"200", b"200", b"503"]
         owner = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -299,7 +299,7 @@ def test_websocket_counts_as_a_connection_until_it_ends(loop):
                 first.sendall(GET + hello)
                 assert first.recv(65536).startswith(b"HTTP/1.1 101")
                 with connected(port) as second:
-                    assert b" 503 " in heard(second)
+                    assert b" 503 " in receive_all(second)
 
             def free():
                 with connected(port) as third:
@@ -315,7 +315,7 @@ def test_refusals_of_excess_connections_are_limited():
     with serving(app, few) as (_, port), contextlib.ExitStack() as stack:
         stack.enter_context(connected(port)).sendall(GET + b"\r\n")
         crowd = [stack.enter_context(connected(port)) for _ in range(50)]
-        answers = [heard(client) for client in crowd]
+        answers = [receive_all(client) for client in crowd]
         assert any(b" 503 " in answer for answer in answers)
         assert all(answer == b"" or b" 503 " in answer for answer in answers)
 
@@ -399,16 +399,16 @@ def test_daemon_applies_the_connection_limit_of_its_settings(tmp_path):
             for client in crowd[:3]:
                 client.sendall(head + b"\r\n")
                 assert client.recv(12) == b"HTTP/1.1 200"
-            assert b" 503 " in heard(crowd[3])
+            assert b" 503 " in receive_all(crowd[3])
             assert home.client.daemon.status().status == "healthy", "the socket is open"
             with connected(port) as other:
-                assert b" 503 " in heard(other)
+                assert b" 503 " in receive_all(other)
             crowd[0].close()
 
             def again():
                 with connected(port) as other:
                     other.sendall(head + b"X: " + b"a" * 65536 + b"\r\n\r\n")
-                    return b" 431 " in heard(other)
+                    return b" 431 " in receive_all(other)
 
             eventually(again)
     finally:

@@ -10,7 +10,7 @@ import pytest
 
 from prism.providers.local import workspace_peers
 from prism.providers.local.workspace_peers import WorkspacePeers
-from tests.attacks.holding import held
+from tests.attacks.holding import socket_holder
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("setsid"), reason="it takes Linux and setsid"
@@ -58,31 +58,31 @@ def table_reads(monkeypatch):
 
 
 def test_outside_program_is_recognized_without_reading_the_process_table(table_reads):
-    with held() as (_, inode):
+    with socket_holder() as (_, inode):
         assert not peers(1 << 22).of_a_workspace(inode)
     assert not table_reads
 
 
 def test_process_table_is_read_when_a_workspace_may_share_the_network(table_reads):
-    with held() as (_, inode):
+    with socket_holder() as (_, inode):
         assert not peers(1 << 22, own_network=False).of_a_workspace(inode)
     assert table_reads
 
 
 def test_packet_forwarder_of_a_workspace_counts_as_the_workspace(table_reads):
-    with held(HOLD_AS_PASTA) as (supervisor, inode):
+    with socket_holder(HOLD_AS_PASTA) as (supervisor, inode):
         assert peers(supervisor).of_a_workspace(inode)
     assert table_reads
 
 
 def test_supervisor_counts_as_the_workspace(table_reads):
-    with held() as (pid, inode):
+    with socket_holder() as (pid, inode):
         assert peers(pid).of_a_workspace(inode)
     assert table_reads
 
 
 def test_hidden_socket_counts_as_a_workspace(table_reads):
-    with held(HIDE) as (_, inode):
+    with socket_holder(HIDE) as (_, inode):
         assert peers(1 << 22).of_a_workspace(inode)
     assert table_reads
 
@@ -90,7 +90,7 @@ def test_hidden_socket_counts_as_a_workspace(table_reads):
 def test_socket_handed_to_another_process_during_the_search_is_found(monkeypatch):
     holds, pids = workspace_peers._holds, array.array("i")
 
-    with held() as (holder, inode):
+    with socket_holder() as (holder, inode):
 
         def holds_at_the_second_look(pid, link):
             pids.append(pid)
@@ -111,7 +111,7 @@ def test_socket_of_the_daemon_counts_as_a_workspace_unless_it_dials_itself(table
 
 def test_known_holder_is_checked_first(table_reads, monkeypatch):
     known = peers(1 << 22)
-    with held() as (pid, inode):
+    with socket_holder() as (pid, inode):
         assert not known.of_a_workspace(inode)
         monkeypatch.setattr(os, "listdir", lambda path: pytest.fail(f"{path} was listed"))
         monkeypatch.setattr(workspace_peers, "_holds", lambda candidate, link: candidate == pid)

@@ -17,7 +17,7 @@ from prism.access.request_lifetime import LASTS
 from prism.kit.http import RAW
 from tests.access.people import Team
 from tests.attacks.rude import FRAMED
-from tests.attacks.serving import heard
+from tests.attacks.serving import receive_all
 from tests.conftest import Http, free_port
 from tests.waiting import eventually
 
@@ -37,7 +37,7 @@ class LastingConnection:
     def open(self, path):
         raise NotImplementedError
 
-    def ends(self):
+    def wait_for_end(self):
         """Wait for the end, and ignore what is received before it."""
         raise NotImplementedError
 
@@ -53,17 +53,17 @@ class Http1(LastingConnection):
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
         assert self.socket.recv(65536).startswith(b"HTTP/1.1 200")
 
-    def alive(self):
+    def assert_alive(self):
         assert self.socket.recv(65536)
 
-    def ends(self):
-        heard(self.socket)
+    def wait_for_end(self):
+        receive_all(self.socket)
 
 
 class Quiet(Http1):
     """An answer that is silent until something happens."""
 
-    def alive(self):
+    def assert_alive(self):
         self.socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             assert self.socket.recv(65536), "it has ended"
@@ -78,11 +78,11 @@ class Echo(LastingConnection):
         way = connect(url, additional_headers=self.head, proxy=None, ping_interval=None)
         self.socket = self.stack.enter_context(way)
 
-    def alive(self):
+    def assert_alive(self):
         self.socket.send("hello")
         assert self.socket.recv(SOON) == "hello"
 
-    def ends(self):
+    def wait_for_end(self):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 self.socket.recv(SOON)
@@ -91,7 +91,7 @@ class Echo(LastingConnection):
 class Shell(Echo):
     """A terminal."""
 
-    def alive(self):
+    def assert_alive(self):
         word = f"said-{next(NUMBER)}"
         self.socket.send(f"echo {word}\n".encode())
         output = b""
@@ -99,8 +99,8 @@ class Shell(Echo):
             piece = self.socket.recv(SOON)
             output += piece if isinstance(piece, bytes) else b""
 
-    def ends(self):
-        super().ends()
+    def wait_for_end(self):
+        super().wait_for_end()
         assert self.socket.protocol.close_rcvd.code == 1008
 
 
@@ -158,12 +158,12 @@ def test_long_connection_ends_with_the_rights_of_its_user(token_daemon, open_pro
     ways = [open_proxy(way, person) for way in WAYS]
     other_ways = [] if fact == "workspace moved" else [open_proxy(way, stays) for way in WAYS]
     for way in ways:
-        way.alive()
+        way.assert_alive()
     ENDS[fact](person)
     for way in ways:
-        way.ends()
+        way.wait_for_end()
     for way in other_ways:
-        way.alive()
+        way.assert_alive()
     for _, path in WAYS.values():
         assert token_daemon.ask(person.token, "GET", path).status_code in {401, 403, 404}
 
@@ -174,9 +174,9 @@ def test_long_connection_survives_events_that_keep_its_rights(token_daemon, open
     for fact in STAYS.values():
         fact(person)
     token_daemon.operator.tokens.revoke(last.id)
-    end.ends()  # by now all earlier events have been checked
+    end.wait_for_end()  # by now all earlier events have been checked
     for way in ways:
-        way.alive()
+        way.assert_alive()
 
 
 def test_unread_download_ends_when_its_token_is_revoked(token_daemon, open_proxy):

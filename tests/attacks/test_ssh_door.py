@@ -52,7 +52,7 @@ sys.stdin.read()
 
 
 @contextlib.asynccontextmanager
-async def opened(home):
+async def open_gate(home):
     """The SSH gate of a machine that is on, and its port."""
     (home / "workspaces" / ID).mkdir(parents=True)
     gate = SshGate(home, home / "workspaces", lambda: {ID: "mine"}, lambda *_: None)
@@ -94,7 +94,7 @@ async def login_name(gate, port):
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
 def test_ssh_gate_accepts_the_owner_while_another_user_floods_it(tmp_path):
     async def attack():
-        async with opened(tmp_path) as (gate, port), flooded(port, 65533):
+        async with open_gate(tmp_path) as (gate, port), flooded(port, 65533):
             assert await login_name(gate, port) == "mine"
             assert waiting(gate).count("uid 65533") <= MOST_OF_ONE_PEER
 
@@ -105,7 +105,7 @@ def test_ssh_gate_accepts_the_owner_while_another_user_floods_it(tmp_path):
 def test_ssh_gate_accepts_the_owner_while_many_users_flood_it(tmp_path):
     async def attack():
         many = range(65500, 65500 + MOST_KNOCKING // MOST_OF_ONE_PEER + 2)
-        async with opened(tmp_path) as (gate, port), flooded(port, *many, most=20):
+        async with open_gate(tmp_path) as (gate, port), flooded(port, *many, most=20):
             assert await login_name(gate, port) == "mine"
             assert MOST_OF_ONE_PEER < len(waiting(gate)) <= MOST_KNOCKING
 
@@ -117,7 +117,7 @@ def test_silent_ssh_connection_is_closed_after_the_login_timeout(tmp_path, monke
     serving.options.cache_clear()
 
     async def silent():
-        async with opened(tmp_path) as (gate, port):
+        async with open_gate(tmp_path) as (gate, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             async with asyncio.timeout(60):
                 assert (await reader.readline()).startswith(b"SSH-2.0-")

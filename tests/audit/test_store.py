@@ -10,7 +10,7 @@ from prism.kit.events import Event
 from prism.kit.journal import archive, events
 
 
-class Ticked(Event, frozen=True, kw_only=True):
+class SampleEvent(Event, frozen=True, kw_only=True):
     """An event of the test."""
 
     event = "ticked"
@@ -28,7 +28,7 @@ def test_audit_log_filter_by_actor_or_subject_uses_an_index(daemon, by):
             plan_lines.extend(row[3] for row in rows)
 
     with db.write() as tx:
-        tx.happened(Ticked(actor="ada", subject="ws_1"))
+        tx.happened(SampleEvent(actor="ada", subject="ws_1"))
     with db.read() as sql:
         if sql.dialect.name != "sqlite":
             indexed = {(events.name, by), (archive.name, by)}

@@ -26,7 +26,7 @@ def decided(
     return decide(statements(policy(*statement)), action, resource, context)
 
 
-def test_policy_denies_what_no_statement_allows_and_deny_wins():
+def test_policy_denies_by_default_and_deny_overrides_allow():
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
     assert decided(allow("ec2:StartInstances")) == (False, "implicitDeny")
     assert decided(allow("ec2:Stop*", sid="Some")) == (True, "Some")

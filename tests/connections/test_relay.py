@@ -8,7 +8,7 @@ import threading
 import httpx
 import pytest
 
-from tests.attacks.serving import heard
+from tests.attacks.serving import receive_all
 from tests.connections.conftest import served
 from tests.waiting import eventually
 
@@ -60,7 +60,7 @@ def test_pipelined_request_is_answered_after_a_large_answer(served_daemon):
     requests = f"GET /download?size={size} {host}\r\nGET /page {host}Connection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", served_daemon.port), timeout=120) as client:
         client.sendall(requests.encode())
-        answers = heard(client)
+        answers = receive_all(client)
     first, _, rest = answers.partition(b"\r\n\r\n")
     assert first.startswith(b"HTTP/1.1 200 ")
     assert rest[size:].startswith(b"HTTP/1.1 200 ")

@@ -17,7 +17,7 @@ from prism.connections.routing import Target
 from prism.connections.tls import Pins
 from prism.connections.websockets import forward
 from prism.kit.workspace_network import listeners
-from tests.attacks.serving import connected, heard, serving
+from tests.attacks.serving import connected, receive_all, serving
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -143,4 +143,4 @@ def test_disconnect_during_the_handshake_closes_the_connection_to_the_service():
             client.close()
             with service:
                 service.settimeout(20)
-                assert heard(service).startswith(b"GET / ")
+                assert receive_all(service).startswith(b"GET / ")

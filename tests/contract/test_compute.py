@@ -114,7 +114,7 @@ def order(template=TEMPLATE, **more):
     return replace(order, **more)
 
 
-def becomes(compute, seen):
+def wait_for_state(compute, seen):
     def there():
         [machine] = compute.survey()
         return machine if machine.seen is seen else None
@@ -130,14 +130,14 @@ def test_launch_returns_a_starting_machine_that_becomes_on(compute):
     launched = compute.launch(order())
     assert launched.key == "ws_1"
     assert launched.seen in {Observed.STARTING, Observed.ON}
-    on = becomes(compute, Observed.ON)
+    on = wait_for_state(compute, Observed.ON)
     assert (on.id, on.key, on.progress, on.failure) == (launched.id, "ws_1", 100, None)
     assert on.private_ip
 
 
 def test_repeated_launch_returns_the_same_machine(compute):
     assert compute.launch(order()).id == compute.launch(order()).id
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     assert compute.launch(order()).seen is Observed.ON
 
 
@@ -153,21 +153,21 @@ DOWN = [
 @pytest.mark.parametrize(("world", "verb", "state"), DOWN, indirect=["world"])
 def test_stop_hibernate_and_start_can_be_repeated(world, compute, verb, state):
     id = compute.launch(order()).id
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     for _ in range(2):
         getattr(compute, verb)(id)
-        becomes(compute, state)
+        wait_for_state(compute, state)
     world.pass_time(timedelta(seconds=1))  # EC2 records the time of a start in whole seconds
     for _ in range(2):
         compute.start(id)
-        becomes(compute, Observed.ON)
+        wait_for_state(compute, Observed.ON)
 
 
 def test_terminated_machine_stays_listed_as_gone_and_cannot_start(compute):
     id = compute.launch(order()).id
     for _ in range(2):
         compute.terminate(id)
-        becomes(compute, Observed.GONE)
+        wait_for_state(compute, Observed.GONE)
     for verb in ("start", "stop", "hibernate"):
         getattr(compute, verb)(id)
     assert compute.launch(order()).seen is Observed.GONE
@@ -176,11 +176,11 @@ def test_terminated_machine_stays_listed_as_gone_and_cannot_start(compute):
 
 def test_hibernated_machine_can_be_terminated(compute):
     id = compute.launch(order()).id
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     compute.hibernate(id)
-    becomes(compute, Observed.ASLEEP)
+    wait_for_state(compute, Observed.ASLEEP)
     compute.terminate(id)
-    becomes(compute, Observed.GONE)
+    wait_for_state(compute, Observed.GONE)
 
 
 def test_verbs_ignore_an_unknown_machine(compute):
@@ -192,19 +192,19 @@ def test_verbs_ignore_an_unknown_machine(compute):
 
 def test_machine_with_a_failing_setup_is_broken_until_the_setup_succeeds(world, compute):
     id = compute.launch(order(world.break_setup())).id
-    assert becomes(compute, Observed.BROKEN).failure.message
+    assert wait_for_state(compute, Observed.BROKEN).failure.message
     compute.stop(id)
-    assert becomes(compute, Observed.BROKEN).failure.code
+    assert wait_for_state(compute, Observed.BROKEN).failure.code
     compute.start(id)
-    becomes(compute, Observed.BROKEN)
+    wait_for_state(compute, Observed.BROKEN)
     world.repair_setup(id)
     compute.start(id)
-    assert becomes(compute, Observed.ON).failure is None
+    assert wait_for_state(compute, Observed.ON).failure is None
 
 
 def test_template_of_a_broken_machine_can_be_changed_repeatedly(world, compute):
     id = compute.launch(order(world.break_setup())).id
-    becomes(compute, Observed.BROKEN)
+    wait_for_state(compute, Observed.BROKEN)
     world.repair_setup(id)
     well = structs.replace(TEMPLATE, post_install=("true",))
     for _ in range(2):
@@ -213,30 +213,30 @@ def test_template_of_a_broken_machine_can_be_changed_repeatedly(world, compute):
         "only a start runs the setup again"
     )
     compute.start(id)
-    assert becomes(compute, Observed.ON).failure is None
+    assert wait_for_state(compute, Observed.ON).failure is None
 
 
 def test_starting_machine_reports_its_progress_and_can_be_stopped(world, compute):
     id = compute.launch(order(world.slow_down())).id
-    coming = becomes(compute, Observed.STARTING)
+    coming = wait_for_state(compute, Observed.STARTING)
     assert 0 <= coming.progress < 100
     world.pass_time(timedelta(seconds=1))
     eventually(lambda: compute.survey()[0].stage)
     compute.stop(id)
     world.pass_time(timedelta(seconds=10))
-    becomes(compute, Observed.OFF)
+    wait_for_state(compute, Observed.OFF)
 
 
 @pytest.mark.parametrize(("world", "action", "state"), DOWN, indirect=["world"])
 def test_machine_stops_or_hibernates_by_itself_at_its_expiry(world, compute, action, state):
     id = compute.launch(order()).id
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     compute.expire(id, world.now() + timedelta(hours=1), action)
     compute.expire(id, world.now() + timedelta(seconds=0.2), action)
     world.pass_time(timedelta(seconds=1))
-    becomes(compute, state if world.hibernates_itself else Observed.OFF)
+    wait_for_state(compute, state if world.hibernates_itself else Observed.OFF)
     compute.start(id)  # it can be started after its expiry
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
 
 
 def test_expiry_of_a_launch_can_be_removed_and_set_again(world, compute):
@@ -245,20 +245,20 @@ def test_expiry_of_a_launch_can_be_removed_and_set_again(world, compute):
     compute.expire(id, None, "hibernate")
     world.pass_time(timedelta(seconds=3))
     eventually(lambda: world.now() > ends)
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     compute.expire(id, world.now(), "hibernate")
-    becomes(compute, Observed.ASLEEP if world.hibernates_itself else Observed.OFF)
+    wait_for_state(compute, Observed.ASLEEP if world.hibernates_itself else Observed.OFF)
 
 
 def test_access_requires_a_machine_that_is_on(compute):
     id = compute.launch(order()).id
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     access = compute.access(id)
     assert access.host
     assert access.user
     assert access.endpoints["page"].url.startswith(f"http://{access.host}:")
     compute.stop(id)
-    becomes(compute, Observed.OFF)
+    wait_for_state(compute, Observed.OFF)
     for machine_id in (id, "local-00000000000000000"):
         with pytest.raises(Unavailable):
             compute.access(machine_id)
@@ -271,13 +271,13 @@ def test_idle_rule_can_be_set_in_any_state_and_repeatedly(compute):
     id = compute.launch(order()).id
     for _ in range(2):
         compute.watch(id, RULE)
-    becomes(compute, Observed.ON)
+    wait_for_state(compute, Observed.ON)
     compute.watch(id, None)
     compute.watch(id, RULE)
     compute.stop(id)
-    becomes(compute, Observed.OFF)
+    wait_for_state(compute, Observed.OFF)
     compute.watch(id, RULE)
-    assert becomes(compute, Observed.OFF)
+    assert wait_for_state(compute, Observed.OFF)
 
 
 def test_first_launch_with_an_idle_rule_reports_that_the_rule_was_written(world, compute):
@@ -294,7 +294,7 @@ def test_rule_and_template_of_a_gone_machine_are_ignored(compute):
     compute.watch("local-00000000000000000", RULE)
     id = compute.launch(order()).id
     compute.terminate(id)
-    becomes(compute, Observed.GONE)
+    wait_for_state(compute, Observed.GONE)
     compute.watch(id, RULE)
     compute.change_template(id, order())
     assert [machine.seen for machine in compute.survey()] == [Observed.GONE]

@@ -103,7 +103,7 @@ def copy(volumes, key="snapshot_1"):
     return next((copy for copy in volumes.survey().copies if copy.key == key), None)
 
 
-def there(world, find, *key):
+def wait_until_there(world, find, *key):
     def is_there():
         world.wait()
         thing = find(world.volumes, *key)
@@ -112,10 +112,10 @@ def there(world, find, *key):
     return eventually(is_there)
 
 
-def made(world, order):
+def create_volume(world, order):
     """Create a volume and wait until it exists; return its id."""
     world.volumes.create(order)
-    return there(world, disk, order.key).id
+    return wait_until_there(world, disk, order.key).id
 
 
 def attach(world, key, machine, name):
@@ -151,7 +151,7 @@ def test_create_with_the_same_key_returns_the_same_volume(world, volumes, order)
     again = volumes.create(order)
     assert (volume.id, volume.key) == (again.id, order.key)
     assert volume.id.startswith("vol-" if order.kind is VolumeKind.EBS else "fs-")
-    listed_volume = there(world, disk, order.key)
+    listed_volume = wait_until_there(world, disk, order.key)
     assert (listed_volume.id, listed_volume.key, listed_volume.attached) == (
         volume.id,
         order.key,
@@ -161,16 +161,16 @@ def test_create_with_the_same_key_returns_the_same_volume(world, volumes, order)
 
 
 def test_survey_of_a_part_lists_that_part(world, volumes):
-    own, shared = made(world, ORDER), made(world, SHARED)
+    own, shared = create_volume(world, ORDER), create_volume(world, SHARED)
     for part, id in ((SurveyPart.EBS, own), (SurveyPart.EFS, shared)):
         assert id in {disk.id for disk in volumes.survey({part}).disks}
     volumes.snapshot(SNAPSHOT, own)
-    there(world, copy)
+    wait_until_there(world, copy)
     assert len(volumes.survey({SurveyPart.SNAPSHOTS}).copies) == 1
 
 
 def test_volume_is_attached_and_detached_repeatedly(world, volumes):
-    made(world, ORDER)
+    create_volume(world, ORDER)
     for _ in range(2):
         attach(world, "volume_1", world.machines[0], "data")
         assert disk(volumes).attached == {world.machines[0]}
@@ -180,8 +180,8 @@ def test_volume_is_attached_and_detached_repeatedly(world, volumes):
 
 
 def test_shared_volume_is_attached_to_several_machines(world, volumes):
-    made(world, SHARED)
-    made(world, ORDER)
+    create_volume(world, SHARED)
+    create_volume(world, ORDER)
     for machine in world.machines:
         attach(world, "volume_2", machine, "all")
     attach(world, "volume_1", world.machines[0], "data")
@@ -191,7 +191,7 @@ def test_shared_volume_is_attached_to_several_machines(world, volumes):
 
 
 def test_volume_content_survives_detach_and_attach(world, volumes):
-    made(world, ORDER)
+    create_volume(world, ORDER)
     id = attach(world, "volume_1", world.machines[0], "data")
     world.write(id, "precious")
     detach(world, "volume_1", world.machines[0])
@@ -208,14 +208,14 @@ def test_attach_of_an_unknown_volume_is_refused(world, volumes):
 
 
 def test_delete_of_a_volume_can_be_repeated(world, volumes):
-    id = made(world, ORDER)
+    id = create_volume(world, ORDER)
     for _ in range(2):
         volumes.delete(id)
         eventually(lambda: disk(volumes) is None)
 
 
 def test_used_bytes_of_a_volume_are_measured_if_the_provider_can(world, volumes):
-    id = made(world, ORDER)
+    id = create_volume(world, ORDER)
     world.write(id, "x" * 50_000)
     if world.measures:
         eventually(lambda: (disk(volumes).used_bytes or 0) >= 50_000)
@@ -224,28 +224,28 @@ def test_used_bytes_of_a_volume_are_measured_if_the_provider_can(world, volumes)
 
 
 def test_snapshot_and_restore_with_the_same_key_act_once_and_keep_the_content(world, volumes):
-    id = made(world, ORDER)
+    id = create_volume(world, ORDER)
     world.write(id, "then")
     assert volumes.snapshot(SNAPSHOT, id).seen in {StorageObserved.MAKING, StorageObserved.THERE}
-    snapshot = there(world, copy)
+    snapshot = wait_until_there(world, copy)
     assert snapshot.used_bytes >= len("then")
     assert volumes.snapshot(SNAPSHOT, id).id == snapshot.id
     world.write(id, "now")
     back = volumes.restore(RESTORED, snapshot.id)
     again = volumes.restore(RESTORED, snapshot.id)
     assert back.id == again.id != id
-    there(world, disk, "volume_2")
+    wait_until_there(world, disk, "volume_2")
     assert (world.holds(back.id), world.holds(id)) == ("then", "now")
 
 
 def test_snapshot_survives_its_volume_and_the_restored_volume_its_snapshot(world, volumes):
-    id = made(world, ORDER)
+    id = create_volume(world, ORDER)
     world.write(id, "then")
     volumes.snapshot(SNAPSHOT, id)
-    snapshot = there(world, copy)
+    snapshot = wait_until_there(world, copy)
     volumes.delete(id)
     back = volumes.restore(RESTORED, snapshot.id).id
-    there(world, disk, "volume_2")
+    wait_until_there(world, disk, "volume_2")
     assert world.holds(back) == "then"
     volumes.delete_snapshot(snapshot.id)
     volumes.delete_snapshot(snapshot.id)
@@ -256,8 +256,8 @@ def test_snapshot_survives_its_volume_and_the_restored_volume_its_snapshot(world
 def test_snapshot_of_a_machine_contains_its_root_disk(world, volumes):
     world.write_root(world.machines[0], "thesis")
     volumes.snapshot(SNAPSHOT, world.machines[0])
-    back = volumes.restore(RESTORED, there(world, copy).id).id
-    there(world, disk, "volume_2")
+    back = volumes.restore(RESTORED, wait_until_there(world, copy).id).id
+    wait_until_there(world, disk, "volume_2")
     assert world.holds(back) == "thesis"
 
 

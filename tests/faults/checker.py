@@ -65,7 +65,7 @@ class Checker:
         request.repeated = True
         return outcome != UNANSWERED
 
-    def insist(self, request):
+    def send_until_answered(self, request):
         """Send a request until it is answered."""
         eventually(lambda: self.send(request), BUSY)
 
@@ -133,7 +133,7 @@ class Checker:
 
         return then
 
-    def taken(self, name, volume):
+    def snapshotted(self, name, volume):
         """A snapshot of the present content of a volume."""
 
         def then(_):
@@ -142,7 +142,7 @@ class Checker:
         return then
 
     # ---------------------------------------------------------------- comparison
-    def look(self):
+    def assert_nothing_lost(self):
         """Assert what holds at every moment: no event or content is lost or changed."""
         now = self.site.database.events()
         lost = {id: event for id, event in self.events.items() if now.get(id) != event}
@@ -158,20 +158,20 @@ class Checker:
                 )
         self.counts["checks"] += 1
 
-    def settled(self):
+    def wait_until_settled(self):
         """Wait until the real state equals the expected one."""
 
         def so():
             self.fill()
-            return not self.wrong()
+            return not self.differences()
 
         with contextlib.suppress(AssertionError):  # differences are reported below
             eventually(so, PATIENCE, (DaemonUnreachable, Unavailable))
-        if wrong := self.wrong():
-            raise AssertionError("\n".join(wrong))
-        self.look()
+        if differences := self.differences():
+            raise AssertionError("\n".join(differences))
+        self.assert_nothing_lost()
 
-    def wrong(self):
+    def differences(self):
         """The differences between the real state and the expected one, as texts."""
         client = self.site.home.client
         listed = {

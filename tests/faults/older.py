@@ -22,7 +22,7 @@ def restore_older_backup(site, checker, schedule, neighbour=None):
     schedule.run(MORE, ["nothing"] * MORE)
     checker.send(schedule._ask_launch()[1])
     checker.send(schedule._ask_create_volume()[1])
-    checker.settled()
+    checker.wait_until_settled()
     machines, hashes = set(site.machines()), hashes_of(site, checker)
     newest = max(site.database.events())
     for home in (site, *([neighbour] if neighbour else [])):

@@ -50,9 +50,9 @@ class Schedule:
             getattr(self, f"_{name}")(requests)
             for request in requests:
                 if request.answered is False:
-                    self.checker.insist(request)
+                    self.checker.send_until_answered(request)
             self.checker.fill()
-            self.checker.look()
+            self.checker.assert_nothing_lost()
 
     # ---------------------------------------------------------------- requests
     def requests(self):
@@ -149,7 +149,7 @@ class Schedule:
         if (volume := self._volume(attached=False)) is None:
             return None
         name = self._named("s")
-        body, then = {"name": name, "volume": volume}, self.checker.taken(name, volume)
+        body, then = {"name": name, "volume": volume}, self.checker.snapshotted(name, volume)
         return {name, volume}, Request("POST", "/snapshots", body, then)
 
     def _ask_delete_snapshot(self):

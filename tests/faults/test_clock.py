@@ -63,25 +63,27 @@ def test_pool_period_and_costs_follow_the_real_hours_of_a_clock_change(
     rate = lab.get("instances/mine")["hourly_rate"]
     lab.live(minutes=15)
     lab.live(hours=4)  # the clock changes within these hours
-    assert compute(lab, begin, lab.clock.now()) == pytest.approx(rate * 4, abs=1e-4)
+    assert compute_cost(lab, begin, lab.clock.now()) == pytest.approx(rate * 4, abs=1e-4)
     lab.verb("mine", "stop")
     lab.settle(seconds=5)
-    assert shown(lab) == pytest.approx(rate * 4, abs=0.02), "the period begins at local midnight"
+    assert pool_spent(lab) == pytest.approx(rate * 4, abs=0.02), (
+        "the period begins at local midnight"
+    )
     lab.clock.time = end - timedelta(minutes=15)
     lab.verb("mine", "start")
     lab.settle(seconds=5)
     lab.settle(minutes=14)
-    assert shown(lab) == pytest.approx(rate * 4.25, abs=0.04), "the period has not ended yet"
+    assert pool_spent(lab) == pytest.approx(rate * 4.25, abs=0.04), "the period has not ended yet"
     lab.settle(minutes=2)
-    assert shown(lab) == pytest.approx(rate / 60, abs=0.01)
+    assert pool_spent(lab) == pytest.approx(rate / 60, abs=0.01)
 
 
-def shown(lab):
+def pool_spent(lab):
     """The amount that the daily pool shows as spent."""
     return lab.get("budgets/grant")["spent_amount"]
 
 
-def compute(lab, begin, end):
+def compute_cost(lab, begin, end):
     """The cost of compute between two times, in dollars."""
     within = int(begin.timestamp()), int(end.timestamp())
     return lab.recount(*within, kind=CostKind.COMPUTE) / 1e6

@@ -109,7 +109,7 @@ def distant_database(tmp_path, copy_database):
             database.close()
 
 
-def made(checker, name):
+def create_project_request(checker, name):
     return Request("POST", "/projects", {"name": name}, lambda _: checker.projects.add(name))
 
 
@@ -119,14 +119,16 @@ def test_answered_writes_survive_a_slow_and_a_stalled_database_network(distant_d
     site, relay = distant_database
     checker, before = Checker(site), relay.pieces
     launch = {"name": "mine", "template": "Plain Shell"}
-    checker.insist(Request("POST", "/instances/launch", launch, checker.launched("mine")))
-    checker.insist(made(checker, "one"))
+    checker.send_until_answered(
+        Request("POST", "/instances/launch", launch, checker.launched("mine"))
+    )
+    checker.send_until_answered(create_project_request(checker, "one"))
     assert relay.pieces > before + 50, "the daemon does not use the relay"
-    checker.settled()
+    checker.wait_until_settled()
     with relay.stalled():
-        held = made(checker, "held")
+        held = create_project_request(checker, "held")
         assert not checker.send(held), "answered although the network is stalled"
         eventually(lambda: site.home.client.daemon.status().status == "degraded", 120)
-    checker.insist(held)
+    checker.send_until_answered(held)
     eventually(lambda: site.home.client.daemon.status().status == "healthy", 120)
-    checker.settled()
+    checker.wait_until_settled()

@@ -65,10 +65,10 @@ def run_checked(site, seed, steps, first, neighbour, *, older):
     schedule.run(steps, first)
     if site.kind == "AWS":
         site.calm()
-    checker.settled()
+    checker.wait_until_settled()
     site.end()
     site.start()
-    checker.settled()
+    checker.wait_until_settled()
     if older:
         restore_older_backup(site, checker, schedule, neighbour)
     counts = Counter(checker.counts) + Counter(schedule.done) + Counter(older=older)

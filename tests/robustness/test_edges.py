@@ -64,7 +64,7 @@ PIECES = [
 LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
-def wrong(requests, answers):
+def wrong_answers(requests, answers):
     """The answers with a 5xx status, or refused without an error envelope."""
     errors = []
     for request, answer in zip(requests, answers, strict=True):
@@ -74,10 +74,10 @@ def wrong(requests, answers):
     return errors
 
 
-def checked(app, requests):
+def checked_answers(app, requests):
     """The answers, after an assertion that none is wrong."""
     answers = send_requests(app, *requests)
-    assert wrong(requests, answers) == []
+    assert wrong_answers(requests, answers) == []
     return answers
 
 
@@ -88,7 +88,7 @@ def assert_readable(app, things):
         for operation in OPERATIONS
         if operation.method == "GET" and "-proxy/" not in operation.path
     ]
-    checked(app, [("GET", read.at(**subject_names(things, read))) for read in reads])
+    checked_answers(app, [("GET", read.at(**subject_names(things, read))) for read in reads])
 
 
 @LITE
@@ -104,7 +104,7 @@ def test_path_parameter_with_an_extreme_value_is_never_answered_5xx(daemon):
         for name in operation.parameters
         for word in WORDS
     ]
-    checked(daemon.app, requests)
+    checked_answers(daemon.app, requests)
 
 
 @pytest.mark.postgres
@@ -118,7 +118,7 @@ def test_query_parameter_with_an_extreme_value_is_never_answered_5xx(daemon, htt
         if operation.method == "GET" and "-proxy/" not in operation.path and "packages" not in name
     ]
     assert len(requests) > 1000
-    checked(daemon.app, requests)
+    checked_answers(daemon.app, requests)
 
 
 def test_body_field_with_an_extreme_value_is_never_answered_5xx_and_readable(daemon, http):
@@ -136,7 +136,7 @@ def test_body_field_with_an_extreme_value_is_never_answered_5xx_and_readable(dae
             for piece in PIECES if daemon.db.shared else PIECES[number % 5 :: 5]:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
                 requests.append((operation.method, target, JSON, body.encode()))
-        if now := sum(answer.status < 300 for answer in checked(daemon.app, requests)):
+        if now := sum(answer.status < 300 for answer in checked_answers(daemon.app, requests)):
             taken += now
             if daemon.db.shared or number % 4 == 0:
                 assert_readable(daemon.app, things)
@@ -172,7 +172,7 @@ def test_malformed_body_is_refused(daemon):
         for body in bodies
         if operation.method != "GET" and "-proxy/" not in operation.path
     ]
-    assert not [answer for answer in checked(daemon.app, requests) if answer.status < 400]
+    assert not [answer for answer in checked_answers(daemon.app, requests) if answer.status < 400]
 
 
 @LITE
@@ -210,14 +210,14 @@ def test_unknown_method_is_answered_405_with_the_allowed_methods(daemon):
         target = path.replace("{", "").replace("}", "")
         proxy = path.startswith(("/web-proxy/", "/dcv-proxy/"))
         for method in ("HEAD", "PATCH", "TRACE", "CONNECT", "QUERY", "PROPFIND", "get", "PUT"):
-            [answer] = checked(daemon.app, [(method, target)])
+            [answer] = checked_answers(daemon.app, [(method, target)])
             if method not in methods and not proxy:
                 assert (answer.status, answer.code) == (405, "METHOD_NOT_ALLOWED"), (
                     method,
                     target,
                 )
                 assert {*answer.headers[b"allow"].decode().split(", ")} == methods
-        [answer] = checked(daemon.app, [("OPTIONS", target)])
+        [answer] = checked_answers(daemon.app, [("OPTIONS", target)])
         if not proxy:
             assert (answer.status, answer.body) == (204, b"")
             assert {*answer.headers[b"allow"].decode().split(", ")} == methods
@@ -243,7 +243,7 @@ def test_very_long_address_is_never_answered_5xx(daemon):
             for target in ("*", "", "http://localhost:8947/api/v1/instances", "?", "//")
         ),
     ]
-    checked(daemon.app, requests)
+    checked_answers(daemon.app, requests)
 
 
 @LITE
@@ -253,6 +253,8 @@ def test_options_request_to_a_proxy_requires_access_to_the_workspace(make_daemon
     order = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
     header = (b"authorization", f"Bearer {daemon.tokens.create(order).token}".encode())
     for path in ("/web-proxy/mine", "/web-proxy/mine/x", "/dcv-proxy/mine", "/dcv-proxy/mine/x"):
-        stranger, anonymous = checked(daemon.app, [("OPTIONS", path, [header]), ("OPTIONS", path)])
+        stranger, anonymous = checked_answers(
+            daemon.app, [("OPTIONS", path, [header]), ("OPTIONS", path)]
+        )
         assert (stranger.status, stranger.code) == (404, "INSTANCE_NOT_FOUND")
         assert anonymous.status == 401

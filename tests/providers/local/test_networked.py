@@ -12,7 +12,7 @@ from prism.agent.protocol import ObservedMachine
 from prism.providers.local import folder as folders
 from prism.providers.local import workspace_peers
 from prism.providers.local.compute import is_networked
-from tests.attacks.holding import held
+from tests.attacks.holding import socket_holder
 from tests.optional import not_none
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
@@ -70,7 +70,7 @@ def scans_every_process(world, monkeypatch):
     """Whether the daemon reads every process when a program of no workspace connects to it."""
     looked = []
     whole = workspace_peers.descendants
-    with monkeypatch.context() as patched, held() as (_, inode):
+    with monkeypatch.context() as patched, socket_holder() as (_, inode):
 
         def counted(of):
             looked.append(of)
