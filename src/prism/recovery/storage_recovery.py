@@ -96,7 +96,7 @@ class StorageRecovery:
             owner = known.owner or "somebody unknown"
             return f"{owner} made it; `prism recover --everybody` takes it"
         if kind_of(unknown.what) == "ebs" and known.size_gb is None:
-            return "its size is not known: it was made by an older Prism"
+            return "its description contains no size"
         return None
 
     def _store(self, tx: Tx, row: Thing, resource: Disk | ProviderSnapshot) -> None:
