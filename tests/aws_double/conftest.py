@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from aws_double.double import AwsDouble
-from tests.aws_double.asked import client, order_rules
+from tests.aws_double.boto import client, set_rules
 
 
 @pytest.fixture
 def aws(running_double: AwsDouble) -> AwsDouble:
     running_double.reset()
     running_double.clock.stop()
-    order_rules(running_double)
+    set_rules(running_double)
     return running_double
 
 

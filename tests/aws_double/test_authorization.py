@@ -3,7 +3,14 @@
 import pytest
 
 from aws_double.policies import decide, statements
-from tests.aws_double.asked import ACCOUNT, launched, message, order, order_rules, refused
+from tests.aws_double.boto import (
+    ACCOUNT,
+    launch_instance,
+    order,
+    refusal_message,
+    refused,
+    set_rules,
+)
 
 MANAGED = {"Key": "prism:managed", "Value": "true"}
 NEW = {"StringEquals": {"aws:RequestTag/prism:managed": "true"}}
@@ -75,18 +82,20 @@ def test_run_instances_without_permission_is_refused_and_named(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
     aws.bind(policy(allow("ec2:Describe*")))
     ec2.describe_instances()
-    assert "ec2:RunInstances" in message("UnauthorizedOperation", ec2.run_instances, **order())
+    assert "ec2:RunInstances" in refusal_message(
+        "UnauthorizedOperation", ec2.run_instances, **order()
+    )
 
 
 def test_policy_applies_only_to_its_user(aws, ec2):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html"""
     aws.bind(policy(allow("ec2:Describe*")), "somebody-else")
-    assert launched(ec2)
+    assert launch_instance(ec2)
 
 
 def test_tag_conditions_use_resource_tags_or_request_tags(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html"""
-    strange, ours = launched(ec2), launched(ec2, {"prism:managed": "true"})
+    strange, ours = launch_instance(ec2), launch_instance(ec2, {"prism:managed": "true"})
     aws.bind(policy(allow("ec2:TerminateInstances", condition=OURS), allow("ec2:CreateVolume",
              condition=NEW), allow("ec2:CreateTags", condition={"StringEquals": {
                  "ec2:CreateAction": "CreateVolume"}})))  # fmt: skip
@@ -117,23 +126,23 @@ def test_launch_with_an_instance_profile_requires_pass_role(aws, ec2, iam):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"""
     profile = with_role(iam)
     caller = aws.bind(policy(allow("ec2:*")))
-    assert "iam:PassRole" in message(
+    assert "iam:PassRole" in refusal_message(
         "UnauthorizedOperation", ec2.run_instances, **order(**profile)
     )
     assert caller.denied == [("iam:PassRole", ROLE)]
-    assert launched(ec2)
+    assert launch_instance(ec2)
     to_ec2 = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
     aws.reset()
-    order_rules(aws)
+    set_rules(aws)
     profile = with_role(iam)
     aws.bind(policy(allow("ec2:*"), allow("iam:PassRole", ROLE, to_ec2)))
-    assert launched(ec2, **profile)
+    assert launch_instance(ec2, **profile)
 
 
 def test_policy_condition_on_the_instance_profile_is_applied(aws, ec2, iam):
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
-    without, profile = launched(ec2), with_role(iam)
-    having = launched(ec2, **profile)
+    without, profile = launch_instance(ec2), with_role(iam)
+    having = launch_instance(ec2, **profile)
     arn = f"arn:aws:iam::{ACCOUNT}:instance-profile/machine"
     aws.bind(policy(allow("ec2:*", condition={"ArnLike": {"ec2:InstanceProfile": arn}})))
     refused("UnauthorizedOperation", ec2.terminate_instances, InstanceIds=[without])
@@ -151,26 +160,28 @@ def test_launch_requires_permission_for_every_resource_that_it_uses(aws, ec2):
         allowed = [f"arn:aws:ec2:*:*:{kind}/*" for kind in kinds if kind != missing]
         images = "arn:aws:ec2:*::image/*"
         aws.bind(policy(allow("ec2:*", [*allowed, *([images] if missing != "image" else [])])))
-        assert f"{missing}/" in message("UnauthorizedOperation", ec2.run_instances, **request)
+        assert f"{missing}/" in refusal_message(
+            "UnauthorizedOperation", ec2.run_instances, **request
+        )
 
 
 def test_first_spot_instance_requires_permission_to_create_the_service_role(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html"""
     market = {"InstanceMarketOptions": {"MarketType": "spot"}}
     aws.bind(policy(allow("ec2:*")))
-    refusal = message("UnauthorizedOperation", ec2.run_instances, **order(**market))
+    refusal = refusal_message("UnauthorizedOperation", ec2.run_instances, **order(**market))
     assert "iam:CreateServiceLinkedRole" in refusal
     aws.reset()
     condition = {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}}
     caller = aws.bind(
         policy(allow("ec2:*"), allow("iam:Create*", condition=condition, sid="Make"))
     )
-    launched(ec2, **market), launched(ec2, **market)
+    launch_instance(ec2, **market), launch_instance(ec2, **market)
     assert ("Make", "iam:CreateServiceLinkedRole") in caller.used
     aws.reset()
-    launched(ec2, **market)
+    launch_instance(ec2, **market)
     aws.bind(policy(allow("ec2:*")))
-    assert launched(ec2, **market), "the service role exists"
+    assert launch_instance(ec2, **market), "the service role exists"
 
 
 def test_create_mount_target_requires_ec2_permissions_via_the_service(aws, ec2, efs):

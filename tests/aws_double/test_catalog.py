@@ -7,7 +7,7 @@ import pytest
 
 from prism.catalog import table
 from prism.catalog.plan import TYPES
-from tests.aws_double.asked import client, message, order_rules, refused
+from tests.aws_double.boto import client, refusal_message, refused, set_rules
 
 
 def products(aws, code, **fields):
@@ -48,7 +48,9 @@ def test_unknown_instance_type_is_refused(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html
     """
     request = {"InstanceTypes": ["g4dn.large"]}
-    assert "g4dn.large" in message("InvalidInstanceType", ec2.describe_instance_types, **request)
+    assert "g4dn.large" in refusal_message(
+        "InvalidInstanceType", ec2.describe_instance_types, **request
+    )
 
 
 def test_describe_instance_types_returns_pages_of_at_most_100(ec2):
@@ -145,5 +147,5 @@ def test_spot_price_is_below_on_demand_and_can_be_set(aws, ec2):
 
     [usual] = price()
     assert usual < Decimal(table.HOURLY["t3.large"])
-    order_rules(aws, spot={"t3.large": 0.05})
+    set_rules(aws, spot={"t3.large": 0.05})
     assert price() == {Decimal("0.05")}

@@ -11,14 +11,14 @@ import pytest
 from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from aws_double.rules import Rules
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     client,
-    launched,
-    listed,
+    described_instance,
+    instance_ids,
+    launch_instance,
     order,
-    order_rules,
     refused,
-    seen,
+    set_rules,
     state,
 )
 
@@ -29,12 +29,12 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 @pytest.fixture
 def slow_aws(aws):
-    order_rules(aws, times=SLOW)
+    set_rules(aws, times=SLOW)
     return aws
 
 
 def tags_of(ec2, id):
-    return {tag["Key"]: tag["Value"] for tag in seen(ec2, id).get("Tags", [])}
+    return {tag["Key"]: tag["Value"] for tag in described_instance(ec2, id).get("Tags", [])}
 
 
 def group(ec2):
@@ -50,7 +50,7 @@ def test_eventual_consistency_is_on_by_default():
     with AwsDouble(seed=3) as double:
         double.clock.stop()
         ec2 = client(double, "ec2")
-        refused("InvalidInstanceID.NotFound", seen, ec2=ec2, id=launched(ec2))
+        refused("InvalidInstanceID.NotFound", described_instance, ec2=ec2, id=launch_instance(ec2))
 
 
 def test_eventual_consistency_can_be_switched_off():
@@ -61,14 +61,14 @@ def test_eventual_consistency_can_be_switched_off():
 
 def test_new_instance_is_not_found_listed_or_taggable_at_first(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
-    id = launched(ec2)
-    assert listed(ec2) == []
+    id = launch_instance(ec2)
+    assert instance_ids(ec2) == []
     refused("InvalidInstanceID.NotFound", ec2.stop_instances, InstanceIds=[id])
     refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=[id], Tags=TAG)
     [disk] = slow_aws._cloud.world("123456789012", "us-east-1").volumes
     refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=[disk])
     slow_aws.clock.advance(3)
-    assert listed(ec2) == [id]
+    assert instance_ids(ec2) == [id]
 
 
 def test_new_volume_and_snapshot_are_not_found_at_first(slow_aws, ec2):
@@ -130,45 +130,45 @@ def test_new_key_pair_is_not_found_but_its_name_is_taken(slow_aws, ec2):
 
 def test_changed_tags_are_described_late_and_in_order(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
-    id = launched(ec2, {"Name": "old"})
+    id = launch_instance(ec2, {"Name": "old"})
     slow_aws.clock.advance(3)
     ec2.create_tags(Resources=[id], Tags=TAG)
     slow_aws.clock.advance(1)
     ec2.delete_tags(Resources=[id], Tags=[{"Key": "Name"}])
     named = [{"Name": "tag:Name", "Values": ["old"]}]
     assert tags_of(ec2, id) == {"Name": "old"}
-    assert listed(ec2, Filters=named) == [id]
+    assert instance_ids(ec2, Filters=named) == [id]
     slow_aws.clock.advance(2)
     assert tags_of(ec2, id) == {"Name": "new"}
-    assert listed(ec2, Filters=named) == []
+    assert instance_ids(ec2, Filters=named) == []
     slow_aws.clock.advance(1)
     assert tags_of(ec2, id) == {}
 
 
 def test_changed_instance_state_is_described_late(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
-    id = launched(ec2)
+    id = launch_instance(ec2)
     slow_aws.clock.advance(5)
     running = [{"Name": "instance-state-name", "Values": ["running"]}]
     [change] = ec2.stop_instances(InstanceIds=[id])["StoppingInstances"]
     assert (change["CurrentState"]["Name"], state(ec2, id)) == ("stopping", "running")
     slow_aws.clock.advance(2)
     assert slow_aws.machines("us-east-1")[0]["state"] == "stopped"
-    assert listed(ec2, Filters=running) == [id]
-    before = seen(ec2, id)["LaunchTime"]
+    assert instance_ids(ec2, Filters=running) == [id]
+    before = described_instance(ec2, id)["LaunchTime"]
     slow_aws.clock.advance(1)
-    assert (state(ec2, id), listed(ec2, Filters=running)) == ("stopped", [])
+    assert (state(ec2, id), instance_ids(ec2, Filters=running)) == ("stopped", [])
     ec2.start_instances(InstanceIds=[id])
     slow_aws.clock.advance(1)
-    assert (state(ec2, id), seen(ec2, id)["LaunchTime"]) == ("stopped", before)
+    assert (state(ec2, id), described_instance(ec2, id)["LaunchTime"]) == ("stopped", before)
     slow_aws.clock.advance(2)
     assert state(ec2, id) == "running"
-    assert seen(ec2, id)["LaunchTime"] > before
+    assert described_instance(ec2, id)["LaunchTime"] > before
 
 
 def test_state_change_acts_on_the_real_state_of_the_instance(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
-    id = launched(ec2)
+    id = launch_instance(ec2)
     slow_aws.clock.advance(5)
     ec2.stop_instances(InstanceIds=[id])
     slow_aws.clock.advance(1)
@@ -185,9 +185,9 @@ def test_state_change_acts_on_the_real_state_of_the_instance(slow_aws, ec2):
 
 def test_volume_attachments_and_deletions_are_described_late(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
-    id = launched(ec2)
+    id = launch_instance(ec2)
     slow_aws.clock.advance(5)
-    zone = seen(ec2, id)["Placement"]["AvailabilityZone"]
+    zone = described_instance(ec2, id)["Placement"]["AvailabilityZone"]
     volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
     slow_aws.clock.advance(3)
     at = {"VolumeId": volume, "InstanceId": id}
@@ -216,9 +216,9 @@ def test_volume_attachments_and_deletions_are_described_late(slow_aws, ec2):
 def test_cancelled_spot_request_is_described_as_active_at_first(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
-    id = launched(ec2, InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
+    id = launch_instance(ec2, InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
     slow_aws.clock.advance(5)
-    request = [seen(ec2, id)["SpotInstanceRequestId"]]
+    request = [described_instance(ec2, id)["SpotInstanceRequestId"]]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
 
     def described_state():

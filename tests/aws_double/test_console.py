@@ -3,7 +3,7 @@
 import gzip
 
 from prism.providers.aws.ssh.hostkeys import key_on_console
-from tests.aws_double.asked import console, launched, order_rules, running
+from tests.aws_double.boto import console, launch_instance, running_instance, set_rules
 
 SCRIPT = """#cloud-config
 runcmd:
@@ -19,8 +19,8 @@ def test_boot_markers_appear_on_the_console_in_order(aws, ec2):
     Instance console output
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console-console-output.html
     """
-    order_rules(aws, times={"pending": 1, "boot": 60})
-    id = launched(ec2, UserData=SCRIPT)
+    set_rules(aws, times={"pending": 1, "boot": 60})
+    id = launch_instance(ec2, UserData=SCRIPT)
     assert console(ec2, id) == ""
     aws.clock.advance(1)
     assert "prism-boot" not in console(ec2, id)
@@ -38,7 +38,7 @@ def test_compressed_user_data_is_run(aws, ec2):
     Run commands on your Linux instance at launch
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
     """
-    id = running(aws, ec2, UserData=gzip.compress(SCRIPT.encode()))
+    id = running_instance(aws, ec2, UserData=gzip.compress(SCRIPT.encode()))
     aws.clock.advance(2)
     assert "prism-boot: ready" in console(ec2, id)
 
@@ -49,15 +49,15 @@ def test_boot_fails_or_stays_silent_by_rule(aws, ec2):
     Troubleshoot an unreachable instance
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-unreachable-instance.html
     """
-    order_rules(aws, boot={"fails": "jupyter", "machines": "Name=bad"})
-    good = running(aws, ec2, {"Name": "good"}, UserData=SCRIPT)
-    bad = running(aws, ec2, {"Name": "bad"}, UserData=SCRIPT)
+    set_rules(aws, boot={"fails": "jupyter", "machines": "Name=bad"})
+    good = running_instance(aws, ec2, {"Name": "good"}, UserData=SCRIPT)
+    bad = running_instance(aws, ec2, {"Name": "bad"}, UserData=SCRIPT)
     aws.clock.advance(5)
     assert "prism-boot: ready" in console(ec2, good)
     assert "prism-boot: packages" in console(ec2, bad)
     assert "prism-boot: failed jupyter" in console(ec2, bad)
     assert "prism-boot: ready" not in console(ec2, bad)
-    order_rules(aws, boot={"silent": True})
+    set_rules(aws, boot={"silent": True})
     assert "prism-boot" not in console(ec2, good)
 
 
@@ -67,7 +67,7 @@ def test_console_output_contains_every_boot(aws, ec2):
     GetConsoleOutput
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
     """
-    id = running(aws, ec2, UserData=SCRIPT)
+    id = running_instance(aws, ec2, UserData=SCRIPT)
     aws.clock.advance(5)
     ec2.reboot_instances(InstanceIds=[id])
     aws.clock.advance(5)
@@ -80,7 +80,7 @@ def test_changed_user_data_runs_again_only_with_a_bootcmd_that_resets_it(aws, ec
     Run commands when you launch an EC2 instance with user data input
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
     """
-    id = running(aws, ec2, UserData=SCRIPT)
+    id = running_instance(aws, ec2, UserData=SCRIPT)
     aws.clock.advance(5)
     for more, counts in (("", False), ("bootcmd: rm sem/config_write_files\n", True)):
         ec2.stop_instances(InstanceIds=[id])
@@ -98,7 +98,7 @@ def test_host_keys_are_printed_after_the_user_data(aws, ec2):
     Connect to your Linux instance: get the instance fingerprint
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/connect-to-linux-instance.html
     """
-    first, other = (running(aws, ec2, UserData=SCRIPT) for _ in range(2))
+    first, other = (running_instance(aws, ec2, UserData=SCRIPT) for _ in range(2))
     keys = {key_on_console(console(ec2, id)) for id in (first, other)}
     assert keys == {None}
     aws.clock.advance(10)

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tests.aws_double.asked import launched, listed, refused, running, state
+from tests.aws_double.boto import instance_ids, launch_instance, refused, running_instance, state
 
 
 def request_control(aws, method, word, body=""):
@@ -36,7 +36,7 @@ def test_control_api_adds_a_fault(aws, ec2):
 
 
 def test_control_api_advances_the_clock(aws, ec2):
-    id = launched(ec2)
+    id = launch_instance(ec2)
     before = request_control(aws, "POST", "clock")[1]["now"]
     after = request_control(aws, "POST", "clock", '{"stop": true, "advance": 60}')[1]["now"]
     assert after > before
@@ -45,7 +45,7 @@ def test_control_api_advances_the_clock(aws, ec2):
 
 
 def test_control_api_lists_instances_and_calls(aws, ec2):
-    id = launched(ec2, {"prism:id": "x"})
+    id = launch_instance(ec2, {"prism:id": "x"})
     [machine] = request_control(aws, "GET", "machines")[1]["machines"]
     assert (machine["id"], machine["tags"]) == (id, {"prism:id": "x"})
     [call] = request_control(aws, "GET", "calls")[1]["calls"]
@@ -55,7 +55,7 @@ def test_control_api_lists_instances_and_calls(aws, ec2):
 @pytest.mark.parametrize("word, end", [("power-off", "stopped"), ("interrupt", "terminated")])
 def test_control_api_powers_off_and_interrupts_instances(aws, ec2, word, end):
     market = {"InstanceMarketOptions": {"MarketType": "spot"}} if word == "interrupt" else {}
-    id = running(aws, ec2, **market)
+    id = running_instance(aws, ec2, **market)
     assert request_control(aws, "POST", word, json.dumps({"id": id})) == (200, {})
     aws.clock.advance(1)
     assert state(ec2, id) == end
@@ -64,9 +64,9 @@ def test_control_api_powers_off_and_interrupts_instances(aws, ec2, word, end):
 
 @pytest.mark.parametrize("path", ["_double/reset", "moto-api/reset"])
 def test_control_api_resets_the_double(aws, ec2, path):
-    launched(ec2)
+    launch_instance(ec2)
     urllib.request.urlopen(urllib.request.Request(f"{aws.url}/{path}", method="POST")).close()
-    assert listed(ec2) == []
+    assert instance_ids(ec2) == []
 
 
 def test_control_api_answers_404_with_the_known_routes(aws):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.aws_double.asked import launched, refused, running, state
+from tests.aws_double.boto import launch_instance, refused, running_instance, state
 
 
 def credits_of(ec2, id):
@@ -18,20 +18,28 @@ def credits_of(ec2, id):
 )
 def test_default_cpu_credits_depend_on_the_family(ec2, type, usual):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html"""
-    assert credits_of(ec2, launched(ec2, InstanceType=type)) == usual
+    assert credits_of(ec2, launch_instance(ec2, InstanceType=type)) == usual
 
 
 def test_requested_cpu_credits_are_applied_or_refused(ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreditSpecificationRequest.html"""
     standard = {"CreditSpecification": {"CpuCredits": "standard"}}
-    assert credits_of(ec2, launched(ec2, **standard)) == ["standard"]
-    refused("InvalidParameterValue", launched, ec2=ec2, CreditSpecification={"CpuCredits": "x"})
-    refused("InvalidParameterCombination", launched, ec2=ec2, InstanceType="c6i.large", **standard)
+    assert credits_of(ec2, launch_instance(ec2, **standard)) == ["standard"]
+    refused(
+        "InvalidParameterValue", launch_instance, ec2=ec2, CreditSpecification={"CpuCredits": "x"}
+    )
+    refused(
+        "InvalidParameterCombination",
+        launch_instance,
+        ec2=ec2,
+        InstanceType="c6i.large",
+        **standard,
+    )
 
 
 def test_resized_instance_has_the_default_cpu_credits_of_its_new_type(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceCreditSpecification.html"""
-    id = running(aws, ec2, InstanceType="c6i.large")
+    id = running_instance(aws, ec2, InstanceType="c6i.large")
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(1)
     assert state(ec2, id) == "stopped"

@@ -2,15 +2,15 @@
 
 import pytest
 
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     client,
     image,
-    launched,
-    listed,
-    message,
+    instance_ids,
+    launch_instance,
     order,
+    refusal_message,
     refused,
-    running,
+    running_instance,
 )
 
 
@@ -24,10 +24,10 @@ def test_client_token_filter_lists_the_instance_of_a_launch(ec2):
     DescribeInstances
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
-    id = launched(ec2, ClientToken="mine")
-    launched(ec2, ClientToken="theirs")
-    assert listed(ec2, **where("client-token", "mine")) == [id]
-    assert listed(ec2, **where("client-token", "nobody")) == []
+    id = launch_instance(ec2, ClientToken="mine")
+    launch_instance(ec2, ClientToken="theirs")
+    assert instance_ids(ec2, **where("client-token", "mine")) == [id]
+    assert instance_ids(ec2, **where("client-token", "nobody")) == []
 
 
 def test_filters_are_combined_with_and_and_their_values_with_or(aws, ec2):
@@ -36,20 +36,20 @@ def test_filters_are_combined_with_and_and_their_values_with_or(aws, ec2):
     Find your Amazon EC2 resources: filtering
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
     """
-    small = running(aws, ec2, {"Name": "a1", "prism:managed": "true"})
-    large = launched(ec2, {"Name": "a2*"}, InstanceType="t3.large")
-    assert listed(ec2, **where("tag:Name", "a1", "a2*")) == [small, large]
-    assert listed(ec2, **where("tag:Name", "a?")) == [small]
-    assert listed(ec2, **where("tag:Name", "a*")) == [small, large]
-    assert listed(ec2, **where("tag:Name", "a2\\*")) == [large]
-    assert listed(ec2, **where("tag:name", "a1")) == []
-    assert listed(ec2, **where("tag-key", "prism:*")) == [small]
+    small = running_instance(aws, ec2, {"Name": "a1", "prism:managed": "true"})
+    large = launch_instance(ec2, {"Name": "a2*"}, InstanceType="t3.large")
+    assert instance_ids(ec2, **where("tag:Name", "a1", "a2*")) == [small, large]
+    assert instance_ids(ec2, **where("tag:Name", "a?")) == [small]
+    assert instance_ids(ec2, **where("tag:Name", "a*")) == [small, large]
+    assert instance_ids(ec2, **where("tag:Name", "a2\\*")) == [large]
+    assert instance_ids(ec2, **where("tag:name", "a1")) == []
+    assert instance_ids(ec2, **where("tag-key", "prism:*")) == [small]
     both = [
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
         {"Name": "instance-type", "Values": ["t3.large"]},
     ]
-    assert listed(ec2, Filters=both) == [large]
-    assert listed(ec2, **where("instance-state-code", "16")) == [small]
+    assert instance_ids(ec2, Filters=both) == [large]
+    assert instance_ids(ec2, **where("instance-state-code", "16")) == [small]
 
 
 def test_unknown_filter_is_refused(ec2):
@@ -58,7 +58,7 @@ def test_unknown_filter_is_refused(ec2):
     Find your Amazon EC2 resources: filtering
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
     """
-    assert "'colour'" in message(
+    assert "'colour'" in refusal_message(
         "InvalidParameterValue", ec2.describe_instances, **where("colour")
     )
 
@@ -69,10 +69,10 @@ def test_pagination_lists_every_instance_despite_changes(ec2):
     DescribeInstances, Pagination
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
-    ids = [launched(ec2) for _ in range(12)]
+    ids = [launch_instance(ec2) for _ in range(12)]
     first = ec2.describe_instances(MaxResults=5)
     ec2.terminate_instances(InstanceIds=ids[:2])
-    later = [launched(ec2)]
+    later = [launch_instance(ec2)]
     rest, listed_ids = first, []
     while True:
         listed_ids += [
@@ -94,9 +94,9 @@ def test_describe_instances_with_an_unknown_id_is_refused(ec2):
     Error codes for the Amazon EC2 API
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
-    id, unknown = launched(ec2), "i-0123456789abcdef0"
+    id, unknown = launch_instance(ec2), "i-0123456789abcdef0"
     request = {"InstanceIds": [id, unknown]}
-    refusal = message("InvalidInstanceID.NotFound", ec2.describe_instances, **request)
+    refusal = refusal_message("InvalidInstanceID.NotFound", ec2.describe_instances, **request)
     assert unknown in refusal
     assert id not in refusal
 
@@ -108,7 +108,7 @@ def test_instances_of_one_launch_have_one_reservation(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Reservation.html
     """
     ec2.run_instances(**order(MinCount=2, MaxCount=2))
-    launched(ec2)
+    launch_instance(ec2)
     sizes = [
         len(reservation["Instances"]) for reservation in ec2.describe_instances()["Reservations"]
     ]
@@ -121,8 +121,8 @@ def test_instance_status_lists_running_instances_by_default(aws, ec2):
     DescribeInstanceStatus
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceStatus.html
     """
-    running(aws, ec2)
-    launched(ec2)
+    running_instance(aws, ec2)
+    launch_instance(ec2)
     assert len(ec2.describe_instance_status()["InstanceStatuses"]) == 1
     assert len(ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"]) == 2
 
@@ -146,8 +146,8 @@ def test_tags_beyond_the_limits_are_refused(ec2, pairs, code):
     tags = [{"Key": key, "Value": value} for key, value in pairs]
     spec = [{"ResourceType": "instance", "Tags": tags}]
     refused(code, ec2.run_instances, **order(TagSpecifications=spec))
-    assert listed(ec2) == []
-    id = launched(ec2)
+    assert instance_ids(ec2) == []
+    id = launch_instance(ec2)
     refused(code, ec2.create_tags, Resources=[id], Tags=tags)
 
 
@@ -157,7 +157,7 @@ def test_tags_are_overwritten_and_deleted(ec2):
     DeleteTags
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
     """
-    id = launched(ec2, {"a": "1", "b": "2"})
+    id = launch_instance(ec2, {"a": "1", "b": "2"})
     ec2.create_tags(Resources=[id], Tags=[{"Key": "a", "Value": "3"}])
     ec2.delete_tags(Resources=[id], Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
     lines = ec2.describe_tags(**where("resource-id", id))["Tags"]
@@ -173,6 +173,6 @@ def test_instances_are_listed_in_their_own_region_only(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-regions-availability-zones.html
     """
     west = client(aws, "ec2", "us-west-2")
-    id = launched(west, ImageId=image(region="us-west-2"))
-    assert (listed(ec2), listed(west)) == ([], [id])
+    id = launch_instance(west, ImageId=image(region="us-west-2"))
+    assert (instance_ids(ec2), instance_ids(west)) == ([], [id])
     assert "us-west-2" in {region["RegionName"] for region in ec2.describe_regions()["Regions"]}

@@ -9,7 +9,7 @@ from botocore.exceptions import ConnectionClosedError
 from aws_double.clock import Clock
 from aws_double.double import AwsDouble
 from aws_double.ec2.actions import ACTIONS
-from tests.aws_double.asked import client, launched, listed, refused
+from tests.aws_double.boto import client, instance_ids, launch_instance, refused
 from tests.project.tree import ROOT
 
 
@@ -35,13 +35,13 @@ def test_double_listens_on_loopback_and_frees_its_port():
 
 
 def test_reset_deletes_all_resources_and_faults(aws, ec2):
-    launched(ec2)
+    launch_instance(ec2)
     client(aws, "iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
     client(aws, "sns").create_topic(Name="t")
     aws.fault(do="error", times=None)
     aws.clock.advance(1000)
     aws.reset()
-    assert listed(ec2) == []
+    assert instance_ids(ec2) == []
     assert client(aws, "iam").list_roles()["Roles"] == []
     assert client(aws, "sns").list_topics()["Topics"] == []
     assert abs((aws.clock.now() - Clock().now()).total_seconds()) < 5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.aws_double.asked import message, order_rules, refused
+from tests.aws_double.boto import refusal_message, refused, set_rules
 
 
 def created(aws, efs, **more):
@@ -25,7 +25,7 @@ def test_file_system_is_creating_then_available(aws, efs):
     DescribeFileSystems
     https://docs.aws.amazon.com/efs/latest/ug/API_DescribeFileSystems.html
     """
-    order_rules(aws, times={"file_system": 5})
+    set_rules(aws, times={"file_system": 5})
     tags = [{"Key": "Name", "Value": "data"}]
     id = efs.create_file_system(CreationToken="a", Encrypted=True, Tags=tags)["FileSystemId"]
     assert state(efs, id) == "creating"
@@ -42,7 +42,7 @@ def test_mount_target_requires_an_available_file_system(aws, efs, ec2):
     CreateMountTarget
     https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
     """
-    order_rules(aws, times={"file_system": 5})
+    set_rules(aws, times={"file_system": 5})
     id = efs.create_file_system(CreationToken="a")["FileSystemId"]
     at = {"FileSystemId": id, "SubnetId": subnets(ec2)[0]}
     refused("IncorrectFileSystemLifeCycleState", efs.create_mount_target, **at)
@@ -158,4 +158,4 @@ def test_mount_target_in_a_second_vpc_is_refused(aws, ec2, efs):
         VpcId=network, CidrBlock="10.9.0.0/24", AvailabilityZone="us-east-1b"
     )
     wish = {"FileSystemId": id, "SubnetId": other["Subnet"]["SubnetId"]}
-    assert "same VPC" in message("MountTargetConflict", efs.create_mount_target, **wish)
+    assert "same VPC" in refusal_message("MountTargetConflict", efs.create_mount_target, **wish)

@@ -5,27 +5,27 @@ import time
 import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     OTHER,
     client,
-    launched,
-    listed,
+    instance_ids,
+    launch_instance,
     order,
-    order_rules,
     refused,
+    set_rules,
     state,
 )
 
 
 def test_error_fault_answers_an_error_and_does_nothing(aws, ec2):
-    order_rules(
+    set_rules(
         aws,
         faults=[{"action": "RunInstances", "do": "error", "code": "Unavailable", "status": 503}],
     )
     error = refused("Unavailable", ec2.run_instances, **order())
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert aws.machines() == []
-    assert launched(ec2)
+    assert launch_instance(ec2)
 
 
 def test_lost_fault_acts_and_closes_the_connection(aws, ec2):
@@ -33,7 +33,7 @@ def test_lost_fault_acts_and_closes_the_connection(aws, ec2):
     with pytest.raises(ConnectionClosedError):
         ec2.run_instances(**order(ClientToken="mine"))
     [machine] = aws.machines()
-    assert launched(ec2, ClientToken="mine") == machine["id"]
+    assert launch_instance(ec2, ClientToken="mine") == machine["id"]
     assert len(aws.machines()) == 1
 
 
@@ -46,7 +46,7 @@ def test_drop_fault_closes_the_connection_and_does_nothing(aws, ec2):
 
 def test_twice_fault_acts_twice_unless_the_request_has_a_token(aws, ec2):
     aws.fault(action="RunInstances", do="twice")
-    launched(ec2, ClientToken="mine")
+    launch_instance(ec2, ClientToken="mine")
     assert len(aws.machines()) == 1
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     aws.fault(action="CreateSnapshot", do="twice")
@@ -73,7 +73,7 @@ def test_late_fault_acts_although_the_client_times_out(aws):
 
 def test_stale_fault_repeats_an_old_answer(aws, ec2):
     aws.fault(action="DescribeInstances", do="stale", skip=1)
-    id = launched(ec2)
+    id = launch_instance(ec2)
     assert state(ec2, id) == "pending"
     aws.clock.advance(5)
     assert state(ec2, id) == "pending"
@@ -100,7 +100,7 @@ def test_fault_skips_and_repeats_as_configured(aws, ec2):
 
 
 def test_fault_is_limited_to_a_call_resource_account_or_region(aws, ec2):
-    [first, two] = [launched(ec2), launched(ec2)]
+    [first, two] = [launch_instance(ec2), launch_instance(ec2)]
     aws.fault(do="error", about=two)
     assert state(ec2, first)
     refused("InternalError", ec2.describe_instances, InstanceIds=[two])
@@ -116,7 +116,7 @@ def test_fault_is_limited_to_a_call_resource_account_or_region(aws, ec2):
 
 
 def chances(aws, ec2):
-    order_rules(aws, faults=[{"do": "error", "chance": 0.5, "times": None}])
+    set_rules(aws, faults=[{"do": "error", "chance": 0.5, "times": None}])
     results = []
     for _ in range(20):
         try:
@@ -139,9 +139,9 @@ def test_ids_and_times_repeat_with_the_same_seed(aws):
     def history():
         aws.reset()
         aws.clock.stop()
-        order_rules(aws, **order)
+        set_rules(aws, **order)
         ec2 = client(aws, "ec2")
-        ids = [launched(ec2, ClientToken=str(n)) for n in range(3)]
+        ids = [launch_instance(ec2, ClientToken=str(n)) for n in range(3)]
         aws.clock.advance(50)
         return ids, [state(ec2, id) for id in ids]
 
@@ -149,7 +149,7 @@ def test_ids_and_times_repeat_with_the_same_seed(aws):
 
 
 def test_call_log_records_actions_and_outcomes(aws, ec2):
-    launched(ec2)
+    launch_instance(ec2)
     aws.fault(do="lost", action="StopInstances")
     with pytest.raises(ConnectionClosedError):
         ec2.stop_instances(InstanceIds=[aws.machines()[0]["id"]])
@@ -160,4 +160,4 @@ def test_call_log_records_actions_and_outcomes(aws, ec2):
         (2, "StopInstances", "lost IncorrectInstanceState"),
         (3, "DescribeInstances", "InvalidParameterValue"),
     ]
-    assert listed(ec2)
+    assert instance_ids(ec2)

@@ -2,20 +2,20 @@
 
 import pytest
 
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     UBUNTU,
     UBUNTUS,
-    asleep_ready,
     console,
+    described_instance,
     disk,
+    hibernation_order,
     image,
-    launched,
-    message,
+    launch_instance,
     order,
-    order_rules,
+    refusal_message,
     refused,
-    running,
-    seen,
+    running_instance,
+    set_rules,
     state,
 )
 
@@ -28,14 +28,14 @@ def test_hibernated_instance_is_stopped_with_a_state_reason(aws, ec2):
     StateReason
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
     """
-    order_rules(aws, times={"hibernating": 60})
-    id = running(aws, ec2, **asleep_ready())
-    assert seen(ec2, id)["HibernationOptions"] == {"Configured": True}
+    set_rules(aws, times={"hibernating": 60})
+    id = running_instance(aws, ec2, **hibernation_order())
+    assert described_instance(ec2, id)["HibernationOptions"] == {"Configured": True}
     ec2.stop_instances(InstanceIds=[id], Hibernate=True)
     aws.clock.advance(59)
     assert state(ec2, id) == "stopping"
     aws.clock.advance(2)
-    now = seen(ec2, id)
+    now = described_instance(ec2, id)
     assert now["State"]["Name"] == "stopped"
     assert now["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
 
@@ -46,8 +46,8 @@ def test_hibernation_is_refused_when_not_enabled_at_launch(aws, ec2):
     Prerequisites for EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
-    id = running(aws, ec2)
-    refusal = message(NO, ec2.stop_instances, InstanceIds=[id], Hibernate=True)
+    id = running_instance(aws, ec2)
+    refusal = refusal_message(NO, ec2.stop_instances, InstanceIds=[id], Hibernate=True)
     assert "not configured at launch for hibernation" in refusal
     assert state(ec2, id) == "running"
 
@@ -73,7 +73,7 @@ def test_launch_without_the_requirements_of_hibernation_is_refused(ec2, change, 
     Prerequisites for EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
-    assert why in message(NO, ec2.run_instances, **order(**asleep_ready(**change)))
+    assert why in refusal_message(NO, ec2.run_instances, **order(**hibernation_order(**change)))
 
 
 @pytest.mark.parametrize("owner", ["792107900819", "136693071363"], ids=["Rocky", "Debian"])
@@ -86,11 +86,11 @@ def test_launch_for_hibernation_with_an_unsupported_image_is_refused(ec2, owner)
     [image, *_] = ec2.describe_images(
         Owners=[owner], Filters=[{"Name": "architecture", "Values": ["x86_64"]}]
     )["Images"]
-    request = asleep_ready(
+    request = hibernation_order(
         ImageId=image["ImageId"],
         BlockDeviceMappings=[disk(20, image["RootDeviceName"], Encrypted=True)],
     )
-    assert "image" in message(NO, ec2.run_instances, **order(**request))
+    assert "image" in refusal_message(NO, ec2.run_instances, **order(**request))
 
 
 def test_hibernation_is_refused_right_after_the_start(aws, ec2):
@@ -99,10 +99,10 @@ def test_hibernation_is_refused_right_after_the_start(aws, ec2):
     Troubleshoot EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
     """
-    order_rules(aws, times={"hibernation_ready": 120})
-    id = running(aws, ec2, **asleep_ready())
+    set_rules(aws, times={"hibernation_ready": 120})
+    id = running_instance(aws, ec2, **hibernation_order())
     request = {"InstanceIds": [id], "Hibernate": True}
-    assert "not ready to hibernate" in message(
+    assert "not ready to hibernate" in refusal_message(
         "UnsupportedOperation", ec2.stop_instances, **request
     )
     aws.clock.advance(120)
@@ -116,14 +116,14 @@ def test_resumed_instance_does_not_run_user_data_again(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
     """
     script = "echo prism-boot: ready > /dev/console"
-    id = running(aws, ec2, **asleep_ready(UserData=script))
+    id = running_instance(aws, ec2, **hibernation_order(UserData=script))
     aws.clock.advance(5)
     ec2.stop_instances(InstanceIds=[id], Hibernate=True)
     aws.clock.advance(1)
     ec2.start_instances(InstanceIds=[id])
     aws.clock.advance(1)
     assert state(ec2, id) == "running"
-    assert "StateReason" not in seen(ec2, id)
+    assert "StateReason" not in described_instance(ec2, id)
     assert console(ec2, id).count("prism-boot: ready") == 1
     assert "resume from hibernation" in console(ec2, id)
 
@@ -134,8 +134,8 @@ def test_hibernated_instance_cannot_be_resized_imaged_or_attached(aws, ec2):
     Hibernate your Amazon EC2 instance: limitations
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
     """
-    id = running(aws, ec2, **asleep_ready())
-    zone = seen(ec2, id)["Placement"]["AvailabilityZone"]
+    id = running_instance(aws, ec2, **hibernation_order())
+    zone = described_instance(ec2, id)["Placement"]["AvailabilityZone"]
     volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
     ec2.stop_instances(InstanceIds=[id], Hibernate=True)
     aws.clock.advance(1)
@@ -152,11 +152,11 @@ def test_hibernation_stays_configured_after_a_plain_stop(aws, ec2):
     Hibernate your Amazon EC2 instance
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
     """
-    id = running(aws, ec2, **asleep_ready())
+    id = running_instance(aws, ec2, **hibernation_order())
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(1)
-    assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
-    assert seen(ec2, id)["HibernationOptions"]["Configured"]
+    assert described_instance(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
+    assert described_instance(ec2, id)["HibernationOptions"]["Configured"]
 
 
 @pytest.mark.parametrize("larger", ["t3.large", "r6i.large"])
@@ -168,12 +168,12 @@ def test_instance_with_hibernation_cannot_be_resized(aws, ec2, larger):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-resize.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-hibernate-overview.html
     """
-    id = running(aws, ec2, **asleep_ready())
+    id = running_instance(aws, ec2, **hibernation_order())
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(1)
     request = {"InstanceId": id, "InstanceType": {"Value": larger}}
     refused("UnsupportedOperation", ec2.modify_instance_attribute, **request)
-    assert seen(ec2, id)["InstanceType"] != larger
+    assert described_instance(ec2, id)["InstanceType"] != larger
 
 
 def test_arm_instance_can_be_launched_for_hibernation(aws, ec2):
@@ -182,8 +182,9 @@ def test_arm_instance_can_be_launched_for_hibernation(aws, ec2):
     Prerequisites for EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
-    assert launched(
-        ec2, **asleep_ready(ImageId=image("arm64", parameter=UBUNTU), InstanceType="t4g.small")
+    assert launch_instance(
+        ec2,
+        **hibernation_order(ImageId=image("arm64", parameter=UBUNTU), InstanceType="t4g.small"),
     )
 
 
@@ -196,12 +197,14 @@ def boot_ids(text):
 
 def hibernated_and_started(aws, ec2, **tags):
     """The console output of an instance before a hibernation, and after the start."""
-    id = running(aws, ec2, {"Name": "mine"} | tags, UserData=BOOT_ID_SCRIPT, **asleep_ready())
+    id = running_instance(
+        aws, ec2, {"Name": "mine"} | tags, UserData=BOOT_ID_SCRIPT, **hibernation_order()
+    )
     aws.clock.advance(5)
     before = console(ec2, id)
     ec2.stop_instances(InstanceIds=[id], Hibernate=True)
     aws.clock.advance(1)
-    assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
+    assert described_instance(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
     ec2.start_instances(InstanceIds=[id])
     aws.clock.advance(5)
     assert state(ec2, id) == "running"
@@ -226,7 +229,7 @@ def test_instance_that_cannot_hibernate_shuts_down_and_boots_again(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
     """
-    order_rules(aws, sleepless="Name=mine")
+    set_rules(aws, sleepless="Name=mine")
     before, after = hibernated_and_started(aws, ec2)
     assert "Linux version" in after
     assert boot_ids(after) and boot_ids(after) != boot_ids(before)
@@ -237,7 +240,7 @@ def test_instance_that_hangs_at_resume_can_be_stopped_by_force(aws, ec2):
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
     """
-    order_rules(aws, hangs="Name=mine")
+    set_rules(aws, hangs="Name=mine")
     _, after = hibernated_and_started(aws, ec2)
     assert after == "[    0.000000] Linux version 6.1\n"
     [id] = [machine["id"] for machine in aws.machines()]
@@ -255,8 +258,10 @@ def test_only_listed_ubuntu_releases_support_hibernation(ec2, release):
     Prerequisites for EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
-    wish = asleep_ready(ImageId=image(parameter=UBUNTUS[release]))
+    wish = hibernation_order(ImageId=image(parameter=UBUNTUS[release]))
     if release == "22.04":
-        assert launched(ec2, **wish)
+        assert launch_instance(ec2, **wish)
     else:
-        assert "does not support hibernation" in message(NO, launched, ec2=ec2, **wish)
+        assert "does not support hibernation" in refusal_message(
+            NO, launch_instance, ec2=ec2, **wish
+        )

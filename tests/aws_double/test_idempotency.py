@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     OTHER,
     client,
-    launched,
-    listed,
-    message,
+    instance_ids,
+    launch_instance,
     order,
-    order_rules,
+    refusal_message,
     refused,
-    running,
+    running_instance,
+    set_rules,
 )
 
 VOLUME = {"AvailabilityZone": "us-east-1a", "Size": 10}
@@ -24,8 +24,8 @@ def test_launch_with_the_same_client_token_acts_once(ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    assert launched(ec2, ClientToken="a") == launched(ec2, ClientToken="a")
-    assert len(listed(ec2)) == 1
+    assert launch_instance(ec2, ClientToken="a") == launch_instance(ec2, ClientToken="a")
+    assert len(instance_ids(ec2)) == 1
 
 
 def test_retried_launch_returns_the_current_state(aws, ec2):
@@ -34,7 +34,7 @@ def test_retried_launch_returns_the_current_state(aws, ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    running(aws, ec2, ClientToken="a")
+    running_instance(aws, ec2, ClientToken="a")
     [again] = ec2.run_instances(**order(ClientToken="a"))["Instances"]
     assert again["State"]["Name"] == "running"
 
@@ -45,7 +45,7 @@ def test_launch_without_a_client_token_acts_each_time(ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    assert launched(ec2) != launched(ec2)
+    assert launch_instance(ec2) != launch_instance(ec2)
 
 
 @pytest.mark.parametrize("change", [{"InstanceType": "t3.medium"}, {"tags": {"a": "b"}}])
@@ -55,9 +55,9 @@ def test_client_token_with_other_parameters_is_refused(ec2, change):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    id = launched(ec2, ClientToken="a")
+    id = launch_instance(ec2, ClientToken="a")
     refused("IdempotentParameterMismatch", ec2.run_instances, **order(ClientToken="a", **change))
-    assert listed(ec2) == [id]
+    assert instance_ids(ec2) == [id]
 
 
 def test_client_token_is_scoped_to_region_and_account(aws, ec2):
@@ -66,12 +66,12 @@ def test_client_token_is_scoped_to_region_and_account(aws, ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    ids = {launched(ec2, ClientToken="a")}
-    ids.add(launched(client(aws, "ec2", account=OTHER), ClientToken="a"))
+    ids = {launch_instance(ec2, ClientToken="a")}
+    ids.add(launch_instance(client(aws, "ec2", account=OTHER), ClientToken="a"))
     west = client(aws, "ec2", "us-west-2")
     parameter = "/aws/service/debian/release/12/latest/amd64"
     ami = client(aws, "ssm", "us-west-2").get_parameter(Name=parameter)["Parameter"]["Value"]
-    ids.add(launched(west, ClientToken="a", ImageId=ami))
+    ids.add(launch_instance(west, ClientToken="a", ImageId=ami))
     assert len(ids) == 3
 
 
@@ -81,10 +81,10 @@ def test_refused_launch_can_be_retried_with_its_client_token(aws, ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    order_rules(aws, capacity=[{"type": "t3.small"}])
+    set_rules(aws, capacity=[{"type": "t3.small"}])
     refused("InsufficientInstanceCapacity", ec2.run_instances, **order(ClientToken="a"))
-    order_rules(aws)
-    assert launched(ec2, ClientToken="a")
+    set_rules(aws)
+    assert launch_instance(ec2, ClientToken="a")
 
 
 def test_client_token_of_a_launch_expires_a_day_after_termination(aws, ec2):
@@ -93,16 +93,16 @@ def test_client_token_of_a_launch_expires_a_day_after_termination(aws, ec2):
     Ensuring Idempotency
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html
     """
-    id = running(aws, ec2, ClientToken="a")
+    id = running_instance(aws, ec2, ClientToken="a")
     aws.clock.advance(9 * DAY)
-    assert launched(ec2, ClientToken="a") == id
+    assert launch_instance(ec2, ClientToken="a") == id
     ec2.terminate_instances(InstanceIds=[id])
     aws.clock.advance(DAY - 60)
     [again] = ec2.run_instances(**order(ClientToken="a"))["Instances"]
     assert (again["InstanceId"], again["State"]["Name"]) == (id, "terminated")
-    assert listed(ec2) == []
+    assert instance_ids(ec2) == []
     aws.clock.advance(120)
-    assert launched(ec2, ClientToken="a") != id
+    assert launch_instance(ec2, ClientToken="a") != id
 
 
 def test_create_volume_is_idempotent_with_a_client_token(aws, ec2):
@@ -145,7 +145,7 @@ def test_terminate_instances_can_be_repeated(aws, ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    id = running(aws, ec2)
+    id = running_instance(aws, ec2)
     for before in ("running", "shutting-down"):
         [change] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
         assert change["PreviousState"]["Name"] == before
@@ -160,10 +160,10 @@ def test_client_token_has_at_most_64_characters_and_is_case_sensitive(ec2):
     Ensuring idempotency in Amazon EC2 API requests
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    assert "64" in message(
+    assert "64" in refusal_message(
         "InvalidParameterValue", ec2.run_instances, **order(ClientToken="a" * 65)
     )
-    assert launched(ec2, ClientToken="A") != launched(ec2, ClientToken="a")
+    assert launch_instance(ec2, ClientToken="A") != launch_instance(ec2, ClientToken="a")
 
 
 def test_duplicate_creation_token_refusal_names_the_file_system(efs):

@@ -4,16 +4,16 @@ import json
 import urllib.parse
 import urllib.request
 
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     ACCOUNT,
     OTHER,
     client,
-    launched,
-    listed,
-    message,
+    instance_ids,
+    launch_instance,
     order,
-    order_rules,
+    refusal_message,
     refused,
+    set_rules,
 )
 
 
@@ -35,8 +35,8 @@ def test_instances_of_another_account_are_not_listed(aws, ec2):
     AWS account identifiers
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
     """
-    launched(ec2)
-    assert listed(client(aws, "ec2", account=OTHER)) == []
+    launch_instance(ec2)
+    assert instance_ids(client(aws, "ec2", account=OTHER)) == []
 
 
 def test_denied_action_is_refused_and_named(aws, ec2):
@@ -45,15 +45,19 @@ def test_denied_action_is_refused_and_named(aws, ec2):
     Error codes for the Amazon EC2 API
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
-    order_rules(aws, denied=["ec2:Run*", "elasticfilesystem:*", "GetFederationToken"])
-    assert "ec2:RunInstances" in message("UnauthorizedOperation", ec2.run_instances, **order())
+    set_rules(aws, denied=["ec2:Run*", "elasticfilesystem:*", "GetFederationToken"])
+    assert "ec2:RunInstances" in refusal_message(
+        "UnauthorizedOperation", ec2.run_instances, **order()
+    )
     refused("UnauthorizedOperation", ec2.run_instances, **order(DryRun=True))
     assert aws.machines() == []
     efs, sts = client(aws, "efs"), client(aws, "sts")
-    refusal = message("AccessDeniedException", efs.create_file_system, CreationToken="a")
+    refusal = refusal_message("AccessDeniedException", efs.create_file_system, CreationToken="a")
     assert "elasticfilesystem:CreateFileSystem" in refusal
-    assert "sts:GetFederationToken" in message("AccessDenied", sts.get_federation_token, Name="me")
-    assert listed(ec2) == []
+    assert "sts:GetFederationToken" in refusal_message(
+        "AccessDenied", sts.get_federation_token, Name="me"
+    )
+    assert instance_ids(ec2) == []
 
 
 def test_simulate_principal_policy_returns_denied_actions(aws):
@@ -62,7 +66,7 @@ def test_simulate_principal_policy_returns_denied_actions(aws):
     SimulatePrincipalPolicy
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
-    order_rules(aws, denied=["ec2:RunInstances"])
+    set_rules(aws, denied=["ec2:RunInstances"])
     results = client(aws, "iam").simulate_principal_policy(
         PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:user/prism",
         ActionNames=["ec2:RunInstances", "ec2:StopInstances"],

@@ -3,15 +3,15 @@
 import pytest
 
 from aws_double.facts.images import parameters, published
-from tests.aws_double.asked import (
-    asleep_ready,
+from tests.aws_double.boto import (
     client,
-    launched,
-    message,
+    hibernation_order,
+    launch_instance,
     order,
-    order_rules,
+    refusal_message,
     refused,
-    running,
+    running_instance,
+    set_rules,
     state,
 )
 
@@ -107,7 +107,7 @@ def test_every_published_image_can_be_launched(ec2):
     """
     kinds = {"x86_64": "t3.small", "arm64": "t4g.small"}
     for published_image in published("us-east-1"):
-        assert launched(
+        assert launch_instance(
             ec2, ImageId=published_image.id, InstanceType=kinds[published_image.architecture]
         )
 
@@ -119,8 +119,8 @@ def test_image_of_an_instance_is_pending_then_available(aws, ec2):
     CreateImage
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html
     """
-    order_rules(aws, times={"snapshot": 30})
-    machine = running(aws, ec2, **asleep_ready())
+    set_rules(aws, times={"snapshot": 30})
+    machine = running_instance(aws, ec2, **hibernation_order())
     ami = ec2.create_image(InstanceId=machine, Name="mine", NoReboot=True)["ImageId"]
     [now] = ec2.describe_images(Owners=["self"])["Images"]
     assert (now["ImageId"], now["State"]) == (ami, "pending")
@@ -139,10 +139,10 @@ def test_duplicate_image_name_is_refused(aws, ec2):
     Error codes for the Amazon EC2 API
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
-    machine = running(aws, ec2)
+    machine = running_instance(aws, ec2)
     ami = ec2.create_image(InstanceId=machine, Name="mine")["ImageId"]
     request = {"InstanceId": machine, "Name": "mine"}
-    assert ami in message("InvalidAMIName.Duplicate", ec2.create_image, **request)
+    assert ami in refusal_message("InvalidAMIName.Duplicate", ec2.create_image, **request)
 
 
 def test_create_image_reboots_the_instance_unless_no_reboot(aws, ec2):
@@ -151,7 +151,7 @@ def test_create_image_reboots_the_instance_unless_no_reboot(aws, ec2):
     CreateImage
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html
     """
-    machine = running(aws, ec2)
+    machine = running_instance(aws, ec2)
 
     def boots():
         return ec2.get_console_output(InstanceId=machine)["Output"].count("Linux version")

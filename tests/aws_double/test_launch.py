@@ -4,18 +4,18 @@ import gzip
 
 import pytest
 
-from tests.aws_double.asked import (
+from tests.aws_double.boto import (
     client,
+    described_instance,
     disk,
     image,
-    launched,
-    listed,
-    message,
+    instance_ids,
+    launch_instance,
     order,
-    order_rules,
+    refusal_message,
     refused,
-    running,
-    seen,
+    running_instance,
+    set_rules,
     state,
 )
 
@@ -43,7 +43,7 @@ def test_invalid_launch_is_refused_and_creates_nothing(ec2, change, code):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
     refused(code, ec2.run_instances, **order(**change))
-    assert listed(ec2) == []
+    assert instance_ids(ec2) == []
     assert ec2.describe_volumes()["Volumes"] == []
 
 
@@ -54,8 +54,10 @@ def test_launch_requires_an_image_of_the_types_architecture(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resize-limitations.html
     """
     arm = order(InstanceType="t4g.small")
-    assert "'arm64'" in message("InvalidParameterValue", ec2.run_instances, **arm)
-    assert seen(ec2, launched(ec2, InstanceType="t4g.small", ImageId=image("arm64")))
+    assert "'arm64'" in refusal_message("InvalidParameterValue", ec2.run_instances, **arm)
+    assert described_instance(
+        ec2, launch_instance(ec2, InstanceType="t4g.small", ImageId=image("arm64"))
+    )
 
 
 def test_user_data_limit_applies_before_base64(ec2):
@@ -64,9 +66,9 @@ def test_user_data_limit_applies_before_base64(ec2):
     Run commands on your Linux instance at launch
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
     """
-    assert launched(ec2, UserData=NOISE[:16384])
+    assert launch_instance(ec2, UserData=NOISE[:16384])
     refused("InvalidParameterValue", ec2.run_instances, **order(UserData=NOISE[:16385]))
-    assert launched(ec2, UserData=gzip.compress(NOISE))
+    assert launch_instance(ec2, UserData=gzip.compress(NOISE))
 
 
 def test_launch_in_a_zone_without_the_type_names_other_zones(ec2):
@@ -86,8 +88,13 @@ def test_launch_in_a_zone_without_the_type_names_other_zones(ec2):
     }
     [unable, *_] = zones - able
     request = order(InstanceType=kind, Placement={"AvailabilityZone": unable})
-    assert min(able) in message("Unsupported", ec2.run_instances, **request)
-    assert seen(ec2, launched(ec2, InstanceType=kind))["Placement"]["AvailabilityZone"] in able
+    assert min(able) in refusal_message("Unsupported", ec2.run_instances, **request)
+    assert (
+        described_instance(ec2, launch_instance(ec2, InstanceType=kind))["Placement"][
+            "AvailabilityZone"
+        ]
+        in able
+    )
 
 
 def test_launch_without_a_default_vpc_requires_a_subnet(aws, ec2):
@@ -96,15 +103,17 @@ def test_launch_without_a_default_vpc_requires_a_subnet(aws, ec2):
     Default VPCs
     https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
     """
-    order_rules(aws, default_vpc=False)
+    set_rules(aws, default_vpc=False)
     refused("VPCIdNotSpecified", ec2.run_instances, **order())
     network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
-    machine = seen(ec2, launched(ec2, SubnetId=subnet))
+    machine = described_instance(ec2, launch_instance(ec2, SubnetId=subnet))
     assert machine["VpcId"] == network
     assert "PublicIpAddress" not in machine
     interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": True}
-    assert seen(ec2, launched(ec2, NetworkInterfaces=[interface]))["PublicIpAddress"]
+    assert described_instance(ec2, launch_instance(ec2, NetworkInterfaces=[interface]))[
+        "PublicIpAddress"
+    ]
 
 
 def test_launch_in_a_full_zone_is_refused_and_names_other_zones(aws, ec2):
@@ -113,15 +122,15 @@ def test_launch_in_a_full_zone_is_refused_and_names_other_zones(aws, ec2):
     Troubleshoot instance launch issues
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
     """
-    order_rules(aws, capacity=[{"type": "t3.*", "zone": "us-east-1a", "left": 1}])
+    set_rules(aws, capacity=[{"type": "t3.*", "zone": "us-east-1a", "left": 1}])
     at = {"Placement": {"AvailabilityZone": "us-east-1a"}}
-    first = running(aws, ec2, **at)
+    first = running_instance(aws, ec2, **at)
     error = refused("InsufficientInstanceCapacity", ec2.run_instances, **order(**at))
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 500
     assert "us-east-1b" in error["Error"]["Message"]
-    assert launched(ec2, Placement={"AvailabilityZone": "us-east-1b"})
+    assert launch_instance(ec2, Placement={"AvailabilityZone": "us-east-1b"})
     ec2.terminate_instances(InstanceIds=[first])
-    assert launched(ec2, **at)
+    assert launch_instance(ec2, **at)
 
 
 def test_start_is_refused_without_capacity(aws, ec2):
@@ -130,10 +139,10 @@ def test_start_is_refused_without_capacity(aws, ec2):
     Troubleshoot instance launch issues
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
     """
-    id = running(aws, ec2)
+    id = running_instance(aws, ec2)
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(1)
-    order_rules(aws, capacity=[{"type": "t3.small"}])
+    set_rules(aws, capacity=[{"type": "t3.small"}])
     refused("InsufficientInstanceCapacity", ec2.start_instances, InstanceIds=[id])
     assert state(ec2, id) == "stopped"
 
@@ -144,7 +153,7 @@ def test_launch_creates_as_many_instances_as_capacity_allows(aws, ec2):
     RunInstances
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
-    order_rules(aws, capacity=[{"type": "t3.small", "left": 3}])
+    set_rules(aws, capacity=[{"type": "t3.small", "left": 3}])
     refused("InsufficientInstanceCapacity", ec2.run_instances, **order(MinCount=4, MaxCount=5))
     machines = ec2.run_instances(**order(MinCount=2, MaxCount=5))["Instances"]
     assert len(machines) == 3
@@ -156,16 +165,16 @@ def test_quota_counts_vcpus_of_running_instances(aws, ec2):
     Amazon EC2 instance type quotas
     https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
     """
-    order_rules(aws, quotas={"standard": 4, "gpu": 4, "spot": 2})
-    first = running(aws, ec2)
-    launched(ec2, InstanceType="c6i.large")
-    assert "limit of 4" in message("VcpuLimitExceeded", ec2.run_instances, **order())
-    assert launched(ec2, InstanceType="g4dn.xlarge")
+    set_rules(aws, quotas={"standard": 4, "gpu": 4, "spot": 2})
+    first = running_instance(aws, ec2)
+    launch_instance(ec2, InstanceType="c6i.large")
+    assert "limit of 4" in refusal_message("VcpuLimitExceeded", ec2.run_instances, **order())
+    assert launch_instance(ec2, InstanceType="g4dn.xlarge")
     spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
-    assert launched(ec2, **spot)
+    assert launch_instance(ec2, **spot)
     refused("MaxSpotInstanceCountExceeded", ec2.run_instances, **order(**spot))
     ec2.stop_instances(InstanceIds=[first])
-    assert launched(ec2)
+    assert launch_instance(ec2)
     aws.clock.advance(1)
     refused("VcpuLimitExceeded", ec2.start_instances, InstanceIds=[first])
 
@@ -176,7 +185,7 @@ def test_launch_refuses_a_new_instance_profile_at_first(aws, ec2):
     Troubleshoot IAM: changes that I make are not always immediately visible
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
     """
-    order_rules(aws, times={"profile": 5})
+    set_rules(aws, times={"profile": 5})
     iam = client(aws, "iam")
     iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName="p")
@@ -205,7 +214,7 @@ def test_described_instance_has_the_attributes_of_its_launch(aws, ec2):
     )
     [launch] = ec2.run_instances(**request)["Instances"]
     assert launch["State"]["Name"] == "pending"
-    machine = seen(ec2, launch["InstanceId"])
+    machine = described_instance(ec2, launch["InstanceId"])
     assert (machine["ClientToken"], machine["Tags"]) == ("mine", tags)
     assert machine["MetadataOptions"]["HttpTokens"] == "required"
     [root] = ec2.describe_volumes()["Volumes"]
@@ -220,7 +229,7 @@ def test_spot_launch_below_the_spot_price_is_refused(aws, ec2):
     Spot Instance pricing history, and SpotMaxPriceTooLow
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-instances-history.html
     """
-    order_rules(aws, spot={"t3.small": 0.008})
+    set_rules(aws, spot={"t3.small": 0.008})
     [price, *_] = ec2.describe_spot_price_history(InstanceTypes=["t3.small"])["SpotPriceHistory"]
     assert price["SpotPrice"] == "0.008000"
 
@@ -239,11 +248,11 @@ def test_stop_of_a_one_time_spot_instance_is_refused(aws, ec2):
     StopInstances
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
     """
-    once = running(aws, ec2, InstanceMarketOptions={"MarketType": "spot"})
+    once = running_instance(aws, ec2, InstanceMarketOptions={"MarketType": "spot"})
     refused("UnsupportedOperation", ec2.stop_instances, InstanceIds=[once])
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
-    lasting = running(aws, ec2, InstanceMarketOptions=market)
+    lasting = running_instance(aws, ec2, InstanceMarketOptions=market)
     ec2.stop_instances(InstanceIds=[lasting])
 
 
@@ -264,11 +273,11 @@ def test_interrupted_spot_instance_stops_or_terminates_with_a_reason(
     """
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": behaviour}
     market = {"MarketType": "spot", "SpotOptions": options}
-    id = running(aws, ec2, InstanceMarketOptions=market)
+    id = running_instance(aws, ec2, InstanceMarketOptions=market)
     aws.interrupt(id)
     aws.clock.advance(1)
     assert state(ec2, id) == end
-    assert seen(ec2, id)["StateReason"]["Code"] == why
+    assert described_instance(ec2, id)["StateReason"]["Code"] == why
 
 
 def test_persistent_spot_request_replaces_its_instance_until_cancelled(aws, ec2):
@@ -279,21 +288,21 @@ def test_persistent_spot_request_replaces_its_instance_until_cancelled(aws, ec2)
     """
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
-    first = running(aws, ec2, {"prism:id": "x"}, InstanceMarketOptions=market)
+    first = running_instance(aws, ec2, {"prism:id": "x"}, InstanceMarketOptions=market)
     ec2.terminate_instances(InstanceIds=[first])
     aws.clock.advance(2)
-    [second] = set(listed(ec2)) - {first}
+    [second] = set(instance_ids(ec2)) - {first}
     assert state(ec2, second) == "running"
-    assert seen(ec2, second).get("Tags", []) == []
+    assert described_instance(ec2, second).get("Tags", []) == []
     [spot_request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
     assert (spot_request["InstanceId"], spot_request["State"]) == (second, "active")
     id = [spot_request["SpotInstanceRequestId"]]
-    assert seen(ec2, second)["SpotInstanceRequestId"] == id[0]
+    assert described_instance(ec2, second)["SpotInstanceRequestId"] == id[0]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=id)
     assert state(ec2, second) == "running"
     ec2.terminate_instances(InstanceIds=[second])
     aws.clock.advance(2)
-    assert {state(ec2, instance) for instance in listed(ec2)} == {"terminated"}
+    assert {state(ec2, instance) for instance in instance_ids(ec2)} == {"terminated"}
 
 
 @pytest.fixture
@@ -301,7 +310,7 @@ def interrupted_instance(aws, ec2):
     """A spot instance of a persistent request that EC2 has interrupted."""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
-    id = running(aws, ec2, InstanceMarketOptions=market)
+    id = running_instance(aws, ec2, InstanceMarketOptions=market)
     aws.interrupt(id)
     aws.clock.advance(1)
     assert state(ec2, id) == "stopped"
@@ -321,16 +330,16 @@ def test_interrupted_spot_instance_is_started_only_by_ec2_when_capacity_returns(
     Behavior of Spot Instance interruptions
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
     """
-    order_rules(aws, capacity=[{"type": "t3.small", "market": "spot"}])
+    set_rules(aws, capacity=[{"type": "t3.small", "market": "spot"}])
     refused("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[interrupted_instance])
     aws.clock.advance(3600)
     assert state(ec2, interrupted_instance) == "stopped"
     assert spot_request_of(ec2)["State"] == "open"
-    order_rules(aws)
+    set_rules(aws)
     aws.clock.advance(61)
     assert state(ec2, interrupted_instance) == "running"
     assert spot_request_of(ec2)["State"] == "active"
-    assert "StateReason" not in seen(ec2, interrupted_instance)
+    assert "StateReason" not in described_instance(ec2, interrupted_instance)
 
 
 def test_spot_instance_stopped_by_its_user_can_be_started_by_its_user(aws, ec2):
@@ -341,7 +350,7 @@ def test_spot_instance_stopped_by_its_user_can_be_started_by_its_user(aws, ec2):
     """
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
-    id = running(aws, ec2, InstanceMarketOptions=market)
+    id = running_instance(aws, ec2, InstanceMarketOptions=market)
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(3600)
     assert (state(ec2, id), spot_request_of(ec2)["State"]) == ("stopped", "disabled")
@@ -355,7 +364,7 @@ def spot_instance(aws, ec2):
     """A spot instance of a persistent request, and the request's id."""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
-    return running(aws, ec2, InstanceMarketOptions=market), spot_request_of(ec2)[
+    return running_instance(aws, ec2, InstanceMarketOptions=market), spot_request_of(ec2)[
         "SpotInstanceRequestId"
     ]
 
@@ -383,14 +392,14 @@ def test_spot_instance_cannot_be_started_right_after_its_stop(aws, ec2, spot_ins
     Troubleshoot Amazon EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
     """
-    order_rules(aws, times={"marked_for_stop": 90})
+    set_rules(aws, times={"marked_for_stop": 90})
     id, _ = spot_instance
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(60)
     assert state(ec2, id) == "stopped"
     spot_request = spot_request_of(ec2)
     assert (spot_request["State"], spot_request["Status"]["Code"]) == ("active", "marked-for-stop")
-    refusal = message("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[id])
+    refusal = refusal_message("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[id])
     assert "not in an appropriate state to support start" in refusal
     aws.clock.advance(40)
     spot_request = spot_request_of(ec2)
@@ -428,7 +437,7 @@ def test_cancelling_the_request_terminates_a_stopped_spot_instance(aws, ec2, int
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
     aws.clock.advance(3600)
     assert spot_request_of(ec2)["State"] == "cancelled"
-    assert {state(ec2, instance) for instance in listed(ec2)} <= {"terminated"}
+    assert {state(ec2, instance) for instance in instance_ids(ec2)} <= {"terminated"}
 
 
 def test_launch_with_an_unsupported_parameter_is_refused(ec2):
@@ -438,5 +447,5 @@ def test_launch_with_an_unsupported_parameter_is_refused(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     template = {"LaunchTemplate": {"LaunchTemplateName": "x"}}
-    refusal = message("UnsupportedOperation", ec2.run_instances, **order(**template))
+    refusal = refusal_message("UnsupportedOperation", ec2.run_instances, **order(**template))
     assert "LaunchTemplate" in refusal

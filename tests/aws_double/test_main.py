@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from tests.aws_double.asked import _client, launched
+from tests.aws_double.boto import _client, launch_instance
 from tests.optional import not_none
 
 COMMAND = [sys.executable, "-m", "aws_double"]
@@ -31,7 +31,7 @@ def environment(process):
 
 def machine(process):
     url = environment(process)["AWS_ENDPOINT_URL"]
-    return launched(_client(url, "ec2", "us-east-1", "123456789012", 20))
+    return launch_instance(_client(url, "ec2", "us-east-1", "123456789012", 20))
 
 
 def test_program_creates_the_same_ids_with_the_same_seed():

@@ -1,6 +1,12 @@
 """Networks, security groups, key pairs and elastic addresses."""
 
-from tests.aws_double.asked import launched, message, refused, running, seen
+from tests.aws_double.boto import (
+    described_instance,
+    launch_instance,
+    refusal_message,
+    refused,
+    running_instance,
+)
 
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGk1mF1qYBTPZBEVCJzmfJ9V2wMSnwSPjmuyXX0z3mBy somebody"
@@ -71,7 +77,7 @@ def test_duplicate_security_group_rule_is_refused(ec2):
     """
     request = {"GroupId": group(ec2), "IpPermissions": [SSH]}
     [rule] = ec2.authorize_security_group_ingress(**request)["SecurityGroupRules"]
-    assert "192.0.2.7/32" in message(
+    assert "192.0.2.7/32" in refusal_message(
         "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, **request
     )
     assert described(ec2, request["GroupId"])["IpPermissions"][0]["IpRanges"] == SSH["IpRanges"]
@@ -90,14 +96,16 @@ def test_security_group_in_use_cannot_be_deleted(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
     """
     id = group(ec2)
-    machine = running(aws, ec2, SecurityGroupIds=[id])
-    assert seen(ec2, machine)["SecurityGroups"] == [{"GroupId": id, "GroupName": "prism"}]
+    machine = running_instance(aws, ec2, SecurityGroupIds=[id])
+    assert described_instance(ec2, machine)["SecurityGroups"] == [
+        {"GroupId": id, "GroupName": "prism"}
+    ]
     refused("DependencyViolation", ec2.delete_security_group, GroupId=id)
     ec2.terminate_instances(InstanceIds=[machine])
     aws.clock.advance(1)
     ec2.delete_security_group(GroupId=id)
     refused("InvalidGroup.NotFound", ec2.delete_security_group, GroupId=id)
-    assert seen(ec2, machine)["SecurityGroups"] == []
+    assert described_instance(ec2, machine)["SecurityGroups"] == []
 
 
 def test_default_security_group_cannot_be_deleted(ec2):
@@ -106,7 +114,7 @@ def test_default_security_group_cannot_be_deleted(ec2):
     Default security groups for your VPCs
     https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
     """
-    [default] = seen(ec2, launched(ec2))["SecurityGroups"]
+    [default] = described_instance(ec2, launch_instance(ec2))["SecurityGroups"]
     assert default["GroupName"] == "default"
     refused("CannotDelete", ec2.delete_security_group, GroupId=default["GroupId"])
 
@@ -123,7 +131,7 @@ def test_duplicate_key_pair_is_refused_and_deleting_it_can_be_repeated(ec2):
     [key] = ec2.describe_key_pairs(KeyNames=["mine"], IncludePublicKey=True)["KeyPairs"]
     assert (key["KeyType"], key["PublicKey"]) == ("ed25519", PUBLIC_KEY)
     assert key["KeyFingerprint"] == imported["KeyFingerprint"]
-    assert seen(ec2, launched(ec2, KeyName="mine"))["KeyName"] == "mine"
+    assert described_instance(ec2, launch_instance(ec2, KeyName="mine"))["KeyName"] == "mine"
     for _ in range(2):
         ec2.delete_key_pair(KeyName="mine")
     refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyNames=["mine"])
@@ -169,14 +177,14 @@ def test_elastic_address_is_allocated_associated_and_released(aws, ec2):
     Elastic IP addresses
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/elastic-ip-addresses-eip.html
     """
-    machine, held = running(aws, ec2), ec2.allocate_address()
+    machine, held = running_instance(aws, ec2), ec2.allocate_address()
     mine = {"AllocationId": held["AllocationId"]}
     ids = {ec2.associate_address(InstanceId=machine, **mine)["AssociationId"] for _ in range(2)}
     [address] = ec2.describe_addresses()["Addresses"]
     assert (address["InstanceId"], {address["AssociationId"]}) == (machine, ids)
     refused("InvalidIPAddress.InUse", ec2.release_address, **mine)
     ec2.disassociate_address(AssociationId=ids.pop())
-    assert "PublicIpAddress" not in seen(ec2, machine)
+    assert "PublicIpAddress" not in described_instance(ec2, machine)
     ec2.release_address(**mine)
     refused("InvalidAllocationID.NotFound", ec2.release_address, **mine)
     assert ec2.describe_addresses()["Addresses"] == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws_double.asked import client, order_rules, refused
+from tests.aws_double.boto import client, refused, set_rules
 
 EVERYWHERE = "0.0.0.0/0"
 
@@ -58,7 +58,7 @@ def test_calls_in_a_disabled_region_are_refused(aws, service):
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
     """
-    order_rules(aws, regions_off=["me-south-1"])
+    set_rules(aws, regions_off=["me-south-1"])
     boto = client(aws, service, "me-south-1")
     calls: dict[str, tuple[str, Any]] = {
         "ec2": ("AuthFailure", getattr(boto, "describe_vpcs", None)),

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.aws_double.asked import ACCOUNT, image, launched
+from tests.aws_double.boto import ACCOUNT, image, launch_instance
 
 SIGNED = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/us-east-1/ec2/aws4_request"
 
@@ -55,7 +55,9 @@ def test_concurrent_launches_with_the_same_token_create_one_instance(aws, ec2):
     ami = image()
     with ThreadPoolExecutor(16) as threads:
         tokens = [str(n // 2) for n in range(200)]  # each one twice
-        ids = list(threads.map(lambda it: launched(ec2, ClientToken=it, ImageId=ami), tokens))
+        ids = list(
+            threads.map(lambda it: launch_instance(ec2, ClientToken=it, ImageId=ami), tokens)
+        )
     assert len(set(ids)) == 100
     assert ids[::2] == ids[1::2]
     assert len(aws.machines()) == 100

@@ -2,7 +2,7 @@
 
 from botocore.exceptions import ClientError
 
-from tests.aws_double.asked import OTHER, client, order, order_rules, refused
+from tests.aws_double.boto import OTHER, client, order, refused, set_rules
 
 
 def until_refused(call, most=2000):
@@ -20,7 +20,7 @@ def test_describe_action_has_a_bucket_of_100_that_refills_20_per_second(aws, ec2
     Request throttling for the Amazon EC2 API
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
     """
-    order_rules(aws, like="aws")
+    set_rules(aws, like="aws")
     count, refusal = until_refused(ec2.describe_key_pairs)
     assert count == 100
     assert refusal["Error"]["Code"] == "RequestLimitExceeded"
@@ -38,7 +38,7 @@ def test_launch_throttling_counts_instances(aws, ec2):
     Request throttling for the Amazon EC2 API
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
     """
-    order_rules(aws, like="aws")
+    set_rules(aws, like="aws")
     ec2.run_instances(**order(MinCount=999, MaxCount=999))
     refused("RequestLimitExceeded", ec2.run_instances, **order(MinCount=2, MaxCount=2))
     ec2.run_instances(**order())
@@ -54,7 +54,7 @@ def test_throttled_call_consumes_no_token(aws, ec2):
     Request throttling for the Amazon EC2 API
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
     """
-    order_rules(aws, throttle=[{"actions": ["Describe*"], "depth": 1, "refill": 1}])
+    set_rules(aws, throttle=[{"actions": ["Describe*"], "depth": 1, "refill": 1}])
     ec2.describe_vpcs()
     for _ in range(5):
         refused("RequestLimitExceeded", ec2.describe_vpcs)
@@ -68,7 +68,7 @@ def test_throttling_is_per_account_and_region(aws, ec2):
     Request throttling for the Amazon EC2 API
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
     """
-    order_rules(aws, throttle=[{"actions": ["*"], "depth": 1, "refill": 0.1}])
+    set_rules(aws, throttle=[{"actions": ["*"], "depth": 1, "refill": 0.1}])
     ec2.describe_vpcs()
     refused("RequestLimitExceeded", ec2.describe_vpcs)
     client(aws, "ec2", "us-west-2").describe_vpcs()

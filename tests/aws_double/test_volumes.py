@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.aws_double.asked import (
-    launched,
-    message,
-    order_rules,
+from tests.aws_double.boto import (
+    described_instance,
+    launch_instance,
+    refusal_message,
     refused,
-    running,
-    seen,
+    running_instance,
+    set_rules,
     state,
 )
 
@@ -30,10 +30,10 @@ def test_volume_is_creating_then_available(aws, ec2):
     EBS volume lifecycle
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-lifecycle.html
     """
-    order_rules(aws, times={"volume": 3})
+    set_rules(aws, times={"volume": 3})
     id = volume(ec2, VolumeType="gp3", Encrypted=True)
     assert described(ec2, id)["State"] == "creating"
-    machine = running(aws, ec2, **IN_HERE)
+    machine = running_instance(aws, ec2, **IN_HERE)
     refused(
         "IncorrectState",
         ec2.attach_volume,
@@ -52,7 +52,7 @@ def test_attach_volume_requires_the_same_zone_and_a_free_device(aws, ec2):
     Attach an Amazon EBS volume to an Amazon EC2 instance
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-attaching-volume.html
     """
-    machine = running(aws, ec2, **IN_HERE)
+    machine = running_instance(aws, ec2, **IN_HERE)
     far, near, next_one = volume(ec2, THERE), volume(ec2), volume(ec2)
 
     def at(id, device="/dev/sdf"):
@@ -62,8 +62,10 @@ def test_attach_volume_requires_the_same_zone_and_a_free_device(aws, ec2):
     refused("InvalidParameterValue", ec2.attach_volume, **at(near, "disk2"))
     assert ec2.attach_volume(**at(near))["State"] == "attached"
     refused("VolumeInUse", ec2.attach_volume, **at(near, "/dev/sdg"))
-    assert "already in use" in message("InvalidParameterValue", ec2.attach_volume, **at(next_one))
-    [_, extra] = seen(ec2, machine)["BlockDeviceMappings"]
+    assert "already in use" in refusal_message(
+        "InvalidParameterValue", ec2.attach_volume, **at(next_one)
+    )
+    [_, extra] = described_instance(ec2, machine)["BlockDeviceMappings"]
     assert (extra["DeviceName"], extra["Ebs"]["VolumeId"]) == ("/dev/sdf", near)
     assert not extra["Ebs"]["DeleteOnTermination"]
 
@@ -74,7 +76,7 @@ def test_attach_volume_requires_a_running_or_stopped_instance(aws, ec2):
     AttachVolume
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html
     """
-    id, machine = volume(ec2), launched(ec2, **IN_HERE)
+    id, machine = volume(ec2), launch_instance(ec2, **IN_HERE)
     at = {"VolumeId": id, "InstanceId": machine, "Device": "/dev/sdf"}
     refused("IncorrectState", ec2.attach_volume, **at)
     aws.clock.advance(1)
@@ -89,18 +91,20 @@ def test_volume_is_attaching_attached_detaching_then_available(aws, ec2):
     VolumeAttachment
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VolumeAttachment.html
     """
-    order_rules(aws, times={"attaching": 2})
-    id, machine = volume(ec2), running(aws, ec2, **IN_HERE)
+    set_rules(aws, times={"attaching": 2})
+    id, machine = volume(ec2), running_instance(aws, ec2, **IN_HERE)
     ec2.attach_volume(VolumeId=id, InstanceId=machine, Device="/dev/sdf")
     for expected in ("attaching", "attached"):
         assert described(ec2, id)["Attachments"][0]["State"] == expected
-        assert seen(ec2, machine)["BlockDeviceMappings"][1]["Ebs"]["Status"] == expected
+        assert (
+            described_instance(ec2, machine)["BlockDeviceMappings"][1]["Ebs"]["Status"] == expected
+        )
         aws.clock.advance(2)
     assert ec2.detach_volume(VolumeId=id)["State"] == "detaching"
     refused("VolumeInUse", ec2.delete_volume, VolumeId=id)
     aws.clock.advance(2)
     assert described(ec2, id)["State"] == "available"
-    assert len(seen(ec2, machine)["BlockDeviceMappings"]) == 1
+    assert len(described_instance(ec2, machine)["BlockDeviceMappings"]) == 1
     refused("IncorrectState", ec2.detach_volume, VolumeId=id)
 
 
@@ -110,8 +114,8 @@ def test_root_volume_of_a_running_instance_cannot_be_detached(aws, ec2):
     Detach an Amazon EBS volume
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-detaching-volume.html
     """
-    machine = running(aws, ec2)
-    root = seen(ec2, machine)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    machine = running_instance(aws, ec2)
+    root = described_instance(ec2, machine)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     refused("OperationNotPermitted", ec2.detach_volume, VolumeId=root)
     ec2.stop_instances(InstanceIds=[machine])
     aws.clock.advance(1)
@@ -185,7 +189,7 @@ def test_snapshot_is_pending_then_completed(aws, ec2):
     Amazon EBS snapshots
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-creating-snapshot.html
     """
-    order_rules(aws, times={"snapshot": 10})
+    set_rules(aws, times={"snapshot": 10})
     source = volume(ec2)
     id = ec2.create_snapshot(VolumeId=source)["SnapshotId"]
     aws.clock.advance(5)
@@ -219,7 +223,7 @@ def test_second_snapshot_of_a_volume_within_seconds_is_refused(aws, ec2):
     Error codes for the Amazon EC2 API
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
-    order_rules(aws, times={"snapshot_again": 15})
+    set_rules(aws, times={"snapshot_again": 15})
     source, other = volume(ec2), volume(ec2)
     ec2.create_snapshot(VolumeId=source)
     refused("SnapshotCreationPerVolumeRateExceeded", ec2.create_snapshot, VolumeId=source)
@@ -235,7 +239,7 @@ def test_concurrent_snapshots_of_a_volume_are_limited(aws, ec2, kind, size, most
     Quotas for Amazon EBS
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html
     """
-    order_rules(aws, times={"snapshot": 100})
+    set_rules(aws, times={"snapshot": 100})
     source = volume(ec2, size=size, VolumeType=kind)
     for _ in range(most):
         ec2.create_snapshot(VolumeId=source)
@@ -250,7 +254,7 @@ def test_snapshot_used_by_an_image_cannot_be_deleted(aws, ec2):
     Delete an Amazon EBS snapshot
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-deleting-snapshot.html
     """
-    machine = running(aws, ec2)
+    machine = running_instance(aws, ec2)
     ami = ec2.create_image(InstanceId=machine, Name="mine")["ImageId"]
     [snapshot] = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
     request = {"SnapshotId": snapshot["SnapshotId"]}

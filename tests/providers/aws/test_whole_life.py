@@ -8,7 +8,7 @@ import pytest
 from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.account.policy import policy
-from tests.aws_double.asked import client
+from tests.aws_double.boto import client
 from tests.project.living import Home
 from tests.waiting import eventually
 

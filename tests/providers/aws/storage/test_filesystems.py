@@ -7,7 +7,7 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.storage.model import StorageObserved
 from prism.storage.ports import StorageRefused
-from tests.aws_double.asked import order
+from tests.aws_double.boto import order
 from tests.providers.aws.storage.world import HERE, SHARED, THERE, tags_of
 
 

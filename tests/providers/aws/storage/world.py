@@ -13,7 +13,7 @@ from prism.providers.aws.storage.mounts import SCRIPT
 from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import Disk, ProviderSnapshot, SnapshotOrder, VolumeOrder
-from tests.aws_double.asked import client, order
+from tests.aws_double.boto import client, order
 from tests.optional import not_none
 
 HERE, THERE = "us-east-1a", "us-east-1b"

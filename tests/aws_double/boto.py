@@ -1,4 +1,4 @@
-"""Requests to the double: boto3 over HTTP, with dummy keys and no retries."""
+"""Requests to the double through boto3, with dummy keys and no retries."""
 
 from collections.abc import Callable
 from functools import cache
@@ -53,32 +53,34 @@ def order(tags: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """The parameters of a launch of one small instance, and `more`."""
     request = {"ImageId": image(), "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
     if tags:
-        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        request["TagSpecifications"] = [{"ResourceType": "instance", "Tags": listed}]
+        tag_list = [{"Key": key, "Value": value} for key, value in tags.items()]
+        request["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tag_list}]
     return request | more
 
 
-def launched(ec2: Any, tags: dict[str, str] | None = None, **more: Any) -> Any:
+def launch_instance(ec2: Any, tags: dict[str, str] | None = None, **more: Any) -> Any:
     return ec2.run_instances(**order(tags, **more))["Instances"][0]["InstanceId"]
 
 
-def running(aws: AwsDouble, ec2: Any, tags: dict[str, str] | None = None, **more: Any) -> Any:
-    id = launched(ec2, tags, **more)
+def running_instance(
+    aws: AwsDouble, ec2: Any, tags: dict[str, str] | None = None, **more: Any
+) -> Any:
+    id = launch_instance(ec2, tags, **more)
     aws.clock.advance(1)
     assert state(ec2, id) == "running"
     return id
 
 
-def seen(ec2: Any, id: str) -> Any:
+def described_instance(ec2: Any, id: str) -> Any:
     [reservation] = ec2.describe_instances(InstanceIds=[id])["Reservations"]
     return reservation["Instances"][0]
 
 
 def state(ec2: Any, id: str) -> Any:
-    return seen(ec2, id)["State"]["Name"]
+    return described_instance(ec2, id)["State"]["Name"]
 
 
-def listed(ec2: Any, **filters: Any) -> list[str]:
+def instance_ids(ec2: Any, **filters: Any) -> list[str]:
     return [
         instance["InstanceId"]
         for reservation in ec2.describe_instances(**filters)["Reservations"]
@@ -94,11 +96,11 @@ def refused(code: str, call: Callable[..., object], **args: Any) -> Any:
     return caught.value.response
 
 
-def message(code: str, call: Callable[..., object], **args: Any) -> Any:
+def refusal_message(code: str, call: Callable[..., object], **args: Any) -> Any:
     return refused(code, call, **args)["Error"]["Message"]
 
 
-def order_rules(aws: AwsDouble, **rules: Any) -> None:
+def set_rules(aws: AwsDouble, **rules: Any) -> None:
     """Set rules of the double; unless `like` is given, AWS is consistent."""
     aws.rules = build({"like": "consistent", **rules})
 
@@ -111,7 +113,7 @@ def disk(size: int, device: str = "/dev/xvda", **more: Any) -> dict[str, Any]:
     return {"DeviceName": device, "Ebs": {"VolumeSize": size, **more}}
 
 
-def asleep_ready(**more: Any) -> dict[str, Any]:
+def hibernation_order(**more: Any) -> dict[str, Any]:
     """The parameters of a launch of an instance that can hibernate."""
     return {
         "ImageId": image(parameter=UBUNTU),
