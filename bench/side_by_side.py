@@ -289,7 +289,7 @@ TASKS = {
     "stop_and_return": "Stop the workspace and bring it back until the notebook answers",
     "upload": "Upload a file into the workspace",
     "stop_others": "Stop three other running workspaces",
-    "invite": "Give a class of five access",
+    "invite": "Give five students access",
 }
 
 
