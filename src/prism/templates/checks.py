@@ -48,7 +48,7 @@ def _base(template: Template) -> Iterator[Misfit]:
         if legal and template.base not in legal:
             yield (
                 ("packages", manager),
-                f"{manager} needs a base it is at home on: {' or '.join(legal)}, "
+                f"{manager} packages need a base that has {manager}: {' or '.join(legal)}, "
                 f"not {template.base or 'none'}",
             )
 
