@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from prism.agent.folder import Folder, read, write
-from prism.agent.safe_paths import remove_tree
 from prism.providers.local.folder import supervisor_pid
 from tests.disks import mounted
 from tests.optional import not_none
@@ -89,15 +88,3 @@ def test_folder_token_is_created_once_with_256_bits(tmp_path):
     token = folder.token()
     assert len(token) == 43
     assert Folder(tmp_path).token() == token
-
-
-def test_remove_tree_removes_unwritable_folders_and_follows_no_link(tmp_path):
-    deep = tmp_path / "a" / "b"
-    deep.mkdir(parents=True)
-    (deep / "c").write_text("x")
-    (tmp_path / "outside").write_text("stays")
-    (deep / "link").symlink_to(tmp_path / "outside")
-    deep.chmod(0o500)
-    (tmp_path / "a").chmod(0o100)
-    remove_tree(tmp_path / "a")
-    assert {path.name for path in tmp_path.iterdir()} == {"outside"}

@@ -43,6 +43,7 @@ def test_processes_left_in_the_control_group_are_killed_and_the_group_is_reused(
     assert isinstance(successor, Cgroup)
     assert successor.path == control_group.path
     assert left.wait(120) == -signal.SIGKILL
+    assert "frozen 0" in (successor.path / "cgroup.events").read_text()
     child = start_in_group(successor.path)
     successor.freeze()
     successor.thaw()

@@ -147,23 +147,6 @@ def _run_step(process, word):
     assert process.stdout.readline() == f"{word}\n"
 
 
-def test_freezer_thaws_and_reuses_a_control_group_that_was_left_frozen(tmp_path):
-    first = freezer(tmp_path)
-    if not isinstance(first, Cgroup):  # this system allows no control groups
-        assert first.kind == "signals"
-        return
-    with subprocess.Popen(["sleep", "600"]) as left:
-        (first.path / "cgroup.procs").write_text(str(left.pid))
-        first.freeze()
-        second = freezer(tmp_path)
-        assert isinstance(second, Cgroup)
-        assert second.path == first.path
-        assert left.wait(120) == -signal.SIGKILL
-    assert "frozen 0" in (second.path / "cgroup.events").read_text()
-    second.close()
-    assert not second.path.exists()
-
-
 def test_freezer_removes_only_old_empty_control_groups(tmp_path):
     first = freezer(tmp_path)
     if not isinstance(first, Cgroup):
