@@ -107,9 +107,9 @@ def test_audit_log_pages_contain_each_visible_event_once(team_with_workspace, mo
         ("outside", None),
     ):
         mine = [entry["id"] for entry in read(team_with_workspace, role)]
-        hers = [entry["id"] for entry in whole if concerns(entry, project, f"{role}@x.org")]
-        assert mine == hers, "once each, the newest first"
-        assert 0 < len(hers) < len(whole)
+        expected = [entry["id"] for entry in whole if concerns(entry, project, f"{role}@x.org")]
+        assert mine == expected, "once each, the newest first"
+        assert 0 < len(expected) < len(whole)
     assert read(team_with_workspace, "viewer", "&limit=1") == read(team_with_workspace, "viewer")
 
 

@@ -34,7 +34,7 @@ FLOODS = {
     "one folded header": (GET + b"X: y", b"\r\n " + b"z" * 60000),
     "endless empty lines": (b"", b"\r\n" * 32768),
     "an endless size of a chunk": (CHUNKED, b"0" * 65536),
-    "an endless margin of a chunk": (CHUNKED + b"1;a=", b"b" * 65536),
+    "an endless chunk extension": (CHUNKED + b"1;a=", b"b" * 65536),
     "an endless value of a trailer": (CHUNKED + b"1\r\nx\r\n0\r\nT: ", b"a" * 65536),
     "endless trailers": (CHUNKED + b"1\r\nx\r\n0\r\n", b"T: y\r\n" * 10000),
     "a WebSocket's endless headers": (

@@ -71,8 +71,8 @@ def test_download_replaces_a_link_at_the_path_of_its_partial_file(copied_folder,
     owners.write_text("the owner's")
     (copied_folder / "new.prism-part").symlink_to(owners)
     monkeypatch.setattr(transfer, "content", lambda *_: iter([b"", b"hostile"]))
-    nobody: Any = None
-    assert transfer.download(nobody, "mine", "new", os.fspath(copied_folder / "new")) == len(
+    no_client: Any = None
+    assert transfer.download(no_client, "mine", "new", os.fspath(copied_folder / "new")) == len(
         b"hostile"
     )
     assert (copied_folder / "new").read_text() == "hostile"

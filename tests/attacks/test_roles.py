@@ -128,12 +128,12 @@ def test_lists_contain_only_objects_visible_to_the_caller(team):
 
 
 def test_member_manages_own_workspaces_and_an_admin_manages_all(team):
-    assert team.launch("member", "hers").status_code == 201
+    assert team.launch("member", "own").status_code == 201
     assert team.launch("admin", "theirs").status_code == 201
-    assert team("member", "POST", "instances/hers/stop").status_code == 200
+    assert team("member", "POST", "instances/own/stop").status_code == 200
     failed(team("member", "POST", "instances/theirs/stop"), 403, "PERMISSION_DENIED")
     failed(team("member", "GET", "instances/theirs/connect"), 403, "PERMISSION_DENIED")
-    assert team("admin", "POST", "instances/hers/stop").status_code == 200
+    assert team("admin", "POST", "instances/own/stop").status_code == 200
     failed(team.launch("outside", "x"), 404, "PROJECT_NOT_FOUND")
     failed(team.launch("member", "x", project=None), 403, "PERMISSION_DENIED")
 
@@ -148,19 +148,19 @@ def test_volume_cannot_be_used_from_another_project(team):
     failed(team.launch("member", "x", volumes=["theirs"]), 403, "PERMISSION_DENIED")
     assert team.launch("admin", "mine").status_code == 201
     attach = {"instance": "mine"}
-    hers = team("admin", "POST", "storage/volumes/theirs/attach", json=attach)
-    failed(hers, 404, "VOLUME_NOT_FOUND")
+    refusal = team("admin", "POST", "storage/volumes/theirs/attach", json=attach)
+    failed(refusal, 404, "VOLUME_NOT_FOUND")
     failed(team("member", "DELETE", "storage/volumes/theirs"), 403, "PERMISSION_DENIED")
 
 
 def test_removed_member_loses_own_workspaces(team):
-    assert team.launch("member", "hers").status_code == 201
+    assert team.launch("member", "own").status_code == 201
     path = f"projects/{team.project}/members/member@x.org"
     assert team("owner", "PUT", path, json={"role": "viewer"}).status_code == 200
-    failed(team("member", "POST", "instances/hers/stop"), 403, "PERMISSION_DENIED")
+    failed(team("member", "POST", "instances/own/stop"), 403, "PERMISSION_DENIED")
     assert team("owner", "DELETE", path).status_code == 200
-    failed(team("member", "GET", "instances/hers"), 404, "INSTANCE_NOT_FOUND")
-    assert team("operator", "GET", "instances/hers").status_code == 200
+    failed(team("member", "GET", "instances/own"), 404, "INSTANCE_NOT_FOUND")
+    assert team("operator", "GET", "instances/own").status_code == 200
 
 
 def test_profile_switch_affects_only_the_caller(team):
@@ -173,7 +173,7 @@ def test_profile_switch_affects_only_the_caller(team):
     assert team("owner", "GET", "profiles/current").json()["name"] == "local"
 
 
-def test_unix_socket_requests_are_of_the_operator_without_a_token(team):
+def test_unix_socket_acts_as_the_operator_without_a_token(team):
     assert by_socket(team, "/api/v1/tokens") == 200
     wrong = [(b"authorization", b"Bearer prism_tok_0.x")]
     assert by_socket(team, "/api/v1/tokens", wrong) == 401

@@ -78,7 +78,7 @@ def test_policy_with_an_unsupported_element_raises(addition):
         statements(policy(allow("ec2:*") | addition))
 
 
-def test_run_instances_without_permission_is_refused_and_named(aws, ec2):
+def test_refused_run_instances_names_the_missing_permission(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
     aws.bind(policy(allow("ec2:Describe*")))
     ec2.describe_instances()
@@ -89,7 +89,7 @@ def test_run_instances_without_permission_is_refused_and_named(aws, ec2):
 
 def test_policy_applies_only_to_its_user(aws, ec2):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html"""
-    aws.bind(policy(allow("ec2:Describe*")), "somebody-else")
+    aws.bind(policy(allow("ec2:Describe*")), "other-user")
     assert launch_instance(ec2)
 
 

@@ -53,10 +53,10 @@ def test_hibernation_is_refused_when_not_enabled_at_launch(aws, ec2):
 
 
 BAD = {
-    "a type that cannot": ({"InstanceType": "g4dn.xlarge"}, "does not support"),
+    "type without hibernation": ({"InstanceType": "g4dn.xlarge"}, "does not support"),
     "too much memory": ({"InstanceType": "m7i-flex.12xlarge"}, "150 GiB"),
-    "an open root disk": ({"BlockDeviceMappings": [disk(20, "/dev/sda1")]}, "encrypted"),
-    "a small root disk": (
+    "unencrypted root disk": ({"BlockDeviceMappings": [disk(20, "/dev/sda1")]}, "encrypted"),
+    "small root disk": (
         {
             "InstanceType": "t3.2xlarge",
             "BlockDeviceMappings": [disk(30, "/dev/sda1", Encrypted=True)],
@@ -212,7 +212,7 @@ def hibernated_and_started(aws, ec2, **tags):
 
 
 def test_resumed_instance_has_the_same_boot_id(aws, ec2):
-    """The RAM contents are reloaded, and what ran goes on.
+    """The RAM contents are reloaded, and processes continue.
 
     Hibernate your Amazon EC2 instance
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html

@@ -40,7 +40,7 @@ def test_instances_of_another_account_are_not_listed(aws, ec2):
 
 
 def test_denied_action_is_refused_and_named(aws, ec2):
-    """UnauthorizedOperation, 403, with the action; nothing is done, and a dry run tells.
+    """UnauthorizedOperation, 403, with the action, also for a dry run; nothing is done.
 
     Error codes for the Amazon EC2 API
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html

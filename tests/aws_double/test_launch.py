@@ -30,7 +30,7 @@ WRONG = {
     "no such zone": ({"Placement": {"AvailabilityZone": "us-east-1z"}}, "InvalidParameterValue"),
     "too small a disk": ({"BlockDeviceMappings": [disk(4)]}, "InvalidBlockDeviceMapping"),
     "too much user data": ({"UserData": NOISE}, "InvalidParameterValue"),
-    "less than the least": ({"MinCount": 3, "MaxCount": 2}, "InvalidParameterValue"),
+    "MinCount above MaxCount": ({"MinCount": 3, "MaxCount": 2}, "InvalidParameterValue"),
     "no such profile": ({"IamInstanceProfile": {"Name": "p"}}, "InvalidParameterValue"),
 }
 
@@ -180,7 +180,7 @@ def test_quota_counts_vcpus_of_running_instances(aws, ec2):
 
 
 def test_launch_refuses_a_new_instance_profile_at_first(aws, ec2):
-    """IAM is eventually consistent: EC2 hears of a new profile some seconds later.
+    """IAM is eventually consistent: EC2 sees a new profile some seconds later.
 
     Troubleshoot IAM: changes that I make are not always immediately visible
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
@@ -266,7 +266,7 @@ def test_stop_of_a_one_time_spot_instance_is_refused(aws, ec2):
 def test_interrupted_spot_instance_stops_or_terminates_with_a_reason(
     aws, ec2, behaviour, end, why
 ):
-    """Terminated, stopped or hibernated, as the request says; the state reason tells.
+    """Terminated, stopped or hibernated, as the request demands; the state reason names it.
 
     Behavior of Spot Instance interruptions
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
