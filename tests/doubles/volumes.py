@@ -23,7 +23,7 @@ from prism.storage.ports import (
     VolumeOrder,
 )
 
-SIZE = 10  # GB of every source of a snapshot
+SIZE = 10  # GB of every ebs source of a snapshot
 NOW = timedelta(0)
 
 
@@ -146,11 +146,13 @@ class MemoryVolumes:
                 copy = Thing(key, now, now + self.faults.slow, holds=holds)
                 copy.trouble = self.faults.sick
                 self.copies[id] = copy
+                shared = source.startswith("fs-")
                 self.known[id] = Known(
                     name=order.name,
                     owner=order.owner,
                     project=order.project,
-                    size_gb=SIZE,
+                    kind=VolumeKind.EFS if shared else VolumeKind.EBS,
+                    size_gb=None if shared else SIZE,
                     source=order.source,
                     source_id=source,
                     created_at=now,

@@ -6,6 +6,8 @@ import pytest
 
 from prism.costs import store as ledger
 from prism.recovery.storage_scanner import StorageScanner
+from prism.storage import store as storage
+from prism.storage.model import Volume
 from prism.storage.survey import LazySurvey
 from tests.conftest import PLACE
 from tests.money import ClockedDaemon
@@ -85,6 +87,26 @@ def test_recover_restores_volumes_with_their_attachments(lost_storage, clock, di
     assert lost_storage.recover()["storage"] == []
     [first] = lost_storage.get("snapshots")
     assert (first["name"], first["state"], first["source"]) == ("first", "completed", "data")
+
+
+def test_volume_from_a_recovered_efs_snapshot_has_the_price_of_efs(
+    make_daemon, start_on_empty_database, clock, cloud, disks, operator_type
+):
+    lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
+    lab.made("storage/volumes/create", type="efs", name="shared")
+    settle(lab.daemon, clock)
+    lab.made("snapshots", name="first", volume="shared")
+    settle(lab.daemon, clock)
+    lab.made("snapshots/first/restore", name="before")
+    with lab.daemon.db.read() as sql:
+        expected = storage.named(sql, Volume, "before")
+    after = operator_type(start_on_empty_database(lab.daemon, local_prices="aws"))
+    settle(after.daemon, clock)
+    after.recover()
+    after.post("snapshots/first/restore", 201, name="again")
+    with after.daemon.db.read() as sql:
+        restored = storage.named(sql, Volume, "again")
+    assert (restored.volume_type, restored.gb_month) == (None, expected.gb_month)
 
 
 def test_recovered_storage_is_booked_in_the_ledger(lost_storage, clock):

@@ -18,7 +18,7 @@ from prism.recovery.storage_scanner import StorageScanner, UnknownStorage, kind_
 from prism.storage import store as storage
 from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotAsked, VolumeAsked, VolumeAttached, about
-from prism.storage.model import Attachment, Snapshot, StorageOffer, Volume, VolumeKind
+from prism.storage.model import Attachment, DiskType, Snapshot, StorageOffer, Volume, VolumeKind
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
 from prism.storage.ports import Disk, Known, ProviderSnapshot
 from prism.workspaces import store as workspaces
@@ -172,7 +172,7 @@ class StorageRecovery:
             source_id=volume.id if volume else known.source_id or snapshot.id,
             source_name=known.source or known.source_id or "unknown",
             kind=known.kind,
-            volume_type=known.volume_type or "gp3",
+            volume_type=_disk_type(known.kind, known),
             gb_month=offer.gb_month("snapshot"),
             tried=1,
             copy_id=snapshot.id,
@@ -207,7 +207,7 @@ class StorageRecovery:
 
 def _volume(disk: Disk, known: Known, offer: StorageOffer, common: dict[str, Any]) -> Volume:
     kind = VolumeKind(kind_of(disk))
-    sort = (known.volume_type or "gp3") if kind is VolumeKind.EBS else None
+    sort = _disk_type(kind, known)
     return Volume(
         **common,
         kind=kind,
@@ -218,6 +218,10 @@ def _volume(disk: Disk, known: Known, offer: StorageOffer, common: dict[str, Any
         disk_id=disk.id,
         zone=disk.zone,
     )
+
+
+def _disk_type(kind: VolumeKind, known: Known) -> DiskType | None:
+    return (known.volume_type or "gp3") if kind is VolumeKind.EBS else None
 
 
 def _hosts(sql: Connection, disk: Disk) -> list[Workspace]:
