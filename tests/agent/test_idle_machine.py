@@ -55,7 +55,7 @@ def verdict_after_staying_up(world, id, minutes=2):
     until = time.monotonic() + minutes * MINUTE
 
     def over():
-        assert world.said(id)["phase"] == "on", world.said(id)["idle"]
+        assert world.report(id)["phase"] == "on", world.report(id)["idle"]
         return time.monotonic() > until
 
     eventually(over, minutes * MINUTE + 5)

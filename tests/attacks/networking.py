@@ -188,9 +188,9 @@ def owner(home, cache):
         mine, other = (world.launched(FILES, key=key) for key in ("ws_1", "ws_2"))
         for id, whose in ((mine, "mine"), (other, "other")):
             (world.root / id / "home" / "whose").write_text(whose)
-        port = world.said(mine)["services"]["page"]["port"]
+        port = world.report(mine)["services"]["page"]["port"]
         report = {
-            "networks": [world.said(workspace)["network"] for workspace in (mine, other)],
+            "networks": [world.report(workspace)["network"] for workspace in (mine, other)],
             "port": port,
         }
         report["direct"] = _answer_directly(port)
@@ -265,7 +265,7 @@ def _lifecycle_results(world, mine, port):
     report["left"] = len(_processes_named(world, mine, "pasta"))
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)
-    again = world.said(mine)["services"]["page"]["port"]
+    again = world.report(mine)["services"]["page"]["port"]
     report["again"] = [again == port, _answer_directly(again)]
     own = world.tree(mine)
     world.supervisor(mine).send_signal(signal.SIGKILL)

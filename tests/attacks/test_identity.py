@@ -207,7 +207,7 @@ def test_workspaces_share_one_uid_on_a_file_system_that_cannot_map_ids(
     words = ("sh", "-c", "cat ~/volumes/data/old && touch ~/own ~/volumes/data/new && id -u")
     shared = UidRange.configured().first
     eventually(lambda: run(overlay_world, machine, *words) == (0, f"words{shared}\n"))
-    assert any("shares a user id" in note for note in overlay_world.said(machine)["notes"])
+    assert any("shares a user id" in note for note in overlay_world.report(machine)["notes"])
     home = overlay_world.root / machine / "home"
     for n in range(2):  # files of the workspace, and files that the daemon adds
         (home / f"more{n}").write_text("more")

@@ -82,11 +82,11 @@ def test_volume_is_not_linked_through_a_symlink(machines, outside_folder, tmp_pa
     volumes.attach(volume, id, "data")
     machines.compute.start(id)
     machines.becomes(id, Observed.ON)
-    eventually(lambda: any("~/volumes" in note for note in machines.said(id)["notes"]))
+    eventually(lambda: any("~/volumes" in note for note in machines.report(id)["notes"]))
     assert os.listdir(outside_folder) == ["file"]
     (outside_folder / "other").symlink_to(tmp_path / "storage" / "volumes" / volume / "data")
     volumes.detach(volume, id)
-    eventually(lambda: not any("~/volumes" in note for note in machines.said(id)["notes"]))
+    eventually(lambda: not any("~/volumes" in note for note in machines.report(id)["notes"]))
     assert sorted(os.listdir(outside_folder)) == ["file", "other"], (
         "nothing is removed there either"
     )

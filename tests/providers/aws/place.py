@@ -178,7 +178,7 @@ class AwsParts:
         self.compute.survey()
         return id
 
-    def goes(self, seconds: float = 5) -> Machine:
+    def after(self, seconds: float = 5) -> Machine:
         """Advance the clock; return the only machine."""
         self.aws.clock.advance(seconds)
         return self.look()

@@ -41,7 +41,7 @@ def lived(world: World, volumes: LocalVolumes) -> dict[str, Any]:
     world.compute.start(machine)
     world.becomes(machine, Observed.ON)
     (volumes._volumes / volume / "data" / "file").write_text("precious")
-    seen = {"uid": os.getuid(), "sandbox": world.said(machine)["sandbox"]}
+    seen = {"uid": os.getuid(), "sandbox": world.report(machine)["sandbox"]}
     seen["refusal"] = eventually(lambda: refusal(volumes, volume, machine), 120)
     seen["attached"] = [*volumes.survey().disks[0].attached] == [machine]
     world.compute.stop(machine)

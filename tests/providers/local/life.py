@@ -73,7 +73,7 @@ def timed(world, id, verb, seen):
     """Milliseconds from the request until the supervisor reports the phase."""
     began = time.perf_counter()
     getattr(world.compute, verb)(id)
-    eventually(lambda: world.said(id)["phase"] == seen)
+    eventually(lambda: world.report(id)["phase"] == seen)
     return round((time.perf_counter() - began) * 1000, 1)
 
 
@@ -100,7 +100,7 @@ def live(world):
     assert again == door, "the port is free and the secret is the same"
     assert (count.parent / "notes").read_text() == "kept"
     _falls_asleep(world, id, again)
-    return measured | {"freezer": world.said(id)["freezer"], "uid": os.getuid()}
+    return measured | {"freezer": world.report(id)["freezer"], "uid": os.getuid()}
 
 
 def _falls_asleep(world, id, door):
@@ -113,7 +113,7 @@ def _falls_asleep(world, id, door):
     passed = time.monotonic() + 2 * MINUTE
 
     def has_passed():
-        assert world.said(id)["phase"] == "on"
+        assert world.report(id)["phase"] == "on"
         return time.monotonic() > passed
 
     eventually(has_passed)

@@ -99,7 +99,7 @@ def _attack(world):
         "untouched": summed(tree) == before,
         "trees": len(keys),
         "own_kib": _size(world.root / other / "venv" / "upper"),
-        "sandbox": world.said(other)["sandbox"],
+        "sandbox": world.report(other)["sandbox"],
         "owners": sorted({path.lstat().st_uid for path in (world.root / attacker).rglob("*")}),
     }
 

@@ -93,7 +93,7 @@ def test_supervisor_killed_during_start_leaves_the_machine_off_and_startable(wor
     world.supervisor(id).kill()
     assert world.becomes(id, Observed.OFF).failure.code == "MACHINE_DIED"
     wait_until_ended(tree)
-    world.orders(id, post_install=[])
+    world.change_order(id, post_install=[])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
 
@@ -211,8 +211,8 @@ def test_crashed_service_is_restarted_and_the_machine_stays_on(world):
     [server] = world.programs(id)
     server.kill()
     eventually(lambda: [program for program in world.programs(id) if program != server])
-    eventually(lambda: world.said(id)["services"]["page"]["answered"])
-    service = world.said(id)["services"]["page"]
+    eventually(lambda: world.report(id)["services"]["page"]["answered"])
+    service = world.report(id)["services"]["page"]
     assert (service["exit"], service["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)
 
 
@@ -247,7 +247,7 @@ def test_start_succeeds_while_the_previous_supervisor_is_ending(world, times):
     id = world.launched(page())
     for _ in range(times):
         world.compute.stop(id)
-        eventually(lambda: world.said(id)["phase"] == "off")
+        eventually(lambda: world.report(id)["phase"] == "off")
         world.compute.start(id)  # it may still hold the lock
         world.becomes(id, Observed.ON)
 
@@ -266,7 +266,7 @@ def test_concurrent_launches_create_exactly_one_machine_per_key(world, count):
     holders = {supervisor_pid(str(world.root / m.id)) for m in machines}
     assert len(holders) == count
     assert len([p for p in psutil.process_iter(["cmdline"]) if _supervises(p, world)]) == count
-    ports = {world.said(m.id)["services"]["page"]["port"] for m in machines}
+    ports = {world.report(m.id)["services"]["page"]["port"] for m in machines}
     assert len(ports) == count
 
 

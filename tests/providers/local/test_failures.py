@@ -40,7 +40,7 @@ def test_missing_package_is_named_and_start_succeeds_after_correction(world):
     wrong = ("no-such-package-of-prism",)
     id = world.launch(Template(name="t", packages={"pip": wrong}, services={"page": PAGE}))
     assert wrong[0] in broken(world, id, "PACKAGE_NOT_FOUND")
-    world.orders(id, packages=["six"])
+    world.change_order(id, packages=["six"])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     assert world.installed(id, "six.py")
@@ -156,7 +156,7 @@ def test_changed_template_applies_to_a_machine_that_never_started(world):
     assert (home / "made").read_text() == "moo\n"
     assert not (home / "first").exists()
     assert world.installed(id, "six.py")
-    assert set(world.said(id)["services"]) == {"other"}
+    assert set(world.report(id)["services"]) == {"other"}
 
 
 def test_failed_supervisor_ends_instead_of_starting_by_its_old_order(world):
@@ -185,7 +185,7 @@ def test_service_that_never_answers_fails_the_start(world):
     mute = script("import time; time.sleep(600)")
     id = world.launch(Template(name="t", post_install=("false",), services={"x": mute}))
     broken(world, id, "POST_INSTALL_FAILED")
-    world.orders(id, post_install=[], patience=1)
+    world.change_order(id, post_install=[], patience=1)
     world.compute.start(id)
     assert "gave no answer" in broken(world, id, "SERVICE_SILENT")
 
@@ -223,7 +223,7 @@ def _check_taken_port(world):
     waits = "while [ ! -e {home}/go ]; do sleep 0.02; done; exec python -m http.server {port}"
     service = Service(command=f"sh -c '{waits} --bind 127.0.0.1'", port=80, health="/")
     id = world.launch(Template(name="t", services={"x": service}))
-    port = eventually(lambda: world.said(id)["services"]["x"]["port"])
+    port = eventually(lambda: world.report(id)["services"]["x"]["port"])
     serve = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     stranger = subprocess.Popen(serve, **quiet)
@@ -233,7 +233,7 @@ def _check_taken_port(world):
         (world.root / id / "home" / "go").touch()
         world.compute.start(id)
         world.becomes(id, Observed.ON)
-        assert world.said(id)["services"]["x"]["port"] != port
+        assert world.report(id)["services"]["x"]["port"] != port
     finally:
         stranger.terminate()
         stranger.wait()

@@ -44,13 +44,13 @@ def data(volumes, id):
 
 
 def has_late_note(world, id):
-    return any("came while it ran" in note for note in world.said(id)["notes"])
+    return any("came while it ran" in note for note in world.report(id)["notes"])
 
 
 @root
 def test_volume_attached_to_a_running_machine_is_mounted_at_once(world, volumes):
     machine = world.launched(page())
-    assert world.said(machine)["sandbox"] == "bubblewrap"
+    assert world.report(machine)["sandbox"] == "bubblewrap"
     programs = world.programs(machine)
     own, other = volumes.create(OWN).id, volumes.create(OTHER).id
     (data(volumes, other) / "diary").write_text("secret")

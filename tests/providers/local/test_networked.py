@@ -85,7 +85,7 @@ def scans_every_process(world, monkeypatch):
 @pytest.mark.skipif(not shutil.which("pasta"), reason="there is no pasta here")
 def test_peer_check_scans_every_process_after_a_new_intent_or_machine(world, monkeypatch):
     id = world.launched(page())
-    if world.said(id)["network"] != "own":
+    if world.report(id)["network"] != "own":
         pytest.skip("no network of its own can be made here")
     assert not scans_every_process(world, monkeypatch)
     folder = world.root / id
@@ -104,7 +104,7 @@ def test_peer_check_scans_every_process_while_a_machine_shares_the_network(
     world = World(tmp_path, package_cache, environ=dict(os.environ) | {VARIABLE: SHARED})
     try:
         id = world.launched(page())
-        assert world.said(id)["network"].startswith("shared")
+        assert world.report(id)["network"].startswith("shared")
         assert scans_every_process(world, monkeypatch)
     finally:
         world.close()

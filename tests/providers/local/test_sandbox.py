@@ -85,7 +85,7 @@ def attempted(world, *how):
         path for path in world.root.parent.rglob("attacked") if not str(path).startswith(own)
     ]
     assert not arrived
-    return code, output, world.said(id)["sandbox"]
+    return code, output, world.report(id)["sandbox"]
 
 
 def test_sandbox_defeats_the_attack(world):
@@ -96,7 +96,7 @@ def test_machine_starts_after_its_installation_moved(world):
     id = world.launched(Template(name="t"))
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
-    world.orders(id, reachable=["/gone"], uv="/gone/uv", python="/gone/python")
+    world.change_order(id, reachable=["/gone"], uv="/gone/uv", python="/gone/python")
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     assert run(world, id, "python", "-c", "print(1)") == (0, "1\n")
@@ -240,5 +240,5 @@ def test_services_restart_after_the_sandbox_process_is_killed(world):
     eventually(
         lambda: world.programs(id) and not {*world.programs(id)} & {*before}, 15, (psutil.Error,)
     )
-    eventually(lambda: world.said(id)["services"]["page"]["answered"])
+    eventually(lambda: world.report(id)["services"]["page"]["answered"])
     assert world.machine(id).seen is Observed.ON

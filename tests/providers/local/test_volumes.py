@@ -148,9 +148,9 @@ def test_attach_leaves_a_folder_of_the_user_at_the_link_path(world, volumes):
     (link_of(world, machine) / "mine").write_text("precious")
     (link_of(world, machine).parent / "elsewhere").symlink_to("/etc")
     volumes.attach(volume, machine, "data")
-    eventually(lambda: any("~/volumes" in note for note in world.said(machine)["notes"]))
+    eventually(lambda: any("~/volumes" in note for note in world.report(machine)["notes"]))
     volumes.detach(volume, machine)
-    eventually(lambda: not any("~/volumes" in note for note in world.said(machine)["notes"]))
+    eventually(lambda: not any("~/volumes" in note for note in world.report(machine)["notes"]))
     assert (link_of(world, machine) / "mine").read_text() == "precious"
     assert os.readlink(link_of(world, machine).parent / "elsewhere") == "/etc"
 

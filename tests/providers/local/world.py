@@ -113,7 +113,7 @@ class World:
         """The supervisor process of a machine."""
         return psutil.Process(supervisor_pid(str(self.root / id)))
 
-    def said(self, id: str) -> Any:
+    def report(self, id: str) -> Any:
         """The report of its supervisor."""
         return json.loads((self.root / id / "seen.json").read_bytes())
 
@@ -137,7 +137,7 @@ class World:
         """The output of one of its programs."""
         return (self.root / id / "logs" / f"{name}.log").read_text()
 
-    def orders(self, id: str, **changes: object) -> None:
+    def change_order(self, id: str, **changes: object) -> None:
         """Change the order of a machine in its file."""
         path = self.root / id / "order.json"
         path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))

@@ -111,7 +111,7 @@ def test_burstable_machine_has_standard_credits_unless_unlimited_is_set(aws_part
 def test_resize_to_a_burstable_type_sets_standard_credits(aws_parts):
     plain = aws_parts.on(instance_type="c6i.large", hibernation=False)
     aws_parts.compute.stop(plain)
-    aws_parts.goes()
+    aws_parts.after()
     aws_parts.compute.resize(plain, "t3.large")
     assert credits_of(plain) == ["standard"]
 
@@ -138,7 +138,7 @@ def test_template_ports_are_open_only_if_requested(aws_parts, ec2):
 def test_power_off_from_inside_stops_the_machine(aws_parts):
     id = aws_parts.on()
     aws_parts.aws.power_off(id)
-    assert aws_parts.goes().seen is Observed.OFF
+    assert aws_parts.after().seen is Observed.OFF
 
 
 def test_root_disk_is_encrypted_has_room_for_memory_and_is_deleted_at_the_end(aws_parts, ec2):
@@ -304,6 +304,6 @@ def test_spot_machine_can_be_stopped_and_started(aws_parts, ec2):
     id = aws_parts.on(spot=True)
     assert described(ec2, id)["InstanceLifecycle"] == "spot"
     aws_parts.compute.stop(id)
-    assert aws_parts.goes().seen is Observed.OFF
+    assert aws_parts.after().seen is Observed.OFF
     aws_parts.compute.start(id)
-    assert aws_parts.goes().seen is Observed.ON
+    assert aws_parts.after().seen is Observed.ON

@@ -75,11 +75,11 @@ def test_survey_of_many_machines_makes_one_call_per_page(
 def test_machine_has_the_times_of_ec2_for_on_and_off(aws_parts, compute):
     id = aws_parts.ask().id
     born = aws_parts.aws.clock.now()
-    on = aws_parts.goes(10)
+    on = aws_parts.after(10)
     assert (on.seen, abs(on.since - born) < timedelta(seconds=1)) == (Observed.ON, True)
     stopped = aws_parts.aws.clock.now()
     compute.stop(id)
-    off = aws_parts.goes(60)
+    off = aws_parts.after(60)
     assert (off.seen, abs(off.since - stopped) < timedelta(seconds=1)) == (Observed.OFF, True)
     assert off.public_ip is None
     assert off.private_ip
@@ -93,13 +93,13 @@ def test_machine_is_charged_while_it_boots_or_hibernates(aws_parts, compute):
     id = aws_parts.launch().id
     [machine] = aws_parts.compute.survey()
     born = machine.started.replace(microsecond=0)
-    seen = [aws_parts.look(), aws_parts.goes(6)]
+    seen = [aws_parts.look(), aws_parts.after(6)]
     aws_parts.aws.clock.advance(70)
     compute.survey()
     seen.append(aws_parts.look())
     dozed = aws_parts.aws.clock.now().replace(microsecond=0)
     compute.hibernate(id)
-    seen += [aws_parts.goes(80), aws_parts.goes(20)]
+    seen += [aws_parts.after(80), aws_parts.after(20)]
     assert [(event.seen, event.charged) for event in seen] == [
         (Observed.STARTING, False),
         (Observed.STARTING, True),
@@ -111,7 +111,7 @@ def test_machine_is_charged_while_it_boots_or_hibernates(aws_parts, compute):
     assert seen[-1].since is None, "EC2 does not say when it slept"
     assert {event.started.replace(microsecond=0) for event in seen} == {born}
     compute.start(id)
-    aws_parts.goes(10)
+    aws_parts.after(10)
     compute.stop(id)
     aws_parts.pass_on()
     assert (aws_parts.look().seen, aws_parts.look().charged) == (Observed.STOPPING, False)
@@ -138,21 +138,21 @@ def test_stop_hibernate_and_start_can_be_repeated(aws_parts, compute, verb, stat
     id = aws_parts.on()
     for _ in range(2):
         getattr(compute, verb)(id)
-    assert aws_parts.goes().seen is state
+    assert aws_parts.after().seen is state
     getattr(compute, verb)(id)
-    assert aws_parts.goes().seen is state
+    assert aws_parts.after().seen is state
     for _ in range(2):
         compute.start(id)
-    assert aws_parts.goes().seen is Observed.ON
+    assert aws_parts.after().seen is Observed.ON
 
 
 def test_machine_has_a_new_address_after_a_start(aws_parts, compute):
     id = aws_parts.on()
     before = aws_parts.look().public_ip
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     compute.start(id)
-    after = aws_parts.goes().public_ip
+    after = aws_parts.after().public_ip
     assert after
     assert after != before
 
@@ -173,7 +173,7 @@ def test_pending_machine_cannot_stop_or_hibernate_yet(aws_parts, compute, verb):
         getattr(compute, verb)(id)
     aws_parts.aws.clock.advance(5)
     getattr(compute, verb)(id)
-    assert aws_parts.goes().seen in {Observed.OFF, Observed.ASLEEP}
+    assert aws_parts.after().seen in {Observed.OFF, Observed.ASLEEP}
 
 
 def test_stopping_machine_cannot_start_yet(aws_parts, compute):
@@ -184,7 +184,7 @@ def test_stopping_machine_cannot_start_yet(aws_parts, compute):
         compute.start(id)
     aws_parts.aws.clock.advance(31)
     compute.start(id)
-    assert aws_parts.goes().seen is Observed.ON
+    assert aws_parts.after().seen is Observed.ON
 
 
 def test_refused_start_is_unavailable_although_ec2_describes_running(aws_parts, compute):
@@ -201,11 +201,11 @@ def test_refused_start_is_unavailable_although_ec2_describes_running(aws_parts, 
 def test_verbs_ignore_a_terminated_machine(aws_parts, compute):
     id = aws_parts.on()
     compute.terminate(id)
-    assert aws_parts.goes().seen is Observed.GONE
+    assert aws_parts.after().seen is Observed.GONE
     for verb in VERBS:
         getattr(compute, verb)(id)
     compute.expire(id, aws_parts.aws.clock.now(), "stop")
-    assert aws_parts.goes().seen is Observed.GONE
+    assert aws_parts.after().seen is Observed.GONE
 
 
 def test_repeated_termination_makes_one_call(aws_parts, compute):
@@ -213,7 +213,7 @@ def test_repeated_termination_makes_one_call(aws_parts, compute):
     id = aws_parts.on()
     compute.terminate(id)
     for _ in range(5):
-        assert aws_parts.goes().seen is Observed.STOPPING
+        assert aws_parts.after().seen is Observed.STOPPING
         compute.terminate(id)
     assert aws_parts.calls("TerminateInstances") == ["TerminateInstances"]
 
@@ -221,7 +221,7 @@ def test_repeated_termination_makes_one_call(aws_parts, compute):
 def test_start_without_capacity_is_refused(aws_parts, compute):
     id = aws_parts.on()
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     aws_parts.aws.rules = build({"capacity": [{"type": "t3.*"}]})
     with pytest.raises(CapacityUnavailable) as caught:
         compute.start(id)
@@ -237,7 +237,7 @@ def test_refused_termination_can_be_repeated(aws_parts, compute):
     assert caught.value.code == "AWS_PERMISSION_DENIED"
     aws_parts.aws.rules = build({})
     compute.terminate(id)
-    assert aws_parts.goes().seen is Observed.GONE
+    assert aws_parts.after().seen is Observed.GONE
 
 
 # ------------------------------------------------------------------ hibernation
@@ -257,16 +257,16 @@ def test_new_machine_cannot_hibernate_for_some_minutes(aws_parts, compute):
         compute.hibernate(id)
     aws_parts.aws.clock.advance(120)
     compute.hibernate(id)
-    assert aws_parts.goes().seen is Observed.ASLEEP
+    assert aws_parts.after().seen is Observed.ASLEEP
 
 
 def hibernate_and_start(place, id):
     """Hibernate a machine and start it again."""
     place.compute.hibernate(id)
-    assert place.goes().seen is Observed.ASLEEP
+    assert place.after().seen is Observed.ASLEEP
     place.compute.start(id)
-    place.goes()
-    return place.goes()
+    place.after()
+    return place.after()
 
 
 def test_resumed_machine_reports_no_failure(aws_parts):
@@ -291,7 +291,7 @@ def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     id = aws_parts.on()
     machine = hibernate_and_start(aws_parts, id)
     assert (machine.seen, machine.failure) == (Observed.STARTING, None), "it may still come"
-    machine = aws_parts.goes(15 * 60)
+    machine = aws_parts.after(15 * 60)
     assert (machine.seen, machine.stage, machine.failure.code) == (
         Observed.ON,
         "unverified",
@@ -299,11 +299,11 @@ def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     )
     assert "prism stop mine" in machine.failure.message
     compute.stop(id)
-    assert aws_parts.goes().seen is Observed.OFF, "by force: its system does not hear"
+    assert aws_parts.after().seen is Observed.OFF, "by force: its system does not hear"
     aws_parts.aws.rules = build({})
     compute.start(id)
-    aws_parts.goes()
-    assert aws_parts.goes().failure.code == "MEMORY_LOST"
+    aws_parts.after()
+    assert aws_parts.after().failure.code == "MEMORY_LOST"
 
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
@@ -312,26 +312,26 @@ def test_hanging_stop_is_reported_and_forced_by_the_next_stop(aws_parts, verb):
     aws_parts.aws.rules = build({"stuck": [{"state": "stopping"}]})
     id = aws_parts.on()
     getattr(aws_parts.compute, verb)(id)
-    assert aws_parts.goes(14 * 60).failure is None, "it may take its time"
-    machine = aws_parts.goes(60)
+    assert aws_parts.after(14 * 60).failure is None, "it may take its time"
+    machine = aws_parts.after(60)
     assert (machine.seen, machine.failure.code) == (Observed.STOPPING, "STOP_HANGS")
     assert "`prism stop mine`" in machine.failure.message
     aws_parts.compute.stop(id)
-    assert aws_parts.goes().seen in {Observed.OFF, Observed.ASLEEP}
+    assert aws_parts.after().seen in {Observed.OFF, Observed.ASLEEP}
 
 
 def test_hanging_forced_stop_is_reported_and_termination_works(aws_parts):
     aws_parts.aws.rules = build({"stuck": [{"state": "stopping", "deaf": True}]})
     id = aws_parts.on()
     aws_parts.compute.stop(id)
-    assert aws_parts.goes(15 * 60).failure.code == "STOP_HANGS"
+    assert aws_parts.after(15 * 60).failure.code == "STOP_HANGS"
     aws_parts.compute.stop(id)
-    assert aws_parts.goes(60).failure is None, "EC2 has ten minutes for that"
-    machine = aws_parts.goes(10 * 60)
+    assert aws_parts.after(60).failure is None, "EC2 has ten minutes for that"
+    machine = aws_parts.after(10 * 60)
     assert machine.failure.code == "STOP_BY_FORCE_HANGS"
     assert "`prism terminate mine --yes`" in machine.failure.message
     aws_parts.compute.terminate(id)
-    assert aws_parts.goes().seen is Observed.GONE
+    assert aws_parts.after().seen is Observed.GONE
 
 
 def test_hanging_stop_without_a_time_of_ec2_counts_from_the_first_survey(aws_parts):
@@ -346,10 +346,10 @@ def test_stopped_machine_reports_no_memory_loss(aws_parts):
     id = aws_parts.on()
     assert hibernate_and_start(aws_parts, id).failure is None
     aws_parts.compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     aws_parts.compute.start(id)
-    aws_parts.goes()
-    assert aws_parts.goes().failure is None
+    aws_parts.after()
+    assert aws_parts.after().failure is None
 
 
 # ------------------------------------------------------------------ missing machines
@@ -383,7 +383,7 @@ def test_verbs_apply_to_a_new_machine_once_ec2_shows_it(aws_parts, compute):
     aws_parts.aws.clock.advance(4)
     compute.expire(id, at, "stop")
     compute.terminate(id)
-    assert aws_parts.goes().seen is Observed.GONE
+    assert aws_parts.after().seen is Observed.GONE
 
 
 # ------------------------------------------------------------------ expiry
@@ -392,18 +392,18 @@ def test_launched_machine_has_expiry_tags_and_stops_itself(aws_parts):
     tags = aws_parts.tags(id)
     assert tags["prism:ttl"] == "8h0m0s"
     assert tags["prism:expire-action"] == "hibernate"
-    assert aws_parts.goes(8 * 3600 - 60).seen is Observed.ON
-    assert aws_parts.goes(70).seen is Observed.ON  # a daemon has time to hibernate it
-    assert aws_parts.goes(120).seen is Observed.OFF  # by its own timer, without a call
+    assert aws_parts.after(8 * 3600 - 60).seen is Observed.ON
+    assert aws_parts.after(70).seen is Observed.ON  # a daemon has time to hibernate it
+    assert aws_parts.after(120).seen is Observed.OFF  # by its own timer, without a call
 
 
 def test_extended_expiry_is_tagged_relative_to_the_launch(aws_parts, compute):
     id = aws_parts.on()
-    aws_parts.goes(1800)
+    aws_parts.after(1800)
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     compute.start(id)
-    aws_parts.goes()
+    aws_parts.after()
     tags = aws_parts.tags(id)
     born = moment(tags["prism:launched-at"])
     at = aws_parts.aws.clock.now() + timedelta(hours=1)
@@ -428,7 +428,7 @@ def test_removed_expiry_deletes_its_tags(aws_parts, compute):
     for _ in range(2):
         compute.expire(id, None, "stop")
     assert not {"prism:ttl", "prism:expire-action"} & aws_parts.tags(id).keys()
-    assert aws_parts.goes(7200).seen is Observed.ON
+    assert aws_parts.after(7200).seen is Observed.ON
 
 
 def test_expiry_adds_a_missing_tag_of_the_launch_time(aws_parts, compute):
@@ -441,17 +441,17 @@ def test_expiry_adds_a_missing_tag_of_the_launch_time(aws_parts, compute):
 
 def test_start_of_an_expired_machine_removes_its_expiry(aws_parts, compute):
     id = aws_parts.on(expires_at=aws_parts.aws.clock.now() + timedelta(hours=1))
-    assert aws_parts.goes(3600 + 120).seen is not Observed.ON
-    assert aws_parts.goes().seen is Observed.OFF
+    assert aws_parts.after(3600 + 120).seen is not Observed.ON
+    assert aws_parts.after().seen is Observed.OFF
     compute.start(id)
-    assert aws_parts.goes(600).seen is Observed.ON
+    assert aws_parts.after(600).seen is Observed.ON
     assert "prism:ttl" not in aws_parts.tags(id)
 
 
 def test_start_of_an_expired_machine_keeps_a_later_expiry(aws_parts, compute):
     id = aws_parts.on(expires_at=aws_parts.aws.clock.now() + timedelta(hours=1))
-    aws_parts.goes(3600 + 120)
-    aws_parts.goes()
+    aws_parts.after(3600 + 120)
+    aws_parts.after()
     compute.expire(id, aws_parts.aws.clock.now() + timedelta(hours=4), "stop")
     compute.start(id)
     assert aws_parts.tags(id)["prism:ttl"].startswith("5h2m")
@@ -461,7 +461,7 @@ def test_start_of_an_expired_machine_keeps_a_later_expiry(aws_parts, compute):
 def test_stopped_machine_can_be_resized(aws_parts, compute):
     id = aws_parts.on(hibernation=False)
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     for _ in range(2):
         compute.resize(id, "t3.large")
     aws_parts.pass_on()
@@ -471,7 +471,7 @@ def test_stopped_machine_can_be_resized(aws_parts, compute):
 def test_resize_refused_by_ec2_keeps_the_type(aws_parts, compute):
     id = aws_parts.on()
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     with pytest.raises(AwsRefused, match="enabled for hibernation"):
         compute.resize(id, "t3.large")
     assert aws_parts.instances.look(id).type != "t3.large"
@@ -486,7 +486,7 @@ def test_running_machine_cannot_be_resized(aws_parts, compute):
 def test_resize_to_another_architecture_is_refused(aws_parts, compute):
     id = aws_parts.on(hibernation=False)
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     with pytest.raises(AwsRefused, match="architecture"):
         compute.resize(id, "t4g.small")
 

@@ -44,7 +44,7 @@ def test_machine_is_stopping_although_ec2_still_describes_running(
 ):
     getattr(aws_parts.compute, verb)(late_machine_id)
     assert (described(), aws_parts.look().seen) == ("running", seen)
-    assert aws_parts.goes(5).seen is seen
+    assert aws_parts.after(5).seen is seen
     aws_parts.aws.clock.advance(LATE)
     assert aws_parts.look().seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
 
@@ -52,7 +52,7 @@ def test_machine_is_stopping_although_ec2_still_describes_running(
 def test_machine_is_starting_although_ec2_still_describes_stopped(aws_parts, late_machine_id):
     """Otherwise a stop right after a start would count as done, and the machine would run on."""
     aws_parts.compute.stop(late_machine_id)
-    aws_parts.goes(LATE + 1)
+    aws_parts.after(LATE + 1)
     was = aws_parts.look()
     assert was.seen is Observed.OFF
     aws_parts.compute.start(late_machine_id)

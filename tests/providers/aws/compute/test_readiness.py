@@ -70,9 +70,9 @@ def test_booting_machine_shows_its_stage_until_it_is_on(aws_parts):
     aws_parts.aws.rules = build({"times": {"pending": 4, "boot": 60}})
     id = aws_parts.launch().id
     assert aws_parts.look().stage == "machine"
-    begun = aws_parts.goes(32)
+    begun = aws_parts.after(32)
     assert (begun.seen, begun.stage) == (Observed.STARTING, "packages")
-    on = aws_parts.goes(60)
+    on = aws_parts.after(60)
     assert (on.seen, on.progress, on.stage, on.failure) == (Observed.ON, 100, None, None)
     assert aws_parts.tags(id)["prism:ready"] == aws_parts.instances.look(id).boot
 
@@ -93,13 +93,13 @@ def test_survey_of_ready_machines_makes_one_call(aws_parts):
 def test_console_of_a_booting_machine_is_read_at_a_limited_rate(aws_parts):
     aws_parts.launch()
     for _ in range(58):
-        aws_parts.goes(1)
+        aws_parts.after(1)
     assert 5 <= len(aws_parts.calls("GetConsoleOutput")) <= 15
 
 
 def test_another_daemon_does_not_read_the_console_of_a_ready_machine(aws_parts, cloud, tmp_path):
     aws_parts.launch()
-    aws_parts.goes(70)
+    aws_parts.after(70)
     count = len(aws_parts.calls("GetConsoleOutput"))
     another = AwsParts(aws_parts.aws, cloud, tmp_path)
     assert another.look().seen is Observed.ON
@@ -109,41 +109,41 @@ def test_another_daemon_does_not_read_the_console_of_a_ready_machine(aws_parts, 
 def test_ready_tag_that_could_not_be_written_is_written_later(aws_parts):
     id = aws_parts.launch().id
     aws_parts.aws.fault(action="CreateTags", do="drop")
-    assert aws_parts.goes(70).seen is Observed.ON
+    assert aws_parts.after(70).seen is Observed.ON
     assert "prism:ready" not in aws_parts.tags(id)
     count = len(aws_parts.calls("GetConsoleOutput"))
-    aws_parts.goes(15)
+    aws_parts.after(15)
     assert "prism:ready" in aws_parts.tags(id)
     assert len(aws_parts.calls("GetConsoleOutput")) == count
 
 
 def test_started_machine_has_to_become_ready_again(aws_parts):
     id = aws_parts.launch().id
-    aws_parts.goes(70)
+    aws_parts.after(70)
     aws_parts.compute.stop(id)
-    aws_parts.goes(5)
+    aws_parts.after(5)
     aws_parts.compute.start(id)
-    assert aws_parts.goes(20).seen is Observed.STARTING
-    assert aws_parts.goes(60).seen is Observed.ON
+    assert aws_parts.after(20).seen is Observed.STARTING
+    assert aws_parts.after(60).seen is Observed.ON
 
 
 def test_hibernated_machine_is_on_without_a_boot(aws_parts):
     id = aws_parts.launch().id
-    aws_parts.goes(70)
+    aws_parts.after(70)
     aws_parts.compute.hibernate(id)
-    assert aws_parts.goes(5).seen is Observed.ASLEEP
+    assert aws_parts.after(5).seen is Observed.ASLEEP
     aws_parts.compute.start(id)
-    assert aws_parts.goes(5).seen is Observed.ON
+    assert aws_parts.after(5).seen is Observed.ON
 
 
 def test_silent_machine_is_on_but_unverified_after_15_minutes(aws_parts):
     aws_parts.aws.rules = build({"boot": {"silent": True}})
     aws_parts.launch()
-    assert aws_parts.goes(14 * 60).seen is Observed.STARTING
-    on = aws_parts.goes(61)
+    assert aws_parts.after(14 * 60).seen is Observed.STARTING
+    on = aws_parts.after(61)
     assert (on.seen, on.stage, on.progress) == (Observed.ON, "unverified", 100)
     aws_parts.aws.rules = build({})  # now the console has output
-    aws_parts.goes(65)
+    aws_parts.after(65)
     assert aws_parts.look().stage is None
     assert aws_parts.look().seen is Observed.ON
 
@@ -151,54 +151,54 @@ def test_silent_machine_is_on_but_unverified_after_15_minutes(aws_parts):
 def test_console_of_a_silent_machine_is_not_read_after_two_hours(aws_parts):
     aws_parts.aws.rules = build({"boot": {"silent": True}})
     aws_parts.launch()
-    aws_parts.goes(7201)
+    aws_parts.after(7201)
     before = len(aws_parts.calls("GetConsoleOutput"))
-    aws_parts.goes(600)
+    aws_parts.after(600)
     assert len(aws_parts.calls("GetConsoleOutput")) == before
 
 
 def test_failed_boot_stops_the_machine_and_names_the_step_and_commands(aws_parts):
     failing(aws_parts)
     id = aws_parts.launch().id
-    assert aws_parts.goes(70).seen is Observed.STOPPING
-    broken = aws_parts.goes(5)
+    assert aws_parts.after(70).seen is Observed.STOPPING
+    broken = aws_parts.after(5)
     assert broken.seen is Observed.BROKEN
     assert broken.failure.code == "BOOT_FAILED"
     assert "packages" in broken.failure.message
     assert "`prism workspace start mine`" in broken.failure.message
     assert "`prism start mine --template-again`" in broken.failure.message
     aws_parts.compute.stop(id)
-    assert aws_parts.goes(5).seen is Observed.BROKEN
+    assert aws_parts.after(5).seen is Observed.BROKEN
 
 
 def test_start_of_a_broken_machine_repeats_its_setup(aws_parts):
     failing(aws_parts)
     id = aws_parts.launch().id
-    aws_parts.goes(70)
-    aws_parts.goes(5)
+    aws_parts.after(70)
+    aws_parts.after(5)
     aws_parts.compute.start(id)
-    assert aws_parts.goes(5).seen is Observed.STARTING
-    aws_parts.goes(70)
-    assert aws_parts.goes(5).seen is Observed.BROKEN
+    assert aws_parts.after(5).seen is Observed.STARTING
+    aws_parts.after(70)
+    assert aws_parts.after(5).seen is Observed.BROKEN
     aws_parts.aws.rules = build({"times": {"boot": 60}})
     aws_parts.compute.start(id)
-    aws_parts.goes(5)
-    on = aws_parts.goes(70)
+    aws_parts.after(5)
+    on = aws_parts.after(70)
     assert (on.seen, on.failure) == (Observed.ON, None)
 
 
 def test_start_of_a_broken_machine_uses_the_changed_template(aws_parts, cloud):
     failing(aws_parts)
     id = aws_parts.launch(template=structs.replace(TEMPLATE, post_install=("wrong",))).id
-    aws_parts.goes(70)
-    assert aws_parts.goes(5).seen is Observed.BROKEN
+    aws_parts.after(70)
+    assert aws_parts.after(5).seen is Observed.BROKEN
     aws_parts.aws.rules = build({"times": {"boot": 60}})
     order = aws_parts.order(template=structs.replace(TEMPLATE, post_install=("right",)))
     aws_parts.compute.change_template(id, order)
     aws_parts.compute.change_template(id, order)  # any call may be repeated
     aws_parts.compute.start(id)
-    aws_parts.goes(5)
-    assert aws_parts.goes(70).seen is Observed.ON
+    aws_parts.after(5)
+    assert aws_parts.after(70).seen is Observed.ON
     output = cloud.call("ec2", "GetConsoleOutput", InstanceId=id)["Output"]
     last = output.rpartition("prism-boot: begin")[2]
     assert "post-install right" in last
@@ -215,11 +215,11 @@ def test_failed_machine_that_still_runs_is_stopped_by_the_next_survey(aws_parts,
     failing(aws_parts)
     aws_parts.launch()
     aws_parts.aws.fault(action="StopInstances", do="drop")
-    aws_parts.goes(70)
+    aws_parts.after(70)
     assert aws_parts.aws.machines()[0]["state"] == "running"
     another = AwsParts(aws_parts.aws, cloud, tmp_path)
     assert another.look().seen is Observed.STOPPING
-    assert another.goes(5).seen is Observed.BROKEN
+    assert another.after(5).seen is Observed.BROKEN
 
 
 def test_machine_is_ready_by_ssh_if_its_console_is_silent(stopped_aws, cloud, tmp_path):
@@ -232,7 +232,7 @@ def test_machine_is_ready_by_ssh_if_its_console_is_silent(stopped_aws, cloud, tm
 
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=probe)
     place.launch()
-    assert place.goes(5).seen is Observed.ON
+    assert place.after(5).seen is Observed.ON
     assert questions == [place.look().public_ip]
 
 
@@ -240,7 +240,7 @@ def test_machine_is_ready_by_ssh_if_reading_the_console_is_denied(stopped_aws, c
     stopped_aws.rules = build({"denied": ["ec2:GetConsoleOutput"]})
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: boot_markers("begin", "ready"))
     place.launch()
-    assert place.goes(5).seen is Observed.ON
+    assert place.after(5).seen is Observed.ON
 
 
 def test_failed_ssh_probe_is_repeated_less_often_than_the_console_is_read(
@@ -251,7 +251,7 @@ def test_failed_ssh_probe_is_repeated_less_often_than_the_console_is_read(
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: probes.append(it.id))
     place.launch()
     for _ in range(60):
-        place.goes(1)
+        place.after(1)
     assert 2 <= len(probes) <= 3
     assert len(place.calls("GetConsoleOutput")) > 5
 
@@ -260,14 +260,14 @@ def test_ssh_is_not_probed_if_the_console_shows_ready(stopped_aws, cloud, tmp_pa
     probes = []
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: probes.append(it.id))
     place.launch()
-    assert place.goes(5).seen is Observed.ON
+    assert place.after(5).seen is Observed.ON
     assert probes == []
 
 
 def test_console_is_read_if_the_ssh_probe_returns_none(stopped_aws, cloud, tmp_path):
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: None)
     place.launch()
-    assert place.goes(5).seen is Observed.ON
+    assert place.after(5).seen is Observed.ON
 
 
 def test_listeners_receive_console_output(stopped_aws, cloud, tmp_path):
@@ -276,7 +276,7 @@ def test_listeners_receive_console_output(stopped_aws, cloud, tmp_path):
         stopped_aws, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))]
     )
     id = place.launch().id
-    place.goes(5)
+    place.after(5)
     assert heard[-1][0] == id
     assert "prism-boot: ready" in heard[-1][1]
 
@@ -294,7 +294,7 @@ def test_slow_console_does_not_delay_a_survey(stopped_aws, cloud, tmp_path):
     place = AwsParts(stopped_aws, cloud, tmp_path, executor=later)
     place.launch()
     for _ in range(5):
-        place.goes(5)
+        place.after(5)
     assert len(later.tasks) == 1  # one check, although there were five surveys
     for task, args in later.tasks:
         task(*args)
@@ -304,17 +304,17 @@ def test_slow_console_does_not_delay_a_survey(stopped_aws, cloud, tmp_path):
 def test_console_that_could_not_be_read_is_read_again(aws_parts):
     aws_parts.launch()
     aws_parts.aws.fault(action="GetConsoleOutput", do="error", times=None)
-    assert aws_parts.goes(70).seen is Observed.STARTING
+    assert aws_parts.after(70).seen is Observed.STARTING
     aws_parts.aws.rules = build({"times": {"boot": 60}})
-    assert aws_parts.goes(15).seen is Observed.ON
+    assert aws_parts.after(15).seen is Observed.ON
 
 
 def test_terminated_machine_is_removed_from_readiness(aws_parts):
     id = aws_parts.launch().id
-    aws_parts.goes(20)
+    aws_parts.after(20)
     assert aws_parts.readiness._boots
     aws_parts.compute.terminate(id)
-    aws_parts.goes(5)
+    aws_parts.after(5)
     assert not aws_parts.readiness._boots
     assert not aws_parts.readiness._due
 
@@ -326,4 +326,4 @@ def test_survey_works_after_close(stopped_aws, cloud, tmp_path):
     place.compute.close()
     assert place.look().seen is Observed.STARTING
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
-    assert place.goes(5).seen is Observed.GONE
+    assert place.after(5).seen is Observed.GONE

@@ -17,11 +17,11 @@ def compute(aws_parts):
 def test_interrupted_spot_machine_is_reported_and_started_again_by_ec2(aws_parts, compute):
     id = aws_parts.on(spot=True, hibernation=False)
     aws_parts.aws.interrupt(id)
-    off = aws_parts.goes()
+    off = aws_parts.after()
     assert (off.seen, off.failure.code) == (Observed.OFF, "SPOT_INTERRUPTED")
     with pytest.raises(CapacityUnavailable, match="only EC2 starts it again"):
         compute.start(id)
-    back = aws_parts.goes(70)
+    back = aws_parts.after(70)
     assert (back.id, back.failure) == (id, None)
     assert back.seen in {Observed.STARTING, Observed.ON}
 
@@ -34,9 +34,9 @@ def test_terminated_spot_machine_that_was_off_is_not_replaced(aws_parts, compute
         aws_parts.aws.interrupt(id)
     else:
         compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     compute.terminate(id)
-    aws_parts.goes(100)
+    aws_parts.after(100)
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
@@ -63,7 +63,7 @@ def test_machine_with_a_cancelled_request_can_only_be_terminated(
     assert "runs and costs money" in no.value.message
     assert aws_parts.look().seen is Observed.ON
     compute.terminate(cancelled_machine_id)
-    aws_parts.goes()
+    aws_parts.after()
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
@@ -79,24 +79,24 @@ def test_start_right_after_a_stop_waits_for_the_spot_request(aws_parts, compute)
     aws_parts.aws.rules = build({"times": {"marked_for_stop": 90}})
     id = aws_parts.on(spot=True, hibernation=False)
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     for _ in range(2):
         with pytest.raises(Unavailable, match="two minutes"):
             compute.start(id)
-        aws_parts.goes(30)
-    assert aws_parts.goes(60).seen is Observed.OFF
+        aws_parts.after(30)
+    assert aws_parts.after(60).seen is Observed.OFF
     compute.start(id)
-    assert aws_parts.goes().seen in {Observed.STARTING, Observed.ON}
+    assert aws_parts.after().seen in {Observed.STARTING, Observed.ON}
 
 
 def test_start_is_refused_if_the_spot_request_never_allows_it(aws_parts, compute):
     aws_parts.aws.rules = build({"times": {"marked_for_stop": 36000}})
     id = aws_parts.on(spot=True, hibernation=False)
     compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     with pytest.raises(Unavailable):
         compute.start(id)
-    aws_parts.goes(700)
+    aws_parts.after(700)
     with pytest.raises(ProviderRefused, match="appropriate state to support start"):
         compute.start(id)
 
@@ -104,13 +104,13 @@ def test_start_is_refused_if_the_spot_request_never_allows_it(aws_parts, compute
 def test_interrupted_spot_machine_with_hibernation_hibernates(aws_parts):
     id = aws_parts.on(spot=True)
     aws_parts.aws.interrupt(id)
-    assert aws_parts.goes().seen is Observed.ASLEEP
+    assert aws_parts.after().seen is Observed.ASLEEP
 
 
 def test_terminated_spot_machine_is_not_replaced(aws_parts, compute):
     id = aws_parts.on(spot=True)
     compute.terminate(id)
-    aws_parts.goes()
+    aws_parts.after()
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
@@ -128,7 +128,7 @@ def test_cancellation_with_a_lost_answer_is_repeated(aws_parts, compute):
     with pytest.raises(Unavailable):
         compute.terminate(id)
     compute.terminate(id)
-    aws_parts.goes()
+    aws_parts.after()
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
 
 
@@ -140,7 +140,7 @@ def test_replacement_of_a_machine_terminated_outside_prism_is_terminated(
     aws_parts.aws.clock.advance(5)
     assert len(aws_parts.aws.machines()) == 2  # EC2 has brought another, without our tags
     assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
-    aws_parts.goes()
+    aws_parts.after()
     assert {machine["state"] for machine in aws_parts.aws.machines()} == {"terminated"}
     before = len(aws_parts.calls())
     compute.survey()

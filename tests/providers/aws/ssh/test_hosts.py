@@ -33,7 +33,7 @@ def test_host_has_another_boot_and_address_after_a_restart(aws_parts, tmp_path):
     id, hosts = aws_parts.on(), AwsHosts(aws_parts.instances, tmp_path)
     before = not_none(hosts.host(id))
     aws_parts.compute.stop(id)
-    aws_parts.goes()
+    aws_parts.after()
     assert hosts.host(id) is None
     aws_parts.compute.start(id)
     aws_parts.aws.clock.advance(5)

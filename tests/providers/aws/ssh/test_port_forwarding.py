@@ -180,7 +180,7 @@ def test_forwarded_port_refuses_a_program_in_a_local_sandbox(machine_pool, servi
     forwards = Forwards(machine_pool.pool, stranger=partial(of_a_workspace, daemon_dials=True))
     try:
         id = world.launched(page())
-        assert world.said(id)["sandbox"] == "bubblewrap"
+        assert world.report(id)["sandbox"] == "bubblewrap"
         port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
         assert fetch(ForwardTarget(ID, "127.0.0.1", port)) == "/ of the lab"
         ask = f"""
