@@ -278,19 +278,16 @@ def test_launch_waits_for_a_role_that_is_not_visible_yet(aws_parts):
     assert aws_parts.launch().seen is Observed.STARTING
 
 
-def test_key_pair_that_is_missing_at_ec2_is_looked_up_again(aws_parts, ec2):
+def test_deleted_key_pair_is_imported_again(aws_parts):
     aws_parts.launch()
-    aws_parts.aws.fault(
-        action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400
-    )
+    name = aws_parts.prerequisites.key().name
+    ec2 = boto3.client("ec2")
+    ec2.delete_key_pair(KeyName=name)
+    aws_parts.pass_on()
     with pytest.raises(Unavailable):
         aws_parts.launch(key="ws_2")
-    aws_parts.pass_on()
-    before = len(aws_parts.calls("DescribeKeyPairs")) + len(aws_parts.calls("ImportKeyPair"))
     aws_parts.launch(key="ws_2")
-    assert (
-        len(aws_parts.calls("DescribeKeyPairs")) + len(aws_parts.calls("ImportKeyPair")) > before
-    )
+    assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == [name]
 
 
 def test_denied_launch_without_a_role_names_the_permission(aws_parts):
@@ -300,8 +297,10 @@ def test_denied_launch_without_a_role_names_the_permission(aws_parts):
         aws_parts.launch()
 
 
-def test_spot_machine_can_be_stopped_and_started(aws_parts, ec2):
+def test_spot_machine_has_a_tagged_request_and_can_be_stopped_and_started(aws_parts, ec2):
     id = aws_parts.on(spot=True)
+    [request] = ec2("DescribeSpotInstanceRequests")["SpotInstanceRequests"]
+    assert {"Key": "prism:managed", "Value": "true"} in request["Tags"]
     assert described(ec2, id)["InstanceLifecycle"] == "spot"
     aws_parts.compute.stop(id)
     assert aws_parts.after().seen is Observed.OFF

@@ -162,18 +162,20 @@ def test_each_volume_of_a_machine_has_its_own_device(aws_parts):
 
 
 def test_device_that_is_already_in_use_is_skipped(aws_parts):
-    machine = aws_parts.machine()
-    aws_parts.made()
-    aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
+    which = replace(ORDER, key="volume_2")  # by its key, it is made in a zone that has machines
+    aws_parts.made(which)
+    machine = aws_parts.machine(aws_parts.every_volume()[0]["AvailabilityZone"])
+    aws_parts.aws.fault(
+        action="AttachVolume",
+        do="error",
+        code="InvalidParameterValue",
+        status=400,
+        message="Attachment point /dev/sdf is already in use",
+    )
+    aws_parts.volumes.attach(aws_parts.disk(which.key).id, machine, "data")
     aws_parts.pass_time()
-    taken = {"code": "InvalidParameterValue", "status": 400}
-    words = "Attachment point /dev/sdf is already in use"
-    if not aws_parts.disk().attached:
-        aws_parts.aws.fault(action="AttachVolume", do="error", message=words, **taken)
-        aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
-        aws_parts.pass_time()
-        [volume] = aws_parts.every_volume()
-        assert volume["Attachments"][0]["Device"] == "/dev/sdg"
+    [volume] = aws_parts.every_volume()
+    assert volume["Attachments"][0]["Device"] == "/dev/sdg"
 
 
 def test_attach_to_a_machine_without_a_free_device_is_refused(aws_parts):
@@ -216,17 +218,14 @@ def test_volume_of_a_stopped_machine_is_mounted_after_its_start(aws_parts):
 
 
 def test_volume_is_attached_once_a_pending_machine_runs(aws_parts):
-    id = aws_parts.made()
-    wish = {"Placement": {"AvailabilityZone": HERE}}
+    aws_parts.made()
     aws_parts.aws.rules = build({"times": {"pending": 30}})
     machine = aws_parts.machine()
-    del wish
     for _ in range(3):
         aws_parts.volumes.attach(aws_parts.disk().id, machine, "data")
         aws_parts.pass_time(2)
     aws_parts.pass_time(40)
     aws_parts.attached(machine)
-    assert id
 
 
 def test_attach_of_a_missing_volume_or_machine_is_unavailable(aws_parts):
