@@ -19,10 +19,11 @@ from prism.workspaces.plan import state_of
 from tests.conftest import ML
 
 NOTHING = timedelta(0)
-CAPS = (3.5, 3.36, 3.4)  # of project, allocation and pool: for two disks and one that runs
+# of project, allocation and pool: enough for two disks and one running machine
+CAPS = (3.5, 3.36, 3.4)
 
 
-def order(name, hours=None):
+def launch_request(name, hours=None):
     return Launch(
         name=name,
         template=ML,
@@ -41,7 +42,7 @@ class State:
         self.wiring, self.clock = wiring, clock
 
     def launch(self, name="mine", hours=None):
-        self.wiring.workspaces.launch(order(name, hours))
+        self.wiring.workspaces.launch(launch_request(name, hours))
 
     def ask(self, verb):
         self.wiring.workspaces.ask("mine", verb)
@@ -56,7 +57,7 @@ class State:
         return self.wiring.workspaces.named("mine")
 
 
-def funded(state):
+def create_funded_project(state):
     """A project with a cap of its own and an allocation from a pool."""
     project, part, pool = CAPS
     budget = NewBudget(total_allocated=project, alert_threshold=3.0)
@@ -70,44 +71,44 @@ def funded(state):
     )
 
 
-def launched(state):
+def launch(state):
     state.launch()
 
 
-def launched_for_hours(state):
+def launch_for_four_hours(state):
     state.launch(hours=4)
 
 
-def asked(verb):
+def request(verb):
     return lambda state: state.ask(verb)
 
 
-def longer(state):
+def extend_once(state):
     """Extend, unless an earlier request already did."""
     workspace = state.workspace()
     if workspace.expires_at - workspace.launched_at < timedelta(hours=5):
         state.wiring.workspaces.extend("mine", 2)
 
 
-def terminated(state):
+def terminate(state):
     state.wiring.workspaces.terminate("mine", Termination(confirm="DELETE"))
 
 
-def moved(state):
+def move_to_other(state):
     state.wiring.workspaces.move("mine", Moving(project="other"))
 
 
-def another_project(state):
+def create_other_project(state):
     """A project with money for one such workspace."""
     budget = NewBudget(total_allocated=2.0)
     state.wiring.projects.create(NewProject(name="other", budget=budget))
 
 
-def nothing(state):
+def request_nothing(state):
     """No request: only time passes."""
 
 
-def one_is_enough(state):
+def second_workspace_is_refused(state):
     """A second workspace does not fit, so no reservation was lost."""
     try:
         state.launch("another", hours=6)
@@ -116,25 +117,21 @@ def one_is_enough(state):
     yield "a second workspace fits"
 
 
-def nothing_more(state):
-    yield from ()
-
-
-def given_back(state):
+def reservation_is_released(state):
     """The reservation was released: the same workspace fits once more."""
     try:
-        state.wiring.workspaces.plan_launch(order("other"))
+        state.wiring.workspaces.plan_launch(launch_request("other"))
     except BudgetExceeded as error:
         yield f"nothing was given back: {error.details}"
 
 
-def longer_by_two(state):
+def is_extended_by_two_hours(state):
     workspace = state.workspace()
     if workspace.expires_at - workspace.launched_at != timedelta(hours=6):
         yield f"it expires {workspace.expires_at}"
 
 
-def told_once(state):
+def alert_is_recorded_once(state):
     """The day is summed up, and the threshold event was recorded once."""
     facts = [
         event
@@ -157,10 +154,10 @@ class Life:
 
     state: str
     ask: Callable[[State], object]
-    before: tuple[Callable[[State], object], ...] = (funded, launched)
+    before: tuple[Callable[[State], object], ...] = (create_funded_project, launch)
     later: timedelta = timedelta(minutes=25)
     again: Callable[[State], object] | None = None
-    more: Callable[[State], Iterable[str]] = field(default=one_is_enough)
+    more: Callable[[State], Iterable[str]] = field(default=second_workspace_is_refused)
     looked: bool = False
 
     def __post_init__(self):
@@ -168,21 +165,31 @@ class Life:
             object.__setattr__(self, "again", self.ask)
 
 
-STOP, START = asked(LifecycleVerb.STOP), asked(LifecycleVerb.START)
-HIBERNATE, RESUME = asked(LifecycleVerb.HIBERNATE), asked(LifecycleVerb.RESUME)
+STOP, START = request(LifecycleVerb.STOP), request(LifecycleVerb.START)
+HIBERNATE, RESUME = request(LifecycleVerb.HIBERNATE), request(LifecycleVerb.RESUME)
 LIVES = {
-    "launch": Life("running", launched, (funded,)),
-    "stop": Life("stopped", STOP, more=given_back),
-    "start": Life("running", START, (funded, launched, STOP)),
-    "hibernate": Life("hibernated", HIBERNATE, more=given_back),
-    "resume": Life("running", RESUME, (funded, launched, HIBERNATE)),
+    "launch": Life("running", launch, (create_funded_project,)),
+    "stop": Life("stopped", STOP, more=reservation_is_released),
+    "start": Life("running", START, (create_funded_project, launch, STOP)),
+    "hibernate": Life("hibernated", HIBERNATE, more=reservation_is_released),
+    "resume": Life("running", RESUME, (create_funded_project, launch, HIBERNATE)),
     "extend": Life(
-        "running", longer, (funded, launched_for_hours), more=longer_by_two, looked=True
+        "running",
+        extend_once,
+        (create_funded_project, launch_for_four_hours),
+        more=is_extended_by_two_hours,
+        looked=True,
     ),
-    "renewal": Life("running", nothing, later=timedelta(minutes=45)),
-    "settlement": Life("hibernated", nothing, later=timedelta(hours=26), more=told_once),
+    "renewal": Life("running", request_nothing, later=timedelta(minutes=45)),
+    "settlement": Life(
+        "hibernated", request_nothing, later=timedelta(hours=26), more=alert_is_recorded_once
+    ),
     "move": Life(
-        "running", moved, (funded, another_project, launched), more=given_back, looked=True
+        "running",
+        move_to_other,
+        (create_funded_project, create_other_project, launch),
+        more=reservation_is_released,
+        looked=True,
     ),
-    "terminate": Life("terminated", terminated, more=given_back),
+    "terminate": Life("terminated", terminate, more=reservation_is_released),
 }

@@ -59,7 +59,7 @@ def announced_write(self, original=Database.write):
         point("after commit")
 
 
-class KeptCompute(MemoryCompute):
+class FileCompute(MemoryCompute):
     """A cloud in a file; `history` is what each machine became, and when."""
 
     clock: StoppedClock
@@ -105,7 +105,7 @@ class World:
         self.home = Path(home)
         self.home.mkdir(exist_ok=True)
         self.clock = StoppedClock(datetime(2026, 1, 1, 9, tzinfo=UTC))
-        self.cloud = KeptCompute(self.clock, busy=timedelta(0))
+        self.cloud = FileCompute(self.clock, busy=timedelta(0))
         self.cloud.open(self.home / "cloud")
         settings = Settings(home=home, user="ada", local_prices="aws")
         volumes = {PLACE: MemoryVolumes(self.clock)}
@@ -155,7 +155,7 @@ def live(job):
     for _ in range(2):  # the second settles what the first observed
         world.settle()
     armed = False
-    tell(passed=passed, wrong=wrong(world, life))
+    tell(passed=passed, wrong=all_faults(world, life))
 
 
 def come_back(job):
@@ -169,19 +169,19 @@ def come_back(job):
         not_none(life.again)(world.state())
     for _ in range(2):
         world.settle()
-    tell(wrong=wrong(world, life))
+    tell(wrong=all_faults(world, life))
 
 
-def wrong(world, life):
+def all_faults(world, life):
     """All faults, now and in the hour that follows, as sentences."""
-    faults = [*books(world), *machines(world, life)]
+    faults = [*ledger_faults(world), *machine_faults(world, life)]
     for _ in range(6):
         world.settle(timedelta(minutes=10))
-        faults += books(world)
+        faults += ledger_faults(world)
     return faults
 
 
-def books(world):
+def ledger_faults(world):
     """Exceeded caps, and segments that differ from what really ran."""
     now = world.clock.now()
     try:
@@ -240,7 +240,7 @@ def spans(changes, when):
     return intervals if since is None else [*intervals, (since, None)]
 
 
-def machines(world, life):
+def machine_faults(world, life):
     """Whether there is one machine, one reservation, and the requested state."""
     existing = [machine for machine in world.cloud.survey() if machine.seen is not Observed.GONE]
     listed = {entry.name: entry for entry in every_workspace(world.wiring.db)}

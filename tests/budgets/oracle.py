@@ -12,7 +12,7 @@ UP = {"launching", "running", "starting", "resuming"}
 
 
 @dataclass
-class Thing:
+class ModelWorkspace:
     """One workspace: its costs, when it ran, and what is reserved."""
 
     rate: int
@@ -56,7 +56,7 @@ class Oracle:
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        self.things: dict[str, Thing] = {}
+        self.things: dict[str, ModelWorkspace] = {}
 
     def left(self, now: int, but: str | None = None) -> int:
         """What is neither spent nor reserved, without the reservation of `but`."""
@@ -65,7 +65,7 @@ class Oracle:
             for name, thing in self.things.items()
         )
 
-    def fits(self, name: str, thing: Thing, now: int, expires: int | None) -> bool:
+    def fits(self, name: str, thing: ModelWorkspace, now: int, expires: int | None) -> bool:
         """Whether this may run from now on."""
         until = now + HOUR if expires is None else expires
         running = bool(thing.runs) and thing.runs[-1][1] is None

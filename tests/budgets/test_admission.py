@@ -7,7 +7,7 @@ from prism.budgets.balances import Balances, every_cap
 from prism.kit.clock import StoppedClock
 
 
-class Ticking(StoppedClock):
+class AdvancingClock(StoppedClock):
     """A clock that advances by one second at each reading."""
 
     def now(self) -> datetime:
@@ -16,7 +16,7 @@ class Ticking(StoppedClock):
 
 
 def test_admission_compares_settled_and_reserved_money_at_one_time(clocked_daemon, clock):
-    balances = Balances(Ticking(clock.now()))
+    balances = Balances(AdvancingClock(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
         totals = balances.totals(sql)
         scales = Scales(balances, sql, [], "ws_1", totals)
@@ -36,6 +36,10 @@ def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocke
         for cap in every_cap(sql):
             for seconds in range(1, 8):
                 began = midnight - timedelta(seconds=seconds)
-                still = Balances(StoppedClock(began + timedelta(seconds=1)))  # the first look
-                assert Balances(Ticking(began)).standing(sql, cap) == still.standing(sql, cap)
-                assert Balances(Ticking(began)).tightest(sql, cap) == still.tightest(sql, cap)
+                still = Balances(StoppedClock(began + timedelta(seconds=1)))  # the first reading
+                assert Balances(AdvancingClock(began)).standing(sql, cap) == still.standing(
+                    sql, cap
+                )
+                assert Balances(AdvancingClock(began)).tightest(sql, cap) == still.tightest(
+                    sql, cap
+                )

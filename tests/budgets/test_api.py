@@ -276,7 +276,7 @@ def test_launch_requires_a_budget_name_if_the_project_has_several(clocked_daemon
     clocked_daemon.allocate("grant", "two", 100.0)
     clocked_daemon.allocate("gift", "two", 100.0)
     failed(clocked_daemon.launch(budget="grant"), 422, "VALIDATION_FAILED")
-    # A pool that is another's answers as one that is not there.
+    # The answer for a pool of other projects equals that for an unknown pool.
     absent, wrong = (
         failed(clocked_daemon.launch(project="one", budget=name), 422, "VALIDATION_FAILED")[
             "details"

@@ -48,7 +48,7 @@ class ForkingDaemon:
         self.ask("prepare", life, home)
         return home
 
-    def tried(self, life, prepared, at=-1):
+    def run_life(self, life, prepared, at=-1):
         """Run a life; if the daemon is killed at point `at`, start the next one."""
         home = self.folder / f"{life}-{next(self.numbers)}"
         shutil.copytree(prepared, home)
@@ -70,13 +70,13 @@ def forking_daemon(tmp_path_factory):
 def summary_of_kills(stage, life, choose):
     """Kill one daemon at each of these points, and return a summary."""
     prepared = stage.prepared(life)
-    points, killed, faults = stage.tried(life, prepared)
+    points, killed, faults = stage.run_life(life, prepared)
     assert not killed
     assert faults == []
     assert points.count("after commit") >= 1
     deaths, failures, chosen = 0, [], [*choose(points)]
     for at in chosen:
-        passed, killed, faults = stage.tried(life, prepared, at)
+        passed, killed, faults = stage.run_life(life, prepared, at)
         deaths += killed
         failures += [f"{at} {passed[-1]}: {fault}" for fault in faults]
     assert not failures, "\n".join(failures)

@@ -14,7 +14,7 @@ STEPS = 7
 MOVES = ("launch", "down", "up", "end", "move", "give", "recap", "name", "wait", "long", "keep")
 
 
-class World:
+class CacheComparison:
     """Two daemons of one database; the first makes the changes, and both answer."""
 
     def __init__(self, daemons, clock, seed):
@@ -133,47 +133,47 @@ def assert_exact_balances(daemon):
 
 
 @pytest.fixture
-def world(make_daemon, clock, cloud, disks):
+def make_comparison(make_daemon, clock, cloud, disks):
     def make(seed):
         daemons = [make_daemon(local_prices="aws") for _ in range(2)]
-        return World(daemons, clock, seed)
+        return CacheComparison(daemons, clock, seed)
 
     return make
 
 
-def test_cached_lists_equal_the_tables_after_every_step(world):
-    each_world = world(1)
-    each_world.run(STEPS)
-    assert each_world.compared > 50
+def test_cached_lists_equal_the_tables_after_every_step(make_comparison):
+    comparison = make_comparison(1)
+    comparison.run(STEPS)
+    assert comparison.compared > 50
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_cached_lists_equal_the_tables_in_many_histories(world, seed):
-    world(seed).run(30)
+def test_cached_lists_equal_the_tables_in_many_histories(make_comparison, seed):
+    make_comparison(seed).run(30)
 
 
 @pytest.mark.parametrize(
     "topic",
     ["ledger", "counted", "reservations", "budgets", "projects"],
 )
-def test_missing_version_renewal_makes_a_cached_list_stale(world, topic, monkeypatch):
+def test_missing_version_renewal_makes_a_cached_list_stale(make_comparison, topic, monkeypatch):
     """Each topic invalidates a cached list: without its new version the comparison fails."""
-    each_world = world(3)
-    each_world.begin()
-    each_world.compare()
+    comparison = make_comparison(3)
+    comparison.begin()
+    comparison.compare()
     changes = {
-        "ledger": each_world.down,
-        "counted": lambda: each_world.lab.settle(minutes=9),
-        "reservations": lambda: each_world.lab.verb("w1", "extend", hours=9),
-        "budgets": lambda: each_world.lab.put(
-            f"allocations/{each_world.parts[1]}", allocated_amount=11.0
+        "ledger": comparison.down,
+        "counted": lambda: comparison.lab.settle(minutes=9),
+        "reservations": lambda: comparison.lab.verb("w1", "extend", hours=9),
+        "budgets": lambda: comparison.lab.put(
+            f"allocations/{comparison.parts[1]}", allocated_amount=11.0
         ),
-        "projects": lambda: each_world.lab.project("three"),
+        "projects": lambda: comparison.lab.project("three"),
     }
     changes[topic]()
-    each_world.compare()
+    comparison.compare()
     give = versions.give_words
 
     def but_one(sql):
@@ -182,12 +182,12 @@ def test_missing_version_renewal_makes_a_cached_list_stale(world, topic, monkeyp
 
     monkeypatch.setattr(versions, "give_words", but_one)
     again = {
-        "ledger": lambda: each_world.any("start"),
-        "projects": lambda: each_world.lab.project("four"),
+        "ledger": lambda: comparison.any("start"),
+        "projects": lambda: comparison.lab.project("four"),
     }
-    again["budgets"] = lambda: each_world.lab.put(
-        f"allocations/{each_world.parts[1]}", allocated_amount=12.0
+    again["budgets"] = lambda: comparison.lab.put(
+        f"allocations/{comparison.parts[1]}", allocated_amount=12.0
     )
     with pytest.raises(AssertionError):
         again.get(topic, changes[topic])()
-        each_world.compare()
+        comparison.compare()

@@ -166,7 +166,7 @@ def test_emptied_allocation_blocks_launches_without_alerts(make_emptied_pool):
     assert part["utilization_rate"] == 0.0
 
 
-def test_emptied_allocation_does_not_hibernate_a_workspace_it_does_not_pay(
+def test_emptied_allocation_does_not_hibernate_an_unlimited_workspace(
     clocked_daemon, make_emptied_pool
 ):
     def before():

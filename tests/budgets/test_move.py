@@ -23,7 +23,7 @@ def reserved(clocked_daemon):
     return {cap.title: held for cap, _, held in clocked_daemon.standings()}
 
 
-def test_move_closes_the_segment_and_opens_one_for_the_new_project(two_projects):
+def test_move_closes_the_segment_and_opens_another_for_the_new_project(two_projects):
     moved = two_projects.verb("mine", "move", project="two").json()
     assert (moved["previous_project"], moved["project"], moved["budget"]) == ("one", "two", None)
     two_projects.live(hours=2, step=15)
@@ -43,7 +43,7 @@ def test_move_closes_the_segment_and_opens_one_for_the_new_project(two_projects)
     two_projects.keeps_every_cap()
 
 
-def test_move_releases_the_old_reservation_and_makes_a_new_one(two_projects):
+def test_move_releases_the_old_and_makes_a_new_reservation(two_projects):
     assert two_projects.verb("mine", "move", project="two").status_code == 200
     held = reserved(two_projects)
     assert held["one"] == 0

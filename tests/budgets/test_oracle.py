@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from prism.costs.plan import unix_time
-from tests.budgets.oracle import UP, Oracle, Thing
+from tests.budgets.oracle import UP, ModelWorkspace, Oracle
 from tests.money import ClockedDaemon
 from tests.optional import not_none
 from tests.proofs import record
@@ -32,10 +32,10 @@ QUICK = settings(deadline=None, database=None, phases=[Phase.generate])
 
 
 class Spending(RuleBasedStateMachine):
-    """One project with a cap of seven dollars, and what people do with it."""
+    """Requests for workspaces of one project with a cap of seven dollars."""
 
     names = Bundle("names")
-    lab: ClockedDaemon  # set by the test: one daemon for all stories, a new project for each
+    lab: ClockedDaemon  # set by the test: one daemon for all histories, a new project for each
     told: ClassVar = {"granted": 0, "refused": 0, "steps": 0, "stories": 0}
 
     def __init__(self):
@@ -51,11 +51,11 @@ class Spending(RuleBasedStateMachine):
 
     @rule(target=names, size=st.sampled_from(sorted(RATES)), ttl=st.sampled_from((None, 1, 5, 40)))
     def launch(self, size, ttl):
-        name, thing = f"w{next(numbers)}", Thing(RATES[size], DISK)
+        name, thing = f"w{next(numbers)}", ModelWorkspace(RATES[size], DISK)
         expires = None if ttl is None else self.now + 3600 * ttl
         fits = self.oracle.fits(name, thing, self.now, expires)
         answer = self.lab.launch(name, size=size, project=self.project, ttl_hours=ttl)
-        self.answered(answer, fits, 201)
+        self.assert_answer(answer, fits, 201)
         if fits:
             self.oracle.things[name] = thing
             self.settle()
@@ -71,7 +71,7 @@ class Spending(RuleBasedStateMachine):
         if expires is not None and expires <= self.now:
             expires = self.now + 4 * 3600
         fits = self.oracle.fits(name, thing, self.now, expires)
-        self.answered(self.lab.verb(name, "start"), fits, 200)
+        self.assert_answer(self.lab.verb(name, "start"), fits, 200)
         self.settle()
 
     @rule(name=names, hours=st.integers(1, 30))
@@ -82,7 +82,7 @@ class Spending(RuleBasedStateMachine):
         workspace = self.lab.workspace(name)
         expires = unix_time(workspace.expires_at or self.lab.clock.now()) + 3600 * hours
         fits = self.oracle.fits(name, thing, self.now, expires)
-        self.answered(self.lab.verb(name, "extend", hours=hours), fits, 204)
+        self.assert_answer(self.lab.verb(name, "extend", hours=hours), fits, 204)
         self.settle()
 
     @rule(name=names, verb=st.sampled_from(("stop", "hibernate")))
@@ -131,7 +131,7 @@ class Spending(RuleBasedStateMachine):
                 self.lab.verb(name, "terminate", confirm="DELETE")
         self.lab.settle()
 
-    def answered(self, answer, fits, good):
+    def assert_answer(self, answer, fits, good):
         assert answer.status_code == (good if fits else 403), answer.text
         self.told["granted" if fits else "refused"] += 1
         if not fits:
@@ -140,12 +140,12 @@ class Spending(RuleBasedStateMachine):
     def settle(self, **delta):
         """Let time pass, and record the states that the API shows then."""
         living = {name: thing for name, thing in self.oracle.things.items() if not thing.ended}
-        lapses = {name: self.lapse(name) for name in living}
+        lapses = {name: self.earliest_deadline(name) for name in living}
         self.lab.settle(**delta)
         for name, thing in living.items():
-            self.see(name, thing, lapses[name])
+            self.record_state(name, thing, lapses[name])
 
-    def lapse(self, name):
+    def earliest_deadline(self, name):
         workspace = self.lab.workspace(name)
         known = [
             unix_time(at)
@@ -154,10 +154,10 @@ class Spending(RuleBasedStateMachine):
         ]
         return min(known, default=None)
 
-    def see(self, name, thing, lapse):
+    def record_state(self, name, thing, lapse):
         state, now = self.lab.state(name), self.now
         running = bool(thing.runs) and thing.runs[-1][1] is None
-        if running and state != "running":  # by itself at its time, else because it was told to
+        if running and state != "running":  # at its expiry, or on request
             thing.runs[-1][1] = now if lapse is None else min(now, lapse)
         elif state == "running" and not running:
             thing.runs.append([now, None])

@@ -67,7 +67,7 @@ def test_overspend_risk_of_a_new_allocation_ignores_older_costs(clocked_daemon):
 
 @pytest.fixture
 def daily_pool(clocked_daemon):
-    """Two and a half dollars a day: one day of a workspace, and an hour of the next."""
+    """A pool of 2.5 dollars a day, and a workspace that has run for a day and an hour."""
     clocked_daemon.project("lab")
     clocked_daemon.pool("grant", 10.0, "daily")
     clocked_daemon.allocate("grant", "lab", 2.5)

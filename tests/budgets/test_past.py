@@ -22,7 +22,7 @@ def spend_on_pool(clocked_daemon, pool="grant"):
     clocked_daemon.live(hours=2)
     clocked_daemon.verb("mine", "terminate", confirm="DELETE")
     clocked_daemon.settle()
-    clocked_daemon.settle(minutes=6)  # it is listed no more
+    clocked_daemon.settle(minutes=6)  # so that the workspace is no longer listed
     delete(clocked_daemon, f"allocations/{part['id']}")
     return created["id"]
 

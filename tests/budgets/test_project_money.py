@@ -12,14 +12,14 @@ def test_project_budgets_are_read_without_a_pool_query_per_project(clocked_daemo
         clocked_daemon.allocate(f"grant-{name}", name, 5.0)
     statements: list[str] = []
 
-    def hear(_connection, _cursor, statement, *_):
+    def record_statement(_connection, _cursor, statement, *_):
         statements.append(statement)
 
     with clocked_daemon.daemon.db.read() as sql:
         reader, listed = clocked_daemon.daemon.budget_cache.of(sql).reader, projects.every(sql)
-        event.listen(Engine, "before_cursor_execute", hear)
+        event.listen(Engine, "before_cursor_execute", record_statement)
         try:
             assert [reader.of(project).left for project in listed] == [5_000_000, 5_000_000]
         finally:
-            event.remove(Engine, "before_cursor_execute", hear)
+            event.remove(Engine, "before_cursor_execute", record_statement)
     assert not [statement for statement in statements if "FROM pools" in statement]

@@ -23,7 +23,7 @@ POOL = Pool(
 )
 
 
-def running(since, until):
+def reservation_between(since, until):
     return Reservation(
         id="w", name="mine", project="p", compute=RATE, since=since, until=until, disk=None
     )
@@ -31,7 +31,7 @@ def running(since, until):
 
 def test_runway_ends_at_the_second_at_which_the_cap_is_used_up():
     cap = Cap(column="project", id="p", name="lab", amount=Micros(2 * RATE), alert=0.8)
-    end = runway(Balance(cap, Window(0, None), 0, RATE), [running(0, 3600)], {}, 0)
+    end = runway(Balance(cap, Window(0, None), 0, RATE), [reservation_between(0, 3600)], {}, 0)
     assert end == Runway(7200, "the $0.72 of project 'lab' is used up")
 
 
@@ -39,5 +39,5 @@ def test_runway_counts_a_period_that_begins_now_as_the_present_one():
     cap = Cap(column="pool", id="b", name="grant", amount=Micros(2 * RATE), pool=POOL, alert=0.8)
     within = Window(DAY, 2 * DAY)
     spent = Balance(cap, within, RATE, RATE)
-    end = runway(spent, [running(DAY, DAY + 1800)], {}, DAY)
+    end = runway(spent, [reservation_between(DAY, DAY + 1800)], {}, DAY)
     assert end == Runway(DAY + 3600, "the $0.72 of budget 'grant' is used up")

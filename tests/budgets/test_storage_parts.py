@@ -70,7 +70,7 @@ def test_volume_requires_a_budget_name_if_the_project_has_several(allocated_proj
     failed(create(allocated_project, "x", budget="grant", project=None), 422, "VALIDATION_FAILED")
 
 
-def test_volume_older_than_its_allocation_is_paid_once_that_suffices(clocked_daemon):
+def test_volume_older_than_its_allocation_is_paid_once_the_money_suffices(clocked_daemon):
     clocked_daemon.project("lab")
     create(clocked_daemon)
     clocked_daemon.settle()

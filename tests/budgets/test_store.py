@@ -68,7 +68,7 @@ SEEN = Reservation(
 )
 
 
-class Undone(Exception):
+class RolledBack(Exception):
     """Rolls a transaction back."""
 
 
@@ -84,7 +84,7 @@ def test_database_sum_equals_the_sum_over_the_reservations(
     db = Database(url, StoppedClock(clock.now()), Bus())
     without = rows[besides].id if besides < len(rows) else ""
     counted = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]
-    with pytest.raises(Undone), db.write() as tx:
+    with pytest.raises(RolledBack), db.write() as tx:
         for row in rows:
             store.put_reservation(tx, row, clock.now())
         reserved = ReservedStored(tx.sql, now, without).of(cap, within)
@@ -94,5 +94,5 @@ def test_database_sum_equals_the_sum_over_the_reservations(
         )
         ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
         assert store.furthest(tx.sql, cap) == max(ends, default=None)
-        raise Undone
+        raise RolledBack
     db.close()

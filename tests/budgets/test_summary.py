@@ -32,7 +32,7 @@ def test_summary_names_a_project_whose_allocation_was_deleted(spent_pool):
     assert first["percentage"] + two["percentage"] == pytest.approx(100, abs=0.11)
 
 
-def test_summary_separates_a_deleted_project_from_a_new_one_of_its_name(spent_pool):
+def test_summary_separates_a_deleted_project_from_a_new_project_of_that_name(spent_pool):
     assert spent_pool.http("DELETE", "/api/v1/projects/first").status_code == 200
     spent_pool.project("first")
     spent_pool.allocate("grant", "first", 5.0)

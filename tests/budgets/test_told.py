@@ -9,12 +9,12 @@ from prism.kit.events import sent_event
 LOG = "audit?event"
 
 
-def total(usd):
-    """A total as the log has it, and the dollars beside it."""
+def pool_total(usd):
+    """A total in the audit log, with the same amount in dollars."""
     return {"total": usd * 10**6, "total_usd": float(usd)}
 
 
-def part(usd, **more):
+def allocation_amount(usd, **more):
     return {"amount": usd * 10**6, "amount_usd": float(usd), **more}
 
 
@@ -29,7 +29,7 @@ def test_audit_log_records_pool_fields_before_and_after_a_change(clocked_daemon)
     assert before is None
     assert (after["name"], after["total"], after["period"]) == ("grant", 10**9, "monthly")
     assert clocked_daemon.put("budgets/grant", total_amount=2000.0).status_code == 200
-    assert newest(clocked_daemon, "budget_changed") == (total(1000), total(2000))
+    assert newest(clocked_daemon, "budget_changed") == (pool_total(1000), pool_total(2000))
     ends = {"end_date": "2027-01-01T00:00:00Z", "alert_threshold": 0.5}
     assert clocked_daemon.put("budgets/grant", **ends).status_code == 200
     was = {"end_date": None, "alert_threshold": 0.8}
@@ -58,15 +58,18 @@ def test_audit_log_records_allocation_fields_before_and_after_a_change(clocked_d
     clocked_daemon.pool("grant", 1000.0)
     clocked_daemon.project("one")
     id = clocked_daemon.allocate("grant", "one", 100.0)["id"]
-    whole = part(100, alert_threshold=0.8)
+    whole = allocation_amount(100, alert_threshold=0.8)
     assert newest(clocked_daemon, "allocation_changed") == (None, whole)
     assert clocked_daemon.put(f"allocations/{id}", allocated_amount=200.0).status_code == 200
-    assert newest(clocked_daemon, "allocation_changed") == (part(100), part(200))
+    assert newest(clocked_daemon, "allocation_changed") == (
+        allocation_amount(100),
+        allocation_amount(200),
+    )
     assert clocked_daemon.put(f"allocations/{id}", alert_threshold=0.5).status_code == 200
     alert = ({"alert_threshold": 0.8}, {"alert_threshold": 0.5})
     assert newest(clocked_daemon, "allocation_changed") == alert
     assert clocked_daemon.http("DELETE", f"/api/v1/allocations/{id}").status_code == 200
-    gone = part(200, alert_threshold=0.5)
+    gone = allocation_amount(200, alert_threshold=0.5)
     assert newest(clocked_daemon, "allocation_changed") == (gone, None)
 
 

@@ -122,7 +122,7 @@ def test_unknown_type_error_suggests_a_similar_name():
         ((None, "M", "memory", "arm64"), "general on arm64"),
     ],
 )
-def test_unknown_size_or_family_error_lists_the_known_ones(arguments, known):
+def test_unknown_size_or_family_error_lists_the_valid_values(arguments, known):
     with pytest.raises(UnknownType) as caught:
         machine_type(*arguments)
     assert known in caught.value.details

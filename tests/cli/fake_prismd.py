@@ -1,4 +1,4 @@
-"""Stands in for `prismd`: answers on the socket, or dies, as `FAKE` says."""
+"""A fake `prismd`: it answers on the socket or exits, depending on `FAKE`."""
 
 import fcntl
 import json

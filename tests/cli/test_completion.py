@@ -31,7 +31,7 @@ def complete_line(prism, home, environ):
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m prism.cli.main "$@"\n')
     program.chmod(0o755)
 
-    def press(*words):
+    def complete(*words):
         line = " ".join(shlex.quote(word) for word in ("prism", *words))
         ask = (
             f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words)}; "
@@ -42,7 +42,7 @@ def complete_line(prism, home, environ):
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
-    return press
+    return complete
 
 
 def test_bash_completes_verbs_and_shells(complete_line):

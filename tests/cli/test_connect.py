@@ -118,7 +118,7 @@ def test_open_refuses_a_file_address(prism, server, home):
     assert not (home / "opened").exists()
 
 
-def test_open_of_an_unknown_service_lists_the_known_ones(prism, server):
+def test_open_of_an_unknown_service_lists_the_services(prism, server):
     server.on(CONNECT, CONNECTION)
     done = prism("open", "mine", "matlab")
     assert done.returncode == 1

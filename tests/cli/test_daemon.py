@@ -125,7 +125,7 @@ def test_failed_daemon_start_prints_the_end_of_the_log(prism, installed_python, 
     assert "hint: Its whole log: `prism daemon logs`" in done.stderr
 
 
-def test_daemon_start_status_and_stop_report_what_they_did(prism, installed_python, home):
+def test_daemon_start_status_and_stop_print_their_result(prism, installed_python, home):
     assert prism("daemon", "status", command=installed_python).returncode == 3
     assert not pids(home), "asking how it is starts none"
     started = prism("daemon", "start", command=installed_python)
@@ -242,7 +242,7 @@ class Clock:
         self.now += 1.0
 
 
-class Child:
+class EndlessProcess:
     """A process that does not end."""
 
     returncode = None
@@ -256,7 +256,7 @@ def test_daemon_start_waits_up_to_a_minute_for_an_answer(monkeypatch, home, caps
     """A busy computer is slow: a start took 18 s."""
     clock = Clock()
     monkeypatch.setattr(daemon_start, "time", clock)
-    monkeypatch.setattr(daemon_start, "_spawn", lambda place: (Child(), 0))
+    monkeypatch.setattr(daemon_start, "_spawn", lambda place: (EndlessProcess(), 0))
     monkeypatch.setattr(daemon_start, "answers", lambda place: clock.now >= after)
     place = DaemonAddress(str(home))
     if comes:

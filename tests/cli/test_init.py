@@ -94,7 +94,7 @@ def test_init_on_a_terminal_asks_again_after_invalid_answers(run_on_terminal, re
     ]
 
 
-def test_init_changes_only_what_is_confirmed(run_on_terminal, ready_server, home):
+def test_init_applies_only_confirmed_changes(run_on_terminal, ready_server, home):
     code, screen = run_on_terminal("init", keys="ada@example.org\nn\nn\n\nn\n", **QUIET)
     assert (code, "PRISM_USER=ada@example.org" in screen) == (0, True), screen
     assert not (home / "env").exists()

@@ -94,7 +94,7 @@ def test_invalid_new_template_is_rejected_without_a_file(home_with_daemon, words
     assert template_files(home_with_daemon) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "a link to nowhere"])
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
 def test_new_template_does_not_overwrite_a_file_or_link(home_with_daemon, kind):
     path = home_with_daemon.folder / "templates" / f"kept-{kind[0]}.yml"
     path.parent.mkdir(exist_ok=True)

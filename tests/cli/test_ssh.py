@@ -82,7 +82,7 @@ def test_ssh_passes_a_shell_line_and_exec_quotes_arguments(prism, server, access
     assert (argv[0], argv[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{SHELL_PREFIX} top"])
 
 
-def test_ssh_and_exec_report_what_is_missing(prism, server, access, key, home):
+def test_ssh_and_exec_report_a_missing_command_client_or_key(prism, server, access, key, home):
     server.on(CONNECT, access)
     done = prism("exec", "mine")
     assert (done.returncode, "no command to run" in done.stderr) == (2, True)

@@ -22,7 +22,7 @@ INFO = {
 }
 
 
-def test_template_list_prints_status_and_whether_it_runs_locally(prism, server):
+def test_template_list_prints_status_and_local_availability(prism, server):
     template = {"name": "Child", "validation_status": "validated", "description": "d"}
     both = [template | {"runs_locally": runs} for runs in (True, False)]
     server.on("GET /templates", both, [])

@@ -96,7 +96,7 @@ def test_verbs_wait_for_the_final_state(prism, server, verb, before, under_way, 
     assert now.stdout == f"mine was {before} and is {under_way}\n"
 
 
-def test_stop_of_a_stopped_workspace_reports_that_it_was_stopped(prism, server):
+def test_stop_of_a_stopped_workspace_reports_no_change(prism, server):
     server.on("POST /instances/mine/stop", changed("stopped", "stopped"))
     server.on("GET /instances/mine", workspace(state="stopped"))
     assert prism("stop", "mine").stdout == "mine was already stopped\n"

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Self
 
 
 @dataclass
-class Asked:
-    """A request as it arrived."""
+class ReceivedRequest:
+    """A received request."""
 
     method: str
     path: str
@@ -48,7 +48,7 @@ class Scripted:
     """
 
     def __init__(self, door: socket.socket) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[ReceivedRequest] = []
         self._scripts: dict[str, list[Answer]] = {}
         self._open: set[socket.socket] = set()
         self._door = door
@@ -74,7 +74,7 @@ class Scripted:
         self._scripts[line] = list(answers)
         return self
 
-    def asked_for(self, line: str) -> list[Asked]:
+    def asked_for(self, line: str) -> list[ReceivedRequest]:
         return [request for request in self.asked if f"{request.method} {request.path}" == line]
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Scripted:
                     connection.sendall(self._bytes(answer))
         self._open.discard(connection)
 
-    def _read(self, file: BinaryIO) -> Asked | None:
+    def _read(self, file: BinaryIO) -> ReceivedRequest | None:
         words = file.readline().decode().split()
         if not words:
             return None
@@ -119,7 +119,7 @@ class Scripted:
             name, _, value = line.partition(": ")
             headers[name.lower()] = value
         content = file.read(int(headers.get("content-length", 0)))
-        return Asked(words[0], words[1].removeprefix("/api/v1"), headers, content)
+        return ReceivedRequest(words[0], words[1].removeprefix("/api/v1"), headers, content)
 
     def _next(self, line: str) -> Answer:
         script = self._scripts.get(line)

@@ -51,13 +51,13 @@ def test_stream_resumes_after_an_id_without_an_event(wire, server):
 def test_event_is_yielded_before_the_stream_ends(wire, server):
     go_on = threading.Event()
 
-    def slowly(_, connection):
+    def send_one_event_and_wait(_, connection):
         chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         first = block(1)
         connection.sendall(chunks + f"{len(first):x}\r\n".encode() + first + b"\r\n")
         go_on.wait(120)
 
-    server.on("GET /events", slowly)
+    server.on("GET /events", send_one_event_and_wait)
     reader = events(wire)
     assert next(reader)["id"] == 1
     go_on.set()

@@ -11,26 +11,26 @@ from tests.client.scripted import problem
 GONE = problem(404, "INSTANCE_NOT_FOUND", "Workspace 'mine' not found")
 
 
-def seen(state, **more):
+def workspace_in(state, **more):
     return {"name": "mine", "state": state, "failure": None, **more}
 
 
 def test_follow_yields_each_state_until_the_wanted_one(wire, server):
     states = ["launching", "launching", "running"]
-    server.on("GET /instances/mine", *map(seen, states))
+    server.on("GET /instances/mine", *map(workspace_in, states))
     assert [workspace["state"] for workspace in follow(wire, "mine", "running")] == states
 
 
 @pytest.mark.parametrize("state", ["stopped", "hibernated", "terminated"])
 def test_follow_raises_if_the_workspace_reaches_another_final_state(wire, server, state):
-    server.on("GET /instances/mine", seen("launching"), seen(state))
+    server.on("GET /instances/mine", workspace_in("launching"), workspace_in(state))
     with pytest.raises(WorkspaceFailed, match=f"mine is {state}, not running"):
         list(follow(wire, "mine", "running"))
 
 
 def test_follow_raises_the_failure_with_a_remedy(wire, server):
     failure = {"code": "PACKAGE_NOT_FOUND", "message": "no package nmpy; correct the template"}
-    server.on("GET /instances/mine", seen("failed", failure=failure))
+    server.on("GET /instances/mine", workspace_in("failed", failure=failure))
     with pytest.raises(WorkspaceFailed, match="nmpy") as raised:
         list(follow(wire, "mine", "running"))
     assert raised.value.details == "PACKAGE_NOT_FOUND"
@@ -39,7 +39,7 @@ def test_follow_raises_the_failure_with_a_remedy(wire, server):
 
 
 def test_missing_workspace_counts_as_terminated_only_if_that_is_wanted(wire, server):
-    server.on("GET /instances/mine", seen("terminating"), GONE)
+    server.on("GET /instances/mine", workspace_in("terminating"), GONE)
     assert [workspace["state"] for workspace in follow(wire, "mine", "terminated")][
         -1
     ] == "terminated"
@@ -52,7 +52,7 @@ NO = {"code": "AWS_DENIED", "message": "ec2:TerminateInstances"}
 
 
 def test_earlier_failure_does_not_end_the_wait_for_termination(wire, server):
-    looks = [seen("terminating", failure=BROKEN)] * 3
+    looks = [workspace_in("terminating", failure=BROKEN)] * 3
     server.on("GET /instances/mine", *looks, GONE)
     assert [workspace["state"] for workspace in follow(wire, "mine", "terminated")][
         -1
@@ -61,7 +61,7 @@ def test_earlier_failure_does_not_end_the_wait_for_termination(wire, server):
 
 @pytest.mark.parametrize("first", [None, BROKEN])
 def test_new_failure_ends_the_wait_for_termination_at_once(wire, server, first):
-    looks = [seen("terminating", failure=failure) for failure in (first, NO)]
+    looks = [workspace_in("terminating", failure=failure) for failure in (first, NO)]
     server.on("GET /instances/mine", *looks)
     with pytest.raises(WorkspaceFailed, match="mine is terminating: ec2:TerminateInstances"):
         list(follow(wire, "mine", "terminated", seconds=5))
@@ -70,14 +70,14 @@ def test_new_failure_ends_the_wait_for_termination_at_once(wire, server, first):
 
 def test_lasting_failure_ends_the_wait_for_termination_after_a_while(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0.1)
-    server.on("GET /instances/mine", seen("terminating", failure=NO))
+    server.on("GET /instances/mine", workspace_in("terminating", failure=NO))
     with pytest.raises(WorkspaceFailed, match="ec2:TerminateInstances"):
         list(follow(wire, "mine", "terminated", seconds=5))
     assert len(server.asked) > 1
 
 
 def test_follow_raises_still_under_way_after_the_time_limit(wire, server):
-    server.on("GET /instances/mine", seen("launching"))
+    server.on("GET /instances/mine", workspace_in("launching"))
     with pytest.raises(StillUnderWay, match="mine is still launching"):
         list(follow(wire, "mine", "running", seconds=0.1))
     assert len(server.asked) > 1
@@ -85,14 +85,14 @@ def test_follow_raises_still_under_way_after_the_time_limit(wire, server):
 
 def test_follow_continues_after_a_restart_of_the_daemon(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.01)
-    server.on("GET /instances/mine", seen("launching"), b"", b"", seen("running"))
+    server.on("GET /instances/mine", workspace_in("launching"), b"", b"", workspace_in("running"))
     states = [workspace["state"] for workspace in follow(wire, "mine", "running")]
     assert states == ["launching", "running"]
 
 
 def test_follow_raises_if_the_daemon_does_not_return(wire, server, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0.0)
-    server.on("GET /instances/mine", seen("launching"))
+    server.on("GET /instances/mine", workspace_in("launching"))
     looks = follow(wire, "mine", "running")
     assert next(looks)["state"] == "launching"
     server.close()

@@ -47,7 +47,7 @@ def test_request_has_a_bearer_token_and_content_headers_only_with_a_body(home, s
         b'HTTP/1.0 200 OK\r\n\r\n{"a": "\xc3\xbc"}',
         b'HTTP/1.1 200\r\ncontent-LENGTH:10\r\n\r\n{"a":"\xc3\xbc"}',
     ],
-    ids=["length", "chunks", "until it closes", "odd headers"],
+    ids=["length", "chunks", "until close", "unusual headers"],
 )
 def test_answer_body_is_read_with_every_framing(wire, server, answer):
     server.on("GET /x", answer)

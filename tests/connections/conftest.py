@@ -59,7 +59,7 @@ class DaemonOverHttp:
         pairs = [("host", self.host(label)), *(headers or {}).items()]
         return self.http.request(method, path, headers=pairs, **more)
 
-    def told(
+    def received_request(
         self,
         method: str,
         path: str,

@@ -20,7 +20,7 @@ LARGE = 150 * MIB  # several times what the daemon may buffer
     "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
 )
 def test_service_receives_every_method_with_its_body(served_daemon, method):
-    request = served_daemon.told(method, "/a/b", content=b"\x00\xffbody")
+    request = served_daemon.received_request(method, "/a/b", content=b"\x00\xffbody")
     assert (request["method"], request["target"], request["body"]) == (
         method,
         "/a/b",
@@ -71,7 +71,7 @@ def test_service_receives_a_chunked_body(served_daemon):
         yield b"one "
         yield b"two"
 
-    request = served_daemon.told("POST", "/", content=pieces())
+    request = served_daemon.received_request("POST", "/", content=pieces())
     assert request["body"] == "one two"
 
 
@@ -118,7 +118,7 @@ def test_large_upload_is_complete_and_not_buffered(served_daemon):
         for _ in range(size // len(piece)):
             yield piece
 
-    request = served_daemon.told(
+    request = served_daemon.received_request(
         "POST", "/upload", headers={"content-length": str(size)}, content=pieces()
     )
     assert (request["size"], request["sha256"]) == (size, expected(size).hex())
@@ -133,11 +133,11 @@ def test_slow_client_slows_the_service_down(served_daemon):
         next(answer.iter_raw())
         seen = []
 
-        def stands():
+        def has_stalled():
             seen.append(served_daemon.counts()["sent"])
             return len(seen) > 3 and len(set(seen[-3:])) == 1
 
-        eventually(stands)
+        eventually(has_stalled)
         assert seen[-1] < 120 * MIB, "it waits for us"
 
 
@@ -151,16 +151,18 @@ def test_slow_service_slows_the_client_down(served_daemon):
 
     answers = []
     thread = threading.Thread(
-        target=lambda: answers.append(served_daemon.told("POST", "/upload?hold", content=pieces()))
+        target=lambda: answers.append(
+            served_daemon.received_request("POST", "/upload?hold", content=pieces())
+        )
     )
     thread.start()
     seen = []
 
-    def stands():
+    def has_stalled():
         seen.append(sent[0])
         return seen[-1] > 0 and len(seen) > 20 and len(set(seen[-20:])) == 1
 
-    eventually(stands)
+    eventually(has_stalled)
     assert seen[-1] < 120 * MIB, "what sockets and their peers keep, not all of it"
     served_daemon.counts()  # and on
     thread.join(120)

@@ -158,7 +158,7 @@ def test_invalid_or_oversized_answer_raises_connection_error(answer):
         exchange(answer)
 
 
-@pytest.mark.parametrize("begin", [b"0\r\nA: ", b"1;a="], ids=["a trailer", "a chunk"])
+@pytest.mark.parametrize("begin", [b"0\r\nA: ", b"1;a="], ids=["trailer", "chunk size"])
 def test_endless_trailer_or_chunk_size_raises_connection_error(begin):
     """It is buffered until its end, so it would fill the memory."""
     with pytest.raises(ConnectionError, match="no end"):

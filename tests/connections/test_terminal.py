@@ -36,7 +36,7 @@ class ReachableCompute(MemoryCompute):
         return self.ways
 
 
-class Shells:
+class SshServer:
     """An SSH server for one key, with shells on terminals."""
 
     def __init__(self, folder):
@@ -102,7 +102,7 @@ def cloud(clock):
 
 @pytest.fixture
 def shells(tmp_path):
-    shells = Shells(tmp_path)
+    shells = SshServer(tmp_path)
     started, loop = threading.Event(), asyncio.new_event_loop()
 
     async def serve():
@@ -269,7 +269,7 @@ def test_disconnect_without_a_session_ends_the_shell(terminal_url, shells):
 SESSION = "a1b2c3d4e5f6a7b8"
 
 
-def attached(connection):
+def first_message(connection):
     """The first message of the daemon to a browser with a session."""
     message = json.loads(connection.recv(timeout=120))
     assert message.pop("type") == "attached"
@@ -279,13 +279,13 @@ def attached(connection):
 def test_session_is_resumed_with_its_last_output(terminal_url, shells):
     path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as connection:
-        assert attached(connection)["resumed"] is False
+        assert first_message(connection)["resumed"] is False
         read_until(connection, b"ready\r\n")
         connection.send(b"kept\n")
         read_until(connection, b"kept\n")
         connection.socket.shutdown(socket.SHUT_RDWR)  # without a word
     with connect(f"{path}&cols=99&rows=33", proxy=None) as again:
-        assert attached(again) == {"resumed": True, "replay": len(b"ready\r\nkept\n")}
+        assert first_message(again) == {"resumed": True, "replay": len(b"ready\r\nkept\n")}
         assert read_until(again, b"kept\n") == b"ready\r\nkept\n"
         again.send(b"more\n")
         assert read_until(again, b"more\n") == b"more\n"
@@ -294,19 +294,19 @@ def test_session_is_resumed_with_its_last_output(terminal_url, shells):
         again.send(b"exit 3")
         assert json.loads(again.recv(timeout=120)) == {"type": "exit", "status": 3}
     with connect(path, proxy=None) as new:  # an ended session is not resumed
-        assert attached(new) == {"resumed": False, "replay": 0}
+        assert first_message(new) == {"resumed": False, "replay": 0}
         new.send(b"exit 0")
 
 
 def test_replayed_output_of_a_session_is_bounded_and_contains_its_end(terminal_url, shells):
     path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as connection:
-        attached(connection)
+        first_message(connection)
         read_until(connection, b"ready\r\n")
         connection.send(b"flood")  # 5 MB that are not read
         read_until(connection, b"x")
     with connect(path, proxy=None) as again:
-        message = attached(again)
+        message = first_message(again)
         output = read_until(again, b"done")
         assert message["resumed"] is True
         assert message["replay"] <= 300_000
@@ -317,10 +317,10 @@ def test_replayed_output_of_a_session_is_bounded_and_contains_its_end(terminal_u
 def test_newer_browser_replaces_the_older_one_of_a_session(terminal_url):
     path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as older:
-        attached(older)
+        first_message(older)
         read_until(older, b"ready\r\n")
         with connect(path, proxy=None) as newer:
-            assert attached(newer)["resumed"] is True
+            assert first_message(newer)["resumed"] is True
             assert json.loads(older.recv(timeout=120)) == {"type": "replaced"}
             with pytest.raises(ConnectionClosed):
                 older.recv(timeout=120)

@@ -15,7 +15,7 @@ from prism.connections.relay import Relay
 from prism.connections.routing import Target
 from prism.connections.tls import Pins
 from tests.conftest import free_port
-from tests.connections.upstream import application, certified
+from tests.connections.upstream import application, self_signed_context
 from tests.waiting import eventually
 
 HEADERS = [(b"host", b"mine.localhost:8947")]
@@ -26,8 +26,8 @@ def test_desktop_is_reached_over_tls(served_daemon):
     request = served_daemon.http.get("/dcv-proxy/mine/x?a=1").json()
     real = served_daemon.real_port("mine", "desktop")
     assert (request["target"], dict(request["headers"])["host"]) == ("/x?a=1", f"127.0.0.1:{real}")
-    assert served_daemon.told("GET", "/x", "tls-8443--mine")["target"] == "/x"
-    assert served_daemon.told("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
+    assert served_daemon.received_request("GET", "/x", "tls-8443--mine")["target"] == "/x"
+    assert served_daemon.received_request("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
 
 
 def test_desktop_websocket_is_reached_over_tls(served_daemon):
@@ -68,7 +68,7 @@ async def with_two_services(test):
     await runner.setup()
     ports = free_port(), free_port()
     for port in ports:
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=certified()).start()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=self_signed_context()).start()
     pins = Pins()
     relay = Relay(pins)
     try:

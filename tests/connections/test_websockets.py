@@ -77,7 +77,7 @@ def test_handshake_headers_are_rewritten_for_the_service(served_daemon):
     ("path", "label", "origin", "status"),
     [
         ("/refused", "mine", None, 403),  # by the service
-        ("/page", "mine", None, 502),  # the service took it for a plain request
+        ("/page", "mine", None, 502),  # the service answers it like a plain request
         ("/echo", "mine", "http://other", 403),
         ("/echo", "mine", "null", 403),
         ("/echo", "nobody", None, 404),

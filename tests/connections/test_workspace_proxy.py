@@ -28,7 +28,7 @@ def test_origin_of_a_workspace_reaches_its_first_service_or_the_given_port(serve
         ("8501--mine", "more"),
         (f"{real['more']}--mine", "more"),
     ]:
-        head = dict(served_daemon.told("GET", "/x", label)["headers"])
+        head = dict(served_daemon.received_request("GET", "/x", label)["headers"])
         assert head["host"] == f"127.0.0.1:{real[service]}", label
 
 
@@ -143,7 +143,7 @@ services:
     try:
         port = int((tmp_path / "port").read_text())
         eventually(lambda: served_daemon.ask("GET", "/page", f"{port}--busy").status_code == 200)
-        host = dict(served_daemon.told("GET", "/", f"{port}--busy")["headers"])["host"]
+        host = dict(served_daemon.received_request("GET", "/", f"{port}--busy")["headers"])["host"]
         assert host == f"[::1]:{port}", "it listens on IPv6 alone"
         assert code(served_daemon.ask("GET", "/page", f"{port}--mine"))[0] == 503
     finally:
@@ -239,4 +239,6 @@ def test_terminal_without_a_websocket_upgrade_is_426(served_daemon):
 
 
 def test_api_path_on_the_origin_of_a_workspace_reaches_the_service(served_daemon):
-    assert served_daemon.told("GET", "/api/v1/instances")["target"] == "/api/v1/instances"
+    assert (
+        served_daemon.received_request("GET", "/api/v1/instances")["target"] == "/api/v1/instances"
+    )

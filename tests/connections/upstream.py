@@ -32,7 +32,7 @@ class State:
 STATE = web.AppKey("state", State)
 
 
-async def told(request):
+async def return_request(request):
     """Return the request."""
     body = await request.read()
     return web.json_response(
@@ -45,7 +45,7 @@ async def told(request):
     )
 
 
-async def answered(request):
+async def return_requested_answer(request):
     """An answer with the status and the headers of the query."""
     head = json.loads(request.query["head"])
     answer = web.Response(status=int(request.query.get("status", "200")), text="said")
@@ -87,7 +87,7 @@ async def upload(request):
     return web.json_response({"size": size, "sha256": digest.hexdigest()})
 
 
-async def go_on(request):
+async def release_uploads(request):
     """Let the held uploads be read; return the counts."""
     for hold in request.app[STATE].holds:
         hold.set()
@@ -146,7 +146,7 @@ async def page(request):
     return web.Response(text=request.app[STATE].page, content_type="text/html")
 
 
-async def paint(request):
+async def set_page(request):
     """Set the HTML of `page`."""
     request.app[STATE].page = await request.text()
     return web.Response()
@@ -158,7 +158,7 @@ async def log(request):
 
 
 @web.middleware
-async def remember(request, handler):
+async def log_request(request, handler):
     """Log every request."""
     request.app[STATE].log.append(
         f"{request.method} {request.raw_path} {request.headers.get('Cookie')}"
@@ -168,14 +168,14 @@ async def remember(request, handler):
 
 def application():
     """The application with all routes."""
-    app = web.Application(client_max_size=1 << 30, middlewares=[remember])
+    app = web.Application(client_max_size=1 << 30, middlewares=[log_request])
     app[STATE] = State()
     routes = {
         "/download": download,
         "/events": events,
         "/broken": broken,
-        "/answered": answered,
-        "/go-on": go_on,
+        "/answered": return_requested_answer,
+        "/go-on": release_uploads,
         "/echo": echo,
         "/refused": refused,
         "/log": log,
@@ -184,12 +184,12 @@ def application():
     for path, handler in routes.items():
         app.router.add_get(path, handler)
     app.router.add_post("/upload", upload)
-    app.router.add_put("/page", paint)
-    app.router.add_route("*", "/{rest:.*}", told)
+    app.router.add_put("/page", set_page)
+    app.router.add_route("*", "/{rest:.*}", return_request)
     return app
 
 
-def certified():
+def self_signed_context():
     """TLS with a self-signed certificate, as desktops have."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desktop")])
@@ -208,6 +208,6 @@ def certified():
 
 if __name__ == "__main__":
     where = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
-    secure = certified() if where == "tls" else None
+    secure = self_signed_context() if where == "tls" else None
     host = "127.0.0.1" if secure else where
     web.run_app(application(), host=host, port=int(sys.argv[1]), print=None, ssl_context=secure)

@@ -23,7 +23,7 @@ BOOT, PENDING, HIBERNATING = 400, 10, 90
 SLACK = 5  # seconds between two settlements
 
 
-class Time:
+class DoubleClock:
     """The clock of the double, with the interface of a stopped clock."""
 
     def __init__(self, clock):
@@ -60,7 +60,7 @@ def start_daemon(aws, immediate_reports, tmp_path):
         daemons.append(daemon)
         metadata.create_all(daemon.db.writer)
         daemon.profiles.first_start({})
-        return ClockedDaemon(daemon, Time(aws.clock))
+        return ClockedDaemon(daemon, DoubleClock(aws.clock))
 
     yield make
     for daemon in daemons:
@@ -101,12 +101,12 @@ def call_ec2(clocked_daemon, action, **more):
 def settle_until_state(clocked_daemon, state, seconds=SLACK):
     """Let time pass and the daemon settle until the workspace has that state."""
 
-    def so():
+    def has_state():
         clocked_daemon.settle(seconds=seconds)
         clocked_daemon.keeps_every_cap()
         return clocked_daemon.state() == state
 
-    eventually(so, 120)
+    eventually(has_state, 120)
 
 
 def settle_for(clocked_daemon, seconds):
@@ -301,7 +301,7 @@ def test_minimum_minute_of_a_start_is_booked_after_the_run(clocked_daemon, aws):
     assert clocked_daemon.now - midnight < 10
     call_ec2(clocked_daemon, "terminate_instances")
 
-    def over():
+    def charges_have_ended():
         clocked_daemon.settle(seconds=2)
         return [
             segment
@@ -309,7 +309,7 @@ def test_minimum_minute_of_a_start_is_booked_after_the_run(clocked_daemon, aws):
             if segment.kind is CostKind.COMPUTE and segment.ended
         ][1:]
 
-    [rest] = eventually(over, 120)
+    [rest] = eventually(charges_have_ended, 120)
     [run] = [
         segment
         for segment in clocked_daemon.segments()

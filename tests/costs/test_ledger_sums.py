@@ -1,4 +1,4 @@
-"""Sums of the past are reused only if later settlements cannot change them."""
+"""Sums of the past are reused only if later surveys cannot change them."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from prism.kit.money import Micros
 MOMENTS = {("project", "p", at): Micros(at) for at in (40, 50, 51, 80, 100, 101)}
 
 
-def nothing_open() -> BookedSums:
+def no_open_segments() -> BookedSums:
     booked = BookedSums.__new__(BookedSums)
     booked.rows = []
     return booked
@@ -17,16 +17,16 @@ def nothing_open() -> BookedSums:
 @pytest.mark.parametrize(
     ("before", "after"),
     [({1: 50}, {1: 100}), ({1: 100}, {1: 50}), ({1: 50, 2: 20}, {1: 90, 2: 20})],
-    ids=["a later look", "a slow reader of an older one", "only one of two"],
+    ids=["later survey", "earlier survey", "one of two segments"],
 )
-def test_sums_after_the_earlier_settlement_are_not_reused(before, after):
-    booked = nothing_open()
+def test_sums_after_the_earlier_survey_are_not_reused(before, after):
+    booked = no_open_segments()
     sums = LedgerSums(booked, before)
     sums.by |= MOMENTS
     assert [at for _, _, at in LedgerSums(booked, after, sums).by] == [40, 50]
 
 
 def test_sums_are_not_reused_for_another_ledger():
-    sums = LedgerSums(nothing_open(), {1: 50})
+    sums = LedgerSums(no_open_segments(), {1: 50})
     sums.by |= MOMENTS
-    assert not LedgerSums(nothing_open(), {1: 50}, sums).by
+    assert not LedgerSums(no_open_segments(), {1: 50}, sums).by

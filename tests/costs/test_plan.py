@@ -15,7 +15,7 @@ NOTHING: frozenset[CostKind] = frozenset()
 DISK = frozenset({CostKind.ROOT})
 RUNS = frozenset({CostKind.ROOT, CostKind.COMPUTE, CostKind.ADDRESS})
 MADE = replace(NEW, machine_id="i-1", public_ip="198.51.100.1", region="us-east-1")
-# observed state: costs before it was ever ready, afterwards, and if it is charged
+# by observed state: before the first start is complete, afterwards, and once `charged`
 TABLE = {
     Observed.NONE: (NOTHING, NOTHING, NOTHING),
     Observed.UNSURE: (NOTHING, NOTHING, NOTHING),

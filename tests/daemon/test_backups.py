@@ -34,7 +34,7 @@ INSERT INTO other.projects (word) VALUES ('late');
 WORDS = "SELECT word FROM {} ORDER BY id"
 
 
-class Server:
+class SharedPostgres:
     """A database on the real PostgreSQL, with the tables of Prism and of another program."""
 
     def __init__(self, url, folder):
@@ -80,7 +80,7 @@ def pack(file, manifest, content, name="state.dump"):
 
 @pytest.fixture
 def server(copy_database, database_with_tables, tmp_path):
-    new_server = Server(copy_database(database_with_tables), tmp_path)
+    new_server = SharedPostgres(copy_database(database_with_tables), tmp_path)
     new_server.run("INSERT INTO database_identity (id, created_at) VALUES ('before', now())")
     return new_server
 

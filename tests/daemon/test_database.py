@@ -386,7 +386,7 @@ def test_restore_fails_if_the_wal_cannot_be_checkpointed(tmp_path, monkeypatch):
     write_identity(settings, "after")
     file, real = str(settings.folder / "state.db"), sqlite3.connect
 
-    class Full(sqlite3.Connection):
+    class FullDisk(sqlite3.Connection):
         def execute(self, statement, *args):
             if "wal_checkpoint" in statement:
                 error = sqlite3.OperationalError("database or disk is full")
@@ -395,7 +395,7 @@ def test_restore_fails_if_the_wal_cannot_be_checkpointed(tmp_path, monkeypatch):
             return super().execute(statement, *args)
 
     def connect(path, *args, **named):
-        return real(path, *args, **named | ({"factory": Full} if str(path) == file else {}))
+        return real(path, *args, **named | ({"factory": FullDisk} if str(path) == file else {}))
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     with pytest.raises(Unavailable) as refused:

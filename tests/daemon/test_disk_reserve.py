@@ -8,7 +8,7 @@ from prism.kit.disk_reserve import HomeDiskFull, Reserve
 from tests.optional import not_none
 
 
-class Full(Reserve):
+class FullReserve(Reserve):
     """The reserve of a full disk."""
 
     is_full = True
@@ -38,14 +38,14 @@ def test_full_disk_error_names_the_usage_and_the_remedy(tmp_path):
     (tmp_path / "workspaces").mkdir()
     (tmp_path / "workspaces" / "file").write_bytes(b"x" * 2**20)
     with pytest.raises(HomeDiskFull) as full:
-        HomeDisk(Full(tmp_path), is_everything=True).refuse()
+        HomeDisk(FullReserve(tmp_path), is_everything=True).refuse()
     assert "workspaces 1.0 MiB" in full.value.details
     assert "`prism clean`" in full.value.remediation
     assert not_none(full.value.data)["taken"]["workspaces"] >= 2**20
 
 
 def test_full_home_disk_refuses_no_request_with_an_external_database(tmp_path):
-    room = HomeDisk(Full(tmp_path), is_everything=False)
+    room = HomeDisk(FullReserve(tmp_path), is_everything=False)
     room.refuse()
     assert "disk is full" in room.reasons()[0]
 

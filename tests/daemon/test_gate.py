@@ -20,14 +20,14 @@ HOST = "localhost:8947"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")
 NOWHERE = ("/", "/nothing", "/api/v1", "/api/v1/nothing", "//api//v1//instances")
 FOREIGN = {
-    "a host": ({"host": "evil.example:8947"}, 421, "HOST_REJECTED"),
-    "an origin": ({"host": HOST, "origin": "https://evil.example"}, 403, "ORIGIN_REJECTED"),
+    "foreign host": ({"host": "evil.example:8947"}, 421, "HOST_REJECTED"),
+    "foreign origin": ({"host": HOST, "origin": "https://evil.example"}, 403, "ORIGIN_REJECTED"),
     "no host": ({}, 400, "HOST_INVALID"),
 }
 TEAM = {"auth": "tokens", "public_url": "https://prism.example.org"}
 
 
-@pytest.fixture(params=[{}, TEAM], ids=["alone", "team"])
+@pytest.fixture(params=[{}, TEAM], ids=["local mode", "team mode"])
 def daemon(request, tmp_path, cloud, clock):
     stopped = []
     settings = {
@@ -57,7 +57,7 @@ def every_request(daemon):
             yield kind, method, path
 
 
-def answered(app, kind, method, path, headers):
+def answer_of(app, kind, method, path, headers):
     """The status, and the code of an error."""
     scope = {
         "type": kind,
@@ -94,7 +94,7 @@ def test_request_with_a_foreign_host_or_origin_is_refused_on_every_route(daemon,
     headers, *refusal = FOREIGN[foreign]
     before = daemon.db.newest_event()
     answers = {
-        (kind, method, path): answered(daemon.app, kind, method, path, headers)
+        (kind, method, path): answer_of(daemon.app, kind, method, path, headers)
         for kind, method, path in every_request(daemon)
     }
     assert {knock: answer for knock, answer in answers.items() if answer != tuple(refusal)} == {}
@@ -107,8 +107,8 @@ def test_request_with_a_foreign_host_or_origin_is_refused_on_every_route(daemon,
 def test_request_with_an_own_host_passes_the_gate(daemon):
     """So the test above distinguishes the gate from the application behind it."""
     friend = {"host": HOST}
-    assert answered(daemon.app, "http", "GET", "/docs", friend) == (200, None)
-    assert answered(daemon.app, "http", "GET", "/nothing", friend)[1] == "ENDPOINT_NOT_FOUND"
+    assert answer_of(daemon.app, "http", "GET", "/docs", friend) == (200, None)
+    assert answer_of(daemon.app, "http", "GET", "/nothing", friend)[1] == "ENDPOINT_NOT_FOUND"
 
 
 def test_gate_is_the_outermost_application_and_is_served(daemon):

@@ -64,7 +64,7 @@ class DaemonOnDouble:
         )
 
     @contextlib.contextmanager
-    def alive(self):
+    def loops_running(self):
         """Run the loops, as in a real daemon."""
         with contextlib.ExitStack() as stack:
             for loop in self.daemon.loops:
@@ -182,7 +182,7 @@ def test_aws_location_joins_while_the_database_is_locked(daemon_on_double, aws, 
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     with contextlib.closing(other):
         other.execute("BEGIN IMMEDIATE")
-        with daemon_on_double.alive():
+        with daemon_on_double.loops_running():
             eventually(lambda: THERE in daemon_on_double.daemon.aws.connected, 120)
             other.execute("ROLLBACK")
             # AWS may not show a new resource at once: the next attempt is some seconds later.
@@ -197,13 +197,13 @@ def test_aws_location_joins_while_the_database_is_locked(daemon_on_double, aws, 
 def test_hanging_aws_does_not_delay_local_workspaces(daemon_on_double, aws, monkeypatch):
     is_called, go = threading.Event(), threading.Event()
 
-    def hangs(self):
+    def hang(self):
         is_called.set()
         go.wait(100)
         return []
 
-    monkeypatch.setattr("prism.providers.aws.compute.lifecycle.AwsCompute.survey", hangs)
-    with daemon_on_double.alive():
+    monkeypatch.setattr("prism.providers.aws.compute.lifecycle.AwsCompute.survey", hang)
+    with daemon_on_double.loops_running():
         try:
             daemon_on_double.use()
             daemon_on_double.post("instances/launch", name="far", template="plain-shell")
@@ -228,7 +228,7 @@ def states(desk):
 
 
 def test_location_joins_a_running_daemon(daemon_on_double):
-    with daemon_on_double.alive():
+    with daemon_on_double.loops_running():
         daemon_on_double.use()
         eventually(
             lambda: daemon_on_double.get("daemon/status")["aws_connectivity"] == "connected", 120
@@ -252,11 +252,11 @@ def test_request_does_not_wait_for_aws_inside_its_transaction(
     daemon_on_double.use()
     waits, of = [], daemon_on_double.daemon.aws.identities.of
 
-    def noted(aws_profile, patience=99):
+    def record_patience(aws_profile, patience=99):
         waits.append((CURRENT.get() is not None, patience))
         return of(aws_profile, patience)
 
-    monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", noted)
+    monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", record_patience)
     headers = {"Idempotency-Key": "once"}
     answer = daemon_on_double.http("POST", f"/api/v1/{path}", json=body, headers=headers)
     assert answer.is_success, answer.text
@@ -271,11 +271,11 @@ def test_price_comparison_does_not_wait_for_aws(daemon_on_double, monkeypatch):
     daemon_on_double.daemon.settle()
     waits, of = [], daemon_on_double.daemon.aws.identities.of
 
-    def noted(aws_profile, patience=99):
+    def record_patience(aws_profile, patience=99):
         waits.append(patience)
         return of(aws_profile, patience)
 
-    monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", noted)
+    monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", record_patience)
     daemon_on_double.clock.advance(hours=2)
     assert daemon_on_double.daemon.prices.look() == 0
     assert waits == [0.0]
