@@ -86,7 +86,8 @@ def charts(report: Report) -> None:
             held = rollups.last_day(sql)
         assert held == day_of(unix_time(END)) - 1
         report.say(
-            f"summing up {days:,} days of {WORKSPACES:,} workspaces at once", f"{took:.1f} s"
+            f"computing the daily costs of {WORKSPACES:,} workspaces for {days:,} days at once",
+            f"{took:.1f} s",
         )
         start, end = (END - timedelta(days=DAYS)).date(), END.date()
         for grain in ("daily", "weekly", "monthly"):

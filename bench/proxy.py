@@ -124,7 +124,7 @@ def small(report, ways) -> None:
         if way is not ways[0]:
             added = p50 - direct
             aim = ("≤ 0.5 ms", added <= 0.5) if way is ways[1] else ()
-            report.say(f"… p50 that is added, {way.name}", f"{added:.2f} ms", *aim)
+            report.say(f"… added to the p50, {way.name}", f"{added:.2f} ms", *aim)
     for way in ways:
         eight = load(way.port, "/small", SECONDS, 8, Host=way.host)
         report.say(f"small requests, eight at once, {way.name}", str(eight))

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "proofs.md"
 HEAD = """# Proofs
 
 What the tests have shown, in numbers. Each test writes its own section or row;
-[tests/proofs.py](../tests/proofs.py) says how to write them again.
+[tests/proofs.py](../tests/proofs.py) says how to repeat the tests and rewrite this page.
 """
 SECTION = re.compile(r"^## (?P<title>.+)\n\n(?P<text>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.MULTILINE)
@@ -37,9 +37,9 @@ SHARED = {
     "A workspace in Chromium": "A browser uses real workspaces, each on its own origin.",
     "Faults in random order": (
         "No acknowledged request was lost, no machine was duplicated or orphaned, no file "
-        "changed, no event number was used twice, and nothing was destroyed because of the "
-        "older database that is restored at the end of each seed. The faults: the daemon is "
-        "killed (SIGKILL), ended (SIGTERM) or stopped for a while (SIGSTOP); small files are "
+        "of a volume changed, no event number was used twice, and nothing was destroyed because "
+        "of the older database that is restored at the end of each seed. The faults: the daemon "
+        "is killed (SIGKILL), ended (SIGTERM) or stopped for a while (SIGSTOP); small files are "
         "damaged after a kill (torn); the database is locked, full, without a table (emptied), "
         "unreachable (away) or restarted; a second daemon on the same database (neighbour) is "
         "stopped for a while; calls to AWS fail (cloud)."
@@ -57,9 +57,9 @@ SHARED = {
         "costs were requested before any survey."
     ),
     "Money on each page against every other page": (
-        "Three pools of all periods; money is given, taken, moved, changed and ended. Numbers "
-        "on pages that answer the same question are equal. After a launch, the budget shows "
-        "what its dry run said: what is reserved, what is left and how long it lasts. If a "
+        "Three pools with random periods; money is given, taken, moved, changed and ended. "
+        "Numbers on pages that answer the same question are equal. After a launch, the budget "
+        "shows what its dry run said: what is reserved, what is left and how long it lasts. If a "
         "launch is refused, the refusal says for how many hours the money lasts: a launch for "
         "so many hours is granted, and one for an hour more is refused."
     ),
@@ -82,9 +82,9 @@ SHARED = {
         "The following is true right after each kill, and for an hour: settled + reserved ≤ cap "
         "for project, allocation and pool; the ledger counts each second in which a machine ran "
         "or was hibernated exactly once, and agrees with the history of the simulated cloud; "
-        "each workspace that has not ended has one machine and one reservation; no request fits "
-        "that did not fit before the kill. `move` moves a workspace to another project, `renewal` "
-        "extends a reservation, and `settlement` computes the costs so far."
+        "each workspace that has not ended has one machine and one reservation; a request that "
+        "exceeded a cap before the kill still exceeds it. `move` moves a workspace to another "
+        "project, `renewal` extends a reservation, and `settlement` computes the costs so far."
     ),
     "Storage on AWS": (
         "Volumes are made, used and deleted while something goes wrong. No volume is made twice, "

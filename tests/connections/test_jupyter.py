@@ -117,7 +117,8 @@ def test_streamlit_app_reacts_to_input(served_daemon, launch_template, context):
         page.close()
     record(
         f"{TITLE}: Streamlit",
-        "the template's app reacts to input over its WebSocket, by its name and by its port "
+        "the template's app reacts to input over its WebSocket, at the addresses of the workspace "
+        "(`app`) and of its port (`8501--app`) "
         f"({sandbox_description(served_daemon, 'app')})",
     )
 

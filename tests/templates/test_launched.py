@@ -102,4 +102,4 @@ def run_program(home):
     """Runs a program in a workspace without a service."""
     done = home.cli("exec", "mine", "--", "python", "-c", "print(6 * 7)")
     assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
-    return "python: 42"
+    return "`python -c 'print(6 * 7)'`: 42"
