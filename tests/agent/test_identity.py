@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from prism.agent import identity
@@ -102,11 +103,12 @@ def test_sandbox_user_raises_and_returns_its_uid_when_ids_cannot_be_mapped(tmp_p
 
 
 @privileged
-def test_sandbox_user_leaves_no_open_descriptor_after_close(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+def test_sandbox_user_leaves_no_child_and_no_open_descriptor_after_close(tmp_path):
+    before, children = len(os.listdir("/proc/self/fd")), psutil.Process().children()
     user = SandboxUser(5, Leases(tmp_path / "uids"))
     os.close(user.detached_mount(str(tmp_path)))
     user.close()
+    assert {*psutil.Process().children()} <= {*children}
     assert eventually(lambda: len(os.listdir("/proc/self/fd"))) <= before + 1  # the leases' own
 
 
