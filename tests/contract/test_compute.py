@@ -174,11 +174,12 @@ def test_terminated_machine_stays_listed_as_gone_and_cannot_start(compute):
     assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
 
 
-def test_hibernated_machine_can_be_terminated(compute):
+@pytest.mark.parametrize(("world", "verb", "state"), DOWN, indirect=["world"])
+def test_stopped_or_hibernated_machine_can_be_terminated(compute, verb, state):
     id = compute.launch(order()).id
     wait_for_state(compute, Observed.ON)
-    compute.hibernate(id)
-    wait_for_state(compute, Observed.ASLEEP)
+    getattr(compute, verb)(id)
+    wait_for_state(compute, state)
     compute.terminate(id)
     wait_for_state(compute, Observed.GONE)
 
