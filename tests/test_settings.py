@@ -121,7 +121,7 @@ def test_socket_path_is_short_enough_to_be_bound(tmp_path):
     deep = tmp_path.joinpath("ä" * 60, "b" * 60)
     replacement = Settings(home=str(deep)).socket
     assert replacement.parent == Path(f"/tmp/prism-{os.getuid()}")
-    assert replacement != Settings(home=str(deep / "c")).socket, "each home has its own"
+    assert replacement != Settings(home=str(deep / "c")).socket, "each home has a path of its own"
     for length in range(70, 120):
         home = "/" + "h" * length
         assert len(os.fsencode(Settings(home=home).socket)) <= 100

@@ -135,7 +135,7 @@ def test_idle_rule_is_sent_to_the_machine_once_after_the_launch(http, running_wo
     limits = {"cpu": 5.0, "memory": 10.0, "network": 1024.0, "gpu": 5.0}
     rule = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
     assert cloud.rule(id) == rule
-    assert cloud.calls.count(f"watch {id}") == 1, "once is enough"
+    assert cloud.calls.count(f"watch {id}") == 1, "sent once"
 
 
 @pytest.mark.parametrize("profile", ["batch", None])
@@ -382,7 +382,7 @@ def test_workspace_shows_its_current_verdict_and_idle_minutes(
     idleness = idle_of(http)
     assert (idleness["verdict"], idleness["idle_minutes"]) == ("idle", 12)
     clock.advance(minutes=1)
-    assert idle_of(http)["idle_minutes"] == 13, "without a word from anybody"
+    assert idle_of(http)["idle_minutes"] == 13, "without a new report of the machine"
     report_idleness(daemon, cloud, id, state="active", because=("the kernel of a is busy",))
     idleness = idle_of(http)
     assert (idleness["verdict"], idleness["idle_minutes"]) == ("active", 0)
@@ -527,7 +527,7 @@ def test_workspace_with_unknown_idleness_stays_awake_and_is_reported_once(
     assert http.state() == "running"
     assert idle_of(http)["verdict"] == "unknown"
     assert idle_of(http)["because"] == list(why_not)
-    assert idle_of(http)["idle_minutes"] is None, "unknown time is no idle time"
+    assert idle_of(http)["idle_minutes"] is None, "unknown time is not idle time"
     assert why(http)["since"] == "2026-01-01T00:00:00Z"
 
 

@@ -176,7 +176,9 @@ def test_bulk_invitation_reports_each_row_and_a_dry_run_sends_none(
     extra = [{"email": "bob@x.org"}, {"email": "ada@@x"}, {"email": "TA@university.edu"}]
     body["invitations"] = [*body["invitations"], *extra]
     planned = ask("POST", "bulk", **body, dry_run=True).json()
-    assert ask("GET", f"project/{project_id}").json()["count"] == 1, "a dry run does nothing"
+    assert ask("GET", f"project/{project_id}").json()["count"] == 1, (
+        "a dry run sends no invitation"
+    )
     done = shaped_like("POST invitations/bulk", ask("POST", "bulk", **body))
     assert done["summary"] == planned["summary"]
     assert done["summary"] == {"total": 6, "sent": 3, "failed": 1, "skipped": 2}

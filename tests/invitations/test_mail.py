@@ -77,7 +77,7 @@ def test_invitation_mail_has_text_and_html_with_token_and_command(ask, daemon, s
         assert f"prism invite accept {sent['id']}" in body
         assert "2026-01-08 00:00 UTC" in body
     assert "> Come\n> and see\n" in text
-    assert not re.search(rf"https?://\S*{sent['token']}", text + html), "no secret in an address"
+    assert not re.search(rf"https?://\S*{sent['token']}", text + html), "no token in a URL"
     assert post(daemon) == 0
     assert ask("GET", sent["id"]).json()["mailed_at"] == "2026-01-01T00:00:00Z"
 
@@ -88,7 +88,7 @@ def test_mail_is_retried_until_the_server_is_reachable(
     server.stop()
     for _ in range(3):
         assert post(daemon) == 1
-        assert post(daemon) == 0, "it waits before it tries again"
+        assert post(daemon) == 0, "it waits before the next try"
         clock.advance(minutes=5)
     assert ask("GET", sent_invitation["id"]).json()["mailed_at"] is None
     server.start()
@@ -134,7 +134,7 @@ def test_refusal_of_the_sender_is_shown_and_retried(
         None,
     )
     events = [f.event for f in daemon.db.events_after(0) if f.event.startswith("invitation_")]
-    assert events == ["invitation_sent", "invitation_delayed"], "once for each reason"
+    assert events == ["invitation_sent", "invitation_delayed"], "one event for each reason"
     server.refuse = None
     post(daemon)
     invitation = ask("GET", sent_invitation["id"]).json()
@@ -264,7 +264,7 @@ def test_mail_without_a_server_is_written_to_the_outbox_folder(make_daemon, tmp_
     mail = email.message_from_bytes(file.read_bytes(), policy=default)
     assert sent["token"] in not_none(mail.get_body(["plain"])).get_content()
     invitation = http("GET", f"/api/v1/invitations/{sent['id']}").json()
-    assert invitation["mailed_at"] is None, "nobody was sent it"
+    assert invitation["mailed_at"] is None, "a file is not a sent mail"
     assert (tmp_path / invitation["mail_file"]) == file
     [listed] = http("GET", "/api/v1/invitations/project/Reef").json()["invitations"]
     assert listed["mail_file"] == invitation["mail_file"]
@@ -329,7 +329,7 @@ def test_non_ascii_address_is_delivered_or_reported_as_undeliverable(
         assert server.mails == []
         assert "SMTPUTF8" in invitation["mail_problem"]
         assert invitation["mailed_at"] is None
-    assert post(daemon) == 0, "it is not tried for ever"
+    assert post(daemon) == 0, "it is not retried"
 
 
 def test_mail_file_contains_non_ascii_addresses(ask, make_daemon, tmp_path, url):

@@ -56,7 +56,7 @@ async def piped(test, *, half):
         await test(near, far)
         for _, writer in (near, far):
             writer.close()
-        assert await ended == 1, "its loss is told once"
+        assert await ended == 1, "connection_lost is called once"
     for server in (service, front):
         server.close()
 
@@ -93,7 +93,7 @@ def test_pipe_stops_reading_while_the_other_end_does_not_read():
                     near[1].write(b"x" * MIB)
                     await near[1].drain()
                     sent += MIB
-        assert sent < 120 * MIB, "kernels keep a little, and we nothing"
+        assert sent < 120 * MIB, "only the kernel buffers a part"
         near[1].transport.abort()
 
     run(test)

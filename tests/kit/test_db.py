@@ -65,7 +65,7 @@ def test_inner_transaction_is_rolled_back_with_the_outer_one(db):
         raise RuntimeError
     assert numbers(db) == []
     count(db, 2)
-    assert numbers(db) == [2], "and nothing of it is left behind"
+    assert numbers(db) == [2], "the next transaction has no rest of it"
 
 
 def test_failed_inner_transaction_is_rolled_back_alone(db):

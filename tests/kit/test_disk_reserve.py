@@ -33,7 +33,7 @@ def test_reserve_allocates_blocks_and_frees_them_piece_by_piece(disk):
     assert reserve.keep()
     assert before - reserve.free == 2 * MEBI, "a sixteenth of a small disk"
     reserve.spend()
-    assert before - reserve.free == 2 * MEBI, "not while there is room"
+    assert before - reserve.free == 2 * MEBI, "no block is freed while there is room"
     for piece in range(1, 2 * MEBI // NEEDED + 1):
         fill(disk)
         assert reserve.free == 0
@@ -41,7 +41,7 @@ def test_reserve_allocates_blocks_and_frees_them_piece_by_piece(disk):
         assert reserve.free == NEEDED, piece
     fill(disk)
     reserve.spend()
-    assert reserve.free == 0, "all of it is spent"
+    assert reserve.free == 0, "the whole reserve is spent"
 
 
 def test_disk_counts_as_full_until_the_whole_reserve_fits_again(disk):
@@ -50,7 +50,7 @@ def test_disk_counts_as_full_until_the_whole_reserve_fits_again(disk):
     fill(disk)
     assert reserve.is_full
     reserve.spend()
-    assert reserve.is_full, "what was given back is not for everybody"
+    assert reserve.is_full, "freed blocks do not count as room"
     os.truncate(disk / "rest", (disk / "rest").stat().st_size - NEEDED // 2)
     assert reserve.is_full
     os.truncate(disk / "rest", (disk / "rest").stat().st_size - NEEDED)

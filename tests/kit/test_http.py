@@ -139,7 +139,7 @@ def test_chunked_body_is_refused_before_it_is_read_completely(notes_app):
 
     answer = notes_app("POST", f"{NOTES}/a/poke", IS_JSON, content=pieces())
     failed(answer, 413, "BODY_TOO_LARGE")
-    assert len(pieces_read) < 20, "what is too much is not read to its end"
+    assert len(pieces_read) < 20, "the rest of the body is not read"
 
 
 def test_interrupted_body_has_no_effect(notes_app):

@@ -37,7 +37,7 @@ def test_effect_events_and_stored_answer_commit_together_once(notes_app):
     ):
         for _ in range(3):
             assert notes_app("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
-    assert notices == [(["a"], 1)], "told once, after effect and answer were both there"
+    assert notices == [(["a"], 1)], "announced once, after the commit of both"
     assert len(notes_app.db.events_after(0)) == 1
 
 
@@ -99,7 +99,7 @@ def test_key_can_be_used_again_after_a_day(notes_app, clock):
     assert len(rows(notes_app.db)) == 1
     with notes_app.db.write() as tx:
         prune(tx.sql, clock.now())
-    assert len(rows(notes_app.db)) == 1, "what is fresh stays"
+    assert len(rows(notes_app.db)) == 1, "recent keys are kept"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "ä", "a\x7f"])

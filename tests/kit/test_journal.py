@@ -50,13 +50,13 @@ def test_events_older_than_a_week_are_pruned_with_a_resync_marker(db, clock):
     assert (trace.id, trace.event, trace.data) == (ids[3], RESYNC, {})
     assert [fact.data["number"] for fact in rest] == [4, 5]
     assert [fact.event for fact in db.events_after(trace.id)] == ["noted", "noted"]
-    assert pruned(db, clock) == 0, "and again"
+    assert pruned(db, clock) == 0, "pruning again deletes nothing"
     assert [fact.id for fact in db.events_after(0)] == ids[3:]
     clock.advance(days=8)
     assert pruned(db, clock) == 2
     assert [(f.id, f.event) for f in db.events_after(0)] == [(ids[5], RESYNC)]
     with db.read() as sql:
-        assert newest(sql) == ids[5], "an id is never given twice"
+        assert newest(sql) == ids[5], "an id is never used twice"
     noted(db)
     assert db.events_after(ids[5])[0].id > ids[5]
 

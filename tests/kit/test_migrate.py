@@ -153,7 +153,7 @@ def test_sqlite_file_is_copied_before_a_migration(tmp_path, steps):
     file = tmp_path / "state.db"
     url = f"sqlite:///{file}"
     upgrade(url, steps())
-    assert sorted(tmp_path.glob("state.db*")) == [file], "nothing was there to be copied"
+    assert sorted(tmp_path.glob("state.db*")) == [file], "a new file needs no copy"
     with closing(sqlite3.connect(file)) as sql:
         sql.execute("PRAGMA journal_mode = WAL")
         sql.execute("INSERT INTO things VALUES ('only in the log')")

@@ -146,7 +146,9 @@ def test_peer_check_admits_own_connections_and_refuses_closed_or_foreign_ones(pe
         assert not peer_check.admits(accepted)
         assert strange == [os.fstat(client.fileno()).st_ino]
         client.close()
-        assert not peer_check.admits(accepted), "closed: the row reads uid 0, inode 0"
+        assert not peer_check.admits(accepted), (
+            "a closed connection has uid 0 and inode 0 in the table"
+        )
         accepted.close()
         assert not peer_check.admits(accepted)
 
@@ -268,7 +270,7 @@ def test_request_of_another_user_is_refused_with_peer_rejected(serve):
         assert run.stdout.startswith("HTTP/1.1 403 Forbidden")
         assert '"code":"PEER_REJECTED"' in run.stdout
         assert run.stdout.count("HTTP/1.1") == 1
-        assert SERVED == [], "no request of theirs is read"
+        assert SERVED == [], "no request of the other user is read"
 
 
 def test_connection_closed_early_by_another_user_is_refused():
@@ -286,5 +288,5 @@ def test_connection_closed_early_by_another_user_is_refused():
         )
         accepted, _ = server.accept()
         with accepted:
-            assert accepted.recv(3) == b"GET", "the request is there to be served"
+            assert accepted.recv(3) == b"GET", "the request has arrived"
             assert not peers.admits(accepted)

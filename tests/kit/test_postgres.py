@@ -13,10 +13,10 @@ def test_connection_options_detect_a_dead_peer_within_about_ten_seconds():
     idle = (
         options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
     )
-    assert idle <= 12, "of a connection on which nothing is under way"
-    assert options["tcp_user_timeout"] <= 10_000, "of one that waits for its words to arrive"
+    assert idle <= 12, "of an idle connection"
+    assert options["tcp_user_timeout"] <= 10_000, "of a connection that sends"
     assert options["connect_timeout"] <= 10
-    assert keepalives({"keepalives_idle": 60})["keepalives_idle"] == 60, "what was given counts"
+    assert keepalives({"keepalives_idle": 60})["keepalives_idle"] == 60, "a given option is kept"
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_due_rows_are_found_by_index(db, table, monkeypatch):
     steps = [step for plan in plans for step in plan if table.name in step]
     assert len(steps) == 4
     assert all(step.startswith("SEARCH") and "USING INDEX" in step for step in steps), steps
-    assert not any("_place" in step for step in steps), "most rows are of one place"
+    assert not any("_place" in step for step in steps), "an index by place would read most rows"
     loop.stop()
 
 
@@ -298,7 +298,7 @@ def test_unreleased_lease_is_released_when_the_database_answers_again(tmp_path, 
     other.execute("ROLLBACK")
     work.fail = lambda: None
     loop.once()
-    assert work.done == ["r", "r"], "without waiting for the lease to run out"
+    assert work.done == ["r", "r"], "before the lease expires"
     with db.read() as sql:
         assert sql.execute(rows.select()).one().lease is None
     loop.stop()
@@ -400,7 +400,9 @@ def written(db):
 
 
 def test_results_of_several_threads_are_written_in_one_transaction(db):
-    assert recorded_together(db, Recording(), 8) == 3, "the test's, that of the first, the others'"
+    assert recorded_together(db, Recording(), 8) == 3, (
+        "one of the test, one of the first thread, one of the others"
+    )
     every = {f"row{n}" for n in range(8)}
     assert written(db) == (every, every)
 
@@ -561,8 +563,8 @@ def test_request_during_a_lease_makes_the_row_due_at_its_release(daemons):
     for claim, wished in zip(claims, (NOW, NOW + timedelta(minutes=5)), strict=True):
         with second.write() as tx:
             tx.sql.execute(rows.update().where(rows.c.id == claim.id).values(due_at=wished))
-    assert other.once() == 1, "the third; the others are still looked after"
-    assert other._nothing_due_for() == LEASE.total_seconds(), "and nobody need ask for them"
+    assert other.once() == 1, "only the third row; the others are leased"
+    assert other._nothing_due_for() == LEASE.total_seconds(), "leased rows are not due before"
     with first.write() as tx:
         give_back(tx, {claim: NOW + timedelta(hours=1) for claim in claims}, attempts=0)
     assert other.once() == 1
@@ -674,7 +676,7 @@ def test_calm_loop_rests_until_its_table_is_written(db, running, monkeypatch):
     eventually(lambda: rounds)
     with db.write() as tx:
         tx.sql.execute(other_table.insert().values(id="nobody's"))
-    assert not loop._woken.is_set(), "another table is of no interest to it"
+    assert not loop._woken.is_set(), "a write to another table does not wake the loop"
     assert len(rounds) == 1
     with db.write() as tx:  # without an event
         tx.sql.execute(rows.insert().values(id="one", due_at=NOW))

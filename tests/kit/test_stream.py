@@ -339,7 +339,7 @@ def test_sse_stream_has_the_documented_format_and_resumes(stream_server, db):
     with listening(stream_server, last_event_id=id_of(known.id)) as lines:
         assert blocks(lines, 2)[1] == block
     with listening(stream_server, id_of(known.id), last_event_id="0") as lines:
-        assert blocks(lines, 2)[1] == block, "the header is newer than the address"
+        assert blocks(lines, 2)[1] == block, "the header wins over the query"
 
 
 def test_invalid_last_event_id_is_refused(stream_server):
@@ -380,12 +380,14 @@ def test_streams_end_when_the_daemon_shuts_down(stream_server, db):
     with listening(stream_server) as lines, connected(stream_server) as live:
         blocks(lines, 1)
         db.bus.close()
-        assert list(lines) == [], "it ends, in order"
+        assert list(lines) == [], "the stream ends without an error"
         with pytest.raises(ConnectionClosed) as closed:
             live.recv(5)
         assert not_none(closed.value.rcvd).code == stream.GOING_HOME
     with listening(stream_server) as lines:
-        assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], "and so does a late one"
+        assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], (
+            "a stream that starts later ends too"
+        )
 
 
 def test_client_that_does_not_read_is_disconnected(stream_server, db):
@@ -406,7 +408,9 @@ def test_client_that_does_not_read_is_disconnected(stream_server, db):
             assert len(blocks(lines, 400)) == 400
             if len(stream_server.server.server_state.connections) == 1:
                 break
-        assert len(stream_server.server.server_state.connections) == 1, "only who reads is left"
+        assert len(stream_server.server.server_state.connections) == 1, (
+            "only the client that reads is connected"
+        )
     stuck.close()
 
 

@@ -84,7 +84,7 @@ def test_rolled_back_change_gives_no_new_version(two_databases):
     assert version(two_databases[1]) == before
     change(two_databases[0])
     assert version(two_databases[1]) == before, (
-        "what was rolled back is not a change of the next one"
+        "a rolled back change does not count for the next transaction"
     )
 
 

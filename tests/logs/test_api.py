@@ -40,7 +40,7 @@ def test_terminated_workspace_has_only_the_system_log(http, daemon, clock):
     clock.advance(seconds=1)
     daemon.settle()
     left = http("GET", "/api/v1/logs/mine/types").json()
-    assert left["available_log_types"] == ["system"], "its machine's files are gone"
+    assert left["available_log_types"] == ["system"], "the files of its machine are deleted"
 
 
 def test_system_log_lists_the_events_of_the_workspace(http, daemon):

@@ -41,7 +41,7 @@ def test_first_profiles_are_local_and_each_aws_section():
     local, default, lab = first_profiles({"default": None, "lab": "eu-central-1"}, NOW)
     assert (local.name, local.provider, local.region) == ("local", "local", "local")
     assert (default.name, default.provider, default.aws_profile) == ("default", "aws", "default")
-    assert default.region is None, "unknown is null"
+    assert default.region is None, "an unknown region is null"
     assert (lab.name, lab.region, lab.created_at) == ("lab", "eu-central-1", NOW)
 
 
@@ -52,4 +52,4 @@ def test_profile_names_from_aws_sections_are_valid_and_unique():
     assert names[1:5] == ["aws-local", "aws-current", "my-lab-x", "aws-my-lab-x"]
     assert len({*names}) == len(sections) + 1
     assert all(len(name) <= 64 and checked(p) for name, p in zip(names, profiles, strict=True))
-    assert [p.aws_profile for p in profiles[1:]] == sections, "what AWS calls it is kept as it is"
+    assert [p.aws_profile for p in profiles[1:]] == sections, "the name of the section is kept"

@@ -126,7 +126,9 @@ def test_change_keeps_omitted_fields_and_records_only_differences(profiles, db):
     assert profiles.change("lab", ProfileChange(region=None)).region is None
     assert profiles.change("lab", ProfileChange(region=None)).region is None
     changes = [f.data["fields"] for f in db.events_after(0) if f.event == "profile_changed"]
-    assert changes == [["default_project"], ["region"]], "a change that changes nothing is none"
+    assert changes == [["default_project"], ["region"]], (
+        "a change without a difference is not recorded"
+    )
 
 
 def test_active_profile_cannot_be_deleted(profiles, db, clock):

@@ -63,12 +63,14 @@ def test_full_disk_allows_stop_detach_delete_and_terminate_only(home):
         rest = fill(home)
 
         error = check_disk_full_error(home.cli("launch", "Plain Shell", "three"))
-        assert "workspaces" in error, "what takes the space"
+        assert "workspaces" in error, "the error names what uses the space"
         check_disk_full_error(home.cli("volume", "create", "other", "--size", "1"))
         status = home.client.daemon.status()
         assert status.status == "degraded"
         assert any("disk is full" in why.lower() for why in status.reasons)
-        assert {line["name"] for line in home.said("list")} == {"one", "two"}, "nothing half done"
+        assert {line["name"] for line in home.said("list")} == {"one", "two"}, (
+            "the refused launch left no workspace"
+        )
 
         assert home.said("stop", "one")["state"] == "stopped"
         fill(home)
@@ -87,10 +89,12 @@ def test_full_disk_allows_stop_detach_delete_and_terminate_only(home):
     with home.living():
         check_disk_full_error(home.cli("start", "two"))
         rest.unlink()
-        assert home.said("start", "two")["state"] == "running", "there is room again"
+        assert home.said("start", "two")["state"] == "running", "it starts after the disk has room"
         assert home.client.daemon.status().status == "healthy"
         fill(home)
-        assert home.said("terminate", "two", "--yes")["state"] == "terminated", "a second time"
+        assert home.said("terminate", "two", "--yes")["state"] == "terminated", (
+            "also on a disk that is full again"
+        )
     assert home.processes() == []
 
 
@@ -113,7 +117,7 @@ def test_clean_reports_and_removes_unused_files(home):
         sizes = {kind["kind"]: kind["bytes"] for kind in would["kinds"]}
         assert sizes["package cache"] >= 3 * 2**20
         assert sizes["old logs"] == sizes["leftover drafts"] == 2**20
-        assert sizes["unused environments"] == 0, "the only one is in use"
+        assert sizes["unused environments"] == 0, "the only environment is in use"
         assert cache.exists() and old.exists() and draft.exists()
 
         before = free(home)

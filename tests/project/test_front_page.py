@@ -12,7 +12,7 @@ FRONT = (ROOT / "README.md").read_text()
 
 
 def section(link):
-    """The text of a page from the target_of heading to the next one."""
+    """The text of a page from the linked heading to the next one."""
     page, _, anchor = link.partition("#")
     parts = re.split(r"^#+ (.*)$", (ROOT / page).read_text(), flags=re.MULTILINE)
     by_anchor = {_anchor(parts[at]): parts[at + 1] for at in range(1, len(parts), 2)}

@@ -119,7 +119,7 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         asleep = cpu(home)
         daemon.send_signal(signal.SIGKILL)
         daemon.wait(120)
-    assert cpu(home) == asleep, "frozen, and nobody is there to keep it so"
+    assert cpu(home) == asleep, "it stays frozen without a daemon"
     with home.living():
         assert home.said("show", "mine")["state"] == "hibernated"
         assert cpu(home) == asleep
@@ -128,7 +128,7 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         work.write()
 
         assert home.said("stop", "mine")["state"] == "stopped"
-        assert len(home.processes()) <= 1, "the supervisor at most"
+        assert len(home.processes()) <= 1, "only the supervisor may remain"
         assert home.said("start", "mine")["state"] == "running"
         assert work.kept() == "here\n"
 
@@ -136,11 +136,15 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         assert home.cli("extend", "mine", "4").returncode == 0
         assert home.said("show", "mine")["expires_at"] > expiry
 
-        assert home.cli("terminate", "mine").returncode == 1, "nobody is there to confirm"
+        assert home.cli("terminate", "mine").returncode == 1, "it cannot ask for confirmation"
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
         assert home.processes() == []
-        assert set(left(home)) == {"lock", "seen.json", "wanted.json"}, "the word that it is gone"
-        assert home.cli("launch", "Plain Shell", "mine").returncode == 0, "the name is free"
+        assert set(left(home)) == {"lock", "seen.json", "wanted.json"}, (
+            "the files that record the termination"
+        )
+        assert home.cli("launch", "Plain Shell", "mine").returncode == 0, (
+            "the name can be used again"
+        )
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
         assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
     with home.living(PRISM_TERMINATED_RETENTION="1"):
@@ -172,6 +176,6 @@ def test_events_command_starts_no_daemon_and_continues_with_the_next_one(home):
         with home.living() as another:
             home.said("project", "create", "two")
             assert any("  two  " in line for line in reader.stdout)
-            assert another.poll() is None, "it gave way to no other"
+            assert another.poll() is None, "the second daemon still runs"
         reader.terminate()
-        assert reader.communicate()[1] == "", "it started none meanwhile"
+        assert reader.communicate()[1] == "", "it started no daemon meanwhile"

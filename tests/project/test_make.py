@@ -143,7 +143,7 @@ def test_quickstart_builds_the_gui_during_the_launch_and_shows_download_sizes(be
     process = begin_make("succeeds")
     lines = read(process, folder)
     assert process.wait(120) == 0, lines
-    assert lines[-1] == ADDRESS, "also when the build outlasts the launch"
+    assert lines[-1] == ADDRESS, "the address is the last line, also if the build takes longer"
     assert lines.count(ADDRESS) == 1
     assert any(".tools/gui.log" in line for line in lines)
     assert "added 260 packages" in (folder / ".tools/gui.log").read_text()
@@ -151,7 +151,7 @@ def test_quickstart_builds_the_gui_during_the_launch_and_shows_download_sizes(be
     assert "Downloading numpy (15.9MiB)" in lines
     assert "Installed 2 packages in 5ms" in lines
     assert not [line for line in lines if line.startswith(" ")], "not every package has a line"
-    assert (folder / "gui-ended").exists(), "make does not leave it behind"
+    assert (folder / "gui-ended").exists(), "make waits for the build"
 
 
 @pytest.mark.parametrize("build", ["fails at once", "fails late"])

@@ -292,7 +292,7 @@ def test_exception_from_the_same_names_is_needed(exception):
     assert name is None or name in of_command(command)
     assert client is None or client in of_client(SAME[command][0])
     assert api is None or api in of_api(SAME[command][1])
-    assert not name == client == api, "they agree"
+    assert not name == client == api, "the names are the same, so no exception is needed"
 
 
 @pytest.mark.parametrize(

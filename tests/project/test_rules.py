@@ -109,7 +109,7 @@ def passes_on(handler):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_init_file_of_a_package_has_only_a_docstring(package):
-    assert len(parsed(PACKAGE / package / "__init__.py").body) == 1, "no more than its docstring"
+    assert len(parsed(PACKAGE / package / "__init__.py").body) == 1, "it has only a docstring"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -173,7 +173,7 @@ def vague_variables(file):
 def test_texts_repeat_no_word_and_no_space():
     texts = ((file, text) for file in FILES for text in [*comments(file), *lines_of_text(file)])
     repeating = [f"{short(file)}: {text}" for file, text in texts if REPEATED.search(text)]
-    assert repeating == ["src/prism/cli/cp.py: rsync  version 3."], "the program prints it so"
+    assert repeating == ["src/prism/cli/cp.py: rsync  version 3."], "rsync prints two spaces"
 
 
 def comments(file):

@@ -36,7 +36,7 @@ def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path
         assert dry.returncode == 0, dry.stderr
         assert "would stop the workspaces of this computer: up, asleep" in dry.stdout
         assert "would keep your data" in dry.stdout
-        assert sorted(home.states()) == ["hibernated", "running"], "nothing was done"
+        assert sorted(home.states()) == ["hibernated", "running"], "a dry run changes nothing"
         assert "Include" in own.read_text()
         nobody = home.cli("uninstall")
         assert (nobody.returncode, "--data keep" in nobody.stderr) == (1, True)
@@ -47,12 +47,12 @@ def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path
     assert "done: stop the workspaces of this computer: up, asleep" in done.stdout
     assert "To remove the program: " in done.stderr
     assert not home.answers()
-    assert not home.processes(), "nothing of it runs, nothing is frozen"
+    assert not home.processes(), "no process of a workspace remains"
     assert own.read_text() == "Host elsewhere\n  User me\n"
     assert not (home.folder / "cache").exists()
     assert [node for node in tree(home.folder) if node.endswith("kept.txt")]
 
-    assert home.cli("start", "up").returncode == 0, "whoever comes back finds everything"
+    assert home.cli("start", "up").returncode == 0, "the workspace starts again with its data"
     gone = home.cli("uninstall", "--data", "delete")
     assert gone.returncode == 0, gone.stderr
     assert not os.path.lexists(home.folder)
@@ -60,4 +60,4 @@ def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path
     again = home.cli("uninstall", "--yes")
     assert again.returncode == 0, again.stderr
     assert "Only the program itself is left" in again.stderr
-    assert not os.path.lexists(home.folder), "it starts no daemon to find that out"
+    assert not os.path.lexists(home.folder), "it starts no daemon"

@@ -124,7 +124,7 @@ def test_problem_is_encoded_with_its_code_and_fields(kind):
     assert (error["code"], error["message"], error["details"]) == (kind.code, "m", "d")
     assert (error["remediation"], error["data"]) == ("r", {"a": 1})
     assert 400 <= status_of(problem) <= 599
-    assert kind().message, "a problem without a message says its docstring"
+    assert kind().message, "the default message is the docstring"
     assert any(ancestor in EXIT for ancestor in kind.__mro__)
 
 

@@ -17,12 +17,10 @@ def created_project(http):
 
 def test_project_list_has_the_shape_of_the_reference(http, created_project):
     listed = shaped_like("GET projects", http("GET", PATH))
-    assert listed == [created_project], "a created project is shown as the list shows it"
+    assert listed == [created_project], "the answer to create equals the listed project"
     assert created_project["budget"]["total_allocated"] == 75000.0
     assert created_project["budget"]["remaining"] == 75000.0
-    assert created_project["budget"]["monthly_burn_rate"] is None, (
-        "nothing was spent for an hour yet"
-    )
+    assert created_project["budget"]["monthly_burn_rate"] is None, "less than an hour of costs"
     assert created_project["members"] == [
         {
             "email": "climate.lead@university.edu",

@@ -113,7 +113,7 @@ def test_orphan_has_its_price_and_its_ledger_starts_at_its_last_start(lost_machi
     lost_machines.recover()
     lost_machines.daemon.settle()
     history = lost_machines.get("costs/current")
-    assert history, "it is paid for"
+    assert history, "the costs are booked"
     spent = lost_machines.daemon.costs
     with lost_machines.daemon.db.read() as sql:
         spends = spent.spends(sql)
@@ -138,7 +138,7 @@ def test_orphans_without_a_local_key_are_recovered_only_by_their_owner(
     assert eve.recover()["recovered"] == []
     ada = start_daemon("fourth", home="new-laptop", user="ada")
     ada.daemon.settle()
-    assert len(ada.recover()["recovered"]) == 2, "what one launched is one's own"
+    assert len(ada.recover()["recovered"]) == 2, "a user can recover own launches"
 
 
 def test_recovery_creates_a_missing_profile_with_its_old_name(start_daemon, aws):
@@ -187,7 +187,7 @@ def test_machine_terminated_outside_prism_is_failed_within_one_survey(start_daem
     [now] = daemon.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
     assert sum(call.action == "DescribeInstances" for call in aws.calls) <= calls_before + 2
-    assert daemon.orphans() == [], "what is gone is no orphan"
+    assert daemon.orphans() == [], "a terminated machine is not an orphan"
 
 
 def test_machine_without_its_tags_keeps_running_and_gets_them_back(start_daemon, aws):
@@ -285,7 +285,7 @@ def test_instance_that_hangs_while_stopping_is_reported_and_forced_by_a_second_s
     stops_before = sum(call.action == "StopInstances" for call in aws.calls)
     daemon.daemon.settle()
     assert sum(call.action == "StopInstances" for call in aws.calls) == stops_before, (
-        "nobody forces it"
+        "only a request forces the stop"
     )
     daemon.post("instances/mine/stop", 200)
     wait_for_states(daemon, aws, mine="stopped")
@@ -302,7 +302,7 @@ def test_changes_since_the_launch_are_written_to_the_tags_once(start_daemon, aws
     daemon.daemon.settle()
     before = tag_calls(aws)
     daemon.daemon.settle()
-    assert tag_calls(aws) == before, "nothing has changed"
+    assert tag_calls(aws) == before, "unchanged tags are not written"
     daemon.post("instances/mine/move", 200, project="reef")
     daemon.daemon.settle()
     assert tag_calls(aws) == before + 1
@@ -363,7 +363,7 @@ def test_volumes_and_snapshots_are_recovered_from_their_tags(start_daemon, aws):
 
 
 def test_duplicate_snapshot_of_one_request_is_listed_with_its_price_and_command(start_daemon, aws):
-    """`CreateSnapshot` has no idempotency token, condition a repeated call makes two snapshots."""
+    """`CreateSnapshot` has no idempotency token, so a repeated call makes two snapshots."""
     daemon = start_daemon()
     daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 

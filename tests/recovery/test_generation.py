@@ -118,7 +118,7 @@ def test_volume_that_the_older_database_shows_as_free_is_not_deleted(world, disk
     status = world.status()
     assert status["status"] == "degraded"
     assert "older than the machines" in status["reasons"][0]
-    assert world.newest() > newest, "no event number is given twice"
+    assert world.newest() > newest, "no event number is used twice"
     assert (world.volume()["state"], world.volume()["attached_instance"]) == ("in-use", two)
     assert (
         world.http("DELETE", "/api/v1/storage/volumes/data").json()["error"]["code"]
@@ -129,9 +129,9 @@ def test_volume_that_the_older_database_shows_as_free_is_not_deleted(world, disk
     recovery = world.post("recover").json()
     assert [workspace["name"] for workspace in recovery["recovered"]] == ["two"]
     assert "prism recover --accept" in recovery["database"]
-    assert world.status()["status"] == "degraded", "nobody has decided yet"
+    assert world.status()["status"] == "degraded", "the older database is not accepted yet"
     assert world.post("recover", dry_run=True, accept=True).status_code == 200
-    assert world.status()["status"] == "degraded", "a dry run decides nothing"
+    assert world.status()["status"] == "degraded", "a dry run does not accept the database"
     assert "accepted" in world.post("recover", accept=True).json()["database"]
     assert world.status()["status"] == "healthy"
     world.settle()
@@ -190,7 +190,9 @@ def test_machine_resized_after_the_backup_has_its_observed_type(world, cloud):
     world.post("instances/one/start")
     world.settle()
     world.restore()
-    assert world.get("instances/one")["instance_type"] == "t3.xlarge", "before anybody has decided"
+    assert world.get("instances/one")["instance_type"] == "t3.xlarge", (
+        "also before the database is accepted"
+    )
 
 
 def test_pending_work_of_an_older_database_waits_until_it_is_accepted(world, disks, cloud):

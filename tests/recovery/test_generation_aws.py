@@ -33,7 +33,7 @@ class AwsWorld:
         self.number, self.daemon = 0, None
 
     def start(self):
-        """In a new home, settled that no generation is stored on this computer."""
+        """In a new home, so that no generation is stored on this computer."""
         self.end()
         self.number += 1
         home = self.folder / f"home{self.number}"
@@ -148,7 +148,7 @@ def test_older_database_on_aws_is_detected_by_tags_and_deletes_nothing(world):
     status = world.status()
     assert status["status"] == "degraded"
     assert "older than the machines" in " ".join(status["reasons"])
-    assert world.daemon.db.newest_event() > newest, "no event number is given twice"
+    assert world.daemon.db.newest_event() > newest, "no event number is used twice"
     assert world.refused("DELETE", "storage/volumes/data") == (409, "DATABASE_OLDER")
     refused = world.refused("POST", "instances/one/terminate", **TERMINATE)
     assert refused == (409, "DATABASE_OLDER")
@@ -160,12 +160,12 @@ def test_older_database_on_aws_is_detected_by_tags_and_deletes_nothing(world):
     assert [workspace["name"] for workspace in recovery["recovered"]] == ["two"]
     assert "prism recover --accept" in recovery["database"]
     world.settle(3)
-    assert world.destructive_calls(calls) == [], "nobody has decided yet"
+    assert world.destructive_calls(calls) == [], "the older database is not accepted yet"
     assert "accepted" in world.desk.recover(accept=True)["database"]
     assert world.status()["reasons"] == []
     world.until(lambda: world.desk.states() == {"one": "stopped", "two": "running"})
     world.start().settle(3)
-    assert world.status()["reasons"] == [], "the decision is kept"
+    assert world.status()["reasons"] == [], "the acceptance is stored"
 
 
 @pytest.mark.slow  # `test_generation.py` has a volume that the older database takes for free
@@ -193,14 +193,14 @@ def test_storage_requests_to_an_older_database_lose_no_data(world):
     for method, path in (("DELETE", "storage/volumes/data"), ("DELETE", "snapshots/early")):
         assert world.refused(method, path) == (409, "DATABASE_OLDER")
     refused = world.refused("POST", "storage/volumes/data/attach", instance="one")
-    assert refused == (409, "IN_USE"), "what the world shows stands"
+    assert refused == (409, "IN_USE"), "the observed attachment counts"
     world.desk.post("storage/volumes/create", 201, type="ebs", name="more", size_gb=8)
     world.desk.post("snapshots", 201, name="now", instance="one")
     world.desk.post("snapshots/early/restore", name="again")
     world.desk.post("storage/volumes/data/detach", 200)
     world.settle(3)
     changed = [call.action for call in world.aws.calls[calls:] if not reads(call.action)]
-    assert set(changed) <= {"CreateTags"}, "nothing is done before somebody has decided"
+    assert set(changed) <= {"CreateTags"}, "AWS is changed only after the database is accepted"
     assert world.attached(data)
     recovered = {resource["name"] for resource in world.desk.recover()["storage"]}
     assert recovered == {"late"}
@@ -224,7 +224,7 @@ def test_provider_is_not_called_before_the_first_survey_of_a_restored_database(w
     world.settle(2)
     world.restore()
     calls = len(world.aws.calls)
-    assert world.status()["reasons"] == [], "nobody has looked yet"
+    assert world.status()["reasons"] == [], "no survey has run yet"
     world.desk.post("instances/one/terminate", 200, **TERMINATE)
     world.settle(3)
     assert "older than the machines" in " ".join(world.status()["reasons"])

@@ -39,11 +39,13 @@ def test_workspaces_are_recovered_after_the_database_was_deleted(home):
             "unwanted",
         ]
         assert [note for workspace in dry["recovered"] for note in workspace["notes"]] == [], (
-            "all is known"
+            "the metadata is complete"
         )
         assert home.said("list") == []
         id = orphans["unwanted"]["id"]
-        assert home.cli("orphans", "terminate", id).returncode != 0, "nobody confirmed"
+        assert home.cli("orphans", "terminate", id).returncode != 0, (
+            "the termination was not confirmed"
+        )
         home.said("orphans", "terminate", id, "--yes")
         eventually(lambda: states(home) == {"unwanted": "terminated"}, 120)
         assert {orphan["name"] for orphan in home.said("orphans")["orphans"]} == {"runs", "off"}
@@ -62,7 +64,7 @@ def test_workspaces_are_recovered_after_the_database_was_deleted(home):
                 k: v for k, v in was.items() if k not in vary
             }
         assert supervisors <= {machine.pid for machine in home.machines()}, (
-            "nothing was started anew"
+            "no supervisor was started again"
         )
         assert home.said("start", "off")["state"] == "running"
         home.said("terminate", "runs", "--yes")

@@ -37,8 +37,8 @@ def test_recovered_workspace_is_paid_by_the_project_of_the_same_name(lost_projec
     lost_project.settle()
     assert lost_project.workspace().project_name == "reef"
     [(_, settled, reserved)] = lost_project.standings()
-    assert settled > 0, "what it ran since its start is counted"
-    assert reserved > 0, "and what it will need is set aside"
+    assert settled > 0, "the time since its start is settled"
+    assert reserved > 0, "money is reserved"
     lost_project.live(hours=1)
     assert lost_project.state() == "running"
 

@@ -41,7 +41,7 @@ def found_machine(**more):
 def test_recovered_name_is_valid_and_unique(name, taken, expected):
     chosen_name = name_for(found_machine(name=name), taken)
     assert chosen_name == expected
-    assert VALID.search(chosen_name), "as a launch would take it"
+    assert VALID.search(chosen_name), "the name is valid for a launch"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_machine_of_another_user_is_not_recovered_without_everybody(
 def test_cost_so_far_counts_from_the_start_of_a_running_machine(seen, hours, hourly, cost):
     machine = found_machine(seen=seen, started_at=NOW - timedelta(hours=hours))
     assert cost_so_far(machine, hourly, NOW) == cost
-    assert cost_so_far(found_machine(seen=seen), hourly, NOW) is None, "since when is not known"
+    assert cost_so_far(found_machine(seen=seen), hourly, NOW) is None, "the start time is unknown"
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,5 @@ def test_recovered_expiry_is_the_requested_expiry_not_that_of_the_budget(
     machine = found_machine(ends_at=ends_at, told_until=told_until, project=project)
     assert expiry_of(machine)[0] == end
     assert (expiry_of(machine)[1] is not None) is (end is None and told_until is not None), (
-        "it is said"
+        "a note tells that the expiry was dropped"
     )

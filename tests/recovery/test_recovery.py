@@ -35,7 +35,7 @@ def lost_machines(daemon, http, start_on_empty_database, operator_type, clock, c
 def test_orphans_are_listed_with_age_and_price_without_calling_the_provider(lost_machines, cloud):
     calls_before = len(cloud.calls)
     orphans = {orphan["name"]: orphan for orphan in lost_machines.orphans()}
-    assert len(cloud.calls) == calls_before, "a request never waits for a cloud"
+    assert len(cloud.calls) == calls_before, "a request does not call the provider"
     assert orphans.keys() == {"runs", "off", "asleep"}
     runs = orphans["runs"]
     assert (runs["id"], runs["owner"]) == (lost_machines.before["runs"]["id"], "ada")
@@ -43,7 +43,7 @@ def test_orphans_are_listed_with_age_and_price_without_calling_the_provider(lost
     assert (runs["template"], runs["instance_type"]) == (ML, "t3.medium")
     assert (runs["hourly_rate"], runs["cost_so_far"]) == (0.0, 0.0)
     assert orphans["off"]["state"] == "stopped"
-    assert orphans["off"]["cost_so_far"] is None, "what it cost while it ran is not known"
+    assert orphans["off"]["cost_so_far"] is None, "the cost before the stop is unknown"
     [place] = lost_machines.get("orphans")["places"]
     assert place["looked_at"] and place["problem"] is None
 
@@ -60,7 +60,9 @@ def test_recover_restores_workspaces_with_their_fields(lost_machines, cloud):
         assert {k: v for k, v in workspace.items() if k not in ours} == {
             k: v for k, v in was.items() if k not in ours
         }
-    assert not [call for call in cloud.calls if call.startswith("launch")][4:], "none is new"
+    assert not [call for call in cloud.calls if call.startswith("launch")][4:], (
+        "no machine was launched"
+    )
     assert lost_machines.orphans() == []
 
 
@@ -84,7 +86,7 @@ def test_dry_run_of_recover_lists_its_result_and_writes_nothing(lost_machines):
         if "instance" in event.event
     ] == []
     done = lost_machines.recover()
-    assert done["recovered"] == recovery["recovered"], "it says what then happens"
+    assert done["recovered"] == recovery["recovered"], "the dry run lists the same result"
 
 
 def test_recovered_workspaces_can_be_stopped_started_and_resumed(lost_machines, http):
@@ -132,7 +134,7 @@ def test_machines_that_another_user_launched_elsewhere_are_left_and_listed(
     assert {leftover["name"] for leftover in recovery["left"]} == {"runs", "off", "asleep"}
     assert "ada launched it from another home" in recovery["left"][0]["why"]
     taken = eve.recover(everybody=True)["recovered"]
-    assert [workspace["owner"] for workspace in taken] == ["ada"] * 3, "they stay hers"
+    assert [workspace["owner"] for workspace in taken] == ["ada"] * 3, "the owner is unchanged"
 
 
 def test_own_machines_are_recovered_without_a_local_key(lost_machines, cloud):

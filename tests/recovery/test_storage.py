@@ -50,7 +50,7 @@ def shown(operator):
 def test_orphaned_storage_is_listed_with_size_age_and_cost(lost_storage, disks):
     calls_before = len(disks.calls)
     orphans = shown(lost_storage)
-    assert len(disks.calls) == calls_before, "a request never waits for a cloud"
+    assert len(disks.calls) == calls_before, "a request does not call the provider"
     assert {name: orphan["kind"] for name, orphan in orphans.items()} == {
         "data": "ebs",
         "shared": "efs",
@@ -71,7 +71,9 @@ def test_recover_restores_volumes_with_their_attachments(lost_storage, clock, di
     assert lost_storage.get("storage/volumes")["ebs_volumes"] == []
     recovery = lost_storage.recover()
     assert {resource["name"] for resource in recovery["storage"]} == {"data", "shared", "first"}
-    assert lost_storage.get("instances/mine")["attached_ebs_volumes"] == ["data"], "at once"
+    assert lost_storage.get("instances/mine")["attached_ebs_volumes"] == ["data"], (
+        "before the next survey"
+    )
     settle(lost_storage.daemon, clock)
     after = lost_storage.get("storage/volumes")
     vary = {"project", "creation_time"}  # the provider's creation time
@@ -82,7 +84,7 @@ def test_recover_restores_volumes_with_their_attachments(lost_storage, clock, di
         }
     assert after["ebs_volumes"][0]["attached_instance"] == "mine"
     again = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
-    assert again == create_calls, "nothing is made anew"
+    assert again == create_calls, "no volume or snapshot is made again"
     assert shown(lost_storage) == {}
     assert lost_storage.recover()["storage"] == []
     [first] = lost_storage.get("snapshots")

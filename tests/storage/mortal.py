@@ -119,7 +119,7 @@ class Life:
         still, rounds = 0, 0
         while still < 2:
             rounds += 1
-            assert rounds < ROUNDS, "it never rests"
+            assert rounds < ROUNDS, "the loops never come to rest"
             self.clock.advance(seconds=5)
             for loop in self.loops:
                 loop.patrol()

@@ -25,7 +25,9 @@ def test_volume_of_the_reference_is_created_and_listed(storage, http):
     [efs], [ebs] = listed["efs_volumes"], listed["ebs_volumes"]
     assert (efs["state"], efs["attached_instances"], efs["size_gb"]) == ("available", ["mine"], 0)
     assert (ebs["state"], ebs["attached_instance"]) == ("in-use", "mine")
-    assert ebs == http("GET", f"{VOLUMES}/{ebs['volume_id']}").json(), "found by its id too"
+    assert ebs == http("GET", f"{VOLUMES}/{ebs['volume_id']}").json(), (
+        "the volume can be requested by id too"
+    )
     assert set(EFS_FIELDS) <= set(storage.show("all"))
 
 
@@ -45,7 +47,7 @@ def test_volume_is_created_attached_detached_and_deleted(storage, http):
     assert "data" in answer.json()["message"]
     storage.settle()
     failed(http("GET", f"{VOLUMES}/data"), 404, "VOLUME_NOT_FOUND")
-    assert storage.create().status_code == 201, "its name is free again"
+    assert storage.create().status_code == 201, "the name can be used again"
 
 
 def test_repeated_volume_request_records_no_second_event(storage):
@@ -123,7 +125,7 @@ def test_launch_attaches_its_volumes(storage, http):
     assert http("GET", "/api/v1/instances").json() == []
     storage.made()
     assert http.launch("mine", volumes=["data"], dry_run=True).status_code == 200
-    assert storage.state() == "available", "a trial attaches nothing"
+    assert storage.state() == "available", "a dry run attaches nothing"
     assert storage.launched(volumes=["data"])["attached_ebs_volumes"] == ["data"]
     failed(http.launch("other", volumes=["data"]), 409, "IN_USE")
     failed(http.launch("other", volumes=["data"], dry_run=True), 409, "IN_USE")
@@ -186,10 +188,10 @@ def test_volume_cost_is_zero_or_simulated(storage, make_daemon):
         return priced("POST", f"{VOLUMES}/create", json=order).json()["monthly_cost"]
 
     assert made("a") == 8.0
-    assert made("b", iops=4000) is None, "nobody has named what more IOPS cost"
+    assert made("b", iops=4000) is None, "the price of more IOPS is unknown"
     assert made("c", volume_type="gp2") is None
     efs = priced("POST", f"{VOLUMES}/create", json={"type": "efs", "name": "d"}).json()
-    assert efs["monthly_cost"] is None, "not measured yet"
+    assert efs["monthly_cost"] is None, "the size is not measured yet"
 
 
 def test_volume_size_that_is_not_enforced_has_a_note(storage):

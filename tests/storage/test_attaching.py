@@ -43,7 +43,7 @@ def test_snapshot_of_a_volume_that_is_attaching_waits(world, monkeypatch, attach
     world.until(lambda: world.desk.get("snapshots/early")["state"] == "completed")
     assert world.volume()["attached_instance"] == "one"
     shows = [many for script, many in mounted if " disk " in script]
-    assert shows[0] == 0, "it was mounted before the snapshot was snapshot_calls"
+    assert shows[0] == 0, "the volume was mounted before the snapshot was taken"
     assert len(snapshot_calls(world)) == 1
 
 

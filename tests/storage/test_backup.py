@@ -33,7 +33,7 @@ def test_terminate_with_backup_takes_the_snapshot_first(storage, workspace):
     assert answer.json()["state"] == "terminating"
     assert "snapshot" in answer.json()["message"]
     storage.settle()
-    assert calls(storage, workspace["id"])[-1] == "stop", "nothing writes while it is copied"
+    assert calls(storage, workspace["id"])[-1] == "stop", "the machine is stopped before the copy"
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminating", "pending")
     storage.settle(seconds=120)
     snapshot = backup(storage)

@@ -101,7 +101,9 @@ def live(storage, seed):
         names = workspace.get("attached_instances") or [workspace.get("attached_instance")]
         assert workspace["state"] in {"available", "in-use", "error"}, workspace
         if workspace["state"] != "error":
-            assert disk.holds == run.holds.get(id, disk.holds), "new ones nobody wrote on"
+            assert disk.holds == run.holds.get(id, disk.holds), (
+                "content of volumes that were written"
+            )
         assert {machines[m]["name"] for m in disk.attached} == {n for n in names if n}
         assert disk.attached <= living
         assert "volume_id" not in workspace or len(disk.attached) <= 1
@@ -111,7 +113,7 @@ def live(storage, seed):
         attached = {*workspace["attached_volumes"], *workspace["attached_ebs_volumes"]}
         assert attached == seen.get(id, set()), workspace["name"]
     known = {volume.get("volume_id") or volume["filesystem_id"] for volume in volumes}
-    assert set(storage.disks.disks) == known, "nothing is left that nobody knows of"
+    assert set(storage.disks.disks) == known, "the provider has no volume without a row"
     copies = storage.http("GET", SNAPSHOTS).json()
     assert {copy["state"] for copy in copies} <= {"completed", "error"}
     assert set(storage.disks.copies) == {

@@ -95,7 +95,9 @@ def test_volume_data_survives_kills_termination_backup_and_restore(home):
         assert again.read_text() == "precious"
         home.said("terminate", "again", "--yes")
         wait_for_state(home, "old", "available")
-        assert home.cli("volume", "delete", "own").returncode == 1, "nobody is there to confirm"
+        assert home.cli("volume", "delete", "own").returncode == 1, (
+            "it cannot ask for confirmation"
+        )
         home.said("volume", "delete", "own", "--yes")
         eventually(lambda: not folders[0].exists())
         assert digest(folders[1]) == before[1]

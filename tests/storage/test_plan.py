@@ -319,7 +319,7 @@ def test_missing_volume_counts_as_gone_only_after_a_minute():
     half = volume(asked_at=AT, seen=StorageObserved.MAKING, disk_id="vol-1")
     assert perceive(half, None, soon, patience) is StorageObserved.MAKING
     assert perceive(half, None, AT + 2 * patience, patience) is StorageObserved.NONE, (
-        "it is begun anew"
+        "it is made again"
     )
     assert perceive(volume(asked_at=AT), None, soon, patience) is StorageObserved.UNSURE
     assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is StorageObserved.NONE
@@ -332,7 +332,7 @@ def test_monthly_cost_is_null_without_all_prices():
     assert monthly_cost(volume(gb_month=None)) is None
     assert monthly_cost(volume(gb_month=Micros(0), iops=4000)) == 0
     shared = volume(kind=VolumeKind.EFS, gb_month=Micros(300_000), size_gb=None)
-    assert monthly_cost(shared) is None, "not measured yet"
+    assert monthly_cost(shared) is None, "the size is not measured yet"
     half = volume(kind=VolumeKind.EFS, gb_month=Micros(300_000), size_gb=None, used_bytes=GIB // 2)
     assert monthly_cost(half) == 150_000
 

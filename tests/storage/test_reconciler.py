@@ -60,7 +60,7 @@ def test_volume_that_is_hidden_at_first_is_not_made_twice(storage):
     storage.disks.faults.hidden_for = timedelta(seconds=20)
     storage.create()
     storage.settle(seconds=4)
-    assert storage.state() == "available", "who made it said so"
+    assert storage.state() == "available", "the answer to create counts"
     storage.settle(seconds=60)
     assert (storage.state(), len(calls(storage, "create"))) == ("available", 1)
 
@@ -87,7 +87,7 @@ def test_failed_attachment_is_given_up_with_the_reason(storage):
     volume = storage.show()
     assert (volume["state"], volume["attached_instance"]) == ("available", None)
     assert volume["failure"]["code"] == "VOLUME_ELSEWHERE"
-    assert len(calls(storage, "attach")) == 1, "it was a clear no"
+    assert len(calls(storage, "attach")) == 1, "a refusal is not retried"
     storage.disks.faults.out_of_reach = False
     assert storage.attach().json()["state"] == "attaching"
     storage.settle()
@@ -103,7 +103,7 @@ def test_busy_volume_is_detached_once_it_is_free(storage):
     storage.settle(seconds=20)
     volume = storage.show()
     assert (volume["state"], volume["failure"]["message"]) == ("detaching", "Somebody uses it")
-    assert len(calls(storage, "detach")) == 1, "not over and over"
+    assert len(calls(storage, "detach")) == 1, "the detachment is not retried at once"
     storage.disks.faults.busy = False
     storage.settle(seconds=120)
     volume = storage.show()
@@ -145,7 +145,7 @@ def test_snapshot_is_refused_at_once_if_the_provider_has_none(storage, monkeypat
 def test_location_without_storage_is_surveyed_rarely(storage):
     storage.disks.calm = timedelta(seconds=60)
     storage.settle(seconds=600)
-    assert len(calls(storage, "survey")) == 3, "once each part, for what has no row"
+    assert len(calls(storage, "survey")) == 3, "one survey of each part, to find orphans"
     storage.made()
     before = len(calls(storage, "survey"))
     for _ in range(100):
@@ -160,7 +160,7 @@ def test_volume_deleted_outside_prism_is_not_made_again(storage):
     storage.settle(seconds=300)
     volume = storage.show()
     assert (volume["state"], volume["failure"]["code"]) == ("error", "VANISHED")
-    assert len(calls(storage, "create")) == 1, "an empty one would look like the old one"
+    assert len(calls(storage, "create")) == 1, "an empty volume would look like the lost one"
     storage.delete()
     storage.settle()
     assert storage.create().status_code == 201
@@ -304,7 +304,7 @@ def test_listener_gets_every_change_of_volumes_and_snapshots(storage):
         for (_, first), (other, _) in pairwise(mine):
             # The time of the request is written before the call, without a notification.
             first = replace(first, asked_at=other.asked_at)
-            assert first == other, "each change begins where the last one ended"
+            assert first == other, "each change starts from the result of the previous one"
 
 
 def test_failed_snapshot_shows_the_reason_and_can_be_deleted(storage):

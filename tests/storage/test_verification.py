@@ -45,7 +45,7 @@ def test_snapshot_is_verified_once_on_request(storage, take_snapshot):
     assert (snapshot["verification"], snapshot["verification_failure"]) == ("passed", None)
     assert snapshot["verified_at"]
     storage.settle(seconds=90 * DAY)
-    assert verifications(storage) == 1, "nobody has asked for more"
+    assert verifications(storage) == 1, "verified once"
 
 
 def test_failed_verification_is_shown_until_the_next_verification(storage, take_snapshot):

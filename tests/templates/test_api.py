@@ -9,7 +9,7 @@ ROCKY = "Rocky Linux 9 + Conda Stack"
 
 
 def contains(ours, theirs):
-    """Whether our answer has each field of the reference with the contains value."""
+    """Whether our answer has each field of the reference with the same value."""
     return {field: ours[field] for field in theirs} == theirs
 
 

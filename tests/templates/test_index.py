@@ -105,7 +105,7 @@ def test_validation_looks_packages_up_only_on_request(package_index, tmp_path):
     [issue] = b.issues
     assert (issue.check, issue.level) == ("packages-exist", "error")
     assert issue.where == f"{own}/b.yml:4: packages.pip"
-    assert service.named("b"), "the index is asked for a report, not for a launch"
+    assert service.named("b"), "a launch does not look packages up"
 
 
 def test_template_is_valid_with_a_warning_if_the_index_is_unreachable(unreachable_index, tmp_path):

@@ -81,12 +81,14 @@ def test_template_is_launched_answers_and_is_terminated_or_is_refused(
 
 
 def check_refusal(home, template):
-    """A template that does not run on this computer is check_refusal with its reasons."""
+    """A template that does not run on this computer is refused with its reasons."""
     done = home.cli("launch", template["slug"], "mine", "--json")
     assert done.returncode == 1
-    assert template["local_reasons"], "a reason is given"
+    assert template["local_reasons"], "the list has a reason"
     assert all(reason in done.stderr for reason in template["local_reasons"]), done.stderr
-    assert {line["state"] for line in home.said("list")} <= {"terminated"}, "nothing is left of it"
+    assert {line["state"] for line in home.said("list")} <= {"terminated"}, (
+        "the refused launch left no workspace"
+    )
 
 
 def status(url, token=None, **_):
@@ -94,7 +96,7 @@ def status(url, token=None, **_):
     with contextlib.closing(
         urllib.request.urlopen(f"{url}/?token={token}", timeout=120)
     ) as answer:
-        assert answer.read(), "a page has something on it"
+        assert answer.read(), "the page is not empty"
         return answer.status
 
 

@@ -110,7 +110,7 @@ def test_user_template_named_like_a_built_in_slug_takes_only_the_slug(own_folder
     before = TemplateService(template_folders()).named(slug)
     own_folder.write("t.yml", f"name: {slug}\ndescription: mine\n")
     service = TemplateService(template_folders(own_folder.path))
-    assert set(status(service).values()) == {"valid"}, "its heirs too"
+    assert set(status(service).values()) == {"valid"}, "also the templates that inherit from it"
     assert service.named(slug).description == "mine"
     after = service.named(before.name)
     assert after == structs.replace(before, slug="")

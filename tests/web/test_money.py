@@ -92,7 +92,7 @@ def test_csv_file_sends_invitations_that_are_revoked_and_accepted(home, browsing
     page.evaluate(DROP, ["class.csv", csv])
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("2 to be sent, 0 skipped, 1 failed")).to_be_visible()
-    assert home.client.invitations.list("Class").count == 0, "only shown so far"
+    assert home.client.invitations.list("Class").count == 0, "the file is only previewed"
     dialog.get_by_role("button", name="Send 2 invitations").click()
     expect(dialog.get_by_text("2 sent, 0 skipped, 1 failed")).to_be_visible()
     dialog.get_by_role("button", name="Close").last.click()

@@ -44,15 +44,17 @@ def test_workspace_goes_through_its_verbs_in_the_shapes_of_the_reference(http, d
     settle(daemon, clock)
     [listed] = shaped_like("GET instances", http("GET", "/api/v1/instances"))
     assert listed["launch_progress"] == 100
-    assert listed == http("GET", f"/api/v1/instances/{listed['id']}").json(), "by id as by name"
+    assert listed == http("GET", f"/api/v1/instances/{listed['id']}").json(), (
+        "the id and the name lead to the same answer"
+    )
     shaped_like("GET instances/{name}/connect", http("GET", "/api/v1/instances/mine/connect"))
     route, sure = "POST instances/{name}/terminate", {"confirm": "DELETE", "backup_ebs": False}
     assert shaped_like(route, http.post("mine", "terminate", json=sure))["state"] == "terminating"
     failed(http.launch(), 409, "NAME_TAKEN")
     settle(daemon, clock)
-    assert http.launch().status_code == 201, "a terminated workspace's name is free"
+    assert http.launch().status_code == 201, "the name of a terminated workspace can be used again"
     settle(daemon, clock)
-    assert http.state() == "running", "the name finds the living one"
+    assert http.state() == "running", "the name refers to the living workspace"
 
 
 def test_launch_request_of_the_reference_is_decoded(http):
@@ -322,7 +324,7 @@ def test_machine_observed_with_another_type_has_its_price(make_daemon, cloud, cl
     settle()
     cloud.change_type(machine, kind)
     settle()
-    assert shown() == usual, "an old list of EC2 can say so too"
+    assert shown() == usual, "it may be an outdated list of EC2"
     http.post("mine", "start")
     settle()
     assert shown() == (kind, rate)
@@ -398,11 +400,11 @@ def test_failed_commit_answers_500_and_records_no_event(http, daemon, request_):
         answer = http.launch("new") if request_ == "launch" else http.post("old", "stop")
     event.remove(daemon.db.writer, "commit", refuse)
     fault = failed(answer, 500, "INTERNAL_ERROR")
-    assert "disk full" not in answer.text, "a bug leaks nothing"
+    assert "disk full" not in answer.text, "the answer does not contain the error"
     assert "reference " in fault["details"]
     assert (events, daemon.db.newest_event()) == ([], newest)
     assert [w.name for w in every_workspace(daemon.db)] == ["old"]
-    assert http.launch("next").status_code == 201, "and the writer is not stuck"
+    assert http.launch("next").status_code == 201, "the next write succeeds"
 
 
 @pytest.mark.postgres

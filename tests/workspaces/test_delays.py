@@ -28,7 +28,7 @@ def test_boot_that_stays_at_a_stage_is_reported_after_a_minute(clock, starting_w
     delay = not_none(delays.of(starting_workspace))
     assert delay.startswith(f"its boot has been at 'packages' since {since:%H:%M:%S} UTC")
     assert "`prism logs mine`" in delay
-    assert delays.of(replace(starting_workspace, progress=60)) is None, "it goes on"
+    assert delays.of(replace(starting_workspace, progress=60)) is None, "the boot proceeds"
     clock.advance(seconds=60)
     assert delays.of(replace(starting_workspace, progress=60))
     assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None

@@ -81,4 +81,4 @@ def test_page_reads_no_more_items_in_a_large_index():
         [next(matches) for _ in range(50)]
         return ids.reads
 
-    assert reads(100_000) <= reads(100) + 20, "the bisection, and nothing else"
+    assert reads(100_000) <= reads(100) + 20, "only the bisection reads more"

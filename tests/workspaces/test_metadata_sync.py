@@ -114,7 +114,7 @@ def test_unavailable_provider_delays_metadata_and_no_verbs(clocked_daemon, cloud
         patch.setattr(cloud, "describe", describe)
         ask(clocked_daemon, "instances/mine/move", project="bees")
         advance(clocked_daemon)
-        assert 2 <= len(tries) <= 5, "tried again after a while, and not in a hurry"
+        assert 2 <= len(tries) <= 5, "retried with a delay"
         ask(clocked_daemon, "instances/mine/stop")
         advance(clocked_daemon)
         assert clocked_daemon.state() == "stopped"

@@ -163,16 +163,16 @@ def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen,
     assert sorted(details["allowed"]) == sorted(verbs)
     suggested = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
     if state in {State.STOPPED, State.HIBERNATED} or (LifecycleVerb.START in verbs):
-        assert suggested <= set(verbs), "what is told works at once"
+        assert suggested <= set(verbs), "the suggested verb is admitted"
         assert suggested
     elif state in {State.STARTING, State.RESUMING}:
         assert [verb_to_request(workspace, verb) for verb in suggested] == [None], (
-            "it waits for what is under way"
+            "the suggested verb waits for the present change"
         )
     elif state in {State.STOPPING, State.HIBERNATING}:
         assert "once" in problem.remediation
     else:
-        assert not suggested, "nothing leads into it"
+        assert not suggested, "no verb makes it run"
     assert state is State.FAILED or LifecycleVerb.TERMINATE not in suggested
 
 
@@ -270,7 +270,7 @@ def test_hanging_stop_is_forced_once_by_a_second_request(verb, granted):
     assert plan(after, Observed.STOPPING).act is WorkspaceAction.STOP
     assert state_of(after) is State.STOPPING
     assert plan(replace(after, tried=3), Observed.STOPPING).act is WorkspaceAction.WAIT, (
-        "once for each wish"
+        "one stop for each request"
     )
     assert plan(after, Observed.OFF).act is WorkspaceAction.REST
 

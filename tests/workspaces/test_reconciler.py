@@ -107,7 +107,9 @@ def test_request_during_a_launch_is_not_lost(
 ):
     run_before(monkeypatch, cloud, "launch", lambda: daemon.workspaces.ask("mine", verb))
     daemon.loop.once()
-    assert row(daemon, "due_at")[0] < NEVER, "the wish made it due, and giving back kept it"
+    assert row(daemon, "due_at")[0] < NEVER, (
+        "the request made the row due, and the release of the lease kept it due"
+    )
     settle(daemon, clock)
     assert workspace_state() is (State.STOPPED if verb is LifecycleVerb.STOP else State.TERMINATED)
     assert len(launches(cloud)) == 1
@@ -150,7 +152,7 @@ def test_state_shows_the_newest_request_during_an_older_action(
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     daemon.loop.once()
     assert states == [State.TERMINATING]
-    assert workspace_state() is State.TERMINATING, "a late record must not flicker it back"
+    assert workspace_state() is State.TERMINATING, "a late result must not show an older state"
 
 
 @pytest.mark.postgres
@@ -172,7 +174,7 @@ def test_lease_of_a_dead_daemon_expires_and_another_daemon_continues(
 ):
     dead, alive = make_daemon(), make_daemon()
     assert len(dead.loop._claim(8)) == 1
-    assert alive.loop.once() == 0, "leased by the dead one"
+    assert alive.loop.once() == 0, "the row is leased by the dead daemon"
     clock.advance(seconds=LEASE.total_seconds() + 1)
     assert alive.loop.once() == 1
     assert len(launches(cloud)) == 1
@@ -241,9 +243,7 @@ def test_stop_waits_until_it_is_known_whether_a_machine_exists(
     daemon.loop.once()
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon, clock, 8)
-    assert workspace_state() is State.STOPPING, (
-        "not stopped: one may yet appear, and would be billed"
-    )
+    assert workspace_state() is State.STOPPING, "not stopped, because a machine may still appear"
     settle(daemon, clock, cloud.patience.total_seconds())
     assert workspace_state() is State.STOPPED
     assert [machine.seen for machine in cloud.survey()] == [Observed.OFF]
@@ -305,9 +305,9 @@ def test_broken_machine_is_failed_and_each_start_tries_once(daemon, cloud, clock
     assert daemon.workspaces.named("mine").failure == why
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert workspace_state() is State.FAILED, "it failed again, and the wish is over"
+    assert workspace_state() is State.FAILED, "it failed again, and is not retried"
     starts = [call for call in cloud.calls if call.startswith("start")]
-    assert len(starts) == 1, "one wish, one try"
+    assert len(starts) == 1, "one try for each request"
     cloud.faults.broken = None
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
@@ -356,7 +356,7 @@ def test_workspace_hibernates_at_its_expiry(daemon, cloud, clock):
     settle(daemon, clock)
     workspace = daemon.workspaces.named("mine")
     assert cloud.expiry(workspace.machine_id) == workspace.expires_at, (
-        "the machine knows, should we die"
+        "the machine has the expiry itself"
     )
     clock.advance(hours=1, minutes=59)
     daemon.settle()
@@ -402,7 +402,7 @@ def test_round_makes_one_survey_for_all_due_workspaces(daemon, cloud, clock):
     for n in range(16):
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
     assert daemon.loop.once() == 16
-    assert "survey" not in cloud.calls, "nobody can have made what was never asked for"
+    assert "survey" not in cloud.calls, "the first launch needs no survey"
     clock.advance(seconds=1)
     assert daemon.loop.once() == 16
     assert cloud.calls.count("survey") == 1

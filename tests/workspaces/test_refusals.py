@@ -81,7 +81,7 @@ def test_refusal_is_shown_until_the_next_request(
     daemon.workspaces.ask("mine", verb)
     settled = settle()
     assert (state_of(settled), settled.failure.message) == (at_rest, NO)
-    assert len(attempts) == 1, "one wish, one try"
+    assert len(attempts) == 1, "one try for each request"
     refusals.no_more()
     daemon.workspaces.ask("mine", verb)
     assert settle().failure is None
@@ -120,7 +120,7 @@ def test_refused_termination_is_retried_with_each_patrol(
     settled = settle(1)
     assert (state_of(settled), settled.failure.message) == ("terminating", NO)
     assert state_of(settle(2)) == "terminating"
-    assert len(attempts) == 3, "at the pace of the patrols"
+    assert len(attempts) == 3, "one try for each patrol"
     assert daemon.workspaces.named("mine").failure
     refusals.no_more()
     settle(3)
@@ -143,7 +143,7 @@ def test_refused_sleep_at_the_expiry_is_retried_after_a_quarter_of_an_hour(
     clock.advance(hours=1)
     settled = settle(3)
     assert (state_of(settled), settled.failure.message) == ("running", NO)
-    assert attempts == ["hibernate", "stop"], "where it cannot sleep, it is to stop"
+    assert attempts == ["hibernate", "stop"], "a refused hibernation becomes a stop"
     settle(10)
     assert attempts == ["hibernate", "stop"]
     assert verbs_requested(daemon) == ["launch", *attempts]

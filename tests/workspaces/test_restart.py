@@ -72,7 +72,7 @@ def test_workspace_with_restart_set_is_started_again_after_each_reboot(daemon, c
     assert "the computer was restarted" in reason
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    assert current_state(daemon) is State.RUNNING, "the next time too"
+    assert current_state(daemon) is State.RUNNING, "after the next reboot too"
 
 
 def test_stopped_hibernated_or_expired_workspace_is_not_started_after_a_reboot(
@@ -115,7 +115,7 @@ def test_restart_after_a_reboot_requires_budget(daemon, cloud, monkeypatch):
     assert "not started again: Project 'lab' has used its budget" in reason
     monkeypatch.undo()
     settle(daemon)
-    assert current_state(daemon) is State.STOPPED, "nobody asks again by himself"
+    assert current_state(daemon) is State.STOPPED, "it is not started later"
     daemon.workspaces.update("mine", Update(restart=True))
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)

@@ -60,7 +60,7 @@ def test_restart_stops_and_starts_once(daemon, cloud, http, running_workspace):
         ("prism", "start", "it was stopped to be restarted"),
     ]
     settle(daemon)
-    assert calls(cloud) == ["stop", "start"], "once"
+    assert calls(cloud) == ["stop", "start"], "it is restarted once"
 
 
 def test_restart_survives_a_crash_between_stop_and_start(
@@ -75,7 +75,7 @@ def test_restart_survives_a_crash_between_stop_and_start(
     monkeypatch.setattr(daemon.workspaces, "finish_restart", dies)
     settle(daemon)
     assert state(daemon) is not State.RUNNING
-    assert daemon.workspaces.named("mine").restarting, "whoever comes next goes on with it"
+    assert daemon.workspaces.named("mine").restarting, "the restart is continued later"
     monkeypatch.undo()
     settle(daemon)
     daemon.clock.advance(seconds=600)
@@ -135,7 +135,7 @@ def test_restart_whose_stop_is_refused_does_not_start_later(
     monkeypatch.undo()
     cloud.becomes(workspace.machine_id, Observed.OFF)
     settle(daemon)
-    assert state(daemon) is State.STOPPED, "somebody else stopped it; nobody restarts that"
+    assert state(daemon) is State.STOPPED, "a later stop is not followed by a start"
 
 
 def test_restart_without_budget_leaves_the_workspace_stopped_with_the_reason(

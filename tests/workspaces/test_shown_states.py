@@ -170,7 +170,7 @@ def run_once(observed, verb):
     observed.prepare("whole", verb)
     observed.ask(verb)
     observed.settle()
-    assert {"commit"} < {*observed.points}, "it passed commits, and calls to the provider"
+    assert {"commit"} < {*observed.points}, "there are commits and calls to the provider"
     check(observed, WAYS[verb])
     return observed.points
 

@@ -76,7 +76,7 @@ def test_failed_workspace_starts_with_the_corrected_template(
     assert state(daemon) is State.RUNNING
     order = cloud.ordered(failed_workspace.machine_id)
     assert order.template.post_install == ("echo moo",)
-    assert order.parameters == {"colour": "blue", "sound": "baa"}, "what was chosen is kept"
+    assert order.parameters == {"colour": "blue", "sound": "baa"}, "chosen parameters are kept"
     verbs = [call.split()[0] for call in cloud.calls if failed_workspace.machine_id in call]
     assert verbs.index("change_template") < verbs.index("start")
     request = [f for f in daemon.db.events_after(0) if f.event == "instance_asked"][-1]
@@ -166,7 +166,7 @@ def test_repeated_start_with_the_template_changes_nothing(
     assert daemon.workspaces.named("mine") == before
     write_template("echo moo again")
     answer = http("POST", f"{PATH}/start", json=AGAIN)
-    assert answer.status_code == 409, "the start under way cannot take another template"
+    assert answer.status_code == 409, "a start in progress refuses another template"
     assert daemon.workspaces.named("mine") == before
 
 
@@ -191,4 +191,6 @@ def test_start_with_the_template_requires_budget(
     write_template("echo moo")
     monkeypatch.setattr(daemon.reservations, "allow", refuse)
     assert http("POST", f"{PATH}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
-    assert daemon.workspaces.named("mine") == failed_workspace, "the template neither"
+    assert daemon.workspaces.named("mine") == failed_workspace, (
+        "the refused start left the template unchanged"
+    )

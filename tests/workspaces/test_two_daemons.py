@@ -41,20 +41,20 @@ def settled(daemon):
     "seed", [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, RUNS))]
 )
 def test_two_daemons_make_one_machine_for_each_workspace(make_daemon, seed):
-    random_, cloud = random.Random(seed), MemoryCompute(WallClock())
+    rng, cloud = random.Random(seed), MemoryCompute(WallClock())
     daemons = [make_daemon(computes={PLACE: cloud}, time=WallClock()) for _ in range(2)]
     with ExitStack() as stack:
         for daemon in daemons:
             stack.enter_context(at_work(daemon))
         for n in range(MANY):
-            random_.choice(daemons).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
+            rng.choice(daemons).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
         for _ in range(MANY):
             name, verb = (
-                f"w{random_.randrange(MANY)}",
-                random_.choice([LifecycleVerb.STOP, LifecycleVerb.HIBERNATE]),
+                f"w{rng.randrange(MANY)}",
+                rng.choice([LifecycleVerb.STOP, LifecycleVerb.HIBERNATE]),
             )
             try:
-                random_.choice(daemons).workspaces.ask(name, verb)
+                rng.choice(daemons).workspaces.ask(name, verb)
             except InvalidState:
                 continue  # not running yet; the verb is refused
         eventually(lambda: settled(daemons[0]), 120)

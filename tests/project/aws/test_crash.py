@@ -91,7 +91,7 @@ def survives(stage, name, choose):
     points, outcome = stage.tried(name)
     assert not list(wrong(life, outcome))
     calls = [point for point in points if point.startswith("before ") and point != "before commit"]
-    assert calls and "after commit" in points, "a verb without an outside call, or a commit"
+    assert calls and "after commit" in points, "the verb has no call to AWS or no commit"
     failures, tried, strikes = [], Counter[str](), [*choose(points)]
     for at, how in strikes:
         passed, outcome = stage.tried(name, at, how)

@@ -37,7 +37,7 @@ def aws(monkeypatch, tmp_path):
     left = daemons_of(tmp_path)
     for id in left:
         os.kill(int(id), signal.SIGTERM)
-    assert left == [], "the proof has left its daemon"
+    assert left == [], "the proof must stop its daemon"
 
 
 def daemons_of(folder):
