@@ -11,7 +11,7 @@ from tests.access.conftest import team  # noqa: F401  fixture for the tests of r
 from tests.access.people import ROLES
 from tests.connections.conftest import TEMPLATE
 from tests.optional import not_none
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.providers.local.conftest import package_cache, world  # noqa: F401  for hostile programs
 from tests.waiting import eventually
 
@@ -70,7 +70,7 @@ def token_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonByT
     (home.folder / "templates" / "served.yml").write_text(TEMPLATE)
     home.environ |= {"PRISM_AUTH": "tokens"}
     try:
-        with home.living():
+        with home.run_daemon():
             lab = DaemonByToken(home)
             home.client.workspaces.launch("Served", "mine", project=lab.reef)
             eventually(lambda: home.states() == ["running"], 120)

@@ -34,13 +34,13 @@ class HostileHome:
         self.folder = self._launched(NAME)
         self.other = self._launched("innocent")
         (self.other / "home" / "diary").write_bytes(SECRET)
-        home.said("volume", "create", "data", "--type", "efs")
+        home.cli_json("volume", "create", "data", "--type", "efs")
         self._bring_in()
         self.before = self.digest()
 
     def _launched(self, name):
-        self.home.said("launch", "plain-shell", name)
-        id = self.home.said("show", name)["id"]
+        self.home.cli_json("launch", "plain-shell", name)
+        id = self.home.cli_json("show", name)["id"]
         return self.home.folder / "workspaces" / id
 
     def _bring_in(self):
@@ -189,7 +189,7 @@ def assault(home, outside, seconds):
             hostile_home.done[verb.__name__] += 1
             n += 1
         written = hostile_home.written()
-        home.said("terminate", NAME, "--yes")
+        home.cli_json("terminate", NAME, "--yes")
     assert (hostile_home.found, written) == ([], [])
     assert hostile_home.digest() == hostile_home.before
     left = (
@@ -198,5 +198,5 @@ def assault(home, outside, seconds):
         else []
     )
     assert "home" not in left
-    home.said("terminate", "innocent", "--yes")
+    home.cli_json("terminate", "innocent", "--yes")
     return hostile_home.done

@@ -12,7 +12,7 @@ from pathlib import Path
 from subprocess import CompletedProcess, Popen
 
 from tests.daemons import BIN, Fork
-from tests.project.living import Home
+from tests.project.home import Home
 
 NOBODY = 65534
 TUN = Path("/dev/net/tun")
@@ -59,7 +59,7 @@ class OrdinaryHome(Home):
         self.environ |= {"HOME": str(folder.parent), "USER": "ordinary", "LOGNAME": "ordinary"}
 
     @contextlib.contextmanager
-    def living(
+    def run_daemon(
         self, program: Sequence[str | Path] = (BIN / "prismd",), **environ: str
     ) -> Iterator[Fork | Popen[bytes]]:
         """A daemon, until the block ends, with a `/dev/net/tun` for all as Debian has it."""
@@ -67,7 +67,7 @@ class OrdinaryHome(Home):
         if os.geteuid() == 0 and TUN.exists() and TUN.stat().st_mode & 0o666 != 0o666:
             own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
             command = [*own, f'{FOR_ALL}; exec "$0" "$@"', *command]
-        with super().living(command, **environ) as process:
+        with super().run_daemon(command, **environ) as process:
             yield process
 
     def answers(self) -> bool:

@@ -15,7 +15,7 @@ from prism.kit.http_protocol import LimitedProtocol
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
 from prism.kit.peer_credentials import SocketDiagnostics
 from tests.attacks.serving import connected, receive_all, send_flood, serving
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 LARGE = 8 * 1024 * 1024  # bytes that an attacker sends; far fewer may be taken
@@ -392,7 +392,7 @@ def test_repeated_warnings_of_the_server_are_counted_not_logged(capsys):
 def test_daemon_applies_the_connection_limit_of_its_settings(tmp_path):
     home = Home(tmp_path / "home")
     try:
-        with home.living(PRISM_CONNECTIONS_PER_PEER="3"), contextlib.ExitStack() as stack:
+        with home.run_daemon(PRISM_CONNECTIONS_PER_PEER="3"), contextlib.ExitStack() as stack:
             port = json.loads((home.folder / "daemon.lock").read_text())["port"]
             head = b"GET /api/v1/daemon/status HTTP/1.1\r\nHost: localhost:%d\r\n" % port
             crowd = [stack.enter_context(connected(port)) for _ in range(4)]

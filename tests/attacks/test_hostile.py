@@ -10,7 +10,7 @@ import pytest
 
 from tests.attacks.hostile import VERBS, assault
 from tests.attacks.ordinary import can_be_ordinary, ordinary_home
-from tests.project.living import Home
+from tests.project.home import Home
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,7 +34,7 @@ def test_hostile_workspace_reads_and_writes_nothing_outside_while_verbs_run(
 ):
     home = Home(tmp_path / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             done = assault(home, outside_folder, SECONDS)
     finally:
         home.clear()
@@ -45,6 +45,6 @@ def test_hostile_workspace_reads_and_writes_nothing_outside_while_verbs_run(
     os.geteuid() != 0 or not can_be_ordinary(), reason="the test above ran as an ordinary user"
 )
 def test_hostile_workspace_reads_and_writes_nothing_outside_as_ordinary_user(outside_folder):
-    with ordinary_home() as home, home.living():
+    with ordinary_home() as home, home.run_daemon():
         done = assault(home, outside_folder, SECONDS)
     assert all(done[verb.__name__] for verb in VERBS), done

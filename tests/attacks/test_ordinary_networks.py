@@ -42,17 +42,17 @@ def home():
         folder = home.folder / "templates"
         folder.mkdir()
         (folder / "page.yml").write_text(TEMPLATE)
-        with home.living():
+        with home.run_daemon():
             for name in ("mine", "other"):
-                home.said("launch", "page", name)
-        with home.living():
+                home.cli_json("launch", "page", name)
+        with home.run_daemon():
             yield home
             for name in ("mine", "other"):
-                home.said("terminate", name, "--yes")
+                home.cli_json("terminate", name, "--yes")
 
 
 def folder(home, name):
-    return home.folder / "workspaces" / home.said("show", name)["id"]
+    return home.folder / "workspaces" / home.cli_json("show", name)["id"]
 
 
 def report(home, name):
@@ -86,11 +86,11 @@ def test_workspace_reaches_its_own_port_but_no_daemon_and_no_neighbour(home):
 
 
 def is_in(home, state):
-    return home.said("show", "mine")["state"] == state
+    return home.cli_json("show", "mine")["state"] == state
 
 
 def test_workspace_has_its_own_network_after_a_stop_and_start(home):
     for verb, state in (("stop", "stopped"), ("start", "running")):
-        home.said(verb, "mine")
+        home.cli_json(verb, "mine")
         eventually(partial(is_in, home, state), 120)
     assert report(home, "mine")["network"] == "own"

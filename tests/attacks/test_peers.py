@@ -123,13 +123,13 @@ SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
 @pytest.fixture(scope="module")
 def home():
     """An ordinary user's daemon, a running workspace, and an undumpable process."""
-    with ordinary_home() as home, home.living(**SHARED):
-        home.said("launch", "plain-shell", "mine")
+    with ordinary_home() as home, home.run_daemon(**SHARED):
+        home.cli_json("launch", "plain-shell", "mine")
         agent = home.program(UNDUMPABLE)  # like an `ssh-agent`
         assert not_none(agent.stdout).readline()
         yield home
         agent.communicate()
-        home.said("terminate", "mine", "--yes")
+        home.cli_json("terminate", "mine", "--yes")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from prism.client.errors import DaemonUnreachable
 from prism.projects.model import NewBudget
 from prism.workspaces.model import NameTaken, State
 from tests.optional import not_none
-from tests.project.living import MORTAL, Home
+from tests.project.home import MORTAL, Home
 from tests.proofs import record
 from tests.waiting import eventually
 
@@ -43,14 +43,14 @@ def kill_at(folder, die_at):
     """Launch, kill, restart, launch again: the points passed, and the sums of `BOOKS`."""
     home, crash = Home(folder), {"DIE_AT": str(die_at), "POINTS": str(folder / "points")}
     try:
-        with home.living(MORTAL, **crash, **PRICES) as process:
+        with home.run_daemon(MORTAL, **crash, **PRICES) as process:
             home.client.projects.create("lab", budget=NewBudget(total_allocated=CAP))
             launch(home)
             if die_at == NEVER:
                 eventually(lambda: is_running(home), 120)
             else:
                 assert process.wait(120) == -signal.SIGKILL
-        with home.living(**PRICES):
+        with home.run_daemon(**PRICES):
             launch(home)
             eventually(lambda: is_running(home), 120)
             with pytest.raises(BudgetExceeded):

@@ -15,7 +15,7 @@ from prism.templates.schema import PUBLISHED
 from prism.templates.service import TemplateService
 from prism.templates.store import TemplateFolder, template_folders
 from tests.client.scripted import Scripted
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 PLAIN = {"name": "Plain Shell", "slug": "plain-shell"}
@@ -26,7 +26,7 @@ def home_with_daemon(tmp_path_factory):
     """A home with a daemon."""
     home = Home(tmp_path_factory.mktemp("new") / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             yield home
     finally:
         home.clear()
@@ -54,7 +54,7 @@ def test_new_template_can_be_launched_unchanged(home_with_daemon):
     first = path.read_text().splitlines()[0]
     [where] = re.findall(r"^# yaml-language-server: \$schema=(\S+)$", first)
     assert Path(unquote(urlsplit(where).path)).read_text() == PUBLISHED.read_text()
-    assert home_with_daemon.said("template", "info", "my-lab-1")["inherits"] == ["Plain Shell"]
+    assert home_with_daemon.cli_json("template", "info", "my-lab-1")["inherits"] == ["Plain Shell"]
     assert home_with_daemon.cli("launch", 'My "Lab": #1', "x", "--no-wait").returncode == 0
     eventually(lambda: home_with_daemon.states() == ["running"], 120)
     assert home_with_daemon.client.workspaces.get("x").template == 'My "Lab": #1'
@@ -63,7 +63,7 @@ def test_new_template_can_be_launched_unchanged(home_with_daemon):
 
 def test_new_template_names_its_parents_and_reports_warnings(home_with_daemon):
     words = ("template", "new", "日本", "--slug", "nihon", "--inherits", "jupyterlab")
-    template = home_with_daemon.said(*words, "--inherits", "vscode")
+    template = home_with_daemon.cli_json(*words, "--inherits", "vscode")
     assert (template["name"], template["slug"]) == ("日本", "nihon")
     info = home_with_daemon.client.templates.info("nihon")
     assert info.inherits == ("JupyterLab", "VS Code (code-server)")

@@ -14,7 +14,7 @@ import pytest
 from prism.cli.cp import RENAME
 from tests.client.scripted import problem
 from tests.optional import not_none
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 CONNECT = "GET /instances/mine/connect"
@@ -183,7 +183,7 @@ def home_with_workspace(tmp_path_factory):
     """A home with a daemon and a workspace."""
     home = Home(tmp_path_factory.mktemp("ssh") / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             home.client.workspaces.launch("Plain Shell", "mine")
             eventually(lambda: home.states() == ["running"], 120)
             yield home

@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import free_port
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 UPSTREAM = Path(__file__).with_name("upstream.py")
@@ -112,7 +112,7 @@ def served(folder: Path, **more: Any) -> Iterator[tuple[Home, DaemonOverHttp]]:
     templates.mkdir()
     (templates / "served.yml").write_text(TEMPLATE)
     try:
-        with home.living():
+        with home.run_daemon():
             for name, template in {"mine": "Served", **more}.items():
                 home.client.workspaces.launch(template, name)
             states = ["running"] * (1 + len(more))

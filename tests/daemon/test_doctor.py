@@ -6,7 +6,7 @@ import pytest
 
 from prism.daemon.doctor import Doctor, DoctorFailed
 from prism.kit.clock import WallClock
-from tests.project.living import Home
+from tests.project.home import Home
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("doctor") / "home")
     try:
         # The environment in which a daemon is started may contain the URL of another daemon.
-        with home.living(PRISM_URL="http://127.0.0.1:1"):
+        with home.run_daemon(PRISM_URL="http://127.0.0.1:1"):
             yield home
     finally:
         home.clear()

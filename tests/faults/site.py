@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from tests.conftest import free_port
 from tests.daemons import DAEMON, started
 from tests.optional import not_none
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 ENTERED = (sys.executable, "-m", "tests.faults.daemon")

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, func, select, text
 
 from prism.kit.tables import metadata
 from tests.conftest import Http
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.proofs import record
 from tests.waiting import eventually
 
@@ -39,7 +39,7 @@ def home(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_hundred_launches_and_terminations_of_real_processes_leak_nothing(home):
-    with home.living(PRISM_TERMINATED_RETENTION="1") as daemon:
+    with home.run_daemon(PRISM_TERMINATED_RETENTION="1") as daemon:
         launch_and_terminate(home, range(WARM))
         warm = held_resources(home, daemon)
         launch_and_terminate(home, range(WARM, WARM + MANY))

@@ -13,7 +13,7 @@ import pytest
 
 from prism.errors import Unavailable
 from tests.daemons import DAEMON
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 SHELL = "Plain Shell"

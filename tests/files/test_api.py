@@ -11,7 +11,7 @@ import pytest
 from prism.errors import AlreadyExists, InvalidState, ValidationFailed
 from prism.files.model import FileMissing, FolderNotEmpty, WrongFileKind
 from prism.files.transfer import PIECE
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 MEGABYTE = bytes(range(256)) * 4096
@@ -21,7 +21,7 @@ MEGABYTE = bytes(range(256)) * 4096
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("files") / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             home.client.workspaces.launch("Plain Shell", "mine")
             home.client.workspaces.wait("mine", "running", 60)
             yield home
@@ -80,7 +80,7 @@ def test_file_changes_are_recorded_as_events_with_their_actor(home, files, tmp_p
     files.upload("mine", tmp_path / "note", "a")
     files.rename("mine", "a", "b")
     files.remove("mine", "b")
-    facts = home.said("audit", "--limit", "10")
+    facts = home.cli_json("audit", "--limit", "10")
     changes = [fact for fact in facts if fact["event"] == "instance_files_changed"][:3]
     assert [change["data"]["action"] for change in changes] == ["removed", "renamed", "uploaded"]
     assert {change["actor"] for change in changes} == {"ada@example.org"}
@@ -233,20 +233,20 @@ def test_files_command_puts_lists_renames_downloads_and_removes_files(home, file
     assert home.cli("files", "put", "mine", str(source)).returncode == 0
     assert home.cli("files", "put", "mine", str(source)).returncode != 0
     assert home.cli("files", "put", "mine", str(source), "--force").returncode == 0
-    home.said("files", "mkdir", "mine", "data")
-    home.said("files", "put", "mine", str(source), "data/")
-    home.said("files", "mv", "mine", "data/input.txt", "data/~odd name")
-    names = [entry["name"] for entry in home.said("files", "ls", "mine", "~/data")["entries"]]
+    home.cli_json("files", "mkdir", "mine", "data")
+    home.cli_json("files", "put", "mine", str(source), "data/")
+    home.cli_json("files", "mv", "mine", "data/input.txt", "data/~odd name")
+    names = [entry["name"] for entry in home.cli_json("files", "ls", "mine", "~/data")["entries"]]
     assert names == ["~odd name"]
     assert "~odd name" in home.cli("files", "ls", "mine", "data").stdout
-    home.said("files", "get", "mine", "data/~odd name", str(tmp_path))
+    home.cli_json("files", "get", "mine", "data/~odd name", str(tmp_path))
     assert (tmp_path / "~odd name").read_text() == "hello"
     again = home.cli("files", "get", "mine", "data/~odd name", str(tmp_path))
     assert again.returncode != 0
     assert home.cli("files", "rm", "mine", "data").returncode != 0  # no terminal to ask
     assert home.cli("files", "rm", "mine", "data", "--yes").returncode != 0  # it is not empty
-    home.said("files", "rm", "mine", "data", "-r", "--yes")
-    assert [entry["name"] for entry in home.said("files", "ls", "mine")["entries"]][
+    home.cli_json("files", "rm", "mine", "data", "-r", "--yes")
+    assert [entry["name"] for entry in home.cli_json("files", "ls", "mine")["entries"]][
         -1
     ] == "input.txt"
 

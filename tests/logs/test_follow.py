@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 TEMPLATE = """
@@ -30,8 +30,8 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def logging_workspace(home):
     """A workspace whose service logs each request."""
-    with home.living():
-        home.said("launch", "Talker", "mine")
+    with home.run_daemon():
+        home.cli_json("launch", "Talker", "mine")
         yield home
 
 
@@ -71,18 +71,18 @@ def test_each_log_type_contains_its_lines(logging_workspace):
     assert "GET /?first" in lines[0]
     assert len(logs.get("mine", "application", 1).lines) == 1
     assert "GET /?first" in logging_workspace.cli("logs", "mine", "--type", "application").stdout
-    assert logging_workspace.said("logs", "mine", "-n", "1")["tail"] == 1
+    assert logging_workspace.cli_json("logs", "mine", "-n", "1")["tail"] == 1
 
 
 def test_followed_log_has_each_line_once_and_ends_with_the_workspace(logging_workspace):
-    logging_workspace.said("launch", "Talker", "short")
+    logging_workspace.cli_json("launch", "Talker", "short")
     follower = Follower(logging_workspace, "short", "application", 1)
     paths = [ask(logging_workspace, f"/?number={number}.", "short") for number in range(20)]
     follower.wait_for(paths[-1])
     received = [line.split()[6] for line in follower.lines if "number=" in line]
     assert received == paths
     short_follower = Follower(logging_workspace, "short", "system")
-    logging_workspace.said("terminate", "short", "--yes")
+    logging_workspace.cli_json("terminate", "short", "--yes")
     for thread in (follower, short_follower):
         thread.join(120)
         assert not thread.is_alive()
@@ -95,8 +95,8 @@ def test_daemon_shuts_down_while_logs_are_followed(tmp_path):
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "talker.yml").write_text(TEMPLATE)
     try:
-        with home.living() as daemon:
-            home.said("launch", "Talker", "mine")
+        with home.run_daemon() as daemon:
+            home.cli_json("launch", "Talker", "mine")
             unread = home.client.logs.follow("mine", "application")
             follower = Follower(home, "mine", "application")
             next(unread)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.disks import mounted
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
@@ -54,12 +54,12 @@ def check_disk_full_error(done):
 
 @pytest.mark.timeout(240)
 def test_full_disk_allows_stop_detach_delete_and_terminate_only(home):
-    with home.living() as daemon:
+    with home.run_daemon() as daemon:
         for name in ("one", "two"):
-            assert home.said("launch", "Plain Shell", name)["state"] == "running"
-        assert home.said("volume", "create", "data", "--size", "1")["name"] == "data"
-        eventually(lambda: home.said("volume", "show", "data")["state"] == "available")
-        assert home.said("volume", "attach", "data", "two")["name"] == "data"
+            assert home.cli_json("launch", "Plain Shell", name)["state"] == "running"
+        assert home.cli_json("volume", "create", "data", "--size", "1")["name"] == "data"
+        eventually(lambda: home.cli_json("volume", "show", "data")["state"] == "available")
+        assert home.cli_json("volume", "attach", "data", "two")["name"] == "data"
         rest = fill(home)
 
         error = check_disk_full_error(home.cli("launch", "Plain Shell", "three"))
@@ -68,39 +68,41 @@ def test_full_disk_allows_stop_detach_delete_and_terminate_only(home):
         status = home.client.daemon.status()
         assert status.status == "degraded"
         assert any("disk is full" in why.lower() for why in status.reasons)
-        assert {line["name"] for line in home.said("list")} == {"one", "two"}, (
+        assert {line["name"] for line in home.cli_json("list")} == {"one", "two"}, (
             "the refused launch left no workspace"
         )
 
-        assert home.said("stop", "one")["state"] == "stopped"
+        assert home.cli_json("stop", "one")["state"] == "stopped"
         fill(home)
-        assert home.said("stop", "two")["state"] == "stopped"
+        assert home.cli_json("stop", "two")["state"] == "stopped"
         fill(home)
-        home.said("volume", "detach", "data")
-        eventually(lambda: home.said("volume", "show", "data")["state"] == "available")
-        home.said("volume", "delete", "data", "--yes")
+        home.cli_json("volume", "detach", "data")
+        eventually(lambda: home.cli_json("volume", "show", "data")["state"] == "available")
+        home.cli_json("volume", "delete", "data", "--yes")
         eventually(lambda: "data" not in home.cli("volume", "list").stdout, 120)
-        assert home.said("terminate", "one", "--yes")["state"] == "terminated"
+        assert home.cli_json("terminate", "one", "--yes")["state"] == "terminated"
         fill(home)
         assert home.cli("daemon", "stop").returncode == 0
         daemon.wait(120)
         assert daemon.returncode == 0
     fill(home)
-    with home.living():
+    with home.run_daemon():
         check_disk_full_error(home.cli("start", "two"))
         rest.unlink()
-        assert home.said("start", "two")["state"] == "running", "it starts after the disk has room"
+        assert home.cli_json("start", "two")["state"] == "running", (
+            "it starts after the disk has room"
+        )
         assert home.client.daemon.status().status == "healthy"
         fill(home)
-        assert home.said("terminate", "two", "--yes")["state"] == "terminated", (
+        assert home.cli_json("terminate", "two", "--yes")["state"] == "terminated", (
             "also on a disk that is full again"
         )
     assert home.processes() == []
 
 
 def test_clean_reports_and_removes_unused_files(home):
-    with home.living():
-        assert home.said("launch", "Plain Shell", "mine")["state"] == "running"
+    with home.run_daemon():
+        assert home.cli_json("launch", "Plain Shell", "mine")["state"] == "running"
         [machine] = (home.folder / "workspaces").glob("local-*/")
         used, cache = machine / "logs" / "console.log", home.folder / "cache" / "wheels"
         cache.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ def test_clean_reports_and_removes_unused_files(home):
         ago = time.time() - 1200  # a running daemon removes it after an hour
         os.utime(draft, (ago, ago))
 
-        would = home.said("clean", "--dry-run")
+        would = home.cli_json("clean", "--dry-run")
         sizes = {kind["kind"]: kind["bytes"] for kind in would["kinds"]}
         assert sizes["package cache"] >= 3 * 2**20
         assert sizes["old logs"] == sizes["leftover drafts"] == 2**20
@@ -121,20 +123,20 @@ def test_clean_reports_and_removes_unused_files(home):
         assert cache.exists() and old.exists() and draft.exists()
 
         before = free(home)
-        did = home.said("clean")
+        did = home.cli_json("clean")
         assert did["freed_bytes"] == would["freed_bytes"] == sum(sizes.values())
         assert free(home) >= before + 5 * 2**20
         assert not cache.exists() and not old.exists() and not draft.exists()
         assert used.exists()
-        assert home.said("clean", "--dry-run")["freed_bytes"] == 0
-        assert home.said("show", "mine")["state"] == "running"
-        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert home.cli_json("clean", "--dry-run")["freed_bytes"] == 0
+        assert home.cli_json("show", "mine")["state"] == "running"
+        assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"
 
 
 @pytest.mark.slow  # `tests/daemon/test_disk_reserve.py` and `test_cleaning.py` have its parts
 def test_clean_frees_a_full_disk_on_which_the_daemon_cannot_start(home):
     """The home of an older Prism has no reserve."""
-    with home.living():
+    with home.run_daemon():
         pass
     with contextlib.suppress(FileNotFoundError):
         (home.folder / "reserve").unlink()
@@ -143,7 +145,7 @@ def test_clean_frees_a_full_disk_on_which_the_daemon_cannot_start(home):
     (cache / "wheel").write_bytes(b"x" * 12 * 2**20)
     fill(home)
     check_disk_full_error(home.cli("daemon", "start"))
-    done = home.said("clean")
+    done = home.cli_json("clean")
     assert done["freed_bytes"] >= 12 * 2**20
-    with home.living():
+    with home.run_daemon():
         assert home.answers()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.daemons import BIN
 from tests.optional import not_none
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.project.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -117,7 +117,7 @@ class Shell:
         """The line, with ids of this home in the place of the ids of the examples."""
         if "alloc_" not in line:
             return line
-        listed = self.home.said("allocation", "list", "nsf")["allocations"]
+        listed = self.home.cli_json("allocation", "list", "nsf")["allocations"]
         parts = [entry["id"] for entry in listed]
         for number, id in enumerate(parts, 1):
             line = re.sub(rf"\balloc_{number}\b", id, line)
@@ -152,7 +152,7 @@ def shell(tmp_path):
     folder.mkdir()
     (folder / "people.csv").write_text("email,role\nfay@example.org,viewer\n")
     try:
-        with home.living():
+        with home.run_daemon():
             yield Shell(home, folder)
             home.cli("terminate", "--all", "--yes")
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.project.tree import ROOT
 
 UVX = ROOT / ".tools" / "bin" / "uvx"
@@ -56,7 +56,7 @@ void main(process.argv[2] ?? '');
 @pytest.fixture
 def home(tmp_path):
     home = Home(tmp_path / "home")
-    with home.living():
+    with home.run_daemon():
         yield home
         for name in ("one", "two", "three"):
             home.cli("terminate", name, "--yes")

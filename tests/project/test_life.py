@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.jupyter import Kernel
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 
@@ -85,7 +85,7 @@ class Notebook:
 
 
 def kernel(home, id=None):
-    jupyter = home.said("connect", "mine")["services"]["jupyter"]
+    jupyter = home.cli_json("connect", "mine")["services"]["jupyter"]
     return Kernel(jupyter["url"], jupyter["token"], id)
 
 
@@ -109,35 +109,35 @@ def cpu(home):
     ],
 )
 def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, template, work_type):
-    with home.living() as daemon:
-        launched = home.said("launch", template, "mine", "--ttl", "8")
+    with home.run_daemon() as daemon:
+        launched = home.cli_json("launch", template, "mine", "--ttl", "8")
         assert launched["state"] == "running"
         work = work_type(home)
         before = cpu(home)
         eventually(lambda: cpu(home) > before + 0.2)
-        assert home.said("hibernate", "mine")["state"] == "hibernated"
+        assert home.cli_json("hibernate", "mine")["state"] == "hibernated"
         asleep = cpu(home)
         daemon.send_signal(signal.SIGKILL)
         daemon.wait(120)
     assert cpu(home) == asleep, "it stays frozen without a daemon"
-    with home.living():
-        assert home.said("show", "mine")["state"] == "hibernated"
+    with home.run_daemon():
+        assert home.cli_json("show", "mine")["state"] == "hibernated"
         assert cpu(home) == asleep
-        assert home.said("resume", "mine")["state"] == "running"
+        assert home.cli_json("resume", "mine")["state"] == "running"
         assert work.answer() == "42"
         work.write()
 
-        assert home.said("stop", "mine")["state"] == "stopped"
+        assert home.cli_json("stop", "mine")["state"] == "stopped"
         assert len(home.processes()) <= 1, "only the supervisor may remain"
-        assert home.said("start", "mine")["state"] == "running"
+        assert home.cli_json("start", "mine")["state"] == "running"
         assert work.kept() == "here\n"
 
-        expiry = home.said("show", "mine")["expires_at"]
+        expiry = home.cli_json("show", "mine")["expires_at"]
         assert home.cli("extend", "mine", "4").returncode == 0
-        assert home.said("show", "mine")["expires_at"] > expiry
+        assert home.cli_json("show", "mine")["expires_at"] > expiry
 
         assert home.cli("terminate", "mine").returncode == 1, "it cannot ask for confirmation"
-        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"
         assert home.processes() == []
         assert set(left(home)) == {"lock", "seen.json", "wanted.json"}, (
             "the files that record the termination"
@@ -145,9 +145,9 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         assert home.cli("launch", "Plain Shell", "mine").returncode == 0, (
             "the name can be used again"
         )
-        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"
         assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
-    with home.living(PRISM_TERMINATED_RETENTION="1"):
+    with home.run_daemon(PRISM_TERMINATED_RETENTION="1"):
         eventually(
             lambda: not any(path.is_dir() for path in (home.folder / "workspaces").iterdir())
         )
@@ -168,13 +168,13 @@ def interrupted(home, kernel_):
 
 
 def test_events_command_starts_no_daemon_and_continues_with_the_next_one(home):
-    with home.living() as daemon, home.begun("events", "--since", "0") as reader:
-        home.said("project", "create", "one")
+    with home.run_daemon() as daemon, home.run_command("events", "--since", "0") as reader:
+        home.cli_json("project", "create", "one")
         assert any("project_created" in line for line in reader.stdout)
         assert home.cli("daemon", "stop").returncode == 0
         assert daemon.wait(120) == 0
-        with home.living() as another:
-            home.said("project", "create", "two")
+        with home.run_daemon() as another:
+            home.cli_json("project", "create", "two")
             assert any("  two  " in line for line in reader.stdout)
             assert another.poll() is None, "the second daemon still runs"
         reader.terminate()

@@ -10,7 +10,7 @@ import pytest
 
 from prism.client.wire import Wire
 from prism.errors import Problem
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 MANY = 50
@@ -55,7 +55,7 @@ def settled(home, listed):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_fifty_concurrent_launches_run_and_leave_nothing(home):
-    with home.living(), ThreadPoolExecutor(MANY + 1) as people:
+    with home.run_daemon(), ThreadPoolExecutor(MANY + 1) as people:
         over = Event()
         watching = people.submit(measure_reads, home, over)
         try:

@@ -10,7 +10,7 @@ from prism.client import Client
 from prism.errors import Denied
 from prism.kit.envelope import Unauthenticated
 from tests.optional import not_none
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 
@@ -26,11 +26,13 @@ def port(home):
 
 
 def test_user_joins_a_project_by_token_and_mailed_invitation(home):
-    with home.living(PRISM_AUTH="tokens"):
+    with home.run_daemon(PRISM_AUTH="tokens"):
         url = f"http://localhost:{port(home)}"
         with pytest.raises(Unauthenticated):
             Client(url=url, token="").members.list("reef")
-        admin_token = home.said("token", "create", "pi", "--user", "pi@x.org", "--scope", "admin")
+        admin_token = home.cli_json(
+            "token", "create", "pi", "--user", "pi@x.org", "--scope", "admin"
+        )
         pi = Client(url=url, token=admin_token["token"])
         invitation = home.cli("invite", "mine", PRISM_URL=url, PRISM_TOKEN=admin_token["token"])
         assert invitation.returncode == 0, invitation.stderr
@@ -41,7 +43,7 @@ def test_user_joins_a_project_by_token_and_mailed_invitation(home):
         mail = email.message_from_bytes(file.read_bytes(), policy=default)
         text = not_none(mail.get_body(["plain"])).get_content()
         assert sent.token in text
-        eve_token = home.said("token", "create", "eve", "--user", "eve@x.org")["token"]
+        eve_token = home.cli_json("token", "create", "eve", "--user", "eve@x.org")["token"]
         eve = Client(url=url, token=eve_token)
         with pytest.raises(Denied):
             eve.invitations.accept(sent.id, "x")

@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 
@@ -31,15 +31,15 @@ def reboot(home, daemon):
 
 @pytest.mark.timeout(240)
 def test_workspaces_are_started_again_or_listed_with_the_reason_after_a_reboot(home):
-    with home.living() as daemon:
+    with home.run_daemon() as daemon:
         for name, words in (("again", ["--restart"]), ("left", []), ("slept", ["--restart"])):
-            assert home.said("launch", "Plain Shell", name, *words)["state"] == "running"
-        assert home.said("hibernate", "slept")["state"] == "hibernated"
-        assert home.said("show", "again")["restart"] is True
-        assert home.said("workspace", "update", "left", "--restart")["restart"] is True
-        assert home.said("workspace", "update", "left", "--no-restart")["restart"] is False
+            assert home.cli_json("launch", "Plain Shell", name, *words)["state"] == "running"
+        assert home.cli_json("hibernate", "slept")["state"] == "hibernated"
+        assert home.cli_json("show", "again")["restart"] is True
+        assert home.cli_json("workspace", "update", "left", "--restart")["restart"] is True
+        assert home.cli_json("workspace", "update", "left", "--no-restart")["restart"] is False
         reboot(home, daemon)
-    with home.living():
+    with home.run_daemon():
         ended = {"again": "running", "left": "stopped", "slept": "stopped"}
 
         def states():
@@ -53,10 +53,12 @@ def test_workspaces_are_started_again_or_listed_with_the_reason_after_a_reboot(h
             "slept is stopped: the computer was restarted; what was in its memory is lost" in why
         )
         assert "again is " not in why
-        reasons = [line["data"].get("reason") for line in home.said("audit", "--subject", "again")]
+        reasons = [
+            line["data"].get("reason") for line in home.cli_json("audit", "--subject", "again")
+        ]
         assert any(
             "the computer was restarted; it is started again" in str(reason) for reason in reasons
         )
         for name in ended:
-            assert home.said("terminate", name, "--yes")["state"] == "terminated"
+            assert home.cli_json("terminate", name, "--yes")["state"] == "terminated"
     assert home.processes() == []

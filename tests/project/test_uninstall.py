@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def tree(folder):
 def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path):
     own = tmp_path / "person" / ".ssh" / "config"
     own.write_text("Host elsewhere\n  User me\n")
-    with home.living():
+    with home.run_daemon():
         for name in ("up", "asleep"):
             assert home.cli("launch", "Plain Shell", name).returncode == 0
         assert home.cli("exec", "up", "--", "sh", "-c", "echo mine > kept.txt").returncode == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 
@@ -19,20 +19,20 @@ def states(home):
 
 @pytest.mark.timeout(280)
 def test_workspaces_are_recovered_after_the_database_was_deleted(home):
-    with home.living():
-        home.said("launch", "plain-shell", "runs", "--size", "S", "--ttl", "8")
-        home.said("launch", "plain-shell", "off")
-        home.said("launch", "plain-shell", "unwanted")
-        home.said("stop", "off")
-        before = {line["name"]: line for line in home.said("list")}
+    with home.run_daemon():
+        home.cli_json("launch", "plain-shell", "runs", "--size", "S", "--ttl", "8")
+        home.cli_json("launch", "plain-shell", "off")
+        home.cli_json("launch", "plain-shell", "unwanted")
+        home.cli_json("stop", "off")
+        before = {line["name"]: line for line in home.cli_json("list")}
     for file in home.folder.glob("state.db*"):
         file.unlink()
-    with home.living():
-        assert home.said("list") == []
-        orphans = {orphan["name"]: orphan for orphan in home.said("orphans")["orphans"]}
+    with home.run_daemon():
+        assert home.cli_json("list") == []
+        orphans = {orphan["name"]: orphan for orphan in home.cli_json("orphans")["orphans"]}
         assert orphans.keys() == {"runs", "off", "unwanted"}
         assert orphans["runs"]["instance_type"] == before["runs"]["instance_type"]
-        dry = home.said("recover", "--dry-run")
+        dry = home.cli_json("recover", "--dry-run")
         assert sorted(workspace["name"] for workspace in dry["recovered"]) == [
             "off",
             "runs",
@@ -41,24 +41,29 @@ def test_workspaces_are_recovered_after_the_database_was_deleted(home):
         assert [note for workspace in dry["recovered"] for note in workspace["notes"]] == [], (
             "the metadata is complete"
         )
-        assert home.said("list") == []
+        assert home.cli_json("list") == []
         id = orphans["unwanted"]["id"]
         assert home.cli("orphans", "terminate", id).returncode != 0, (
             "the termination was not confirmed"
         )
-        home.said("orphans", "terminate", id, "--yes")
+        home.cli_json("orphans", "terminate", id, "--yes")
         eventually(lambda: states(home) == {"unwanted": "terminated"}, 120)
-        assert {orphan["name"] for orphan in home.said("orphans")["orphans"]} == {"runs", "off"}
+        assert {orphan["name"] for orphan in home.cli_json("orphans")["orphans"]} == {
+            "runs",
+            "off",
+        }
         supervisors = {machine.pid for machine in home.machines()}
-        home.said("recover")
+        home.cli_json("recover")
         ended = {"unwanted": "terminated"}
         eventually(lambda: states(home) == {"runs": "running", "off": "stopped"} | ended, 120)
         vary = {"current_spend", "progress", "stage", "idle"}
         # The first observation after the recovery adds its address.
         eventually(
-            lambda: all(line["private_ip"] or line["name"] != "runs" for line in home.said("list"))
+            lambda: all(
+                line["private_ip"] or line["name"] != "runs" for line in home.cli_json("list")
+            )
         )
-        for workspace in (home.said("show", name) for name in ("runs", "off")):
+        for workspace in (home.cli_json("show", name) for name in ("runs", "off")):
             was = before[workspace["name"]]
             assert {k: v for k, v in workspace.items() if k not in vary} == {
                 k: v for k, v in was.items() if k not in vary
@@ -66,6 +71,6 @@ def test_workspaces_are_recovered_after_the_database_was_deleted(home):
         assert supervisors <= {machine.pid for machine in home.machines()}, (
             "no supervisor was started again"
         )
-        assert home.said("start", "off")["state"] == "running"
-        home.said("terminate", "runs", "--yes")
+        assert home.cli_json("start", "off")["state"] == "running"
+        home.cli_json("terminate", "runs", "--yes")
         eventually(lambda: states(home)["runs"] == "terminated", 120)

@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 SHELL = "Plain Shell"
@@ -33,13 +33,13 @@ def digest(folder):
 
 
 def data(home, name):
-    volume = home.said("volume", "show", name)
+    volume = home.cli_json("volume", "show", name)
     id = volume.get("volume_id") or volume["filesystem_id"]
     return home.folder / "storage" / "volumes" / id / "data"
 
 
 def state(home, name):
-    return home.said("volume", "show", name)["state"]
+    return home.cli_json("volume", "show", name)["state"]
 
 
 def wait_for_state(home, name, expected):
@@ -53,51 +53,51 @@ def kill(daemon):
 
 @pytest.mark.timeout(240)
 def test_volume_data_survives_kills_termination_backup_and_restore(home):
-    with home.living() as daemon:
-        home.said("volume", "create", "own", "--size", "10")
-        home.said("volume", "create", "all", "--type", "efs")
+    with home.run_daemon() as daemon:
+        home.cli_json("volume", "create", "own", "--size", "10")
+        home.cli_json("volume", "create", "all", "--type", "efs")
         for name in ("own", "all"):
             wait_for_state(home, name, "available")
         before = [fill(data(home, name), name) for name in ("own", "all")]
         folders = [data(home, name) for name in ("own", "all")]
-        home.said("launch", SHELL, "mine", "--volume", "own", "--volume", "all")
+        home.cli_json("launch", SHELL, "mine", "--volume", "own", "--volume", "all")
         wait_for_state(home, "own", "in-use")
         [mine] = (home.folder / "workspaces").glob("local-*/home")
         eventually(lambda: len([*(mine / "volumes").glob("*/file0")]) == 2)
         assert [digest((mine / "volumes" / name).resolve()) for name in ("own", "all")] == before
-        home.said("volume", "detach", "own", "mine")
+        home.cli_json("volume", "detach", "own", "mine")
         kill(daemon)
     for supervisor in home.machines():
         supervisor.kill()
         psutil.wait_procs([supervisor], 10)
     assert [digest(folder) for folder in folders] == before
-    with home.living() as daemon:
+    with home.run_daemon() as daemon:
         wait_for_state(home, "own", "available")
-        home.said("volume", "attach", "own", "mine")
+        home.cli_json("volume", "attach", "own", "mine")
         kill(daemon)
-    with home.living():
+    with home.run_daemon():
         wait_for_state(home, "own", "in-use")
-        home.said("start", "mine")
+        home.cli_json("start", "mine")
         (mine / "thesis").write_text("precious")
-        done = home.said("terminate", "mine", "--backup", "--yes")
+        done = home.cli_json("terminate", "mine", "--backup", "--yes")
         assert done["state"] == "terminated"
         assert (not mine.exists(), [digest(folder) for folder in folders] == before) == (
             True,
             True,
         )
         wait_for_state(home, "own", "available")
-        home.said("snapshot", "restore", "mine-backup", "old")
+        home.cli_json("snapshot", "restore", "mine-backup", "old")
         wait_for_state(home, "old", "available")
-        home.said("launch", SHELL, "again", "--volume", "old")
+        home.cli_json("launch", SHELL, "again", "--volume", "old")
         wait_for_state(home, "old", "in-use")
         places = home.folder / "workspaces"
         [again] = eventually(lambda: [*places.glob("local-*/home/volumes/old/thesis")])
         assert again.read_text() == "precious"
-        home.said("terminate", "again", "--yes")
+        home.cli_json("terminate", "again", "--yes")
         wait_for_state(home, "old", "available")
         assert home.cli("volume", "delete", "own").returncode == 1, (
             "it cannot ask for confirmation"
         )
-        home.said("volume", "delete", "own", "--yes")
+        home.cli_json("volume", "delete", "own", "--yes")
         eventually(lambda: not folders[0].exists())
         assert digest(folders[1]) == before[1]

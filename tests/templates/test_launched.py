@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import prism.templates
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.proofs import record
 
 LIBRARY = Path(prism.templates.__file__).with_name("library")
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_grou
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("templates") / "home")
-    with home.living():
+    with home.run_daemon():
         yield home
     home.clear()
 
@@ -39,7 +39,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def listed_templates(home):
     """The output of `prism template list`, by name."""
-    return {line["name"]: line for line in home.said("template", "list")}
+    return {line["name"]: line for line in home.cli_json("template", "list")}
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +66,16 @@ def test_template_is_launched_answers_and_is_terminated_or_is_refused(
     if not template["runs_locally"]:
         return check_refusal(home, template)
     began = time.monotonic()
-    assert home.said("launch", template["slug"], "mine")["state"] == "running"
+    assert home.cli_json("launch", template["slug"], "mine")["state"] == "running"
     took = time.monotonic() - began
     try:
-        services = home.said("workspace", "connect", "mine")["services"]
+        services = home.cli_json("workspace", "connect", "mine")["services"]
         assert sorted(services) == sorted(template["services"])
         answered = [f"{service}: {status(**services[service])}" for service in services]
         assert all(line.endswith(": 200") for line in answered), answered
         answered = answered or [run_program(home)]
     finally:
-        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"
     assert home.processes() == []
     result_rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
 
@@ -86,7 +86,7 @@ def check_refusal(home, template):
     assert done.returncode == 1
     assert template["local_reasons"], "the list has a reason"
     assert all(reason in done.stderr for reason in template["local_reasons"]), done.stderr
-    assert {line["state"] for line in home.said("list")} <= {"terminated"}, (
+    assert {line["state"] for line in home.cli_json("list")} <= {"terminated"}, (
         "the refused launch left no workspace"
     )
 

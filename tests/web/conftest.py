@@ -17,7 +17,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, Used
 from tests.connections.test_browser import CHROMIUM, FLAGS
-from tests.project.living import Home
+from tests.project.home import Home
 
 expect.set_options(timeout=60_000)
 HOUR, DAY, MICROS = 3600, 86400, 1_000_000
@@ -173,7 +173,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A daemon without workspaces."""
     home = Home(tmp_path_factory.mktemp("web") / "home")
     try:
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             yield home
     finally:
         home.clear()
@@ -184,7 +184,7 @@ def home_with_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
     """A daemon with the workspace `mine`, for the tests of one file."""
     home = Home(tmp_path_factory.mktemp("web") / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             home.client.workspaces.launch("Plain Shell", "mine", wait=300)
             yield home
     finally:

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from prism.client.waiting import WorkspaceFailed
 from prism.projects.model import NewBudget
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.web.conftest import seed_costs, seed_idle_history
 
 EVENT = "project_created"
@@ -20,11 +20,11 @@ def home(tmp_path_factory):
     """A running and a hibernated workspace, and a project that has spent most of its money."""
     home = Home(tmp_path_factory.mktemp("details") / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             project = home.client.projects.create("Reef", budget=NewBudget(total_allocated=20))
         seed_costs(home, project.id, [3, 1, 4, 8, 2])
         seed_idle_history(home, "archive")
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             for name in ("shell", "asleep"):
                 home.client.workspaces.launch("Plain Shell", name, wait=120, ttl_hours=8)
             home.client.workspaces.hibernate("asleep", wait=300)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
+from tests.project.home import Home
 
 COUNT = """
 window.clicks = 0;
@@ -17,7 +17,7 @@ LONG = 240_000  # milliseconds; packages may have to be downloaded
 def home(tmp_path):
     home = Home(tmp_path / "home")
     try:
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             yield home
     finally:
         home.clear()

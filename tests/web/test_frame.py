@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 PAGES = ("/", "/workspaces", "/launch", "/templates")
@@ -137,14 +137,14 @@ def test_manifest_makes_the_gui_installable(browsing, empty_home):
 
 def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_path):
     home = Home(tmp_path / "home")
-    with home.living() as process:
+    with home.run_daemon() as process:
         browser = browsing(home)
         page = browser.open("/workspaces")
         expect(page.get_by_text("No workspaces yet")).to_be_visible()
         process.kill()
         process.wait()
         expect(page.get_by_text("No connection to the daemon")).to_be_visible()
-    with home.living(PRISM_PORT=str(browser.port)):
+    with home.run_daemon(PRISM_PORT=str(browser.port)):
         expect(page.get_by_text("No connection to the daemon")).to_be_hidden()
         home.client.workspaces.launch("Plain Shell", "later", wait=300)
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
@@ -155,7 +155,7 @@ def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_pat
 
 def test_gui_of_a_shared_daemon_names_the_command_line(browsing, tmp_path):
     home = Home(tmp_path / "home")
-    with home.living(PRISM_AUTH="tokens"):
+    with home.run_daemon(PRISM_AUTH="tokens"):
         browser = browsing(home)
         page = browser.open("/")
         expect(page.get_by_text("You cannot sign in with a browser yet")).to_be_visible()

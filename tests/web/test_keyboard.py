@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 MOST = 120  # presses of Tab to anything on a page
@@ -33,7 +33,7 @@ HAS_FOCUS = "it => it.contains(document.activeElement)"
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("keyboard") / "home")
     try:
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             for name in ("kelp", "reef"):
                 home.client.workspaces.launch("Plain Shell", name)
             for name in ("kelp", "reef"):

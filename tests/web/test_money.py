@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from prism.projects.model import NewBudget
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.web.conftest import seed_costs
 
 ADA = "ada@example.org"
@@ -26,7 +26,7 @@ DROP = """
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("web-money") / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             yield home
     finally:
         home.clear()
@@ -170,14 +170,14 @@ def test_removing_a_member_keeps_stops_or_hands_over_the_workspaces(home, browsi
 @pytest.mark.slow
 def test_forecast_shows_the_range_of_the_last_days(browsing, tmp_path):
     home = Home(tmp_path / "home")
-    with home.living():
+    with home.run_daemon():
         project = home.client.projects.create("Reef", budget=NewBudget(total_allocated=100))
         young = browsing(home)
         page = young.open("/projects/Reef")
         expect(page.get_by_text("There is no range yet")).to_be_visible()
         young.leave()
     seed_costs(home, project.id, [3, 1, 4, 8, 2])
-    with home.living():
+    with home.run_daemon():
         browser = browsing(home)
         page = browser.open("/projects/Reef")
         words = page.get_by_text("The range of the last 5 days: $0.00 to $8.00 a day.")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.project.tree import ROOT
 from tests.proofs import record
 from tests.waiting import eventually
@@ -84,7 +84,7 @@ def home_with_workspaces(tmp_path_factory):
     """A home with a running, a hibernated and a terminated workspace."""
     home = Home(tmp_path_factory.mktemp("pages") / "home")
     try:
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             for name in ("shell", "a-very-long-name-of-a-workspace-that-fills-48", "gone"):
                 home.client.workspaces.launch("Plain Shell", name, wait=120, ttl_hours=8)
             home.client.workspaces.hibernate(
@@ -124,7 +124,7 @@ def new_home(tmp_path_factory):
     """A daemon without any data."""
     home = Home(tmp_path_factory.mktemp("bare") / "home")
     try:
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             yield home
     finally:
         home.clear()

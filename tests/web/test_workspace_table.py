@@ -6,7 +6,7 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.project.tree import ROOT
 from tests.waiting import eventually
 
@@ -19,7 +19,7 @@ FOCUSED = "document.activeElement.closest('tr')?.querySelector('th')?.textConten
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("table") / "home")
-    with home.living(IN_MEMORY):
+    with home.run_daemon(IN_MEMORY):
         for name in NAMES:
             home.client.workspaces.launch("Plain Shell", name)
         eventually(lambda: set(home.states()) == {"running"}, 240)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from prism.client.waiting import WorkspaceFailed
 from prism.idle.model import NewIdleProfile
 from tests.connections.test_browser import CHROMIUM, FLAGS
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.web.conftest import Browser, seed_activity
 from tests.web.network import Relay
 
@@ -22,7 +22,7 @@ from tests.web.network import Relay
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("workspaces") / "home")
     try:
-        with home.living(PRISM_LOCAL_PRICES="aws"):
+        with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
             yield home
     finally:
         home.clear()
@@ -352,12 +352,12 @@ def test_activity_tab_shows_verdicts_reasons_and_figures(home, three_workspaces,
 def test_expiring_workspace_is_shown_as_hibernated_without_a_reload(browsing, tmp_path):
     home = Home(tmp_path / "home")
     try:
-        with home.living():
+        with home.run_daemon():
             home.client.workspaces.launch("Plain Shell", "brief", wait=120, ttl_hours=1)
         soon = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(time.time() + 20))
         with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
             db.execute("UPDATE workspaces SET expires_at = ?, due_at = ?", (soon, soon))
-        with home.living():
+        with home.run_daemon():
             browser = browsing(home)
             page = browser.open("/workspaces/brief")
             expect(page.get_by_text("Hibernated").first).to_be_visible(timeout=120_000)

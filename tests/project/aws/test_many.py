@@ -19,7 +19,7 @@ from prism.providers.aws.api import rate_limits
 from prism.settings import Settings
 from prism.workspaces.model import Launch, State
 from tests.conftest import free_port
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.proofs import record
 from tests.rows import every_workspace
 from tests.waiting import eventually
@@ -85,7 +85,7 @@ def home(tmp_path):
 def test_three_hundred_concurrent_launches_all_run(home, tmp_path):
     many = 300
     with aws(tmp_path, like="aws", times={"boot": 5}) as url:
-        with home.living(**environ(url, tmp_path)), ThreadPoolExecutor(16) as people:
+        with home.run_daemon(**environ(url, tmp_path)), ThreadPoolExecutor(16) as people:
             home.client.profiles.create("lab", "aws", region=REGION)
             home.client.profiles.switch("lab")
             home.client.workspaces.plan(
@@ -157,7 +157,7 @@ def test_thousand_workspaces_at_rest_cost_at_most_four_calls_a_minute(home, tmp_
         populated(home, url, many, monkeypatch)
         assert len(alive(url)) == many
         before = len(double_state(url, "calls")["calls"])
-        with home.living(**environ(url, tmp_path)):
+        with home.run_daemon(**environ(url, tmp_path)):
             surveys = lambda: looks(double_state(url, "calls")["calls"][before:])  # noqa: E731
             eventually(lambda: len(surveys()) >= 3, 300)  # it has come to rest
             rested, at = surveys()[-1], len(double_state(url, "calls")["calls"])

@@ -9,7 +9,7 @@ from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.account.policy import policy
 from tests.aws_double.boto import client
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.waiting import eventually
 
 REGION, TEMPLATE = "us-west-2", "Plain Shell"
@@ -39,8 +39,8 @@ def home(tmp_path, aws, bound_policy):
 
 
 def use_aws_profile(home):
-    home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
-    home.said("profile", "switch", "lab")
+    home.cli_json("profile", "create", "lab", "--provider", "aws", "--region", REGION)
+    home.cli_json("profile", "switch", "lab")
 
 
 def machine(aws):
@@ -54,22 +54,22 @@ def called(aws):
 
 @pytest.mark.timeout(280)
 def test_workspace_on_aws_runs_every_verb_without_a_denied_call(home, aws, bound_policy):
-    with home.living():
-        home.said("list")
-        home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
-        assert home.said("daemon", "status")["aws_connectivity"] == "disconnected"
+    with home.run_daemon():
+        home.cli_json("list")
+        home.cli_json("profile", "create", "lab", "--provider", "aws", "--region", REGION)
+        assert home.cli_json("daemon", "status")["aws_connectivity"] == "disconnected"
         assert aws.calls == [], "nobody asks AWS before an aws profile is used"
 
-        home.said("profile", "switch", "lab")
-        plan = home.said("launch", TEMPLATE, "mine", "--dry-run")
+        home.cli_json("profile", "switch", "lab")
+        plan = home.cli_json("launch", TEMPLATE, "mine", "--dry-run")
         assert (plan["instance_type"], plan["hourly"]) == ("t3.small", 0.0208)
         assert plan["image"].startswith("ssm:/aws/service/canonical/")
         assert aws.machines(REGION) == [] and "RunInstances" not in called(aws)
-        eventually(lambda: home.said("daemon", "status")["aws_connectivity"] == "connected")
+        eventually(lambda: home.cli_json("daemon", "status")["aws_connectivity"] == "connected")
 
-        launched = home.said("launch", TEMPLATE, "mine", "--ttl", "8")
+        launched = home.cli_json("launch", TEMPLATE, "mine", "--ttl", "8")
         assert (launched["state"], launched["id"]) == ("running", machine(aws)["id"])
-        [listed] = home.said("list")
+        [listed] = home.cli_json("list")
         assert (listed["region"], listed["profile"], listed["public_ip"] is None) == (
             REGION,
             "lab",
@@ -82,15 +82,15 @@ def test_workspace_on_aws_runs_every_verb_without_a_denied_call(home, aws, bound
             "8h0m0s",
         )
 
-        home.said("profile", "switch", "local")
+        home.cli_json("profile", "switch", "local")
         for verb, state in (("stop", "stopped"), ("start", "running"), ("hibernate", "hibernated"),
                             ("resume", "running")):  # fmt: skip
-            home.said(verb, "mine")
+            home.cli_json(verb, "mine")
             eventually(partial(is_all, home, state), 120)
         assert machine(aws)["state"] == "running", "another profile is active, it lives on"
         check_managed_tags(aws)
 
-        home.said("terminate", "mine", "--yes")
+        home.cli_json("terminate", "mine", "--yes")
         eventually(lambda: home.states() == ["terminated"], 120)
         assert machine(aws)["state"] == "terminated"
     check_no_denied_call(bound_policy)
@@ -124,15 +124,15 @@ def check_no_denied_call(bound):
 @pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_restarted_daemon_continues_with_its_machines(home, aws):
-    with home.living():
+    with home.run_daemon():
         use_aws_profile(home)
-        home.said("launch", TEMPLATE, "mine")
-        home.said("profile", "switch", "local")
+        home.cli_json("launch", TEMPLATE, "mine")
+        home.cli_json("profile", "switch", "local")
     id = machine(aws)["id"]
     aws.power_off(id)
-    with home.living():
+    with home.run_daemon():
         eventually(lambda: home.states() == ["stopped"], 120)
-        home.said("start", "mine")
+        home.cli_json("start", "mine")
         eventually(lambda: home.states() == ["running"], 120)
     assert machine(aws)["id"] == id
 
@@ -142,7 +142,7 @@ def test_restarted_daemon_continues_with_its_machines(home, aws):
 def test_rejected_credentials_are_reported_until_they_are_accepted(home, aws):
     aws.rules = build({"faults": [{"action": "GetCallerIdentity", "do": "error", "status": 403,
                                    "code": "InvalidClientTokenId", "times": None}]})  # fmt: skip
-    with home.living():
+    with home.run_daemon():
         use_aws_profile(home)
         refused = home.cli("launch", TEMPLATE, "mine")
         assert (refused.returncode, "does not accept the credentials" in refused.stderr) == (
@@ -150,16 +150,18 @@ def test_rejected_credentials_are_reported_until_they_are_accepted(home, aws):
             True,
         )
         assert "prism doctor" in refused.stderr
-        status = eventually(lambda: troubled(home.said("daemon", "status")))
+        status = eventually(lambda: troubled(home.cli_json("daemon", "status")))
         assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
         checks = json.loads(home.cli("doctor", "--json").stdout)
         [access] = [check for check in checks if check["check"] == "aws access"]
         assert (access["level"], "InvalidClientTokenId" in access["said"]) == ("broken", True)
-        assert home.said("list") == []
+        assert home.cli_json("list") == []
 
         aws.rules = build({})
-        eventually(lambda: home.said("daemon", "status")["aws_connectivity"] == "connected", 120)
-        [access] = home.said("aws", "check")
+        eventually(
+            lambda: home.cli_json("daemon", "status")["aws_connectivity"] == "connected", 120
+        )
+        [access] = home.cli_json("aws", "check")
         assert (access["missing"], access["problem"]) == ([], None)
 
 

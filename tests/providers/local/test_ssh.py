@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.processes import named
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -43,7 +43,7 @@ class SshDaemon:
 
     def start(self):
         """Start the daemon."""
-        self.process = self.daemon.enter_context(self.home.living())
+        self.process = self.daemon.enter_context(self.home.run_daemon())
 
     def restart(self):
         """End the daemon and start another."""

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from prism.errors import Problem
-from tests.project.living import Home
+from tests.project.home import Home
 from tests.providers.local.test_ssh import TEMPLATE, SshDaemon
 from tests.waiting import eventually
 

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from tests.project.living import Home
+from tests.project.home import Home
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
@@ -45,10 +45,10 @@ SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
 def home(tmp_path_factory):
     """A daemon, and a workspace that runs."""
     home = Home(tmp_path_factory.mktemp("peers") / "home")
-    with home.living(**SHARED):
-        home.said("launch", "plain-shell", "mine")
+    with home.run_daemon(**SHARED):
+        home.cli_json("launch", "plain-shell", "mine")
         yield home
-        home.said("terminate", "mine", "--yes")
+        home.cli_json("terminate", "mine", "--yes")
     home.clear()
 
 

@@ -44,7 +44,7 @@ class Home:
         return Client(home=self.folder)
 
     @contextlib.contextmanager
-    def living(
+    def run_daemon(
         self, program: Sequence[str | Path] = DAEMON, **environ: str
     ) -> Iterator[Fork | Popen[bytes]]:
         """Runs a daemon until the block ends."""
@@ -76,7 +76,7 @@ class Home:
         )
 
     @contextlib.contextmanager
-    def begun(self, *words: str) -> Iterator[Popen[str]]:
+    def run_command(self, *words: str) -> Iterator[Popen[str]]:
         """Runs a command that does not end by itself, until the block ends."""
         pipes: dict[str, Any] = {
             "stdout": subprocess.PIPE,
@@ -90,7 +90,7 @@ class Home:
             finally:
                 process.kill()
 
-    def said(self, *words: str) -> Any:
+    def cli_json(self, *words: str) -> Any:
         """Runs a command that must succeed; returns its JSON."""
         done = self.cli(*words, "--json")
         assert done.returncode == 0, done.stderr
