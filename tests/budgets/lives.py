@@ -122,13 +122,13 @@ def reservation_is_released(state):
     try:
         state.wiring.workspaces.plan_launch(launch_request("other"))
     except BudgetExceeded as error:
-        yield f"nothing was given back: {error.details}"
+        yield f"the reservation was not released: {error.details}"
 
 
 def is_extended_by_two_hours(state):
     workspace = state.workspace()
     if workspace.expires_at - workspace.launched_at != timedelta(hours=6):
-        yield f"it expires {workspace.expires_at}"
+        yield f"the workspace expires {workspace.expires_at}"
 
 
 def alert_is_recorded_once(state):
@@ -139,7 +139,7 @@ def alert_is_recorded_once(state):
         if event.event == "budget_threshold_exceeded"
     ]
     if len(facts) != 1:
-        yield f"told {len(facts)} times"
+        yield f"the alert was recorded {len(facts)} times"
     with state.wiring.db.read() as sql:
         if rollups.last_day(sql) is None:
             yield "no day was summed up"

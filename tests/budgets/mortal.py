@@ -201,7 +201,7 @@ def ledger_faults(world):
         ):
             counted = [(segment.began, segment.ended) for segment in mine if segment.kind == kind]
             if joined(counted) != (real := spans(changes, when)):
-                yield f"{now} {id} {kind}: counted {counted}, but it was so {real}"
+                yield f"{now} {id} {kind}: counted {counted}, but it really was {real}"
 
 
 ALL = {
@@ -249,10 +249,10 @@ def machine_faults(world, life):
         yield f"machines {existing}, workspaces {living}"
     held = [reservation.id for reservation in world.lab.reservations()]
     if sorted(held) != sorted(living):
-        yield f"set aside for {held}, living {living}"
+        yield f"reservations for {held}, workspaces {living}"
     state = world.state().state("mine")
     if life.state != state:
-        yield f"it is {state}, not {life.state}"
+        yield f"the workspace is {state}, not {life.state}"
     yield from life.more(world.state())
 
 

@@ -30,7 +30,7 @@ def shared_pool(clocked_daemon):
 def test_pool_reads_equal_the_created_pool(clocked_daemon):
     response = clocked_daemon.http("POST", f"{API}/budgets", json=ASKED)
     pool = shaped_like("POST budgets", response, 201)
-    assert pool | ASKED == pool, "what was asked is what is shown"
+    assert pool | ASKED == pool, "the answer contains the requested fields"
     answer = shaped_like(
         "GET budgets/{budget_id}", clocked_daemon.http("GET", f"{API}/budgets/{pool['id']}")
     )
@@ -62,7 +62,9 @@ def test_pool_is_deleted_only_after_its_allocations(shared_pool):
     lab.settle()
     for part in parts:
         assert lab.http("DELETE", f"{API}/allocations/{part['id']}").status_code == 200
-    assert lab.get("budgets/grant")["spent_amount"] == 0.51, "what was spent stays spent"
+    assert lab.get("budgets/grant")["spent_amount"] == 0.51, (
+        "deleting the allocations preserves the spending"
+    )
     gone = shaped_like("DELETE budgets/{budget_id}", lab.http("DELETE", f"{API}/budgets/grant"))
     assert gone == {"message": "Budget deleted successfully"}
     failed(lab.http("GET", f"{API}/budgets/{pool['id']}"), 404, "BUDGET_NOT_FOUND")
@@ -74,7 +76,7 @@ def test_pool_summary_and_allocations_contain_the_spending_by_project(shared_poo
     summary = shaped_like("GET budgets/{budget_id}/summary", lab.http("GET", path))
     spent = summary["budget"]["spent_amount"]
     assert spent == round((6 * 83_200 + 1_600_000 * 6 // 720) / 1e6, 2) == 0.51
-    assert summary["budget"]["utilization_rate"] == 0.0005, "in four places"
+    assert summary["budget"]["utilization_rate"] == 0.0005, "rounded to four decimal places"
     assert summary["status"] == "ok"
     [first] = summary["top_spending_projects"]
     assert (first["project_name"], first["spent"], first["percentage"]) == ("one", spent, 100.0)
@@ -194,7 +196,7 @@ def test_project_budget_contains_costs_savings_and_top_instances(clocked_daemon)
     path = f"{API}/projects/lab/budget"
     money = shaped_like("GET projects/{project_id}/budget", clocked_daemon.http("GET", path))
     assert money["current_spend"] == round(clocked_daemon.recount() / 1e6, 2)
-    assert money["cost_breakdown"]["data_transfer"] is None, "nobody measures it yet"
+    assert money["cost_breakdown"]["data_transfer"] is None, "data transfer is not measured"
     assert money["hibernation_savings"] == round(3 * 0.0832, 2)
     assert [instance["name"] for instance in money["top_spending_instances"]] == ["dear", "cheap"]
     assert money["budget_alerts"]["overspend_risk"] == "medium"
@@ -209,7 +211,7 @@ def test_cost_analysis_and_forecast_contain_burn_and_run_out_date(clocked_daemon
     early = shaped_like(
         "GET projects/{project_id}/cost-analysis", clocked_daemon.http("GET", path)
     )
-    assert early["current_monthly_burn"] is None, "younger than an hour"
+    assert early["current_monthly_burn"] is None, "no burn rate in the first hour"
     clocked_daemon.settle(minutes=1)
     clocked_daemon.live(hours=4)
     later = clocked_daemon.get("projects/lab/cost-analysis")

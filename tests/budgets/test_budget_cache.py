@@ -10,7 +10,7 @@ def test_budget_cache_serves_reads_but_not_write_transactions(clocked_daemon):
         [pool] = cache.of(sql).rows.pools.values()
     assert pool.name == "grant"
     with db.write() as tx:
-        assert cache.of(tx.sql) is None, "it lacks what the transaction has changed"
+        assert cache.of(tx.sql) is None, "the cache lacks changes of the transaction"
 
 
 def test_budget_cache_of_settled_money_excludes_reservations(clocked_daemon):
@@ -35,4 +35,4 @@ def test_project_list_shows_a_budget_change_within_the_same_second(clocked_daemo
         [listed] = clocked_daemon.get("projects")
         assert listed["budget"]["total_allocated"] == amount
         assert listed["budget"]["left"] == amount
-        assert listed["budget"]["current_spend"] == 0.0, "known, as nothing lacks a price"
+        assert listed["budget"]["current_spend"] == 0.0, "known, because no price is missing"

@@ -80,7 +80,7 @@ def summary_of_kills(stage, life, choose):
         deaths += killed
         failures += [f"{at} {passed[-1]}: {fault}" for fault in faults]
     assert not failures, "\n".join(failures)
-    assert deaths >= len(chosen) - 1 > 0, "a life is nearly the same each time"
+    assert deaths >= len(chosen) - 1 > 0, "each run passes nearly the same points"
     calls = sum(point.startswith("before ") and point != "before commit" for point in points)
     commits = points.count("after commit")
     those = f"commits: {commits}, calls that change something: {calls}"

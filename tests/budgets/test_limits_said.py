@@ -37,7 +37,7 @@ def settle_until_asleep(clocked_daemon, name="mine", most=timedelta(days=40)):
     """Let time pass until the workspace sleeps; return that time."""
     end = clocked_daemon.clock.now() + most
     while clocked_daemon.state(name) == "running":
-        assert clocked_daemon.clock.now() < end, "it never slept"
+        assert clocked_daemon.clock.now() < end, "the workspace did not go to sleep"
         lapse = (
             clocked_daemon.workspace(name).reserved_until - clocked_daemon.clock.now()
         ).total_seconds()
@@ -106,7 +106,9 @@ def test_launch_threshold_applies_to_all_allocations_together(clocked_daemon):
     clocked_daemon.settle()
     for _ in range(6):
         clocked_daemon.settle(hours=240)
-    assert budget_equal_to_forecast(clocked_daemon)["spent"] > 1.0, "all of a, a tenth of both"
+    assert budget_equal_to_forecast(clocked_daemon)["spent"] > 1.0, (
+        "all of allocation a, and a tenth of both together"
+    )
     assert budget_equal_to_forecast(clocked_daemon)["no_launches"] is None
     assert clocked_daemon.launch("other", dry_run=True, budget="b", **ORDER).status_code == 200
     assert (

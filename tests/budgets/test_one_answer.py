@@ -135,7 +135,7 @@ def test_forecast_assumes_no_renewal_after_the_expiry(clocked_daemon):
     clocked_daemon.project("lab", 4.0)
     clocked_daemon.running(project="lab", ttl_hours=3)
     end = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
-    assert moment(end) > moment("2026-02-01T00:00:00Z"), "then its disk will have spent it"
+    assert moment(end) > moment("2026-02-01T00:00:00Z"), "only the disk uses up the budget"
 
 
 # ----------------------------------------------------------- two pages, no second number
@@ -176,7 +176,7 @@ def test_budget_forecast_and_summaries_contain_equal_amounts(clocked_daemon):
             assert by_scope["allocation"][name] == part[name], name
         for cap in budget["caps"]:
             whole = round(cap["spent"] + cap["reserved"] + cap["left"], 2)
-            assert whole == cap["amount"], "shown cents add up"
+            assert whole == cap["amount"], "the shown cents add up"
 
 
 def test_amount_left_is_limited_by_the_pool(clocked_daemon):
@@ -194,7 +194,7 @@ def test_amount_left_is_limited_by_the_pool(clocked_daemon):
     clocked_daemon.settle(hours=1440)
     [a, pool] = clocked_daemon.get("projects/a/budget")["caps"]
     b = clocked_daemon.get("projects/b/budget")
-    assert a["spent"] > 2.0, "its disk has passed its allocation"
+    assert a["spent"] > 2.0, "the disk has cost more than the allocation"
     assert b["left"] == pool["left"] == clocked_daemon.get("budgets/grant")["left"] < 10.0
     assert b["remaining"] == 10.0
     fault = failed(clocked_daemon.launch(project="b", ttl_hours=99), 403, "BUDGET_EXCEEDED")

@@ -121,7 +121,7 @@ class Spending(RuleBasedStateMachine):
             for thing in self.oracle.things.values()
             for begin, end in thing.runs
         )
-        assert compute <= CAP, "compute never passes a cap"
+        assert compute <= CAP, "compute never exceeds a cap"
         if all(thing.disk_until >= self.now for thing in self.oracle.things.values()):
             assert settled + held <= CAP
 

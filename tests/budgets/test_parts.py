@@ -59,7 +59,7 @@ def test_overspend_risk_of_a_new_allocation_ignores_older_costs(clocked_daemon):
     clocked_daemon.allocate("grant", "lab", 70.0)
     clocked_daemon.running("new", project="lab")
     budget = clocked_daemon.get("projects/lab/budget")
-    assert budget["budget_alerts"]["overspend_risk"] is None, "nothing to project from yet"
+    assert budget["budget_alerts"]["overspend_risk"] is None, "no projection without data"
     clocked_daemon.live(hours=2)
     budget = clocked_daemon.get("projects/lab/budget")
     assert budget["budget_alerts"]["overspend_risk"] == "medium", "61 dollars a month of 70"
@@ -129,7 +129,7 @@ def test_ended_allocation_shows_its_overrun_without_alerts(clocked_daemon):
             clocked_daemon.get("projects/lab/forecast"),
         )
         assert budget["budget_alerts"]["threshold_80_percent"] is not is_over
-        assert budget["overrun"] > 0, "what was spent stays told"
+        assert budget["overrun"] > 0, "the overrun is still shown"
         assert (forecast["runs_out"] is None) is is_over
         assert forecast["caps"][0]["runs_out"] == forecast["runs_out"]
         assert clocked_daemon.get("budgets/old")["overrun"] > 0
@@ -170,7 +170,9 @@ def test_launch_threshold_without_a_cap_refuses_launches_and_starts(make_limited
     fault = failed(lab.launch("more", project="lab", budget="gift"), 403, "BUDGET_EXCEEDED")
     assert "of the cap of $5.00 is spent, and launches end at 4 %" in fault["details"]
     assert lab.state() == "running"
-    assert lab.verb("mine", "extend", hours=1).status_code == 204, "it runs on this money already"
+    assert lab.verb("mine", "extend", hours=1).status_code == 204, (
+        "the running workspace may be extended"
+    )
     lab.verb("mine", "stop")
     lab.settle()
     failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
@@ -208,7 +210,7 @@ def test_overrun_of_one_allocation_does_not_reduce_another(clocked_daemon):
     clocked_daemon.settle()
     for _ in range(18):
         clocked_daemon.settle(hours=96)
-    assert clocked_daemon.recount() > 3_700_000, "more than both parts together"
+    assert clocked_daemon.recount() > 3_700_000, "more than both allocations together"
     assert clocked_daemon.launch("other", project="lab", budget="gift").status_code == 201
     failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 

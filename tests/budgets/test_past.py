@@ -33,7 +33,7 @@ def test_report_names_a_deleted_pool(clocked_daemon):
     assert [group["name"] for group in before["by_budget"]] == ["grant"]
     delete(clocked_daemon, "budgets/grant")
     assert clocked_daemon.get(f"projects/thesis/report{MONTH}") == before, (
-        "the past does not change"
+        "deleting the pool does not change past reports"
     )
 
 

@@ -65,7 +65,7 @@ def test_pool_pays_only_between_its_start_and_end_dates(clocked_daemon):
     clocked_daemon.settle(hours=24)
     clocked_daemon.running(project="lab")
     clocked_daemon.live(hours=24)
-    assert clocked_daemon.state() == "hibernated", "its grant has ended"
+    assert clocked_daemon.state() == "hibernated", "the pool has ended"
     fault = failed(clocked_daemon.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
     assert "has ended" in fault["message"]
     end = clocked_daemon.clock.now() - timedelta(hours=24)
@@ -91,7 +91,7 @@ def test_earlier_pool_end_shortens_the_reservation_and_hibernates(fortnight_rese
     before = lab.reservations()[0]
     lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
     lab.settle(seconds=1)
-    assert f"{machine_expiry():%H:%M}" == "01:50", "ten minutes are for going to sleep"
+    assert f"{machine_expiry():%H:%M}" == "01:50", "ten minutes before the end, for hibernating"
     [held] = lab.reservations()
     assert (held.until, held.part_until) == (lab.now - 3601 + 6600, lab.now - 3601 + 7200)
     assert held.part_until < before.part_until

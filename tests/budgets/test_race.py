@@ -74,7 +74,7 @@ def fill_one_cap(clocked_daemon, tight, launches, fit):
     began = time.monotonic()
     granted = launch_concurrently([clocked_daemon], ["M"] * launches)
     took = time.monotonic() - began
-    assert len(granted) == fit, "every dollar that fits is given, and none that does not"
+    assert len(granted) == fit, "exactly the launches that fit are granted"
     clocked_daemon.keeps_every_cap()
     clocked_daemon.settle()
     clocked_daemon.settle(minutes=30)

@@ -93,7 +93,7 @@ def test_stop_releases_compute_and_start_reserves_again(clocked_daemon):
     assert clocked_daemon.put("projects/lab", budget={"total_allocated": 1.65}).status_code == 200
     for verb in ("resume", "start"):
         failed(clocked_daemon.verb("mine", verb), 403, "BUDGET_EXCEEDED")
-    assert clocked_daemon.state() == "hibernated", "a refusal changes nothing"
+    assert clocked_daemon.state() == "hibernated", "a refusal has no effect"
 
 
 def test_expiry_is_reserved_in_advance(clocked_daemon):
@@ -140,7 +140,7 @@ def test_machine_expiry_is_the_end_of_its_reservation(clocked_daemon, cloud):
     assert cloud.expiry(machine.id) == hour
     clocked_daemon.live(hours=2)
     assert cloud.expiry(machine.id) > clocked_daemon.clock.now() + timedelta(minutes=20)
-    assert clocked_daemon.get("instances/mine")["expires_at"] is None, "it is nobody's wish"
+    assert clocked_daemon.get("instances/mine")["expires_at"] is None, "no user has set an expiry"
 
 
 def test_machine_gets_an_expiry_only_once_its_project_has_a_cap(clocked_daemon, cloud):
@@ -152,7 +152,7 @@ def test_machine_gets_an_expiry_only_once_its_project_has_a_cap(clocked_daemon, 
     assert clocked_daemon.state() == "running"
     clocked_daemon.put("projects/lab", budget={"total_allocated": 10.0})
     clocked_daemon.settle()
-    assert cloud.expiry(machine.id) is not None, "a cap that comes later counts as well"
+    assert cloud.expiry(machine.id) is not None, "a cap that is added later applies too"
 
 
 def test_workspace_is_hibernated_before_the_cap_is_exceeded(clocked_daemon):
@@ -193,7 +193,7 @@ def test_machine_hibernates_at_its_expiry_while_the_daemon_is_away(clocked_daemo
     clocked_daemon.settle()
     assert clocked_daemon.state() == "hibernated"
     assert clocked_daemon.recount(kind="compute") == RATE, (
-        "an hour was set aside, and an hour it ran"
+        "one hour was reserved, and the machine ran for one hour"
     )
     clocked_daemon.keeps_every_cap()
     record(
@@ -211,7 +211,7 @@ def test_disk_costs_beyond_the_cap_are_shown_as_overrun(clocked_daemon):
     for _ in range(35):
         clocked_daemon.settle(hours=24)
     money = clocked_daemon.get("projects/lab/budget")
-    assert clocked_daemon.state() == "stopped", "nobody deletes data"
+    assert clocked_daemon.state() == "stopped", "the disk is not deleted"
     assert money["overrun"] == round(clocked_daemon.recount() / 1e6 - 1.7, 2) > 0
     failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
@@ -235,10 +235,12 @@ def test_price_increase_hibernates_a_workspace_that_cannot_be_renewed(clocked_da
     )
     for _ in range(20):
         clocked_daemon.settle(minutes=1)
-    assert clocked_daemon.state() == "hibernated", "what cannot be renewed goes down at once"
+    assert clocked_daemon.state() == "hibernated", (
+        "a workspace that cannot be renewed hibernates at once"
+    )
     clocked_daemon.settle(hours=24)
     [(_, settled, _)] = clocked_daemon.standings()
-    assert settled <= cap, "here it was in time"
+    assert settled <= cap, "the cap is not exceeded"
 
 
 def test_price_increase_exceeds_the_cap_by_at_most_the_difference(clocked_daemon, cloud):
@@ -262,7 +264,9 @@ def test_price_increase_exceeds_the_cap_by_at_most_the_difference(clocked_daemon
     clocked_daemon.settle(seconds=end - clocked_daemon.now)
     [(_, settled, reserved)] = clocked_daemon.standings()
     bound = (dearer - RATE) * 70 // 60
-    assert bound - dearer // 3600 - 2 <= settled - cap <= bound, "to its last second"
+    assert bound - dearer // 3600 - 2 <= settled - cap <= bound, (
+        "the bound is reached to the second"
+    )
     assert (settled, reserved) == (clocked_daemon.recount(), 0)
     assert (
         clocked_daemon.get("projects/lab/budget")["overrun"]

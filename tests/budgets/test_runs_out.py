@@ -172,7 +172,7 @@ def test_overrun_of_one_allocation_does_not_advance_the_threshold(clocked_daemon
     for _ in range(18):
         clocked_daemon.settle(hours=240)
     assert clocked_daemon.get("projects/lab/budget")["spent"] > 5.0, (
-        "half of ten dollars, nearly all of a"
+        "half of ten dollars, most of it on allocation a"
     )
     clocked_daemon.running(project="lab", size="XL", budget="b", storage=SMALL)
     threshold = "all workspaces sleep at 50 % of it"

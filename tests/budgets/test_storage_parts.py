@@ -80,7 +80,7 @@ def test_volume_older_than_its_allocation_is_paid_once_the_money_suffices(clocke
     clocked_daemon.settle(minutes=1)
     for page in ("budget", "forecast"):
         assert clocked_daemon.get(f"projects/lab/{page}")["not_limited"] == ["data (volume)"], (
-            "too dear"
+            "the allocation is too small for the volume"
         )
     [part] = clocked_daemon.get("budgets/grant/allocations")["allocations"]
     assert (

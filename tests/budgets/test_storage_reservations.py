@@ -142,5 +142,5 @@ def test_file_system_reservation_grows_with_its_size(capped_project, disks):
     failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
     disk.holds = SizedContents(400)
     capped_project.settle(minutes=5)
-    assert sum(standing(capped_project)) > 15_000_000, "it grew by itself, and that is shown"
+    assert sum(standing(capped_project)) > 15_000_000, "the growth exceeds the cap and is shown"
     assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(120, rel=0.01)

@@ -54,7 +54,7 @@ def test_burn_and_forecast_are_null_without_a_price(unpriced_workspace):
 
 def test_hibernation_savings_are_null_without_a_price(unpriced_workspace):
     assert unpriced_workspace.get("projects/lab/budget")["hibernation_savings"] == 0.0, (
-        "nothing slept"
+        "no workspace has hibernated"
     )
     unpriced_workspace.verb("mine", "hibernate")
     unpriced_workspace.settle()
@@ -91,7 +91,7 @@ def test_cost_routes_return_sums_and_name_unpriced_workspaces(unpriced_workspace
     assert current["total_current_hourly"] == history["total_cost"] == 0.0
     assert unpriced_workspace.get("costs/history")["unpriced"] == ["mine"]
     before = "costs/history?start_date=2025-01-01&end_date=2025-02-01"
-    assert unpriced_workspace.get(before)["unpriced"] == [], "of that period"
+    assert unpriced_workspace.get(before)["unpriced"] == [], "unpriced workspaces of that period"
 
 
 def test_known_disk_price_is_counted_and_the_risk_is_null(clocked_daemon, monkeypatch):
@@ -155,7 +155,9 @@ def test_lost_price_makes_amounts_null_in_every_answer(lost_price):
         assert page["unpriced"] == ["mine"]
     assert pool["remaining_amount"] is part["remaining"] is None
     assert budget["remaining"] is project_budget["remaining"] is None
-    assert budget["current_spend"] == round(lost_price.recount() / 1e6, 2) > 0, "of all days"
+    assert budget["current_spend"] == round(lost_price.recount() / 1e6, 2) > 0, (
+        "the spending of all days"
+    )
     assert summary["status"] == "ok"
 
 

@@ -42,7 +42,7 @@ def raise_price(clocked_daemon, monkeypatch, hourly=RATE * 2):
 
 
 def test_compute_time_is_not_counted_before_a_survey_confirms_it(unseen_workspace):
-    assert compute(unseen_workspace) == 0.04, "half an hour, which somebody saw"
+    assert compute(unseen_workspace) == 0.04, "half an hour, confirmed by a survey"
     unseen_workspace.settle()
     assert unseen_workspace.state() == "hibernated"
     assert unseen_workspace.recount(kind="compute") == RATE
@@ -85,7 +85,9 @@ def test_price_change_does_not_apply_to_time_before_the_next_survey(
     assert clocked_daemon.recount(kind="compute") == RATE, "an hour at the old price"
     [paid] = [segment for segment in clocked_daemon.segments() if segment.kind == "compute"]
     assert paid.reconstructed
-    assert clocked_daemon.workspace().hourly_rate == 2 * RATE, "the next start is dearer"
+    assert clocked_daemon.workspace().hourly_rate == 2 * RATE, (
+        "the new price applies to the next start"
+    )
 
 
 def test_price_change_applies_from_the_survey_that_shows_the_machine_running(
@@ -197,9 +199,7 @@ def test_unreachable_location_is_counted_until_its_last_survey(clocked_daemon, c
     clocked_daemon.keeps_every_cap()
     cloud.faults.down = False
     clocked_daemon.settle(minutes=10)
-    assert clocked_daemon.recount(kind="compute") == RATE, (
-        "its hold was an hour, and it kept to it"
-    )
+    assert clocked_daemon.recount(kind="compute") == RATE, "the machine ran for the reserved hour"
 
 
 def test_ledger_of_a_free_workspace_is_always_current(make_daemon, clock):
@@ -231,7 +231,7 @@ def test_unobserved_run_between_two_surveys_is_counted(clocked_daemon, cloud, ve
     ends = clocked_daemon.workspace().expires_at
     came_up = clocked_daemon.clock.now() + timedelta(minutes=4)
     clocked_daemon.clock.advance(hours=48)
-    assert clocked_daemon.recount(kind="compute") == before, "nobody has looked yet"
+    assert clocked_daemon.recount(kind="compute") == before, "no survey has taken place"
     clocked_daemon.settle()
     assert clocked_daemon.state() == "hibernated"
     ran = int(ends.timestamp()) - int(came_up.timestamp())
@@ -240,7 +240,7 @@ def test_unobserved_run_between_two_surveys_is_counted(clocked_daemon, cloud, ve
         -1
     ].reconstructed
     started = [call for call in cloud.calls if call.startswith("start")]
-    assert len(started) == (verb == "start"), "it had its run, and is not started once more"
+    assert len(started) == (verb == "start"), "the workspace has run and is not started again"
 
 
 def test_listed_cost_of_a_workspace_excludes_unconfirmed_time(unseen_workspace):

@@ -57,9 +57,9 @@ def test_bash_completes_names_of_existing_resources(complete_line, server):
     assert complete_line("show", "a") == ["ada", "alan"]
     assert complete_line("workspace", "show", "b") == ["bob"]
     assert complete_line("launch", "pl") == ["plain-shell"]
-    assert complete_line("launch", "plain-shell", "a") == [], "it has no name yet"
+    assert complete_line("launch", "plain-shell", "a") == [], "a new name is not completed"
     assert complete_line("list", "--project", "g") == ["genomics"]
-    assert complete_line("template", "new", "pl") == [], "it has no name yet"
+    assert complete_line("template", "new", "pl") == [], "a new name is not completed"
     assert complete_line("template", "new", "lab", "--inherits", "pl") == ["plain-shell"]
 
 

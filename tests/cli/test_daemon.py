@@ -69,7 +69,9 @@ def test_first_command_starts_the_daemon_and_the_second_uses_it(prism, installed
     assert first.stderr == "Starting the daemon\n"
     assert prism("list", "--json", command=installed_python).stderr == ""
     assert len(pids(home)) == 1
-    assert "terminal False" in (home / "daemon.log").read_text(), "Ctrl-C does not reach it"
+    assert "terminal False" in (home / "daemon.log").read_text(), (
+        "the daemon has no terminal, so Ctrl-C does not end it"
+    )
     assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
 
 
@@ -94,7 +96,7 @@ def test_daemon_starts_with_a_missing_home_and_with_a_stale_socket(prism, instal
     [pid] = pids(fresh)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: zombie(pid))
-    assert (fresh / "prism.sock").exists(), "it was left behind"
+    assert (fresh / "prism.sock").exists(), "the killed daemon left its socket"
     again = prism("list", command=installed_python, PRISM_HOME=str(fresh))
     assert (again.returncode, len(pids(fresh))) == (0, 2)
     os.kill(pids(fresh)[1], signal.SIGKILL)
@@ -112,7 +114,7 @@ def test_daemon_start_is_retried_while_the_previous_daemon_is_stopping(
 ):
     (home / "leaving").touch()
     assert prism("list", "--json", command=installed_python).stdout == "[]\n"
-    assert len(pids(home)) == 2, "the first gave way to one that then was gone"
+    assert len(pids(home)) == 2, "the first exited because of a daemon that was stopping"
 
 
 def test_failed_daemon_start_prints_the_end_of_the_log(prism, installed_python, home):
@@ -127,11 +129,15 @@ def test_failed_daemon_start_prints_the_end_of_the_log(prism, installed_python, 
 
 def test_daemon_start_status_and_stop_print_their_result(prism, installed_python, home):
     assert prism("daemon", "status", command=installed_python).returncode == 3
-    assert not pids(home), "asking how it is starts none"
+    assert not pids(home), "`daemon status` does not start a daemon"
     started = prism("daemon", "start", command=installed_python)
     assert (started.returncode, "workspaces  3, 2 active\n" in started.stdout) == (0, True)
-    assert prism("daemon", "start", command=installed_python).stderr == "", "it runs already"
-    assert "address     http://localhost:7\n" in started.stdout, "not the port of the settings"
+    assert prism("daemon", "start", command=installed_python).stderr == "", (
+        "the daemon already runs"
+    )
+    assert "address     http://localhost:7\n" in started.stdout, (
+        "the real port, not that of the settings"
+    )
     status = json.loads(prism("daemon", "status", "--json", command=installed_python).stdout)
     assert status["status"] == "healthy"
     stopped = prism("daemon", "stop", command=installed_python)
@@ -139,7 +145,7 @@ def test_daemon_start_status_and_stop_print_their_result(prism, installed_python
         0,
         "The daemon stopped; workspaces stay as they are\n",
     )
-    assert all(map(zombie, pids(home))), "it is over when we say so"
+    assert all(map(zombie, pids(home))), "the daemon has ended when the command prints so"
     again = prism("daemon", "stop", command=installed_python)
     assert (again.returncode, again.stderr) == (0, "No daemon runs\n")
     logs = prism("daemon", "logs", "-n", "1", command=installed_python)

@@ -23,7 +23,7 @@ def commands_on_the_page():
 
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
 def test_every_command_is_documented_with_every_option(command):
-    assert command in dict(commands_on_the_page()), "not on the page"
+    assert command in dict(commands_on_the_page()), "the command is not on the page"
     documented_options = {
         word for about, words in commands_on_the_page() if about[0] == command[0] for word in words
     }

@@ -56,7 +56,7 @@ def worst_finding(check, context):
     """The level and the message of the worst finding of a check."""
     order = ["broken", "warning", "skipped", "ok"]
     worst = min(run_check(check, context), key=lambda it: order.index(it.level))
-    assert worst.fix or worst.level in {"ok", "skipped"}, "what is wrong has a fix"
+    assert worst.fix or worst.level in {"ok", "skipped"}, "a fault has a fix"
     return worst.level, f"{worst.message} | {worst.fix}"
 
 
@@ -429,7 +429,7 @@ def test_file_system_without_links_or_locks_is_broken(make_context, home, monkey
     monkeypatch.setattr(call, refuse)
     level, message = worst_finding(folder.file_system, make_context())
     assert (level, "Operation not supported" in message) == ("broken", True)
-    assert list(home.iterdir()) == [], "nothing is left behind"
+    assert list(home.iterdir()) == [], "the check leaves no files"
 
 
 @pytest.mark.parametrize(

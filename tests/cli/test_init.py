@@ -50,7 +50,7 @@ def test_init_with_options_switches_the_profile_and_launches(prism, ready_server
         ("/instances/launch", order),
     ]
     assert "first is running" in done.stderr
-    assert not (home / "env").exists(), "nothing was set"
+    assert not (home / "env").exists(), "no setting was given"
 
 
 def test_init_json_prints_settings_profile_and_workspace(prism, ready_server):
@@ -86,7 +86,7 @@ def test_init_on_a_terminal_asks_again_after_invalid_answers(run_on_terminal, re
     assert code == 0, screen
     assert "ada is not a mail address" in screen
     assert "There is no `9` here" in screen
-    assert "Rocky" not in screen, "it does not run on this machine"
+    assert "Rocky" not in screen, "the template does not run on this computer"
     order = {"name": "first", "template": "Data Science (pip)"}
     assert posts(ready_server) == [
         ("/profiles/switch", {"profile_name": "lab"}),

@@ -87,7 +87,7 @@ def test_launch_dry_run_prints_the_costs(prism, server):
     assert "its disk     $1.60 a month\n" in done.stdout
     assert "runs out on  2026-03-01 00:00" in done.stdout
     output = prism("launch", "shell", "mine", "--dry-run", TZ="America/New_York").stdout
-    assert "runs out on  2026-02-28 19:00" in output, "as `prism project budget` says it"
+    assert "runs out on  2026-02-28 19:00" in output, "in the same form as `prism project budget`"
     assert done.stderr == "Nothing was created.\n"
     assert "LIMIT" not in done.stdout
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
@@ -164,7 +164,7 @@ def test_launch_on_a_terminal_draws_and_clears_a_progress_bar(run_on_terminal, s
     code, screen = run_on_terminal("launch", "shell", "mine")
     assert code == 0
     assert "\rmine  ████████████░░░░░░░░░░░░  50%  installing  about " in screen
-    assert "\r\x1b[Kmine is running\n" in screen, "nothing is left of the bar"
+    assert "\r\x1b[Kmine is running\n" in screen, "the progress bar is cleared"
 
 
 def test_progress_bar_fits_a_narrow_terminal(run_on_terminal, server):

@@ -157,7 +157,9 @@ def test_list_watch_on_a_terminal_redraws_the_rows_that_fit(run_on_terminal, ser
     code, screen = run_on_terminal("list", "--watch", NO_COLOR="1")
     assert code == 1
     assert "w20" in screen
-    assert "… and 19 more" in screen, "24 rows: the heads, 21 of them, this, and the cursor's"
+    assert "… and 19 more" in screen, (
+        "24 rows: the header, 21 workspaces, this line, and the line of the cursor"
+    )
     assert "w21" not in screen
     assert screen.index("\x1b[?25l") < screen.index("w20") < screen.index("\x1b[?25h")
 

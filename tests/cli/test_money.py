@@ -161,7 +161,7 @@ def test_options_become_fields_of_the_request(prism, server, words, line, body):
     assert done.returncode == 0, done.stderr
     request_body, kind = server.asked_for(line)[0].body, MADE.get(line, dict)
     assert msgspec.convert(request_body, kind) == msgspec.convert(body, kind), (
-        "but for what is usual"
+        "equal except for default values"
     )
 
 

@@ -102,7 +102,7 @@ def test_member_remove_requires_a_choice_for_the_members_workspaces(
     mine = "GET /instances?project=p&owner=bob%40x.org"
     server.on(mine, [workspace("fit", "running"), workspace("old", "terminated")])
     done = prism("member", "remove", "p", "bob@x.org")
-    assert (done.returncode, len(server.asked)) == (1, 1), "nobody is removed"
+    assert (done.returncode, len(server.asked)) == (1, 1), "the member is not removed"
     assert "bob@x.org has workspaces in this project: fit;" in done.stderr
     assert "`--workspaces hand-over`" in done.stderr
     left = {"name": "fit", "state": "stopping", "owner": "bob@x.org"}

@@ -303,9 +303,7 @@ def test_cp_without_rsync_warns_about_links_holes_and_attributes(
     got = got / remote.name if way == "out" and (got / remote.name).exists() else got
     assert (got / "one").read_text() == (got / "other").read_text() == "x"
     assert (got / "one").stat().st_ino != (got / "other").stat().st_ino
-    assert run_prism(home_with_workspace, "cp", *ends).stderr == b"", (
-        "with rsync there is nothing to say"
-    )
+    assert run_prism(home_with_workspace, "cp", *ends).stderr == b"", "no warning with rsync"
 
 
 def content(folder):
@@ -374,7 +372,7 @@ def test_cp_interrupted_with_rsync_leaves_no_partial_file(home_with_workspace, t
     with subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL) as cut:
         eventually(lambda: [*remote_home.glob(".long.*")] or cut.poll() is not None, 120)
         cut.terminate()
-    assert cut.returncode == 1, "it was cut"
+    assert cut.returncode == 1, "the copy was interrupted"
     eventually(lambda: not [*remote_home.glob(".long.*")], 120)
     assert not (remote_home / "long").exists()
     assert run_prism(home_with_workspace, "cp", tmp_path / "long", "mine:long").returncode == 0
@@ -411,7 +409,7 @@ def test_cp_interrupted_without_rsync_preserves_the_existing_file(
         eventually(lambda: grows() or cut.poll() is not None, 60, (FileNotFoundError,))
         cut.terminate()
         errors = not_none(cut.stderr).read()
-    assert cut.returncode == 1, "it was cut"
+    assert cut.returncode == 1, "the copy was interrupted"
     assert "the target has not changed" in errors
     assert target.read_bytes() == old
     eventually(lambda: [*target.parent.glob(f"{target.name}?*")] == [], 120)
@@ -475,7 +473,7 @@ def test_cp_refuses_to_replace_a_folder_created_meanwhile(
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"Traceback" not in done.stderr
-    assert [*target.rglob("*")] == [target / "one"], "no draft stays"
+    assert [*target.rglob("*")] == [target / "one"], "no temporary file remains"
 
 
 @pytest.mark.parametrize("knows", [True, False])

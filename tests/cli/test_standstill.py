@@ -147,4 +147,4 @@ def test_slow_boot_is_reported_and_does_not_end_the_wait(monkeypatch):
     while now[0] < 100 + 3 * GIVE_UP:
         assert watcher.look(seen) == SLOW
         now[0] += QUIET
-    assert standstill.waiting_reason(SLOW) == SLOW, "it has named a command"
+    assert standstill.waiting_reason(SLOW) == SLOW, "the reason already names a command"

@@ -50,7 +50,7 @@ def test_uninstall_dry_run_does_not_start_a_daemon(prism, home, environ, tmp_pat
         assert "would stop the workspaces of this computer: up\n" in done.stdout
         assert "2 workspaces here\n" in done.stdout
         assert ("would refuse to go on if machines" in done.stdout) is refuses
-    assert sorted(home.rglob("*")) == before, "a daemon would have left its files"
+    assert sorted(home.rglob("*")) == before, "a daemon would have written files"
 
 
 def test_uninstall_refuses_to_delete_data_while_cloud_resources_exist(
@@ -125,7 +125,7 @@ def test_uninstall_refuses_a_home_with_a_mounted_folder(
     assert (done.returncode, "something is mounted" in done.stderr) == (1, True), done.stderr
     assert (other / "kept").read_text() == "mine"
     assert {request.method for request in server_without_cloud.asked} == {"GET"}, (
-        "it was refused before anything else"
+        "refused before any other request"
     )
 
 

@@ -13,7 +13,7 @@ def filled(struct: type[msgspec.Struct], **fields: Any) -> dict[str, Any]:
     info = type_info(struct)
     assert isinstance(info, StructType)
     names = {field.encode_name for field in info.fields}
-    assert fields.keys() <= names, "the wire has no such field"
+    assert fields.keys() <= names, "the struct has no such field"
     rest = {
         field.encode_name: _plain(field.type)
         for field in info.fields

@@ -51,4 +51,4 @@ def test_env_file_of_the_home_supplies_unset_variables(tmp_path, monkeypatch):
     monkeypatch.setenv("PRISM_PORT", "9001")
     assert DaemonAddress.read().port == "9001"
     (tmp_path / "env").write_bytes(b"\xff")
-    assert DaemonAddress.read().port == "9001", "the daemon refuses it; a client goes on"
+    assert DaemonAddress.read().port == "9001", "a client ignores an unreadable file"

@@ -125,7 +125,7 @@ def test_profile_methods_send_and_decode_profiles(prism, server):
     bodies = [request.body for request in server.asked[2:5]]
     assert bodies[0] == {"profile_name": "lab"}
     assert (bodies[1]["provider"], bodies[1]["aws_profile"]) == ("aws", "x")
-    assert bodies[2] == {"region": None}, "what is not given stays"
+    assert bodies[2] == {"region": None}, "fields that are not given are not sent"
 
 
 def test_daemon_shutdown_decodes_the_spec_example(prism, server):

@@ -129,7 +129,7 @@ def assert_unreachable(page, at, path, socket, method):
     learned = page.evaluate(
         ATTEMPTS, [f"http://{at}{path}", f"ws://{at}{socket}", method, BODY[method]]
     )
-    assert learned.pop("simple") in {None, ""}, "an answer it cannot read"
+    assert learned.pop("simple") in {None, ""}, "an opaque answer"
     assert {name: text for name, text in learned.items() if text is not None} == {}
 
 
@@ -221,7 +221,7 @@ def test_workspace_page_cannot_read_or_set_cookies_of_the_daemon(served_daemon, 
     assert "ours" not in seen
     assert "own=1" in seen
     [line] = [entry for entry in fetched(page, "/log") if "/page" in entry][-1:]
-    assert "prism" not in line, "the service never sees one of that name"
+    assert "prism" not in line, "the service receives no cookie of that name"
     values = {(cooky["domain"], cooky["name"]): cooky["value"] for cooky in context.cookies()}
     assert values.pop(("localhost", "prism_session")) == "ours"
     assert {domain for domain, _ in values} == {"mine.localhost"}

@@ -28,7 +28,9 @@ HOPS = [
 
 def sent_to_service(*headers, route=OWN):
     result = to_service(headers, route)
-    assert len({name for name, _ in result if name != b"x"}) == len(result), "each once"
+    assert len({name for name, _ in result if name != b"x"}) == len(result), (
+        "each header appears once"
+    )
     return dict(result)
 
 
@@ -58,7 +60,7 @@ def test_host_origin_and_referer_are_rewritten_to_the_address_of_the_service():
     assert headers[b"host"] == b"127.0.0.1:40001"
     assert headers[b"origin"] == b"http://127.0.0.1:40001"
     assert headers[b"referer"] == b"http://127.0.0.1:40001/lab?a=1"
-    assert b"x-forwarded-host" not in headers, "who compares it with Origin must see one name"
+    assert b"x-forwarded-host" not in headers, "a service may compare it with Origin"
 
 
 @pytest.mark.parametrize(

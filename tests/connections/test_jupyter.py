@@ -91,7 +91,7 @@ def test_jupyterlab_runs_cells_and_terminals(served_daemon, launch_template, con
 
     by_id = {"authorization": f"token {token}"}
     assert served_daemon.ask("GET", "/api/kernels", "lab").status_code == 403, (
-        "Jupyter asks for its token"
+        "Jupyter requires its token"
     )
     assert len(served_daemon.ask("GET", "/api/kernels", "lab", by_id).json()) == 1
     on_path = httpx.get(f"{served_daemon.base}/web-proxy/lab/api/kernels?token={token}")

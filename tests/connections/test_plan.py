@@ -15,7 +15,7 @@ NAMES = st.lists(WORDS, min_size=1, max_size=5).map("-".join)
 def test_label_of_a_port_request_parses_to_the_same_request(name, port, tls):
     request = PortRequest(name, port, tls=tls and port is not None)
     assert port_request(label(request)) == request
-    assert len(label(request)) <= 63, "it is one word of a host name"
+    assert len(label(request)) <= 63, "a label of a host name has at most 63 characters"
 
 
 @pytest.mark.parametrize("text", ["1", "80", "8888", "65535"])

@@ -138,7 +138,7 @@ def test_slow_client_slows_the_service_down(served_daemon):
             return len(seen) > 3 and len(set(seen[-3:])) == 1
 
         eventually(has_stalled)
-        assert seen[-1] < 120 * MIB, "it waits for us"
+        assert seen[-1] < 120 * MIB, "the service waits for the client"
 
 
 def test_slow_service_slows_the_client_down(served_daemon):
@@ -163,7 +163,7 @@ def test_slow_service_slows_the_client_down(served_daemon):
         return seen[-1] > 0 and len(seen) > 20 and len(set(seen[-20:])) == 1
 
     eventually(has_stalled)
-    assert seen[-1] < 120 * MIB, "what sockets and their peers keep, not all of it"
+    assert seen[-1] < 120 * MIB, "only socket buffers are filled"
     served_daemon.counts()  # and on
     thread.join(120)
     assert answers[0]["size"] == 200 * MIB
@@ -175,7 +175,7 @@ def test_events_are_forwarded_one_by_one(served_daemon):
     ) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         pieces = [piece for piece in answer.iter_text() if piece]
-    assert len(pieces) == 3, "each as it was written"
+    assert len(pieces) == 3, "each event arrives as it was written"
 
 
 @pytest.mark.parametrize("sent", [{}, {"content": b"body"}])

@@ -106,7 +106,7 @@ def test_connection_is_reused():
 def test_answer_body_is_read_with_every_framing(answer):
     [(status, headers, body)], _ = exchange(answer)
     assert (status, body) == (200, b"hi")
-    assert b"a" not in headers, "a trailer"
+    assert b"a" not in headers, "a trailer is not a header"
     assert b"link" not in headers
     if b"Empty" in answer:
         assert headers == {b"empty": b"", b"connection": b"close"}
@@ -126,7 +126,7 @@ def test_answer_body_is_read_with_every_framing(answer):
 )
 def test_connection_is_reused_only_after_a_complete_answer(answer, connections):
     received, service = exchange(answer, OK)
-    assert received[1][2] == b"hi", "its own answer, and nobody else's"
+    assert received[1][2] == b"hi", "each request gets its own answer"
     assert service.connections == connections
 
 

@@ -43,7 +43,7 @@ def run(test):
 
     before = descriptors()
     asyncio.run(within())
-    assert descriptors() <= before, "nothing is left open"
+    assert descriptors() <= before, "every file descriptor is closed"
 
 
 async def receive_exactly(loop, hears, size):

@@ -310,7 +310,7 @@ def test_replayed_output_of_a_session_is_bounded_and_contains_its_end(terminal_u
         output = read_until(again, b"done")
         assert message["resumed"] is True
         assert message["replay"] <= 300_000
-        assert len(output) <= len(b"ready\r\ndone") + 5_000_000, "nothing is shown twice"
+        assert len(output) <= len(b"ready\r\ndone") + 5_000_000, "no output is repeated"
         again.send(b"exit 0")
 
 

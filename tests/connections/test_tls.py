@@ -90,7 +90,7 @@ def test_other_certificate_is_refused_before_the_request_is_sent():
         first, other = [await pins.of(exchange(port, "http")[0].target) for port in ports]
         assert first != other
         assert await forwarded_status(relay, ports[0], certificate=first) == 200, (
-            "as the machine has told"
+            "the certificate that the machine reported"
         )
         with pytest.raises(CertificateChanged):
             await forwarded_status(relay, ports[0], certificate=other)

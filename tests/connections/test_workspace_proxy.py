@@ -144,7 +144,7 @@ services:
         port = int((tmp_path / "port").read_text())
         eventually(lambda: served_daemon.ask("GET", "/page", f"{port}--busy").status_code == 200)
         host = dict(served_daemon.received_request("GET", "/", f"{port}--busy")["headers"])["host"]
-        assert host == f"[::1]:{port}", "it listens on IPv6 alone"
+        assert host == f"[::1]:{port}", "the program listens only on IPv6"
         assert code(served_daemon.ask("GET", "/page", f"{port}--mine"))[0] == 503
     finally:
         client.terminate("busy", wait=30)

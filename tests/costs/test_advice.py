@@ -25,7 +25,9 @@ def test_advice_contains_the_measurements_and_the_savings():
     sleep, small = advice([MEASURED], PAID)
     assert (sleep.type, sleep.instance, sleep.potential_savings) == ("hibernation", "w", 9.98)
     assert "it was idle for 60 of 100 measured hours" in sleep.recommendation
-    assert (small.type, small.potential_savings) == ("rightsizing", 3.33), "of the other 40"
+    assert (small.type, small.potential_savings) == ("rightsizing", 3.33), (
+        "of the 40 hours that were not idle"
+    )
     assert small.recommendation == (
         "Downsize from t3.xlarge to t3.large: in 100 measured hours it used 4 % of its "
         "processors, 38 % at most, and at most 30 % of its memory "

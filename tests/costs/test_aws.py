@@ -156,7 +156,7 @@ def test_pending_instance_is_free_and_booting_instance_is_charged(clocked_daemon
     }
     assert 50 <= counted_seconds(clocked_daemon) <= 60
     settle_until_state(clocked_daemon, "running", seconds=30)
-    assert len(clocked_daemon.segments()) == 3, "nothing changes in what it costs"
+    assert len(clocked_daemon.segments()) == 3, "the charges do not change"
 
 
 def test_launch_terminated_during_boot_is_charged(clocked_daemon):
@@ -247,7 +247,7 @@ def test_hibernating_is_charged_until_asleep_and_stopping_is_not(clocked_daemon)
     assert clocked_daemon.verb("mine", "stop").status_code == 200
     settle_until_state(clocked_daemon, "stopped")
     assert counted_seconds(clocked_daemon) - before == seconds_according_to_ec2(clocked_daemon), (
-        "no second of stopping"
+        "the time of stopping is not charged"
     )
 
 
@@ -282,7 +282,7 @@ def test_each_start_is_charged_for_at_least_one_minute(clocked_daemon, starts):
         if segment.kind is CostKind.COMPUTE and segment not in filled
     }
     assert all(segment.began in runs for segment in filled), (
-        "it is charged after the run, not before it"
+        "the minimum is charged after the run, not before"
     )
     clocked_daemon.standings()
 

@@ -93,7 +93,7 @@ def test_volume_and_workspace_of_one_name_are_separate(busy_project):
         instance["name"]
         for instance in busy_project.get("projects/lab/budget")["top_spending_instances"]
     }
-    assert spenders == set(names), "one name for one thing, on every page"
+    assert spenders == set(names), "every answer uses the same name"
 
 
 def test_unpriced_compute_is_null_and_the_disk_is_counted(clocked_daemon, monkeypatch):
@@ -109,7 +109,7 @@ def test_unpriced_compute_is_null_and_the_disk_is_counted(clocked_daemon, monkey
     assert budget["unpriced"] == forecast["unpriced"] == ["mine"]
     summary = clocked_daemon.get("projects/lab")["budget"]
     known = clocked_daemon.recount()
-    assert known == 1_600_000 // 30, "its disk"
+    assert known == 1_600_000 // 30, "the cost of the disk"
     assert budget["current_spend"] == summary["current_spend"] == round(known / 1e6, 2)
     assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
 
@@ -136,4 +136,6 @@ def test_spending_is_null_if_only_an_unpriced_volume_exists(clocked_daemon):
     for page in ("budget", "forecast"):
         answer = clocked_daemon.get(f"projects/lab/{page}")
         assert answer["spent"] is None
-        assert answer["unpriced"] == ["fast (volume)"], "it is gone, and what it cost is not known"
+        assert answer["unpriced"] == ["fast (volume)"], (
+            "the cost of a deleted volume is still unknown"
+        )

@@ -223,7 +223,9 @@ def test_unknown_price_is_null_and_not_zero(clocked_daemon, monkeypatch):
     workspace = clocked_daemon.get("instances/mine")
     assert (workspace["hourly_rate"], workspace["current_spend"]) == (None, None)
     assert clocked_daemon.get("costs/current")["unknown"] == ["mine"]
-    assert clocked_daemon.recount() == 1_600_000 // 720, "totals add what is known: its disk"
+    assert clocked_daemon.recount() == 1_600_000 // 720, (
+        "totals contain the known cost of the disk"
+    )
 
 
 def test_local_machines_have_a_known_price_of_zero(make_daemon, clock):

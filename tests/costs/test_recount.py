@@ -344,7 +344,7 @@ def test_each_start_is_charged_a_minute_even_within_the_previous_minute(recorded
                 by = store.Totals(tx.sql, now).by("project", "p", now - 1)
                 segments = structs_of(tx.sql, Segment, store.SELECT)
             assert by == sum(cost_by(segment, now - 1) for segment in segments), (
-                "also while some is to come"
+                "also while a part of the minute is still to come"
             )
             clock.advance(seconds=more)
     clock.advance(seconds=100)
@@ -355,7 +355,7 @@ def test_each_start_is_charged_a_minute_even_within_the_previous_minute(recorded
     runs = [segment for segment in segments if segment.detail == "m"]
     assert [not_none(run.ended) - run.began for run in runs] == [12] * 3
     assert [run.began - begun for run in runs] == [0, 12 + pause, 2 * (12 + pause)], (
-        "at their time"
+        "at the time of the starts"
     )
     rests = [segment for segment in segments if segment.detail != "m"]
     assert [(rest.began, rest.ended) for rest in rests] == [
@@ -376,6 +376,8 @@ def test_only_hibernation_counts_as_savings(clocked_daemon):
     ]
     actual = sum(cost_by(segment, clocked_daemon.now) for segment in compute)
     savings = sum(cost_by(segment, clocked_daemon.now) for segment in saved)
-    assert actual + savings == 7 * compute[0].amount, "what it would have cost awake"
+    assert actual + savings == 7 * compute[0].amount, (
+        "the cost if the workspace had run all the time"
+    )
     assert clocked_daemon.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.42
     assert moment(clocked_daemon.now) == clocked_daemon.clock.now()

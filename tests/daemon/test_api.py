@@ -92,7 +92,7 @@ def test_shutdown_is_answered_before_the_daemon_stops(tmp_path, cloud, clock):
         "active_operations": 0,
         "shutdown_timeout": 30,
     }
-    assert stopped == [len(order)] != [0], "once, and after the whole answer was sent"
+    assert stopped == [len(order)] != [0], "stopped once, after the whole answer was sent"
 
 
 def test_shutdown_answer_counts_active_operations(http):

@@ -19,7 +19,7 @@ from prism.kit.tables import metadata
 from prism.settings import Settings
 from tests.optional import not_none
 
-assert app.__name__, "every table is imported with it"
+assert app.__name__, "this import registers every table"
 THEIRS = """
 CREATE TABLE theirs (id SERIAL PRIMARY KEY, word VARCHAR UNIQUE);
 INSERT INTO theirs (word) VALUES ('early');
@@ -98,7 +98,7 @@ def test_format_1_backup_restores_only_the_tables_of_prism(server, tmp_path):
     assert server.ask(IDENTITY) == ["before"]
     for table in ("theirs", "other.projects"):
         assert server.ask(WORDS.format(table)) == ["early", "late"]
-    assert server.schema() == schema, "indexes, sequences and constraints came back"
+    assert server.schema() == schema, "indexes, sequences and constraints are restored"
     tables = f"DROP TABLE {', '.join(metadata.tables)}"
     server.run(tables)
     subprocess.run(["pg_restore", *server.place, "--no-owner", backup_file], check=True)

@@ -15,7 +15,9 @@ def openapi(http):
 def test_openapi_document_lists_routes_in_order(openapi):
     assert openapi["openapi"].startswith("3.")
     assert "post" in openapi["paths"]["/api/v1/instances/launch"]
-    assert [*openapi["paths"]] == sorted(openapi["paths"]), "a daemon lists them as any other"
+    assert [*openapi["paths"]] == sorted(openapi["paths"]), (
+        "the order is the same for every daemon"
+    )
     proxies = re.compile(r"/(web|dcv|ssh|aws)-proxy/")
     assert all(path.startswith("/api/v1/") or proxies.match(path) for path in openapi["paths"])
 
@@ -31,7 +33,7 @@ def test_openapi_document_has_common_responses_and_headers_for_every_route(http,
             assert named.count("Idempotency-Key") == (method == "post"), path
     assert openapi["components"]["schemas"]["Envelope"]["required"] == ["error"]
     assert http("GET", "/api/v1/openapi.json").json() == openapi, (
-        "and once, however often one asks"
+        "the answer is the same at every request"
     )
 
 
@@ -47,7 +49,7 @@ def test_openapi_schemas_have_the_constraints_of_the_models(openapi):
         for path, methods in openapi["paths"].items()
         if "put" in methods and not path.endswith("/files/content")  # which is no JSON
     }
-    assert needed["/api/v1/projects/{project_id}"] is False, "nothing of it is required"
+    assert needed["/api/v1/projects/{project_id}"] is False, "no field is required"
     assert needed["/api/v1/projects/{project_id}/members/{email}"] is True
 
 
@@ -58,7 +60,7 @@ def test_docs_page_lists_every_route(http, openapi):
         for method in methods:
             assert f"<b>{method.upper()}</b> {path}</code>" in answer.text
     assert "Idempotency-Key" in answer.text
-    assert "profile_name*" in answer.text, "what must be given has a star"
+    assert "profile_name*" in answer.text, "a required field has a star"
 
 
 def test_docs_page_loads_no_resources_and_forbids_framing(http):

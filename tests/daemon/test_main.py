@@ -116,7 +116,7 @@ def test_event_streams_end_when_the_daemon_stops(daemon, how):
             daemon.ask("POST", "/api/v1/daemon/shutdown")
         else:
             process.send_signal(how)
-        assert b"id: evt_" in answer.read(), "it ends"
+        assert b"id: evt_" in answer.read(), "the stream ends"
         stream.close()
         assert process.wait(120) == 0
 

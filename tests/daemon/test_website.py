@@ -132,7 +132,7 @@ def test_hashed_gui_file_is_immutable_and_answered_with_304(http_with_gui):
     other = raw_answer(
         http_with_gui, "/assets/main-AbC.js", accept_encoding="gzip", if_none_match=tag
     )
-    assert other.status == 200, "another encoding has another tag"
+    assert other.status == 200, "another encoding has another ETag"
 
 
 def test_file_that_is_not_listed_is_404(http_with_gui):

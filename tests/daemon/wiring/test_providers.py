@@ -120,7 +120,7 @@ def test_aws_port_forwards_ask_the_local_provider_about_workspace_sockets(
     daemon_on_double.daemon.settle()
     forwards = daemon_on_double.daemon.aws.connected[THERE].compute._connectivity._forwards
     assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
-    assert questions == [True, True], "the daemon itself dials them, for its proxies"
+    assert questions == [True, True], "the daemon itself connects to them, for its proxies"
 
 
 def test_expired_aws_credentials_affect_only_their_location(daemon_on_double, aws):
@@ -350,7 +350,9 @@ def test_plan_includes_the_maximum_cost_of_unlimited_cpu(daemon_on_double):
     launched = daemon_on_double.post(
         "instances/launch", name="mine", template="plain-shell", size="M", unlimited=True
     )
-    assert launched["hourly_rate"] == more["hourly"], "so much is set aside, and so much is booked"
+    assert launched["hourly_rate"] == more["hourly"], (
+        "the price with unlimited CPU is reserved and booked"
+    )
 
 
 def test_aws_setup_requires_credentials(daemon_on_double):
@@ -370,7 +372,7 @@ def test_status_contains_the_missing_permissions_of_the_last_check(daemon_on_dou
     call_count = len(aws.calls)
     assert daemon_on_double.place()["missing"] == ["ec2:RunInstances"]
     assert daemon_on_double.place()["checked_at"] == "2026-01-01T00:00:00Z"
-    assert len(aws.calls) == call_count, "it is remembered, not asked for"
+    assert len(aws.calls) == call_count, "the result is stored and not requested again"
     aws.rules = rules({})
     daemon_on_double.get("daemon/aws")
     assert daemon_on_double.place()["missing"] == []
