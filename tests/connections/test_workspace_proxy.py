@@ -99,7 +99,7 @@ def test_unknown_workspace_is_404_and_stopped_workspace_is_409(served_daemon):
     client.stop("bare", wait=30)
     try:
         answer = by_path(served_daemon, "/web-proxy/bare/?port=1")
-        assert code(answer) == (409, "INVALID_STATE")  # each way in: test_shut.py
+        assert code(answer) == (409, "INVALID_STATE")  # see test_stopped_workspace.py
     finally:
         client.start("bare", wait=30)
 
