@@ -48,13 +48,13 @@ from tests.aws_policies import under_policies
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
-from tests.signals import heed
+from tests.signals import receive_signals
 from tests.statements import STATEMENTS, postponed
 from tests.waiting import eventually
 
 READ = cache(document.read)  # a template's file
 ML = "Python Machine Learning (Simplified)"
-heed()
+receive_signals()
 # A busy computer must not make an example fail.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

@@ -172,7 +172,7 @@ class ClockedDaemon:
                 standings.append((cap, settled, reserved))
         return standings
 
-    def keeps_every_cap(self) -> None:
+    def check_caps(self) -> None:
         for cap, settled, reserved in self.standings():
             assert settled + reserved <= cap.amount, (cap.words, settled, reserved, cap.amount)
 

@@ -8,7 +8,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 
 
 @contextmanager
-def all_ignored() -> Iterator[None]:
+def ignored_signals() -> Iterator[None]:
     """Ignores signals as `nohup` does, or a shell for a command in the background."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:
@@ -18,7 +18,7 @@ def all_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def heed() -> None:
+def receive_signals() -> None:
     """Lets this process and its children receive these signals if its parent ignores them."""
     for number in SIGNALS:
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -14,7 +14,7 @@ from prism.agent import ports
 from prism.agent.freezer import Cgroup, freezer
 from prism.agent.processes import Start, descendants, marked, spawn, table, which
 from tests.optional import not_none
-from tests.signals import all_ignored
+from tests.signals import ignored_signals
 from tests.waiting import eventually
 
 # Freezes and thaws its own children, as a supervisor does; each line of input is a method.
@@ -63,7 +63,7 @@ def test_spawn_raises_and_leaves_no_process_when_the_program_is_missing(tmp_path
 
 def test_spawned_program_ignores_no_signal(tmp_path):
     show = ["/bin/sh", "-c", "grep SigIgn /proc/self/status"]
-    with all_ignored():
+    with ignored_signals():
         pid, words = spawn(Start(show, {"PATH": os.defpath}, tmp_path))
     os.waitpid(pid, 0)
     assert int(os.read(words, 100).split()[1], 16) == 0

@@ -51,7 +51,7 @@ def test_disk_is_reserved_for_30_days_of_a_cap_and_to_midnight_of_a_daily_pool(c
     assert held["project 'lab'"] == compute + DISK
     assert held["budget 'grant'"] == compute + -(-DISK * 12 // 720)
     clocked_daemon.live(hours=30)
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
     [held] = clocked_daemon.reservations()
     assert held.part_until < clocked_daemon.now + 86400 < held.disk_until
 
@@ -76,7 +76,7 @@ def test_forecast_and_plan_contain_the_time_at_which_a_workspace_hibernates(
     for date in dates:
         assert abs(moment(date) - slept) <= timedelta(minutes=15), (date, slept)
     assert clocked_daemon.state() == "hibernated"
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 def test_plan_and_forecast_name_reserved_disks_as_the_limit(clocked_daemon):

@@ -40,7 +40,7 @@ def test_move_closes_the_segment_and_opens_another_for_the_new_project(two_proje
         two_projects.one,
         two_projects.two,
     )
-    two_projects.keeps_every_cap()
+    two_projects.check_caps()
 
 
 def test_move_releases_the_old_and_makes_a_new_reservation(two_projects):
@@ -96,7 +96,7 @@ def test_move_between_pools_of_one_project_splits_the_spending(two_projects):
     grant, gift = (two_projects.get(f"budgets/{name}") for name in ("grant", "gift"))
     assert grant["spent_amount"] == gift["spent_amount"] == 0.09
     assert grant["reserved_amount"] == 0.0 < gift["reserved_amount"]
-    two_projects.keeps_every_cap()
+    two_projects.check_caps()
     for allocation in two_projects.get("budgets/grant/allocations")["allocations"]:
         assert (
             two_projects.http("DELETE", f"/api/v1/allocations/{allocation['id']}").status_code

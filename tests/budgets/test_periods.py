@@ -26,7 +26,7 @@ def test_daily_pool_pays_again_after_midnight_of_its_time_zone(berlin_daily_pool
     lab.running(project="lab")
     while lab.state() == "running":
         lab.settle(minutes=15)
-        lab.keeps_every_cap()
+        lab.check_caps()
     spent = lab.get("budgets/grant")
     assert 0.35 < spent["spent_amount"] <= 0.5
     assert spent["period_end"] == "2026-01-01T23:00:00Z"
@@ -37,7 +37,7 @@ def test_daily_pool_pays_again_after_midnight_of_its_time_zone(berlin_daily_pool
     assert fresh["spent_amount"] == 0.0
     assert fresh["period_start"] == "2026-01-01T23:00:00Z"
     assert lab.verb("mine", "start").status_code == 200
-    lab.keeps_every_cap()
+    lab.check_caps()
 
 
 def test_costs_across_midnight_are_booked_on_both_days(berlin_daily_pool):
@@ -46,7 +46,7 @@ def test_costs_across_midnight_are_booked_on_both_days(berlin_daily_pool):
     lab.running(project="lab")
     for _ in range(16):
         lab.settle(minutes=15)
-        lab.keeps_every_cap()
+        lab.check_caps()
     assert lab.state() == "running"
     edge = lab.now - 2 * 3600
     allocation = lab.get("budgets/grant/allocations")["allocations"][0]["id"]
@@ -136,7 +136,7 @@ def test_later_pool_end_extends_the_machine_expiry_again(fortnight_reserved):
         lab.settle(seconds=1)
         assert f"{machine_expiry():%d %H:%M}" == until
     assert lab.state() == "running"
-    lab.keeps_every_cap()
+    lab.check_caps()
 
 
 def test_opening_balance_of_a_period_is_recomputed_after_a_late_observation(
@@ -152,7 +152,7 @@ def test_opening_balance_of_a_period_is_recomputed_after_a_late_observation(
         assert len(store.every_pool(sql)) == 1
     [machine] = cloud.survey()
     before_midnight = lab.clock.now() - timedelta(minutes=40)
-    cloud.becomes(machine.id, "off", at=before_midnight)
+    cloud.set_state(machine.id, "off", at=before_midnight)
     lab.settle(seconds=1)
     assert lab.segments()[-1].ended == lab.now - 2401
-    lab.keeps_every_cap()
+    lab.check_caps()

@@ -75,10 +75,10 @@ def fill_one_cap(clocked_daemon, tight, launches, fit):
     granted = launch_concurrently([clocked_daemon], ["M"] * launches)
     took = time.monotonic() - began
     assert len(granted) == fit, "exactly the launches that fit are granted"
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
     clocked_daemon.settle()
     clocked_daemon.settle(minutes=30)
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
     return took
 
 
@@ -116,5 +116,5 @@ def fill_through_two_daemons(make_daemon, clock, cloud, url, launches, money):
     for _ in range(4):
         for lab in labs:
             lab.settle(minutes=7)
-            lab.keeps_every_cap()
+            lab.check_caps()
     return granted, promised

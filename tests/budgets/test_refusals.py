@@ -22,7 +22,7 @@ def test_refused_extension_names_the_hours_that_would_be_granted(clocked_daemon,
     assert hours > 10
     failed(clocked_daemon.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.verb("mine", "extend", hours=hours).status_code == 204
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 @pytest.mark.parametrize("verb", ["start", "resume"])
@@ -48,7 +48,7 @@ def test_refused_start_names_the_missing_amount_and_no_hours(clocked_daemon, ver
         == 200
     )
     assert clocked_daemon.verb("mine", verb).status_code == 200
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_allocation_cannot_shrink_below_the_reservations_of_its_next_period(befo
     assert lab.put(f"allocations/{mine}", allocated_amount=9.0).status_code == 200
     lab.settle(hours=1)
     assert lab.state() == "running"
-    lab.keeps_every_cap()
+    lab.check_caps()
 
 
 def test_pool_cannot_shrink_below_the_reservations_of_its_next_period(clocked_daemon):

@@ -116,7 +116,7 @@ def test_removing_the_expiry_reserves_as_much_as_a_launch_without_one(clocked_da
     assert clocked_daemon.verb("mine", "extend", hours=None).status_code == 204
     assert clocked_daemon.standings() == without
     assert clocked_daemon.get("instances/mine")["expires_at"] is None
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 def test_expiry_across_periods_must_fit_every_cap(clocked_daemon):
@@ -126,7 +126,7 @@ def test_expiry_across_periods_must_fit_every_cap(clocked_daemon):
     clocked_daemon.allocate("grant", "lab", 2.5)
     failed(clocked_daemon.launch(project="lab", ttl_hours=100), 403, "BUDGET_EXCEEDED")
     clocked_daemon.running(project="lab", ttl_hours=70)
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
     big = {"size": "L", "ttl_hours": 6, "storage": {"ebs_volume_size": 8}}
     fault = failed(clocked_daemon.launch("big", project="lab", **big), 403, "BUDGET_EXCEEDED")
     assert "allocation to 'lab' from 'grant'" in fault["message"]
@@ -163,7 +163,7 @@ def test_workspace_is_hibernated_before_the_cap_is_exceeded(clocked_daemon):
             clocked_daemon.workspace().reserved_until - clocked_daemon.clock.now()
         ).total_seconds()
         clocked_daemon.settle(seconds=min(900, max(1, lapse - 30)))
-        clocked_daemon.keeps_every_cap()
+        clocked_daemon.check_caps()
     assert clocked_daemon.state() == "hibernated"
     assert clocked_daemon.reasons() == [
         "its budget cannot pay for more time: of the $2.00 of project 'lab' $0.39 is spent and "
@@ -181,7 +181,7 @@ def test_workspace_without_hibernation_is_stopped_at_the_cap(clocked_daemon):
     clocked_daemon.running(project="lab", hibernation=False)
     clocked_daemon.live(hours=9)
     assert clocked_daemon.state() == "stopped"
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 def test_machine_hibernates_at_its_expiry_while_the_daemon_is_away(clocked_daemon, cloud):
@@ -195,7 +195,7 @@ def test_machine_hibernates_at_its_expiry_while_the_daemon_is_away(clocked_daemo
     assert clocked_daemon.recount(kind="compute") == RATE, (
         "one hour was reserved, and the machine ran for one hour"
     )
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
     record(
         f"A laptop that slept for a day: {where(clocked_daemon)}",
         "one hour of compute is booked, and no cap is exceeded",
@@ -286,7 +286,7 @@ def test_cap_cannot_be_lowered_below_the_reservations(clocked_daemon):
     lower = clocked_daemon.put("projects/lab", budget={"total_allocated": 1.0})
     failed(lower, 409, "OVER_ALLOCATED")
     assert clocked_daemon.put("projects/lab", budget={"total_allocated": 1.7}).status_code == 200
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 def test_launch_is_refused_beyond_the_launch_threshold(clocked_daemon):

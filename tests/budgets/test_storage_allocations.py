@@ -33,7 +33,7 @@ def test_volume_counts_against_the_only_allocation(allocated_project):
     budget = allocated_project.get("projects/lab/budget")
     assert (budget["spent"], budget["not_limited"]) == (0.8, [])
     failed(allocated_project.launch("w", project="lab", ttl_hours=99), 403, "BUDGET_EXCEEDED")
-    allocated_project.keeps_every_cap()
+    allocated_project.check_caps()
 
 
 def test_snapshot_is_paid_by_the_allocation_of_its_volume(allocated_project):

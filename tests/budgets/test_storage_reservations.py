@@ -45,7 +45,7 @@ def test_volume_costs_in_the_ledger_are_not_reserved_again(capped_project):
     assert settled == MONTH // 10
     assert settled + reserved <= 15_000_000
     assert reserved == pytest.approx(MONTH, abs=MONTH // 30), "renewed every day for 30 days"
-    capped_project.keeps_every_cap()
+    capped_project.check_caps()
 
 
 def test_deleted_volume_releases_its_reservation(capped_project):

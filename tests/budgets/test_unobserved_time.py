@@ -135,7 +135,7 @@ def test_launch_is_not_refused_for_unconfirmed_time(clocked_daemon):
     clocked_daemon.clock.advance(hours=48)
     assert clocked_daemon.launch("next", project="lab").status_code == 201
     clocked_daemon.settle()
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 def test_alert_is_not_recorded_for_unconfirmed_time(unseen_workspace):
@@ -178,7 +178,7 @@ def test_daily_totals_include_a_machine_that_stopped_unobserved(clocked_daemon, 
     [machine] = cloud.survey()
     clocked_daemon.clock.advance(hours=2)
     clocked_daemon.daemon.ledger.roll()
-    cloud.becomes(machine.id, "off")
+    cloud.set_state(machine.id, "off")
     clocked_daemon.settle()
     clocked_daemon.settle(seconds=30)
     days = clocked_daemon.get("costs/history?start_date=2026-01-01&end_date=2026-01-02")[
@@ -196,7 +196,7 @@ def test_unreachable_location_is_counted_until_its_last_survey(clocked_daemon, c
     for _ in range(6):
         clocked_daemon.settle(minutes=10)
     assert clocked_daemon.recount(kind="compute") == RATE // 6
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
     cloud.faults.down = False
     clocked_daemon.settle(minutes=10)
     assert clocked_daemon.recount(kind="compute") == RATE, "the machine ran for the reserved hour"

@@ -103,7 +103,7 @@ def settle_until_state(clocked_daemon, state, seconds=SLACK):
 
     def has_state():
         clocked_daemon.settle(seconds=seconds)
-        clocked_daemon.keeps_every_cap()
+        clocked_daemon.check_caps()
         return clocked_daemon.state() == state
 
     eventually(has_state, 120)
@@ -113,7 +113,7 @@ def settle_for(clocked_daemon, seconds):
     """Let time pass while the daemon settles every few seconds."""
     for _ in range(0, seconds, SLACK):
         clocked_daemon.settle(seconds=SLACK)
-        clocked_daemon.keeps_every_cap()
+        clocked_daemon.check_caps()
 
 
 def settled_plus_reserved(clocked_daemon):
@@ -357,7 +357,7 @@ def test_unobserved_time_costs_no_more_than_was_reserved(clocked_daemon):
     ]
     assert compute.ended - asked_at == 600
     assert compute.reconstructed
-    clocked_daemon.keeps_every_cap()
+    clocked_daemon.check_caps()
 
 
 def test_run_while_the_daemon_is_away_is_charged(clocked_daemon, start_daemon):
@@ -372,7 +372,7 @@ def test_run_while_the_daemon_is_away_is_charged(clocked_daemon, start_daemon):
     assert abs(counted_seconds(after) - 2 * 3600) <= 700
     [segment] = [segment for segment in after.segments() if segment.kind is CostKind.COMPUTE]
     assert segment.reconstructed
-    after.keeps_every_cap()
+    after.check_caps()
 
 
 def test_launch_without_an_observed_machine_is_not_charged(clocked_daemon, start_daemon):

@@ -174,7 +174,7 @@ def test_late_stop_is_booked_at_the_providers_time_and_marked(clocked_daemon, cl
     clocked_daemon.running()
     [machine] = cloud.survey()
     clocked_daemon.settle(hours=1)
-    cloud.becomes(machine.id, "off", at=clocked_daemon.clock.now() + timedelta(minutes=10))
+    cloud.set_state(machine.id, "off", at=clocked_daemon.clock.now() + timedelta(minutes=10))
     clocked_daemon.settle(hours=8)  # without a survey
     [_, compute] = clocked_daemon.segments()
     assert compute.ended == clocked_daemon.now - 8 * HOUR + 600
@@ -191,7 +191,7 @@ def test_segments_observed_in_time_are_not_marked_as_reconstructed(clocked_daemo
 
 
 def test_machine_that_expired_unobserved_costs_until_its_expiry(clocked_daemon, cloud):
-    cloud.knows_when = False  # like a provider that reports no times
+    cloud.reports_times = False  # like a provider that reports no times
     clocked_daemon.running(ttl_hours=2)
     clocked_daemon.settle(hours=1)
     clocked_daemon.settle(hours=24)
@@ -209,7 +209,7 @@ def test_local_machine_costs_nothing_while_the_computer_sleeps(clocked_daemon, c
     clocked_daemon.running(ttl_hours=2)
     [machine] = cloud.survey()
     clocked_daemon.settle(hours=1)
-    cloud.becomes(machine.id, "asleep", at=clocked_daemon.clock.now() + timedelta(hours=24))
+    cloud.set_state(machine.id, "asleep", at=clocked_daemon.clock.now() + timedelta(hours=24))
     cloud.expire(machine.id, None, "stop")
     clocked_daemon.settle(hours=24)
     assert clocked_daemon.state() == "hibernated"

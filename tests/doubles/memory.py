@@ -60,7 +60,7 @@ class Change:
         done = max(0.0, (now - self.began) / took) if took else 0.0
         return self.meanwhile, STAGES[int(done * len(STAGES))], int(done * 100), None
 
-    def dozes(self, now: datetime) -> bool:
+    def is_hibernating(self, now: datetime) -> bool:
         """Whether it is hibernating at that moment, which costs as much as running."""
         way = (self.meanwhile, self.then)
         return now < self.ends and way == (Observed.STOPPING, Observed.ASLEEP)
@@ -74,7 +74,7 @@ class MemoryCompute:
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
     at_home: bool = True  # whether this home has the keys to its machines
-    knows_when: bool = True  # whether it reports the time of state changes
+    reports_times: bool = True  # whether it reports the time of state changes
     has_rule: bool = False  # whether a machine is made with the idle rule of its order
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
@@ -246,9 +246,9 @@ class MemoryCompute:
                 failure=failure,
                 idle=self._idle.get(id),
                 interrupted=seen is Observed.OFF and id in self._interrupted,
-                charged=self._changes[id].dozes(now),
-                since=self._changes[id].since(now) if self.knows_when else None,
-                started=self._came_up(id, now) if self.knows_when else None,
+                charged=self._changes[id].is_hibernating(now),
+                since=self._changes[id].since(now) if self.reports_times else None,
+                started=self._came_up(id, now) if self.reports_times else None,
                 type=self._orders[id].instance_type,
             )
 
@@ -256,7 +256,7 @@ class MemoryCompute:
         up = self._up.get(id)
         return up if up is not None and up <= now else None
 
-    def becomes(
+    def set_state(
         self, id: str, seen: Observed, failure: Failure | None = None, at: datetime | None = None
     ) -> None:
         """Changes its state from outside, such as by its console or a failure."""
@@ -267,10 +267,10 @@ class MemoryCompute:
             self._changes[id] = Change(now, at, was if at > now else seen, Observed(seen), failure)
             self._interrupted.discard(id)
 
-    def is_interrupted(self, id: str, failure: Failure) -> None:
+    def reboot(self, id: str, failure: Failure) -> None:
         """Restarts its computer while it runs."""
         with self._lock:
-            self.becomes(id, Observed.OFF, failure)
+            self.set_state(id, Observed.OFF, failure)
             self._interrupted.add(id)
 
     def vanish(self, id: str) -> None:
@@ -279,7 +279,7 @@ class MemoryCompute:
             del self._orders[id], self._born[id], self._changes[id]
             self._expiry.pop(id, None)
 
-    def finds(self, id: str, idle: Idleness) -> None:
+    def report_idleness(self, id: str, idle: Idleness) -> None:
         """Sets the idleness that the machine reports."""
         with self._lock:
             self._idle[id] = idle

@@ -38,8 +38,8 @@ class Faults:
     busy: bool = False  # the machine uses the volume
     hidden_for: timedelta = NOW  # new volumes and snapshots are not listed at first
     slow: timedelta = NOW  # how long copying takes
-    sick: StorageFailure | None = None  # copies end in BROKEN, with this failure
-    rotten: StorageFailure | None = None  # the failure that a verification finds
+    copy_failure: StorageFailure | None = None  # copies end in BROKEN, with this failure
+    verification_failure: StorageFailure | None = None  # of each verification
 
 
 @dataclass
@@ -144,7 +144,7 @@ class MemoryVolumes:
                     raise StorageRefused("There is nothing to copy")
                 now = self.clock.now()
                 copy = Thing(key, now, now + self.faults.slow, holds=holds)
-                copy.trouble = self.faults.sick
+                copy.trouble = self.faults.copy_failure
                 self.copies[id] = copy
                 shared = source.startswith("fs-")
                 self.known[id] = Known(
@@ -160,10 +160,10 @@ class MemoryVolumes:
             return self._copy(id, self.copies[id])
 
     def verify(self, id: str, token: str) -> None:
-        """Verifies a snapshot at once, with the failure of `Faults.rotten`."""
+        """Verifies a snapshot at once, with the failure of `Faults.verification_failure`."""
         with self._record_call(f"verify {id}"):
             self.verified[id] = Verified(
-                token=token, at=self.clock.now(), trouble=self.faults.rotten
+                token=token, at=self.clock.now(), trouble=self.faults.verification_failure
             )
 
     def delete_snapshot(self, id: str) -> None:

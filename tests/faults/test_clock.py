@@ -124,7 +124,7 @@ def test_clock_set_back_causes_no_negative_segment_and_no_unordered_event(daemon
     assert lab.recount() >= 0
     facts = lab.daemon.db.events_after(0)
     assert [fact.id for fact in facts] == sorted({fact.id for fact in facts})
-    lab.keeps_every_cap()
+    lab.check_caps()
 
 
 def test_lease_taken_before_the_clock_was_set_back_ends(daemon_at):

@@ -34,7 +34,7 @@ def report_samples(clocked_daemon, cloud):
         for _ in range(minutes):
             clocked_daemon.clock.advance(minutes=1)
             now = clocked_daemon.clock.now()
-            cloud.finds(id, Idleness(since=now, until=now, **fields))
+            cloud.report_idleness(id, Idleness(since=now, until=now, **fields))
             for daemon in daemons or (clocked_daemon.daemon,):
                 daemon.loop.patrol()
 
@@ -159,7 +159,9 @@ def test_activity_lists_the_idle_action(clocked_daemon, report_samples, cloud):
     report_samples(9, **QUIET)
     at = clocked_daemon.clock.now()
     act = IdleAct(at=at, action="hibernate", seconds=1800, profile="standard")
-    cloud.finds(clocked_daemon.workspace().machine_id, Idleness(state="idle", until=at, acted=act))
+    cloud.report_idleness(
+        clocked_daemon.workspace().machine_id, Idleness(state="idle", until=at, acted=act)
+    )
     clocked_daemon.daemon.loop.patrol()
     [acted] = activity(clocked_daemon)["acted"]
     assert (acted["action"], acted["profile"]) == ("hibernate", "standard")

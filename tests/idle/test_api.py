@@ -369,7 +369,7 @@ def report_idleness(daemon, cloud, id, **fields):
         figures={"cpu": 0.4, "memory": 0.0, "network": None, "gpu": 0.0},
         because=("nothing is going on",),
     )
-    cloud.finds(id, replace(known, **fields))
+    cloud.report_idleness(id, replace(known, **fields))
     daemon.settle()
 
 
@@ -534,7 +534,7 @@ def test_workspace_with_unknown_idleness_stays_awake_and_is_reported_once(
 def act_on_idleness(daemon, cloud, id, at, action="hibernate", **act):
     """Lets the machine hibernate or stop by itself, without a daemon."""
     done = IdleAct(at=at, action=action, seconds=1500, profile="batch", **act)
-    cloud.becomes(id, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
+    cloud.set_state(id, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
     report_idleness(daemon, cloud, id, acted=done)
 
 
@@ -572,7 +572,7 @@ def test_idle_action_without_a_daemon_is_recorded_by_the_next_daemon(
     id = running_workspace(idle_profile="batch")
     daemon.close()
     clock.advance(hours=2)
-    cloud.becomes(id, Observed.OFF)
+    cloud.set_state(id, Observed.OFF)
     done = IdleAct(
         at=START + timedelta(hours=1),
         action="stop",
@@ -580,7 +580,7 @@ def test_idle_action_without_a_daemon_is_recorded_by_the_next_daemon(
         profile="batch",
         note="it could not be put to sleep, so it was stopped",
     )
-    cloud.finds(id, Idleness(state="idle", since=START, until=START, acted=done))
+    cloud.report_idleness(id, Idleness(state="idle", since=START, until=START, acted=done))
     heir = make_daemon()
     heir.settle()
     [fact] = triggered_events(heir)

@@ -29,7 +29,7 @@ def watched_workspace(clocked_daemon, cloud):
         fields = {"state": "active", "figures": FIGURES} | fields
         for _ in range(0, minutes, every):
             clocked_daemon.clock.advance(minutes=every)
-            cloud.finds(
+            cloud.report_idleness(
                 id,
                 Idleness(
                     since=clocked_daemon.clock.now(), until=clocked_daemon.clock.now(), **fields
@@ -107,7 +107,7 @@ def test_measurements_of_two_daemons_are_counted_once(
     for _ in range(120):
         clocked_daemon.clock.advance(minutes=1)
         now = clocked_daemon.clock.now()
-        cloud.finds(id, Idleness(state="active", since=now, until=now, figures=FIGURES))
+        cloud.report_idleness(id, Idleness(state="active", since=now, until=now, figures=FIGURES))
         clocked_daemon.daemon.loop.patrol()
         other.loop.patrol()
     assert 3600 <= sum(row["seconds"] for row in rows(clocked_daemon)) <= 120 * 60

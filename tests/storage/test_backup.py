@@ -56,7 +56,7 @@ def test_backup_is_restored_in_another_workspace(storage, workspace):
 
 
 def test_failed_backup_keeps_the_workspace(storage, workspace):
-    storage.disks.faults.sick = FULL
+    storage.disks.faults.copy_failure = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
     tested_workspace = storage.workspace()
@@ -65,7 +65,7 @@ def test_failed_backup_keeps_the_workspace(storage, workspace):
         "BACKUP_FAILED",
     )
     assert "prism workspace terminate mine --backup" in tested_workspace["failure"]["message"]
-    storage.disks.faults.sick = None
+    storage.disks.faults.copy_failure = None
     assert storage.terminate(backup_ebs=True).status_code == 200
     storage.settle()
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
@@ -92,7 +92,7 @@ def test_refused_stop_for_a_backup_keeps_the_machine_known(storage, workspace, m
 
 
 def test_terminate_without_backup_gives_up_a_failed_backup(storage, workspace):
-    storage.disks.faults.sick = FULL
+    storage.disks.faults.copy_failure = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
     storage.terminate()

@@ -309,7 +309,7 @@ def test_listener_gets_every_change_of_volumes_and_snapshots(storage):
 
 def test_failed_snapshot_shows_the_reason_and_can_be_deleted(storage):
     storage.made()
-    storage.disks.faults.sick = StorageFailure("DISK_FULL", "The disk is full: make room")
+    storage.disks.faults.copy_failure = StorageFailure("DISK_FULL", "The disk is full: make room")
     storage.take(volume="data")
     storage.settle()
     snapshot = storage.snapshot()

@@ -50,14 +50,14 @@ def test_snapshot_is_verified_once_on_request(storage, take_snapshot):
 
 def test_failed_verification_is_shown_until_the_next_verification(storage, take_snapshot):
     take_snapshot()
-    storage.disks.faults.rotten = FAILURE
+    storage.disks.faults.verification_failure = FAILURE
     verify(storage)
     storage.settle()
     snapshot = storage.snapshot()
     assert (snapshot["state"], snapshot["verification"]) == ("completed", "failed")
     assert snapshot["verification_failure"]["message"] == FAILURE.message
     assert storage.events_of("snapshot_state_changed")
-    storage.disks.faults.rotten = None
+    storage.disks.faults.verification_failure = None
     assert verify(storage).json()["verification"] == "pending"
     storage.settle()
     assert storage.snapshot()["verification"] == "passed"

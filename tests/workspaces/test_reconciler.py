@@ -327,7 +327,7 @@ def test_machine_that_died_shows_the_failure_and_can_be_started(
 ):
     settle(daemon, clock)
     why = Failure("MACHINE_DIED", "out of memory")
-    cloud.becomes(daemon.workspaces.named("mine").machine_id, Observed.OFF, why)
+    cloud.set_state(daemon.workspaces.named("mine").machine_id, Observed.OFF, why)
     settle(daemon, clock)
     assert (workspace_state(), daemon.workspaces.named("mine").failure) == (State.STOPPED, why)
     daemon.workspaces.ask("mine", LifecycleVerb.START)
@@ -446,7 +446,7 @@ class TestMachinesLookedAtSingly:
         other = daemon.workspaces.named("w0").machine_id
         look = cloud.look_at
         monkeypatch.setattr(cloud, "look_at", lambda id: look(other))
-        cloud.becomes(other, Observed.OFF)
+        cloud.set_state(other, Observed.OFF)
         daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
         settle(daemon, clock)
         assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED

@@ -45,7 +45,7 @@ def prism_requests(daemon):
 
 def test_workspace_is_stopped_after_a_reboot_and_shows_the_reason(daemon, cloud, http):
     id = running(daemon)
-    cloud.is_interrupted(id, REBOOT)
+    cloud.reboot(id, REBOOT)
     settle(daemon)
     workspace = http("GET", "/api/v1/instances/mine").json()
     assert (workspace["state"], workspace["restart"]) == ("stopped", False)
@@ -64,13 +64,13 @@ def test_workspace_with_restart_set_is_started_again_after_each_reboot(daemon, c
         assert [
             f.data["restart"] for f in daemon.db.events_after(0) if f.event == "instance_updated"
         ]
-    cloud.is_interrupted(id, REBOOT)
+    cloud.reboot(id, REBOOT)
     settle(daemon)
     assert current_state(daemon) is State.RUNNING
     [(verb, reason)] = prism_requests(daemon)
     assert verb == "start"
     assert "the computer was restarted" in reason
-    cloud.is_interrupted(id, REBOOT)
+    cloud.reboot(id, REBOOT)
     settle(daemon)
     assert current_state(daemon) is State.RUNNING, "after the next reboot too"
 
@@ -81,20 +81,20 @@ def test_stopped_hibernated_or_expired_workspace_is_not_started_after_a_reboot(
     id = running(daemon, restart=True, ttl_hours=2)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon)
-    cloud.is_interrupted(id, REBOOT)
+    cloud.reboot(id, REBOOT)
     settle(daemon)
     assert current_state(daemon) is State.STOPPED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
-    cloud.is_interrupted(id, SLEPT)
+    cloud.reboot(id, SLEPT)
     settle(daemon)
     assert current_state(daemon) is State.STOPPED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
     clock.advance(seconds=timedelta(hours=3).total_seconds())
-    cloud.is_interrupted(id, REBOOT)
+    cloud.reboot(id, REBOOT)
     settle(daemon)
     assert current_state(daemon) is State.STOPPED
     assert [verb for verb, _ in prism_requests(daemon) if verb == "start"] == []
@@ -107,7 +107,7 @@ def test_restart_after_a_reboot_requires_budget(daemon, cloud, monkeypatch):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
     monkeypatch.setattr(daemon.reservations, "allow", refuse)
-    cloud.is_interrupted(id, REBOOT)
+    cloud.reboot(id, REBOOT)
     settle(daemon)
     assert current_state(daemon) is State.STOPPED
     [(verb, reason)] = prism_requests(daemon)
@@ -126,11 +126,11 @@ def test_lost_memory_is_shown_recorded_and_audited(daemon, cloud, http):
     id = running(daemon)
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
-    cloud.becomes(id, Observed.OFF, SLEPT)
+    cloud.set_state(id, Observed.OFF, SLEPT)
     settle(daemon)
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
-    cloud.becomes(id, Observed.ON, LOST)
+    cloud.set_state(id, Observed.ON, LOST)
     settle(daemon)
     workspace = http("GET", "/api/v1/instances/mine").json()
     assert (workspace["state"], workspace["failure"]["code"]) == ("running", "MEMORY_LOST")

@@ -133,7 +133,7 @@ def test_restart_whose_stop_is_refused_does_not_start_later(
     assert (state(daemon), workspace.restarting) == (State.RUNNING, False)
     assert workspace.failure.message == "this machine cannot be stopped"
     monkeypatch.undo()
-    cloud.becomes(workspace.machine_id, Observed.OFF)
+    cloud.set_state(workspace.machine_id, Observed.OFF)
     settle(daemon)
     assert state(daemon) is State.STOPPED, "a later stop is not followed by a start"
 

@@ -19,7 +19,7 @@ from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.world import World, page
-from tests.signals import all_ignored
+from tests.signals import ignored_signals
 from tests.waiting import eventually
 
 ATTACK = Path(__file__).with_name("attack.py")
@@ -208,7 +208,7 @@ def test_exec_session_hibernates_and_ends_with_its_machine(world):
 
 def test_programs_ignore_no_signal_even_if_the_daemon_does(world):
     """A script that starts the daemon in the background ignores Ctrl-C, `nohup` ignores SIGHUP."""
-    with all_ignored():
+    with ignored_signals():
         id = world.launched(page())
     assert run(world, id, "grep", "SigIgn", "/proc/self/status") == (0, f"SigIgn:\t{0:016x}\n")
 
