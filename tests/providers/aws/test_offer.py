@@ -203,7 +203,7 @@ def test_unlimited_credits_are_priced_for_full_use_of_every_cpu(offer, kind, mor
     most, source = offer.price(machine_type(kind), False, unlimited=True)
     assert most == usual + more
     assert ("unlimited CPU credits" in source) is bool(more)
-    assert notes(offer, kind, hibernation=False) == "", "nothing to say of what is usual"
+    assert notes(offer, kind, hibernation=False) == "", "a default needs no note"
     note = notes(offer, kind, hibernation=False, unlimited=True)
     assert ("$0.10 an hour more" in note) is (kind == "t3.large")
     assert ("changes nothing" in note) is (not more)

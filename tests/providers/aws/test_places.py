@@ -114,7 +114,7 @@ def test_row_without_a_profile_uses_a_profile_of_its_location(world):
     world.places.look(20)
     assert [*world.places.connected] == [place]
     assert world.made[0].aws_profile == "two"
-    assert "lost" not in world.asked, "another region's profile does not lead there"
+    assert "lost" not in world.asked, "a profile of another region is not asked"
 
 
 def test_other_profiles_are_not_asked_if_that_of_the_row_is_known(world):
@@ -185,7 +185,7 @@ def test_profile_without_a_region_does_not_affect_others(world, monkeypatch):
 def test_offer_of_a_profile_names_its_location_without_connecting(world):
     terms = world.places.offer(profile("lab", "two", "eu-west-1"))
     assert (terms.place, terms.region) == (f"aws:{TWO}:eu-west-1", "eu-west-1")
-    assert world.made == [], "what was only asked about is not connected"
+    assert world.made == [], "an offer connects no location"
 
 
 def test_offer_does_not_wait_for_a_hanging_identity_request(world):

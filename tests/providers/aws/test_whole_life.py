@@ -58,7 +58,7 @@ def test_workspace_on_aws_runs_every_verb_without_a_denied_call(home, aws, bound
         home.cli_json("list")
         home.cli_json("profile", "create", "lab", "--provider", "aws", "--region", REGION)
         assert home.cli_json("daemon", "status")["aws_connectivity"] == "disconnected"
-        assert aws.calls == [], "nobody asks AWS before an aws profile is used"
+        assert aws.calls == [], "AWS is not called before an aws profile is used"
 
         home.cli_json("profile", "switch", "lab")
         plan = home.cli_json("launch", TEMPLATE, "mine", "--dry-run")
@@ -87,7 +87,7 @@ def test_workspace_on_aws_runs_every_verb_without_a_denied_call(home, aws, bound
                             ("resume", "running")):  # fmt: skip
             home.cli_json(verb, "mine")
             eventually(partial(is_all, home, state), 120)
-        assert machine(aws)["state"] == "running", "another profile is active, it lives on"
+        assert machine(aws)["state"] == "running", "it runs on although another profile is active"
         check_managed_tags(aws)
 
         home.cli_json("terminate", "mine", "--yes")
@@ -117,7 +117,7 @@ def check_managed_tags(aws):
 
 def check_no_denied_call(bound):
     """No call was denied, of a user who has the printed daily policy and nothing else."""
-    assert bound.used, "it was held to it"
+    assert bound.used, "the policy was not applied"
     assert bound.denied == []
 
 

@@ -142,7 +142,9 @@ def _sleep_and_wake(world, id, door, terminal, measured):
     before, stood = cpu_time(tree), count.read_text()
     passed = time.monotonic() + 0.5
     eventually(lambda: time.monotonic() > passed)
-    assert (cpu_time(tree), count.read_text()) == (before, stood), "it does not stand still"
+    assert (cpu_time(tree), count.read_text()) == (before, stood), (
+        "a hibernated program still runs"
+    )
 
     measured["thaw_ms"] = timed(world, id, "start", "on")
     eventually(lambda: count.read_text() not in {"", stood})

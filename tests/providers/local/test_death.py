@@ -65,7 +65,7 @@ def test_killed_supervisor_leaves_no_process_and_a_failure_with_last_output(worl
     assert off.failure.code == "MACHINE_DIED"
     assert "I hear nothing" in off.failure.message
     assert ("memory is lost" in off.failure.message) is asleep
-    assert off.interrupted is not asleep, "who slept is not started again by anybody else"
+    assert off.interrupted is not asleep, "only a machine that was on is started again by itself"
     world.compute.start(id)
     assert not world.becomes(id, Observed.ON).interrupted
     known = world.becomes(id, Observed.ON).failure
@@ -156,7 +156,7 @@ def test_terminated_machine_leaves_a_record_that_is_removed_after_an_hour(world)
     aged(world.root / id, minutes=59)
     assert world.machine(id).seen is Observed.GONE
     aged(world.root / id, minutes=61)
-    assert world.machine(id).seen is Observed.GONE, "once more, for whoever has not heard it"
+    assert world.machine(id).seen is Observed.GONE, "the last survey that lists it"
     assert list(world.compute.survey()) == []
     assert list(world.root.iterdir()) == []
 

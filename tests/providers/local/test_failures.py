@@ -149,7 +149,9 @@ def test_changed_template_applies_to_a_machine_that_never_started(world):
     world.compute.change_template(id, order)
     written = (world.root / id / ORDER).stat().st_ino
     world.compute.change_template(id, order)  # any call may be repeated
-    assert (world.root / id / ORDER).stat().st_ino == written, "it says so already"
+    assert (world.root / id / ORDER).stat().st_ino == written, (
+        "an equal order is not written again"
+    )
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     home = world.root / id / "home"
@@ -168,7 +170,7 @@ def test_failed_supervisor_ends_instead_of_starting_by_its_old_order(world):
     folders.write_intent(world.root / id, MachineIntent(run=2, state="on"))
     world.compute.change_template(id, world.order(page()))
     machine.step()
-    assert machine.over, "the next one begins with the new order"
+    assert machine.over, "the next supervisor starts with the new order"
     assert SupervisedMachine(held, selector).over is False
 
 

@@ -61,7 +61,7 @@ def test_volume_attached_to_a_running_machine_is_mounted_at_once(world, volumes)
     assert (data(volumes, own) / "after").read_text() == "inside\n"
     assert (has_late_note(world, machine), world.programs(machine)) == (False, programs)
     _, seen = run(world, machine, "ls", str(volumes._volumes))
-    assert seen.split() == [own], "others' volumes are not there"
+    assert seen.split() == [own], "other volumes are not visible"
     code, _ = run(world, machine, "sh", "-c", f"mkdir {volumes._volumes}/mine")
     assert code != 0
     code, output = run(
@@ -136,7 +136,7 @@ def test_detach_is_refused_while_a_program_writes_to_the_volume(world, volumes):
 
     assert "python3 (process" in eventually(refused, passing=(pytest.fail.Exception,))
     [disk] = volumes.survey().disks
-    assert disk.attached == {machine}, "it is not free while somebody writes in it"
+    assert disk.attached == {machine}, "it is attached while a program writes to it"
     with pytest.raises(StorageRefused, match="attached"):
         volumes.delete(own)
     [writer] = world.worded(machine, str(path))
@@ -174,7 +174,7 @@ def test_volume_of_an_ordinary_user_stays_attached_until_the_workspace_stops():
     seen = json.loads(done.stdout)
     assert (seen["uid"], seen["sandbox"]) == (NOBODY, "bubblewrap")
     assert "stop the workspace" in seen["refusal"]
-    assert seen["attached"], "it is not free while programs can still write in it"
+    assert seen["attached"], "it is attached while programs can write to it"
     assert (seen["attached_when_off"], seen["holds"]) == ([], "precious")
 
 

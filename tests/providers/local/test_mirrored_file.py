@@ -74,7 +74,7 @@ def test_unreadable_attachments_of_a_machine_do_not_hide_those_of_others(volumes
     path = tmp_path / "workspaces" / f"{machines[0]}.mounts.json"
     tear(path)
     attached = {disk.id: set(disk.attached) for disk in volumes.survey().disks}
-    assert attached == {first: {machines[0]}, two: {machines[1]}}, "mended"
+    assert attached == {first: {machines[0]}, two: {machines[1]}}, "the file is repaired"
     tear(path, both=True)
     seen = volumes.survey()
     assert {disk.id: set(disk.attached) for disk in seen.disks} == {
@@ -105,7 +105,7 @@ def test_unreadable_file_of_a_known_volume_is_rewritten(make_daemon, cloud, cloc
     volume = http("GET", "/api/v1/storage/volumes/d").json()
     assert (volume["state"], volume["failure"]) == ("available", None)
     assert (folder / "data" / "kept").read_text() == "kept"
-    assert [disk.key for disk in real.survey().disks], "it says again what it is"
+    assert [disk.key for disk in real.survey().disks], "its file has its key again"
     real.close()
 
 
@@ -141,7 +141,7 @@ def test_both_copies_record_that_a_snapshot_is_hashed(volumes, tmp_path):
     eventually(lambda: volumes.survey() and is_hashed(about) and is_hashed(second))
     tear(about)
     assert [copy.key for copy in volumes.survey().copies] == ["snapshot_1"]
-    assert is_hashed(about), "mended from a second copy that is as new"
+    assert is_hashed(about), "repaired from a second copy of the same age"
 
 
 def test_snapshot_file_torn_before_hashing_is_repaired_and_verified(volumes, tmp_path):

@@ -91,10 +91,10 @@ def test_peer_check_scans_every_process_after_a_new_intent_or_machine(world, mon
     folder = world.root / id
     intent = not_none(folders.read_intent(folder))
     folders.write_intent(folder, {**intent, "run": intent["run"] + 1, "state": "on"})
-    assert scans_every_process(world, monkeypatch), "nobody has read this wish yet"
+    assert scans_every_process(world, monkeypatch), "no supervisor has read the intent yet"
     eventually(lambda: not scans_every_process(world, monkeypatch))
     (world.root / f"local-{'0' * 17}").mkdir()
-    assert scans_every_process(world, monkeypatch), "nobody knows that one yet"
+    assert scans_every_process(world, monkeypatch), "the new machine is unknown"
 
 
 @needs_sandbox

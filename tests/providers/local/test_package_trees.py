@@ -37,13 +37,13 @@ ATTACKED = "[True, True, False, True]"
 
 def judge(result):
     assert result["sandbox"] == "bubblewrap"
-    assert result["done"] == "['links', 'links']", "of its own copies"
+    assert result["done"] == "['links', 'links']", "links of its own copies are allowed"
     assert result["after"] == result["restarted"] == [ATTACKED, UNTOUCHED]
     assert result["new"] == [UNTOUCHED]
     assert result["untouched"]
     assert result["trees"] == 1
-    assert result["own_kib"] < 200, "a megabyte of it is in the tree"
-    assert len(result["owners"]) == 1, "the daemon's user owns all that is on the disk"
+    assert result["own_kib"] < 200, "the packages are in the shared tree"
+    assert len(result["owners"]) == 1, "the daemon's user owns every file"
 
 
 @as_root_only_in_test_all
@@ -137,7 +137,7 @@ def test_tree_removed_by_hand_is_rebuilt_and_own_changes_are_kept(world, package
     world.compute.start(id)
     failure = eventually(lambda: world.machine(id).failure, 120)
     assert "cannot be installed again" in failure.message
-    assert (world.root / id / "venv" / "upper").exists(), "nothing of its own is lost"
+    assert (world.root / id / "venv" / "upper").exists(), "its own changes are kept"
 
 
 def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
@@ -169,7 +169,7 @@ def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
     assert run(world, id, "python", "-c", "import good") == (0, "")
     assert len(trees(world)) == 1
     left = [path for path in drafts.iterdir() if path.is_dir()]
-    assert left, "what was killed is still there"
+    assert left, "the draft of the killed installation is left"
     assert cleaned(world).items >= 1
     assert not [*drafts.iterdir()]
 
@@ -188,7 +188,7 @@ def test_packages_are_copied_where_an_overlay_is_impossible(tmp_path, package_in
         id = world.launched(PACKAGES)
         assert recorded(world.root / id) is None
         [file] = (world.root / id / "venv").glob("lib/*/site-packages/good.py")
-        assert file.stat().st_nlink == 1, "it is not the cache's either"
+        assert file.stat().st_nlink == 1, "the file is not linked to the cache"
         assert run(world, id, "python", "-c", "import good") == (0, "")
         assert not (world.root / id / "overlay-trial").exists()
         assert trees(world) == set()

@@ -50,7 +50,7 @@ def disk(request, tmp_path):
     ran("mount", "-o", "loop", *mounting, image, place, needs=lacking)
     try:
         if request.param == "btrfs":
-            assert quota.enforced(place) is None, "not before its quotas are switched on"
+            assert quota.enforced(place) is None, "quotas are not enabled yet"
             ran("btrfs", "quota", "enable", place)
         yield place
     finally:

@@ -170,7 +170,7 @@ def test_changed_package_reaches_neither_the_cache_nor_other_machines(world):
     template = Template(name="t", packages={"pip": ("six",)})
     id, other = (world.launched(template, key=f"ws_{n}") for n in (1, 2))
     before = {file: file.read_bytes() for file in world.cache.rglob("six.py")}
-    assert len(before) >= 2, "the cache's and the tree's"
+    assert len(before) >= 2, "one file in the cache and one in the tree"
     append = "import six; open(six.__file__, 'a').write('owned = 1\\n')"
     assert run(world, id, "python", "-c", append) == (0, "")
     look = "import six; print(hasattr(six, 'owned'))"

@@ -43,7 +43,7 @@ def test_failed_hibernation_is_refused_and_a_new_request_tries_again(folder):
         run=3, state="on", expires_at=99.0, expire_action="stop"
     )
     compute.hibernate(ID)
-    assert not_none(read_intent(folder))["run"] == 4, "another wish is another try"
+    assert not_none(read_intent(folder))["run"] == 4, "a new request is tried again"
     assert not_none(read_intent(folder))["state"] == "asleep"
 
 

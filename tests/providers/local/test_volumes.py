@@ -180,7 +180,7 @@ def test_snapshot_equals_its_volume_including_links_and_holes(volumes, data_fold
     copy = tmp_path / "storage" / "snapshots" / snapshot.id / "data"
     assert digest(copy) == digest(data_folder(id)) == before
     assert (copy / "again").stat().st_ino == (copy / "folder0" / "file0").stat().st_ino
-    assert (copy / "hole").stat().st_blocks < 1000, "holes take no room"
+    assert (copy / "hole").stat().st_blocks < 1000, "holes use no disk space"
     assert 0 < snapshot.used_bytes < 20_000_000
 
 
@@ -247,7 +247,7 @@ def test_interrupted_snapshot_is_made_anew_by_the_next_daemon(
     (place / "begun").unlink()
     monkeypatch.setattr(tree_snapshots, "copying", real)
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
-    assert later.survey().copies == [], "half a snapshot is none"
+    assert later.survey().copies == [], "an incomplete snapshot is not listed"
     later.snapshot(KEPT, id)
     snapshot = copied(later)
     assert digest(place / snapshot.id / "data") == before
@@ -480,7 +480,9 @@ def test_restore_is_refused_if_the_manifest_is_lost(volumes, data_folder, tmp_pa
     assert verified(volumes, snapshot.id, "1").trouble.code == "MANIFEST_LOST"
     with pytest.raises(StorageRefused, match=r"manifest .* is gone") as refused:
         volumes.restore(SHARED, snapshot.id)
-    assert str(folder / "data") in refused.value.message, "who wants what is left finds it"
+    assert str(folder / "data") in refused.value.message, (
+        "the message names the folder with the remaining data"
+    )
     assert not any(disk.id.startswith("fs-") for disk in volumes.survey().disks)
 
 

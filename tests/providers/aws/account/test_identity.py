@@ -64,7 +64,9 @@ def test_location_name_contains_account_and_region():
 def test_identity_is_requested_once(clock):
     ask = ScriptedRequest(ADA)
     identities = Identities(clock, ask)
-    assert identities.known("lab").identity is None and ask.count == 0, "nobody is asked unasked"
+    assert identities.known("lab").identity is None and ask.count == 0, (
+        "`known` requests no identity"
+    )
     assert [identities.of("lab") for _ in range(3)] == [ADA] * 3
     assert ask.count == 1
 
@@ -111,7 +113,9 @@ def test_identity_failure_is_repeated_and_requested_again_later(clock):
         with pytest.raises(CredentialsMissing) as caught:
             identities.of("lab")
         assert caught.value.details == "none found"
-        assert "no AWS credentials" in caught.value.message, "AWS was perhaps never asked"
+        assert "no AWS credentials" in caught.value.message, (
+            "it does not claim that AWS refused them"
+        )
     assert ask.count == 1
     clock.advance(seconds=RETRY_AFTER.total_seconds())
     assert identities.of("lab", 20) == ADA
@@ -129,7 +133,7 @@ def test_cloud_refuses_credentials_of_another_account(clock, aws):
     ask = ScriptedRequest(ADA, ADA, BOB)
     identities = Identities(clock, ask)
     cloud = OwnCloud(identities.of(None).account, "us-east-1", None, identities.fresh)
-    assert cloud.call("ec2", "DescribeVpcs")["Vpcs"], "verified once"
+    assert cloud.call("ec2", "DescribeVpcs")["Vpcs"], "the account is verified once"
     cloud.call("ec2", "DescribeVpcs")
     assert ask.count == 2
     aws.fault(action="DescribeVpcs", do="error", code="ExpiredToken", status=403)
@@ -139,8 +143,8 @@ def test_cloud_refuses_credentials_of_another_account(clock, aws):
     with pytest.raises(CredentialsMissing) as caught:
         cloud.call("ec2", "DescribeVpcs")
     assert "account 222222222222" in caught.value.details
-    assert len(aws.calls) == seen, "the other account is not asked for our machines"
-    assert identities.of(None) == BOB, "the next launch goes where the credentials lead"
+    assert len(aws.calls) == seen, "no call is made with the other account"
+    assert identities.of(None) == BOB, "the next launch uses the account of the credentials"
 
 
 @pytest.mark.parametrize(

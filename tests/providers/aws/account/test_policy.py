@@ -40,7 +40,7 @@ def granted():
 
 def test_policy_grants_exactly_the_called_actions():
     assert granted() == (ACTIONS | IMPLIED) - FREE
-    assert IMPLIED.isdisjoint(ACTIONS), "what is called is in ACTIONS alone"
+    assert IMPLIED.isdisjoint(ACTIONS), "an action that is called is only in ACTIONS"
 
 
 def test_changing_actions_are_never_granted_on_all_resources():

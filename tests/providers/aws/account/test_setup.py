@@ -116,7 +116,7 @@ def test_setup_refuses_a_role_that_prism_did_not_create(aws, cloud, iam):
     for step in (look, apply):
         with pytest.raises(SetupRefused, match="did not make"):
             step(cloud)
-    assert changing(aws) == ["CreateRole"], "that of the test"
+    assert changing(aws) == ["CreateRole"], "only the call of the test"
 
 
 def test_setup_refuses_a_foreign_role_that_iam_does_not_show_yet(aws, cloud, iam):
@@ -124,7 +124,7 @@ def test_setup_refuses_a_foreign_role_that_iam_does_not_show_yet(aws, cloud, iam
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
     with pytest.raises(SetupRefused, match="did not make"):
         apply(cloud)
-    assert changing(aws) == ["CreateRole", "CreateRole"], "and none was made or changed"
+    assert changing(aws) == ["CreateRole", "CreateRole"], "no role was made or changed"
 
 
 def test_setup_waits_for_delayed_iam_changes_up_to_a_limit(aws, cloud, iam):

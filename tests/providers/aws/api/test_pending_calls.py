@@ -89,10 +89,10 @@ def test_failed_call_is_named_until_the_same_call_succeeds(aws, cloud):
             cloud.call("ec2", "DescribeRegions")
         aws.clock.advance(60)
     sentence = f"AWS has not answered ec2:DescribeRegions since {first:%H:%M:%S} UTC"
-    assert cloud.pending.reason() == sentence, "since the first of them"
+    assert cloud.pending.reason() == sentence, "since the first failure"
     aws.rules = rules
     cloud.call("ec2", "DescribeVpcs")
-    assert cloud.pending.reason() == sentence, "another call does not help"
+    assert cloud.pending.reason() == sentence, "another call changes nothing"
     cloud.call("ec2", "DescribeRegions")
     assert cloud.pending.reason() is None
 

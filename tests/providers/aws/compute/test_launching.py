@@ -68,7 +68,9 @@ def test_launch_omits_the_role_and_warns_if_passing_it_is_denied(aws_parts, ec2,
     assert "cannot hibernate by themselves" in aws_parts.prerequisites.note
     tried = len(aws_parts.calls("RunInstances"))
     aws_parts.launch(key="ws_2")
-    assert len(aws_parts.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
+    assert len(aws_parts.calls("RunInstances")) == tried + 1, (
+        "the role is not tried at each launch"
+    )
 
 
 def test_used_client_token_leads_to_the_next_attempt_after_a_search_by_tag(aws_parts, ec2):
@@ -230,7 +232,7 @@ def test_launch_waits_for_a_group_and_a_key_that_are_not_visible_yet(aws_parts):
     assert "was made and is not visible yet" in messages[0]
     actions = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
     done = [call.action for call in aws_parts.aws.calls if call.outcome == "ok"]
-    assert [done.count(action) for action in actions] == [1, 1, 1], "nothing is made twice"
+    assert [done.count(action) for action in actions] == [1, 1, 1], "each resource is made once"
 
 
 def test_next_attempt_uses_the_next_zone(aws_parts, ec2):

@@ -108,7 +108,7 @@ def test_machine_is_charged_while_it_boots_or_hibernates(aws_parts, compute):
         (Observed.ASLEEP, False),
     ]
     assert [event.dozed for event in seen] == [None, None, None, None, dozed]
-    assert seen[-1].since is None, "EC2 does not say when it slept"
+    assert seen[-1].since is None, "EC2 does not report the time of hibernation"
     assert {event.started.replace(microsecond=0) for event in seen} == {born}
     compute.start(id)
     aws_parts.after(10)
@@ -122,12 +122,12 @@ def test_survey_shows_idleness_and_a_missing_role(aws_parts):
     aws_parts.connectivity.idles[id] = Idleness(state="idle")
     idleness = aws_parts.look().idle
     assert idleness.state == "idle"
-    assert "cannot hibernate by itself" in idleness.lacks, "nobody has made the role here"
+    assert "cannot hibernate by itself" in idleness.lacks, "this account has no role yet"
     aws_parts.set_up()
     aws_parts.prerequisites.forget()
     other = aws_parts.on(key="ws_2")
     [machine] = [seen for seen in aws_parts.compute.survey() if seen.id == other]
-    assert machine.idle is None, "one that has it lacks nothing"
+    assert machine.idle is None, "a machine with the role lacks nothing"
 
 
 # ------------------------------------------------------------------ stop, hibernate and start
@@ -282,7 +282,9 @@ def test_machine_that_boots_after_hibernation_reports_memory_loss(aws_parts):
     assert (machine.seen, machine.failure.code) == (Observed.ON, "MEMORY_LOST")
     assert "its memory is lost, its disk is kept" in machine.failure.message
     aws_parts.aws.rules = build({})
-    assert hibernate_and_start(aws_parts, id).failure is None, "it is said of that one start"
+    assert hibernate_and_start(aws_parts, id).failure is None, (
+        "the failure is reported for that start only"
+    )
 
 
 def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
@@ -290,7 +292,9 @@ def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     aws_parts.aws.rules = build({"hangs": "Name=mine"})
     id = aws_parts.on()
     machine = hibernate_and_start(aws_parts, id)
-    assert (machine.seen, machine.failure) == (Observed.STARTING, None), "it may still come"
+    assert (machine.seen, machine.failure) == (Observed.STARTING, None), (
+        "the resume may still finish"
+    )
     machine = aws_parts.after(15 * 60)
     assert (machine.seen, machine.stage, machine.failure.code) == (
         Observed.ON,
@@ -299,7 +303,9 @@ def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     )
     assert "prism stop mine" in machine.failure.message
     compute.stop(id)
-    assert aws_parts.after().seen is Observed.OFF, "by force: its system does not hear"
+    assert aws_parts.after().seen is Observed.OFF, (
+        "the stop is forced, because the system does not react"
+    )
     aws_parts.aws.rules = build({})
     compute.start(id)
     aws_parts.after()
@@ -312,7 +318,7 @@ def test_hanging_stop_is_reported_and_forced_by_the_next_stop(aws_parts, verb):
     aws_parts.aws.rules = build({"stuck": [{"state": "stopping"}]})
     id = aws_parts.on()
     getattr(aws_parts.compute, verb)(id)
-    assert aws_parts.after(14 * 60).failure is None, "it may take its time"
+    assert aws_parts.after(14 * 60).failure is None, "a stop may take this long"
     machine = aws_parts.after(60)
     assert (machine.seen, machine.failure.code) == (Observed.STOPPING, "STOP_HANGS")
     assert "`prism stop mine`" in machine.failure.message

@@ -59,7 +59,7 @@ def test_machine_is_starting_although_ec2_still_describes_stopped(aws_parts, lat
     machine = aws_parts.look()
     assert (described(), machine.seen) == ("stopped", Observed.STARTING)
     now = aws_parts.aws.clock.now()
-    assert machine.since >= now - timedelta(seconds=1), "not since its first start"
+    assert machine.since >= now - timedelta(seconds=1), "the time is that of the last start"
     aws_parts.aws.clock.advance(5)
     aws_parts.compute.stop(late_machine_id)
     assert aws_parts.look().seen is Observed.STOPPING

@@ -49,7 +49,7 @@ def test_replacement_is_listed_as_an_orphan_and_can_be_terminated(aws_parts, ec2
     assert (machine.name, machine.profile, machine.spot) == ("mine", "lab", True)
     later.compute.terminate(heir)
     aws_parts.aws.clock.advance(60)
-    assert living(aws_parts) == [], "and nothing came after it"
+    assert living(aws_parts) == [], "EC2 launched no other machine"
 
 
 def test_machine_without_tags_is_not_listed_as_a_replacement(aws_parts, ec2, cloud, tmp_path):
@@ -57,7 +57,7 @@ def test_machine_without_tags_is_not_listed_as_a_replacement(aws_parts, ec2, clo
     ec2.delete_tags(Resources=[mine])
     aws_parts.pass_on()
     _, orphans = survey_by_another_daemon(aws_parts, cloud, tmp_path)
-    assert orphans == [], "its workspace looks for it by its id"
+    assert orphans == [], "the machine belongs to a workspace, which finds it by its id"
     [request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
     assert request["State"] == "active"
 

@@ -38,7 +38,7 @@ def test_survey_lists_other_machines_and_reports_the_unreadable_machine(
             assert [machine.id for machine in aws_parts.compute.survey()] == [other]
         [reason] = aws_parts.cloud.unreadable.reasons()
     assert odd in reason
-    assert caplog.text.count(odd) == 1, "it is said once, not at each look"
+    assert caplog.text.count(odd) == 1, "it is logged once, not at each survey"
     assert {machine.id for machine in aws_parts.compute.survey()} == {odd, other}
     assert aws_parts.cloud.unreadable.reasons() == []
 

@@ -136,7 +136,7 @@ def test_log_lines_have_secrets_masked(logs, machine_pool, sshd):
     token = secret(sshd.key.read_bytes(), "ws_1", "lab")
     machine_pool.cloud.consoles[ID] = f"http://127.0.0.1:8888/lab?token={token}\n"
     hidden = ("http://127.0.0.1:8888/lab?token=***",)
-    assert logs.tail(ID, "console", 5).lines == hidden, "before anything is known of it"
+    assert logs.tail(ID, "console", 5).lines == hidden, "even before the services are known"
     lines = [f"?token={token}", "ftp://me:secret@host/", "x" * 43]
     (sshd.folder / "journal").write_text("".join(entry("lab", line, "1") for line in lines))
     page = logs.tail(ID, "application", 5)

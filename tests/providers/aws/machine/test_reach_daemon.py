@@ -115,7 +115,7 @@ def test_connect_returns_ssh_command_url_and_token(http, port, machine_pool, ser
         f"{machine_pool.host(ID).user}@127.0.0.1"
     )
     [door] = access["services"].values()
-    assert fetch(f"{door['url']}/x") == "/x of the lab", "it answers from this computer"
+    assert fetch(f"{door['url']}/x") == "/x of the lab", "the service answers on this computer"
     assert door["token"] == secret(sshd.key.read_bytes(), "ws_1", *access["services"])
     assert f"-L {service.port}:localhost:{service.port} " in door["local_forward"]
 

@@ -294,10 +294,12 @@ def test_idle_action_of_a_stopped_machine_is_read_from_its_console(world):
     count = len(world.machine_pool.cloud.asked)
     for _ in range(5):
         world.idle("stopped")
-    assert len(world.machine_pool.cloud.asked) == count, "what is known is not asked for again"
+    assert len(world.machine_pool.cloud.asked) == count, "the console is not read again"
     world.watch.look([instance(launched=LAUNCHED + timedelta(hours=2))])
     woken = world.watch.idle(ID)
-    assert (woken.state, woken.acted) == (None, known.acted), "it begins anew"
+    assert (woken.state, woken.acted) == (None, known.acted), (
+        "the idleness of the new boot is unknown"
+    )
 
 
 def test_machine_that_is_off_or_unknown_causes_no_repeated_calls(world):

@@ -89,7 +89,7 @@ def test_new_address_replaces_the_old_address_and_foreign_rules_are_kept(
     )
     addresses[0] = "2001:db8::7/128"
     assert prerequisites.group([80]) == id
-    assert (22, CIDR) in ingress_rules(ec2, id), "an address is asked for now and then"
+    assert (22, CIDR) in ingress_rules(ec2, id), "the address is cached"
     prerequisites_clock.advance(minutes=10)
     assert prerequisites.group([80]) == id
     assert ingress_rules(ec2, id) == {

@@ -223,7 +223,7 @@ def test_ingress_request_runs_in_the_background_once_a_minute(
 ):
     for _ in range(5):
         ingress.request("i-lab")
-    assert prerequisites_of["lab"].opened == 0, "nothing is asked in the thread of who waits"
+    assert prerequisites_of["lab"].opened == 0, "the request makes no call in its own thread"
     assert executor.do() == 1
     clock.advance(seconds=59)
     ingress.request("i-lab")

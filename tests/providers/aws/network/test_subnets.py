@@ -20,7 +20,7 @@ def test_subnets_have_a_constant_order_for_each_workspace():
         assert in_turn(tuple(reversed(SUBNETS)), key) == tried
         assert sorted(tried) == list(SUBNETS)
     assert {in_turn(SUBNETS, f"ws_{number}")[0] for number in range(50)} == set(SUBNETS), (
-        "spread out"
+        "workspaces are spread over all subnets"
     )
     assert in_turn((), "ws_1") == ()
 

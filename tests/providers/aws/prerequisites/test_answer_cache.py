@@ -42,7 +42,7 @@ def test_answer_is_kept_for_a_limited_time(prerequisites_clock):
     assert once.get("a", lambda: next(answers)) == 0
     prerequisites_clock.advance(seconds=59)
     assert once.get("a", lambda: next(answers)) == 0
-    assert once.get("b", lambda: next(answers)) == 1, "another question"
+    assert once.get("b", lambda: next(answers)) == 1, "another key has its own answer"
     prerequisites_clock.advance(seconds=1)
     assert once.get("a", lambda: next(answers)) == 2
     once.forget()

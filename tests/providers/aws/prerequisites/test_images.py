@@ -67,7 +67,7 @@ def test_image_is_requested_once_per_architecture_and_hour(
     assert (count_calls("GetParameter"), count_calls("DescribeImages")) == (1, 1)
     prerequisites_clock.advance(hours=1)
     prerequisites.image("debian-12", "t3.small")
-    assert count_calls("GetParameter") == 2, "images are published all the time"
+    assert count_calls("GetParameter") == 2, "new images are published often"
 
 
 def test_kind_returns_architecture_memory_and_burstable(prerequisites):

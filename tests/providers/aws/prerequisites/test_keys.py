@@ -81,4 +81,6 @@ def test_holds_creates_no_key_and_follows_no_path(prerequisites, make_prerequisi
     assert not prerequisites.holds("prism-lab-0123456789abcdef")
     assert not prerequisites.holds(None)
     (tmp_path / "secret").write_text("not a key")
-    assert not make_prerequisites("../secret").holds(name), "a tag can say anything"
+    assert not make_prerequisites("../secret").holds(name), (
+        "a name from a tag is not trusted as a path"
+    )

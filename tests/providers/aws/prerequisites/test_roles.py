@@ -32,7 +32,7 @@ def test_machine_role_allows_a_machine_only_to_stop_itself():
     assert granted(source=MINE, target="i-0123")
     assert not granted(source=MINE, target="i-01234")
     assert not granted(source=MINE, target="i-0123", managed="false")
-    assert not granted(source=None, target="i-0123"), "nobody but a machine has such a source"
+    assert not granted(source=None, target="i-0123"), "only a machine has such a source"
 
 
 def test_role_of_the_setup_is_used_and_requested_once(
@@ -42,7 +42,7 @@ def test_role_of_the_setup_is_used_and_requested_once(
     assert make_prerequisites().role() == NAME
     prerequisites, calls = make_prerequisites(), count_calls("GetInstanceProfile")
     assert prerequisites.role() == prerequisites.role() == NAME
-    assert count_calls("GetInstanceProfile") == calls + 1, "it is not asked at each launch"
+    assert count_calls("GetInstanceProfile") == calls + 1, "IAM is not called at each launch"
 
 
 def test_daemon_creates_no_role(aws, prerequisites):
@@ -71,7 +71,7 @@ def test_denied_iam_gives_no_role_and_is_asked_once(
     assert prerequisites.role() is None
     calls = count_calls("GetInstanceProfile")
     assert prerequisites.role() is None
-    assert count_calls("GetInstanceProfile") == calls, "it is not asked at each launch"
+    assert count_calls("GetInstanceProfile") == calls, "IAM is not called at each launch"
 
 
 def test_instance_profile_with_another_role_is_not_used(aws, prerequisites):

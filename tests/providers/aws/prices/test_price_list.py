@@ -87,7 +87,7 @@ def test_spot_price_has_its_source_and_expires_after_hours(prices, cloud, aws, c
     price = prices.spot("t3.large", "us-west-2")
     assert (price.amount, price.source) == (31200, "EC2 spot price, us-west-2, as of 2026-11-25")
     clock.advance(hours=7)
-    assert prices.spot("t3.large", "us-west-2") is None, "it has moved since"
+    assert prices.spot("t3.large", "us-west-2") is None, "an old spot price is not used"
 
 
 def test_spot_price_is_the_latest_of_the_most_expensive_zone():
@@ -184,7 +184,7 @@ def test_price_book_uses_the_list_in_regions_that_the_table_lacks(tmp_path, cloc
         96000, "GB-month", NOW.date(), "AWS price list"
     )  # fmt: skip
     assert (address.amount, address.unit) == (5000, "hour")
-    assert price_book.storage("gp3", "eu-south-2") is None, "too old to be true"
+    assert price_book.storage("gp3", "eu-south-2") is None, "an old price is not used"
 
 
 def test_shown_storage_price_equals_that_of_the_price_book(tmp_path, clock):

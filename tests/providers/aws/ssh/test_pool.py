@@ -102,7 +102,7 @@ def test_unreachable_machine_is_not_tried_at_each_request(machine_pool, sshd):
         with pytest.raises(MachineUnreachable, match="mine cannot be reached"):
             machine_pool.pool.run(ID, "true")
     link = machine_pool.pool._links[ID]
-    assert link._failures == 1, "the others heard at once what was known"
+    assert link._failures == 1, "only the first request tried to connect"
     sshd.start()
     link._again_at = 0.0
     assert machine_pool.pool.run(ID, "echo up").out == b"up\n"
@@ -111,7 +111,7 @@ def test_unreachable_machine_is_not_tried_at_each_request(machine_pool, sshd):
 def test_connection_to_a_stopped_machine_is_closed(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     machine_pool.settle()
-    assert sshd.guests(), "it is on"
+    assert sshd.guests(), "the machine is on"
     machine_pool.hosts.clear()
     machine_pool.settle()
     eventually(lambda: not sshd.guests())
@@ -151,9 +151,11 @@ def test_host_key_is_parsed_from_the_console_if_it_is_complete(tmp_path):
     key, other = keypair(tmp_path / "a"), keypair(tmp_path / "b")
     assert key_on_console("prism-boot: hostkey \nprism-boot: ready\n") is None
     assert key_on_console(f"x prism-boot: hostkey {key}\r\nprism-boot: hostkey {other}\n") == other
-    assert key_on_console(f"prism-boot: hostkey {key}") is None, "the line is not whole yet"
+    assert key_on_console(f"prism-boot: hostkey {key}") is None, "the line is incomplete"
     torn = f"{key[:60]}\n[   12.3] random: crng init done\n{key[60:]}\n"
-    assert key_on_console(f"prism-boot: hostkey {torn}") is None, "somebody else wrote in between"
+    assert key_on_console(f"prism-boot: hostkey {torn}") is None, (
+        "another program wrote into the line"
+    )
     assert key_on_console(f"prism-boot: hostkey {other}\nprism-boot: hostkey {torn}") == other
     block = f"-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAAB3Nz root@x\n{key} root@x\n"
     assert key_on_console(block) is None

@@ -39,7 +39,7 @@ def fetch(address, path="/"):
 def test_port_is_reached_through_the_ssh_connection(reach, machine_pool, sshd, service):
     address = reach.address_of(ID, service.port)
     assert address.host == "127.0.0.1"
-    assert address.port != service.port, "it is another port of this computer"
+    assert address.port != service.port, "the forwarded port is another one"
     assert fetch(address, "/x") == "/x of the lab"
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
     again = reach.address_of(ID, service.port)
@@ -192,7 +192,7 @@ except OSError as refused:
 """
         assert run(world, id, "python", "-c", ask) == (0, "refused\n")
         done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
-        assert done.stdout == "200\n", "its owner is let through, from any program"
+        assert done.stdout == "200\n", "other programs of the owner are accepted"
     finally:
         forwards.close()
         world.close()

@@ -192,7 +192,7 @@ class Life:
                 self.close_loops()
                 self.begin()
             still = 0 if done else still + 1
-        assert rounds, "it never came to rest"
+        assert rounds, "the state never settled"
 
     def close_loops(self):
         for loop in self.loops:

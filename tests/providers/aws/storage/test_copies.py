@@ -136,7 +136,7 @@ def test_delete_snapshot_deletes_only_the_named_snapshot(aws_parts):
     aws_parts.pass_time()
     [left] = aws_parts.every_copy()
     assert left["SnapshotId"] != copy
-    assert aws_parts.copy().id == left["SnapshotId"], "whoever has lost its row may take it back"
+    assert aws_parts.copy().id == left["SnapshotId"], "the other snapshot can still be recovered"
 
 
 def test_snapshot_of_a_machine_is_of_its_root_disk(aws_parts):

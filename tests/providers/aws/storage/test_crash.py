@@ -71,7 +71,7 @@ def run_and_kill(begin, story, at):
     life = begin()
     life.points.die_at = at
     run_story(life, story)
-    assert len(life.points.passed) > at, "it did die"
+    assert len(life.points.passed) > at, "the daemon was not killed"
     check_final_state(life, story)
 
 

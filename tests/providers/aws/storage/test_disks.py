@@ -45,7 +45,7 @@ def test_repeated_creation_makes_one_volume(aws_parts):
         aws_parts.volumes.create(replace(ORDER, name="renamed"))
     aws_parts.pass_time()
     aws_parts.volumes.create(replace(ORDER, name="renamed"))
-    assert len(aws_parts.every_volume()) == 1, "other tags, the same token"
+    assert len(aws_parts.every_volume()) == 1, "other tags have the same token"
 
 
 def test_survey_shows_the_state_of_a_volume(aws_parts):
@@ -319,7 +319,7 @@ def test_surveys_of_storage_make_few_calls(aws_parts):
         aws_parts.volumes.survey({part})
     each = timedelta(minutes=1) / aws_parts.volumes.calm
     assert len(aws_parts.aws.calls) - before == 3
-    assert 3 * each + 2 <= 4, "with one look at machines every 30 s"
+    assert 3 * each + 2 <= 4, "together with a survey of machines every 30 s"
 
 
 # ------------------------------------------------------------------ tags that EC2 shows late

@@ -139,7 +139,7 @@ def test_mount_targets_are_deleted_before_their_file_system(aws_parts):
         aws_parts.detached(machine, "volume_2")
     aws_parts.volumes.delete(id)
     assert aws_parts.disk("volume_2").seen is StorageObserved.THERE, (
-        "it is still there, and asked again"
+        "it exists until its mount targets are deleted"
     )
     for _ in range(2):
         aws_parts.pass_time()
@@ -178,5 +178,5 @@ def test_attach_from_a_second_vpc_is_refused_with_the_reason(aws_parts):
     before = tags_of(aws_parts.every_share()[0])
     with pytest.raises(StorageRefused, match="EFS reaches one VPC at a time"):
         aws_parts.volumes.attach(id, machine_in_another_vpc(aws_parts), "all")
-    assert tags_of(aws_parts.every_share()[0]) == before, "nothing is begun"
+    assert tags_of(aws_parts.every_share()[0]) == before, "no tag was changed"
     assert len(targets(aws_parts, id)) == 1

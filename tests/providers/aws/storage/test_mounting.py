@@ -89,7 +89,7 @@ def test_empty_disk_is_formatted_once_and_mounted_by_uuid(machine):
         [line],
     )
     rest = machine.fstab.read_text().splitlines()[:2]
-    assert rest == ["UUID=root / ext4 defaults 0 1", "# mine"], "what others wrote stays"
+    assert rest == ["UUID=root / ext4 defaults 0 1", "# mine"], "other lines are kept"
 
 
 def test_disk_keeps_its_data_when_it_is_attached_again(machine):
@@ -97,7 +97,7 @@ def test_disk_keeps_its_data_when_it_is_attached_again(machine):
     at = mount_disk(machine)
     machine.inside(f"echo precious > {at}/thesis")
     assert machine.run("leave", ID).returncode == 0
-    assert machine.run("leave", ID).returncode == 0, "it may be repeated"
+    assert machine.run("leave", ID).returncode == 0, "`leave` may be repeated"
     assert (prism_entries(machine), machine.inside(f"ls {HOME}/volumes")) == ([], "")
     machine.unplug(ID)
     machine.plug(ID)
@@ -225,11 +225,11 @@ def test_copied_disk_gets_a_new_uuid_without_its_original(machine):
     tool("mkfs.ext4", "-q", machine.loops[0])
     before = ids(machine.loops[0])["UUID"]
     mount_disk(machine, make="old")
-    assert ids(machine.loops[0])["UUID"] == before, "it has had them all along"
+    assert ids(machine.loops[0])["UUID"] == before, "a disk that is not a copy keeps its ids"
     machine.run("leave", ID)
     mount_disk(machine, make="copy")
     assert ids(machine.loops[0])["UUID"] != before
-    assert mount_disk(machine, make="copy"), "and may be asked for again while it is mounted"
+    assert mount_disk(machine, make="copy"), "the command may be repeated while it is mounted"
 
 
 @pytest.mark.parametrize("make", ["mkfs.xfs", "mkfs.ext4"])
@@ -242,7 +242,7 @@ def test_copied_disk_beside_its_original_gets_a_new_uuid(machine, make):
     second = mount_disk(machine, OTHER, "copy", "old")
     assert machine.inside(f"cat {second}/thesis") == "precious\n"
     uuids = {line.split()[0] for line in prism_entries(machine)}
-    assert len(uuids) == 2, "the next boot would have to guess"
+    assert len(uuids) == 2, "both disks would have the same UUID"
 
 
 def test_largest_partition_of_a_root_disk_is_mounted_with_unique_ids(machine):
@@ -358,9 +358,7 @@ def test_slow_check_of_a_copied_disk_runs_once_before_the_mount(machine, tmp_pat
     (tmp_path / "go").touch()
     at = mount_disk(machine, OTHER, "back", "copy")
     assert machine.inside(f"cat {at}/thesis") == "precious\n"
-    assert (tmp_path / "checks").read_text() == "began\n", (
-        "one check, however often it is asked for"
-    )
+    assert (tmp_path / "checks").read_text() == "began\n", "one check for all requests"
 
 
 def test_slow_change_of_ids_of_a_copied_xfs_runs_once_before_the_mount(machine, tmp_path):

@@ -385,7 +385,7 @@ def test_gpu_driver_is_installed_with_its_utilities(with_drivers):
         "nvidia-utils-550-server",
         "linux-modules-nvidia-550-server-aws",
     ]
-    assert "DPkg::Lock::Timeout=600" in installed, "others may be installing at the same time"
+    assert "DPkg::Lock::Timeout=600" in installed, "another program may be installing packages"
 
 
 def test_boot_without_a_visible_gpu_fails_with_the_reason(with_drivers):

@@ -184,14 +184,14 @@ def test_failed_machine_is_set_up_by_a_changed_template(machine):
     assert asked(new, "/")[0] == 200
     units = machine.run("sh", "-c", "cd /etc/systemd/system; echo prism-service-*").split()
     assert units == ["prism-service-new.service"]
-    assert machine.run("cat", "/home/admin/ran") == "1\n", "what was done is not done again"
+    assert machine.run("cat", "/home/admin/ran") == "1\n", "a completed command is not repeated"
     written = "/etc/profile.d/prism.sh"
     machine.run("sh", "-c", f"echo '# mine' >>{written}")
     machine.run("systemctl", "poweroff")
     machine.ended()
     machine.boot()
     wait_for_stage(machine, BootStage.READY, count=3)
-    assert "# mine" in machine.run("cat", written), "files are written anew once, not at each boot"
+    assert "# mine" in machine.run("cat", written), "files are rewritten once, not at each boot"
 
 
 def markers_in_order(machine):

@@ -194,7 +194,7 @@ def test_rstudio_on_arm64_is_refused_naming_an_x86_64_type(slug, base):
     problem = refused.value
     assert problem.message == "RStudio Server cannot be installed on arm64"
     [advised] = re.findall(r"--instance-type ([\w.]+)", problem.remediation)
-    assert machine_type(advised).architecture == "x86_64", "and the catalog has it"
+    assert machine_type(advised).architecture == "x86_64", "the catalog has the advised type"
 
 
 def test_documentation_names_the_pinned_rstudio_release():
