@@ -28,7 +28,7 @@ SURFACES = {
         "tests/attacks/test_networks.py",
         "tests/attacks/test_ordinary_networks.py",
         "tests/providers/local/test_sandbox.py",
-        "tests/providers/local/test_grafts.py",
+        "tests/providers/local/test_bind_mounts.py",
         "tests/project/test_workspace_paths.py",
     ),
     "gate": (

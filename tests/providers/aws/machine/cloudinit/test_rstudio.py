@@ -28,7 +28,7 @@ from tests.providers.aws.machine.cloudinit.ordered import (
     rendered,
     template,
 )
-from tests.providers.aws.machine.cloudinit.test_words import systemd_words
+from tests.providers.aws.machine.cloudinit.test_quoting import systemd_words
 
 APT = ["ubuntu-24.04", "ubuntu-22.04", "debian-12"]
 DNF = ["rocky-9", "amazon-linux-2023"]
