@@ -55,7 +55,7 @@ SURFACES = {
         "tests/attacks/test_roles.py",
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",
-        "tests/project/test_people.py",
+        "tests/project/test_team_mode.py",
     ),
     "inputs": (
         "tests/attacks/test_inputs.py",

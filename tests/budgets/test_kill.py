@@ -12,7 +12,7 @@ from prism.client.errors import DaemonUnreachable
 from prism.projects.model import NewBudget
 from prism.workspaces.model import NameTaken, State
 from tests.optional import not_none
-from tests.project.home import MORTAL, Home
+from tests.project.home import KILLABLE_DAEMON, Home
 from tests.proofs import record
 from tests.waiting import eventually
 
@@ -43,7 +43,7 @@ def kill_at(folder, die_at):
     """Launch, kill, restart, launch again: the points passed, and the sums of `BOOKS`."""
     home, crash = Home(folder), {"DIE_AT": str(die_at), "POINTS": str(folder / "points")}
     try:
-        with home.run_daemon(MORTAL, **crash, **PRICES) as process:
+        with home.run_daemon(KILLABLE_DAEMON, **crash, **PRICES) as process:
             home.client.projects.create("lab", budget=NewBudget(total_allocated=CAP))
             launch(home)
             if die_at == NEVER:

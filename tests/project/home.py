@@ -18,7 +18,7 @@ from tests.daemons import BIN, DAEMON, Fork, started
 from tests.waiting import eventually
 
 LONGEST = 600  # seconds; a command that takes longer has hung
-MORTAL = (sys.executable, Path(__file__).with_name("mortal.py"))
+KILLABLE_DAEMON = (sys.executable, Path(__file__).with_name("killable_daemon.py"))
 
 
 class Home:

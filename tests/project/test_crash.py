@@ -8,7 +8,7 @@ import pytest
 
 from prism.client.errors import DaemonUnreachable
 from prism.workspaces.model import NameTaken, State
-from tests.project.home import MORTAL, Home
+from tests.project.home import KILLABLE_DAEMON, Home
 from tests.waiting import eventually
 
 NEVER = -1
@@ -29,7 +29,7 @@ def killed_at(folder, die_at):
     """Launches, is killed, restarts and launches again; returns the points and the outcome."""
     home, crash = Home(folder), {"DIE_AT": str(die_at), "POINTS": str(folder / "points")}
     try:
-        with home.run_daemon(MORTAL, **crash) as process:
+        with home.run_daemon(KILLABLE_DAEMON, **crash) as process:
             ask(home)
             if die_at == NEVER:
                 eventually(lambda: is_running(home), 300)

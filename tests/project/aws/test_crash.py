@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from tests.project.aws.lives import ENDED, LIVES
-from tests.project.aws.stage import DoubleWithDaemons, machines_wrong, storage_wrong
+from tests.project.aws.double_with_daemons import DoubleWithDaemons, machines_wrong, storage_wrong
+from tests.project.aws.scenarios import ENDED, SCENARIOS
 from tests.proofs import record
 
 WAYS = ("lost", "twice", "throttled")
@@ -16,30 +16,34 @@ LOOKS = re.compile(r"after (\w+\.)?(Describe|Get|List|GET )")
 
 @pytest.fixture(scope="module")
 def double_with_daemons(tmp_path_factory):
-    stage = DoubleWithDaemons(tmp_path_factory.mktemp("stage"))
+    double = DoubleWithDaemons(tmp_path_factory.mktemp("double"))
     try:
-        yield stage
+        yield double
     finally:
-        stage.close()
+        double.close()
 
 
-def wrong(life, outcome, how="kill"):
-    """The differences between the outcome and what `life` must lead to."""
+def wrong(scenario, outcome, how="kill"):
+    """The differences between the outcome and what `scenario` must lead to."""
     yield from machines_wrong(outcome)
     yield from storage_wrong(outcome)
     state, truth = outcome["said"], outcome["there"]
     states = [workspace[2] for workspace in state["workspaces"]]
-    if life.state and states not in ([life.state], [] if life.state == ENDED else None):
-        yield f"it is {states}, not {life.state}"
+    if scenario.state and states not in (
+        [scenario.state],
+        [] if scenario.state == ENDED else None,
+    ):
+        yield f"it is {states}, not {scenario.state}"
     expected = {
-        "machines": int(life.state is not None),
-        "volumes": life.volumes + (life.state not in {None, ENDED}),  # the disk of the machine
-        "files": life.files,
-        "copies": life.copies,
+        "machines": int(scenario.state is not None),
+        # One is the disk of the machine.
+        "volumes": scenario.volumes + (scenario.state not in {None, ENDED}),
+        "files": scenario.files,
+        "copies": scenario.copies,
     }
     for id, _, _, tags in truth["machines"]:
-        if life.tags.items() - tags.items():
-            yield f"{id} says {tags}, not {life.tags}"
+        if scenario.tags.items() - tags.items():
+            yield f"{id} says {tags}, not {scenario.tags}"
     surplus = state[
         "surplus"
     ]  # CreateSnapshot has no token, so a repeated call makes a second one
@@ -85,18 +89,18 @@ def costly_changes(points):
     return [(at, how) for at, how in changes(points) if points[at] in names]
 
 
-def survives(stage, name, choose):
+def check_kills(double, name, choose):
     """Tries a verb with a kill or fault at its points; fails if one does harm; returns counts."""
-    life = LIVES[name]
-    points, outcome = stage.tried(name)
-    assert not list(wrong(life, outcome))
+    scenario = SCENARIOS[name]
+    points, outcome = double.run(name)
+    assert not list(wrong(scenario, outcome))
     calls = [point for point in points if point.startswith("before ") and point != "before commit"]
     assert calls and "after commit" in points, "the verb has no call to AWS or no commit"
     failures, tried, strikes = [], Counter[str](), [*choose(points)]
     for at, how in strikes:
-        passed, outcome = stage.tried(name, at, how)
+        passed, outcome = double.run(name, at, how)
         failures += [
-            f"{at} {points[at]}, {how}: {problem}" for problem in wrong(life, outcome, how)
+            f"{at} {points[at]}, {how}: {problem}" for problem in wrong(scenario, outcome, how)
         ]
         tried[at] += len(passed) > at  # threads race, so a run may have a point less
     assert not failures, "\n".join(failures)
@@ -110,18 +114,18 @@ def survives(stage, name, choose):
 
 @pytest.mark.timeout(900)
 def test_launch_survives_kills_after_costly_changes(double_with_daemons):
-    survives(double_with_daemons, "launch", costly_changes)
+    check_kills(double_with_daemons, "launch", costly_changes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["launch", "terminate"])
 def test_verb_survives_kills_after_different_changes(double_with_daemons, name):
-    survives(double_with_daemons, name, changes)
+    check_kills(double_with_daemons, name, changes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_verb_survives_every_fault_at_every_point(double_with_daemons, name):
-    record(f"Killed on AWS: {name}", survives(double_with_daemons, name, matrix))
+    record(f"Killed on AWS: {name}", check_kills(double_with_daemons, name, matrix))

@@ -44,14 +44,14 @@ from prism.settings import Settings
 from prism.storage.model import SnapshotState, VolumeState
 from prism.workspaces.plan import IN_BETWEEN, state_of
 from tests.forks import serve, tell
-from tests.project.aws.lives import LIVES, again, chance
+from tests.project.aws.scenarios import SCENARIOS, random_verb, repeat
 from tests.rows import every_workspace
 
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
-SKIPS = 60  # calls before a fault of chance strikes
-WHO = 120  # seconds to wait for the identity at AWS
-providers.PATIENT = WHO  # a busy computer may need it; no test here continues without AWS
+SKIPS = 60  # calls before a random fault
+# In seconds. A busy computer may need it, and no test here continues without AWS.
+IDENTITY_TIMEOUT = providers.PATIENT = 120
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
@@ -161,7 +161,7 @@ class World:
 
     def wake(self):
         """Connects to AWS; takes over claims if the database is not shared."""
-        self.wiring.aws.look(WHO)
+        self.wiring.aws.look(IDENTITY_TIMEOUT)
         joined = [loop for place in self.wiring.aws.connected for loop in self.wiring.join(place)]
         if not self.daemon.db.shared:
             for loop in (*self.wiring.loops, *joined):
@@ -223,14 +223,14 @@ class World:
 
 def live(job):
     """Prepares, then requests the verb and carries it out with the points armed."""
-    world, life = World(job), LIVES[job["life"]]
-    for step in life.before:
+    world, scenario = World(job), SCENARIOS[job["scenario"]]
+    for step in scenario.before:
         step(world.wiring)
         world.settle()
-    world.pass_time(life.later.total_seconds())
+    world.pass_time(scenario.later.total_seconds())
     points.double, points.account = world.double, job["environ"]["AWS_ACCESS_KEY_ID"]
     points.at, points.how, points.armed = job.get("at", -1), job.get("how", "kill"), True
-    life.ask(world.wiring)
+    scenario.ask(world.wiring)
     world.settle()
     points.armed = False
     tell(passed=points.passed, struck=points.struck, **report(world))
@@ -238,35 +238,35 @@ def live(job):
 
 def come_back(job):
     """Starts the next daemon of that home, repeats the verb and reports."""
-    world, life = World(job), LIVES[job["life"]]
+    world, scenario = World(job), SCENARIOS[job["scenario"]]
     world.wake()
-    again(life, world.wiring)
+    repeat(scenario, world.wiring)
     world.settle()
     tell(**report(world))
 
 
 def by_chance(job):
     """Runs some steps of a random schedule, with faults and perhaps a kill."""
-    dice = random.Random(f"{job['seed']}:{job['part']}")
+    rng = random.Random(f"{job['seed']}:{job['part']}")
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
         world.wake()
     first, account = worlds[0], job["environ"]["AWS_ACCESS_KEY_ID"]
     if job["part"] < job["deaths"]:
-        points.armed, points.at = True, dice.randrange(200)
+        points.armed, points.at = True, rng.randrange(200)
     for _ in range(3):
-        do = dice.choice(["lost", "late", "twice", "drop", "throttle", "error", "stale"])
+        do = rng.choice(["lost", "late", "twice", "drop", "throttle", "error", "stale"])
         order(
-            first.double, "faults", action="*", do=do, skip=dice.randrange(SKIPS), account=account
+            first.double, "faults", action="*", do=do, skip=rng.randrange(SKIPS), account=account
         )
     progress = Path(job["progress"])
     for step in range(int(progress.read_text() or 0), job["steps"]):
         progress.write_text(str(step + 1))
         with contextlib.suppress(Problem):
-            chance(dice, dice.choice(worlds).wiring)
-        for _ in range(dice.randrange(4)):
+            random_verb(rng, rng.choice(worlds).wiring)
+        for _ in range(rng.randrange(4)):
             for world in worlds:
-                world.pass_time(dice.randrange(1, 12))
+                world.pass_time(rng.randrange(1, 12))
                 world.daemon.settle(3)
     points.armed = False
     tell(done=True)

@@ -21,9 +21,9 @@ def home(tmp_path):
 
 
 def fill(folder, seed):
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     for number in range(30):
-        (folder / f"file{number}").write_bytes(chance.randbytes(chance.randrange(100_000)))
+        (folder / f"file{number}").write_bytes(rng.randbytes(rng.randrange(100_000)))
     return digest(folder)
 
 

@@ -44,10 +44,10 @@ class DoubleWithDaemons:
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.double = subprocess.Popen(double, **quiet)
         self.log = (self.folder / "log").open("w")
-        self.mortals = [self._mortal()]
+        self.daemons = [self._start()]
 
-    def _mortal(self):
-        command = (sys.executable, "-m", "tests.project.aws.mortal")
+    def _start(self):
+        command = (sys.executable, "-m", "tests.project.aws.killable_daemon")
         pipes: dict[str, Any] = {
             "stdin": subprocess.PIPE,
             "stdout": subprocess.PIPE,
@@ -57,24 +57,24 @@ class DoubleWithDaemons:
 
     def two(self):
         """Starts a second daemon, for requests at the same time."""
-        if len(self.mortals) == 1:
-            self.mortals.append(self._mortal())
+        if len(self.daemons) == 1:
+            self.daemons.append(self._start())
 
     def close(self):
-        for mortal in self.mortals:
-            mortal.stdin.close()
-        for process in (*self.mortals, self.double):
+        for daemon in self.daemons:
+            daemon.stdin.close()
+        for process in (*self.daemons, self.double):
             process.terminate()
             process.wait(120)
-        for mortal in self.mortals:
-            mortal.stdout.close()
+        for daemon in self.daemons:
+            daemon.stdout.close()
         self.log.close()
 
     def ask(self, index=0, **job):
         """Sends a job to a daemon; returns the answer of its fork."""
-        mortal = self.mortals[index]
-        print(json.dumps(job), file=mortal.stdin, flush=True)
-        answer = json.loads(mortal.stdout.readline())
+        daemon = self.daemons[index]
+        print(json.dumps(job), file=daemon.stdin, flush=True)
+        answer = json.loads(daemon.stdout.readline())
         assert "broke" not in answer, answer["broke"]
         return answer
 
@@ -91,13 +91,13 @@ class DoubleWithDaemons:
         }
         return {"home": str(self.folder / account), "environ": environ}
 
-    def tried(self, life, at=-1, how="kill"):
+    def run(self, scenario, at=-1, how="kill"):
         """Runs a scenario; starts the next daemon after a kill."""
-        job = self.job() | {"life": life}
-        lived = self.ask(do="live", at=at, how=how, **job)
-        if lived["killed"]:
-            return lived["passed"], self.ask(do="come back", **job)
-        return lived["passed"], lived
+        job = self.job() | {"scenario": scenario}
+        answer = self.ask(do="live", at=at, how=how, **job)
+        if answer["killed"]:
+            return answer["passed"], self.ask(do="come back", **job)
+        return answer["passed"], answer
 
 
 def machines_wrong(outcome):

@@ -1,6 +1,6 @@
 """Storage on this machine, as a program of its own that can be killed at any point.
 
-    python tests/storage/mortal.py HOME WISH DIE_AT
+    python tests/storage/killable_storage.py HOME WISH DIE_AT
 
 A point is each commit, before and after, and each change of a file of storage, which the audit
 hook of the interpreter reports. The program starts with request number WISH of the story. It
@@ -75,7 +75,7 @@ class Hosts:
         }
 
 
-class Life:
+class KillableStorage:
     """The storage of one daemon, until it is killed."""
 
     def __init__(self, home, born):
@@ -181,9 +181,9 @@ def main(home, wish, die_at):
     Database.write = announced  # type: ignore[method-assign]
     sys.addaudithook(point.audit)
     log = os.open(home / "wishes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    life = Life(home, datetime(2026, 1, 1, tzinfo=UTC))
-    life.live(wish, lambda number: os.write(log, f"{number}\n".encode()))
-    life.close()
+    storage = KillableStorage(home, datetime(2026, 1, 1, tzinfo=UTC))
+    storage.live(wish, lambda number: os.write(log, f"{number}\n".encode()))
+    storage.close()
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ import pytest
 from prism.errors import Problem
 from tests.daemons import started
 from tests.proofs import record
-from tests.storage.mortal import MACHINES, Life
+from tests.storage.killable_storage import MACHINES, KillableStorage
 from tests.waiting import eventually
 
-PROGRAM = Path(__file__).with_name("mortal.py")
+PROGRAM = Path(__file__).with_name("killable_storage.py")
 NEVER = -1
 FEW = 97
 PATIENCE = 900  # seconds, for a busy computer
@@ -37,14 +37,14 @@ def run_until(home, die_at):
 def outcome_after_restart(home):
     """Starts storage again with the last request; returns the outcome."""
     wishes = (home / "wishes").read_text().split()
-    life = Life(home, datetime(2026, 1, 2, tzinfo=UTC))
+    storage = KillableStorage(home, datetime(2026, 1, 2, tzinfo=UTC))
     try:
-        life.live(int(wishes[-1]) if wishes else 0)
-        back, shared = life.data("back"), life.data("all")
+        storage.live(int(wishes[-1]) if wishes else 0)
+        back, shared = storage.data("back"), storage.data("all")
         outcome = {
-            "volumes": sorted(entry.name for entry in every(life)),
-            "failures": [entry.failure for entry in every(life) if entry.failure],
-            "snapshots": [snapshot.name for snapshot in life.service.snapshots()],
+            "volumes": sorted(entry.name for entry in every(storage)),
+            "failures": [entry.failure for entry in every(storage) if entry.failure],
+            "snapshots": [snapshot.name for snapshot in storage.service.snapshots()],
             "back": (back / "thesis").read_text(),
             "all": (shared / "thesis").read_text(),
         }
@@ -54,11 +54,11 @@ def outcome_after_restart(home):
         mounted = {mount["name"] for mount in mounts(home, "y")}
         return outcome, mounted, mounts(home, "x")
     finally:
-        life.close()
+        storage.close()
 
 
-def every(life):
-    listed = life.service.every()
+def every(storage):
+    listed = storage.service.every()
     return [*listed.ebs_volumes, *listed.efs_volumes]
 
 

@@ -16,11 +16,11 @@ class RandomRun:
     """One run; `holds` is the content of each volume, by its id at the provider."""
 
     def __init__(self, storage, seed):
-        self.storage, self.chance, self.holds = storage, random.Random(seed), {}
+        self.storage, self.rng, self.holds = storage, random.Random(seed), {}
 
     def request(self):
         """Sends a random request; one that is not possible now is refused and changes nothing."""
-        storage, ask = self.storage, self.chance.choice
+        storage, ask = self.storage, self.rng.choice
         volume, workspace = ask([*VOLUME_NAMES]), ask(WORKSPACES)
         verbs = (
             lambda: storage.create(volume, type=VOLUME_NAMES[volume]),
@@ -33,9 +33,9 @@ class RandomRun:
             lambda: storage.http.launch(workspace),
             lambda: storage.terminate(workspace, backup_ebs=ask((False, True))),
             lambda: storage.http.post(workspace, ask(("stop", "start", "hibernate"))),
-            lambda: storage.take(f"s{self.chance.randrange(3)}", volume=volume),
-            lambda: storage.http("DELETE", f"{SNAPSHOTS}/s{self.chance.randrange(3)}"),
-            lambda: storage.restore(f"s{self.chance.randrange(3)}", volume),
+            lambda: storage.take(f"s{self.rng.randrange(3)}", volume=volume),
+            lambda: storage.http("DELETE", f"{SNAPSHOTS}/s{self.rng.randrange(3)}"),
+            lambda: storage.restore(f"s{self.rng.randrange(3)}", volume),
         )
         answer = ask(verbs)()
         assert answer.status_code < 500, answer.text
@@ -43,11 +43,11 @@ class RandomRun:
     def disturb(self):
         """Makes the provider fail or slow, or lets time pass."""
         faults = self.storage.disks.faults
-        faults.lose_replies = self.chance.choice((0, 0, 1, 2))
-        faults.down = self.chance.random() < 0.2
-        faults.slow = timedelta(seconds=self.chance.choice((0, 0, 5)))
-        faults.hidden_for = timedelta(seconds=self.chance.choice((0, 0, 5)))
-        self.storage.settle(seconds=self.chance.choice((0.1, 1, 30)))
+        faults.lose_replies = self.rng.choice((0, 0, 1, 2))
+        faults.down = self.rng.random() < 0.2
+        faults.slow = timedelta(seconds=self.rng.choice((0, 0, 5)))
+        faults.hidden_for = timedelta(seconds=self.rng.choice((0, 0, 5)))
+        self.storage.settle(seconds=self.rng.choice((0.1, 1, 30)))
         self.write()
 
     def write(self):
@@ -83,7 +83,7 @@ def live(storage, seed):
     run = RandomRun(storage, seed)
     for _ in range(REQUESTS):
         run.request()
-        if run.chance.random() < 0.6:
+        if run.rng.random() < 0.6:
             run.disturb()
         for workspace in storage.disks.disks.values():
             assert workspace.key.startswith("volume_")

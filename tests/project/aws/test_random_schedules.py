@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.project.aws.stage import DoubleWithDaemons, machines_wrong, storage_wrong
+from tests.project.aws.double_with_daemons import DoubleWithDaemons, machines_wrong, storage_wrong
 from tests.proofs import record
 
 SEEDS, STEPS, DEATHS = 20, 20, 4
@@ -17,11 +17,11 @@ SEEDS, STEPS, DEATHS = 20, 20, 4
 
 @pytest.fixture(scope="module")
 def double_with_daemons(tmp_path_factory):
-    stage = DoubleWithDaemons(tmp_path_factory.mktemp("chance"))
+    double = DoubleWithDaemons(tmp_path_factory.mktemp("chance"))
     try:
-        yield stage
+        yield double
     finally:
-        stage.close()
+        double.close()
 
 
 @pytest.fixture
@@ -53,17 +53,17 @@ def shared_database(copy_database):
     return copy_database("template1")
 
 
-def job_of(stage, seed, daemons=1, database=""):
-    job = stage.job() | {"seed": seed, "steps": STEPS, "deaths": DEATHS, "database": database}
+def job_of(double, seed, daemons=1, database=""):
+    job = double.job() | {"seed": seed, "steps": STEPS, "deaths": DEATHS, "database": database}
     return job | {"homes": [f"{job['home']}-{n}" for n in range(daemons)]}
 
 
-def run_schedule(stage, job, daemon=0):
+def run_schedule(double, job, daemon=0):
     """Runs a schedule to its end; returns the number of kills."""
-    progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{daemon}"
+    progress = double.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{daemon}"
     progress.write_text("0")
     part = 0
-    while stage.ask(daemon, do="by chance", part=part, progress=str(progress), **job)["killed"]:
+    while double.ask(daemon, do="by chance", part=part, progress=str(progress), **job)["killed"]:
         part += 1
     return part
 

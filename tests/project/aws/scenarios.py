@@ -122,7 +122,7 @@ def nothing(wiring):
 
 
 @dataclass(frozen=True)
-class Life:
+class Scenario:
     """A verb, the steps and the time before it, and what must exist after it."""
 
     ask: Callable[[Wiring], object]
@@ -139,55 +139,57 @@ BY_NAME = (LifecycleVerb.STOP, LifecycleVerb.START, LifecycleVerb.HIBERNATE, Lif
 UP = (launch,)
 DOWN = (launch, asks(LifecycleVerb.STOP))
 SLEEPING = (launch, asks(LifecycleVerb.HIBERNATE))
-LIVES = {
-    "launch": Life(launch),
-    "launch spot": Life(launch_spot),
-    "terminate": Life(terminate, UP, ENDED),
-    "terminate spot": Life(terminate, (launch_spot,), ENDED),
-    "stop": Life(asks(LifecycleVerb.STOP), UP, STOPPED),
-    "start": Life(asks(LifecycleVerb.START), DOWN),
-    "hibernate": Life(asks(LifecycleVerb.HIBERNATE), UP, ASLEEP),
-    "resume": Life(asks(LifecycleVerb.RESUME), SLEEPING),
-    "extend": Life(extend, UP),
-    "move": Life(move, (make_project, launch), tags={"prism:project": THESIS}),
-    "configure idleness": Life(watch, UP, tags={"prism:idle-profile": "batch"}),
-    "resize": Life(resize, (launch_without_sleep, asks(LifecycleVerb.STOP)), STOPPED),
-    "expire": Life(nothing, (launch_for_an_hour,), ASLEEP, later=timedelta(hours=1)),
-    "terminate with a backup": Life(terminate_with_a_backup, UP, ENDED, copies=1),
-    "launch with a volume": Life(launch_with_a_volume, (make_volume,), volumes=1),
-    "make a volume": Life(make_volume, (), None, volumes=1),
-    "attach": Life(attach, (make_volume, launch), volumes=1),
-    "detach": Life(detach, (make_volume, launch, attach), volumes=1),
-    "delete a volume": Life(delete_volume, (make_volume,), None),
-    "make a shared volume": Life(make_shared, (), None, files=1),
-    "attach a shared volume": Life(attach_shared, (make_shared, launch), files=1),
-    "detach a shared volume": Life(detach_shared, (make_shared, launch, attach_shared), files=1),
-    "delete a shared volume": Life(delete_shared, (make_shared,), None),
-    "take a snapshot": Life(copy, (make_volume,), None, volumes=1, copies=1),
-    "restore": Life(restore, (make_volume, copy), None, volumes=2, copies=1),
-    "delete a snapshot": Life(delete_copy, (make_volume, copy), None, volumes=1),
+SCENARIOS = {
+    "launch": Scenario(launch),
+    "launch spot": Scenario(launch_spot),
+    "terminate": Scenario(terminate, UP, ENDED),
+    "terminate spot": Scenario(terminate, (launch_spot,), ENDED),
+    "stop": Scenario(asks(LifecycleVerb.STOP), UP, STOPPED),
+    "start": Scenario(asks(LifecycleVerb.START), DOWN),
+    "hibernate": Scenario(asks(LifecycleVerb.HIBERNATE), UP, ASLEEP),
+    "resume": Scenario(asks(LifecycleVerb.RESUME), SLEEPING),
+    "extend": Scenario(extend, UP),
+    "move": Scenario(move, (make_project, launch), tags={"prism:project": THESIS}),
+    "configure idleness": Scenario(watch, UP, tags={"prism:idle-profile": "batch"}),
+    "resize": Scenario(resize, (launch_without_sleep, asks(LifecycleVerb.STOP)), STOPPED),
+    "expire": Scenario(nothing, (launch_for_an_hour,), ASLEEP, later=timedelta(hours=1)),
+    "terminate with a backup": Scenario(terminate_with_a_backup, UP, ENDED, copies=1),
+    "launch with a volume": Scenario(launch_with_a_volume, (make_volume,), volumes=1),
+    "make a volume": Scenario(make_volume, (), None, volumes=1),
+    "attach": Scenario(attach, (make_volume, launch), volumes=1),
+    "detach": Scenario(detach, (make_volume, launch, attach), volumes=1),
+    "delete a volume": Scenario(delete_volume, (make_volume,), None),
+    "make a shared volume": Scenario(make_shared, (), None, files=1),
+    "attach a shared volume": Scenario(attach_shared, (make_shared, launch), files=1),
+    "detach a shared volume": Scenario(
+        detach_shared, (make_shared, launch, attach_shared), files=1
+    ),
+    "delete a shared volume": Scenario(delete_shared, (make_shared,), None),
+    "take a snapshot": Scenario(copy, (make_volume,), None, volumes=1, copies=1),
+    "restore": Scenario(restore, (make_volume, copy), None, volumes=2, copies=1),
+    "delete a snapshot": Scenario(delete_copy, (make_volume, copy), None, volumes=1),
 }
 
 
-def again(life, wiring):
+def repeat(scenario, wiring):
     """Repeats a request that got no answer; a refusal counts as success."""
     with contextlib.suppress(Problem):
-        life.ask(wiring)
+        scenario.ask(wiring)
 
 
-def chance(dice, wiring):
+def random_verb(rng, wiring):
     """Runs a random verb on one of a few workspaces, volumes or snapshots."""
-    name, data, copied = (f"{of}{dice.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
+    name, data, copied = (f"{of}{rng.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
     workspaces, storage = wiring.workspaces, wiring.storage
     disk = Storage(ebs_volume_size=30)
-    sure = Termination(confirm="DELETE", backup_ebs=dice.random() < 0.2)
+    sure = Termination(confirm="DELETE", backup_ebs=rng.random() < 0.2)
     ask: dict[str, Callable[[], object]] = {
         "launch": lambda: workspaces.launch(
             Launch(name=name, template="Plain Shell", size="S", storage=disk)
         ),
         **{str(verb): partial(workspaces.ask, name, verb) for verb in BY_NAME},
         "extend": lambda: workspaces.extend(name, 4),
-        "resize": lambda: wiring.workspaces.resize(name, Resizing(size=dice.choice("SML"))),
+        "resize": lambda: wiring.workspaces.resize(name, Resizing(size=rng.choice("SML"))),
         "terminate": lambda: workspaces.terminate(name, sure),
         "make": lambda: storage.create(NewVolume(type=VolumeKind.EBS, name=data, size_gb=8)),
         "attach": lambda: storage.attach(data, name),
@@ -196,4 +198,4 @@ def chance(dice, wiring):
         "copy": lambda: storage.take(NewSnapshot(name=copied, volume=data)),
         "delete the copy": lambda: storage.delete_snapshot(copied),
     }
-    ask[dice.choices([*ask], [6, *[1] * (len(ask) - 1)])[0]]()
+    ask[rng.choices([*ask], [6, *[1] * (len(ask) - 1)])[0]]()
