@@ -49,7 +49,7 @@ from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
 from tests.signals import receive_signals
-from tests.statements import STATEMENTS, postponed
+from tests.statements import STATEMENTS, runs_only_in_test_all
 from tests.waiting import eventually
 
 READ = cache(document.read)  # a template's file
@@ -76,7 +76,7 @@ PLACE = place_of(HOME)
 TEMPLATES: dict[str, Any] = {}  # the templates of the last daemon of a home, for the next one
 
 
-class Copied(Protocol):
+class CopyDatabase(Protocol):
     """Makes a database that is a copy of another, replaces an older copy, and returns its URL."""
 
     def __call__(self, of: str, to: str = "copy") -> str: ...
@@ -103,19 +103,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Runs before slow tests are deselected, and after the others were shuffled."""
     for item in items:
-        if postponed(item):
+        if runs_only_in_test_all(item):
             item.add_marker("slow")
         file = item.nodeid.partition("::")[0]
         if DAEMONS.intersection(vars(item)["fixturenames"]):  # made once, by one worker
             item.add_marker(pytest.mark.xdist_group(file.rpartition("/")[0]))
-        elif shares_of_module(item):
+        elif uses_module_fixture(item):
             item.add_marker(pytest.mark.xdist_group(file))
     yield
     for item in items:  # xdist 3.8 sets the group where pytest 9.2 no longer reads it
         if name := vars(item).get("_nodeid"):
             item._id = type(item._id).parse(name)
     # Long tests start first; otherwise one worker would run them alone at the end.
-    items.sort(key=lambda item: not (item.get_closest_marker("timeout") or shares_of_module(item)))
+    items.sort(
+        key=lambda item: not (item.get_closest_marker("timeout") or uses_module_fixture(item))
+    )
 
 
 def pytest_unconfigure() -> None:
@@ -157,7 +159,7 @@ def postgres() -> Iterator[str]:
     """A PostgreSQL for the tests; as root, it runs as another user, because it refuses root."""
     if not shutil.which("initdb"):
         pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
-    folder = off_disk("pg")
+    folder = memory_folder("pg")
     data, port = folder / "data", free_port()
     user: list[str] = []
     if os.getuid() == 0:
@@ -199,7 +201,7 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def copy_database(postgres: str) -> Copied:
+def copy_database(postgres: str) -> CopyDatabase:
     """Makes a database that is a copy of another, replaces an older copy, and returns its URL."""
     server = create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
@@ -215,7 +217,7 @@ def copy_database(postgres: str) -> Copied:
 
 
 @pytest.fixture(scope="session")
-def database_with_tables(copy_database: Copied) -> str:
+def database_with_tables(copy_database: CopyDatabase) -> str:
     """The name of a database with all tables; to copy them is faster than to create them."""
     metadata.create_all(create_engine(copy_database("template1", to="filled"), poolclass=NullPool))
     return "filled"
@@ -233,12 +235,12 @@ def sqlite_file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a new database with all tables."""
     if request.param == "sqlite":
-        folder = off_disk("sqlite")
+        folder = memory_folder("sqlite")
         file = shutil.copy(request.getfixturevalue("sqlite_file_with_tables"), folder / "state.db")
         yield f"sqlite:///{file}"
         shutil.rmtree(folder)
         return
-    copied: Copied = request.getfixturevalue("copy_database")
+    copied: CopyDatabase = request.getfixturevalue("copy_database")
     yield copied(request.getfixturevalue("database_with_tables"))
 
 
@@ -247,7 +249,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}"
-    copied: Copied = request.getfixturevalue("copy_database")
+    copied: CopyDatabase = request.getfixturevalue("copy_database")
     return copied("template1")
 
 
@@ -334,7 +336,7 @@ def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch)
     return stopped_aws
 
 
-def shares_of_module(item: pytest.Item) -> bool:
+def uses_module_fixture(item: pytest.Item) -> bool:
     """Whether it uses a fixture with the scope `module`."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
     return any(
@@ -342,7 +344,7 @@ def shares_of_module(item: pytest.Item) -> bool:
     )
 
 
-def off_disk(prefix: str) -> Path:
+def memory_folder(prefix: str) -> Path:
     """A folder in memory, because a commit to a busy disk can take up to a second."""
     is_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
     return Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY if is_room else None))

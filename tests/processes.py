@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable
 import psutil
 
 
-def named(processes: Iterable[psutil.Process], program: str) -> list[psutil.Process]:
+def with_name(processes: Iterable[psutil.Process], program: str) -> list[psutil.Process]:
     """The processes that run a program of this name."""
-    return _those(processes, lambda one: one.name() == program)
+    return matching_processes(processes, lambda process: process.name() == program)
 
 
-def worded(processes: Iterable[psutil.Process], words: str) -> list[psutil.Process]:
+def with_words(processes: Iterable[psutil.Process], words: str) -> list[psutil.Process]:
     """The processes whose command line contains these words."""
-    return _those(processes, lambda one: words in " ".join(one.cmdline()))
+    return matching_processes(processes, lambda process: words in " ".join(process.cmdline()))
 
 
-def _those(
+def matching_processes(
     processes: Iterable[psutil.Process], fits: Callable[[psutil.Process], bool]
 ) -> list[psutil.Process]:
     matching = []

@@ -37,25 +37,27 @@ class Statements:
         self.ran: dict[str, tuple[Executable, Any, str]] = {}
         """By its text, each statement, parameters of it, and a test that ran it."""
         self._test: str | None = None
-        self._asked = threading.local()
+        self._last = threading.local()
 
     def listen(self) -> None:
         """Listens to the statements of all engines."""
-        event.listen(Engine, "before_execute", self.ask)
-        event.listen(Engine, "before_cursor_execute", self.note)
+        event.listen(Engine, "before_execute", self.keep_statement)
+        event.listen(Engine, "before_cursor_execute", self.record)
 
-    def ask(self, _c: Any, statement: Any, many: Any, single: Any, _options: Any) -> None:
+    def keep_statement(
+        self, _c: Any, statement: Any, many: Any, single: Any, _options: Any
+    ) -> None:
         """Stores a statement and its parameters as the program has them."""
-        self._asked.last = statement, many or single
+        self._last.executed = statement, many or single
 
-    def note(self, _c: Any, _u: Any, words: str, _p: Any, context: Any, _m: bool) -> None:
-        """Records the statement as the database gets it; called after `ask`."""
+    def record(self, _c: Any, _u: Any, words: str, _p: Any, context: Any, _m: bool) -> None:
+        """Records the statement as the database gets it; called after `keep_statement`."""
         compiled = getattr(context, "compiled", None)
         if self._test is None or context.dialect.name != "sqlite" or words in self.ran:
             return
-        if not isinstance(compiled, SQLCompiler) or not of_program(words):
+        if not isinstance(compiled, SQLCompiler) or not is_of_program(words):
             return
-        statement, parameters = self._asked.last
+        statement, parameters = self._last.executed
         if statement.is_select or statement.is_dml:
             self.ran[words] = statement, parameters, self._test
 
@@ -93,9 +95,9 @@ def plan(_c: Any, cursor: DBAPICursor, words: str, parameters: Any, _o: Any, man
     raise Planned
 
 
-def of_program(words: str) -> bool:
+def is_of_program(words: str) -> bool:
     """Whether the program sends it, to tables of the program; migrations do not count."""
-    file, named = asked_by(sys._getframe()), set(TABLE.findall(words))
+    file, named = calling_file(sys._getframe()), set(TABLE.findall(words))
     return (
         file.startswith(f"{SOURCE}/")
         and not file.startswith(MIGRATIONS)
@@ -103,14 +105,14 @@ def of_program(words: str) -> bool:
     )
 
 
-def postponed(item: pytest.Item) -> bool:
+def runs_only_in_test_all(item: pytest.Item) -> bool:
     """Whether it is the PostgreSQL variant of a test that only `make test-all` runs there."""
     params = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
     on_it = params and "postgres" in {params.get("url"), params.get("empty_database_url")}
     return bool(on_it) and item.get_closest_marker("postgres") is None
 
 
-def asked_by(frame: FrameType | None) -> str:
+def calling_file(frame: FrameType | None) -> str:
     """The file that calls SQLAlchemy."""
     while frame is not None:
         file = frame.f_code.co_filename

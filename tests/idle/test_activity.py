@@ -29,7 +29,7 @@ def report_samples(clocked_daemon, cloud):
     past = int(clocked_daemon.clock.now().timestamp()) % STEP
     clocked_daemon.clock.advance(seconds=STEP - past)
 
-    def says(minutes, *daemons, **fields):
+    def report(minutes, *daemons, **fields):
         fields = {"figures": FIGURES} | fields
         for _ in range(minutes):
             clocked_daemon.clock.advance(minutes=1)
@@ -38,8 +38,8 @@ def report_samples(clocked_daemon, cloud):
             for daemon in daemons or (clocked_daemon.daemon,):
                 daemon.loop.patrol()
 
-    says(1, **QUIET)  # what counts is the time between two looks
-    return says
+    report(1, **QUIET)  # what counts is the time between two looks
+    return report
 
 
 def activity(clocked_daemon, name="mine"):

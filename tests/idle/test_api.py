@@ -145,11 +145,11 @@ def test_idle_rule_in_the_machine_order_is_not_sent_again(
     cloud.has_rule, claims = True, []
     tell = IdleReconciler.reconcile
 
-    def noted(self, claim, view):
+    def recorded(self, claim, view):
         claims.append(claim)
         return tell(self, claim, view)
 
-    monkeypatch.setattr(IdleReconciler, "reconcile", noted)
+    monkeypatch.setattr(IdleReconciler, "reconcile", recorded)
     id = running_workspace(**({"idle_profile": profile} if profile else {}))
     assert cloud.rule(id).profile == (profile or "standard")
     http("POST", "/api/v1/instances/mine/stop")
@@ -316,7 +316,7 @@ def test_configure_is_refused_for_missing_names_bad_values_and_ended_workspaces(
     http.post("mine", "terminate", json={"confirm": "DELETE"})
     failed(configure(http, profile="gpu"), 409, "INVALID_STATE")
     failed(keep_awake(http, 5), 409, "INVALID_STATE")
-    later(daemon, clock)
+    settle_twice(daemon, clock)
     assert why(http)["state"] == "terminated"
 
 
@@ -354,7 +354,7 @@ def test_keep_awake_ignores_an_expiry_in_the_past(http, daemon, running_workspac
     assert keep_awake(http, 180).json()["notes"] == []
 
 
-def later(daemon, clock):
+def settle_twice(daemon, clock):
     """Reconciles, waits a second for the observation of changing machines, reconciles again."""
     daemon.settle()
     clock.advance(seconds=1)
@@ -453,20 +453,20 @@ def test_sleep_warning_is_recorded_once_per_idle_period(
     id = running_workspace(idle_profile="batch")
     report_idleness(daemon, cloud, id)
 
-    def looks(minutes, **fields):
+    def observe(minutes, **fields):
         clock.advance(minutes=minutes)
         report_idleness(daemon, cloud, id, **fields)
         return sleep_warnings(daemon)
 
-    assert looks(45) == []
-    warnings = looks(6)
+    assert observe(45) == []
+    warnings = observe(6)
     assert warnings == ["2026-01-01T01:00:00Z"]
-    assert looks(2) == warnings
+    assert observe(2) == warnings
     keep_awake(http, 60)
-    assert looks(1, state="active", since=clock.now(), until=clock.now()) == warnings
+    assert observe(1, state="active", since=clock.now(), until=clock.now()) == warnings
     idle = {"state": "idle", "since": clock.now()}
-    assert looks(30, **idle) == warnings
-    assert looks(23, **idle) == [*warnings, "2026-01-01T01:54:00Z"]
+    assert observe(30, **idle) == warnings
+    assert observe(23, **idle) == [*warnings, "2026-01-01T01:54:00Z"]
 
 
 def test_sleep_warning_is_recorded_again_after_the_clock_was_set_back(
@@ -513,16 +513,16 @@ def test_workspace_with_unknown_idleness_stays_awake_and_is_reported_once(
     id, began = running_workspace(idle_profile="gpu"), clock.now()
     why_not = ("gpu cannot be measured here, so it stays awake",)
 
-    def looks(minutes):
+    def observe(minutes):
         clock.advance(minutes=minutes)
         known = {"state": "unknown", "since": began, "because": why_not}
         report_idleness(daemon, cloud, id, **known, until=clock.now())
         daemon.settle()
 
-    looks(29)
+    observe(29)
     assert unknown_warnings(daemon) == []
-    looks(1)
-    looks(600)
+    observe(1)
+    observe(600)
     assert unknown_warnings(daemon) == [(30, *why_not)]
     assert http.state() == "running"
     assert idle_of(http)["verdict"] == "unknown"
@@ -597,7 +597,7 @@ def test_savings_stop_when_a_hibernated_workspace_is_terminated(
     act_on_idleness(daemon, cloud, id, clock.now())
     clock.advance(hours=2)
     http.post("mine", "terminate", json={"confirm": "DELETE"})
-    later(daemon, clock)
+    settle_twice(daemon, clock)
     saved = history(http)[0]["estimated_savings"]
     clock.advance(hours=100)
     assert history(http)[0]["estimated_savings"] == saved == pytest.approx(2.0, abs=0.1)
@@ -615,7 +615,7 @@ def test_savings_grow_until_the_workspace_is_resumed(
     clock.advance(hours=2)
     assert history(http)[0]["estimated_savings"] == 2.0
     http.post("mine", "resume")
-    later(daemon, clock)
+    settle_twice(daemon, clock)
     clock.advance(hours=5)
     assert http.state() == "running"
     assert history(http)[0]["estimated_savings"] == 2.0

@@ -25,7 +25,7 @@ def watched_workspace(clocked_daemon, cloud):
     clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
     id = clocked_daemon.workspace().machine_id
 
-    def says(minutes, every=1, **fields):
+    def report(minutes, every=1, **fields):
         fields = {"state": "active", "figures": FIGURES} | fields
         for _ in range(0, minutes, every):
             clocked_daemon.clock.advance(minutes=every)
@@ -37,7 +37,7 @@ def watched_workspace(clocked_daemon, cloud):
             )
             clocked_daemon.daemon.loop.patrol()
 
-    return says
+    return report
 
 
 def analysis(clocked_daemon):

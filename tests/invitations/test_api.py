@@ -115,9 +115,9 @@ def test_token_of_another_invitation_is_rejected(ask, project_id, sent_invitatio
 def test_invitation_accepted_fifty_times_at_once_adds_one_member(
     ask, http, daemon, project_id, sent_invitation
 ):
-    with ThreadPoolExecutor(50) as crowd:
+    with ThreadPoolExecutor(50) as invite_many:
         answers = [
-            crowd.submit(
+            invite_many.submit(
                 ask, "POST", f"{sent_invitation['id']}/accept", token=sent_invitation["token"]
             )
             for _ in range(50)
@@ -225,19 +225,19 @@ def test_bulk_invitation_fails_only_the_invalid_rows(ask, project_id, dry):
 
 
 def test_invitations_are_limited_per_request_and_per_day(ask, clock, project_id):
-    def crowd(count, letter="a"):
+    def invite_many(count, letter="a"):
         guests = [{"email": f"{letter}{n}@x.org"} for n in range(count)]
         return ask("POST", "bulk", project_id=project_id, invitations=guests)
 
-    failed(crowd(501), 422, "VALIDATION_FAILED")
+    failed(invite_many(501), 422, "VALIDATION_FAILED")
     same = ask("POST", "bulk", project_id=project_id, invitations=[{"email": "a0@x.org"}] * 500)
     assert same.json()["summary"] == {"total": 500, "sent": 1, "failed": 0, "skipped": 499}
-    assert crowd(500).json()["summary"]["sent"] == 499
-    failed(crowd(501, "b"), 422, "VALIDATION_FAILED")
-    assert crowd(499, "b").status_code == 200
-    failed(crowd(2, "c"), 409, "INVITATION_LIMIT")
+    assert invite_many(500).json()["summary"]["sent"] == 499
+    failed(invite_many(501, "b"), 422, "VALIDATION_FAILED")
+    assert invite_many(499, "b").status_code == 200
+    failed(invite_many(2, "c"), 409, "INVITATION_LIMIT")
     clock.advance(hours=25)
-    assert crowd(2, "c").status_code == 200
+    assert invite_many(2, "c").status_code == 200
 
 
 def test_resends_of_an_invitation_are_limited(ask, sent_invitation):

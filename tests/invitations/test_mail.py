@@ -57,7 +57,7 @@ def daemon(make_daemon, server, tmp_path):
     return make_daemon(smtp_url=url, mail_from="prism@lab.org", home=str(tmp_path))
 
 
-def post(daemon):
+def send_mails(daemon):
     """One round of the mail loop."""
     return daemon.mail_loop.once()
 
@@ -65,7 +65,7 @@ def post(daemon):
 def test_invitation_mail_has_text_and_html_with_token_and_command(ask, daemon, server, project_id):
     invitation = {"project_id": project_id, "email": "bob@x.org", "message": "Come\nand see"}
     sent = ask("POST", "send", **invitation, invited_by="ada@x.org").json()
-    assert post(daemon) == 1
+    assert send_mails(daemon) == 1
     [(sender, to, mail)] = server.mails
     assert (sender, to) == ("prism@lab.org", ["bob@x.org"])
     assert mail["Subject"] == "ada@x.org invites you to Reef"
@@ -78,7 +78,7 @@ def test_invitation_mail_has_text_and_html_with_token_and_command(ask, daemon, s
         assert "2026-01-08 00:00 UTC" in body
     assert "> Come\n> and see\n" in text
     assert not re.search(rf"https?://\S*{sent['token']}", text + html), "no token in a URL"
-    assert post(daemon) == 0
+    assert send_mails(daemon) == 0
     assert ask("GET", sent["id"]).json()["mailed_at"] == "2026-01-01T00:00:00Z"
 
 
@@ -87,21 +87,21 @@ def test_mail_is_retried_until_the_server_is_reachable(
 ):
     server.stop()
     for _ in range(3):
-        assert post(daemon) == 1
-        assert post(daemon) == 0, "it waits before the next try"
+        assert send_mails(daemon) == 1
+        assert send_mails(daemon) == 0, "it waits before the next try"
         clock.advance(minutes=5)
     assert ask("GET", sent_invitation["id"]).json()["mailed_at"] is None
     server.start()
-    post(daemon)
+    send_mails(daemon)
     assert [mail[1] for mail in server.mails] == [["bob@x.org"]]
 
 
 def test_mail_is_retried_after_a_temporary_refusal(daemon, server, clock, sent_invitation):
     server.refuse = "451 greylisted"
-    post(daemon)
+    send_mails(daemon)
     server.refuse = None
     clock.advance(minutes=5)
-    post(daemon)
+    send_mails(daemon)
     assert len(server.mails) == 1
 
 
@@ -109,13 +109,13 @@ def test_permanent_refusal_of_a_recipient_is_shown_and_not_retried(
     ask, daemon, server, clock, sent_invitation
 ):
     server.refuse = "550 no such user"
-    post(daemon)
+    send_mails(daemon)
     clock.advance(hours=1)
-    assert post(daemon) == 0
+    assert send_mails(daemon) == 0
     assert "550 no such user" in ask("GET", sent_invitation["id"]).json()["mail_problem"]
     server.refuse = None
     assert ask("POST", f"{sent_invitation['id']}/resend").status_code == 200
-    post(daemon)
+    send_mails(daemon)
     assert ask("GET", sent_invitation["id"]).json()["mail_problem"] is None
     assert len(server.mails) == 1
 
@@ -126,7 +126,7 @@ def test_refusal_of_the_sender_is_shown_and_retried(
 ):
     server.refuse = reply
     for _ in range(3):
-        assert post(daemon) == 1
+        assert send_mails(daemon) == 1
         clock.advance(minutes=5)
     invitation = ask("GET", sent_invitation["id"]).json()
     assert (invitation["mail_problem"], invitation["mailed_at"]) == (
@@ -136,7 +136,7 @@ def test_refusal_of_the_sender_is_shown_and_retried(
     events = [f.event for f in daemon.db.events_after(0) if f.event.startswith("invitation_")]
     assert events == ["invitation_sent", "invitation_delayed"], "one event for each reason"
     server.refuse = None
-    post(daemon)
+    send_mails(daemon)
     invitation = ask("GET", sent_invitation["id"]).json()
     assert (invitation["mail_problem"], bool(invitation["mailed_at"])) == (None, True)
     assert len(server.mails) == 1
@@ -148,12 +148,12 @@ def test_refusals_that_differ_only_in_numbers_are_recorded_once(
     """Many servers count down seconds or number each try, and the retries last a week."""
     for seconds in (293, 140):
         server.refuse = f"451 4.7.1 wait {seconds} seconds id-{seconds}.gsmtp"
-        post(daemon)
+        send_mails(daemon)
         clock.advance(minutes=5)
     problem = ask("GET", sent_invitation["id"]).json()["mail_problem"]
     assert "wait 293 seconds" in problem
     server.refuse = "451 4.3.0 no space left"
-    post(daemon)
+    send_mails(daemon)
     problems = [
         f.data["problem"] for f in daemon.db.events_after(0) if f.event == "invitation_delayed"
     ]
@@ -164,10 +164,10 @@ def test_mail_problem_of_an_expired_or_revoked_invitation_promises_no_retry(
     ask, daemon, server, clock, sent_invitation
 ):
     server.refuse = "451 later"
-    post(daemon)
+    send_mails(daemon)
     clock.advance(days=8)
-    post(daemon)
-    assert post(daemon) == 0
+    send_mails(daemon)
+    assert send_mails(daemon) == 0
     assert ask("GET", sent_invitation["id"]).json()["mail_problem"] == "451 later"
     ask("DELETE", sent_invitation["id"])
     assert ask("GET", sent_invitation["id"]).json()["mail_problem"] is None
@@ -175,13 +175,13 @@ def test_mail_problem_of_an_expired_or_revoked_invitation_promises_no_retry(
 
 def test_mail_of_a_revoked_invitation_is_not_sent(ask, daemon, server, sent_invitation):
     ask("DELETE", sent_invitation["id"])
-    post(daemon)
+    send_mails(daemon)
     assert server.mails == []
 
 
 def test_resent_invitation_mail_has_a_new_id_and_token(ask, daemon, server, sent_invitation):
     ask("POST", f"{sent_invitation['id']}/resend")
-    post(daemon)
+    send_mails(daemon)
     [(_, _, mail)] = server.mails
     assert mail["Message-ID"] == f"<{sent_invitation['id']}.1@lab.org>"
     assert sent_invitation["token"] not in mail.as_string()
@@ -197,9 +197,9 @@ def test_mail_sent_again_after_a_crash_has_the_same_id_and_text(
 
     with monkeypatch.context() as patched:
         patched.setattr(daemon.mail_loop._work, "_record_sent", died)
-        post(daemon)
+        send_mails(daemon)
     clock.advance(minutes=10)
-    post(daemon)
+    send_mails(daemon)
     first, second = (mail for _, _, mail in server.mails)
     assert first["Message-ID"] == second["Message-ID"]
     assert first.get_body(["plain"]).get_content() == second.get_body(["plain"]).get_content()
@@ -228,7 +228,7 @@ def test_user_text_in_a_mail_is_escaped_and_cannot_add_headers_or_links(http, as
         "invited_by": "Ada\r\nBcc: eve@x.org\r\n\r\nbody",
     }
     assert ask("POST", "send", **body).status_code == 201
-    post(daemon)
+    send_mails(daemon)
     [(_, to, mail)] = server.mails
     assert to == ["bob@x.org"]
     assert mail["Bcc"] is None
@@ -315,7 +315,7 @@ def test_non_ascii_address_is_delivered_or_reported_as_undeliverable(
     server.stop()
     server.start(enable_SMTPUTF8=supports_smtputf8)
     sent = ask("POST", "send", project_id=project_id, email=email).json()
-    assert post(daemon) == 1
+    assert send_mails(daemon) == 1
     invitation = ask("GET", sent["id"]).json()
     assert invitation["email"] == email
     if supports_smtputf8 or to.isascii():
@@ -329,7 +329,7 @@ def test_non_ascii_address_is_delivered_or_reported_as_undeliverable(
         assert server.mails == []
         assert "SMTPUTF8" in invitation["mail_problem"]
         assert invitation["mailed_at"] is None
-    assert post(daemon) == 0, "it is not retried"
+    assert send_mails(daemon) == 0, "it is not retried"
 
 
 def test_mail_file_contains_non_ascii_addresses(ask, make_daemon, tmp_path, url):
@@ -338,7 +338,7 @@ def test_mail_file_contains_non_ascii_addresses(ask, make_daemon, tmp_path, url)
     project = ask("POST", "/api/v1/projects", json={"name": "Reef"}).json()["id"]
     body = {"project_id": project, "email": "jürgen@x.org"}
     assert ask("POST", "/api/v1/invitations/send", json=body).status_code == 201
-    assert post(daemon) == 1
+    assert send_mails(daemon) == 1
     [file] = (tmp_path / "outbox").glob("*.eml")
     written = file.read_text("utf-8")
     assert "To: jürgen@x.org\n" in written

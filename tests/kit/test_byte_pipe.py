@@ -68,12 +68,12 @@ def run(test, *, half=False):
 def test_pipe_carries_all_bytes_in_both_directions_at_once():
     async def test(near, far):
         async def through(writer, reader, piece):
-            async def say():
+            async def write_all():
                 for _ in range(50):
                     writer.write(piece)
                     await writer.drain()
 
-            writing = asyncio.create_task(say())
+            writing = asyncio.create_task(write_all())
             assert await reader.readexactly(50 * MIB) == piece * 50
             await writing
 

@@ -130,13 +130,13 @@ def test_commit_of_another_daemon_rings_the_bus(make_daemon, url):
     first, two = make_daemon(), make_daemon()
     heard, listener = threading.Event(), CommitListener(two.db)
 
-    def hear():
+    def on_commit():
         if numbers(two.db):
             heard.set()
 
     listener.start()
     try:
-        with two.db.bus.listening(hear):
+        with two.db.bus.listening(on_commit):
             count(first.db, 7)
             assert eventually(heard.is_set, 120)
     finally:

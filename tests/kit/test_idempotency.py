@@ -126,7 +126,7 @@ def test_key_is_ignored_for_get_requests(notes_app):
 def test_repeats_wait_for_the_first_request_with_few_threads(notes_app):
     """Fewer threads than writers: the request that holds the writer still gets a thread."""
 
-    async def storm():
+    async def send_all():
         asyncio.get_running_loop().set_default_executor(Lanes(2))
         asks = [notes_app.ask("POST", f"{NOTES}/same/poke", KEY) for _ in range(10)]
         asks += [
@@ -136,7 +136,7 @@ def test_repeats_wait_for_the_first_request_with_few_threads(notes_app):
         asks += [notes_app.ask("POST", f"{NOTES}/plain/poke") for _ in range(20)]
         return await asyncio.wait_for(asyncio.gather(*asks), 25)
 
-    answers = asyncio.run(storm())
+    answers = asyncio.run(send_all())
     assert {answer.status_code for answer in answers} == {200}
     replayed = [a for a in answers[:10] if "idempotency-replayed" in a.headers]
     assert len(replayed) == 9
@@ -147,7 +147,7 @@ def test_repeats_wait_for_the_first_request_with_few_threads(notes_app):
 
 @pytest.mark.postgres
 def test_cancelled_request_releases_the_writer(notes_app):
-    async def leave():
+    async def cancel_first():
         opened, loop = asyncio.Event(), asyncio.get_running_loop()
         tell = partial(loop.call_soon_threadsafe, opened.set)
         event.listen(notes_app.db.writer, "begin", lambda _: tell(), once=True)
@@ -160,5 +160,5 @@ def test_cancelled_request_releases_the_writer(notes_app):
         assert after.status_code == 200
         return await notes_app.ask("POST", NOTES, KEY, json={"text": "a"})
 
-    answer = asyncio.run(leave())
+    answer = asyncio.run(cancel_first())
     assert (answer.status_code, sorted(texts(notes_app.db))) == (201, ["a", "b"])

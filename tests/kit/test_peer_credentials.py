@@ -134,17 +134,17 @@ def test_listener_is_not_returned_as_owner_of_a_closed_connection(socket_diagnos
 
 
 def test_peer_check_admits_own_connections_and_refuses_closed_or_foreign_ones(peer_check):
-    strange = []
+    inodes = []
     with pair() as (client, accepted):
         assert peer_check.admits(accepted)
 
-        def is_strange(inode):
-            strange.append(inode)
+        def is_foreign(inode):
+            inodes.append(inode)
             return True
 
-        peer_check._stranger = is_strange
+        peer_check._stranger = is_foreign
         assert not peer_check.admits(accepted)
-        assert strange == [os.fstat(client.fileno()).st_ino]
+        assert inodes == [os.fstat(client.fileno()).st_ino]
         client.close()
         assert not peer_check.admits(accepted), (
             "a closed connection has uid 0 and inode 0 in the table"

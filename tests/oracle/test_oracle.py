@@ -18,7 +18,7 @@ from prism.daemon.app import App, build
 from prism.kit.clock import StoppedClock
 from prism.providers.local.offer import LocalOffer
 from prism.settings import Settings
-from tests.conftest import HOME, PLACE, off_disk
+from tests.conftest import HOME, PLACE, memory_folder
 from tests.doubles.volumes import MemoryVolumes
 from tests.money import ClockedDaemon
 from tests.optional import not_none
@@ -82,7 +82,7 @@ def database(request):
 @pytest.fixture
 def run_schedule(request, database, sqlite_file_with_tables, prices):
     """Runs one schedule with its own database and cloud; returns its counts."""
-    folder = off_disk("oracle")
+    folder = memory_folder("oracle")
     request.addfinalizer(lambda: shutil.rmtree(folder))
 
     def fresh(seed):

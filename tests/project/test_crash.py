@@ -56,13 +56,13 @@ def points_of_a_launch(folder):
     return points[:end]
 
 
-def survive(tmp_path, points, at):
+def kill_once(tmp_path, points, at):
     """The name of the point, and whether there were exactly one machine and its folder."""
     passed, outcome = killed_at(tmp_path / f"at{at}", at)
     return f"{at}: killed {passed[at]}", outcome
 
 
-def unlike(points):
+def different_points(points):
     """Points after the row is stored, in the middle of a file, before the supervisor starts."""
     names = {
         "after commit",
@@ -73,20 +73,20 @@ def unlike(points):
     return sorted(points.index(name) for name in names & {*points})
 
 
-def survives(tmp_path, choose):
+def check_kills(tmp_path, choose):
     points = points_of_a_launch(tmp_path / "never")
     with ThreadPoolExecutor(4) as threads:
-        results = dict(threads.map(lambda at: survive(tmp_path, points, at), choose(points)))
+        results = dict(threads.map(lambda at: kill_once(tmp_path, points, at), choose(points)))
     assert len(results) >= 3
     assert results == dict.fromkeys(results, (1, True))
 
 
 @pytest.mark.timeout(900)
 def test_launch_survives_a_kill_at_different_points(tmp_path):
-    survives(tmp_path, unlike)
+    check_kills(tmp_path, different_points)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_launch_survives_a_kill_at_every_point(tmp_path):
-    survives(tmp_path, lambda points: range(len(points)))
+    check_kills(tmp_path, lambda points: range(len(points)))

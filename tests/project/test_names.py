@@ -232,7 +232,7 @@ def fields(schema):
     return set(schema.get("properties", ())).union(*map(fields, nested))
 
 
-def fits(short, names):
+def full_name(short, names):
     """The name of these that a shorter name stands for, if any."""
     plain = short.removeprefix("no_")
     for name in names:
@@ -242,7 +242,7 @@ def fits(short, names):
     return None
 
 
-def compared(command):
+def differences(command):
     """The names without a counterpart, as (where, name)."""
     method, route = SAME[command]
     client, api = of_client(method) - CLIENT_ALONE, of_api(route)
@@ -254,20 +254,20 @@ def compared(command):
         known |= PROJECT_LIMITS  # the fields of one object, which the client takes as a struct
         seen_by_client |= {"budget"}
     for name in of_command(command) - CLI_ALONE - known:
-        if (parameter := fits(name, client) or thing(name, client)) is None:
+        if (parameter := full_name(name, client) or object_parameter(name, client)) is None:
             yield "client has no", name
         seen_by_client.add(parameter)
     for name in client - {OTHERWISE[pair][0] for pair in where}:
         if name not in seen_by_client | {"name", "id"}:
             yield "command line has no", name
-        if (parameter := fits(name, api - {"name"}) or thing(name, api)) is None:
+        if (parameter := full_name(name, api - {"name"}) or object_parameter(name, api)) is None:
             yield "API has no", name
         seen_by_api.add(parameter)
     for name in api - seen_by_api - API_ALONE:
         yield "client has nothing for", name
 
 
-def thing(name, names):
+def object_parameter(name, names):
     """A parameter for a name or id: there may be several, and a path names its noun."""
     if name not in {"name", "names", "id", "project", "budget"}:
         return None
@@ -277,7 +277,7 @@ def thing(name, names):
 
 @pytest.mark.parametrize("command", SAME)
 def test_command_client_and_api_have_the_same_names(command):
-    assert sorted(compared(command)) == []
+    assert sorted(differences(command)) == []
 
 
 def test_every_command_is_compared_or_listed_as_its_own():

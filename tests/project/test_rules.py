@@ -41,10 +41,10 @@ REGISTRY = re.compile(r"(pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(org|com)")
 
 
 def test_files_and_functions_are_short_and_have_docstrings():
-    assert {short(file): wrong for file in FILES if (wrong := [*long_or_silent(file)])} == {}
+    assert {short(file): wrong for file in FILES if (wrong := [*style_problems(file)])} == {}
 
 
-def long_or_silent(file):
+def style_problems(file):
     """The parts of a file that are too long or have no docstring."""
     if len(file.read_text().splitlines()) > 600:
         yield "more than 600 lines"
@@ -94,7 +94,7 @@ def test_only_the_reconcile_loop_catches_all_exceptions():
 def broad_handlers(file):
     """The handlers that catch every exception and do not raise it again."""
     handlers = (n for n in ast.walk(parsed(file)) if type(n) is ast.ExceptHandler)
-    return [h for h in handlers if EVERYTHING & names(h.type) and not passes_on(h)]
+    return [h for h in handlers if EVERYTHING & names(h.type) and not reraises(h)]
 
 
 def names(node):
@@ -102,7 +102,7 @@ def names(node):
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} if node else {""}
 
 
-def passes_on(handler):
+def reraises(handler):
     """Whether it raises the caught exception again."""
     return any(isinstance(n, ast.Raise) and n.exc is None for n in ast.walk(handler))
 
@@ -203,7 +203,7 @@ def test_files_name_no_machine_and_no_registry():
 
 def test_tests_do_not_sleep():
     files = (ROOT / "tests").rglob("*.py")
-    slept = {f"{short(file)}:{line}" for file in files for line in sleeping(file)}
+    slept = {f"{short(file)}:{line}" for file in files for line in sleep_lines(file)}
     # The wait of all tests, and a fake daemon that ends slowly.
     assert {place.partition(":")[0] for place in slept} <= {
         "tests/waiting.py",
@@ -211,20 +211,20 @@ def test_tests_do_not_sleep():
     }
 
 
-def sleeping(file):
+def sleep_lines(file):
     """The lines on which a test's file sleeps."""
     if "sleep" in file.read_text():
         calls = (node for node in ast.walk(parsed(file)) if type(node) is ast.Call)
-        yield from (call.lineno for call in calls if sleeps(call))
+        yield from (call.lineno for call in calls if is_sleep(call))
 
 
-def sleeps(call):
+def is_sleep(call):
     """Whether this is `time.sleep`, or more than a moment of `asyncio.sleep`."""
     name = ast.unparse(call.func)
-    return name == "time.sleep" or (name == "asyncio.sleep" and not moment(call.args))
+    return name == "time.sleep" or (name == "asyncio.sleep" and not is_short(call.args))
 
 
-def moment(args):
+def is_short(args):
     value = args[0].value if args and isinstance(args[0], ast.Constant) else None
     return isinstance(value, int | float) and value < 1
 

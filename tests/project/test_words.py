@@ -88,7 +88,7 @@ def test_mentioned_environment_variables_are_settings():
         assert variables <= known, short(page)
 
 
-def mentions():
+def mentioned_commands():
     """Each command in our texts, and whether it must be complete, because people type it so."""
     for file in [*FILES, *pages()]:
         text = file.read_text()
@@ -100,7 +100,7 @@ def mentions():
             yield pytest.param(words, complete, id=f"{short(file)}: {words}")
 
 
-@pytest.mark.parametrize(("words", "complete"), [*mentions()])
+@pytest.mark.parametrize(("words", "complete"), [*mentioned_commands()])
 def test_mentioned_command_parses(words, complete):
     words = [w for w in shlex.split(words) if w not in OPEN | {"--help", "--version"}]
     if not words:

@@ -53,7 +53,7 @@ class Program:
         """Writes a file."""
         self.run("echo here > kept.txt")
 
-    def kept(self):
+    def read(self):
         """The file, read after the next start."""
         return self.run("cat kept.txt")
 
@@ -68,7 +68,7 @@ class Notebook:
 
     def answer(self):
         """The answer that the kernel computes from its memory."""
-        self.kernel = interrupted(self.home, self.kernel)
+        self.kernel = interrupt(self.home, self.kernel)
         return self.kernel.run("print(x * 7, end='')")
 
     def write(self):
@@ -76,7 +76,7 @@ class Notebook:
         self.kernel.run("open('kept.txt', 'w').write('here\\n')")
         self.kernel.close()
 
-    def kept(self):
+    def read(self):
         """The file, read by a kernel after the next start."""
         fresh = kernel(self.home)
         content = fresh.run("print(open('kept.txt').read(), end='')")
@@ -130,7 +130,7 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         assert home.cli_json("stop", "mine")["state"] == "stopped"
         assert len(home.processes()) <= 1, "only the supervisor may remain"
         assert home.cli_json("start", "mine")["state"] == "running"
-        assert work.kept() == "here\n"
+        assert work.read() == "here\n"
 
         expiry = home.cli_json("show", "mine")["expires_at"]
         assert home.cli("extend", "mine", "4").returncode == 0
@@ -139,26 +139,26 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         assert home.cli("terminate", "mine").returncode == 1, "it cannot ask for confirmation"
         assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"
         assert home.processes() == []
-        assert set(left(home)) == {"lock", "seen.json", "wanted.json"}, (
+        assert set(remaining_files(home)) == {"lock", "seen.json", "wanted.json"}, (
             "the files that record the termination"
         )
         assert home.cli("launch", "Plain Shell", "mine").returncode == 0, (
             "the name can be used again"
         )
         assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"
-        assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
+        assert sorted(remaining_files(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
     with home.run_daemon(PRISM_TERMINATED_RETENTION="1"):
         eventually(
             lambda: not any(path.is_dir() for path in (home.folder / "workspaces").iterdir())
         )
 
 
-def left(home):
+def remaining_files(home):
     """The names of all files that workspaces have left."""
     return [path.name for path in (home.folder / "workspaces").glob("*/**/*") if not path.is_dir()]
 
 
-def interrupted(home, kernel_):
+def interrupt(home, kernel_):
     """The same kernel after an interrupt, without the pending output."""
     kernel_._ask("POST", f"/api/kernels/{kernel_.id}/interrupt", {})
     kernel_.close()

@@ -35,10 +35,10 @@ def test_generation_file_tells_whether_the_database_is_older_or_another(written,
 def world(make_daemon, url, copy_database, clock):
     """A home whose database can be backed up and restored."""
     (HOME / "workspaces" / "generation.json").unlink(missing_ok=True)
-    return World(make_daemon, url, copy_database, clock)
+    return RestorableDaemon(make_daemon, url, copy_database, clock)
 
 
-class World:
+class RestorableDaemon:
     def __init__(self, make_daemon, url, copy_database, clock):
         self.clock = clock
         self.make_daemon, self.url, self.copy_database = make_daemon, url, copy_database

@@ -1,10 +1,10 @@
 """Storage on this machine, as a program of its own that can be killed at any point.
 
-    python tests/storage/killable_storage.py HOME WISH DIE_AT
+    python tests/storage/killable_storage.py HOME REQUEST DIE_AT
 
 A point is each commit, before and after, and each change of a file of storage, which the audit
-hook of the interpreter reports. The program starts with request number WISH of the story. It
-appends each request that it begins to HOME/wishes, and each point to HOME/points.
+hook of the interpreter reports. The program starts with request number REQUEST of the story. It
+appends each request that it begins to HOME/requests, and each point to HOME/points.
 """
 
 import contextlib
@@ -107,9 +107,9 @@ class KillableStorage:
         self.volumes.close()
         self.db.close()
 
-    def live(self, wish, on_step=lambda number: None):
+    def run(self, request, on_step=lambda number: None):
         """Runs the story from this request on."""
-        for number, (verb, *words) in enumerate(STORY[wish:], wish):
+        for number, (verb, *words) in enumerate(STORY[request:], request):
             on_step(number)
             with contextlib.suppress(Problem):  # a repeated request may be refused
                 (self.write if verb == "write" else getattr(self.service, verb))(*words)
@@ -167,22 +167,22 @@ class Points:
             self(f"before {event}")
 
 
-def main(home, wish, die_at):
+def main(home, request, die_at):
     point = Points(home, die_at)
     original = Database.write
 
     @contextlib.contextmanager
-    def announced(self):
+    def recorded_write(self):
         with original(self) as tx:
             yield tx
             point("before commit")
         point("after commit")
 
-    Database.write = announced  # type: ignore[method-assign]
+    Database.write = recorded_write  # type: ignore[method-assign]
     sys.addaudithook(point.audit)
-    log = os.open(home / "wishes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    log = os.open(home / "requests", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     storage = KillableStorage(home, datetime(2026, 1, 1, tzinfo=UTC))
-    storage.live(wish, lambda number: os.write(log, f"{number}\n".encode()))
+    storage.run(request, lambda number: os.write(log, f"{number}\n".encode()))
     storage.close()
 
 

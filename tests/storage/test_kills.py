@@ -36,10 +36,10 @@ def run_until(home, die_at):
 
 def outcome_after_restart(home):
     """Starts storage again with the last request; returns the outcome."""
-    wishes = (home / "wishes").read_text().split()
+    requests = (home / "requests").read_text().split()
     storage = KillableStorage(home, datetime(2026, 1, 2, tzinfo=UTC))
     try:
-        storage.live(int(wishes[-1]) if wishes else 0)
+        storage.run(int(requests[-1]) if requests else 0)
         back, shared = storage.data("back"), storage.data("all")
         outcome = {
             "volumes": sorted(entry.name for entry in every(storage)),

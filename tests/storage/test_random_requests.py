@@ -40,7 +40,7 @@ class RandomRun:
         answer = ask(verbs)()
         assert answer.status_code < 500, answer.text
 
-    def disturb(self):
+    def change_faults(self):
         """Makes the provider fail or slow, or lets time pass."""
         faults = self.storage.disks.faults
         faults.lose_replies = self.rng.choice((0, 0, 1, 2))
@@ -58,7 +58,7 @@ class RandomRun:
         for machine in self.storage.cloud._orders:
             disks.machines[machine] = "home"
 
-    def heal(self):
+    def end_faults(self):
         faults = self.storage.disks.faults
         faults.lose_replies, faults.down = 0, False
         faults.slow = faults.hidden_for = timedelta(0)
@@ -69,25 +69,25 @@ class RandomRun:
 
 @pytest.mark.parametrize("seed", range(FEW))
 def test_storage_matches_the_last_requests_after_random_faults(storage, seed):
-    live(storage, seed)
+    run_requests(storage, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(FEW, MANY))
 def test_storage_matches_the_last_requests_after_random_faults_with_every_seed(storage, seed):
-    live(storage, seed)
+    run_requests(storage, seed)
 
 
-def live(storage, seed):
+def run_requests(storage, seed):
     """Sends requests under faults, ends the faults, and compares the answers with the provider."""
     run = RandomRun(storage, seed)
     for _ in range(REQUESTS):
         run.request()
         if run.rng.random() < 0.6:
-            run.disturb()
+            run.change_faults()
         for workspace in storage.disks.disks.values():
             assert workspace.key.startswith("volume_")
-    run.heal()
+    run.end_faults()
     answered = storage.http("GET", VOLUMES).json()
     volumes = answered["ebs_volumes"] + answered["efs_volumes"]
     machines = {entry["id"]: entry for entry in storage.http("GET", "/api/v1/instances").json()}

@@ -24,7 +24,7 @@ class Relay:
         for pair in [*self._pairs]:
             _end(pair)
 
-    def heal(self) -> None:
+    def restore(self) -> None:
         """Accepts new connections again."""
         self._cut = False
 

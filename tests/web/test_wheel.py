@@ -49,7 +49,7 @@ def test_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
         [sys.executable, "-c", where], env=os.environ | path, capture_output=True
     )
     assert process.stdout.decode().startswith(str(tmp_path))  # not from this repository
-    with running([sys.executable, "-c", code], tmp_path / "home", path) as address:
+    with running_daemon([sys.executable, "-c", code], tmp_path / "home", path) as address:
         check_gui(address)
 
 
@@ -59,7 +59,7 @@ def test_uv_tool_install_gives_a_daemon_that_serves_the_gui(wheel, tmp_path):
     places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
     words = [str(uv), "tool", "install", "--python", sys.executable, wheel]
     subprocess.run(words, env=os.environ | places, check=True, capture_output=True, timeout=280)
-    with running([tmp_path / "bin" / "prismd"], tmp_path / "home", {}) as address:
+    with running_daemon([tmp_path / "bin" / "prismd"], tmp_path / "home", {}) as address:
         check_gui(address)
 
 
@@ -100,7 +100,7 @@ def test_pipx_installs_and_removes_the_wheel(wheel, tmp_path):
 
 
 @contextmanager
-def running(words, home, more):
+def running_daemon(words, home, more):
     """A daemon of its own, until the block ends."""
     port = free_port()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}

@@ -38,10 +38,10 @@ def all_running(home):
             home.client.workspaces.start(workspace.name, wait=240)
     for name in set(NAMES) - {workspace.name for workspace in living}:
         home.client.workspaces.launch("Plain Shell", name)
-    eventually(lambda: running(home) == set(NAMES), 240)
+    eventually(lambda: running_names(home) == set(NAMES), 240)
 
 
-def running(home):
+def running_names(home):
     return {
         workspace.name
         for workspace in home.client.workspaces.list()

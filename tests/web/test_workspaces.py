@@ -287,7 +287,7 @@ def test_terminal_reconnects_to_its_shell_after_a_network_failure(
     relay.cut()
     expect(page.get_by_text("The connection to the shell was lost.")).to_be_visible()
     expect(page.get_by_text("No connection to the daemon")).to_be_visible()
-    relay.heal()
+    relay.restore()
     expect(page.get_by_text("The connection to the shell was lost.")).to_be_hidden()
     expect(page.get_by_text("No connection to the daemon")).to_be_hidden()
     expect(rows).to_contain_text("value-42")

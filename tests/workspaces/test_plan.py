@@ -66,14 +66,14 @@ MAKES = {
 }
 
 
-def wanted(verb, seen=Observed.NONE, granted=False, **more):
+def requested(verb, seen=Observed.NONE, granted=False, **more):
     return replace(NEW, verb=verb, wish=2, seen=seen, granted=2 if granted else 1, **more)
 
 
 @pytest.mark.parametrize(("verb", "seen"), PAIRS)
 def test_every_plan_ends_in_rest_after_at_most_one_action(verb, seen):
     acts = []
-    while (step := plan(wanted(verb), seen)).act is not WorkspaceAction.REST:
+    while (step := plan(requested(verb), seen)).act is not WorkspaceAction.REST:
         acts.append(step.act)
         seen = MAKES.get(step.act) or {
             Observed.STARTING: Observed.ON,
@@ -85,14 +85,14 @@ def test_every_plan_ends_in_rest_after_at_most_one_action(verb, seen):
 
 @pytest.mark.parametrize("verb", LifecycleVerb)
 def test_reached_goal_needs_no_action(verb):
-    assert plan(wanted(verb), GOAL[verb]).act is WorkspaceAction.REST
+    assert plan(requested(verb), GOAL[verb]).act is WorkspaceAction.REST
 
 
 @pytest.mark.parametrize(
     ("verb", "seen"), [(v, s) for v, s in PAIRS if v is not LifecycleVerb.TERMINATE]
 )
 def test_granted_wish_causes_no_further_action(verb, seen):
-    assert plan(wanted(verb, granted=True), seen).act in {
+    assert plan(requested(verb, granted=True), seen).act in {
         WorkspaceAction.REST,
         WorkspaceAction.WAIT,
     }
@@ -100,24 +100,24 @@ def test_granted_wish_causes_no_further_action(verb, seen):
 
 @pytest.mark.parametrize(("verb", "seen"), PAIRS)
 def test_state_is_transitional_exactly_while_there_is_an_action(verb, seen):
-    step = plan(wanted(verb), seen)
+    step = plan(requested(verb), seen)
     assert (step.state in IN_BETWEEN) is (step.act is not WorkspaceAction.REST)
 
 
 @pytest.mark.parametrize("verb", set(LifecycleVerb) - {LifecycleVerb.TERMINATE})
 def test_vanished_machine_is_failed_and_not_replaced(verb):
-    assert plan(wanted(verb), Observed.GONE).act is WorkspaceAction.REST
-    assert plan(wanted(verb), Observed.GONE).state is State.FAILED
+    assert plan(requested(verb), Observed.GONE).act is WorkspaceAction.REST
+    assert plan(requested(verb), Observed.GONE).state is State.FAILED
 
 
 @pytest.mark.parametrize("seen", set(Observed) - {Observed.NONE, Observed.UNSURE, Observed.GONE})
 def test_terminate_acts_from_every_observed_state(seen):
-    assert plan(wanted(LifecycleVerb.TERMINATE), seen).act is WorkspaceAction.TERMINATE
+    assert plan(requested(LifecycleVerb.TERMINATE), seen).act is WorkspaceAction.TERMINATE
 
 
 def test_stop_hibernate_and_terminate_act_only_for_their_verb():
     for verb, seen, granted in product(LifecycleVerb, Observed, [True, False]):
-        act = plan(wanted(verb, granted=granted), seen).act
+        act = plan(requested(verb, granted=granted), seen).act
         assert act is not WorkspaceAction.TERMINATE or verb is LifecycleVerb.TERMINATE
         assert act is not WorkspaceAction.STOP or verb is LifecycleVerb.STOP
         assert act is not WorkspaceAction.HIBERNATE or verb is LifecycleVerb.HIBERNATE
@@ -127,7 +127,7 @@ def test_stop_hibernate_and_terminate_act_only_for_their_verb():
     ("verb", "seen"), [(v, s) for v, s in PAIRS if v is not LifecycleVerb.LAUNCH]
 )
 def test_verb_is_admitted_only_from_its_declared_states(verb, seen):
-    workspace = wanted(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
+    workspace = requested(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
     state = state_of(workspace)
     if state in DONE[verb]:
         assert verb_to_request(workspace, verb) is None
@@ -153,7 +153,7 @@ def admitted(workspace, verb):
     ("wish", "seen", "granted"), [*product(LifecycleVerb, Observed, [True, False])]
 )
 def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen, granted):
-    workspace = wanted(wish, seen, granted, machine_id="i-1", tried=2)
+    workspace = requested(wish, seen, granted, machine_id="i-1", tried=2)
     problem, state = not_running(workspace), state_of(workspace)
     verbs = [
         verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(workspace, verb)
@@ -178,7 +178,7 @@ def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen,
 
 @pytest.mark.parametrize("machine_id", [None, "i-1"])
 def test_start_after_a_failure_ignores_the_old_failure(machine_id):
-    failed = wanted(
+    failed = requested(
         LifecycleVerb.LAUNCH, Observed.BROKEN, granted=True, machine_id=machine_id, tried=2
     )
     assert state_of(failed) is State.FAILED
@@ -192,7 +192,7 @@ def test_start_after_a_failure_ignores_the_old_failure(machine_id):
 
 
 def test_refused_launch_is_terminated_without_a_machine():
-    refused = wanted(LifecycleVerb.TERMINATE, Observed.BROKEN, tried=1)
+    refused = requested(LifecycleVerb.TERMINATE, Observed.BROKEN, tried=1)
     assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is State.TERMINATED
 
 
@@ -232,7 +232,7 @@ def test_expired_workspace_hibernates_or_stops(late, state, hibernation, verb):
 
 def test_refused_hibernation_becomes_a_stop_and_a_refused_stop_is_retried_later():
     refused = replace(
-        wanted(LifecycleVerb.HIBERNATE, Observed.ON, granted=True, tried=2, expires_at=AT),
+        requested(LifecycleVerb.HIBERNATE, Observed.ON, granted=True, tried=2, expires_at=AT),
         failure=Failure("REFUSED", "The provider refused."),
     )
     assert expiring(refused, State.RUNNING, AT) is LifecycleVerb.STOP
@@ -257,7 +257,7 @@ HANGS = Failure(STOP_HANGS, "it hangs")
 
 
 def hanging(verb, **more):
-    return wanted(verb, Observed.STOPPING, failure=HANGS, tried=2, **more)
+    return requested(verb, Observed.STOPPING, failure=HANGS, tried=2, **more)
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.HIBERNATE])
@@ -277,7 +277,8 @@ def test_hanging_stop_is_forced_once_by_a_second_request(verb, granted):
 
 def test_stop_in_progress_is_not_repeated_by_a_second_request():
     assert (
-        verb_to_request(wanted(LifecycleVerb.STOP, Observed.STOPPING), LifecycleVerb.STOP) is None
+        verb_to_request(requested(LifecycleVerb.STOP, Observed.STOPPING), LifecycleVerb.STOP)
+        is None
     )
 
 

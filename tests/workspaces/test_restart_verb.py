@@ -68,11 +68,11 @@ def test_restart_survives_a_crash_between_stop_and_start(
 ):
     """The stop and the request to start are recorded together or not at all."""
 
-    def dies(*_, **__):
+    def crash(*_, **__):
         raise SystemError("the daemon was killed here")
 
     daemon.workspaces.restart("mine")
-    monkeypatch.setattr(daemon.workspaces, "finish_restart", dies)
+    monkeypatch.setattr(daemon.workspaces, "finish_restart", crash)
     settle(daemon)
     assert state(daemon) is not State.RUNNING
     assert daemon.workspaces.named("mine").restarting, "the restart is continued later"

@@ -25,13 +25,13 @@ class Meter:
     def __init__(self, db):
         self.found = Counter[str]()
         for engine in (db.writer, db._readers):
-            event.listen(engine, "before_cursor_execute", self._asked)
-        event.listen(db.writer, "begin", self._begun)
+            event.listen(engine, "before_cursor_execute", self._count_statement)
+        event.listen(db.writer, "begin", self._count_transaction)
 
-    def _asked(self, _connection, _cursor, statement, *_):
+    def _count_statement(self, _connection, _cursor, statement, *_):
         self.found["statements"] += not statement.startswith(CONTROL)
 
-    def _begun(self, _connection):
+    def _count_transaction(self, _connection):
         self.found["writes"] += 1
 
     def of(self, do):
@@ -57,7 +57,7 @@ def lab(make_daemon, cloud):
     return daemon
 
 
-def fulfil(daemon, clock):
+def reconcile_all(daemon, clock):
     """Reconciles until nothing is due."""
     while sum(loop.once() for loop in daemon.loops) or _later(daemon, clock):
         pass
@@ -80,7 +80,7 @@ def test_each_verb_executes_a_fixed_number_of_statements(lab, clock):
     statements = {}
     for verb, ask in verbs.items():
         requested = meter.of(ask)
-        statements[verb] = requested, meter.of(lambda: fulfil(lab, clock))
+        statements[verb] = requested, meter.of(lambda: reconcile_all(lab, clock))
         clock.advance(minutes=2)
     assert statements == {
         "launch": ((27, 1), (32, 3)),

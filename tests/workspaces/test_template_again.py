@@ -39,10 +39,10 @@ def write_template():
     file = HOME / "templates" / "corrected-later.yml"
     file.parent.mkdir(exist_ok=True)
 
-    def wrote(command, colour="red"):
+    def write(command, colour="red"):
         file.write_text(TEXT.format(command=command, colour=colour))
 
-    yield wrote
+    yield write
     file.unlink(missing_ok=True)
 
 

@@ -122,7 +122,7 @@ def states_when_all(home, many, state):
     return states if states[state] == many else None
 
 
-def populated(home, url, many, monkeypatch):
+def fill_home(home, url, many, monkeypatch):
     """Fills a home with so many machines, without waiting for AWS's rate limits."""
     for name, value in environ(url, home.folder).items():
         monkeypatch.setenv(name, value)
@@ -154,11 +154,11 @@ def populated(home, url, many, monkeypatch):
 def test_thousand_workspaces_at_rest_cost_at_most_four_calls_a_minute(home, tmp_path, monkeypatch):
     many = 1000
     with aws(tmp_path) as url:
-        populated(home, url, many, monkeypatch)
+        fill_home(home, url, many, monkeypatch)
         assert len(alive(url)) == many
         before = len(double_state(url, "calls")["calls"])
         with home.run_daemon(**environ(url, tmp_path)):
-            surveys = lambda: looks(double_state(url, "calls")["calls"][before:])  # noqa: E731
+            surveys = lambda: first_pages(double_state(url, "calls")["calls"][before:])  # noqa: E731
             eventually(lambda: len(surveys()) >= 3, 300)  # it has come to rest
             rested, at = surveys()[-1], len(double_state(url, "calls")["calls"])
             eventually(lambda: len(surveys()) >= 8, 600)
@@ -167,7 +167,7 @@ def test_thousand_workspaces_at_rest_cost_at_most_four_calls_a_minute(home, tmp_
         calls = [
             call for call in double_state(url, "calls")["calls"][at:] if call["at"] <= last["at"]
         ]
-    minutes = (moment(last) - moment(rested)).total_seconds() / 60
+    minutes = (time_of(last) - time_of(rested)).total_seconds() / 60
     rate = len(calls) / minutes
     record(
         "1,000 workspaces at rest on AWS",
@@ -180,10 +180,10 @@ def test_thousand_workspaces_at_rest_cost_at_most_four_calls_a_minute(home, tmp_
     assert rate <= 4
 
 
-def looks(calls):
+def first_pages(calls):
     """The first page of each survey."""
     return [call for call in calls if call["action"] == "DescribeInstances"]
 
 
-def moment(call):
+def time_of(call):
     return datetime.fromisoformat(call["at"])

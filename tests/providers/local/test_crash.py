@@ -12,7 +12,7 @@ import pytest
 from prism.providers.local.folder_setup import MachineOptions, make
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import MachineOrder
-from tests.processes import worded
+from tests.processes import with_words
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -32,7 +32,7 @@ def check_only_machine(world, id):
     world.becomes(id, Observed.ON)
     assert [machine.key for machine in world.compute.survey()] == ["ws_1"]
     assert len(world.programs(id)) == 1
-    assert len(worded(world.left(), "supervisor.py")) == 1
+    assert len(with_words(world.left(), "supervisor.py")) == 1
     world.close()
     assert not world.left()
     assert {path.name for path in world.root.iterdir()} <= {id} | _drafts(world)

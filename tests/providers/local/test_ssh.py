@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import free_port
-from tests.processes import named
+from tests.processes import with_name
 from tests.project.home import Home
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
@@ -428,7 +428,7 @@ def test_writer_waits_for_a_slow_program_and_loses_no_data(served_daemon, begin_
 
 def found(site, program):
     """The processes of a program in the workspaces."""
-    return named(site.home.processes(), program)
+    return with_name(site.home.processes(), program)
 
 
 def wait_until_constant(number):

@@ -13,7 +13,7 @@ from prism.providers.local.folder import supervisor_pid
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Machine, MachineOrder
-from tests.processes import named, worded
+from tests.processes import with_name, with_words
 from tests.waiting import eventually
 
 # Python's own web server takes three times as long to start.
@@ -127,11 +127,11 @@ class World:
 
     def named(self, id: str, program: str) -> list[psutil.Process]:
         """The processes of the machine that run a program of this name."""
-        return named(self.tree(id), program)
+        return with_name(self.tree(id), program)
 
     def worded(self, id: str, words: str) -> list[psutil.Process]:
         """The processes of the machine with these words in their command line."""
-        return worded(self.tree(id), words)
+        return with_words(self.tree(id), words)
 
     def log(self, id: str, name: str) -> str:
         """The output of one of its programs."""
