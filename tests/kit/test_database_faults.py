@@ -208,10 +208,9 @@ def test_status_reports_waiting_writes_and_the_holder_of_the_lock(
         assert waiting.result().status_code == 201
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
 def test_stopped_writer_loses_the_lock_on_postgresql(make_daemon, url, http_of):
-    """Only on PostgreSQL, because a SQLite file has one daemon."""
-    if url.startswith("sqlite"):
-        return
+    """A SQLite file has one daemon."""
     daemon = make_daemon(database_timeout=20)
     with stopped_writer(url):
         began = time.monotonic()
@@ -251,11 +250,10 @@ def test_requests_answer_database_lost_after_the_database_was_replaced(make_daem
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_LOST")
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
 def test_unreachable_postgresql_is_reported_and_used_again_when_it_returns(
     make_daemon, url, copy_database, http_of
 ):
-    if url.startswith("sqlite"):
-        return  # tests/daemon/test_database.py does it for SQLite
     daemon = make_daemon()
     http = http_of(daemon)
     http.launch("one")
@@ -278,12 +276,11 @@ def test_unreachable_postgresql_is_reported_and_used_again_when_it_returns(
     assert http("GET", STATUS).json()["status"] == "healthy"
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
 def test_postgresql_restart_during_a_transaction_answers_database_unavailable(
     make_daemon, url, http_of, monkeypatch
 ):
     """A request with an idempotency key runs in a nested transaction on the same connection."""
-    if url.startswith("sqlite"):
-        return
     http, add = http_of(make_daemon()), projects.add_member
     order = {"json": {"name": "thesis"}, "headers": {"Idempotency-Key": "k"}}
 

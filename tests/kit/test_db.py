@@ -124,9 +124,9 @@ def test_connection_in_use_while_the_database_closes_ends_with_its_block(db):
         raw.execute("SELECT 1")
 
 
-def test_commit_of_another_daemon_rings_the_bus(make_daemon, url):
-    if url.startswith("sqlite"):
-        return  # a SQLite file has one daemon
+# A SQLite file has one daemon.
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_commit_of_another_daemon_rings_the_bus(make_daemon):
     first, two = make_daemon(), make_daemon()
     heard, listener = threading.Event(), CommitListener(two.db)
 

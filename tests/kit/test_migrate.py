@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from prism.daemon.migrations import FOLDER
@@ -108,13 +107,6 @@ def test_new_sqlite_file_has_small_pages_and_an_old_file_is_unchanged(tmp_path, 
     upgrade(f"sqlite:///{old}", steps())
     assert ask(f"sqlite:///{tmp_path}/new.db", "PRAGMA page_size") == [1024]
     assert ask(f"sqlite:///{old}", "PRAGMA page_size") == [4096]
-
-
-def test_migrations_are_one_chain_named_by_their_revisions():
-    script = ScriptDirectory(FOLDER)
-    chain = [step.revision for step in script.walk_revisions()][::-1]
-    assert chain == revisions(FOLDER) == [f"{n + 1:04}" for n in range(len(chain))]
-    assert len(script.get_heads()) == 1
 
 
 def test_old_database_is_upgraded_and_keeps_its_rows(url, steps):
