@@ -167,7 +167,7 @@ def write_lock_held(url):
             yield
 
 
-def test_write_answers_database_busy_while_another_holds_the_lock_and_reads_work(
+def test_write_answers_database_busy_during_a_held_lock_while_reads_work(
     make_daemon, url, http_of
 ):
     daemon = make_daemon(database_timeout=1)

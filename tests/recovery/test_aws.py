@@ -263,9 +263,7 @@ def test_launch_without_a_role_records_and_shows_that_it_cannot_hibernate(start_
 
 
 @pytest.mark.slow  # `providers/aws/compute/test_lifecycle.py` has the fault
-def test_instance_that_hangs_while_stopping_is_reported_and_forced_by_a_second_stop(
-    start_daemon, aws
-):
+def test_instance_that_hangs_while_stopping_is_reported_and_can_be_forced(start_daemon, aws):
     aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
     daemon = start_daemon()
     launch(daemon, "mine")

@@ -125,7 +125,7 @@ def test_user_template_named_like_a_built_in_slug_takes_only_the_slug(own_folder
     assert service.named(slug) == before
 
 
-def test_user_template_can_inherit_from_a_descendant_of_the_template_with_its_slug(own_folder):
+def test_user_template_named_like_a_slug_can_inherit_from_built_in_templates(own_folder):
     own_folder.write("t.yml", "name: jupyterlab\ninherits: [Data Science (pip)]\nusers: [me]\n")
     service = TemplateService(template_folders(own_folder.path))
     assert service.named("jupyterlab").users == ("researcher", "me")
