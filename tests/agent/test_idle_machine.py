@@ -36,7 +36,7 @@ def world(tmp_path, package_cache):
     for machine in world.compute.survey():
         world.compute.terminate(machine.id)
     # On a busy computer it takes long to remove the twenty thousand files of JupyterLab.
-    eventually(lambda: all(m.seen is Observed.GONE for m in world.compute.survey()), 150)
+    eventually(lambda: all(m.observed is Observed.GONE for m in world.compute.survey()), 150)
     world.close()
 
 

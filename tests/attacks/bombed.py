@@ -31,8 +31,8 @@ def bombed(world: World) -> None:
     assert run(world, machine, "sh", "-c", "kill -9 -1") == (0, "")
     eventually(lambda: len(world.tree(machine)) < 10, 120)
     world.compute.stop(machine)
-    eventually(lambda: world.machine(machine).seen.value == "off", 120)
-    assert world.machine(other).seen.value == "on"
+    eventually(lambda: world.machine(machine).observed.value == "off", 120)
+    assert world.machine(other).observed.value == "on"
 
 
 if __name__ == "__main__":

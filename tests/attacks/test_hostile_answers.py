@@ -255,6 +255,6 @@ def test_invalid_requests_at_the_exec_socket_end_only_their_connection(world, ma
     for session in sessions:
         session.close()
     assert world.supervisor(machine.name).pid == supervisor
-    assert world.machine(machine.name).seen is Observed.ON
+    assert world.machine(machine.name).observed is Observed.ON
     with contextlib.closing(exec_client.enter(machine, ["true"], tty=(80, 24))) as session:
         assert session.wait(120) == 0

@@ -152,7 +152,7 @@ def test_home_of_an_older_prism_is_usable_after_starts_were_killed(world):
         world.compute.start(machine)
         eventually(lambda: world.tree(machine), 30, (psutil.Error,))
         world.supervisor(machine).kill()
-        eventually(lambda: world.machine(machine).seen is Observed.OFF, 30, (psutil.Error,))
+        eventually(lambda: world.machine(machine).observed is Observed.OFF, 30, (psutil.Error,))
     world.compute.start(machine)
     world.becomes(machine, Observed.ON)
     words = "echo and of this one >> deep/deeper/old && cat deep/deeper/old"

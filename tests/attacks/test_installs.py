@@ -187,7 +187,9 @@ def test_files_of_a_wheel_run_no_code_outside_the_workspace(world, package_index
     package_index.source("built", [], world.cache)  # installed together with a built package
     world.launch(packed("evil", "built"))
     for _ in range(2):  # the wheel breaks the workspace's Python, also for the next attempt
-        [machine] = eventually(lambda: [m for m in world.compute.survey() if m.seen in ENDS], 120)
+        [machine] = eventually(
+            lambda: [m for m in world.compute.survey() if m.observed in ENDS], 120
+        )
         world.compute.start(machine.id)
     assert not mark.exists()
 

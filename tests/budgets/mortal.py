@@ -242,7 +242,9 @@ def spans(changes, when):
 
 def machine_faults(world, life):
     """Whether there is one machine, one reservation, and the requested state."""
-    existing = [machine for machine in world.cloud.survey() if machine.seen is not Observed.GONE]
+    existing = [
+        machine for machine in world.cloud.survey() if machine.observed is not Observed.GONE
+    ]
     listed = {entry.name: entry for entry in every_workspace(world.wiring.db)}
     living = {entry.id for entry in listed.values() if entry.ended_at is None}
     if {machine.key for machine in existing} != living or len(existing) != len(living):

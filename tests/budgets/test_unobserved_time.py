@@ -1,8 +1,10 @@
 """Time in which no survey confirmed a machine is not counted, even before the next survey."""
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
+from msgspec.structs import replace
 
 from prism.costs import store
 from prism.workspaces import reconciler
@@ -26,6 +28,13 @@ def unseen_workspace(clocked_daemon):
 
 def compute(clocked_daemon):
     return clocked_daemon.get("projects/lab/budget")["cost_breakdown"]["compute"]
+
+
+def counted_until(clocked_daemon):
+    """Until when the only open segment of compute counts."""
+    with clocked_daemon.daemon.db.read() as sql:
+        [until] = store.counted_of_open(sql).values()
+    return until
 
 
 def run_budget_loop(clocked_daemon):
@@ -54,20 +63,32 @@ def test_segments_are_confirmed_at_a_limited_rate(clocked_daemon, monkeypatch):
     clocked_daemon.project("lab", 12.0)
     clocked_daemon.running(project="lab")
 
-    def counted():
-        with clocked_daemon.daemon.db.read() as sql:
-            [until] = store.counted_of_open(sql).values()
-        return until
-
     clocked_daemon.settle(seconds=20)
     looks = []
     for _ in range(9):
-        before = counted()
+        before = counted_until(clocked_daemon)
         clocked_daemon.settle(seconds=5)
-        looks.append(counted() - before)
+        looks.append(counted_until(clocked_daemon) - before)
     assert looks == [0, 0, 0, 20, 0, 0, 0, 20, 0]
     clocked_daemon.settle(minutes=30)
-    assert counted() == int(clocked_daemon.clock.now().timestamp())
+    assert counted_until(clocked_daemon) == int(clocked_daemon.clock.now().timestamp())
+
+
+def test_survey_that_shows_another_change_also_confirms_the_run(
+    clocked_daemon, cloud, monkeypatch
+):
+    clocked_daemon.project("lab", 12.0)
+    clocked_daemon.running(project="lab")
+    survey, surveys = cloud.survey, count(1)
+
+    def with_another_address():
+        octet = next(surveys)
+        return [replace(machine, private_ip=f"10.0.0.{octet}") for machine in survey()]
+
+    monkeypatch.setattr(cloud, "survey", with_another_address)
+    for _ in range(3):
+        clocked_daemon.settle(seconds=50)
+        assert counted_until(clocked_daemon) == int(clocked_daemon.clock.now().timestamp())
 
 
 @pytest.mark.parametrize("gap", [timedelta(minutes=40), timedelta(hours=6), timedelta(days=9)])
@@ -227,7 +248,7 @@ def test_unobserved_run_between_two_surveys_is_counted(clocked_daemon, cloud, ve
     else:
         clocked_daemon.launch(project="lab", ttl_hours=1)
     clocked_daemon.settle(seconds=10)
-    assert clocked_daemon.workspace().seen == "starting"
+    assert clocked_daemon.workspace().observed == "starting"
     ends = clocked_daemon.workspace().expires_at
     came_up = clocked_daemon.clock.now() + timedelta(minutes=4)
     clocked_daemon.clock.advance(hours=48)

@@ -82,7 +82,7 @@ class Local:
     def close(self):
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
-        eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()))
+        eventually(lambda: all(m.observed is Observed.GONE for m in self.compute.survey()))
 
 
 @pytest.fixture(params=PLACES)
@@ -117,7 +117,7 @@ def order(template=TEMPLATE, **more):
 def wait_for_state(compute, seen):
     def there():
         [machine] = compute.survey()
-        return machine if machine.seen is seen else None
+        return machine if machine.observed is seen else None
 
     return eventually(there)
 
@@ -129,7 +129,7 @@ def test_survey_is_empty_at_first(compute):
 def test_launch_returns_a_starting_machine_that_becomes_on(compute):
     launched = compute.launch(order())
     assert launched.key == "ws_1"
-    assert launched.seen in {Observed.STARTING, Observed.ON}
+    assert launched.observed in {Observed.STARTING, Observed.ON}
     on = wait_for_state(compute, Observed.ON)
     assert (on.id, on.key, on.progress, on.failure) == (launched.id, "ws_1", 100, None)
     assert on.private_ip
@@ -138,7 +138,7 @@ def test_launch_returns_a_starting_machine_that_becomes_on(compute):
 def test_repeated_launch_returns_the_same_machine(compute):
     assert compute.launch(order()).id == compute.launch(order()).id
     wait_for_state(compute, Observed.ON)
-    assert compute.launch(order()).seen is Observed.ON
+    assert compute.launch(order()).observed is Observed.ON
 
 
 # `tests/providers` has more tests of hibernated machines.
@@ -170,8 +170,8 @@ def test_terminated_machine_stays_listed_as_gone_and_cannot_start(compute):
         wait_for_state(compute, Observed.GONE)
     for verb in ("start", "stop", "hibernate"):
         getattr(compute, verb)(id)
-    assert compute.launch(order()).seen is Observed.GONE
-    assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
+    assert compute.launch(order()).observed is Observed.GONE
+    assert [machine.observed for machine in compute.survey()] == [Observed.GONE]
 
 
 @pytest.mark.parametrize(("world", "verb", "state"), DOWN, indirect=["world"])
@@ -210,7 +210,7 @@ def test_template_of_a_broken_machine_can_be_changed_repeatedly(world, compute):
     well = structs.replace(TEMPLATE, post_install=("true",))
     for _ in range(2):
         compute.change_template(id, order(well))
-    assert [machine.seen for machine in compute.survey()] == [Observed.BROKEN], (
+    assert [machine.observed for machine in compute.survey()] == [Observed.BROKEN], (
         "only a start runs the setup again"
     )
     compute.start(id)
@@ -298,4 +298,4 @@ def test_rule_and_template_of_a_gone_machine_are_ignored(compute):
     wait_for_state(compute, Observed.GONE)
     compute.watch(id, RULE)
     compute.change_template(id, order())
-    assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
+    assert [machine.observed for machine in compute.survey()] == [Observed.GONE]

@@ -107,7 +107,7 @@ def wait_until_there(world, find, *key):
     def is_there():
         world.wait()
         thing = find(world.volumes, *key)
-        return thing if thing and thing.seen is StorageObserved.THERE else None
+        return thing if thing and thing.observed is StorageObserved.THERE else None
 
     return eventually(is_there)
 
@@ -226,7 +226,10 @@ def test_used_bytes_of_a_volume_are_measured_if_the_provider_can(world, volumes)
 def test_snapshot_and_restore_with_the_same_key_act_once_and_keep_the_content(world, volumes):
     id = create_volume(world, ORDER)
     world.write(id, "then")
-    assert volumes.snapshot(SNAPSHOT, id).seen in {StorageObserved.MAKING, StorageObserved.THERE}
+    assert volumes.snapshot(SNAPSHOT, id).observed in {
+        StorageObserved.MAKING,
+        StorageObserved.THERE,
+    }
     snapshot = wait_until_there(world, copy)
     assert snapshot.used_bytes >= len("then")
     assert volumes.snapshot(SNAPSHOT, id).id == snapshot.id

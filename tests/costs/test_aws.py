@@ -212,7 +212,7 @@ def test_cost_of_a_failed_start_is_not_reserved_again(clocked_daemon, aws):
 
     def failed():
         clocked_daemon.settle(seconds=20)
-        assert settled_plus_reserved(clocked_daemon) <= most, clocked_daemon.workspace().seen
+        assert settled_plus_reserved(clocked_daemon) <= most, clocked_daemon.workspace().observed
         return clocked_daemon.state() == "failed"
 
     eventually(failed, 120)
@@ -363,7 +363,7 @@ def test_unobserved_time_costs_no_more_than_was_reserved(clocked_daemon):
 def test_run_while_the_daemon_is_away_is_charged(clocked_daemon, start_daemon):
     """The daemon ends a second after a launch; the machine stops at its expiry."""
     launch_until_machine(clocked_daemon, ttl_hours=2)
-    assert clocked_daemon.workspace().seen == "starting"
+    assert clocked_daemon.workspace().observed == "starting"
     clocked_daemon.daemon.close()
     clocked_daemon.clock.advance(hours=8)
     after = start_daemon()

@@ -33,7 +33,7 @@ PRICES = PriceBook()
 @pytest.mark.parametrize(("seen", "verb"), list(product(Observed, LifecycleVerb)))
 def test_charges_depend_on_the_observed_state_and_not_on_the_verb(seen, verb):
     first, later, charged = TABLE[seen]
-    workspace = replace(MADE, seen=seen, verb=verb)
+    workspace = replace(MADE, observed=seen, verb=verb)
     assert charges(workspace, PRICES).keys() == first
     assert charges(replace(workspace, ready_at=AT), PRICES).keys() == later
     if charged is not None:
@@ -42,6 +42,6 @@ def test_charges_depend_on_the_observed_state_and_not_on_the_verb(seen, verb):
 
 @pytest.mark.parametrize("seen", Observed)
 def test_workspace_without_a_machine_or_after_its_end_has_no_charges(seen):
-    workspace = replace(MADE, seen=seen, charged=True)
+    workspace = replace(MADE, observed=seen, charged=True)
     for over in (replace(workspace, machine_id=None), replace(workspace, ended_at=AT)):
         assert charges(over, PRICES) == {}

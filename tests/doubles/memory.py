@@ -198,11 +198,11 @@ class MemoryCompute:
 
     def _found_machine(self, id: str) -> FoundMachine:
         order, machine = self._orders[id], self.machine(id)
-        up = machine.seen in {Observed.ON, Observed.STARTING}
+        up = machine.observed in {Observed.ON, Observed.STARTING}
         return FoundMachine(
             id=id,
             key=order.key,
-            seen=machine.seen,
+            observed=machine.observed,
             name=order.name,
             owner=order.owner,
             profile=order.profile,
@@ -219,7 +219,7 @@ class MemoryCompute:
             launched_at=order.launched_at,
             started_at=machine.since if up else None,
             ends_at=order.ends_at,
-            told_until=self.expiry(id),
+            stops_at=self.expiry(id),
             at_home=self.at_home,
         )
 
@@ -239,7 +239,7 @@ class MemoryCompute:
             return Machine(
                 id=id,
                 key=self._orders[id].key,
-                seen=seen,
+                observed=seen,
                 private_ip=HOST if seen is Observed.ON else None,
                 stage=stage,
                 progress=progress,
@@ -298,7 +298,7 @@ class MemoryCompute:
         return at
 
     def _seen(self, id: str) -> Observed:
-        return self.machine(id).seen if id in self._orders else Observed.GONE
+        return self.machine(id).observed if id in self._orders else Observed.GONE
 
     def _come_up(self, id: str) -> None:
         broken = self.faults.broken

@@ -82,7 +82,7 @@ class MemoryVolumes:
                 Disk(
                     id=id,
                     key=disk.key,
-                    seen=self._seen(disk),
+                    observed=self._seen(disk),
                     attached=frozenset(disk.attached),
                     zone=disk.zone,
                     used_bytes=len(disk.holds),
@@ -189,7 +189,7 @@ class MemoryVolumes:
         }
         self.known.setdefault(id, Known(**facts, created_at=now))
         disk = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
-        return Disk(id=id, key=order.key, seen=self._seen(disk), used_bytes=len(disk.holds))
+        return Disk(id=id, key=order.key, observed=self._seen(disk), used_bytes=len(disk.holds))
 
     def _copy(self, id: str, copy: Thing) -> ProviderSnapshot:
         size = None if copy.trouble else len(copy.holds)
@@ -197,7 +197,7 @@ class MemoryVolumes:
         return ProviderSnapshot(
             id=id,
             key=copy.key,
-            seen=seen,
+            observed=seen,
             used_bytes=size,
             trouble=copy.trouble,
             known=self.known.get(id),

@@ -60,7 +60,7 @@ def running_workspace(http, daemon, cloud):
         assert http.launch(**more).status_code == 201
         daemon.settle()
         [machine] = cloud.survey()
-        assert machine.seen is Observed.ON
+        assert machine.observed is Observed.ON
         return machine.id
 
     return launched
@@ -274,7 +274,7 @@ def test_idle_rule_is_sent_as_soon_as_a_slow_machine_is_on(
     tell, refused = cloud.watch, []
 
     def only_when_on(id, rule):
-        if cloud.machine(id).seen is not Observed.ON:
+        if cloud.machine(id).observed is not Observed.ON:
             refused.append(id)
             raise Unavailable("Nobody comes in")
         tell(id, rule)

@@ -32,7 +32,7 @@ def daemon(tmp_path):
     yield daemon
     for machine in compute.survey():
         compute.terminate(machine.id)
-    eventually(lambda: all(m.seen == "gone" for m in compute.survey()))
+    eventually(lambda: all(m.observed == "gone" for m in compute.survey()))
     daemon.close()
 
 
@@ -90,4 +90,4 @@ def test_idle_machine_stops_itself_without_a_daemon(daemon):
     # Nothing of the daemon moves from here on.
     acted = eventually(lambda: (idleness := compute.survey()[0].idle) and idleness.acted, 120)
     assert (acted.profile, acted.action) == ("gpu", "stop")
-    assert eventually(lambda: compute.survey()[0].seen == "off", 120)
+    assert eventually(lambda: compute.survey()[0].observed == "off", 120)

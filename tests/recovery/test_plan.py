@@ -17,7 +17,9 @@ PROFILE = re.compile(get_args(ProfileName)[1].pattern)
 
 
 def found_machine(**more):
-    return FoundMachine(**{"id": "i-0123456789abcdef0", "key": "ws_1", "seen": Observed.ON} | more)
+    return FoundMachine(
+        **{"id": "i-0123456789abcdef0", "key": "ws_1", "observed": Observed.ON} | more
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,9 +80,11 @@ def test_machine_of_another_user_is_not_recovered_without_everybody(
     ],
 )
 def test_cost_so_far_counts_from_the_start_of_a_running_machine(seen, hours, hourly, cost):
-    machine = found_machine(seen=seen, started_at=NOW - timedelta(hours=hours))
+    machine = found_machine(observed=seen, started_at=NOW - timedelta(hours=hours))
     assert cost_so_far(machine, hourly, NOW) == cost
-    assert cost_so_far(found_machine(seen=seen), hourly, NOW) is None, "the start time is unknown"
+    assert cost_so_far(found_machine(observed=seen), hourly, NOW) is None, (
+        "the start time is unknown"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
 
 
 @pytest.mark.parametrize(
-    ("ends_at", "told_until", "project", "end"),
+    ("ends_at", "stops_at", "project", "end"),
     [
         (None, None, None, None),
         (LATE, LATE, None, LATE),
@@ -109,10 +113,10 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
     ],
 )
 def test_recovered_expiry_is_the_requested_expiry_not_that_of_the_budget(
-    ends_at, told_until, project, end
+    ends_at, stops_at, project, end
 ):
-    machine = found_machine(ends_at=ends_at, told_until=told_until, project=project)
+    machine = found_machine(ends_at=ends_at, stops_at=stops_at, project=project)
     assert expiry_of(machine)[0] == end
-    assert (expiry_of(machine)[1] is not None) is (end is None and told_until is not None), (
+    assert (expiry_of(machine)[1] is not None) is (end is None and stops_at is not None), (
         "a note tells that the expiry was dropped"
     )

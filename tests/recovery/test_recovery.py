@@ -155,12 +155,12 @@ def test_orphan_is_terminated_only_with_confirmation(lost_machines, cloud):
     id = lost_machines.before["runs"]["id"]
     path = f"/api/v1/orphans/{id}/terminate"
     failed(lost_machines.http("POST", path, json={}), 422, "CONFIRMATION_REQUIRED")
-    assert cloud.machine(id).seen is Observed.ON
+    assert cloud.machine(id).observed is Observed.ON
     orphan = lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
     assert orphan["state"] == "terminating"
     terminate_calls = [call for call in cloud.calls if call.startswith("terminate")]
     lost_machines.daemon.settle()
-    assert cloud.machine(id).seen is Observed.GONE
+    assert cloud.machine(id).observed is Observed.GONE
     assert [call for call in cloud.calls if call.startswith("terminate")] == [
         *terminate_calls,
         f"terminate {id}",
@@ -174,7 +174,7 @@ def test_termination_of_an_orphan_survives_a_daemon_crash(lost_machines, cloud, 
     id = lost_machines.before["runs"]["id"]
     lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
     make_daemon().settle()
-    assert cloud.machine(id).seen is Observed.GONE
+    assert cloud.machine(id).observed is Observed.GONE
 
 
 def test_orphans_of_an_unreachable_location_stay_listed(lost_machines, cloud):

@@ -42,13 +42,15 @@ def test_change_is_admitted_written_announced_and_recorded_in_this_order(daemon,
     assert done == [("admit", False, True, "grant"), ("listen", True), ("record", "new")]
 
 
-@pytest.mark.parametrize("column", ["seen", "granted", "disk_id", "zone", "used_bytes", "trouble"])
+@pytest.mark.parametrize(
+    "column", ["observed", "observed_generation", "disk_id", "zone", "used_bytes", "trouble"]
+)
 def test_request_cannot_write_a_column_of_the_reconciler(daemon, clock, volume, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
         StorageChanges(clock).apply(tx, volume, replace(volume, **{column: "other"}))
 
 
-@pytest.mark.parametrize("column", sorted(store.WISHED & set(Volume.__struct_fields__)))
+@pytest.mark.parametrize("column", sorted(store.REQUESTED & set(Volume.__struct_fields__)))
 def test_reconciler_cannot_write_a_column_of_requests(daemon, clock, volume, column):
     after = replace(volume, **{column: "other"})
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:

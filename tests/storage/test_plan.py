@@ -179,15 +179,15 @@ STATES = [
 
 @pytest.mark.parametrize(("seen", "links", "state"), STATES, ids=str)
 def test_volume_state_follows_from_observation_and_attachments(seen, links, state):
-    assert volume_state(volume(seen=seen), links) is state
-    leaving = volume(seen=seen, verb=StorageVerb.DELETE)
+    assert volume_state(volume(observed=seen), links) is state
+    leaving = volume(observed=seen, verb=StorageVerb.DELETE)
     gone = seen in {StorageObserved.NONE, StorageObserved.GONE}
     assert volume_state(leaving, links) is (VolumeState.DELETED if gone else VolumeState.DELETING)
 
 
 def test_shared_volume_with_an_attachment_is_available():
     assert volume_state(
-        volume(kind=VolumeKind.EFS, seen=StorageObserved.THERE), [link(attached=True)]
+        volume(kind=VolumeKind.EFS, observed=StorageObserved.THERE), [link(attached=True)]
     ) == (VolumeState.AVAILABLE)
 
 
@@ -292,7 +292,7 @@ def test_volume_being_deleted_is_never_made_or_attached(seen):
 
 def test_next_step_of_a_snapshot_follows_from_observation_and_tries():
     for seen, tried in product(StorageObserved, (0, 1)):
-        act = plan_snapshot(snapshot(tried=tried), seen, host())
+        act = plan_snapshot(snapshot(attempted_generation=tried), seen, host())
         expected = {
             StorageObserved.THERE: StorageAction.REST,
             StorageObserved.UNSURE: StorageAction.WAIT,
@@ -313,16 +313,19 @@ def test_backup_snapshot_waits_until_the_workspace_has_stopped():
 
 def test_missing_volume_counts_as_gone_only_after_a_minute():
     soon, patience = AT + timedelta(seconds=30), timedelta(minutes=1)
-    existing = volume(asked_at=AT, seen=StorageObserved.THERE, disk_id="vol-1")
+    existing = volume(provider_called_at=AT, observed=StorageObserved.THERE, disk_id="vol-1")
     assert perceive(existing, None, soon, patience) is StorageObserved.THERE
     assert perceive(existing, None, AT + 2 * patience, patience) is StorageObserved.GONE
-    half = volume(asked_at=AT, seen=StorageObserved.MAKING, disk_id="vol-1")
+    half = volume(provider_called_at=AT, observed=StorageObserved.MAKING, disk_id="vol-1")
     assert perceive(half, None, soon, patience) is StorageObserved.MAKING
     assert perceive(half, None, AT + 2 * patience, patience) is StorageObserved.NONE, (
         "it is made again"
     )
-    assert perceive(volume(asked_at=AT), None, soon, patience) is StorageObserved.UNSURE
-    assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is StorageObserved.NONE
+    assert perceive(volume(provider_called_at=AT), None, soon, patience) is StorageObserved.UNSURE
+    assert (
+        perceive(volume(provider_called_at=AT), None, AT + 2 * patience, patience)
+        is StorageObserved.NONE
+    )
 
 
 def test_monthly_cost_is_null_without_all_prices():

@@ -303,7 +303,7 @@ def test_listener_gets_every_change_of_volumes_and_snapshots(storage):
         assert mine[-1][1] is None
         for (_, first), (other, _) in pairwise(mine):
             # The time of the request is written before the call, without a notification.
-            first = replace(first, asked_at=other.asked_at)
+            first = replace(first, provider_called_at=other.provider_called_at)
             assert first == other, "each change starts from the result of the previous one"
 
 

@@ -66,7 +66,7 @@ def test_request_cannot_write_a_column_of_the_reconciler(daemon, clock, workspac
         WorkspaceChanges(clock).apply(tx, workspace, replace(workspace, **{column: "other"}))
 
 
-@pytest.mark.parametrize("column", sorted(store.WISHED))
+@pytest.mark.parametrize("column", sorted(store.REQUESTED))
 def test_reconciler_cannot_write_a_column_of_requests(daemon, clock, workspace, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
         after = replace(workspace, **{column: "other"})
@@ -78,8 +78,8 @@ def test_each_column_is_written_by_one_side_or_at_launch():
         "id", "name", "profile", "place", "template", "region", "expected_id", "spot",
         "open_ports", "unlimited", "hibernation", "root_gb", "root_type", "launched_at",
     }  # fmt: skip
-    assert not store.WISHED & store.OBSERVED
-    assert store.WISHED | store.OBSERVED | at_launch == set(Workspace.__struct_fields__)
+    assert not store.REQUESTED & store.OBSERVED
+    assert store.REQUESTED | store.OBSERVED | at_launch == set(Workspace.__struct_fields__)
 
 
 def test_each_update_statement_writes_columns_of_one_side(daemon, clock, cloud, monkeypatch):
@@ -111,9 +111,9 @@ def test_each_update_statement_writes_columns_of_one_side(daemon, clock, cloud, 
             clock.advance(seconds=40)
             daemon.settle()
     event.remove(daemon.db.writer, "before_cursor_execute", record_columns)
-    names = {column.name for column in store.workspaces.c}
-    ours = [columns & names - LEASED for columns in written]
-    assert any(columns & store.WISHED for columns in ours)
+    keys = {column.name: column.key for column in store.workspaces.c}
+    ours = [{keys[column] for column in columns & keys.keys()} - LEASED for columns in written]
+    assert any(columns & store.REQUESTED for columns in ours)
     assert any(columns & store.OBSERVED for columns in ours)
-    mixed = [our for our in ours if our & store.WISHED and our & store.OBSERVED]
+    mixed = [our for our in ours if our & store.REQUESTED and our & store.OBSERVED]
     assert not mixed

@@ -14,7 +14,12 @@ def starting_workspace(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
     workspace = daemon.workspaces.named("mine")
-    columns = {"seen": Observed.STARTING, "granted": 0, "stage": "packages", "progress": 40}
+    columns = {
+        "observed": Observed.STARTING,
+        "observed_generation": 0,
+        "stage": "packages",
+        "progress": 40,
+    }
     return replace(workspace, **columns)
 
 
@@ -31,14 +36,18 @@ def test_boot_that_stays_at_a_stage_is_reported_after_a_minute(clock, starting_w
     assert delays.of(replace(starting_workspace, progress=60)) is None, "the boot proceeds"
     clock.advance(seconds=60)
     assert delays.of(replace(starting_workspace, progress=60))
-    assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None
+    assert (
+        delays.of(replace(starting_workspace, observed=Observed.ON, observed_generation=1)) is None
+    )
 
 
 def test_error_of_the_location_comes_first_and_only_during_a_change(clock, starting_workspace):
     delays = Delays(clock, lambda it: "AWS is away")
     clock.advance(seconds=100)
     assert delays.of(starting_workspace) == "AWS is away"
-    assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None
+    assert (
+        delays.of(replace(starting_workspace, observed=Observed.ON, observed_generation=1)) is None
+    )
 
 
 def test_loop_keeps_the_error_of_a_row_until_it_succeeds(daemon, cloud):

@@ -36,7 +36,7 @@ def machine(clocked_daemon, cloud):
 def metadata_versions(clocked_daemon):
     """The version of the metadata, and the version that the machine has."""
     workspace = clocked_daemon.workspace()
-    return workspace.facts_version, workspace.told_version
+    return workspace.metadata_version, workspace.applied_metadata_version
 
 
 def ask(clocked_daemon, path, status=200, **body):

@@ -37,7 +37,7 @@ NEW = Workspace(
     profile="local",
     place="local:here",
     template="t",
-    recipe=Template(name="t"),
+    resolved_template=Template(name="t"),
     instance_type="t3.small",
     region="local",
     hourly_rate=Micros(20_800),
@@ -45,7 +45,7 @@ NEW = Workspace(
     hibernation=True,
     root_gb=20,
     launched_at=AT,
-    wished_at=AT,
+    requested_at=AT,
 )
 GOAL = {
     LifecycleVerb.LAUNCH: Observed.ON,
@@ -67,7 +67,14 @@ MAKES = {
 
 
 def requested(verb, seen=Observed.NONE, granted=False, **more):
-    return replace(NEW, verb=verb, wish=2, seen=seen, granted=2 if granted else 1, **more)
+    return replace(
+        NEW,
+        verb=verb,
+        generation=2,
+        observed=seen,
+        observed_generation=2 if granted else 1,
+        **more,
+    )
 
 
 @pytest.mark.parametrize(("verb", "seen"), PAIRS)
@@ -127,7 +134,9 @@ def test_stop_hibernate_and_terminate_act_only_for_their_verb():
     ("verb", "seen"), [(v, s) for v, s in PAIRS if v is not LifecycleVerb.LAUNCH]
 )
 def test_verb_is_admitted_only_from_its_declared_states(verb, seen):
-    workspace = requested(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
+    workspace = requested(
+        LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", attempted_generation=2
+    )
     state = state_of(workspace)
     if state in DONE[verb]:
         assert verb_to_request(workspace, verb) is None
@@ -153,7 +162,7 @@ def admitted(workspace, verb):
     ("wish", "seen", "granted"), [*product(LifecycleVerb, Observed, [True, False])]
 )
 def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen, granted):
-    workspace = requested(wish, seen, granted, machine_id="i-1", tried=2)
+    workspace = requested(wish, seen, granted, machine_id="i-1", attempted_generation=2)
     problem, state = not_running(workspace), state_of(workspace)
     verbs = [
         verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(workspace, verb)
@@ -179,20 +188,24 @@ def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen,
 @pytest.mark.parametrize("machine_id", [None, "i-1"])
 def test_start_after_a_failure_ignores_the_old_failure(machine_id):
     failed = requested(
-        LifecycleVerb.LAUNCH, Observed.BROKEN, granted=True, machine_id=machine_id, tried=2
+        LifecycleVerb.LAUNCH,
+        Observed.BROKEN,
+        granted=True,
+        machine_id=machine_id,
+        attempted_generation=2,
     )
     assert state_of(failed) is State.FAILED
     assert verb_to_request(failed, LifecycleVerb.START) is LifecycleVerb.START
-    again = replace(failed, verb=LifecycleVerb.START, wish=3)
+    again = replace(failed, verb=LifecycleVerb.START, generation=3)
     assert state_of(again) is State.STARTING
     act = plan(again, without_old_failure(again, Observed.BROKEN)).act
     assert act is (WorkspaceAction.START if machine_id else WorkspaceAction.LAUNCH)
-    tried = replace(again, tried=3)
+    tried = replace(again, attempted_generation=3)
     assert plan(tried, without_old_failure(tried, Observed.BROKEN)).state is State.FAILED
 
 
 def test_refused_launch_is_terminated_without_a_machine():
-    refused = requested(LifecycleVerb.TERMINATE, Observed.BROKEN, tried=1)
+    refused = requested(LifecycleVerb.TERMINATE, Observed.BROKEN, attempted_generation=1)
     assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is State.TERMINATED
 
 
@@ -210,7 +223,9 @@ def test_refused_launch_is_terminated_without_a_machine():
 )
 def test_missing_machine_counts_as_gone_only_after_a_time(machine_id, elapsed, surveyed, means):
     asked_at = AT if elapsed is not None else None
-    workspace = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Observed.STARTING)
+    workspace = replace(
+        NEW, machine_id=machine_id, provider_called_at=asked_at, observed=Observed.STARTING
+    )
     assert perceive(workspace, surveyed, AT + (elapsed or timedelta(0)), PATIENCE) is means
 
 
@@ -232,7 +247,13 @@ def test_expired_workspace_hibernates_or_stops(late, state, hibernation, verb):
 
 def test_refused_hibernation_becomes_a_stop_and_a_refused_stop_is_retried_later():
     refused = replace(
-        requested(LifecycleVerb.HIBERNATE, Observed.ON, granted=True, tried=2, expires_at=AT),
+        requested(
+            LifecycleVerb.HIBERNATE,
+            Observed.ON,
+            granted=True,
+            attempted_generation=2,
+            expires_at=AT,
+        ),
         failure=Failure("REFUSED", "The provider refused."),
     )
     assert expiring(refused, State.RUNNING, AT) is LifecycleVerb.STOP
@@ -257,7 +278,7 @@ HANGS = Failure(STOP_HANGS, "it hangs")
 
 
 def hanging(verb, **more):
-    return requested(verb, Observed.STOPPING, failure=HANGS, tried=2, **more)
+    return requested(verb, Observed.STOPPING, failure=HANGS, attempted_generation=2, **more)
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.HIBERNATE])
@@ -266,12 +287,12 @@ def test_hanging_stop_is_forced_once_by_a_second_request(verb, granted):
     before = hanging(verb, granted=granted)
     assert plan(before, Observed.STOPPING).act in {WorkspaceAction.WAIT, WorkspaceAction.REST}
     assert verb_to_request(before, LifecycleVerb.STOP) is LifecycleVerb.STOP
-    after = replace(before, verb=LifecycleVerb.STOP, wish=3)
+    after = replace(before, verb=LifecycleVerb.STOP, generation=3)
     assert plan(after, Observed.STOPPING).act is WorkspaceAction.STOP
     assert state_of(after) is State.STOPPING
-    assert plan(replace(after, tried=3), Observed.STOPPING).act is WorkspaceAction.WAIT, (
-        "one stop for each request"
-    )
+    assert (
+        plan(replace(after, attempted_generation=3), Observed.STOPPING).act is WorkspaceAction.WAIT
+    ), "one stop for each request"
     assert plan(after, Observed.OFF).act is WorkspaceAction.REST
 
 
@@ -287,15 +308,17 @@ def test_hanging_stop_can_be_terminated():
         verb_to_request(hanging(LifecycleVerb.STOP), LifecycleVerb.TERMINATE)
         is LifecycleVerb.TERMINATE
     )
-    ending = replace(hanging(LifecycleVerb.STOP), verb=LifecycleVerb.TERMINATE, wish=3)
+    ending = replace(hanging(LifecycleVerb.STOP), verb=LifecycleVerb.TERMINATE, generation=3)
     assert plan(ending, Observed.STOPPING).act is WorkspaceAction.TERMINATE
     with pytest.raises(InvalidState):
         verb_to_request(ending, LifecycleVerb.STOP)
 
 
 def test_restart_may_have_stopped_only_after_its_stop_was_granted():
-    stopped = replace(NEW, seen=Observed.OFF, wish=3, granted=3, restarting=True)
+    stopped = replace(
+        NEW, observed=Observed.OFF, generation=3, observed_generation=3, restarting=True
+    )
     assert restart_stopped(stopped) is True
     assert restart_stopped(replace(stopped, restarting=False)) is None
-    assert restart_stopped(replace(stopped, granted=2)) is None
-    assert restart_stopped(replace(stopped, seen=Observed.GONE)) is False
+    assert restart_stopped(replace(stopped, observed_generation=2)) is None
+    assert restart_stopped(replace(stopped, observed=Observed.GONE)) is False

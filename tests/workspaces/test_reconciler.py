@@ -165,7 +165,7 @@ def test_result_with_a_lost_lease_is_not_recorded(
 
     run_before(monkeypatch, cloud, "launch", steal)
     daemon.loop.once()
-    assert row(daemon, "lease", "seen") == ("another daemon's", "unsure")
+    assert row(daemon, "lease", "observed") == ("another daemon's", "unsure")
 
 
 @pytest.mark.postgres
@@ -246,7 +246,7 @@ def test_stop_waits_until_it_is_known_whether_a_machine_exists(
     assert workspace_state() is State.STOPPING, "not stopped, because a machine may still appear"
     settle(daemon, clock, cloud.patience.total_seconds())
     assert workspace_state() is State.STOPPED
-    assert [machine.seen for machine in cloud.survey()] == [Observed.OFF]
+    assert [machine.observed for machine in cloud.survey()] == [Observed.OFF]
 
 
 def test_refused_launch_is_failed_with_the_reason_and_can_be_started_again(
@@ -468,13 +468,18 @@ def test_row_of_an_older_database_finds_its_machine_while_paused(daemon, cloud, 
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
     cloud.calls.clear()
-    before = {"seen": Observed.NONE, "granted": 0, "tried": 0, "asked_at": None}
+    before = {
+        "observed": Observed.NONE,
+        "observed_generation": 0,
+        "attempted_generation": 0,
+        "provider_called_at": None,
+    }
     with daemon.db.write() as tx:  # as it was before the launch reached the provider
         older = update(workspaces).values(**before, machine_id=None, due_at=clock.now())
         tx.sql.execute(older)
     daemon.reconciler._is_paused = lambda _: True
     assert daemon.loop.once() == 1
-    assert daemon.workspaces.named("mine").seen is Observed.ON
+    assert daemon.workspaces.named("mine").observed is Observed.ON
     assert not launches(cloud)
 
 

@@ -124,7 +124,7 @@ def test_refused_termination_is_retried_with_each_patrol(
     assert daemon.workspaces.named("mine").failure
     refusals.no_more()
     settle(3)
-    assert cloud.machine(workspace.machine_id).seen is Observed.GONE
+    assert cloud.machine(workspace.machine_id).observed is Observed.GONE
 
 
 def verbs_requested(daemon):

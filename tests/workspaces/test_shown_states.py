@@ -111,8 +111,8 @@ class ObservedWorkspace:
         self.shown.append(state := state_of(workspace))
         if state in TRUTH:
             machine = self.cloud.machine(workspace.machine_id or workspace.expected_id)
-            if machine.seen not in TRUTH[state]:
-                self.untrue.append((state, machine.seen, self.points[-1:]))
+            if machine.observed not in TRUTH[state]:
+                self.untrue.append((state, machine.observed, self.points[-1:]))
 
     def ask(self, verb):
         """Requests a verb; ignores a refusal, because the verb may have been requested before."""

@@ -27,10 +27,10 @@ def surveys(cloud):
     ("seconds", "expected"), [(0, 1), (0.9, 1), (1, 2), (60, 2), (-0.9, 1), (-60, 2)]
 )
 def test_survey_is_reused_for_half_of_its_interval(survey_cache, cloud, clock, seconds, expected):
-    wished_at = clock.now() - LONG_AGO
-    survey_cache.at(PLACE, ME, wished_at)
+    requested_at = clock.now() - LONG_AGO
+    survey_cache.at(PLACE, ME, requested_at)
     clock.advance(seconds=seconds)
-    survey_cache.at(PLACE, ME, wished_at)
+    survey_cache.at(PLACE, ME, requested_at)
     assert surveys(cloud) == expected
 
 

@@ -174,10 +174,10 @@ def test_start_with_a_repeated_key_starts_once(daemon, http, write_template, fai
     write_template("echo moo")
     keys = {"Idempotency-Key": "k1"}
     first = http("POST", f"{PATH}/start", json=AGAIN, headers=keys)
-    wish = daemon.workspaces.named("mine").wish
+    wish = daemon.workspaces.named("mine").generation
     write_template("echo something else")
     assert http("POST", f"{PATH}/start", json=AGAIN, headers=keys).json() == first.json()
-    assert daemon.workspaces.named("mine").wish == wish
+    assert daemon.workspaces.named("mine").generation == wish
     other = http("POST", f"{PATH}/start", headers=keys)
     assert other.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
 

@@ -41,7 +41,7 @@ def test_time_of_hibernation_is_estimated_from_observations_and_deadline(
     "before", [Observed.NONE, Observed.UNSURE, Observed.STARTING, Observed.OFF, Observed.ASLEEP]
 )
 def test_machine_ran_unseen_if_it_was_started_and_is_down(before, seen, verb):
-    workspace = replace(NEW, seen=before, verb=verb)
+    workspace = replace(NEW, observed=before, verb=verb)
     down = seen in {
         Observed.STOPPING,
         Observed.OFF,
@@ -50,26 +50,26 @@ def test_machine_ran_unseen_if_it_was_started_and_is_down(before, seen, verb):
         Observed.GONE,
     }
     up = verb in {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
-    assert ran_unseen(workspace, replace(workspace, seen=seen), at(1)) == (down and up)
+    assert ran_unseen(workspace, replace(workspace, observed=seen), at(1)) == (down and up)
 
 
 @pytest.mark.parametrize(
     ("changed", "started"),
     [
-        ({"seen": Observed.ON}, 1),  # it was observed running
+        ({"observed": Observed.ON}, 1),  # it was observed running
         ({"charged": True}, 1),
-        ({"granted": 1}, 1),  # the request was fulfilled
+        ({"observed_generation": 1}, 1),  # the request was fulfilled
         ({}, -1),  # an earlier start
         ({}, None),  # no known start
     ],
 )
 def test_machine_did_not_run_unseen_without_a_start_after_the_request(changed, started):
-    workspace = replace(NEW, **({"seen": Observed.STARTING} | changed))
+    workspace = replace(NEW, **({"observed": Observed.STARTING} | changed))
     assert not ran_unseen(
-        workspace, replace(workspace, seen=Observed.OFF, charged=False), at(started)
+        workspace, replace(workspace, observed=Observed.OFF, charged=False), at(started)
     )
 
 
 def test_start_time_in_whole_seconds_counts_as_after_the_request():
-    wished = replace(NEW, seen=Observed.STARTING, wished_at=AT + timedelta(seconds=0.9))
-    assert ran_unseen(wished, replace(wished, seen=Observed.OFF), AT)
+    wished = replace(NEW, observed=Observed.STARTING, requested_at=AT + timedelta(seconds=0.9))
+    assert ran_unseen(wished, replace(wished, observed=Observed.OFF), AT)

@@ -65,4 +65,6 @@ def test_two_daemons_make_one_machine_for_each_workspace(make_daemon, seed):
         machine = entry.machine_id  # None if it was stopped before there was one
         assert machines[entry.id] == (0 if machine is None else 1)
         assert state_of(entry) in {State.RUNNING, State.STOPPED, State.HIBERNATED}
-        assert entry.seen is (Observed.NONE if machine is None else cloud.machine(machine).seen)
+        assert entry.observed is (
+            Observed.NONE if machine is None else cloud.machine(machine).observed
+        )

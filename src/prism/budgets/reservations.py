@@ -370,7 +370,7 @@ def _is_woken(workspace: Workspace) -> bool:
     """Whether the request is a start or resume, which do not contain hours."""
     return (
         workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
-        and workspace.seen is not Observed.ON
+        and workspace.observed is not Observed.ON
     )
 
 

@@ -75,7 +75,7 @@ class StorageReservationService:
         if resource.project is None:
             return
         began = self._began(tx.sql, resource.id)
-        if after is None or (after.seen in OVER and not began):
+        if after is None or (after.observed in OVER and not began):
             store.release(tx, resource.id)
             return
         reservation = store.reservation(tx.sql, resource.id)

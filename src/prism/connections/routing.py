@@ -79,14 +79,16 @@ class PortRouter:
         if port is not None:
             return [self._service_url(workspace, access, port)]
         urls = []
-        for service in workspace.recipe.services.values():
+        for service in workspace.resolved_template.services.values():
             with contextlib.suppress(PortSilent):
                 urls.append(self._service_url(workspace, access, service.port))
         return urls
 
     def _service_url(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
         service, address, _ = self._service_address(workspace, access, port)
-        short = service is not None and service == next(iter(workspace.recipe.services), None)
+        short = service is not None and service == next(
+            iter(workspace.resolved_template.services), None
+        )
         url = origin(PortRequest(workspace.name, None if short else port), self.suffix)
         host, target = self._published(workspace, address)
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
@@ -138,7 +140,7 @@ class PortRouter:
 
 
 def _service(workspace: Workspace, port: int | None) -> str | None:
-    services = workspace.recipe.services
+    services = workspace.resolved_template.services
     if port is None:
         return next(iter(services), None)
     return next((name for name, service in services.items() if service.port == port), None)

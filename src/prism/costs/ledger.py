@@ -176,11 +176,11 @@ def _price_factors(workspace: Workspace) -> tuple[object, ...]:
         workspace.hourly_rate,
         workspace.root_gb,
     )
-    seen = (
-        workspace.seen,
+    observation = (
+        workspace.observed,
         workspace.charged,
         workspace.machine_id,
         workspace.ready_at is None,
         workspace.ended_at is None,
     )
-    return (*seen, *paying)
+    return (*observation, *paying)

@@ -108,10 +108,14 @@ def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     costs nothing until it runs.
     """
     by_kind: dict[CostKind, Charge] = {}
-    if workspace.machine_id is None or workspace.seen in ABSENT or workspace.ended_at is not None:
+    if (
+        workspace.machine_id is None
+        or workspace.observed in ABSENT
+        or workspace.ended_at is not None
+    ):
         return by_kind
     if (
-        workspace.seen is Observed.STARTING
+        workspace.observed is Observed.STARTING
         and workspace.ready_at is None
         and not workspace.charged
     ):
@@ -119,13 +123,13 @@ def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     by_kind[CostKind.ROOT] = Charge(
         f"{workspace.root_gb} GB {workspace.root_type}", disk_rate(workspace, prices)
     )
-    if workspace.seen is Observed.ON or workspace.charged:
+    if workspace.observed is Observed.ON or workspace.charged:
         by_kind[CostKind.COMPUTE] = Charge(workspace.instance_type, compute_rate(workspace))
         if workspace.public_ip is not None:
             by_kind[CostKind.ADDRESS] = Charge(
                 workspace.public_ip, address_rate(workspace, prices)
             )
-    if workspace.seen is Observed.ASLEEP:
+    if workspace.observed is Observed.ASLEEP:
         by_kind[CostKind.ASLEEP] = Charge(workspace.instance_type, compute_rate(workspace))
     return by_kind
 

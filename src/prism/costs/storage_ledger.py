@@ -55,7 +55,7 @@ class StorageLedger:
 
 def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
     """The charge for the last observed state; if by use, from the first measurement on."""
-    if resource.seen not in COSTS:
+    if resource.observed not in COSTS:
         return {}
     kind = VOLUME_KINDS[resource.kind] if isinstance(resource, Volume) else CostKind.SNAPSHOT
     measured = kind is not CostKind.VOLUME

@@ -186,7 +186,7 @@ class Generation:
         with self._db.read() as sql:
             return {*keys} & (store.known(sql) | store.known_storage(sql))
 
-    def is_paused(self, wished_at: datetime | None = None) -> bool:
+    def is_paused(self, requested_at: datetime | None = None) -> bool:
         """Whether a request of that time must wait; without a time, whether any must.
 
         A request after the start of the daemon need not: its author sees the present state.
@@ -194,7 +194,7 @@ class Generation:
         behind = self.behind
         if behind is None or behind.why == "new":
             return False
-        return wished_at is None or wished_at <= behind.since
+        return requested_at is None or requested_at <= behind.since
 
     def refuse(self) -> None:
         """Raise if nothing may be destroyed now."""

@@ -18,22 +18,22 @@ class OrphanNotFound(NotFound, code="ORPHAN_NOT_FOUND"):
 class FoundMachine(Struct, frozen=True, kw_only=True):
     """A machine, from its own metadata.
 
-    `recipe` is the template that it was made of, if known in full; `started_at` is since when it
-    is on, `charged` whether it costs money although it is off; `at_home` whether this home has its
-    key. `ends_at` is the expiry at its launch, `told_until` when it will stop by itself. The
-    caller fills in `place`.
+    `resolved_template` is the template that it was made of, if known in full; `started_at` is
+    since when it is on, `charged` whether it costs money although it is off; `at_home` whether
+    this home has its key. `ends_at` is the expiry at its launch, `stops_at` when it will stop by
+    itself. The caller fills in `place`.
     """
 
     id: str
     key: str
-    seen: Observed
+    observed: Observed
     charged: bool = False
     place: str = ""
     name: str = ""
     owner: str = ""
     profile: str = ""
     template: str = ""
-    recipe: Template | None = None
+    resolved_template: Template | None = None
     parameters: dict[str, Any] = {}
     instance_type: str | None = None
     spot: bool = False
@@ -47,7 +47,7 @@ class FoundMachine(Struct, frozen=True, kw_only=True):
     launched_at: datetime | None = None
     started_at: datetime | None = None
     ends_at: datetime | None = None
-    told_until: datetime | None = None
+    stops_at: datetime | None = None
     at_home: bool = False
 
 

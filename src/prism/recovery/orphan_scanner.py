@@ -34,7 +34,7 @@ class OrphanScanner:
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
         """Read the metadata of machines without a row."""
         every_one = (machine for group in machines.values() for machine in group)
-        living = [machine for machine in every_one if machine.seen is not Observed.GONE]
+        living = [machine for machine in every_one if machine.observed is not Observed.GONE]
         written = self._db.written(workspaces)
         if written is None or written != self._read:
             with self._db.read() as sql:
@@ -93,6 +93,6 @@ class AllOrphans:
 
     def places(self) -> Sequence[Looked]:
         """Every location that this daemon serves or will serve, surveyed or not yet."""
-        seen = [looked for scanner in self._scanners for looked in scanner.places()]
-        known = {looked.place for looked in seen}
-        return [*seen, *(looked for looked in self._unseen() if looked.place not in known)]
+        surveyed = [looked for scanner in self._scanners for looked in scanner.places()]
+        known = {looked.place for looked in surveyed}
+        return [*surveyed, *(looked for looked in self._unseen() if looked.place not in known)]

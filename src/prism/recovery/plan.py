@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 class Origin(Struct, frozen=True, kw_only=True):
     """What this daemon knows about a machine's origin: payer, template, price."""
 
-    recipe: Template
+    resolved_template: Template
     profile: str
     region: str
     expected_id: str | None = None
@@ -66,7 +66,7 @@ def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None
 
 def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> Micros | None:
     """The cost since the last start; None if unknown, or if the machine is off."""
-    if hourly is None or machine.started_at is None or machine.seen not in COSTS:
+    if hourly is None or machine.started_at is None or machine.observed not in COSTS:
         return None
     ran = max(now - machine.started_at, timedelta(0))
     return Micros(int(hourly * (ran / HOUR)))
@@ -78,7 +78,7 @@ def expiry_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
     A machine gets one time, the nearer of its expiry and of the end of its money. A time later
     than its expiry is an extension; if only money can have set the time, money is reserved anew.
     """
-    until = machine.told_until
+    until = machine.stops_at
     if until is None or (machine.ends_at is not None and until <= machine.ends_at):
         return machine.ends_at, None
     if machine.ends_at is not None or machine.project is None:
@@ -97,8 +97,8 @@ def rebuilt(
         owner=machine.owner,
         profile=origin.profile,
         place=machine.place,
-        template=origin.recipe.name,
-        recipe=origin.recipe,
+        template=origin.resolved_template.name,
+        resolved_template=origin.resolved_template,
         parameters=machine.parameters,
         instance_type=machine.instance_type or "unknown",
         region=origin.region,
@@ -108,21 +108,26 @@ def rebuilt(
         hourly_rate=origin.hourly,
         price_source=origin.price_source,
         hibernation=machine.hibernation,
-        root_gb=machine.root_gb or origin.recipe.root_gb,
+        root_gb=machine.root_gb or origin.resolved_template.root_gb,
         root_type=machine.root_type or "gp3",
         idle_profile=origin.idle_profile,
         launched_at=launched,
         verb=verb,
-        wished_at=now,
+        requested_at=now,
         expires_at=expiry_of(machine)[0],
-        seen=machine.seen,
+        observed=machine.observed,
         charged=machine.charged,
-        granted=0 if verb is LifecycleVerb.TERMINATE else 1,
-        tried=0 if verb is LifecycleVerb.TERMINATE else 1,  # a wish not tried has not been refused
-        told_expiry=machine.told_until,
-        ready_at=launched if machine.seen in WAS_READY else None,
+        observed_generation=_done(verb),
+        attempted_generation=_done(verb),
+        applied_expiry=machine.stops_at,
+        ready_at=launched if machine.observed in WAS_READY else None,
         machine_id=machine.id,
-        progress=100 if machine.seen is Observed.ON else 0,
-        hibernated_at=now if machine.seen is Observed.ASLEEP else None,
+        progress=100 if machine.observed is Observed.ON else 0,
+        hibernated_at=now if machine.observed is Observed.ASLEEP else None,
     )
     return origin.fund.apply_to(workspace)
+
+
+def _done(verb: LifecycleVerb) -> int:
+    """The last request of a recovered row that is done; a termination is not yet."""
+    return 0 if verb is LifecycleVerb.TERMINATE else 1

@@ -47,7 +47,7 @@ class ProvenanceReader:
     def of(self, tx: Tx, machine: FoundMachine, notes: list[str]) -> Origin:
         """Everything known about a machine's origin; adds what is missing to `notes`."""
         profile = self._profile(tx, machine, notes)
-        recipe = self._recipe(machine, notes)
+        resolved_template = self._template_of(machine, notes)
         offer = self._offer_at(profile, machine)
         hourly, source = self._price(offer, machine)
         if hourly is None:
@@ -55,7 +55,7 @@ class ProvenanceReader:
         if machine.instance_type is None:
             notes.append("its machine type is not known")
         return Origin(
-            recipe=recipe,
+            resolved_template=resolved_template,
             profile=profile.name,
             region=region_of(machine.place),
             expected_id=offer.expected_id(machine.key) if offer else None,
@@ -114,26 +114,26 @@ class ProvenanceReader:
         notes.append(f"its profile was missing: {profile.name!r} is new")
         return profile
 
-    def _recipe(self, machine: FoundMachine, notes: list[str]) -> Template:
-        """Its recipe as far as that is known; the rest comes from the current template."""
-        recipe = machine.recipe
+    def _template_of(self, machine: FoundMachine, notes: list[str]) -> Template:
+        """Its template, as far as the machine knows it; the current one has the rest."""
+        resolved_template = machine.resolved_template
         try:
             known = self._templates.named(machine.template)
         except Problem:
-            if recipe is None:
+            if resolved_template is None:
                 notes.append(
                     f"template {machine.template!r} is not here: its services are not known"
                 )
-            return recipe or Template(name=machine.template or "unknown")
-        if recipe is None:
+            return resolved_template or Template(name=machine.template or "unknown")
+        if resolved_template is None:
             notes.append("its recipe is the template as it is today")
             return known
         return replace(
             known,
-            packages={**known.packages, **recipe.packages},
-            services=recipe.services,
-            environment=recipe.environment,
-            post_install=recipe.post_install,
+            packages={**known.packages, **resolved_template.packages},
+            services=resolved_template.services,
+            environment=resolved_template.environment,
+            post_install=resolved_template.post_install,
         )
 
     def _fund(self, sql: Connection, machine: FoundMachine, notes: list[str]) -> FundingSource:

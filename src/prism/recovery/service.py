@@ -193,7 +193,7 @@ class RecoveryService:
             id=machine.id,
             name=machine.name or None,
             place=machine.place,
-            state=STEPS["kept", machine.seen].state,
+            state=STEPS["kept", machine.observed].state,
             owner=machine.owner or None,
             project=machine.project,
             template=machine.template or None,
@@ -204,6 +204,6 @@ class RecoveryService:
             hourly_rate=None if hourly is None else rate(hourly),
             price_source=source,
             cost_so_far=None if cost is None else amount(cost),
-            goes_down_at=machine.told_until,
+            goes_down_at=machine.stops_at,
             key_here=machine.at_home,
         )

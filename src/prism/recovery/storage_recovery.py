@@ -148,8 +148,8 @@ class StorageRecovery:
             "iops": known.iops,
             "throughput": known.throughput,
             "created_at": whole(known.created_at or self._clock.now()),
-            "seen": resource.seen,
-            "granted": 1,
+            "observed": resource.observed,
+            "observed_generation": 1,
             "used_bytes": resource.used_bytes,
         }
         if isinstance(resource, ProviderSnapshot):
@@ -174,7 +174,7 @@ class StorageRecovery:
             kind=known.kind,
             volume_type=_disk_type(known.kind, known),
             gb_month=offer.gb_month("snapshot"),
-            tried=1,
+            attempted_generation=1,
             copy_id=snapshot.id,
             progress=snapshot.progress,
         )

@@ -75,5 +75,5 @@ def _is_unknown(resource: Disk | ProviderSnapshot, known: set[str]) -> bool:
     return (
         bool(resource.key)
         and resource.key not in known
-        and resource.seen in {StorageObserved.THERE, StorageObserved.MAKING}
+        and resource.observed in {StorageObserved.THERE, StorageObserved.MAKING}
     )

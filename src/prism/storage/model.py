@@ -136,15 +136,20 @@ class Volume(Struct, frozen=True, kw_only=True):
     created_at: datetime
     # written by requests
     verb: StorageVerb = StorageVerb.MAKE
-    wish: int = 1
+    generation: int = 1
     # written by the reconciler
-    seen: StorageObserved = StorageObserved.NONE
-    granted: int = 0
-    asked_at: datetime | None = None
+    observed: StorageObserved = StorageObserved.NONE
+    observed_generation: int = 0
+    provider_called_at: datetime | None = None
     disk_id: str | None = None
     zone: str | None = None  # the zone that its workspaces must be in
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last request was fulfilled or given up."""
+        return self.observed_generation == self.generation
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
@@ -182,22 +187,32 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     created_at: datetime
     # written by requests
     verb: StorageVerb = StorageVerb.MAKE
-    wish: int = 1
+    generation: int = 1
     verify_every: Period | None = None
-    verify_wish: int = 0  # the number of requested verifications
+    verify_generation: int = 0  # the number of requested verifications
     # written by the reconciler
-    seen: StorageObserved = StorageObserved.NONE
-    granted: int = 0
-    tried: int = 0
+    observed: StorageObserved = StorageObserved.NONE
+    observed_generation: int = 0
+    attempted_generation: int = 0
     one_moment: bool | None = None  # null if unknown
-    verify_done: int = 0  # the last `verify_wish` that was fulfilled
+    verified_generation: int = 0  # the last `verify_generation` that was fulfilled
     verified_at: datetime | None = None
     verify_trouble: StorageFailure | None = None  # of the last verification
-    asked_at: datetime | None = None
+    provider_called_at: datetime | None = None
     copy_id: str | None = None
     progress: int | None = None
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last request was fulfilled or given up."""
+        return self.observed_generation == self.generation
+
+    @property
+    def is_attempted(self) -> bool:
+        """Whether the last request was tried, if a failure or a repeat depends on that."""
+        return self.attempted_generation == self.generation
 
 
 class AttachmentHost(Struct, frozen=True, kw_only=True):

@@ -165,8 +165,8 @@ PERIODS: Mapping[str, timedelta] = {
 def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeState:
     """The state of a volume in the API; a file system is available to every workspace."""
     if volume.verb is StorageVerb.DELETE:
-        return VolumeState.DELETED if volume.seen in ENDED else VolumeState.DELETING
-    state = VOLUME_STATES.get(volume.seen, VolumeState.CREATING)
+        return VolumeState.DELETED if volume.observed in ENDED else VolumeState.DELETING
+    state = VOLUME_STATES.get(volume.observed, VolumeState.CREATING)
     if state is not VolumeState.AVAILABLE or volume.kind is VolumeKind.EFS or not attachments:
         return state
     if not all(attachment.wanted for attachment in attachments):
@@ -178,8 +178,8 @@ def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeSta
 def snapshot_state(snapshot: Snapshot) -> SnapshotState:
     """The state of a snapshot in the API."""
     if snapshot.verb is StorageVerb.DELETE:
-        return SnapshotState.DELETED if snapshot.seen in ENDED else SnapshotState.DELETING
-    return SNAPSHOT_STATES.get(snapshot.seen, SnapshotState.PENDING)
+        return SnapshotState.DELETED if snapshot.observed in ENDED else SnapshotState.DELETING
+    return SNAPSHOT_STATES.get(snapshot.observed, SnapshotState.PENDING)
 
 
 def settled(volume: Volume, attachments: Sequence[Attachment]) -> bool:
@@ -191,12 +191,12 @@ def settled(volume: Volume, attachments: Sequence[Attachment]) -> bool:
 
 def is_being_made(resource: Volume | Snapshot) -> bool:
     """Whether it was requested, and is not complete yet."""
-    return resource.verb is StorageVerb.MAKE and resource.seen in BEING_MADE
+    return resource.verb is StorageVerb.MAKE and resource.observed in BEING_MADE
 
 
 def plan_volume(
     volume: Volume,
-    seen: StorageObserved,
+    observed: StorageObserved,
     attachments: Sequence[Attachment],
     hosts: Mapping[str, AttachmentHost],
     unmounted: Collection[str] = (),
@@ -208,13 +208,13 @@ def plan_volume(
     Unless machines accept volumes `early`, the step waits for a machine that is starting.
     """
     if volume.verb is StorageVerb.DELETE:
-        return _plan_deletion(seen, attachments, hosts)
-    if seen in {StorageObserved.GONE, StorageObserved.BROKEN}:
+        return _plan_deletion(observed, attachments, hosts)
+    if observed in {StorageObserved.GONE, StorageObserved.BROKEN}:
         # A volume that failed or vanished is not made again, because it would be empty.
         return PlannedStorageAction(StorageAction.REST)
-    if seen in {StorageObserved.NONE, StorageObserved.UNSURE}:
+    if observed in {StorageObserved.NONE, StorageObserved.UNSURE}:
         return PlannedStorageAction(StorageAction.MAKE)
-    if seen is not StorageObserved.THERE:
+    if observed is not StorageObserved.THERE:
         return PlannedStorageAction(StorageAction.WAIT)
     if leaving := _attachment_to_undo(attachments, hosts):
         return PlannedStorageAction(StorageAction.DETACH, leaving)
@@ -233,16 +233,18 @@ def _once_up(
 
 
 def _plan_deletion(
-    seen: StorageObserved, attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
+    observed: StorageObserved,
+    attachments: Sequence[Attachment],
+    hosts: Mapping[str, AttachmentHost],
 ) -> PlannedStorageAction:
-    if seen in ENDED:
+    if observed in ENDED:
         return PlannedStorageAction(StorageAction.FORGET)
-    if seen is StorageObserved.THERE and (leaving := _attachment_to_undo(attachments, hosts)):
+    if observed is StorageObserved.THERE and (leaving := _attachment_to_undo(attachments, hosts)):
         return PlannedStorageAction(StorageAction.DETACH, leaving)
     if any(attachment.attached for attachment in attachments):
         # A machine has attached it that was unknown at the time of the request.
         return PlannedStorageAction(StorageAction.WAIT)
-    waits = seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
+    waits = observed in {StorageObserved.DELETING, StorageObserved.UNSURE}
     return PlannedStorageAction(StorageAction.WAIT if waits else StorageAction.DELETE)
 
 
@@ -350,7 +352,7 @@ def settlement(
     """The attachments to keep for these machines, and those to give up.
 
     `owners` are the workspaces on the machines. The observed attachments stay; a request that an
-    ebs volume be elsewhere, which was never granted, is given up.
+    ebs volume be elsewhere, which never succeeded, is given up.
     """
     added, given_up = [], []
     standing = {attachment.machine for attachment in attachments if is_foreign(attachment)}
@@ -378,7 +380,11 @@ def settlement(
 
 
 def plan_snapshot(
-    snapshot: Snapshot, seen: StorageObserved, host: AttachmentHost | None, *, moving: bool = False
+    snapshot: Snapshot,
+    observed: StorageObserved,
+    host: AttachmentHost | None,
+    *,
+    moving: bool = False,
 ) -> StorageAction:
     """The next step, from the request and the observed state.
 
@@ -386,27 +392,27 @@ def plan_snapshot(
     it may be created in another zone, get its file system, or be unmounted.
     """
     if snapshot.verb is StorageVerb.DELETE:
-        if seen in ENDED:
+        if observed in ENDED:
             return StorageAction.FORGET
         return (
             StorageAction.WAIT
-            if seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
+            if observed in {StorageObserved.DELETING, StorageObserved.UNSURE}
             else StorageAction.DELETE
         )
     # Another request tries again.
-    reported = seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
-    if snapshot.granted == snapshot.wish or seen is StorageObserved.THERE or reported:
+    reported = observed is StorageObserved.BROKEN and snapshot.is_attempted
+    if snapshot.is_done or observed is StorageObserved.THERE or reported:
         return StorageAction.REST
     # A workspace that will be destroyed is stopped first, so that nothing is written meanwhile.
     writing = moving or (snapshot.holds and host is not None and not host.quiet)
     # Some providers take no token for a snapshot, so wait for one that may exist.
     under_way = {StorageObserved.UNSURE, StorageObserved.MAKING, StorageObserved.DELETING}
-    return StorageAction.WAIT if writing or seen in under_way else StorageAction.MAKE
+    return StorageAction.WAIT if writing or observed in under_way else StorageAction.MAKE
 
 
 def verification(snapshot: Snapshot) -> Literal["pending", "passed", "failed"] | None:
     """The state of the last verification."""
-    if snapshot.verify_wish > snapshot.verify_done:
+    if snapshot.verify_generation > snapshot.verified_generation:
         return "pending"
     if snapshot.verified_at is None:
         return "pending" if snapshot.verify_every else None
@@ -415,9 +421,9 @@ def verification(snapshot: Snapshot) -> Literal["pending", "passed", "failed"] |
 
 def next_verification(snapshot: Snapshot, now: datetime) -> datetime | None:
     """When to verify a snapshot next; not later than now after a request."""
-    if snapshot.verb is not StorageVerb.MAKE or snapshot.seen is not StorageObserved.THERE:
+    if snapshot.verb is not StorageVerb.MAKE or snapshot.observed is not StorageObserved.THERE:
         return None
-    if snapshot.verify_wish > snapshot.verify_done:
+    if snapshot.verify_generation > snapshot.verified_generation:
         return now
     if snapshot.verify_every is None:
         return None
@@ -427,7 +433,7 @@ def next_verification(snapshot: Snapshot, now: datetime) -> datetime | None:
 def verification_token(snapshot: Snapshot) -> str:
     """A token of the next verification, which changes after each one."""
     last = snapshot.verified_at or snapshot.created_at
-    return f"{snapshot.verify_wish}-{last.isoformat()}"
+    return f"{snapshot.verify_generation}-{last.isoformat()}"
 
 
 def perceive(
@@ -440,16 +446,16 @@ def perceive(
     if surveyed is not None:
         return surveyed
     promised = (resource.disk_id if isinstance(resource, Volume) else resource.copy_id) is not None
-    if resource.seen is StorageObserved.GONE or (
-        resource.seen is StorageObserved.BROKEN and resource.verb is StorageVerb.MAKE
+    if resource.observed is StorageObserved.GONE or (
+        resource.observed is StorageObserved.BROKEN and resource.verb is StorageVerb.MAKE
     ):
-        return resource.seen
-    if resource.asked_at and now < resource.asked_at + patience:
-        return resource.seen if promised else StorageObserved.UNSURE
+        return resource.observed
+    if resource.provider_called_at and now < resource.provider_called_at + patience:
+        return resource.observed if promised else StorageObserved.UNSURE
     # It was not complete, so nobody can have written to it.
     return (
         StorageObserved.GONE
-        if promised and resource.seen is not StorageObserved.MAKING
+        if promised and resource.observed is not StorageObserved.MAKING
         else StorageObserved.NONE
     )
 

@@ -78,7 +78,7 @@ class Disk(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: StorageObserved
+    observed: StorageObserved
     attached: frozenset[str] = frozenset()
     unmounted: frozenset[str] = frozenset()
     zone: str | None = None
@@ -108,7 +108,7 @@ class ProviderSnapshot(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: StorageObserved
+    observed: StorageObserved
     progress: int | None = None
     used_bytes: int | None = None
     trouble: StorageFailure | None = None

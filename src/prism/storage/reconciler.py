@@ -59,7 +59,7 @@ class Links(NamedTuple):
     refused attachments are tried `again`.
     """
 
-    seen: list[Attachment]
+    observed: list[Attachment]
     ended: set[str]
     refused: str | None = None
     again: bool = False
@@ -172,35 +172,39 @@ class VolumeReconciler(StorageReconciler):
             return ReconcileResult(place.busy, lambda _: None)
         if disk is not None and self._settle(claim, before, attachments, hosts, disk):
             return AT_ONCE  # the next step uses the new facts
-        seen = perceive(before, disk.seen if disk else None, now, place.patience)
+        observed = perceive(before, disk.observed if disk else None, now, place.patience)
         attachments = _updated(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
-        step = plan_volume(before, seen, attachments, hosts, unmounted, early=place.early)
+        step = plan_volume(before, observed, attachments, hosts, unmounted, early=place.early)
         if self._is_paused(None) and step.act not in {StorageAction.REST, StorageAction.FORGET}:
             step = PlannedStorageAction(StorageAction.WAIT)
         if step.act is StorageAction.FORGET:
             return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
-        facts, refused = _facts(before, seen, disk) | _trouble(before, step, attachments), False
+        facts = _facts(before, observed, disk) | _trouble(before, step, attachments)
+        refused = False
         try:
             facts |= self._act(claim, replace(before, **facts), step, hosts)
         except (StorageRefused, VolumeElsewhere) as error:
-            facts |= {"granted": before.wish, "trouble": StorageFailure(error.code, error.message)}
+            facts |= {"observed_generation": before.generation}
+            facts |= {"trouble": StorageFailure(error.code, error.message)}
             if step.act is StorageAction.MAKE:
-                facts |= {"seen": StorageObserved.BROKEN, "asked_at": None}
+                facts |= {"observed": StorageObserved.BROKEN, "provider_called_at": None}
             refused = True
         return self._result(before, facts, self._links_of(attachments, hosts, step, refused), step)
 
     def _links_of(
         self,
-        seen: list[Attachment],
+        observed: list[Attachment],
         hosts: Mapping[str, AttachmentHost],
         step: PlannedStorageAction,
         refused: bool,
     ) -> Links:
-        ended = {attachment.workspace for attachment in seen if not _is_living(attachment, hosts)}
+        ended = {
+            attachment.workspace for attachment in observed if not _is_living(attachment, hosts)
+        }
         attachment = step.attachment if refused and step.act is StorageAction.ATTACH else None
         retries = refused and step.act in {StorageAction.DETACH, StorageAction.DELETE}
-        return Links(seen, ended, attachment.workspace if attachment else None, retries)
+        return Links(observed, ended, attachment.workspace if attachment else None, retries)
 
     def _act(
         self,
@@ -212,12 +216,12 @@ class VolumeReconciler(StorageReconciler):
         place = self._places[volume.place]
         if step.act is StorageAction.MAKE:
             with self._db.write() as tx:  # before the call, after which it may exist
-                claim.update(tx, asked_at=self._clock.now())
-            return _facts(volume, (disk := self._make(volume)).seen, disk)
+                claim.update(tx, provider_called_at=self._clock.now())
+            return _facts(volume, (disk := self._make(volume)).observed, disk)
         id = volume.disk_id or volume.expected_id
         if step.act is StorageAction.DELETE and id is not None:
             place.delete(id)
-            return {"asked_at": None}  # from here on, not listed is gone
+            return {"provider_called_at": None}  # from here on, not listed is gone
         if step.attachment is not None and id is not None:
             machine = machine_of(step.attachment, hosts)
             if step.act is StorageAction.ATTACH:
@@ -290,13 +294,13 @@ class VolumeReconciler(StorageReconciler):
         self, before: Volume, facts: dict[str, Any], links: Links, step: PlannedStorageAction
     ) -> ReconcileResult:
         after = replace(before, **facts)
-        if step.act is StorageAction.REST and after.granted < before.wish:
-            facts |= {"granted": before.wish}
+        if step.act is StorageAction.REST and not after.is_done:
+            facts |= {"observed_generation": before.generation}
         place = self._places[before.place]
         pause = place.busy
         if (
             step.act is StorageAction.WAIT
-            and after.seen is StorageObserved.THERE
+            and after.observed is StorageObserved.THERE
             and not place.early
         ):
             pause = place.busy * BOOTING
@@ -304,7 +308,7 @@ class VolumeReconciler(StorageReconciler):
             pause = timedelta(0)  # more may be attached
         if links.again:
             pause = AGAIN
-        elif step.act is StorageAction.REST and settled(after, links.seen):
+        elif step.act is StorageAction.REST and settled(after, links.observed):
             pause = NEVER - self._clock.now()  # a request or a patrol will say
         return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts, links))
 
@@ -326,7 +330,7 @@ class VolumeReconciler(StorageReconciler):
     def _record_attachments(
         self, tx: Tx, volume: Volume, were: list[Attachment], links: Links
     ) -> None:
-        now = {attachment.workspace: attachment for attachment in links.seen}
+        now = {attachment.workspace: attachment for attachment in links.observed}
         for attachment in were:
             if (attachment_now := now.get(attachment.workspace)) is None:
                 continue  # requested after the survey
@@ -354,7 +358,10 @@ class VolumeReconciler(StorageReconciler):
 
     def _forget(self, tx: Tx, volume: Volume) -> None:
         attachments = store.attachments_of(tx.sql, [volume.id])[volume.id]
-        was, gone = volume_state(volume, attachments), replace(volume, seen=StorageObserved.GONE)
+        was, gone = (
+            volume_state(volume, attachments),
+            replace(volume, observed=StorageObserved.GONE),
+        )
         state = volume_state(gone, ())
         event = VolumeSeen(
             **about(volume), actor=SYSTEM, previous_state=was, state=state, failure=None
@@ -381,7 +388,7 @@ class VolumeReconciler(StorageReconciler):
         if any(attachment.wanted and not wants(attachment, hosts) for attachment in attachments):
             return True  # its workspace has ended
         if disk is None:
-            return volume.disk_id is not None and volume.seen is not StorageObserved.GONE
+            return volume.disk_id is not None and volume.observed is not StorageObserved.GONE
         new = unaccounted(attachments, hosts, disk.attached)
         new -= {
             attachment.workspace for attachment in attachments if attachment.workspace not in hosts
@@ -389,10 +396,10 @@ class VolumeReconciler(StorageReconciler):
         # A list, since each is to be noted.
         if any([self._is_sure(volume, machine, attachments) for machine in new]):
             return True
-        seen = _updated(attachments, disk, hosts)
-        if any(a.attached != b.attached for a, b in zip(attachments, seen, strict=True)):
+        observed = _updated(attachments, disk, hosts)
+        if any(a.attached != b.attached for a, b in zip(attachments, observed, strict=True)):
             return True
-        facts = _facts(volume, disk.seen, disk)
+        facts = _facts(volume, disk.observed, disk)
         facts["used_bytes"] = gigabytes(disk.used_bytes)
         return facts != {
             **{name: getattr(volume, name) for name in facts},
@@ -432,17 +439,17 @@ def _is_living(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> b
     return host is not None and not host.ended
 
 
-def _facts(volume: Volume, seen: StorageObserved, disk: Disk | None) -> dict[str, Any]:
+def _facts(volume: Volume, observed: StorageObserved, disk: Disk | None) -> dict[str, Any]:
     if disk is None:
-        lost = seen is StorageObserved.GONE and volume.verb is StorageVerb.MAKE
-        return {"seen": seen, "trouble": VANISHED if lost else volume.trouble}
-    if disk.seen is not StorageObserved.THERE:
+        lost = observed is StorageObserved.GONE and volume.verb is StorageVerb.MAKE
+        return {"observed": observed, "trouble": VANISHED if lost else volume.trouble}
+    if disk.observed is not StorageObserved.THERE:
         trouble = disk.trouble
     else:  # the refusal stays visible until the next request
-        stands = volume.seen is StorageObserved.THERE and volume.granted == volume.wish
+        stands = volume.observed is StorageObserved.THERE and volume.is_done
         trouble = volume.trouble if stands else None
     return {
-        "seen": seen,
+        "observed": observed,
         "disk_id": disk.id,
         "zone": disk.zone,
         "used_bytes": disk.used_bytes,

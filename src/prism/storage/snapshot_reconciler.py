@@ -56,24 +56,28 @@ class SnapshotReconciler(StorageReconciler):
             links = store.attachments_of(sql, [before.source_id])[before.source_id]
         place, now = self._places[before.place], self._clock.now()
         copy = view.copy(before)
-        seen = perceive(before, copy.seen if copy else None, now, place.patience)
+        observed = perceive(before, copy.observed if copy else None, now, place.patience)
         moving = not place.early and any(
             attachment.wanted != attachment.attached for attachment in links
         )
-        act = plan_snapshot(before, seen, host, moving=moving)
+        act = plan_snapshot(before, observed, host, moving=moving)
         if self._is_paused(None) and act in {StorageAction.MAKE, StorageAction.DELETE}:
             act = StorageAction.WAIT
         if act is StorageAction.FORGET:
             return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
-        facts = _facts(before, seen, copy)
+        facts = _facts(before, observed, copy)
         try:
             facts |= self._act(claim, before, act, host)
         except StorageRefused as error:
             facts |= {
-                "seen": StorageObserved.BROKEN,
+                "observed": StorageObserved.BROKEN,
                 "trouble": StorageFailure(error.code, error.message),
             }
-            facts |= {"granted": before.wish, "tried": before.wish, "asked_at": None}
+            facts |= {
+                "observed_generation": before.generation,
+                "attempted_generation": before.generation,
+                "provider_called_at": None,
+            }
         if act is StorageAction.REST:
             facts |= self._verify(replace(before, **facts), copy)
         return self._result(before, facts, act)
@@ -93,7 +97,7 @@ class SnapshotReconciler(StorageReconciler):
         if verified is None:
             return {}
         facts = {"verified_at": whole(verified.at), "verify_trouble": verified.trouble}
-        return {**facts, "verify_done": snapshot.verify_wish}
+        return {**facts, "verified_generation": snapshot.verify_generation}
 
     def _act(
         self, claim: Claim, snapshot: Snapshot, act: StorageAction, host: AttachmentHost | None
@@ -102,12 +106,15 @@ class SnapshotReconciler(StorageReconciler):
         if act is StorageAction.MAKE:
             source = self._source_id(snapshot, host)
             with self._db.write() as tx:  # before the call, after which it may exist
-                claim.update(tx, asked_at=self._clock.now())
+                claim.update(tx, provider_called_at=self._clock.now())
             copy = place.snapshot(self._order(snapshot), source)
-            return {**_facts(snapshot, copy.seen, copy), "tried": snapshot.wish}
+            return {
+                **_facts(snapshot, copy.observed, copy),
+                "attempted_generation": snapshot.generation,
+            }
         if act is StorageAction.DELETE and snapshot.copy_id is not None:
             place.delete_snapshot(snapshot.copy_id)
-            return {"asked_at": None}  # from here on, not listed is gone
+            return {"provider_called_at": None}  # from here on, not listed is gone
         return {}
 
     def _order(self, snapshot: Snapshot) -> SnapshotOrder:
@@ -129,8 +136,10 @@ class SnapshotReconciler(StorageReconciler):
         self, before: Snapshot, facts: dict[str, Any], act: StorageAction
     ) -> ReconcileResult:
         if act is StorageAction.REST:
-            facts |= {"granted": before.wish}
-        at_rest = act is StorageAction.REST or facts.get("granted") == before.wish
+            facts |= {"observed_generation": before.generation}
+        at_rest = (
+            act is StorageAction.REST or facts.get("observed_generation") == before.generation
+        )
         now, busy = self._clock.now(), self._places[before.place].busy
         due = next_verification(replace(before, **facts), now)
         rest = max(busy, due - now) if due is not None else NEVER - now
@@ -145,19 +154,19 @@ class SnapshotReconciler(StorageReconciler):
         self._changes.apply(tx, before, after, event, observed=True)
 
     def _forget(self, tx: Tx, snapshot: Snapshot) -> None:
-        gone = replace(snapshot, verb=StorageVerb.DELETE, seen=StorageObserved.GONE)
+        gone = replace(snapshot, verb=StorageVerb.DELETE, observed=StorageObserved.GONE)
         self._changes.forget(tx, snapshot, _seen_event(snapshot, gone))
 
 
 def _facts(
-    snapshot: Snapshot, seen: StorageObserved, copy: ProviderSnapshot | None
+    snapshot: Snapshot, observed: StorageObserved, copy: ProviderSnapshot | None
 ) -> dict[str, Any]:
     if copy is None:
-        lost = seen is StorageObserved.GONE and snapshot.verb is StorageVerb.MAKE
-        return {"seen": seen, "trouble": VANISHED if lost else snapshot.trouble}
+        lost = observed is StorageObserved.GONE and snapshot.verb is StorageVerb.MAKE
+        return {"observed": observed, "trouble": VANISHED if lost else snapshot.trouble}
     used = copy.used_bytes
     return {
-        "seen": seen,
+        "observed": observed,
         "copy_id": copy.id,
         "progress": copy.progress,
         "used_bytes": used,
@@ -173,11 +182,11 @@ def _differs(snapshot: Snapshot, look: LazySurvey) -> bool:
     except Unavailable:
         return False
     if copy is None:
-        return snapshot.copy_id is not None and snapshot.seen not in {
+        return snapshot.copy_id is not None and snapshot.observed not in {
             StorageObserved.GONE,
             StorageObserved.BROKEN,
         }
-    facts = _facts(snapshot, copy.seen, copy)
+    facts = _facts(snapshot, copy.observed, copy)
     return any(getattr(snapshot, name) != value for name, value in facts.items())
 
 

@@ -83,7 +83,7 @@ class SnapshotService(StorageService):
             snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "verified")
             self._require_verifiable(snapshot)
-            after = replace(snapshot, verify_wish=snapshot.verify_wish + 1)
+            after = replace(snapshot, verify_generation=snapshot.verify_generation + 1)
             if request.every is not None:
                 period = None if request.every == "never" else request.every
                 after = replace(after, verify_every=period)
@@ -111,7 +111,7 @@ class SnapshotService(StorageService):
             if snapshot.verb is StorageVerb.DELETE:
                 return snapshot.name
             _require_unused(tx.sql, snapshot)
-            doomed = replace(snapshot, verb=StorageVerb.DELETE, wish=snapshot.wish + 1)
+            doomed = replace(snapshot, verb=StorageVerb.DELETE, generation=snapshot.generation + 1)
             self._changes.apply(tx, snapshot, doomed, self._snapshot_event("delete"))
             return snapshot.name
 
@@ -144,8 +144,8 @@ class SnapshotService(StorageService):
             return snapshot
         if not keep:
             self._changes.apply(tx, backup, replace(backup, holds=False))
-        elif backup.seen is StorageObserved.BROKEN:
-            self._changes.apply(tx, backup, replace(backup, wish=backup.wish + 1))
+        elif backup.observed is StorageObserved.BROKEN:
+            self._changes.apply(tx, backup, replace(backup, generation=backup.generation + 1))
         return backup
 
     def _from_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:

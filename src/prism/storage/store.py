@@ -64,11 +64,11 @@ volumes = Table(
     Column("created_at", Utc, nullable=False),
     # written by requests
     Column("verb", String, nullable=False),
-    Column("wish", Integer, nullable=False),
+    Column("wish", Integer, key="generation", nullable=False),
     # written by the reconciler
-    Column("seen", String, nullable=False),
-    Column("granted", Integer, nullable=False),
-    Column("asked_at", Utc),
+    Column("seen", String, key="observed", nullable=False),
+    Column("granted", Integer, key="observed_generation", nullable=False),
+    Column("asked_at", Utc, key="provider_called_at"),
     Column("disk_id", String, index=True),
     Column("zone", String),
     Column("used_bytes", BigInteger),
@@ -107,18 +107,18 @@ snapshots = Table(
     Column("created_at", Utc, nullable=False),
     # written by requests
     Column("verb", String, nullable=False),
-    Column("wish", Integer, nullable=False),
+    Column("wish", Integer, key="generation", nullable=False),
     Column("verify_every", String),
-    Column("verify_wish", Integer, nullable=False, server_default="0"),
+    Column("verify_wish", Integer, key="verify_generation", nullable=False, server_default="0"),
     # written by the reconciler
-    Column("seen", String, nullable=False),
-    Column("granted", Integer, nullable=False),
-    Column("tried", Integer, nullable=False),
+    Column("seen", String, key="observed", nullable=False),
+    Column("granted", Integer, key="observed_generation", nullable=False),
+    Column("tried", Integer, key="attempted_generation", nullable=False),
     Column("one_moment", Boolean),
-    Column("verify_done", Integer, nullable=False, server_default="0"),
+    Column("verify_done", Integer, key="verified_generation", nullable=False, server_default="0"),
     Column("verified_at", Utc),
     Column("verify_trouble", JSON(none_as_null=True)),
-    Column("asked_at", Utc),
+    Column("asked_at", Utc, key="provider_called_at"),
     Column("copy_id", String, index=True),
     Column("progress", Integer),
     Column("used_bytes", BigInteger),
@@ -135,7 +135,7 @@ ATTACHED = ATTACHED.join(volumes, volumes.c.id == attachments.c.volume)
 ATTACHED = ATTACHED.where(attachments.c.attached).order_by(volumes.c.name)
 ATTACHED_TO = ATTACHED.where(attachments.c.workspace.in_(bindparam("these", expanding=True)))
 # The columns that requests write; the reconciler writes all others that change.
-WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})
+REQUESTED = frozenset({"verb", "generation", "verify_every", "verify_generation", "holds"})
 TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
 NAMES = {Volume: ("name", "disk_id", "expected_id"), Snapshot: ("name", "copy_id")}
 LIST = {
@@ -221,14 +221,16 @@ def add(tx: Tx, resource: Volume | Snapshot, due_at: datetime) -> None:
 def change(tx: Tx, before: T, after: T, now: datetime) -> None:
     """Write what a request changes, and make the row due."""
     changed = changed_fields(before, after)
-    assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
+    assert changed.keys() <= REQUESTED, (
+        f"{changed.keys() - REQUESTED} are written by the reconciler"
+    )
     _update(tx, before, changed | {"due_at": now})
 
 
 def observe(tx: Tx, before: T, after: T) -> None:
     """Write what the reconciler has observed or done."""
     changed = changed_fields(before, after)
-    assert not changed.keys() & WISHED, f"{changed.keys() & WISHED} are written by requests"
+    assert not changed.keys() & REQUESTED, f"{changed.keys() & REQUESTED} are written by requests"
     if changed:
         _update(tx, before, changed)
 
@@ -308,13 +310,15 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
 
 def pending_backup(sql: Connection, workspace: str) -> Snapshot | None:
     """The snapshot that must be complete before a workspace is destroyed."""
-    query = _of(Snapshot).where(*_holding(workspace), snapshots.c.seen != StorageObserved.THERE)
+    query = _of(Snapshot).where(
+        *_holding(workspace), snapshots.c.observed != StorageObserved.THERE
+    )
     return next(iter(structs_of(sql, Snapshot, query)), None)
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
     """Whether a workspace that is being destroyed has a complete backup."""
-    complete = (*_holding(workspace), snapshots.c.seen == StorageObserved.THERE)
+    complete = (*_holding(workspace), snapshots.c.observed == StorageObserved.THERE)
     return sql.execute(select(snapshots.c.id).where(*complete)).first() is not None
 
 

@@ -82,7 +82,9 @@ class LazySurvey:
         None if an earlier lookup found nothing; a deletion looks again.
         """
         place = self._places[resource.place]
-        gone = resource.seen is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
+        gone = (
+            resource.observed is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
+        )
         return place if isinstance(place, FindsStorageById) and not gone else None
 
     def _require_readable(self, key: str, id: str | None) -> None:
@@ -102,17 +104,17 @@ class LazySurvey:
 
     def _survey(self, place: str, part: SurveyPart) -> StorageListing | Unavailable:
         try:
-            seen = self._places[place].survey({part})
+            part_survey = self._places[place].survey({part})
         except Problem as problem:
             return Unavailable.because(problem)
-        self._unreadable.update(seen.unreadable)
-        self._not_understood.update(seen.not_understood)
-        return StorageListing(_by_key(seen.disks), _by_key(seen.copies))
+        self._unreadable.update(part_survey.unreadable)
+        self._not_understood.update(part_survey.not_understood)
+        return StorageListing(_by_key(part_survey.disks), _by_key(part_survey.copies))
 
 
 def _by_key(resources: Sequence[T]) -> dict[str, T]:
     # Existing resources come last, so they replace those with the same key that are gone.
-    ordered = sorted(resources, key=lambda it: it.seen is not StorageObserved.GONE)
+    ordered = sorted(resources, key=lambda it: it.observed is not StorageObserved.GONE)
     return {resource.key: resource for resource in ordered}
 
 

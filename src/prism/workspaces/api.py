@@ -87,8 +87,10 @@ async def list_instances(
         return Response(pages.body, media_type=JSON, headers=headers)
     owned_by = current().name if owner == ME else owner
     fit = pages.matching(in_state, project, template, owned_by, after=cursor)
-    seen = (cached for cached in fit if visible(cached.workspace.project, cached.workspace.owner))
-    rows = [*islice(seen, None if limit is None else limit + 1)]
+    visible_rows = (
+        cached for cached in fit if visible(cached.workspace.project, cached.workspace.owner)
+    )
+    rows = [*islice(visible_rows, None if limit is None else limit + 1)]
     if limit is not None and len(rows) > limit:
         rows = rows[:limit]
         headers["Link"] = _next_page(request, rows[-1])

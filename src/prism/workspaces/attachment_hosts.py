@@ -46,8 +46,8 @@ def host(workspace: Workspace) -> AttachmentHost:
         name=workspace.name,
         place=workspace.place,
         machine=workspace.machine_id or workspace.expected_id,
-        quiet=workspace.seen in QUIET,
-        up=workspace.seen is Observed.ON,
+        quiet=workspace.observed in QUIET,
+        up=workspace.observed is Observed.ON,
         ended=workspace.verb is LifecycleVerb.TERMINATE,
         project=workspace.project,
         root_gb=workspace.root_gb,
@@ -61,7 +61,7 @@ def zone_of(sql: Connection, workspace: Workspace) -> str | None:
 
 
 def before_its_end(
-    sql: Connection, workspace: Workspace, seen: Observed
+    sql: Connection, workspace: Workspace, observed: Observed
 ) -> tuple[WorkspaceAction, Failure | None]:
     """The action on a workspace that is being terminated, and the failure that delays its end.
 
@@ -72,9 +72,11 @@ def before_its_end(
     if backup is None:
         return WorkspaceAction.TERMINATE, None
     act = (
-        WorkspaceAction.STOP if seen in {Observed.STARTING, Observed.ON} else WorkspaceAction.WAIT
+        WorkspaceAction.STOP
+        if observed in {Observed.STARTING, Observed.ON}
+        else WorkspaceAction.WAIT
     )
-    if backup.seen is not StorageObserved.BROKEN or backup.trouble is None:
+    if backup.observed is not StorageObserved.BROKEN or backup.trouble is None:
         return act, None
     hint = f"`prism workspace terminate {workspace.name} --backup` tries again, "
     hint += "without it gives it up"

@@ -35,7 +35,7 @@ class Delays:
         return (self._reason(workspace) or slow) if state_of(workspace) in IN_BETWEEN else None
 
     def _slow_boot(self, workspace: Workspace) -> str | None:
-        if workspace.seen is not Observed.STARTING or workspace.stage is None:
+        if workspace.observed is not Observed.STARTING or workspace.stage is None:
             self._steps.pop(workspace.id, None)
             return None
         now, known = self._clock.now(), self._steps.get(workspace.id)

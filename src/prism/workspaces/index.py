@@ -81,7 +81,7 @@ class Index(Struct, frozen=True):
 def entry(workspace: Workspace, state: State) -> IndexEntry:
     """The index entry of a workspace in this state."""
     names = (workspace.name, workspace.machine_id, workspace.expected_id)
-    templates = (workspace.template, workspace.recipe.slug)
+    templates = (workspace.template, workspace.resolved_template.slug)
     projects = (workspace.project, workspace.project_name)
     groups = _groups(state.value, workspace.owner, templates, projects)
     return IndexEntry(workspace.id, frozenset(filter(None, names)), groups)

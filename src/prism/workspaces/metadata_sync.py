@@ -21,7 +21,7 @@ def describe(
 
     None if the write must be repeated; errors are not raised, so that they delay no other step.
     """
-    is_told = workspace.told_version == workspace.facts_version
+    is_told = workspace.applied_metadata_version == workspace.metadata_version
     if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:
         return {}
     if machine is None:
@@ -32,4 +32,4 @@ def describe(
         return {}
     except Problem:
         return None
-    return {"told_version": workspace.facts_version}
+    return {"applied_metadata_version": workspace.metadata_version}

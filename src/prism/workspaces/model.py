@@ -106,9 +106,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     profile: str
     place: str
     template: str
-    recipe: (
-        Template  # as it was at the launch, or when it was last read again, without later edits
-    )
+    resolved_template: Template  # as it was when it was last read for this workspace
     parameters: dict[str, Any] = {}
     instance_type: str
     region: str
@@ -130,23 +128,23 @@ class Workspace(Struct, frozen=True, kw_only=True):
     launched_at: datetime
     # written by requests
     verb: LifecycleVerb = LifecycleVerb.LAUNCH
-    wish: int = 1  # the number of the last request
-    wished_at: datetime
+    generation: int = 1  # the number of the last request
+    requested_at: datetime
     expires_at: datetime | None = None
     restart: bool = False  # start it again after an interruption, such as a reboot
     restarting: bool = False  # it is being stopped for a restart
-    template_reread: bool = False  # `recipe` is newer than the template of its machine
+    template_reread: bool = False  # it is newer than the template of its machine
     reserved_until: datetime | None = None  # money is reserved until then; written by `budgets`
-    facts_version: int = 0  # the number of changes of the metadata for its machine
+    metadata_version: int = 0  # the number of changes of the metadata for its machine
     # written by the reconciler
-    seen: Observed = Observed.NONE
-    granted: int = 0  # the last `wish` that was fulfilled or given up
-    tried: int = 0  # the last `wish` that was tried, if a failure or a repeat depends on it
+    observed: Observed = Observed.NONE
+    observed_generation: int = 0  # the last one that was fulfilled or given up
+    attempted_generation: int = 0  # the last one tried, if a failure or a repeat depends on it
     attempt: int = 0  # see `MachineOrder`
-    asked_at: datetime | None = None  # when its launch was last requested from the provider
-    told_type: str | None = None  # the type of its machine, if known; else `instance_type`
-    told_expiry: datetime | None = None  # the expiry that was last sent to its machine
-    told_version: int = 0  # the `facts_version` that was last sent to its machine
+    provider_called_at: datetime | None = None  # when its launch was last sent to the provider
+    observed_type: str | None = None  # the type of its machine, if known; else `instance_type`
+    applied_expiry: datetime | None = None  # the expiry that was last sent to its machine
+    applied_metadata_version: int = 0  # the `metadata_version` that was last sent to its machine
     ended_at: datetime | None = None
     ready_at: datetime | None = None
     machine_id: str | None = None
@@ -157,6 +155,16 @@ class Workspace(Struct, frozen=True, kw_only=True):
     charged: bool = False  # whether it costs as much as in the state `ON`
     hibernated_at: datetime | None = None
     failure: Failure | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last request was fulfilled or given up."""
+        return self.observed_generation == self.generation
+
+    @property
+    def is_attempted(self) -> bool:
+        """Whether the last request was tried, if a failure or a repeat depends on that."""
+        return self.attempted_generation == self.generation
 
 
 class Priced(Struct, frozen=True):

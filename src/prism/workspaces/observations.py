@@ -18,27 +18,27 @@ VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Pri
 def differs(workspace: Workspace, machine: Machine | None) -> bool:
     """Whether the observed machine differs from the row."""
     if machine is None:
-        return workspace.machine_id is not None and workspace.seen is not Observed.GONE
+        return workspace.machine_id is not None and workspace.observed is not Observed.GONE
     return any(
         getattr(workspace, field) != value
-        for field, value in _observed_facts(workspace, machine.seen, machine).items()
+        for field, value in _observed_facts(workspace, machine.observed, machine).items()
     )
 
 
 def machine_columns(
-    workspace: Workspace, seen: Observed, machine: Machine | None, now: datetime
+    workspace: Workspace, observed: Observed, machine: Machine | None, now: datetime
 ) -> dict[str, Any]:
     """The columns for an observed machine; `machine` is None if there is none."""
-    slept = (workspace.hibernated_at or now) if seen is Observed.ASLEEP else None
+    slept = (workspace.hibernated_at or now) if observed is Observed.ASLEEP else None
     if machine is not None:
         return {
-            **_observed_facts(workspace, seen, machine),
+            **_observed_facts(workspace, observed, machine),
             **_attempt_spent(workspace, machine),
             "hibernated_at": slept,
         }
-    why = _vanished_failure(workspace, seen) or workspace.failure
-    paid = workspace.charged and seen is workspace.seen
-    return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
+    why = _vanished_failure(workspace, observed) or workspace.failure
+    paid = workspace.charged and observed is workspace.observed
+    return {"observed": observed, "charged": paid, "hibernated_at": slept, "failure": why}
 
 
 class Since(NamedTuple):
@@ -53,7 +53,7 @@ class Since(NamedTuple):
 def observed_since(
     workspace: Workspace,
     machine: Machine | None,
-    seen: Observed,
+    observed: Observed,
     surveyed: datetime | None,
     now: datetime,
 ) -> Since:
@@ -62,17 +62,17 @@ def observed_since(
     The provider's own time counts. A machine that went down by itself did so at its expiry,
     even if Prism observes that much later because a laptop slept.
     """
-    looked = max(workspace.wished_at, surveyed or workspace.wished_at)
+    looked = max(workspace.requested_at, surveyed or workspace.requested_at)
     sure = now - looked <= SURVEY_GAP  # a longer gap is estimated
     known = machine.since if machine is not None else None
     started = machine.started if machine is not None and not sure else None
-    at, expiry = now, workspace.told_expiry
+    at, expiry = now, workspace.applied_expiry
     if machine is not None and machine.dozed is not None:
         at = asleep_since(workspace, machine.dozed, looked, now)
     elif (
         expiry is not None
         and looked <= expiry <= now
-        and _went_down(workspace, seen, started)
+        and _went_down(workspace, observed, started)
         and (known is None or (known > expiry and traits_of(workspace.place).sleeps_with_host))
     ):  # the whole computer slept, so the machine used no CPU
         at, sure = expiry, False
@@ -81,10 +81,12 @@ def observed_since(
     return Since(at, sure, started, machine is not None and machine.interrupted)
 
 
-def _went_down(workspace: Workspace, seen: Observed, started: datetime | None) -> bool:
+def _went_down(workspace: Workspace, observed: Observed, started: datetime | None) -> bool:
     """Whether it ran as requested and is off now, although nobody requested that."""
-    ran = workspace.seen is Observed.ON and workspace.granted == workspace.wish
-    return seen in DOWN and (ran or ran_unseen(workspace, replace(workspace, seen=seen), started))
+    ran = workspace.observed is Observed.ON and workspace.is_done
+    return observed in DOWN and (
+        ran or ran_unseen(workspace, replace(workspace, observed=observed), started)
+    )
 
 
 def refusal_columns(
@@ -95,11 +97,18 @@ def refusal_columns(
     A termination is repeated until it succeeds, because a forgotten machine would cost money for
     ever.
     """
-    tried = {"failure": Failure(refusal.code, refusal.message), "tried": workspace.wish}
+    tried = {
+        "failure": Failure(refusal.code, refusal.message),
+        "attempted_generation": workspace.generation,
+    }
     if workspace.verb is LifecycleVerb.TERMINATE:  # even if a stop for its backup is refused
         return tried
-    lost = {"seen": Observed.BROKEN, "asked_at": None} if act is WorkspaceAction.LAUNCH else {}
-    return {"granted": workspace.wish, **tried, **lost}
+    lost = (
+        {"observed": Observed.BROKEN, "provider_called_at": None}
+        if act is WorkspaceAction.LAUNCH
+        else {}
+    )
+    return {"observed_generation": workspace.generation, **tried, **lost}
 
 
 def changed_type(workspace: Workspace, machine: Machine | None) -> str | None:
@@ -108,44 +117,48 @@ def changed_type(workspace: Workspace, machine: Machine | None) -> str | None:
     A type changes only while the machine is off. It is read only while the machine runs, because
     after a change a list of EC2 can still show the old type.
     """
-    if machine is None or machine.seen not in RUNS or machine.type is None:
+    if machine is None or machine.observed not in RUNS or machine.type is None:
         return None
-    known = {workspace.told_type or workspace.instance_type, workspace.instance_type}
+    known = {workspace.observed_type or workspace.instance_type, workspace.instance_type}
     return None if machine.type in known else machine.type
 
 
-def _observed_facts(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, Any]:
+def _observed_facts(workspace: Workspace, observed: Observed, machine: Machine) -> dict[str, Any]:
     ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
     done = (
         100
-        if seen is Observed.ON
+        if observed is Observed.ON
         else workspace.progress
         if machine.progress is None
         else machine.progress
     )
-    why = machine.failure or _vanished_failure(workspace, seen) or _still_refused(workspace, seen)
+    why = (
+        machine.failure
+        or _vanished_failure(workspace, observed)
+        or _still_refused(workspace, observed)
+    )
     status = {"stage": machine.stage, "progress": done, "failure": why, "charged": machine.charged}
-    kind = {"told_type": new} if (new := changed_type(workspace, machine)) else {}
-    return {"seen": seen, "machine_id": machine.id, **ips, **status, **kind}
+    kind = {"observed_type": new} if (new := changed_type(workspace, machine)) else {}
+    return {"observed": observed, "machine_id": machine.id, **ips, **status, **kind}
 
 
 def _attempt_spent(workspace: Workspace, machine: Machine) -> dict[str, Any]:
     """Count the attempt as made if the machine hangs, so that a new request forces a stop."""
     new = machine.failure is not None and machine.failure.code == STOP_HANGS
     known = workspace.failure is not None and workspace.failure.code == STOP_HANGS
-    return {"tried": workspace.wish} if new and not known else {}
+    return {"attempted_generation": workspace.generation} if new and not known else {}
 
 
-def _vanished_failure(workspace: Workspace, seen: Observed) -> Failure | None:
+def _vanished_failure(workspace: Workspace, observed: Observed) -> Failure | None:
     """The failure if the machine is gone without a request for that."""
     return (
         VANISHED
-        if seen is Observed.GONE and workspace.verb is not LifecycleVerb.TERMINATE
+        if observed is Observed.GONE and workspace.verb is not LifecycleVerb.TERMINATE
         else None
     )
 
 
-def _still_refused(workspace: Workspace, seen: Observed) -> Failure | None:
+def _still_refused(workspace: Workspace, observed: Observed) -> Failure | None:
     """The failure of the last request, until another state is observed or requested."""
     wanting = {
         WorkspaceAction.START,
@@ -154,10 +167,10 @@ def _still_refused(workspace: Workspace, seen: Observed) -> Failure | None:
         WorkspaceAction.TERMINATE,
     }
     lacking = (
-        STEPS[workspace.verb, seen].act in wanting or seen is Observed.OFF
+        STEPS[workspace.verb, observed].act in wanting or observed is Observed.OFF
     )  # off, so its type can have changed
     return (
         workspace.failure
-        if lacking and workspace.tried == workspace.wish and workspace.seen is seen
+        if lacking and workspace.is_attempted and workspace.observed is observed
         else None
     )

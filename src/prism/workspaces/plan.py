@@ -65,9 +65,9 @@ def _parse_table(table: str) -> dict[tuple[str, Observed], PlannedAction]:
     head, *lines = table.strip().splitlines()
     steps = {}
     for row, *cells in (line.split() for line in lines):
-        for seen, cell in zip(head.split(), cells, strict=True):
+        for observed, cell in zip(head.split(), cells, strict=True):
             state, _, act = cell.partition(":")
-            steps[row, Observed(seen)] = PlannedAction(State(state), WorkspaceAction(act))
+            steps[row, Observed(observed)] = PlannedAction(State(state), WorkspaceAction(act))
     return steps
 
 
@@ -96,41 +96,41 @@ RUN_HINTS = {
 }
 
 
-def plan(workspace: Workspace, seen: Observed) -> PlannedAction:
+def plan(workspace: Workspace, observed: Observed) -> PlannedAction:
     """The next step, from the last request and the observed state."""
-    if workspace.granted < workspace.wish:
-        asked_again = workspace.verb is LifecycleVerb.STOP and workspace.tried < workspace.wish
-        if asked_again and hangs(workspace, seen):
+    if not workspace.is_done:
+        asked_again = workspace.verb is LifecycleVerb.STOP and not workspace.is_attempted
+        if asked_again and hangs(workspace, observed):
             return PlannedAction(State.STOPPING, WorkspaceAction.STOP)
-        return STEPS[workspace.verb, seen]
+        return STEPS[workspace.verb, observed]
     if workspace.verb is LifecycleVerb.TERMINATE:
         return PlannedAction(State.TERMINATED, WorkspaceAction.FORGET)
-    return STEPS["kept", seen]
+    return STEPS["kept", observed]
 
 
-def hangs(workspace: Workspace, seen: Observed) -> bool:
+def hangs(workspace: Workspace, observed: Observed) -> bool:
     """Whether the machine hangs while it stops; the next request to stop then forces it."""
     failure = workspace.failure
-    return seen is Observed.STOPPING and failure is not None and failure.code == STOP_HANGS
+    return observed is Observed.STOPPING and failure is not None and failure.code == STOP_HANGS
 
 
 def state_of(workspace: Workspace) -> State:
     """The state on the wire, from what was last observed."""
-    return plan(workspace, without_old_failure(workspace, workspace.seen)).state
+    return plan(workspace, without_old_failure(workspace, workspace.observed)).state
 
 
-def without_old_failure(workspace: Workspace, seen: Observed) -> Observed:
-    """`seen`, or the state without a failure that is older than the last request."""
-    again = workspace.verb is LifecycleVerb.START and workspace.tried < workspace.wish
-    if seen is Observed.BROKEN and again:
+def without_old_failure(workspace: Workspace, observed: Observed) -> Observed:
+    """`observed`, or the state without a failure that is older than the last request."""
+    again = workspace.verb is LifecycleVerb.START and not workspace.is_attempted
+    if observed is Observed.BROKEN and again:
         return Observed.OFF if workspace.machine_id else Observed.NONE
     if (
-        seen is Observed.BROKEN
+        observed is Observed.BROKEN
         and workspace.verb is LifecycleVerb.TERMINATE
         and not workspace.machine_id
     ):
         return Observed.NONE  # refused before a machine existed
-    return seen
+    return observed
 
 
 def perceive(
@@ -142,15 +142,15 @@ def perceive(
     """
     if surveyed is not None:
         return without_old_failure(workspace, surveyed)
-    if workspace.seen is Observed.GONE:
+    if workspace.observed is Observed.GONE:
         return Observed.GONE
     promised = workspace.machine_id is not None
-    if workspace.asked_at and now < workspace.asked_at + patience:
-        return workspace.seen if promised else Observed.UNSURE
+    if workspace.provider_called_at and now < workspace.provider_called_at + patience:
+        return workspace.observed if promised else Observed.UNSURE
     if promised:
         return Observed.GONE
     return without_old_failure(
-        workspace, Observed.BROKEN if workspace.seen is Observed.BROKEN else Observed.NONE
+        workspace, Observed.BROKEN if workspace.observed is Observed.BROKEN else Observed.NONE
     )
 
 
@@ -171,7 +171,7 @@ def sleep_verb(workspace: Workspace) -> LifecycleVerb:
 def sleep_at(workspace: Workspace) -> datetime | None:
     """When Prism puts a workspace to sleep: at its deadline, or later after a refusal."""
     at = deadline(workspace)
-    if at is None or workspace.wished_at < at or not _was_refused(workspace):
+    if at is None or workspace.requested_at < at or not _was_refused(workspace):
         return at
     return may_sleep_at(workspace)
 
@@ -179,13 +179,12 @@ def sleep_at(workspace: Workspace) -> datetime | None:
 def may_sleep_at(workspace: Workspace) -> datetime:
     """When Prism may put a workspace to sleep again: at once, except after a refused stop."""
     stop_refused = workspace.verb is LifecycleVerb.STOP and _was_refused(workspace)
-    return workspace.wished_at + (STOP_RETRY if stop_refused else timedelta(0))
+    return workspace.requested_at + (STOP_RETRY if stop_refused else timedelta(0))
 
 
 def _was_refused(workspace: Workspace) -> bool:
     """Whether the provider has refused the last request."""
-    settled = workspace.granted == workspace.wish == workspace.tried
-    return settled and workspace.failure is not None
+    return workspace.is_done and workspace.is_attempted and workspace.failure is not None
 
 
 def deadline(workspace: Workspace) -> datetime | None:
@@ -208,18 +207,18 @@ def asleep_since(
 
 def starts_again(workspace: Workspace, now: datetime) -> bool:
     """Whether Prism starts a workspace again that was interrupted while it ran."""
-    nobody_else = workspace.granted == workspace.wish and workspace.verb in BRINGS_UP
+    nobody_else = workspace.is_done and workspace.verb in BRINGS_UP
     expired = workspace.expires_at is not None and workspace.expires_at <= now
-    return workspace.restart and workspace.seen is Observed.OFF and nobody_else and not expired
+    return workspace.restart and workspace.observed is Observed.OFF and nobody_else and not expired
 
 
 def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
     """Whether a machine ran for the last request and went down again between two surveys."""
-    if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:
+    if started is None or before.is_done or before.verb not in BRINGS_UP:
         return False
-    ran = before.seen is Observed.ON or before.charged
-    wished_at = before.wished_at.replace(microsecond=0)  # some providers report whole seconds
-    return not ran and after.seen in WENT_DOWN and started >= wished_at
+    ran = before.observed is Observed.ON or before.charged
+    requested_at = before.requested_at.replace(microsecond=0)  # as some providers report
+    return not ran and after.observed in WENT_DOWN and started >= requested_at
 
 
 def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> datetime | None:
@@ -235,8 +234,8 @@ def with_request(
     return replace(
         workspace,
         verb=verb,
-        wish=workspace.wish + 1,
-        wished_at=at,
+        generation=workspace.generation + 1,
+        requested_at=at,
         expires_at=expires_at,
         restarting=False,
     )
@@ -248,12 +247,12 @@ def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb 
     if (
         verb is LifecycleVerb.STOP
         and state is not State.TERMINATING
-        and hangs(workspace, workspace.seen)
+        and hangs(workspace, workspace.observed)
     ):
         return verb
     if state in DONE[verb]:
         return None
-    lost = workspace.seen is Observed.GONE and verb is not LifecycleVerb.TERMINATE
+    lost = workspace.observed is Observed.GONE and verb is not LifecycleVerb.TERMINATE
     if lost or state not in POSSIBLE[verb]:
         why = f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}"
         raise _invalid_state(workspace, why, SHOW_HINT)
@@ -269,7 +268,7 @@ def may_read_template_again(workspace: Workspace) -> None:
         why = "it has been ready before, and a new setup could destroy what is on its disk"
         remedy = f"Start it as it is: `prism start {name}`; or launch another from the template: "
         remedy += f"`prism launch {shlex.quote(workspace.template)} NEW-NAME`"
-    elif state not in RESTARTS_AS_START or workspace.seen is Observed.GONE:
+    elif state not in RESTARTS_AS_START or workspace.observed is Observed.GONE:
         why = f"it is {state}; only one that is failed or stopped can be set up anew"
         remedy = f"Look at it with `prism workspace show {name}`"
     else:
@@ -298,7 +297,7 @@ def require_living(workspace: Workspace, nothing_left_to: str) -> None:
 
 def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
     """The first verb of a restart: `stop`, or `start` if it is down; or `InvalidState`."""
-    state, gone = state_of(workspace), workspace.seen is Observed.GONE
+    state, gone = state_of(workspace), workspace.observed is Observed.GONE
     if state is State.RUNNING:
         return LifecycleVerb.STOP
     if state in RESTARTS_AS_START and not gone:
@@ -312,15 +311,15 @@ def restart_stopped(workspace: Workspace) -> bool | None:
 
     A restart ends if the provider refused to stop the machine, or if the machine is lost.
     """
-    if not workspace.restarting or workspace.granted < workspace.wish:
+    if not (workspace.restarting and workspace.is_done):
         return None
     down = state_of(workspace) in {*RESTARTS_AS_START, State.HIBERNATED}
-    return down and workspace.seen is not Observed.GONE
+    return down and workspace.observed is not Observed.GONE
 
 
 def possible(workspace: Workspace) -> list[LifecycleVerb]:
     """The verbs that would change something now; only `terminate` if the machine is gone."""
-    state, gone = state_of(workspace), workspace.seen is Observed.GONE
+    state, gone = state_of(workspace), workspace.observed is Observed.GONE
     verbs = [verb for verb, states in POSSIBLE.items() if state in states]
     return [verb for verb in verbs if verb is LifecycleVerb.TERMINATE or not gone]
 
@@ -328,7 +327,7 @@ def possible(workspace: Workspace) -> list[LifecycleVerb]:
 def not_running(workspace: Workspace) -> InvalidState:
     """The problem if you connect to a workspace that does not run."""
     state = state_of(workspace)
-    gone = state is State.FAILED and workspace.seen is Observed.GONE
+    gone = state is State.FAILED and workspace.observed is Observed.GONE
     hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)
     why = f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}"
     return _invalid_state(workspace, why, hint)
@@ -355,4 +354,4 @@ def _invalid_state(workspace: Workspace, why: str, hint: str) -> InvalidState:
 
 def _allowed_verbs(workspace: Workspace) -> str:
     verbs = ", ".join(possible(workspace)) or "nothing"
-    return f"{verbs} (its machine is gone)" if workspace.seen is Observed.GONE else verbs
+    return f"{verbs} (its machine is gone)" if workspace.observed is Observed.GONE else verbs

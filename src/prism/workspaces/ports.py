@@ -69,7 +69,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: Observed
+    observed: Observed
     public_ip: str | None = None
     private_ip: str | None = None
     stage: str | None = None

@@ -143,9 +143,11 @@ class WorkspaceReconciler:
         machines = {
             place: survey.machines() for place, survey in surveys.items() if survey.problem is None
         }
-        seen = {place: machines[place].values() if place in machines else () for place in surveys}
+        observed = {
+            place: machines[place].values() if place in machines else () for place in surveys
+        }
         for observer in self._observers:
-            observer.saw(seen)
+            observer.saw(observed)
         changed, costing = self._compared(machines)
         running = {
             place: ids
@@ -171,9 +173,9 @@ class WorkspaceReconciler:
     def _compared(
         self, machines: Mapping[str, Machines]
     ) -> tuple[Sequence[str], Mapping[str, Sequence[str]]]:
-        """The workspaces that differ from the survey, and the others that cost money.
+        """The workspaces that differ from the survey, and those that still cost money.
 
-        The ids of the others are by place, so that their costs can be booked up to this survey.
+        The latter are by place, so that their costs can be booked up to this survey.
         Most workspaces are as in the survey before, and are not compared field by field again.
         """
         rows = self._living(machines.keys())
@@ -188,10 +190,10 @@ class WorkspaceReconciler:
             pair = (workspace, machines[workspace.place].get(id))
             if before(id) == pair or not differs(*pair):
                 matching[id] = pair
-                if _has_running_costs(workspace):
-                    costing.setdefault(workspace.place, []).append(id)
             else:
                 changed.append(id)
+            if _has_running_costs(workspace) and _runs_on(*pair):
+                costing.setdefault(workspace.place, []).append(id)
         self._matching = matching
         self._last_agreement = None if changed else Agreement(rows, machines, costing)
         return changed, costing
@@ -206,25 +208,25 @@ class WorkspaceReconciler:
         """Do the next step for one workspace."""
         before = view.rows[claim.id]
         compute, now = self._computes[before.place], self._clock.now()
-        paused = self._is_paused(before.wished_at)
+        paused = self._is_paused(before.requested_at)
         in_survey = paused or not _is_new(before)
         machine = _machine(compute, before, view.surveys) if in_survey else None
-        seen = perceive(before, machine.seen if machine else None, now, compute.patience)
-        since = observed_since(before, machine, seen, self._surveyed.get(before.place), now)
+        observed = perceive(before, machine.observed if machine else None, now, compute.patience)
+        since = observed_since(before, machine, observed, self._surveyed.get(before.place), now)
         # It started and stopped between two surveys: do not start it again.
-        has_run = ran_unseen(before, replace(before, seen=seen), since.started)
-        act = plan(replace(before, granted=before.wish) if has_run else before, seen).act
+        has_run = ran_unseen(before, replace(before, observed=observed), since.started)
+        act = plan(_done(before) if has_run else before, observed).act
         if act is WorkspaceAction.FORGET:
             return self._forget(before, now)
         if paused:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
-        columns = machine_columns(before, seen, machine, now)
+        columns = machine_columns(before, observed, machine, now)
         if new_type := changed_type(before, machine):
             columns[OTHER_TYPE] = new_type
         if act is WorkspaceAction.TERMINATE:
             with self._db.read() as sql:
-                act, why = before_its_end(sql, before, seen)
+                act, why = before_its_end(sql, before, observed)
             columns |= {"failure": why} if why else {}
         try:
             columns |= {} if paused else self._act(claim, before, act, machine)
@@ -233,7 +235,8 @@ class WorkspaceReconciler:
         order = _order(before, before.attempt, None)
         metadata = {} if paused else describe(compute, before, machine, act, order)
         if has_run:
-            columns |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
+            ready_at = before.ready_at or since.started
+            columns |= {"observed_generation": before.generation, "ready_at": ready_at}
         outcome = self._result(before, columns | (metadata or {}), since)
         return (
             outcome
@@ -248,12 +251,13 @@ class WorkspaceReconciler:
         if act is WorkspaceAction.LAUNCH:
             launched, rule = self._launch(claim, workspace, compute)
             self._survey_cache.acted(workspace.id)
-            columns = machine_columns(workspace, launched.seen, launched, now)
+            columns = machine_columns(workspace, launched.observed, launched, now)
             if launched.has_rule:
                 columns[KNOWN_RULE] = KnownRule(launched.id, rule)
             self._note_limitation(workspace, launched)
-            noted = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
-            return {**columns, **noted, "tried": workspace.wish}
+            columns |= {"applied_expiry": deadline(workspace)}
+            columns |= {"observed_type": workspace.instance_type}
+            return {**columns, "attempted_generation": workspace.generation}
         id = machine.id if machine else workspace.machine_id
         # Even if Prism has no right to write the expiry, it can still end the run.
         noted = {} if id is None or act in ENDS_RUN else self._tell_expiry(compute, workspace, id)
@@ -263,21 +267,17 @@ class WorkspaceReconciler:
             return noted
         assert id is not None, "the table acts only on machines that were seen"
         try:
-            if (
-                act is WorkspaceAction.START
-                and workspace.template_reread
-                and workspace.ready_at is None
-            ):
+            reread = workspace.template_reread and workspace.ready_at is None
+            if reread and act is WorkspaceAction.START:
                 compute.change_template(id, _order(workspace, workspace.attempt, None))
             getattr(compute, act.value)(id)
         finally:
             self._survey_cache.acted(workspace.id)
-        if act is WorkspaceAction.STOP and hangs(
-            workspace, machine.seen if machine else workspace.seen
-        ):
-            return {**noted, "tried": workspace.wish}
+        observed = machine.observed if machine else workspace.observed
+        if act is WorkspaceAction.STOP and hangs(workspace, observed):
+            return {**noted, "attempted_generation": workspace.generation}
         return (
-            {**noted, "tried": workspace.wish, "failure": None}
+            {**noted, "attempted_generation": workspace.generation, "failure": None}
             if act is WorkspaceAction.START
             else noted
         )
@@ -295,7 +295,12 @@ class WorkspaceReconciler:
         attempt = workspace.attempt
         while True:
             with self._db.write() as tx:  # before the call, after which a machine may exist
-                claim.update(tx, asked_at=self._clock.now(), attempt=attempt, seen=Observed.UNSURE)
+                claim.update(
+                    tx,
+                    provider_called_at=self._clock.now(),
+                    attempt=attempt,
+                    observed=Observed.UNSURE,
+                )
                 rule = self._rules.rule(tx.sql, workspace)
                 zone = zone_of(tx.sql, workspace)
             try:
@@ -312,38 +317,39 @@ class WorkspaceReconciler:
     def _tell_expiry(self, compute: Compute, workspace: Workspace, id: str) -> dict[str, Any]:
         at = deadline(workspace)
         if (
-            at == workspace.told_expiry
+            at == workspace.applied_expiry
             or workspace.verb is LifecycleVerb.TERMINATE
-            or workspace.seen is Observed.GONE
+            or workspace.observed is Observed.GONE
         ):
             return {}
         compute.expire(id, at, "hibernate" if workspace.hibernation else "stop")
-        return {"told_expiry": at}
+        return {"applied_expiry": at}
 
     def _resize(self, compute: Compute, workspace: Workspace, machine: Machine) -> dict[str, Any]:
         """Change the machine's type, once the machine is off."""
-        same = workspace.told_type in {None, workspace.instance_type}
-        if same or machine.seen is not Observed.OFF or workspace.verb is LifecycleVerb.TERMINATE:
+        same = workspace.observed_type in {None, workspace.instance_type}
+        is_off = machine.observed is Observed.OFF
+        if same or not is_off or workspace.verb is LifecycleVerb.TERMINATE:
             return {}
         try:
             compute.resize(machine.id, workspace.instance_type)
         except ProviderRefused as error:  # it keeps its type, and can start again
             self._mispriced()
-            failure = Failure(error.code, f"It stays {workspace.told_type}: {error.message}")
+            failure = Failure(error.code, f"It stays {workspace.observed_type}: {error.message}")
             return {
                 REFUSED_TYPE: workspace.instance_type,
                 "failure": failure,
-                "tried": workspace.wish,
+                "attempted_generation": workspace.generation,
             }
-        return {"told_type": workspace.instance_type}
+        return {"observed_type": workspace.instance_type}
 
     def _result(self, before: Workspace, columns: dict[str, Any], since: Since) -> ReconcileResult:
         refused, known = columns.pop(REFUSED_TYPE, None), columns.pop(KNOWN_RULE, None)
         new_type = columns.pop(OTHER_TYPE, None)
         after = replace(before, **columns)
-        step = plan(after, after.seen)
-        if step.act is WorkspaceAction.REST and after.granted < before.wish:
-            columns |= {"granted": before.wish}
+        step = plan(after, after.observed)
+        if step.act is WorkspaceAction.REST and not after.is_done:
+            columns |= {"observed_generation": before.generation}
         if step.state is State.TERMINATED:
             columns |= {"ended_at": self._clock.now()}
 
@@ -361,7 +367,7 @@ class WorkspaceReconciler:
         state = state_of(after)
         if state is State.TERMINATED:
             return self._retention
-        if act is WorkspaceAction.TERMINATE and after.tried == after.wish:  # refused
+        if act is WorkspaceAction.TERMINATE and after.is_attempted:  # and was refused
             return self._computes[after.place].calm
         if act is not WorkspaceAction.REST or state in IN_BETWEEN:
             return busy
@@ -389,11 +395,12 @@ class WorkspaceReconciler:
                 observed=True,
                 meanwhile=_unseen_run(before, after, since),
             )
-        if after.granted > before.granted and state is State.RUNNING and after.verb in BRINGS_UP:
+        is_new = after.observed_generation > before.observed_generation
+        if is_new and state is State.RUNNING and after.verb in BRINGS_UP:
             store.record_bring_up(tx, after, after.place.partition(":")[0], now)
-        if self._is_paused(after.wished_at):
+        if self._is_paused(after.requested_at):
             return
-        if after.granted == after.wish and (verb := expiring(after, state, now)):
+        if after.is_done and (verb := expiring(after, state, now)):
             self._requests.expired(tx, after, verb, _stop_reason(after))
         if after.restarting:
             self._go_on_with_restart(tx, store.by_id(tx.sql, id))
@@ -407,7 +414,7 @@ class WorkspaceReconciler:
             return
         if failure := self._requests.finish_restart(after.id, stopped=stopped):
             current = store.by_id(tx.sql, after.id)
-            failed = replace(current, failure=failure, tried=current.wish)
+            failed = replace(current, failure=failure, attempted_generation=current.generation)
             event = _event_of(current, failed)
             self._changes.apply(tx, current, failed, lambda _: event, observed=True)
 
@@ -426,8 +433,8 @@ class WorkspaceReconciler:
 def _is_new(workspace: Workspace) -> bool:
     """Whether no launch was requested from the provider yet, so that no survey is needed."""
     return (
-        workspace.seen is Observed.NONE
-        and workspace.asked_at is None
+        workspace.observed is Observed.NONE
+        and workspace.provider_called_at is None
         and workspace.machine_id is None
     )
 
@@ -436,16 +443,18 @@ def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machi
     if workspace.machine_id is not None and isinstance(compute, LooksAtOne):
         machine = compute.look_at(workspace.machine_id)
         # If it is gone, a survey may show another machine of the same key, which lives.
-        if machine and machine.key == workspace.id and machine.seen is not Observed.GONE:
+        if machine and machine.key == workspace.id and machine.observed is not Observed.GONE:
             return machine
-    surveyed = view.at(workspace.place, workspace.id, workspace.wished_at).get(workspace.id)
+    surveyed = view.at(workspace.place, workspace.id, workspace.requested_at).get(workspace.id)
     return surveyed or _by_id(compute, workspace)
 
 
 def _by_id(compute: Compute, workspace: Workspace) -> Machine | None:
     """The machine by its id, since a machine that a survey does not show may still exist."""
-    existed = workspace.machine_id is not None and workspace.seen is not Observed.GONE
-    if not (existed or workspace.seen is Observed.UNSURE) or not isinstance(compute, FindsById):
+    existed = workspace.machine_id is not None and workspace.observed is not Observed.GONE
+    if not (existed or workspace.observed is Observed.UNSURE) or not isinstance(
+        compute, FindsById
+    ):
         return None
     return compute.find(workspace.machine_id, _order(workspace, workspace.attempt, None))
 
@@ -456,7 +465,7 @@ def _unseen_run(
     """The run between two surveys that no survey saw, if there was one."""
     if since.started is None or not ran_unseen(before, after, since.started):
         return None
-    return replace(after, seen=Observed.ON, failure=None), since.started
+    return replace(after, observed=Observed.ON, failure=None), since.started
 
 
 def _first_sentence(failure: Failure | None) -> str:
@@ -472,7 +481,19 @@ def _stop_reason(workspace: Workspace) -> str:
 
 def _has_running_costs(workspace: Workspace) -> bool:
     """Whether a workspace has costs that end when its machine stops."""
-    return bool(workspace.hourly_rate) and (workspace.seen is Observed.ON or workspace.charged)
+    return bool(workspace.hourly_rate) and (workspace.observed is Observed.ON or workspace.charged)
+
+
+def _done(workspace: Workspace) -> Workspace:
+    """The workspace after its last request was fulfilled."""
+    return replace(workspace, observed_generation=workspace.generation)
+
+
+def _runs_on(workspace: Workspace, machine: Machine | None) -> bool:
+    """Whether the machine costs what the row says, even if it differs in other fields."""
+    return machine is not None and (
+        machine.observed is workspace.observed and machine.charged == workspace.charged
+    )
 
 
 def _order(workspace: Workspace, attempt: int, rule: IdleRule | None) -> MachineOrder:
@@ -492,7 +513,7 @@ def _order(workspace: Workspace, attempt: int, rule: IdleRule | None) -> Machine
         open_ports=workspace.open_ports,
         unlimited=workspace.unlimited,
         root_type=workspace.root_type,
-        template=workspace.recipe,
+        template=workspace.resolved_template,
         parameters=workspace.parameters,
         instance_type=workspace.instance_type,
         root_gb=workspace.root_gb,

@@ -208,7 +208,7 @@ class WorkspaceService:
             if before.verb is not LifecycleVerb.TERMINATE:
                 self._storage.undisturbed(tx.sql, before.id, before.name, "terminate")
             after = self.ask(name, LifecycleVerb.TERMINATE)[1]
-            exists = before.seen not in {Observed.NONE, Observed.UNSURE, Observed.GONE}
+            exists = before.observed not in {Observed.NONE, Observed.UNSURE, Observed.GONE}
             backs_up = termination.backup_ebs and exists
             self._storage.backup(tx, host(before), keep=backs_up)
             self._storage.leave(tx, before.id)
@@ -262,7 +262,9 @@ class WorkspaceService:
             raise ValidationFailed.of(("instance_type", "give either this or `size`"))
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            kind = machine_type(request.instance_type, request.size, before.recipe.family)
+            kind = machine_type(
+                request.instance_type, request.size, before.resolved_template.family
+            )
             may_resize(before)
             self._storage.undisturbed(tx.sql, before.id, before.name, "resize")
             offer = self._offer_of_workspace(before)
@@ -306,9 +308,9 @@ class WorkspaceService:
 
     def resize_refused(self, tx: Tx, before: Workspace, refused: str) -> Workspace:
         """Restore the old type, unless another type was requested meanwhile."""
-        if before.instance_type != refused or before.told_type is None:
+        if before.instance_type != refused or before.observed_type is None:
             return before
-        return self._changes.apply(tx, before, replace(before, instance_type=before.told_type))
+        return self._changes.apply(tx, before, replace(before, instance_type=before.observed_type))
 
     def move(self, name: str, request: Moving) -> tuple[Workspace, Workspace]:
         """Let another project pay from now on; the workspace before and after.
@@ -392,7 +394,7 @@ class WorkspaceService:
                 return
             if now < may_sleep_at(before):
                 return
-            exists = before.seen not in {Observed.NONE, Observed.UNSURE}
+            exists = before.observed not in {Observed.NONE, Observed.UNSURE}
             verb = sleep_verb(before) if exists else LifecycleVerb.STOP
             after = with_request(before, verb, now, before.expires_at)
             self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
@@ -454,7 +456,7 @@ class WorkspaceService:
             profile=profile.name,
             place=offer.place,
             template=template.name,
-            recipe=template,
+            resolved_template=template,
             instance_type=kind.name,
             region=offer.region,
             expected_id=offer.expected_id(id),
@@ -469,7 +471,7 @@ class WorkspaceService:
             restart=order.restart,
             idle_profile=order.idle_profile or template.idle_profile,
             launched_at=whole(now),
-            wished_at=now,
+            requested_at=now,
             expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
         )
 

@@ -54,7 +54,7 @@ workspaces = Table(
     Column("profile", String, nullable=False),
     Column("place", String, nullable=False, index=True),
     Column("template", String, nullable=False),
-    Column("recipe", JSON, nullable=False),
+    Column("recipe", JSON, key="resolved_template", nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("instance_type", String, nullable=False),
     Column("region", String, nullable=False),
@@ -76,23 +76,25 @@ workspaces = Table(
     Column("launched_at", Utc, nullable=False),
     # written by requests
     Column("verb", String, nullable=False),
-    Column("wish", Integer, nullable=False),
-    Column("wished_at", Utc, nullable=False),
+    Column("wish", Integer, key="generation", nullable=False),
+    Column("wished_at", Utc, key="requested_at", nullable=False),
     Column("expires_at", Utc),
     Column("restart", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
     Column("template_reread", Boolean, nullable=False, server_default=false()),
     Column("reserved_until", Utc),
-    Column("facts_version", Integer, nullable=False, server_default="0"),
+    Column("facts_version", Integer, key="metadata_version", nullable=False, server_default="0"),
     # written by the reconciler
-    Column("seen", String, nullable=False),
-    Column("granted", Integer, nullable=False),
-    Column("tried", Integer, nullable=False),
+    Column("seen", String, key="observed", nullable=False),
+    Column("granted", Integer, key="observed_generation", nullable=False),
+    Column("tried", Integer, key="attempted_generation", nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("asked_at", Utc),
-    Column("told_type", String),
-    Column("told_expiry", Utc),
-    Column("told_version", Integer, nullable=False, server_default="0"),
+    Column("asked_at", Utc, key="provider_called_at"),
+    Column("told_type", String, key="observed_type"),
+    Column("told_expiry", Utc, key="applied_expiry"),
+    Column(
+        "told_version", Integer, key="applied_metadata_version", nullable=False, server_default="0"
+    ),
     Column("ended_at", Utc),
     Column("ready_at", Utc),
     Column("machine_id", String, index=True),
@@ -109,7 +111,7 @@ FIELDS = Workspace.__struct_fields__
 # JSON columns are read as text: many workspaces share a template, whose text is decoded once.
 TEXTS = {
     name: cast(workspaces.c[name], Text).label(name)
-    for name in ("recipe", "parameters", "failure")
+    for name in ("resolved_template", "parameters", "failure")
 }
 SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
@@ -141,23 +143,41 @@ bring_ups = Table(
     Column("at", Utc, nullable=False),
     Index("bring_ups_of", "template", "provider", "verb"),
 )
-# `WISHED`: the columns that requests write. Two parts of them: the machine's metadata, and those
-# that need no step of the reconciler. The reconciler writes all other columns, so neither side
-# overwrites a change that it has not read (docs/decisions/002).
-FACTS = frozenset({"project_name", "allocation", "budget", "idle_profile", "expires_at", "owner"})
-UNSEEN = frozenset(
-    {"hourly_rate", "price_source", "restart", "restarting"}
-    | {"recipe", "parameters", "template_reread"}
+# `REQUESTED`: the columns that requests write, among them the metadata of the machine, and those
+# that need no step of the reconciler. The reconciler writes all other columns (`OBSERVED`), so
+# neither side overwrites a change that it has not read (docs/decisions/002).
+METADATA = frozenset(
+    {"project_name", "allocation", "budget", "idle_profile", "expires_at", "owner"}
 )
-WISHED = (
-    FACTS
-    | UNSEEN
-    | {"verb", "wish", "wished_at", "reserved_until", "facts_version"}
+NO_STEP = frozenset(
+    {"hourly_rate", "price_source", "restart", "restarting"}
+    | {"resolved_template", "parameters", "template_reread"}
+)
+REQUESTED = (
+    METADATA
+    | NO_STEP
+    | {"verb", "generation", "requested_at", "reserved_until", "metadata_version"}
     | {"instance_type", "project", "pool"}
 )
 OBSERVED = frozenset(
-    {"seen", "granted", "tried", "attempt", "asked_at", "machine_id", "public_ip", "private_ip"}
-    | {"told_type", "told_expiry", "told_version", "ready_at", "ended_at", "hibernated_at"}
+    {
+        "observed",
+        "observed_generation",
+        "attempted_generation",
+        "attempt",
+        "provider_called_at",
+        "machine_id",
+        "public_ip",
+        "private_ip",
+    }
+    | {
+        "observed_type",
+        "applied_expiry",
+        "applied_metadata_version",
+        "ready_at",
+        "ended_at",
+        "hibernated_at",
+    }
     | {"stage", "progress", "charged", "failure"}
 )
 AT_ONCE = 64  # rows: few enough for their objects to stay in the processor's cache
@@ -263,11 +283,13 @@ def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
 def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Workspace:
     """Write what a request changes; the row becomes due if the change concerns its machine."""
     changed = changed_fields(before, after)
-    assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
-    if changed.keys() & FACTS:
-        after = replace(after, facts_version=before.facts_version + 1)
-        changed["facts_version"] = after.facts_version
-    due = {"due_at": now} if changed.keys() - UNSEEN else {}
+    assert changed.keys() <= REQUESTED, (
+        f"{changed.keys() - REQUESTED} are written by the reconciler"
+    )
+    if changed.keys() & METADATA:
+        after = replace(after, metadata_version=before.metadata_version + 1)
+        changed["metadata_version"] = after.metadata_version
+    due = {"due_at": now} if changed.keys() - NO_STEP else {}
     if changed:
         _write(tx, before.id, {**_row(changed), **due})
     return after
@@ -292,7 +314,7 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
 def doubt_what_was_told(tx: Tx, now: datetime) -> None:
     """Make the reconciler send each machine's expiry again; `NEVER` stands for no expiry."""
     living = and_(workspaces.c.machine_id.is_not(None), LIVE)
-    tx.sql.execute(update(workspaces).where(living).values(told_expiry=NEVER, due_at=now))
+    tx.sql.execute(update(workspaces).where(living).values(applied_expiry=NEVER, due_at=now))
 
 
 def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
@@ -312,7 +334,7 @@ def forget(tx: Tx, id: str) -> None:
 
 def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
     """Store the time from the request until the machine ran; keeps the last few of each kind."""
-    seconds = (at - workspace.wished_at).total_seconds()
+    seconds = (at - workspace.requested_at).total_seconds()
     of = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
     tx.sql.execute(ADD_BRING_UP, {**of, "seconds": seconds, "at": at})
     tx.sql.execute(FORGET_OLDER, {f"of_{name}": value for name, value in of.items()})
@@ -334,7 +356,7 @@ def _write(tx: Tx, id: str, values: dict[str, Any]) -> None:
 
 
 def _row(values: dict[str, Any]) -> dict[str, Any]:
-    structs = {name for name in ("recipe", "failure") if values.get(name) is not None}
+    structs = {name for name in ("resolved_template", "failure") if values.get(name) is not None}
     return values | {name: msgspec.to_builtins(values[name]) for name in structs}
 
 
@@ -345,7 +367,7 @@ def _many(
     for part in sql.execute(query, parameters).partitions(AT_ONCE):
         rows = [dict(zip(FIELDS, row, strict=True)) for row in part]
         for row in rows:
-            row["recipe"] = _template(row["recipe"])
+            row["resolved_template"] = _template(row["resolved_template"])
             row["parameters"] = msgspec.json.decode(row["parameters"])
             row["failure"] = row["failure"] and msgspec.json.decode(row["failure"])
         loaded += msgspec.convert(rows, list[Workspace])

@@ -44,11 +44,11 @@ class SurveyCache:
         self._surveys: dict[str, Survey] = {}
         self._acted_at: dict[str, datetime] = {}
 
-    def at(self, place: str, id: str, wished_at: datetime) -> Machines:
+    def at(self, place: str, id: str, requested_at: datetime) -> Machines:
         """The machines in a location, by key; raises `Unavailable`."""
         with self._lock:
             survey = self._surveys.get(place)
-            if survey is None or not self._is_recent(survey, place, id, wished_at):
+            if survey is None or not self._is_recent(survey, place, id, requested_at):
                 survey = self._survey(place)
         return survey.machines()
 
@@ -65,10 +65,10 @@ class SurveyCache:
         with self._lock:
             self._acted_at[id] = self._clock.now()
 
-    def _is_recent(self, survey: Survey, place: str, id: str, wished_at: datetime) -> bool:
+    def _is_recent(self, survey: Survey, place: str, id: str, requested_at: datetime) -> bool:
         age, acted_at = self._clock.now() - survey.at, self._acted_at.get(id)
         fresh = abs(age) < self._computes[place].busy / 2
-        return fresh and wished_at <= survey.at and (acted_at is None or acted_at < survey.at)
+        return fresh and requested_at <= survey.at and (acted_at is None or acted_at < survey.at)
 
     def _survey(self, place: str) -> Survey:
         began = self._clock.now()
@@ -78,7 +78,7 @@ class SurveyCache:
             survey = Survey(began, Unavailable.because(problem))
         else:
             # Living machines come last, so they replace a machine with the same key that is gone.
-            ordered = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
+            ordered = sorted(machines, key=lambda it: it.observed is not Observed.GONE)
             survey = Survey(began, {machine.key: machine for machine in ordered})
         self._surveys[place] = survey
         return survey

@@ -36,15 +36,18 @@ class TemplateReader:
 
     def changed(self, before: Workspace, template: Template, values: dict[str, Any]) -> Workspace:
         """The workspace with the current template; unchanged if it already starts with that."""
-        if _starts_again(before) and before.recipe == template:
+        if _starts_again(before) and before.resolved_template == template:
             return before
         may_read_template_again(before)
-        return replace(before, recipe=template, parameters=values, template_reread=True)
+        return replace(before, resolved_template=template, parameters=values, template_reread=True)
 
 
 def chosen_parameters(workspace: Workspace) -> dict[str, Any]:
     """The parameters of the launch that differed from the template's defaults."""
-    defaults = {name: parameter.default for name, parameter in workspace.recipe.parameters.items()}
+    defaults = {
+        name: parameter.default
+        for name, parameter in workspace.resolved_template.parameters.items()
+    }
     return {
         name: value
         for name, value in workspace.parameters.items()

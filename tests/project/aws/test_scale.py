@@ -145,7 +145,7 @@ def fill_home(home, url, many, monkeypatch):
         loop.patrol()
         while loop.once():
             pass
-        return all(entry.seen == "on" for entry in every_workspace(daemon.db))
+        return all(entry.observed == "on" for entry in every_workspace(daemon.db))
 
     eventually(running, 600)
     daemon.close()

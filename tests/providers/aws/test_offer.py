@@ -51,13 +51,13 @@ def machine_made_from(**more):
         profile="lab",
         place=PLACE,
         template="t",
-        recipe=template(**more),
+        resolved_template=template(**more),
         instance_type="t3.large",
         region="us-east-1",
         hibernation=True,
         root_gb=20,
         launched_at=NOW,
-        wished_at=NOW,
+        requested_at=NOW,
         hourly_rate=None,
         price_source=None,
     )
@@ -246,9 +246,9 @@ def test_image_that_was_looked_up_is_shown_by_its_id(prices):
 def workspace(**more):
     usual = {
         "id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE,
-        "template": "t", "recipe": template(), "instance_type": "t3.large",
+        "template": "t", "resolved_template": template(), "instance_type": "t3.large",
         "region": "us-east-1", "hourly_rate": None, "price_source": None, "hibernation": True,
-        "root_gb": 28, "launched_at": NOW, "wished_at": NOW,
+        "root_gb": 28, "launched_at": NOW, "requested_at": NOW,
     }  # fmt: skip
     return Workspace(**usual | more)
 
@@ -259,7 +259,7 @@ def workspace(**more):
         ({}, "t4g.large", "was made for x86_64"),
         ({}, "t3.2xlarge", "a root disk of 28 GB is too small"),
         ({}, "r6i.large", "cannot hibernate r6i.large"),
-        ({"recipe": template(family="gpu")}, "t3.large", "needs a GPU"),
+        ({"resolved_template": template(family="gpu")}, "t3.large", "needs a GPU"),
         ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
     ],
 )
@@ -286,7 +286,7 @@ def test_default_launch_can_be_resized_to_every_larger_size(offer, family, small
     sleeps = offer.hibernates(kind, of, order())
     disk = offer.root_gb(kind, of, order())
     tested_workspace = workspace(
-        recipe=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk
+        resolved_template=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk
     )
     for size in ("M", "L", "XL"):
         offer.resize(tested_workspace, machine_type(None, size, family))

@@ -61,7 +61,7 @@ def test_launch_killed_at_any_event_makes_one_machine_when_repeated(package_cach
 
 
 def is_or_is_off(world, id, seen):
-    return world.machine(id).seen in {seen, Observed.OFF}
+    return world.machine(id).observed in {seen, Observed.OFF}
 
 
 def life(world, id, number):

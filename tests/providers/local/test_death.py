@@ -154,9 +154,9 @@ def test_terminated_machine_leaves_a_record_that_is_removed_after_an_hour(world)
     left = {path.name for path in (world.root / id).iterdir()}
     assert left == {"lock", "seen.json", "wanted.json"}
     aged(world.root / id, minutes=59)
-    assert world.machine(id).seen is Observed.GONE
+    assert world.machine(id).observed is Observed.GONE
     aged(world.root / id, minutes=61)
-    assert world.machine(id).seen is Observed.GONE, "the last survey that lists it"
+    assert world.machine(id).observed is Observed.GONE, "the last survey that lists it"
     assert list(world.compute.survey()) == []
     assert list(world.root.iterdir()) == []
 
@@ -170,11 +170,11 @@ def test_record_of_terminated_machine_is_kept_for_the_set_time_or_while_locked(w
     wait_until_ended([supervisor])
     aged(world.root / id, minutes=4)
     world.compute.survey()
-    assert world.machine(id).seen is Observed.GONE
+    assert world.machine(id).observed is Observed.GONE
     aged(world.root / id, minutes=6)
     with held(world.root / id / "lock"):
         world.compute.survey()
-        assert world.machine(id).seen is Observed.GONE
+        assert world.machine(id).observed is Observed.GONE
     world.compute.survey()
     assert list(world.root.iterdir()) == []
 
@@ -203,7 +203,7 @@ def test_processes_end_when_their_home_is_moved_away(world):
     wait_until_ended(tree)
     assert not world.left()
     removed.rename(world.root)
-    assert world.machine(id).seen in {Observed.ON, Observed.OFF}
+    assert world.machine(id).observed in {Observed.ON, Observed.OFF}
 
 
 def test_crashed_service_is_restarted_and_the_machine_stays_on(world):
@@ -213,7 +213,11 @@ def test_crashed_service_is_restarted_and_the_machine_stays_on(world):
     eventually(lambda: [program for program in world.programs(id) if program != server])
     eventually(lambda: world.report(id)["services"]["page"]["answered"])
     service = world.report(id)["services"]["page"]
-    assert (service["exit"], service["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)
+    assert (service["exit"], service["crashes"], world.machine(id).observed) == (
+        -9,
+        1,
+        Observed.ON,
+    )
 
 
 def test_machine_turns_off_when_its_service_exits_without_error(world):
@@ -260,7 +264,7 @@ def test_concurrent_launches_create_exactly_one_machine_per_key(world, count):
         thread.start()
     for thread in threads:
         thread.join()
-    eventually(lambda: {m.seen for m in world.compute.survey()} == {Observed.ON}, 120)
+    eventually(lambda: {m.observed for m in world.compute.survey()} == {Observed.ON}, 120)
     machines = world.compute.survey()
     assert sorted(m.key for m in machines) == sorted(set(keys))
     holders = {supervisor_pid(str(world.root / m.id)) for m in machines}

@@ -43,7 +43,7 @@ def folder(tmp_path):
 
 
 def found(folder):
-    return machine_of_folder(folder, Machine(id="local-1", key="ws_1", seen=Observed.OFF))
+    return machine_of_folder(folder, Machine(id="local-1", key="ws_1", observed=Observed.OFF))
 
 
 def test_describe_updates_the_fields_that_may_change_and_no_other(folder):

@@ -247,8 +247,8 @@ def test_survey_lists_other_machines_beside_a_broken_folder(world):
     shutil.copytree(world.root / id, broken, ignore=lambda _, names: {*names} - {"order.json"})
     (broken / "logs").write_text("no folder")
     seen = {machine.id: machine for machine in world.compute.survey()}
-    assert seen[id].seen is Observed.ON
-    assert (seen[broken.name].seen, seen[broken.name].failure.code) == (
+    assert seen[id].observed is Observed.ON
+    assert (seen[broken.name].observed, seen[broken.name].failure.code) == (
         Observed.OFF,
         "MACHINE_DIED",
     )

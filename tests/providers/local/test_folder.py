@@ -68,5 +68,5 @@ def test_survey_warns_about_a_supervisor_with_a_newer_protocol(tmp_path, caplog,
     machine.mkdir()
     written(machine, json.dumps(SEEN | {"phase": "off"} | spoken).encode())
     [observed] = LocalCompute(tmp_path).survey()
-    assert observed.seen is Observed.OFF, "the known fields of the report are used"
+    assert observed.observed is Observed.OFF, "the known fields of the report are used"
     assert len(caplog.records) == warned

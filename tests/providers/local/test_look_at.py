@@ -16,7 +16,7 @@ def test_look_at_equals_the_survey_except_right_after_a_supervisor_died(world):
     supervisor.kill()
     eventually(lambda: not supervisor.is_running())
     assert world.compute.look_at(id) is None
-    assert world.machine(id).seen is Observed.OFF
+    assert world.machine(id).observed is Observed.OFF
     assert world.compute.look_at(id) == world.machine(id)
 
 

@@ -67,7 +67,7 @@ def test_snapshot_of_changing_files_is_of_one_moment_and_writing_continues(world
         return next(
             copy
             for copy in volumes.survey().copies
-            if copy.id == id and copy.seen is StorageObserved.THERE
+            if copy.id == id and copy.observed is StorageObserved.THERE
         )
 
     copy = eventually(kept, 60, passing=(StopIteration,))
@@ -76,7 +76,7 @@ def test_snapshot_of_changing_files_is_of_one_moment_and_writing_continues(world
     first, second = (int((data / name).read_text()) for name in ("a", "b"))
     assert first - second in {0, 1}
     wait_for_change(folder / "b")
-    assert world.machine(machine).seen is Observed.ON
+    assert world.machine(machine).observed is Observed.ON
     eventually(
         lambda: not {REQUEST, ANSWER} & {path.name for path in (world.root / machine).iterdir()}
     )

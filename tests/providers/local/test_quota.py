@@ -84,7 +84,9 @@ def test_volume_size_is_enforced_for_new_and_restored_volumes(disk, monkeypatch)
     os.sync()  # btrfs gives room back with its next commit
     eventually(lambda: (data / "big").write_bytes(b"x" * MIB), 15, (OSError,))
     copy = local_volumes.snapshot(SnapshotOrder(key="s"), volume.id)
-    eventually(lambda: [copy for copy in local_volumes.survey().copies if copy.seen == "there"])
+    eventually(
+        lambda: [copy for copy in local_volumes.survey().copies if copy.observed == "there"]
+    )
     again = local_volumes.restore(order("again", 10), copy.id)
     restored = disk / "storage" / "volumes" / again.id / "data"
     eventually(restored.is_dir)

@@ -241,4 +241,4 @@ def test_services_restart_after_the_sandbox_process_is_killed(world):
         lambda: world.programs(id) and not {*world.programs(id)} & {*before}, 15, (psutil.Error,)
     )
     eventually(lambda: world.report(id)["services"]["page"]["answered"])
-    assert world.machine(id).seen is Observed.ON
+    assert world.machine(id).observed is Observed.ON

@@ -77,7 +77,7 @@ def digest(folder):
 def copied(volumes, key="snapshot_1"):
     def is_there():
         [copy] = [copy for copy in volumes.survey().copies if copy.key == key]
-        return copy if copy.seen is StorageObserved.THERE else None
+        return copy if copy.observed is StorageObserved.THERE else None
 
     return eventually(is_there, 120)
 
@@ -225,7 +225,9 @@ def test_snapshot_on_a_full_disk_fails_and_can_be_repeated(
     before, real = fill(data_folder(id)), tree_snapshots.copying
     monkeypatch.setattr(tree_snapshots, "copying", program(FULL))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: [copy.seen for copy in volumes.survey().copies] == [StorageObserved.BROKEN])
+    eventually(
+        lambda: [copy.observed for copy in volumes.survey().copies] == [StorageObserved.BROKEN]
+    )
     [broken] = volumes.survey().copies
     assert (broken.trouble.code, "free space" in broken.trouble.message) == ("DISK_FULL", True)
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
@@ -300,7 +302,9 @@ def test_snapshot_fails_if_its_process_is_killed_each_time(
     fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(100))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: [copy.seen for copy in volumes.survey().copies] == [StorageObserved.BROKEN])
+    eventually(
+        lambda: [copy.observed for copy in volumes.survey().copies] == [StorageObserved.BROKEN]
+    )
     assert volumes.survey().copies[0].trouble.code == "COPY_INTERRUPTED"
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
 
@@ -330,10 +334,10 @@ def test_snapshot_fails_if_its_source_is_removed_during_the_copy(volumes, data_f
 
     def ended():
         [copy] = volumes.survey().copies
-        return copy.seen is not StorageObserved.MAKING and copy
+        return copy.observed is not StorageObserved.MAKING and copy
 
     snapshot = eventually(ended)
-    if snapshot.seen is StorageObserved.THERE:  # the copy was faster than the removal
+    if snapshot.observed is StorageObserved.THERE:  # the copy was faster than the removal
         assert len(os.listdir(tmp_path / "storage" / "snapshots" / snapshot.id / "data")) == 3000
     else:
         assert "removed while it was copied" in snapshot.trouble.message
@@ -352,8 +356,10 @@ def test_restored_volume_is_broken_if_it_differs_from_the_manifest(volumes, data
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     (copy / "folder3" / "file3").unlink()
     volumes.restore(SHARED, snapshot.id)
-    eventually(lambda: any(disk.seen is StorageObserved.BROKEN for disk in volumes.survey().disks))
-    [broken] = [disk for disk in volumes.survey().disks if disk.seen is StorageObserved.BROKEN]
+    eventually(
+        lambda: any(disk.observed is StorageObserved.BROKEN for disk in volumes.survey().disks)
+    )
+    [broken] = [disk for disk in volumes.survey().disks if disk.observed is StorageObserved.BROKEN]
     assert "folder2/file2 has different content" in broken.trouble.message
     assert "folder3/file3 is missing" in broken.trouble.message
 
@@ -374,7 +380,7 @@ def test_volume_is_deleting_with_the_reason_until_it_is_removed(volumes, data_fo
     with pytest.raises(StorageRefused):
         volumes.attach(id, machine_id("ws_1"), "data")
     [volume] = eventually(lambda: [disk for disk in volumes.survey().disks if disk.trouble])
-    assert (volume.id, volume.seen, volume.trouble.code) == (
+    assert (volume.id, volume.observed, volume.trouble.code) == (
         id,
         StorageObserved.DELETING,
         "DELETE_FAILED",
@@ -396,7 +402,7 @@ def test_volume_deletion_continues_in_the_next_daemon(volumes, data_folder, monk
     volumes.delete(id)
     volumes.close()
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
-    assert [(disk.id, disk.seen) for disk in later.survey().disks] == [
+    assert [(disk.id, disk.observed) for disk in later.survey().disks] == [
         (id, StorageObserved.DELETING)
     ]
     later.close()

@@ -88,8 +88,10 @@ class World:
 
         def there() -> Machine | None:
             machine = self.machine(id)
-            assert seen is Observed.BROKEN or machine.seen is not Observed.BROKEN, machine.failure
-            return machine if machine.seen is seen else None
+            assert seen is Observed.BROKEN or machine.observed is not Observed.BROKEN, (
+                machine.failure
+            )
+            return machine if machine.observed is seen else None
 
         return eventually(there, seconds)
 
@@ -146,7 +148,7 @@ class World:
         """Terminate every machine, and wait until none is left."""
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
-        eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()), 120)
+        eventually(lambda: all(m.observed is Observed.GONE for m in self.compute.survey()), 120)
         eventually(lambda: not self.left(), 120)
 
     def left(self) -> list[psutil.Process]:

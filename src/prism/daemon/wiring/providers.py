@@ -65,7 +65,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 IsPaused = Callable[[datetime | None], bool]
 PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for the identity; and others
-GATHER = 0.5  # seconds in which wishes to a cloud share one look
+GATHER = 0.5  # seconds in which the requests for one location share a survey
 
 
 class ByLocation(Mapping[str, T]):
@@ -315,7 +315,7 @@ class ProviderWiring(BillingWiring):
 
     def _paused_until(self, compared: Callable[[], bool]) -> IsPaused:
         """Pause changes in a place until its machines were compared with the database."""
-        return lambda wished_at: not compared() or self.generation.is_paused(wished_at)
+        return lambda requested_at: not compared() or self.generation.is_paused(requested_at)
 
     def _reconciler(
         self, computes: Mapping[str, Compute], is_paused: IsPaused

@@ -84,7 +84,7 @@ class AwsOffer:
             raise ValidationFailed.of(
                 ("instance_type", f"{built}, and its system was made for {was.architecture}")
             )
-        if workspace.recipe.family == "gpu" and not kind.gpus:
+        if workspace.resolved_template.family == "gpu" and not kind.gpus:
             raise ValidationFailed.of(
                 ("instance_type", f"{workspace.template!r} needs a GPU and {kind.name} has none")
             )
@@ -97,7 +97,7 @@ class AwsOffer:
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Raise if the machine would need another image, or another account."""
-        before = workspace.recipe
+        before = workspace.resolved_template
         changed = [
             f"`{field}` was {old} at its launch and is {new} now"
             for field, old, new in (
@@ -201,12 +201,12 @@ def no_hibernation(workspace: Workspace) -> str | None:
     None if nothing prevented hibernation. The launch may have asked for none, which is not
     recorded: then the disk has the template's size.
     """
-    base, kind = workspace.recipe.base or DEFAULT, TYPES.get(workspace.instance_type)
+    base, kind = workspace.resolved_template.base or DEFAULT, TYPES.get(workspace.instance_type)
     if not BASES[base].hibernates:
         return f"EC2 cannot hibernate {base}"
     if kind is None:
         return None
-    usual = workspace.root_gb == workspace.recipe.root_gb
+    usual = workspace.root_gb == workspace.resolved_template.root_gb
     why = _hibernation_obstacle(kind, None if usual else workspace.root_gb)
     if why is None and usual and (small := _hibernation_obstacle(kind, workspace.root_gb)):
         return f"it was launched with `--no-hibernation`, or {small}"

@@ -60,19 +60,19 @@ def machine_of_folder(folder: Path, machine: Machine) -> FoundMachine | None:
     return FoundMachine(
         id=machine.id,
         key=order.key,
-        seen=machine.seen,
+        observed=machine.observed,
         name=order.name,
         template=order.template,
-        recipe=_recipe(order),
+        resolved_template=_template_of(order),
         parameters=order.parameters,
-        started_at=machine.since if machine.seen is Observed.ON else None,
-        told_until=None if due is None else datetime.fromtimestamp(due, UTC),
+        started_at=machine.since if machine.observed is Observed.ON else None,
+        stops_at=None if due is None else datetime.fromtimestamp(due, UTC),
         at_home=True,
         **asdict(order.launched),
     )
 
 
-def _recipe(order: OrderRecord) -> Template:
+def _template_of(order: OrderRecord) -> Template:
     return Template(
         name=order.template or "unknown",
         packages={"pip": order.packages},

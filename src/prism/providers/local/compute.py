@@ -139,7 +139,7 @@ class LocalCompute:
         for name, machine in machines.items():
             # A supervisor could still write its last report into the folder.
             path = self._root / name
-            if machine.seen is Observed.GONE and not folders.supervisor_pid(str(path)):
+            if machine.observed is Observed.GONE and not folders.supervisor_pid(str(path)):
                 remove_old(path, self._remembered)
         retained = {name: self._cached[name] for name in machines if name in self._cached}
         forgotten, self._cached = len(retained) < len(self._cached), retained
@@ -158,7 +158,7 @@ class LocalCompute:
         is_new = make(self._root / id, order, self._options)
         if self._look(id) is None:
             supervision.ensure(self._root / id, self._environ)
-        starting = Machine(id=id, key=order.key, seen=Observed.STARTING, progress=0)
+        starting = Machine(id=id, key=order.key, observed=Observed.STARTING, progress=0)
         return structs.replace(self._look(id) or starting, has_rule=is_new)
 
     def start(self, id: str) -> None:
@@ -176,8 +176,8 @@ class LocalCompute:
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
-            current, seen = folders.read_intent(folder), folders.read_report(folder)
-            if current and seen and (why := _freeze_failure(current, seen)):
+            current, report = folders.read_intent(folder), folders.read_report(folder)
+            if current and report and (why := _freeze_failure(current, report)):
                 folders.write_intent(folder, {**current, "run": current["run"] + 1, "state": "on"})
                 raise FreezeRefused(why)
         self._request_state(id, "asleep")
@@ -220,25 +220,25 @@ class LocalCompute:
     def access(self, id: str) -> Access:
         """The services that answer now, with their secrets."""
         folder = self._folder(id)
-        seen = folders.read_report(folder) if folder else None
-        if folder is None or seen is None or seen["phase"] != "on":
+        report = folders.read_report(folder) if folder else None
+        if folder is None or report is None or report["phase"] != "on":
             raise Unavailable(f"Machine {id} is not on")
         secret = folders.read_token(folder)
         endpoints = {
             name: ServiceEndpoint(
                 url=f"http://{HOST}:{port}", token=secret if service.get("token") else None
             )
-            for name, service in seen.get("services", {}).items()
+            for name, service in report.get("services", {}).items()
             if service.get("answered")
             and (port := service.get("port"))
             and ports.address_of(folder, port)
         }
         if (ssh_port := self.ssh.port_of(id)) is None:
-            return Access(host=HOST, user=seen["name"], endpoints=endpoints)
+            return Access(host=HOST, user=report["name"], endpoints=endpoints)
         keys = self.ssh.keys
         return Access(
             host=HOST,
-            user=seen["name"],
+            user=report["name"],
             ssh_port=ssh_port,
             ssh_key=str(keys.client),
             ssh_host_key=keys.host_public,
@@ -284,14 +284,14 @@ class LocalCompute:
         return {
             id: cached_machine.name
             for id, cached_machine in cached.items()
-            if cached_machine.machine.seen is Observed.ON
+            if cached_machine.machine.observed is Observed.ON
         }
 
     def published(self, id: str, address: Address) -> int:
         """Implements `connections.ports.Publishes`; the ports of services are from the start."""
         folder = self._folder(id)
-        seen = folders.read_report(folder) if folder else None
-        services = seen.get("services", {}).values() if seen else ()
+        report = folders.read_report(folder) if folder else None
+        services = report.get("services", {}).values() if report else ()
         if any(service.get("port") == address.port for service in services):
             return address.port
         began, key = stamp(address.network), (id, address.port)
@@ -305,9 +305,9 @@ class LocalCompute:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
-        if (seen := folders.read_report(folder)) and (order := folders.read_order(folder)):
+        if (report := folders.read_report(folder)) and (order := folders.read_order(folder)):
             by_port = {
-                service.get("port"): seen.get("services", {}).get(name)
+                service.get("port"): report.get("services", {}).get(name)
                 for name, service in order.get("services", {}).items()
             }
             port = (by_port.get(port) or {}).get("port") or port
@@ -317,8 +317,8 @@ class LocalCompute:
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
-            current, seen = folders.read_intent(folder), folders.read_report(folder)
-            if intent := _next_intent(state, current, seen):
+            current, report = folders.read_intent(folder), folders.read_report(folder)
+            if intent := _next_intent(state, current, report):
                 folders.write_intent(folder, intent)
         if intent or self._look(id) is None:
             supervision.ensure(folder, self._environ)
@@ -360,30 +360,32 @@ class LocalCompute:
 
     def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> CachedMachine | None:
         folder = self._root / name
-        seen, intent = folders.read_report(folder), folders.read_intent(folder)
-        if seen is None:
+        report, intent = folders.read_report(folder), folders.read_intent(folder)
+        if report is None:
             return None
-        if seen.get("protocol", 0) > VERSION:
+        if report.get("protocol", 0) > VERSION:
             log.warning("%s runs under a newer Prism, whose words may mean something else", name)
-        phase, failure = seen["phase"], seen.get("failure")
-        pending = intent is not None and (intent["run"] > seen["run"] or intent["state"] == "gone")
+        phase, failure = report["phase"], report.get("failure")
+        pending = intent is not None and (
+            intent["run"] > report["run"] or intent["state"] == "gone"
+        )
         machine = Machine(
             id=name,
-            key=seen["key"],
-            seen=OBSERVED_BY_PHASE[phase],
+            key=report["key"],
+            observed=OBSERVED_BY_PHASE[phase],
             private_ip=HOST if phase == "on" else None,
-            stage=seen.get("stage"),
-            progress=seen.get("progress"),
+            stage=report.get("stage"),
+            progress=report.get("progress"),
             failure=Failure(failure["code"], failure["message"]) if failure else None,
             interrupted=phase == "off" and bool(failure and failure.get("ran")),
-            since=datetime.fromtimestamp(at, UTC) if (at := seen.get("since")) else None,
-            started=datetime.fromtimestamp(at, UTC) if (at := seen.get("up")) else None,
-            idle=_decode_idleness(seen.get("idle")),
+            since=datetime.fromtimestamp(at, UTC) if (at := report.get("since")) else None,
+            started=datetime.fromtimestamp(at, UTC) if (at := report.get("up")) else None,
+            idle=_decode_idleness(report.get("idle")),
         )
         supervised = phase in ALIVE or (pending and phase != "gone")
-        sandboxed = not (seen.get("sandbox") or "").startswith("none")
-        own_network = not supervised or (not pending and is_networked(seen))
-        return CachedMachine(stamps, machine, seen["name"], supervised, sandboxed, own_network)
+        sandboxed = not (report.get("sandbox") or "").startswith("none")
+        own_network = not supervised or (not pending and is_networked(report))
+        return CachedMachine(stamps, machine, report["name"], supervised, sandboxed, own_network)
 
     def _without_supervisor(self, name: str) -> Machine | None:
         """A machine whose supervisor died and was not replaced yet."""
@@ -393,15 +395,15 @@ class LocalCompute:
             return None
         message = f"its supervisor died; `prism workspace start {report['name']}` starts it again"
         failure = Failure("MACHINE_DIED", message)
-        return Machine(id=name, key=report["key"], seen=Observed.OFF, failure=failure)
+        return Machine(id=name, key=report["key"], observed=Observed.OFF, failure=failure)
 
 
-def is_networked(seen: ObservedMachine) -> bool:
+def is_networked(report: ObservedMachine) -> bool:
     """Whether the supervisor reports that no sandboxed program uses our network."""
-    sandbox = seen.get("sandbox")
-    if seen["phase"] not in ALIVE or sandbox is None:  # the report is about an earlier run
+    sandbox = report.get("sandbox")
+    if report["phase"] not in ALIVE or sandbox is None:  # the report is about an earlier run
         return False
-    return sandbox.startswith("none") or seen.get("network") == "own"
+    return sandbox.startswith("none") or report.get("network") == "own"
 
 
 def _stamps(path: str) -> tuple[Stamp | None, Stamp | None]:
@@ -415,22 +417,24 @@ def _decode_idleness(report: IdleReport | None) -> Idleness | None:
         return None
 
 
-def _freeze_failure(intent: MachineIntent, seen: ObservedMachine) -> str | None:
+def _freeze_failure(intent: MachineIntent, report: ObservedMachine) -> str | None:
     """Why the supervisor could not freeze the machine for the current intent."""
-    tried = intent["state"] == "asleep" and seen["run"] >= intent["run"] and seen["phase"] == "on"
-    error = seen.get("failure")
+    tried = (
+        intent["state"] == "asleep" and report["run"] >= intent["run"] and report["phase"] == "on"
+    )
+    error = report.get("failure")
     return error["message"] if tried and error and error["code"] == "CANNOT_HIBERNATE" else None
 
 
 def _next_intent(
-    state: State, current: MachineIntent | None, seen: ObservedMachine | None
+    state: State, current: MachineIntent | None, report: ObservedMachine | None
 ) -> MachineIntent | None:
     """The intent to write, or None if the state is reached or on its way."""
     if current is None:
         return {"run": 1, "state": state}
     if current["state"] == "gone":
         return None
-    phase = seen["phase"] if seen and seen["run"] >= current["run"] else None
+    phase = report["phase"] if report and report["run"] >= current["run"] else None
     is_on_its_way = phase == "stopping" and current["state"] == state
     if state == "gone":
         is_done = phase == "gone"

@@ -86,7 +86,7 @@ class LocalVolumes:
             Disk(
                 id=id,
                 key=about.key,
-                seen=StorageObserved.THERE,
+                observed=StorageObserved.THERE,
                 attached=frozenset(attached.get(id, ())),
                 used_bytes=sizes[id],
                 known=_known_facts(id, about),
@@ -97,7 +97,7 @@ class LocalVolumes:
             ProviderSnapshot(
                 id=id,
                 key=about.key,
-                seen=StorageObserved.THERE,
+                observed=StorageObserved.THERE,
                 used_bytes=about.used,
                 known=_known_facts(id, about),
                 one_moment=about.one_moment,
@@ -108,11 +108,11 @@ class LocalVolumes:
         for id in (id for id, about in copies.items() if not about.hashed):
             self._checks.hash(id)
         for id, (key, trouble) in making.items():
-            seen = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
+            state = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
             if id.startswith("snap-") and id not in copies:
-                snapshots.append(ProviderSnapshot(id=id, key=key, seen=seen, trouble=trouble))
+                snapshots.append(ProviderSnapshot(id=id, key=key, observed=state, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
-                volumes.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
+                volumes.append(Disk(id=id, key=key, observed=state, trouble=trouble))
         return self._complete_survey(volumes, snapshots, unreadable)
 
     def _complete_survey(
@@ -126,7 +126,9 @@ class LocalVolumes:
 
     def _being_deleted(self, kind: type[Kind], place: Path) -> list[Kind]:
         return [
-            kind(id=id, key=removal.key, seen=StorageObserved.DELETING, trouble=removal.trouble)
+            kind(
+                id=id, key=removal.key, observed=StorageObserved.DELETING, trouble=removal.trouble
+            )
             for id, removal in self._removals.state(place)
         ]
 
@@ -137,7 +139,7 @@ class LocalVolumes:
         if id in self.unreadable:  # it exists; the order has the facts for its `about.json`
             if folder.is_dir():
                 mirrored_file.write(folder / "about.json", msgspec.json.encode(_about(order)))
-            return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
+            return Disk(id=id, key=order.key, observed=StorageObserved.THERE)
         if not folder.exists():
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
             try:
@@ -151,13 +153,13 @@ class LocalVolumes:
                 try_remove(draft)
                 if not folder.exists():
                     raise _refusal_of(error) from error
-        return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
+        return Disk(id=id, key=order.key, observed=StorageObserved.THERE)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
         """A folder with the data of a snapshot, which is copied in the background."""
         id, source = volume_id(order.key, order.kind), self._snapshots / snapshot / "data"
         if (self._volumes / id).exists():
-            return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
+            return Disk(id=id, key=order.key, observed=StorageObserved.THERE)
         if not ID.fullmatch(snapshot) or not source.is_dir():
             raise StorageRefused(f"There is no snapshot {snapshot} here")
         manifest = source.with_name("manifest.json")
@@ -172,7 +174,7 @@ class LocalVolumes:
             prepare=partial(self._limit_size, order),
         )
         self._copies.begin(work)
-        return Disk(id=id, key=order.key, seen=StorageObserved.MAKING)
+        return Disk(id=id, key=order.key, observed=StorageObserved.MAKING)
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Write it into the machine's file of mounts, and notify its supervisor."""
@@ -208,7 +210,9 @@ class LocalVolumes:
         if (self._snapshots / id).exists():
             about = dict(_read_abouts(self._snapshots, {})).get(id)
             used = about.used if about else None
-            return ProviderSnapshot(id=id, key=key, seen=StorageObserved.THERE, used_bytes=used)
+            return ProviderSnapshot(
+                id=id, key=key, observed=StorageObserved.THERE, used_bytes=used
+            )
         if MACHINE.fullmatch(source):
             data = self._machines / source / "home"
         elif ID.fullmatch(source):
@@ -221,7 +225,7 @@ class LocalVolumes:
         machines = self._running_folders(source)
         work = SnapshotWork(self._snapshots / id, data, record, omitted=omitted, machines=machines)
         self._copies.begin(work)
-        return ProviderSnapshot(id=id, key=key, seen=StorageObserved.MAKING)
+        return ProviderSnapshot(id=id, key=key, observed=StorageObserved.MAKING)
 
     def verify(self, id: str, token: str) -> None:
         """Restore a snapshot into a draft in the background, and compare all with the manifest."""
@@ -279,7 +283,7 @@ class LocalVolumes:
         return tuple(
             folder
             for folder in paths
-            if (seen := folders.read_report(folder)) and seen["phase"] == "on"
+            if (report := folders.read_report(folder)) and report["phase"] == "on"
         )
 
     def _can_reach(self, machine: str, mount: Mount) -> bool:

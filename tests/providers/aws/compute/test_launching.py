@@ -33,7 +33,7 @@ def zones_of(place, key="ws_1", kind="t3.small"):
 def test_launch_makes_a_complete_machine_by_one_call(aws_parts, ec2):
     aws_parts.set_up()
     launch = aws_parts.launch()
-    assert (launch.key, launch.seen, launch.stage) == ("ws_1", Observed.STARTING, "machine")
+    assert (launch.key, launch.observed, launch.stage) == ("ws_1", Observed.STARTING, "machine")
     instance = described(ec2, launch.id)
     assert instance["InstanceType"] == "t3.small"
     assert instance["ClientToken"] == "ws_1-0"
@@ -140,7 +140,7 @@ def test_template_ports_are_open_only_if_requested(aws_parts, ec2):
 def test_power_off_from_inside_stops_the_machine(aws_parts):
     id = aws_parts.on()
     aws_parts.aws.power_off(id)
-    assert aws_parts.after().seen is Observed.OFF
+    assert aws_parts.after().observed is Observed.OFF
 
 
 def test_root_disk_is_encrypted_has_room_for_memory_and_is_deleted_at_the_end(aws_parts, ec2):
@@ -277,7 +277,7 @@ def test_launch_waits_for_a_role_that_is_not_visible_yet(aws_parts):
     with pytest.raises(Unavailable):
         aws_parts.compute.launch(aws_parts.order())
     aws_parts.aws.clock.advance(11)
-    assert aws_parts.launch().seen is Observed.STARTING
+    assert aws_parts.launch().observed is Observed.STARTING
 
 
 def test_deleted_key_pair_is_imported_again(aws_parts):
@@ -305,6 +305,6 @@ def test_spot_machine_has_a_tagged_request_and_can_be_stopped_and_started(aws_pa
     assert {"Key": "prism:managed", "Value": "true"} in request["Tags"]
     assert described(ec2, id)["InstanceLifecycle"] == "spot"
     aws_parts.compute.stop(id)
-    assert aws_parts.after().seen is Observed.OFF
+    assert aws_parts.after().observed is Observed.OFF
     aws_parts.compute.start(id)
-    assert aws_parts.after().seen is Observed.ON
+    assert aws_parts.after().observed is Observed.ON

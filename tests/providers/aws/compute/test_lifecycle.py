@@ -76,11 +76,11 @@ def test_machine_has_the_times_of_ec2_for_on_and_off(aws_parts, compute):
     id = aws_parts.ask().id
     born = aws_parts.aws.clock.now()
     on = aws_parts.after(10)
-    assert (on.seen, abs(on.since - born) < timedelta(seconds=1)) == (Observed.ON, True)
+    assert (on.observed, abs(on.since - born) < timedelta(seconds=1)) == (Observed.ON, True)
     stopped = aws_parts.aws.clock.now()
     compute.stop(id)
     off = aws_parts.after(60)
-    assert (off.seen, abs(off.since - stopped) < timedelta(seconds=1)) == (Observed.OFF, True)
+    assert (off.observed, abs(off.since - stopped) < timedelta(seconds=1)) == (Observed.OFF, True)
     assert off.public_ip is None
     assert off.private_ip
 
@@ -100,7 +100,7 @@ def test_machine_is_charged_while_it_boots_or_hibernates(aws_parts, compute):
     dozed = aws_parts.aws.clock.now().replace(microsecond=0)
     compute.hibernate(id)
     seen += [aws_parts.after(80), aws_parts.after(20)]
-    assert [(event.seen, event.charged) for event in seen] == [
+    assert [(event.observed, event.charged) for event in seen] == [
         (Observed.STARTING, False),
         (Observed.STARTING, True),
         (Observed.ON, False),
@@ -114,7 +114,7 @@ def test_machine_is_charged_while_it_boots_or_hibernates(aws_parts, compute):
     aws_parts.after(10)
     compute.stop(id)
     aws_parts.pass_on()
-    assert (aws_parts.look().seen, aws_parts.look().charged) == (Observed.STOPPING, False)
+    assert (aws_parts.look().observed, aws_parts.look().charged) == (Observed.STOPPING, False)
 
 
 def test_survey_shows_idleness_and_a_missing_role(aws_parts):
@@ -138,12 +138,12 @@ def test_stop_hibernate_and_start_can_be_repeated(aws_parts, compute, verb, stat
     id = aws_parts.on()
     for _ in range(2):
         getattr(compute, verb)(id)
-    assert aws_parts.after().seen is state
+    assert aws_parts.after().observed is state
     getattr(compute, verb)(id)
-    assert aws_parts.after().seen is state
+    assert aws_parts.after().observed is state
     for _ in range(2):
         compute.start(id)
-    assert aws_parts.after().seen is Observed.ON
+    assert aws_parts.after().observed is Observed.ON
 
 
 def test_machine_has_a_new_address_after_a_start(aws_parts, compute):
@@ -173,7 +173,7 @@ def test_pending_machine_cannot_stop_or_hibernate_yet(aws_parts, compute, verb):
         getattr(compute, verb)(id)
     aws_parts.aws.clock.advance(5)
     getattr(compute, verb)(id)
-    assert aws_parts.after().seen in {Observed.OFF, Observed.ASLEEP}
+    assert aws_parts.after().observed in {Observed.OFF, Observed.ASLEEP}
 
 
 def test_stopping_machine_cannot_start_yet(aws_parts, compute):
@@ -184,7 +184,7 @@ def test_stopping_machine_cannot_start_yet(aws_parts, compute):
         compute.start(id)
     aws_parts.aws.clock.advance(31)
     compute.start(id)
-    assert aws_parts.after().seen is Observed.ON
+    assert aws_parts.after().observed is Observed.ON
 
 
 def test_refused_start_is_unavailable_although_ec2_describes_running(aws_parts, compute):
@@ -201,11 +201,11 @@ def test_refused_start_is_unavailable_although_ec2_describes_running(aws_parts, 
 def test_verbs_ignore_a_terminated_machine(aws_parts, compute):
     id = aws_parts.on()
     compute.terminate(id)
-    assert aws_parts.after().seen is Observed.GONE
+    assert aws_parts.after().observed is Observed.GONE
     for verb in VERBS:
         getattr(compute, verb)(id)
     compute.expire(id, aws_parts.aws.clock.now(), "stop")
-    assert aws_parts.after().seen is Observed.GONE
+    assert aws_parts.after().observed is Observed.GONE
 
 
 def test_repeated_termination_makes_one_call(aws_parts, compute):
@@ -213,7 +213,7 @@ def test_repeated_termination_makes_one_call(aws_parts, compute):
     id = aws_parts.on()
     compute.terminate(id)
     for _ in range(5):
-        assert aws_parts.after().seen is Observed.STOPPING
+        assert aws_parts.after().observed is Observed.STOPPING
         compute.terminate(id)
     assert aws_parts.calls("TerminateInstances") == ["TerminateInstances"]
 
@@ -226,7 +226,7 @@ def test_start_without_capacity_is_refused(aws_parts, compute):
     with pytest.raises(CapacityUnavailable) as caught:
         compute.start(id)
     assert isinstance(caught.value, ProviderRefused)
-    assert aws_parts.look().seen is Observed.OFF
+    assert aws_parts.look().observed is Observed.OFF
 
 
 def test_refused_termination_can_be_repeated(aws_parts, compute):
@@ -237,7 +237,7 @@ def test_refused_termination_can_be_repeated(aws_parts, compute):
     assert caught.value.code == "AWS_PERMISSION_DENIED"
     aws_parts.aws.rules = build({})
     compute.terminate(id)
-    assert aws_parts.after().seen is Observed.GONE
+    assert aws_parts.after().observed is Observed.GONE
 
 
 # ------------------------------------------------------------------ hibernation
@@ -257,13 +257,13 @@ def test_new_machine_cannot_hibernate_for_some_minutes(aws_parts, compute):
         compute.hibernate(id)
     aws_parts.aws.clock.advance(120)
     compute.hibernate(id)
-    assert aws_parts.after().seen is Observed.ASLEEP
+    assert aws_parts.after().observed is Observed.ASLEEP
 
 
 def hibernate_and_start(place, id):
     """Hibernate a machine and start it again."""
     place.compute.hibernate(id)
-    assert place.after().seen is Observed.ASLEEP
+    assert place.after().observed is Observed.ASLEEP
     place.compute.start(id)
     place.after()
     return place.after()
@@ -271,7 +271,7 @@ def hibernate_and_start(place, id):
 
 def test_resumed_machine_reports_no_failure(aws_parts):
     machine = hibernate_and_start(aws_parts, aws_parts.on())
-    assert (machine.seen, machine.failure) == (Observed.ON, None)
+    assert (machine.observed, machine.failure) == (Observed.ON, None)
 
 
 def test_machine_that_boots_after_hibernation_reports_memory_loss(aws_parts):
@@ -279,7 +279,7 @@ def test_machine_that_boots_after_hibernation_reports_memory_loss(aws_parts):
     aws_parts.aws.rules = build({"sleepless": "Name=mine"})
     id = aws_parts.on()
     machine = hibernate_and_start(aws_parts, id)
-    assert (machine.seen, machine.failure.code) == (Observed.ON, "MEMORY_LOST")
+    assert (machine.observed, machine.failure.code) == (Observed.ON, "MEMORY_LOST")
     assert "its memory is lost, its disk is kept" in machine.failure.message
     aws_parts.aws.rules = build({})
     assert hibernate_and_start(aws_parts, id).failure is None, (
@@ -292,18 +292,18 @@ def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     aws_parts.aws.rules = build({"hangs": "Name=mine"})
     id = aws_parts.on()
     machine = hibernate_and_start(aws_parts, id)
-    assert (machine.seen, machine.failure) == (Observed.STARTING, None), (
+    assert (machine.observed, machine.failure) == (Observed.STARTING, None), (
         "the resume may still finish"
     )
     machine = aws_parts.after(15 * 60)
-    assert (machine.seen, machine.stage, machine.failure.code) == (
+    assert (machine.observed, machine.stage, machine.failure.code) == (
         Observed.ON,
         "unverified",
         "RESUME_UNVERIFIED",
     )
     assert "prism stop mine" in machine.failure.message
     compute.stop(id)
-    assert aws_parts.after().seen is Observed.OFF, (
+    assert aws_parts.after().observed is Observed.OFF, (
         "the stop is forced, because the system does not react"
     )
     aws_parts.aws.rules = build({})
@@ -320,10 +320,10 @@ def test_hanging_stop_is_reported_and_forced_by_the_next_stop(aws_parts, verb):
     getattr(aws_parts.compute, verb)(id)
     assert aws_parts.after(14 * 60).failure is None, "a stop may take this long"
     machine = aws_parts.after(60)
-    assert (machine.seen, machine.failure.code) == (Observed.STOPPING, "STOP_HANGS")
+    assert (machine.observed, machine.failure.code) == (Observed.STOPPING, "STOP_HANGS")
     assert "`prism stop mine`" in machine.failure.message
     aws_parts.compute.stop(id)
-    assert aws_parts.after().seen in {Observed.OFF, Observed.ASLEEP}
+    assert aws_parts.after().observed in {Observed.OFF, Observed.ASLEEP}
 
 
 def test_hanging_forced_stop_is_reported_and_termination_works(aws_parts):
@@ -337,7 +337,7 @@ def test_hanging_forced_stop_is_reported_and_termination_works(aws_parts):
     assert machine.failure.code == "STOP_BY_FORCE_HANGS"
     assert "`prism terminate mine --yes`" in machine.failure.message
     aws_parts.compute.terminate(id)
-    assert aws_parts.after().seen is Observed.GONE
+    assert aws_parts.after().observed is Observed.GONE
 
 
 def test_hanging_stop_without_a_time_of_ec2_counts_from_the_first_survey(aws_parts):
@@ -389,7 +389,7 @@ def test_verbs_apply_to_a_new_machine_once_ec2_shows_it(aws_parts, compute):
     aws_parts.aws.clock.advance(4)
     compute.expire(id, at, "stop")
     compute.terminate(id)
-    assert aws_parts.after().seen is Observed.GONE
+    assert aws_parts.after().observed is Observed.GONE
 
 
 # ------------------------------------------------------------------ expiry
@@ -398,9 +398,9 @@ def test_launched_machine_has_expiry_tags_and_stops_itself(aws_parts):
     tags = aws_parts.tags(id)
     assert tags["prism:ttl"] == "8h0m0s"
     assert tags["prism:expire-action"] == "hibernate"
-    assert aws_parts.after(8 * 3600 - 60).seen is Observed.ON
-    assert aws_parts.after(70).seen is Observed.ON  # a daemon has time to hibernate it
-    assert aws_parts.after(120).seen is Observed.OFF  # by its own timer, without a call
+    assert aws_parts.after(8 * 3600 - 60).observed is Observed.ON
+    assert aws_parts.after(70).observed is Observed.ON  # a daemon has time to hibernate it
+    assert aws_parts.after(120).observed is Observed.OFF  # by its own timer, without a call
 
 
 def test_extended_expiry_is_tagged_relative_to_the_launch(aws_parts, compute):
@@ -434,7 +434,7 @@ def test_removed_expiry_deletes_its_tags(aws_parts, compute):
     for _ in range(2):
         compute.expire(id, None, "stop")
     assert not {"prism:ttl", "prism:expire-action"} & aws_parts.tags(id).keys()
-    assert aws_parts.after(7200).seen is Observed.ON
+    assert aws_parts.after(7200).observed is Observed.ON
 
 
 def test_expiry_adds_a_missing_tag_of_the_launch_time(aws_parts, compute):
@@ -447,10 +447,10 @@ def test_expiry_adds_a_missing_tag_of_the_launch_time(aws_parts, compute):
 
 def test_start_of_an_expired_machine_removes_its_expiry(aws_parts, compute):
     id = aws_parts.on(expires_at=aws_parts.aws.clock.now() + timedelta(hours=1))
-    assert aws_parts.after(3600 + 120).seen is not Observed.ON
-    assert aws_parts.after().seen is Observed.OFF
+    assert aws_parts.after(3600 + 120).observed is not Observed.ON
+    assert aws_parts.after().observed is Observed.OFF
     compute.start(id)
-    assert aws_parts.after(600).seen is Observed.ON
+    assert aws_parts.after(600).observed is Observed.ON
     assert "prism:ttl" not in aws_parts.tags(id)
 
 

@@ -43,10 +43,10 @@ def test_machine_is_stopping_although_ec2_still_describes_running(
     aws_parts, late_machine_id, verb, seen
 ):
     getattr(aws_parts.compute, verb)(late_machine_id)
-    assert (described(), aws_parts.look().seen) == ("running", seen)
-    assert aws_parts.after(5).seen is seen
+    assert (described(), aws_parts.look().observed) == ("running", seen)
+    assert aws_parts.after(5).observed is seen
     aws_parts.aws.clock.advance(LATE)
-    assert aws_parts.look().seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
+    assert aws_parts.look().observed in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
 
 
 def test_machine_is_starting_although_ec2_still_describes_stopped(aws_parts, late_machine_id):
@@ -54,15 +54,15 @@ def test_machine_is_starting_although_ec2_still_describes_stopped(aws_parts, lat
     aws_parts.compute.stop(late_machine_id)
     aws_parts.after(LATE + 1)
     was = aws_parts.look()
-    assert was.seen is Observed.OFF
+    assert was.observed is Observed.OFF
     aws_parts.compute.start(late_machine_id)
     machine = aws_parts.look()
-    assert (described(), machine.seen) == ("stopped", Observed.STARTING)
+    assert (described(), machine.observed) == ("stopped", Observed.STARTING)
     now = aws_parts.aws.clock.now()
     assert machine.since >= now - timedelta(seconds=1), "the time is that of the last start"
     aws_parts.aws.clock.advance(5)
     aws_parts.compute.stop(late_machine_id)
-    assert aws_parts.look().seen is Observed.STOPPING
+    assert aws_parts.look().observed is Observed.STOPPING
     assert aws_parts.aws.machines("us-east-1")[0]["state"] == "stopping"
 
 

@@ -67,7 +67,7 @@ def test_replacement_is_listed_even_if_tagging_is_denied(aws_parts, ec2, cloud, 
     terminate_and_wait(aws_parts, ec2)
     aws_parts.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
     _, [orphan] = survey_by_another_daemon(aws_parts, cloud, tmp_path)
-    assert orphan.seen in {Observed.ON, Observed.STARTING}
+    assert orphan.observed in {Observed.ON, Observed.STARTING}
     assert "cannot be tagged" in caplog.text
 
 

@@ -71,9 +71,9 @@ def test_booting_machine_shows_its_stage_until_it_is_on(aws_parts):
     id = aws_parts.launch().id
     assert aws_parts.look().stage == "machine"
     begun = aws_parts.after(32)
-    assert (begun.seen, begun.stage) == (Observed.STARTING, "packages")
+    assert (begun.observed, begun.stage) == (Observed.STARTING, "packages")
     on = aws_parts.after(60)
-    assert (on.seen, on.progress, on.stage, on.failure) == (Observed.ON, 100, None, None)
+    assert (on.observed, on.progress, on.stage, on.failure) == (Observed.ON, 100, None, None)
     assert aws_parts.tags(id)["prism:ready"] == aws_parts.instances.look(id).boot
 
 
@@ -102,14 +102,14 @@ def test_another_daemon_does_not_read_the_console_of_a_ready_machine(aws_parts, 
     aws_parts.after(70)
     count = len(aws_parts.calls("GetConsoleOutput"))
     another = AwsParts(aws_parts.aws, cloud, tmp_path)
-    assert another.look().seen is Observed.ON
+    assert another.look().observed is Observed.ON
     assert len(aws_parts.calls("GetConsoleOutput")) == count
 
 
 def test_ready_tag_that_could_not_be_written_is_written_later(aws_parts):
     id = aws_parts.launch().id
     aws_parts.aws.fault(action="CreateTags", do="drop")
-    assert aws_parts.after(70).seen is Observed.ON
+    assert aws_parts.after(70).observed is Observed.ON
     assert "prism:ready" not in aws_parts.tags(id)
     count = len(aws_parts.calls("GetConsoleOutput"))
     aws_parts.after(15)
@@ -123,29 +123,29 @@ def test_started_machine_has_to_become_ready_again(aws_parts):
     aws_parts.compute.stop(id)
     aws_parts.after(5)
     aws_parts.compute.start(id)
-    assert aws_parts.after(20).seen is Observed.STARTING
-    assert aws_parts.after(60).seen is Observed.ON
+    assert aws_parts.after(20).observed is Observed.STARTING
+    assert aws_parts.after(60).observed is Observed.ON
 
 
 def test_hibernated_machine_is_on_without_a_boot(aws_parts):
     id = aws_parts.launch().id
     aws_parts.after(70)
     aws_parts.compute.hibernate(id)
-    assert aws_parts.after(5).seen is Observed.ASLEEP
+    assert aws_parts.after(5).observed is Observed.ASLEEP
     aws_parts.compute.start(id)
-    assert aws_parts.after(5).seen is Observed.ON
+    assert aws_parts.after(5).observed is Observed.ON
 
 
 def test_silent_machine_is_on_but_unverified_after_15_minutes(aws_parts):
     aws_parts.aws.rules = build({"boot": {"silent": True}})
     aws_parts.launch()
-    assert aws_parts.after(14 * 60).seen is Observed.STARTING
+    assert aws_parts.after(14 * 60).observed is Observed.STARTING
     on = aws_parts.after(61)
-    assert (on.seen, on.stage, on.progress) == (Observed.ON, "unverified", 100)
+    assert (on.observed, on.stage, on.progress) == (Observed.ON, "unverified", 100)
     aws_parts.aws.rules = build({})  # now the console has output
     aws_parts.after(65)
     assert aws_parts.look().stage is None
-    assert aws_parts.look().seen is Observed.ON
+    assert aws_parts.look().observed is Observed.ON
 
 
 def test_console_of_a_silent_machine_is_not_read_after_two_hours(aws_parts):
@@ -160,15 +160,15 @@ def test_console_of_a_silent_machine_is_not_read_after_two_hours(aws_parts):
 def test_failed_boot_stops_the_machine_and_names_the_step_and_commands(aws_parts):
     failing(aws_parts)
     id = aws_parts.launch().id
-    assert aws_parts.after(70).seen is Observed.STOPPING
+    assert aws_parts.after(70).observed is Observed.STOPPING
     broken = aws_parts.after(5)
-    assert broken.seen is Observed.BROKEN
+    assert broken.observed is Observed.BROKEN
     assert broken.failure.code == "BOOT_FAILED"
     assert "packages" in broken.failure.message
     assert "`prism workspace start mine`" in broken.failure.message
     assert "`prism start mine --template-again`" in broken.failure.message
     aws_parts.compute.stop(id)
-    assert aws_parts.after(5).seen is Observed.BROKEN
+    assert aws_parts.after(5).observed is Observed.BROKEN
 
 
 def test_start_of_a_broken_machine_repeats_its_setup(aws_parts):
@@ -177,28 +177,28 @@ def test_start_of_a_broken_machine_repeats_its_setup(aws_parts):
     aws_parts.after(70)
     aws_parts.after(5)
     aws_parts.compute.start(id)
-    assert aws_parts.after(5).seen is Observed.STARTING
+    assert aws_parts.after(5).observed is Observed.STARTING
     aws_parts.after(70)
-    assert aws_parts.after(5).seen is Observed.BROKEN
+    assert aws_parts.after(5).observed is Observed.BROKEN
     aws_parts.aws.rules = build({"times": {"boot": 60}})
     aws_parts.compute.start(id)
     aws_parts.after(5)
     on = aws_parts.after(70)
-    assert (on.seen, on.failure) == (Observed.ON, None)
+    assert (on.observed, on.failure) == (Observed.ON, None)
 
 
 def test_start_of_a_broken_machine_uses_the_changed_template(aws_parts, cloud):
     failing(aws_parts)
     id = aws_parts.launch(template=structs.replace(TEMPLATE, post_install=("wrong",))).id
     aws_parts.after(70)
-    assert aws_parts.after(5).seen is Observed.BROKEN
+    assert aws_parts.after(5).observed is Observed.BROKEN
     aws_parts.aws.rules = build({"times": {"boot": 60}})
     order = aws_parts.order(template=structs.replace(TEMPLATE, post_install=("right",)))
     aws_parts.compute.change_template(id, order)
     aws_parts.compute.change_template(id, order)  # any call may be repeated
     aws_parts.compute.start(id)
     aws_parts.after(5)
-    assert aws_parts.after(70).seen is Observed.ON
+    assert aws_parts.after(70).observed is Observed.ON
     output = cloud.call("ec2", "GetConsoleOutput", InstanceId=id)["Output"]
     last = output.rpartition("prism-boot: begin")[2]
     assert "post-install right" in last
@@ -218,8 +218,8 @@ def test_failed_machine_that_still_runs_is_stopped_by_the_next_survey(aws_parts,
     aws_parts.after(70)
     assert aws_parts.aws.machines()[0]["state"] == "running"
     another = AwsParts(aws_parts.aws, cloud, tmp_path)
-    assert another.look().seen is Observed.STOPPING
-    assert another.after(5).seen is Observed.BROKEN
+    assert another.look().observed is Observed.STOPPING
+    assert another.after(5).observed is Observed.BROKEN
 
 
 def test_machine_is_ready_by_ssh_if_its_console_is_silent(stopped_aws, cloud, tmp_path):
@@ -232,7 +232,7 @@ def test_machine_is_ready_by_ssh_if_its_console_is_silent(stopped_aws, cloud, tm
 
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=probe)
     place.launch()
-    assert place.after(5).seen is Observed.ON
+    assert place.after(5).observed is Observed.ON
     assert questions == [place.look().public_ip]
 
 
@@ -240,7 +240,7 @@ def test_machine_is_ready_by_ssh_if_reading_the_console_is_denied(stopped_aws, c
     stopped_aws.rules = build({"denied": ["ec2:GetConsoleOutput"]})
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: boot_markers("begin", "ready"))
     place.launch()
-    assert place.after(5).seen is Observed.ON
+    assert place.after(5).observed is Observed.ON
 
 
 def test_failed_ssh_probe_is_repeated_less_often_than_the_console_is_read(
@@ -260,14 +260,14 @@ def test_ssh_is_not_probed_if_the_console_shows_ready(stopped_aws, cloud, tmp_pa
     probes = []
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: probes.append(it.id))
     place.launch()
-    assert place.after(5).seen is Observed.ON
+    assert place.after(5).observed is Observed.ON
     assert probes == []
 
 
 def test_console_is_read_if_the_ssh_probe_returns_none(stopped_aws, cloud, tmp_path):
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: None)
     place.launch()
-    assert place.after(5).seen is Observed.ON
+    assert place.after(5).observed is Observed.ON
 
 
 def test_listeners_receive_console_output(stopped_aws, cloud, tmp_path):
@@ -298,15 +298,15 @@ def test_slow_console_does_not_delay_a_survey(stopped_aws, cloud, tmp_path):
     assert len(later.tasks) == 1  # one check, although there were five surveys
     for task, args in later.tasks:
         task(*args)
-    assert place.look().seen is Observed.ON
+    assert place.look().observed is Observed.ON
 
 
 def test_console_that_could_not_be_read_is_read_again(aws_parts):
     aws_parts.launch()
     aws_parts.aws.fault(action="GetConsoleOutput", do="error", times=None)
-    assert aws_parts.after(70).seen is Observed.STARTING
+    assert aws_parts.after(70).observed is Observed.STARTING
     aws_parts.aws.rules = build({"times": {"boot": 60}})
-    assert aws_parts.after(15).seen is Observed.ON
+    assert aws_parts.after(15).observed is Observed.ON
 
 
 def test_terminated_machine_is_removed_from_readiness(aws_parts):
@@ -324,6 +324,6 @@ def test_survey_works_after_close(stopped_aws, cloud, tmp_path):
     id = place.launch(spot=True).id
     place.aws.clock.advance(5)
     place.compute.close()
-    assert place.look().seen is Observed.STARTING
+    assert place.look().observed is Observed.STARTING
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
-    assert place.after(5).seen is Observed.GONE
+    assert place.after(5).observed is Observed.GONE

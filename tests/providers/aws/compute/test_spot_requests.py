@@ -18,12 +18,12 @@ def test_interrupted_spot_machine_is_reported_and_started_again_by_ec2(aws_parts
     id = aws_parts.on(spot=True, hibernation=False)
     aws_parts.aws.interrupt(id)
     off = aws_parts.after()
-    assert (off.seen, off.failure.code) == (Observed.OFF, "SPOT_INTERRUPTED")
+    assert (off.observed, off.failure.code) == (Observed.OFF, "SPOT_INTERRUPTED")
     with pytest.raises(CapacityUnavailable, match="only EC2 starts it again"):
         compute.start(id)
     back = aws_parts.after(70)
     assert (back.id, back.failure) == (id, None)
-    assert back.seen in {Observed.STARTING, Observed.ON}
+    assert back.observed in {Observed.STARTING, Observed.ON}
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -61,7 +61,7 @@ def test_machine_with_a_cancelled_request_can_only_be_terminated(
         getattr(compute, verb)(cancelled_machine_id)
     assert no.value.code == "SPOT_REQUEST_CANCELLED"
     assert "runs and costs money" in no.value.message
-    assert aws_parts.look().seen is Observed.ON
+    assert aws_parts.look().observed is Observed.ON
     compute.terminate(cancelled_machine_id)
     aws_parts.after()
     assert [machine["state"] for machine in aws_parts.aws.machines()] == ["terminated"]
@@ -84,9 +84,9 @@ def test_start_right_after_a_stop_waits_for_the_spot_request(aws_parts, compute)
         with pytest.raises(Unavailable, match="two minutes"):
             compute.start(id)
         aws_parts.after(30)
-    assert aws_parts.after(60).seen is Observed.OFF
+    assert aws_parts.after(60).observed is Observed.OFF
     compute.start(id)
-    assert aws_parts.after().seen in {Observed.STARTING, Observed.ON}
+    assert aws_parts.after().observed in {Observed.STARTING, Observed.ON}
 
 
 def test_start_is_refused_if_the_spot_request_never_allows_it(aws_parts, compute):
@@ -104,7 +104,7 @@ def test_start_is_refused_if_the_spot_request_never_allows_it(aws_parts, compute
 def test_interrupted_spot_machine_with_hibernation_hibernates(aws_parts):
     id = aws_parts.on(spot=True)
     aws_parts.aws.interrupt(id)
-    assert aws_parts.after().seen is Observed.ASLEEP
+    assert aws_parts.after().observed is Observed.ASLEEP
 
 
 def test_terminated_spot_machine_is_not_replaced(aws_parts, compute):
@@ -139,7 +139,7 @@ def test_replacement_of_a_machine_terminated_outside_prism_is_terminated(
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
     aws_parts.aws.clock.advance(5)
     assert len(aws_parts.aws.machines()) == 2  # EC2 has brought another, without our tags
-    assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
+    assert [machine.observed for machine in compute.survey()] == [Observed.GONE]
     aws_parts.after()
     assert {machine["state"] for machine in aws_parts.aws.machines()} == {"terminated"}
     before = len(aws_parts.calls())

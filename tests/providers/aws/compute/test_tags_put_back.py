@@ -22,7 +22,7 @@ def untagged_machine_id(aws_parts):
 def test_untagged_machine_is_found_by_its_id_and_tagged_again(aws_parts, untagged_machine_id):
     machine = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
     assert (machine.id, machine.key) == (untagged_machine_id, "ws_1")
-    assert machine.seen in {Observed.ON, Observed.STARTING}
+    assert machine.observed in {Observed.ON, Observed.STARTING}
     aws_parts.pass_on()
     [again] = aws_parts.compute.survey()
     assert again.key == "ws_1"

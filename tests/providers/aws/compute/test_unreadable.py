@@ -124,4 +124,4 @@ def test_machine_is_unchanged_once_it_is_readable_again(aws_parts, two_machine_i
     with described_oddly(two_machine_ids[0], odd_answers.new_state):
         aws_parts.compute.survey()
     [machine] = [seen for seen in aws_parts.compute.survey() if seen.id == two_machine_ids[0]]
-    assert (machine.key, machine.seen) == ("ws_1", Observed.ON)
+    assert (machine.key, machine.observed) == ("ws_1", Observed.ON)

@@ -60,7 +60,7 @@ def port(daemon, http, cloud, clock, machine_pool, service):
         daemon.settle()
     assert http.state() == "running"
     [row] = daemon.read_model.pages.rows.values()
-    name = next(iter(row.workspace.recipe.services))
+    name = next(iter(row.workspace.resolved_template.services))
     served = {"services": {name: {"port": service.port, "token": True}}}
     (machine_pool.sshd.folder / "services.json").write_text(json.dumps(served))
     cloud.reach = AwsReach(machine_pool.pool, machine_pool.forwards)

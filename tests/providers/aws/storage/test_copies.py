@@ -20,12 +20,16 @@ def test_snapshot_has_tags_and_progress(aws_parts):
     aws_parts.aws.rules = build({"times": {"snapshot": 10}})
     source = aws_parts.made()
     snapshot = aws_parts.volumes.snapshot(KEPT, source)
-    assert (snapshot.seen, snapshot.key) == (StorageObserved.MAKING, "snapshot_1")
+    assert (snapshot.observed, snapshot.key) == (StorageObserved.MAKING, "snapshot_1")
     aws_parts.pass_time(5)
     assert (aws_parts.copy().progress, aws_parts.copy().used_bytes) == (50, None)
     aws_parts.pass_time(5)
     copy = aws_parts.copy()
-    assert (copy.seen, copy.progress, copy.used_bytes) == (StorageObserved.THERE, 100, 10 * 2**30)
+    assert (copy.observed, copy.progress, copy.used_bytes) == (
+        StorageObserved.THERE,
+        100,
+        10 * 2**30,
+    )
     tags = tags_of(aws_parts.every_copy()[0])
     identity = (tags["prism:id"], tags["prism:name"], tags["prism:source"], tags["prism:user"])
     assert identity == ("snapshot_1", "kept", "data", "ada")

@@ -50,12 +50,12 @@ def test_repeated_creation_makes_one_volume(aws_parts):
 
 def test_survey_shows_the_state_of_a_volume(aws_parts):
     aws_parts.aws.rules = build({"times": {"volume": 10}})
-    assert aws_parts.volumes.create(ORDER).seen is StorageObserved.MAKING
+    assert aws_parts.volumes.create(ORDER).observed is StorageObserved.MAKING
     aws_parts.pass_time()
-    assert aws_parts.disk().seen is StorageObserved.MAKING
+    assert aws_parts.disk().observed is StorageObserved.MAKING
     aws_parts.pass_time(10)
     disk = aws_parts.disk()
-    assert (disk.seen, disk.attached, disk.zone) == (StorageObserved.THERE, frozenset(), None)
+    assert (disk.observed, disk.attached, disk.zone) == (StorageObserved.THERE, frozenset(), None)
 
 
 def test_root_disks_and_foreign_volumes_are_ignored(aws_parts):
@@ -273,7 +273,7 @@ def test_volume_is_free_after_its_machine_is_terminated(aws_parts):
     aws_parts.pass_time()
     aws_parts.volumes.detach(id, machine)
     disk = aws_parts.disk()
-    assert (disk.id, disk.attached, disk.seen) == (id, frozenset(), StorageObserved.THERE)
+    assert (disk.id, disk.attached, disk.observed) == (id, frozenset(), StorageObserved.THERE)
     assert aws_parts.attached(aws_parts.machine()) == id
 
 

@@ -26,7 +26,7 @@ def group(place):
 
 
 def test_file_system_is_encrypted_and_tagged(aws_parts):
-    assert aws_parts.volumes.create(SHARED).seen is StorageObserved.MAKING
+    assert aws_parts.volumes.create(SHARED).observed is StorageObserved.MAKING
     assert aws_parts.volumes.create(SHARED).key == "volume_2"
     [share] = aws_parts.every_share()
     tags = tags_of(share)
@@ -39,7 +39,7 @@ def test_file_system_is_encrypted_and_tagged(aws_parts):
     )
     aws_parts.pass_time()
     seen = aws_parts.disk("volume_2")
-    assert (seen.seen, seen.used_bytes, seen.zone) == (StorageObserved.THERE, 6144, None)
+    assert (seen.observed, seen.used_bytes, seen.zone) == (StorageObserved.THERE, 6144, None)
 
 
 def test_foreign_file_systems_are_ignored(aws_parts):
@@ -138,7 +138,7 @@ def test_mount_targets_are_deleted_before_their_file_system(aws_parts):
         attach_share(aws_parts, machine)
         aws_parts.detached(machine, "volume_2")
     aws_parts.volumes.delete(id)
-    assert aws_parts.disk("volume_2").seen is StorageObserved.THERE, (
+    assert aws_parts.disk("volume_2").observed is StorageObserved.THERE, (
         "it exists until its mount targets are deleted"
     )
     for _ in range(2):

@@ -37,7 +37,7 @@ def test_untagged_volume_is_found_by_its_id_and_tagged_again(aws_parts, order):
     strip(aws_parts, id)
     assert aws_parts.disk(order.key) is None
     volume = aws_parts.volumes.find(id, order)
-    assert (volume.id, volume.key, volume.seen) == (id, order.key, StorageObserved.THERE)
+    assert (volume.id, volume.key, volume.observed) == (id, order.key, StorageObserved.THERE)
     aws_parts.pass_time()
     again = aws_parts.disk(order.key)
     assert (again.id, again.known.name, again.known.project) == (id, order.name, order.project)
@@ -49,7 +49,7 @@ def test_untagged_snapshot_is_found_by_its_id_and_tagged_again(aws_parts):
     strip(aws_parts, id)
     assert aws_parts.copy() is None
     snapshot = aws_parts.volumes.find_snapshot(id, KEPT)
-    assert (snapshot.id, snapshot.key, snapshot.seen) == (id, KEPT.key, StorageObserved.THERE)
+    assert (snapshot.id, snapshot.key, snapshot.observed) == (id, KEPT.key, StorageObserved.THERE)
     aws_parts.pass_time()
     assert aws_parts.copy().id == id
 
@@ -93,8 +93,8 @@ def test_untagged_storage_is_found_even_if_tagging_is_denied(aws_parts, caplog):
     strip(aws_parts, id)
     strip(aws_parts, copy)
     caller = aws_parts.aws.bind(policy(account="123456789012"), "prism")
-    assert aws_parts.volumes.find(id, ORDER).seen is StorageObserved.THERE
-    assert aws_parts.volumes.find_snapshot(copy, KEPT).seen is StorageObserved.THERE
+    assert aws_parts.volumes.find(id, ORDER).observed is StorageObserved.THERE
+    assert aws_parts.volumes.find_snapshot(copy, KEPT).observed is StorageObserved.THERE
     assert {action for action, _ in caller.denied} == {"ec2:CreateTags"}
     assert caplog.text.count("cannot be written again") == 2
 

@@ -16,7 +16,7 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
     return FoundMachine(
         id=instance.id,
         key=instance.key,
-        seen=machine.seen,
+        observed=machine.observed,
         charged=machine.charged,
         name=tags.get(names.OUR_NAME) or tags.get(names.NAME, ""),
         owner=tags.get(names.USER, ""),
@@ -33,8 +33,8 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
         budget=tags.get(names.BUDGET) or None,
         idle_profile=tags.get(names.IDLE_PROFILE) or None,
         launched_at=names.moment(tags.get(names.LAUNCHED_AT)),
-        started_at=instance.launched if machine.seen in RUNS else None,
+        started_at=instance.launched if machine.observed in RUNS else None,
         ends_at=names.moment(tags.get(names.ENDS_AT)),
-        told_until=names.expires_at(tags),
+        stops_at=names.expires_at(tags),
         at_home=at_home,
     )

@@ -43,19 +43,21 @@ def machine_of(
     and the time of a stop is when it began. So `since` of a running machine counts some seconds
     more than EC2 does, and the moment at which hibernation was complete is unknown.
     """
-    seen = seen_of(instance, boot)
-    up, asleep = seen in {Observed.STARTING, Observed.ON}, seen is Observed.ASLEEP
+    observed = seen_of(instance, boot)
+    up, asleep = observed in {Observed.STARTING, Observed.ON}, observed is Observed.ASLEEP
     hibernating = instance.state == "stopping" and instance.reason == HIBERNATED
     return Machine(
         id=instance.id,
         key=instance.key,
-        seen=seen,
+        observed=observed,
         public_ip=instance.public_ip,
         private_ip=instance.private_ip,
-        stage=_stage(seen, instance, boot),
-        progress=_progress(seen, instance, boot),
-        failure=failure_of(instance, seen, boot) or _hung_resume(instance, seen, boot) or hanging,
-        charged=seen is not Observed.ON and (instance.state == "running" or hibernating),
+        stage=_stage(observed, instance, boot),
+        progress=_progress(observed, instance, boot),
+        failure=failure_of(instance, observed, boot)
+        or _hung_resume(instance, observed, boot)
+        or hanging,
+        charged=observed is not Observed.ON and (instance.state == "running" or hibernating),
         since=instance.launched if up else None if asleep else instance.changed,
         dozed=instance.changed if asleep else None,
         started=None if instance.reason in NEVER_RAN else instance.launched,
@@ -76,10 +78,10 @@ def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
     return Observed.BROKEN if decided and decided.stage is BootStage.FAILED else Observed.OFF
 
 
-def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
+def failure_of(instance: Ec2Instance, observed: Observed, boot: BootStatus) -> Failure | None:
     """Why a machine is broken, has lost its memory, or is off although nobody asked for that."""
     name = instance.tags.get(names.OUR_NAME, instance.id)
-    if seen is Observed.BROKEN:
+    if observed is Observed.BROKEN:
         decided = tagged(instance)
         return Failure(
             "BOOT_FAILED",
@@ -87,10 +89,10 @@ def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failu
             f"`prism logs {name}`, then `prism workspace start {name}` tries again; if it "
             f"was never ready, `prism start {name} --template-again` uses a corrected template",
         )
-    if seen is Observed.ON and boot.lost:
+    if observed is Observed.ON and boot.lost:
         return memory_lost("EC2 shut it down instead of hibernating it, so it has booted anew")
-    if seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}:
-        return _shutdown_failure(instance, seen)
+    if observed in {Observed.OFF, Observed.ASLEEP, Observed.GONE}:
+        return _shutdown_failure(instance, observed)
     return None
 
 
@@ -126,9 +128,9 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failu
     )
 
 
-def _hung_resume(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
+def _hung_resume(instance: Ec2Instance, observed: Observed, boot: BootStatus) -> Failure | None:
     """The failure of a machine that should resume and does not answer: its kernel may hang."""
-    if seen is not Observed.ON or boot.stage is not BootStage.UNVERIFIED or not woke(instance):
+    if observed is not Observed.ON or boot.stage is not BootStage.UNVERIFIED or not woke(instance):
         return None
     name = instance.tags.get(names.OUR_NAME, instance.id)
     return Failure(
@@ -139,10 +141,10 @@ def _hung_resume(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Fai
     )
 
 
-def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
+def _shutdown_failure(instance: Ec2Instance, observed: Observed) -> Failure | None:
     """Why a machine is off although nobody asked for that."""
     if instance.reason in SPOT:
-        return Failure("SPOT_INTERRUPTED", _interruption_message(seen))
+        return Failure("SPOT_INTERRUPTED", _interruption_message(observed))
     if instance.reason == FULL:
         return Failure("CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}")
     if instance.reason.startswith("Server.") or instance.reason == DISK_UNREADABLE:
@@ -150,24 +152,24 @@ def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
     return None
 
 
-def _interruption_message(seen: Observed) -> str:
+def _interruption_message(observed: Observed) -> str:
     message = "EC2 reclaimed the spot machine"
-    if seen is Observed.GONE:
+    if observed is Observed.GONE:
         return f"{message} for good"
     return f"{message}; its disk is kept, and EC2 starts it again once it has capacity"
 
 
-def _stage(seen: Observed, instance: Ec2Instance, boot: BootStatus) -> str | None:
+def _stage(observed: Observed, instance: Ec2Instance, boot: BootStatus) -> str | None:
     if instance.state == "pending":
         return "machine"
-    if boot.stage is BootStage.UNVERIFIED and seen is Observed.ON:
+    if boot.stage is BootStage.UNVERIFIED and observed is Observed.ON:
         return str(BootStage.UNVERIFIED)
-    return (boot.step or "boot") if seen is Observed.STARTING else None
+    return (boot.step or "boot") if observed is Observed.STARTING else None
 
 
-def _progress(seen: Observed, instance: Ec2Instance, boot: BootStatus) -> int | None:
-    if seen is Observed.ON:
+def _progress(observed: Observed, instance: Ec2Instance, boot: BootStatus) -> int | None:
+    if observed is Observed.ON:
         return 100
-    if seen is Observed.STARTING:
+    if observed is Observed.STARTING:
         return 5 if instance.state == "pending" else boot.progress
     return None

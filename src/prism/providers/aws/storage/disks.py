@@ -61,9 +61,11 @@ class _DescribedVolume(Struct, frozen=True):
 class Disks:
     """The EBS volumes of one account and region."""
 
-    def __init__(self, cloud: Cloud, mounts: AwsMounts, seen: TagsHook = lambda _: None) -> None:
-        """`seen` is called at each survey with the tags of all volumes, by id."""
-        self._cloud, self._mounts, self._seen = cloud, mounts, seen
+    def __init__(
+        self, cloud: Cloud, mounts: AwsMounts, on_survey: TagsHook = lambda _: None
+    ) -> None:
+        """`observed` is called at each survey with the tags of all volumes, by id."""
+        self._cloud, self._mounts, self._on_survey = cloud, mounts, on_survey
         self._zones: list[str] = []
 
     def survey(self) -> ReadableItems:
@@ -75,7 +77,7 @@ class Disks:
         for described in sorted(listing.items, key=lambda it: it.precedence):
             if described.disk.key:
                 by_key.setdefault(described.disk.key, described)
-        self._seen({described.disk.id: described.tags for described in listing.items})
+        self._on_survey({described.disk.id: described.tags for described in listing.items})
         return ReadableItems([described.disk for described in by_key.values()], listing.unreadable)
 
     def _describe(self, volume: Mapping[str, Any]) -> _DescribedVolume:
@@ -313,16 +315,16 @@ def _origin(volume: Mapping[str, Any]) -> DiskOrigin:
 def _disk(volume: Mapping[str, Any]) -> Disk:
     tags, holders = read(volume.get("Tags")), _holders(volume)
     attached = frozenset(holder["InstanceId"] for holder in holders if holder["State"] in THERE)
-    seen = STATES[volume["State"]]
+    state = STATES[volume["State"]]
     mounted = {tags[MOUNTED]} if MOUNTED in tags else set()
     return Disk(
         id=volume["VolumeId"],
         key=tags.get(ID, ""),
-        seen=seen,
+        observed=state,
         attached=attached,
         unmounted=attached - mounted,
         zone=volume["AvailabilityZone"] if _may_hold_data(tags) else None,
-        trouble=FAILED if seen is StorageObserved.BROKEN else None,
+        trouble=FAILED if state is StorageObserved.BROKEN else None,
         known=known(
             tags,
             size_gb=volume.get("Size"),

@@ -225,15 +225,15 @@ def _disk(system: Mapping[str, Any]) -> Disk:
     tags = decoded(system.get("Tags"))
     attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
     mounted = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
-    seen = STATES[system["LifeCycleState"]]
+    observed = STATES[system["LifeCycleState"]]
     size = (system.get("SizeInBytes") or {}).get("Value")
     return Disk(
         id=system["FileSystemId"],
         key=tags.get(ID, ""),
-        seen=seen,
+        observed=observed,
         attached=attached,
         unmounted=attached - mounted,
         used_bytes=size,
-        trouble=FAILED if seen is StorageObserved.BROKEN else None,
+        trouble=FAILED if observed is StorageObserved.BROKEN else None,
         known=known(tags, kind=VolumeKind.EFS, created_at=system.get("CreationTime")),
     )

@@ -149,18 +149,18 @@ def _oldest_per_key(snapshots: Iterable[Answer]) -> list[Answer]:
 
 
 def _as_snapshot(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
-    seen = STATES[snapshot["State"]]
+    observed = STATES[snapshot["State"]]
     why = snapshot.get("StateMessage") or "AWS could not complete it"
     progress = str(snapshot.get("Progress") or "").rstrip("%")
     whole = snapshot.get("FullSnapshotSizeInBytes") or snapshot["VolumeSize"] * GIB
     return ProviderSnapshot(
         id=snapshot["SnapshotId"],
         key=read(snapshot.get("Tags")).get(ID, ""),
-        seen=seen,
+        observed=observed,
         progress=int(progress) if progress.isdigit() else None,
-        used_bytes=whole if seen is StorageObserved.THERE else None,
+        used_bytes=whole if observed is StorageObserved.THERE else None,
         trouble=StorageFailure("SNAPSHOT_FAILED", str(why))
-        if seen is StorageObserved.BROKEN
+        if observed is StorageObserved.BROKEN
         else None,
         one_moment=True,  # the snapshot has the blocks of the time of the request
         known=known(

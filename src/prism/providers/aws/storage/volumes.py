@@ -42,10 +42,10 @@ class AwsVolumes:
     patience = timedelta(seconds=60)
     early = False  # a machine may only get it after its boot, or might boot from it
 
-    def __init__(self, cloud: Cloud, runner: Runner, seen: TagsHook = lambda _: None) -> None:
-        """`seen` is called at each survey with the tags of all EBS volumes."""
+    def __init__(self, cloud: Cloud, runner: Runner, on_survey: TagsHook = lambda _: None) -> None:
+        """`on_survey` is called at each survey with the tags of all EBS volumes."""
         mounts = AwsMounts(runner)
-        self._disks, self._shared = Disks(cloud, mounts, seen), FileSystems(cloud, mounts)
+        self._disks, self._shared = Disks(cloud, mounts, on_survey), FileSystems(cloud, mounts)
         self._copies = AwsSnapshots(cloud)
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
