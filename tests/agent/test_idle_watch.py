@@ -32,7 +32,7 @@ def write_rule(path, **rule):
 
 @pytest.fixture
 def watch(folder):
-    watch = IdleWatch(MachineConfig(folder.order(), folder), {})
+    watch = IdleWatch(MachineConfig(folder.spec(), folder), {})
     watch.notice("on")
     return watch
 
@@ -89,7 +89,7 @@ def test_idle_watch_restores_the_last_action_after_a_restart(folder, watch):
     wait_for_goal(watch, "asleep")
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
-    restarted = IdleWatch(MachineConfig(folder.order(), folder), watch.seen())
+    restarted = IdleWatch(MachineConfig(folder.spec(), folder), watch.seen())
     assert not_none(restarted.seen())["acted"] == not_none(watch.seen())["acted"]
 
 

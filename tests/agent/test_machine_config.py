@@ -6,17 +6,17 @@ import pytest
 
 from prism.agent.folder import Folder
 from prism.agent.machine_config import MachineConfig
-from prism.agent.protocol import OrderedMachine, OrderedService
+from prism.agent.protocol import LocalMachineSpec, LocalServiceSpec
 from prism.kit.programs import PLACES
 
-SERVICE: OrderedService = {
+SERVICE: LocalServiceSpec = {
     "command": "run --at {port} --name '{name} {parameters.title}' {other} '{}'"
 }
 
 
 @pytest.fixture
 def config(tmp_path):
-    order: OrderedMachine = {
+    order: LocalMachineSpec = {
         "key": "k",
         "name": "mine",
         "services": {"x": SERVICE},
@@ -61,7 +61,7 @@ def test_service_environment_contains_machine_paths_and_no_daemon_secret(
 def test_tool_environment_contains_no_variable_of_the_daemon_or_template(config, monkeypatch):
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("UV_INDEX_URL", "http://mirror")
-    config.order = {**config.order, "cache": "/cache"}
+    config.spec = {**config.spec, "cache": "/cache"}
     variables = config.tool_surroundings()
     assert variables["UV_INDEX_URL"] == "http://mirror"
     assert "/evil" not in variables.values(), "the tools of Prism get no variable of a template"

@@ -11,7 +11,7 @@ import pytest
 
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import VolumeOrder
+from prism.storage.ports import VolumeSpec
 from tests.attacks.compiled import attacking, compile_hostile
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
@@ -41,7 +41,7 @@ def test_workspace_cannot_intrude_into_the_volumes_folder_while_volumes_attach(w
         attack = ("intrude", place, victim)
         with attacking(world.root / machine, program, attack, attack) as intruders:
             for n in range(TIMES):
-                kind = VolumeOrder(key=f"volume_{n}", name=f"v{n}", kind=VolumeKind.EFS)
+                kind = VolumeSpec(key=f"volume_{n}", name=f"v{n}", kind=VolumeKind.EFS)
                 own = volumes.create(kind).id
                 seen = str(place / own / "data" / "file")
                 (place / own / "data" / "file").touch()

@@ -16,7 +16,7 @@ from prism.agent.identity import UidRange, is_privileged
 from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import VolumeOrder
+from prism.storage.ports import VolumeSpec
 from prism.workspaces.model import Observed
 from tests.attacks.bombed import MOST, bombed
 from tests.disks import unmount
@@ -123,7 +123,7 @@ def test_workspace_programs_have_semaphores_a_user_name_and_writable_folders(wor
 
 def test_shared_volume_is_written_by_two_workspaces_and_owned_by_the_daemon(world):
     volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
-    kind = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EFS)
+    kind = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EFS)
     own = volumes.create(kind).id
     data = volumes._volumes / own / "data"
     (data / "old").write_text("of an older Prism")
@@ -200,7 +200,7 @@ def test_workspaces_share_one_uid_on_a_file_system_that_cannot_map_ids(
     overlay_world,
 ):
     volumes = LocalVolumes(overlay_world.root.parent / "storage", overlay_world.root, fresh=0)
-    own = volumes.create(VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EFS)).id
+    own = volumes.create(VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EFS)).id
     (volumes._volumes / own / "data" / "old").write_text("words")
     machine = overlay_world.launched(page())
     volumes.attach(own, machine, "data")

@@ -117,7 +117,7 @@ def test_installer_gets_no_environment_variable_of_a_template(
     shim.write_text(UV_SHIM.format(folder=wheels, uv=uv))
     shim.chmod(0o755)
     reachable = [*world_order(world, id)["reachable"], str(shim)]
-    world.change_order(id, packages=["built"], uv=str(shim), reachable=reachable)
+    world.change_spec(id, packages=["built"], uv=str(shim), reachable=reachable)
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     logs = [
@@ -160,7 +160,7 @@ def test_files_left_in_a_workspace_run_no_code_during_an_installation(
     (folder / "home" / ".config" / "uv").mkdir(exist_ok=True)
     for path in ("uv.toml", ".config/uv/uv.toml", "pip.conf", "pyproject.toml"):
         (folder / "home" / path).write_text(evil)
-    world.change_order(id, packages=["good", "better"])
+    world.change_spec(id, packages=["good", "better"])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     assert not mark.exists()

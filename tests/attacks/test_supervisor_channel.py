@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from prism.agent import sandbox, sandbox_process
-from prism.agent.protocol import OrderedMachine
+from prism.agent.protocol import LocalMachineSpec
 from prism.agent.sandbox_process import LONGEST_ANSWER, SandboxProcess
 
-ORDER: OrderedMachine = {"key": "k", "name": "mine"}
+ORDER: LocalMachineSpec = {"key": "k", "name": "mine"}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from prism.agent import safe_paths
 from prism.agent.safe_paths import Directory, remove_tree
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import VolumeOrder
+from prism.storage.ports import VolumeSpec
 from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.world import World, page
@@ -74,7 +74,7 @@ def test_supervisor_creates_nothing_through_symlinks_of_the_home(machines, outsi
 
 def test_volume_is_not_linked_through_a_symlink(machines, outside_folder, tmp_path):
     volumes = LocalVolumes(tmp_path / "storage", machines.root)
-    volume = volumes.create(VolumeOrder(key="v", name="data", kind=VolumeKind.EBS, size_gb=1)).id
+    volume = volumes.create(VolumeSpec(key="v", name="data", kind=VolumeKind.EBS, size_gb=1)).id
     id = machines.launched(page())
     home = stop_and_attack(machines, id)
     remove_tree(home / "volumes")

@@ -89,13 +89,13 @@ class FileCompute(MemoryCompute):
 
     def _change(self, id, meanwhile, then, failure=None):
         super()._change(id, meanwhile, then, failure)
-        self.history.append((self._orders[id].key, self.clock.now(), then))
+        self.history.append((self._specs[id].key, self.clock.now(), then))
 
     def _expire(self, id, now):
         at = self._expiry.get(id, (None, None))[0]
         super()._expire(id, now)
         if at is not None and id not in self._expiry:
-            self.history.append((self._orders[id].key, at, self._changes[id].then))
+            self.history.append((self._specs[id].key, at, self._changes[id].then))
 
 
 class World:

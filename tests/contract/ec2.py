@@ -27,8 +27,8 @@ class Aws:
         cloud = Cloud("us-east-1", clock=double.clock)
         place = AwsParts(double, cloud, home, executor=ThreadPoolExecutor(2), pace=0.05)
         self.compute, began, launch = place.compute, self.now(), place.compute.launch
-        self.compute.launch = lambda order: launch(  # type: ignore[method-assign]
-            replace(order, launched_at=began)
+        self.compute.launch = lambda spec: launch(  # type: ignore[method-assign]
+            replace(spec, launched_at=began)
         )
 
     def rule(self, **rules: Any) -> None:

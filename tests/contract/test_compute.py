@@ -14,7 +14,7 @@ from prism.providers.local.compute import LocalCompute
 from prism.templates.model import Service, Template
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Failure, Observed
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 from tests.contract.ec2 import Aws
 from tests.doubles.memory import MemoryCompute
 from tests.waiting import eventually
@@ -103,7 +103,7 @@ def compute(world):
 
 
 def order(template=TEMPLATE, **more):
-    order = MachineOrder(
+    order = MachineSpec(
         key="ws_1",
         name="mine",
         template=template,

@@ -10,21 +10,19 @@ from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
-from prism.storage.ports import SnapshotOrder, StorageRefused, SurveyPart, VolumeOrder
+from prism.storage.ports import SnapshotSpec, StorageRefused, SurveyPart, VolumeSpec
 from tests.contract.ebs import Aws
 from tests.doubles.volumes import MemoryVolumes
 from tests.waiting import eventually
 
 MACHINES = ("local-0123456789abcdef0", "local-0123456789abcdef1")
 UNKNOWN_MACHINE = "local-fffffffffffffffff"
-ORDER = VolumeOrder(
-    key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3"
-)
-SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
-RESTORED = VolumeOrder(
+ORDER = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3")
+SHARED = VolumeSpec(key="volume_2", name="all", kind=VolumeKind.EFS)
+RESTORED = VolumeSpec(
     key="volume_2", name="back", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3"
 )
-SNAPSHOT = SnapshotOrder(key="snapshot_1")
+SNAPSHOT = SnapshotSpec(key="snapshot_1")
 
 
 class Memory:

@@ -15,7 +15,7 @@ from prism.kit.clock import Clock
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, Observed
-from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefused, ServiceEndpoint
+from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
 
 NOW = timedelta(0)
 STAGES = ("environment", "packages", "post_install", "services")
@@ -75,14 +75,14 @@ class MemoryCompute:
     calls: list[str] = field(default_factory=list)
     at_home: bool = True  # whether this home has the keys to its machines
     reports_times: bool = True  # whether it reports the time of state changes
-    has_rule: bool = False  # whether a machine is made with the idle rule of its order
+    has_rule: bool = False  # whether a machine is made with the idle rule of its spec
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
     patience: timedelta = timedelta(minutes=2)
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self._orders: dict[str, MachineOrder] = {}
+        self._specs: dict[str, MachineSpec] = {}
         self._born: dict[str, datetime] = {}
         self._changes: dict[str, Change] = {}
         self._up: dict[str, datetime] = {}
@@ -97,21 +97,21 @@ class MemoryCompute:
             visible = self.clock.now() - self.faults.hidden_for
             return [self.machine(id) for id, born in self._born.items() if born <= visible]
 
-    def launch(self, order: MachineOrder) -> Machine:
+    def launch(self, spec: MachineSpec) -> Machine:
         """Makes a machine, or returns the machine of this key."""
-        with self._record_call(f"launch {order.name}"):
+        with self._record_call(f"launch {spec.name}"):
             if self.faults.full:
                 raise ProviderRefused("Insufficient capacity in every zone")
-            id = f"i-{sha256(order.key.encode()).hexdigest()[:17]}"
-            is_set = self.has_rule and id not in self._orders
+            id = f"i-{sha256(spec.key.encode()).hexdigest()[:17]}"
+            is_set = self.has_rule and id not in self._specs
             if is_set:
-                self._rules[id] = order.idle
-            if id not in self._orders:
-                self._born[id], self._orders[id] = self.clock.now(), order
+                self._rules[id] = spec.idle
+            if id not in self._specs:
+                self._born[id], self._specs[id] = self.clock.now(), spec
                 self._come_up(id)
-            if order.expires_at and id not in self._expiry:
-                down = Observed.ASLEEP if order.hibernation else Observed.OFF
-                self._expiry[id] = (order.expires_at, down)
+            if spec.expires_at and id not in self._expiry:
+                down = Observed.ASLEEP if spec.hibernation else Observed.OFF
+                self._expiry[id] = (spec.expires_at, down)
             return replace(self.machine(id), has_rule=is_set)
 
     def start(self, id: str) -> None:
@@ -147,7 +147,7 @@ class MemoryCompute:
         with self._record_call(f"expire {id}"):
             if at is None:
                 self._expiry.pop(id, None)
-            elif id in self._orders:
+            elif id in self._specs:
                 self._expiry[id] = (at, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
 
     def resize(self, id: str, instance_type: str) -> None:
@@ -155,34 +155,34 @@ class MemoryCompute:
         with self._record_call(f"resize {id} {instance_type}"):
             if self._seen(id) is not Observed.OFF:
                 raise ProviderRefused(f"{id} is not off")
-            self._orders[id] = replace(self._orders[id], instance_type=instance_type)
+            self._specs[id] = replace(self._specs[id], instance_type=instance_type)
 
-    def change_template(self, id: str, order: MachineOrder) -> None:
+    def change_template(self, id: str, spec: MachineSpec) -> None:
         """Sets the template and parameters of its next start."""
         with self._record_call(f"change_template {id}"):
-            if id in self._orders:
-                changed = {"template": order.template, "parameters": order.parameters}
-                self._orders[id] = replace(self._orders[id], **changed)
+            if id in self._specs:
+                changed = {"template": spec.template, "parameters": spec.parameters}
+                self._specs[id] = replace(self._specs[id], **changed)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Sets its idle rule."""
         with self._record_call(f"watch {id}"):
-            if id in self._orders:
+            if id in self._specs:
                 self._rules[id] = rule
 
-    def describe(self, id: str, order: MachineOrder) -> None:
+    def describe(self, id: str, spec: MachineSpec) -> None:
         """Sets its metadata that can change."""
         with self._record_call(f"describe {id}"):
-            if id in self._orders:
-                facts = {name: getattr(order, name) for name in CHANGING}
-                self._orders[id] = replace(self._orders[id], **facts)
+            if id in self._specs:
+                facts = {name: getattr(spec, name) for name in CHANGING}
+                self._specs[id] = replace(self._specs[id], **facts)
 
     def access(self, id: str) -> Access:
         """The endpoints of a machine that is on."""
         with self._record_call(f"access {id}"):
             if self._seen(id) is not Observed.ON:
                 raise Unavailable(f"Machine {id} is not on")
-            services = self._orders[id].template.services
+            services = self._specs[id].template.services
             endpoints = {
                 name: ServiceEndpoint(
                     url=f"http://{HOST}:{service.port}", token=f"token-of-{name}"
@@ -194,31 +194,31 @@ class MemoryCompute:
     def found(self, ids: Collection[str]) -> list[FoundMachine]:
         """Implements `recovery.ports.Recoverable`."""
         with self._lock:
-            return [self._found_machine(id) for id in ids if id in self._orders]
+            return [self._found_machine(id) for id in ids if id in self._specs]
 
     def _found_machine(self, id: str) -> FoundMachine:
-        order, machine = self._orders[id], self.machine(id)
+        spec, machine = self._specs[id], self.machine(id)
         up = machine.observed in {Observed.ON, Observed.STARTING}
         return FoundMachine(
             id=id,
-            key=order.key,
+            key=spec.key,
             observed=machine.observed,
-            name=order.name,
-            owner=order.owner,
-            profile=order.profile,
-            template=order.template.name,
-            parameters=order.parameters,
-            instance_type=order.instance_type,
-            spot=order.spot,
-            root_gb=order.root_gb,
-            root_type=order.root_type,
-            hibernation=order.hibernation,
-            project=order.project,
-            budget=order.budget,
-            idle_profile=order.idle_profile,
-            launched_at=order.launched_at,
+            name=spec.name,
+            owner=spec.owner,
+            profile=spec.profile,
+            template=spec.template.name,
+            parameters=spec.parameters,
+            instance_type=spec.instance_type,
+            spot=spec.spot,
+            root_gb=spec.root_gb,
+            root_type=spec.root_type,
+            hibernation=spec.hibernation,
+            project=spec.project,
+            budget=spec.budget,
+            idle_profile=spec.idle_profile,
+            launched_at=spec.launched_at,
             started_at=machine.since if up else None,
-            ends_at=order.ends_at,
+            ends_at=spec.ends_at,
             stops_at=self.expiry(id),
             at_home=self.at_home,
         )
@@ -228,7 +228,7 @@ class MemoryCompute:
     def change_type(self, id: str, instance_type: str) -> None:
         """Changes its type, as a user of the provider's own tools does."""
         with self._lock:
-            self._orders[id] = replace(self._orders[id], instance_type=instance_type)
+            self._specs[id] = replace(self._specs[id], instance_type=instance_type)
 
     def machine(self, id: str) -> Machine:
         """The machine as it is now, even if surveys hide it."""
@@ -238,7 +238,7 @@ class MemoryCompute:
             seen, stage, progress, failure = self._changes[id].at(now)
             return Machine(
                 id=id,
-                key=self._orders[id].key,
+                key=self._specs[id].key,
                 observed=seen,
                 private_ip=HOST if seen is Observed.ON else None,
                 stage=stage,
@@ -249,7 +249,7 @@ class MemoryCompute:
                 charged=self._changes[id].is_hibernating(now),
                 since=self._changes[id].since(now) if self.reports_times else None,
                 started=self._came_up(id, now) if self.reports_times else None,
-                type=self._orders[id].instance_type,
+                type=self._specs[id].instance_type,
             )
 
     def _came_up(self, id: str, now: datetime) -> datetime | None:
@@ -276,7 +276,7 @@ class MemoryCompute:
     def vanish(self, id: str) -> None:
         """Removes it from all surveys."""
         with self._lock:
-            del self._orders[id], self._born[id], self._changes[id]
+            del self._specs[id], self._born[id], self._changes[id]
             self._expiry.pop(id, None)
 
     def report_idleness(self, id: str, idle: Idleness) -> None:
@@ -288,9 +288,9 @@ class MemoryCompute:
         """Its idle rule."""
         return self._rules.get(id)
 
-    def ordered(self, id: str) -> MachineOrder:
-        """Its order."""
-        return self._orders[id]
+    def ordered(self, id: str) -> MachineSpec:
+        """Its spec."""
+        return self._specs[id]
 
     def expiry(self, id: str) -> datetime | None:
         """The time at which it stops or hibernates by itself."""
@@ -298,7 +298,7 @@ class MemoryCompute:
         return at
 
     def _seen(self, id: str) -> Observed:
-        return self.machine(id).observed if id in self._orders else Observed.GONE
+        return self.machine(id).observed if id in self._specs else Observed.GONE
 
     def _come_up(self, id: str) -> None:
         broken = self.faults.broken
@@ -344,4 +344,4 @@ class MemoryComputer(MemoryCompute):
     def look_at(self, id: str) -> Machine | None:
         """The machine, or None if only a survey can find it."""
         with self._record_call(f"look_at {id}"):
-            return self.machine(id) if id in self._orders else None
+            return self.machine(id) if id in self._specs else None

@@ -15,12 +15,12 @@ from prism.storage.ports import (
     Disk,
     Known,
     ProviderSnapshot,
-    SnapshotOrder,
+    SnapshotSpec,
     StorageRefused,
     StorageSurvey,
     SurveyPart,
     Verified,
-    VolumeOrder,
+    VolumeSpec,
 )
 
 SIZE = 10  # GB of every ebs source of a snapshot
@@ -97,17 +97,17 @@ class MemoryVolumes:
                 [self._copy(id, copy) for id, copy in self.copies.items() if self._visible(copy)],
             )
 
-    def create(self, order: VolumeOrder) -> Disk:
+    def create(self, spec: VolumeSpec) -> Disk:
         """Makes a volume, or returns the volume of this key."""
-        with self._record_call(f"create {order.name}"):
-            return self._create(order, "", NOW)
+        with self._record_call(f"create {spec.name}"):
+            return self._create(spec, "", NOW)
 
-    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+    def restore(self, spec: VolumeSpec, snapshot: str) -> Disk:
         """Makes a volume from a snapshot, or returns the volume of this key."""
-        with self._record_call(f"restore {order.name}"):
+        with self._record_call(f"restore {spec.name}"):
             if snapshot not in self.copies:
                 raise StorageRefused("There is no such snapshot")
-            return self._create(order, self.copies[snapshot].holds, self.faults.slow)
+            return self._create(spec, self.copies[snapshot].holds, self.faults.slow)
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Attaches a volume."""
@@ -131,10 +131,10 @@ class MemoryVolumes:
         with self._record_call(f"delete {id}"):
             self.disks.pop(id, None)
 
-    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
+    def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """Copies a volume or a root disk, or returns the copy of this key."""
         with self._record_call(f"snapshot {source}"):
-            key, id = order.key, _id("snap", order.key)
+            key, id = spec.key, _id("snap", spec.key)
             if id not in self.copies or self.copies[id].trouble:
                 if source in self.disks:
                     holds = self.disks[source].holds
@@ -148,12 +148,12 @@ class MemoryVolumes:
                 self.copies[id] = copy
                 shared = source.startswith("fs-")
                 self.known[id] = Known(
-                    name=order.name,
-                    owner=order.owner,
-                    project=order.project,
+                    name=spec.name,
+                    owner=spec.owner,
+                    project=spec.project,
                     kind=VolumeKind.EFS if shared else VolumeKind.EBS,
                     size_gb=None if shared else SIZE,
-                    source=order.source,
+                    source=spec.source,
                     source_id=source,
                     created_at=now,
                 )
@@ -177,19 +177,19 @@ class MemoryVolumes:
     def close(self) -> None:
         """Has nothing open to close."""
 
-    def _create(self, order: VolumeOrder, holds: str, takes: timedelta) -> Disk:
+    def _create(self, spec: VolumeSpec, holds: str, takes: timedelta) -> Disk:
         if self.faults.full:
             raise StorageRefused("No more volumes: the quota is reached")
-        id = _id("vol" if order.kind is VolumeKind.EBS else "fs", order.key)
+        id = _id("vol" if spec.kind is VolumeKind.EBS else "fs", spec.key)
         now = self.clock.now()
         facts = {
-            field: getattr(order, field)
+            field: getattr(spec, field)
             for field in Known.__struct_fields__
-            if hasattr(order, field)
+            if hasattr(spec, field)
         }
         self.known.setdefault(id, Known(**facts, created_at=now))
-        disk = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
-        return Disk(id=id, key=order.key, observed=self._seen(disk), used_bytes=len(disk.holds))
+        disk = self.disks.setdefault(id, Thing(spec.key, now, now + takes, holds=holds))
+        return Disk(id=id, key=spec.key, observed=self._seen(disk), used_bytes=len(disk.holds))
 
     def _copy(self, id: str, copy: Thing) -> ProviderSnapshot:
         size = None if copy.trouble else len(copy.holds)

@@ -21,7 +21,7 @@ from prism.providers.aws.machine.files import AwsFiles
 from prism.providers.local.files import LocalFiles
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import VolumeOrder
+from prism.storage.ports import VolumeSpec
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
 
 LOCAL = "local-" + "0" * 17
@@ -303,7 +303,7 @@ def with_volume(tmp_path):
     volumes = LocalVolumes(tmp_path / "storage", tmp_path)
     ids = {}
     for name in ("data", "other"):
-        order = VolumeOrder(key=f"key-{name}", name=name, kind=VolumeKind.EBS)
+        order = VolumeSpec(key=f"key-{name}", name=name, kind=VolumeKind.EBS)
         ids[name] = volumes.create(order).id
     volumes.attach(ids["data"], LOCAL, "data")
     VolumeLinks(Folder(tmp_path / LOCAL)).step()

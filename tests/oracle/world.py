@@ -28,7 +28,7 @@ class Recording(MemoryCompute):
             self._note(id, self._changes[id])
 
     def _note(self, id: str, change: Change) -> None:
-        self.log.append((self._orders[id].name, change))
+        self.log.append((self._specs[id].name, change))
 
     def phases(self, name: str) -> list[Phase]:
         """The phases of a machine: (from, to or None, state, whether it was hibernating)."""

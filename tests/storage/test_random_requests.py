@@ -55,7 +55,7 @@ class RandomRun:
         disks = self.storage.disks
         for id, disk in disks.disks.items():
             disk.holds = self.holds.setdefault(id, disk.holds or f"data of {id}")
-        for machine in self.storage.cloud._orders:
+        for machine in self.storage.cloud._specs:
             disks.machines[machine] = "home"
 
     def end_faults(self):

@@ -123,7 +123,7 @@ def test_workspace_accepts_only_volumes_of_one_zone(storage):
     wish = {"volumes": ["anywhere", "here", "there"]}
     failed(storage.http.launch("mine", **wish), 409, "VOLUME_ELSEWHERE")
     storage.launched("mine", volumes=["anywhere", "here"])
-    assert [order.zone for order in storage.cloud._orders.values()] == ["a"]
+    assert [spec.zone for spec in storage.cloud._specs.values()] == ["a"]
     error = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
     assert "in b" in error["message"]
     with storage.daemon.db.read() as sql:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from prism.agent.folder import Folder, read
 from prism.agent.machine_config import MachineConfig
-from prism.agent.protocol import BY_PRISM, OrderedService, ServedByMachine
+from prism.agent.protocol import BY_PRISM, LocalServiceSpec, ServedByMachine
 from prism.agent.samples import ProcessSample, SystemSample, look
 from prism.agent.sockets import TcpConnections
 from prism.agent.ssh_sessions import Observed, at_work, words
@@ -37,7 +37,7 @@ class HostView(MachineConfig):
     def __init__(self, etc: Path, folder: Path) -> None:
         self._etc = etc
         served = cast(ServedByMachine, read(etc / "services.json"))
-        services = cast(dict[str, OrderedService], served.get("services") or {})
+        services = cast(dict[str, LocalServiceSpec], served.get("services") or {})
         super().__init__({"key": "", "name": folder.name, "services": services}, Folder(folder))
         self.folder.home = Path(str(served.get("home") or "/root"))
 

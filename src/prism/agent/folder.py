@@ -16,11 +16,11 @@ from prism.agent.protocol import (
     INTENT,
     LOCK,
     OBSERVED,
-    ORDER,
+    SPEC,
     TOKEN,
+    LocalMachineSpec,
     MachineIntent,
     ObservedMachine,
-    OrderedMachine,
     Stamp,
     replace_file,
     stamp,
@@ -28,7 +28,7 @@ from prism.agent.protocol import (
 from prism.agent.safe_paths import remove_tree
 
 FICLONE = 0x40049409
-KEPT = {ORDER, INTENT, OBSERVED, LOCK, "trash"}
+KEPT = {SPEC, INTENT, OBSERVED, LOCK, "trash"}
 
 
 class Folder:
@@ -67,9 +67,9 @@ class Folder:
         except FileNotFoundError:
             return False
 
-    def order(self) -> OrderedMachine:
-        """The order (`ORDER`); empty if it is missing or unreadable."""
-        return cast(OrderedMachine, read(self.path / ORDER))
+    def spec(self) -> LocalMachineSpec:
+        """The spec (`SPEC`); empty if it is missing or unreadable."""
+        return cast(LocalMachineSpec, read(self.path / SPEC))
 
     def intent(self) -> MachineIntent:
         """The last readable intent (`INTENT`); empty if there was none yet."""
@@ -118,7 +118,7 @@ class Folder:
                 remove_tree(trash / name)
                 (self.path / name).rename(trash / name)
         remove_tree(trash)
-        (self.path / ORDER).unlink(missing_ok=True)
+        (self.path / SPEC).unlink(missing_ok=True)
 
     def _own(self) -> list[str]:
         return [name for name in os.listdir(self.path) if name not in KEPT]

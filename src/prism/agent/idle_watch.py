@@ -219,7 +219,7 @@ class IdleWatch:
 
     def _memory(self) -> int:
         """How many bytes the machine may use."""
-        megabytes = self._config.order.get("limits", {}).get("memory_mb")
+        megabytes = self._config.spec.get("limits", {}).get("memory_mb")
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return min(int(megabytes) << 20, total) if megabytes else total
 

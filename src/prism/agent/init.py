@@ -171,19 +171,19 @@ def _receive(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return json.loads(body), fds
 
 
-def confine(order: dict[str, Any], fds: list[int]) -> int | None:
+def confine(confinement: dict[str, Any], fds: list[int]) -> int | None:
     """Change the user and install the filter for good; returns the programs' process limit."""
     if fds:
-        _become_user(order["uid"], order["groups"], fds[0])
+        _become_user(confinement["uid"], confinement["groups"], fds[0])
         os.close(fds[0])
-    if order["filter"]:
-        _install_filter(bytes.fromhex(order["filter"]))
+    if confinement["filter"]:
+        _install_filter(bytes.fromhex(confinement["filter"]))
         # Otherwise a process of the same user could answer instead of this one, and keep
         # descriptors of terminals that the daemon reads and writes.
         _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-    if not order.get("processes"):
+    if not confinement.get("processes"):
         return None
-    processes, (_, most) = int(order["processes"]), resource.getrlimit(resource.RLIMIT_NPROC)
+    processes, (_, most) = int(confinement["processes"]), resource.getrlimit(resource.RLIMIT_NPROC)
     return processes if most == resource.RLIM_INFINITY else min(processes, most)
 
 

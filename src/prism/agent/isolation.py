@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from prism.agent import identity, network
-from prism.agent.protocol import IsolationProbe, IsolationReport, OrderedMachine
+from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
 from prism.agent.sandbox_process import SandboxProcess
 
 TOLD = (identity.VARIABLE, identity.PROCESSES_VARIABLE, network.VARIABLE)
@@ -63,8 +63,8 @@ def main(probe: IsolationProbe) -> int:
 
 
 def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
-    order: OrderedMachine = {"key": "", "name": "trial", "reachable": reachable}
-    place = SandboxProcess(folder, order, [], lambda: None)
+    spec: LocalMachineSpec = {"key": "", "name": "trial", "reachable": reachable}
+    place = SandboxProcess(folder, spec, [], lambda: None)
     read_end, write_end = os.pipe()
     environment = {"PATH": os.defpath}
     argv = [sys.executable, "-I", "-S", "-c", ASK]

@@ -1,4 +1,4 @@
-"""The commands, environments and secrets of a machine, from its order."""
+"""The commands, environments and secrets of a machine, from its spec."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from prism.agent.identity import login
 from prism.agent.overlay import UPPER
 from prism.agent.package_trees import lower_of
 from prism.agent.processes import MARK, which
-from prism.agent.protocol import OrderedMachine
+from prism.agent.protocol import LocalMachineSpec
 from prism.agent.safe_paths import Directory
 
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
@@ -34,16 +34,16 @@ QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
 
 class MachineConfig:
-    """The configuration of one machine, from its order."""
+    """The configuration of one machine, from its spec."""
 
-    def __init__(self, order: OrderedMachine, folder: Folder) -> None:
-        self.order, self.folder = order, folder
-        self.name = order.get("name", folder.path.name)
-        self.services = order.get("services", {})
-        self.packages = order.get("packages", [])
-        self.post_install = order.get("post_install", [])
-        self.grace = float(order.get("grace", 10))
-        self.patience = float(order.get("patience", 180))
+    def __init__(self, spec: LocalMachineSpec, folder: Folder) -> None:
+        self.spec, self.folder = spec, folder
+        self.name = spec.get("name", folder.path.name)
+        self.services = spec.get("services", {})
+        self.packages = spec.get("packages", [])
+        self.post_install = spec.get("post_install", [])
+        self.grace = float(spec.get("grace", 10))
+        self.patience = float(spec.get("patience", 180))
 
     @property
     def path(self) -> str:
@@ -59,7 +59,7 @@ class MachineConfig:
     def _real_path(self, path: str) -> str:
         """The real path of a file in the environment, which may be in a shared tree."""
         venv = f"{self.folder.venv}/"
-        if not path.startswith(venv) or not (lower := lower_of(self.folder.path, self.order)):
+        if not path.startswith(venv) or not (lower := lower_of(self.folder.path, self.spec)):
             return path
         within = path.removeprefix(venv)
         own = os.path.join(venv, UPPER)
@@ -74,7 +74,7 @@ class MachineConfig:
 
     def fill(self, text: str, port: int | None = None, token: str = "") -> str:
         """A text with its placeholders filled in; other braces, and `${name}`, stay."""
-        parameters = self.order.get("parameters", {})
+        parameters = self.spec.get("parameters", {})
 
         def value(blank: re.Match[str]) -> str:
             word = blank[1]
@@ -93,7 +93,7 @@ class MachineConfig:
     def tells_token(self, service: str) -> bool:
         """Whether the service gets the secret, and therefore requires it."""
         own = self.services[service].get("environment", {})
-        variables = {**self.order.get("environment", {}), **own}
+        variables = {**self.spec.get("environment", {}), **own}
         return any("{token}" in text for text in variables.values())
 
     def command(self, service: str, port: int, token: str) -> list[str]:
@@ -107,7 +107,7 @@ class MachineConfig:
         """The complete environment of a program of this machine."""
         home, venv = self.folder.home, self.folder.venv
         passed = {name: os.environ[name] for name in PASSED if name in os.environ}
-        variables = {**self.order.get("environment", {}), **(own or {})}
+        variables = {**self.spec.get("environment", {}), **(own or {})}
         filled = {name: self.fill(text, port, token) for name, text in variables.items()}
         return {
             "LANG": "C.UTF-8",
@@ -144,7 +144,7 @@ class MachineConfig:
             **passed,
             "PATH": SYSTEM,
             "HOME": os.path.expanduser("~"),
-            "UV_CACHE_DIR": self.order["cache"],
+            "UV_CACHE_DIR": self.spec["cache"],
             **QUIET,
             MARK: str(self.folder.path),
         }

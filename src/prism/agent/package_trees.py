@@ -22,7 +22,7 @@ from pathlib import Path
 
 from prism.agent import overlay
 from prism.agent.folder import read, write
-from prism.agent.protocol import TREE, OrderedMachine, PackageTree
+from prism.agent.protocol import TREE, LocalMachineSpec, PackageTree
 from prism.agent.safe_paths import remove_tree
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -50,11 +50,11 @@ def environment_of(cache: Path, key: str) -> Path:
     return cache / "trees" / key / "venv"
 
 
-def lower_of(folder: Path, order: OrderedMachine) -> str | None:
+def lower_of(folder: Path, spec: LocalMachineSpec) -> str | None:
     """The tree below a workspace's own changes; None if it has no tree."""
     if (record := recorded(folder)) is None:
         return None
-    return str(environment_of(Path(order["cache"]).parent, record["tree"]))
+    return str(environment_of(Path(spec["cache"]).parent, record["tree"]))
 
 
 def are_plain(packages: list[str]) -> bool:
@@ -65,9 +65,9 @@ def are_plain(packages: list[str]) -> bool:
 class TreeBuilder:
     """Finds or makes the tree of one workspace's packages, while it has an installation slot."""
 
-    def __init__(self, order: OrderedMachine, folder: Path, run: Run) -> None:
-        self._order, self._folder, self._run = order, folder, run
-        self._cache = Path(order["cache"]).parent
+    def __init__(self, spec: LocalMachineSpec, folder: Path, run: Run) -> None:
+        self._spec, self._folder, self._run = spec, folder, run
+        self._cache = Path(spec["cache"]).parent
 
     def choose(self, packages: list[str]) -> Generator[None, None, tuple[int, PackageTree | None]]:
         """Let uv choose the versions; returns its exit code and the tree with these versions."""
@@ -75,16 +75,16 @@ class TreeBuilder:
         try:
             requirements, pins = draft / "requirements.in", draft / "pins.txt"
             requirements.write_text("\n".join(packages) + "\n")
-            argv = [self._order["uv"], "pip", "compile", "--quiet", "--no-build"]
+            argv = [self._spec["uv"], "pip", "compile", "--quiet", "--no-build"]
             # uv has examined this Python already, unlike the Python of a new environment.
             argv += ["--generate-hashes", "--no-header", "--no-annotate", "--python"]
-            argv += [self._order["python"], "-o", str(pins), str(requirements)]
+            argv += [self._spec["python"], "-o", str(pins), str(requirements)]
             if code := (yield from self._run(argv, self._cache)):
                 return code, None
             text = pins.read_text()
             from hashlib import sha256  # noqa: PLC0415  cold start: it brings OpenSSL
 
-            python = [os.path.realpath(self._order["python"]), sys.version]
+            python = [os.path.realpath(self._spec["python"]), sys.version]
             key = sha256(json.dumps([text, *python]).encode())
             return 0, {"tree": key.hexdigest(), "pins": text}
         finally:
@@ -108,7 +108,7 @@ class TreeBuilder:
     def _make(self, record: PackageTree, place: Path) -> Generator[None, None, int]:
         draft = self._draft()
         venv, pins = draft / "venv", draft / "pins.txt"
-        uv, python = self._order["uv"], self._order["python"]
+        uv, python = self._spec["uv"], self._spec["python"]
         try:
             pins.write_text(record["pins"])
             create = [uv, "venv", "--quiet", "--relocatable", "--python", python, str(venv)]

@@ -20,7 +20,7 @@ from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector
 from prism.agent.processes import Start, descendants, marked, send, spawn
-from prism.agent.protocol import IsolationKinds, OrderedMachine
+from prism.agent.protocol import IsolationKinds, LocalMachineSpec
 from prism.agent.sandbox_process import SandboxProcess
 
 Work = Generator[None, None, None]
@@ -49,14 +49,14 @@ class ProcessGroup:
     def __init__(
         self,
         folder: Path,
-        order: OrderedMachine,
+        spec: LocalMachineSpec,
         selector: Selector,
         volumes: Callable[[], list[str]] = list,
     ) -> None:
         self.folder, self.selector, self._volumes = folder, selector, volumes
         self.notes: list[str] = []
-        self._limits: Mapping[str, int] = order.get("limits", {})
-        self._order = order
+        self._limits: Mapping[str, int] = spec.get("limits", {})
+        self._spec = spec
         self._freezer: Freezer | None = None
         self._inside: SandboxProcess | None = None
         self._numbers = itertools.count(1)
@@ -91,7 +91,7 @@ class ProcessGroup:
         if (network := self.network) is None:
             return
         if network.is_lost:
-            again = f"`prism workspace start {self._order.get('name', self.folder.name)}`"
+            again = f"`prism workspace start {self._spec.get('name', self.folder.name)}`"
             raise ProgramFailed(
                 "MACHINE_FAILED", f"its network was ended. Start it again with {again}"
             )
@@ -255,7 +255,7 @@ class ProcessGroup:
                 if sys.platform == "linux":  # the kernel kills programs before the supervisor
                     Path("/proc/self/oom_score_adj").write_text("300")
 
-            inside = SandboxProcess(self.folder, self._order, self._volumes(), prepare)
+            inside = SandboxProcess(self.folder, self._spec, self._volumes(), prepare)
             self._inside = inside
             if inside.note and inside.note not in self.notes:
                 self.notes.append(inside.note)

@@ -24,7 +24,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errors of a full disk
 SEEN = 3  # the exit code of `sandbox_probe.py` if what should be hidden is visible inside
 
 # Files in a machine's folder.
-ORDER = "order.json"  # the order; written by the daemon
+SPEC = "order.json"  # its spec; written by the daemon
 INTENT = "wanted.json"  # the requested state; written by the daemon
 IDLE_RULE = "idle.json"  # when it counts as idle; written by the daemon
 OBSERVED = "seen.json"  # the report; written by the supervisor, which holds `LOCK` while it runs
@@ -41,7 +41,7 @@ Stamp = tuple[int, int]
 ALIVE = frozenset[Phase]({"starting", "on", "stopping", "asleep"})  # phases with a supervisor
 
 
-class OrderedService(TypedDict, total=False):
+class LocalServiceSpec(TypedDict, total=False):
     """A service of the template."""
 
     command: str
@@ -51,15 +51,15 @@ class OrderedService(TypedDict, total=False):
     environment: dict[str, str]
 
 
-class OrderedMachine(TypedDict, total=False):
-    """The order of a machine (`ORDER`)."""
+class LocalMachineSpec(TypedDict, total=False):
+    """The spec of a machine (`SPEC`)."""
 
     key: Required[str]
     name: Required[str]
     template: str
     packages: list[str]
     post_install: list[str]
-    services: dict[str, OrderedService]
+    services: dict[str, LocalServiceSpec]
     environment: dict[str, str]
     parameters: dict[str, Any]
     limits: dict[str, int]  # `cpus` and `memory_mb`
@@ -241,8 +241,8 @@ def framed(request: Mapping[str, Any]) -> bytes:
 
 
 # ------------------------------------------------------------------ programs of the agent
-class CopyOrder(TypedDict, total=False):
-    """The order for `tree_copy.py`."""
+class CopyTask(TypedDict, total=False):
+    """The task of `tree_copy.py`."""
 
     do: Literal["copy", "hash"]  # the default is `copy`; `hash` completes a manifest
     source: str
@@ -267,7 +267,7 @@ class CopyAnswer(TypedDict, total=False):
 
 
 class SandboxProbe(TypedDict):
-    """The order for `sandbox_probe.py`: nothing of `home` and `private` may be visible inside."""
+    """The input of `sandbox_probe.py`: nothing of `home` and `private` may be visible inside."""
 
     bwrap: str
     home: str
@@ -276,7 +276,7 @@ class SandboxProbe(TypedDict):
 
 
 class IsolationProbe(TypedDict, total=False):
-    """The order for `isolation.py`."""
+    """The input of `isolation.py`."""
 
     reachable: Required[list[str]]
     told: dict[str, str]  # variables, the settings among them

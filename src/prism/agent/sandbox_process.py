@@ -42,7 +42,7 @@ from prism.agent.network import (
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.package_trees import lower_of
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
-from prism.agent.protocol import NETWORK_SOCKET, OrderedMachine, framed
+from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     bubblewrap,
@@ -70,15 +70,15 @@ class SandboxProcess:
     def __init__(
         self,
         folder: Path,
-        order: OrderedMachine,
+        spec: LocalMachineSpec,
         volumes: list[str],
         prepare: Callable[[], None],
     ) -> None:
         self._folder, self.volumes, self._prepare = folder, volumes, prepare
         self._hopeless: set[str] = set()  # volumes that cannot come in while it is open
-        self._reachable = order.get("reachable", [])
-        self._wished = bool(order.get("sandbox", True))
-        self._lower = lower_of(folder, order)
+        self._reachable = spec.get("reachable", [])
+        self._is_requested = bool(spec.get("sandbox", True))
+        self._lower = lower_of(folder, spec)
         self.log = OutputLog(folder / "logs" / "inside.log")
         self.kind, self.output_pipe = "", -1
         self.note = ""
@@ -168,8 +168,8 @@ class SandboxProcess:
         return None if outside else make_target(str(targets_of(self._folder)), name)
 
     def _open(self) -> None:
-        bwrap, refusal = bubblewrap() if self._wished else None, ""
-        if self._wished and is_privileged():
+        bwrap, refusal = bubblewrap() if self._is_requested else None, ""
+        if self._is_requested and is_privileged():
             self._open_as_another_user(bwrap)
             return
         for closed in (True, False) if bwrap else ():  # old ones cannot close it
@@ -183,7 +183,7 @@ class SandboxProcess:
                 "is started without one, because another workspace may have caused that. See "
                 "`prism doctor`"
             )
-        why = refusal or (_no_bubblewrap() if self._wished else "switched off")
+        why = refusal or (_no_bubblewrap() if self._is_requested else "switched off")
         if self._lower:
             raise OSError(
                 f"its packages are shared with other workspaces, which needs a sandbox, and there "
@@ -307,7 +307,7 @@ class SandboxProcess:
             for _, tree in mounts:
                 os.close(tree)
         ours.settimeout(PATIENCE)
-        if not self._send_order(ours, sandboxed=bool(bwrap)):
+        if not self._send_confinement(ours, sandboxed=bool(bwrap)):
             return self._end_reason(ours)
         # Requests may be large and are sent whole; answers are read when they come.
         self._socket = ours
@@ -329,18 +329,18 @@ class SandboxProcess:
         with os.fdopen(self.output_pipe, "rb") as pipe:
             return last_words(pipe.read().decode(errors="replace")) or "it ends at once"
 
-    def _send_order(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
+    def _send_confinement(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
         """Send the first program its confinement, and that of all others; its answer."""
         filter = filter_for(os.uname().machine) if sandboxed else None
-        order: dict[str, Any] = {"filter": (filter or b"").hex()}
+        confinement: dict[str, Any] = {"filter": (filter or b"").hex()}
         if sandboxed and counts_processes_by_place():
-            order["processes"] = processes_allowed()
+            confinement["processes"] = processes_allowed()
         fds = []
         if self._identity:
-            order |= {"uid": self._identity.uid, "groups": self._identity.groups}
+            confinement |= {"uid": self._identity.uid, "groups": self._identity.groups}
             fds = [self._identity.namespace]
         try:
-            socket.send_fds(ours, [framed(order)], fds)
+            socket.send_fds(ours, [framed(confinement)], fds)
             return ours.recv(4096)
         except TimeoutError:
             os.kill(self.pid, signal.SIGKILL)

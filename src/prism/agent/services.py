@@ -24,7 +24,7 @@ class ManagedService:
         self, name: str, config: MachineConfig, process_group: ProcessGroup, port: int | None
     ) -> None:
         self.name, self._config, self._process_group = name, config, process_group
-        self._order = config.services[name]
+        self._spec = config.services[name]
         self.port = port
         self.program: Program | None = None
         self.answered = self.done = False
@@ -61,7 +61,7 @@ class ManagedService:
         self._process_group.settle()
         network = self._process_group.network
         self.port = network.publish(self.port) if network else ports.free_port(self.port)
-        own = self._order.get("environment", {})
+        own = self._spec.get("environment", {})
         environment = self._config.surroundings(own, self.port, self._token)
         command = self._config.command(self.name, self.port, self._token)
         program = self._config.find_program(command[0])
@@ -87,7 +87,7 @@ class ManagedService:
         """Continue to ask whether the service answers; each call is one step of the question."""
         assert self.port is not None, "a service that runs has a port"
         if self._asking is None:
-            health, process_group = self._order.get("health"), self._process_group
+            health, process_group = self._spec.get("health"), self._process_group
             self._asking = ports.answers(self.port, health, tcp_socket=process_group.tcp_socket)
         try:
             next(self._asking)
@@ -97,7 +97,7 @@ class ManagedService:
             foreign = stop.value and not is_ours
             self._note_foreign(bool(foreign))
             # A service that is not asked for a path need not listen at once, or ever.
-            self.answered = not foreign and (stop.value or not self._order.get("health"))
+            self.answered = not foreign and (stop.value or not self._spec.get("health"))
 
     def _note_foreign(self, foreign: bool) -> None:
         """Another program answers: for a moment it may be an old one of ours that is ending."""
@@ -131,17 +131,17 @@ class ManagedService:
 
     def silent(self, seconds: float) -> ProgramFailed:
         """The failure of a service that never answered."""
-        health = self._order.get("health")
+        health = self._spec.get("health")
         return self._error(
             "SERVICE_SILENT",
             f"it runs, but `{health}` on port {self.port} gave no answer in {seconds:.0f} s",
         )
 
     def _check(self) -> None:
-        if "{token}" in self._order["command"]:
+        if "{token}" in self._spec["command"]:
             why = "its command holds {token}, which everybody can read in the process list"
             raise self._error("TEMPLATE_INVALID", f"{why}; pass it in `environment`")
-        for program in self._order.get("requires", ()):
+        for program in self._spec.get("requires", ()):
             if self._config.find_program(program) is None:
                 raise self._error("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
 

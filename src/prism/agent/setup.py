@@ -69,7 +69,7 @@ if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
 
 
 class Setup:
-    """Prepares one machine's disk for its order."""
+    """Prepares one machine's disk for its spec."""
 
     def __init__(self, config: MachineConfig, process_group: ProcessGroup, tell: Tell) -> None:
         self._config, self._process_group, self._tell = config, process_group, tell
@@ -105,13 +105,13 @@ class Setup:
     def _environment_inputs(self) -> list[str]:
         """The inputs of the environment; an older Prism without trees makes it anew then."""
         tree = ["tree"] if recorded(self._folder.path) else []
-        return [self._config.order["python"], *tree]
+        return [self._config.spec["python"], *tree]
 
     def _environment(self) -> Work:
         self._tell("environment", 1)
         self._empty_venv()
-        argv = ["venv", "--python", self._config.order["python"], str(self._folder.venv)]
-        self._bwrap = bubblewrap() if self._config.order.get("sandbox", True) else None
+        argv = ["venv", "--python", self._config.spec["python"], str(self._folder.venv)]
+        self._bwrap = bubblewrap() if self._config.spec.get("sandbox", True) else None
         code = yield from self._uv(argv)
         if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
             self._bwrap = None  # this system lets nobody make a sandbox
@@ -131,7 +131,7 @@ class Setup:
         if not self._config.packages:
             return
         self._tell("packages", 5)
-        with Slot(Path(self._config.order["slots"])) as slot:
+        with Slot(Path(self._config.spec["slots"])) as slot:
             while not slot.taken():
                 yield
             if not self._is_new:  # an earlier try has left something in it
@@ -159,12 +159,12 @@ class Setup:
         elif not any(map(is_fetched_by_a_program, self._config.packages)):
             # uv links to the files of the cache where it can: they would be the same in every
             # machine, and a program that writes into one would write into all of them.
-            shares = shares_blocks(Path(self._config.order["cache"]), self._folder.path)
+            shares = shares_blocks(Path(self._config.spec["cache"]), self._folder.path)
             apart = ["--link-mode", "clone" if shares else "copy", "--no-build"]
             code = yield from self._uv([*argv, *apart, *packages])
             if not code or not needs_build(self._log.last):
                 return code
-        command = [self._config.order["uv"], *argv, "--link-mode", "copy", *packages]
+        command = [self._config.spec["uv"], *argv, "--link-mode", "copy", *packages]
         environment = self._config.build_surroundings()
         return (yield from self._run_inside(command, environment))
 
@@ -173,7 +173,7 @@ class Setup:
 
         None if that is not possible here, or not with these packages.
         """
-        cache = Path(self._config.order["cache"])
+        cache = Path(self._config.spec["cache"])
         if not self._bwrap or not are_plain(packages):
             return None
         with overlay.Trial(self._folder.path) as trial:
@@ -191,12 +191,12 @@ class Setup:
 
     def _remake_tree(self) -> Work:
         """Make the tree of this machine again, if it was removed."""
-        record, order = recorded(self._folder.path), self._config.order
-        if not record or environment_of(Path(order["cache"]).parent, record["tree"]).exists():
+        record, spec = recorded(self._folder.path), self._config.spec
+        if not record or environment_of(Path(spec["cache"]).parent, record["tree"]).exists():
             return
         self._tell("packages", 10)
         self._bwrap = bubblewrap()
-        with Slot(Path(order["slots"])) as slot:
+        with Slot(Path(spec["slots"])) as slot:
             while not slot.taken():
                 yield
             if (yield from self._trees().make(record)):
@@ -204,12 +204,12 @@ class Setup:
                 raise meaning(problem, self._log.last, self._config.name)
 
     def _trees(self) -> TreeBuilder:
-        return TreeBuilder(self._config.order, self._folder.path, self._run_tool)
+        return TreeBuilder(self._config.spec, self._folder.path, self._run_tool)
 
     def _uv(self, argv: list[str]) -> Generator[None, None, int]:
         """Run uv for the machine's own environment."""
-        command = [self._config.order["uv"], *argv]
-        return (yield from self._run_tool(command, Path(self._config.order["cache"]), own=True))
+        command = [self._config.spec["uv"], *argv]
+        return (yield from self._run_tool(command, Path(self._config.spec["cache"]), own=True))
 
     def _run_tool(
         self, command: list[str], writable: Path, *, own: bool = False
@@ -218,14 +218,14 @@ class Setup:
 
         It may write to `writable` and, with `own`, the machine's venv; never to a finished tree.
         """
-        order, folder = self._config.order, self._folder
+        spec, folder = self._config.spec, self._folder
         writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:
-            cache = Path(order["cache"]).parent
+            cache = Path(spec["cache"]).parent
             readonly = [cache / "trees", cache / "slots"] if writable == cache else []
             places = [writable, folder.venv] if own else [writable]
             readonly += [] if own else [folder.venv]
-            home, reachable = folder.path.parents[1], order.get("reachable", [])
+            home, reachable = folder.path.parents[1], spec.get("reachable", [])
             command = installing(
                 self._bwrap, command, InstallerView(places, reachable, home, readonly)
             )

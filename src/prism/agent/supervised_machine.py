@@ -41,10 +41,10 @@ class SupervisedMachine:
     def __init__(self, folder: Folder, selector: Selector) -> None:
         self.folder = folder
         self._before = folder.seen()
-        self._config = MachineConfig(folder.order(), folder)
+        self._config = MachineConfig(folder.spec(), folder)
         self._mounts = VolumeLinks(folder)
         self.process_group = ProcessGroup(
-            folder.path, self._config.order, selector, self._mounts.paths
+            folder.path, self._config.spec, selector, self._mounts.paths
         )
         self._pause = Pause(folder.path, lambda: self.process_group.freezer)
         self._services = self._fresh_services(self._before.get("services", {}))
@@ -90,7 +90,7 @@ class SupervisedMachine:
         self._watch.notice(self._phase)
         observed: ObservedMachine = {
             "protocol": VERSION,
-            "key": self._config.order.get("key") or self._before.get("key"),
+            "key": self._config.spec.get("key") or self._before.get("key"),
             "name": self._config.name,
             "phase": self._phase,
             "since": self._since,
@@ -193,9 +193,9 @@ class SupervisedMachine:
         return "off" if intent.get("expire_action") == "stop" else "asleep"
 
     def _is_outdated(self) -> bool:
-        """Whether the machine is down and has a new order, which its next supervisor reads."""
+        """Whether the machine is down and has a new spec, which its next supervisor reads."""
         resting = self._work is None and self._phase in ENDED
-        return resting and self.folder.order() != self._config.order
+        return resting and self.folder.spec() != self._config.spec
 
     def _begin(self, goal: str) -> None:
         if self._work:

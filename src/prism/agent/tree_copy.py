@@ -27,20 +27,20 @@ if __name__ == "__main__":
 from prism.agent.copy_check import CopyCheck, hash_files
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
 from prism.agent.manifest import differences, load, save
-from prism.agent.protocol import FULL, CopyAnswer, CopyOrder
+from prism.agent.protocol import FULL, CopyAnswer, CopyTask
 from prism.agent.safe_paths import Directory, identity, remove_tree
 from prism.agent.tree_copier import TreeCopier, message_of
 
 
-def copy(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
+def copy(task: CopyTask, stop: StopRequest) -> CopyAnswer:
     """Copy a tree; with a manifest `expected`, the copy has to match that."""
-    expected = load(path) if (path := order.get("expected")) else None
-    if not os.path.isdir(order["target"]):
-        os.mkdir(order["target"], 0o700)
-    with Directory.at(order["source"]) as source, Directory.at(order["target"]) as target:
-        copier = TreeCopier(source, target, stop, order.get("omitted", ""))
-        one_moment = copier.run(order.get("machines", ()))
-        _require_present(order["source"], source)
+    expected = load(path) if (path := task.get("expected")) else None
+    if not os.path.isdir(task["target"]):
+        os.mkdir(task["target"], 0o700)
+    with Directory.at(task["source"]) as source, Directory.at(task["target"]) as target:
+        copier = TreeCopier(source, target, stop, task.get("omitted", ""))
+        one_moment = copier.run(task.get("machines", ()))
+        _require_present(task["source"], source)
         flushed = _Flush(target)  # the disk works while we compare
         check = CopyCheck(copier.root, copier.folder_attributes)
         check.run(target)
@@ -48,8 +48,8 @@ def copy(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
             hash_files(target, expected, copier.root, stop)
             if wrong := differences(expected, copier.root):
                 raise TreeCopyFailed(f"it is not what its manifest says: {'; '.join(wrong)}")
-        if order.get("manifest"):
-            save(order["manifest"], copier.root, hashed=check.is_hashed, one_moment=one_moment)
+        if task.get("manifest"):
+            save(task["manifest"], copier.root, hashed=check.is_hashed, one_moment=one_moment)
         flushed.wait()
     return {
         "one_moment": one_moment,
@@ -59,13 +59,13 @@ def copy(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
     }
 
 
-def finish_hashes(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
+def finish_hashes(task: CopyTask, stop: StopRequest) -> CopyAnswer:
     """Add to a manifest the hashes that are not in it yet."""
     os.nice(19)
-    root = load(order["manifest"])
-    with Directory.at(order["source"]) as source:
+    root = load(task["manifest"])
+    with Directory.at(task["source"]) as source:
         hash_files(source, None, root, stop)
-    save(order["manifest"], root, hashed=True, one_moment=order.get("one_moment"))
+    save(task["manifest"], root, hashed=True, one_moment=task.get("one_moment"))
     return {"hashed": True}
 
 
@@ -102,18 +102,18 @@ class _Flush:
 
 
 def main(words: list[str]) -> int:
-    """Carry out the order, and print the result."""
-    order: CopyOrder = json.loads(words[1])
+    """Carry out the task, and print the result."""
+    task: CopyTask = json.loads(words[1])
     gc.disable()  # there are many entries and no cycles
     os.umask(0)  # what is copied has its own mode, in a folder that is nobody else's
     stop = StopRequest()
-    work = {"copy": copy, "hash": finish_hashes}[order.get("do", "copy")]
+    work = {"copy": copy, "hash": finish_hashes}[task.get("do", "copy")]
     try:
-        answer = work(order, stop)
+        answer = work(task, stop)
     except TreeCopyStopped:
-        if order.get("draft"):
+        if task.get("draft"):
             with suppress(OSError):
-                remove_tree(order["draft"])
+                remove_tree(task["draft"])
         return 3
     except (TreeCopyFailed, ValueError) as why:
         code = getattr(why.__cause__, "errno", None)

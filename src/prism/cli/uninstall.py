@@ -71,9 +71,9 @@ class Installed:
 
     def look(self) -> None:
         """Read this computer's workspaces from their folders, without a daemon."""
-        for order in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
-            seen = os.path.join(os.path.dirname(order), "seen.json")
-            name, phase = _read(order).get("name"), _read(seen).get("phase")
+        for path in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
+            seen = os.path.join(os.path.dirname(path), "seen.json")
+            name, phase = _read(path).get("name"), _read(seen).get("phase")
             if isinstance(name, str) and phase != "gone":
                 state = PHASES.get(str(phase), "stopped")
                 self.workspaces.append({"name": clean(name), "state": state, "region": HERE})

@@ -47,15 +47,15 @@ class Workspaces(Noun):
         *,
         wait: float = 0,
         key: str | None = None,
-        **order: Unpack[LaunchOptions],
+        **options: Unpack[LaunchOptions],
     ) -> workspaces.Launched:
         """Launch a workspace; repeated with the same `key` within 24 h, it launches once."""
-        body = _launch(template, name, **order)
+        body = _launch(template, name, **options)
         return self._ask("POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key)
 
-    def plan(self, template: str, name: str, **order: Unpack[LaunchOptions]) -> workspaces.Plan:
+    def plan(self, template: str, name: str, **options: Unpack[LaunchOptions]) -> workspaces.Plan:
         """What a launch would make and cost; launches nothing."""
-        body = _launch(template, name, **order, dry_run=True)
+        body = _launch(template, name, **options, dry_run=True)
         return self._ask("POST", f"{PATH}/launch", workspaces.Plan, body)
 
     def stop(self, name: str, *, wait: float = 0) -> workspaces.Changed:

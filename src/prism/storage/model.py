@@ -117,7 +117,7 @@ class StorageFailure(Struct, frozen=True):
 
 
 class Volume(Struct, frozen=True, kw_only=True):
-    """A volume: its order, the last request, and the observed state."""
+    """A volume: its spec, the last request, and the observed state."""
 
     id: str
     name: str

@@ -72,33 +72,33 @@ class PlannedStorageAction(Struct, frozen=True):
     attachment: Attachment | None = None
 
 
-def checked(order: NewVolume) -> NewVolume:
-    """The order with its defaults; raises if it exceeds a limit of AWS."""
-    reserved(order.name)
+def checked(request: NewVolume) -> NewVolume:
+    """The request with its defaults; raises if it exceeds a limit of AWS."""
+    reserved(request.name)
     refused = {
         field: value
         for field in ("size_gb", "volume_type", "iops", "throughput")
-        if (value := getattr(order, field)) is not None
+        if (value := getattr(request, field)) is not None
     }
-    if order.type is VolumeKind.EFS:
+    if request.type is VolumeKind.EFS:
         if refused:
             why = "an efs volume grows by itself and has none"
             raise ValidationFailed.of(*((field, why) for field in refused))
-        return order
-    if order.size_gb is None:
+        return request
+    if request.size_gb is None:
         raise ValidationFailed.of(("size_gb", "required for an ebs volume"))
-    kind: DiskType = order.volume_type or "gp3"
-    iops, throughput = order.iops, order.throughput
+    kind: DiskType = request.volume_type or "gp3"
+    iops, throughput = request.iops, request.throughput
     if kind == "gp3":
         iops, throughput = iops or BASE_IOPS, throughput or BASE_THROUGHPUT
     errors = [
-        *_wrong_size(kind, order.size_gb),
-        *_wrong_iops(kind, order.size_gb, iops),
+        *_wrong_size(kind, request.size_gb),
+        *_wrong_iops(kind, request.size_gb, iops),
         *_wrong_throughput(kind, throughput, iops),
     ]
     if errors:
         raise ValidationFailed.of(*errors)
-    return replace(order, volume_type=kind, iops=iops, throughput=throughput)
+    return replace(request, volume_type=kind, iops=iops, throughput=throughput)
 
 
 def reserved(name: str) -> None:

@@ -26,7 +26,7 @@ class SurveyPart(StrEnum):
 EVERYTHING = frozenset(SurveyPart)
 
 
-class VolumeOrder(Struct, frozen=True, kw_only=True):
+class VolumeSpec(Struct, frozen=True, kw_only=True):
     """A volume to create. `key` is its id, the idempotency token and a tag."""
 
     key: str
@@ -40,7 +40,7 @@ class VolumeOrder(Struct, frozen=True, kw_only=True):
     throughput: int | None = None
 
 
-class SnapshotOrder(Struct, frozen=True, kw_only=True):
+class SnapshotSpec(Struct, frozen=True, kw_only=True):
     """A snapshot to create. `key` is its id, and a tag."""
 
     key: str
@@ -135,10 +135,10 @@ class FindsStorageById(Protocol):
     Both methods add missing tags if possible, and raise `Unavailable` without an answer.
     """
 
-    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+    def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """The volume with this id; None if it does not exist any more."""
 
-    def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
+    def find_snapshot(self, id: str, spec: SnapshotSpec) -> ProviderSnapshot | None:
         """The snapshot with this id; None if it does not exist any more."""
 
 
@@ -168,10 +168,10 @@ class Volumes(Protocol):
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot of Prism; a new one may be missing for some seconds."""
 
-    def create(self, order: VolumeOrder) -> Disk:
+    def create(self, spec: VolumeSpec) -> Disk:
         """Create an empty volume."""
 
-    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+    def restore(self, spec: VolumeSpec, snapshot: str) -> Disk:
         """Create a volume from the snapshot with this id."""
 
     def attach(self, id: str, machine: str, name: str) -> None:
@@ -183,7 +183,7 @@ class Volumes(Protocol):
     def delete(self, id: str) -> None:
         """Delete a volume and its data."""
 
-    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
+    def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """Copy the volume with the id `source`, or the root disk of the machine with that id."""
 
     def verify(self, id: str, token: str) -> None:

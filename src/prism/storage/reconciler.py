@@ -42,7 +42,7 @@ from prism.storage.plan import (
     wants,
 )
 from prism.storage.ports import Disk, DiskUnreadable, StorageRefused, Volumes
-from prism.storage.survey import LazySurvey, volume_order
+from prism.storage.survey import LazySurvey, volume_spec
 from prism.storage.survey_schedule import SurveySchedule
 
 SYSTEM = "prism"
@@ -168,7 +168,7 @@ class VolumeReconciler(StorageReconciler):
             disk = view.disk(before)
         except DiskUnreadable:
             # It exists: only its tags are written again.
-            place.create(volume_order(before, self._project_name(before.project)))
+            place.create(volume_spec(before, self._project_name(before.project)))
             return ReconcileResult(place.busy, lambda _: None)
         if disk is not None and self._settle(claim, before, attachments, hosts, disk):
             return AT_ONCE  # the next step uses the new facts
@@ -281,14 +281,14 @@ class VolumeReconciler(StorageReconciler):
 
     def _make(self, volume: Volume) -> Disk:
         place = self._places[volume.place]
-        order = volume_order(volume, self._project_name(volume.project))
+        spec = volume_spec(volume, self._project_name(volume.project))
         if volume.from_snapshot is None:
-            return place.create(order)
+            return place.create(spec)
         with self._db.read() as sql:
             origin = next(iter(store.by_ids(sql, Snapshot, [volume.from_snapshot])), None)
         if origin is None or origin.copy_id is None:
             raise StorageRefused("The snapshot from which it should be made is gone")
-        return place.restore(order, origin.copy_id)
+        return place.restore(spec, origin.copy_id)
 
     def _result(
         self, before: Volume, facts: dict[str, Any], links: Links, step: PlannedStorageAction

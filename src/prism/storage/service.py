@@ -72,20 +72,20 @@ class StorageService:
         with self._db.read() as sql:
             return self._view(sql, store.named(sql, Volume, name))
 
-    def create(self, order: NewVolume) -> Shown:
+    def create(self, request: NewVolume) -> Shown:
         """Request a new volume."""
-        order, offer = checked(order), self._offer(None)
+        request, offer = checked(request), self._offer(None)
         with self._db.write() as tx:
-            project = projects.named(tx.sql, order.project).id if order.project else None
-            if order.budget is not None and project is None:
+            project = projects.named(tx.sql, request.project).id if request.project else None
+            if request.budget is not None and project is None:
                 raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
-            volume = self._new_volume(order, offer, offer.place, project)
-            self.add(tx, volume, order.budget)
+            volume = self._new_volume(request, offer, offer.place, project)
+            self.add(tx, volume, request.budget)
             return self._view(tx.sql, volume)
 
     def _new_volume(
         self,
-        order: NewVolume,
+        request: NewVolume,
         offer: StorageOffer,
         place: str,
         project: str | None,
@@ -95,19 +95,19 @@ class StorageService:
         id = sortable_id("volume", now)
         return Volume(
             id=id,
-            name=order.name,
-            kind=order.type,
+            name=request.name,
+            kind=request.type,
             owner=self._actor(),
             place=place,
             project=project,
-            size_gb=order.size_gb,
-            volume_type=order.volume_type,
-            iops=order.iops,
-            throughput=order.throughput,
-            gb_month=offer.gb_month(order.volume_type or "efs"),
-            notes=offer.notes(order.type, order.size_gb),
+            size_gb=request.size_gb,
+            volume_type=request.volume_type,
+            iops=request.iops,
+            throughput=request.throughput,
+            gb_month=offer.gb_month(request.volume_type or "efs"),
+            notes=offer.notes(request.type, request.size_gb),
             from_snapshot=from_snapshot,
-            expected_id=offer.expected_id(id, order.type),
+            expected_id=offer.expected_id(id, request.type),
             created_at=whole(now),
         )
 

@@ -29,9 +29,9 @@ from prism.storage.plan import (
     verification,
     verification_token,
 )
-from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused, Verified
+from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused, Verified
 from prism.storage.reconciler import SYSTEM, VANISHED, StorageReconciler
-from prism.storage.survey import LazySurvey, snapshot_order
+from prism.storage.survey import LazySurvey, snapshot_spec
 
 
 class SnapshotReconciler(StorageReconciler):
@@ -107,7 +107,7 @@ class SnapshotReconciler(StorageReconciler):
             source = self._source_id(snapshot, host)
             with self._db.write() as tx:  # before the call, after which it may exist
                 claim.update(tx, provider_called_at=self._clock.now())
-            copy = place.snapshot(self._order(snapshot), source)
+            copy = place.snapshot(self._spec(snapshot), source)
             return {
                 **_facts(snapshot, copy.observed, copy),
                 "attempted_generation": snapshot.generation,
@@ -117,8 +117,8 @@ class SnapshotReconciler(StorageReconciler):
             return {"provider_called_at": None}  # from here on, not listed is gone
         return {}
 
-    def _order(self, snapshot: Snapshot) -> SnapshotOrder:
-        return snapshot_order(snapshot, self._project_name(snapshot.project))
+    def _spec(self, snapshot: Snapshot) -> SnapshotSpec:
+        return snapshot_spec(snapshot, self._project_name(snapshot.project))
 
     def _source_id(self, snapshot: Snapshot, host: AttachmentHost | None) -> str:
         """The provider's id of the source."""

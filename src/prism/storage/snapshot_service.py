@@ -56,23 +56,23 @@ class SnapshotService(StorageService):
         with self._db.read() as sql:
             return view.snapshot(store.named(sql, Snapshot, name), names(sql))
 
-    def take(self, order: NewSnapshot) -> SnapshotItem:
+    def take(self, request: NewSnapshot) -> SnapshotItem:
         """Request a snapshot of a volume, or of a workspace's root disk."""
-        if (order.volume is None) == (order.instance is None):
+        if (request.volume is None) == (request.instance is None):
             raise ValidationFailed.of(("volume", "name either a volume or an instance"))
         with self._db.write() as tx:
-            if order.volume is not None:
-                snapshot = self._from_volume(tx.sql, order.name, order.volume)
+            if request.volume is not None:
+                snapshot = self._from_volume(tx.sql, request.name, request.volume)
             else:
-                host = self._hosts.named(tx.sql, order.instance or "")
+                host = self._hosts.named(tx.sql, request.instance or "")
                 if host.machine is None or host.ended:
                     raise StorageState(
                         f"Workspace {host.name!r} has no disk to copy",
                         remediation="Use `prism workspace list` to see available workspaces",
                     )
-                snapshot = self._from_host(order.name, host)
-            snapshot = replace(snapshot, verify_every=order.verify)
-            if order.verify is not None:
+                snapshot = self._from_host(request.name, host)
+            snapshot = replace(snapshot, verify_every=request.verify)
+            if request.verify is not None:
                 self._require_verifiable(snapshot)
             self._add_snapshot(tx, snapshot)
             return view.snapshot(snapshot, names(tx.sql))
@@ -94,13 +94,13 @@ class SnapshotService(StorageService):
         if why := self._offer(snapshot.place).no_verification():
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
-    def restore(self, name: str, order: Restoring) -> Shown:
+    def restore(self, name: str, request: Restoring) -> Shown:
         """Request a new volume from a snapshot."""
-        reserved(order.name)
+        reserved(request.name)
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "restored")
-            volume = self._restored_volume(snapshot, order.name)
+            volume = self._restored_volume(snapshot, request.name)
             self.add(tx, volume)
             return self._view(tx.sql, volume)
 
@@ -199,7 +199,7 @@ class SnapshotService(StorageService):
         )
 
     def _restored_volume(self, snapshot: Snapshot, name: str) -> Volume:
-        order = NewVolume(
+        request = NewVolume(
             type=snapshot.kind,
             name=name,
             size_gb=snapshot.size_gb,
@@ -208,7 +208,7 @@ class SnapshotService(StorageService):
             throughput=snapshot.throughput,
         )
         place = snapshot.place
-        return self._new_volume(order, self._offer(place), place, snapshot.project, snapshot.id)
+        return self._new_volume(request, self._offer(place), place, snapshot.project, snapshot.id)
 
     def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
         reserved(snapshot.name)

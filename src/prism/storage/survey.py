@@ -11,10 +11,10 @@ from prism.storage.ports import (
     DiskUnreadable,
     FindsStorageById,
     ProviderSnapshot,
-    SnapshotOrder,
+    SnapshotSpec,
     SurveyPart,
-    VolumeOrder,
     Volumes,
+    VolumeSpec,
 )
 
 T = TypeVar("T", Disk, ProviderSnapshot)
@@ -47,8 +47,8 @@ class LazySurvey:
         disks = self._listing(volume.place, PART_OF[volume.kind]).disks
         self._require_readable(volume.id, volume.disk_id or volume.expected_id)
         if volume.id not in disks and volume.disk_id and (place := self._finder(volume)):
-            order = volume_order(volume, self._named(volume.project))
-            if by_id := place.find(volume.disk_id, order):
+            spec = volume_spec(volume, self._named(volume.project))
+            if by_id := place.find(volume.disk_id, spec):
                 disks[volume.id] = by_id
         return disks.get(volume.id)
 
@@ -57,8 +57,8 @@ class LazySurvey:
         copies = self._listing(snapshot.place, SurveyPart.SNAPSHOTS).copies
         self._require_readable(snapshot.id, snapshot.copy_id)
         if snapshot.id not in copies and snapshot.copy_id and (place := self._finder(snapshot)):
-            order = snapshot_order(snapshot, self._named(snapshot.project))
-            if by_id := place.find_snapshot(snapshot.copy_id, order):
+            spec = snapshot_spec(snapshot, self._named(snapshot.project))
+            if by_id := place.find_snapshot(snapshot.copy_id, spec):
                 copies[snapshot.id] = by_id
         copy = copies.get(snapshot.id)
         if (
@@ -118,9 +118,9 @@ def _by_key(resources: Sequence[T]) -> dict[str, T]:
     return {resource.key: resource for resource in ordered}
 
 
-def volume_order(volume: Volume, project: str | None) -> VolumeOrder:
-    """The order of a volume, for its provider; `project` is a name."""
-    return VolumeOrder(
+def volume_spec(volume: Volume, project: str | None) -> VolumeSpec:
+    """The spec of a volume, for its provider; `project` is a name."""
+    return VolumeSpec(
         key=volume.id,
         name=volume.name,
         kind=volume.kind,
@@ -133,9 +133,9 @@ def volume_order(volume: Volume, project: str | None) -> VolumeOrder:
     )
 
 
-def snapshot_order(snapshot: Snapshot, project: str | None) -> SnapshotOrder:
-    """The order of a snapshot, for its provider; `project` is a name."""
-    return SnapshotOrder(
+def snapshot_spec(snapshot: Snapshot, project: str | None) -> SnapshotSpec:
+    """The spec of a snapshot, for its provider; `project` is a name."""
+    return SnapshotSpec(
         key=snapshot.id,
         name=snapshot.name,
         owner=snapshot.owner,

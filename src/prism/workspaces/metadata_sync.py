@@ -5,7 +5,7 @@ from typing import Any
 from prism.errors import Problem
 from prism.workspaces.model import LifecycleVerb, Workspace
 from prism.workspaces.plan import WorkspaceAction
-from prism.workspaces.ports import Compute, Machine, MachineOrder, ProviderRefused
+from prism.workspaces.ports import Compute, Machine, MachineSpec, ProviderRefused
 
 QUIET = {WorkspaceAction.WAIT, WorkspaceAction.REST}
 
@@ -15,7 +15,7 @@ def describe(
     workspace: Workspace,
     machine: Machine | None,
     act: WorkspaceAction,
-    order: MachineOrder,
+    spec: MachineSpec,
 ) -> dict[str, Any] | None:
     """Write a workspace's metadata to its machine, after all other steps.
 
@@ -27,7 +27,7 @@ def describe(
     if machine is None:
         return None if workspace.machine_id else {}
     try:
-        compute.describe(machine.id, order)
+        compute.describe(machine.id, spec)
     except ProviderRefused:  # another try would be refused too, until something changes
         return {}
     except Problem:

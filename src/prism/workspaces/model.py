@@ -140,7 +140,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     observed: Observed = Observed.NONE
     observed_generation: int = 0  # the last one that was fulfilled or given up
     attempted_generation: int = 0  # the last one tried, if a failure or a repeat depends on it
-    attempt: int = 0  # see `MachineOrder`
+    attempt: int = 0  # see `MachineSpec`
     provider_called_at: datetime | None = None  # when its launch was last sent to the provider
     observed_type: str | None = None  # the type of its machine, if known; else `instance_type`
     applied_expiry: datetime | None = None  # the expiry that was last sent to its machine
@@ -187,8 +187,8 @@ class Offer(Protocol):
     ready_in: timedelta
     """The expected time of a launch, until one was measured."""
 
-    def accept(self, template: Template, kind: MachineType, order: "Launch") -> tuple[str, ...]:
-        """Notes on what will differ from the order; raises a `Problem` if it is not possible."""
+    def accept(self, template: Template, kind: MachineType, request: "Launch") -> tuple[str, ...]:
+        """Notes on what will differ from the request; raises a `Problem` if it is not possible."""
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """Notes on what will differ from the request; raises a `Problem` if it is not possible."""
@@ -196,10 +196,10 @@ class Offer(Protocol):
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Raise a `Problem` if the existing machine cannot be set up from this template."""
 
-    def hibernates(self, kind: MachineType, template: Template, order: "Launch") -> bool:
+    def hibernates(self, kind: MachineType, template: Template, request: "Launch") -> bool:
         """Whether this machine will be able to keep its memory."""
 
-    def root_gb(self, kind: MachineType, template: Template, order: "Launch") -> int:
+    def root_gb(self, kind: MachineType, template: Template, request: "Launch") -> int:
         """The size of the root disk."""
 
     def price(

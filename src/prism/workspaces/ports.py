@@ -20,7 +20,7 @@ class NextAttempt(Exception):
     """There was no capacity; the next attempt tries another availability zone."""
 
 
-class MachineOrder(Struct, frozen=True, kw_only=True):
+class MachineSpec(Struct, frozen=True, kw_only=True):
     """A machine to launch. `key` is the workspace's id, the idempotency token and a tag.
 
     `attempt` counts the places that were tried. It is stored before each attempt, so a repeated
@@ -63,7 +63,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     if the provider knows. For a sleeping machine it may only know `dozed`, when the machine
     began to fall asleep. `started` is when the costs of its last run began. `interrupted` means
     that it ran until its computer restarted or its supervisor ended. `has_rule` means that a new
-    machine has the idle rule of its order already. `type` is its machine type, if the provider
+    machine has the idle rule of its spec already. `type` is its machine type, if the provider
     has machine types.
     """
 
@@ -131,8 +131,8 @@ class FindsById(Protocol):
     A machine counts as gone only after the provider was asked for its id.
     """
 
-    def find(self, id: str | None, order: MachineOrder) -> Machine | None:
-        """The machine with that id, with the tags of `order` again; None if it does not exist.
+    def find(self, id: str | None, spec: MachineSpec) -> Machine | None:
+        """The machine with that id, with the tags of `spec` again; None if it does not exist.
 
         Raises `Unavailable` if it exists and the provider's description cannot be read. That can
         also happen without an id, if the launch was never answered.
@@ -169,7 +169,7 @@ class Compute(Protocol):
     def survey(self) -> Sequence[Machine]:
         """Every machine of Prism; a new one may be missing for some seconds."""
 
-    def launch(self, order: MachineOrder) -> Machine:
+    def launch(self, spec: MachineSpec) -> Machine:
         """Launch a machine; raises `NextAttempt`, or `ProviderRefused`."""
 
     def start(self, id: str) -> None:
@@ -184,8 +184,8 @@ class Compute(Protocol):
     def terminate(self, id: str) -> None:
         """Destroy a machine and its disk; Prism repeats this if the provider refuses."""
 
-    def change_template(self, id: str, order: MachineOrder) -> None:
-        """Make the next start of a stopped or `BROKEN` machine use `order.template`."""
+    def change_template(self, id: str, spec: MachineSpec) -> None:
+        """Make the next start of a stopped or `BROKEN` machine use `spec.template`."""
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Send the machine its expiry, at which it goes to sleep by itself."""
@@ -196,7 +196,7 @@ class Compute(Protocol):
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send a machine its idle rule, which needs no daemon; None removes the rule."""
 
-    def describe(self, id: str, order: MachineOrder) -> None:
+    def describe(self, id: str, spec: MachineSpec) -> None:
         """Write the workspace's metadata to the machine, for a recovery without the database."""
 
     def access(self, id: str) -> Access:

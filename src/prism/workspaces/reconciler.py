@@ -55,7 +55,7 @@ from prism.workspaces.ports import (
     LooksAtOne,
     Machine,
     MachineObserver,
-    MachineOrder,
+    MachineSpec,
     NextAttempt,
     ProviderRefused,
 )
@@ -232,8 +232,8 @@ class WorkspaceReconciler:
             columns |= {} if paused else self._act(claim, before, act, machine)
         except ProviderRefused as error:
             columns |= refusal_columns(before, act, error)
-        order = _order(before, before.attempt, None)
-        metadata = {} if paused else describe(compute, before, machine, act, order)
+        spec = _spec(before, before.attempt, None)
+        metadata = {} if paused else describe(compute, before, machine, act, spec)
         if has_run:
             ready_at = before.ready_at or since.started
             columns |= {"observed_generation": before.generation, "ready_at": ready_at}
@@ -269,7 +269,7 @@ class WorkspaceReconciler:
         try:
             reread = workspace.template_reread and workspace.ready_at is None
             if reread and act is WorkspaceAction.START:
-                compute.change_template(id, _order(workspace, workspace.attempt, None))
+                compute.change_template(id, _spec(workspace, workspace.attempt, None))
             getattr(compute, act.value)(id)
         finally:
             self._survey_cache.acted(workspace.id)
@@ -304,8 +304,8 @@ class WorkspaceReconciler:
                 rule = self._rules.rule(tx.sql, workspace)
                 zone = zone_of(tx.sql, workspace)
             try:
-                order = replace(_order(workspace, attempt, rule), zone=zone)
-                return compute.launch(order), rule
+                spec = replace(_spec(workspace, attempt, rule), zone=zone)
+                return compute.launch(spec), rule
             except NextAttempt:
                 attempt += 1
             except ProviderRefused as error:
@@ -456,7 +456,7 @@ def _by_id(compute: Compute, workspace: Workspace) -> Machine | None:
         compute, FindsById
     ):
         return None
-    return compute.find(workspace.machine_id, _order(workspace, workspace.attempt, None))
+    return compute.find(workspace.machine_id, _spec(workspace, workspace.attempt, None))
 
 
 def _unseen_run(
@@ -496,8 +496,8 @@ def _runs_on(workspace: Workspace, machine: Machine | None) -> bool:
     )
 
 
-def _order(workspace: Workspace, attempt: int, rule: IdleRule | None) -> MachineOrder:
-    return MachineOrder(
+def _spec(workspace: Workspace, attempt: int, rule: IdleRule | None) -> MachineSpec:
+    return MachineSpec(
         key=workspace.id,
         name=workspace.name,
         owner=workspace.owner,

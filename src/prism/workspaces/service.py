@@ -114,25 +114,25 @@ class WorkspaceService:
         self._actor, self._changes, self._offer_of_workspace = actor, changes, offer_of_workspace
         self._funding, self._idle_monitor = funding, idle_monitor
 
-    def plan_launch(self, order: Launch) -> LaunchPlan:
+    def plan_launch(self, request: Launch) -> LaunchPlan:
         """Plan a launch without requesting it; raises the refusal that it would get."""
-        launch_plan = self._plan(order)
+        launch_plan = self._plan(request)
         with self._db.read() as sql:
-            if store.is_taken(sql, order.name):
-                raise store.name_taken(order.name)
-            self._storage.may_join(sql, host(launch_plan.workspace), order.volumes)
+            if store.is_taken(sql, request.name):
+                raise store.name_taken(request.name)
+            self._storage.may_join(sql, host(launch_plan.workspace), request.volumes)
             return replace(launch_plan, outlook=self._funding.outlook(sql, launch_plan.workspace))
 
-    def launch(self, order: Launch) -> LaunchPlan:
+    def launch(self, request: Launch) -> LaunchPlan:
         """Request a new workspace."""
-        launch_plan = self._plan(order)
+        launch_plan = self._plan(request)
         with self._db.write() as tx:
-            if store.is_taken(tx.sql, order.name):
-                raise store.name_taken(order.name)
+            if store.is_taken(tx.sql, request.name):
+                raise store.name_taken(request.name)
             workspace = launch_plan.workspace
             event = self._asked_event(None)
             workspace = self._changes.apply(tx, None, workspace, event, admit=True)
-            self._storage.join(tx, host(workspace), order.volumes)
+            self._storage.join(tx, host(workspace), request.volumes)
             self._profiles.used(tx, workspace.profile)
         return replace(launch_plan, workspace=workspace)
 
@@ -420,27 +420,27 @@ class WorkspaceService:
             before = store.by_id(tx.sql, id)
             self._changes.apply(tx, before, replace(before, reserved_until=until))
 
-    def _plan(self, order: Launch) -> LaunchPlan:
-        profile, template = self._profiles.current(), self._templates.named(order.template)
-        offer = self._offer_of_profile(replace(profile, region=order.region or profile.region))
-        parameters = parameters_for(template, order.parameters)
-        size = order.size or template.size or "M"
-        kind = machine_type(order.instance_type, size, template.family)
-        idle_profile = order.idle_profile or template.idle_profile
+    def _plan(self, request: Launch) -> LaunchPlan:
+        profile, template = self._profiles.current(), self._templates.named(request.template)
+        offer = self._offer_of_profile(replace(profile, region=request.region or profile.region))
+        parameters = parameters_for(template, request.parameters)
+        size = request.size or template.size or "M"
+        kind = machine_type(request.instance_type, size, template.family)
+        idle_profile = request.idle_profile or template.idle_profile
         with self._db.read() as sql:
             if idle_profile is not None:
                 self._idle_monitor.require_profile(sql, idle_profile)
-            project = order.project or profile.default_project
-            fund = self._funding.fund(sql, project, order.budget)
-        notes = offer.accept(template, kind, order)
-        workspace = fund.apply_to(self._workspace(order, profile, offer, template, kind))
+            project = request.project or profile.default_project
+            fund = self._funding.fund(sql, project, request.budget)
+        notes = offer.accept(template, kind, request)
+        workspace = fund.apply_to(self._workspace(request, profile, offer, template, kind))
         return LaunchPlan(
             replace(workspace, parameters=parameters), offer.image(template, kind), notes
         )
 
     def _workspace(
         self,
-        order: Launch,
+        request: Launch,
         profile: Profile,
         offer: Offer,
         template: Template,
@@ -448,10 +448,10 @@ class WorkspaceService:
     ) -> Workspace:
         now = self._clock.now()
         id = sortable_id("ws", now)
-        hourly, source = offer.price(kind, order.spot, order.unlimited)
+        hourly, source = offer.price(kind, request.spot, request.unlimited)
         return Workspace(
             id=id,
-            name=order.name,
+            name=request.name,
             owner=self._actor(),
             profile=profile.name,
             place=offer.place,
@@ -460,19 +460,21 @@ class WorkspaceService:
             instance_type=kind.name,
             region=offer.region,
             expected_id=offer.expected_id(id),
-            spot=order.spot,
-            open_ports=order.open_ports,
-            unlimited=order.unlimited,
+            spot=request.spot,
+            open_ports=request.open_ports,
+            unlimited=request.unlimited,
             hourly_rate=hourly,
             price_source=source,
-            hibernation=order.hibernation and offer.hibernates(kind, template, order),
-            root_gb=offer.root_gb(kind, template, order),
-            root_type=order.storage.ebs_volume_type,
-            restart=order.restart,
-            idle_profile=order.idle_profile or template.idle_profile,
+            hibernation=request.hibernation and offer.hibernates(kind, template, request),
+            root_gb=offer.root_gb(kind, template, request),
+            root_type=request.storage.ebs_volume_type,
+            restart=request.restart,
+            idle_profile=request.idle_profile or template.idle_profile,
             launched_at=whole(now),
             requested_at=now,
-            expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
+            expires_at=whole(now + timedelta(hours=request.ttl_hours))
+            if request.ttl_hours
+            else None,
         )
 
     def _asked_event(

@@ -29,7 +29,7 @@ class TemplateReader:
         template = self._templates.named(workspace.template)
         parameters = parameters_for(template, chosen_parameters(workspace))
         offer, kind = self._offer(workspace), machine_type(workspace.instance_type)
-        offer.accept(template, kind, _order(workspace, template, parameters))
+        offer.accept(template, kind, _spec(workspace, template, parameters))
         if workspace.machine_id is not None:
             offer.change_template(replace(workspace, parameters=parameters), template)
         return template, parameters
@@ -60,7 +60,7 @@ def _starts_again(workspace: Workspace) -> bool:
     return starts and workspace.template_reread
 
 
-def _order(workspace: Workspace, template: Template, parameters: dict[str, Any]) -> Launch:
+def _spec(workspace: Workspace, template: Template, parameters: dict[str, Any]) -> Launch:
     return Launch(
         name=workspace.name,
         template=template.name,

@@ -22,7 +22,7 @@ from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.templates.model import Template
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.ports import Access, Machine, MachineOrder, ServiceEndpoint
+from prism.workspaces.ports import Access, Machine, MachineSpec, ServiceEndpoint
 from tests.aws_setup import PROPAGATED, set_up
 from tests.optional import not_none
 
@@ -46,14 +46,14 @@ RUNS_AGAIN = "# bootcmd: rm sem/config_write_files\n"
 
 
 def script(
-    order: MachineOrder,
+    spec: MachineSpec,
     image: ImageChoice,
     key: KeyPair,
     *,
     again: bool = False,
 ) -> bytes:
     """User data with what the double evaluates: the boot markers and a timer."""
-    own = (f"post-install {command}" for command in order.template.post_install)
+    own = (f"post-install {command}" for command in spec.template.post_install)
     lines = [RUNS_AGAIN] * again
     lines += [f"prism-boot: {step}\n" for step in (STEPS[0], *own, *STEPS[1:])]
     return gzip.compress("".join(["# prism:ttl random/boot_id\n", *lines]).encode(), mtime=0)
@@ -139,8 +139,8 @@ class AwsParts:
         """Advance the clock until EC2 shows what was made or changed."""
         self.aws.clock.advance(PROPAGATED)
 
-    def order(self, **more: Any) -> MachineOrder:
-        usual = MachineOrder(
+    def spec(self, **more: Any) -> MachineSpec:
+        usual = MachineSpec(
             key="ws_1",
             name="mine",
             owner="ada",
@@ -155,10 +155,10 @@ class AwsParts:
 
     def ask(self, **more: Any) -> Machine:
         """Launch a machine whose prerequisites EC2 shows."""
-        order = self.order(**more)
-        self.prepare(order.template.ports if order.open_ports else ())
+        spec = self.spec(**more)
+        self.prepare(spec.template.ports if spec.open_ports else ())
         self.pass_on()
-        return self.compute.launch(order)
+        return self.compute.launch(spec)
 
     def launch(self, **more: Any) -> Machine:
         """Launch a machine and wait until EC2 shows it."""

@@ -13,12 +13,12 @@ from typing import Any
 
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import StorageRefused, VolumeOrder
+from prism.storage.ports import StorageRefused, VolumeSpec
 from prism.workspaces.model import Observed
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
-ORDER = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
+ORDER = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
 
 
 def main(home: Path, cache: Path) -> None:

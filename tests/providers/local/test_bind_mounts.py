@@ -16,7 +16,7 @@ from prism.agent.bind_mounts import hide_mount, show_mount
 from prism.agent.sandbox_process import SandboxProcess
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import StorageRefused, VolumeOrder
+from prism.storage.ports import StorageRefused, VolumeSpec
 from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
 )
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may bring mounts into a sandbox")
-OWN = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
-OTHER = VolumeOrder(key="volume_2", name="other", kind=VolumeKind.EBS, size_gb=10)
+OWN = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
+OTHER = VolumeSpec(key="volume_2", name="other", kind=VolumeKind.EBS, size_gb=10)
 
 
 @pytest.fixture

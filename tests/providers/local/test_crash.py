@@ -11,13 +11,13 @@ import pytest
 
 from prism.providers.local.folder_setup import MachineOptions, make
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 from tests.processes import with_words
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
 MORTAL = (sys.executable, "-m", "tests.providers.local.mortal")
-ORDER = MachineOrder(
+ORDER = MachineSpec(
     key="ws_1",
     name="mine",
     template=page(post_install=("true",)),

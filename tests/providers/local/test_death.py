@@ -93,7 +93,7 @@ def test_supervisor_killed_during_start_leaves_the_machine_off_and_startable(wor
     world.supervisor(id).kill()
     assert world.becomes(id, Observed.OFF).failure.code == "MACHINE_DIED"
     wait_until_ended(tree)
-    world.change_order(id, post_install=[])
+    world.change_spec(id, post_install=[])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
 

@@ -18,10 +18,10 @@ from prism.providers.local.folder_setup import (
 )
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import Machine, MachineOrder
+from prism.workspaces.ports import Machine, MachineSpec
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ORDER = MachineOrder(
+ORDER = MachineSpec(
     key="ws_1",
     name="mine",
     project="bees",

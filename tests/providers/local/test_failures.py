@@ -12,7 +12,7 @@ import pytest
 
 from prism.agent.folder import Folder
 from prism.agent.output_logs import Selector
-from prism.agent.protocol import ORDER, MachineIntent
+from prism.agent.protocol import SPEC, MachineIntent
 from prism.agent.supervised_machine import SupervisedMachine
 from prism.providers.local import folder as folders
 from prism.templates.model import Service, Template
@@ -40,7 +40,7 @@ def test_missing_package_is_named_and_start_succeeds_after_correction(world):
     wrong = ("no-such-package-of-prism",)
     id = world.launch(Template(name="t", packages={"pip": wrong}, services={"page": PAGE}))
     assert wrong[0] in broken(world, id, "PACKAGE_NOT_FOUND")
-    world.change_order(id, packages=["six"])
+    world.change_spec(id, packages=["six"])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     assert world.installed(id, "six.py")
@@ -145,13 +145,11 @@ def test_changed_template_applies_to_a_machine_that_never_started(world):
         services={"other": PAGE},
         environment={"SAID": code},
     )
-    order = world.order(right, parameters={"word": "moo"})
+    order = world.spec(right, parameters={"word": "moo"})
     world.compute.change_template(id, order)
-    written = (world.root / id / ORDER).stat().st_ino
+    written = (world.root / id / SPEC).stat().st_ino
     world.compute.change_template(id, order)  # any call may be repeated
-    assert (world.root / id / ORDER).stat().st_ino == written, (
-        "an equal order is not written again"
-    )
+    assert (world.root / id / SPEC).stat().st_ino == written, "an equal order is not written again"
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     home = world.root / id / "home"
@@ -168,7 +166,7 @@ def test_failed_supervisor_ends_instead_of_starting_by_its_old_order(world):
     selector = Selector(os.open(os.devnull, os.O_RDONLY | os.O_NONBLOCK))
     machine = SupervisedMachine(held, selector)  # as the supervisor that saw it fail
     folders.write_intent(world.root / id, MachineIntent(run=2, state="on"))
-    world.compute.change_template(id, world.order(page()))
+    world.compute.change_template(id, world.spec(page()))
     machine.step()
     assert machine.over, "the next supervisor starts with the new order"
     assert SupervisedMachine(held, selector).over is False
@@ -187,7 +185,7 @@ def test_service_that_never_answers_fails_the_start(world):
     mute = script("import time; time.sleep(600)")
     id = world.launch(Template(name="t", post_install=("false",), services={"x": mute}))
     broken(world, id, "POST_INSTALL_FAILED")
-    world.change_order(id, post_install=[], patience=1)
+    world.change_spec(id, post_install=[], patience=1)
     world.compute.start(id)
     assert "gave no answer" in broken(world, id, "SERVICE_SILENT")
 

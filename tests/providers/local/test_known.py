@@ -5,10 +5,10 @@ import pytest
 
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import SnapshotOrder, VolumeOrder
+from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.waiting import eventually
 
-ORDER = VolumeOrder(
+ORDER = VolumeSpec(
     key="vol_1", name="data", kind=VolumeKind.EBS, owner="ada", project="reef", size_gb=1
 )
 
@@ -23,7 +23,7 @@ def local_volumes(tmp_path):
 def test_survey_returns_the_recorded_facts_of_a_volume_and_its_snapshot(local_volumes, tmp_path):
     id = local_volumes.create(ORDER).id
     local_volumes.snapshot(
-        SnapshotOrder(key="snap_1", name="first", owner="ada", source="data"), id
+        SnapshotSpec(key="snap_1", name="first", owner="ada", source="data"), id
     )
     eventually(lambda: [copy for copy in local_volumes.survey().copies if copy.known], 120)
     [disk], [copy] = local_volumes.survey().disks, local_volumes.survey().copies

@@ -10,7 +10,7 @@ from prism.providers.local.about import About
 from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes, snapshot_id, volume_id
 from prism.storage.model import VolumeKind
-from prism.storage.ports import SnapshotOrder, StorageRefused, VolumeOrder
+from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
 from tests.conftest import PLACE, Http
 from tests.waiting import eventually
 
@@ -25,9 +25,7 @@ def volumes(tmp_path):
 
 
 def order(number):
-    return VolumeOrder(
-        key=f"volume_{number}", name=f"data{number}", kind=VolumeKind.EBS, size_gb=1
-    )
+    return VolumeSpec(key=f"volume_{number}", name=f"data{number}", kind=VolumeKind.EBS, size_gb=1)
 
 
 def tear(path, seed=0, both=False):
@@ -123,7 +121,7 @@ def large_snapshot(volumes, tmp_path, content=b"x"):
     volume = volumes.create(order(1)).id
     data = tmp_path / "storage" / "volumes" / volume / "data"
     (data / "large").write_bytes(content * LARGE)
-    snapshot = SnapshotOrder(key="snapshot_1")
+    snapshot = SnapshotSpec(key="snapshot_1")
     volumes.snapshot(snapshot, volume)
     folder = tmp_path / "storage" / "snapshots" / snapshot_id(snapshot.key)
     eventually(folder.exists)
@@ -156,7 +154,7 @@ def test_snapshot_file_torn_before_hashing_is_repaired_and_verified(volumes, tmp
 def test_unreadable_snapshot_fails_its_own_verification_only(volumes, tmp_path):
     torn = large_snapshot(volumes, tmp_path)
     tear(torn / "about.json", both=True)
-    whole = SnapshotOrder(key="snapshot_2")
+    whole = SnapshotSpec(key="snapshot_2")
     volumes.snapshot(whole, volume_id(order(1).key, VolumeKind.EBS))
     eventually((torn.parent / snapshot_id(whole.key)).exists)
     volumes.verify(torn.name, "one")

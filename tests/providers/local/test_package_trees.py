@@ -153,7 +153,7 @@ def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
     shim.write_text(script.format(uv=order["uv"]))
     shim.chmod(0o755)
     changed = {"uv": str(shim), "reachable": [*order["reachable"], str(shim)]}
-    world.change_order(id, packages=["good"], **changed)
+    world.change_spec(id, packages=["good"], **changed)
     world.compute.start(id)
     drafts = world.cache / "drafts"
     eventually(lambda: list(drafts.glob("*/venv/lib/*/site-packages/good.py")), 120)
@@ -162,7 +162,7 @@ def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
     supervisor.wait()
     assert trees(world) == set()
     assert recorded(world.root / id) is None
-    world.change_order(id, uv=order["uv"])
+    world.change_spec(id, uv=order["uv"])
     world.becomes(id, Observed.OFF)
     world.compute.start(id)
     world.becomes(id, Observed.ON)
@@ -212,7 +212,7 @@ def test_changed_packages_replace_the_tree_and_empty_the_upper_layer(world):
     assert run(world, id, "python", "-c", code) == (0, "")
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
-    world.change_order(id, packages=["spare"])
+    world.change_spec(id, packages=["spare"])
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     look = "import importlib.util as u; print([u.find_spec(it) is None for it in ('good', 'own')])"

@@ -7,7 +7,7 @@ import pytest
 from prism.agent.pause import ANSWER, BOUND, REQUEST
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
-from prism.storage.ports import SnapshotOrder, VolumeOrder
+from prism.storage.ports import SnapshotSpec, VolumeSpec
 from prism.workspaces.model import Observed
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
@@ -49,7 +49,7 @@ def wait_for_change(path):
 def test_snapshot_of_changing_files_is_of_one_moment_and_writing_continues(world, volumes, of):
     machine, source = world.launch(page()), ""
     if of == "volume":
-        order = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
+        order = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
         source = volumes.create(order).id
         volumes.attach(source, machine, "data")
     world.becomes(machine, Observed.ON)
@@ -61,7 +61,7 @@ def test_snapshot_of_changing_files_is_of_one_moment_and_writing_continues(world
     writing(world, machine, folder)
     wait_for_change(folder / "b")
 
-    id = volumes.snapshot(SnapshotOrder(key="snapshot_1", name="s"), source or machine).id
+    id = volumes.snapshot(SnapshotSpec(key="snapshot_1", name="s"), source or machine).id
 
     def kept():
         return next(

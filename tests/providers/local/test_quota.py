@@ -12,7 +12,7 @@ from prism.providers.local import quota, volumes
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import SnapshotOrder, VolumeOrder
+from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -58,7 +58,7 @@ def disk(request, tmp_path):
 
 
 def order(key="v", gb=20):
-    return VolumeOrder(key=key, name=key, kind=VolumeKind.EBS, size_gb=gb)
+    return VolumeSpec(key=key, name=key, kind=VolumeKind.EBS, size_gb=gb)
 
 
 def filled(data):
@@ -83,7 +83,7 @@ def test_volume_size_is_enforced_for_new_and_restored_volumes(disk, monkeypatch)
     (data / "big").unlink()
     os.sync()  # btrfs gives room back with its next commit
     eventually(lambda: (data / "big").write_bytes(b"x" * MIB), 15, (OSError,))
-    copy = local_volumes.snapshot(SnapshotOrder(key="s"), volume.id)
+    copy = local_volumes.snapshot(SnapshotSpec(key="s"), volume.id)
     eventually(
         lambda: [copy for copy in local_volumes.survey().copies if copy.observed == "there"]
     )

@@ -96,7 +96,7 @@ def test_machine_starts_after_its_installation_moved(world):
     id = world.launched(Template(name="t"))
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
-    world.change_order(id, reachable=["/gone"], uv="/gone/uv", python="/gone/python")
+    world.change_spec(id, reachable=["/gone"], uv="/gone/uv", python="/gone/python")
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     assert run(world, id, "python", "-c", "print(1)") == (0, "1\n")

@@ -17,17 +17,17 @@ from prism.providers.local import removals, tree_snapshots
 from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
-from prism.storage.ports import SnapshotOrder, StorageRefused, VolumeOrder
+from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
-ORDER = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
-SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
+ORDER = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
+SHARED = VolumeSpec(key="volume_2", name="all", kind=VolumeKind.EFS)
 WRITES = Template(name="writes", post_install=("echo inside > volumes/data/from-inside",))
-KEPT = SnapshotOrder(key="snapshot_1")
+KEPT = SnapshotSpec(key="snapshot_1")
 
 
 @pytest.fixture

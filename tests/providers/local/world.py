@@ -12,7 +12,7 @@ from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import supervisor_pid
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import Machine, MachineOrder
+from prism.workspaces.ports import Machine, MachineSpec
 from tests.processes import with_name, with_words
 from tests.waiting import eventually
 
@@ -58,11 +58,11 @@ class World:
 
     def launch(self, template: Template, key: str = "ws_1", **more: Any) -> str:
         """Launch a machine without waiting for it."""
-        return self.compute.launch(self.order(template, key, **more)).id
+        return self.compute.launch(self.spec(template, key, **more)).id
 
-    def order(self, template: Template, key: str = "ws_1", **more: Any) -> MachineOrder:
-        """The order of a machine."""
-        order = MachineOrder(
+    def spec(self, template: Template, key: str = "ws_1", **more: Any) -> MachineSpec:
+        """The spec of a machine."""
+        spec = MachineSpec(
             key=key,
             name="mine",
             template=template,
@@ -70,7 +70,7 @@ class World:
             root_gb=8,
             hibernation=True,
         )
-        return replace(order, **more)
+        return replace(spec, **more)
 
     def launched(self, template: Template, **more: Any) -> str:
         """A machine that is on."""
@@ -139,8 +139,8 @@ class World:
         """The output of one of its programs."""
         return (self.root / id / "logs" / f"{name}.log").read_text()
 
-    def change_order(self, id: str, **changes: object) -> None:
-        """Change the order of a machine in its file."""
+    def change_spec(self, id: str, **changes: object) -> None:
+        """Change the spec of a machine in its file."""
         path = self.root / id / "order.json"
         path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
 

@@ -25,7 +25,7 @@ from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.recovery.ports import WorldGeneration
 from prism.templates.model import Base
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 
 def assemble(
@@ -111,7 +111,7 @@ class AwsPrerequisitesByProfile:
 
 
 def user_data(
-    order: MachineOrder,
+    spec: MachineSpec,
     image: ImageChoice,
     key: KeyPair,
     *,
@@ -122,6 +122,6 @@ def user_data(
         architecture=image.architecture,
         user=image.user,
         public_key=key.public,
-        tokens=tokens(key.private_path.read_bytes(), order),
+        tokens=tokens(key.private_path.read_bytes(), spec),
     )
-    return render(order, boot, again=again).gzipped
+    return render(spec, boot, again=again).gzipped

@@ -21,7 +21,7 @@ from prism.providers.aws.prices.price_list import Prices
 from prism.templates.model import Base, Template
 from prism.templates.plan import parameters_for
 from prism.workspaces.model import Launch, Workspace
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 MOST_RAM = 150  # GiB of memory, the most that EC2 hibernates
 SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
@@ -55,21 +55,21 @@ class AwsOffer:
         self.place, self.region = place, region
         self._prices, self._known, self._note = prices, known, note
 
-    def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
-        """Notes on deviations from the order; raises if EC2 could not run it."""
-        sleeps = order.hibernation and self.hibernates(kind, template, order)
-        encoded = msgspec.json.encode(template), msgspec.json.encode(order.parameters)
+    def accept(self, template: Template, kind: MachineType, request: Launch) -> tuple[str, ...]:
+        """Notes on deviations from the request; raises if EC2 could not run it."""
+        sleeps = request.hibernation and self.hibernates(kind, template, request)
+        encoded = msgspec.json.encode(template), msgspec.json.encode(request.parameters)
         _check_user_data(*encoded, kind.architecture, sleeps)
         if template.family == "gpu" and not kind.gpus:
             raise ValidationFailed.of(
                 ("instance_type", f"{template.name!r} needs a GPU and {kind.name} has none"),
                 remediation="Use `prism launch --instance-type g4dn.xlarge`, or name a size only",
             )
-        if order.storage.ebs_volume_type == "st1":
+        if request.storage.ebs_volume_type == "st1":
             raise ValidationFailed.of(
                 ("storage.ebs_volume_type", "no machine starts from an st1 disk; gp3 is usual")
             )
-        return tuple(self._notes(template, kind, order))
+        return tuple(self._notes(template, kind, request))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """Raise if the machine could not start, or no longer hibernate, on that type.
@@ -118,19 +118,19 @@ class AwsOffer:
         built = machine_type(workspace.instance_type).architecture
         _check_user_data(*encoded, built, workspace.hibernation, again=True)
 
-    def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
-        """Whether the machine of this order can hibernate, by its type, system and disk."""
-        return self._no_hibernation(kind, template, order) is None
+    def hibernates(self, kind: MachineType, template: Template, request: Launch) -> bool:
+        """Whether the machine of this launch can hibernate, by its type, system and disk."""
+        return self._no_hibernation(kind, template, request) is None
 
-    def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
-        """The ordered size; else the template's, with room for the memory if it may hibernate.
+    def root_gb(self, kind: MachineType, template: Template, request: Launch) -> int:
+        """The requested size; else the template's, with room for the memory if it may hibernate.
 
         The room is enough for every type to which it may be resized, because EC2 lets disks grow
         only every few hours, and a machine without that room does not hibernate.
         """
-        if (size_gb := order.storage.ebs_volume_size) is not None:
+        if (size_gb := request.storage.ebs_volume_size) is not None:
             return size_gb
-        sleeps = order.hibernation and self.hibernates(kind, template, order)
+        sleeps = request.hibernation and self.hibernates(kind, template, request)
         return template.root_gb + (_largest_size(kind, template).memory_gib if sleeps else 0)
 
     def price(
@@ -165,34 +165,36 @@ class AwsOffer:
         """None: EC2 chooses the id."""
         return None
 
-    def _notes(self, template: Template, kind: MachineType, order: Launch) -> Iterator[str]:
+    def _notes(self, template: Template, kind: MachineType, request: Launch) -> Iterator[str]:
         if template.base is None:
             yield f"its template names no system (`base`): it gets {DEFAULT}"
-        if order.hibernation and (why := self._no_hibernation(kind, template, order)):
+        if request.hibernation and (why := self._no_hibernation(kind, template, request)):
             yield f"it cannot hibernate, only stop: {why}"
-        disk, usual = self.root_gb(kind, template, order), template.root_gb
-        if order.storage.ebs_volume_size is None and disk > usual:
+        disk, usual = self.root_gb(kind, template, request), template.root_gb
+        if request.storage.ebs_volume_size is None and disk > usual:
             largest = _largest_size(kind, template).name
             room = "" if largest == kind.name else f", enough for a resize up to {largest}"
             yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation{room}"
-        if order.restart:
+        if request.restart:
             yield "`--restart` has an effect only on this computer"
-        yield from _credit_notes(kind, order)
+        yield from _credit_notes(kind, request)
         if lacking := self._note():
             yield f"{lacking}; make it: `prism aws setup`"
-        if order.spot:
+        if request.spot:
             yield "EC2 may reclaim a spot machine with two minutes' notice"
             if self._prices.spot(kind.name, self.region) is None:
                 yield "the spot price is not known; it is at most the on-demand price"
-        if self.price(kind, order.spot)[0] is None:
+        if self.price(kind, request.spot)[0] is None:
             yield f"nobody knows what {kind.name} costs in {self.region}"
 
-    def _no_hibernation(self, kind: MachineType, template: Template, order: Launch) -> str | None:
-        """Why the machine of this order cannot hibernate."""
+    def _no_hibernation(
+        self, kind: MachineType, template: Template, request: Launch
+    ) -> str | None:
+        """Why the machine of this launch cannot hibernate."""
         base = _base_of(template)
         if not BASES[base].hibernates:
             return f"EC2 cannot hibernate {base}"
-        return _hibernation_obstacle(kind, order.storage.ebs_volume_size)
+        return _hibernation_obstacle(kind, request.storage.ebs_volume_size)
 
 
 def no_hibernation(workspace: Workspace) -> str | None:
@@ -236,11 +238,11 @@ def _largest_size(kind: MachineType, template: Template) -> MachineType:
     return max([kind, *hibernating], key=lambda it: it.memory_gib)
 
 
-def _credit_notes(kind: MachineType, order: Launch) -> Iterator[str]:
-    if order.unlimited and is_burstable(kind):
+def _credit_notes(kind: MachineType, request: Launch) -> Iterator[str]:
+    if request.unlimited and is_burstable(kind):
         most = surplus(kind) / 1e6
         yield f"its CPU is unlimited: up to ${most:.2f} an hour more, which its price includes"
-    elif order.unlimited:
+    elif request.unlimited:
         yield f"{kind.name} has no CPU credits: `--unlimited` changes nothing"
 
 
@@ -257,7 +259,7 @@ def _check_user_data(
     The check uses dummy keys of the same length that compress like real ones.
     """
     parsed, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
-    draft = MachineOrder(
+    draft = MachineSpec(
         key="ws_0123456789abcdef0123",
         name="a-name-of-some-length",
         template=parsed,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from prism.agent.protocol import ORDER
+from prism.agent.protocol import SPEC
 from prism.providers.local import folder as folders
 from prism.recovery.model import FoundMachine
 from prism.templates.model import Service, Template
@@ -17,9 +17,9 @@ from prism.workspaces.ports import Machine
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """The fields of an order that its supervisor does not need.
+    """The fields of a spec that its supervisor does not need.
 
-    They are named as in `MachineOrder` and `FoundMachine`.
+    They are named as in `MachineSpec` and `FoundMachine`.
     """
 
     owner: str = ""
@@ -35,8 +35,8 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     hibernation: bool = True
 
 
-class OrderRecord(Struct, frozen=True, kw_only=True):
-    """The fields of an order from which a row is made."""
+class SpecRecord(Struct, frozen=True, kw_only=True):
+    """The fields of a spec from which a row is made."""
 
     key: str
     name: str
@@ -50,33 +50,33 @@ class OrderRecord(Struct, frozen=True, kw_only=True):
 
 
 def machine_of_folder(folder: Path, machine: Machine) -> FoundMachine | None:
-    """The machine of a folder, by its order; None if that cannot be read."""
+    """The machine of a folder, by its spec; None if that cannot be read."""
     try:
-        order = msgspec.json.decode((folder / ORDER).read_bytes(), type=OrderRecord)
+        spec = msgspec.json.decode((folder / SPEC).read_bytes(), type=SpecRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
     intent = folders.read_intent(folder)
     due = intent.get("expires_at") if intent else None
     return FoundMachine(
         id=machine.id,
-        key=order.key,
+        key=spec.key,
         observed=machine.observed,
-        name=order.name,
-        template=order.template,
-        resolved_template=_template_of(order),
-        parameters=order.parameters,
+        name=spec.name,
+        template=spec.template,
+        resolved_template=_template_of(spec),
+        parameters=spec.parameters,
         started_at=machine.since if machine.observed is Observed.ON else None,
         stops_at=None if due is None else datetime.fromtimestamp(due, UTC),
         at_home=True,
-        **asdict(order.launched),
+        **asdict(spec.launched),
     )
 
 
-def _template_of(order: OrderRecord) -> Template:
+def _template_of(spec: SpecRecord) -> Template:
     return Template(
-        name=order.template or "unknown",
-        packages={"pip": order.packages},
-        services=order.services,
-        environment=order.environment,
-        post_install=order.post_install,
+        name=spec.template or "unknown",
+        packages={"pip": spec.packages},
+        services=spec.services,
+        environment=spec.environment,
+        post_install=spec.post_install,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from prism.agent.protocol import CopyOrder, replace_file
+from prism.agent.protocol import CopyTask, replace_file
 from prism.kit.clock import WallClock
 from prism.providers.local import mirrored_file
 from prism.providers.local.about import About
@@ -22,8 +22,8 @@ from prism.providers.local.tree_snapshots import (
     SnapshotWork,
     TreeSnapshotFailed,
     TreeSnapshots,
+    copy_task,
     failure_of,
-    ordered,
 )
 from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
@@ -108,14 +108,14 @@ class SnapshotChecks:
             return NO_MANIFEST if about.one_moment is None else MANIFEST_LOST
         if about.hashed:
             return None
-        order: CopyOrder = {
+        task: CopyTask = {
             "do": "hash",
             "source": str(folder / "data"),
             "manifest": str(folder / MANIFEST),
             "one_moment": about.one_moment,
         }
         try:
-            self._copies.perform(f"{id}/hash", order)
+            self._copies.perform(f"{id}/hash", task)
             mirrored_file.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
         except (TreeSnapshotFailed, OSError) as error:
             return _verification_failure(error)
@@ -128,7 +128,7 @@ class SnapshotChecks:
         work = SnapshotWork(folder, folder / "data", {}, expected=folder / MANIFEST)
         try:
             draft.mkdir(mode=0o700)
-            self._copies.perform(f"{id}/verify", ordered(draft, work))
+            self._copies.perform(f"{id}/verify", copy_task(draft, work))
         except (TreeSnapshotFailed, OSError) as error:
             return _verification_failure(error)
         finally:

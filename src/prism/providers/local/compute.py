@@ -52,7 +52,7 @@ from prism.providers.local.workspace_peers import WorkspacePeers
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, HibernationNotSupported, Observed
-from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefused, ServiceEndpoint
+from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
 
 log = logging.getLogger(__name__)
 ID = re.compile(r"local-[0-9a-f]{17}")
@@ -152,13 +152,13 @@ class LocalCompute:
         """The machine of one folder; None without a supervisor, which a survey starts."""
         return self._look(id) if self._folder(id) else None
 
-    def launch(self, order: MachineOrder) -> Machine:
+    def launch(self, spec: MachineSpec) -> Machine:
         """Make the folder and its supervisor, unless they exist."""
-        id = machine_id(order.key)
-        is_new = make(self._root / id, order, self._options)
+        id = machine_id(spec.key)
+        is_new = make(self._root / id, spec, self._options)
         if self._look(id) is None:
             supervision.ensure(self._root / id, self._environ)
-        starting = Machine(id=id, key=order.key, observed=Observed.STARTING, progress=0)
+        starting = Machine(id=id, key=spec.key, observed=Observed.STARTING, progress=0)
         return structs.replace(self._look(id) or starting, has_rule=is_new)
 
     def start(self, id: str) -> None:
@@ -186,10 +186,10 @@ class LocalCompute:
         """Request that a machine is gone; this request is final."""
         self._request_state(id, "gone")
 
-    def change_template(self, id: str, order: MachineOrder) -> None:
-        """Write the template into the machine's order."""
+    def change_template(self, id: str, spec: MachineSpec) -> None:
+        """Write the template into the machine's spec."""
         if folder := self._folder(id):
-            change_template(folder, order, self._options)
+            change_template(folder, spec, self._options)
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
         """Tell the supervisor when to stop the machine, also without a daemon."""
@@ -212,10 +212,10 @@ class LocalCompute:
             if (folder := self._folder(id)) and folders.write_rule(folder, rule, self._minute):
                 supervision.poke(folder)
 
-    def describe(self, id: str, order: MachineOrder) -> None:
-        """Write the metadata into the machine's order."""
+    def describe(self, id: str, spec: MachineSpec) -> None:
+        """Write the metadata into the machine's spec."""
         if folder := self._folder(id):
-            describe(folder, order)
+            describe(folder, spec)
 
     def access(self, id: str) -> Access:
         """The services that answer now, with their secrets."""
@@ -252,7 +252,7 @@ class LocalCompute:
         return ports.address_of(folder, port) if folder else None
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
-        """Implements `recovery.ports.Recoverable`, from the orders of these machines."""
+        """Implements `recovery.ports.Recoverable`, from the specs of these machines."""
         machines = {id: self._cached[id].machine for id in ids if id in self._cached}
         looked = [machine_of_folder(self._root / id, machine) for id, machine in machines.items()]
         return [machine for machine in looked if machine is not None]
@@ -305,10 +305,10 @@ class LocalCompute:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
-        if (report := folders.read_report(folder)) and (order := folders.read_order(folder)):
+        if (report := folders.read_report(folder)) and (spec := folders.read_spec(folder)):
             by_port = {
                 service.get("port"): report.get("services", {}).get(name)
-                for name, service in order.get("services", {}).items()
+                for name, service in spec.get("services", {}).items()
             }
             port = (by_port.get(port) or {}).get("port") or port
         return self.address_of(id, port)
@@ -390,7 +390,7 @@ class LocalCompute:
     def _without_supervisor(self, name: str) -> Machine | None:
         """A machine whose supervisor died and was not replaced yet."""
         folder = self._root / name
-        report = folders.read_report(folder) or folders.read_order(folder)
+        report = folders.read_report(folder) or folders.read_spec(folder)
         if report is None:
             return None
         message = f"its supervisor died; `prism workspace start {report['name']}` starts it again"

@@ -1,4 +1,4 @@
-"""A local machine's folder: the daemon writes orders and intents, and reads reports."""
+"""A local machine's folder: the daemon writes specs and intents, and reads reports."""
 
 import fcntl
 import os
@@ -15,12 +15,12 @@ from prism.agent.protocol import (
     INTENT,
     LOCK,
     OBSERVED,
-    ORDER,
+    SPEC,
     TOKEN,
     TREE,
+    LocalMachineSpec,
     MachineIntent,
     ObservedMachine,
-    OrderedMachine,
     PackageTree,
     replace_file,
 )
@@ -43,9 +43,9 @@ def read_report(folder: Path) -> ObservedMachine | None:
     return _read(folder / OBSERVED, ObservedMachine)
 
 
-def read_order(folder: Path) -> OrderedMachine | None:
-    """Its order."""
-    return _read(folder / ORDER, OrderedMachine)
+def read_spec(folder: Path) -> LocalMachineSpec | None:
+    """Its spec."""
+    return _read(folder / SPEC, LocalMachineSpec)
 
 
 def read_package_tree(folder: Path) -> str | None:
@@ -71,7 +71,7 @@ def write_rule(folder: Path, rule: IdleRule | None, minute: float) -> bool:
     """Write the idle rule; returns whether it has changed."""
     path, settings = folder / IDLE_RULE, encoded(rule, minute)
     known = path.read_bytes() if path.exists() else b"{}"
-    if settings == known or not (folder / ORDER).exists():
+    if settings == known or not (folder / SPEC).exists():
         return False
     replace_file(path, settings)
     return True

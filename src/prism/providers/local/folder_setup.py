@@ -13,7 +13,7 @@ import msgspec
 import uv
 from msgspec import Struct, to_builtins
 
-from prism.agent.protocol import FULL, ORDER, MachineIntent, OrderedMachine, replace_file
+from prism.agent.protocol import FULL, SPEC, LocalMachineSpec, MachineIntent, replace_file
 from prism.catalog.plan import machine_type
 from prism.errors import Unavailable
 from prism.providers.local import folder as folders
@@ -21,7 +21,7 @@ from prism.providers.local.adoption import LaunchRecord
 from prism.providers.local.limits import limits_for
 from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.trees import try_remove
-from prism.workspaces.ports import MachineOrder, ProviderRefused
+from prism.workspaces.ports import MachineSpec, ProviderRefused
 
 CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")
 FROM_TEMPLATE = (
@@ -39,24 +39,24 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
     minute: float = 60
 
 
-def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
-    """Make the folder of an order, atomically; returns whether it did not exist before."""
+def make(folder: Path, spec: MachineSpec, options: MachineOptions) -> bool:
+    """Make the folder of a spec, atomically; returns whether it did not exist before."""
     if folder.exists():
         return False
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
-        replace_file(draft / ORDER, msgspec.json.encode(_ordered_machine(order, options)))
-        due = None if order.expires_at is None else order.expires_at.timestamp()
+        replace_file(draft / SPEC, msgspec.json.encode(_machine_spec(spec, options)))
+        due = None if spec.expires_at is None else spec.expires_at.timestamp()
         intent: MachineIntent = {
             "run": 1,
             "state": "on",
             "expires_at": due,
-            "expire_action": "hibernate" if order.hibernation else "stop",
+            "expire_action": "hibernate" if spec.hibernation else "stop",
         }
         folders.write_intent(draft, intent)
-        folders.write_rule(draft, order.idle, options.minute)
+        folders.write_rule(draft, spec.idle, options.minute)
         draft.rename(folder)
     except OSError as error:
         try_remove(draft)
@@ -75,25 +75,25 @@ def change_type(folder: Path, instance_type: str) -> None:
     _update(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
 
 
-def change_template(folder: Path, order: MachineOrder, options: MachineOptions) -> None:
-    """Write the template into the order; the supervisor reads it at the next start."""
-    written = _ordered_machine(order, options)
+def change_template(folder: Path, spec: MachineSpec, options: MachineOptions) -> None:
+    """Write the template into the spec; the supervisor reads it at the next start."""
+    written = _machine_spec(spec, options)
     _update(folder, {name: value for name, value in written.items() if name in FROM_TEMPLATE}, {})
 
 
-def describe(folder: Path, order: MachineOrder) -> None:
-    """Write facts that may change after the launch into the order."""
-    _update(folder, {}, {field: to_builtins(getattr(order, field)) for field in CHANGING})
+def describe(folder: Path, spec: MachineSpec) -> None:
+    """Write facts that may change after the launch into the spec."""
+    _update(folder, {}, {field: to_builtins(getattr(spec, field)) for field in CHANGING})
 
 
 def update_installation(folder: Path) -> None:
-    """Write our own paths into the order, which an installation in another place may have made."""
+    """Write our own paths into the spec, which an installation in another place may have made."""
     _update(folder, {}, {})
 
 
 def _update(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]) -> None:
-    """Change fields of an order, and of its record for a daemon that has lost its rows."""
-    path = folder / ORDER
+    """Change fields of a spec, and of its record for a daemon that has lost its rows."""
+    path = folder / SPEC
     try:
         known = msgspec.json.decode(path.read_bytes())
         record = {**known.get("launched", {}), **launched}
@@ -119,20 +119,20 @@ def remove_old(folder: Path, after: timedelta) -> None:
     try_remove(folder)
 
 
-def _ordered_machine(order: MachineOrder, options: MachineOptions) -> OrderedMachine:
-    """The order in the format of the supervisor."""
-    template = order.template
+def _machine_spec(spec: MachineSpec, options: MachineOptions) -> LocalMachineSpec:
+    """The spec in the format of the supervisor."""
+    template = spec.template
     defaults = {name: parameter.default for name, parameter in template.parameters.items()}
     return {
-        "key": order.key,
-        "name": order.name,
+        "key": spec.key,
+        "name": spec.name,
         "template": template.name,
         "packages": list(template.packages.get("pip", ())),
         "post_install": list(template.post_install),
         "services": to_builtins(template.services),
         "environment": template.environment,
-        "parameters": {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None},
-        "limits": _limits(order.instance_type),
+        "parameters": {n: v for n, v in {**defaults, **spec.parameters}.items() if v is not None},
+        "limits": _limits(spec.instance_type),
         "uv": (installer := os.fspath(uv.find_uv_bin())),
         "reachable": [*reachable(), installer],
         "python": sys.executable,
@@ -141,13 +141,13 @@ def _ordered_machine(order: MachineOrder, options: MachineOptions) -> OrderedMac
         "grace": options.grace,
         "sandbox": options.sandbox,
         "launched": to_builtins(
-            {field: getattr(order, field) for field in LaunchRecord.__struct_fields__}
+            {field: getattr(spec, field) for field in LaunchRecord.__struct_fields__}
         ),
     }
 
 
 def _current_paths(known: Mapping[str, Any]) -> dict[str, Any]:
-    """The paths of an order that exist, and our own; its environment may need the older ones."""
+    """The paths of a spec that exist, and our own; its environment may need the older ones."""
     own = {"uv": (installer := os.fspath(uv.find_uv_bin())), "python": sys.executable}
     paths = [path for path in known.get("reachable", ()) if os.path.exists(path)]
     return {

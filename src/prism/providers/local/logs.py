@@ -65,8 +65,8 @@ class LocalLogs:
         if kind == "console":
             console = Source("", logs / "console.log")
             return [console, Source("supervisor", folder / "supervisor.log")]
-        order = folders.read_order(folder)
-        services = order.get("services", {}) if order else ()
+        spec = folders.read_spec(folder)
+        services = spec.get("services", {}) if spec else ()
         names = [name for name in services if name not in OURS]
         several = len(names) > 1
         return [Source(name if several else "", logs / f"{name}.log") for name in names]

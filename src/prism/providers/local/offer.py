@@ -27,8 +27,8 @@ class LocalOffer:
         self.place = place
         self._simulated = simulated
 
-    def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
-        """Notes on what differs from the order; raises if it cannot run here."""
+    def accept(self, template: Template, kind: MachineType, request: Launch) -> tuple[str, ...]:
+        """Notes on what differs from the request; raises if it cannot run here."""
         required = {
             program for service in template.services.values() for program in service.requires
         }
@@ -36,11 +36,11 @@ class LocalOffer:
         if reasons := runs_locally(template, installed):
             raise local_refusal(template, reasons)
         notes = []
-        if order.region not in {None, self.region}:
-            notes.append(f"region {order.region} has no meaning here: it runs on this machine")
-        if order.open_ports:
+        if request.region not in {None, self.region}:
+            notes.append(f"region {request.region} has no meaning here: it runs on this machine")
+        if request.open_ports:
             notes.append("open ports have no meaning here: services listen on this machine only")
-        if order.spot:
+        if request.spot:
             notes.append("spot has no meaning here: this machine is not rented")
         return (*notes, *_limit_notes(kind))
 
@@ -51,13 +51,13 @@ class LocalOffer:
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Any template that runs here can replace the present one."""
 
-    def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
+    def hibernates(self, kind: MachineType, template: Template, request: Launch) -> bool:
         """True: processes can be frozen, whatever the machine type."""
         return True
 
-    def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
-        """As ordered, else as in the template; no space is reserved."""
-        return order.storage.ebs_volume_size or template.root_gb
+    def root_gb(self, kind: MachineType, template: Template, request: Launch) -> int:
+        """As requested, else as in the template; no space is reserved."""
+        return request.storage.ebs_volume_size or template.root_gb
 
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from prism.agent.protocol import FULL, CopyAnswer, CopyOrder
+from prism.agent.protocol import FULL, CopyAnswer, CopyTask
 from prism.providers.local import folder as folders
 from prism.providers.local import mirrored_file
 from prism.providers.local.trees import try_remove
@@ -110,7 +110,7 @@ class TreeSnapshots:
         for id in tuple(self._running):
             self.forget(id)
 
-    def perform(self, id: str, order: CopyOrder) -> CopyAnswer:
+    def perform(self, id: str, task: CopyTask) -> CopyAnswer:
         """Run the program, and wait for its answer.
 
         Raises `TreeSnapshotFailed` if the answer is a failure, `SnapshotInterrupted` if there is
@@ -119,7 +119,7 @@ class TreeSnapshots:
         with self._lock:
             if id in self._unwanted or self._ending:
                 raise SnapshotInterrupted
-            self._running[id] = process = copying(order)
+            self._running[id] = process = copying(task)
         with process:  # its input stays open until it has ended
             assert process.stdout is not None
             output = process.stdout.read()
@@ -156,7 +156,7 @@ class TreeSnapshots:
         try:
             draft.mkdir(mode=0o700, parents=True)
             work.prepare(draft / "data")
-            answer = self.perform(id, ordered(draft, work))
+            answer = self.perform(id, copy_task(draft, work))
             about = {**work.about, **answer}
             mirrored_file.write(draft / "about.json", msgspec.json.encode(about))
             with self._lock:
@@ -170,8 +170,8 @@ class TreeSnapshots:
         return None
 
 
-def ordered(draft: Path, work: SnapshotWork) -> CopyOrder:
-    """The order for the program that copies."""
+def copy_task(draft: Path, work: SnapshotWork) -> CopyTask:
+    """The task of the program that copies."""
     return {
         "source": str(work.source),
         "target": str(draft / "data"),
@@ -183,9 +183,9 @@ def ordered(draft: Path, work: SnapshotWork) -> CopyOrder:
     }
 
 
-def copying(order: CopyOrder) -> subprocess.Popen[bytes]:
+def copying(task: CopyTask) -> subprocess.Popen[bytes]:
     """Start the program; it ends when the pipe on its standard input closes, as when we end."""
-    argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(order)]
+    argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(task)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         argv, env={"LC_ALL": "C.UTF-8"}, stdin=pipe, stdout=pipe, start_new_session=True

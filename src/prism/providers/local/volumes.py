@@ -37,11 +37,11 @@ from prism.storage.ports import (
     Disk,
     Known,
     ProviderSnapshot,
-    SnapshotOrder,
+    SnapshotSpec,
     StorageRefused,
     StorageSurvey,
     SurveyPart,
-    VolumeOrder,
+    VolumeSpec,
 )
 
 ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
@@ -132,34 +132,34 @@ class LocalVolumes:
             for id, removal in self._removals.state(place)
         ]
 
-    def create(self, order: VolumeOrder) -> Disk:
+    def create(self, spec: VolumeSpec) -> Disk:
         """Make an empty folder; it appears complete, or not at all."""
-        id = volume_id(order.key, order.kind)
+        id = volume_id(spec.key, spec.kind)
         folder = self._volumes / id
-        if id in self.unreadable:  # it exists; the order has the facts for its `about.json`
+        if id in self.unreadable:  # it exists; the spec has the facts for its `about.json`
             if folder.is_dir():
-                mirrored_file.write(folder / "about.json", msgspec.json.encode(_about(order)))
-            return Disk(id=id, key=order.key, observed=StorageObserved.THERE)
+                mirrored_file.write(folder / "about.json", msgspec.json.encode(_about(spec)))
+            return Disk(id=id, key=spec.key, observed=StorageObserved.THERE)
         if not folder.exists():
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
             try:
                 draft.mkdir(mode=0o700, parents=True)
-                self._limit_size(order, draft / "data")
+                self._limit_size(spec, draft / "data")
                 (draft / "data").mkdir(mode=0o700, exist_ok=True)
-                mirrored_file.write(draft / "about.json", msgspec.json.encode(_about(order)))
+                mirrored_file.write(draft / "about.json", msgspec.json.encode(_about(spec)))
                 draft.rename(folder)
                 folders.sync(folder.parent)
             except OSError as error:
                 try_remove(draft)
                 if not folder.exists():
                     raise _refusal_of(error) from error
-        return Disk(id=id, key=order.key, observed=StorageObserved.THERE)
+        return Disk(id=id, key=spec.key, observed=StorageObserved.THERE)
 
-    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+    def restore(self, spec: VolumeSpec, snapshot: str) -> Disk:
         """A folder with the data of a snapshot, which is copied in the background."""
-        id, source = volume_id(order.key, order.kind), self._snapshots / snapshot / "data"
+        id, source = volume_id(spec.key, spec.kind), self._snapshots / snapshot / "data"
         if (self._volumes / id).exists():
-            return Disk(id=id, key=order.key, observed=StorageObserved.THERE)
+            return Disk(id=id, key=spec.key, observed=StorageObserved.THERE)
         if not ID.fullmatch(snapshot) or not source.is_dir():
             raise StorageRefused(f"There is no snapshot {snapshot} here")
         manifest = source.with_name("manifest.json")
@@ -168,13 +168,13 @@ class LocalVolumes:
         work = SnapshotWork(
             self._volumes / id,
             source,
-            _about(order),
+            _about(spec),
             # One that was made by an older Prism has no manifest.
             expected=manifest if manifest.exists() else None,
-            prepare=partial(self._limit_size, order),
+            prepare=partial(self._limit_size, spec),
         )
         self._copies.begin(work)
-        return Disk(id=id, key=order.key, observed=StorageObserved.MAKING)
+        return Disk(id=id, key=spec.key, observed=StorageObserved.MAKING)
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Write it into the machine's file of mounts, and notify its supervisor."""
@@ -204,9 +204,9 @@ class LocalVolumes:
             raise StorageRefused(next(iter(unreadable.values())))
         self._remove(self._volumes, id)
 
-    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
+    def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """A copy of a volume's data, or of a machine's home."""
-        key, id = order.key, snapshot_id(order.key)
+        key, id = spec.key, snapshot_id(spec.key)
         if (self._snapshots / id).exists():
             about = dict(_read_abouts(self._snapshots, {})).get(id)
             used = about.used if about else None
@@ -221,7 +221,7 @@ class LocalVolumes:
             raise StorageRefused(f"{source} is not on this computer")
         if not data.is_dir():
             raise StorageRefused(f"There is nothing of {source} to copy")
-        record, omitted = _about_snapshot(order, source), f"{self._volumes}/"
+        record, omitted = _about_snapshot(spec, source), f"{self._volumes}/"
         machines = self._running_folders(source)
         work = SnapshotWork(self._snapshots / id, data, record, omitted=omitted, machines=machines)
         self._copies.begin(work)
@@ -246,10 +246,10 @@ class LocalVolumes:
         """Start no more copies; one that is stopped from now on has not failed."""
         self._copies.end()
 
-    def _limit_size(self, order: VolumeOrder, data: Path) -> None:
+    def _limit_size(self, spec: VolumeSpec, data: Path) -> None:
         """Make its folder with a fixed size, if the file system supports that."""
-        if order.size_gb is not None and (how := quota.enforced(data.parent)):
-            quota.make(data, order.size_gb * GB, how)
+        if spec.size_gb is not None and (how := quota.enforced(data.parent)):
+            quota.make(data, spec.size_gb * GB, how)
 
     def _remove(self, place: Path, id: str) -> None:
         if not ID.fullmatch(id):
@@ -349,25 +349,25 @@ def snapshot_id(key: str) -> str:
     return f"snap-{sha256(key.encode()).hexdigest()[:17]}"
 
 
-def _about(order: VolumeOrder) -> dict[str, Any]:
+def _about(spec: VolumeSpec) -> dict[str, Any]:
     fields = {
-        field: getattr(order, field) for field in Known.__struct_fields__ if hasattr(order, field)
+        field: getattr(spec, field) for field in Known.__struct_fields__ if hasattr(spec, field)
     }
     known = Known(**fields, created_at=WallClock().now())
-    return {"key": order.key, "name": order.name, "known": known}
+    return {"key": spec.key, "name": spec.name, "known": known}
 
 
-def _about_snapshot(order: SnapshotOrder, source: str) -> dict[str, Any]:
+def _about_snapshot(spec: SnapshotSpec, source: str) -> dict[str, Any]:
     known = Known(
-        name=order.name,
-        owner=order.owner,
-        project=order.project,
+        name=spec.name,
+        owner=spec.owner,
+        project=spec.project,
         kind=VolumeKind.EFS if source.startswith("fs-") else VolumeKind.EBS,
-        source=order.source,
+        source=spec.source,
         source_id=source,
         created_at=WallClock().now(),
     )
-    return {"key": order.key, "name": order.name, "known": known}
+    return {"key": spec.key, "name": spec.name, "known": known}
 
 
 def _known_facts(id: str, about: About) -> Known:

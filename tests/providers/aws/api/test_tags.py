@@ -7,14 +7,14 @@ from msgspec.structs import replace
 
 from prism.providers.aws.api import tags
 from prism.templates.model import Template
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 from tests.optional import not_none
 
 BORN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def order(**more):
-    usual = MachineOrder(
+    usual = MachineSpec(
         key="ws_1",
         name="mine",
         owner="ada@example.org",

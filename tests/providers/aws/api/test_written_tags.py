@@ -52,7 +52,7 @@ def test_conditional_deletion_of_a_tag_is_not_assumed(aws_parts, machine_id):
 def test_tag_is_written_again_when_its_old_value_returns(aws_parts, machine_id):
     """The tag is restored although EC2 still describes its first value."""
     for project in ("reef", ""):
-        aws_parts.compute.describe(machine_id, aws_parts.order(project=project or None))
+        aws_parts.compute.describe(machine_id, aws_parts.spec(project=project or None))
         aws_parts.compute.survey()
     aws_parts.aws.clock.advance(201)
     assert aws_parts.instances.look(machine_id).tags["prism:project"] == ""

@@ -77,7 +77,7 @@ def test_used_client_token_leads_to_the_next_attempt_after_a_search_by_tag(aws_p
     """EC2 API Reference, "Ensuring idempotency": a token with other parameters is a mismatch."""
     mismatch = {"code": "IdempotentParameterMismatch", "status": 400, "times": None}
     aws_parts.aws.fault(action="RunInstances", do="error", **mismatch)
-    order = aws_parts.order()
+    order = aws_parts.spec()
     aws_parts.prepare()
     with pytest.raises(Unavailable, match="not visible yet"):
         aws_parts.compute.launch(order)
@@ -186,7 +186,7 @@ def test_user_data_runs_on_the_machine(aws_parts, ec2):
 
 
 def test_launch_with_a_lost_answer_makes_one_machine(aws_parts):
-    order = aws_parts.order()
+    order = aws_parts.spec()
     aws_parts.prepare()
     aws_parts.pass_on()
     aws_parts.aws.fault(action="RunInstances", do="lost")
@@ -199,7 +199,7 @@ def test_launch_with_a_lost_answer_makes_one_machine(aws_parts):
 def test_repeated_launch_with_another_order_finds_the_machine_by_its_tag(aws_parts):
     first = aws_parts.ask()
     aws_parts.aws.clock.advance(60)
-    again = aws_parts.compute.launch(aws_parts.order())  # with another launch time
+    again = aws_parts.compute.launch(aws_parts.spec())  # with another launch time
     assert again.id == first.id
     assert len(aws_parts.aws.machines()) == 1
 
@@ -208,18 +208,18 @@ def test_repeated_launch_waits_for_a_machine_that_is_not_visible_yet(aws_parts):
     aws_parts.prepare()
     aws_parts.pass_on()
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
-    aws_parts.compute.launch(aws_parts.order())
+    aws_parts.compute.launch(aws_parts.spec())
     aws_parts.aws.clock.advance(1)
     with pytest.raises(Unavailable):
-        aws_parts.compute.launch(aws_parts.order())
+        aws_parts.compute.launch(aws_parts.spec())
     aws_parts.aws.clock.advance(3)
-    assert aws_parts.compute.launch(aws_parts.order()).id == aws_parts.aws.machines()[0]["id"]
+    assert aws_parts.compute.launch(aws_parts.spec()).id == aws_parts.aws.machines()[0]["id"]
 
 
 def test_launch_waits_for_a_group_and_a_key_that_are_not_visible_yet(aws_parts):
     """EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"."""
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
-    order, messages = aws_parts.order(), []
+    order, messages = aws_parts.spec(), []
     for _ in range(6):
         try:
             aws_parts.compute.launch(order)
@@ -275,7 +275,7 @@ def test_launch_waits_for_a_role_that_is_not_visible_yet(aws_parts):
     aws_parts.prepare()
     aws_parts.set_up()
     with pytest.raises(Unavailable):
-        aws_parts.compute.launch(aws_parts.order())
+        aws_parts.compute.launch(aws_parts.spec())
     aws_parts.aws.clock.advance(11)
     assert aws_parts.launch().observed is Observed.STARTING
 

@@ -193,7 +193,7 @@ def test_start_of_a_broken_machine_uses_the_changed_template(aws_parts, cloud):
     aws_parts.after(70)
     assert aws_parts.after(5).observed is Observed.BROKEN
     aws_parts.aws.rules = build({"times": {"boot": 60}})
-    order = aws_parts.order(template=structs.replace(TEMPLATE, post_install=("right",)))
+    order = aws_parts.spec(template=structs.replace(TEMPLATE, post_install=("right",)))
     aws_parts.compute.change_template(id, order)
     aws_parts.compute.change_template(id, order)  # any call may be repeated
     aws_parts.compute.start(id)
@@ -208,7 +208,7 @@ def test_start_of_a_broken_machine_uses_the_changed_template(aws_parts, cloud):
 def test_template_of_a_running_machine_cannot_be_changed(aws_parts):
     id = aws_parts.on()
     with pytest.raises(Unavailable):
-        aws_parts.compute.change_template(id, aws_parts.order())
+        aws_parts.compute.change_template(id, aws_parts.spec())
 
 
 def test_failed_machine_that_still_runs_is_stopped_by_the_next_survey(aws_parts, cloud, tmp_path):

@@ -48,8 +48,8 @@ def test_find_by_id_of_an_unreadable_machine_is_unavailable(aws_parts, two_machi
     with described_oddly(two_machine_ids[0], change):
         aws_parts.compute.survey()
         with pytest.raises(Unavailable, match=two_machine_ids[0]):
-            aws_parts.compute.find(two_machine_ids[0], aws_parts.order(key="ws_1"))
-        other = aws_parts.compute.find(two_machine_ids[1], aws_parts.order(key="ws_2"))
+            aws_parts.compute.find(two_machine_ids[0], aws_parts.spec(key="ws_1"))
+        other = aws_parts.compute.find(two_machine_ids[1], aws_parts.spec(key="ws_2"))
     assert other.id == two_machine_ids[1]
 
 
@@ -57,12 +57,12 @@ def test_find_by_key_of_an_unreadable_machine_is_unavailable(aws_parts, two_mach
     with described_oddly(two_machine_ids[0], odd_answers.new_state):
         aws_parts.compute.survey()
         with pytest.raises(Unavailable, match=two_machine_ids[0]):
-            aws_parts.compute.find(None, aws_parts.order(key="ws_1"))
-        assert aws_parts.compute.find(None, aws_parts.order(key="ws_2")) is None
+            aws_parts.compute.find(None, aws_parts.spec(key="ws_1"))
+        assert aws_parts.compute.find(None, aws_parts.spec(key="ws_2")) is None
 
 
 def test_repeated_launch_of_an_unreadable_machine_makes_no_second_machine(aws_parts):
-    order = aws_parts.order()
+    order = aws_parts.spec()
     launch = aws_parts.launch()
     with described_oddly(launch.id, odd_answers.new_state):
         for _ in range(2):

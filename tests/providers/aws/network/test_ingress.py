@@ -18,7 +18,7 @@ from prism.providers.aws.network.ingress import IngressUpdater
 from prism.providers.aws.ssh import link
 from prism.providers.aws.ssh.model import MachineUnreachable
 from prism.templates.model import Template
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 from tests.aws_setup import PROPAGATED
 from tests.providers.aws.ssh_machine import keypair
 from tests.waiting import eventually
@@ -62,7 +62,7 @@ def silent_port():
 
 
 def launch(compute, aws):
-    order = MachineOrder(
+    order = MachineSpec(
         key="ws_1",
         name="mine",
         owner="ada",

@@ -13,7 +13,7 @@ from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.worker import Worker
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.templates.model import Template
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 from tests.optional import not_none
 from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
 from tests.waiting import eventually
@@ -136,7 +136,7 @@ def make_private_homes(machine, folder):
 def test_volume_is_mounted_in_the_private_home_of_the_working_user(machine, tmp_path):
     make_private_homes(machine, tmp_path)
     machine.disk(ID)
-    order = MachineOrder(
+    order = MachineSpec(
         key="ws_1",
         name="mine",
         template=Template(name="t", users=("researcher",)),

@@ -12,12 +12,12 @@ from prism.providers.aws.ssh.pool import ScriptResult
 from prism.providers.aws.storage.mounts import SCRIPT
 from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import Disk, ProviderSnapshot, SnapshotOrder, VolumeOrder
+from prism.storage.ports import Disk, ProviderSnapshot, SnapshotSpec, VolumeSpec
 from tests.aws_double.boto import client, order
 from tests.optional import not_none
 
 HERE, THERE = "us-east-1a", "us-east-1b"
-ORDER = VolumeOrder(
+ORDER = VolumeSpec(
     key="volume_1",
     name="data",
     kind=VolumeKind.EBS,
@@ -28,8 +28,8 @@ ORDER = VolumeOrder(
     owner="ada",
     project="moon",
 )
-SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS, owner="ada")
-KEPT = SnapshotOrder(key="snapshot_1", name="kept", owner="ada", source="data")
+SHARED = VolumeSpec(key="volume_2", name="all", kind=VolumeKind.EFS, owner="ada")
+KEPT = SnapshotSpec(key="snapshot_1", name="kept", owner="ada", source="data")
 ASKED = re.compile(r"as_root sh -s -- (.*)$")
 
 
@@ -89,7 +89,7 @@ class AwsParts:
     def copy(self, key: str = "snapshot_1") -> ProviderSnapshot | None:
         return next((copy for copy in self.volumes.survey().copies if copy.key == key), None)
 
-    def made(self, which: VolumeOrder = ORDER) -> str:
+    def made(self, which: VolumeSpec = ORDER) -> str:
         """Create a volume and wait until it is available."""
         self.volumes.create(which)
         self.pass_time()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 Tags = dict[str, str]
 NAME = "Name"
@@ -31,9 +31,9 @@ PROFILE = "prism:profile"
 ALLOCATION = "prism:allocation"
 BUDGET = "prism:budget"
 PARAMETERS = "prism:parameters"  # JSON; missing if it does not fit into a tag
-ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as ordered
+ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as requested
 LOGIN = "prism:login"  # the account to log in as
-CREDITS = "prism:cpu-credits"  # `unlimited`, if that was ordered
+CREDITS = "prism:cpu-credits"  # `unlimited`, if that was requested
 READY = "prism:ready"  # EC2's LaunchTime of the last start that became ready
 BOOT_ID = "prism:boot-id"  # Linux's id of the last boot that became ready
 ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation; empty if resumed
@@ -73,37 +73,37 @@ def managed(key: str, **more: str | None) -> Tags:
     return always | {name: value for name, value in optional.items() if value is not None}
 
 
-def instance_tags(order: MachineOrder) -> Tags:
+def instance_tags(spec: MachineSpec) -> Tags:
     """The tags of a machine and its root disk, from the launch on."""
     tags = managed(
-        order.key,
-        name=order.name,
-        template=order.template.name,
-        project=order.project or "",
-        user=order.owner,
-        profile=order.profile,
-        allocation=order.allocation,
-        budget=order.budget,
-        idle_profile=order.idle_profile or "",
+        spec.key,
+        name=spec.name,
+        template=spec.template.name,
+        project=spec.project or "",
+        user=spec.owner,
+        profile=spec.profile,
+        allocation=spec.allocation,
+        budget=spec.budget,
+        idle_profile=spec.idle_profile or "",
     )
-    tags |= {NAME: order.name, ROOT_DISK: f"{order.root_gb} {order.root_type}"}
-    if order.unlimited:
+    tags |= {NAME: spec.name, ROOT_DISK: f"{spec.root_gb} {spec.root_type}"}
+    if spec.unlimited:
         tags[CREDITS] = "unlimited"
-    parameters = json.dumps(order.parameters, sort_keys=True, separators=(",", ":"))
-    if order.parameters and len(parameters) <= LONGEST:
+    parameters = json.dumps(spec.parameters, sort_keys=True, separators=(",", ":"))
+    if spec.parameters and len(parameters) <= LONGEST:
         tags[PARAMETERS] = parameters
-    if order.launched_at is not None:
-        tags[LAUNCHED_AT] = instant(order.launched_at)
-        action = "hibernate" if order.hibernation else "stop"
-        tags |= expiry_tags(order.expires_at, order.launched_at, action)
-    if order.ends_at is not None:
-        tags[ENDS_AT] = instant(order.ends_at)
+    if spec.launched_at is not None:
+        tags[LAUNCHED_AT] = instant(spec.launched_at)
+        action = "hibernate" if spec.hibernation else "stop"
+        tags |= expiry_tags(spec.expires_at, spec.launched_at, action)
+    if spec.ends_at is not None:
+        tags[ENDS_AT] = instant(spec.ends_at)
     return tags
 
 
-def changed_facts(known: Tags, order: MachineOrder) -> tuple[Tags, list[str]]:
+def changed_facts(known: Tags, spec: MachineSpec) -> tuple[Tags, list[str]]:
     """The changed tags of a launched machine: those to write, and those to remove."""
-    new = {key: value[:LONGEST] for key, value in instance_tags(order).items() if key in CHANGING}
+    new = {key: value[:LONGEST] for key, value in instance_tags(spec).items() if key in CHANGING}
     written = {key: value for key, value in new.items() if known.get(key) != value}
     return written, sorted(key for key in CHANGING if key in known and key not in new)
 

@@ -9,7 +9,7 @@ from prism.providers.aws.network.subnets import Subnet
 from prism.providers.aws.prerequisites.images import ImageChoice, Published
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 Arguments = dict[str, Any]
 IOPS = 3000  # of an io2 disk, which has no default; a gp3 disk has as many
@@ -18,47 +18,47 @@ IOPS_PER_GB = 500
 MIB = 1024
 
 
-def token(order: MachineOrder) -> str:
+def token(spec: MachineSpec) -> str:
     """The ClientToken, with which a repeated attempt makes no second machine."""
-    return f"{order.key}-{order.attempt}"
+    return f"{spec.key}-{spec.attempt}"
 
 
 def arguments(
-    order: MachineOrder, prerequisites: AwsLaunchPrerequisites, script: Scripts, subnet: Subnet
+    spec: MachineSpec, prerequisites: AwsLaunchPrerequisites, script: Scripts, subnet: Subnet
 ) -> Arguments:
-    """The arguments of RunInstances; the same order gets the same ones.
+    """The arguments of RunInstances; the same spec gets the same ones.
 
     The disk is encrypted, is deleted with the machine, and has room for the RAM if it may
     hibernate. A shutdown from inside stops the machine and never terminates it.
     """
-    kind = prerequisites.kind(order.instance_type)
-    image = prerequisites.image(order.template.base, order.instance_type)
+    kind = prerequisites.kind(spec.instance_type)
+    image = prerequisites.image(spec.template.base, spec.instance_type)
     key = prerequisites.key()
-    ports = order.template.ports if order.open_ports else ()
+    ports = spec.template.ports if spec.open_ports else ()
     request: Arguments = {
-        "ClientToken": token(order),
+        "ClientToken": token(spec),
         "MinCount": 1,
         "MaxCount": 1,
         "ImageId": image.id,
-        "InstanceType": order.instance_type,
+        "InstanceType": spec.instance_type,
         "KeyName": key.name,
-        "UserData": script(order, image, key),
+        "UserData": script(spec, image, key),
         "NetworkInterfaces": [_network_interface(subnet, prerequisites.group(ports))],
-        "BlockDeviceMappings": [_root_disk(order, image, kind)],
+        "BlockDeviceMappings": [_root_disk(spec, image, kind)],
         "MetadataOptions": {
             "HttpTokens": "required",
             "HttpEndpoint": "enabled",
             "InstanceMetadataTags": "enabled",  # the machine's timer reads `prism:ttl` there
         },
         "InstanceInitiatedShutdownBehavior": "stop",
-        "TagSpecifications": _tag_specifications(order, image),
+        "TagSpecifications": _tag_specifications(spec, image),
     }
     if kind.burstable:
-        request["CreditSpecification"] = {"CpuCredits": credits_of(order.unlimited)}
-    if order.hibernation:
+        request["CreditSpecification"] = {"CpuCredits": credits_of(spec.unlimited)}
+    if spec.hibernation:
         request["HibernationOptions"] = {"Configured": True}
-    if order.spot:
-        request["InstanceMarketOptions"] = _spot_options(order)
+    if spec.spot:
+        request["InstanceMarketOptions"] = _spot_options(spec)
     if (role := prerequisites.role()) is not None:
         request["IamInstanceProfile"] = {"Name": role}
     return request
@@ -73,30 +73,30 @@ def credits_of(unlimited: bool) -> str:
     return "unlimited" if unlimited else "standard"
 
 
-def login(order: MachineOrder, image: ImageChoice | Published) -> str:
+def login(spec: MachineSpec, image: ImageChoice | Published) -> str:
     """The account to log in as; all files of the workspace are in its home.
 
     Other accounts may not even read that home (0750 on Ubuntu). The image's own login accepts the
     key too, so that a machine can be repaired.
     """
-    return (order.template.users or (image.user,))[-1]
+    return (spec.template.users or (image.user,))[-1]
 
 
-def root_gb(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> int:
-    """The size of the root disk: at least as ordered, with room for the image and the memory."""
-    ram = math.ceil(kind.memory_mib / MIB) if order.hibernation else 0
-    return max(order.root_gb, image.min_gb + ram)
+def root_gb(spec: MachineSpec, image: ImageChoice, kind: MachineTypeFacts) -> int:
+    """The size of the root disk: at least as requested, with room for the image and the memory."""
+    ram = math.ceil(kind.memory_mib / MIB) if spec.hibernation else 0
+    return max(spec.root_gb, image.min_gb + ram)
 
 
-def _root_disk(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> Arguments:
-    size = root_gb(order, image, kind)
+def _root_disk(spec: MachineSpec, image: ImageChoice, kind: MachineTypeFacts) -> Arguments:
+    size = root_gb(spec, image, kind)
     disk: Arguments = {
         "VolumeSize": size,
-        "VolumeType": order.root_type,
+        "VolumeType": spec.root_type,
         "Encrypted": True,
         "DeleteOnTermination": True,
     }
-    if order.root_type in NEEDS_IOPS:
+    if spec.root_type in NEEDS_IOPS:
         disk["Iops"] = min(IOPS, IOPS_PER_GB * size)
     return {"DeviceName": image.root_device, "Ebs": disk}
 
@@ -112,19 +112,19 @@ def _network_interface(subnet: Subnet, group: str) -> Arguments:
     }
 
 
-def _spot_options(order: MachineOrder) -> Arguments:
+def _spot_options(spec: MachineSpec) -> Arguments:
     """The options of a persistent spot request; empty for a machine on demand.
 
     A machine of a one-time request can never be stopped, and an interruption destroys it with its
     disk. With a persistent request it is only stopped or hibernated; but the request must be
     cancelled before the machine is terminated, else EC2 launches another.
     """
-    behaviour = "hibernate" if order.hibernation else "stop"
+    behaviour = "hibernate" if spec.hibernation else "stop"
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": behaviour}
     return {"MarketType": "spot", "SpotOptions": options}
 
 
-def _tag_specifications(order: MachineOrder, image: ImageChoice) -> list[Arguments]:
-    tags = {**names.instance_tags(order), names.LOGIN: login(order, image)}
+def _tag_specifications(spec: MachineSpec, image: ImageChoice) -> list[Arguments]:
+    tags = {**names.instance_tags(spec), names.LOGIN: login(spec, image)}
     kinds = ["instance", "volume", "network-interface"]
-    return names.specified(tags, *kinds, *(["spot-instances-request"] if order.spot else []))
+    return names.specified(tags, *kinds, *(["spot-instances-request"] if spec.spot else []))

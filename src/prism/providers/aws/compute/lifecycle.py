@@ -43,7 +43,7 @@ from prism.providers.aws.prices.credits import SURPLUS
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import Failure, HibernationNotSupported
-from prism.workspaces.ports import Machine, MachineOrder, NextAttempt, ProviderRefused
+from prism.workspaces.ports import Machine, MachineSpec, NextAttempt, ProviderRefused
 
 log = logging.getLogger(__name__)
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
@@ -110,13 +110,13 @@ class AwsCompute:
             if instance is not None
         ]
 
-    def find(self, id: str | None, order: MachineOrder) -> Machine | None:
+    def find(self, id: str | None, spec: MachineSpec) -> Machine | None:
         """Implements `workspaces.ports.FindsById`: the survey finds machines by their tags."""
-        self._instances.require_readable(order.key)
+        self._instances.require_readable(spec.key)
         if id is None or not _is_instance_id(id) or (instance := self._instances.look(id)) is None:
             return None
-        published = BASES[order.template.base or DEFAULT]
-        expected = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
+        published = BASES[spec.template.base or DEFAULT]
+        expected = {**names.instance_tags(spec), names.LOGIN: launching.login(spec, published)}
         lost = {key: value for key, value in expected.items() if key not in instance.tags}
         if not instance.gone and {names.MANAGED, names.ID} & lost.keys():
             log.warning("%s has lost tags, written again: %s", id, ", ".join(sorted(lost)))
@@ -125,32 +125,32 @@ class AwsCompute:
             except ProviderRefused as error:
                 # Without our instance profile the daily policy has no such right.
                 log.error("the tags of %s cannot be written again: %s", id, error)
-        instance = replace(instance, tags={**expected, **instance.tags}, key=order.key)
+        instance = replace(instance, tags={**expected, **instance.tags}, key=spec.key)
         self._instances.note(instance)
         return self._machine(instance)
 
-    def launch(self, order: MachineOrder) -> Machine:
+    def launch(self, spec: MachineSpec) -> Machine:
         """Ask for a machine in the zone of this attempt."""
-        prerequisites = self._prerequisites_of(order.profile)
-        subnets = in_zone(order.zone, prerequisites.subnets(order.instance_type, order.key))
-        subnet = subnets[order.attempt % len(subnets)]
-        last = (order.attempt + 1) % len(subnets) == 0
+        prerequisites = self._prerequisites_of(spec.profile)
+        subnets = in_zone(spec.zone, prerequisites.subnets(spec.instance_type, spec.key))
+        subnet = subnets[spec.attempt % len(subnets)]
+        last = (spec.attempt + 1) % len(subnets) == 0
         try:
             instance = self._run(
-                launching.arguments(order, prerequisites, self._script, subnet), prerequisites
+                launching.arguments(spec, prerequisites, self._script, subnet), prerequisites
             )
         except CapacityUnavailable as full:
             if not last:
                 raise NextAttempt from full
             zones = ", ".join(subnet.zone for subnet in subnets)
             raise CapacityUnavailable(
-                f"AWS has no capacity for {order.instance_type} in {zones}",
+                f"AWS has no capacity for {spec.instance_type} in {zones}",
                 details=full.details,
                 remediation="Try again later, or choose another type or region: "
                 "`prism workspace launch --help`",
             ) from full
         except TokenMismatch as other:
-            instance = self._find_earlier_launch(order, other)
+            instance = self._find_earlier_launch(spec, other)
         return self._machine(instance)
 
     def start(self, id: str) -> None:
@@ -240,19 +240,19 @@ class AwsCompute:
             changed = {"InstanceCreditSpecifications": specifications}
             self._change(id, "ModifyInstanceCreditSpecification", **changed)
 
-    def change_template(self, id: str, order: MachineOrder) -> None:
+    def change_template(self, id: str, spec: MachineSpec) -> None:
         """Replace the user data of a machine that is off; its next boot uses them."""
-        prerequisites = self._prerequisites_of(order.profile)
-        image = prerequisites.image(order.template.base, order.instance_type)
+        prerequisites = self._prerequisites_of(spec.profile)
+        image = prerequisites.image(spec.template.base, spec.instance_type)
         key = prerequisites.key()
-        user_data = {"Value": self._script(order, image, key, again=True)}
+        user_data = {"Value": self._script(spec, image, key, again=True)}
         self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=user_data)
 
-    def describe(self, id: str, order: MachineOrder) -> None:
-        """Change the tags that differ from the order."""
+    def describe(self, id: str, spec: MachineSpec) -> None:
+        """Change the tags that differ from the spec."""
         if (instance := self._living(id)) is None:
             return
-        written, removed = names.changed_facts(instance.tags, order)
+        written, removed = names.changed_facts(instance.tags, spec)
         if written:
             self._change(id, "CreateTags", Resources=[id], Tags=names.listed(written))
         if removed:
@@ -318,19 +318,19 @@ class AwsCompute:
         prerequisites.give_no_role()
         return answer
 
-    def _find_earlier_launch(self, order: MachineOrder, other: TokenMismatch) -> Ec2Instance:
+    def _find_earlier_launch(self, spec: MachineSpec, other: TokenMismatch) -> Ec2Instance:
         """The machine of an earlier call with this token, but with another image or date.
 
         If EC2 shows none after a while, that call has failed and its token is used up: the next
         attempt has another. A search by tag comes first, so that there are never two machines.
         """
-        if (instance := self._instances.of_key(order.key)) is not None:
+        if (instance := self._instances.of_key(spec.key)) is not None:
             return instance
         now = self._cloud.clock.now()
-        since = self._used_up.setdefault(launching.token(order), now)
+        since = self._used_up.setdefault(launching.token(spec), now)
         if now < since + self.patience:
             raise Unavailable(
-                f"The machine of {order.name} was asked for and is not visible yet",
+                f"The machine of {spec.name} was asked for and is not visible yet",
                 details=other.details,
             ) from other
         raise NextAttempt from other

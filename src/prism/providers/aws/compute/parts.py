@@ -6,7 +6,7 @@ from prism.connections.ports import Address
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.ports import Access, MachineOrder
+from prism.workspaces.ports import Access, MachineSpec
 
 
 class Scripts(Protocol):
@@ -14,13 +14,13 @@ class Scripts(Protocol):
 
     def __call__(
         self,
-        order: MachineOrder,
+        spec: MachineSpec,
         image: ImageChoice,
         key: KeyPair,
         *,
         again: bool = False,
     ) -> bytes:
-        """User data within EC2's limit; the same order always gets the same bytes.
+        """User data within EC2's limit; the same spec always gets the same bytes.
 
         `again` is for a machine that has booted with other user data before.
         """

@@ -33,7 +33,7 @@ from prism.providers.aws.storage.tags import (
     volume_tags,
 )
 from prism.storage.model import StorageFailure, StorageObserved, VolumeElsewhere
-from prism.storage.ports import Disk, StorageRefused, VolumeOrder
+from prism.storage.ports import Disk, StorageRefused, VolumeSpec
 
 STATES = {
     "creating": StorageObserved.MAKING,
@@ -84,7 +84,7 @@ class Disks:
         volume = self._with_written_tags(dict(volume))
         return _DescribedVolume(_disk(volume), read(volume.get("Tags")), _precedence(volume))
 
-    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+    def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """The volume with this id, whatever its tags; adds the tags that it has lost.
 
         Its contents are unknown, so it counts as used: Prism never makes it again in another zone,
@@ -95,31 +95,31 @@ class Disks:
         except Missing:
             return None
         described = read_item(id, lambda: self._describe(volume))
-        expected = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
+        expected = {**volume_tags(spec), USED: UNKNOWN, MOUNTED: ""}
         tags = put_back(partial(self._cloud.tag, id), id, described.tags, expected)
-        return _disk({**volume, "Tags": listed({**tags, ID: order.key})})
+        return _disk({**volume, "Tags": listed({**tags, ID: spec.key})})
 
-    def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
+    def create(self, spec: VolumeSpec, snapshot: str | None = None) -> Disk:
         """Make a volume, empty or from a snapshot."""
         arguments: dict[str, Any] = {
-            "AvailabilityZone": self._first_zone(order.key),
-            "ClientToken": order.key,
+            "AvailabilityZone": self._first_zone(spec.key),
+            "ClientToken": spec.key,
             "Encrypted": True,
-            "Size": order.size_gb,
-            "TagSpecifications": specified(volume_tags(order), "volume"),
-            "VolumeType": order.volume_type or "gp3",
+            "Size": spec.size_gb,
+            "TagSpecifications": specified(volume_tags(spec), "volume"),
+            "VolumeType": spec.volume_type or "gp3",
         }
         if snapshot is not None:
             arguments["SnapshotId"] = snapshot
-        performance = {"Iops": order.iops, "Throughput": order.throughput}
+        performance = {"Iops": spec.iops, "Throughput": spec.throughput}
         arguments |= {name: value for name, value in performance.items() if value is not None}
         try:
             volume = self._cloud.call("ec2", "CreateVolume", **arguments)
-            return read_item(f"volume {order.name}", lambda: _disk(volume))
+            return read_item(f"volume {spec.name}", lambda: _disk(volume))
         except TokenMismatch:  # another version of Prism made it, with other tags
-            if same_key := self._of_key(order.key):
+            if same_key := self._of_key(spec.key):
                 return _disk(same_key[0])
-            raise Unavailable(f"Volume {order.name} was made and is not visible yet") from None
+            raise Unavailable(f"Volume {spec.name} was made and is not visible yet") from None
         except Missing as gone:
             raise StorageRefused("The snapshot from which it should be made is gone") from gone
 

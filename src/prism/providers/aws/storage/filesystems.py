@@ -28,7 +28,7 @@ from prism.providers.aws.storage.tags import (
     volume_tags,
 )
 from prism.storage.model import StorageFailure, StorageObserved, VolumeKind
-from prism.storage.ports import Disk, StorageRefused, VolumeOrder
+from prism.storage.ports import Disk, StorageRefused, VolumeSpec
 
 STATES = {
     "creating": StorageObserved.MAKING,
@@ -58,7 +58,7 @@ class FileSystems:
             [disk for disk in listing.items if disk is not None], listing.unreadable
         )
 
-    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+    def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """The file system with this id, whatever its tags; adds the tags that it has lost.
 
         Its attachments were in its tags too, so the reconciler attaches it again.
@@ -69,29 +69,29 @@ class FileSystems:
         except Missing:
             return None
         known = read_item(id, lambda: (_disk(system), decoded(system.get("Tags")))[1])
-        tags = put_back(lambda lost: self._tag(id, lost), id, known, volume_tags(order))
-        return _disk({**system, "Tags": listed(encoded({**tags, ID: order.key}))})
+        tags = put_back(lambda lost: self._tag(id, lost), id, known, volume_tags(spec))
+        return _disk({**system, "Tags": listed(encoded({**tags, ID: spec.key}))})
 
-    def create(self, order: VolumeOrder) -> Disk:
+    def create(self, spec: VolumeSpec) -> Disk:
         """Make a file system; if the token was used before, returns the one of that call."""
         try:
             system = self._cloud.call(
                 "efs",
                 "CreateFileSystem",
-                CreationToken=order.key,
+                CreationToken=spec.key,
                 Encrypted=True,
                 PerformanceMode="generalPurpose",
-                Tags=listed(encoded(volume_tags(order))),
+                Tags=listed(encoded(volume_tags(spec))),
                 ThroughputMode="bursting",
             )
         except Problem as error:
             if code_of(error) != "FileSystemAlreadyExists":
                 raise
-            answer = self._cloud.call("efs", "DescribeFileSystems", CreationToken=order.key)
+            answer = self._cloud.call("efs", "DescribeFileSystems", CreationToken=spec.key)
             if not answer["FileSystems"]:
-                raise Unavailable(f"{order.name} was made and is not visible yet") from error
+                raise Unavailable(f"{spec.name} was made and is not visible yet") from error
             system = answer["FileSystems"][0]
-        return read_item(f"volume {order.name}", lambda: _disk(system))
+        return read_item(f"volume {spec.name}", lambda: _disk(system))
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step of mounting a file system on a machine."""

@@ -29,7 +29,7 @@ from prism.providers.aws.storage.tags import (
     put_back,
 )
 from prism.storage.model import StorageFailure, StorageObserved
-from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused
+from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused
 from prism.workspaces.ports import ProviderRefused
 
 STATES = {
@@ -61,7 +61,7 @@ class AwsSnapshots:
         ]
         return ReadableItems(copies, listing.unreadable)
 
-    def find(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
+    def find(self, id: str, spec: SnapshotSpec) -> ProviderSnapshot | None:
         """The snapshot with this id, whatever its tags; adds the tags that it has lost."""
         try:
             snapshots = self._cloud.call("ec2", "DescribeSnapshots", SnapshotIds=[id])["Snapshots"]
@@ -71,39 +71,39 @@ class AwsSnapshots:
             return None
         snapshot = read_item(id, lambda: self._cloud.written.over(id, _readable(snapshots[0])))
         write, known = partial(self._cloud.tag, id), read(snapshot.get("Tags"))
-        tags = put_back(write, id, known, copy_tags(order))
-        return _as_snapshot({**snapshot, "Tags": listed({**tags, ID: order.key})})
+        tags = put_back(write, id, known, copy_tags(spec))
+        return _as_snapshot({**snapshot, "Tags": listed({**tags, ID: spec.key})})
 
-    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
+    def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """Take a snapshot of a volume, or of the root disk of a machine."""
-        for snapshot in _oldest_per_key(self._of_key(order.key)):
+        for snapshot in _oldest_per_key(self._of_key(spec.key)):
             if snapshot["State"] != "error":
                 return _as_snapshot(snapshot)
             self.delete(snapshot["SnapshotId"])
-            self._asked.pop(order.key, None)
-        self._wait_until_visible(order)
+            self._asked.pop(spec.key, None)
+        self._wait_until_visible(spec)
         args = {
-            "Description": f"Prism: {order.source} as {order.name}"[:255],
-            "TagSpecifications": specified(copy_tags(order), "snapshot"),
+            "Description": f"Prism: {spec.source} as {spec.name}"[:255],
+            "TagSpecifications": specified(copy_tags(spec), "snapshot"),
             "VolumeId": self._volume(source),
         }
-        self._asked[order.key] = self._cloud.clock.now()
+        self._asked[spec.key] = self._cloud.clock.now()
         try:
             created = self._cloud.call("ec2", "CreateSnapshot", **args)
         except Missing as gone:
-            self._asked.pop(order.key)
+            self._asked.pop(spec.key)
             raise StorageRefused(f"There is nothing left of {source} to copy") from gone
         except (ProviderRefused, AwsThrottled):  # nothing was made
-            self._asked.pop(order.key)
+            self._asked.pop(spec.key)
             raise
-        return read_item(f"snapshot {order.name}", lambda: _as_snapshot(created))
+        return read_item(f"snapshot {spec.name}", lambda: _as_snapshot(created))
 
-    def _wait_until_visible(self, order: SnapshotOrder) -> None:
+    def _wait_until_visible(self, spec: SnapshotSpec) -> None:
         """Raise while a requested snapshot may not be listed yet, to avoid a second one."""
         now = self._cloud.clock.now()
         self._asked = {key: at for key, at in self._asked.items() if now < at + VISIBLE_AFTER}
-        if order.key in self._asked:
-            raise Unavailable(f"Snapshot {order.name} was asked for and is not visible yet")
+        if spec.key in self._asked:
+            raise Unavailable(f"Snapshot {spec.name} was asked for and is not visible yet")
 
     def delete(self, id: str) -> None:
         """Delete this snapshot; others with its key stay, as orphans."""

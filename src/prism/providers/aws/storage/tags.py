@@ -18,7 +18,7 @@ from prism.providers.aws.api.tags import (
     Tags,
     managed,
 )
-from prism.storage.ports import Known, SnapshotOrder, StorageRefused, VolumeOrder
+from prism.storage.ports import Known, SnapshotSpec, StorageRefused, VolumeSpec
 from prism.workspaces.ports import ProviderRefused
 
 log = logging.getLogger(__name__)
@@ -31,19 +31,19 @@ SHOWN = "prism:shown:"  # followed by a machine's id: it has been mounted there
 Filters = Sequence[Mapping[str, Any]]
 
 
-def volume_tags(order: VolumeOrder) -> Tags:
+def volume_tags(spec: VolumeSpec) -> Tags:
     """The tags of a new volume."""
-    return _order_tags(order, kind=order.kind.value)
+    return _spec_tags(spec, kind=spec.kind.value)
 
 
-def copy_tags(order: SnapshotOrder) -> Tags:
+def copy_tags(spec: SnapshotSpec) -> Tags:
     """The tags of a new snapshot."""
-    return _order_tags(order, kind="snapshot", source=order.source)
+    return _spec_tags(spec, kind="snapshot", source=spec.source)
 
 
-def _order_tags(order: VolumeOrder | SnapshotOrder, **more: str) -> Tags:
-    named = {"name": order.name, "project": order.project or "", "user": order.owner}
-    return managed(order.key, **named, **more) | {NAME: order.name}
+def _spec_tags(spec: VolumeSpec | SnapshotSpec, **more: str) -> Tags:
+    named = {"name": spec.name, "project": spec.project or "", "user": spec.owner}
+    return managed(spec.key, **named, **more) | {NAME: spec.name}
 
 
 def known(tags: Tags, **more: Any) -> Known:

@@ -20,11 +20,11 @@ from prism.storage.ports import (
     EVERYTHING,
     Disk,
     ProviderSnapshot,
-    SnapshotOrder,
+    SnapshotSpec,
     StorageRefused,
     StorageSurvey,
     SurveyPart,
-    VolumeOrder,
+    VolumeSpec,
 )
 
 NOTHING = ReadableItems([], {})
@@ -57,27 +57,27 @@ class AwsVolumes:
         unread = {**disks.unreadable, **shared.unreadable, **copies.unreadable}
         return StorageSurvey([*disks.items, *shared.items], copies.items, not_understood=unread)
 
-    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+    def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """Implements `storage.ports.FindsStorageById`: surveys find volumes by their tags."""
         with unavailable_if_refused():
-            return self._of(id).find(id, order)
+            return self._of(id).find(id, spec)
 
-    def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
+    def find_snapshot(self, id: str, spec: SnapshotSpec) -> ProviderSnapshot | None:
         """The snapshot with this id, like `find`."""
         with unavailable_if_refused():
-            return self._copies.find(id, order)
+            return self._copies.find(id, spec)
 
-    def create(self, order: VolumeOrder) -> Disk:
+    def create(self, spec: VolumeSpec) -> Disk:
         """Make an empty, encrypted volume."""
         with refusals():
-            return self._of_kind(order.kind).create(order)
+            return self._of_kind(spec.kind).create(spec)
 
-    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+    def restore(self, spec: VolumeSpec, snapshot: str) -> Disk:
         """Make a volume with the data of a snapshot; EC2 loads each block at the first read."""
-        if order.kind is VolumeKind.EFS:
+        if spec.kind is VolumeKind.EFS:
             raise StorageRefused(NO_COPIES)
         with refusals():
-            return self._disks.create(order, snapshot)
+            return self._disks.create(spec, snapshot)
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step: attach a volume, then mount it in the machine's `~/volumes`."""
@@ -94,12 +94,12 @@ class AwsVolumes:
         with refusals():
             self._of(id).delete(id)
 
-    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
+    def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """A copy of an EBS volume, or of a machine's root disk."""
         if source.startswith("fs-"):
             raise StorageRefused(NO_COPIES)
         with refusals():
-            return self._copies.snapshot(order, source)
+            return self._copies.snapshot(spec, source)
 
     def verify(self, id: str, token: str) -> None:
         """Refuse: EC2 shows a snapshot's data only on a volume that is attached to a machine."""

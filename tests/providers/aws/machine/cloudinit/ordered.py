@@ -14,7 +14,7 @@ from prism.providers.aws.machine.cloudinit.tokens import tokens
 from prism.templates.model import Template
 from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 LIBRARY = {
     template.slug: template
@@ -39,7 +39,7 @@ def template(**fields):
 def order(template, parameters=None, **more):
     usual = {"key": "ws-1", "name": "demo", "instance_type": "t3.small", "root_gb": 20}
     options = {"template": template, "parameters": parameters or {}, "hibernation": False}
-    return MachineOrder(**{**usual, **options, **more})
+    return MachineSpec(**{**usual, **options, **more})
 
 
 def boot(order, architecture="x86_64"):

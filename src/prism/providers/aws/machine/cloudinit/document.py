@@ -32,7 +32,7 @@ from prism.providers.aws.machine.cloudinit.units import (
 from prism.providers.aws.machine.cloudinit.words import one_line
 from prism.providers.aws.machine.cloudinit.worker import Worker
 from prism.templates.model import TemplateInvalid
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SEMAPHORES = "/var/lib/cloud/instance/sem"
@@ -60,11 +60,11 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def render(order: MachineOrder, boot: BootConfig, *, again: bool = False) -> UserData:
-    """The same user data for the same order; `again` if the machine booted with other data."""
-    worker = Worker(order, boot)
+def render(spec: MachineSpec, boot: BootConfig, *, again: bool = False) -> UserData:
+    """The same user data for the same spec; `again` if the machine booted with other data."""
+    worker = Worker(spec, boot)
     files = _file_entries(worker)
-    config = {**_accounts(worker), "write_files": files, "runcmd": _boot_commands(order)}
+    config = {**_accounts(worker), "write_files": files, "runcmd": _boot_commands(spec)}
     if again:
         config = {"bootcmd": [_write_files_again(files)], **config}
     body = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)
@@ -78,7 +78,7 @@ def render(order: MachineOrder, boot: BootConfig, *, again: bool = False) -> Use
 def _accounts(worker: Worker) -> dict[str, Any]:
     """The host name and the accounts, which log in with the key and have no password."""
     key = one_line(worker.boot.public_key.strip(), "the public key")
-    name = worker.order.name
+    name = worker.spec.name
     host = {"hostname": name, "manage_etc_hosts": "localhost"} if HOST.fullmatch(name) else {}
     accounts = [
         {
@@ -109,9 +109,9 @@ def _file_entries(worker: Worker) -> list[dict[str, str]]:
         _file_entry(f"{UNITS}/prism-ttl.service", TTL),
         _file_entry(f"{UNITS}/prism-ttl.timer", TTL_TIMER),
     ]
-    if worker.order.spot:  # other machines are stopped by powering off, as AWS documents
+    if worker.spec.spot:  # other machines are stopped by powering off, as AWS documents
         files.append(_file_entry(f"{LIBRARY}/stop", stop_program(), "0755"))
-    if worker.order.hibernation:
+    if worker.spec.hibernation:
         files.append(_file_entry(f"{UNITS}/prism-woken.service", WOKEN))
     files += [_file_entry(path, text) for path, text in post_install(worker).items()]
     files.append(_file_entry(SERVICES, worker.served()))
@@ -125,9 +125,9 @@ def _file_entry(path: str, content: str, permissions: str = "0644") -> dict[str,
     return {"path": path, "permissions": permissions, "content": content}
 
 
-def _boot_commands(order: MachineOrder) -> list[list[str]]:
+def _boot_commands(spec: MachineSpec) -> list[list[str]]:
     """The commands of the first boot; later boots need none."""
-    lasting = ["prism-boot.service", *(["prism-woken.service"] if order.hibernation else [])]
+    lasting = ["prism-boot.service", *(["prism-woken.service"] if spec.hibernation else [])]
     return [
         ["systemctl", "daemon-reload"],
         ["systemctl", "enable", "--now", "prism-ttl.timer"],

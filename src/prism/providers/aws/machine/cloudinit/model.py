@@ -1,4 +1,4 @@
-"""The user data, and their inputs besides the order."""
+"""The user data, and their inputs besides the spec."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Architecture = Literal["x86_64", "arm64"]
 
 
 class BootConfig(Struct, frozen=True, kw_only=True):
-    """Facts of the machine that its order does not contain.
+    """Facts of the machine that its spec does not contain.
 
     `user` is the login of its image; `public_key` may log in, in OpenSSH's format; `tokens` are
     the secrets of its services, by name.

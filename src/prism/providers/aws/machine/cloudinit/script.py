@@ -49,7 +49,7 @@ def _lines(worker: Worker) -> Iterator[str]:
     yield "boot_id"
     yield "hostkey"
     yield from _packages(worker)
-    if worker.order.hibernation and worker.system.keeps_addresses:
+    if worker.spec.hibernation and worker.system.keeps_addresses:
         yield _say("kernel")
         yield _step("kernel", "failed kernel", "with_nokaslr")
         yield "restart_for nokaslr"
@@ -85,7 +85,7 @@ def _packages(worker: Worker) -> Iterator[str]:
         if manager == system.manager:
             requested += [one_line(name, f"packages.{manager}") for name in names]
     needed = [*system.needs, *(system.python_packages if worker.venv else ())]
-    if worker.order.hibernation:
+    if worker.spec.hibernation:
         needed += system.hibernation
     packages = dict.fromkeys([*needed, *(system.groups.get(name, name) for name in requested)])
     program = f"with_{system.manager}"

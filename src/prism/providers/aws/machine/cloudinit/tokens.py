@@ -3,7 +3,7 @@
 import base64
 import hmac
 
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 
 def secret(private_key: bytes, workspace: str, service: str) -> str:
@@ -13,6 +13,6 @@ def secret(private_key: bytes, workspace: str, service: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def tokens(private_key: bytes, order: MachineOrder) -> dict[str, str]:
+def tokens(private_key: bytes, spec: MachineSpec) -> dict[str, str]:
     """The token of each service of a machine, by its name."""
-    return {name: secret(private_key, order.key, name) for name in order.template.services}
+    return {name: secret(private_key, spec.key, name) for name in spec.template.services}

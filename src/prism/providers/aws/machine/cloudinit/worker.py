@@ -17,7 +17,7 @@ from prism.providers.aws.machine.cloudinit.words import (
 from prism.providers.aws.prerequisites.images import DEFAULT
 from prism.templates.checks import SLUG, USER, WORD
 from prism.templates.model import TemplateInvalid
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import MachineSpec
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RESERVED = {"root", "daemon", "bin", "sys", "nobody", "sshd", "sudo"}
@@ -26,9 +26,9 @@ RESERVED = {"root", "daemon", "bin", "sys", "nobody", "sshd", "sudo"}
 class Worker:
     """The account of one machine, and the environment of its programs."""
 
-    def __init__(self, order: MachineOrder, boot: BootConfig) -> None:
-        template = order.template
-        self.order, self.boot, self.template = order, boot, template
+    def __init__(self, spec: MachineSpec, boot: BootConfig) -> None:
+        template = spec.template
+        self.spec, self.boot, self.template = spec, boot, template
         self.base = template.base or DEFAULT
         self.system: System = SYSTEMS[self.base]
         self.name = (template.users or (boot.user,))[-1]
@@ -39,8 +39,8 @@ class Worker:
             if not SLUG.fullmatch(name):
                 raise _invalid(f"services: {name!r} must be a-z, 0-9 and single hyphens inside")
         defaults = {name: parameter.default for name, parameter in template.parameters.items()}
-        parameters = {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None}
-        self._filler = Filler(order.name, self.home, parameters)
+        parameters = {n: v for n, v in {**defaults, **spec.parameters}.items() if v is not None}
+        self._filler = Filler(spec.name, self.home, parameters)
 
     @property
     def home(self) -> str:
