@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
@@ -75,7 +77,7 @@ def launch(port: int, number: int) -> None:
         post(to, "instances/launch", {"name": f"w{number}", "template": TEMPLATE}, 201)
 
 
-def post(to: Connection, path: str, body: dict, status: int) -> None:
+def post(to: Connection, path: str, body: Mapping[str, object], status: int) -> None:
     answer = to.ask(f"{API}/{path}", "POST", json.dumps(body).encode())
     if answer.status != status:
         raise RuntimeError(f"{path}: {answer.status} {answer.body[:200]!r}")
@@ -87,12 +89,13 @@ def all_run(to: Connection) -> bool:
 
 
 @contextmanager
-def double(folder):
+def double(folder: Path) -> Iterator[dict[str, str]]:
     """Run the double of AWS as a process; yields the environment for its clients."""
     rules = folder / "rules.json"
     rules.write_text(json.dumps({"like": "aws", "times": {"boot": 5}}))
     command = (sys.executable, "-m", "aws_double", "--port", "0", "--rules", rules)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None, "it is a pipe"
     try:
         lines = (process.stdout.readline().split(maxsplit=1)[1] for _ in range(5))
         environ = dict(line.strip().split("=", 1) for line in lines)

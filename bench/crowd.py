@@ -34,7 +34,7 @@ def crowds(report: Report) -> None:
                 _crowd(server.port, orders, report, f", {more} of them {OTHER}" if more else "")
             finally:
                 end(server.port, [f"w{number}" for number in range(len(orders))])
-            command = [BIN / "prism", "daemon", "status"]
+            command = (BIN / "prism", "daemon", "status")
             subprocess.run(command, env=server.environ, check=True, capture_output=True)
 
 

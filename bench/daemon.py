@@ -13,17 +13,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prism.daemon import main
+from prism.daemon.app import App
 from prism.kit.clock import WallClock
+from prism.kit.db import Database
 from prism.kit.events import Event
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.place import place_of
 from prism.settings import Settings
+from prism.workspaces.ports import Machine
 from tests.doubles.memory import MemoryComputer
 
 SECONDS, A_SECOND = 10, 100
@@ -38,7 +42,7 @@ class Ticked(Event, frozen=True, kw_only=True):
     sent: int  # nanoseconds
 
 
-def tick(db) -> None:
+def tick(db: Database) -> None:
     begun = time.monotonic()
     for number in range(SECONDS * A_SECOND):
         time.sleep(max(0.0, begun + number / A_SECOND - time.monotonic()))
@@ -47,11 +51,10 @@ def tick(db) -> None:
             tx.happened(Ticked(actor="bench", subject="bench", number=number, sent=sent))
 
 
-def build(*parts, _original=main.build, **more):
-    daemon = _original(*parts, **more)
+def prepare(daemon: App, _original: Callable[[App], None] = App.prepare) -> None:
+    _original(daemon)
     ticking = threading.Thread(target=tick, args=[daemon.db], daemon=True)
     signal.signal(signal.SIGUSR1, lambda *_: ticking.start())
-    return daemon
 
 
 class Machines(MemoryComputer):
@@ -59,7 +62,7 @@ class Machines(MemoryComputer):
 
     looked = 0.0  # seconds of processor
 
-    def survey(self):
+    def survey(self) -> list[Machine]:
         began = time.thread_time()
         survey = super().survey()
         self.looked += time.thread_time() - began
@@ -69,7 +72,7 @@ class Machines(MemoryComputer):
         return survey
 
 
-main.build = build
+setattr(App, App.prepare.__name__, prepare)
 settings = Settings.read()
 machines = Machines(WallClock(), busy=LocalCompute.busy)
 machines_file = settings.folder / "bench-machines"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,18 +23,25 @@ REAL = (str(BIN / "prismd"),)
 class Daemon:
     """A running daemon; how long it took until it answered, and how long it computed, in ms."""
 
-    def __init__(self, process, environ, port, took, spent):
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        environ: dict[str, str],
+        port: int,
+        took: float,
+        spent: float,
+    ) -> None:
         self.process, self.environ, self.port = process, environ, port
         self.took, self.spent = took, spent
 
     @property
-    def rss(self):
+    def rss(self) -> float:
         """Memory, in MiB."""
         return psutil.Process(self.process.pid).memory_info().rss / 2**20
 
 
 @contextmanager
-def home():
+def home() -> Iterator[Path]:
     """A folder that is gone afterwards, with a place for everything that is cached."""
     folder = Path(tempfile.mkdtemp(prefix="bench"))
     try:
@@ -43,7 +51,7 @@ def home():
 
 
 @contextmanager
-def daemon(folder, program=IN_MEMORY, **more):
+def daemon(folder: Path, program: Sequence[str] = IN_MEMORY, **more: str) -> Iterator[Daemon]:
     """A daemon of that home, with `more` in its environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -67,7 +75,7 @@ def daemon(folder, program=IN_MEMORY, **more):
         process.wait(60)
 
 
-def _answers(port):
+def _answers(port: int) -> bool:
     with suppress(OSError):
         to = Connection(port)
         try:

@@ -40,7 +40,7 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port, self._buffer = port, bytearray(1 << 20)
 
-    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", /, **headers: str) -> Answer:
         """Send one request and read its answer to the last byte."""
         lines = {"Host": f"localhost:{self._port}", **headers}
         if body:

@@ -20,7 +20,7 @@ def packages(report: Report) -> None:
             _measure(server.port, folder, names, report)
         finally:
             end(server.port, names)
-        command = [BIN / "prism", "daemon", "status"]
+        command = (BIN / "prism", "daemon", "status")
         subprocess.run(command, env=server.environ, check=True, capture_output=True)
 
 
@@ -50,5 +50,5 @@ def _all_run(states: list[str]) -> None:
 
 
 def _megabytes(folder: Path) -> int:
-    command = ["du", "-sm", folder]
+    command = ("du", "-sm", folder)
     return int(subprocess.run(command, capture_output=True, check=True).stdout.split()[0])

@@ -87,7 +87,7 @@ class Peer:
     def __init__(self, name, package, program):
         self.tool = TOOLS / package / "bin" / program
         lock = (LOCKS / f"{package}.lock").read_text()
-        version = re.search(rf"^{package}==(\S+)", lock, re.M)[1]
+        [version] = re.findall(rf"^{package}==(\S+)", lock, re.M)
         self.name = f"{name} {version}"
 
     def words(self, *more):

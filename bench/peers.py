@@ -17,20 +17,23 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from statistics import median
+from typing import Generic, TypeVar
 
 import psutil
 from living import IN_MEMORY, REAL, daemon, home
 from load import Connection, alone, crowd
-from page import PAGE
+from page import PAGE, Report
 from peer_programs import (
     TOKEN,
     TOOLS,
     Dstack,
     JupyterHub,
     Missing,
+    Peer,
     Prism,
     SkyPilot,
     clean,
@@ -53,6 +56,8 @@ MANY = 1000
 NO_ACCOUNT = "not without a cloud account"
 EMPTY = b"{}"
 LISTED = "`workspace list`, `ps -a`, `status`"
+Column = TypeVar("Column", bound="Peer | Proxy")
+Result = TypeVar("Result")
 
 
 class Table:
@@ -74,15 +79,17 @@ class Table:
         return "\n".join(lines)
 
 
-class Turns:
+class Turns(Generic[Column]):
     """Measures columns in turns; a column that fails has no further turn."""
 
-    def __init__(self, table, columns):
-        self.table, self.left, self.took = table, list(columns), {}
+    def __init__(self, table: Table, columns: Iterable[Column]) -> None:
+        self.table, self.left = table, list(columns)
 
-    def each(self, times, row, measure):
+    def each(
+        self, times: int, row: str, measure: Callable[[Column], Result]
+    ) -> dict[Column, list[Result]]:
         """Measure every column `times` times; the results, by column."""
-        took = {column: [] for column in self.left}
+        took: dict[Column, list[Result]] = {column: [] for column in self.left}
         for _ in range(times):
             for column in list(took):
                 try:
@@ -97,7 +104,9 @@ class Turns:
 
 def commands(table, peers, servers):
     """Whole processes of the command lines: their help, and a list of what their server has."""
-    lines = {"`--help`": {peer: ("--help",) for peer in peers}}
+    lines: dict[str, dict[Peer, tuple[str, ...]]] = {
+        "`--help`": {peer: ("--help",) for peer in peers}
+    }
     prism, hub, dstack, sky = peers
     lines[LISTED] = {prism: ("workspace", "list"), dstack: ("ps", "-a"), sky: ("status",)}
     notes = {prism: f"{MANY:,} of them", dstack: "the newest 100", sky: "none of them"}
@@ -199,7 +208,8 @@ def list_hub(to):
 
 def list_dstack(to):
     """`POST /api/runs/list`, 100 a page, its maximum."""
-    count, size, last = 0, 0, {}
+    last: dict[str, str] = {}
+    count = size = 0
     while True:
         request = json.dumps({"limit": 100} | last).encode()
         body = to.ask("/api/runs/list", "POST", request, Authorization=f"Bearer {TOKEN}").body
@@ -288,10 +298,10 @@ def filled(peers, folders, stack):
     return servers
 
 
-class Quiet:
+class Quiet(Report):
     """A report that discards its rows."""
 
-    def say(self, *_):
+    def say(self, *_, **__):
         pass
 
 

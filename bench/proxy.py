@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
 import psutil
-from living import REAL, daemon, home
-from load import load
+from living import REAL, Daemon, daemon, home
+from load import Load, load
 from page import Report
 
 from prism.client import Client
@@ -56,12 +57,13 @@ http {{
   }}
 }}
 """
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Route:
     """A route to the service: a port of this machine, and the value of `Host`."""
 
-    def __init__(self, name, port, host):
+    def __init__(self, name: str, port: int, host: str) -> None:
         self.name, self.port, self.host = name, port, host
 
 
@@ -90,7 +92,7 @@ def proxied(report: Report) -> None:
         idle(report, server, real + 1)
 
 
-def bulk(report, ways, server) -> None:
+def bulk(report: Report, ways: list[Route], server: Daemon) -> None:
     """Time downloads of a gigabyte, in turns, and the processor time of the daemon."""
     best = dict.fromkeys(ways, 0.0)
     prism = psutil.Process(server.process.pid)
@@ -110,9 +112,9 @@ def bulk(report, ways, server) -> None:
     report.say("… CPU time of the daemon for it", f"{each:.2f} s")
 
 
-def small(report, ways) -> None:
+def small(report: Report, ways: list[Route]) -> None:
     """Time answers of 100 bytes on one kept-alive connection, and on eight."""
-    halves = {way: [] for way in ways}
+    halves: dict[Route, list[Load]] = {way: [] for way in ways}
     for _ in range(ROUNDS):
         for way in ways:
             halves[way].append(load(way.port, "/small", SECONDS / ROUNDS, Host=way.host))
@@ -130,7 +132,7 @@ def small(report, ways) -> None:
         report.say(f"small requests, eight at once, {way.name}", str(eight))
 
 
-def terminals(report, server, plain, port) -> None:
+def terminals(report: Report, server: Daemon, plain: int, port: int) -> None:
     """Time from a key to its echo, while other terminals are busy."""
     for name, at, host in (
         ("direct", plain, f"127.0.0.1:{plain}"),
@@ -143,7 +145,7 @@ def terminals(report, server, plain, port) -> None:
         report.say(f"echo of a key beside {BUSY} busy terminals, {name}", value, *aim)
 
 
-def idle(report, server, port) -> None:
+def idle(report: Report, server: Daemon, port: int) -> None:
     """The memory of idle WebSockets."""
     with ExitStack() as stack:
         host = f"{port}--mine.localhost:{server.port}"
@@ -156,7 +158,7 @@ def idle(report, server, port) -> None:
         report.say(f"memory of {IDLE:,} idle WebSockets", value)
 
 
-def megabytes(way) -> float:
+def megabytes(way: Route) -> float:
     with socket.create_connection(("127.0.0.1", way.port)) as to:
         buffer = bytearray(1 << 20)
         to.sendall(f"GET /big/{BIG} HTTP/1.1\r\nHost: {way.host}\r\n\r\n".encode())
@@ -170,7 +172,7 @@ def megabytes(way) -> float:
 
 
 @contextmanager
-def _websocket(port, host, query=""):
+def _websocket(port: int, host: str, query: str = "") -> Iterator[socket.socket]:
     """Open a WebSocket to the terminal."""
     key = "dGhlIHNhbXBsZSBub25jZQ=="
     with socket.create_connection(("127.0.0.1", port)) as to:
@@ -188,7 +190,7 @@ def _websocket(port, host, query=""):
         yield to
 
 
-async def _echo_times(port, host) -> list[float]:
+async def _echo_times(port: int, host: str) -> list[float]:
     """Milliseconds from each key to its echo; output of busy terminals is discarded."""
     with ExitStack() as stack:
         busy = [stack.enter_context(_websocket(port, host, "?busy")) for _ in range(BUSY)]
@@ -207,11 +209,11 @@ async def _echo_times(port, host) -> list[float]:
         return took
 
 
-async def _stream(websocket):
+async def _stream(websocket: socket.socket) -> Streams:
     return await asyncio.open_connection(sock=websocket.dup())
 
 
-async def _discard(streams) -> None:
+async def _discard(streams: Streams) -> None:
     while await streams[0].read(1 << 16):
         pass
 
@@ -223,7 +225,7 @@ def _frame(text: bytes) -> bytes:
 
 
 @contextmanager
-def plain_service():
+def plain_service() -> Iterator[int]:
     """Run the service without Prism; yields its port. The next port serves its terminals."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -241,7 +243,7 @@ def plain_service():
 
 
 @contextmanager
-def through_nginx(folder, port):
+def through_nginx(folder: Path, port: int) -> Iterator[Route]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         front = free.getsockname()[1]
@@ -258,10 +260,10 @@ def through_nginx(folder, port):
         process.wait(20)
 
 
-def is_open(port) -> bool:
+def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def terminate(client) -> None:
+def terminate(client: Client) -> None:
     client.workspaces.terminate("mine", wait=60)

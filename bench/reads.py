@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from statistics import median
 
 from load import Connection, Load, at_once, load
@@ -54,7 +55,7 @@ def reads(port: int, many: int, report: Report) -> None:
     report.say("… unchanged, 304", str(same))
     if aimed:
         for small in (f"{path}/w7", f"{API}/templates", f"{API}/daemon/status"):
-            measured = best(lambda small=small: load(port, small, SECONDS))
+            measured = best(partial(load, port, small, SECONDS))
             report.say(f"`GET {small.removeprefix(API)}`", str(measured))
 
 

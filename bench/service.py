@@ -19,7 +19,7 @@ SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100
 BUSY = "while :; do echo 'epoch 12 loss 0.0031 acc 0.981'; sleep 0.05; done"
 
 
-async def serve(reader, writer):
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer requests as they arrive."""
     while head := await reader.readuntil(b"\r\n\r\n"):
         path = head.split(b" ", 2)[1]
@@ -35,7 +35,7 @@ async def serve(reader, writer):
             left -= len(piece)
 
 
-async def quietly(reader, writer):
+async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve until the client closes the connection."""
     try:
         await serve(reader, writer)
@@ -45,20 +45,21 @@ async def quietly(reader, writer):
         writer.close()
 
 
-async def terminal(request):
+async def terminal(request: web.Request) -> web.WebSocketResponse:
     """Run a program on its own terminal."""
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)
     near, far = pty.openpty()
     words = ("sh", "-c", BUSY) if "busy" in request.query else ("cat",)
-    ends = dict.fromkeys(("stdin", "stdout", "stderr"), far)
-    program = await asyncio.create_subprocess_exec(*words, **ends, start_new_session=True)
+    program = await asyncio.create_subprocess_exec(
+        *words, stdin=far, stdout=far, stderr=far, start_new_session=True
+    )
     os.close(far)
     loop = asyncio.get_running_loop()
-    output = asyncio.Queue()
+    output: asyncio.Queue[bytes] = asyncio.Queue()
     loop.add_reader(near, lambda: output.put_nowait(os.read(near, 65536)))
 
-    async def show():
+    async def show() -> None:
         while True:
             await socket.send_bytes(await output.get())
 
@@ -75,7 +76,7 @@ async def terminal(request):
     return socket
 
 
-async def main(port):
+async def main(port: int) -> None:
     """Serve HTTP on `port`, and terminals on `port + 1`."""
     app = web.Application()
     app.router.add_get("/terminal", terminal)

@@ -219,7 +219,7 @@ class JupyterHub:
         programs = TOOLS / "jupyterhub" / "bin"
         environ = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         with (state / "log").open("w") as log:
-            words = [programs / "jupyterhub", "-f", state / "config.py"]
+            words = (programs / "jupyterhub", "-f", state / "config.py")
             process = subprocess.Popen(words, cwd=state, env=environ, stdout=log, stderr=log)
         try:
             base = f"http://127.0.0.1:{ports['front']}"

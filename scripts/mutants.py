@@ -128,8 +128,8 @@ def replacements(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
             yield node.operand
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)
-        case ast.Constant(value=int() | float()):
-            yield ast.Constant(node.value + 1)
+        case ast.Constant(value=int() | float() as number):
+            yield ast.Constant(number + 1)
         case ast.Set(elts=[_, _, *_]):
             for at in range(len(node.elts)):
                 yield with_fields(node, elts=node.elts[:at] + node.elts[at + 1 :])
@@ -190,7 +190,7 @@ class Lines:
         self.files = {self.source + name for name in (folder / "files").read_text().splitlines()}
         self.tests: dict[str, Any] = {}
         self.lines: dict[str, set[int]] = collections.defaultdict(set)
-        self.watch: Any = sys.monitoring  # type: ignore[attr-defined]  # Python 3.12
+        self.watch: Any = vars(sys)["monitoring"]  # Python 3.12
         self.watch.use_tool_id(4, "mutants")
         self.watch.register_callback(4, self.watch.events.LINE, self.record_line)
 

@@ -26,8 +26,8 @@ PURE = [f for f in FILES if f.name in {"plan.py", "model.py", "ports.py", "event
 PURE = [f for f in PURE if f.parent.name in PACKAGES] + [PACKAGE / "errors.py"]
 CLOCK = {"now", "utcnow", "today", "monotonic", "time", "perf_counter"}
 CATCH_ALL = {"utils", "util", "common", "helper", "helpers", "manager", "base", "misc", "stuff"}
-CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-CONTRACTS = {contract["name"]: contract for contract in CONTRACTS["contracts"]}
+TOOL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+CONTRACTS = {contract["name"]: contract for contract in TOOL["importlinter"]["contracts"]}
 # The clock itself, code outside the daemon, and code that compares times of files.
 TIMELESS = {"clock.py", "agent", "cli", "client", "folder_setup.py"}
 ASKS_THE_DAY = re.compile(r"\b(datetime\.(?:now|utcnow|today)|date\.today|time\.time)\(")
@@ -131,6 +131,24 @@ def test_public_class_names_are_unique():
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
     assert [name for name, count in Counter(class_names).items() if count > 1] == []
+
+
+SKIPS = {"check_untyped_defs", "disable_error_code", "follow_imports", "ignore_errors"}
+
+
+def test_mypy_checks_every_python_file():
+    config = TOOL["mypy"]
+    sources = [file.relative_to(ROOT) for file in tracked() if file.suffix == ".py"]
+    assert {*config["files"]} == {file.parts[0] for file in sources}
+    assert not config.keys() & {"exclude", "modules", "packages", *SKIPS}
+    skipped = {
+        module
+        for override in config["overrides"]
+        if override.keys() & SKIPS
+        for module in override["module"]
+    }
+    assert skipped == {"boto3.*", "botocore.*", "moto.*"}, "untyped SDKs"
+    assert "\n\t$(BIN)/mypy\n" in (ROOT / "Makefile").read_text(), "it has no arguments"
 
 
 VAGUE = {"it", "one", "found", "said", "told", "made", "given", "asked", "wanted", "shown"}
