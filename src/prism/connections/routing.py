@@ -13,7 +13,7 @@ from prism.connections.ports import Address, Publishes, Reach
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel
-from prism.workspaces.reads import ConnectionReader
+from prism.workspaces.routes import ConnectionReader
 
 WEB = 8888  # the default port, if neither the request nor the template has one
 HOST = "127.0.0.1"

@@ -41,7 +41,7 @@ from prism.kit.idempotency import Idempotency
 from prism.kit.migrate import upgrade
 from prism.kit.reconcile import Loop
 from prism.kit.routes import Routes
-from prism.logs import reads as logs
+from prism.logs import routes as logs
 from prism.profiles import api as profiles
 from prism.profiles.aws_config import config_file, sections
 from prism.projects import api as projects
@@ -55,7 +55,7 @@ from prism.storage.model import Snapshot, Volume
 from prism.storage.ports import Volumes
 from prism.templates import api as templates
 from prism.workspaces import api as workspaces
-from prism.workspaces import reads
+from prism.workspaces import routes as machine_routes
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.ports import Compute
 from prism.workspaces.waiting import Waiting
@@ -68,7 +68,7 @@ ROUTES = [
     Routes(
         "/",
         [
-            reads.connect,
+            machine_routes.connect,
             audit.audit,
             audit.events_of_instance,
             *stream.routes,

@@ -56,7 +56,7 @@ from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.read_model import ReadModel
-from prism.workspaces.reads import ConnectionReader
+from prism.workspaces.routes import ConnectionReader
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.template_again import TemplateReader
 

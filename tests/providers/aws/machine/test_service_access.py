@@ -8,7 +8,7 @@ import pytest
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.ssh.port_forwarding import AwsReach
-from prism.workspaces.reads import connection
+from prism.workspaces.routes import connection
 from tests.providers.aws.machine.cloudinit.ordered import LIBRARY, files, rendered
 from tests.providers.aws.ssh_machine import ID
 
