@@ -1,8 +1,10 @@
 """The checks of templates: each issue has a check, a line and a field."""
 
+import msgspec
 import pytest
 
 from prism.catalog.model import UnknownType
+from prism.idle.model import Name
 from prism.templates.checks import CHECKS, spelled
 from prism.templates.service import TemplateService
 from prism.templates.store import TemplateFolder
@@ -110,7 +112,7 @@ BAD = [
     ),
     ("parameters", "18: parameters.user.minimum", "default: ada", "minimum: 1", "means nothing"),
     ("parameters", "18: parameters.user.pattern", "default: ada", 'pattern: "["', "regular"),
-    ("idle-profile", "25: idle_profile", "standard", "Very Idle", "single hyphens"),
+    ("idle-profile", "25: idle_profile", "standard", "Very Idle", "letters, digits"),
 ]
 
 
@@ -166,6 +168,12 @@ def test_size_without_a_machine_type_is_refused_if_a_catalog_is_given(own_folder
     unchecked, _ = TemplateService([TemplateFolder(own_folder.path)]).validate().validation_results
     assert unchecked.status == "valid"
     assert "machine" not in unchecked.passed
+
+
+@pytest.mark.parametrize("name", ["N", "Night_2", "gpu.long-1"])
+def test_template_may_use_every_idle_profile_that_can_be_made(validate_text, name):
+    assert msgspec.convert(name, Name) == name
+    assert validate_text(f"name: t\nidle_profile: {name}\n").status == "valid"
 
 
 def test_two_services_cannot_have_the_same_port(validate_text):

@@ -25,6 +25,7 @@ SYSTEMS = {
 RESERVED = {"validate"}
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PROFILE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 BLANK = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
 OF_SERVICES = frozenset({"port", "token", "home", "name"})
@@ -181,8 +182,8 @@ def _limits(parameter: Parameter) -> Iterator[tuple[str, str]]:
 
 
 def _idle_profile(template: Template) -> Iterator[Misfit]:
-    if template.idle_profile is not None and not SLUG.fullmatch(template.idle_profile):
-        why = f"must be a-z, 0-9 and single hyphens inside, not {template.idle_profile!r}"
+    if template.idle_profile is not None and not PROFILE.fullmatch(template.idle_profile):
+        why = f"must be letters, digits and ._- inside, not {template.idle_profile!r}"
         yield ("idle_profile",), why
 
 
