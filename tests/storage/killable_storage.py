@@ -28,7 +28,7 @@ from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.changes import StorageChanges
 from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, Restoring, VolumeKind
-from prism.storage.reconciler import VolumeReconciler
+from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
 from tests.waiting import eventually
@@ -85,7 +85,7 @@ class KillableStorage:
         self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
         hosts, offer = Hosts(), LocalStorageOffer(PLACE, home)
         changes = StorageChanges(self.clock)
-        parts = (self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
+        parts = StorageParts(self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
         self.service = SnapshotService(
             self.db,
             self.clock,
@@ -95,8 +95,8 @@ class KillableStorage:
             changes=changes,
         )
         self.loops = [
-            Loop(VolumeReconciler(*parts), self.db, self.clock, threads=1),
-            Loop(SnapshotReconciler(*parts), self.db, self.clock, threads=1),
+            Loop(VolumeReconciler(parts), self.db, self.clock, threads=1),
+            Loop(SnapshotReconciler(parts), self.db, self.clock, threads=1),
         ]
         for loop in self.loops:
             loop.inherit()

@@ -72,25 +72,25 @@ class StorageObserver(Protocol):
         """Note that these places were surveyed; called outside of any transaction."""
 
 
+class StorageParts(NamedTuple):
+    """What the reconcilers of volumes and of snapshots share."""
+
+    db: Database
+    clock: Clock
+    places: Mapping[str, Volumes]
+    hosts: AttachmentHostReader
+    changes: StorageChanges
+    is_paused: Callable[[None], bool] = lambda _: False  # the database is older than the machines
+
+
 class StorageReconciler:
     """The common part of the reconcilers of volumes and of snapshots."""
 
     rows: Table
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        places: Mapping[str, Volumes],
-        hosts: AttachmentHostReader,
-        changes: StorageChanges,
-        *,
-        is_paused: Callable[[None], bool] = lambda _: False,
-    ) -> None:
-        self._db, self._clock, self._places = db, clock, places
-        self._hosts, self._changes = hosts, changes
-        self._rounds = SurveySchedule(places)
-        self._is_paused = is_paused  # whether the database is older than the machines
+    def __init__(self, parts: StorageParts) -> None:
+        self._db, self._clock, self._places, self._hosts, self._changes, self._is_paused = parts
+        self._rounds = SurveySchedule(self._places)
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
@@ -119,18 +119,8 @@ class VolumeReconciler(StorageReconciler):
 
     rows = store.volumes
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        places: Mapping[str, Volumes],
-        hosts: AttachmentHostReader,
-        changes: StorageChanges,
-        *,
-        observers: Sequence[StorageObserver] = (),
-        is_paused: Callable[[None], bool] = lambda _: False,
-    ) -> None:
-        super().__init__(db, clock, places, hosts, changes, is_paused=is_paused)
+    def __init__(self, parts: StorageParts, observers: Sequence[StorageObserver] = ()) -> None:
+        super().__init__(parts)
         self._observers = observers
         self._detached_at: dict[tuple[str, str], datetime] = {}  # by volume and machine
         self._first_seen: dict[tuple[str, str], datetime] = {}  # likewise, without an attachment

@@ -45,7 +45,7 @@ from prism.settings import Settings
 from prism.storage import store as storage_rows
 from prism.storage.model import StorageOffer
 from prism.storage.ports import Volumes
-from prism.storage.reconciler import VolumeReconciler
+from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
@@ -341,13 +341,12 @@ class ProviderWiring(BillingWiring):
     def _storage_loops(
         self, volumes: Mapping[str, Volumes], is_paused: IsPaused
     ) -> list[Loop[Any]]:
-        common = (self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes)
+        parts = StorageParts(
+            self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes, is_paused
+        )
         scanner = StorageScanner(self.db, self.clock)
         self.storage_scanners.append(scanner)
-        reconcilers = (
-            VolumeReconciler(*common, observers=[scanner], is_paused=is_paused),
-            SnapshotReconciler(*common, is_paused=is_paused),
-        )
+        reconcilers = (VolumeReconciler(parts, [scanner]), SnapshotReconciler(parts))
         return [Loop(reconciler, self.db, self.clock, threads=4) for reconciler in reconcilers]
 
     # ------------------------------------------------------------ offers and status

@@ -23,7 +23,7 @@ from prism.storage.model import (
     Volume,
     VolumeKind,
 )
-from prism.storage.reconciler import VolumeReconciler
+from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.store import by_id, every
@@ -158,7 +158,7 @@ class Life:
         volumes = AwsVolumes(self.cloud, self.place.machines)
         # No machine is in this zone, so that every volume moves.
         vars(volumes._disks)["_first_zone"] = lambda key: "us-east-1c"
-        parts = (
+        parts = StorageParts(
             self.db,
             self.aws.clock,
             {AWS: volumes},
@@ -166,8 +166,8 @@ class Life:
             StorageChanges(self.aws.clock),
         )
         self.loops = [
-            Loop(VolumeReconciler(*parts), self.db, self.aws.clock, threads=1),
-            Loop(SnapshotReconciler(*parts), self.db, self.aws.clock, threads=1),
+            Loop(VolumeReconciler(parts), self.db, self.aws.clock, threads=1),
+            Loop(SnapshotReconciler(parts), self.db, self.aws.clock, threads=1),
         ]
         for loop in self.loops:
             loop.inherit()
