@@ -84,6 +84,29 @@ def actions(aws):
     return [call.action for call in aws.calls]
 
 
+def test_lookup_by_location_reads_that_location_only_and_sees_later_ones():
+    local, aws = SimpleNamespace(locations={}), SimpleNamespace(locations={})
+    seen = []
+
+    def volumes(location):
+        seen.append(location)
+        return location.volumes
+
+    by_location = providers.ByLocation(lambda: [local, aws], volumes)
+    assert (dict(by_location), len(by_location)) == ({}, 0)
+    near, far = (SimpleNamespace(volumes=name) for name in ("disks", "cloud disks"))
+    local.locations = {"near": near}
+    aws.locations = {"bare": SimpleNamespace(volumes=None), "far": far}
+    seen.clear()
+    assert (by_location["far"], seen) == (far.volumes, [far])
+    assert dict(by_location) == {"near": near.volumes, "far": far.volumes}
+    assert len(by_location) == 2
+    for absent in ("bare", "elsewhere"):
+        assert absent not in by_location
+        with pytest.raises(KeyError, match=absent):
+            by_location[absent]
+
+
 def test_aws_is_not_called_without_an_active_aws_profile(daemon_on_double, aws):
     daemon_on_double.post("profiles", name="lab", provider="aws", region=REGION)
     daemon_on_double.post("instances/launch", name="mine", template="plain-shell")

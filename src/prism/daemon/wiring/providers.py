@@ -76,22 +76,21 @@ class ByLocation(Mapping[str, T]):
     ) -> None:
         self._providers, self._part = providers, part
 
-    def _present(self) -> dict[str, T]:
-        return {
-            at: part
-            for provider in self._providers()
-            for at, location in provider.locations.items()
-            if (part := self._part(location)) is not None
-        }
-
-    def __getitem__(self, location: str) -> T:
-        return self._present()[location]
+    def __getitem__(self, name: str) -> T:
+        for provider in self._providers():
+            location = provider.locations.get(name)
+            if location is not None and (part := self._part(location)) is not None:
+                return part
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._present())
+        for provider in self._providers():
+            for name, location in provider.locations.items():
+                if self._part(location) is not None:
+                    yield name
 
     def __len__(self) -> int:
-        return len(self._present())
+        return sum(1 for _ in self)
 
 
 class ProviderWiring(BillingWiring):
