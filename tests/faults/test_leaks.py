@@ -154,7 +154,7 @@ class ManyWorkspaces:
     def held_resources(self):
         """The resources that the daemon holds, without the records of the machines in memory."""
         self.cloud.calls.clear()
-        forgotten = ("_orders", "_born", "_changes", "_up", "_expiry", "_rules", "_idle")
+        forgotten = ("_specs", "_born", "_changes", "_up", "_expiry", "_rules", "_idle")
         for name in forgotten:
             getattr(self.cloud, name).clear()
         self.clock.advance(minutes=1)
