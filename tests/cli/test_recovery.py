@@ -27,7 +27,7 @@ TAKEN = filled(
     state="running",
     owner="ada",
     place="local:x",
-    notes=["its recipe is the template as it is today"],
+    notes=["it has the present version of its template"],
 )
 
 
@@ -83,7 +83,7 @@ def test_recover_reports_recovered_and_skipped_workspaces(prism, server):
     server.on("POST /recover", report)
     done = prism("recover", "--everybody")
     assert done.stdout == "mine is a workspace again (running, i-0123456789abcdef0)\n"
-    assert "note: its recipe is the template as it is today" in done.stderr
+    assert "note: it has the present version of its template" in done.stderr
     assert "left alone: hers: eve launched it" in done.stderr
     assert server.asked_for("POST /recover")[0].body == {
         "dry_run": False,
@@ -119,7 +119,7 @@ def test_orphans_adopt_prints_the_workspace_and_its_notes(prism, server):
     server.on("POST /orphans/i-1/adopt", TAKEN)
     done = prism("orphans", "adopt", "i-1")
     assert done.stdout == "mine is running\n"
-    assert "note: its recipe" in done.stderr
+    assert "note: it has the present version" in done.stderr
 
 
 def test_orphans_terminate_requires_yes(prism, server):

@@ -89,7 +89,7 @@ def test_workspaces_are_recovered_from_their_tags(lost_machines, aws):
     recovery = lost_machines.recover()
     assert sorted(workspace["name"] for workspace in recovery["recovered"]) == ["off", "runs"]
     notes = {note for workspace in recovery["recovered"] for note in workspace["notes"]}
-    assert notes == {"its recipe is the template as it is today"}
+    assert notes == {"it has the present version of its template"}
     wait_for_states(lost_machines, aws, runs="running", off="stopped")
     vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
     for workspace in lost_machines.get("instances"):
@@ -148,7 +148,7 @@ def test_recovery_creates_a_missing_profile_with_its_old_name(start_daemon, aws)
     after = start_daemon("second", name="other")
     after.daemon.settle()
     [workspace] = after.recover()["recovered"]
-    assert "its profile was missing: 'grant' is new" in workspace["notes"]
+    assert "its profile did not exist: 'grant' was created" in workspace["notes"]
     profile = next(profile for profile in after.get("profiles") if profile["name"] == "grant")
     assert (profile["provider"], profile["region"]) == ("aws", "us-east-1")
     wait_for_states(after, aws, mine="running")
@@ -168,7 +168,7 @@ def test_orphan_without_a_prism_key_is_listed_and_can_be_adopted(start_daemon, a
     assert (orphan["name"], orphan["owner"], orphan["template"]) == ("runs", None, None)
     tested_orphan = lost_machines.post(f"orphans/{id}/adopt", 201)
     assert tested_orphan["name"] == "runs"
-    assert any("it names no owner" in note for note in tested_orphan["notes"])
+    assert any("it had no owner" in note for note in tested_orphan["notes"])
     lost_machines.daemon.settle()
     assert lost_machines.states()["runs"] == "running"
     lost_machines.post("instances/runs/terminate", 200, confirm="DELETE")

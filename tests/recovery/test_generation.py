@@ -132,7 +132,7 @@ def test_volume_that_the_older_database_shows_as_free_is_not_deleted(world, disk
     assert world.status()["status"] == "degraded", "the older database is not accepted yet"
     assert world.post("recover", dry_run=True, accept=True).status_code == 200
     assert world.status()["status"] == "degraded", "a dry run does not accept the database"
-    assert "accepted" in world.post("recover", accept=True).json()["database"]
+    assert "continues with this database" in world.post("recover", accept=True).json()["database"]
     assert world.status()["status"] == "healthy"
     world.settle()
     assert world.volume()["attached_instance"] == "two"

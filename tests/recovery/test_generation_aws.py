@@ -161,7 +161,7 @@ def test_older_database_on_aws_is_detected_by_tags_and_deletes_nothing(world):
     assert "prism recover --accept" in recovery["database"]
     world.settle(3)
     assert world.destructive_calls(calls) == [], "the older database is not accepted yet"
-    assert "accepted" in world.desk.recover(accept=True)["database"]
+    assert "continues with this database" in world.desk.recover(accept=True)["database"]
     assert world.status()["reasons"] == []
     world.until(lambda: world.desk.states() == {"one": "stopped", "two": "running"})
     world.start().settle(3)

@@ -45,7 +45,7 @@ def test_recovered_workspace_is_paid_by_the_project_of_the_same_name(lost_projec
 
 def test_workspace_of_a_missing_project_is_recovered_without_a_project(lost_project, recover):
     recovery = recover()
-    assert "project 'reef' is not here: nobody's budget pays for it" in recovery["notes"]
+    assert "project 'reef' does not exist: no budget pays for it" in recovery["notes"]
     lost_project.settle()
     assert (lost_project.workspace().project, lost_project.state()) == (None, "running")
 

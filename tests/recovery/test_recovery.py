@@ -132,7 +132,7 @@ def test_machines_that_another_user_launched_elsewhere_are_left_and_listed(
     recovery = eve.recover()
     assert recovery["recovered"] == []
     assert {leftover["name"] for leftover in recovery["left"]} == {"runs", "off", "asleep"}
-    assert "ada launched it from another home" in recovery["left"][0]["why"]
+    assert "ada launched it elsewhere" in recovery["left"][0]["why"]
     taken = eve.recover(everybody=True)["recovered"]
     assert [workspace["owner"] for workspace in taken] == ["ada"] * 3, "the owner is unchanged"
 

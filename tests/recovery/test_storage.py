@@ -123,7 +123,7 @@ def test_recovered_storage_notes_a_missing_project_and_a_used_name(lost_storage,
     taken = {resource["id"]: resource for resource in lost_storage.recover()["storage"]}
     [data] = [resource for resource in taken.values() if resource["kind"] == "ebs"]
     assert data["name"].startswith("data-")
-    assert any("'reef' is not here" in note for note in data["notes"])
+    assert any("'reef' does not exist" in note for note in data["notes"])
     assert any("it was called 'data'" in note for note in data["notes"])
 
 

@@ -80,7 +80,7 @@ def _show(name: str, endpoints: dict[str, Any], *, as_json: bool) -> None:
     say(
         f"{name} is running. Next:\n"
         f"  prism open {name}       opens it in the browser\n"
-        f"  prism hibernate {name}  puts it to sleep, memory and all\n"
+        f"  prism hibernate {name}  puts it to sleep, and keeps its memory\n"
         f"  prism resume {name}     wakes it again\n"
         f"  prism terminate {name}  destroys it\n"
         f"The web GUI: {gui_address(DaemonAddress.read())}\n"

@@ -65,7 +65,7 @@ class DaemonRuns(Conflict, code="DAEMON_RUNS"):
 def create(settings: Settings, target: Path) -> dict[str, Any]:
     """Write a backup into a new file; returns its manifest."""
     if target.exists():
-        raise Conflict(f"{target} already exists", remediation="Name a file that does not")
+        raise Conflict(f"{target} already exists", remediation="Choose another file name")
     url = make_url(settings.database)
     kind = url.get_backend_name()
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
@@ -152,7 +152,7 @@ def _copy(url: URL, target: Path) -> None:
         raise Unavailable(
             f"{file} is damaged, so no backup was made",
             details=verdict,
-            remediation="Restore an older one: `prism restore FILE`",
+            remediation="Restore an older backup: `prism restore FILE`",
         )
 
 
@@ -332,7 +332,7 @@ def _run(program: str, url: URL | None, *words: object) -> str:
     """
     if shutil.which(program) is None:
         raise Unavailable(
-            f"`{program}` is not here", remediation="Install PostgreSQL's client programs"
+            f"`{program}` is not installed", remediation="Install PostgreSQL's client programs"
         )
     environ = os.environ | ({} if url is None else _environment(url))
     process = subprocess.run(

@@ -56,7 +56,7 @@ class HomeDisk:
         sizes = self._measured()
         used = ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
         raise HomeDiskFull(
-            details=f"{self.reserve.folder} is taken by {used or 'more than can be measured'}",
+            details=f"the space of {self.reserve.folder} is used by {used or 'unknown files'}",
             remediation=HINT,
             data={"taken": dict(sizes), "free": self.reserve.free},
         )

@@ -13,11 +13,11 @@ from prism.errors import Unavailable
 
 AGAIN = "Try again in some seconds; if it lasts: `prism doctor`"
 BACK = (
-    "End the daemon (`prism daemon stop`) and put a backup back: `prism restore FILE`. Without "
-    "one, move what is left of the database away; a new one begins, and `prism recover` takes "
-    "the machines back"
+    "Stop the daemon (`prism daemon stop`) and restore a backup: `prism restore FILE`. Without "
+    "a backup, move the database away; the next start makes a new one, and `prism recover` "
+    "restores the workspaces"
 )
-LOOK = "Start the database, or correct PRISM_DATABASE_URL; `prism doctor` looks at it"
+LOOK = "Start the database, or correct PRISM_DATABASE_URL; `prism doctor` checks it"
 
 
 class DatabaseUnavailable(Unavailable, code="DATABASE_UNAVAILABLE"):
@@ -49,7 +49,7 @@ HINTS: dict[Kind, str] = {
     DatabaseUnavailable: LOOK,
     DatabaseBusy: AGAIN,
     DatabaseFull: "Free space on its disk (`prism clean`, if that is the home's); try again",
-    DatabaseReadOnly: "Make the database writable again; `prism doctor` looks at it",
+    DatabaseReadOnly: "Make the database writable again; `prism doctor` checks it",
     DatabaseDamaged: BACK,
     DatabaseLost: BACK,
 }

@@ -22,7 +22,7 @@ SHARE = 16  # of a small disk, one part in so many
 NEEDED = 2**18  # bytes that one change may take, with the log of the database
 PIECE = 2**16
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-HINT = "Free some: `prism clean`, or terminate what nobody needs (`prism list`)"
+HINT = "Free space: `prism clean`, or terminate workspaces that nobody needs (`prism list`)"
 
 
 class HomeDiskFull(Unavailable, code="HOME_DISK_FULL"):

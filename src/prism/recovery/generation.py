@@ -34,8 +34,8 @@ from prism.workspaces import store as workspaces
 Why = Literal["older", "other", "new"]
 SIZE = 256  # bytes of the file: it is written in place, also on a full disk
 DECIDE = (
-    "Put a newer one back with `prism restore FILE`; or see what is there with `prism orphans` "
-    "and go on with this one: `prism recover --accept`"
+    "Restore a newer backup with `prism restore FILE`; or see what exists with `prism orphans`, "
+    "and continue with this database: `prism recover --accept`"
 )
 identity = Table(
     "database_identity",
@@ -85,11 +85,11 @@ class Behind(Struct, frozen=True):
     def words(self) -> str:
         """The difference as a sentence."""
         if self.why == "older":
-            gap = f"it ends with event {self.newest}, the machines have seen event {self.known}"
+            gap = f"its last event is {self.newest}, but event {self.known} changed the machines"
             return f"the database is older than the machines: {gap}"
         if self.why == "other":
-            return "the database is not the one that these machines were last used with"
-        return "the database is new, and these machines were used with another one before"
+            return "these machines were last used with another database"
+        return "the database is new, but these machines were used with another one before"
 
 
 def why_behind(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:

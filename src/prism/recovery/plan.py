@@ -61,7 +61,7 @@ def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None
     if everybody or machine.at_home or machine.owner.lower() == user.lower():
         return None
     owner = machine.owner or "somebody unknown"
-    return f"{owner} launched it from another home; `prism orphans adopt {machine.id}` takes it"
+    return f"{owner} launched it elsewhere; to recover it: `prism orphans adopt {machine.id}`"
 
 
 def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> Micros | None:
@@ -83,7 +83,7 @@ def expiry_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
         return machine.ends_at, None
     if machine.ends_at is not None or machine.project is None:
         return until, None
-    return None, f"it was to go down at {until:%Y-%m-%dT%H:%M:%SZ}, most likely for its money"
+    return None, f"it had to stop at {until:%Y-%m-%dT%H:%M:%SZ}, most likely because of its budget"
 
 
 def rebuilt(

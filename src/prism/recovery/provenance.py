@@ -51,7 +51,7 @@ class ProvenanceReader:
         offer = self._offer_at(profile, machine)
         hourly, source = self._price(offer, machine)
         if hourly is None:
-            notes.append("what it costs is not known")
+            notes.append("its price is not known")
         if machine.instance_type is None:
             notes.append("its machine type is not known")
         return Origin(
@@ -111,7 +111,7 @@ class ProvenanceReader:
         )
         profiles.add(tx, profile)
         tx.happened(ProfileCreated(actor=SYSTEM, subject=profile.name, provider=profile.provider))
-        notes.append(f"its profile was missing: {profile.name!r} is new")
+        notes.append(f"its profile did not exist: {profile.name!r} was created")
         return profile
 
     def _template_of(self, machine: FoundMachine, notes: list[str]) -> Template:
@@ -122,11 +122,11 @@ class ProvenanceReader:
         except Problem:
             if resolved_template is None:
                 notes.append(
-                    f"template {machine.template!r} is not here: its services are not known"
+                    f"template {machine.template!r} does not exist: its services are not known"
                 )
             return resolved_template or Template(name=machine.template or "unknown")
         if resolved_template is None:
-            notes.append("its recipe is the template as it is today")
+            notes.append("it has the present version of its template")
             return known
         return replace(
             known,
@@ -147,7 +147,7 @@ class ProvenanceReader:
             if budget != machine.budget:
                 notes.append(f"budget {machine.budget!r} does not pay for its project any more")
             return fund
-        notes.append(f"project {machine.project!r} is not here: nobody's budget pays for it")
+        notes.append(f"project {machine.project!r} does not exist: no budget pays for it")
         return FundingSource()
 
     def _idle_profile(
@@ -158,7 +158,7 @@ class ProvenanceReader:
         try:
             self._idle_monitor.require_profile(sql, machine.idle_profile)
         except Problem:
-            notes.append(f"idle profile {machine.idle_profile!r} is not here: nobody watches it")
+            notes.append(f"idle profile {machine.idle_profile!r} does not exist: none was set")
             return None
         return machine.idle_profile
 

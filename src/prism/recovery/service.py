@@ -111,7 +111,7 @@ class RecoveryService:
             return None
         if not request.dry_run and (request.accept or behind.why == "new"):
             self._generation.accept(self._actor())
-            return f"{behind.words}; it is accepted"
+            return f"{behind.words}. Prism now continues with this database"
         return f"{behind.words}. {DECIDE}"
 
     def _orphan(self, id: str) -> FoundMachine:
@@ -150,7 +150,7 @@ class RecoveryService:
         origin = self._origins.of(tx, machine, notes)
         if not machine.owner:
             machine = replace(machine, owner=self._actor())
-            notes.append("it is yours: it names no owner")
+            notes.append("it had no owner, so it is yours")
         name = name_for(machine, store.names(tx.sql))
         if name != machine.name:
             notes.append(f"it was called {machine.name!r}" if machine.name else "it had no name")

@@ -88,13 +88,13 @@ class StorageRecovery:
         """Why it is not recovered: several installations of Prism may share an account."""
         if isinstance(unknown.what, ProviderSnapshot) and unknown.what.removed_by:
             return (
-                "another snapshot counts for the same request, and this one is kept and paid for "
-                f"beside it; remove it: `{unknown.what.removed_by}`"
+                "it is a second snapshot of the same request, and costs money too; to remove it: "
+                f"`{unknown.what.removed_by}`"
             )
         shared = traits_of(unknown.place).shared and known.owner.lower() != self._actor().lower()
         if shared and not everybody:
             owner = known.owner or "somebody unknown"
-            return f"{owner} made it; `prism recover --everybody` takes it"
+            return f"{owner} made it; to recover it: `prism recover --everybody`"
         if kind_of(unknown.what) == "ebs" and known.size_gb is None:
             return "its description contains no size"
         return None
@@ -132,7 +132,7 @@ class StorageRecovery:
         notes, offer, resource = [], self._offer(unknown.place), unknown.what
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
-            notes.append(f"project {known.project!r} is not here: nobody's budget pays for it")
+            notes.append(f"project {known.project!r} does not exist: no budget pays for it")
         table = storage.snapshots if isinstance(resource, ProviderSnapshot) else storage.volumes
         own_name = known.name or resource.id.replace("-", "_")
         name = _free_name(own_name, resource.id, store.called(sql, table))

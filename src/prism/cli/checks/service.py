@@ -92,7 +92,7 @@ def database(context: CheckContext) -> Finding:
     if verdict.output != "ok":
         fix = (
             "Restore a backup: `prism restore FILE`; a copy from before the last upgrade may lie "
-            f"beside it. Without one, move {path} away: `prism recover` restores the machines"
+            f"beside it. Else move {path} away: `prism recover` restores the workspaces"
         )
         return broken(f"{path} is damaged: {verdict.output}", fix)
     return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, undamaged")
