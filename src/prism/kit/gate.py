@@ -1,4 +1,4 @@
-"""The gate: checks host, origin and peer before HTTP, SSE and WebSocket.
+"""The gate: checks host and origin before HTTP, SSE and WebSocket.
 
 Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a page cannot
 forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
