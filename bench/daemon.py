@@ -25,7 +25,7 @@ from prism.kit.clock import WallClock
 from prism.kit.db import Database
 from prism.kit.events import Event
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.place import place_of
+from prism.providers.local.location import location_of
 from prism.settings import Settings
 from prism.workspaces.ports import Machine
 from tests.doubles.memory import MemoryComputer
@@ -78,7 +78,7 @@ machines = Machines(WallClock(), busy=LocalCompute.busy)
 machines_file = settings.folder / "bench-machines"
 if machines_file.is_file():
     machines.__dict__ |= pickle.loads(machines_file.read_bytes())
-ended = main.run(settings, {place_of(settings.folder): machines})
+ended = main.run(settings, {location_of(settings.folder): machines})
 machines_file.write_bytes(
     pickle.dumps({name: field for name, field in vars(machines).items() if name != "_lock"})
 )

@@ -30,15 +30,15 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from aws_double.double import AwsDouble
 from prism.daemon import app as daemon_app
 from prism.daemon.app import App, build
-from prism.daemon.wiring import providers as daemon_places
+from prism.daemon.wiring import providers as daemon_providers
 from prism.kit.clock import Clock, StoppedClock
 from prism.kit.db import Database
 from prism.kit.gate import AsgiApp
 from prism.kit.tables import metadata
-from prism.providers.aws import places as aws_places
+from prism.providers.aws import locations as aws_locations
 from prism.providers.aws.account import identity
 from prism.providers.aws.ssh import link
-from prism.providers.local.place import place_of
+from prism.providers.local.location import location_of
 from prism.settings import Settings
 from prism.storage.ports import Volumes
 from prism.templates import document, registry
@@ -63,16 +63,16 @@ botocore.session.create_loader = cache(botocore.session.create_loader)
 IDENTITY_TIMEOUTS = (
     (identity, "FIRST_ANSWER_TIMEOUT"),
     (identity, "RETRY_TIMEOUT"),
-    (aws_places, "IDENTITY_TIMEOUT"),
+    (aws_locations, "IDENTITY_TIMEOUT"),
     (daemon_app, "IDENTITY_TIMEOUT"),
-    (daemon_places, "PATIENT"),
+    (daemon_providers, "PATIENT"),
 )
 BUSY = 240.0  # seconds that the daemons of tests wait for their database
 DAEMONS = {"empty_home", "served_daemon", "token_daemon"}  # fixtures of a session
 MEMORY = "/dev/shm"
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-PLACE = place_of(HOME)
+LOCATION = location_of(HOME)
 TEMPLATES: dict[str, Any] = {}  # the templates of the last daemon of a home, for the next one
 
 
@@ -89,7 +89,7 @@ class MakeDaemon(Protocol):
         self,
         computes: Mapping[str, Compute] | None = None,
         time: Clock | None = None,
-        disks_by_place: Mapping[str, Volumes] | None = None,
+        disks_by_location: Mapping[str, Volumes] | None = None,
         **settings: Any,
     ) -> App: ...
 
@@ -263,13 +263,13 @@ def make_daemon(
     def make(
         computes: Mapping[str, Compute] | None = None,
         time: Clock | None = None,
-        disks_by_place: Mapping[str, Volumes] | None = None,
+        disks_by_location: Mapping[str, Volumes] | None = None,
         **settings: Any,
     ) -> App:
         usual = Settings(home=str(HOME), database_url=url, user="ada", database_timeout=int(BUSY))
         complete = replace(usual, **settings)
-        volumes = disks_by_place or {PLACE: disks}
-        daemon = build(complete, computes or {PLACE: cloud}, time or clock, volumes=volumes)
+        volumes = disks_by_location or {LOCATION: disks}
+        daemon = build(complete, computes or {LOCATION: cloud}, time or clock, volumes=volumes)
         if not has_tables(complete.database_url):
             metadata.create_all(daemon.db.writer)
         daemon.profiles.first_start({})

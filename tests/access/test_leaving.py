@@ -102,7 +102,7 @@ def test_workspaces_of_a_removed_member_are_handed_over_to_another_member(team):
 def machines(team, name):
     """The machines of a workspace at its provider."""
     workspace = team.daemon.workspaces.named(name)
-    return [team.daemon.reconciler._computes[workspace.place]._specs[workspace.machine_id]]
+    return [team.daemon.reconciler._computes[workspace.location]._specs[workspace.machine_id]]
 
 
 def test_workspaces_of_a_removed_member_stop_or_keep_running_as_requested(team):

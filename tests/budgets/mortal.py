@@ -30,7 +30,7 @@ from tests.money import ClockedDaemon
 from tests.optional import not_none
 from tests.rows import every_workspace
 
-PLACE = "local:there:home"
+LOCATION = "local:there:home"
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
 KEPT = ("_orders", "_born", "_changes", "_expiry", "_rules", "_idle", "history")
 armed, die_at = False, -1
@@ -108,11 +108,11 @@ class World:
         self.cloud = FileCompute(self.clock, busy=timedelta(0))
         self.cloud.open(self.home / "cloud")
         settings = Settings(home=home, user="ada", local_prices="aws")
-        volumes = {PLACE: MemoryVolumes(self.clock)}
+        volumes = {LOCATION: MemoryVolumes(self.clock)}
         # Without the web application, which `build` adds: it takes a second and is not used.
-        self.daemon = App(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
+        self.daemon = App(settings, {LOCATION: self.cloud}, self.clock, lambda: None, volumes)
         self.wiring = self.daemon
-        self.wiring.here = PLACE
+        self.wiring.here = LOCATION
         metadata.create_all(self.daemon.db.writer)
         self.wiring.profiles.first_start({})
         self.lab = ClockedDaemon.__new__(ClockedDaemon)

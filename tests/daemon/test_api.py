@@ -11,7 +11,7 @@ from prism.daemon.api import lasting
 from prism.daemon.app import build
 from prism.kit.tables import metadata
 from prism.settings import Settings
-from tests.conftest import PLACE
+from tests.conftest import LOCATION
 from tests.shapes import shaped_like
 
 STATUS, SHUTDOWN = "/api/v1/daemon/status", "/api/v1/daemon/shutdown"
@@ -37,7 +37,7 @@ def test_status_matches_the_spec_example(http, daemon, clock, url):
         "user": "ada",
         "database": url.partition(":")[0].partition("+")[0],
     }
-    assert (place["place"], place["provider"], place["reachable"]) == (PLACE, "local", True)
+    assert (place["place"], place["provider"], place["reachable"]) == (LOCATION, "local", True)
 
 
 def test_location_has_unknown_reachability_before_the_first_survey(http):
@@ -68,7 +68,7 @@ def test_shutdown_is_answered_before_the_daemon_stops(tmp_path, cloud, clock):
     stopped: list[int] = []
     order: list[object] = []
     settings = Settings(home=str(tmp_path), user="ada")
-    daemon = build(settings, {PLACE: cloud}, clock, stop=lambda: stopped.append(len(order)))
+    daemon = build(settings, {LOCATION: cloud}, clock, stop=lambda: stopped.append(len(order)))
     metadata.create_all(daemon.db.writer)
 
     async def watched(scope, receive, send):

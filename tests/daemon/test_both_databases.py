@@ -9,7 +9,7 @@ from prism.audit.model import AuditQuery, AuditReader
 from prism.profiles import store as profiles
 from prism.storage import store as storage
 from prism.workspaces import store as workspaces
-from tests.conftest import PLACE
+from tests.conftest import LOCATION
 
 pytestmark = pytest.mark.postgres
 
@@ -19,10 +19,10 @@ def test_places_are_selected_by_prefix_without_wildcards(daemon, http):
     body = {"type": "ebs", "name": "data", "size_gb": 8}
     assert http("POST", "/api/v1/storage/volumes/create", json=body).status_code == 201
     with daemon.db.read() as sql:
-        assert [place for place, _ in workspaces.places(sql, PLACE[:5])] == [PLACE]
-        assert storage.places(sql, PLACE[:5]) == [PLACE]
-        assert workspaces.places(sql, f"_{PLACE[1:5]}") == []
-        assert storage.places(sql, "%") == []
+        assert [location for location, _ in workspaces.locations(sql, LOCATION[:5])] == [LOCATION]
+        assert storage.locations(sql, LOCATION[:5]) == [LOCATION]
+        assert workspaces.locations(sql, f"_{LOCATION[1:5]}") == []
+        assert storage.locations(sql, "%") == []
 
 
 def test_profile_is_in_use_after_a_switch(daemon, http):

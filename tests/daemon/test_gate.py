@@ -14,7 +14,7 @@ from prism.daemon.main import _config
 from prism.kit.gate import Gate
 from prism.kit.tables import metadata
 from prism.settings import Settings
-from tests.conftest import PLACE
+from tests.conftest import LOCATION
 
 HOST = "localhost:8947"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")
@@ -36,7 +36,7 @@ def daemon(request, tmp_path, cloud, clock):
         "user": "ada",
     }
     daemon = build(
-        Settings(**settings | request.param), {PLACE: cloud}, clock, lambda: stopped.append(1)
+        Settings(**settings | request.param), {LOCATION: cloud}, clock, lambda: stopped.append(1)
     )
     metadata.create_all(daemon.db.writer)
     daemon.profiles.first_start({})

@@ -491,8 +491,8 @@ def test_idleness_of_a_location_is_kept_while_another_location_is_surveyed(
     assert watcher.of(machine.key).state == "idle"
     watcher.saw({"aws:123456789012:us-west-2": []})
     assert watcher.of(machine.key).state == "idle"
-    [place] = daemon.local.locations
-    watcher.saw({place: []})
+    [location] = daemon.local.locations
+    watcher.saw({location: []})
     assert watcher.of(machine.key) is None
 
 

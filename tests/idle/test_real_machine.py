@@ -5,7 +5,7 @@ import pytest
 from prism.daemon.app import build
 from prism.kit import journal
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.place import place_of
+from prism.providers.local.location import location_of
 from prism.settings import Settings
 from tests.conftest import Http
 from tests.waiting import eventually
@@ -27,7 +27,7 @@ def daemon(tmp_path):
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "page.yml").write_text(TEMPLATE)
     compute = LocalCompute(settings.workspaces, grace=1, minute=MINUTE)
-    daemon = build(settings, {place_of(settings.folder): compute})
+    daemon = build(settings, {location_of(settings.folder): compute})
     daemon.prepare()
     yield daemon
     for machine in compute.survey():

@@ -25,7 +25,7 @@ from prism.kit.reconcile import (
     ReconcileResult,
     _Unrecorded,
     give_back,
-    in_places,
+    in_locations,
 )
 from prism.kit.tables import leased, metadata
 from prism.storage.store import snapshots, volumes
@@ -114,7 +114,7 @@ def test_due_rows_are_found_by_index(db, table, monkeypatch):
     metadata.create_all(db.writer)
     work = BlockingWork()
     monkeypatch.setattr(work, "rows", table)
-    monkeypatch.setattr(work, "reachable", lambda: in_places(table, ["here"]))
+    monkeypatch.setattr(work, "reachable", lambda: in_locations(table, ["here"]))
     loop, executed = Loop(work, db, StoppedClock(NOW)), []
 
     def record_statement(_connection, _cursor, statement, values, *_):

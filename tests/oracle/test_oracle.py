@@ -18,7 +18,7 @@ from prism.daemon.app import App, build
 from prism.kit.clock import StoppedClock
 from prism.providers.local.offer import LocalOffer
 from prism.settings import Settings
-from tests.conftest import HOME, PLACE, memory_folder
+from tests.conftest import HOME, LOCATION, memory_folder
 from tests.doubles.volumes import MemoryVolumes
 from tests.money import ClockedDaemon
 from tests.optional import not_none
@@ -99,7 +99,7 @@ def run_schedule(request, database, sqlite_file_with_tables, prices):
 
         def daemon():
             options = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
-            app = build(options, {PLACE: cloud}, clock, volumes={PLACE: disks})
+            app = build(options, {LOCATION: cloud}, clock, volumes={LOCATION: disks})
             app.profiles.first_start({})
             daemons.append(app)
             return app

@@ -9,7 +9,7 @@ from prism.recovery.storage_scanner import StorageScanner
 from prism.storage import store as storage
 from prism.storage.model import Volume
 from prism.storage.survey import LazySurvey
-from tests.conftest import PLACE
+from tests.conftest import LOCATION
 from tests.money import ClockedDaemon
 
 
@@ -131,7 +131,7 @@ def test_deleted_volume_is_not_an_orphan_before_the_next_look(daemon, clock, dis
     lab, scanner = ClockedDaemon(daemon, clock), StorageScanner(daemon.db, clock)
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10)
     settle(daemon, clock)
-    scanner.look(LazySurvey({PLACE: disks}), [PLACE])
+    scanner.look(LazySurvey({LOCATION: disks}), [LOCATION])
     assert lab.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
     settle(daemon, clock)
     assert lab.get("storage/volumes")["ebs_volumes"] == []

@@ -12,7 +12,7 @@ from prism.daemon.app import build
 from prism.daemon.main import Server, _config
 from prism.kit.tables import metadata
 from prism.settings import Settings
-from tests.conftest import PLACE
+from tests.conftest import LOCATION
 from tests.robustness.explorer import explore
 from tests.robustness.world import all_but_every
 from tests.waiting import eventually
@@ -44,7 +44,7 @@ def server_port(cloud, disks, clock, tmp_path):
     url = f"sqlite:///{tmp_path / 'state.db'}"
     settings = Settings(home="/nowhere", database_url=url, user="ada")
     settings = replace(settings, port=listener.getsockname()[1])
-    daemon = build(settings, {PLACE: cloud}, clock, volumes={PLACE: disks})
+    daemon = build(settings, {LOCATION: cloud}, clock, volumes={LOCATION: disks})
     metadata.create_all(daemon.db.writer)
     daemon.profiles.first_start({})
     server = Server(_config(daemon, None), daemon)

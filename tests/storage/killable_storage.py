@@ -33,7 +33,7 @@ from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
 from tests.waiting import eventually
 
-PLACE = "local:here"
+LOCATION = "local:here"
 MACHINES = {"x": "local-0123456789abcdef0", "y": "local-0123456789abcdef1"}
 STORY = (
     ("create", NewVolume(type=VolumeKind.EBS, name="data", size_gb=10)),
@@ -63,7 +63,7 @@ class Hosts:
         return self.of(sql, [name])[name]
 
     def of(self, sql, ids):
-        host = partial(AttachmentHost, place=PLACE, quiet=False, up=True, ended=False)
+        host = partial(AttachmentHost, location=LOCATION, quiet=False, up=True, ended=False)
         known = MACHINES.keys() & set(ids)
         return {id: host(id=id, name=id, machine=MACHINES[id]) for id in known}
 
@@ -83,9 +83,9 @@ class KillableStorage:
         self.db = Database(f"sqlite:///{home / 'state.db'}", self.clock, Bus())
         metadata.create_all(self.db.writer)
         self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
-        hosts, offer = Hosts(), LocalStorageOffer(PLACE, home)
+        hosts, offer = Hosts(), LocalStorageOffer(LOCATION, home)
         changes = StorageChanges(self.clock)
-        parts = StorageParts(self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
+        parts = StorageParts(self.db, self.clock, {LOCATION: self.volumes}, hosts, changes)
         self.service = SnapshotService(
             self.db,
             self.clock,

@@ -51,7 +51,7 @@ def volume(**more):
         name="data",
         kind=VolumeKind.EBS,
         owner="ada",
-        place="here",
+        location="here",
         size_gb=10,
         created_at=AT,
     )
@@ -63,7 +63,7 @@ def snapshot(**more):
         id="s",
         name="kept",
         owner="ada",
-        place="here",
+        location="here",
         source="workspace",
         source_id="w",
         source_name="mine",
@@ -77,7 +77,7 @@ def snapshot(**more):
 
 def host(**more):
     usual = AttachmentHost(
-        id="w", name="mine", place="here", machine="m", quiet=False, ended=False
+        id="w", name="mine", location="here", machine="m", quiet=False, ended=False
     )
     return replace(usual, **more)
 

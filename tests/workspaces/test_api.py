@@ -140,7 +140,7 @@ def test_hibernation_status_of_a_running_workspace(http, daemon, clock):
 
 
 @pytest.mark.parametrize(
-    ("place", "days", "resume_by", "note"),
+    ("location", "days", "resume_by", "note"),
     [
         ("aws:1:us-east-1", 3, "2026-03-02", "days: resume it by 2026-03-02, and stop it if"),
         ("aws:1:us-east-1", 60, "2026-03-02", "days, which ended on 2026-03-02: resume"),
@@ -148,7 +148,7 @@ def test_hibernation_status_of_a_running_workspace(http, daemon, clock):
     ],
 )
 def test_hibernation_status_has_the_date_of_the_limit_of_the_provider(
-    http, daemon, clock, place, days, resume_by, note
+    http, daemon, clock, location, days, resume_by, note
 ):
     """AWS has a limit; this computer has none."""
     http.launch()
@@ -156,7 +156,7 @@ def test_hibernation_status_has_the_date_of_the_limit_of_the_provider(
     http.post("mine", "hibernate")
     settle(daemon, clock)
     since, mine = datetime(2026, 1, 1, tzinfo=UTC), daemon.workspaces.named("mine")
-    slept = replace(mine, place=place, hibernated_at=since)
+    slept = replace(mine, location=location, hibernated_at=since)
     shown_hibernation = hibernation(slept, since + timedelta(days=days))
     assert (shown_hibernation.resume_by and f"{shown_hibernation.resume_by:%Y-%m-%d}") == resume_by
     assert note in not_none(shown_hibernation.note) if note else shown_hibernation.note is None

@@ -75,7 +75,7 @@ def test_reconciler_cannot_write_a_column_of_requests(daemon, clock, workspace, 
 
 def test_each_column_is_written_by_one_side_or_at_launch():
     at_launch = {
-        "id", "name", "profile", "place", "template", "region", "expected_id", "spot",
+        "id", "name", "profile", "location", "template", "region", "expected_id", "spot",
         "open_ports", "unlimited", "hibernation", "root_gb", "root_type", "launched_at",
     }  # fmt: skip
     assert not store.REQUESTED & store.OBSERVED

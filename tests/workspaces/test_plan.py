@@ -35,7 +35,7 @@ NEW = Workspace(
     name="mine",
     owner="ada",
     profile="local",
-    place="local:here",
+    location="local:here",
     template="t",
     resolved_template=Template(name="t"),
     instance_type="t3.small",

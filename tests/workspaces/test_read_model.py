@@ -4,7 +4,7 @@ import pytest
 
 from prism.workspaces import store
 from prism.workspaces.model import Launch, LifecycleVerb, Resizing, Termination, Update
-from tests.conftest import ML, PLACE
+from tests.conftest import LOCATION, ML
 
 
 def test_settlement_encodes_only_workspaces_whose_cost_changed(make_daemon, clock):
@@ -75,9 +75,9 @@ def test_read_model_reads_the_database_after_a_missed_commit(make_daemon):
 def test_list_of_living_workspaces_is_cached_until_a_change(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     read_model = daemon.read_model
-    living = read_model.living([PLACE])
+    living = read_model.living([LOCATION])
     assert [workspace.name for workspace in living] == ["mine"]
-    assert read_model.living([PLACE]) is living
+    assert read_model.living([LOCATION]) is living
     assert read_model.living(["elsewhere"]) == []
     daemon.workspaces.launch(Launch(name="other", template=ML))
-    assert {workspace.name for workspace in read_model.living([PLACE])} == {"mine", "other"}
+    assert {workspace.name for workspace in read_model.living([LOCATION])} == {"mine", "other"}

@@ -13,7 +13,7 @@ from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, Sta
 from prism.workspaces.plan import DEFAULT_EXTENSION, state_of
 from prism.workspaces.ports import NextAttempt, ProviderRefused
 from prism.workspaces.store import workspaces
-from tests.conftest import ML, PLACE
+from tests.conftest import LOCATION, ML
 from tests.doubles.memory import MemoryComputer
 from tests.rows import every_workspace
 
@@ -212,12 +212,12 @@ def test_outage_is_retried_with_growing_delays(daemon, cloud, clock, workspace_s
     settle(daemon, clock, 300)
     assert workspace_state() is State.LAUNCHING
     assert row(daemon, "attempts") == (4,)
-    assert daemon.reconciler.last_surveys[PLACE].problem == "The cloud does not answer"
+    assert daemon.reconciler.last_surveys[LOCATION].problem == "The cloud does not answer"
     cloud.faults.down = False
     settle(daemon, clock, 600)
     assert workspace_state() is State.RUNNING
     assert row(daemon, "attempts") == (0,)
-    assert daemon.reconciler.last_surveys[PLACE].problem is None
+    assert daemon.reconciler.last_surveys[LOCATION].problem is None
 
 
 def test_lost_answer_to_a_launch_makes_no_second_machine(daemon, cloud, clock, workspace_state):
@@ -539,4 +539,4 @@ def test_denied_survey_is_reported_as_the_problem_of_its_location(daemon, cloud,
 
     monkeypatch.setattr(cloud, "survey", denied)
     daemon.settle()
-    assert daemon.reconciler.last_surveys[PLACE].problem.endswith("ec2:DescribeInstances")
+    assert daemon.reconciler.last_surveys[LOCATION].problem.endswith("ec2:DescribeInstances")

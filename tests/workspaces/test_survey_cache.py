@@ -9,14 +9,14 @@ from prism.workspaces.model import Launch
 from prism.workspaces.survey_cache import SurveyCache
 from tests.conftest import ML
 
-PLACE = "here"
+LOCATION = "here"
 ME, LONG_AGO = "me", timedelta(hours=1)
 
 
 @pytest.fixture
 def survey_cache(cloud, clock):
     cloud.busy = timedelta(seconds=2)
-    return SurveyCache({PLACE: cloud}, clock)
+    return SurveyCache({LOCATION: cloud}, clock)
 
 
 def surveys(cloud):
@@ -28,17 +28,17 @@ def surveys(cloud):
 )
 def test_survey_is_reused_for_half_of_its_interval(survey_cache, cloud, clock, seconds, expected):
     requested_at = clock.now() - LONG_AGO
-    survey_cache.at(PLACE, ME, requested_at)
+    survey_cache.at(LOCATION, ME, requested_at)
     clock.advance(seconds=seconds)
-    survey_cache.at(PLACE, ME, requested_at)
+    survey_cache.at(LOCATION, ME, requested_at)
     assert surveys(cloud) == expected
 
 
 def test_survey_older_than_the_request_is_not_used(survey_cache, cloud, clock):
-    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+    survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
     clock.advance(seconds=0.3)
     for _ in range(3):
-        survey_cache.at(PLACE, ME, clock.now())
+        survey_cache.at(LOCATION, ME, clock.now())
     assert surveys(cloud) == 2
 
 
@@ -46,14 +46,14 @@ def test_survey_older_than_the_request_is_not_used(survey_cache, cloud, clock):
 def test_survey_older_than_the_last_action_of_the_row_is_not_used(
     survey_cache, cloud, clock, later
 ):
-    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+    survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
     clock.advance(seconds=later)
     survey_cache.acted(ME)
-    survey_cache.at(PLACE, "another", clock.now() - LONG_AGO)
+    survey_cache.at(LOCATION, "another", clock.now() - LONG_AGO)
     assert surveys(cloud) == 1
     clock.advance(seconds=0.1)
-    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
-    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+    survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
+    survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
     survey_cache.anew()
     assert not survey_cache._acted_at  # a new survey clears the actions
@@ -63,17 +63,17 @@ def test_failed_survey_is_shared_too(survey_cache, cloud, clock):
     cloud.faults.down = True
     for _ in range(3):
         with pytest.raises(Unavailable):
-            survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+            survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 1
     cloud.faults.down = False
     clock.advance(seconds=1)
-    assert survey_cache.at(PLACE, ME, clock.now() - LONG_AGO) == {}
+    assert survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO) == {}
 
 
 def test_patrol_surveys_again_and_its_survey_is_reused(survey_cache, cloud, clock):
-    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
-    assert survey_cache.anew()[PLACE].machines() == {}
-    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+    survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
+    assert survey_cache.anew()[LOCATION].machines() == {}
+    survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
 
 

@@ -11,7 +11,7 @@ from prism.errors import InvalidState
 from prism.kit.clock import WallClock
 from prism.workspaces.model import Launch, LifecycleVerb, Observed, State
 from prism.workspaces.plan import IN_BETWEEN, state_of
-from tests.conftest import PLACE
+from tests.conftest import LOCATION
 from tests.doubles.memory import MemoryCompute
 from tests.rows import every_workspace
 from tests.waiting import eventually
@@ -42,7 +42,7 @@ def settled(daemon):
 )
 def test_two_daemons_make_one_machine_for_each_workspace(make_daemon, seed):
     rng, cloud = random.Random(seed), MemoryCompute(WallClock())
-    daemons = [make_daemon(computes={PLACE: cloud}, time=WallClock()) for _ in range(2)]
+    daemons = [make_daemon(computes={LOCATION: cloud}, time=WallClock()) for _ in range(2)]
     with ExitStack() as stack:
         for daemon in daemons:
             stack.enter_context(at_work(daemon))

@@ -146,7 +146,7 @@ def public_address(workspace: Workspace, prices: PriceBook) -> Micros | None:
 
 
 def _has_address(workspace: Workspace) -> bool:
-    return traits_of(workspace.place).charges_addresses
+    return traits_of(workspace.location).charges_addresses
 
 
 class Began(Struct, frozen=True):

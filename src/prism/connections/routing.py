@@ -95,7 +95,7 @@ class PortRouter:
 
     def _published(self, workspace: Workspace, address: Address) -> tuple[str, int]:
         """The local address of the port."""
-        reach = self._computes[workspace.place]
+        reach = self._computes[workspace.location]
         if not address.network or not isinstance(reach, Publishes):
             return address.host, address.port
         try:
@@ -115,7 +115,7 @@ class PortRouter:
 
     def _look(self, workspace: Workspace, request: PortRequest) -> Target:
         assert workspace.machine_id is not None, "it runs"
-        access = self._computes[workspace.place].access(workspace.machine_id)
+        access = self._computes[workspace.location].access(workspace.machine_id)
         _, address, tls = self._service_address(workspace, access, request.port)
         return Target(workspace.name, address, request.tls or tls)
 
@@ -130,7 +130,7 @@ class PortRouter:
             host, real, tls = _address(endpoint)
         else:
             raise _no_answer(workspace, f"its service {service} does not answer now")
-        reach, id = self._computes[workspace.place], workspace.machine_id or ""
+        reach, id = self._computes[workspace.location], workspace.machine_id or ""
         address = reach.address_of(id, real) if isinstance(reach, Reach) else None
         if address is None:
             why = f"none of its programs listens on port {port or real} of {host}"

@@ -39,7 +39,7 @@ class Ledger:
     ) -> None:
         """Book the costs of a workspace that changed at `at`."""
         if before is None or _price_factors(before) != _price_factors(after):
-            least = traits_of(after.place).least_seconds
+            least = traits_of(after.location).least_seconds
             self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:

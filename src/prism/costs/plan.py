@@ -154,7 +154,7 @@ def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
     if workspace.price_source == FREE:
         return Rate(Micros(0), MONTH_HOURS, FREE)
     simulated = (workspace.price_source or "").startswith(SIMULATED)
-    region = traits_of(workspace.place).simulated_prices_of if simulated else workspace.region
+    region = traits_of(workspace.location).simulated_prices_of if simulated else workspace.region
     known = prices.storage(
         SIMULATED_DISK if simulated else workspace.root_type, region or workspace.region
     )

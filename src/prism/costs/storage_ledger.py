@@ -45,7 +45,7 @@ class StorageLedger:
             resource=resource.id,
             name=resource.name,
             owner=resource.owner,
-            profile=resource.place,
+            profile=resource.location,
             project=resource.project,
             allocation=allocation,
             pool=pool,
@@ -75,5 +75,6 @@ def _rate(resource: Volume | Snapshot) -> Rate:
         return Rate(month, MONTH_HOURS, FREE)
     if month is None:
         return Rate(None, MONTH_HOURS, "unknown")
-    source = f"{SIMULATED}: {SOURCE}" if traits_of(resource.place).simulated_prices_of else SOURCE
+    simulated = traits_of(resource.location).simulated_prices_of
+    source = f"{SIMULATED}: {SOURCE}" if simulated else SOURCE
     return Rate(month, MONTH_HOURS, source, resource.created_at.date())

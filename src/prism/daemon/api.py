@@ -42,7 +42,7 @@ class DaemonControl:
     database: str
     counts: Callable[[], Counts]
     profiles: Callable[[], Sequence[ProfileShown]]
-    places: Callable[[], Sequence[PlaceSeen]]
+    locations: Callable[[], Sequence[PlaceSeen]]
     troubles: Callable[[], Sequence[str]]
     stop: Callable[[], object]
 
@@ -55,11 +55,11 @@ router = Routes("/api/v1/daemon", tags=["daemon"])
 def show_status(control: Control) -> DaemonStatus:
     """The status of the daemon; degraded if a place or the database does not answer."""
     troubles = control.troubles()  # first: the others use its result from the database
-    counts, profiles, places = control.counts(), control.profiles(), control.places()
+    counts, profiles, locations = control.counts(), control.profiles(), control.locations()
     away = [
-        f"{place_seen.place}: {place_seen.problem}"
-        for place_seen in places
-        if place_seen.reachable is False
+        f"{location.place}: {location.problem}"
+        for location in locations
+        if location.reachable is False
     ]
     reasons, asking = [*troubles, *away], current()
     return DaemonStatus(
@@ -68,13 +68,13 @@ def show_status(control: Control) -> DaemonStatus:
         version=__version__,
         uptime=lasting(control.clock.now() - control.started_at),
         api_version="v1",
-        aws_connectivity=_aws_connectivity([profile.provider for profile in profiles], places),
+        aws_connectivity=_aws_connectivity([profile.provider for profile in profiles], locations),
         active_profiles=len(profiles),
         total_instances=counts.total,
         active_instances=counts.active,
         user=asking.name if asking.known else control.user,
         database=control.database,
-        places=places if asking.operator else [_without_identity(place) for place in places],
+        places=locations if asking.operator else [*map(_without_identity, locations)],
     )
 
 
@@ -86,9 +86,9 @@ def shut_down(control: Control) -> Response[ShutdownAnswer]:
     return Response(farewell, background=BackgroundTask(control.stop))
 
 
-def _without_identity(place: PlaceSeen) -> PlaceSeen:
-    """A place for users other than the operator: without the identity that reaches it."""
-    return replace(place, identity=None, missing=None, checked_at=None)
+def _without_identity(location: PlaceSeen) -> PlaceSeen:
+    """A location for users other than the operator: without the identity that reaches it."""
+    return replace(location, identity=None, missing=None, checked_at=None)
 
 
 def lasting(time: timedelta) -> str:
@@ -103,9 +103,9 @@ def lasting(time: timedelta) -> str:
 
 
 def _aws_connectivity(
-    providers: Sequence[str], places: Sequence[PlaceSeen]
+    providers: Sequence[str], locations: Sequence[PlaceSeen]
 ) -> Literal["connected", "disconnected", "not_configured"]:
     if AWS not in providers:
         return "not_configured"
-    is_connected = any(place.provider == AWS and place.reachable for place in places)
+    is_connected = any(location.provider == AWS and location.reachable for location in locations)
     return "connected" if is_connected else "disconnected"

@@ -149,8 +149,8 @@ class App(Wiring):
     def end(self) -> None:
         """Begin to shut down: end streams, and start no more long operations."""
         self.db.bus.close()
-        for place in self.volumes.values():
-            place.end()
+        for volumes in self.volumes.values():
+            volumes.end()
 
     def close(self) -> None:
         """Stop the loops and close everything; machines keep running."""
@@ -162,8 +162,8 @@ class App(Wiring):
             loop.stop()
         for provider in providers:
             provider.close()
-        for place in self.volumes.values():
-            place.close()
+        for volumes in self.volumes.values():
+            volumes.close()
         self.db.close()
 
 
@@ -176,7 +176,7 @@ def build(
 ) -> App:
     """Build the application; `stop` is called at a request to shut down.
 
-    `computes` and `volumes`, by the name of their place, are served instead of all providers.
+    `computes` and `volumes`, by the name of their location, are served instead of all providers.
     """
     application = App(settings, computes, clock or WallClock(), stop, volumes)
     api = Api(
@@ -304,8 +304,8 @@ def _start_providers(stack: ExitStack, application: App) -> None:
         stack.callback(provider.close)  # runs last, after its loops have ended
     joined = stack.enter_context(ExitStack())
 
-    def join(place: str) -> None:
-        for loop in application.join(place):
+    def join(location: str) -> None:
+        for loop in application.join(location):
             _start(joined, db, loop, GATHER)
 
     for provider in application.providers.values():

@@ -19,7 +19,7 @@ from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of
 from prism.providers.aws.account.permissions import permissions
 from prism.providers.aws.account.policy import policy, setup_policy
-from prism.providers.aws.places import AwsPlaces
+from prism.providers.aws.locations import AwsLocations
 from prism.providers.aws.prerequisites.roles import lacking
 
 
@@ -74,11 +74,11 @@ class AwsAccessService:
 
     def __init__(
         self,
-        places: Callable[[], AwsPlaces],
+        locations: Callable[[], AwsLocations],
         profiles: ProfileService,
         active: Callable[[], Sequence[Profile]],
     ) -> None:
-        self._places, self._profiles, self._active = places, profiles, active
+        self._locations, self._profiles, self._active = locations, profiles, active
 
     def accesses(self, name: str | None) -> list[AwsAccess]:
         """The access of the profile with this name, else of all profiles in use."""
@@ -88,7 +88,7 @@ class AwsAccessService:
     def policy(self, kind: str) -> dict[str, Any]:
         """A policy for the partition of the profiles in use; makes no request."""
         used = [profile for profile in self._active() if profile.provider == AWS]
-        known = [self._places().identities.known(profile.aws_profile) for profile in used]
+        known = [self._locations().identities.known(profile.aws_profile) for profile in used]
         partitions = map(partition_of, used, known)
         return (setup_policy if kind == "setup" else policy)(min(partitions, default="aws"))
 
@@ -97,8 +97,8 @@ class AwsAccessService:
         profile = self._profiles.named(request.profile) if request.profile else self._aws_profile()
         if request.aws_profile is not None:
             profile = replace(profile, aws_profile=request.aws_profile)
-        _, identity = self._places().cloud_of(profile)
-        cloud = self._places().administrator(profile)
+        _, identity = self._locations().cloud_of(profile)
+        cloud = self._locations().administrator(profile)
         steps = account_setup.look(cloud) if request.dry_run else account_setup.apply(cloud)
         return AwsSetupAnswer(account=identity.account, identity=identity.arn, steps=steps)
 
@@ -115,17 +115,17 @@ class AwsAccessService:
 
     def link(self, service: str, token: str | None) -> str:
         """Implements `connections.model.ConsoleLinks`, for the caller's profile."""
-        cloud, identity = self._places().cloud_of(self._aws_profile())
+        cloud, identity = self._locations().cloud_of(self._aws_profile())
         return sign_in(cloud, identity, service, token)
 
     def _access(self, profile: Profile) -> AwsAccess:
         base: dict[str, Any] = {"profile": profile.name, "aws_profile": profile.aws_profile}
         base["region"] = profile.region
         try:
-            cloud, identity = self._places().cloud_of(profile)
+            cloud, identity = self._locations().cloud_of(profile)
             base |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
             check, note = permissions(cloud, identity), lacking(cloud)
-            self._places().note(cloud, identity, check)
+            self._locations().note(cloud, identity, check)
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**base, problem=why, remediation=problem.remediation or None)

@@ -27,10 +27,10 @@ class HomeFiles:
         db: Database,
         clock: Clock,
         actor: Callable[[], str],
-        places: Mapping[str, Files],
+        files: Mapping[str, Files],
     ) -> None:
         self._snapshot, self._db, self._clock = snapshot, db, clock
-        self._actor, self._places = actor, places
+        self._actor, self._files = actor, files
         self._uploads: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
@@ -120,7 +120,7 @@ class HomeFiles:
                 details=f"it is {cached.state}",
                 remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
-        if (files := self._places.get(workspace.place)) is None:
+        if (files := self._files.get(workspace.location)) is None:
             raise elsewhere(workspace)
         if cached.state is not State.RUNNING and not files.asleep:
             raise not_running(workspace)

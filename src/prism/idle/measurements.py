@@ -78,7 +78,7 @@ class Measurements(Recorder):
                 MeasuredUsage(
                     workspace=workspace.name,
                     instance_type=workspace.instance_type,
-                    region=traits_of(workspace.place).simulated_prices_of or workspace.region,
+                    region=traits_of(workspace.location).simulated_prices_of or workspace.region,
                     hours=round(seconds / HOUR, 2),
                     idle_hours=round(idle / HOUR, 2),
                     hourly=workspace.hourly_rate,

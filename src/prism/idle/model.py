@@ -93,7 +93,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     """A workspace's idle rules, and those that were sent to its machine."""
 
     id: str
-    place: str
+    location: str
     machine: str | None = None
     profile: str | None = None
     enabled: bool = True

@@ -44,7 +44,7 @@ class IdleObserver:
         self._db, self._clock, self._measurements = db, clock, measurements
         self._activity = activity
         self._lock = Lock()
-        self._by_place: dict[str, Mapping[str, Idleness]] = {}
+        self._by_location: dict[str, Mapping[str, Idleness]] = {}
         self._known: Mapping[str, Idleness] = {}
         self._warned: dict[str, datetime] = {}  # by workspace, the `since` that was announced
         self._look_again = datetime.min.replace(tzinfo=UTC)
@@ -57,14 +57,14 @@ class IdleObserver:
         Each location has its own loop, so the reports from other locations are kept.
         """
         reported = {
-            place: {machine.key: machine.idle for machine in group if machine.idle is not None}
-            for place, group in machines.items()
+            location: {machine.key: machine.idle for machine in group if machine.idle is not None}
+            for location, group in machines.items()
         }
         with self._lock:
-            self._by_place |= reported
+            self._by_location |= reported
             self._known = known = {
                 key: idleness
-                for reports in self._by_place.values()
+                for reports in self._by_location.values()
                 for key, idleness in reports.items()
             }
             for key, idleness in known.items():

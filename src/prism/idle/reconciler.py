@@ -10,7 +10,7 @@ from prism.idle.model import message, rule_of
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
 from prism.workspaces import store as workspaces
 from prism.workspaces.ports import Compute
 
@@ -27,7 +27,7 @@ class IdleReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
-        return in_places(self.rows, self._computes)
+        return in_locations(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """Does nothing: rules do not change by themselves."""
@@ -49,5 +49,5 @@ class IdleReconciler:
         text = message(watched.machine, rule)
         if text == watched.told:
             return ReconcileResult(rest, lambda _: None)
-        self._computes[watched.place].watch(watched.machine, rule)
+        self._computes[watched.location].watch(watched.machine, rule)
         return ReconcileResult(rest, lambda tx: store.save_sent_rule(tx, claim.id, text))

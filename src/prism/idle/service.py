@@ -184,7 +184,7 @@ class IdleTracker:
         """Add a new workspace's rule, resend it to a new machine, remove it at the end."""
         now = self._clock.now()
         if before is None:
-            watched = Watched(id=after.id, place=after.place, profile=after.idle_profile)
+            watched = Watched(id=after.id, location=after.location, profile=after.idle_profile)
             told_at = NEVER if after.machine_id is None else now  # there is no machine yet
             store.add_watch(tx, watched, due_at=told_at)
             return
@@ -247,7 +247,8 @@ def named(sql: Connection, name: str) -> IdleProfile:
 
 def _watched(sql: Connection, workspace: Workspace) -> Watched:
     known = store.watched(sql, workspace.id)
-    return known or Watched(id=workspace.id, place=workspace.place, profile=workspace.idle_profile)
+    id, location, profile = workspace.id, workspace.location, workspace.idle_profile
+    return known or Watched(id=id, location=location, profile=profile)
 
 
 def _rule(sql: Connection, watched: Watched, workspace: Workspace) -> IdleRule | None:

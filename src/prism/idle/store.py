@@ -45,7 +45,7 @@ watches = Table(
     "idle_watches",
     metadata,
     Column("id", String, primary_key=True),  # the workspace's own
-    Column("place", String, nullable=False),
+    Column("place", String, key="location", nullable=False),
     Column("machine", String),
     Column("profile", String, index=True),
     Column("enabled", Boolean, nullable=False),

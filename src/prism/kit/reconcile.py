@@ -84,12 +84,12 @@ def _release(rows: Table) -> Update:
     )
 
 
-def in_places(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
-    """The rows of these places, as an expression that no index serves.
+def in_locations(rows: Table, locations: Collection[str]) -> ColumnElement[bool]:
+    """The rows of these locations, as an expression that no index serves.
 
-    Most rows are of one place, so the index of `due_at` finds due rows faster.
+    Most rows are of one location, so the index of `due_at` finds due rows faster.
     """
-    return func.coalesce(rows.c.place, "").in_(places)
+    return func.coalesce(rows.c.location, "").in_(locations)
 
 
 @contextmanager

@@ -20,9 +20,9 @@ class LogReader:
     """Reads the logs of all workspaces."""
 
     def __init__(
-        self, snapshot: ReadModel, db: Database, clock: Clock, places: Mapping[str, Logs]
+        self, snapshot: ReadModel, db: Database, clock: Clock, logs: Mapping[str, Logs]
     ) -> None:
-        self._snapshot, self._db, self._clock, self._places = snapshot, db, clock, places
+        self._snapshot, self._db, self._clock, self._logs = snapshot, db, clock, logs
 
     @property
     def closed(self) -> bool:
@@ -95,7 +95,7 @@ class LogReader:
         return LogChunk(tuple(map(store.line, events)), last)
 
     def _logs_of(self, workspace: Workspace) -> Logs:
-        if logs := self._places.get(workspace.place):
+        if logs := self._logs.get(workspace.location):
             return logs
         raise elsewhere(workspace)
 

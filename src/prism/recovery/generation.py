@@ -164,9 +164,9 @@ class Generation:
         return f"{self._database} {self._db.newest_event()}"
 
     def compare(self, texts: Iterable[str], *, first: bool) -> None:
-        """Compare the database with the texts on machines and volumes of a place.
+        """Compare the database with the texts on machines and volumes of a location.
 
-        Other installations may use the same place with their own databases, so only texts of this
+        Other installations may use this location with their own databases, so only texts of this
         database count. At a `first` look, another daemon may have found the difference before.
         """
         known = max(

@@ -21,14 +21,14 @@ class FoundMachine(Struct, frozen=True, kw_only=True):
     `resolved_template` is the template that it was made of, if known in full; `started_at` is
     since when it is on, `charged` whether it costs money although it is off; `at_home` whether
     this home has its key. `ends_at` is the expiry at its launch, `stops_at` when it will stop by
-    itself. The caller fills in `place`.
+    itself. The caller fills in `location`.
     """
 
     id: str
     key: str
     observed: Observed
     charged: bool = False
-    place: str = ""
+    location: str = ""
     name: str = ""
     owner: str = ""
     profile: str = ""
@@ -65,8 +65,8 @@ class OrphanReader(Protocol):
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines that have no row now."""
 
-    def places(self) -> Sequence[Looked]:
-        """The surveyed places, and their results."""
+    def locations(self) -> Sequence[Looked]:
+        """The surveyed locations, and their results."""
 
 
 class Orphan(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ Surveys = Callable[[], Mapping[str, Survey]]
 class OrphanScanner:
     """Implements `workspaces.ports.MachineObserver` and `recovery.model.OrphanReader`.
 
-    `surveys` returns the last survey of each place. A place that did not answer keeps the
+    `surveys` returns the last survey of each location. A location that did not answer keeps the
     machines of the survey before.
     """
 
@@ -41,8 +41,8 @@ class OrphanScanner:
                 self._known, self._read = store.known(sql), written
         ids = {machine.id for machine in living if machine.key not in self._known}
         self._machines = {
-            place: self._found_at(place, compute, ids)
-            for place, compute in dict(self._computes).items()
+            location: self._at(location, compute, ids)
+            for location, compute in dict(self._computes).items()
             if isinstance(compute, Recoverable)
         }
 
@@ -59,28 +59,29 @@ class OrphanScanner:
             if machine.key not in known
         ]
 
-    def places(self) -> Sequence[Looked]:
+    def locations(self) -> Sequence[Looked]:
         """Every location that this daemon serves, surveyed or not yet."""
         last = self._surveys()
-        surveys = ((place, last.get(place)) for place in self._computes)
+        surveys = ((at, last.get(at)) for at in self._computes)
         return [
-            Looked(place, whole(survey.at), survey.problem) if survey else Looked(place)
-            for place, survey in surveys
+            Looked(at, whole(survey.at), survey.problem) if survey else Looked(at)
+            for at, survey in surveys
         ]
 
-    def _found_at(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
-        survey = self._surveys().get(place)
+    def _at(self, location: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
+        survey = self._surveys().get(location)
         if survey is not None and survey.problem is not None:
-            return self._machines.get(place, ())
+            return self._machines.get(location, ())
         try:
             answer = compute.found(ids) if ids else ()
         except Unavailable:
-            return self._machines.get(place, ())
-        return [replace(machine, place=place) for machine in sorted(answer, key=lambda it: it.key)]
+            return self._machines.get(location, ())
+        ordered = sorted(answer, key=lambda it: it.key)
+        return [replace(machine, location=location) for machine in ordered]
 
 
 class AllOrphans:
-    """Implements `recovery.model.OrphanReader`; `unseen` are places not surveyed yet."""
+    """Implements `recovery.model.OrphanReader`; `unseen` are locations not surveyed yet."""
 
     def __init__(
         self, scanners: Iterable[OrphanScanner], unseen: Callable[[], Iterable[Looked]]
@@ -91,8 +92,8 @@ class AllOrphans:
         """The machines of the last surveys without a row; the oldest of each location first."""
         return [orphan for scanner in self._scanners for orphan in scanner.orphans()]
 
-    def places(self) -> Sequence[Looked]:
+    def locations(self) -> Sequence[Looked]:
         """Every location that this daemon serves or will serve, surveyed or not yet."""
-        surveyed = [looked for scanner in self._scanners for looked in scanner.places()]
+        surveyed = [looked for scanner in self._scanners for looked in scanner.locations()]
         known = {looked.place for looked in surveyed}
         return [*surveyed, *(looked for looked in self._unseen() if looked.place not in known)]

@@ -96,7 +96,7 @@ def rebuilt(
         name=name,
         owner=machine.owner,
         profile=origin.profile,
-        place=machine.place,
+        location=machine.location,
         template=origin.resolved_template.name,
         resolved_template=origin.resolved_template,
         parameters=machine.parameters,

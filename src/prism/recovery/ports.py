@@ -15,7 +15,7 @@ class Recoverable(Protocol):
 
 
 class WorldGeneration(Protocol):
-    """The database's generation, for places whose machines carry its text."""
+    """The database's generation, for locations whose machines carry its text."""
 
     @property
     def begun(self) -> bool:

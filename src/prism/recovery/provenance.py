@@ -57,7 +57,7 @@ class ProvenanceReader:
         return Origin(
             resolved_template=resolved_template,
             profile=profile.name,
-            region=region_of(machine.place),
+            region=region_of(machine.location),
             expected_id=offer.expected_id(machine.key) if offer else None,
             hourly=hourly,
             price_source=source,
@@ -80,13 +80,13 @@ class ProvenanceReader:
 
     def _offer_at(self, profile: Profile, machine: FoundMachine) -> Offer | None:
         try:
-            return self._offer_of(replace(profile, region=region_of(machine.place)))
+            return self._offer_of(replace(profile, region=region_of(machine.location)))
         except Problem:  # this daemon does not serve that provider now
             return None
 
     def _known_profile(self, sql: Connection, machine: FoundMachine) -> Profile | None:
         """The profile of the launch, else the current one of the same provider."""
-        provider = provider_of(machine.place)
+        provider = provider_of(machine.location)
         profile = profiles.named(sql, machine.profile)
         if profile is not None and profile.provider == provider:
             return profile
@@ -95,7 +95,7 @@ class ProvenanceReader:
 
     def _profile(self, tx: Tx, machine: FoundMachine, notes: list[str]) -> Profile:
         """The profile, which is made if it is missing: it names the key of the machine."""
-        provider, known = provider_of(machine.place), self._known_profile(tx.sql, machine)
+        provider, known = provider_of(machine.location), self._known_profile(tx.sql, machine)
         if known is not None and known.name == (machine.profile or known.name):
             return known
         unfit = (
@@ -106,7 +106,7 @@ class ProvenanceReader:
             name=_free_name(tx.sql, machine) if unfit else machine.profile,
             provider=next((name for name in PROVIDERS if name == provider), LOCAL),
             aws_profile=known.aws_profile if known else None,
-            region=region_of(machine.place),
+            region=region_of(machine.location),
             created_at=whole(self._clock.now()),
         )
         profiles.add(tx, profile)
@@ -166,6 +166,6 @@ class ProvenanceReader:
 def _free_name(sql: Connection, machine: FoundMachine) -> str:
     """A free name for a profile, if its own cannot be used."""
     taken = {profile.name for profile in profiles.every(sql)}
-    name = f"recovered-{region_of(machine.place)}"
+    name = f"recovered-{region_of(machine.location)}"
     tries = (f"{name}{suffix}" for suffix in ("", *map(str, range(2, 999))))
     return next(tried for tried in tries if tried not in taken)

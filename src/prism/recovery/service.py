@@ -65,7 +65,7 @@ class RecoveryService:
     def orphans(self) -> Orphans:
         """Every machine without a row, as of the last surveys."""
         orphans = [self._orphan_view(machine) for machine in self._reader.orphans()]
-        return Orphans(orphans, self._reader.places(), self._storage.orphans())
+        return Orphans(orphans, self._reader.locations(), self._storage.orphans())
 
     def adopt(self, id: str) -> Adopted:
         """Make a workspace from it."""
@@ -102,7 +102,7 @@ class RecoveryService:
             recovered=recovered,
             storage=stored,
             left=left,
-            places=self._reader.places(),
+            places=self._reader.locations(),
         )
 
     def _database_notice(self, request: Recovery) -> str | None:
@@ -138,7 +138,7 @@ class RecoveryService:
             instance_id=machine.id,
             state=state_of(workspace),
             owner=workspace.owner,
-            place=machine.place,
+            place=machine.location,
             notes=tuple(notes),
         )
 
@@ -164,7 +164,7 @@ class RecoveryService:
             **about(workspace),
             actor=self._actor(),
             machine=machine.id,
-            place=machine.place,
+            place=machine.location,
             verb=verb,
             state=state_of(workspace),
             notes=tuple(notes),
@@ -192,7 +192,7 @@ class RecoveryService:
         return Orphan(
             id=machine.id,
             name=machine.name or None,
-            place=machine.place,
+            place=machine.location,
             state=STEPS["kept", machine.observed].state,
             owner=machine.owner or None,
             project=machine.project,

@@ -79,7 +79,7 @@ class StorageRecovery:
             name=row.name,
             id=unknown.what.id,
             owner=row.owner,
-            place=row.place,
+            place=row.location,
             notes=notes,
         )
         return [taken]
@@ -91,8 +91,8 @@ class StorageRecovery:
                 "it is a second snapshot of the same request, and costs money too; to remove it: "
                 f"`{unknown.what.removed_by}`"
             )
-        shared = traits_of(unknown.place).shared and known.owner.lower() != self._actor().lower()
-        if shared and not everybody:
+        is_ours = known.owner.lower() == self._actor().lower()
+        if traits_of(unknown.location).shared and not is_ours and not everybody:
             owner = known.owner or "somebody unknown"
             return f"{owner} made it; to recover it: `prism recover --everybody`"
         if kind_of(unknown.what) == "ebs" and known.size_gb is None:
@@ -129,7 +129,7 @@ class StorageRecovery:
         self, sql: Connection, unknown: UnknownStorage, known: Known
     ) -> tuple[Thing, tuple[str, ...]]:
         """The rebuilt row, and notes about what could not be rebuilt."""
-        notes, offer, resource = [], self._offer(unknown.place), unknown.what
+        notes, offer, resource = [], self._offer(unknown.location), unknown.what
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
             notes.append(f"project {known.project!r} does not exist: no budget pays for it")
@@ -142,7 +142,7 @@ class StorageRecovery:
             "id": resource.key,
             "name": name,
             "owner": known.owner or self._actor(),
-            "place": unknown.place,
+            "location": unknown.location,
             "project": project.id if project else None,
             "size_gb": known.size_gb,
             "iops": known.iops,
@@ -191,7 +191,7 @@ class StorageRecovery:
             kind=kind_of(unknown.what),
             id=unknown.what.id,
             name=known.name or None,
-            place=unknown.place,
+            place=unknown.location,
             owner=known.owner or None,
             project=known.project,
             size_gb=known.size_gb,

@@ -14,13 +14,13 @@ from prism.storage.ports import Disk, ProviderSnapshot, SurveyPart
 from prism.storage.survey import LazySurvey
 
 SELDOM = timedelta(minutes=15)
-"""How soon to look again at a part of a place where nothing without a row was."""
+"""How soon to look again at a part of a location where nothing without a row was."""
 
 
 class UnknownStorage(Struct, frozen=True, kw_only=True):
     """A volume or snapshot without a row, and where it is."""
 
-    place: str
+    location: str
     what: Disk | ProviderSnapshot
 
 
@@ -32,12 +32,12 @@ class StorageScanner:
         self._unknown: dict[tuple[str, SurveyPart], Sequence[UnknownStorage]] = {}
         self._due_at: dict[tuple[str, SurveyPart], datetime] = {}
 
-    def look(self, view: LazySurvey, places: Iterable[str]) -> None:
+    def look(self, view: LazySurvey, locations: Iterable[str]) -> None:
         """Survey the parts that are due; a location that does not answer is asked again later."""
         with self._db.read() as sql:
             known = store.known_storage(sql)
         now = self._clock.now()
-        for at in ((place, part) for place in places for part in SurveyPart):
+        for at in ((location, part) for location in locations for part in SurveyPart):
             if self._due_at.get(at, now) > now:
                 continue
             try:
@@ -45,7 +45,7 @@ class StorageScanner:
             except Unavailable:
                 continue
             unknown = [
-                UnknownStorage(place=at[0], what=resource)
+                UnknownStorage(location=at[0], what=resource)
                 for resource in resources
                 if _is_unknown(resource, known)
             ]

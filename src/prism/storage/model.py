@@ -123,7 +123,7 @@ class Volume(Struct, frozen=True, kw_only=True):
     name: str
     kind: VolumeKind
     owner: str
-    place: str
+    location: str
     project: str | None = None  # its id
     size_gb: int | None = None  # an efs volume grows by itself
     volume_type: DiskType | None = None
@@ -172,7 +172,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     owner: str
-    place: str
+    location: str
     project: str | None = None
     source: Literal["volume", "workspace"]
     source_id: str  # the permanent id of its source
@@ -220,7 +220,7 @@ class AttachmentHost(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    place: str
+    location: str
     machine: str | None  # the id of its machine, once one is known
     quiet: bool  # no process in it writes now
     up: bool = False  # it is on and can be asked
@@ -246,7 +246,7 @@ class AttachmentHostReader(Protocol):
 class StorageOffer(Protocol):
     """What a provider offers, known without a call to the cloud."""
 
-    place: str
+    location: str
 
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """Notes on what will differ from the request."""

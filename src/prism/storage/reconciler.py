@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
 from prism.projects import store as projects
 from prism.storage import store
 from prism.storage.changes import StorageChanges
@@ -68,8 +68,8 @@ class Links(NamedTuple):
 class StorageObserver(Protocol):
     """Gets the result of each survey."""
 
-    def look(self, view: LazySurvey, places: Iterable[str]) -> None:
-        """Note that these places were surveyed; called outside of any transaction."""
+    def look(self, view: LazySurvey, locations: Iterable[str]) -> None:
+        """Note that these locations were surveyed; called outside of any transaction."""
 
 
 class StorageParts(NamedTuple):
@@ -77,7 +77,7 @@ class StorageParts(NamedTuple):
 
     db: Database
     clock: Clock
-    places: Mapping[str, Volumes]
+    providers: Mapping[str, Volumes]
     hosts: AttachmentHostReader
     changes: StorageChanges
     is_paused: Callable[[None], bool] = lambda _: False  # the database is older than the machines
@@ -89,16 +89,16 @@ class StorageReconciler:
     rows: Table
 
     def __init__(self, parts: StorageParts) -> None:
-        self._db, self._clock, self._places, self._hosts, self._changes, self._is_paused = parts
-        self._rounds = SurveySchedule(self._places)
+        self._db, self._clock, self._providers, self._hosts, self._changes, self._is_paused = parts
+        self._rounds = SurveySchedule(self._providers)
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
-        return in_places(self.rows, self._places)
+        return in_locations(self.rows, self._providers)
 
     def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:
         """A survey of all storage, made when needed."""
-        return LazySurvey(self._places, self._project_name)
+        return LazySurvey(self._providers, self._project_name)
 
     def _make_due(
         self, kind: type[Volume | Snapshot], ids: Sequence[str], now: datetime
@@ -128,11 +128,11 @@ class VolumeReconciler(StorageReconciler):
     def patrol(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
         now = self._clock.now()
-        places, look = self._rounds.due(now), self.look()
+        locations, look = self._rounds.due(now), self.look()
         for observer in self._observers:
-            observer.look(look, places)
+            observer.look(look, locations)
         with self._db.read() as sql:
-            known = store.idle_in(sql, Volume, places)
+            known = store.idle_in(sql, Volume, locations)
             attachments = store.attachments_of(sql, [volume.id for volume in known])
             rows = [attachment for group in attachments.values() for attachment in group]
             hosts = self._hosts_of(sql, rows)
@@ -153,19 +153,19 @@ class VolumeReconciler(StorageReconciler):
             before = store.by_id(sql, Volume, claim.id)
             attachments = store.attachments_of(sql, [before.id])[before.id]
             hosts = self._hosts_of(sql, attachments)
-        place, now = self._places[before.place], self._clock.now()
+        provider, now = self._providers[before.location], self._clock.now()
         try:
             disk = view.disk(before)
         except DiskUnreadable:
             # It exists: only its tags are written again.
-            place.create(volume_spec(before, self._project_name(before.project)))
-            return ReconcileResult(place.busy, lambda _: None)
+            provider.create(volume_spec(before, self._project_name(before.project)))
+            return ReconcileResult(provider.busy, lambda _: None)
         if disk is not None and self._settle(claim, before, attachments, hosts, disk):
             return AT_ONCE  # the next step uses the new facts
-        observed = perceive(before, disk.observed if disk else None, now, place.patience)
+        observed = perceive(before, disk.observed if disk else None, now, provider.patience)
         attachments = _updated(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
-        step = plan_volume(before, observed, attachments, hosts, unmounted, early=place.early)
+        step = plan_volume(before, observed, attachments, hosts, unmounted, early=provider.early)
         if self._is_paused(None) and step.act not in {StorageAction.REST, StorageAction.FORGET}:
             step = PlannedStorageAction(StorageAction.WAIT)
         if step.act is StorageAction.FORGET:
@@ -203,23 +203,23 @@ class VolumeReconciler(StorageReconciler):
         step: PlannedStorageAction,
         hosts: Mapping[str, AttachmentHost],
     ) -> dict[str, Any]:
-        place = self._places[volume.place]
+        provider = self._providers[volume.location]
         if step.act is StorageAction.MAKE:
             with self._db.write() as tx:  # before the call, after which it may exist
                 claim.update(tx, provider_called_at=self._clock.now())
             return _facts(volume, (disk := self._make(volume)).observed, disk)
         id = volume.disk_id or volume.expected_id
         if step.act is StorageAction.DELETE and id is not None:
-            place.delete(id)
+            provider.delete(id)
             return {"provider_called_at": None}  # from here on, not listed is gone
         if step.attachment is not None and id is not None:
             machine = machine_of(step.attachment, hosts)
             if step.act is StorageAction.ATTACH:
                 self._aim(step.attachment, machine)  # before the call, which may attach it
-                place.attach(id, machine, volume.name)
+                provider.attach(id, machine, volume.name)
             else:
                 self._detached_at[volume.id, machine] = self._clock.now()
-                place.detach(id, machine)
+                provider.detach(id, machine)
                 self._aim(step.attachment, None)
             # The refusal of the attachment stays visible while the attachment is undone.
             undoing = step.act is StorageAction.DETACH and not step.attachment.attached
@@ -255,7 +255,7 @@ class VolumeReconciler(StorageReconciler):
         A provider may show a detached volume for a while, even if an earlier daemon detached it.
         If rows are known to be old, or data is to be destroyed, one survey is enough.
         """
-        now, patience = self._clock.now(), self._places[volume.place].patience
+        now, patience = self._clock.now(), self._providers[volume.location].patience
         detached_at = self._detached_at.get((volume.id, machine))
         if detached_at is not None and now < detached_at + max(patience * BOOTING, AGAIN):
             return False
@@ -270,15 +270,15 @@ class VolumeReconciler(StorageReconciler):
             store.aim(tx, attachment, machine)
 
     def _make(self, volume: Volume) -> Disk:
-        place = self._places[volume.place]
+        provider = self._providers[volume.location]
         spec = volume_spec(volume, self._project_name(volume.project))
         if volume.from_snapshot is None:
-            return place.create(spec)
+            return provider.create(spec)
         with self._db.read() as sql:
             origin = next(iter(store.by_ids(sql, Snapshot, [volume.from_snapshot])), None)
         if origin is None or origin.copy_id is None:
             raise StorageRefused("The snapshot from which it should be made is gone")
-        return place.restore(spec, origin.copy_id)
+        return provider.restore(spec, origin.copy_id)
 
     def _result(
         self, before: Volume, facts: dict[str, Any], links: Links, step: PlannedStorageAction
@@ -286,14 +286,14 @@ class VolumeReconciler(StorageReconciler):
         after = replace(before, **facts)
         if step.act is StorageAction.REST and not after.is_done:
             facts |= {"observed_generation": before.generation}
-        place = self._places[before.place]
-        pause = place.busy
+        provider = self._providers[before.location]
+        pause = provider.busy
         if (
             step.act is StorageAction.WAIT
             and after.observed is StorageObserved.THERE
-            and not place.early
+            and not provider.early
         ):
-            pause = place.busy * BOOTING
+            pause = provider.busy * BOOTING
         if _is_first_try(step):
             pause = timedelta(0)  # more may be attached
         if links.again:

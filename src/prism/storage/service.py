@@ -79,7 +79,7 @@ class StorageService:
             project = projects.named(tx.sql, request.project).id if request.project else None
             if request.budget is not None and project is None:
                 raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
-            volume = self._new_volume(request, offer, offer.place, project)
+            volume = self._new_volume(request, offer, offer.location, project)
             self.add(tx, volume, request.budget)
             return self._view(tx.sql, volume)
 
@@ -87,7 +87,7 @@ class StorageService:
         self,
         request: NewVolume,
         offer: StorageOffer,
-        place: str,
+        location: str,
         project: str | None,
         from_snapshot: str | None = None,
     ) -> Volume:
@@ -98,7 +98,7 @@ class StorageService:
             name=request.name,
             kind=request.type,
             owner=self._actor(),
-            place=place,
+            location=location,
             project=project,
             size_gb=request.size_gb,
             volume_type=request.volume_type,
@@ -235,10 +235,10 @@ def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -
             f"Workspace {host.name!r} is being terminated",
             remediation="Use `prism workspace list` to see available workspaces",
         )
-    if volume.place != host.place:
+    if volume.location != host.location:
         raise VolumeElsewhere(
             f"Volume {volume.name!r} and workspace {host.name!r} are not in the same location",
-            details=f"{volume.place.partition(':')[0]} and {host.place.partition(':')[0]}",
+            details=f"{volume.location.partition(':')[0]} and {host.location.partition(':')[0]}",
         )
     elsewhere = [attachment for attachment in attachments if attachment.workspace != host.id]
     if volume.kind is VolumeKind.EBS and elsewhere:

@@ -42,9 +42,9 @@ class SnapshotReconciler(StorageReconciler):
     def patrol(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
         now, look = self._clock.now(), self.look()
-        places = self._rounds.due(now)
+        locations = self._rounds.due(now)
         with self._db.read() as sql:
-            known = store.idle_in(sql, Snapshot, places)
+            known = store.idle_in(sql, Snapshot, locations)
         changed = [snapshot.id for snapshot in known if _differs(snapshot, look)]
         return self._make_due(Snapshot, changed, now)
 
@@ -54,10 +54,10 @@ class SnapshotReconciler(StorageReconciler):
             before = store.by_id(sql, Snapshot, claim.id)
             host = self._hosts.of(sql, [before.source_id]).get(before.source_id)
             links = store.attachments_of(sql, [before.source_id])[before.source_id]
-        place, now = self._places[before.place], self._clock.now()
+        provider, now = self._providers[before.location], self._clock.now()
         copy = view.copy(before)
-        observed = perceive(before, copy.observed if copy else None, now, place.patience)
-        moving = not place.early and any(
+        observed = perceive(before, copy.observed if copy else None, now, provider.patience)
+        moving = not provider.early and any(
             attachment.wanted != attachment.attached for attachment in links
         )
         act = plan_snapshot(before, observed, host, moving=moving)
@@ -90,7 +90,7 @@ class SnapshotReconciler(StorageReconciler):
         verified = copy.verified if copy.verified and copy.verified.token == token else None
         if verified is None:
             try:
-                self._places[snapshot.place].verify(copy.id, token)
+                self._providers[snapshot.location].verify(copy.id, token)
             except StorageRefused as error:
                 trouble = StorageFailure(error.code, error.message)
                 verified = Verified(token=token, at=self._clock.now(), trouble=trouble)
@@ -102,18 +102,18 @@ class SnapshotReconciler(StorageReconciler):
     def _act(
         self, claim: Claim, snapshot: Snapshot, act: StorageAction, host: AttachmentHost | None
     ) -> dict[str, Any]:
-        place = self._places[snapshot.place]
+        provider = self._providers[snapshot.location]
         if act is StorageAction.MAKE:
             source = self._source_id(snapshot, host)
             with self._db.write() as tx:  # before the call, after which it may exist
                 claim.update(tx, provider_called_at=self._clock.now())
-            copy = place.snapshot(self._spec(snapshot), source)
+            copy = provider.snapshot(self._spec(snapshot), source)
             return {
                 **_facts(snapshot, copy.observed, copy),
                 "attempted_generation": snapshot.generation,
             }
         if act is StorageAction.DELETE and snapshot.copy_id is not None:
-            place.delete_snapshot(snapshot.copy_id)
+            provider.delete_snapshot(snapshot.copy_id)
             return {"provider_called_at": None}  # from here on, not listed is gone
         return {}
 
@@ -140,7 +140,7 @@ class SnapshotReconciler(StorageReconciler):
         at_rest = (
             act is StorageAction.REST or facts.get("observed_generation") == before.generation
         )
-        now, busy = self._clock.now(), self._places[before.place].busy
+        now, busy = self._clock.now(), self._providers[before.location].busy
         due = next_verification(replace(before, **facts), now)
         rest = max(busy, due - now) if due is not None else NEVER - now
         pause = rest if at_rest else busy

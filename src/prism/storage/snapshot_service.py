@@ -91,7 +91,7 @@ class SnapshotService(StorageService):
             return view.snapshot(after, names(tx.sql))
 
     def _require_verifiable(self, snapshot: Snapshot) -> None:
-        if why := self._offer(snapshot.place).no_verification():
+        if why := self._offer(snapshot.location).no_verification():
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
     def restore(self, name: str, request: Restoring) -> Shown:
@@ -158,14 +158,14 @@ class SnapshotService(StorageService):
                 remediation=f"Look at it with `prism volume show {source.name}`",
                 data={"state": state},
             )
-        now, offer = self._clock.now(), self._offer(source.place)
+        now, offer = self._clock.now(), self._offer(source.location)
         if why := offer.no_copies(source.kind):
             raise NoSnapshots(f"There can be no snapshot of {source.name!r}", details=why)
         return Snapshot(
             id=sortable_id("snapshot", now),
             name=name,
             owner=self._actor(),
-            place=source.place,
+            location=source.location,
             project=source.project,
             source="volume",
             source_id=source.id,
@@ -185,7 +185,7 @@ class SnapshotService(StorageService):
             id=sortable_id("snapshot", now),
             name=name,
             owner=self._actor(),
-            place=host.place,
+            location=host.location,
             project=host.project,
             source="workspace",
             source_id=host.id,
@@ -193,7 +193,7 @@ class SnapshotService(StorageService):
             kind=VolumeKind.EBS,
             size_gb=host.root_gb,
             volume_type=host.root_type,
-            gb_month=self._offer(host.place).gb_month("snapshot"),
+            gb_month=self._offer(host.location).gb_month("snapshot"),
             holds=holds,
             created_at=whole(now),
         )
@@ -207,8 +207,8 @@ class SnapshotService(StorageService):
             iops=snapshot.iops,
             throughput=snapshot.throughput,
         )
-        place = snapshot.place
-        return self._new_volume(request, self._offer(place), place, snapshot.project, snapshot.id)
+        offer, location = self._offer(snapshot.location), snapshot.location
+        return self._new_volume(request, offer, location, snapshot.project, snapshot.id)
 
     def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
         reserved(snapshot.name)

@@ -51,7 +51,7 @@ volumes = Table(
     Column("name", String, nullable=False, unique=True),
     Column("kind", String, nullable=False),
     Column("owner", String, nullable=False),
-    Column("place", String, nullable=False, index=True),
+    Column("place", String, key="location", nullable=False, index=True),
     Column("project", String, index=True),
     Column("size_gb", Integer),
     Column("volume_type", String),
@@ -92,7 +92,7 @@ snapshots = Table(
     Column("id", String, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("owner", String, nullable=False),
-    Column("place", String, nullable=False, index=True),
+    Column("place", String, key="location", nullable=False, index=True),
     Column("project", String, index=True),
     Column("source", String, nullable=False),
     Column("source_id", String, nullable=False, index=True),
@@ -160,16 +160,17 @@ def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
     return structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id.in_(ids)))
 
 
-def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
+def idle_in(sql: Connection, kind: type[T], locations: Collection[str]) -> list[T]:
     """The rows in these locations without a lease."""
     table = TABLES[kind].c
-    return structs_of(sql, kind, _of(kind).where(table.place.in_(places), table.lease.is_(None)))
+    idle = table.location.in_(locations), table.lease.is_(None)
+    return structs_of(sql, kind, _of(kind).where(*idle))
 
 
-def places(sql: Connection, like: str) -> list[str]:
+def locations(sql: Connection, like: str) -> list[str]:
     """Every location with this prefix that has volumes or snapshots."""
     queries = [
-        select(table.c.place).where(table.c.place.startswith(like, autoescape=True))
+        select(table.c.location).where(table.c.location.startswith(like, autoescape=True))
         for table in (volumes, snapshots)
     ]
     return [*sql.execute(union(*queries)).scalars()]

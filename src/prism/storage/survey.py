@@ -33,32 +33,32 @@ class LazySurvey:
 
     def __init__(
         self,
-        places: Mapping[str, Volumes],
+        providers: Mapping[str, Volumes],
         named: Callable[[str | None], str | None] = lambda project: project,
     ) -> None:
         """`named` returns the name of the project with an id."""
-        self._places, self._lock, self._named = places, Lock(), named
+        self._providers, self._lock, self._named = providers, Lock(), named
         self._listings: dict[tuple[str, SurveyPart], StorageListing | Unavailable] = {}
         self._unreadable: dict[str, str] = {}
         self._not_understood: dict[str, str] = {}  # by key
 
     def disk(self, volume: Volume) -> Disk | None:
         """A volume, if it is listed; raises `Unavailable` if its location does not answer."""
-        disks = self._listing(volume.place, PART_OF[volume.kind]).disks
+        disks = self._listing(volume.location, PART_OF[volume.kind]).disks
         self._require_readable(volume.id, volume.disk_id or volume.expected_id)
-        if volume.id not in disks and volume.disk_id and (place := self._finder(volume)):
+        if volume.id not in disks and volume.disk_id and (provider := self._finder(volume)):
             spec = volume_spec(volume, self._named(volume.project))
-            if by_id := place.find(volume.disk_id, spec):
+            if by_id := provider.find(volume.disk_id, spec):
                 disks[volume.id] = by_id
         return disks.get(volume.id)
 
     def copy(self, snapshot: Snapshot) -> ProviderSnapshot | None:
         """A snapshot, if it is listed; raises `Unavailable` if its location does not answer."""
-        copies = self._listing(snapshot.place, SurveyPart.SNAPSHOTS).copies
+        copies = self._listing(snapshot.location, SurveyPart.SNAPSHOTS).copies
         self._require_readable(snapshot.id, snapshot.copy_id)
-        if snapshot.id not in copies and snapshot.copy_id and (place := self._finder(snapshot)):
+        if snapshot.id not in copies and snapshot.copy_id and (provider := self._finder(snapshot)):
             spec = snapshot_spec(snapshot, self._named(snapshot.project))
-            if by_id := place.find_snapshot(snapshot.copy_id, spec):
+            if by_id := provider.find_snapshot(snapshot.copy_id, spec):
                 copies[snapshot.id] = by_id
         copy = copies.get(snapshot.id)
         if (
@@ -69,9 +69,9 @@ class LazySurvey:
             return None  # another snapshot with its key must not be deleted
         return copy
 
-    def everything(self, place: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
+    def everything(self, location: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
         """All storage in a part of a location; raises `Unavailable` without an answer."""
-        listing = self._listing(place, part)
+        listing = self._listing(location, part)
         if part is SurveyPart.SNAPSHOTS:
             return [*listing.copies.values()]
         return [disk for disk in listing.disks.values() if part is _part_of(disk)]
@@ -81,11 +81,11 @@ class LazySurvey:
 
         None if an earlier lookup found nothing; a deletion looks again.
         """
-        place = self._places[resource.place]
+        provider = self._providers[resource.location]
         gone = (
             resource.observed is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
         )
-        return place if isinstance(place, FindsStorageById) and not gone else None
+        return provider if isinstance(provider, FindsStorageById) and not gone else None
 
     def _require_readable(self, key: str, id: str | None) -> None:
         """Raise if the resource exists, but its key or its description cannot be read."""
@@ -94,17 +94,17 @@ class LazySurvey:
         if why := self._not_understood.get(key):
             raise Unavailable(why)
 
-    def _listing(self, place: str, part: SurveyPart) -> StorageListing:
+    def _listing(self, location: str, part: SurveyPart) -> StorageListing:
         with self._lock:
-            if (place, part) not in self._listings:
-                self._listings[place, part] = self._survey(place, part)
-        if isinstance(listing := self._listings[place, part], Unavailable):
+            if (location, part) not in self._listings:
+                self._listings[location, part] = self._survey(location, part)
+        if isinstance(listing := self._listings[location, part], Unavailable):
             raise listing
         return listing
 
-    def _survey(self, place: str, part: SurveyPart) -> StorageListing | Unavailable:
+    def _survey(self, location: str, part: SurveyPart) -> StorageListing | Unavailable:
         try:
-            part_survey = self._places[place].survey({part})
+            part_survey = self._providers[location].survey({part})
         except Problem as problem:
             return Unavailable.because(problem)
         self._unreadable.update(part_survey.unreadable)
@@ -145,5 +145,5 @@ def snapshot_spec(snapshot: Snapshot, project: str | None) -> SnapshotSpec:
 
 
 def _part_of(disk: Disk) -> SurveyPart:
-    """The part that a place returns: some return everything, whichever part is asked for."""
+    """The part that a location returns: some return everything, whichever part is asked for."""
     return SurveyPart.EFS if disk.id.startswith("fs-") else SurveyPart.EBS

@@ -14,21 +14,21 @@ NOWHERE = timedelta(seconds=5)
 class SurveySchedule:
     """The time of the next survey of each location."""
 
-    def __init__(self, places: Mapping[str, Volumes]) -> None:
-        self._places = places
+    def __init__(self, providers: Mapping[str, Volumes]) -> None:
+        self._providers = providers
         self._last: dict[str, datetime] = {}
 
     def due(self, now: datetime) -> list[str]:
         """The locations that are due now; the call schedules their next survey."""
-        places = [place for place in self._places if not self._is_recent(place, now)]
-        self._last |= dict.fromkeys(places, now)
-        return places
+        locations = [at for at in self._providers if not self._is_recent(at, now)]
+        self._last |= dict.fromkeys(locations, now)
+        return locations
 
     def pause(self, now: datetime) -> timedelta:
         """How long to wait at most until the next location is due, after a call of `due`."""
-        ends = (self._last[place] + volumes.calm for place, volumes in self._places.items())
+        ends = (self._last[at] + volumes.calm for at, volumes in self._providers.items())
         return min((end - now for end in ends), default=NOWHERE)
 
-    def _is_recent(self, place: str, now: datetime) -> bool:
-        last = self._last.get(place)  # later than now if the clock was set back
-        return last is not None and last <= now < last + self._places[place].calm
+    def _is_recent(self, location: str, now: datetime) -> bool:
+        last = self._last.get(location)  # later than now if the clock was set back
+        return last is not None and last <= now < last + self._providers[location].calm

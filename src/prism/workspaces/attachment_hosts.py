@@ -44,7 +44,7 @@ def host(workspace: Workspace) -> AttachmentHost:
     return AttachmentHost(
         id=workspace.id,
         name=workspace.name,
-        place=workspace.place,
+        location=workspace.location,
         machine=workspace.machine_id or workspace.expected_id,
         quiet=workspace.observed in QUIET,
         up=workspace.observed is Observed.ON,

@@ -72,8 +72,8 @@ class Index(Struct, frozen=True):
         lists = sorted((self.groups.get(key, ()) for key in filters), key=len)
         shortest, *longer = lists or [self.ids]
         start = 0 if after is None else bisect_right(shortest, after)
-        for place in range(start, len(shortest)):
-            id = shortest[place]
+        for position in range(start, len(shortest)):
+            id = shortest[position]
             if all(_contains(other, id) for other in longer):
                 yield id
 
@@ -145,5 +145,5 @@ def _merged(old: Sequence[str], drop: Collection[str], add: Collection[str]) -> 
 
 
 def _contains(ids: Sequence[str], id: str) -> bool:
-    place = bisect_right(ids, id)
-    return place > 0 and ids[place - 1] == id
+    position = bisect_right(ids, id)
+    return position > 0 and ids[position - 1] == id

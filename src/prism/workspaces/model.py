@@ -104,7 +104,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     name: str
     owner: str
     profile: str
-    place: str
+    location: str
     template: str
     resolved_template: Template  # as it was when it was last read for this workspace
     parameters: dict[str, Any] = {}
@@ -182,7 +182,7 @@ class Offer(Protocol):
     """What a provider offers, known without a call to the cloud."""
 
     provider: str
-    place: str
+    location: str
     region: str
     ready_in: timedelta
     """The expected time of a launch, until one was measured."""

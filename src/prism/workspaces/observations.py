@@ -73,7 +73,7 @@ def observed_since(
         expiry is not None
         and looked <= expiry <= now
         and _went_down(workspace, observed, started)
-        and (known is None or (known > expiry and traits_of(workspace.place).sleeps_with_host))
+        and (known is None or (known > expiry and traits_of(workspace.location).sleeps_with_host))
     ):  # the whole computer slept, so the machine used no CPU
         at, sure = expiry, False
     elif known is not None:

@@ -337,7 +337,7 @@ def elsewhere(workspace: Workspace) -> WorkspaceNotFound:
     """The problem if this daemon does not serve the location of a workspace."""
     return WorkspaceNotFound(
         f"Workspace {workspace.name!r} is not on this machine",
-        details=f"it runs at {workspace.place}; use the daemon there",
+        details=f"it runs at {workspace.location}; use the daemon there",
         remediation=f"Look at it with `prism workspace show {workspace.name}`",
     )
 

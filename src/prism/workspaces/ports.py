@@ -23,7 +23,7 @@ class NextAttempt(Exception):
 class MachineSpec(Struct, frozen=True, kw_only=True):
     """A machine to launch. `key` is the workspace's id, the idempotency token and a tag.
 
-    `attempt` counts the places that were tried. It is stored before each attempt, so a repeated
+    `attempt` counts the zones that were tried. It is stored before each attempt, so a repeated
     call makes the same attempt.
     """
 

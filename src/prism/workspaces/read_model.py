@@ -161,13 +161,13 @@ class ReadModel:
             return cached.encoded
         return self._cache(cached.workspace).encoded
 
-    def living(self, places: Collection[str]) -> Sequence[Workspace]:
+    def living(self, locations: Collection[str]) -> Sequence[Workspace]:
         """The workspaces in these locations that have not ended; the same until a row changes."""
-        rows, key = self.pages.rows, frozenset(places)
+        rows, key = self.pages.rows, frozenset(locations)
         known = self._living.get(key)
         if known is None or known[0] is not rows:
             workspaces = (cached.workspace for cached in rows.values())
-            living = [w for w in workspaces if w.ended_at is None and w.place in key]
+            living = [w for w in workspaces if w.ended_at is None and w.location in key]
             known = self._living[key] = rows, living
         return known[1]
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import before_its_end, zone_of
 from prism.workspaces.changes import WorkspaceChanges
@@ -87,7 +87,7 @@ class Round(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """A survey that agreed with all rows, and its machines with running costs, by place."""
+    """A survey that agreed with all rows, and its machines with running costs, by location."""
 
     rows: Sequence[Workspace]
     machines: Mapping[str, Machines]
@@ -124,49 +124,47 @@ class WorkspaceReconciler:
         self._matching: dict[str, tuple[Workspace, Machine | None]] = {}
         self._last_agreement: Agreement | None = None
         self._survey_cache = SurveyCache(computes, clock)
-        self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by place
-        self._confirmed: dict[str, datetime] = {}  # the time of that survey, by place
+        self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by location
+        self._confirmed: dict[str, datetime] = {}  # the time of that survey, by location
         self.last_surveys: Mapping[str, Survey] = {}
-        """The surveys of the last patrol, by place."""
+        """The surveys of the last patrol, by location."""
 
     def reachable(self) -> ColumnElement[bool]:
-        """The rows of the places whose provider this daemon serves."""
-        return in_places(self.rows, self._computes)
+        """The rows of the locations whose provider this daemon serves."""
+        return in_locations(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """Survey each location; workspaces that differ from the survey become due."""
         surveys = self._survey_cache.anew()
         self._surveyed |= {
-            place: last.at for place, last in self.last_surveys.items() if last.problem is None
+            at: last.at for at, last in self.last_surveys.items() if last.problem is None
         }
         self.last_surveys = surveys
         machines = {
-            place: survey.machines() for place, survey in surveys.items() if survey.problem is None
+            at: survey.machines() for at, survey in surveys.items() if survey.problem is None
         }
-        observed = {
-            place: machines[place].values() if place in machines else () for place in surveys
-        }
+        observed = {at: machines[at].values() if at in machines else () for at in surveys}
         for observer in self._observers:
             observer.saw(observed)
         changed, costing = self._compared(machines)
         running = {
-            place: ids
-            for place, ids in costing.items()
-            if self._is_confirmation_due(place, len(ids))
+            location: ids
+            for location, ids in costing.items()
+            if self._is_confirmation_due(location, len(ids))
         }
         if changed or running:
             with self._db.write() as tx:
                 if changed:
                     store.make_due(tx, changed, self._clock.now())
-                for place, ids in running.items():
+                for location, ids in running.items():
                     for listener in self._running:
-                        listener.confirmed(tx, ids, surveys[place].at)
-            self._confirmed |= {place: surveys[place].at for place in running}
+                        listener.confirmed(tx, ids, surveys[location].at)
+            self._confirmed |= {location: surveys[location].at for location in running}
         return min(compute.calm for compute in self._computes.values())
 
-    def _is_confirmation_due(self, place: str, count: int) -> bool:
+    def _is_confirmation_due(self, location: str, count: int) -> bool:
         """Whether the last confirmation is old enough, for this many machines."""
-        before, at = self._confirmed.get(place), self.last_surveys[place].at
+        before, at = self._confirmed.get(location), self.last_surveys[location].at
         pause = min(timedelta(seconds=count / CONFIRMED_A_SECOND), CONFIRM_WITHIN)
         return before is None or not before <= at < before + pause
 
@@ -175,7 +173,7 @@ class WorkspaceReconciler:
     ) -> tuple[Sequence[str], Mapping[str, Sequence[str]]]:
         """The workspaces that differ from the survey, and those that still cost money.
 
-        The latter are by place, so that their costs can be booked up to this survey.
+        The latter are by location, so that their costs can be booked up to this survey.
         Most workspaces are as in the survey before, and are not compared field by field again.
         """
         rows = self._living(machines.keys())
@@ -187,13 +185,13 @@ class WorkspaceReconciler:
         before = self._matching.get
         for workspace in rows:
             id = workspace.id
-            pair = (workspace, machines[workspace.place].get(id))
+            pair = (workspace, machines[workspace.location].get(id))
             if before(id) == pair or not differs(*pair):
                 matching[id] = pair
             else:
                 changed.append(id)
             if _has_running_costs(workspace) and _runs_on(*pair):
-                costing.setdefault(workspace.place, []).append(id)
+                costing.setdefault(workspace.location, []).append(id)
         self._matching = matching
         self._last_agreement = None if changed else Agreement(rows, machines, costing)
         return changed, costing
@@ -207,12 +205,12 @@ class WorkspaceReconciler:
     def reconcile(self, claim: Claim, view: Round) -> ReconcileResult:
         """Do the next step for one workspace."""
         before = view.rows[claim.id]
-        compute, now = self._computes[before.place], self._clock.now()
+        compute, now = self._computes[before.location], self._clock.now()
         paused = self._is_paused(before.requested_at)
         in_survey = paused or not _is_new(before)
         machine = _machine(compute, before, view.surveys) if in_survey else None
         observed = perceive(before, machine.observed if machine else None, now, compute.patience)
-        since = observed_since(before, machine, observed, self._surveyed.get(before.place), now)
+        since = observed_since(before, machine, observed, self._surveyed.get(before.location), now)
         # It started and stopped between two surveys: do not start it again.
         has_run = ran_unseen(before, replace(before, observed=observed), since.started)
         act = plan(_done(before) if has_run else before, observed).act
@@ -247,7 +245,7 @@ class WorkspaceReconciler:
     def _act(
         self, claim: Claim, workspace: Workspace, act: WorkspaceAction, machine: Machine | None
     ) -> dict[str, Any]:
-        compute, now = self._computes[workspace.place], self._clock.now()
+        compute, now = self._computes[workspace.location], self._clock.now()
         if act is WorkspaceAction.LAUNCH:
             launched, rule = self._launch(claim, workspace, compute)
             self._survey_cache.acted(workspace.id)
@@ -363,12 +361,12 @@ class WorkspaceReconciler:
         return ReconcileResult(self._pause(after, step.act), record)
 
     def _pause(self, after: Workspace, act: WorkspaceAction) -> timedelta:
-        now, busy = self._clock.now(), self._computes[after.place].busy
+        now, busy = self._clock.now(), self._computes[after.location].busy
         state = state_of(after)
         if state is State.TERMINATED:
             return self._retention
         if act is WorkspaceAction.TERMINATE and after.is_attempted:  # and was refused
-            return self._computes[after.place].calm
+            return self._computes[after.location].calm
         if act is not WorkspaceAction.REST or state in IN_BETWEEN:
             return busy
         if (at := sleep_at(after)) and state is State.RUNNING:
@@ -397,7 +395,7 @@ class WorkspaceReconciler:
             )
         is_new = after.observed_generation > before.observed_generation
         if is_new and state is State.RUNNING and after.verb in BRINGS_UP:
-            store.record_bring_up(tx, after, after.place.partition(":")[0], now)
+            store.record_bring_up(tx, after, after.location.partition(":")[0], now)
         if self._is_paused(after.requested_at):
             return
         if after.is_done and (verb := expiring(after, state, now)):
@@ -445,7 +443,7 @@ def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machi
         # If it is gone, a survey may show another machine of the same key, which lives.
         if machine and machine.key == workspace.id and machine.observed is not Observed.GONE:
             return machine
-    surveyed = view.at(workspace.place, workspace.id, workspace.requested_at).get(workspace.id)
+    surveyed = view.at(workspace.location, workspace.id, workspace.requested_at).get(workspace.id)
     return surveyed or _by_id(compute, workspace)
 
 

@@ -33,7 +33,7 @@ class ConnectionReader:
         workspace = cached.workspace
         if cached.state is not State.RUNNING or workspace.machine_id is None:
             raise not_running(workspace)
-        if (compute := self._computes.get(workspace.place)) is None:
+        if (compute := self._computes.get(workspace.location)) is None:
             raise elsewhere(workspace)
         return compute
 

@@ -147,12 +147,12 @@ class WorkspaceService:
 
     def ready_in(self, workspace: Workspace, verb: LifecycleVerb) -> tuple[timedelta, bool]:
         """How long `verb` takes, and whether that was measured."""
-        provider = provider_of(workspace.place)
+        provider = provider_of(workspace.location)
         with self._db.read() as sql:
             usual = store.usual_seconds(sql, workspace.template, provider, verb)
         if usual is not None:
             return timedelta(seconds=usual), True
-        return traits_of(workspace.place).launch_time, False
+        return traits_of(workspace.location).launch_time, False
 
     def start(self, name: str, request: StartRequest) -> tuple[State, Workspace]:
         """Request a start, with the current template if the request says so."""
@@ -454,7 +454,7 @@ class WorkspaceService:
             name=request.name,
             owner=self._actor(),
             profile=profile.name,
-            place=offer.place,
+            location=offer.location,
             template=template.name,
             resolved_template=template,
             instance_type=kind.name,

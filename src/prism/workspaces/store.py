@@ -52,7 +52,7 @@ workspaces = Table(
     Column("name", String, nullable=False, index=True),
     Column("owner", String, nullable=False),
     Column("profile", String, nullable=False),
-    Column("place", String, nullable=False, index=True),
+    Column("place", String, key="location", nullable=False, index=True),
     Column("template", String, nullable=False),
     Column("recipe", JSON, key="resolved_template", nullable=False),
     Column("parameters", JSON, nullable=False),
@@ -219,11 +219,11 @@ def every(sql: Connection) -> list[Workspace]:
     return _many(sql, SELECT.order_by(workspaces.c.id))
 
 
-def places(sql: Connection, like: str) -> list[tuple[str, str]]:
+def locations(sql: Connection, like: str) -> list[tuple[str, str]]:
     """The locations with this prefix that have workspaces, and the profiles of these."""
-    query = select(workspaces.c.place, workspaces.c.profile).distinct()
-    rows = sql.execute(query.where(workspaces.c.place.startswith(like, autoescape=True)))
-    return [(place, profile) for place, profile in rows]
+    query = select(workspaces.c.location, workspaces.c.profile).distinct()
+    rows = sql.execute(query.where(workspaces.c.location.startswith(like, autoescape=True)))
+    return [(location, profile) for location, profile in rows]
 
 
 def priced(sql: Connection) -> list[Priced]:

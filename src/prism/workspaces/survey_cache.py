@@ -44,19 +44,19 @@ class SurveyCache:
         self._surveys: dict[str, Survey] = {}
         self._acted_at: dict[str, datetime] = {}
 
-    def at(self, place: str, id: str, requested_at: datetime) -> Machines:
+    def at(self, location: str, id: str, requested_at: datetime) -> Machines:
         """The machines in a location, by key; raises `Unavailable`."""
         with self._lock:
-            survey = self._surveys.get(place)
-            if survey is None or not self._is_recent(survey, place, id, requested_at):
-                survey = self._survey(place)
+            survey = self._surveys.get(location)
+            if survey is None or not self._is_recent(survey, location, id, requested_at):
+                survey = self._survey(location)
         return survey.machines()
 
     def anew(self) -> dict[str, Survey]:
         """Survey every location now."""
         with self._lock:
             began = self._clock.now()
-            surveys = {place: self._survey(place) for place in self._computes}
+            surveys = {location: self._survey(location) for location in self._computes}
             self._acted_at = {id: at for id, at in self._acted_at.items() if at >= began}
         return surveys
 
@@ -65,20 +65,20 @@ class SurveyCache:
         with self._lock:
             self._acted_at[id] = self._clock.now()
 
-    def _is_recent(self, survey: Survey, place: str, id: str, requested_at: datetime) -> bool:
+    def _is_recent(self, survey: Survey, location: str, id: str, requested_at: datetime) -> bool:
         age, acted_at = self._clock.now() - survey.at, self._acted_at.get(id)
-        fresh = abs(age) < self._computes[place].busy / 2
+        fresh = abs(age) < self._computes[location].busy / 2
         return fresh and requested_at <= survey.at and (acted_at is None or acted_at < survey.at)
 
-    def _survey(self, place: str) -> Survey:
+    def _survey(self, location: str) -> Survey:
         began = self._clock.now()
         try:
-            machines = self._computes[place].survey()
+            machines = self._computes[location].survey()
         except Problem as problem:
             survey = Survey(began, Unavailable.because(problem))
         else:
             # Living machines come last, so they replace a machine with the same key that is gone.
             ordered = sorted(machines, key=lambda it: it.observed is not Observed.GONE)
             survey = Survey(began, {machine.key: machine for machine in ordered})
-        self._surveys[place] = survey
+        self._surveys[location] = survey
         return survey

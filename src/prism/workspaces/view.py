@@ -131,7 +131,7 @@ def hibernation(workspace: Workspace, now: datetime, saved: Micros | None = None
     since = asleep_since(workspace)
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0
-    longest = traits_of(workspace.place).longest_sleep
+    longest = traits_of(workspace.location).longest_sleep
     resume_by = whole(since + longest) if since and longest else None
     return Hibernation(
         hibernation_supported=workspace.hibernation,

@@ -162,7 +162,9 @@ class World:
     def wake(self):
         """Connects to AWS; takes over claims if the database is not shared."""
         self.wiring.aws.look(IDENTITY_TIMEOUT)
-        joined = [loop for place in self.wiring.aws.connected for loop in self.wiring.join(place)]
+        joined = [
+            loop for location in self.wiring.aws.connected for loop in self.wiring.join(location)
+        ]
         if not self.daemon.db.shared:
             for loop in (*self.wiring.loops, *joined):
                 loop.inherit()

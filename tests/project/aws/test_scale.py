@@ -137,8 +137,8 @@ def fill_home(home, url, many, monkeypatch):
         daemon.workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
 
     daemon.aws.look(10)
-    [place] = daemon.aws.connected
-    loop, *_ = daemon.join(place)  # the loop of idle rules would wait for addresses
+    [location] = daemon.aws.connected
+    loop, *_ = daemon.join(location)  # the loop of idle rules would wait for addresses
 
     def running():
         clock.advance(seconds=3)

@@ -18,7 +18,7 @@ from prism.templates.model import Template, TemplateInvalid
 from prism.workspaces.model import Launch, Storage, Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PLACE = "aws:123456789012:us-east-1"
+LOCATION = "aws:123456789012:us-east-1"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def prices(tmp_path):
 
 @pytest.fixture
 def offer(prices):
-    return AwsOffer(PLACE, "us-east-1", prices)
+    return AwsOffer(LOCATION, "us-east-1", prices)
 
 
 def template(base="ubuntu-22.04", **more):
@@ -49,7 +49,7 @@ def machine_made_from(**more):
         name="mine",
         owner="ada",
         profile="lab",
-        place=PLACE,
+        location=LOCATION,
         template="t",
         resolved_template=template(**more),
         instance_type="t3.large",
@@ -238,14 +238,14 @@ def test_image_is_shown_by_its_lookup(offer, base, kind, expected):
 
 def test_image_that_was_looked_up_is_shown_by_its_id(prices):
     known = {("debian-12", "arm64"): "ami-1"}
-    terms = AwsOffer(PLACE, "us-east-1", prices, lambda *key: known.get(key))
+    terms = AwsOffer(LOCATION, "us-east-1", prices, lambda *key: known.get(key))
     assert terms.image(template("debian-12"), machine_type("t4g.large")) == "ami-1"
     assert terms.image(template("debian-12"), machine_type("t3.large")).startswith("ssm:")
 
 
 def workspace(**more):
     usual = {
-        "id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE,
+        "id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "location": LOCATION,
         "template": "t", "resolved_template": template(), "instance_type": "t3.large",
         "region": "us-east-1", "hourly_rate": None, "price_source": None, "hibernation": True,
         "root_gb": 28, "launched_at": NOW, "requested_at": NOW,
@@ -303,7 +303,7 @@ def test_resize_that_ec2_may_refuse_notes_the_consequence(offer):
 
 
 def test_storage_prices_are_those_of_the_region(prices):
-    offer = AwsStorageOffer(PLACE, "us-east-1", prices)
+    offer = AwsStorageOffer(LOCATION, "us-east-1", prices)
     assert [offer.gb_month(name) for name in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
     assert offer.gb_month("io2") is None
     assert offer.expected_id("vol", VolumeKind.EBS) is None

@@ -11,7 +11,7 @@ from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes, snapshot_id, volume_id
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
-from tests.conftest import PLACE, Http
+from tests.conftest import LOCATION, Http
 from tests.waiting import eventually
 
 TORN = [b"", b"{", b"\x00" * 64, b'{"key": 7}', b"[]"]
@@ -90,7 +90,7 @@ def test_unreadable_attachments_of_a_machine_do_not_hide_those_of_others(volumes
 
 def test_unreadable_file_of_a_known_volume_is_rewritten(make_daemon, cloud, clock, tmp_path):
     real = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
-    daemon = make_daemon(disks_by_place={PLACE: real})
+    daemon = make_daemon(disks_by_location={LOCATION: real})
     http = Http(daemon.app)
     created = http(
         "POST", "/api/v1/storage/volumes/create", json={"type": "ebs", "name": "d", "size_gb": 1}

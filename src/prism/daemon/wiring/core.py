@@ -64,7 +64,7 @@ log = logging.getLogger(__name__)
 
 
 class Wiring(ProviderWiring):
-    """The parts of one daemon; `served` are the places it serves instead of this machine."""
+    """The parts of one daemon; `served` are the locations it serves instead of this machine."""
 
     _profiles: Sequence[ProfileShown] = ()
 
@@ -117,7 +117,7 @@ class Wiring(ProviderWiring):
             storage=self.storage,
             actor=self.who,
             template_reader=TemplateReader(self.templates, self._terms_of),
-            no_hibernation=lambda it: no_hibernation(it) if provider_of(it.place) == AWS else None,
+            no_hibernation=lambda w: no_hibernation(w) if provider_of(w.location) == AWS else None,
             changes=self.workspace_changes,
             offer_of_workspace=self._terms_of,
             funding=self.reservations,
@@ -158,14 +158,14 @@ class Wiring(ProviderWiring):
     @cached_property
     def logs(self) -> LogReader:
         """The logs of workspaces."""
-        places = ByLocation(self.providers.values, lambda it: it.logs)
-        return LogReader(self.read_model, self.db, self.clock, places)
+        logs = ByLocation(self.providers.values, lambda it: it.logs)
+        return LogReader(self.read_model, self.db, self.clock, logs)
 
     @cached_property
     def files(self) -> HomeFiles:
         """The files in the homes of workspaces."""
-        places = ByLocation(self.providers.values, lambda it: it.files)
-        return HomeFiles(self.read_model, self.db, self.clock, self.who, places)
+        files = ByLocation(self.providers.values, lambda it: it.files)
+        return HomeFiles(self.read_model, self.db, self.clock, self.who, files)
 
     @cached_property
     def idleness(self) -> IdleService:
@@ -279,7 +279,7 @@ class Wiring(ProviderWiring):
             database="postgresql" if self.db.shared else "sqlite",
             counts=self._counts,
             profiles=self._known_profiles,
-            places=self._places,
+            locations=self._locations,
             troubles=lambda: [
                 *self.db.troubles(),
                 *self.generation.reasons(),

@@ -1,6 +1,6 @@
 """The parts that reach machines and data, on this computer and on AWS.
 
-This machine's place and its loops exist from the start. A place of AWS joins when it is
+This machine's location and its loops exist from the start. A location of AWS joins when it is
 connected, and gets loops of its own: a slow one does not delay the others, and each is
 surveyed as often as its provider requests.
 """
@@ -28,8 +28,8 @@ from prism.profiles import store as profile_rows
 from prism.profiles.model import Profile
 from prism.profiles.providers import AWS, LOCAL, provider_of
 from prism.providers.aws.account.identity import OwnCloud
-from prism.providers.aws.places import AwsPlaces, Parts, PlacesInUse
-from prism.providers.local import place as this_machine
+from prism.providers.aws.locations import AwsLocations, LocationsInUse, Parts
+from prism.providers.local import location as this_machine
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.provider import LocalProvider
 from prism.providers.local.ssh.gate import SshGate
@@ -76,18 +76,18 @@ class ByLocation(Mapping[str, T]):
     ) -> None:
         self._providers, self._part = providers, part
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, location: str) -> T:
         for provider in self._providers():
-            location = provider.locations.get(name)
-            if location is not None and (part := self._part(location)) is not None:
+            parts = provider.locations.get(location)
+            if parts is not None and (part := self._part(parts)) is not None:
                 return part
-        raise KeyError(name)
+        raise KeyError(location)
 
     def __iter__(self) -> Iterator[str]:
         for provider in self._providers():
-            for name, location in provider.locations.items():
-                if self._part(location) is not None:
-                    yield name
+            for location, parts in provider.locations.items():
+                if self._part(parts) is not None:
+                    yield location
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -107,7 +107,7 @@ class ProviderWiring(BillingWiring):
         @cached_property
         def idle_tracker(self) -> IdleTracker: ...  # noqa: D102
 
-    _last_in_use = PlacesInUse()
+    _last_in_use = LocationsInUse()
 
     def __init__(
         self,
@@ -123,13 +123,13 @@ class ProviderWiring(BillingWiring):
         self.team = settings.auth == "tokens"
         self.orphan_scanners: list[OrphanScanner] = []  # one for each reconciler of workspaces
         self.storage_scanners: list[StorageScanner] = []
-        self.joined: dict[str, WorkspaceReconciler] = {}  # by their place
+        self.joined: dict[str, WorkspaceReconciler] = {}  # by their location
         self.joined_loops: dict[str, list[Loop[Any]]] = {}
 
     @cached_property
     def here(self) -> str:
-        """The name of this machine's place."""
-        return this_machine.place_of(self.settings.folder)
+        """The name of this machine's location."""
+        return this_machine.location_of(self.settings.folder)
 
     # ------------------------------------------------------------ providers
     @cached_property
@@ -141,16 +141,16 @@ class ProviderWiring(BillingWiring):
 
     @cached_property
     def local(self) -> LocalProvider:
-        """The provider of this machine, or the places that a test provides instead."""
+        """The provider of this machine, or the locations that a test provides instead."""
         provider = LocalProvider(self.settings, self.here, self.price_book)
         if self._served is not None:
             provider.serve(self._served, self._served_volumes)
         return provider
 
     @cached_property
-    def aws(self) -> AwsPlaces:
+    def aws(self) -> AwsLocations:
         """The accounts and regions of AWS in use."""
-        return AwsPlaces(
+        return AwsLocations(
             self.settings.folder,
             self.clock,
             self._in_use,
@@ -246,14 +246,14 @@ class ProviderWiring(BillingWiring):
 
     @property
     def _local_computes(self) -> list[LocalCompute]:
-        served = (location.compute for location in self.local.locations.values())
+        served = (parts.compute for parts in self.local.locations.values())
         return [compute for compute in served if isinstance(compute, LocalCompute)]
 
     # ------------------------------------------------------------ loops
     @cached_property
     def reconciler(self) -> WorkspaceReconciler:
         """The reconciler of workspaces on this machine."""
-        computes = {at: location.compute for at, location in self.local.locations.items()}
+        computes = {at: parts.compute for at, parts in self.local.locations.items()}
         return self._reconciler(computes, self.generation.is_paused)
 
     @property
@@ -267,26 +267,26 @@ class ProviderWiring(BillingWiring):
         is_paused = self.generation.is_paused
         return self._loops(self.reconciler, self.local.locations, is_paused, idle_threads=2)
 
-    def join(self, place: str) -> list[Loop[Any]]:
-        """The loops of a connected place, made at the first call."""
-        if place not in self.joined_loops:
-            location = self._provider(provider_of(place)).locations[place]
-            is_paused = self._paused_until(location.compared)
-            self.joined[place] = self._reconciler({place: location.compute}, is_paused)
-            self.joined_loops[place] = self._loops(
-                self.joined[place], {place: location}, is_paused, idle_threads=4
+    def join(self, location: str) -> list[Loop[Any]]:
+        """The loops of a connected location, made at the first call."""
+        if location not in self.joined_loops:
+            parts = self._provider(provider_of(location)).locations[location]
+            is_paused = self._paused_until(parts.compared)
+            self.joined[location] = self._reconciler({location: parts.compute}, is_paused)
+            self.joined_loops[location] = self._loops(
+                self.joined[location], {location: parts}, is_paused, idle_threads=4
             )
-        return self.joined_loops[place]
+        return self.joined_loops[location]
 
     def join_all(self) -> list[Loop[Any]]:
         """The loops of every location that was connected since the start."""
         connected = [
             at
             for provider in self.providers.values()
-            for at, location in provider.locations.items()
-            if location.away is None and at not in self.local.locations
+            for at, parts in provider.locations.items()
+            if parts.away is None and at not in self.local.locations
         ]
-        return [loop for place in connected for loop in self.join(place)]
+        return [loop for location in connected for loop in self.join(location)]
 
     def _loops(
         self,
@@ -297,14 +297,12 @@ class ProviderWiring(BillingWiring):
         idle_threads: int,
     ) -> list[Loop[Any]]:
         """The loops of workspaces, which are first, and of volumes, snapshots and idleness."""
-        threads = min((location.threads for location in locations.values()), default=1)
+        threads = min((parts.threads for parts in locations.values()), default=1)
         idle = IdleReconciler(
-            self.db, self.clock, {at: location.compute for at, location in locations.items()}
+            self.db, self.clock, {at: parts.compute for at, parts in locations.items()}
         )
         volumes = {
-            at: location.volumes
-            for at, location in locations.items()
-            if location.volumes is not None
+            at: parts.volumes for at, parts in locations.items() if parts.volumes is not None
         }
         return [
             Loop(reconciler, self.db, self.clock, threads=threads),
@@ -313,7 +311,7 @@ class ProviderWiring(BillingWiring):
         ]
 
     def _paused_until(self, compared: Callable[[], bool]) -> IsPaused:
-        """Pause changes in a place until its machines were compared with the database."""
+        """Pause changes in a location until its machines were compared with the database."""
         return lambda requested_at: not compared() or self.generation.is_paused(requested_at)
 
     def _reconciler(
@@ -368,65 +366,65 @@ class ProviderWiring(BillingWiring):
     def _terms_now(self, profile: Profile) -> Offer:
         return self._provider(profile.provider).offer(profile, wait=AT_ONCE)
 
-    def _reachable_aws(self) -> AwsPlaces:
+    def _reachable_aws(self) -> AwsLocations:
         self._provider(AWS)
         return self.aws
 
-    def _storage_offer(self, place: str | None) -> StorageOffer:
-        """The storage offer of a place, or else of the current profile's."""
-        if place is None:
-            place = self._offer(self.profiles.current()).place
-        known = self.providers.get(provider_of(place), self.local)
-        return known.storage_offer(place)
+    def _storage_offer(self, location: str | None) -> StorageOffer:
+        """The storage offer of a location, or else of the current profile's."""
+        if location is None:
+            location = self._offer(self.profiles.current()).location
+        known = self.providers.get(provider_of(location), self.local)
+        return known.storage_offer(location)
 
-    def _places(self) -> list[PlaceSeen]:
-        places: list[PlaceSeen] = []
+    def _locations(self) -> list[PlaceSeen]:
+        locations: list[PlaceSeen] = []
         for name, provider in self.providers.items():
-            places += [
+            locations += [
                 self._seen(name, at) for at in sorted(provider.in_use & provider.locations.keys())
             ]
-            places += [
-                PlaceSeen(f"{name}:{location}", name, False, None, why.message)
-                for location, why in sorted(provider.nowhere().items())
+            locations += [
+                PlaceSeen(f"{name}:{profile}", name, False, None, why.message)
+                for profile, why in sorted(provider.nowhere().items())
             ]
-        return places
+        return locations
 
     def why_it_waits(self, workspace: Workspace) -> str | None:
         """Why a workspace's location, or the last attempt at it, cannot continue."""
-        provider = self.providers.get(provider_of(workspace.place), self.local)
-        location = provider.locations.get(workspace.place)
-        if location is not None and location.away is not None:
-            return location.away.message
-        loop = self.joined_loops.get(workspace.place, self.local_loops)[0]
-        return provider.delay(workspace.place) or loop.failing(workspace.id)
+        provider = self.providers.get(provider_of(workspace.location), self.local)
+        parts = provider.locations.get(workspace.location)
+        if parts is not None and parts.away is not None:
+            return parts.away.message
+        loop = self.joined_loops.get(workspace.location, self.local_loops)[0]
+        return provider.delay(workspace.location) or loop.failing(workspace.id)
 
     def _unseen(self) -> list[Looked]:
-        """Places in use that no loop surveys yet, or can survey."""
+        """Locations in use that no loop surveys yet, or can survey."""
         unseen = [looked for provider in self.providers.values() for looked in provider.unseen()]
         return [looked for looked in unseen if looked.place not in self.joined]
 
-    def _seen(self, provider: str, place: str) -> PlaceSeen:
-        location = self.providers[provider].locations[place]
-        name = provider_of(place)
-        if location.away is not None:
-            return PlaceSeen(place, name, False, None, location.away.message)
-        work = self.joined.get(place, self.reconciler)
-        survey = work.last_surveys.get(place)
-        at, problem = (survey.at, survey.problem) if survey else (None, None)
+    def _seen(self, provider: str, location: str) -> PlaceSeen:
+        parts = self.providers[provider].locations[location]
+        name = provider_of(location)
+        if parts.away is not None:
+            return PlaceSeen(location, name, False, None, parts.away.message)
+        work = self.joined.get(location, self.reconciler)
+        survey = work.last_surveys.get(location)
+        at, problem = (whole(survey.at), survey.problem) if survey else (None, None)
         reachable = None if survey is None else problem is None
-        login = self.providers[provider].login(place)
+        login = self.providers[provider].login(location)
         lacks = login.missing, login.checked_at and whole(login.checked_at)
-        return PlaceSeen(place, name, reachable, at and whole(at), problem, login.identity, *lacks)
+        return PlaceSeen(location, name, reachable, at, problem, login.identity, *lacks)
 
-    def _in_use(self) -> PlacesInUse:
+    def _in_use(self) -> LocationsInUse:
         """Active profiles and locations with rows; cached while the database is away."""
         if self._served is not None:
             return self._last_in_use  # it serves what it was given, and nothing else
         try:
             with self.db.read() as sql:
-                rows: list[tuple[str, str | None]] = [*workspace_rows.places(sql, f"{AWS}:")]
-                rows += [(place, None) for place in storage_rows.places(sql, f"{AWS}:")]
-                self._last_in_use = PlacesInUse(
+                rows: list[tuple[str, str | None]] = [*workspace_rows.locations(sql, f"{AWS}:")]
+                rows += [(location, None) for location in storage_rows.locations(sql, f"{AWS}:")]
+                self._last_in_use = LocationsInUse(
                     active=tuple(
                         profile for profile in self.profiles.in_use(sql) if profile.provider == AWS
                     ),

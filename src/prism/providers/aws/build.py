@@ -1,4 +1,4 @@
-"""Builds the parts of one place of AWS; the only file that imports all of them."""
+"""Builds the parts of one location of AWS; the only file that imports all of them."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +11,7 @@ from prism.providers.aws.compute.lifecycle import AwsCompute
 from prism.providers.aws.compute.readiness import Readiness
 from prism.providers.aws.compute.spot_requests import SpotRequests
 from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.locations import Parts
 from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.tokens import tokens
@@ -18,7 +19,6 @@ from prism.providers.aws.machine.connectivity import AwsConnectivity
 from prism.providers.aws.machine.files import AwsFiles
 from prism.providers.aws.network.address import caller_cidr
 from prism.providers.aws.network.ingress import IngressUpdater
-from prism.providers.aws.places import Parts
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites

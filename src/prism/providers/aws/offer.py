@@ -45,14 +45,14 @@ class AwsOffer:
 
     def __init__(
         self,
-        place: str,
+        location: str,
         region: str,
         prices: Prices,
         known: Known = lambda base, built: None,
         note: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`note` returns what machines of this place cannot do, if known."""
-        self.place, self.region = place, region
+        """`note` returns what machines of this location cannot do, if known."""
+        self.location, self.region = location, region
         self._prices, self._known, self._note = prices, known, note
 
     def accept(self, template: Template, kind: MachineType, request: Launch) -> tuple[str, ...]:

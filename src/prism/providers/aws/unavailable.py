@@ -1,4 +1,4 @@
-"""Stands in for a place that is unavailable: its calls raise the reason."""
+"""Stands in for a location that is unavailable: its calls raise the reason."""
 
 from datetime import timedelta
 from typing import NoReturn

@@ -23,8 +23,8 @@ class LocalOffer:
     region = "local"
     ready_in = timedelta(minutes=1)
 
-    def __init__(self, place: str, *, simulated: bool = False) -> None:
-        self.place = place
+    def __init__(self, location: str, *, simulated: bool = False) -> None:
+        self.location = location
         self._simulated = simulated
 
     def accept(self, template: Template, kind: MachineType, request: Launch) -> tuple[str, ...]:

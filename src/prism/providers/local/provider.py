@@ -40,13 +40,13 @@ def local_compute(settings: Settings) -> LocalCompute:
 class LocalProvider:
     """Implements `providers.provider.Provider`."""
 
-    def __init__(self, settings: Settings, place: str, prices: PriceBook) -> None:
-        self._settings, self._place, self._prices = settings, place, prices
+    def __init__(self, settings: Settings, location: str, prices: PriceBook) -> None:
+        self._settings, self._location, self._prices = settings, location, prices
         self.compute = local_compute(settings)
         self.volumes = LocalVolumes(settings.storage, settings.workspaces)
         files = LocalFiles(settings.workspaces, self.volumes.mounted)
         self.locations: Mapping[str, Location] = {
-            place: Location(
+            location: Location(
                 compute=self.compute,
                 volumes=self.volumes,
                 logs=LocalLogs(settings.workspaces),
@@ -59,16 +59,16 @@ class LocalProvider:
         self, computes: Mapping[str, Compute], volumes: Mapping[str, Volumes] | None = None
     ) -> None:
         """Serve these locations instead, for tests: machines and data that are no folders."""
-        mine = self.locations[self._place]
-        served = {self._place: self.volumes} if volumes is None else volumes
+        mine = self.locations[self._location]
+        served = {self._location: self.volumes} if volumes is None else volumes
         self.locations = {
-            place: replace(
-                mine if place == self._place else Location(compute=compute),
+            location: replace(
+                mine if location == self._location else Location(compute=compute),
                 compute=compute,
-                volumes=served.get(place),
+                volumes=served.get(location),
                 threads=16,
             )
-            for place, compute in computes.items()
+            for location, compute in computes.items()
         }
 
     @property
@@ -78,12 +78,12 @@ class LocalProvider:
 
     def offer(self, profile: Profile, *, wait: float) -> LocalOffer:
         """The offer of this machine."""
-        return LocalOffer(self._place, simulated=self._simulates)
+        return LocalOffer(self._location, simulated=self._simulates)
 
     def storage_offer(self, location: str) -> LocalStorageOffer:
         """The storage offer of this machine."""
         prices = self._prices if self._simulates else None
-        return LocalStorageOffer(self._place, self._settings.folder, prices)
+        return LocalStorageOffer(self._location, self._settings.folder, prices)
 
     def login(self, location: str) -> Login:
         """There is no login here."""
@@ -95,7 +95,7 @@ class LocalProvider:
 
     def unreadable(self) -> Sequence[str]:
         """Why volumes and snapshots here cannot be read, each in a sentence."""
-        served = any(location.volumes is self.volumes for location in self.locations.values())
+        served = any(parts.volumes is self.volumes for parts in self.locations.values())
         return list(self.volumes.unreadable.values()) if served else ()
 
     def nowhere(self) -> Mapping[str, Problem]:

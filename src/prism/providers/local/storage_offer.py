@@ -17,8 +17,8 @@ NOT_ENFORCED = "its size is not enforced here: it is a folder on this machine's 
 class LocalStorageOffer:
     """Implements `storage.model.StorageOffer`; `prices` are AWS's, simulated here."""
 
-    def __init__(self, place: str, root: Path, prices: PriceBook | None = None) -> None:
-        self.place, self._root, self._prices = place, root, prices
+    def __init__(self, location: str, root: Path, prices: PriceBook | None = None) -> None:
+        self.location, self._root, self._prices = location, root, prices
 
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """Notes if its size is not enforced here, or is more than the disk has free."""

@@ -16,8 +16,8 @@ from prism.providers.aws.account.identity import (
     OwnCloud,
     RegionMissing,
     ask_aws,
+    location_of,
     parts_of,
-    place_of,
     region_of,
 )
 from prism.providers.aws.api.cloud import Cloud
@@ -58,7 +58,7 @@ def test_ask_aws_returns_account_arn_and_partition(aws, monkeypatch):
 
 
 def test_location_name_contains_account_and_region():
-    assert parts_of(place_of("1", "eu-west-1")) == ("1", "eu-west-1")
+    assert parts_of(location_of("1", "eu-west-1")) == ("1", "eu-west-1")
 
 
 def test_identity_is_requested_once(clock):

@@ -94,7 +94,7 @@ class Hosts:
             id: AttachmentHost(
                 id=id,
                 name=id,
-                place=AWS,
+                location=AWS,
                 machine=self.machines[id],
                 quiet=False,
                 up=True,
@@ -111,7 +111,7 @@ class Hosts:
 class Terms:
     """Implements `storage.model.StorageOffer`."""
 
-    place = AWS
+    location = AWS
 
     def notes(self, kind, size_gb):
         return ()

@@ -28,7 +28,7 @@ def volume_row(order, id=None):
         name=order.name,
         kind=order.kind,
         owner="ada",
-        place="aws",
+        location="aws",
         disk_id=id,
         created_at=NOW,
     )
@@ -83,7 +83,7 @@ def test_unreadable_snapshot_is_unavailable_and_others_are_listed(aws_parts, cha
             id=order.key,
             name=order.name,
             owner="ada",
-            place="aws",
+            location="aws",
             source="volume",
             source_id="volume_1",
             source_name="data",

@@ -67,14 +67,14 @@ def ask_aws(aws_profile: str | None) -> AwsIdentity:
     return AwsIdentity(account=caller["Account"], arn=caller["Arn"])
 
 
-def place_of(account: str, region: str) -> str:
-    """The name of the place where an account's machines of one region are."""
+def location_of(account: str, region: str) -> str:
+    """The name of the location where an account's machines of one region are."""
     return f"aws:{account}:{region}"
 
 
-def parts_of(place: str) -> tuple[str, str]:
-    """Account and region of a place."""
-    _, account, region = place.split(":")
+def parts_of(location: str) -> tuple[str, str]:
+    """Account and region of a location."""
+    _, account, region = location.split(":")
     return account, region
 
 

@@ -1,4 +1,4 @@
-"""The database's generation, written as a tag on one machine or volume of a place.
+"""The database's generation, written as a tag on one machine or volume of a location.
 
 Each survey reads it, so that a database restored from a backup is noticed even if nothing on this
 computer shows it. The survey after a change writes it, on a machine of ours or else on a volume;
@@ -34,7 +34,7 @@ class GenerationTags:
 
     @property
     def compared(self) -> bool:
-        """Whether the generation on the machines of this place was compared with ours."""
+        """Whether the generation on the machines of this location was compared with ours."""
         return (
             "machines" in self._compared or self._generation is None or not self._generation.begun
         )

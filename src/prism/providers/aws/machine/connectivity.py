@@ -1,4 +1,4 @@
-"""Builds everything that uses the SSH connections to the machines of one place."""
+"""Builds everything that uses the SSH connections to the machines of one location."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -17,7 +17,7 @@ NOTHING: tuple[str, ServedByMachine] = ("", {})
 
 
 class AwsServiceAccess:
-    """Access to the machines of one place."""
+    """Access to the machines of one location."""
 
     def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
         """`services` is the file on a machine that lists its services."""

@@ -138,4 +138,4 @@ class AwsLaunchPrerequisites:
 
 
 PrerequisitesByProfile = Callable[[str], AwsLaunchPrerequisites]
-"""The launch prerequisites of each profile of Prism that launches in a place."""
+"""The launch prerequisites of each profile of Prism that launches in a location."""

@@ -1,8 +1,8 @@
 """AWS's prices: from AWS's price list, cached on disk, else from the catalog's table.
 
-Requests read known prices and never wait for AWS. A thread of `places.py` fetches on-demand prices
-once a day and spot prices once an hour. Without the permission to read the price list, the table's
-prices are used; a price that neither has is null.
+Requests read known prices and never wait for AWS. A thread of `locations.py` fetches on-demand
+prices once a day and spot prices once an hour. Without the permission to read the price list, the
+table's prices are used; a price that neither has is null.
 """
 
 import json

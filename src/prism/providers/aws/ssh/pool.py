@@ -43,7 +43,7 @@ class ScriptResult(Struct, frozen=True):
 
 
 class SshPool:
-    """The connections of one place."""
+    """The connections of one location."""
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ from prism.storage.model import VolumeKind
 class AwsStorageOffer:
     """Implements `storage.model.StorageOffer` for one account and region."""
 
-    def __init__(self, place: str, region: str, prices: Prices) -> None:
-        self.place, self._region, self._prices = place, region, prices
+    def __init__(self, location: str, region: str, prices: Prices) -> None:
+        self.location, self._region, self._prices = location, region, prices
 
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """Notes that a disk stays in one zone, and on the costs of a file system."""

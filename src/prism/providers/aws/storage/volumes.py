@@ -1,7 +1,7 @@
 """Volumes and snapshots on AWS: EBS (`disks`), EFS (`filesystems`), EC2 snapshots (`snapshots`).
 
-One `AwsVolumes` for each place. All state is in tags, so there may be several daemons, and one may
-repeat the call of another.
+One `AwsVolumes` for each location. All state is in tags, so there may be several daemons, and one
+may repeat the call of another.
 """
 
 from collections.abc import Collection

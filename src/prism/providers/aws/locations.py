@@ -1,8 +1,8 @@
 """The accounts and regions of AWS that are in use, connected in the background.
 
-A place is in use if it belongs to an active profile, or rows are in it. Its name contains the
-account, so the place of a profile is unknown until AWS has told the profile's identity. Until
-then, and while credentials are missing, calls to a place raise the reason. AWS is not called
+A location is in use if it belongs to an active profile, or rows are in it. Its name contains the
+account, so the location of a profile is unknown until AWS has told the profile's identity. Until
+then, and while credentials are missing, calls to a location raise the reason. AWS is not called
 before an aws profile is used.
 """
 
@@ -24,9 +24,9 @@ from prism.providers.aws.account.identity import (
     AwsIdentity,
     Identities,
     OwnCloud,
+    location_of,
     of_another,
     parts_of,
-    place_of,
     region_of,
 )
 from prism.providers.aws.account.permissions import Permissions
@@ -49,8 +49,8 @@ SHUTDOWN_TIMEOUT = 10.0  # seconds that a check gets to end at shutdown
 IDENTITY_TIMEOUT = 5.0  # seconds that a request waits for an identity
 
 
-class PlacesInUse(Struct, frozen=True, kw_only=True):
-    """Active profiles, places of rows with their profiles, and all profiles by name."""
+class LocationsInUse(Struct, frozen=True, kw_only=True):
+    """Active profiles, locations of rows with their profiles, and all profiles by name."""
 
     active: tuple[Profile, ...] = ()
     rows: tuple[tuple[str, str | None], ...] = ()
@@ -65,7 +65,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 
 class Parts(Location, frozen=True, kw_only=True):
-    """All parts that serve a connected place."""
+    """All parts that serve a connected location."""
 
     cloud: OwnCloud
     image: Known = lambda base, built: None
@@ -76,14 +76,14 @@ class Parts(Location, frozen=True, kw_only=True):
 Assemble = Callable[[OwnCloud], Parts]
 
 
-class AwsPlaces:
+class AwsLocations:
     """Implements `providers.provider.Provider`; mappings are never changed, only replaced."""
 
     def __init__(
         self,
         home: Path,
         clock: Clock,
-        usage: Callable[[], PlacesInUse],
+        usage: Callable[[], LocationsInUse],
         assemble: Assemble,
         identities: Identities | None = None,
         *,
@@ -95,12 +95,12 @@ class AwsPlaces:
         self.locations: Mapping[str, Location] = {}
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}
-        """Active profiles whose place is unknown, by name, and why."""
+        """Active profiles whose location is unknown, by name, and why."""
         self.in_use: Set[str] = frozenset()
-        """The places in use at the last look."""
+        """The locations in use at the last look."""
         self.listeners: list[Callable[[str], object]] = []
-        """Called with the name of each new place."""
-        self._checked: dict[tuple[str, str | None], Checked] = {}  # by place and login
+        """Called with the name of each new location."""
+        self._checked: dict[tuple[str, str | None], Checked] = {}  # by location and login
         self._budgets: dict[str, RateLimiter] = {}
         self._lock = threading.Lock()
         self._rung, self._closed = threading.Event(), threading.Event()
@@ -108,19 +108,19 @@ class AwsPlaces:
 
     # ------------------------------------------------------------ for requests
     def offer(self, profile: Profile, *, wait: float = IDENTITY_TIMEOUT) -> AwsOffer:
-        """The offer of a profile's place; raises if that place is not known yet."""
-        place, _ = self._place_of(profile, wait)
-        offer = partial(AwsOffer, place, parts_of(place)[1], self.prices)
-        parts = self.connected.get(place)
+        """The offer of a profile's location; raises if that location is not known yet."""
+        location, _ = self._location_of(profile, wait)
+        offer = partial(AwsOffer, location, parts_of(location)[1], self.prices)
+        parts = self.connected.get(location)
         return offer(parts.image, parts.note) if parts else offer()
 
     def cloud_of(self, profile: Profile) -> tuple[OwnCloud, AwsIdentity]:
         """The cloud and the identity of a profile; raises if it has none."""
-        place, identity = self._place_of(profile, IDENTITY_TIMEOUT)
-        parts = self.connected.get(place)
+        location, identity = self._location_of(profile, IDENTITY_TIMEOUT)
+        parts = self.connected.get(location)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
             return parts.cloud, identity
-        return self._new_cloud(place, profile.aws_profile), identity
+        return self._new_cloud(location, profile.aws_profile), identity
 
     def administrator(self, profile: Profile) -> Cloud:
         """A cloud that may call only `SETUP_ACTIONS`, with the credentials of a profile."""
@@ -129,25 +129,25 @@ class AwsPlaces:
             region_of(profile), profile.aws_profile, actions=SETUP_ACTIONS, agent="prism-setup"
         )
 
-    def storage_offer(self, place: str) -> AwsStorageOffer:
-        """The storage offer of a place."""
-        return AwsStorageOffer(place, parts_of(place)[1], self.prices)
+    def storage_offer(self, location: str) -> AwsStorageOffer:
+        """The storage offer of a location."""
+        return AwsStorageOffer(location, parts_of(location)[1], self.prices)
 
-    def login(self, place: str) -> Login:
-        """The user or role of a connected place, and the permissions that it lacked."""
-        if (parts := self.connected.get(place)) is None:
+    def login(self, location: str) -> Login:
+        """The user or role of a connected location, and the permissions that it lacked."""
+        if (parts := self.connected.get(location)) is None:
             return Login()
         identity = self.identities.known(parts.cloud.aws_profile).identity
-        checked = self._checked.get((place, parts.cloud.aws_profile))
+        checked = self._checked.get((location, parts.cloud.aws_profile))
         return Login(
             identity=identity.arn if identity else None,
             missing=checked.missing if checked else None,
             checked_at=checked.at if checked else None,
         )
 
-    def delay(self, place: str) -> str | None:
+    def delay(self, location: str) -> str | None:
         """Why calls to AWS wait, for example because AWS throttles them."""
-        parts = self.connected.get(place)
+        parts = self.connected.get(location)
         return parts.cloud.pending.reason() if parts else None
 
     def unreadable(self) -> Sequence[str]:
@@ -157,15 +157,15 @@ class AwsPlaces:
         ]
 
     def nowhere(self) -> Mapping[str, Problem]:
-        """Active profiles whose place is unknown, by name, and why."""
+        """Active profiles whose location is unknown, by name, and why."""
         return self.troubles
 
     def unseen(self) -> Sequence[Looked]:
-        """Places that are unavailable, and the places of active profiles, known or not."""
+        """Locations that are unavailable, and the locations of active profiles, known or not."""
         looked = [
-            Looked(place, None, location.away.message)
-            for place, location in self.locations.items()
-            if location.away is not None
+            Looked(location, None, parts.away.message)
+            for location, parts in self.locations.items()
+            if parts.away is not None
         ]
         for profile in self._usage().active:
             login = self.identities.known(profile.aws_profile)
@@ -174,16 +174,16 @@ class AwsPlaces:
                 why = None if trouble is None else trouble.message
                 looked.append(Looked(nameless(profile.name), None, why))
             else:
-                looked.append(Looked(place_of(login.identity.account, region_of(profile))))
+                looked.append(Looked(location_of(login.identity.account, region_of(profile))))
         return looked
 
     def note(self, cloud: OwnCloud, identity: AwsIdentity, permissions: Permissions) -> None:
-        """Record the permissions of a login in the place of its cloud."""
-        login = place_of(identity.account, cloud.region), cloud.aws_profile
+        """Record the permissions of a login in the location of its cloud."""
+        login = location_of(identity.account, cloud.region), cloud.aws_profile
         self._checked[login] = Checked(at=self._clock.now(), missing=permissions.missing)
 
     def ring(self) -> None:
-        """Check soon whether another place has come into use; does not wait."""
+        """Check soon whether another location has come into use; does not wait."""
         self._rung.set()
 
     # ------------------------------------------------------------ behind the scenes
@@ -191,13 +191,13 @@ class AwsPlaces:
         """Check now, regularly, and soon after each `ring`, until closed."""
         self.listeners.append(connected)
         self.identities.listeners.append(self.ring)
-        for work, name in ((self._watch_usage, "aws places"), (self._watch_prices, "aws prices")):
+        for work, name in ((self._watch_usage, "aws usage"), (self._watch_prices, "aws prices")):
             worker = threading.Thread(target=work, name=name, daemon=True)
             self._workers.append(worker)
             worker.start()
 
     def stop(self) -> None:
-        """Connect no more places and make no more calls; machines keep running."""
+        """Connect no more locations and make no more calls; machines keep running."""
         self._closed.set()
         self.ring()
         for parts in self.connected.values():
@@ -206,30 +206,30 @@ class AwsPlaces:
             worker.join(SHUTDOWN_TIMEOUT)
 
     def close(self) -> None:
-        """Close every place; call it after the places' users have stopped."""
+        """Close every location; call it after the locations' users have stopped."""
         self.stop()
         for parts in self.connected.values():
             parts.close()
 
     def look(self, wait: float = 0.0) -> None:
-        """Find the places in use and connect them; waits for identities at most that long."""
+        """Find the locations in use and connect them; waits for identities at most that long."""
         usage = self._usage()
-        rows = {place: self._candidates(place, usage) for place, _ in usage.rows}
+        rows = {location: self._candidates(location, usage) for location, _ in usage.rows}
         profiles = [*usage.active, *(profile for own in rows.values() for profile in own)]
         for done in [
             self.identities.begin(name) for name in {profile.aws_profile for profile in profiles}
         ]:
             done.wait(wait)
-        leading = self._places_of_active(usage.active)
+        leading = self._locations_of_active(usage.active)
         self.in_use = frozenset({*leading, *rows})
-        for place in sorted(self.in_use):
-            self._connect_or_explain(place, [*leading.get(place, ()), *rows.get(place, ())])
+        for at in sorted(self.in_use):
+            self._connect_or_explain(at, [*leading.get(at, ()), *rows.get(at, ())])
 
     def look_at_prices(self) -> None:
         """Fetch prices that are due, for each region in use."""
-        for place in self.in_use & self.connected.keys():
+        for location in self.in_use & self.connected.keys():
             if not self._closed.is_set():
-                self.prices.look(self.connected[place].cloud)
+                self.prices.look(self.connected[location].cloud)
 
     def _watch_usage(self) -> None:
         while not self._closed.is_set():
@@ -243,10 +243,10 @@ class AwsPlaces:
             if self.in_use & self.connected.keys():
                 _run_in_thread(self.look_at_prices)
 
-    def _candidates(self, place: str, usage: PlacesInUse) -> list[Profile]:
-        """Profiles that may belong to a place: those of its rows, else others of the region."""
-        account, region = parts_of(place)
-        names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
+    def _candidates(self, location: str, usage: LocationsInUse) -> list[Profile]:
+        """Profiles that may belong to a location: those of its rows, else others of the region."""
+        account, region = parts_of(location)
+        names = dict.fromkeys(name for at, name in usage.rows if at == location and name)
         own = [usage.profiles[name] for name in names if name in usage.profiles]
         identities = [self.identities.known(profile.aws_profile).identity for profile in own]
         if any(known is None or known.account == account for known in identities):
@@ -257,9 +257,9 @@ class AwsPlaces:
             if profile.provider == AWS and profile.region in {None, region} and profile not in own
         ]
 
-    def _places_of_active(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
-        """The active profiles by place; those without a place are in `troubles`."""
-        by_place: dict[str, list[Profile]] = {}
+    def _locations_of_active(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
+        """The active profiles by location; those without a location are in `troubles`."""
+        by_location: dict[str, list[Profile]] = {}
         troubles: dict[str, Problem] = {}
         for profile in active:
             login = self.identities.known(profile.aws_profile)
@@ -269,15 +269,16 @@ class AwsPlaces:
                 troubles[profile.name] = problem
                 continue
             if login.identity is not None:
-                by_place.setdefault(place_of(login.identity.account, region), []).append(profile)
+                location = location_of(login.identity.account, region)
+                by_location.setdefault(location, []).append(profile)
             elif login.problem is not None:
                 troubles[profile.name] = login.problem
         self.troubles = troubles
-        return by_place
+        return by_location
 
-    def _connect_or_explain(self, place: str, profiles: Iterable[Profile]) -> None:
-        """Connect a place with the first profile that belongs to it, or record why that fails."""
-        account, region = parts_of(place)
+    def _connect_or_explain(self, location: str, profiles: Iterable[Profile]) -> None:
+        """Connect a location with the first profile that leads to it, or record why that fails."""
+        account, region = parts_of(location)
         why: Problem | None = None
         logins: list[str | None] = []
         for profile in profiles:
@@ -288,43 +289,44 @@ class AwsPlaces:
                 why = of_another(profile.aws_profile, account, login.identity.account)
             elif why is None:
                 why = login.problem
-        if (parts := self.connected.get(place)) is not None:
+        if (parts := self.connected.get(location)) is not None:
             if logins and parts.cloud.aws_profile not in logins:
                 parts.cloud.use(logins[0])
         elif logins:
-            self._connect(place, logins[0])
+            self._connect(location, logins[0])
         else:
             missing = credentials_missing(f"no profile leads to account {account} in {region}")
-            self._mark_away(place, why or missing)
+            self._mark_away(location, why or missing)
 
-    def _place_of(self, profile: Profile, wait: float) -> tuple[str, AwsIdentity]:
-        """The place to which a profile leads, and its identity; raises if they are unknown."""
+    def _location_of(self, profile: Profile, wait: float) -> tuple[str, AwsIdentity]:
+        """The location to which a profile leads, and its identity; raises if they are unknown."""
         region = region_of(profile)
         identity = self.identities.of(profile.aws_profile, wait)
-        return place_of(identity.account, region), identity
+        return location_of(identity.account, region), identity
 
-    def _new_cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
-        """A cloud of the place; all clouds of a place share its rate limits."""
-        budget, identify = self._budgets.setdefault(place, RateLimiter()), self.identities.fresh
-        return OwnCloud(*parts_of(place), aws_profile, identify, budget=budget, clock=self._clock)
+    def _new_cloud(self, location: str, aws_profile: str | None) -> OwnCloud:
+        """A cloud of the location; all clouds of a location share its rate limits."""
+        budget, clock = self._budgets.setdefault(location, RateLimiter()), self._clock
+        login = *parts_of(location), aws_profile, self.identities.fresh
+        return OwnCloud(*login, budget=budget, clock=clock)
 
-    def _connect(self, place: str, aws_profile: str | None) -> None:
-        self.prices.open(parts_of(place)[1])
-        parts = self._assemble(self._new_cloud(place, aws_profile))
+    def _connect(self, location: str, aws_profile: str | None) -> None:
+        self.prices.open(parts_of(location)[1])
+        parts = self._assemble(self._new_cloud(location, aws_profile))
         with self._lock:
             if self._closed.is_set():
                 return
-            self.connected = {**self.connected, place: parts}
-            self.locations = {**self.locations, place: parts}
-        log.info("%s: connected", place)
+            self.connected = {**self.connected, location: parts}
+            self.locations = {**self.locations, location: parts}
+        log.info("%s: connected", location)
         for listener in self.listeners:
-            listener(place)
+            listener(location)
 
-    def _mark_away(self, place: str, why: Problem) -> None:
+    def _mark_away(self, location: str, why: Problem) -> None:
         away = UnavailableProvider(why)
         with self._lock:
-            location = Location(compute=away, logs=away, files=away, away=why)
-            self.locations = {**self.locations, place: location}
+            parts = Location(compute=away, logs=away, files=away, away=why)
+            self.locations = {**self.locations, location: parts}
 
 
 def _run_in_thread(work: Callable[[], object]) -> None:
@@ -335,5 +337,5 @@ def _run_in_thread(work: Callable[[], object]) -> None:
 
 
 def nameless(profile: str) -> str:
-    """Stands for the place of a profile while its account is unknown."""
+    """Stands for the location of a profile while its account is unknown."""
     return f"{AWS}:{profile}"

@@ -10,7 +10,7 @@ from prism.catalog.plan import PriceBook
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
-from prism.providers.aws import places as module
+from prism.providers.aws import locations as module
 from prism.providers.aws.account.identity import (
     RETRY_AFTER,
     AwsIdentity,
@@ -18,7 +18,7 @@ from prism.providers.aws.account.identity import (
     RegionMissing,
 )
 from prism.providers.aws.api.faults import AwsUnavailable, CredentialsMissing
-from prism.providers.aws.places import AwsPlaces, Parts, PlacesInUse
+from prism.providers.aws.locations import AwsLocations, LocationsInUse, Parts
 from prism.providers.aws.unavailable import UnavailableProvider
 from tests.waiting import eventually
 
@@ -33,9 +33,9 @@ class World:
     def __init__(self, folder):
         self.clock = StoppedClock(NOW)
         self.accounts = {None: ONE, "one": ONE, "two": TWO}
-        self.usage, self.asked, self.made = PlacesInUse(), [], []
+        self.usage, self.asked, self.made = LocationsInUse(), [], []
         self.identities = Identities(self.clock, self.ask)
-        self.places = AwsPlaces(
+        self.locations = AwsLocations(
             folder,
             self.clock,
             lambda: self.usage,
@@ -57,8 +57,8 @@ class World:
 
     def uses(self, *active, rows=(), inactive=()):
         known = {profile.name: profile for profile in (*active, *inactive)}
-        self.usage = PlacesInUse(active=active, rows=rows, profiles=known)
-        self.places.look(20)
+        self.usage = LocationsInUse(active=active, rows=rows, profiles=known)
+        self.locations.look(20)
 
 
 @pytest.fixture
@@ -74,45 +74,45 @@ def profile(name="lab", aws_profile=None, region="us-east-1", provider="aws"):
 
 def test_no_identity_is_requested_while_aws_is_not_used(world):
     world.uses(inactive=[profile(), profile("other", "two")])
-    assert (world.asked, dict(world.places.locations)) == ([], {})
+    assert (world.asked, dict(world.locations.locations)) == ([], {})
 
 
 def test_location_of_the_active_profile_is_connected_once(world):
     connected: list[object] = []
-    world.places.listeners.append(connected.append)
+    world.locations.listeners.append(connected.append)
     for _ in range(3):
         world.uses(profile())
-    assert ([*world.places.connected], connected, world.asked) == ([HERE], [HERE], [None])
+    assert ([*world.locations.connected], connected, world.asked) == ([HERE], [HERE], [None])
     [cloud] = world.made
     assert (cloud.region, cloud.aws_profile) == ("us-east-1", None)
-    assert world.places.locations[HERE].compute is world.places.connected[HERE].compute
+    assert world.locations.locations[HERE].compute is world.locations.connected[HERE].compute
 
 
 def test_profiles_of_one_account_and_region_share_a_location(world):
     world.uses(profile(), profile("same", "one"), profile("west", region="us-west-2"))
-    assert [*world.places.connected] == [HERE, f"aws:{ONE}:us-west-2"]
+    assert [*world.locations.connected] == [HERE, f"aws:{ONE}:us-west-2"]
 
 
 def test_location_of_a_row_is_connected_even_if_its_profile_is_inactive(world):
-    place = f"aws:{TWO}:eu-west-1"
+    location = f"aws:{TWO}:eu-west-1"
     local = profile("local", provider="local", region="local")
     lab = profile("lab", "two", "eu-west-1")
-    world.uses(inactive=[local, lab], rows=((place, "lab"),))
-    assert [*world.places.connected] == [place]
+    world.uses(inactive=[local, lab], rows=((location, "lab"),))
+    assert [*world.locations.connected] == [location]
 
 
 def test_row_in_another_region_than_its_profile_is_served_in_its_region(world):
-    place = f"aws:{ONE}:ap-south-1"
-    world.uses(inactive=[profile()], rows=((place, "lab"),))
+    location = f"aws:{ONE}:ap-south-1"
+    world.uses(inactive=[profile()], rows=((location, "lab"),))
     assert world.made[0].region == "ap-south-1"
 
 
 def test_row_without_a_profile_uses_a_profile_of_its_location(world):
-    place = f"aws:{TWO}:us-east-1"
+    location = f"aws:{TWO}:us-east-1"
     profiles = [profile("a", "one"), profile("b", "two"), profile("c", "lost", "us-west-2")]
-    world.uses(inactive=profiles, rows=((place, None),))
-    world.places.look(20)
-    assert [*world.places.connected] == [place]
+    world.uses(inactive=profiles, rows=((location, None),))
+    world.locations.look(20)
+    assert [*world.locations.connected] == [location]
     assert world.made[0].aws_profile == "two"
     assert "lost" not in world.asked, "a profile of another region is not asked"
 
@@ -127,34 +127,34 @@ def test_other_profiles_are_not_asked_if_that_of_the_row_is_known(world):
 def test_missing_credentials_are_reported_and_requested_again(world):
     world.accounts[None] = CredentialsMissing(details="expired")
     world.uses(profile(), rows=((HERE, "lab"),))
-    away = world.places.locations[HERE].compute
+    away = world.locations.locations[HERE].compute
     assert isinstance(away, UnavailableProvider)
     with pytest.raises(CredentialsMissing) as caught:
         away.survey()
     assert caught.value.details == "expired"
-    assert (caught.value is away.reason, world.places.connected) == (False, {})
-    assert world.places.troubles["lab"].details == "expired"
+    assert (caught.value is away.reason, world.locations.connected) == (False, {})
+    assert world.locations.troubles["lab"].details == "expired"
 
     world.accounts[None] = ONE
     world.clock.advance(seconds=RETRY_AFTER.total_seconds())
     world.uses(profile(), rows=((HERE, "lab"),))
-    assert not isinstance(world.places.locations[HERE].compute, UnavailableProvider)
-    assert world.places.troubles == {}
+    assert not isinstance(world.locations.locations[HERE].compute, UnavailableProvider)
+    assert world.locations.troubles == {}
 
 
 def test_profile_with_another_account_does_not_serve_its_old_rows(world):
     world.uses(profile(aws_profile="two"), rows=((HERE, "lab"),))
-    world.places.look(20)
-    assert [*world.places.connected] == [f"aws:{TWO}:us-east-1"]
+    world.locations.look(20)
+    assert [*world.locations.connected] == [f"aws:{TWO}:us-east-1"]
     with pytest.raises(CredentialsMissing) as caught:
-        world.places.locations[HERE].compute.access("i-1")
+        world.locations.locations[HERE].compute.access("i-1")
     assert TWO in caught.value.details and ONE in caught.value.details
 
 
 def test_location_of_a_row_with_a_deleted_profile_is_unavailable(world):
     world.uses(rows=((HERE, "gone"),))
     with pytest.raises(Unavailable) as caught:
-        world.places.locations[HERE].compute.survey()
+        world.locations.locations[HERE].compute.survey()
     assert ONE in caught.value.details
 
 
@@ -168,7 +168,7 @@ def test_location_uses_another_aws_profile_of_its_account(world):
 def test_unused_location_stays_connected_but_is_not_in_use(world):
     world.uses(profile())
     world.uses()
-    assert (world.places.in_use, [*world.places.locations]) == (frozenset(), [HERE])
+    assert (world.locations.in_use, [*world.locations.locations]) == (frozenset(), [HERE])
 
 
 def test_profile_without_a_region_does_not_affect_others(world, monkeypatch):
@@ -176,15 +176,15 @@ def test_profile_without_a_region_does_not_affect_others(world, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     world.uses(profile(region=None), profile("west", "two", "us-west-2"))
-    assert [*world.places.connected] == [f"aws:{TWO}:us-west-2"]
-    assert isinstance(world.places.troubles["lab"], RegionMissing)
+    assert [*world.locations.connected] == [f"aws:{TWO}:us-west-2"]
+    assert isinstance(world.locations.troubles["lab"], RegionMissing)
     with pytest.raises(RegionMissing):
-        world.places.offer(profile(region=None))
+        world.locations.offer(profile(region=None))
 
 
 def test_offer_of_a_profile_names_its_location_without_connecting(world):
-    terms = world.places.offer(profile("lab", "two", "eu-west-1"))
-    assert (terms.place, terms.region) == (f"aws:{TWO}:eu-west-1", "eu-west-1")
+    terms = world.locations.offer(profile("lab", "two", "eu-west-1"))
+    assert (terms.location, terms.region) == (f"aws:{TWO}:eu-west-1", "eu-west-1")
     assert world.made == [], "an offer connects no location"
 
 
@@ -197,7 +197,7 @@ def test_offer_does_not_wait_for_a_hanging_identity_request(world):
 
     world.identities._ask = hang
     with pytest.raises(AwsUnavailable):
-        world.places.offer(profile(), wait=0.01)
+        world.locations.offer(profile(), wait=0.01)
     go.set()
 
 
@@ -211,28 +211,28 @@ def test_hanging_identity_request_does_not_delay_other_locations(world):
         return ask(aws_profile)
 
     world.identities._ask = some_hang
-    world.usage = PlacesInUse(active=(profile("slow", "two"), profile()))
-    world.places.start(lambda _: None)
-    eventually(lambda: HERE in world.places.connected)
-    assert f"aws:{TWO}:us-east-1" not in world.places.connected
+    world.usage = LocationsInUse(active=(profile("slow", "two"), profile()))
+    world.locations.start(lambda _: None)
+    eventually(lambda: HERE in world.locations.connected)
+    assert f"aws:{TWO}:us-east-1" not in world.locations.connected
     go.set()
-    eventually(lambda: f"aws:{TWO}:us-east-1" in world.places.connected)
-    world.places.close()
+    eventually(lambda: f"aws:{TWO}:us-east-1" in world.locations.connected)
+    world.locations.close()
 
 
 def test_closed_locations_refuse_calls(world):
     world.uses(profile())
-    world.places.close()
+    world.locations.close()
     with pytest.raises(AwsUnavailable):
         world.made[0].call("ec2", "DescribeVpcs")
 
 
 def test_prices_are_fetched_for_the_locations_in_use(world, monkeypatch):
     looked = []
-    monkeypatch.setattr(world.places.prices, "look", lambda cloud: looked.append(cloud.region))
+    monkeypatch.setattr(world.locations.prices, "look", lambda cloud: looked.append(cloud.region))
     world.uses(profile())
     world.uses(profile(region="us-west-2"))
-    world.places.look_at_prices()
+    world.locations.look_at_prices()
     assert looked == ["us-west-2"]
 
 
@@ -247,8 +247,8 @@ def test_error_in_one_check_does_not_prevent_later_checks(world, monkeypatch):
             raise TypeError("a bug")
         return put(cloud)
 
-    world.places._assemble = broken_once
-    world.usage = PlacesInUse(active=(profile(),))
-    world.places.start(lambda _: None)
-    eventually(lambda: HERE in world.places.connected)
-    world.places.close()
+    world.locations._assemble = broken_once
+    world.usage = LocationsInUse(active=(profile(),))
+    world.locations.start(lambda _: None)
+    eventually(lambda: HERE in world.locations.connected)
+    world.locations.close()

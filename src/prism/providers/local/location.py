@@ -1,4 +1,4 @@
-"""The name of the place of local workspaces, which contains this machine's identity."""
+"""The name of the location of local workspaces, which contains this machine's identity."""
 
 from pathlib import Path
 from socket import gethostname
@@ -6,7 +6,7 @@ from socket import gethostname
 IDENTITIES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
-def place_of(home: Path) -> str:
+def location_of(home: Path) -> str:
     """`local:MACHINE:HOME`; two daemons that share a database must not share this."""
     return f"local:{_machine()}:{home}"
 
