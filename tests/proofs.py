@@ -57,11 +57,12 @@ SHARED = {
         "costs were requested before any survey."
     ),
     "Money on each page against every other page": (
-        "Three pools with random periods; money is given, taken, moved, changed and ended. "
-        "Numbers on pages that answer the same question are equal. After a launch, the budget "
-        "shows what its dry run said: what is reserved, what is left and how long it lasts. If a "
-        "launch is refused, the refusal says for how many hours the money lasts: a launch for "
-        "so many hours is granted, and one for an hour more is refused."
+        "Three pools with random periods. Allocations are made, changed, moved and deleted, "
+        "pools get other totals and ends, and a project another cap. Numbers on pages that "
+        "answer the same question are equal. After a launch, the budget shows what its dry run "
+        "said: what is reserved, what is left and how long it lasts. If a launch is refused, "
+        "the refusal says for how many hours the money lasts: a launch for so many hours is "
+        "granted, and one for an hour more is refused."
     ),
     "Random schedules on AWS": (
         "Verbs in random order, with lost, late, doubled, dropped, throttled and stale answers. "

@@ -88,6 +88,6 @@ def test_budgets_survive_sigkill_at_every_write_of_a_paid_launch(tmp_path):
         "SIGKILL at every write of a paid launch",
         f"The real daemon was killed at each of {len(commits)} points before and after its "
         "commits, from the request until the workspace ran. Each time there was one machine, one "
-        "open segment of compute, one of its disk and one reservation, and a second launch that "
-        "did not fit was refused.",
+        "open segment for compute, one open segment for its disk and one reservation, and a "
+        "second launch that did not fit was refused.",
     )

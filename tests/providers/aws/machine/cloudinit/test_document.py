@@ -71,7 +71,7 @@ def test_user_data_of_every_template_is_below_half_of_the_limit():
     assert len(sizes) == len(LIBRARY) * len(SYSTEMS) * 2 - rstudio * 7
     record(
         "User data of the templates",
-        f"{len(sizes)} documents for {len(LIBRARY)} templates on {len(SYSTEMS)} systems of two "
+        f"{len(sizes)} documents for {len(LIBRARY)} templates on {len(SYSTEMS)} bases and two "
         f"architectures take {min(sizes.values()):,} to {sizes[largest]:,} bytes compressed "
         f"(largest: {largest}). EC2 accepts {LIMIT:,}.",
     )
