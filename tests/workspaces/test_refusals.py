@@ -1,8 +1,11 @@
 """A refusal of the provider is shown until another state is observed or requested."""
 
 import pytest
+from msgspec.structs import replace
 
-from prism.workspaces.model import Launch, LifecycleVerb, Observed, Resizing
+from prism.workspaces import reconciler
+from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, Resizing
+from prism.workspaces.observations import machine_columns
 from prism.workspaces.plan import state_of
 from prism.workspaces.ports import ProviderRefused
 from tests.conftest import ML
@@ -125,6 +128,40 @@ def test_refused_termination_is_retried_with_each_patrol(
     refusals.no_more()
     settle(3)
     assert cloud.machine(workspace.machine_id).observed is Observed.GONE
+
+
+@pytest.mark.parametrize(
+    ("observed", "delays"),
+    [(Observed.OFF, False), (Observed.BROKEN, False), (Observed.STOPPING, True)],
+)
+def test_only_a_failure_to_stop_delays_a_termination(cloud, clock, workspace, observed, delays):
+    """A machine that died before is destroyed like any other."""
+    failure = Failure("MACHINE_FAILED", "why")
+    machine = replace(cloud.machine(workspace.machine_id), observed=observed, failure=failure)
+    terminating = replace(workspace, verb=LifecycleVerb.TERMINATE)
+    columns = machine_columns(terminating, observed, machine, clock.now())
+    assert columns["failure"] == (failure if delays else None)
+    assert machine_columns(workspace, observed, machine, clock.now())["failure"] == failure
+
+
+def test_failure_noticed_during_a_request_for_termination_does_not_delay_it(
+    daemon, cloud, workspace, settle, monkeypatch
+):
+    seen: list[tuple[LifecycleVerb, Failure | None]] = []
+
+    def requested_meanwhile(before, *args):
+        columns = machine_columns(before, *args)
+        if not seen:
+            assert columns["failure"]
+            daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
+        seen.append((before.verb, before.failure))
+        return columns
+
+    monkeypatch.setattr(reconciler, "machine_columns", requested_meanwhile)
+    cloud.set_state(workspace.machine_id, Observed.OFF, Failure("MACHINE_FAILED", "why"))
+    assert state_of(settle()) == "terminated"
+    assert seen[0] == (LifecycleVerb.LAUNCH, None)
+    assert {*seen[1:]} == {(LifecycleVerb.TERMINATE, None)}
 
 
 def verbs_requested(daemon):

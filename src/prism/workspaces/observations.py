@@ -132,8 +132,10 @@ def _observed_facts(workspace: Workspace, observed: Observed, machine: Machine) 
         if machine.progress is None
         else machine.progress
     )
+    # Any other failure of a machine that is being destroyed is about its last run.
+    counts = workspace.verb is not LifecycleVerb.TERMINATE or observed is Observed.STOPPING
     why = (
-        machine.failure
+        (machine.failure if counts else None)
         or _vanished_failure(workspace, observed)
         or _still_refused(workspace, observed)
     )

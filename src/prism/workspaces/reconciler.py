@@ -356,7 +356,7 @@ class WorkspaceReconciler:
                 self._rules.knows(tx, before.id, known.machine, known.rule)
             if new_type is not None:
                 self._requests.other_type(tx, before.id, new_type)
-            self._record(tx, before.id, columns, since, refused)
+            self._record(tx, before, columns, since, refused)
 
         return ReconcileResult(self._pause(after, step.act), record)
 
@@ -374,9 +374,11 @@ class WorkspaceReconciler:
         return NEVER - now  # a request or a patrol makes it due
 
     def _record(
-        self, tx: Tx, id: str, columns: dict[str, Any], since: Since, refused: str | None
+        self, tx: Tx, read: Workspace, columns: dict[str, Any], since: Since, refused: str | None
     ) -> None:
-        before = store.by_id(tx.sql, id)  # read again: there may be a new request
+        before = store.by_id(tx.sql, read.id)  # read again: there may be a new request
+        if before.verb is LifecycleVerb.TERMINATE and before.generation != read.generation:
+            columns = columns | {"failure": None}  # it does not delay the termination
         if refused is not None:
             before = self._requests.resize_refused(tx, before, refused)
         now, after = self._clock.now(), replace(before, **columns)
@@ -401,9 +403,9 @@ class WorkspaceReconciler:
         if after.is_done and (verb := expiring(after, state, now)):
             self._requests.expired(tx, after, verb, _stop_reason(after))
         if after.restarting:
-            self._go_on_with_restart(tx, store.by_id(tx.sql, id))
+            self._go_on_with_restart(tx, store.by_id(tx.sql, after.id))
         if since.interrupted and starts_again(after, now):
-            self._requests.start_again(id, _first_sentence(after.failure))
+            self._requests.start_again(after.id, _first_sentence(after.failure))
 
     def _go_on_with_restart(self, tx: Tx, after: Workspace) -> None:
         """Request the start in the transaction that records the stop."""
