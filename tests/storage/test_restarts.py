@@ -4,7 +4,6 @@ import hashlib
 import random
 import signal
 
-import psutil
 import pytest
 
 from tests.project.home import Home
@@ -51,7 +50,6 @@ def kill(daemon):
     daemon.wait(120)
 
 
-@pytest.mark.timeout(240)
 def test_volume_data_survives_kills_termination_backup_and_restore(home):
     with home.run_daemon() as daemon:
         home.cli_json("volume", "create", "own", "--size", "10")
@@ -69,7 +67,7 @@ def test_volume_data_survives_kills_termination_backup_and_restore(home):
         kill(daemon)
     for supervisor in home.machines():
         supervisor.kill()
-        psutil.wait_procs([supervisor], 10)
+    eventually(lambda: home.processes() == [])
     assert [digest(folder) for folder in folders] == before
     with home.run_daemon() as daemon:
         wait_for_state(home, "own", "available")
@@ -77,6 +75,7 @@ def test_volume_data_survives_kills_termination_backup_and_restore(home):
         kill(daemon)
     with home.run_daemon():
         wait_for_state(home, "own", "in-use")
+        eventually(lambda: home.states() == ["stopped"])  # before that, there is nothing to start
         home.cli_json("start", "mine")
         (mine / "thesis").write_text("precious")
         done = home.cli_json("terminate", "mine", "--backup", "--yes")
