@@ -32,7 +32,7 @@ from tests.rows import every_workspace
 
 LOCATION = "local:there:home"
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
-KEPT = ("_orders", "_born", "_changes", "_expiry", "_rules", "_idle", "history")
+KEPT = ("_specs", "_born", "_changes", "_expiry", "_rules", "_idle", "history")
 armed, die_at = False, -1
 passed: list[str] = []
 
