@@ -45,8 +45,8 @@ Job = tuple[str, str | None]  # a snapshot, and the token of the rehearsal; none
 class SnapshotChecks:
     """Runs the jobs of the snapshots in one folder."""
 
-    def __init__(self, place: Path, copies: TreeSnapshots) -> None:
-        self._place, self._copies = place, copies
+    def __init__(self, root: Path, copies: TreeSnapshots) -> None:
+        self._root, self._copies = root, copies
         self._jobs: queue.Queue[Job] = queue.Queue()
         self._asked: set[Job] = set()
         self._lock, self._begun = threading.Lock(), False
@@ -63,7 +63,7 @@ class SnapshotChecks:
     def had_manifest(self, id: str) -> bool:
         """Whether a manifest was written with the snapshot, as for all but very old ones."""
         try:
-            about = mirrored_file.read(self._place / id / ABOUT, About)
+            about = mirrored_file.read(self._root / id / ABOUT, About)
         except (mirrored_file.BothCopiesUnreadable, FileNotFoundError):
             return True
         return about.one_moment is not None
@@ -71,7 +71,7 @@ class SnapshotChecks:
     def result(self, id: str) -> Verified | None:
         """How its last rehearsal ended."""
         try:
-            return msgspec.json.decode((self._place / id / RESULT).read_bytes(), type=Verified)
+            return msgspec.json.decode((self._root / id / RESULT).read_bytes(), type=Verified)
         except (OSError, msgspec.MsgspecError):
             return None
 
@@ -93,13 +93,13 @@ class SnapshotChecks:
                 trouble = self._complete_hashes(id) or (self._rehearse(id) if token else None)
                 if token is not None:
                     result = Verified(token=token, at=WallClock().now(), trouble=trouble)
-                    replace_file(self._place / id / RESULT, msgspec.json.encode(result))
+                    replace_file(self._root / id / RESULT, msgspec.json.encode(result))
             with self._lock:
                 self._asked.discard(job)
 
     def _complete_hashes(self, id: str) -> StorageFailure | None:
         """Add hashes to its manifest; returns why that failed."""
-        folder = self._place / id
+        folder = self._root / id
         try:
             about = mirrored_file.read(folder / ABOUT, About)
         except mirrored_file.BothCopiesUnreadable as error:
@@ -123,7 +123,7 @@ class SnapshotChecks:
 
     def _rehearse(self, id: str) -> StorageFailure | None:
         """Restore it into a draft; returns why that failed, or how it differs."""
-        folder = self._place / id
+        folder = self._root / id
         draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
         work = SnapshotWork(folder, folder / "data", {}, expected=folder / MANIFEST)
         try:

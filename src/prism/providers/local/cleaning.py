@@ -64,9 +64,9 @@ class Cleaner:
 
     def _clean_cache(self, *, dry_run: bool) -> Removable:
         """Fetched wheels; installations can neither run nor begin meanwhile."""
-        place = self._home / "cache"
-        trees = [place / "wheels", *_matching(place, ASIDE)]
-        with _all_slots(place / "slots") as has_all:
+        cache = self._home / "cache"
+        trees = [cache / "wheels", *_matching(cache, ASIDE)]
+        with _all_slots(cache / "slots") as has_all:
             busy = [path.name for path in self._machine_folders() if _phase(path) == "starting"]
             if not has_all or busy:
                 why = f"packages are being installed ({', '.join(busy) or 'a workspace'})"
@@ -75,17 +75,17 @@ class Cleaner:
 
     def _clean_trees(self, *, dry_run: bool) -> Removable:
         """Package trees that are unused or incomplete; all installation slots are held here."""
-        place, kind = self._home / "cache", "package trees"
-        with _all_slots(place / "slots") as has_all:
+        cache, kind = self._home / "cache", "package trees"
+        with _all_slots(cache / "slots") as has_all:
             if not has_all:
                 return Removable(
                     kind=kind, bytes=0, items=0, in_use=["packages are being installed"]
                 )
             users = Counter(filter(None, map(folders.read_package_tree, self._machine_folders())))
-            trees = _matching(place / "trees", TREE)
+            trees = _matching(cache / "trees", TREE)
             unused = [path for path in trees if path.name not in users]
-            drafts = place / "drafts"
-            left = [*_matching(place / "trees", ASIDE), *_matching(drafts, TREE_DRAFT)]
+            drafts = cache / "drafts"
+            left = [*_matching(cache / "trees", ASIDE), *_matching(drafts, TREE_DRAFT)]
             removed = _remove_trees(kind, [*unused, *left], dry_run=dry_run)
             for lock in () if dry_run else _matching(drafts, TREE_LOCK):
                 lock.unlink()
@@ -131,8 +131,8 @@ class Cleaner:
             if _seconds_old(draft) > FINISHED:
                 yield draft
         if self._alone:  # a daemon removes its own as soon as it starts
-            for place in ("volumes", "snapshots"):
-                yield from _matching(self._home / "storage" / place, LEFT_BEHIND)
+            for kind in ("volumes", "snapshots"):
+                yield from _matching(self._home / "storage" / kind, LEFT_BEHIND)
 
     def _machine_folders(self) -> list[Path]:
         return _matching(self._machines, MACHINE)
@@ -204,9 +204,9 @@ def _seconds_old(path: Path) -> float:
         return 0
 
 
-def _matching(place: Path, pattern: re.Pattern[str]) -> list[Path]:
+def _matching(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
     try:
-        return sorted(place / name for name in os.listdir(place) if pattern.fullmatch(name))
+        return sorted(folder / name for name in os.listdir(folder) if pattern.fullmatch(name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -129,8 +129,8 @@ def _connect(folder: Path) -> socket.socket:
     connection.settimeout(20)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        place = f"/proc/self/fd/{descriptor}" if sys.platform == "linux" else str(folder)
-        connection.connect(f"{place}/{EXEC_SOCKET}")
+        path = f"/proc/self/fd/{descriptor}" if sys.platform == "linux" else str(folder)
+        connection.connect(f"{path}/{EXEC_SOCKET}")
     except OSError as error:
         connection.close()
         raise Unavailable(f"The machine is not on: {error}") from error

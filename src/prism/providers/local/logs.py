@@ -19,9 +19,9 @@ LONGEST = 10_000
 LOST = "(some lines are missing here: they were deleted meanwhile)"
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
 HEAD = 64
-Place = tuple[int, bytes, int]  # a file's inode, how it begins, and how far it was read
-NOWHERE: Place = (0, b"", 0)
-Mark = Mapping[str, Place]
+Position = tuple[int, bytes, int]  # a file's inode, how it begins, and how far it was read
+NOWHERE: Position = (0, b"", 0)
+Mark = Mapping[str, Position]
 OURS = {"console", "setup", "inside"}
 
 
@@ -41,7 +41,7 @@ class LocalLogs:
     def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
         """The last lines of each file of that kind; the last modified file comes last."""
         sources = sorted(self._sources(id, kind), key=lambda it: _modified_at(it.path))
-        texts, mark, share = [], dict[str, Place](), max(1, lines // max(1, len(sources)))
+        texts, mark, share = [], dict[str, Position](), max(1, lines // max(1, len(sources)))
         for source in sources:
             file_lines, mark[str(source.path)] = _last_lines(source.path, share)
             texts += [self._redact(id, source, line) for line in file_lines]
@@ -93,8 +93,8 @@ def _open_log(path: Path) -> Iterator[list[tuple[int, BinaryIO]]]:
         yield list(files.items())
 
 
-def _last_lines(path: Path, count: int) -> tuple[list[bytes], Place]:
-    """The last lines of a log, and the place behind the last whole one."""
+def _last_lines(path: Path, count: int) -> tuple[list[bytes], Position]:
+    """The last lines of a log, and the position behind the last whole one."""
     with _open_log(path) as files:
         if not files:
             return [], NOWHERE
@@ -104,7 +104,7 @@ def _last_lines(path: Path, count: int) -> tuple[list[bytes], Place]:
             if len(lines) >= count:
                 break
             lines = _last_lines_of_file(file, count - len(lines))[0] + lines
-        return lines, _place_at(inode, newest, end)
+        return lines, _position_at(inode, newest, end)
 
 
 def _last_lines_of_file(file: BinaryIO, count: int) -> tuple[list[bytes], int]:
@@ -121,7 +121,7 @@ def _last_lines_of_file(file: BinaryIO, count: int) -> tuple[list[bytes], int]:
     return whole.split(b"\n")[-count:] if count > 0 else [], start + len(whole) + 1
 
 
-def _new_lines(path: Path, mark: Place | None) -> tuple[list[bytes], Place]:
+def _new_lines(path: Path, mark: Position | None) -> tuple[list[bytes], Position]:
     """A piece of the lines since the mark, and the mark behind them."""
     with _open_log(path) as files:
         if not files:
@@ -142,10 +142,10 @@ def _new_lines(path: Path, mark: Place | None) -> tuple[list[bytes], Place]:
         if not lines and at < len(files) - 1:
             inode, file = files[at + 1]
             lines, offset = _read_lines(file, 0, closed=at + 1 < len(files) - 1)
-        return notes + lines, _place_at(inode, file, offset)
+        return notes + lines, _position_at(inode, file, offset)
 
 
-def _place_at(inode: int, file: BinaryIO, offset: int) -> Place:
+def _position_at(inode: int, file: BinaryIO, offset: int) -> Position:
     file.seek(0)
     return inode, file.read(min(HEAD, offset)), offset
 

@@ -41,14 +41,14 @@ def _processes_using(supervisor: int, path: str) -> Iterator[str]:
 
 def _open_paths(pid: int) -> Iterator[str]:
     """The paths that a process has open, as it sees them: files, folders, mappings."""
-    place = Path(f"/proc/{pid}")
+    folder = Path(f"/proc/{pid}")
     for name in ITS_OWN:
         with suppress(OSError):
-            yield str((place / name).readlink())
+            yield str((folder / name).readlink())
     with suppress(OSError):
-        for path in (place / "fd").iterdir():
+        for path in (folder / "fd").iterdir():
             with suppress(OSError):
                 yield str(path.readlink())
     with suppress(OSError):
-        for line in (place / "maps").read_text(errors="replace").splitlines():
+        for line in (folder / "maps").read_text(errors="replace").splitlines():
             yield line.partition("/")[1] + line.partition("/")[2]

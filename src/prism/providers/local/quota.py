@@ -34,16 +34,16 @@ class Mounted(Struct, frozen=True):
     options: frozenset[str]
 
 
-def enforced(place: Path) -> How | None:
-    """How a size would be enforced at that place; None if it would not be."""
-    while not place.exists():
-        place = place.parent
+def enforced(path: Path) -> How | None:
+    """How a size would be enforced at that path; None if it would not be."""
+    while not path.exists():
+        path = path.parent
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return None
-    if (fs := mounted(place.resolve(), MOUNTS.read_text())) is None:
+    if (fs := mounted(path.resolve(), MOUNTS.read_text())) is None:
         return None
     if fs.kind == "btrfs" and on_path("btrfs"):
-        return "btrfs" if _run(("btrfs", "qgroup", "show", str(place))) is None else None
+        return "btrfs" if _run(("btrfs", "qgroup", "show", str(path))) is None else None
     if fs.kind in BY_PROJECT and fs.options & COUNTS and on_path("setquota") and on_path("chattr"):
         return "project"
     return None
@@ -63,14 +63,14 @@ def make(folder: Path, size: int, how: How) -> None:
     _must_run(("setquota", "-P", project, "0", str(size // 1024), "0", "0", fs.at if fs else "/"))
 
 
-def mounted(place: Path, table: str) -> Mounted | None:
-    """The file system of a place, by the kernel's table: the last one of the deepest."""
+def mounted(path: Path, table: str) -> Mounted | None:
+    """The file system of a path, from the kernel's table: the last one of the deepest."""
     deepest: Mounted | None = None
     for line in table.splitlines():
         before, _, after = line.partition(" - ")
         at = before.split()[4].encode().decode("unicode_escape")
         kind, _, options = after.split(None, 2)
-        if place.is_relative_to(at) and (deepest is None or len(at) >= len(deepest.at)):
+        if path.is_relative_to(at) and (deepest is None or len(at) >= len(deepest.at)):
             deepest = Mounted(at, kind, frozenset(options.split(",")))
     return deepest
 

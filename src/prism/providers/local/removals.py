@@ -39,15 +39,15 @@ class Removals:
         self._known: dict[Path, FolderRemoval] = {}
         self._lock, self._closed = threading.Lock(), threading.Event()
 
-    def begin(self, place: Path, id: str) -> None:
+    def begin(self, parent: Path, id: str) -> None:
         """Rename a folder, or raise `StorageRefused`; then remove it in the background."""
-        aside = place / f".{id}.deleted-{secrets.token_hex(4)}"
+        aside = parent / f".{id}.deleted-{secrets.token_hex(4)}"
         try:
-            (place / id).rename(aside)
+            (parent / id).rename(aside)
         except FileNotFoundError:
             return
         except OSError as error:  # it is a mount point, or its disk became read-only
-            raise StorageRefused(f"{place / id} cannot be removed: {error.strerror}") from error
+            raise StorageRefused(f"{parent / id} cannot be removed: {error.strerror}") from error
         self.go_on(aside)
 
     def go_on(self, folder: Path) -> None:
@@ -57,13 +57,13 @@ class Removals:
             self._known[folder] = FolderRemoval(key)
         threading.Thread(target=self._remove, args=(folder,), name="remove", daemon=True).start()
 
-    def state(self, place: Path) -> Iterator[tuple[str, FolderRemoval]]:
+    def state(self, parent: Path) -> Iterator[tuple[str, FolderRemoval]]:
         """The removals in a folder, by id."""
         with self._lock:
             known = dict(self._known)
         for folder, folder_removal in known.items():
             match = ASIDE.fullmatch(folder.name)
-            if match and folder_removal.key and folder.parent == place:
+            if match and folder_removal.key and folder.parent == parent:
                 yield match[1], folder_removal
 
     def close(self) -> None:

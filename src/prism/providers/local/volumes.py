@@ -124,12 +124,12 @@ class LocalVolumes:
         copies = [*snapshots, *self._being_deleted(ProviderSnapshot, self._snapshots)]
         return StorageSurvey(disks, copies, unreadable)
 
-    def _being_deleted(self, kind: type[Kind], place: Path) -> list[Kind]:
+    def _being_deleted(self, kind: type[Kind], folder: Path) -> list[Kind]:
         return [
             kind(
                 id=id, key=removal.key, observed=StorageObserved.DELETING, trouble=removal.trouble
             )
-            for id, removal in self._removals.state(place)
+            for id, removal in self._removals.state(folder)
         ]
 
     def create(self, spec: VolumeSpec) -> Disk:
@@ -251,18 +251,18 @@ class LocalVolumes:
         if spec.size_gb is not None and (how := quota.enforced(data.parent)):
             quota.make(data, spec.size_gb * GB, how)
 
-    def _remove(self, place: Path, id: str) -> None:
+    def _remove(self, folder: Path, id: str) -> None:
         if not ID.fullmatch(id):
             return
         self._copies.forget(id)
-        self._removals.begin(place, id)
+        self._removals.begin(folder, id)
 
     def _remove_leftovers(self) -> None:
         """Remove incomplete and half removed folders of a daemon that died."""
-        for place in (self._volumes, self._snapshots):
-            for name in _list_names(place):
+        for folder in (self._volumes, self._snapshots):
+            for name in _list_names(folder):
                 if LEFT_BEHIND.fullmatch(name):
-                    self._removals.go_on(place / name)
+                    self._removals.go_on(folder / name)
 
     def _holders(self, unreadable: dict[str, str]) -> dict[str, set[str]]:
         """The machines of each volume; adds those whose file cannot be read to `unreadable`."""
@@ -380,22 +380,22 @@ def _by_name(mount: Mount) -> str:
     return mount["name"]
 
 
-def _read_abouts(place: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, About]]:
+def _read_abouts(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, About]]:
     """The `about.json` of each folder; those that cannot be read are added to `unreadable`."""
-    for name in _list_names(place):
+    for name in _list_names(folder):
         if ID.fullmatch(name):
             try:
-                yield name, mirrored_file.read(place / name / "about.json", About)
+                yield name, mirrored_file.read(folder / name / "about.json", About)
             except mirrored_file.BothCopiesUnreadable as why:
                 unreadable[name] = why.message
             except FileNotFoundError as missing:
-                if (place / name).exists():  # else it was moved aside meanwhile
+                if (folder / name).exists():  # else it was moved aside meanwhile
                     unreadable[name] = f"{missing.filename} is missing"
 
 
-def _list_names(place: Path) -> list[str]:
+def _list_names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(place))
+        return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -133,15 +133,15 @@ def _share_descriptors(pid: int, other: int) -> bool:
 
 def _has_open(folder: str, link: str) -> bool:
     try:
-        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:  # it has just ended, or may not be looked into
         return False
     try:
-        return any(_links_to(number, place, link) for number in os.listdir(place))
+        return any(_links_to(number, descriptor, link) for number in os.listdir(descriptor))
     except OSError:
         return False
     finally:
-        os.close(place)
+        os.close(descriptor)
 
 
 def _links_to(number: str, folder: int, link: str) -> bool:

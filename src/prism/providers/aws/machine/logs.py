@@ -30,8 +30,8 @@ LINES_PER_READ = 2000  # lines of a journal per read
 MARK_LENGTH = 400  # characters of a console by which a follower finds its position again
 # Seconds between two reads of a follower: by SSH, of a console, if the machine does not answer.
 EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
-Place = tuple[int, int]  # a file's inode, and how far it was read
-NOWHERE: Place = (0, -1)
+Position = tuple[int, int]  # a file's inode, and how far it was read
+NOWHERE: Position = (0, -1)
 LOST = "(some lines are missing here: they were deleted meanwhile)"
 LIKE_A_TOKEN = re.compile(r"(?<![\w:+/-])[A-Za-z0-9_-]{43}(?![\w+/=-])")
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
@@ -107,12 +107,12 @@ class AwsLogs:
         end = whole[-MARK_LENGTH:]
         if at is None:
             return whole.splitlines()[-lines:], end
-        place = whole.rfind(at) if at else 0
-        if place >= 0:
-            return whole[place + len(at) :].splitlines(), end
+        position = whole.rfind(at) if at else 0
+        if position >= 0:
+            return whole[position + len(at) :].splitlines(), end
         return [LOST, *whole.splitlines()], end
 
-    def _read_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
+    def _read_file(self, id: str, at: Position | None, lines: int) -> tuple[list[str], Position]:
         """Read the setup's log from `at` on, which has the inode and the offset."""
         inode, offset = at or NOWHERE
         script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)

@@ -28,9 +28,9 @@ def decoded(answered: Iterable[Mapping[str, str]] | None) -> Tags:
 def _encode(value: str) -> str:
     """The encoded value, cut at the maximum length, but never within a character's code."""
     pieces, left = [], LONGEST
-    for place, letter in enumerate(value):
+    for position, letter in enumerate(value):
         digits = "".join(f"={byte:02X}" for byte in letter.encode())
-        piece = letter if _is_allowed(value, place) else digits
+        piece = letter if _is_allowed(value, position) else digits
         if len(piece) > left:
             break
         pieces.append(piece)
@@ -38,10 +38,10 @@ def _encode(value: str) -> str:
     return "".join(pieces)
 
 
-def _is_allowed(value: str, place: int) -> bool:
-    letter = value[place]
+def _is_allowed(value: str, position: int) -> bool:
+    letter = value[position]
     if letter == "=":
-        return not re.match(r"=[0-9A-F]{2}", value[place:])
+        return not re.match(r"=[0-9A-F]{2}", value[position:])
     return letter in PLAIN or unicodedata.category(letter)[0] in "LZN"
 
 

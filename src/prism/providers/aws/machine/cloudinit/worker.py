@@ -70,11 +70,11 @@ class Worker:
 
     @cached_property
     def _own_variables(self) -> dict[str, str]:
-        place = self.conda or self.venv
-        first = [f"{place}/bin"] if place else []
+        environment = self.conda or self.venv
+        first = [f"{environment}/bin"] if environment else []
         variables = {"PATH": ":".join([*first, f"{self.home}/.local/bin", SYSTEM_PATH])}
-        if place:
-            variables["CONDA_PREFIX" if self.conda else "VIRTUAL_ENV"] = place
+        if environment:
+            variables["CONDA_PREFIX" if self.conda else "VIRTUAL_ENV"] = environment
         return variables
 
     def profile(self) -> str:
