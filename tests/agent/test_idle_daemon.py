@@ -14,7 +14,7 @@ from tests.waiting import eventually
 RULE = {"profile": "p", "seconds": 0.1, "action": "hibernate", "limits": {}}
 
 
-class Power:
+class PowerControl:
     """Records the calls."""
 
     def __init__(self):
@@ -32,7 +32,7 @@ class Power:
 
 @pytest.fixture
 def power():
-    return Power()
+    return PowerControl()
 
 
 @pytest.fixture

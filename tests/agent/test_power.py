@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from prism.agent.metadata import Metadata
-from prism.agent.power import FORM, CannotSleep, Power
+from prism.agent.power import FORM, CannotSleep, PowerControl
 from prism.agent.sigv4 import Credentials, SigningScope, signed
 from prism.providers.aws.machine.cloudinit.stopping import stop_program
 from tests.agent.ec2 import ROLE, Ec2
@@ -28,7 +28,7 @@ def ec2():
 
 
 def power(ec2, **how):
-    return Power(Metadata(ec2.url), endpoint=f"{ec2.url}/", now=lambda: NOW, **how)
+    return PowerControl(Metadata(ec2.url), endpoint=f"{ec2.url}/", now=lambda: NOW, **how)
 
 
 def by_botocore(url, body, credentials, scope, kind):
@@ -87,10 +87,10 @@ def test_sleep_raises_the_refusal_of_ec2(ec2):
 
 
 def test_sleep_raises_when_the_metadata_service_or_ec2_does_not_answer(ec2):
-    without_metadata = Power(Metadata("http://127.0.0.1:9"), endpoint="http://127.0.0.1:9/")
+    without_metadata = PowerControl(Metadata("http://127.0.0.1:9"), endpoint="http://127.0.0.1:9/")
     with pytest.raises(CannotSleep):
         without_metadata.sleep()
-    without_ec2 = Power(Metadata(ec2.url), endpoint="http://127.0.0.1:9/")
+    without_ec2 = PowerControl(Metadata(ec2.url), endpoint="http://127.0.0.1:9/")
     with pytest.raises(CannotSleep, match="EC2 does not answer"):
         without_ec2.sleep()
 

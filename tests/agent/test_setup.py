@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prism.agent.setup import Slot, meaning
+from prism.agent.setup import InstallSlot, meaning
 from tests.optional import not_none
 
 TAKE_SLOT = """
@@ -27,12 +27,12 @@ def test_one_installation_per_core_runs_and_a_killed_one_releases_its_slot(tmp_p
     assert [not_none(installer.stdout).readline() for installer in installers] == ["True\n"] * len(
         installers
     )
-    with Slot(tmp_path / "slots") as slot:
+    with InstallSlot(tmp_path / "slots") as slot:
         assert not slot.taken()
         installers[0].kill()
         installers[0].wait()
         assert slot.taken()
-    with Slot(tmp_path / "slots") as slot:
+    with InstallSlot(tmp_path / "slots") as slot:
         assert slot.taken(), "the slot was not released"
     for installer in installers:
         installer.communicate()

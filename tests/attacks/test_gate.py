@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from prism.daemon.logs import AT_MOST, Repeats
+from prism.daemon.logs import AT_MOST, RepeatFilter
 from prism.kit.http_protocol import LimitedProtocol
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
 from prism.kit.peer_credentials import SocketDiagnostics
@@ -375,7 +375,7 @@ def test_request_with_a_missing_body_is_answered_408(daemon, monkeypatch):
 
 def test_repeated_warnings_of_the_server_are_counted_not_logged(capsys):
     """Warnings of Prism itself are always logged."""
-    repeats, lines = Repeats(), []
+    repeats, lines = RepeatFilter(), []
     for second in range(200):
         record = logging.LogRecord("uvicorn.error", 30, "", 0, "Invalid request %s", (1,), None)
         record.created = second / 2

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from prism.budgets.admission import Scales
+from prism.budgets.admission import CapComparison
 from prism.budgets.balances import Balances, every_cap
 from prism.kit.clock import StoppedClock
 
@@ -19,7 +19,7 @@ def test_admission_compares_settled_and_reserved_money_at_one_time(clocked_daemo
     balances = Balances(AdvancingClock(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
         totals = balances.totals(sql)
-        scales = Scales(balances, sql, [], "ws_1", totals)
+        scales = CapComparison(balances, sql, [], "ws_1", totals)
     assert totals.now == scales.now == scales._balances.now == scales._balances.now
 
 

@@ -12,14 +12,14 @@ from prism.connections.model import ServiceUnreachable
 from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
-from prism.connections.routing import Target
+from prism.connections.routing import PortTarget
 from prism.connections.service_connection import (
     LONGEST_HEAD,
     MOST_HEADERS,
     MOST_INTERIM,
     ServiceConnections,
 )
-from prism.connections.tls import Pins
+from prism.connections.tls import CertificatePins
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
@@ -219,7 +219,7 @@ async def status_through_relay(relay, address, method, *headers):
         messages.append(message)
 
     scope = {"type": "http", "method": method, "headers": [(b"host", b"m"), *headers]}
-    target = Target("mine", address, False)
+    target = PortTarget("mine", address, False)
     route = Route(netloc=target.netloc.encode())
     await relay.forward(ProxiedRequest(scope, receive, send, target, route, b"/"))
     return messages[0]["status"]
@@ -230,7 +230,7 @@ def test_safe_request_is_repeated_if_an_idle_connection_was_closed():
 
     async def run(method):
         async with serving(OK, b"CLOSE", OK) as (service, _, address):
-            relay = Relay(Pins())
+            relay = Relay(CertificatePins())
             try:
                 assert await status_through_relay(relay, address, "GET") == 200
                 return await status_through_relay(relay, address, method), len(service.heard)
@@ -247,7 +247,7 @@ def test_body_shorter_than_its_content_length_closes_the_connection():
 
     async def run():
         async with serving(OK, OK, OK) as (service, _, address):
-            relay = Relay(Pins())
+            relay = Relay(CertificatePins())
             try:
                 with pytest.raises(ServiceUnreachable):
                     await status_through_relay(relay, address, "POST", (b"content-length", b"50"))

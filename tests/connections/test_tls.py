@@ -12,8 +12,8 @@ from prism.connections.model import CertificateChanged, ServiceUnreachable
 from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
-from prism.connections.routing import Target
-from prism.connections.tls import Pins
+from prism.connections.routing import PortTarget
+from prism.connections.tls import CertificatePins
 from tests.conftest import free_port
 from tests.connections.upstream import application, self_signed_context
 from tests.waiting import eventually
@@ -48,7 +48,7 @@ def test_request_with_and_without_tls_to_the_wrong_port_fails(served_daemon):
 def exchange(port, kind, **address):
     """A request for a listener of this computer, and the list of its answers."""
     peer = Address(host="127.0.0.1", port=port, **{"listener": "1", **address})
-    target = Target("mine", peer, True)
+    target = PortTarget("mine", peer, True)
     route = Route(netloc=target.netloc.encode(), scheme=b"https")
     scope = {"type": kind, "method": "GET", "headers": HEADERS}
     received = []
@@ -69,7 +69,7 @@ async def with_two_services(test):
     ports = free_port(), free_port()
     for port in ports:
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=self_signed_context()).start()
-    pins = Pins()
+    pins = CertificatePins()
     relay = Relay(pins)
     try:
         return await test(ports, pins, relay)

@@ -13,8 +13,8 @@ from prism.connections.headers import Route
 from prism.connections.model import ServiceUnreachable
 from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
-from prism.connections.routing import Target
-from prism.connections.tls import Pins
+from prism.connections.routing import PortTarget
+from prism.connections.tls import CertificatePins
 from prism.connections.websockets import forward
 from prism.kit.workspace_network import listeners
 from tests.attacks.serving import connected, receive_all, serving
@@ -130,12 +130,14 @@ def test_disconnect_during_the_handshake_closes_the_connection_to_the_service():
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.settimeout(20)
         address = Address(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
-        target = Target("mine", address, False)
+        target = PortTarget("mine", address, False)
         route = Route(netloc=target.netloc.encode())
 
         async def app(scope, receive, send):
             with contextlib.suppress(ServiceUnreachable):
-                await forward(ProxiedRequest(scope, receive, send, target, route, b"/"), Pins())
+                await forward(
+                    ProxiedRequest(scope, receive, send, target, route, b"/"), CertificatePins()
+                )
 
         with serving(app) as (_, port), connected(port) as client:
             client.sendall(HANDSHAKE)

@@ -16,7 +16,7 @@ from prism.errors import Conflict, Unavailable
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Event
-from prism.kit.http import PARAMETERS, Intake, StrictRequest, problems
+from prism.kit.http import PARAMETERS, RequestValidation, StrictRequest, problems
 from prism.kit.idempotency import Idempotency
 from prism.kit.tables import metadata
 
@@ -73,11 +73,11 @@ def texts(db: Database) -> list[str]:
         return list(sql.execute(select(notes.c.text).order_by(notes.c.id)).scalars())
 
 
-Kept = NamedDependency[Database]
+VersionedValue = NamedDependency[Database]
 
 
 @post("/api/v1/notes", sync_to_thread=True)
-def write(data: JSONBody[Note], db: Kept) -> dict[str, Any]:
+def write(data: JSONBody[Note], db: VersionedValue) -> dict[str, Any]:
     with db.write() as tx:
         tx.sql.execute(notes.insert().values(text=data.text))
         tx.happened(Noted(actor="ada", subject=data.text))
@@ -90,7 +90,7 @@ def write(data: JSONBody[Note], db: Kept) -> dict[str, Any]:
 
 
 @post("/api/v1/notes/{name:str}/poke", sync_to_thread=True, status_code=200, opt=WAITS)
-def poke(name: FromPath[str], db: Kept) -> dict[str, str]:
+def poke(name: FromPath[str], db: VersionedValue) -> dict[str, str]:
     with db.write() as tx:
         tx.sql.execute(notes.insert().values(text=name))
     return {"name": name}
@@ -144,7 +144,7 @@ def application(db: Database, clock: StoppedClock, actor: str = "ada") -> NotesA
         dependencies={"db": Provide(lambda: db, use_cache=True, sync_to_thread=False)},
         exception_handlers=problems(clock),
         logging_config=None,
-        middleware=[Intake(), keep],
+        middleware=[RequestValidation(), keep],
         openapi_config=None,
         request_class=StrictRequest,
     )

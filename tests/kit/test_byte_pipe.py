@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from prism.kit.byte_pipe import Unread, forward, splice
+from prism.kit.byte_pipe import PausedConnection, forward, splice
 from tests.conftest import free_port
 
 MIB = 1 << 20
@@ -34,7 +34,7 @@ class JoiningProtocol(asyncio.Protocol):
 
     async def join(self, near):
         loop = asyncio.get_running_loop()
-        far, _ = await loop.create_connection(Unread, "127.0.0.1", self.port)
+        far, _ = await loop.create_connection(PausedConnection, "127.0.0.1", self.port)
         await splice(near, far, self.count, half=self.half)
         self.ended.set_result(self.lost)
 

@@ -26,7 +26,7 @@ from prism.kit.database_faults import (
     diagnose,
 )
 from prism.kit.http import WRITES
-from prism.kit.idempotency import Lanes
+from prism.kit.idempotency import HandlerThreads
 from prism.kit.postgres import plain
 from prism.projects import store as projects
 from tests.optional import not_none
@@ -219,7 +219,7 @@ def test_stopped_writer_loses_the_lock_on_postgresql(make_daemon, url, http_of):
 
 
 def test_reads_have_threads_of_their_own_while_all_writers_wait():
-    lanes, free = Lanes(2), threading.Event()
+    lanes, free = HandlerThreads(2), threading.Event()
 
     async def main():
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from sqlalchemy import event, select
 
-from prism.kit.idempotency import Lanes, keys, prune
+from prism.kit.idempotency import HandlerThreads, keys, prune
 from tests.kit.notes_app import application, failed, texts
 
 NOTES = "/api/v1/notes"
@@ -127,7 +127,7 @@ def test_repeats_wait_for_the_first_request_with_few_threads(notes_app):
     """Fewer threads than writers: the request that holds the writer still gets a thread."""
 
     async def send_all():
-        asyncio.get_running_loop().set_default_executor(Lanes(2))
+        asyncio.get_running_loop().set_default_executor(HandlerThreads(2))
         asks = [notes_app.ask("POST", f"{NOTES}/same/poke", KEY) for _ in range(10)]
         asks += [
             notes_app.ask("POST", f"{NOTES}/w{n}/poke", {"idempotency-key": f"w{n}"})

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from prism.kit.raw_response import HeldHead
+from prism.kit.raw_response import DelayedHeadTransport
 
 
 class Transport(asyncio.Transport):
@@ -29,7 +29,7 @@ class Transport(asyncio.Transport):
 def written(use):
     async def run():
         transport = Transport()
-        await use(HeldHead(transport, asyncio.get_running_loop()))
+        await use(DelayedHeadTransport(transport, asyncio.get_running_loop()))
         return transport
 
     return asyncio.run(run())

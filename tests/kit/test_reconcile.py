@@ -20,8 +20,8 @@ from prism.kit.reconcile import (
     LEASE,
     NEVER,
     RETRY,
+    LeaseLost,
     Loop,
-    Lost,
     ReconcileResult,
     _Unrecorded,
     give_back,
@@ -477,7 +477,7 @@ def test_row_that_another_daemon_took_over_is_written_only_by_that_daemon(daemon
     assert (len(recorded_subjects(first)), len(leased_rows(first))) == (taken, 12 - taken)
     results = [_Unrecorded(claim, work.reconcile(claim, None)) for claim in claims]
     late._write_down(results)
-    assert [type(mine.error) for mine in results].count(Lost) == taken
+    assert [type(mine.error) for mine in results].count(LeaseLost) == taken
     assert recorded_subjects(first) == [f"row{n:02}" for n in range(12)], "each once"
     assert leased_rows(first) == []
     for loop in (late, other):
@@ -548,7 +548,7 @@ def test_claim_with_a_lost_lease_cannot_write(daemons):
     [claim] = late._claim(1)
     clock.advance(seconds=LEASE.total_seconds())
     assert len(other._claim(1)) == 1
-    with pytest.raises(Lost), first.write() as tx:
+    with pytest.raises(LeaseLost), first.write() as tx:
         claim.update(tx, attempts=7)
     late.stop()
     other.stop()

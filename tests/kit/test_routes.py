@@ -7,7 +7,7 @@ from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 
 from prism.kit.http import Api
-from prism.kit.routes import OwnHandler, Routes
+from prism.kit.routes import LazyRouteHandler, Routes
 
 
 def user_of(name: NamedDependency[str]) -> str:
@@ -64,13 +64,13 @@ def built() -> Api:
     return Api(ROUTES, dependencies=providers, openapi_config=None)
 
 
-def handlers(app: Api) -> dict[tuple[str, str], OwnHandler]:
+def handlers(app: Api) -> dict[tuple[str, str], LazyRouteHandler]:
     return {
         (method, route.path): handler
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for method, (handler, _) in route.route_handler_map.items()
-        if isinstance(handler, OwnHandler)
+        if isinstance(handler, LazyRouteHandler)
     }
 
 

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from prism.kit import stream
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.events import Recorded, id_of
-from prism.kit.http import Intake, problems
+from prism.kit.http import RequestValidation, problems
 from prism.kit.http_protocol import http_protocol
 from prism.kit.journal import prune
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
@@ -268,7 +268,7 @@ def stream_server(db, clock):
         dependencies={"db": given(db), "clock": given(clock), "visibility": given(lambda: None)},
         exception_handlers=problems(clock),
         logging_config=None,
-        middleware=[Intake()],
+        middleware=[RequestValidation()],
     )
     config = uvicorn.Config(
         app, http=http_protocol(None, clock), log_config=None, timeout_graceful_shutdown=20

@@ -12,7 +12,7 @@ from prism.kit.clock import WallClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.tables import metadata
-from prism.kit.versions import Kept, once, topic
+from prism.kit.versions import VersionedValue, once, topic
 
 private = MetaData()
 notes = Table(
@@ -130,7 +130,7 @@ def test_transaction_caches_a_read_until_it_writes_the_topic(two_databases):
 
 
 def test_cached_value_is_made_again_for_another_version_or_key():
-    cache, values = Kept[int]("a", "b"), list[int]()
+    cache, values = VersionedValue[int]("a", "b"), list[int]()
 
     def make():
         values.append(len(values))

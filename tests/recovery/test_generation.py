@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prism.kit.tables import metadata
-from prism.recovery.generation import Written, read, why_behind
+from prism.recovery.generation import WrittenGeneration, read, why_behind
 from tests.conftest import HOME, Http
 from tests.optional import not_none
 
@@ -20,11 +20,11 @@ TERMINATE = {"confirm": "DELETE"}
     [
         (None, 0, True, None),
         (None, 7, False, None),
-        (Written("a", 7), 7, False, None),
-        (Written("a", 7), 9, False, None),
-        (Written("a", 7), 6, False, "older"),
-        (Written("b", 7), 99, False, "other"),
-        (Written("b", 7), 0, True, "new"),
+        (WrittenGeneration("a", 7), 7, False, None),
+        (WrittenGeneration("a", 7), 9, False, None),
+        (WrittenGeneration("a", 7), 6, False, "older"),
+        (WrittenGeneration("b", 7), 99, False, "other"),
+        (WrittenGeneration("b", 7), 0, True, "new"),
     ],
 )
 def test_generation_file_tells_whether_the_database_is_older_or_another(written, newest, new, why):

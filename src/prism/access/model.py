@@ -40,7 +40,7 @@ class TokenNotFound(NotFound, code="TOKEN_NOT_FOUND"):
     """There is no token with that id."""
 
 
-class Ranked(StrEnum):
+class RankedEnum(StrEnum):
     """Values in an order, from the lowest."""
 
     @property
@@ -49,7 +49,7 @@ class Ranked(StrEnum):
         return list(type(self)).index(self)
 
 
-class Role(Ranked):
+class Role(RankedEnum):
     """What a member may do; each role includes the rights of those before."""
 
     VIEWER = "viewer"
@@ -77,7 +77,7 @@ class AccessVerb(StrEnum):
     SERVE = "manage profiles, pools, the daemon; see everything"
 
 
-class Scope(Ranked):
+class Scope(RankedEnum):
     """How many of its owner's rights a token gives."""
 
     READ = "read"

@@ -23,7 +23,7 @@ FIRST = 1  # the ancestor of all processes
 TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
 
-class Served(NamedTuple):
+class ListeningService(NamedTuple):
     """One service that the idle watch can ask."""
 
     name: str
@@ -49,11 +49,11 @@ class HostView(MachineConfig):
             return ""
         return match[0] if match else ""
 
-    def serving(self) -> Iterator[Served]:
+    def serving(self) -> Iterator[ListeningService]:
         """The services, and whether their ports answer."""
         for name, service in self.services.items():
             port = int(service.get("port") or 0)
-            yield Served(name, port or None, bool(port) and _listens(port))
+            yield ListeningService(name, port or None, bool(port) and _listens(port))
 
 
 class HostProcesses:

@@ -20,7 +20,7 @@ from prism.agent.ec2_host import FIRST, HostProcesses, HostView, Logins
 from prism.agent.folder import read, write
 from prism.agent.idle_watch import IdleWatch
 from prism.agent.metadata import ADDRESS, Metadata
-from prism.agent.power import CannotSleep, Power
+from prism.agent.power import CannotSleep, PowerControl
 from prism.agent.protocol import IDLE_ACT, OBSERVED, IdleReport, ReportedIdleAct
 
 PAUSE, SOON = 2.0, 0.05  # seconds between two steps, and while an answer is awaited
@@ -32,7 +32,7 @@ class IdleDaemon:
     """Runs the watch, and stops or hibernates the machine."""
 
     def __init__(
-        self, folder: Path, etc: Path, power: Power, *, console: Path, of: int, build: str
+        self, folder: Path, etc: Path, power: PowerControl, *, console: Path, of: int, build: str
     ) -> None:
         self._folder, self._etc, self._power, self._console = folder, etc, power, console
         self._build = build
@@ -139,7 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     os.umask(0o022)
     options.folder.mkdir(parents=True, exist_ok=True)
-    power = Power(Metadata(options.metadata), endpoint=options.endpoint)
+    power = PowerControl(Metadata(options.metadata), endpoint=options.endpoint)
     how = {"console": options.console, "of": options.of, "build": options.build}
     IdleDaemon(options.folder, options.etc, power, **how).run()
 

@@ -69,13 +69,13 @@ def make_files_as(uid: int) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-class Trial:
+class OverlayTrial:
     """A temporary folder beside a workspace's own, to test an overlay."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "overlay-trial"
 
-    def __enter__(self) -> "Trial":
+    def __enter__(self) -> "OverlayTrial":
         remove_tree(self.path)
         self.path.mkdir()
         make_layers(self.path)

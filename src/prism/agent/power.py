@@ -31,7 +31,7 @@ class CannotSleep(Exception):
     """The machine cannot hibernate; the message says why."""
 
 
-class Power:
+class PowerControl:
     """Stops or hibernates this machine."""
 
     def __init__(

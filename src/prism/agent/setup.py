@@ -131,7 +131,7 @@ class Setup:
         if not self._config.packages:
             return
         self._tell("packages", 5)
-        with Slot(Path(self._config.spec["slots"])) as slot:
+        with InstallSlot(Path(self._config.spec["slots"])) as slot:
             while not slot.taken():
                 yield
             if not self._is_new:  # an earlier try has left something in it
@@ -176,7 +176,7 @@ class Setup:
         cache = Path(self._config.spec["cache"])
         if not self._bwrap or not are_plain(packages):
             return None
-        with overlay.Trial(self._folder.path) as trial:
+        with overlay.OverlayTrial(self._folder.path) as trial:
             if not overlay_works(self._bwrap, cache, trial.path):
                 return None
         trees = self._trees()
@@ -196,7 +196,7 @@ class Setup:
             return
         self._tell("packages", 10)
         self._bwrap = bubblewrap()
-        with Slot(Path(spec["slots"])) as slot:
+        with InstallSlot(Path(spec["slots"])) as slot:
             while not slot.taken():
                 yield
             if (yield from self._trees().make(record)):
@@ -279,13 +279,13 @@ def _fingerprint(stage: str, made_of: list[str]) -> str:
     return hashlib.sha256(json.dumps([stage, made_of]).encode()).hexdigest()
 
 
-class Slot:
+class InstallSlot:
     """The right to install: one per core, for all machines of this home."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._held = folder, -1
 
-    def __enter__(self) -> "Slot":
+    def __enter__(self) -> "InstallSlot":
         self._folder.mkdir(parents=True, exist_ok=True)
         return self
 

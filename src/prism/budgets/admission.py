@@ -42,7 +42,7 @@ class Load(Struct, frozen=True):
         return replace(balance, **more)
 
 
-class Scales:
+class CapComparison:
     """Compares reservations with caps; reads the balances of the caps once."""
 
     def __init__(
@@ -107,7 +107,7 @@ def check(
     With `takes_hours` the error says how many hours would fit (for an extension, `beyond` its old
     expiry), else how much money is missing.
     """
-    scales = Scales(balances, sql, caps, reservation.id, totals)
+    scales = CapComparison(balances, sql, caps, reservation.id, totals)
     if scales.fit(reservation):
         return [load.after for load in scales.weigh(reservation)]
     owner = projects.find(sql, reservation.project)
@@ -118,7 +118,7 @@ def check(
 
 
 def exceeded(
-    scales: Scales, reservation: Reservation, owner: str, limit: tuple[Load, str]
+    scales: CapComparison, reservation: Reservation, owner: str, limit: tuple[Load, str]
 ) -> BudgetExceeded:
     """The refusal; `limit` is the load that limits most, and says what would fit."""
     least, possible = limit
@@ -137,7 +137,9 @@ def exceeded(
     )
 
 
-def _possible(scales: Scales, reservation: Reservation, beyond: int | None) -> tuple[Load, str]:
+def _possible(
+    scales: CapComparison, reservation: Reservation, beyond: int | None
+) -> tuple[Load, str]:
     """The load that limits first, and a text that says for how long its money lasts."""
     if not reservation.compute:  # the reservation is for a disk only
         return _possible_disk(scales, reservation)
@@ -153,14 +155,14 @@ def _possible(scales: Scales, reservation: Reservation, beyond: int | None) -> t
     return least, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
 
 
-def _missing(scales: Scales, reservation: Reservation) -> tuple[Load, str]:
+def _missing(scales: CapComparison, reservation: Reservation) -> tuple[Load, str]:
     """The load that exceeds its cap most, and a text that says by how much."""
     least = max(scales.weigh(reservation), key=lambda load: load.excess)
     places = _places_needed(least.before, least.need)
     return least, f"{dollars(least.excess, places)} more than is left"
 
 
-def _possible_disk(scales: Scales, reservation: Reservation) -> tuple[Load, str]:
+def _possible_disk(scales: CapComparison, reservation: Reservation) -> tuple[Load, str]:
     start, end = reservation.disk_since, max(reservation.disk_until, reservation.part_until)
 
     def until(more: int) -> Reservation:
@@ -176,7 +178,7 @@ def _possible_disk(scales: Scales, reservation: Reservation) -> tuple[Load, str]
 
 
 def _most_exceeded(
-    scales: Scales, reservation: Reservation, at: int, until: int, lacks: str
+    scales: CapComparison, reservation: Reservation, at: int, until: int, lacks: str
 ) -> tuple[Load, str]:
     """The cap that running until `at` exceeds most, and its load until `until`."""
     loads = scales.weigh(replace(reservation, until=at))

@@ -19,7 +19,7 @@ from prism.costs.ledger_sums import LedgerCache, LedgerNow
 from prism.costs.store import COUNTED
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.versions import Kept, Words
+from prism.kit.versions import VersionedValue, Words
 
 
 class BudgetRows(NamedTuple):
@@ -45,9 +45,9 @@ class BudgetCache:
 
     def __init__(self, db: Database, clock: Clock, ledger: LedgerCache) -> None:
         self._db, self._ledger, self._balances = db, ledger, Balances(clock)
-        self._rows = Kept[BudgetRows](BUDGETS)
-        self._sums = Kept[ReservationSums](RESERVED)
-        self._counted = Kept[Mapping[str, int]](RESERVED, COUNTED)
+        self._rows = VersionedValue[BudgetRows](BUDGETS)
+        self._sums = VersionedValue[ReservationSums](RESERVED)
+        self._counted = VersionedValue[Mapping[str, int]](RESERVED, COUNTED)
 
     def of(self, sql: Connection, *, settled_only: bool = False) -> BudgetsNow | None:
         """The data now; null within a transaction, whose changes have no version yet.

@@ -149,7 +149,7 @@ def _has_address(workspace: Workspace) -> bool:
     return traits_of(workspace.location).charges_addresses
 
 
-class Began(Struct, frozen=True):
+class LedgerStart(Struct, frozen=True):
     """When the ledger began to count compute and disk, 0 for not; compute until `counted`."""
 
     compute: int = 0
@@ -158,7 +158,7 @@ class Began(Struct, frozen=True):
 
 
 def reservation_for(
-    workspace: Workspace, caps: Sequence[Cap], now: int, began: Began, prices: PriceBook
+    workspace: Workspace, caps: Sequence[Cap], now: int, began: LedgerStart, prices: PriceBook
 ) -> Reservation:
     """The reservation of a workspace that is to run.
 

@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.admission import Scales, check, no_money_then, numbers
+from prism.budgets.admission import CapComparison, check, no_money_then, numbers
 from prism.budgets.balances import Balance, Balances, dollars
 from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import BudgetExceeded, Cap, Reservation
 from prism.budgets.plan import (
     ALWAYS,
     SHORTEST,
-    Began,
+    LedgerStart,
     due,
     extend_by,
     extension,
@@ -213,7 +213,7 @@ class ReservationService:
         """
         if caps and (reservation.compute is None or reservation.disk is None):
             return None
-        scales = Scales(self._balances, sql, caps, reservation.id)
+        scales = CapComparison(self._balances, sql, caps, reservation.id)
         if scales.fit(fresh):
             return fresh
         more = longest(
@@ -355,11 +355,11 @@ class ReservationService:
         assert workspace.project is not None, "who has no project has no budget"
         return self._balances.caps(sql, workspace.project, workspace.allocation, workspace.pool)
 
-    def _began(self, sql: Connection, workspace: str) -> Began:
+    def _began(self, sql: Connection, workspace: str) -> LedgerStart:
         """When the ledger began to count a workspace's compute, and its disk."""
         segments = {segment.kind: segment for segment in ledger.open_of(sql, workspace)}
         compute, disk = segments.get(CostKind.COMPUTE), segments.get(CostKind.ROOT)
-        return Began(
+        return LedgerStart(
             compute=compute.began if compute else 0,
             disk=disk.began if disk else 0,
             counted=(compute.counted or 0) if compute else 0,

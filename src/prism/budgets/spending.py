@@ -26,7 +26,7 @@ from prism.costs.view import lines, names
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
-from prism.kit.versions import Kept
+from prism.kit.versions import VersionedValue
 from prism.projects import store as projects
 from prism.projects.model import Project, Spending
 
@@ -63,7 +63,7 @@ class ProjectSpending:
         self._db, self._clock, self._costs, self._observer = db, clock, costs, observer
         self._balances = Balances(clock)
         self._cache = cache
-        self._answers = Kept[dict[str, Spending]]()
+        self._answers = VersionedValue[dict[str, Spending]]()
 
     def spending(self, sql: Connection, rows: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.admission import Scales, check
+from prism.budgets.admission import CapComparison, check
 from prism.budgets.balances import Balances
 from prism.budgets.model import BudgetExceeded, Reservation
 from prism.budgets.plan import DISK, due, extend_by, extension, longest, part_horizon, renewed
@@ -104,7 +104,7 @@ class StorageReservationService:
         priced = replace(reservation, disk=_rate(resource))
         fresh = renewed(priced, caps, self._balances.now, None)
         if caps:
-            scales = Scales(self._balances, tx.sql, caps, reservation.id)
+            scales = CapComparison(self._balances, tx.sql, caps, reservation.id)
             most = extension(priced, fresh)
             if not scales.fit(fresh):
                 more = longest(most, lambda more: scales.fit(extend_by(priced, fresh, more)))
@@ -130,7 +130,7 @@ class StorageReservationService:
         money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
         until = part_horizon(caps, self._balances.now)
         adopted = replace(reservation, **money, part_until=until)
-        if not Scales(self._balances, tx.sql, caps, reservation.id).fit(adopted):
+        if not CapComparison(self._balances, tx.sql, caps, reservation.id).fit(adopted):
             return reservation
         self._pay(tx, adopted, resource)
         return adopted

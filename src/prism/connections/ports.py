@@ -21,8 +21,8 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
-class Reach(Protocol):
-    """Finds ports of machines; a `Compute` may also be a `Reach`."""
+class PortFinder(Protocol):
+    """Finds ports of machines; a `Compute` may also be a `PortFinder`."""
 
     def address_of(self, id: str, port: int) -> Address | None:
         """Where to reach a port of a machine; None if the machine itself does not listen there.
@@ -32,8 +32,8 @@ class Reach(Protocol):
 
 
 @runtime_checkable
-class Publishes(Protocol):
-    """A `Reach` whose machines may have networks of their own."""
+class PublishesPorts(Protocol):
+    """A `PortFinder` whose machines may have networks of their own."""
 
     def published(self, id: str, address: Address) -> int:
         """The local port that forwards to a port of a machine."""

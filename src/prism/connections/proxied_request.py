@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prism.connections.headers import Route
 from prism.connections.model import ServiceAnswerInvalid, ServiceUnreachable
-from prism.connections.routing import Target
+from prism.connections.routing import PortTarget
 from prism.kit.gate import Receive, Scope, Send
 
 
@@ -15,7 +15,7 @@ class ProxiedRequest:
     scope: Scope
     receive: Receive
     send: Send
-    target: Target
+    target: PortTarget
     route: Route
     path: bytes
 

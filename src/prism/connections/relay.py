@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from prism.connections.proxied_request import ProxiedRequest
-    from prism.connections.tls import Pins
+    from prism.connections.tls import CertificatePins
 
 BODILESS = (None, b"0", b"")
 WITHOUT_BODY = frozenset({204, 304})
@@ -34,7 +34,7 @@ class ClientGone(Exception):
 class Relay:
     """Forwards requests to services, and reuses connections."""
 
-    def __init__(self, pins: Pins) -> None:
+    def __init__(self, pins: CertificatePins) -> None:
         self._pins = pins
         self._connections = ServiceConnections()
         self._endless: set[asyncio.Task[object]] = set()

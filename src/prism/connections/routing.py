@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from prism.connections.model import PortRequest, PortSilent, ServiceUrl
 from prism.connections.plan import origin
-from prism.connections.ports import Address, Publishes, Reach
+from prism.connections.ports import Address, PortFinder, PublishesPorts
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel
@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 FRESH = 1.0  # seconds that an answer of a machine is cached
 
 
-class Target(Struct, frozen=True):
+class PortTarget(Struct, frozen=True):
     """The workspace and the address of a port."""
 
     workspace: str
@@ -39,7 +39,7 @@ class CachedRoute(Struct, frozen=True):
 
     row: CachedWorkspace
     until: float
-    target: "asyncio.Task[Target]"
+    target: "asyncio.Task[PortTarget]"
 
 
 class PortRouter:
@@ -54,7 +54,7 @@ class PortRouter:
         self._named: dict[str, CachedWorkspace] = {}
         self._routes: dict[PortRequest, CachedRoute] = {}
 
-    async def target(self, request: PortRequest) -> Target:
+    async def target(self, request: PortRequest) -> PortTarget:
         """The address to connect to; raises a `Problem` if there is none."""
         cached = self._running(request.name)
         now = asyncio.get_running_loop().time()
@@ -96,7 +96,7 @@ class PortRouter:
     def _published(self, workspace: Workspace, address: Address) -> tuple[str, int]:
         """The local address of the port."""
         reach = self._computes[workspace.location]
-        if not address.network or not isinstance(reach, Publishes):
+        if not address.network or not isinstance(reach, PublishesPorts):
             return address.host, address.port
         try:
             return HOST, reach.published(workspace.machine_id or "", address)
@@ -113,11 +113,11 @@ class PortRouter:
         self.connection_reader.check(cached)
         return cached
 
-    def _look(self, workspace: Workspace, request: PortRequest) -> Target:
+    def _look(self, workspace: Workspace, request: PortRequest) -> PortTarget:
         assert workspace.machine_id is not None, "it runs"
         access = self._computes[workspace.location].access(workspace.machine_id)
         _, address, tls = self._service_address(workspace, access, request.port)
-        return Target(workspace.name, address, request.tls or tls)
+        return PortTarget(workspace.name, address, request.tls or tls)
 
     def _service_address(
         self, workspace: Workspace, access: Access, port: int | None
@@ -131,7 +131,7 @@ class PortRouter:
         else:
             raise _no_answer(workspace, f"its service {service} does not answer now")
         reach, id = self._computes[workspace.location], workspace.machine_id or ""
-        address = reach.address_of(id, real) if isinstance(reach, Reach) else None
+        address = reach.address_of(id, real) if isinstance(reach, PortFinder) else None
         if address is None:
             why = f"none of its programs listens on port {port or real} of {host}"
             untold = "" if service or port else "its template has no service, and "
@@ -160,5 +160,5 @@ def _no_answer(workspace: Workspace, details: str) -> PortSilent:
     )
 
 
-def _failed(target: "asyncio.Task[Target]") -> bool:
+def _failed(target: "asyncio.Task[PortTarget]") -> bool:
     return target.done() and (target.cancelled() or target.exception() is not None)

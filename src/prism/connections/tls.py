@@ -11,19 +11,19 @@ import ssl
 
 from prism.connections.model import CertificateChanged
 from prism.connections.ports import Address
-from prism.connections.routing import Target
+from prism.connections.routing import PortTarget
 from prism.kit.workspace_network import connect
 
 PATIENCE = 5.0
 
 
-class Pins:
+class CertificatePins:
     """The pinned certificates, by listener."""
 
     def __init__(self) -> None:
         self._known: dict[str, bytes] = {}
 
-    async def of(self, target: Target) -> bytes:
+    async def of(self, target: PortTarget) -> bytes:
         """The SHA-256 of the listener's certificate."""
         address = target.address
         if address.certificate is not None:

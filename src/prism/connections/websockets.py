@@ -11,7 +11,7 @@ from typing import cast
 from prism.connections.headers import Header, answer_fault, to_client, to_service
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.service_connection import dial
-from prism.connections.tls import Pins
+from prism.connections.tls import CertificatePins
 from prism.kit.byte_pipe import splice
 from prism.kit.gate import TAKE, Receive, Send
 
@@ -62,7 +62,7 @@ class HandshakeAnswer(asyncio.Protocol):
         return int(status[1]), [(name.lower(), value.strip()) for name, _, value in pairs], rest
 
 
-async def forward(request: ProxiedRequest, pins: Pins) -> None:
+async def forward(request: ProxiedRequest, pins: CertificatePins) -> None:
     """Forward a WebSocket until it ends, or the service's refusal."""
     try:
         pin = await pins.of(request.target) if request.target.tls else None

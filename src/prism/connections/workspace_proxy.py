@@ -16,8 +16,8 @@ from prism.connections.model import PortRequest
 from prism.connections.plan import only_port, origin, port_request
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
-from prism.connections.routing import PortRouter, Target
-from prism.connections.tls import Pins
+from prism.connections.routing import PortRouter, PortTarget
+from prism.connections.tls import CertificatePins
 from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.kit.events import Bus
@@ -32,7 +32,7 @@ class WorkspaceProxy:
 
     def __init__(self, finder: PortRouter, clock: Clock, *, team: bool = False) -> None:
         """`team`: this daemon is shared, and workspaces have no origins of their own."""
-        self._finder, self._clock, self._pins = finder, clock, Pins()
+        self._finder, self._clock, self._pins = finder, clock, CertificatePins()
         self._team = team
         self.relay = Relay(self._pins)
 
@@ -114,7 +114,7 @@ class WorkspaceProxy:
 
 
 def _route(
-    scope: Scope, target: Target, host: bytes, prefix: bytes = b"", query: bytes = b""
+    scope: Scope, target: PortTarget, host: bytes, prefix: bytes = b"", query: bytes = b""
 ) -> Route:
     client = scope.get("client") or ("",)
     return Route(

@@ -20,14 +20,14 @@ from prism.costs.store import COUNTED, LEDGER, Totals
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.kit.money import Micros
-from prism.kit.versions import Kept, Words
+from prism.kit.versions import VersionedValue, Words
 
 COLUMNS = ("project", "allocation", "pool")
 MOMENTS = 8  # whose costs of open segments are cached
 Payers = tuple[str | None, ...]
 
 
-class Slope(NamedTuple):
+class GrowingCost(NamedTuple):
     """A cost that grows every second: `amount` micro-dollars for `whole` seconds."""
 
     amount: int
@@ -43,14 +43,14 @@ class OpenCosts:
     """The open segments by payer; `counted` is until when each running one counts, by id."""
 
     def __init__(self, rows: Sequence[OpenRow], counted: Mapping[int, int]) -> None:
-        self._steady: dict[Payers, list[Slope]] = {}
-        self._runs: dict[Payers, list[tuple[Slope, int]]] = {}
-        self._asleep: list[Slope] = []
+        self._steady: dict[Payers, list[GrowingCost]] = {}
+        self._runs: dict[Payers, list[tuple[GrowingCost, int]]] = {}
+        self._asleep: list[GrowingCost] = []
         self._memo: dict[int, dict[tuple[str, str], int]] = {}
         for row in rows:
             if row.amount is None:
                 continue
-            slope = Slope(row.amount, row.hours * HOUR, row.began)
+            slope = GrowingCost(row.amount, row.hours * HOUR, row.began)
             payers = (row.project, row.allocation, row.pool)
             if row.kind == CostKind.ASLEEP:
                 self._asleep.append(slope)
@@ -93,14 +93,14 @@ class RecentSums:
         self.read_at, self.start = now, live * DAY
         self.paid: dict[str, int] = {}
         self.saved = rollups.saved_since(sql, first, live)
-        self._late: list[tuple[str | None, bool, Slope, int]] = []
+        self._late: list[tuple[str | None, bool, GrowingCost, int]] = []
         for project, paid in rollups.paid_since(sql, first):
             self._add(project, paid, is_saved=False)
         sums, late = store.closed_since(sql, self.start, now)
         for of, kind, paid in sums:
             self._add(of, paid, is_saved=kind == CostKind.ASLEEP)
         for of, kind, amount, hours, began, ended in late:
-            slope = Slope(amount, hours * HOUR, began)
+            slope = GrowingCost(amount, hours * HOUR, began)
             self._late.append((of, kind == CostKind.ASLEEP, slope, ended))
 
     def _add(self, project: str | None, paid: int, *, is_saved: bool) -> None:
@@ -250,8 +250,8 @@ class LedgerCache:
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
-        self._booked = Kept[BookedSums](LEDGER)
-        self._sums = Kept[LedgerSums](LEDGER, COUNTED)
+        self._booked = VersionedValue[BookedSums](LEDGER)
+        self._sums = VersionedValue[LedgerSums](LEDGER, COUNTED)
         self._last: LedgerSums | None = None
 
     def of(self, sql: Connection) -> LedgerNow | None:
@@ -277,11 +277,11 @@ def _add(sums: dict[tuple[str, str], int], payers: Payers, paid: int) -> None:
             sums[column, id] = sums.get((column, id), 0) + paid
 
 
-def _cost(slopes: Iterable[Slope], at: int) -> int:
+def _cost(slopes: Iterable[GrowingCost], at: int) -> int:
     return sum(amount * (at - began) // whole for amount, whole, began in slopes if at > began)
 
 
-def _cost_of_runs(runs: Iterable[tuple[Slope, int]], at: int) -> int:
+def _cost_of_runs(runs: Iterable[tuple[GrowingCost, int]], at: int) -> int:
     paid = 0
     for (amount, whole, began), until in runs:
         end = min(until, at)

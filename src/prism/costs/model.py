@@ -98,7 +98,7 @@ class Segment(Struct, frozen=True, kw_only=True):
         return self.kind is not CostKind.ASLEEP
 
 
-class Stretch(Struct, frozen=True):
+class CostPeriod(Struct, frozen=True):
     """The fields of a segment for sums; `until` is until when it counts."""
 
     no: int

@@ -20,10 +20,10 @@ from prism.costs.model import (
     OF_A_WORKSPACE,
     Booking,
     CostKind,
+    CostPeriod,
     DayCost,
     Rate,
     Segment,
-    Stretch,
 )
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
@@ -48,7 +48,7 @@ def cost(amount: Micros, hours: int, seconds: int) -> Micros:
     return Micros(amount * seconds // (hours * HOUR))
 
 
-def cost_at(stretch: Stretch, at: int) -> int:
+def cost_at(stretch: CostPeriod, at: int) -> int:
     """The cost of a segment by `at`; 0 if the price is not known."""
     end = at if stretch.ended is None else min(at, stretch.ended)
     if stretch.amount is None or end <= stretch.began:
@@ -197,7 +197,7 @@ def unless_unknown(total: Micros | None, *, is_unpriced: bool) -> Micros | None:
 
 
 def sums_by_day(
-    stretches: Iterable[Stretch], first: int, end: int, now: int
+    stretches: Iterable[CostPeriod], first: int, end: int, now: int
 ) -> Iterator[tuple[str, DayCost]]:
     """The costs of the days from `first` until before `end`: in scope "" and each project."""
     sums: dict[tuple[str, int], dict[CostKind, int]] = {}

@@ -28,7 +28,7 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.kit.money import Micros, amount
-from prism.kit.versions import Kept
+from prism.kit.versions import VersionedValue
 from prism.projects import store as projects
 from prism.workspaces.store import workspaces
 
@@ -43,7 +43,7 @@ class CostService:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
-        self._rates = Kept[Current](store.LEDGER)
+        self._rates = VersionedValue[Current](store.LEDGER)
         self.sums = LedgerCache(db, clock)
 
     def current(self) -> Current:

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from prism.costs.model import HOUR, Booking, CostKind, OpenRow, Segment, Stretch, UnpricedRow
+from prism.costs.model import HOUR, Booking, CostKind, CostPeriod, OpenRow, Segment, UnpricedRow
 from prism.costs.plan import MINIMUM_SUFFIX, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -453,13 +453,13 @@ def began(sql: Connection, project: str | None = None) -> int | None:
 
 def stretches(
     sql: Connection, start: int, end: int, project: str | None = None
-) -> Iterator[Stretch]:
+) -> Iterator[CostPeriod]:
     """The segments between `start` and `end`, with the fields that sums need."""
     condition = true() if project is None else segments.c.project == project
     for row in sql.execute(STRETCHES.where(touching(start, end), condition)).all():
         values: tuple[Any, ...] = tuple(row)
         no, of, kind, amount, hours, began, ended = values
-        yield Stretch(no, of, CostKind(kind), amount, hours, began, ended)
+        yield CostPeriod(no, of, CostKind(kind), amount, hours, began, ended)
 
 
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:

@@ -23,7 +23,7 @@ from prism.daemon import api as daemon
 from prism.daemon import aws, cleaning, docs, doctor, migrations
 from prism.daemon.disk_reserve import DiskSpaceGuard
 from prism.daemon.hold import HoldDestruction
-from prism.daemon.schemas import Structs
+from prism.daemon.schemas import StructSchemas
 from prism.daemon.website import Website
 from prism.daemon.wiring.core import Wiring
 from prism.daemon.wiring.providers import GATHER
@@ -36,7 +36,7 @@ from prism.kit import idempotency, journal, stream
 from prism.kit.clock import Clock, WallClock
 from prism.kit.db import Database
 from prism.kit.gate import AsgiApp, Gate
-from prism.kit.http import Api, Intake, StrictRequest, problems
+from prism.kit.http import Api, RequestValidation, StrictRequest, problems
 from prism.kit.idempotency import Idempotency
 from prism.kit.migrate import upgrade
 from prism.kit.reconcile import Loop
@@ -58,7 +58,7 @@ from prism.workspaces import api as workspaces
 from prism.workspaces import routes as machine_routes
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.ports import Compute
-from prism.workspaces.waiting import Waiting
+from prism.workspaces.waiting import WaitMiddleware
 
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
@@ -193,7 +193,7 @@ def build(
         logging_config=None,
         middleware=_middleware(application),
         openapi_config=docs.config(),
-        plugins=[Structs()],
+        plugins=[StructSchemas()],
         request_class=StrictRequest,
     )
     application.app = _gate(cast("AsgiApp", api), application)
@@ -210,8 +210,8 @@ def _middleware(wiring: Wiring) -> list[Any]:
     actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
     return [
         Authentication(actor, wiring.tokens.recognised if wiring.team else None, clock),
-        lambda app: Waiting(app, wiring.read_model, db.bus),
-        Intake(),
+        lambda app: WaitMiddleware(app, wiring.read_model, db.bus),
+        RequestValidation(),
         DiskSpaceGuard(wiring.home_disk),
         Idempotency(
             db, clock, asker, WITHOUT_SECRETS, dict.fromkeys(WAITS, wiring.wait_for_offer)

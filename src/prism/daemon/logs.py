@@ -18,7 +18,7 @@ OF_STRANGERS = {
 AT_MOST, WINDOW = 5, 60.0  # messages of one kind in this many seconds
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Passes a few records of a kind in a minute, and reports later how many were dropped."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ def begin(level: str) -> None:
     """Start logging, from this level on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    handler.addFilter(Repeats())
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -35,7 +35,7 @@ from prism.kit.clock import Clock, WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
-from prism.kit.idempotency import Lanes
+from prism.kit.idempotency import HandlerThreads
 from prism.kit.limits import RequestLimits
 from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, peers_known
 from prism.settings import Settings
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the threads of handlers, then serve."""
-        asyncio.get_running_loop().set_default_executor(Lanes())
+        asyncio.get_running_loop().set_default_executor(HandlerThreads())
         await super().startup(sockets)
         log.info("ready")
 

@@ -33,7 +33,7 @@ NUMBERS = {"ge": "minimum", "gt": "exclusive_minimum", "le": "maximum", "lt": "e
 SEQUENCES = inspect.CollectionType | inspect.VarTupleType | inspect.ListType
 
 
-class Structs(OpenAPISchemaPlugin):
+class StructSchemas(OpenAPISchemaPlugin):
     """Describes every Struct, in place of Litestar's own plugin for them."""
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:

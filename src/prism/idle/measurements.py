@@ -20,7 +20,7 @@ KEPT = timedelta(days=30)
 
 
 @dataclass(slots=True)
-class Sum:
+class HourSum:
     """The sums of one workspace in one hour that are not written yet."""
 
     began: int
@@ -45,7 +45,7 @@ class Measurements(Recorder):
 
     def __init__(self, db: Database, clock: Clock) -> None:
         super().__init__(db, clock)
-        self._sums: dict[tuple[str, int], Sum] = {}
+        self._sums: dict[tuple[str, int], HourSum] = {}
 
     def write(self) -> None:
         """Write the sums, and delete those that are too old."""
@@ -90,4 +90,4 @@ class Measurements(Recorder):
 
     def _add(self, key: str, idleness: Idleness, since: int, until: int) -> None:
         at = (key, (until - 1) // HOUR)
-        self._sums.setdefault(at, Sum(since, since)).add(idleness, since, until)
+        self._sums.setdefault(at, HourSum(since, since)).add(idleness, since, until)

@@ -45,7 +45,7 @@ async def forward(
     return await loop.create_server(lambda: _AcceptedConnection(resolve, admits), sock=listener)
 
 
-class Unread(asyncio.Protocol):
+class PausedConnection(asyncio.Protocol):
     """A connection that is not read until it is joined to another."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,7 +76,7 @@ class _AcceptedConnection(asyncio.Protocol):
         far = None
         try:
             if (address := await self._resolve()) is not None:
-                far, _ = await loop.create_connection(Unread, *address)
+                far, _ = await loop.create_connection(PausedConnection, *address)
         except OSError:
             pass  # nothing listens there
         finally:

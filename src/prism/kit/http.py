@@ -1,7 +1,7 @@
 """HTTP around the application: strict requests in, problems out.
 
 A request is checked in one order, whatever the route: the body's size, its type, its
-syntax, then fields and parameters. `Intake` checks all of it before the handler, the
+syntax, then fields and parameters. `RequestValidation` checks all of it before the handler, the
 transaction and the idempotency key.
 """
 
@@ -64,7 +64,7 @@ middleware reads them or the handler reads the query itself."""
 READS = "reads"  # the `opt` of a route that changes nothing in the database, whatever its method
 WRITES: ContextVar[bool] = ContextVar("WRITES", default=False)
 """Whether this request may change something; those have threads of their own."""
-BODY, DECODED = "prism_body", "prism_decoded"  # where Intake leaves them in the scope
+BODY, DECODED = "prism_body", "prism_decoded"  # where `RequestValidation` puts them in the scope
 FRAMEWORK: dict[int, type[errors.Problem]] = {
     401: Unauthenticated,
     404: EndpointNotFound,
@@ -78,7 +78,7 @@ NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `([^`]*
 PLACE = re.compile(r"^(?P<why>.*) - at `?(?:key` in `)?\$\.?(?P<place>.*?)`?$", re.DOTALL)
 
 
-class Nothing(Struct, forbid_unknown_fields=True):
+class EmptyBody(Struct, forbid_unknown_fields=True):
     """The body of a route without a body."""
 
 
@@ -98,7 +98,7 @@ class StrictRequest(Request[Any, Any, Any]):
         return scope[DECODED]
 
 
-class NoEvents(BaseEventEmitterBackend):
+class NoEventEmitter(BaseEventEmitterBackend):
     """Replaces Litestar's events, which nothing uses; its emitter would start a task."""
 
     async def __aexit__(self, *of: object) -> None:
@@ -119,14 +119,14 @@ class Api(Litestar):
         self, routes: Iterable[Routes], dependencies: Mapping[str, Provide], **more: Any
     ) -> None:
         routers = [part.router(dependencies) for part in routes]
-        super().__init__(routers, event_emitter_backend=NoEvents, **more)
+        super().__init__(routers, event_emitter_backend=NoEventEmitter, **more)
 
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
         return [*plugins, MsgspecDIPlugin()]
 
 
-class Intake(ASGIMiddleware):
+class RequestValidation(ASGIMiddleware):
     """Refuses invalid requests before anything has an effect."""
 
     scopes = (ScopeType.HTTP,)
@@ -174,9 +174,9 @@ def typed(value: Any, body: bytes, handler: BaseRouteHandler) -> Any:
     if field is None and value == {}:
         return None
     try:
-        return msgspec.json.decode(body or b"{}", type=field.annotation if field else Nothing)
+        return msgspec.json.decode(body or b"{}", type=field.annotation if field else EmptyBody)
     except msgspec.ValidationError as error:
-        raise validation_failed(error, field.annotation if field else Nothing) from error
+        raise validation_failed(error, field.annotation if field else EmptyBody) from error
 
 
 def validation_failed(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed:

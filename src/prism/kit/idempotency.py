@@ -5,7 +5,7 @@ answer is stored in it: effect and answer commit together or not at all. A repea
 the first request, because there is one writer; then it finds the answer. A refused request
 is undone, and its answer is not stored.
 
-Opening, closing and the handlers inside have threads of their own (`Lanes`): a request
+Opening, closing and the handlers inside have threads of their own (`HandlerThreads`): a request
 that holds the one writer never waits for a thread behind requests that wait for the
 writer.
 """
@@ -65,7 +65,7 @@ class IdempotencyConflict(Conflict, code="IDEMPOTENCY_CONFLICT"):
     """That Idempotency-Key was used for a different request."""
 
 
-class Lanes(ThreadPoolExecutor):
+class HandlerThreads(ThreadPoolExecutor):
     """Threads for handlers; the loop's default executor.
 
     Handlers inside an open transaction have threads of their own. If they queued behind
@@ -121,7 +121,7 @@ class RequestRefused(Exception):
 
 
 class Idempotency(ASGIMiddleware):
-    """Middleware between `Intake` and the handlers; `redact` belongs to path templates."""
+    """Middleware after `RequestValidation`; `redact` belongs to path templates."""
 
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = RAW

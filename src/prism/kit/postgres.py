@@ -47,7 +47,7 @@ def reading(patience: float) -> DatabaseTimeouts:
     return DatabaseTimeouts(patience, patience * 1.5, patience * 6)
 
 
-class Impatient(psycopg.Connection[Any]):
+class TimeLimitedConnection(psycopg.Connection[Any]):
     """A connection that closes when the server does not answer within `limit` seconds."""
 
     limit: float | None = None
@@ -71,10 +71,12 @@ def engine(url: str, limits: DatabaseTimeouts, **pool: Any) -> Engine:
     engine = create_engine(url, **pool)
 
     @event.listens_for(engine, "do_connect")
-    def connect(_: Any, __: Any, args: list[Any], parameters: dict[str, Any]) -> Impatient:
+    def connect(
+        _: Any, __: Any, args: list[Any], parameters: dict[str, Any]
+    ) -> TimeLimitedConnection:
         merged = keepalives(parameters)
         merged["options"] = f"{limits.options} {parameters.get('options', '')}".strip()
-        connection = Impatient.connect(*args, **merged)
+        connection = TimeLimitedConnection.connect(*args, **merged)
         connection.limit = limits.statement + SLACK
         return connection
 

@@ -18,7 +18,7 @@ class RawConnection(NamedTuple):
     wrote: Callable[[int], None]
 
 
-class HeldHead:
+class DelayedHeadTransport:
     """A transport that keeps the head of an answer for a body in the same turn of the loop.
 
     So both take one system call and one packet.
@@ -70,7 +70,9 @@ class RawResponseProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:  # else it is a handshake
-            self.cycle.transport = cast("asyncio.Transport", HeldHead(self.transport, self.loop))
+            self.cycle.transport = cast(
+                "asyncio.Transport", DelayedHeadTransport(self.transport, self.loop)
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client has disconnected."""
@@ -96,7 +98,7 @@ class RawResponseProtocol(HttpToolsProtocol):
         # Chunks have no place for it, and with a next request waiting, `cycle` is that one's.
         if cycle.chunked_encoding or self.pipeline:
             return None
-        cast("HeldHead", cycle.transport).flush()
+        cast("DelayedHeadTransport", cycle.transport).flush()
         self.transport.set_write_buffer_limits(high=0)  # so that drained means empty
         try:
             await self.flow.drain()

@@ -102,7 +102,7 @@ def _errors_logged(task: str) -> Iterator[None]:
         log.exception("could not %s", task)
 
 
-class Lost(Exception):
+class LeaseLost(Exception):
     """Another daemon has the lease of this row now; our result is discarded."""
 
 
@@ -115,14 +115,14 @@ class Claim:
     lease: str
 
     def update(self, tx: Tx, **values: Any) -> None:
-        """Write to the row, if the lease is still ours; else raise `Lost`."""
+        """Write to the row, if the lease is still ours; else raise `LeaseLost`."""
         write = _leased(self.rows, leases=values.keys() <= LEASED)
         if tx.sql.execute(write, {**values, "b_id": self.id, "b_lease": self.lease}).rowcount == 0:
-            raise Lost
+            raise LeaseLost
 
 
 def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
-    """Give back leases of one table; raises `Lost` if not all of them are ours.
+    """Give back leases of one table; raises `LeaseLost` if not all of them are ours.
 
     The rows are due at `due_at` or sooner.
     """
@@ -132,7 +132,7 @@ def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
     ]
     [rows] = {claim.rows for claim in due_at}
     if tx.sql.execute(_release(rows), bound).rowcount != len(bound):
-        raise Lost
+        raise LeaseLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +347,7 @@ class Loop(Generic[View]):
         try:
             self._record(_Unrecorded(claim, self._work.reconcile(claim, view)))
             self._failed.pop(claim.id, None)
-        except Lost:
+        except LeaseLost:
             self._failed.pop(claim.id, None)
             log.info("%s: lost the lease", claim.id)
         except Exception as error:
@@ -423,7 +423,7 @@ class Loop(Generic[View]):
     def _try_again(self, claim: Claim, *, counts: bool) -> None:
         """Give the lease back; each failed attempt delays the next one more."""
         rows = claim.rows.c
-        with self._db.write() as tx, suppress(Lost):
+        with self._db.write() as tx, suppress(LeaseLost):
             tries = tx.sql.execute(select(rows.attempts).where(rows.id == claim.id)).scalar() or 0
             pause = min(RETRY * 2 ** min(tries, 10), RETRY_MOST) if counts else RETRY
             give_back(tx, {claim: self._clock.now() + pause}, attempts=tries + counts)
@@ -435,7 +435,7 @@ class Loop(Generic[View]):
         due = {"due_at": self._clock.now(), "lease": None, "lease_until": None}
         with self._db.write() as tx:
             for claim in unreturned:
-                with suppress(Lost):
+                with suppress(LeaseLost):
                     claim.update(tx, **due)
         self._unreturned.difference_update(unreturned)
 

@@ -2,8 +2,8 @@
 
 Each application needs handlers of its own. Litestar would copy a whole router for them, compare
 all dependencies with each other for each handler, read all signatures, and give each path a
-handler for OPTIONS, which `Intake` answers. That was four fifths of the time for building an
-application.
+handler for OPTIONS, which `RequestValidation` answers. That was four fifths of the time for
+building an application.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ class Routes:
         http = [handler for handler in self.handlers if isinstance(handler, HTTPRouteHandler)]
         answering = [handler for handler in http if HttpMethod.OPTIONS in handler.http_methods]
         if paths := _paths(http) - _paths(answering):
-            router.register(OwnHandler.of(_options_handler(paths)))
+            router.register(LazyRouteHandler.of(_options_handler(paths)))
         for handler in self.handlers:
             own = _own_copy(handler)
             own.dependencies = _dependencies_of(handler.fn, handler.dependencies or {}, shared)
@@ -72,7 +72,7 @@ class Routes:
         return router
 
 
-class OwnHandler(HTTPRouteHandler):
+class LazyRouteHandler(HTTPRouteHandler):
     """A handler whose signature is read when a request or the description asks for it."""
 
     is_complete = False
@@ -134,13 +134,13 @@ class OwnHandler(HTTPRouteHandler):
 
 
 def _own_copy(handler: BaseRouteHandler) -> BaseRouteHandler:
-    return OwnHandler.of(handler) if isinstance(handler, HTTPRouteHandler) else copy(handler)
+    return LazyRouteHandler.of(handler) if isinstance(handler, HTTPRouteHandler) else copy(handler)
 
 
 class _Arguments:
     model: KwargsModel
 
-    def __init__(self, handler: OwnHandler, path_parameters: Mapping[str, Any]) -> None:
+    def __init__(self, handler: LazyRouteHandler, path_parameters: Mapping[str, Any]) -> None:
         self._handler, self.path_parameters = handler, path_parameters
 
     def __getattr__(self, name: str) -> Any:
@@ -159,7 +159,7 @@ def _paths(handlers: Iterable[BaseRouteHandler]) -> set[str]:
 
 def _options_handler(paths: Collection[str]) -> HTTPRouteHandler:
     def never() -> None:
-        """Prevent Litestar from adding a handler; `Intake` answers."""
+        """Prevent Litestar from adding a handler; `RequestValidation` answers."""
 
     of = HTTPRouteHandler(
         sorted(paths),

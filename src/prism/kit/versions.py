@@ -100,7 +100,7 @@ def give_words(sql: Connection) -> None:
             sql.execute(versions.insert(), {"topic": name, "word": word})
 
 
-class Kept(Generic[Value]):
+class VersionedValue(Generic[Value]):
     """The newest computed value, and its version."""
 
     def __init__(self, *topics: str) -> None:

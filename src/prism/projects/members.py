@@ -13,13 +13,13 @@ from prism.kit.db import Database, Tx
 from prism.projects import store
 from prism.projects.events import MemberChanged, MemberJoined, MemberLeft, about
 from prism.projects.model import (
-    Belongings,
     LastOwner,
     Leftover,
     LeftWorkspace,
     Member,
     MemberExists,
     MemberNotFound,
+    MemberWorkspaces,
     NewMember,
     Project,
     RemovedMember,
@@ -37,7 +37,7 @@ class MemberService:
         db: Database,
         clock: Clock,
         demoted: Callable[[Tx, Project, str, Role | None], None],
-        belongings: Belongings,
+        belongings: MemberWorkspaces,
     ) -> None:
         self._db, self._clock, self._demoted = db, clock, demoted
         self._belongings = belongings

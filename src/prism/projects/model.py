@@ -67,7 +67,7 @@ class Project(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class Called(Struct, frozen=True):
+class ProjectName(Struct, frozen=True):
     """The name and id of a project, also of a deleted one."""
 
     id: str
@@ -236,7 +236,7 @@ class RemovedMember(Struct, frozen=True, kw_only=True):
     tokens_revoked: int = 0
 
 
-class Belongings(Protocol):
+class MemberWorkspaces(Protocol):
     """Handles a member's workspaces, in the transaction that removes the member."""
 
     def keep(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:

@@ -10,7 +10,7 @@ from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.tables import changed_fields
-from prism.kit.versions import Kept
+from prism.kit.versions import VersionedValue
 from prism.projects import store
 from prism.projects.events import (
     MemberJoined,
@@ -55,7 +55,9 @@ class ProjectService:
     ) -> None:
         self._db, self._clock, self._actor = db, clock, actor
         self._spending_reader, self._counts, self._holders = spending, counts, holders
-        self._cached = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
+        self._cached = VersionedValue[tuple[list[Project], dict[str, list[Member]]]](
+            store.PROJECTS
+        )
 
     def every(self) -> list[ProjectShown]:
         """All projects that the caller may see, the oldest first."""

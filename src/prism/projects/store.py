@@ -25,7 +25,7 @@ from prism.access.model import Role
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
 from prism.kit.versions import once, topic
-from prism.projects.model import Called, Member, Project, ProjectNotFound
+from prism.projects.model import Member, Project, ProjectName, ProjectNotFound
 
 PROJECTS = "projects"  # a topic
 projects = Table(
@@ -113,17 +113,17 @@ def names(sql: Connection) -> dict[str, str]:
     return {id: name for id, name in sql.execute(every_one)}
 
 
-def recalled(sql: Connection, name: str) -> Called | None:
+def recalled(sql: Connection, name: str) -> ProjectName | None:
     """The project with that id or name; else the last deleted one with that name."""
     if project := find(sql, name):
-        return Called(project.id, project.name)
+        return ProjectName(project.id, project.name)
     either = or_(ended.c.id == name, ended.c.name == name)
     last = select(ended.c.id, ended.c.name).where(either).order_by(ended.c.ended_at.desc())
     row = sql.execute(last.limit(1)).first()
-    return None if row is None else Called(*row)
+    return None if row is None else ProjectName(*row)
 
 
-def recall(sql: Connection, name: str) -> Called:
+def recall(sql: Connection, name: str) -> ProjectName:
     """The project, also if it was deleted; raises if there has never been such a project."""
     if project := recalled(sql, name):
         return project

@@ -66,14 +66,14 @@ class DatabaseAccepted(Event, frozen=True, kw_only=True):
     why: Why
 
 
-class Written(Struct, frozen=True):
+class WrittenGeneration(Struct, frozen=True):
     """The database that changed the machines last, and its last event then."""
 
     database: str
     event: int
 
 
-class Behind(Struct, frozen=True):
+class DatabaseLag(Struct, frozen=True):
     """How a database is behind the machines: its own last event, and that at the machines."""
 
     why: Why
@@ -92,7 +92,9 @@ class Behind(Struct, frozen=True):
         return "the database is new, but these machines were used with another one before"
 
 
-def why_behind(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:
+def why_behind(
+    written: WrittenGeneration | None, database: str, newest: int, *, new: bool
+) -> Why | None:
     """How the database is behind, from the file beside the machines; None if it is not."""
     if written is None:
         return None
@@ -111,7 +113,7 @@ class Generation:
         self._db, self._clock, self._path = db, clock, folder / "generation.json"
         self._accepted = accepted
         self._database, self._writing = "", threading.Lock()
-        self.behind: Behind | None = None
+        self.behind: DatabaseLag | None = None
 
     def begin(self) -> None:
         """Compare both at a start; from then on the file follows the database."""
@@ -126,7 +128,7 @@ class Generation:
             new = row is None and _is_empty(tx.sql)
             why = why_behind(written, self._database, newest, new=new)
             if why and written:
-                self._record_behind(tx, Behind(why, newest, written.event, whole(now)))
+                self._record_behind(tx, DatabaseLag(why, newest, written.event, whole(now)))
         self._db.identity = self._is_same_database
         self._db.committed.append(self.follow)
         self.follow()
@@ -179,7 +181,9 @@ class Generation:
                 self.behind = _stored_behind(tx.sql)
             newest = journal.newest(tx.sql)
             if newest < known:
-                self._record_behind(tx, Behind("older", newest, known, whole(self._clock.now())))
+                self._record_behind(
+                    tx, DatabaseLag("older", newest, known, whole(self._clock.now()))
+                )
 
     def ours(self, keys: Collection[str]) -> set[str]:
         """The keys that have a row."""
@@ -205,7 +209,7 @@ class Generation:
         """The reasons for the daemon's status."""
         return [f"{self.behind.words}. {DECIDE}"] if self.behind else []
 
-    def accept(self, actor: str) -> Behind | None:
+    def accept(self, actor: str) -> DatabaseLag | None:
         """Continue with this database; returns how it was behind."""
         with self._db.write() as tx:
             behind = _stored_behind(tx.sql)
@@ -217,7 +221,7 @@ class Generation:
         self.behind = None
         return behind
 
-    def _record_behind(self, tx: Tx, behind: Behind) -> None:
+    def _record_behind(self, tx: Tx, behind: DatabaseLag) -> None:
         if self.behind is None or self.behind.why == "new":
             self.behind = behind
             tx.sql.execute(update(identity).values(behind=msgspec.to_builtins(behind)))
@@ -243,10 +247,10 @@ class Generation:
         return bool(sql.execute(select(identity.c.id)).scalar() == self._database)
 
 
-def read(path: Path) -> Written | None:
+def read(path: Path) -> WrittenGeneration | None:
     """The file beside the machines; None if it is missing or incomplete."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Written)
+        return msgspec.json.decode(path.read_bytes(), type=WrittenGeneration)
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -257,6 +261,6 @@ def _is_empty(sql: Connection) -> bool:
     return not any(sql.execute(select(table.c.id).limit(1)).first() for table in tables)
 
 
-def _stored_behind(sql: Connection) -> Behind | None:
+def _stored_behind(sql: Connection) -> DatabaseLag | None:
     stored = sql.execute(select(identity.c.behind)).scalar()
-    return None if stored is None else msgspec.convert(stored, Behind, strict=False)
+    return None if stored is None else msgspec.convert(stored, DatabaseLag, strict=False)

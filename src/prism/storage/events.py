@@ -40,7 +40,7 @@ class VolumeAsked(_VolumeEvent, frozen=True, kw_only=True):
     state: VolumeState
 
 
-class VolumeSeen(_VolumeEvent, frozen=True, kw_only=True):
+class VolumeStateChanged(_VolumeEvent, frozen=True, kw_only=True):
     """The state of a volume changed."""
 
     event: ClassVar[str] = "volume_state_changed"
@@ -76,7 +76,7 @@ class SnapshotAsked(_SnapshotEvent, frozen=True, kw_only=True):
     state: SnapshotState
 
 
-class SnapshotSeen(_SnapshotEvent, frozen=True, kw_only=True):
+class SnapshotStateChanged(_SnapshotEvent, frozen=True, kw_only=True):
     """The state of a snapshot changed."""
 
     event: ClassVar[str] = "snapshot_state_changed"

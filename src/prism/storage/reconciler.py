@@ -14,7 +14,13 @@ from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
 from prism.projects import store as projects
 from prism.storage import store
 from prism.storage.changes import StorageChanges
-from prism.storage.events import VolumeAttached, VolumeDetached, VolumeMeasured, VolumeSeen, about
+from prism.storage.events import (
+    VolumeAttached,
+    VolumeDetached,
+    VolumeMeasured,
+    VolumeStateChanged,
+    about,
+)
 from prism.storage.model import (
     Attachment,
     AttachmentHost,
@@ -313,7 +319,7 @@ class VolumeReconciler(StorageReconciler):
         fields: dict[str, Any] = {"actor": SYSTEM, **about(after)}
         if state is not was or before.trouble != after.trouble or before.disk_id != after.disk_id:
             fields |= {"previous_state": was, "state": state, "failure": after.trouble}
-            tx.happened(VolumeSeen(**fields))
+            tx.happened(VolumeStateChanged(**fields))
         elif gigabytes(before.used_bytes) != gigabytes(after.used_bytes):
             tx.happened(VolumeMeasured(**fields, used_bytes=after.used_bytes))
 
@@ -353,7 +359,7 @@ class VolumeReconciler(StorageReconciler):
             replace(volume, observed=StorageObserved.GONE),
         )
         state = volume_state(gone, ())
-        event = VolumeSeen(
+        event = VolumeStateChanged(
             **about(volume), actor=SYSTEM, previous_state=was, state=state, failure=None
         )
         self._changes.forget(tx, volume, event)

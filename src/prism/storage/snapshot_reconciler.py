@@ -10,7 +10,7 @@ from prism.kit.clock import whole
 from prism.kit.db import Tx
 from prism.kit.reconcile import NEVER, Claim, ReconcileResult
 from prism.storage import store
-from prism.storage.events import SnapshotSeen, about
+from prism.storage.events import SnapshotStateChanged, about
 from prism.storage.model import (
     AttachmentHost,
     Snapshot,
@@ -204,8 +204,8 @@ def _shown_fields(snapshot: Snapshot) -> tuple[object, ...]:
     )
 
 
-def _seen_event(before: Snapshot, after: Snapshot) -> SnapshotSeen:
-    return SnapshotSeen(
+def _seen_event(before: Snapshot, after: Snapshot) -> SnapshotStateChanged:
+    return SnapshotStateChanged(
         **about(after),
         actor=SYSTEM,
         previous_state=snapshot_state(before),

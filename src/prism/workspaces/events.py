@@ -35,7 +35,7 @@ class WorkspaceAsked(WorkspaceEvent, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class WorkspaceSeen(WorkspaceEvent, frozen=True, kw_only=True):
+class WorkspaceStateChanged(WorkspaceEvent, frozen=True, kw_only=True):
     """The state of the workspace changed."""
 
     event: ClassVar[str] = "instance_state_changed"
@@ -54,7 +54,7 @@ class WorkspaceProgressed(WorkspaceEvent, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-class WorkspaceFailing(WorkspaceEvent, frozen=True, kw_only=True):
+class WorkspaceFailureChanged(WorkspaceEvent, frozen=True, kw_only=True):
     """The state is the same, but there is a new failure."""
 
     event: ClassVar[str] = "instance_failure"

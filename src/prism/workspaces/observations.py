@@ -41,7 +41,7 @@ def machine_columns(
     return {"observed": observed, "charged": paid, "hibernated_at": slept, "failure": why}
 
 
-class Since(NamedTuple):
+class StateStart(NamedTuple):
     """When the observed state began, whether that was observed, and a run before it."""
 
     at: datetime
@@ -56,7 +56,7 @@ def observed_since(
     observed: Observed,
     surveyed: datetime | None,
     now: datetime,
-) -> Since:
+) -> StateStart:
     """When the observed state began; `surveyed` is the time of the survey before, if any.
 
     The provider's own time counts. A machine that went down by itself did so at its expiry,
@@ -78,7 +78,7 @@ def observed_since(
         at, sure = expiry, False
     elif known is not None:
         at, sure = min(known, now), True
-    return Since(at, sure, started, machine is not None and machine.interrupted)
+    return StateStart(at, sure, started, machine is not None and machine.interrupted)
 
 
 def _went_down(workspace: Workspace, observed: Observed, started: datetime | None) -> bool:

@@ -140,7 +140,7 @@ class FindsById(Protocol):
 
 
 @runtime_checkable
-class LooksAtOne(Protocol):
+class SingleMachineSurvey(Protocol):
     """A provider that can describe one machine with less effort than a survey."""
 
     def look_at(self, id: str) -> Machine | None:

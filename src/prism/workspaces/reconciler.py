@@ -15,11 +15,11 @@ from prism.workspaces.attachment_hosts import before_its_end, zone_of
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import (
     SYSTEM,
-    WorkspaceFailing,
+    WorkspaceFailureChanged,
     WorkspaceForgotten,
     WorkspaceNoted,
     WorkspaceProgressed,
-    WorkspaceSeen,
+    WorkspaceStateChanged,
     about,
 )
 from prism.workspaces.hooks import IdleRules, RunningTime
@@ -27,7 +27,7 @@ from prism.workspaces.idleness import IdleRule
 from prism.workspaces.metadata_sync import describe
 from prism.workspaces.model import Failure, LifecycleVerb, Observed, State, Workspace
 from prism.workspaces.observations import (
-    Since,
+    StateStart,
     changed_type,
     differs,
     machine_columns,
@@ -52,12 +52,12 @@ from prism.workspaces.plan import (
 from prism.workspaces.ports import (
     Compute,
     FindsById,
-    LooksAtOne,
     Machine,
     MachineObserver,
     MachineSpec,
     NextAttempt,
     ProviderRefused,
+    SingleMachineSurvey,
 )
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
@@ -79,14 +79,14 @@ class KnownRule(NamedTuple):
     rule: IdleRule | None
 
 
-class Round(NamedTuple):
+class ClaimedRows(NamedTuple):
     """The rows of several workspaces by id, and the surveys to compare them with."""
 
     rows: Mapping[str, Workspace]
     surveys: SurveyCache
 
 
-class Agreement(NamedTuple):
+class MatchingSurvey(NamedTuple):
     """A survey that agreed with all rows, and its machines with running costs, by location."""
 
     rows: Sequence[Workspace]
@@ -122,7 +122,7 @@ class WorkspaceReconciler:
         self._requests = requests  # to write columns of requests
         self._living = living
         self._matching: dict[str, tuple[Workspace, Machine | None]] = {}
-        self._last_agreement: Agreement | None = None
+        self._last_agreement: MatchingSurvey | None = None
         self._survey_cache = SurveyCache(computes, clock)
         self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by location
         self._confirmed: dict[str, datetime] = {}  # the time of that survey, by location
@@ -193,16 +193,16 @@ class WorkspaceReconciler:
             if _has_running_costs(workspace) and _runs_on(*pair):
                 costing.setdefault(workspace.location, []).append(id)
         self._matching = matching
-        self._last_agreement = None if changed else Agreement(rows, machines, costing)
+        self._last_agreement = None if changed else MatchingSurvey(rows, machines, costing)
         return changed, costing
 
-    def look(self, claims: Sequence[Claim]) -> Round:
+    def look(self, claims: Sequence[Claim]) -> ClaimedRows:
         """The claimed rows, with surveys that are made when needed."""
         with self._db.read() as sql:
             rows = store.by_ids(sql, [claim.id for claim in claims])
-        return Round({workspace.id: workspace for workspace in rows}, self._survey_cache)
+        return ClaimedRows({workspace.id: workspace for workspace in rows}, self._survey_cache)
 
-    def reconcile(self, claim: Claim, view: Round) -> ReconcileResult:
+    def reconcile(self, claim: Claim, view: ClaimedRows) -> ReconcileResult:
         """Do the next step for one workspace."""
         before = view.rows[claim.id]
         compute, now = self._computes[before.location], self._clock.now()
@@ -341,7 +341,9 @@ class WorkspaceReconciler:
             }
         return {"observed_type": workspace.instance_type}
 
-    def _result(self, before: Workspace, columns: dict[str, Any], since: Since) -> ReconcileResult:
+    def _result(
+        self, before: Workspace, columns: dict[str, Any], since: StateStart
+    ) -> ReconcileResult:
         refused, known = columns.pop(REFUSED_TYPE, None), columns.pop(KNOWN_RULE, None)
         new_type = columns.pop(OTHER_TYPE, None)
         after = replace(before, **columns)
@@ -374,7 +376,12 @@ class WorkspaceReconciler:
         return NEVER - now  # a request or a patrol makes it due
 
     def _record(
-        self, tx: Tx, read: Workspace, columns: dict[str, Any], since: Since, refused: str | None
+        self,
+        tx: Tx,
+        read: Workspace,
+        columns: dict[str, Any],
+        since: StateStart,
+        refused: str | None,
     ) -> None:
         before = store.by_id(tx.sql, read.id)  # read again: there may be a new request
         if before.verb is LifecycleVerb.TERMINATE and before.generation != read.generation:
@@ -440,7 +447,7 @@ def _is_new(workspace: Workspace) -> bool:
 
 
 def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machine | None:
-    if workspace.machine_id is not None and isinstance(compute, LooksAtOne):
+    if workspace.machine_id is not None and isinstance(compute, SingleMachineSurvey):
         machine = compute.look_at(workspace.machine_id)
         # If it is gone, a survey may show another machine of the same key, which lives.
         if machine and machine.key == workspace.id and machine.observed is not Observed.GONE:
@@ -460,7 +467,7 @@ def _by_id(compute: Compute, workspace: Workspace) -> Machine | None:
 
 
 def _unseen_run(
-    before: Workspace, after: Workspace, since: Since
+    before: Workspace, after: Workspace, since: StateStart
 ) -> tuple[Workspace, datetime] | None:
     """The run between two surveys that no survey saw, if there was one."""
     if since.started is None or not ran_unseen(before, after, since.started):
@@ -525,12 +532,14 @@ def _spec(workspace: Workspace, attempt: int, rule: IdleRule | None) -> MachineS
 
 def _event_of(
     before: Workspace, after: Workspace
-) -> WorkspaceSeen | WorkspaceFailing | WorkspaceProgressed:
+) -> WorkspaceStateChanged | WorkspaceFailureChanged | WorkspaceProgressed:
     previous, state = state_of(before), state_of(after)
     common = {"actor": SYSTEM, **about(after)}
     if previous is state and after.failure is not None and after.failure != before.failure:
-        return WorkspaceFailing(**common, state=state, failure=after.failure)
+        return WorkspaceFailureChanged(**common, state=state, failure=after.failure)
     if previous is state:
         steps: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
         return WorkspaceProgressed(**common, state=state, **steps, failure=after.failure)
-    return WorkspaceSeen(**common, previous_state=previous, state=state, failure=after.failure)
+    return WorkspaceStateChanged(
+        **common, previous_state=previous, state=state, failure=after.failure
+    )

@@ -28,7 +28,7 @@ LONGEST = 300
 WHOLE = re.compile(r"[0-9]{1,9}")
 
 
-class Waiting:
+class WaitMiddleware:
     """ASGI middleware that delays answers."""
 
     def __init__(self, app: AsgiApp, snapshot: ReadModel, bus: Bus) -> None:

@@ -126,7 +126,7 @@ def fill_home(home, url, many, monkeypatch):
     """Fills a home with so many machines, without waiting for AWS's rate limits."""
     for name, value in environ(url, home.folder).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(rate_limits, "DEPTHS", (("*", rate_limits.Depth(1e6, 1e6)),))
+    monkeypatch.setattr(rate_limits, "DEPTHS", (("*", rate_limits.BucketSize(1e6, 1e6)),))
     clock = StoppedClock(datetime.now(UTC))
     settings = Settings(home=str(home.folder), user="ada@example.org", caller_cidr=CIDR)
     daemon = build(settings, None, clock)

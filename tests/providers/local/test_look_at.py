@@ -3,13 +3,13 @@
 import pytest
 
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import LooksAtOne
+from prism.workspaces.ports import SingleMachineSurvey
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
 
 def test_look_at_equals_the_survey_except_right_after_a_supervisor_died(world):
-    assert isinstance(world.compute, LooksAtOne)
+    assert isinstance(world.compute, SingleMachineSurvey)
     id = world.launched(page())
     assert world.compute.look_at(id) == world.machine(id)
     supervisor = world.supervisor(id)

@@ -52,13 +52,13 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 def run_checks(context: CheckContext) -> Iterator[Finding]:
     """The findings of all checks in order, each as soon as it is known; changes nothing."""
     checks = (*EVERYWHERE, *(() if context.place.url else HERE), *AROUND)
-    early = {check: Examination(check, context) for check in WAITING if check in checks}
+    early = {check: CheckThread(check, context) for check in WAITING if check in checks}
     context = context.asked()
-    for begun in [early.get(check) or Examination(check, context) for check in checks]:
+    for begun in [early.get(check) or CheckThread(check, context) for check in checks]:
         yield from begun.result()
 
 
-class Examination(threading.Thread):
+class CheckThread(threading.Thread):
     """A check in its own thread; an executor would import `logging`."""
 
     def __init__(self, check: Check, context: CheckContext) -> None:

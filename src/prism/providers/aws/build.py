@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from prism.providers.aws.account.identity import OwnCloud
+from prism.providers.aws.account.identity import AccountCloud
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.generation_tags import GenerationTags
 from prism.providers.aws.compute.lifecycle import AwsCompute
@@ -29,7 +29,7 @@ from prism.workspaces.ports import MachineSpec
 
 
 def assemble(
-    cloud: OwnCloud,
+    cloud: AccountCloud,
     home: Path,
     caller: str = "",
     stranger: Callable[[int], bool] = lambda inode: False,
@@ -81,7 +81,7 @@ def _close_all(*closes: Callable[[], object]) -> Callable[[], object]:
 class AwsPrerequisitesByProfile:
     """A `PrerequisitesByProfile`; made at the first launch of a profile."""
 
-    def __init__(self, cloud: OwnCloud, home: Path, caller: str) -> None:
+    def __init__(self, cloud: AccountCloud, home: Path, caller: str) -> None:
         self._cloud, self._home = cloud, home
         self._caller = lambda: caller_cidr(caller, cloud.endpoint("ec2"))
         self._known: dict[str, AwsLaunchPrerequisites] = {}

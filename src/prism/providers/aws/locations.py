@@ -21,9 +21,9 @@ from prism.kit.clock import Clock
 from prism.profiles.model import Profile
 from prism.profiles.providers import AWS
 from prism.providers.aws.account.identity import (
+    AccountCloud,
     AwsIdentity,
     Identities,
-    OwnCloud,
     location_of,
     of_another,
     parts_of,
@@ -67,13 +67,13 @@ class Checked(Struct, frozen=True, kw_only=True):
 class Parts(Location, frozen=True, kw_only=True):
     """All parts that serve a connected location."""
 
-    cloud: OwnCloud
+    cloud: AccountCloud
     image: Known = lambda base, built: None
     note: Callable[[], str | None] = lambda: None
     close: Callable[[], object] = lambda: None
 
 
-Assemble = Callable[[OwnCloud], Parts]
+Assemble = Callable[[AccountCloud], Parts]
 
 
 class AwsLocations:
@@ -114,7 +114,7 @@ class AwsLocations:
         parts = self.connected.get(location)
         return offer(parts.image, parts.note) if parts else offer()
 
-    def cloud_of(self, profile: Profile) -> tuple[OwnCloud, AwsIdentity]:
+    def cloud_of(self, profile: Profile) -> tuple[AccountCloud, AwsIdentity]:
         """The cloud and the identity of a profile; raises if it has none."""
         location, identity = self._location_of(profile, IDENTITY_TIMEOUT)
         parts = self.connected.get(location)
@@ -177,7 +177,7 @@ class AwsLocations:
                 looked.append(Looked(location_of(login.identity.account, region_of(profile))))
         return looked
 
-    def note(self, cloud: OwnCloud, identity: AwsIdentity, permissions: Permissions) -> None:
+    def note(self, cloud: AccountCloud, identity: AwsIdentity, permissions: Permissions) -> None:
         """Record the permissions of a login in the location of its cloud."""
         login = location_of(identity.account, cloud.region), cloud.aws_profile
         self._checked[login] = Checked(at=self._clock.now(), missing=permissions.missing)
@@ -304,11 +304,11 @@ class AwsLocations:
         identity = self.identities.of(profile.aws_profile, wait)
         return location_of(identity.account, region), identity
 
-    def _new_cloud(self, location: str, aws_profile: str | None) -> OwnCloud:
+    def _new_cloud(self, location: str, aws_profile: str | None) -> AccountCloud:
         """A cloud of the location; all clouds of a location share its rate limits."""
         budget, clock = self._budgets.setdefault(location, RateLimiter()), self._clock
         login = *parts_of(location), aws_profile, self.identities.fresh
-        return OwnCloud(*login, budget=budget, clock=clock)
+        return AccountCloud(*login, budget=budget, clock=clock)
 
     def _connect(self, location: str, aws_profile: str | None) -> None:
         self.prices.open(parts_of(location)[1])

@@ -7,7 +7,7 @@ from prism.errors import Problem
 
 
 class UnavailableProvider:
-    """Implements `Compute`, `Reach`, `Logs`, `Files`: every call raises a copy of the reason."""
+    """Implements `Compute`, `PortFinder`, `Logs`, `Files`: each call raises the reason."""
 
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=30)

@@ -10,7 +10,7 @@ from prism.providers.local.trees import measured
 FRESH = 60.0  # seconds for which a size counts
 
 
-class Measuring:
+class FolderSizes:
     """The last known sizes; callers never wait for the disk."""
 
     def __init__(self, fresh: float = FRESH) -> None:

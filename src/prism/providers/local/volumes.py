@@ -26,7 +26,7 @@ from prism.providers.local import folder as folders
 from prism.providers.local import mirrored_file, quota, supervision
 from prism.providers.local.about import About
 from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
-from prism.providers.local.measuring import FRESH, Measuring
+from prism.providers.local.measuring import FRESH, FolderSizes
 from prism.providers.local.programs import why_still_mounted
 from prism.providers.local.removals import LEFT_BEHIND, Removals
 from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
@@ -68,7 +68,7 @@ class LocalVolumes:
         self._machines = machines.absolute()
         self._copies, self._removals = TreeSnapshots(), Removals()
         self._checks = SnapshotChecks(self._snapshots, self._copies)
-        self._measuring = Measuring(fresh)
+        self._measuring = FolderSizes(fresh)
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
         """Why the last survey could not read a volume, snapshot or machine, by its id."""

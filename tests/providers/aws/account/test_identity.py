@@ -11,9 +11,9 @@ from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
 from prism.providers.aws.account.identity import (
     RETRY_AFTER,
+    AccountCloud,
     AwsIdentity,
     Identities,
-    OwnCloud,
     RegionMissing,
     ask_aws,
     location_of,
@@ -132,7 +132,7 @@ def test_listeners_are_called_when_the_identity_is_known(clock):
 def test_cloud_refuses_credentials_of_another_account(clock, aws):
     ask = ScriptedRequest(ADA, ADA, BOB)
     identities = Identities(clock, ask)
-    cloud = OwnCloud(identities.of(None).account, "us-east-1", None, identities.fresh)
+    cloud = AccountCloud(identities.of(None).account, "us-east-1", None, identities.fresh)
     assert cloud.call("ec2", "DescribeVpcs")["Vpcs"], "the account is verified once"
     cloud.call("ec2", "DescribeVpcs")
     assert ask.count == 2
@@ -211,7 +211,7 @@ def test_cloud_uses_a_changed_aws_profile_until_it_is_closed(clock, aws):
         aws_profiles.append(aws_profile)
         return ADA
 
-    cloud = OwnCloud(ADA.account, "us-east-1", None, ask)
+    cloud = AccountCloud(ADA.account, "us-east-1", None, ask)
     cloud.call("ec2", "DescribeVpcs")
     cloud.use(None)
     cloud.call("ec2", "DescribeVpcs")
@@ -243,7 +243,7 @@ def account_1(_):
 
 
 def own(region):
-    return OwnCloud("123456789012", region, None, account_1, sleep=lambda _: None)
+    return AccountCloud("123456789012", region, None, account_1, sleep=lambda _: None)
 
 
 def test_region_that_is_not_enabled_is_named_in_the_error(aws):

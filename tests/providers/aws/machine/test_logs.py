@@ -10,7 +10,7 @@ from prism.providers.aws.machine.cloudinit.script import shipped
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.logs import LOST, SETUP, AwsLogs
 from prism.providers.aws.machine.service_access import AwsServiceAccess
-from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 from tests.providers.aws.ssh_machine import ID
 from tests.waiting import eventually
 
@@ -36,7 +36,7 @@ def logs(machine_pool, sshd, monkeypatch):
     monkeypatch.setattr(module, "AWAY", 0.0)
     serve(sshd, "lab")
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
-    reach = AwsReach(machine_pool.pool, machine_pool.forwards)
+    reach = AwsPortFinder(machine_pool.pool, machine_pool.forwards)
     access_of_services = AwsServiceAccess(
         machine_pool.pool, reach, services=f"{sshd.folder}/services.json"
     )

@@ -16,7 +16,7 @@ from websockets.sync.server import serve
 
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.service_access import AwsServiceAccess
-from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 from tests.conftest import free_port
 from tests.connections.conftest import UPSTREAM
 from tests.connections.test_terminal import serving
@@ -31,7 +31,7 @@ class ComputeOverSsh(MemoryCompute):
     """A compute whose machines are all the SSH machine of the test."""
 
     access_of_services: AwsServiceAccess
-    reach: AwsReach
+    reach: AwsPortFinder
 
     def access(self, id):
         super().access(id)
@@ -63,7 +63,7 @@ def port(daemon, http, cloud, clock, machine_pool, service):
     name = next(iter(row.workspace.resolved_template.services))
     served = {"services": {name: {"port": service.port, "token": True}}}
     (machine_pool.sshd.folder / "services.json").write_text(json.dumps(served))
-    cloud.reach = AwsReach(machine_pool.pool, machine_pool.forwards)
+    cloud.reach = AwsPortFinder(machine_pool.pool, machine_pool.forwards)
     file = f"{machine_pool.sshd.folder}/services.json"
     cloud.access_of_services = AwsServiceAccess(machine_pool.pool, cloud.reach, services=file)
     loops = []

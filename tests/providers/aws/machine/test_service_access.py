@@ -7,7 +7,7 @@ import pytest
 
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.service_access import AwsServiceAccess
-from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 from prism.workspaces.routes import connection
 from tests.providers.aws.machine.cloudinit.ordered import LIBRARY, files, rendered
 from tests.providers.aws.ssh_machine import ID
@@ -16,7 +16,7 @@ from tests.providers.aws.ssh_machine import ID
 def connected_services(machine_pool, document):
     """The services that `connect` returns for a machine that lists these."""
     (machine_pool.sshd.folder / "services.json").write_text(json.dumps(document))
-    reach = AwsReach(machine_pool.pool, machine_pool.forwards)
+    reach = AwsPortFinder(machine_pool.pool, machine_pool.forwards)
     access_of_services = AwsServiceAccess(
         machine_pool.pool, reach, services=f"{machine_pool.sshd.folder}/services.json"
     )

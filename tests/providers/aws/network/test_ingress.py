@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from aws_double.cloud import ACCOUNT
 from prism.errors import Unavailable
 from prism.providers.aws import build
-from prism.providers.aws.account.identity import AwsIdentity, OwnCloud
+from prism.providers.aws.account.identity import AccountCloud, AwsIdentity
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.network.address import AddressUnknown
@@ -34,7 +34,7 @@ def daemon(stopped_aws, tmp_path):
 
         def begin(caller):
             how = {"clock": stopped_aws.clock, "sleep": lambda _: None}
-            cloud = OwnCloud(ACCOUNT, "us-east-1", None, lambda _: ADA, **how)
+            cloud = AccountCloud(ACCOUNT, "us-east-1", None, lambda _: ADA, **how)
             parts = build.assemble(cloud, tmp_path, caller)
             closing.callback(parts.close)
             parts.compute.survey()

@@ -16,7 +16,7 @@ from websockets.sync.server import serve
 
 from prism.kit.peer_credentials import PeerCheck
 from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
-from prism.providers.aws.ssh.port_forwarding import V4, V6, AwsReach, listening
+from prism.providers.aws.ssh.port_forwarding import V4, V6, AwsPortFinder, listening
 from tests.conftest import free_port
 from tests.providers.aws.ssh_machine import ID
 from tests.providers.local.test_sandbox import run
@@ -26,7 +26,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def reach(machine_pool):
-    return AwsReach(machine_pool.pool, machine_pool.forwards)
+    return AwsPortFinder(machine_pool.pool, machine_pool.forwards)
 
 
 def fetch(address, path="/"):

@@ -190,7 +190,7 @@ class Identities:
             listener()
 
 
-class OwnCloud(Cloud):
+class AccountCloud(Cloud):
     """A `Cloud` of one account only.
 
     When AWS refuses credentials, boto3 loads them anew, and the new ones may belong to another

@@ -14,7 +14,7 @@ from msgspec import Struct
 from prism.providers.aws.api.faults import AwsThrottled
 
 
-class Depth(Struct, frozen=True):
+class BucketSize(Struct, frozen=True):
     """How many calls may be made at once, and how many tokens are added per second."""
 
     calls: float
@@ -22,19 +22,19 @@ class Depth(Struct, frozen=True):
 
 
 DEPTHS = (
-    ("ec2:RunInstances", Depth(4, 1.9)),
-    ("ec2:StartInstances", Depth(4, 1.9)),
-    ("ec2:*Tags", Depth(80, 9)),
-    ("ec2:Describe*", Depth(90, 19)),
-    ("ec2:Get*", Depth(90, 19)),
-    ("*", Depth(40, 4.5)),
+    ("ec2:RunInstances", BucketSize(4, 1.9)),
+    ("ec2:StartInstances", BucketSize(4, 1.9)),
+    ("ec2:*Tags", BucketSize(80, 9)),
+    ("ec2:Describe*", BucketSize(90, 19)),
+    ("ec2:Get*", BucketSize(90, 19)),
+    ("*", BucketSize(40, 4.5)),
 )
 
 
 class TokenBucket:
     """Tokens for one action, given out in the order of the requests."""
 
-    def __init__(self, depth: Depth, now: Callable[[], float]) -> None:
+    def __init__(self, depth: BucketSize, now: Callable[[], float]) -> None:
         self._depth, self._now = depth, now
         self._lock, self._tokens, self._at = threading.Lock(), depth.calls, now()
 

@@ -6,7 +6,7 @@ from typing import Any
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.parts import Scripts
 from prism.providers.aws.network.subnets import Subnet
-from prism.providers.aws.prerequisites.images import ImageChoice, Published
+from prism.providers.aws.prerequisites.images import ImageChoice, ImageSource
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.workspaces.ports import MachineSpec
@@ -73,7 +73,7 @@ def credits_of(unlimited: bool) -> str:
     return "unlimited" if unlimited else "standard"
 
 
-def login(spec: MachineSpec, image: ImageChoice | Published) -> str:
+def login(spec: MachineSpec, image: ImageChoice | ImageSource) -> str:
     """The account to log in as; all files of the workspace are in its home.
 
     Other accounts may not even read that home (0750 on Ubuntu). The image's own login accepts the

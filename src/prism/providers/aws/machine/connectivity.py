@@ -16,7 +16,7 @@ from prism.providers.aws.ssh.hostkeys import HostKeys
 from prism.providers.aws.ssh.hosts import AwsHosts
 from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
 from prism.providers.aws.ssh.pool import SshPool
-from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 
 
 class AwsConnectivity:
@@ -38,7 +38,7 @@ class AwsConnectivity:
         self.keys = HostKeys(home / "hostkeys", console)
         self.pool = SshPool(self._hosts, self.keys, shut=shut)
         self._forwards = Forwards(self.pool, stranger=stranger)
-        self._reach = AwsReach(self.pool, self._forwards)
+        self._reach = AwsPortFinder(self.pool, self._forwards)
         self._services = AwsServiceAccess(self.pool, self._reach)
         self._watch = AwsWatch(self.pool, console)
         self.logs = AwsLogs(console, self.pool, self._services)

@@ -38,7 +38,7 @@ CREDENTIALS = re.compile(r"://[^/@\s]+@")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
-class Mark(Struct, frozen=True):
+class ReadPosition(Struct, frozen=True):
     """A reader's position, and when it may read next."""
 
     at: Any
@@ -75,14 +75,14 @@ class AwsLogs:
         """The new lines; reads by SSH at most once a second, a console every 10 seconds."""
         if not ID.fullmatch(id):
             return LogChunk((), mark)
-        if isinstance(mark, Mark) and time.monotonic() < mark.again_at:
+        if isinstance(mark, ReadPosition) and time.monotonic() < mark.again_at:
             return LogChunk((), mark)
         pause = CONSOLE_EVERY if kind == "console" else EVERY
-        at = mark.at if isinstance(mark, Mark) else None
+        at = mark.at if isinstance(mark, ReadPosition) else None
         try:
             texts, now = self._readers[kind](id, at, LINES_PER_READ)
         except Unavailable:  # the machine may be stopping or starting: the follower waits
-            return LogChunk((), Mark(at, time.monotonic() + AWAY))
+            return LogChunk((), ReadPosition(at, time.monotonic() + AWAY))
         # After new lines, the next read may follow at once.
         pause = 0.0 if texts and kind != "console" else pause
         return self._chunk(id, texts, now, time.monotonic() + pause)
@@ -97,7 +97,7 @@ class AwsLogs:
 
     def _chunk(self, id: str, lines: list[str], at: Any, again_at: float = 0.0) -> LogChunk:
         hidden = self._secrets_pattern(id) if lines else LIKE_A_TOKEN
-        return LogChunk(tuple(_redact(line, hidden) for line in lines), Mark(at, again_at))
+        return LogChunk(tuple(_redact(line, hidden) for line in lines), ReadPosition(at, again_at))
 
     # ------------------------------------------------------------ each kind
     def _read_console(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:

@@ -10,7 +10,7 @@ from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.cloudinit.units import SERVICES
 from prism.providers.aws.ssh.model import SshHost
 from prism.providers.aws.ssh.pool import SshPool
-from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 from prism.workspaces.ports import Access, ServiceEndpoint
 
 NOTHING: tuple[str, ServedByMachine] = ("", {})
@@ -19,7 +19,7 @@ NOTHING: tuple[str, ServedByMachine] = ("", {})
 class AwsServiceAccess:
     """Access to the machines of one location."""
 
-    def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
+    def __init__(self, pool: SshPool, reach: AwsPortFinder, *, services: str = SERVICES) -> None:
         """`services` is the file on a machine that lists its services."""
         self._pool, self._reach, self._file = pool, reach, services
         self._known: dict[str, tuple[str, ServedByMachine]] = {}

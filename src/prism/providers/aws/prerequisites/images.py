@@ -22,7 +22,7 @@ class NoImage(ProviderRefused, code="IMAGE_NOT_FOUND"):
     """There is no image of that system in the region."""
 
 
-class Published(Struct, frozen=True, kw_only=True):
+class ImageSource(Struct, frozen=True, kw_only=True):
     """How a distribution publishes images; `{deb}` is amd64, `{arch}` and `{rpm}` are x86_64."""
 
     owner: str
@@ -35,8 +35,8 @@ class Published(Struct, frozen=True, kw_only=True):
 # The publishers document the owners and parameters. EC2 User Guide, "Prerequisites for EC2
 # instance hibernation", lists the images that can hibernate: up to Ubuntu 22.04.2 and Amazon Linux
 # 2023, but neither Debian nor Rocky.
-BASES: Mapping[Base, Published] = {
-    "ubuntu-24.04": Published(
+BASES: Mapping[Base, ImageSource] = {
+    "ubuntu-24.04": ImageSource(
         owner="099720109477",
         name="ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{deb}-server-*",
         parameter="/aws/service/canonical/ubuntu/server/24.04/stable/current/{deb}"
@@ -44,7 +44,7 @@ BASES: Mapping[Base, Published] = {
         user="ubuntu",
         hibernates=False,
     ),
-    "ubuntu-22.04": Published(
+    "ubuntu-22.04": ImageSource(
         owner="099720109477",
         name="ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-{deb}-server-*",
         parameter="/aws/service/canonical/ubuntu/server/22.04/stable/current/{deb}"
@@ -52,21 +52,21 @@ BASES: Mapping[Base, Published] = {
         user="ubuntu",
         hibernates=True,
     ),
-    "debian-12": Published(
+    "debian-12": ImageSource(
         owner="136693071363",
         name="debian-12-{deb}-*",
         parameter="/aws/service/debian/release/12/latest/{deb}",
         user="admin",
         hibernates=False,
     ),
-    "amazon-linux-2023": Published(
+    "amazon-linux-2023": ImageSource(
         owner="amazon",
         name="al2023-ami-2023.*-kernel-*-{arch}",
         parameter="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}",
         user="ec2-user",
         hibernates=True,
     ),
-    "rocky-9": Published(
+    "rocky-9": ImageSource(
         owner="792107900819",
         name="Rocky-9-EC2-Base-9.*.{rpm}",
         parameter=None,
@@ -118,7 +118,7 @@ def least_gb(description: Mapping[str, Any]) -> int:
 
 
 def _image_by_parameter(
-    cloud: Cloud, published: Published, architecture: Architecture
+    cloud: Cloud, published: ImageSource, architecture: Architecture
 ) -> Mapping[str, Any] | None:
     """The image; None if the region lacks the parameter, or the login may not read it."""
     if published.parameter is None:
@@ -133,7 +133,7 @@ def _image_by_parameter(
 
 
 def _newest_image(
-    cloud: Cloud, published: Published, architecture: Architecture
+    cloud: Cloud, published: ImageSource, architecture: Architecture
 ) -> Mapping[str, Any] | None:
     criteria = {
         "name": _fill_in(published.name, architecture),

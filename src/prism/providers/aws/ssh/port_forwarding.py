@@ -35,7 +35,7 @@ class ListeningSocket(Struct, frozen=True):
     name: str
 
 
-class AwsReach:
+class AwsPortFinder:
     """Implements `connections.ports.Reach`."""
 
     def __init__(self, pool: SshPool, forwards: Forwards) -> None:

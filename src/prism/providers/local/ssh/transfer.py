@@ -9,7 +9,7 @@ import asyncssh
 from asyncssh.sftp import SFTPServer, run_sftp_server
 
 
-class Pipes:
+class SftpChannel:
     """Both ends of a session, as asyncssh's SFTP expects a channel to be."""
 
     logger = asyncssh.logging.logger
@@ -46,7 +46,7 @@ class Pipes:
 async def _serve() -> None:
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    pipes: Any = Pipes(reader, os.dup(1))
+    pipes: Any = SftpChannel(reader, os.dup(1))
     await run_sftp_server(SFTPServer(pipes), pipes, pipes, 3)
 
 

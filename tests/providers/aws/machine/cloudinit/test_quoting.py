@@ -12,7 +12,7 @@ import yaml
 from prism.agent.folder import Folder
 from prism.agent.machine_config import MachineConfig
 from prism.providers.aws.machine.cloudinit.words import (
-    Filler,
+    PlaceholderFiller,
     environment_line,
     export_line,
     one_line,
@@ -214,5 +214,5 @@ def test_service_name_that_is_no_file_name_is_refused(name):
 def test_placeholders_are_filled_in_as_by_the_local_provider(text):
     parameters = {"a": "x y", "b": True, "c": 1.5}
     local = MachineConfig({"key": "k", "name": "demo", "parameters": parameters}, DemoFolder())
-    ours = Filler("demo", "/home/me", parameters)
+    ours = PlaceholderFiller("demo", "/home/me", parameters)
     assert ours.fill(text, 8000, "s3cret") == local.fill(text, 8000, "s3cret")

@@ -12,7 +12,7 @@ DEFAULT: Base = "ubuntu-22.04"
 """The base of a template that does not name one."""
 
 
-class System(Struct, frozen=True, kw_only=True):
+class BaseSystem(Struct, frozen=True, kw_only=True):
     """A base: its package manager, its Python for templates, and the packages that Prism needs.
 
     `groups` are package groups that templates list as packages; `first` are packages that are
@@ -43,16 +43,18 @@ GROUPS = {
     for name in ("system-tools", "development", "scientific", "headless-management")
 }
 
-APT = System(
+APT = BaseSystem(
     manager="apt",
     python="python3",
     python_packages=("python3-pip", "python3-venv"),
     needs=("ca-certificates", "curl"),
 )
 # The system's Python is 3.9. `curl-minimal` may be installed, which conflicts with `curl`.
-DNF = System(manager="dnf", python="python3.12", python_packages=("python3.12", "python3.12-pip"))
+DNF = BaseSystem(
+    manager="dnf", python="python3.12", python_packages=("python3.12", "python3.12-pip")
+)
 AGENT = ("ec2-hibinit-agent",)
-SYSTEMS: Mapping[Base, System] = {
+SYSTEMS: Mapping[Base, BaseSystem] = {
     "ubuntu-24.04": APT,
     "ubuntu-22.04": replace(APT, hibernation=AGENT, keeps_addresses=True),
     "debian-12": APT,

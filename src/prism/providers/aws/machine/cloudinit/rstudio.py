@@ -6,7 +6,7 @@ A template lists `rstudio` among its conda packages, and has a service whose com
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from prism.providers.aws.machine.cloudinit.bases import RSTUDIO, SYSTEMS, Installer, System
+from prism.providers.aws.machine.cloudinit.bases import RSTUDIO, SYSTEMS, BaseSystem, Installer
 from prism.providers.aws.machine.cloudinit.model import Architecture
 from prism.templates.model import Base, TemplateInvalid
 
@@ -17,7 +17,7 @@ PASSWORD = "PRISM_PASSWORD"
 """The variable, in the service's environment file, with the password of its login."""
 
 
-def installer(base: Base, system: System, architecture: Architecture) -> Installer:
+def installer(base: Base, system: BaseSystem, architecture: Architecture) -> Installer:
     """The package for a system; raises if there is none."""
     bases = [name for name, system in SYSTEMS.items() if system.manager == "apt"]
     if system.manager != "apt":

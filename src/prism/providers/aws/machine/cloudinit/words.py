@@ -14,7 +14,7 @@ BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z
 PLAIN = re.compile(r"[\w@%+=:,./ -]*")
 
 
-class Filler:
+class PlaceholderFiller:
     """Fills in the placeholders of one machine; other braces stay as they are."""
 
     def __init__(self, name: str, home: str, parameters: Mapping[str, Any]) -> None:

@@ -6,10 +6,10 @@ from functools import cached_property
 
 from prism.agent.protocol import ServedByMachine, ServedService
 from prism.providers.aws.machine.cloudinit import rstudio
-from prism.providers.aws.machine.cloudinit.bases import SYSTEMS, System
+from prism.providers.aws.machine.cloudinit.bases import SYSTEMS, BaseSystem
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.words import (
-    Filler,
+    PlaceholderFiller,
     environment_line,
     export_line,
     one_line,
@@ -30,7 +30,7 @@ class Worker:
         template = spec.template
         self.spec, self.boot, self.template = spec, boot, template
         self.base = template.base or DEFAULT
-        self.system: System = SYSTEMS[self.base]
+        self.system: BaseSystem = SYSTEMS[self.base]
         self.name = (template.users or (boot.user,))[-1]
         for name in (*template.users, boot.user):
             if not USER.fullmatch(name) or name in RESERVED:
@@ -40,7 +40,7 @@ class Worker:
                 raise _invalid(f"services: {name!r} must be a-z, 0-9 and single hyphens inside")
         defaults = {name: parameter.default for name, parameter in template.parameters.items()}
         parameters = {n: v for n, v in {**defaults, **spec.parameters}.items() if v is not None}
-        self._filler = Filler(spec.name, self.home, parameters)
+        self._filler = PlaceholderFiller(spec.name, self.home, parameters)
 
     @property
     def home(self) -> str:
