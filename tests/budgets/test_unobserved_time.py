@@ -39,7 +39,7 @@ def counted_until(clocked_daemon):
 
 def run_budget_loop(clocked_daemon):
     """Run the budget loop before any location has answered."""
-    clocked_daemon.daemon.budget_loop.patrol()
+    clocked_daemon.daemon.budget_loop.mark_due()
     while clocked_daemon.daemon.budget_loop.once():
         pass
 

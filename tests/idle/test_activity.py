@@ -36,7 +36,7 @@ def report_samples(clocked_daemon, cloud):
             now = clocked_daemon.clock.now()
             cloud.report_idleness(id, Idleness(since=now, until=now, **fields))
             for daemon in daemons or (clocked_daemon.daemon,):
-                daemon.loop.patrol()
+                daemon.loop.mark_due()
 
     report(1, **QUIET)  # what counts is the time between two looks
     return report
@@ -162,7 +162,7 @@ def test_activity_lists_the_idle_action(clocked_daemon, report_samples, cloud):
     cloud.report_idleness(
         clocked_daemon.workspace().machine_id, Idleness(state="idle", until=at, acted=act)
     )
-    clocked_daemon.daemon.loop.patrol()
+    clocked_daemon.daemon.loop.mark_due()
     [acted] = activity(clocked_daemon)["acted"]
     assert (acted["action"], acted["profile"]) == ("hibernate", "standard")
 

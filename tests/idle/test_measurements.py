@@ -35,7 +35,7 @@ def watched_workspace(clocked_daemon, cloud):
                     since=clocked_daemon.clock.now(), until=clocked_daemon.clock.now(), **fields
                 ),
             )
-            clocked_daemon.daemon.loop.patrol()
+            clocked_daemon.daemon.loop.mark_due()
 
     return report
 
@@ -108,8 +108,8 @@ def test_measurements_of_two_daemons_are_counted_once(
         clocked_daemon.clock.advance(minutes=1)
         now = clocked_daemon.clock.now()
         cloud.report_idleness(id, Idleness(state="active", since=now, until=now, figures=FIGURES))
-        clocked_daemon.daemon.loop.patrol()
-        other.loop.patrol()
+        clocked_daemon.daemon.loop.mark_due()
+        other.loop.mark_due()
     assert 3600 <= sum(row["seconds"] for row in rows(clocked_daemon)) <= 120 * 60
 
 

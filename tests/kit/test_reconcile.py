@@ -47,7 +47,7 @@ class BlockingWork:
     def reachable(self):
         return true()
 
-    def patrol(self):
+    def mark_due(self):
         return timedelta(hours=1)
 
     def look(self, claims):
@@ -683,17 +683,17 @@ def test_calm_loop_rests_until_its_table_is_written(db, running, monkeypatch):
     eventually(lambda: slow.done == ["one"])
 
 
-def test_calm_loop_patrols_when_its_patrol_is_due(db, running, monkeypatch):
+def test_calm_loop_marks_due_rows_when_it_is_time(db, running, monkeypatch):
     slow = BlockingWork()
-    patrols: list[None] = []
+    calls: list[None] = []
 
-    def patrol():
-        patrols.append(None)
+    def mark_due():
+        calls.append(None)
         return timedelta(milliseconds=1)
 
-    monkeypatch.setattr(slow, "patrol", patrol)
+    monkeypatch.setattr(slow, "mark_due", mark_due)
     running(Loop(slow, db, StoppedClock(NOW)), calm=120)
-    eventually(lambda: len(patrols) > 2)
+    eventually(lambda: len(calls) > 2)
 
 
 def test_calm_loop_retries_soon_after_an_error(db, running, monkeypatch):
@@ -724,14 +724,14 @@ def test_loop_waits_before_it_retries_a_failed_claim(db, running, when):
     assert no_statement_within(tries, 0.3), f"{len(tries)} tries"
 
 
-def test_failed_patrol_does_not_delay_rows(db, running, monkeypatch):
+def test_failed_survey_does_not_delay_rows(db, running, monkeypatch):
     slow = BlockingWork()
     slow.let_go.set()
 
-    def patrol():
+    def mark_due():
         raise ZeroDivisionError
 
-    monkeypatch.setattr(slow, "patrol", patrol)
+    monkeypatch.setattr(slow, "mark_due", mark_due)
     add_due_row(db)
     running(Loop(slow, db, StoppedClock(NOW)), every=120, calm=120)
     eventually(lambda: slow.done == ["r"], seconds=60)

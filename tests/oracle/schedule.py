@@ -226,7 +226,7 @@ class Schedule:
                 assert self.account.things[name].now.project == "two", "moved before a survey"
         self.lab.daemon.prices.hurry()
         budget_loop = self.lab.daemon.budget_loop
-        budget_loop.patrol()
+        budget_loop.mark_due()
         budget_loop.once()
         self.compare()
         self.settle()

@@ -179,20 +179,20 @@ def test_termination_of_an_orphan_survives_a_daemon_crash(lost_machines, cloud, 
 
 def test_orphans_of_an_unreachable_location_stay_listed(lost_machines, cloud):
     cloud.faults.down = True
-    lost_machines.daemon.loop.patrol()
+    lost_machines.daemon.loop.mark_due()
     assert len(lost_machines.orphans()) == 3
     assert lost_machines.get("orphans")["places"][0]["problem"]
     cloud.faults.down = False
-    lost_machines.daemon.loop.patrol()
+    lost_machines.daemon.loop.mark_due()
     assert lost_machines.get("orphans")["places"][0]["problem"] is None
 
 
-def test_patrol_survives_a_failed_description_of_orphans(lost_machines, cloud, monkeypatch):
+def test_survey_survives_a_failed_description_of_orphans(lost_machines, cloud, monkeypatch):
     def away(ids):
         raise Unavailable("not now")
 
     monkeypatch.setattr(cloud, "found", away)
-    lost_machines.daemon.loop.patrol()
+    lost_machines.daemon.loop.mark_due()
     assert len(lost_machines.orphans()) == 3
 
 

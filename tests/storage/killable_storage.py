@@ -122,7 +122,7 @@ class KillableStorage:
             assert rounds < ROUNDS, "the loops never come to rest"
             self.clock.advance(seconds=5)
             for loop in self.loops:
-                loop.patrol()
+                loop.mark_due()
             done = sum(loop.once() for loop in self.loops)
             still = 0 if done or self.copying() else still + 1
             eventually(lambda: not self.copying(), 600)

@@ -27,7 +27,7 @@ def test_location_is_due_at_its_own_interval(schedule):
     assert SurveySchedule({}).pause(NOW) == NOWHERE
 
 
-def test_patrol_before_the_due_time_pauses_until_then(schedule):
+def test_survey_before_the_due_time_pauses_until_then(schedule):
     early = NOW + CALM - timedelta(milliseconds=2)  # the clock was slowed down
     assert schedule.due(early) == []
     assert schedule.pause(early) == timedelta(milliseconds=2)

@@ -115,7 +115,7 @@ def test_refused_expiry_does_not_prevent_stop_or_hibernate(
     assert state_of(settle()) == state
 
 
-def test_refused_termination_is_retried_with_each_patrol(
+def test_refused_termination_is_retried_with_each_survey(
     daemon, cloud, workspace, settle, refusals
 ):
     attempts = refusals("terminate")
@@ -123,7 +123,7 @@ def test_refused_termination_is_retried_with_each_patrol(
     settled = settle(1)
     assert (state_of(settled), settled.failure.message) == ("terminating", NO)
     assert state_of(settle(2)) == "terminating"
-    assert len(attempts) == 3, "one try for each patrol"
+    assert len(attempts) == 3, "one try for each survey"
     assert daemon.workspaces.named("mine").failure
     refusals.no_more()
     settle(3)

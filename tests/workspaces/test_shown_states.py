@@ -130,7 +130,7 @@ class ObservedWorkspace:
     def settle(self):
         """Lets time pass; only the loop of workspaces runs."""
         for _ in range(8):
-            self.daemon.loop.patrol()
+            self.daemon.loop.mark_due()
             while self.daemon.loop.once():
                 pass
             if self.watches:

@@ -70,7 +70,7 @@ def test_failed_survey_is_shared_too(survey_cache, cloud, clock):
     assert survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO) == {}
 
 
-def test_patrol_surveys_again_and_its_survey_is_reused(survey_cache, cloud, clock):
+def test_mark_due_surveys_again_and_its_survey_is_reused(survey_cache, cloud, clock):
     survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
     assert survey_cache.anew()[LOCATION].machines() == {}
     survey_cache.at(LOCATION, ME, clock.now() - LONG_AGO)
@@ -85,4 +85,4 @@ def test_many_starting_machines_share_surveys(daemon, cloud, clock):
     clock.advance(seconds=2.5)
     before = surveys(cloud)
     daemon.settle()
-    assert surveys(cloud) - before <= 2  # one of the patrol, one for all rows
+    assert surveys(cloud) - before <= 2  # one of `mark_due`, one for all rows

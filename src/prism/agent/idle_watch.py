@@ -36,7 +36,7 @@ SELDOM = 30.0  # seconds between two samples, at most
 SHARE = 4  # the fewest samples within the time until it counts as idle
 ON, DOWN = "on", {"asleep", "off"}
 GOALS: dict[SleepAction, State] = {"hibernate": "asleep", "stop": "off"}
-Looks = Callable[[Iterable[str], TcpConnections], SystemSample]
+TakeSample = Callable[[Iterable[str], TcpConnections], SystemSample]
 
 
 class WatchedService(Protocol):
@@ -62,19 +62,19 @@ class IdleWatch:
         self,
         config: MachineConfig,
         before: IdleReport | None,
-        looks: Looks | None = None,
+        take_sample: TakeSample | None = None,
         sessions: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
     ) -> None:
-        """`looks` samples a whole machine, not only descendants of this process.
+        """`take_sample` samples a whole machine, not only descendants of this process.
 
         `network` returns the network of the machine's programs, or None if it is this computer's.
         """
         self._network = network
         self._sessions: SessionReader = sessions or SshSessions()
         self._folder: Folder = config.folder
-        self._looks = looks or self._sample
-        self._is_alone = looks is not None
+        self._take_sample = take_sample or self._sample
+        self._is_alone = take_sample is not None
         self._config = config
         self._rule: IdleSettings | None = None
         self._read: Stamp | None = None
@@ -159,7 +159,7 @@ class IdleWatch:
         """Take one sample, and update the verdict."""
         # First, because a server that answers us uses the CPU.
         limits = rule.get("limits") or {}
-        before, now = self._before, self._looks(limits, self._connections)
+        before, now = self._before, self._take_sample(limits, self._connections)
         self._before = now
         if before is None:
             return

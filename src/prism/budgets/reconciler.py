@@ -52,7 +52,7 @@ class BudgetReconciler:
         """All rows: any daemon can handle them."""
         return true()
 
-    def patrol(self) -> timedelta:
+    def mark_due(self) -> timedelta:
         """Compare each cap with its spending, and sum up the days that are over."""
         self.watch()
         self._ledger.roll()

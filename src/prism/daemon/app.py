@@ -130,12 +130,12 @@ class App(Wiring):
         self.read_model.refresh()
 
     def settle(self, rounds: int = 20) -> None:
-        """Patrol, and reconcile until nothing is due. For tests and demonstrations."""
+        """Mark due rows, and reconcile until nothing is due. For tests and demonstrations."""
         for provider in self.providers.values():
             provider.look(IDENTITY_TIMEOUT)
         loops = [*self.loops, *self.join_all()]
         for loop in loops:
-            loop.patrol()
+            loop.mark_due()
         while rounds and sum(loop.once() for loop in loops):
             rounds -= 1
 

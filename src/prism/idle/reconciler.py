@@ -29,7 +29,7 @@ class IdleReconciler:
         """The rows whose location a provider of this daemon serves."""
         return in_locations(self.rows, self._computes)
 
-    def patrol(self) -> timedelta:
+    def mark_due(self) -> timedelta:
         """Does nothing: rules do not change by themselves."""
         return SELDOM
 

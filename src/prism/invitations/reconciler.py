@@ -47,7 +47,7 @@ class MailReconciler:
         """Every daemon can send every mail."""
         return true()
 
-    def patrol(self) -> timedelta:
+    def mark_due(self) -> timedelta:
         """Nothing else changes the rows."""
         return timedelta(hours=1)
 

@@ -4,7 +4,7 @@ A reconciler defines which rows it handles, how it surveys the provider, and wha
 about one row. This module does the rest: it claims due rows, surveys once for all of them,
 works in threads, records the results, and backs off after errors.
 
-Between rounds the reconciler patrols: it surveys the provider and makes the rows due that
+Between rounds the reconciler surveys the provider (`mark_due`), and makes the rows due that
 differ from what it sees. So watching costs one survey, however many rows there are.
 
 A leased row is due `NEVER`. A request that changes it meanwhile writes a nearer `due_at`, and
@@ -162,8 +162,8 @@ class Reconciler(Protocol[View]):
     def reachable(self) -> ColumnElement[bool]:
         """Which rows this daemon can handle."""
 
-    def patrol(self) -> timedelta:
-        """Make the rows due that differ from the provider; when to patrol again."""
+    def mark_due(self) -> timedelta:
+        """Make the rows due that differ from the provider; when to survey it again."""
 
     def look(self, claims: Sequence[Claim]) -> View:
         """Survey everything at once, so that a round costs one survey for any number of rows."""
@@ -185,7 +185,7 @@ class Loop(Generic[View]):
         self._unrecorded: list[_Unrecorded] = []
         self._gathering, self._recording = threading.Lock(), threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
-        self._runs, self._patrol_at = False, 0.0
+        self._runs, self._mark_due_at = False, 0.0
         self._rest = 0.0  # seconds until a row may be due
         self._next: datetime | None = None  # when the next row is due
         self._counted_writes: int | None = None  # the writes of the table when `_next` was read
@@ -233,7 +233,7 @@ class Loop(Generic[View]):
         one survey, so a burst of requests is no burst of calls to a provider. A loop that was
         woken without a due row waits as long. With `inherit`, it first takes over every lease.
         """
-        self._runs, self._patrol_at = True, time.monotonic()
+        self._runs, self._mark_due_at = True, time.monotonic()
         while True:
             woken, self._rest = self._woken.is_set(), every
             self._woken.clear()
@@ -244,7 +244,7 @@ class Loop(Generic[View]):
                 if inherit:
                     self.inherit()
                     inherit = False
-                self._patrol_if_due(every)
+                self._mark_if_due(every)
                 started, failed = bool(self._start()), False
             if failed:  # its own failed commit woke it
                 self._stopped.wait(every)
@@ -252,17 +252,17 @@ class Loop(Generic[View]):
             if started or woken:
                 self._stopped.wait(gather)
             if not started and not self._woken.is_set():
-                self._woken.wait(min(calm or every, self._rest, self._until_patrol()))
+                self._woken.wait(min(calm or every, self._rest, self._until_next_mark()))
 
-    def _until_patrol(self) -> float:
-        return max(0.0, self._patrol_at - time.monotonic())
+    def _until_next_mark(self) -> float:
+        return max(0.0, self._mark_due_at - time.monotonic())
 
-    def _patrol_if_due(self, retry: float) -> None:
-        """Patrol if it is time; after an error again in `retry` seconds."""
-        if not self._until_patrol():
-            self._patrol_at = time.monotonic() + retry
-            with _errors_logged("patrol"):
-                self._patrol_at = time.monotonic() + self.patrol().total_seconds()
+    def _mark_if_due(self, retry: float) -> None:
+        """Survey if it is time; after an error again in `retry` seconds."""
+        if not self._until_next_mark():
+            self._mark_due_at = time.monotonic() + retry
+            with _errors_logged("survey"):
+                self._mark_due_at = time.monotonic() + self.mark_due().total_seconds()
 
     def once(self) -> int:
         """Reconcile what is due and wait for the end; return the number of rows."""
@@ -270,9 +270,9 @@ class Loop(Generic[View]):
         wait(started)
         return len([future.result() for future in started])
 
-    def patrol(self) -> timedelta:
-        """Let the reconciler patrol; returns when to patrol again."""
-        return self._work.patrol()
+    def mark_due(self) -> timedelta:
+        """Let the reconciler mark due rows; returns when to do so again."""
+        return self._work.mark_due()
 
     def inherit(self) -> None:
         """Take over every lease at once; only for a daemon that alone uses the database."""

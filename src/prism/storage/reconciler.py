@@ -131,7 +131,7 @@ class VolumeReconciler(StorageReconciler):
         self._detached_at: dict[tuple[str, str], datetime] = {}  # by volume and machine
         self._first_seen: dict[tuple[str, str], datetime] = {}  # likewise, without an attachment
 
-    def patrol(self) -> timedelta:
+    def mark_due(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
         now = self._clock.now()
         locations, look = self._rounds.due(now), self.look()
@@ -305,7 +305,7 @@ class VolumeReconciler(StorageReconciler):
         if links.again:
             pause = AGAIN
         elif step.act is StorageAction.REST and settled(after, links.observed):
-            pause = NEVER - self._clock.now()  # a request or a patrol will say
+            pause = NEVER - self._clock.now()  # a request or a survey will say
         return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts, links))
 
     def _record(self, tx: Tx, id: str, facts: dict[str, Any], links: Links) -> None:

@@ -39,7 +39,7 @@ class SnapshotReconciler(StorageReconciler):
 
     rows = store.snapshots
 
-    def patrol(self) -> timedelta:
+    def mark_due(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
         now, look = self._clock.now(), self.look()
         locations = self._rounds.due(now)

@@ -127,13 +127,13 @@ class WorkspaceReconciler:
         self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by location
         self._confirmed: dict[str, datetime] = {}  # the time of that survey, by location
         self.last_surveys: Mapping[str, Survey] = {}
-        """The surveys of the last patrol, by location."""
+        """The surveys of the last `mark_due`, by location."""
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows of the locations whose provider this daemon serves."""
         return in_locations(self.rows, self._computes)
 
-    def patrol(self) -> timedelta:
+    def mark_due(self) -> timedelta:
         """Survey each location; workspaces that differ from the survey become due."""
         surveys = self._survey_cache.anew()
         self._surveyed |= {
@@ -373,7 +373,7 @@ class WorkspaceReconciler:
             return busy
         if (at := sleep_at(after)) and state is State.RUNNING:
             return max(AT_ONCE, at - now)
-        return NEVER - now  # a request or a patrol makes it due
+        return NEVER - now  # a request or a survey makes it due
 
     def _record(
         self,

@@ -142,7 +142,7 @@ def fill_home(home, url, many, monkeypatch):
 
     def running():
         clock.advance(seconds=3)
-        loop.patrol()
+        loop.mark_due()
         while loop.once():
             pass
         return all(entry.observed == "on" for entry in every_workspace(daemon.db))

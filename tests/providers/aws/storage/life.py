@@ -185,7 +185,7 @@ class Life:
             self.aws.clock.advance(35)
             try:
                 for loop in self.loops:
-                    loop.patrol()
+                    loop.mark_due()
                 done = sum(loop.once() for loop in self.loops)
             except Killed:
                 done = 1
