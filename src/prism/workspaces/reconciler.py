@@ -137,13 +137,17 @@ class WorkspaceReconciler:
         """Survey each location; workspaces that differ from the survey become due."""
         surveys = self._survey_cache.anew()
         self._surveyed |= {
-            at: last.at for at, last in self.last_surveys.items() if last.problem is None
+            location: last.at
+            for location, last in self.last_surveys.items()
+            if last.problem is None
         }
         self.last_surveys = surveys
         machines = {
-            at: survey.machines() for at, survey in surveys.items() if survey.problem is None
+            location: survey.machines()
+            for location, survey in surveys.items()
+            if survey.problem is None
         }
-        observed = {at: machines[at].values() if at in machines else () for at in surveys}
+        observed = {location: machines.get(location, {}).values() for location in surveys}
         for observer in self._observers:
             observer.saw(observed)
         changed, costing = self._compared(machines)
