@@ -83,8 +83,8 @@ SHARED = {
         "The following is true right after each kill, and for an hour: settled + reserved ≤ cap "
         "for project, allocation and pool; the ledger counts each second in which a machine ran "
         "or was hibernated exactly once, and agrees with the history of the simulated cloud; "
-        "each workspace that has not ended has one machine and one reservation; a request that "
-        "exceeded a cap before the kill still exceeds it. `move` moves a workspace to another "
+        "each workspace that has not ended has one machine and one reservation; a second "
+        "workspace, which does not fit, is still refused. `move` moves a workspace to another "
         "project, `renewal` extends a reservation, and `settlement` computes the costs so far."
     ),
     "Storage on AWS": (

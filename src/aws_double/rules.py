@@ -74,7 +74,7 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 60
     token: Annotated[
         Span,
-        Meta(description="How long a client token is kept; for a launch, after its machine ends."),
+        Meta(description="How long a client token is kept; a launch's, from its machine's end."),
     ] = 86400
 
 
