@@ -119,11 +119,10 @@ def test_stop_program_of_the_user_data_requests_a_stop_from_ec2(ec2, tmp_path):
     ast.parse(text, feature_version=(3, 9))
     assert "prism." not in "".join(line for line in text.splitlines() if "import" in line)
     program = tmp_path / "stop"
-    usual = "Power(Metadata())"
+    usual = "PowerControl(Metadata())"
     assert usual in text
-    program.write_text(
-        text.replace(usual, f"Power(Metadata({ec2.url!r}), endpoint='{ec2.url}/', off=('false',))")
-    )
+    simulated = f"Metadata({ec2.url!r}), endpoint='{ec2.url}/', off=('false',)"
+    program.write_text(text.replace(usual, f"PowerControl({simulated})"))
     run = [sys.executable, "-I", str(program)]
     assert subprocess.run(run, timeout=120).returncode == 0
     assert parse_qs(ec2.requests[-1][1].decode())["Action"] == ["StopInstances"]

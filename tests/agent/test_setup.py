@@ -13,8 +13,8 @@ from tests.optional import not_none
 TAKE_SLOT = """
 import sys
 from pathlib import Path
-from prism.agent.setup import Slot
-with Slot(Path(sys.argv[1])) as slot:
+from prism.agent.setup import InstallSlot
+with InstallSlot(Path(sys.argv[1])) as slot:
     print(slot.taken(), flush=True)
     sys.stdin.read()
 """

@@ -15,7 +15,7 @@ HEAD = """\
 # Stops this machine; made of the agent's own sources.
 from __future__ import annotations
 """
-MAIN = "\n\nif __name__ == '__main__':\n    sys.exit(0 if Power(Metadata()).off() else 1)\n"
+MAIN = "\n\nif __name__ == '__main__':\n    sys.exit(0 if PowerControl(Metadata()).off() else 1)\n"
 
 
 @cache
