@@ -74,7 +74,10 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 60
     token: Annotated[
         Span,
-        Meta(description="How long a client token is kept; a launch's, from its machine's end."),
+        Meta(
+            description="How long a client token is kept. That of a launch is kept this long "
+            "after its machine has ended."
+        ),
     ] = 86400
 
 
