@@ -6,6 +6,9 @@ import json
 import pytest
 from playwright.sync_api import expect
 
+from prism.errors import Problem
+from tests.waiting import eventually
+
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PNG += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 DROP = """
@@ -98,6 +101,12 @@ def test_preview_shows_pictures_and_notebooks_without_running_scripts(home, brow
 def test_attached_volume_is_a_folder_on_the_files_page(home, browsing):
     home.client.volumes.create("shared", size_gb=1)
     home.client.volumes.attach("shared", "mine")
+
+    def entries():
+        return home.client.files.list("mine", "volumes").entries
+
+    # The page lists the folder once; the volume is in it when the reconciler has attached it.
+    eventually(lambda: "shared" in {entry.name for entry in entries()}, passing=(Problem,))
     stored = home.folder / "storage" / "volumes"
     page = browsing(home).open("/workspaces/mine?tab=files&path=volumes")
     page.get_by_role("link", name="shared", exact=True).click()
