@@ -6,9 +6,6 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from prism.errors import Problem
-from tests.waiting import eventually
-
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PNG += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 DROP = """
@@ -98,17 +95,11 @@ def test_preview_shows_pictures_and_notebooks_without_running_scripts(home, brow
     assert not [request for request in browser.requests if request.endswith("/ran")]
 
 
-def test_attached_volume_is_a_folder_on_the_files_page(home, browsing):
+def test_volume_appears_on_the_open_files_page_once_it_is_attached(home, browsing):
     home.client.volumes.create("shared", size_gb=1)
-    home.client.volumes.attach("shared", "mine")
-
-    def entries():
-        return home.client.files.list("mine", "volumes").entries
-
-    # The page lists the folder once; the volume is in it when the reconciler has attached it.
-    eventually(lambda: "shared" in {entry.name for entry in entries()}, passing=(Problem,))
     stored = home.folder / "storage" / "volumes"
     page = browsing(home).open("/workspaces/mine?tab=files&path=volumes")
+    home.client.volumes.attach("shared", "mine")  # the open page follows
     page.get_by_role("link", name="shared", exact=True).click()
     expect(page.get_by_text("This folder is empty.")).to_be_visible()
     page.evaluate(DROP, ["kept.txt", "on the volume"])

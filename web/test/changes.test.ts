@@ -41,6 +41,14 @@ describe('changes by an event', () => {
     }
   });
 
+  it('an attached or detached volume marks the files of its workspace as stale', () => {
+    for (const name of ['volume_attached', 'volume_detached']) {
+      const change = changeOf(event(name, { instance: 'theirs' }));
+      expect(change.stale).toContainEqual(['files', 'theirs']);
+      expect(change.stale).toContainEqual(['volumes']);
+    }
+  });
+
   it('a resync event makes everything stale', () => {
     expect(changeOf(event('resync')).everything).toBe(true);
   });

@@ -14,6 +14,7 @@ export interface Change {
 }
 
 const AFTER_SLEEP: ReadonlySet<string> = new Set(['instance_state_changed', 'instance_asked']);
+const IN_A_HOME: ReadonlySet<string> = new Set(['volume_attached', 'volume_detached']);
 const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] = [
   ['project_', [['projects']]],
   ['member_', [['projects'], ['members']]],
@@ -50,6 +51,8 @@ export function changeOf(event: LiveEvent): Change {
   if (event.event === 'hibernation_triggered') {
     return { instance: name, stale: [...stale, ['idle', name], ['idle-history']] };
   }
+  const workspace = event.data['instance'];
+  if (IN_A_HOME.has(event.event) && typeof workspace === 'string') stale.push(['files', workspace]);
   for (const [prefix, keys] of PREFIXES) {
     if (event.event.startsWith(prefix)) stale.push(...keys);
   }
