@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 from msgspec import Meta, Struct
 
 from prism.errors import AlreadyExists, Conflict, InUse, InvalidState, NotFound
+from prism.kit.generations import Attempts, Generations
 from prism.kit.money import Micros
 from prism.kit.transaction import Rows, Tx
 
@@ -116,7 +117,7 @@ class StorageFailure(Struct, frozen=True):
     message: str
 
 
-class Volume(Struct, frozen=True, kw_only=True):
+class Volume(Generations, Struct, frozen=True, kw_only=True):
     """A volume: its spec, the last request, and the observed state."""
 
     id: str
@@ -146,11 +147,6 @@ class Volume(Struct, frozen=True, kw_only=True):
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the last request was fulfilled or given up."""
-        return self.observed_generation == self.generation
-
 
 class Attachment(Struct, frozen=True, kw_only=True):
     """A volume of a workspace: requests write `wanted`, the reconciler writes `attached`.
@@ -166,7 +162,7 @@ class Attachment(Struct, frozen=True, kw_only=True):
     machine: str | None = None  # the id of the machine that has or may have it
 
 
-class Snapshot(Struct, frozen=True, kw_only=True):
+class Snapshot(Attempts, Struct, frozen=True, kw_only=True):
     """A copy of a volume, or of a workspace's root disk."""
 
     id: str
@@ -203,16 +199,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     progress: int | None = None
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the last request was fulfilled or given up."""
-        return self.observed_generation == self.generation
-
-    @property
-    def is_attempted(self) -> bool:
-        """Whether the last request was tried, if a failure or a repeat depends on that."""
-        return self.attempted_generation == self.generation
 
 
 class AttachmentHost(Struct, frozen=True, kw_only=True):

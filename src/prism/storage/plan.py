@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -160,6 +160,14 @@ PERIODS: Mapping[str, timedelta] = {
     "weekly": timedelta(days=7),
     "monthly": timedelta(days=30),
 }
+
+
+T = TypeVar("T", Volume, Snapshot)
+
+
+def with_request(resource: T, verb: StorageVerb | None = None) -> T:
+    """The row after another request; `verb` stays if there is none."""
+    return replace(resource, verb=verb or resource.verb, generation=resource.generation + 1)
 
 
 def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeState:

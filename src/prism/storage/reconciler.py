@@ -65,7 +65,7 @@ class Links(NamedTuple):
     refused attachments are tried `again`.
     """
 
-    observed: list[Attachment]
+    attachments: list[Attachment]
     ended: set[str]
     refused: str | None = None
     again: bool = False
@@ -190,17 +190,15 @@ class VolumeReconciler(StorageReconciler):
 
     def _links_of(
         self,
-        observed: list[Attachment],
+        attachments: list[Attachment],
         hosts: Mapping[str, AttachmentHost],
         step: PlannedStorageAction,
         refused: bool,
     ) -> Links:
-        ended = {
-            attachment.workspace for attachment in observed if not _is_living(attachment, hosts)
-        }
+        ended = {link.workspace for link in attachments if not _is_living(link, hosts)}
         attachment = step.attachment if refused and step.act is StorageAction.ATTACH else None
         retries = refused and step.act in {StorageAction.DETACH, StorageAction.DELETE}
-        return Links(observed, ended, attachment.workspace if attachment else None, retries)
+        return Links(attachments, ended, attachment.workspace if attachment else None, retries)
 
     def _act(
         self,
@@ -304,7 +302,7 @@ class VolumeReconciler(StorageReconciler):
             pause = timedelta(0)  # more may be attached
         if links.again:
             pause = AGAIN
-        elif step.act is StorageAction.REST and settled(after, links.observed):
+        elif step.act is StorageAction.REST and settled(after, links.attachments):
             pause = NEVER - self._clock.now()  # a request or a survey will say
         return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts, links))
 
@@ -326,7 +324,7 @@ class VolumeReconciler(StorageReconciler):
     def _record_attachments(
         self, tx: Tx, volume: Volume, were: list[Attachment], links: Links
     ) -> None:
-        now = {attachment.workspace: attachment for attachment in links.observed}
+        now = {attachment.workspace: attachment for attachment in links.attachments}
         for attachment in were:
             if (attachment_now := now.get(attachment.workspace)) is None:
                 continue  # requested after the survey
@@ -354,10 +352,8 @@ class VolumeReconciler(StorageReconciler):
 
     def _forget(self, tx: Tx, volume: Volume) -> None:
         attachments = store.attachments_of(tx.sql, [volume.id])[volume.id]
-        was, gone = (
-            volume_state(volume, attachments),
-            replace(volume, observed=StorageObserved.GONE),
-        )
+        was = volume_state(volume, attachments)
+        gone = replace(volume, observed=StorageObserved.GONE)
         state = volume_state(gone, ())
         event = VolumeStateChanged(
             **about(volume), actor=SYSTEM, previous_state=was, state=state, failure=None
@@ -392,8 +388,8 @@ class VolumeReconciler(StorageReconciler):
         # A list, since each is to be noted.
         if any([self._is_sure(volume, machine, attachments) for machine in new]):
             return True
-        observed = _updated(attachments, disk, hosts)
-        if any(a.attached != b.attached for a, b in zip(attachments, observed, strict=True)):
+        updated = _updated(attachments, disk, hosts)
+        if any(a.attached != b.attached for a, b in zip(attachments, updated, strict=True)):
             return True
         facts = _facts(volume, disk.observed, disk)
         facts["used_bytes"] = gigabytes(disk.used_bytes)

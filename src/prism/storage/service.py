@@ -35,7 +35,7 @@ from prism.storage.model import (
     VolumeList,
     VolumeState,
 )
-from prism.storage.plan import checked, is_being_made, volume_state
+from prism.storage.plan import checked, is_being_made, volume_state, with_request
 
 Shown = EbsVolume | EfsVolume
 
@@ -128,9 +128,7 @@ class StorageService:
             if volume.verb is StorageVerb.DELETE:
                 return volume.name
             _require_unused(tx.sql, volume)
-            doomed = structs.replace(
-                volume, verb=StorageVerb.DELETE, generation=volume.generation + 1
-            )
+            doomed = with_request(volume, StorageVerb.DELETE)
             self._apply(tx, volume, doomed, "delete")
             return volume.name
 
@@ -189,18 +187,14 @@ class StorageService:
         if host.id in now and now[host.id].wanted:
             return
         store.want(tx, Attachment(volume=volume.id, workspace=host.id, name=host.name))
-        self._apply(
-            tx, volume, structs.replace(volume, generation=volume.generation + 1), "attach"
-        )
+        self._apply(tx, volume, with_request(volume), "attach")
 
     def _detach(self, tx: Tx, volume: Volume, attachments: Sequence[Attachment]) -> None:
         if not any(attachment.wanted for attachment in attachments):
             return
         for attachment in attachments:
             store.want(tx, structs.replace(attachment, wanted=False))
-        self._apply(
-            tx, volume, structs.replace(volume, generation=volume.generation + 1), "detach"
-        )
+        self._apply(tx, volume, with_request(volume), "detach")
 
     def _apply(self, tx: Tx, before: Volume, after: Volume, verb: str) -> None:
         event = self._asked_event(tx, after, verb)

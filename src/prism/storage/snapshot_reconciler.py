@@ -150,12 +150,12 @@ class SnapshotReconciler(StorageReconciler):
         before = store.by_id(tx.sql, Snapshot, id)
         after = replace(before, **facts)
         is_shown = _shown_fields(before) != _shown_fields(after)
-        event = (lambda it: _seen_event(before, it)) if is_shown else None
+        event = (lambda it: _state_event(before, it)) if is_shown else None
         self._changes.apply(tx, before, after, event, observed=True)
 
     def _forget(self, tx: Tx, snapshot: Snapshot) -> None:
         gone = replace(snapshot, verb=StorageVerb.DELETE, observed=StorageObserved.GONE)
-        self._changes.forget(tx, snapshot, _seen_event(snapshot, gone))
+        self._changes.forget(tx, snapshot, _state_event(snapshot, gone))
 
 
 def _facts(
@@ -204,7 +204,7 @@ def _shown_fields(snapshot: Snapshot) -> tuple[object, ...]:
     )
 
 
-def _seen_event(before: Snapshot, after: Snapshot) -> SnapshotStateChanged:
+def _state_event(before: Snapshot, after: Snapshot) -> SnapshotStateChanged:
     return SnapshotStateChanged(
         **about(after),
         actor=SYSTEM,

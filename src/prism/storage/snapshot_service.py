@@ -33,7 +33,13 @@ from prism.storage.model import (
     VolumeKind,
     VolumeState,
 )
-from prism.storage.plan import is_being_made, reserved, snapshot_state, volume_state
+from prism.storage.plan import (
+    is_being_made,
+    reserved,
+    snapshot_state,
+    volume_state,
+    with_request,
+)
 from prism.storage.service import Shown, StorageService, names
 
 
@@ -111,7 +117,7 @@ class SnapshotService(StorageService):
             if snapshot.verb is StorageVerb.DELETE:
                 return snapshot.name
             _require_unused(tx.sql, snapshot)
-            doomed = replace(snapshot, verb=StorageVerb.DELETE, generation=snapshot.generation + 1)
+            doomed = with_request(snapshot, StorageVerb.DELETE)
             self._changes.apply(tx, snapshot, doomed, self._snapshot_event("delete"))
             return snapshot.name
 
@@ -145,7 +151,7 @@ class SnapshotService(StorageService):
         if not keep:
             self._changes.apply(tx, backup, replace(backup, holds=False))
         elif backup.observed is StorageObserved.BROKEN:
-            self._changes.apply(tx, backup, replace(backup, generation=backup.generation + 1))
+            self._changes.apply(tx, backup, with_request(backup))
         return backup
 
     def _from_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.catalog.model import MachineType
 from prism.errors import Conflict, Invalid, NotFound
+from prism.kit.generations import Attempts
 from prism.kit.money import Micros
 from prism.templates.model import Size, Template
 
@@ -97,7 +98,7 @@ def memory_lost(why: str) -> Failure:
     return Failure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")
 
 
-class Workspace(Struct, frozen=True, kw_only=True):
+class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     """A workspace: its launch request, the last request, and the observed state."""
 
     id: str
@@ -155,16 +156,6 @@ class Workspace(Struct, frozen=True, kw_only=True):
     charged: bool = False  # whether it costs as much as in the state `ON`
     hibernated_at: datetime | None = None
     failure: Failure | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the last request was fulfilled or given up."""
-        return self.observed_generation == self.generation
-
-    @property
-    def is_attempted(self) -> bool:
-        """Whether the last request was tried, if a failure or a repeat depends on that."""
-        return self.attempted_generation == self.generation
 
 
 class Priced(Struct, frozen=True):
