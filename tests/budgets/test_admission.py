@@ -19,8 +19,8 @@ def test_admission_compares_settled_and_reserved_money_at_one_time(clocked_daemo
     balances = Balances(AdvancingClock(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
         totals = balances.totals(sql)
-        scales = CapComparison(balances, sql, [], "ws_1", totals)
-    assert totals.now == scales.now == scales._balances.now == scales._balances.now
+        comparison = CapComparison(balances, sql, [], "ws_1", totals)
+    assert totals.now == comparison.now == comparison._balances.now == comparison._balances.now
 
 
 def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocked_daemon):

@@ -64,7 +64,7 @@ class CapComparison:
         self._caps, self._reserved = caps, ReservedStored(sql, self.now, besides=reservation_id)
         self._before: dict[tuple[str, Window], Balance] = {}
 
-    def weigh(self, reservation: Reservation) -> list[Load]:
+    def loads_of(self, reservation: Reservation) -> list[Load]:
         """The load of each cap in each affected period; raises if a pool has no money then."""
         loads = []
         for cap in self._caps:
@@ -79,7 +79,7 @@ class CapComparison:
     def fit(self, reservation: Reservation) -> bool:
         """Whether every cap can pay for the reservation."""
         try:
-            return all(load.excess <= 0 for load in self.weigh(reservation))
+            return all(load.excess <= 0 for load in self.loads_of(reservation))
         except BudgetExceeded:
             return False
 
@@ -107,18 +107,20 @@ def check(
     With `takes_hours` the error says how many hours would fit (for an extension, `beyond` its old
     expiry), else how much money is missing.
     """
-    scales = CapComparison(balances, sql, caps, reservation.id, totals)
-    if scales.fit(reservation):
-        return [load.after for load in scales.weigh(reservation)]
+    comparison = CapComparison(balances, sql, caps, reservation.id, totals)
+    if comparison.fit(reservation):
+        return [load.after for load in comparison.loads_of(reservation)]
     owner = projects.find(sql, reservation.project)
     limit = (
-        _possible(scales, reservation, beyond) if takes_hours else _missing(scales, reservation)
+        _possible(comparison, reservation, beyond)
+        if takes_hours
+        else _missing(comparison, reservation)
     )
-    raise exceeded(scales, reservation, owner.name if owner else "", limit)
+    raise exceeded(comparison, reservation, owner.name if owner else "", limit)
 
 
 def exceeded(
-    scales: CapComparison, reservation: Reservation, owner: str, limit: tuple[Load, str]
+    comparison: CapComparison, reservation: Reservation, owner: str, limit: tuple[Load, str]
 ) -> BudgetExceeded:
     """The refusal; `limit` is the load that limits most, and says what would fit."""
     least, possible = limit
@@ -130,7 +132,7 @@ def exceeded(
         f"The {balance.cap.words} has not enough money left for {reservation.name!r}",
         details=(
             f"{sums}, needed {dollars(least.need, places)}"
-            f"{in_later(balance, scales.now)}; {possible}"
+            f"{in_later(balance, comparison.now)}; {possible}"
         ),
         remediation=f"See `prism budget forecast {_quoted(owner)}`",
         data=numbers(balance, least.need),
@@ -138,54 +140,54 @@ def exceeded(
 
 
 def _possible(
-    scales: CapComparison, reservation: Reservation, beyond: int | None
+    comparison: CapComparison, reservation: Reservation, beyond: int | None
 ) -> tuple[Load, str]:
     """The load that limits first, and a text that says for how long its money lasts."""
     if not reservation.compute:  # the reservation is for a disk only
-        return _possible_disk(scales, reservation)
-    start = max(scales.now, reservation.since)
+        return _possible_disk(comparison, reservation)
+    start = max(comparison.now, reservation.since)
     most = max(reservation.until - start, 0)
-    span = longest(most, lambda more: scales.fit(replace(reservation, until=start + more)))
+    span = longest(most, lambda more: comparison.fit(replace(reservation, until=start + more)))
     if span is None:
-        return _most_exceeded(scales, reservation, start, reservation.until, "disk")
-    least, _ = _most_exceeded(scales, reservation, start + span + 1, reservation.until, "")
+        return _most_exceeded(comparison, reservation, start, reservation.until, "disk")
+    least, _ = _most_exceeded(comparison, reservation, start + span + 1, reservation.until, "")
     more = span if beyond is None else start + span - beyond
     if more < HOUR // 10:
         return least, "what is left does not pay for six minutes of it"
     return least, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
 
 
-def _missing(scales: CapComparison, reservation: Reservation) -> tuple[Load, str]:
+def _missing(comparison: CapComparison, reservation: Reservation) -> tuple[Load, str]:
     """The load that exceeds its cap most, and a text that says by how much."""
-    least = max(scales.weigh(reservation), key=lambda load: load.excess)
+    least = max(comparison.loads_of(reservation), key=lambda load: load.excess)
     places = _places_needed(least.before, least.need)
     return least, f"{dollars(least.excess, places)} more than is left"
 
 
-def _possible_disk(scales: CapComparison, reservation: Reservation) -> tuple[Load, str]:
+def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple[Load, str]:
     start, end = reservation.disk_since, max(reservation.disk_until, reservation.part_until)
 
     def until(more: int) -> Reservation:
         ends = {"disk_until": reservation.disk_until, "part_until": reservation.part_until}
         return replace(reservation, **{k: min(at, start + more) for k, at in ends.items()})
 
-    span = longest(end - start, lambda more: scales.fit(until(more))) or 0
-    least = max(scales.weigh(until(span + 1)), key=lambda load: load.excess)
-    full = next(load for load in scales.weigh(reservation) if load.before == least.before)
+    span = longest(end - start, lambda more: comparison.fit(until(more))) or 0
+    least = max(comparison.loads_of(until(span + 1)), key=lambda load: load.excess)
+    full = next(load for load in comparison.loads_of(reservation) if load.before == least.before)
     if not full.before.left:
         return full, "nothing is left"
     return full, f"what is left pays for {floor(10 * span / DAY) / 10:.1f} of its 30 days"
 
 
 def _most_exceeded(
-    scales: CapComparison, reservation: Reservation, at: int, until: int, lacks: str
+    comparison: CapComparison, reservation: Reservation, at: int, until: int, lacks: str
 ) -> tuple[Load, str]:
     """The cap that running until `at` exceeds most, and its load until `until`."""
-    loads = scales.weigh(replace(reservation, until=at))
+    loads = comparison.loads_of(replace(reservation, until=at))
     least = max(loads, key=lambda load: load.excess)
     full = [
         load
-        for load in scales.weigh(replace(reservation, until=until))
+        for load in comparison.loads_of(replace(reservation, until=until))
         if load.before == least.before
     ]
     left = least.before.left

@@ -213,12 +213,12 @@ class ReservationService:
         """
         if caps and (reservation.compute is None or reservation.disk is None):
             return None
-        scales = CapComparison(self._balances, sql, caps, reservation.id)
-        if scales.fit(fresh):
+        comparison = CapComparison(self._balances, sql, caps, reservation.id)
+        if comparison.fit(fresh):
             return fresh
         more = longest(
             extension(reservation, fresh),
-            lambda more: scales.fit(extend_by(reservation, fresh, more)),
+            lambda more: comparison.fit(extend_by(reservation, fresh, more)),
         )
         part = extend_by(reservation, fresh, more or 0)
         runs = part.until > part.since

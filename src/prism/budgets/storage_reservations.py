@@ -104,10 +104,10 @@ class StorageReservationService:
         priced = replace(reservation, disk=_rate(resource))
         fresh = renewed(priced, caps, self._balances.now, None)
         if caps:
-            scales = CapComparison(self._balances, tx.sql, caps, reservation.id)
+            comparison = CapComparison(self._balances, tx.sql, caps, reservation.id)
             most = extension(priced, fresh)
-            if not scales.fit(fresh):
-                more = longest(most, lambda more: scales.fit(extend_by(priced, fresh, more)))
+            if not comparison.fit(fresh):
+                more = longest(most, lambda more: comparison.fit(extend_by(priced, fresh, more)))
                 fresh = extend_by(priced, fresh, more or 0)
         store.put_reservation(tx, fresh)
         return moment(due(fresh, caps, self._balances.now))

@@ -152,7 +152,7 @@ def sums_of_days(
     """The sums of these days from the segments; each scope has a sum for each day."""
     day_costs = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
     for scope, day_cost in sums_by_day(
-        store.stretches(sql, first * DAY, end * DAY, project), first, end, now
+        store.cost_periods(sql, first * DAY, end * DAY, project), first, end, now
     ):
         day_costs[scope, day_cost.day] = day_cost
     return [(scope, replace(day_cost, day=day)) for (scope, day), day_cost in day_costs.items()]

@@ -50,14 +50,14 @@ class OpenCosts:
         for row in rows:
             if row.amount is None:
                 continue
-            slope = GrowingCost(row.amount, row.hours * HOUR, row.began)
+            growing = GrowingCost(row.amount, row.hours * HOUR, row.began)
             payers = (row.project, row.allocation, row.pool)
             if row.kind == CostKind.ASLEEP:
-                self._asleep.append(slope)
+                self._asleep.append(growing)
             elif (until := counted.get(row.id)) is not None:
-                self._runs.setdefault(payers, []).append((slope, until))
+                self._runs.setdefault(payers, []).append((growing, until))
             else:
-                self._steady.setdefault(payers, []).append(slope)
+                self._steady.setdefault(payers, []).append(growing)
         self._surveyed_at = max(counted.values(), default=0)
         self._ran = dict(self._run_costs(self._surveyed_at))  # constant after that survey
 
@@ -66,8 +66,8 @@ class OpenCosts:
         if (known := self._memo.get(at)) is not None:
             return known
         sums: dict[tuple[str, str], int] = {}
-        for payers, slopes in self._steady.items():
-            _add(sums, payers, _cost(slopes, at))
+        for payers, growing_costs in self._steady.items():
+            _add(sums, payers, _cost(growing_costs, at))
         for payers, paid in self._ran.items() if at >= self._surveyed_at else self._run_costs(at):
             _add(sums, payers, paid)
         memo = dict(list(self._memo.items())[1 - MOMENTS :])  # other threads read the old dict
@@ -100,8 +100,8 @@ class RecentSums:
         for of, kind, paid in sums:
             self._add(of, paid, is_saved=kind == CostKind.ASLEEP)
         for of, kind, amount, hours, began, ended in late:
-            slope = GrowingCost(amount, hours * HOUR, began)
-            self._late.append((of, kind == CostKind.ASLEEP, slope, ended))
+            growing = GrowingCost(amount, hours * HOUR, began)
+            self._late.append((of, kind == CostKind.ASLEEP, growing, ended))
 
     def _add(self, project: str | None, paid: int, *, is_saved: bool) -> None:
         if is_saved:
@@ -112,8 +112,8 @@ class RecentSums:
     def late(self, now: int) -> tuple[Mapping[str, int], int]:
         """What each project paid, and what was saved, in segments that end after the read."""
         by_project, saved = dict[str, int](), 0
-        for project, is_saved, slope, ended in self._late:
-            cost = slope.between(self.start, min(now, ended))
+        for project, is_saved, growing, ended in self._late:
+            cost = growing.between(self.start, min(now, ended))
             if is_saved:
                 saved += cost
             elif project is not None:
@@ -277,8 +277,10 @@ def _add(sums: dict[tuple[str, str], int], payers: Payers, paid: int) -> None:
             sums[column, id] = sums.get((column, id), 0) + paid
 
 
-def _cost(slopes: Iterable[GrowingCost], at: int) -> int:
-    return sum(amount * (at - began) // whole for amount, whole, began in slopes if at > began)
+def _cost(growing_costs: Iterable[GrowingCost], at: int) -> int:
+    return sum(
+        amount * (at - began) // whole for amount, whole, began in growing_costs if at > began
+    )
 
 
 def _cost_of_runs(runs: Iterable[tuple[GrowingCost, int]], at: int) -> int:

@@ -48,12 +48,12 @@ def cost(amount: Micros, hours: int, seconds: int) -> Micros:
     return Micros(amount * seconds // (hours * HOUR))
 
 
-def cost_at(stretch: CostPeriod, at: int) -> int:
+def cost_at(period: CostPeriod, at: int) -> int:
     """The cost of a segment by `at`; 0 if the price is not known."""
-    end = at if stretch.ended is None else min(at, stretch.ended)
-    if stretch.amount is None or end <= stretch.began:
+    end = at if period.ended is None else min(at, period.ended)
+    if period.amount is None or end <= period.began:
         return 0
-    return cost(stretch.amount, stretch.hours, end - stretch.began)
+    return cost(period.amount, period.hours, end - period.began)
 
 
 def unix_time(at: datetime) -> int:
@@ -197,21 +197,21 @@ def unless_unknown(total: Micros | None, *, is_unpriced: bool) -> Micros | None:
 
 
 def sums_by_day(
-    stretches: Iterable[CostPeriod], first: int, end: int, now: int
+    periods: Iterable[CostPeriod], first: int, end: int, now: int
 ) -> Iterator[tuple[str, DayCost]]:
     """The costs of the days from `first` until before `end`: in scope "" and each project."""
     sums: dict[tuple[str, int], dict[CostKind, int]] = {}
     accounts: dict[tuple[str, int], set[int]] = {}
-    for stretch in stretches:
-        until = now if stretch.ended is None else min(stretch.ended, now)
-        before = cost_at(stretch, max(stretch.began, first * DAY))
-        for day in range(max(first, day_of(stretch.began)), min(end, day_of(until - 1) + 1)):
-            after = cost_at(stretch, min(until, (day + 1) * DAY))
-            for scope in ("",) if stretch.project is None else ("", stretch.project):
+    for period in periods:
+        until = now if period.ended is None else min(period.ended, now)
+        before = cost_at(period, max(period.began, first * DAY))
+        for day in range(max(first, day_of(period.began)), min(end, day_of(until - 1) + 1)):
+            after = cost_at(period, min(until, (day + 1) * DAY))
+            for scope in ("",) if period.project is None else ("", period.project):
                 of = sums.setdefault((scope, day), {})
-                of[stretch.kind] = of.get(stretch.kind, 0) + after - before
-                if stretch.kind in OF_A_WORKSPACE and after > before:
-                    accounts.setdefault((scope, day), set()).add(stretch.no)
+                of[period.kind] = of.get(period.kind, 0) + after - before
+                if period.kind in OF_A_WORKSPACE and after > before:
+                    accounts.setdefault((scope, day), set()).add(period.no)
             before = after
     for (scope, day), micros in sums.items():
         yield scope, DayCost(day, micros, sum(1 << no for no in accounts.get((scope, day), ())))

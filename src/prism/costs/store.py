@@ -451,7 +451,7 @@ def began(sql: Connection, project: str | None = None) -> int | None:
     return sql.execute(select(func.min(accounts.c.since)).where(condition)).scalar()
 
 
-def stretches(
+def cost_periods(
     sql: Connection, start: int, end: int, project: str | None = None
 ) -> Iterator[CostPeriod]:
     """The segments between `start` and `end`, with the fields that sums need."""
