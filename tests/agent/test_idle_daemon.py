@@ -14,7 +14,7 @@ from tests.waiting import eventually
 RULE = {"profile": "p", "seconds": 0.1, "action": "hibernate", "limits": {}}
 
 
-class PowerControl:
+class RecordedPower:
     """Records the calls."""
 
     def __init__(self):
@@ -32,7 +32,7 @@ class PowerControl:
 
 @pytest.fixture
 def power():
-    return PowerControl()
+    return RecordedPower()
 
 
 @pytest.fixture

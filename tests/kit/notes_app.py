@@ -73,11 +73,11 @@ def texts(db: Database) -> list[str]:
         return list(sql.execute(select(notes.c.text).order_by(notes.c.id)).scalars())
 
 
-VersionedValue = NamedDependency[Database]
+InjectedDatabase = NamedDependency[Database]
 
 
 @post("/api/v1/notes", sync_to_thread=True)
-def write(data: JSONBody[Note], db: VersionedValue) -> dict[str, Any]:
+def write(data: JSONBody[Note], db: InjectedDatabase) -> dict[str, Any]:
     with db.write() as tx:
         tx.sql.execute(notes.insert().values(text=data.text))
         tx.happened(Noted(actor="ada", subject=data.text))
@@ -90,7 +90,7 @@ def write(data: JSONBody[Note], db: VersionedValue) -> dict[str, Any]:
 
 
 @post("/api/v1/notes/{name:str}/poke", sync_to_thread=True, status_code=200, opt=WAITS)
-def poke(name: FromPath[str], db: VersionedValue) -> dict[str, str]:
+def poke(name: FromPath[str], db: InjectedDatabase) -> dict[str, str]:
     with db.write() as tx:
         tx.sql.execute(notes.insert().values(text=name))
     return {"name": name}

@@ -21,7 +21,7 @@ CREDENTIALS = re.compile(r"://[^/@\s]+@")
 HEAD = 64
 Position = tuple[int, bytes, int]  # a file's inode, how it begins, and how far it was read
 NOWHERE: Position = (0, b"", 0)
-ReadPosition = Mapping[str, Position]
+Positions = Mapping[str, Position]
 OURS = {"console", "setup", "inside"}
 
 
@@ -47,7 +47,7 @@ class LocalLogs:
             texts += [self._redact(id, source, line) for line in file_lines]
         return LogChunk(tuple(texts[-lines:]), mark)
 
-    def after(self, id: str, kind: Kind, mark: ReadPosition | None) -> LogChunk:
+    def after(self, id: str, kind: Kind, mark: Positions | None) -> LogChunk:
         """The lines since the mark, also after rotations."""
         texts, now = [], dict(mark or {})
         for source in self._sources(id, kind):

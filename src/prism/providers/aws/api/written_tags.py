@@ -16,9 +16,7 @@ from prism.providers.aws.api.tags import listed, read
 
 CONSISTENT_AFTER = timedelta(minutes=5)
 MOST_RESOURCES = 5000  # resources with written tags; beyond that, the oldest are dropped
-WrittenGeneration = dict[
-    str, tuple[str | None, datetime]
-]  # by tag name; None: the tag was removed
+TagValues = dict[str, tuple[str | None, datetime]]  # by tag name; None: the tag was removed
 
 
 class WrittenTags:
@@ -26,7 +24,7 @@ class WrittenTags:
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._written: dict[str, WrittenGeneration] = {}
+        self._written: dict[str, TagValues] = {}
 
     def note(self, action: str, arguments: Mapping[str, Any]) -> None:
         """Record a successful call if it is `CreateTags` or `DeleteTags`."""
