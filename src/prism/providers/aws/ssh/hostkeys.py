@@ -8,6 +8,7 @@ stops: the first line has the machine's id and the key, the second its address a
 import os
 import re
 import struct
+import threading
 from base64 import b64decode
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class HostKeys:
         """`port` is the SSH port of the machines; only tests change it."""
         self._folder, self._console, self.port = folder, console, port
         self._known: dict[str, str] = {}
+        self._writing = threading.Lock()
 
     def of(self, host: SshHost) -> str:
         """The host key of a machine; raises if it is unknown and not on the console yet."""
@@ -84,9 +86,10 @@ class HostKeys:
     def learn(self, id: str, console: str) -> str | None:
         """Store and return the key on a console."""
         if (key := key_on_console(console)) and ID.fullmatch(id):
-            if self.known(id) != key:
-                self._write(id, key, "")
-            self._known[id] = key
+            with self._writing:  # several threads learn the key of a machine that boots
+                if self.known(id) != key:
+                    self._write(id, key, "")
+                self._known[id] = key
         return key
 
     def learn_anew(self, host: SshHost) -> bool:
@@ -101,8 +104,9 @@ class HostKeys:
         usual = self.port == USUAL_PORT
         name = host.address if usual else f"[{host.address}]:{self.port}"
         text = _known_hosts_text(host.id, key, name)
-        if not path.exists() or path.read_text("ascii") != text:
-            self._write(host.id, key, name)
+        with self._writing:
+            if not path.exists() or path.read_text("ascii") != text:
+                self._write(host.id, key, name)
         return path
 
     def forget(self, id: str) -> None:
@@ -117,7 +121,7 @@ class HostKeys:
 
     def _write(self, id: str, key: str, name: str) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._folder / f".{id}.{os.getpid()}.new"
+        draft = self._folder / f".{id}.new"
         draft.unlink(missing_ok=True)
         number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "w", encoding="ascii") as out:
