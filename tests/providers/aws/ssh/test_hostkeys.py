@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -17,10 +18,8 @@ def test_threads_that_learn_the_same_key_at_once_all_succeed(tmp_path, monkeypat
     replace = Path.replace
 
     def replace_together(draft: Path, target: Path) -> Path:
-        try:
+        with suppress(threading.BrokenBarrierError):  # the other one waits for this write
             together.wait(timeout=0.2)  # both have written their drafts
-        except threading.BrokenBarrierError:
-            pass  # the other one waits for this write
         return replace(draft, target)
 
     monkeypatch.setattr(Path, "replace", replace_together)
