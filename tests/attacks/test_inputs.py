@@ -7,9 +7,13 @@ import struct
 import zlib
 from collections import Counter
 from functools import cache
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from tests import proofs
+from tests.attacks import surfaces
 from tests.attacks.serving import connected, receive_all, serving
 from tests.attacks.surfaces import HERE, OF_FILE, ROOT, SURFACES, table
 from tests.waiting import eventually
@@ -23,6 +27,29 @@ def test_attack_files_are_listed_by_surface_and_counted():
     text = table(Counter({"tests/attacks/test_gate.py": 1000, "tests/kit/test_gate.py": 5}))
     assert f"| gate | 1,005 | {len(SURFACES['gate'])} |" in text
     assert text.endswith(f"1,005 tests in all. 2 of the {len(OF_FILE)} files had tests that ran.")
+
+
+@pytest.mark.parametrize(
+    ("written", "missing", "args", "options"),
+    [
+        (True, (), ["tests"], {}),
+        (False, ("tests/kit/test_gate.py",), ["tests"], {}),
+        (False, (), ["tests"], {"keyword": "gate"}),
+        (False, (), ["tests"], {"markexpr": "not slow"}),
+        (False, (), ["tests/kit/test_gate.py::test_x", "tests"], {}),
+    ],
+)
+def test_table_of_attacks_is_written_only_by_a_run_of_all_of_them(
+    written, missing, args, options, monkeypatch
+):
+    titles = []
+    monkeypatch.setenv("PRISM_WRITE_PROOFS", "1")
+    monkeypatch.setattr(surfaces, "passed", Counter(set(OF_FILE) - set(missing)))
+    monkeypatch.setattr(proofs, "record", lambda title, _: titles.append(title))
+    option = SimpleNamespace(**{"keyword": "", "markexpr": "", "deselect": None} | options)
+    session = SimpleNamespace(config=SimpleNamespace(option=option, args=args))
+    surfaces.pytest_sessionfinish(cast(pytest.Session, session))
+    assert titles == ["Attacks"] * written
 
 
 GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"
