@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from prism.access.model import Minted, NewToken, Scope
+from prism.access.model import CreatedToken, NewToken, Scope
 from prism.daemon.app import App
 from tests.conftest import Http
 from tests.optional import not_none
@@ -28,7 +28,7 @@ class Team:
             self.token(role, scope="admin")
         self.token("outside", scope="admin")
 
-    def token(self, name: str, user: str | None = None, **fields: Any) -> Minted:
+    def token(self, name: str, user: str | None = None, **fields: Any) -> CreatedToken:
         """A token that the operator creates at the socket."""
         scope = Scope(fields.pop("scope", "operate"))
         new = NewToken(name=name, user=user or f"{name}@x.org", scope=scope, **fields)

@@ -8,11 +8,11 @@ from prism.budgets.model import BudgetExceeded, NewAllocation, NewPool
 from prism.costs import rollups
 from prism.projects.model import NewBudget, NewProject
 from prism.workspaces.model import (
-    Launch,
+    LaunchRequest,
     LifecycleVerb,
-    Moving,
-    Storage,
-    Termination,
+    MoveRequest,
+    RootDisk,
+    TerminateRequest,
     WorkspaceNotFound,
 )
 from prism.workspaces.plan import state_of
@@ -24,14 +24,14 @@ CAPS = (3.5, 3.36, 3.4)
 
 
 def launch_request(name, hours=None):
-    return Launch(
+    return LaunchRequest(
         name=name,
         template=ML,
         size="M",
         project="lab",
         budget="grant",
         ttl_hours=hours,
-        storage=Storage(ebs_volume_size=20),
+        storage=RootDisk(ebs_volume_size=20),
     )
 
 
@@ -91,11 +91,11 @@ def extend_once(state):
 
 
 def terminate(state):
-    state.wiring.workspaces.terminate("mine", Termination(confirm="DELETE"))
+    state.wiring.workspaces.terminate("mine", TerminateRequest(confirm="DELETE"))
 
 
 def move_to_other(state):
-    state.wiring.workspaces.move("mine", Moving(project="other"))
+    state.wiring.workspaces.move("mine", MoveRequest(project="other"))
 
 
 def create_other_project(state):

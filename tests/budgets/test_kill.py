@@ -10,7 +10,7 @@ import pytest
 from prism.budgets.model import BudgetExceeded
 from prism.client.errors import DaemonUnreachable
 from prism.projects.model import NewBudget
-from prism.workspaces.model import NameTaken, State
+from prism.workspaces.model import NameTaken, WorkspaceState
 from tests.optional import not_none
 from tests.project.home import KILLABLE_DAEMON, Home
 from tests.proofs import record
@@ -36,7 +36,9 @@ def launch(home, name="mine"):
 
 
 def is_running(home):
-    return [workspace.state for workspace in home.client.workspaces.list()] == [State.RUNNING]
+    return [workspace.state for workspace in home.client.workspaces.list()] == [
+        WorkspaceState.RUNNING
+    ]
 
 
 def kill_at(folder, die_at):

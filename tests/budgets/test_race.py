@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from prism.budgets.model import BudgetExceeded
-from prism.workspaces.model import Launch, Storage
+from prism.workspaces.model import LaunchRequest, RootDisk
 from tests.conftest import ML
 from tests.money import ClockedDaemon
 from tests.proofs import record
@@ -30,12 +30,12 @@ def launch_concurrently(labs, sizes, **more):
     def ask(numbered):
         number, size = numbered
         lab = next(turns)
-        order = Launch(
+        order = LaunchRequest(
             name=f"w{number}",
             template=ML,
             size=size,
             project="lab",
-            storage=Storage(ebs_volume_size=20),
+            storage=RootDisk(ebs_volume_size=20),
             **more,
         )
         try:

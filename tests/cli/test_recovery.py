@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from prism.recovery.model import Adopted, Looked, Orphan, StorageOrphan
+from prism.recovery.model import Orphan, RecoveredWorkspace, StorageOrphan, SurveyedLocation
 from tests.client.filled import filled
 
-PLACE = filled(Looked, place="local:x", looked_at="2026-01-01T00:00:00Z", problem=None)
+PLACE = filled(SurveyedLocation, place="local:x", looked_at="2026-01-01T00:00:00Z", problem=None)
 ORPHAN = filled(
     Orphan,
     id="i-0123456789abcdef0",
@@ -21,7 +21,7 @@ ORPHAN = filled(
     cost_so_far=0.08,
 )
 TAKEN = filled(
-    Adopted,
+    RecoveredWorkspace,
     name="mine",
     instance_id="i-0123456789abcdef0",
     state="running",

@@ -14,7 +14,13 @@ from prism.client.waiting import WorkspaceFailed
 from prism.errors import Conflict
 from prism.profiles.model import ProfileShown
 from prism.projects.model import BudgetChange
-from prism.workspaces.model import Instance, Launched, NameTaken, Plan, State
+from prism.workspaces.model import (
+    Instance,
+    LaunchAnswer,
+    LaunchEstimate,
+    NameTaken,
+    WorkspaceState,
+)
 from tests.client.filled import filled
 from tests.client.scripted import http, problem
 from tests.client.test_stream import HEAD, block
@@ -23,7 +29,7 @@ EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").rea
 AT = "2026-01-01T00:00:00Z"
 MINE = filled(Instance, name="mine", state="running", launch_time=AT)
 LAUNCHED = filled(
-    Launched, name="mine", state="launching", hourly_rate=0.0416, estimated_ready_time=AT
+    LaunchAnswer, name="mine", state="launching", hourly_rate=0.0416, estimated_ready_time=AT
 )
 
 
@@ -36,8 +42,11 @@ def prism(home, server):
 def test_workspace_list_sends_filters_and_decodes_the_answer(prism, server):
     server.on("GET /instances", [MINE]).on("GET /instances?state=running&project=a%20b", [])
     [mine] = prism.workspaces.list()
-    assert (mine.state, mine.launch_time) == (State.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
-    assert prism.workspaces.list(state=State.RUNNING, project="a b") == []
+    assert (mine.state, mine.launch_time) == (
+        WorkspaceState.RUNNING,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert prism.workspaces.list(state=WorkspaceState.RUNNING, project="a b") == []
 
 
 def test_launch_sends_only_the_given_fields(prism, server):
@@ -45,7 +54,7 @@ def test_launch_sends_only_the_given_fields(prism, server):
     answer = prism.workspaces.launch(
         "Plain Shell", "mine", size="L", disk_gb=50, parameters={"n": 1}, wait=9, key="k"
     )
-    assert (answer.state, answer.hourly_rate) == (State.LAUNCHING, 0.0416)
+    assert (answer.state, answer.hourly_rate) == (WorkspaceState.LAUNCHING, 0.0416)
     [request] = server.asked
     assert request.headers["idempotency-key"] == "k"
     assert request.body["storage"] == {"ebs_volume_size": 50}
@@ -54,7 +63,7 @@ def test_launch_sends_only_the_given_fields(prism, server):
 
 
 def test_plan_sends_a_dry_run(prism, server):
-    server.on("POST /instances/launch", filled(Plan, creates=["a folder"]))
+    server.on("POST /instances/launch", filled(LaunchEstimate, creates=["a folder"]))
     assert prism.workspaces.plan("Plain Shell", "mine").creates == ("a folder",)
     assert server.asked[0].body["dry_run"] is True
 
@@ -64,7 +73,7 @@ def test_verbs_quote_the_workspace_name_in_the_path(prism, server, verb):
     answer = {"name": "a/b", "previous_state": "running", "new_state": "stopping"}
     server.on(f"POST /instances/a%2Fb/{verb}", answer)
     changed = getattr(prism.workspaces, verb)("a/b")
-    assert (changed.new_state, changed.message) == (State.STOPPING, msgspec.UNSET)
+    assert (changed.new_state, changed.message) == (WorkspaceState.STOPPING, msgspec.UNSET)
 
 
 def test_start_sends_template_again_only_if_given(prism, server):
@@ -78,7 +87,7 @@ def test_start_sends_template_again_only_if_given(prism, server):
 def test_terminate_sends_the_confirmation_and_extend_returns_none(prism, server):
     gone = {"name": "mine", "state": "terminating", "message": "m"}
     server.on("POST /instances/mine/terminate", gone).on("POST /instances/mine/extend", (204,))
-    assert prism.workspaces.terminate("mine", backup=True).state == State.TERMINATING
+    assert prism.workspaces.terminate("mine", backup=True).state == WorkspaceState.TERMINATING
     assert prism.workspaces.extend("mine", 8) is None
     terminate, extend = server.asked
     assert terminate.body == {"confirm": "DELETE", "backup_ebs": True}
@@ -100,7 +109,7 @@ def test_connect_and_hibernation_status_decode_the_spec_examples(prism, server):
 def test_wait_returns_the_workspace_or_raises_its_failure(prism, server):
     failed = {**MINE, "state": "failed", "failure": {"code": "DISK_FULL", "message": "full"}}
     server.on("GET /instances/mine", {**MINE, "state": "launching"}, MINE)
-    assert prism.workspaces.wait("mine", seconds=5).state == State.RUNNING
+    assert prism.workspaces.wait("mine", seconds=5).state == WorkspaceState.RUNNING
     server.on("GET /instances/mine", failed)
     with pytest.raises(WorkspaceFailed, match="full"):
         prism.workspaces.wait("mine")
@@ -109,7 +118,7 @@ def test_wait_returns_the_workspace_or_raises_its_failure(prism, server):
 def test_wait_for_terminated_returns_when_the_workspace_is_not_found(prism, server):
     gone = problem(404, "INSTANCE_NOT_FOUND", "gone")
     server.on("GET /instances/mine", {**MINE, "state": "terminating"}, gone)
-    assert prism.workspaces.wait("mine", "terminated").state == State.TERMINATED
+    assert prism.workspaces.wait("mine", "terminated").state == WorkspaceState.TERMINATED
 
 
 def test_profile_methods_send_and_decode_profiles(prism, server):

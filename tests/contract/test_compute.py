@@ -13,7 +13,7 @@ from prism.providers.idle_documents import encoded
 from prism.providers.local.compute import LocalCompute
 from prism.templates.model import Service, Template
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import Failure, Observed
+from prism.workspaces.model import Observed, WorkspaceFailure
 from prism.workspaces.ports import MachineSpec
 from tests.contract.ec2 import Aws
 from tests.doubles.memory import MemoryCompute
@@ -41,7 +41,7 @@ class Memory:
         self.clock.advance(seconds=delta.total_seconds())
 
     def break_setup(self):
-        self.compute.faults.broken = Failure("BROKEN", "The setup failed")
+        self.compute.faults.broken = WorkspaceFailure("BROKEN", "The setup failed")
         return TEMPLATE
 
     def repair_setup(self, id):

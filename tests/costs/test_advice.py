@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from prism.costs.advice import advice
-from prism.costs.model import MeasuredUsage, Usage
+from prism.costs.model import MeasuredUsage, UsageStatistics
 from prism.kit.money import Micros
 
 MEASURED = MeasuredUsage(
@@ -13,8 +13,8 @@ MEASURED = MeasuredUsage(
     region="us-east-1",
     hours=100,
     idle_hours=60,
-    cpu=Usage(100, 16, 150),
-    memory=Usage(100, 10, 30),
+    cpu=UsageStatistics(100, 16, 150),
+    memory=UsageStatistics(100, 10, 30),
     hourly=Micros(166_400),
 )
 BUSY = replace(MEASURED, idle_hours=10)
@@ -39,12 +39,12 @@ def test_advice_contains_the_measurements_and_the_savings():
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"cpu": Usage(100, 16, 161)}, None),  # both smaller ones have two processors
-        ({"cpu": Usage(100, 16, 160)}, "t3.large"),
-        ({"memory": Usage(100, 10, 41)}, None),
-        ({"memory": Usage(100, 10, 20)}, "t3.medium"),
+        ({"cpu": UsageStatistics(100, 16, 161)}, None),  # both smaller ones have two processors
+        ({"cpu": UsageStatistics(100, 16, 160)}, "t3.large"),
+        ({"memory": UsageStatistics(100, 10, 41)}, None),
+        ({"memory": UsageStatistics(100, 10, 20)}, "t3.medium"),
         ({"memory": None}, None),
-        ({"memory": Usage(23, 10, 20)}, None),
+        ({"memory": UsageStatistics(23, 10, 20)}, None),
         ({"cpu": None}, None),
         ({"region": "eu-nowhere-1"}, None),
         ({"hourly": 83_200}, None),  # it costs no less
@@ -78,10 +78,10 @@ def test_advice_without_hibernation_is_to_stop():
 
 
 def test_unused_gpu_is_reported():
-    gpu = replace(BUSY, instance_type="g4dn.xlarge", hourly=526_000, gpu=Usage(80, 0, 2))
+    gpu = replace(BUSY, instance_type="g4dn.xlarge", hourly=526_000, gpu=UsageStatistics(80, 0, 2))
     [recommendation] = advice([gpu], PAID)
     assert (recommendation.type, recommendation.potential_savings) == ("gpu", 0.0)
-    assert advice([replace(gpu, gpu=Usage(80, 3, 60))], PAID) == []
+    assert advice([replace(gpu, gpu=UsageStatistics(80, 3, 60))], PAID) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_unused_gpu_is_reported():
         {"hours": 23.9},
         {"hourly": None},
         {"hourly": 0},
-        {"idle_hours": 10, "cpu": Usage(100, 300, 380)},
+        {"idle_hours": 10, "cpu": UsageStatistics(100, 300, 380)},
     ],
 )
 def test_advice_is_empty_without_enough_data_or_savings(change):

@@ -14,7 +14,7 @@ from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import Failure, Observed
+from prism.workspaces.model import Observed, WorkspaceFailure
 from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
 
 NOW = timedelta(0)
@@ -31,7 +31,7 @@ class Faults:
     down: bool = False  # does not answer and does not act
     lose_replies: int = 0  # acts, then the connection drops, this many times
     full: bool = False  # refuses launches, because it has no capacity
-    broken: Failure | None = None  # starting ends in BROKEN, with this failure
+    broken: WorkspaceFailure | None = None  # starting ends in BROKEN, with this failure
     hidden_for: timedelta = NOW  # a new machine is not listed at first
     slow: timedelta = NOW  # how long a state change takes
 
@@ -44,13 +44,15 @@ class Change:
     ends: datetime
     meanwhile: Observed
     then: Observed
-    failure: Failure | None = None
+    failure: WorkspaceFailure | None = None
 
     def since(self, now: datetime) -> datetime:
         """The time since which the machine has the state of that moment."""
         return self.ends if now >= self.ends else self.began
 
-    def at(self, now: datetime) -> tuple[Observed, str | None, int | None, Failure | None]:
+    def at(
+        self, now: datetime
+    ) -> tuple[Observed, str | None, int | None, WorkspaceFailure | None]:
         """State, stage, progress and failure at that moment."""
         if now >= self.ends:
             return self.then, None, 100 if self.then is Observed.ON else None, self.failure
@@ -257,7 +259,11 @@ class MemoryCompute:
         return up if up is not None and up <= now else None
 
     def set_state(
-        self, id: str, seen: Observed, failure: Failure | None = None, at: datetime | None = None
+        self,
+        id: str,
+        seen: Observed,
+        failure: WorkspaceFailure | None = None,
+        at: datetime | None = None,
     ) -> None:
         """Changes its state from outside, such as by its console or a failure."""
         with self._lock:
@@ -267,7 +273,7 @@ class MemoryCompute:
             self._changes[id] = Change(now, at, was if at > now else seen, Observed(seen), failure)
             self._interrupted.discard(id)
 
-    def reboot(self, id: str, failure: Failure) -> None:
+    def reboot(self, id: str, failure: WorkspaceFailure) -> None:
         """Restarts its computer while it runs."""
         with self._lock:
             self.set_state(id, Observed.OFF, failure)
@@ -312,7 +318,7 @@ class MemoryCompute:
             self._change(id, Observed.STOPPING, then)
 
     def _change(
-        self, id: str, meanwhile: Observed, then: Observed, failure: Failure | None = None
+        self, id: str, meanwhile: Observed, then: Observed, failure: WorkspaceFailure | None = None
     ) -> None:
         now = self.clock.now()
         self._changes[id] = Change(now, now + self.faults.slow, meanwhile, then, failure)

@@ -14,7 +14,7 @@ from prism.kit import journal
 from prism.kit.reconcile import NEVER
 from prism.workspaces.events import WorkspaceProgressed, about
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
-from prism.workspaces.model import Launch, Observed, State
+from prism.workspaces.model import LaunchRequest, Observed, WorkspaceState
 from tests.conftest import ML
 from tests.rows import every_workspace
 from tests.shapes import EXAMPLES, failed, shaped_like
@@ -195,7 +195,11 @@ def test_workspace_without_idle_profile_gets_no_rule_and_no_verdict(
         tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
         tx.happened(
             WorkspaceProgressed(
-                actor="t", **about(workspace), state=State.RUNNING, stage=None, progress=100
+                actor="t",
+                **about(workspace),
+                state=WorkspaceState.RUNNING,
+                stage=None,
+                progress=100,
             )
         )
     daemon.settle()
@@ -645,7 +649,7 @@ def test_idle_changes_are_recorded_in_the_audit_log(http, daemon, running_worksp
 
 
 def test_idle_rule_is_due_only_after_the_machine_exists(daemon):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     due = select(store.watches.c.due_at)
     with daemon.db.read() as sql:
         assert sql.execute(due).scalars().all() == [NEVER]

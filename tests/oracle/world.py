@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from prism.workspaces.model import Failure, Observed
+from prism.workspaces.model import Observed, WorkspaceFailure
 from tests.doubles.memory import Change, MemoryCompute
 
 Phase = tuple[int, int | None, Observed, bool]  # from, to, state, whether it was hibernating
@@ -16,7 +16,7 @@ class Recording(MemoryCompute):
     log: list[tuple[str, Change]] = field(default_factory=list)
 
     def _change(
-        self, id: str, meanwhile: Observed, then: Observed, failure: Failure | None = None
+        self, id: str, meanwhile: Observed, then: Observed, failure: WorkspaceFailure | None = None
     ) -> None:
         super()._change(id, meanwhile, then, failure)
         self._note(id, self._changes[id])

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from prism.client.errors import DaemonUnreachable
-from prism.workspaces.model import NameTaken, State
+from prism.workspaces.model import NameTaken, WorkspaceState
 from tests.project.home import KILLABLE_DAEMON, Home
 from tests.waiting import eventually
 
@@ -22,7 +22,7 @@ def ask(home):
 
 
 def is_running(home):
-    return home.states() == [State.RUNNING]
+    return home.states() == [WorkspaceState.RUNNING]
 
 
 def killed_at(folder, die_at):

@@ -18,7 +18,7 @@ from prism.lifecycle import COMES_UP
 from prism.lifecycle import UNDER_WAY as ON_THE_WAY
 from prism.lifecycle import VERBS as DECLARED
 from prism.workspaces import service
-from prism.workspaces.model import LifecycleVerb, State
+from prism.workspaces.model import LifecycleVerb, WorkspaceState
 from prism.workspaces.plan import POSSIBLE, STEPS
 from tests.project.openapi import described
 from tests.project.tree import ROOT
@@ -141,4 +141,4 @@ def test_documentation_lists_the_states_from_which_a_verb_is_possible():
         verb.value: {state.value for state in states} for verb, states in POSSIBLE.items()
     }
     [states] = [table for table in tables if table.startswith("| state |")]
-    assert not {state.value for state in State} - set(re.findall(r"[a-z]+", states))
+    assert not {state.value for state in WorkspaceState} - set(re.findall(r"[a-z]+", states))

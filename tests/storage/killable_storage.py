@@ -27,7 +27,7 @@ from prism.kit.tables import metadata
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.changes import StorageChanges
-from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, Restoring, VolumeKind
+from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, RestoreRequest, VolumeKind
 from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
@@ -42,7 +42,7 @@ STORY = (
     ("take", NewSnapshot(name="kept", volume="data")),
     ("write", "data", "later"),
     ("detach", "data"),
-    ("restore", "kept", Restoring(name="back")),
+    ("restore", "kept", RestoreRequest(name="back")),
     ("attach", "back", "y"),
     ("delete", "data"),
     ("delete_snapshot", "kept"),

@@ -15,7 +15,7 @@ from prism.errors import Problem
 from prism.kit.clock import WallClock
 from prism.kit.http import Api, problems
 from prism.templates import api
-from prism.templates.model import Validated
+from prism.templates.model import TemplateValidation
 from prism.templates.service import TemplateService
 from prism.templates.store import TemplateFolder, template_folders
 
@@ -50,10 +50,12 @@ def service(own_folder: Folder) -> TemplateService:
 
 
 @pytest.fixture
-def validate_text(own_folder: Folder, service: TemplateService) -> Callable[..., Validated]:
+def validate_text(
+    own_folder: Folder, service: TemplateService
+) -> Callable[..., TemplateValidation]:
     """Writes one template and returns its validation."""
 
-    def judge(text: str, file: str = "t.yml") -> Validated:
+    def judge(text: str, file: str = "t.yml") -> TemplateValidation:
         own_folder.write(file, text)
         [result] = [r for r in service.validate().validation_results if r.file.endswith(file)]
         return result
@@ -87,6 +89,6 @@ def http(own_folder: Folder) -> Iterator[TestClient[Api]]:
         yield client
 
 
-def places(result: Validated) -> list[str]:
+def places(result: TemplateValidation) -> list[str]:
     """The places of the issues: `line: field`."""
     return [issue.where.split(".yml:")[1] for issue in result.issues]

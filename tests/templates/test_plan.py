@@ -5,7 +5,7 @@ import math
 import pytest
 
 from prism.errors import ValidationFailed
-from prism.templates.model import Parameter, Service, Template, TemplateInvalid
+from prism.templates.model import Service, Template, TemplateInvalid, TemplateParameter
 from prism.templates.plan import local_refusal, misfits, parameters_for, required, runs_locally
 
 SERVED = Service(command="serve", port=80, requires=("rserver", "R"))
@@ -87,7 +87,7 @@ def test_local_refusal_has_the_reasons_and_a_remediation():
     ],
 )
 def test_parameter_value_is_accepted_or_has_a_reason(fields, value, reasons_expected):
-    wrong = misfits(Parameter(**fields), value)
+    wrong = misfits(TemplateParameter(**fields), value)
     assert len(wrong) == (reasons_expected is not None)
     if reasons_expected:
         assert reasons_expected in wrong[0]
@@ -97,9 +97,9 @@ APP = Template(
     name="An App",
     slug="an-app",
     parameters={
-        "file": Parameter(type="string", default="app.py"),
-        "workers": Parameter(type="integer", minimum=1),
-        "debug": Parameter(type="boolean", default=False),
+        "file": TemplateParameter(type="string", default="app.py"),
+        "workers": TemplateParameter(type="integer", minimum=1),
+        "debug": TemplateParameter(type="boolean", default=False),
     },
 )
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from prism.templates.model import Parameter, Service, Template
+from prism.templates.model import Service, Template, TemplateParameter
 from prism.templates.schema import PUBLISHED, schema
 from prism.templates.store import BUILT_IN
 
@@ -16,7 +16,7 @@ def test_published_schema_equals_the_schema_of_the_model():
 
 def test_schema_describes_every_field_and_refuses_others():
     kinds = schema()["$defs"]
-    for model in (Template, Service, Parameter):
+    for model in (Template, Service, TemplateParameter):
         kind = kinds[model.__name__]
         assert kind["additionalProperties"] is False
         assert kind["properties"].keys() == set(model.__struct_fields__)
@@ -26,7 +26,7 @@ def test_schema_describes_every_field_and_refuses_others():
 
 def test_documentation_names_every_field():
     text = (DOCS / "templates.md").read_text()
-    for model in (Template, Service, Parameter):
+    for model in (Template, Service, TemplateParameter):
         for field in model.__struct_fields__:
             assert f"`{field}`" in text, field
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import event
 
 from prism.kit.clock import WallClock
-from prism.workspaces.model import Failure, State
+from prism.workspaces.model import WorkspaceFailure, WorkspaceState
 from prism.workspaces.view import hibernation
 from tests.conftest import ML, Http
 from tests.optional import not_none
@@ -229,7 +229,7 @@ def test_refused_request_names_the_reason_and_the_command(http, daemon, clock):
 
 
 def test_failed_launch_shows_its_failure_and_can_be_started_again(http, daemon, clock, cloud):
-    cloud.faults.broken = Failure("PACKAGE_NOT_FOUND", "no package 'nopandas'")
+    cloud.faults.broken = WorkspaceFailure("PACKAGE_NOT_FOUND", "no package 'nopandas'")
     http.launch()
     settle(daemon, clock)
     workspace = http("GET", "/api/v1/instances/mine").json()
@@ -383,7 +383,7 @@ def test_list_is_filtered_and_paged(http, daemon, clock):
         [wrong] = fault["data"]["fields"]
         assert wrong["field"] == bad.partition("=")[0]
         if wrong["field"] == "state":
-            assert wrong["why"] == f"must be one of {', '.join(State)}, not 'asleep'"
+            assert wrong["why"] == f"must be one of {', '.join(WorkspaceState)}, not 'asleep'"
 
 
 @pytest.mark.parametrize("request_", ["launch", "stop"])

@@ -7,7 +7,14 @@ from sqlalchemy import event
 from prism.kit.events import Event
 from prism.workspaces import store
 from prism.workspaces.changes import WorkspaceChanges
-from prism.workspaces.model import Launch, LifecycleVerb, Moving, Resizing, Update, Workspace
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    MoveRequest,
+    ResizeRequest,
+    UpdateRequest,
+    Workspace,
+)
 from tests.conftest import ML
 from tests.money import ClockedDaemon
 
@@ -16,7 +23,7 @@ LEASED = {"due_at", "lease", "lease_until", "attempts"}
 
 @pytest.fixture
 def workspace(daemon):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     return daemon.workspaces.named("mine")
 
 
@@ -97,10 +104,10 @@ def test_each_update_statement_writes_columns_of_one_side(daemon, clock, cloud, 
     service = daemon.workspaces
     for change in (
         lambda: service.extend("mine", 3),
-        lambda: service.update("mine", Update(restart=True)),
-        lambda: service.move("mine", Moving(project="bees")),
+        lambda: service.update("mine", UpdateRequest(restart=True)),
+        lambda: service.move("mine", MoveRequest(project="bees")),
         lambda: service.ask("mine", LifecycleVerb.STOP),
-        lambda: service.resize("mine", Resizing(size="L")),
+        lambda: service.resize("mine", ResizeRequest(size="L")),
         lambda: service.ask("mine", LifecycleVerb.START),
         lambda: service.restart("mine"),
         lambda: service.ask("mine", LifecycleVerb.STOP),

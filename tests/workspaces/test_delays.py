@@ -4,14 +4,14 @@ import pytest
 from msgspec.structs import replace
 
 from prism.workspaces.delays import Delays
-from prism.workspaces.model import Launch, Observed
+from prism.workspaces.model import LaunchRequest, Observed
 from tests.conftest import ML
 from tests.optional import not_none
 
 
 @pytest.fixture
 def starting_workspace(daemon):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     daemon.settle()
     workspace = daemon.workspaces.named("mine")
     columns = {
@@ -52,7 +52,7 @@ def test_error_of_the_location_comes_first_and_only_during_a_change(clock, start
 
 def test_loop_keeps_the_error_of_a_row_until_it_succeeds(daemon, cloud):
     cloud.faults.down = True
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     daemon.settle()
     workspace = daemon.workspaces.named("mine")
     assert daemon.loop.failing(workspace.id)
@@ -65,7 +65,7 @@ def test_loop_keeps_the_error_of_a_row_until_it_succeeds(daemon, cloud):
 
 
 def test_list_changes_when_the_reason_of_a_delay_changes(daemon, cloud, http):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     first = http("GET", "/api/v1/instances")
     assert first.json()[0]["waiting"] is None
     cloud.faults.down = True

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prism.workspaces.index import Index, IndexEntry, keys
-from prism.workspaces.model import State
+from prism.workspaces.model import WorkspaceState
 
 IDS = st.sampled_from([f"ws_{number:02}" for number in range(12)])
 PROJECTS = st.sampled_from(["dfg", "erc"])
 OWNERS = st.sampled_from(["ada@x.org", "Ben@x.org"])
 TEMPLATES = st.sampled_from(["jupyter", "shell"])
-STATES = st.sampled_from([State.RUNNING, State.STOPPED])
+STATES = st.sampled_from([WorkspaceState.RUNNING, WorkspaceState.STOPPED])
 NAMES = st.frozensets(st.sampled_from(["a", "b", "c"]), max_size=2)
 
 
@@ -31,7 +31,7 @@ def _id(entry):
     return entry.id
 
 
-Filters = tuple[State | None, str | None, str | None, str | None]
+Filters = tuple[WorkspaceState | None, str | None, str | None, str | None]
 FILTERS = st.tuples(*(st.none() | some for some in (STATES, PROJECTS, TEMPLATES, OWNERS)))
 
 
@@ -77,7 +77,9 @@ class CountingList(list[str]):
 def test_page_reads_no_more_items_in_a_large_index():
     def reads(many):
         ids = CountingList(f"ws_{number:06}" for number in range(many))
-        matches = Index(ids, {}, {("state", "running"): ids}).matching(State.RUNNING, after=ids[9])
+        matches = Index(ids, {}, {("state", "running"): ids}).matching(
+            WorkspaceState.RUNNING, after=ids[9]
+        )
         [next(matches) for _ in range(50)]
         return ids.reads
 

@@ -9,7 +9,14 @@ from msgspec.structs import replace
 from prism.errors import InvalidState
 from prism.kit.money import Micros
 from prism.templates.model import Template
-from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, State, Workspace
+from prism.workspaces.model import (
+    STOP_HANGS,
+    LifecycleVerb,
+    Observed,
+    Workspace,
+    WorkspaceFailure,
+    WorkspaceState,
+)
 from prism.workspaces.plan import (
     DEFAULT_EXTENSION,
     DONE,
@@ -114,7 +121,7 @@ def test_state_is_transitional_exactly_while_there_is_an_action(verb, seen):
 @pytest.mark.parametrize("verb", set(LifecycleVerb) - {LifecycleVerb.TERMINATE})
 def test_vanished_machine_is_failed_and_not_replaced(verb):
     assert plan(requested(verb), Observed.GONE).act is WorkspaceAction.REST
-    assert plan(requested(verb), Observed.GONE).state is State.FAILED
+    assert plan(requested(verb), Observed.GONE).state is WorkspaceState.FAILED
 
 
 @pytest.mark.parametrize("seen", set(Observed) - {Observed.NONE, Observed.UNSURE, Observed.GONE})
@@ -143,7 +150,7 @@ def test_verb_is_admitted_only_from_its_declared_states(verb, seen):
     elif state in POSSIBLE[verb] and (
         seen is not Observed.GONE or verb is LifecycleVerb.TERMINATE
     ):
-        resumes = verb is LifecycleVerb.START and state is State.HIBERNATED
+        resumes = verb is LifecycleVerb.START and state is WorkspaceState.HIBERNATED
         assert verb_to_request(workspace, verb) is (LifecycleVerb.RESUME if resumes else verb)
     else:
         with pytest.raises(InvalidState) as refused:
@@ -171,18 +178,20 @@ def test_not_running_error_lists_the_admitted_verbs_and_suggests_one(wish, seen,
     assert details["state"] == state
     assert sorted(details["allowed"]) == sorted(verbs)
     suggested = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
-    if state in {State.STOPPED, State.HIBERNATED} or (LifecycleVerb.START in verbs):
+    if state in {WorkspaceState.STOPPED, WorkspaceState.HIBERNATED} or (
+        LifecycleVerb.START in verbs
+    ):
         assert suggested <= set(verbs), "the suggested verb is admitted"
         assert suggested
-    elif state in {State.STARTING, State.RESUMING}:
+    elif state in {WorkspaceState.STARTING, WorkspaceState.RESUMING}:
         assert [verb_to_request(workspace, verb) for verb in suggested] == [None], (
             "the suggested verb waits for the present change"
         )
-    elif state in {State.STOPPING, State.HIBERNATING}:
+    elif state in {WorkspaceState.STOPPING, WorkspaceState.HIBERNATING}:
         assert "once" in problem.remediation
     else:
         assert not suggested, "no verb makes it run"
-    assert state is State.FAILED or LifecycleVerb.TERMINATE not in suggested
+    assert state is WorkspaceState.FAILED or LifecycleVerb.TERMINATE not in suggested
 
 
 @pytest.mark.parametrize("machine_id", [None, "i-1"])
@@ -194,19 +203,19 @@ def test_start_after_a_failure_ignores_the_old_failure(machine_id):
         machine_id=machine_id,
         attempted_generation=2,
     )
-    assert state_of(failed) is State.FAILED
+    assert state_of(failed) is WorkspaceState.FAILED
     assert verb_to_request(failed, LifecycleVerb.START) is LifecycleVerb.START
     again = replace(failed, verb=LifecycleVerb.START, generation=3)
-    assert state_of(again) is State.STARTING
+    assert state_of(again) is WorkspaceState.STARTING
     act = plan(again, without_old_failure(again, Observed.BROKEN)).act
     assert act is (WorkspaceAction.START if machine_id else WorkspaceAction.LAUNCH)
     tried = replace(again, attempted_generation=3)
-    assert plan(tried, without_old_failure(tried, Observed.BROKEN)).state is State.FAILED
+    assert plan(tried, without_old_failure(tried, Observed.BROKEN)).state is WorkspaceState.FAILED
 
 
 def test_refused_launch_is_terminated_without_a_machine():
     refused = requested(LifecycleVerb.TERMINATE, Observed.BROKEN, attempted_generation=1)
-    assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is State.TERMINATED
+    assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is WorkspaceState.TERMINATED
 
 
 @pytest.mark.parametrize(
@@ -232,11 +241,11 @@ def test_missing_machine_counts_as_gone_only_after_a_time(machine_id, elapsed, s
 @pytest.mark.parametrize(
     ("late", "state", "hibernation", "verb"),
     [
-        (-1, State.RUNNING, True, None),
-        (0, State.RUNNING, True, LifecycleVerb.HIBERNATE),
-        (0, State.RUNNING, False, LifecycleVerb.STOP),
-        (9, State.LAUNCHING, True, None),
-        (9, State.STOPPED, True, None),
+        (-1, WorkspaceState.RUNNING, True, None),
+        (0, WorkspaceState.RUNNING, True, LifecycleVerb.HIBERNATE),
+        (0, WorkspaceState.RUNNING, False, LifecycleVerb.STOP),
+        (9, WorkspaceState.LAUNCHING, True, None),
+        (9, WorkspaceState.STOPPED, True, None),
     ],
 )
 def test_expired_workspace_hibernates_or_stops(late, state, hibernation, verb):
@@ -254,12 +263,12 @@ def test_refused_hibernation_becomes_a_stop_and_a_refused_stop_is_retried_later(
             attempted_generation=2,
             expires_at=AT,
         ),
-        failure=Failure("REFUSED", "The provider refused."),
+        failure=WorkspaceFailure("REFUSED", "The provider refused."),
     )
-    assert expiring(refused, State.RUNNING, AT) is LifecycleVerb.STOP
+    assert expiring(refused, WorkspaceState.RUNNING, AT) is LifecycleVerb.STOP
     unstopped = replace(refused, verb=LifecycleVerb.STOP)
     later = [timedelta(0), timedelta(minutes=15, seconds=-1), timedelta(minutes=15)]
-    verbs = [expiring(unstopped, State.RUNNING, AT + passed) for passed in later]
+    verbs = [expiring(unstopped, WorkspaceState.RUNNING, AT + passed) for passed in later]
     assert verbs == [None, None, LifecycleVerb.HIBERNATE]
 
 
@@ -274,7 +283,7 @@ def test_start_after_the_expiry_extends_it():
 
 
 # ------------------------------------------------------------------ a stop that hangs
-HANGS = Failure(STOP_HANGS, "it hangs")
+HANGS = WorkspaceFailure(STOP_HANGS, "it hangs")
 
 
 def hanging(verb, **more):
@@ -289,7 +298,7 @@ def test_hanging_stop_is_forced_once_by_a_second_request(verb, granted):
     assert verb_to_request(before, LifecycleVerb.STOP) is LifecycleVerb.STOP
     after = replace(before, verb=LifecycleVerb.STOP, generation=3)
     assert plan(after, Observed.STOPPING).act is WorkspaceAction.STOP
-    assert state_of(after) is State.STOPPING
+    assert state_of(after) is WorkspaceState.STOPPING
     assert (
         plan(replace(after, attempted_generation=3), Observed.STOPPING).act is WorkspaceAction.WAIT
     ), "one stop for each request"

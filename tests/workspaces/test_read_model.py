@@ -3,14 +3,20 @@
 import pytest
 
 from prism.workspaces import store
-from prism.workspaces.model import Launch, LifecycleVerb, Resizing, Termination, Update
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    ResizeRequest,
+    TerminateRequest,
+    UpdateRequest,
+)
 from tests.conftest import LOCATION, ML
 
 
 def test_settlement_encodes_only_workspaces_whose_cost_changed(make_daemon, clock):
     daemon = make_daemon(local_prices="aws")
     for name in ("runs", "rests"):
-        daemon.workspaces.launch(Launch(name=name, template=ML, size="L"))
+        daemon.workspaces.launch(LaunchRequest(name=name, template=ML, size="L"))
     daemon.settle()
     daemon.workspaces.ask("rests", LifecycleVerb.STOP)
     for _ in range(2):
@@ -38,15 +44,15 @@ def stored(daemon):
 def test_read_model_equals_the_database_after_each_commit(daemon, clock):
     service, before = daemon.workspaces, daemon.read_model.pages
     steps = [
-        lambda: service.launch(Launch(name="mine", template=ML, size="L", ttl_hours=7)),
-        lambda: service.launch(Launch(name="other", template=ML)),
+        lambda: service.launch(LaunchRequest(name="mine", template=ML, size="L", ttl_hours=7)),
+        lambda: service.launch(LaunchRequest(name="other", template=ML)),
         lambda: service.restart("mine"),
         lambda: service.extend("mine", 1.3),
         lambda: service.ask("mine", LifecycleVerb.STOP),
-        lambda: service.resize("mine", Resizing(size="XL")),
-        lambda: service.update("mine", Update(restart=True)),
+        lambda: service.resize("mine", ResizeRequest(size="XL")),
+        lambda: service.update("mine", UpdateRequest(restart=True)),
         lambda: service.ask("mine", LifecycleVerb.START),
-        lambda: service.terminate("mine", Termination(confirm="DELETE")),
+        lambda: service.terminate("mine", TerminateRequest(confirm="DELETE")),
     ]
     for step in steps:
         step()
@@ -66,18 +72,18 @@ def test_read_model_reads_the_database_after_a_missed_commit(make_daemon):
     """Another daemon committed before, without an announcement yet."""
     first, two = make_daemon(), make_daemon()
     assert cached(two) == {}
-    first.workspaces.launch(Launch(name="first", template=ML))
-    two.workspaces.launch(Launch(name="second", template=ML))
+    first.workspaces.launch(LaunchRequest(name="first", template=ML))
+    two.workspaces.launch(LaunchRequest(name="second", template=ML))
     assert sorted(workspace.name for workspace in cached(two).values()) == ["first", "second"]
     assert cached(two) == stored(two)
 
 
 def test_list_of_living_workspaces_is_cached_until_a_change(daemon):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     read_model = daemon.read_model
     living = read_model.living([LOCATION])
     assert [workspace.name for workspace in living] == ["mine"]
     assert read_model.living([LOCATION]) is living
     assert read_model.living(["elsewhere"]) == []
-    daemon.workspaces.launch(Launch(name="other", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="other", template=ML))
     assert {workspace.name for workspace in read_model.living([LOCATION])} == {"mine", "other"}

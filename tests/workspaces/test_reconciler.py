@@ -9,7 +9,13 @@ from sqlalchemy import select, update
 from prism.errors import Denied, InvalidState
 from prism.kit.reconcile import LEASE, NEVER
 from prism.workspaces import reconciler
-from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, State
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    Observed,
+    WorkspaceFailure,
+    WorkspaceState,
+)
 from prism.workspaces.plan import DEFAULT_EXTENSION, state_of
 from prism.workspaces.ports import NextAttempt, ProviderRefused
 from prism.workspaces.store import workspaces
@@ -20,7 +26,7 @@ from tests.rows import every_workspace
 
 @pytest.fixture
 def workspace_state(daemon):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     return lambda: state_of(daemon.workspaces.named("mine"))
 
 
@@ -90,15 +96,15 @@ def test_each_state_change_is_recorded_once(daemon, clock, workspace_state):
 
 def test_terminated_workspace_is_deleted_after_its_retention(make_daemon, clock):
     daemon = make_daemon(terminated_retention=300)
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     settle(daemon, clock)
-    assert state_of(daemon.workspaces.named("mine")) is State.TERMINATED
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.TERMINATED
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     settle(daemon, clock, 240)
     assert sorted(state_of(w) for w in every_workspace(daemon.db)) == ["running", "terminated"]
     settle(daemon, clock, 120)
-    assert [state_of(w) for w in every_workspace(daemon.db)] == [State.RUNNING]
+    assert [state_of(w) for w in every_workspace(daemon.db)] == [WorkspaceState.RUNNING]
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
@@ -111,15 +117,17 @@ def test_request_during_a_launch_is_not_lost(
         "the request made the row due, and the release of the lease kept it due"
     )
     settle(daemon, clock)
-    assert workspace_state() is (State.STOPPED if verb is LifecycleVerb.STOP else State.TERMINATED)
+    assert workspace_state() is (
+        WorkspaceState.STOPPED if verb is LifecycleVerb.STOP else WorkspaceState.TERMINATED
+    )
     assert len(launches(cloud)) == 1
 
 
 @pytest.mark.parametrize(
     ("verb", "under_way", "done"),
     [
-        (LifecycleVerb.STOP, State.STOPPING, State.STOPPED),
-        (LifecycleVerb.TERMINATE, State.TERMINATING, State.TERMINATED),
+        (LifecycleVerb.STOP, WorkspaceState.STOPPING, WorkspaceState.STOPPED),
+        (LifecycleVerb.TERMINATE, WorkspaceState.TERMINATING, WorkspaceState.TERMINATED),
     ],
 )
 def test_stop_during_a_launch_is_in_progress_until_the_machine_is_known(
@@ -151,8 +159,10 @@ def test_state_shows_the_newest_request_during_an_older_action(
     run_before(monkeypatch, cloud, "stop", ask)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     daemon.loop.once()
-    assert states == [State.TERMINATING]
-    assert workspace_state() is State.TERMINATING, "a late result must not show an older state"
+    assert states == [WorkspaceState.TERMINATING]
+    assert workspace_state() is WorkspaceState.TERMINATING, (
+        "a late result must not show an older state"
+    )
 
 
 @pytest.mark.postgres
@@ -200,22 +210,22 @@ def test_daemon_ignores_workspaces_of_another_location(make_daemon, cloud, works
 def test_two_daemons_launch_each_machine_once(make_daemon, cloud, clock):
     first, two = make_daemon(), make_daemon()
     for n in range(30):
-        first.workspaces.launch(Launch(name=f"w{n}", template=ML))
+        first.workspaces.launch(LaunchRequest(name=f"w{n}", template=ML))
     with ThreadPoolExecutor() as threads:
         list(threads.map(lambda daemon: [daemon.loop.once() for _ in range(8)], (first, two)))
     assert sorted(launches(cloud)) == sorted(f"launch w{n}" for n in range(30))
-    assert {state_of(w) for w in every_workspace(first.db)} == {State.RUNNING}
+    assert {state_of(w) for w in every_workspace(first.db)} == {WorkspaceState.RUNNING}
 
 
 def test_outage_is_retried_with_growing_delays(daemon, cloud, clock, workspace_state):
     cloud.faults.down = True
     settle(daemon, clock, 300)
-    assert workspace_state() is State.LAUNCHING
+    assert workspace_state() is WorkspaceState.LAUNCHING
     assert row(daemon, "attempts") == (4,)
     assert daemon.reconciler.last_surveys[LOCATION].problem == "The cloud does not answer"
     cloud.faults.down = False
     settle(daemon, clock, 600)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
     assert row(daemon, "attempts") == (0,)
     assert daemon.reconciler.last_surveys[LOCATION].problem is None
 
@@ -223,16 +233,16 @@ def test_outage_is_retried_with_growing_delays(daemon, cloud, clock, workspace_s
 def test_lost_answer_to_a_launch_makes_no_second_machine(daemon, cloud, clock, workspace_state):
     cloud.faults.lose_replies = 1
     settle(daemon, clock, 60)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
     assert len(cloud.survey()) == 1
 
 
 def test_machine_that_is_not_listed_yet_is_not_failed(daemon, cloud, clock, workspace_state):
     cloud.faults.hidden_for, cloud.faults.slow = timedelta(seconds=20), timedelta(seconds=5)
     settle(daemon, clock)
-    assert workspace_state() is State.LAUNCHING
+    assert workspace_state() is WorkspaceState.LAUNCHING
     settle(daemon, clock, 60)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
     assert len(launches(cloud)) == 1
 
 
@@ -243,9 +253,11 @@ def test_stop_waits_until_it_is_known_whether_a_machine_exists(
     daemon.loop.once()
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon, clock, 8)
-    assert workspace_state() is State.STOPPING, "not stopped, because a machine may still appear"
+    assert workspace_state() is WorkspaceState.STOPPING, (
+        "not stopped, because a machine may still appear"
+    )
     settle(daemon, clock, cloud.patience.total_seconds())
-    assert workspace_state() is State.STOPPED
+    assert workspace_state() is WorkspaceState.STOPPED
     assert [machine.observed for machine in cloud.survey()] == [Observed.OFF]
 
 
@@ -254,15 +266,17 @@ def test_refused_launch_is_failed_with_the_reason_and_can_be_started_again(
 ):
     cloud.faults.full = True
     settle(daemon, clock, 3600)
-    assert workspace_state() is State.FAILED
+    assert workspace_state() is WorkspaceState.FAILED
     failure = daemon.workspaces.named("mine").failure
-    assert failure == Failure("CAPACITY_UNAVAILABLE", "Insufficient capacity in every zone")
+    assert failure == WorkspaceFailure(
+        "CAPACITY_UNAVAILABLE", "Insufficient capacity in every zone"
+    )
     assert len(launches(cloud)) == 1
     cloud.faults.full = False
     daemon.workspaces.ask("mine", LifecycleVerb.START)
-    assert workspace_state() is State.STARTING
+    assert workspace_state() is WorkspaceState.STARTING
     settle(daemon, clock)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
     assert daemon.workspaces.named("mine").failure is None
     assert len(launches(cloud)) == 2
 
@@ -282,10 +296,10 @@ def test_launch_attempt_is_stored_before_it_is_made(
 
     monkeypatch.setattr(cloud, "launch", full)
     daemon.settle()
-    assert workspace_state() is State.FAILED
+    assert workspace_state() is WorkspaceState.FAILED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
     assert attempts == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
@@ -294,24 +308,24 @@ def test_refused_launch_can_be_terminated(daemon, cloud, clock, workspace_state)
     settle(daemon, clock)
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     settle(daemon, clock)
-    assert workspace_state() is State.TERMINATED
+    assert workspace_state() is WorkspaceState.TERMINATED
 
 
 def test_broken_machine_is_failed_and_each_start_tries_once(daemon, cloud, clock, workspace_state):
-    why = Failure("PACKAGE_NOT_FOUND", "there is no package 'nopandas'")
+    why = WorkspaceFailure("PACKAGE_NOT_FOUND", "there is no package 'nopandas'")
     cloud.faults.broken = why
     settle(daemon, clock)
-    assert workspace_state() is State.FAILED
+    assert workspace_state() is WorkspaceState.FAILED
     assert daemon.workspaces.named("mine").failure == why
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert workspace_state() is State.FAILED, "it failed again, and is not retried"
+    assert workspace_state() is WorkspaceState.FAILED, "it failed again, and is not retried"
     starts = [call for call in cloud.calls if call.startswith("start")]
     assert len(starts) == 1, "one try for each request"
     cloud.faults.broken = None
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
     assert daemon.workspaces.named("mine").failure is None
 
 
@@ -319,20 +333,23 @@ def test_machine_stopped_outside_prism_stays_stopped(daemon, cloud, clock, works
     settle(daemon, clock)
     cloud.stop(daemon.workspaces.named("mine").machine_id)
     settle(daemon, clock, 1200)
-    assert workspace_state() is State.STOPPED
+    assert workspace_state() is WorkspaceState.STOPPED
 
 
 def test_machine_that_died_shows_the_failure_and_can_be_started(
     daemon, cloud, clock, workspace_state
 ):
     settle(daemon, clock)
-    why = Failure("MACHINE_DIED", "out of memory")
+    why = WorkspaceFailure("MACHINE_DIED", "out of memory")
     cloud.set_state(daemon.workspaces.named("mine").machine_id, Observed.OFF, why)
     settle(daemon, clock)
-    assert (workspace_state(), daemon.workspaces.named("mine").failure) == (State.STOPPED, why)
+    assert (workspace_state(), daemon.workspaces.named("mine").failure) == (
+        WorkspaceState.STOPPED,
+        why,
+    )
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert workspace_state() is State.RUNNING
+    assert workspace_state() is WorkspaceState.RUNNING
 
 
 def test_vanished_machine_is_failed_and_can_only_be_terminated(
@@ -341,18 +358,18 @@ def test_vanished_machine_is_failed_and_can_only_be_terminated(
     settle(daemon, clock)
     cloud.vanish(daemon.workspaces.named("mine").machine_id)
     settle(daemon, clock, 600)
-    assert workspace_state() is State.FAILED
+    assert workspace_state() is WorkspaceState.FAILED
     assert daemon.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
     with pytest.raises(InvalidState, match="is failed"):
         daemon.workspaces.ask("mine", LifecycleVerb.START)
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     settle(daemon, clock)
-    assert workspace_state() is State.TERMINATED
+    assert workspace_state() is WorkspaceState.TERMINATED
     assert len(launches(cloud)) == 1
 
 
 def test_workspace_hibernates_at_its_expiry(daemon, cloud, clock):
-    daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML, ttl_hours=2))
     settle(daemon, clock)
     workspace = daemon.workspaces.named("mine")
     assert cloud.expiry(workspace.machine_id) == workspace.expires_at, (
@@ -360,28 +377,30 @@ def test_workspace_hibernates_at_its_expiry(daemon, cloud, clock):
     )
     clock.advance(hours=1, minutes=59)
     daemon.settle()
-    assert state_of(daemon.workspaces.named("mine")) is State.RUNNING
+    assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.RUNNING
     clock.advance(minutes=1)
     settle(daemon, clock)
-    assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
+    assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.HIBERNATED
     assert "terminate" not in " ".join(cloud.calls)
 
 
 def test_loop_enforces_an_expiry_that_the_machine_ignores(daemon, cloud, clock):
-    daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2, hibernation=False))
+    daemon.workspaces.launch(
+        LaunchRequest(name="mine", template=ML, ttl_hours=2, hibernation=False)
+    )
     settle(daemon, clock)
     id = daemon.workspaces.named("mine").machine_id
     cloud.expire(id, None, "stop")  # a machine without a clock
     clock.advance(hours=2)
     settle(daemon, clock)
-    assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
+    assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.STOPPED
     [request] = [f for f in daemon.db.events_after(0) if f.data.get("reason")]
     assert (request.actor, request.data["verb"]) == ("prism", "stop")
     assert request.data["reason"].startswith("expired at ")
 
 
 def test_extension_is_sent_to_the_machine_and_a_late_resume_adds_hours(daemon, cloud, clock):
-    daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=1))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML, ttl_hours=1))
     settle(daemon, clock)
     daemon.workspaces.extend("mine", 8)
     settle(daemon, clock)
@@ -393,14 +412,14 @@ def test_extension_is_sent_to_the_machine_and_a_late_resume_adds_hours(daemon, c
     daemon.workspaces.ask("mine", LifecycleVerb.RESUME)
     settle(daemon, clock)
     workspace = daemon.workspaces.named("mine")
-    assert state_of(workspace) is State.RUNNING
+    assert state_of(workspace) is WorkspaceState.RUNNING
     assert timedelta(hours=3) < workspace.expires_at - clock.now() <= DEFAULT_EXTENSION
 
 
 def test_round_makes_one_survey_for_all_due_workspaces(daemon, cloud, clock):
     cloud.faults.slow = timedelta(seconds=40)
     for n in range(16):
-        daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+        daemon.workspaces.launch(LaunchRequest(name=f"w{n}", template=ML))
     assert daemon.loop.once() == 16
     assert "survey" not in cloud.calls, "the first launch needs no survey"
     clock.advance(seconds=1)
@@ -418,7 +437,7 @@ class TestMachinesLookedAtSingly:
     @pytest.fixture
     def other_workspaces(self, daemon):
         for n in range(3):
-            daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+            daemon.workspaces.launch(LaunchRequest(name=f"w{n}", template=ML))
         daemon.settle()
 
     def test_verbs_need_no_survey(self, daemon, cloud, clock, workspace_state, other_workspaces):
@@ -431,7 +450,7 @@ class TestMachinesLookedAtSingly:
                 clock.advance(seconds=1)
             assert "survey" not in cloud.calls
             assert any(call.startswith("look_at") for call in cloud.calls)
-        assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
+        assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.HIBERNATED
 
     def test_machine_that_no_survey_lists_is_vanished(
         self, daemon, cloud, clock, workspace_state, other_workspaces
@@ -449,7 +468,7 @@ class TestMachinesLookedAtSingly:
         cloud.set_state(other, Observed.OFF)
         daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
         settle(daemon, clock)
-        assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
+        assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.HIBERNATED
 
     def test_unavailable_look_is_retried(
         self, daemon, cloud, clock, workspace_state, other_workspaces
@@ -457,15 +476,15 @@ class TestMachinesLookedAtSingly:
         cloud.faults.down = True
         daemon.workspaces.ask("mine", LifecycleVerb.STOP)
         settle(daemon, clock)
-        assert state_of(daemon.workspaces.named("mine")) is State.STOPPING
+        assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.STOPPING
         cloud.faults.down = False
         clock.advance(minutes=1)
         settle(daemon, clock)
-        assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
+        assert state_of(daemon.workspaces.named("mine")) is WorkspaceState.STOPPED
 
 
 def test_row_of_an_older_database_finds_its_machine_while_paused(daemon, cloud, clock):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     daemon.settle()
     cloud.calls.clear()
     before = {
@@ -485,7 +504,7 @@ def test_row_of_an_older_database_finds_its_machine_while_paused(daemon, cloud, 
 
 def test_unchanged_workspaces_cost_one_survey_and_no_write(daemon, cloud, clock):
     for n in range(16):
-        daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+        daemon.workspaces.launch(LaunchRequest(name=f"w{n}", template=ML))
     settle(daemon, clock)
     cloud.calls.clear()
     newest = daemon.db.newest_event()
@@ -511,7 +530,7 @@ def test_unchanged_survey_does_not_read_the_rows(
         clock.advance(minutes=1)
         daemon.settle()
     assert rows == []
-    daemon.workspaces.launch(Launch(name="another", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="another", template=ML))
     settle(daemon, clock)
     assert {row.name for row in rows} == {"mine", "another"}
     [mine, _] = cloud.survey()
@@ -522,7 +541,7 @@ def test_unchanged_survey_does_not_read_the_rows(
 
 def test_estimated_ready_time_is_the_median_of_measured_times(daemon, cloud, clock):
     cloud.faults.slow = timedelta(seconds=40)
-    daemon.workspaces.launch(Launch(name="first", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="first", template=ML))
     first = daemon.workspaces.named("first")
     guess = daemon.workspaces.ready_at(first, LifecycleVerb.LAUNCH)
     assert guess - clock.now() == timedelta(minutes=1), "nothing was measured yet"

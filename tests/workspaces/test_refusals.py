@@ -4,7 +4,13 @@ import pytest
 from msgspec.structs import replace
 
 from prism.workspaces import reconciler
-from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, Resizing
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    Observed,
+    ResizeRequest,
+    WorkspaceFailure,
+)
 from prism.workspaces.observations import machine_columns
 from prism.workspaces.plan import state_of
 from prism.workspaces.ports import ProviderRefused
@@ -31,7 +37,7 @@ def settle(daemon, clock):
 
 @pytest.fixture
 def workspace(daemon, settle):
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     return settle()
 
 
@@ -136,7 +142,7 @@ def test_refused_termination_is_retried_with_each_survey(
 )
 def test_only_a_failure_to_stop_delays_a_termination(cloud, clock, workspace, observed, delays):
     """A machine that died before is destroyed like any other."""
-    failure = Failure("MACHINE_FAILED", "why")
+    failure = WorkspaceFailure("MACHINE_FAILED", "why")
     machine = replace(cloud.machine(workspace.machine_id), observed=observed, failure=failure)
     terminating = replace(workspace, verb=LifecycleVerb.TERMINATE)
     columns = machine_columns(terminating, observed, machine, clock.now())
@@ -147,7 +153,7 @@ def test_only_a_failure_to_stop_delays_a_termination(cloud, clock, workspace, ob
 def test_failure_noticed_during_a_request_for_termination_does_not_delay_it(
     daemon, cloud, workspace, settle, monkeypatch
 ):
-    seen: list[tuple[LifecycleVerb, Failure | None]] = []
+    seen: list[tuple[LifecycleVerb, WorkspaceFailure | None]] = []
 
     def requested_meanwhile(before, *args):
         columns = machine_columns(before, *args)
@@ -158,7 +164,7 @@ def test_failure_noticed_during_a_request_for_termination_does_not_delay_it(
         return columns
 
     monkeypatch.setattr(reconciler, "machine_columns", requested_meanwhile)
-    cloud.set_state(workspace.machine_id, Observed.OFF, Failure("MACHINE_FAILED", "why"))
+    cloud.set_state(workspace.machine_id, Observed.OFF, WorkspaceFailure("MACHINE_FAILED", "why"))
     assert state_of(settle()) == "terminated"
     assert seen[0] == (LifecycleVerb.LAUNCH, None)
     assert {*seen[1:]} == {(LifecycleVerb.TERMINATE, None)}
@@ -208,7 +214,7 @@ def test_refused_resize_keeps_the_old_type_and_price(daemon, cloud, workspace, s
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     stopped = settle()
     attempts = refusals("resize")
-    daemon.workspaces.resize("mine", Resizing(size="L"))
+    daemon.workspaces.resize("mine", ResizeRequest(size="L"))
     assert daemon.workspaces.named("mine").hourly_rate != stopped.hourly_rate
     settled = settle()
     assert (settled.instance_type, settled.failure.message) == (
@@ -233,12 +239,12 @@ def test_refusal_of_a_resize_does_not_undo_a_later_resize(daemon, cloud, workspa
     def resize(id, kind):
         if not refused:
             refused.append(kind)
-            daemon.workspaces.resize("mine", Resizing(size="XL"))
+            daemon.workspaces.resize("mine", ResizeRequest(size="XL"))
             raise ProviderRefused(NO)
         resized.append(kind)
 
     cloud.resize = resize
-    daemon.workspaces.resize("mine", Resizing(size="L"))
+    daemon.workspaces.resize("mine", ResizeRequest(size="L"))
     settled = settle()
     assert (refused, resized, settled.instance_type) == (
         ["t3.xlarge"],

@@ -5,13 +5,26 @@ from datetime import timedelta
 import pytest
 
 from prism.budgets.model import BudgetExceeded
-from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, State, Update
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    Observed,
+    UpdateRequest,
+    WorkspaceFailure,
+    WorkspaceState,
+)
 from prism.workspaces.plan import state_of
 from tests.conftest import ML
 
-REBOOT = Failure("MACHINE_DIED", "the computer was restarted. Start it again with `prism start`")
-SLEPT = Failure("MACHINE_DIED", "its supervisor was killed; what was in its memory is lost. Start")
-LOST = Failure("MEMORY_LOST", "its memory is lost, its disk is kept: the computer was restarted")
+REBOOT = WorkspaceFailure(
+    "MACHINE_DIED", "the computer was restarted. Start it again with `prism start`"
+)
+SLEPT = WorkspaceFailure(
+    "MACHINE_DIED", "its supervisor was killed; what was in its memory is lost. Start"
+)
+LOST = WorkspaceFailure(
+    "MEMORY_LOST", "its memory is lost, its disk is kept: the computer was restarted"
+)
 
 
 def settle(daemon):
@@ -23,9 +36,9 @@ def settle(daemon):
 
 def running(daemon, **order):
     """A running workspace; returns the id of its machine."""
-    daemon.workspaces.launch(Launch(name="mine", template=ML, **order))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML, **order))
     settle(daemon)
-    assert current_state(daemon) is State.RUNNING
+    assert current_state(daemon) is WorkspaceState.RUNNING
     return daemon.workspaces.named("mine").machine_id
 
 
@@ -66,13 +79,13 @@ def test_workspace_with_restart_set_is_started_again_after_each_reboot(daemon, c
         ]
     cloud.reboot(id, REBOOT)
     settle(daemon)
-    assert current_state(daemon) is State.RUNNING
+    assert current_state(daemon) is WorkspaceState.RUNNING
     [(verb, reason)] = prism_requests(daemon)
     assert verb == "start"
     assert "the computer was restarted" in reason
     cloud.reboot(id, REBOOT)
     settle(daemon)
-    assert current_state(daemon) is State.RUNNING, "after the next reboot too"
+    assert current_state(daemon) is WorkspaceState.RUNNING, "after the next reboot too"
 
 
 def test_stopped_hibernated_or_expired_workspace_is_not_started_after_a_reboot(
@@ -83,20 +96,20 @@ def test_stopped_hibernated_or_expired_workspace_is_not_started_after_a_reboot(
     settle(daemon)
     cloud.reboot(id, REBOOT)
     settle(daemon)
-    assert current_state(daemon) is State.STOPPED
+    assert current_state(daemon) is WorkspaceState.STOPPED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
     cloud.reboot(id, SLEPT)
     settle(daemon)
-    assert current_state(daemon) is State.STOPPED
+    assert current_state(daemon) is WorkspaceState.STOPPED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
     clock.advance(seconds=timedelta(hours=3).total_seconds())
     cloud.reboot(id, REBOOT)
     settle(daemon)
-    assert current_state(daemon) is State.STOPPED
+    assert current_state(daemon) is WorkspaceState.STOPPED
     assert [verb for verb, _ in prism_requests(daemon) if verb == "start"] == []
 
 
@@ -109,17 +122,17 @@ def test_restart_after_a_reboot_requires_budget(daemon, cloud, monkeypatch):
     monkeypatch.setattr(daemon.reservations, "allow", refuse)
     cloud.reboot(id, REBOOT)
     settle(daemon)
-    assert current_state(daemon) is State.STOPPED
+    assert current_state(daemon) is WorkspaceState.STOPPED
     [(verb, reason)] = prism_requests(daemon)
     assert verb == "stop"
     assert "not started again: Project 'lab' has used its budget" in reason
     monkeypatch.undo()
     settle(daemon)
-    assert current_state(daemon) is State.STOPPED, "it is not started later"
-    daemon.workspaces.update("mine", Update(restart=True))
+    assert current_state(daemon) is WorkspaceState.STOPPED, "it is not started later"
+    daemon.workspaces.update("mine", UpdateRequest(restart=True))
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon)
-    assert current_state(daemon) is State.RUNNING
+    assert current_state(daemon) is WorkspaceState.RUNNING
 
 
 def test_lost_memory_is_shown_recorded_and_audited(daemon, cloud, http):

@@ -3,7 +3,13 @@
 import pytest
 
 from prism.budgets.model import BudgetExceeded
-from prism.workspaces.model import Launch, LifecycleVerb, Observed, State, Termination
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    Observed,
+    TerminateRequest,
+    WorkspaceState,
+)
 from prism.workspaces.plan import state_of
 from prism.workspaces.ports import ProviderRefused
 from tests.conftest import ML
@@ -21,9 +27,9 @@ def settle(daemon):
 @pytest.fixture
 def running_workspace(daemon, cloud):
     """A running workspace."""
-    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     cloud.calls.clear()
     return daemon.workspaces.named("mine")
 
@@ -52,7 +58,7 @@ def test_restart_stops_and_starts_once(daemon, cloud, http, running_workspace):
     assert body["estimated_ready_time"]
     assert http("GET", PATH).json()["restarting"] is True
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     assert calls(cloud) == ["stop", "start"]
     assert http("GET", PATH).json()["restarting"] is False
     assert recorded_requests(daemon) == [
@@ -74,13 +80,13 @@ def test_restart_survives_a_crash_between_stop_and_start(
     daemon.workspaces.restart("mine")
     monkeypatch.setattr(daemon.workspaces, "finish_restart", crash)
     settle(daemon)
-    assert state(daemon) is not State.RUNNING
+    assert state(daemon) is not WorkspaceState.RUNNING
     assert daemon.workspaces.named("mine").restarting, "the restart is continued later"
     monkeypatch.undo()
     settle(daemon)
     daemon.clock.advance(seconds=600)
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     assert calls(cloud)[-1] == "start"
 
 
@@ -93,11 +99,14 @@ def test_restart_is_replaced_by_a_stop_or_terminate_request(
     if verb is LifecycleVerb.STOP:
         daemon.workspaces.ask("mine", verb)
     else:
-        daemon.workspaces.terminate("mine", Termination(confirm="DELETE"))
+        daemon.workspaces.terminate("mine", TerminateRequest(confirm="DELETE"))
     settle(daemon)
     assert (
         state(daemon)
-        is {LifecycleVerb.STOP: State.STOPPED, LifecycleVerb.TERMINATE: State.TERMINATED}[verb]
+        is {
+            LifecycleVerb.STOP: WorkspaceState.STOPPED,
+            LifecycleVerb.TERMINATE: WorkspaceState.TERMINATED,
+        }[verb]
     )
     assert "start" not in calls(cloud)
 
@@ -105,9 +114,9 @@ def test_restart_is_replaced_by_a_stop_or_terminate_request(
 def test_restart_of_a_stopped_workspace_only_starts_it(daemon, cloud, running_workspace):
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon)
-    assert daemon.workspaces.restart("mine")[0] is State.STOPPED
+    assert daemon.workspaces.restart("mine")[0] is WorkspaceState.STOPPED
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     assert calls(cloud) == ["stop", "start"]
 
 
@@ -117,7 +126,7 @@ def test_restart_of_a_hibernated_workspace_is_refused(daemon, http, running_work
     answer = http("POST", f"{PATH}/restart")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert "resume" in answer.json()["error"]["details"]
-    assert state(daemon) is State.HIBERNATED
+    assert state(daemon) is WorkspaceState.HIBERNATED
 
 
 def test_restart_whose_stop_is_refused_does_not_start_later(
@@ -130,12 +139,12 @@ def test_restart_whose_stop_is_refused_does_not_start_later(
     daemon.workspaces.restart("mine")
     settle(daemon)
     workspace = daemon.workspaces.named("mine")
-    assert (state(daemon), workspace.restarting) == (State.RUNNING, False)
+    assert (state(daemon), workspace.restarting) == (WorkspaceState.RUNNING, False)
     assert workspace.failure.message == "this machine cannot be stopped"
     monkeypatch.undo()
     cloud.set_state(workspace.machine_id, Observed.OFF)
     settle(daemon)
-    assert state(daemon) is State.STOPPED, "a later stop is not followed by a start"
+    assert state(daemon) is WorkspaceState.STOPPED, "a later stop is not followed by a start"
 
 
 def test_restart_without_budget_leaves_the_workspace_stopped_with_the_reason(

@@ -16,31 +16,36 @@ from sqlalchemy import event
 
 from prism.errors import Conflict
 from prism.workspaces.model import (
-    Launch,
+    LaunchRequest,
     LifecycleVerb,
     Observed,
-    State,
-    Termination,
+    TerminateRequest,
     WorkspaceNotFound,
+    WorkspaceState,
 )
 from prism.workspaces.plan import state_of
 from tests.conftest import ML
 
 CALLS = ("launch", "start", "stop", "hibernate", "terminate")
 TRUTH = {
-    State.RUNNING: {Observed.ON},
-    State.STOPPED: {Observed.OFF},
-    State.HIBERNATED: {Observed.ASLEEP},
-    State.TERMINATED: {Observed.GONE},
+    WorkspaceState.RUNNING: {Observed.ON},
+    WorkspaceState.STOPPED: {Observed.OFF},
+    WorkspaceState.HIBERNATED: {Observed.ASLEEP},
+    WorkspaceState.TERMINATED: {Observed.GONE},
 }
 WAYS = {
-    "launch": [State.LAUNCHING, State.RUNNING],
-    "stop": [State.RUNNING, State.STOPPING, State.STOPPED],
-    "start": [State.STOPPED, State.STARTING, State.RUNNING],
-    "hibernate": [State.RUNNING, State.HIBERNATING, State.HIBERNATED],
-    "resume": [State.HIBERNATED, State.RESUMING, State.RUNNING],
-    "restart": [State.RUNNING, State.STOPPING, State.STARTING, State.RUNNING],
-    "terminate": [State.RUNNING, State.TERMINATING, State.TERMINATED],
+    "launch": [WorkspaceState.LAUNCHING, WorkspaceState.RUNNING],
+    "stop": [WorkspaceState.RUNNING, WorkspaceState.STOPPING, WorkspaceState.STOPPED],
+    "start": [WorkspaceState.STOPPED, WorkspaceState.STARTING, WorkspaceState.RUNNING],
+    "hibernate": [WorkspaceState.RUNNING, WorkspaceState.HIBERNATING, WorkspaceState.HIBERNATED],
+    "resume": [WorkspaceState.HIBERNATED, WorkspaceState.RESUMING, WorkspaceState.RUNNING],
+    "restart": [
+        WorkspaceState.RUNNING,
+        WorkspaceState.STOPPING,
+        WorkspaceState.STARTING,
+        WorkspaceState.RUNNING,
+    ],
+    "terminate": [WorkspaceState.RUNNING, WorkspaceState.TERMINATING, WorkspaceState.TERMINATED],
 }
 FIRST = {verb: ["launch"] for verb in WAYS} | {
     "launch": [],
@@ -119,9 +124,9 @@ class ObservedWorkspace:
         workspaces = self.daemon.workspaces
         with suppress(Conflict):
             if verb == "launch":
-                workspaces.launch(Launch(name=self.name, template=ML))
+                workspaces.launch(LaunchRequest(name=self.name, template=ML))
             elif verb == "terminate":
-                workspaces.terminate(self.name, Termination(confirm="DELETE"))
+                workspaces.terminate(self.name, TerminateRequest(confirm="DELETE"))
             elif verb in LifecycleVerb:
                 workspaces.ask(self.name, LifecycleVerb(verb))
             else:
@@ -218,6 +223,16 @@ def test_shown_states_are_true_and_in_order_after_a_kill_at_any_point(
 
 def test_states_that_go_backwards_are_not_in_order():
     order = WAYS["stop"]
-    assert is_in_order([State.RUNNING, State.RUNNING, State.STOPPED], order)
-    assert not is_in_order([State.RUNNING, State.STOPPING, State.RUNNING, State.STOPPED], order)
-    assert not is_in_order([State.RUNNING, State.FAILED], order)
+    assert is_in_order(
+        [WorkspaceState.RUNNING, WorkspaceState.RUNNING, WorkspaceState.STOPPED], order
+    )
+    assert not is_in_order(
+        [
+            WorkspaceState.RUNNING,
+            WorkspaceState.STOPPING,
+            WorkspaceState.RUNNING,
+            WorkspaceState.STOPPED,
+        ],
+        order,
+    )
+    assert not is_in_order([WorkspaceState.RUNNING, WorkspaceState.FAILED], order)

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from prism.budgets.model import NewAllocation, NewPool
 from prism.projects.model import NewProject
-from prism.workspaces.model import Launch, LifecycleVerb, StartRequest, Termination
+from prism.workspaces.model import LaunchRequest, LifecycleVerb, StartRequest, TerminateRequest
 from tests.conftest import ML
 
 CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE")
@@ -72,10 +72,12 @@ def _later(daemon, clock):
 def test_each_verb_executes_a_fixed_number_of_statements(lab, clock):
     meter, workspaces = Meter(lab.db), lab.workspaces
     verbs = {
-        "launch": lambda: workspaces.launch(Launch(name="mine", template=ML, project="lab")),
+        "launch": lambda: workspaces.launch(
+            LaunchRequest(name="mine", template=ML, project="lab")
+        ),
         "stop": lambda: workspaces.ask("mine", LifecycleVerb.STOP),
         "start": lambda: workspaces.start("mine", StartRequest()),
-        "terminate": lambda: workspaces.terminate("mine", Termination(confirm="DELETE")),
+        "terminate": lambda: workspaces.terminate("mine", TerminateRequest(confirm="DELETE")),
     }
     statements = {}
     for verb, ask in verbs.items():

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from prism.errors import Unavailable
-from prism.workspaces.model import Launch
+from prism.workspaces.model import LaunchRequest
 from prism.workspaces.survey_cache import SurveyCache
 from tests.conftest import ML
 
@@ -80,7 +80,7 @@ def test_mark_due_surveys_again_and_its_survey_is_reused(survey_cache, cloud, cl
 def test_many_starting_machines_share_surveys(daemon, cloud, clock):
     cloud.busy, cloud.faults.slow = timedelta(seconds=2), timedelta(seconds=10)
     for n in range(100):
-        daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+        daemon.workspaces.launch(LaunchRequest(name=f"w{n}", template=ML))
     daemon.settle()
     clock.advance(seconds=2.5)
     before = surveys(cloud)

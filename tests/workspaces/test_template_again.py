@@ -3,13 +3,13 @@
 import pytest
 
 from prism.budgets.model import BudgetExceeded
-from prism.workspaces.model import Failure, Launch, State
+from prism.workspaces.model import LaunchRequest, WorkspaceFailure, WorkspaceState
 from prism.workspaces.plan import state_of
 from tests.conftest import HOME
 
 PATH = "/api/v1/instances/mine"
 AGAIN = {"template_again": True}
-FAULT = Failure("POST_INSTALL_FAILED", "`moo` ended with exit code 127")
+FAULT = WorkspaceFailure("POST_INSTALL_FAILED", "`moo` ended with exit code 127")
 TEXT = """\
 name: Corrected Later
 slug: corrected-later
@@ -53,10 +53,10 @@ def failed_workspace(daemon, cloud, write_template):
     cloud.faults.broken = FAULT
     parameters = {"sound": "baa"}
     daemon.workspaces.launch(
-        Launch(name="mine", template="corrected-later", parameters=parameters)
+        LaunchRequest(name="mine", template="corrected-later", parameters=parameters)
     )
     settle(daemon)
-    assert state(daemon) is State.FAILED
+    assert state(daemon) is WorkspaceState.FAILED
     return daemon.workspaces.named("mine")
 
 
@@ -73,7 +73,7 @@ def test_failed_workspace_starts_with_the_corrected_template(
     assert answer.json()["new_state"] == "starting"
     cloud.faults.broken = None
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     order = cloud.ordered(failed_workspace.machine_id)
     assert order.template.post_install == ("echo moo",)
     assert order.parameters == {"colour": "blue", "sound": "baa"}, "chosen parameters are kept"
@@ -87,14 +87,17 @@ def test_failed_workspace_starts_with_the_corrected_template(
 def test_refused_launch_uses_the_corrected_template(daemon, cloud, http, write_template):
     write_template("moo")
     cloud.faults.full = True
-    daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template="corrected-later"))
     settle(daemon)
-    assert (state(daemon), daemon.workspaces.named("mine").machine_id) == (State.FAILED, None)
+    assert (state(daemon), daemon.workspaces.named("mine").machine_id) == (
+        WorkspaceState.FAILED,
+        None,
+    )
     write_template("echo moo")
     cloud.faults.full = False
     assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     machine_id = daemon.workspaces.named("mine").machine_id
     assert cloud.ordered(machine_id).template.post_install == ("echo moo",)
 
@@ -106,7 +109,7 @@ def test_plain_start_keeps_the_template_of_the_launch(
     cloud.faults.broken = None
     assert http("POST", f"{PATH}/start").status_code == 200
     settle(daemon)
-    assert state(daemon) is State.RUNNING
+    assert state(daemon) is WorkspaceState.RUNNING
     assert cloud.ordered(failed_workspace.machine_id).template.post_install == ("moo",)
 
 
@@ -131,7 +134,7 @@ def test_workspace_that_was_ready_once_refuses_another_template(
 
 def test_workspace_being_launched_refuses_another_template(daemon, http, write_template):
     write_template("moo")
-    daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
+    daemon.workspaces.launch(LaunchRequest(name="mine", template="corrected-later"))
     answer = http("POST", f"{PATH}/start", json=AGAIN)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert "launching" in answer.json()["error"]["details"]

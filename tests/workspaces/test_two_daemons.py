@@ -9,7 +9,7 @@ import pytest
 
 from prism.errors import InvalidState
 from prism.kit.clock import WallClock
-from prism.workspaces.model import Launch, LifecycleVerb, Observed, State
+from prism.workspaces.model import LaunchRequest, LifecycleVerb, Observed, WorkspaceState
 from prism.workspaces.plan import IN_BETWEEN, state_of
 from tests.conftest import LOCATION
 from tests.doubles.memory import MemoryCompute
@@ -47,7 +47,9 @@ def test_two_daemons_make_one_machine_for_each_workspace(make_daemon, seed):
         for daemon in daemons:
             stack.enter_context(at_work(daemon))
         for n in range(MANY):
-            rng.choice(daemons).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
+            rng.choice(daemons).workspaces.launch(
+                LaunchRequest(name=f"w{n}", template="Plain Shell")
+            )
         for _ in range(MANY):
             name, verb = (
                 f"w{rng.randrange(MANY)}",
@@ -64,7 +66,11 @@ def test_two_daemons_make_one_machine_for_each_workspace(make_daemon, seed):
     for entry in every_workspace(daemons[0].db):
         machine = entry.machine_id  # None if it was stopped before there was one
         assert machines[entry.id] == (0 if machine is None else 1)
-        assert state_of(entry) in {State.RUNNING, State.STOPPED, State.HIBERNATED}
+        assert state_of(entry) in {
+            WorkspaceState.RUNNING,
+            WorkspaceState.STOPPED,
+            WorkspaceState.HIBERNATED,
+        }
         assert entry.observed is (
             Observed.NONE if machine is None else cloud.machine(machine).observed
         )

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from prism.workspaces.model import Failure, Idle, State
+from prism.workspaces.model import IdleSummary, WorkspaceFailure, WorkspaceState
 from prism.workspaces.read_model import CachedWorkspace
 from prism.workspaces.waiting import _HeldAnswer
 from tests.workspaces.test_plan import NEW
@@ -20,7 +20,10 @@ def answer_of(notes, note, **more):
     held.answer = {"name": "mine", "state": "launching", "notes": notes}
     held.amend(
         CachedWorkspace(
-            msgspec.structs.replace(NEW, **more), State.RUNNING, b"", Idle("t", note=note)
+            msgspec.structs.replace(NEW, **more),
+            WorkspaceState.RUNNING,
+            b"",
+            IdleSummary("t", note=note),
         )
     )
     return json.loads(held._body)
@@ -36,5 +39,5 @@ def test_note_of_the_machine_is_in_the_answer(notes, note, expected):
 
 
 def test_answer_has_the_reached_state_and_the_failure():
-    answer = answer_of([], None, failure=Failure("X", "broken"))
+    answer = answer_of([], None, failure=WorkspaceFailure("X", "broken"))
     assert (answer["state"], answer["failure"]["code"]) == ("running", "X")

@@ -5,7 +5,7 @@ import json
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from prism.access.model import Minted, NewToken, RevokedToken, ShownToken
+from prism.access.model import CreatedToken, NewToken, RevokedToken, TokenShown
 from prism.access.service import TokenService
 from prism.kit.routes import Routes
 
@@ -15,13 +15,13 @@ router = Routes(CREATE, tags=["tokens"])
 
 
 @router.get(sync_to_thread=True)
-def list_tokens(tokens: Tokens) -> list[ShownToken]:
+def list_tokens(tokens: Tokens) -> list[TokenShown]:
     """List your tokens, without their secrets; the operator sees everybody's."""
     return tokens.every()
 
 
 @router.post(sync_to_thread=True)
-def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
+def create_token(data: JSONBody[NewToken], tokens: Tokens) -> CreatedToken:
     """Make a token; only this answer contains its secret."""
     return tokens.create(data)
 

@@ -174,7 +174,7 @@ class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     days: Days = LIFE
 
 
-class ShownToken(Struct, frozen=True, kw_only=True):
+class TokenShown(Struct, frozen=True, kw_only=True):
     """A token in a list."""
 
     id: str
@@ -188,7 +188,7 @@ class ShownToken(Struct, frozen=True, kw_only=True):
     last_used: datetime | None
 
 
-class Minted(ShownToken, frozen=True, kw_only=True):
+class CreatedToken(TokenShown, frozen=True, kw_only=True):
     """A new token with its secret; null in a repeated answer."""
 
     token: str | None

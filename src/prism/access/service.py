@@ -13,15 +13,15 @@ from prism.access import store
 from prism.access.events import TokenCreated, TokenRevoked, about
 from prism.access.model import (
     Caller,
+    CreatedToken,
     Memberships,
-    Minted,
     NewToken,
     PermissionDenied,
     Role,
     Scope,
-    ShownToken,
     Token,
     TokenNotFound,
+    TokenShown,
     current,
 )
 from prism.access.plan import opens
@@ -67,14 +67,14 @@ class TokenService:
                 return None
             return self._caller(sql, token)
 
-    def every(self) -> list[ShownToken]:
+    def every(self) -> list[TokenShown]:
         """The caller's tokens; for the operator, everybody's."""
         caller = current()
         with self._db.read() as sql:
             tokens = store.every(sql, None if caller.operator else caller.name.lower())
         return [_shown(token) for token in tokens if opens(caller, token.project)]
 
-    def create(self, request: NewToken) -> Minted:
+    def create(self, request: NewToken) -> CreatedToken:
         """Make a token; only this answer contains its secret."""
         caller, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         user = (request.user or caller.name).lower()
@@ -97,9 +97,9 @@ class TokenService:
             fields = about(token, caller.name)
             created = TokenCreated(**fields, scope=token.scope, expires_at=token.expires_at)
             tx.happened(created)
-        return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
+        return CreatedToken(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
-    def revoke(self, id: str) -> tuple[ShownToken, int]:
+    def revoke(self, id: str) -> tuple[TokenShown, int]:
         """Revoke a token, and all tokens that were made with it; return their number.
 
         A thief may have made other tokens with a stolen one.
@@ -194,5 +194,5 @@ def _capped_end(caller: Caller, end: datetime) -> datetime:
     return end if caller.until is None else min(end, caller.until)
 
 
-def _shown(token: Token) -> ShownToken:
-    return ShownToken(**{name: getattr(token, name) for name in ShownToken.__struct_fields__})
+def _shown(token: Token) -> TokenShown:
+    return TokenShown(**{name: getattr(token, name) for name in TokenShown.__struct_fields__})

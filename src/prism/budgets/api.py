@@ -12,21 +12,21 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from prism.budgets.model import (
     AllocationChange,
-    Allocations,
+    AllocationList,
     AllocationShown,
-    Analysis,
-    Forecast,
-    Message,
+    CostAnalysis,
+    DeletionAnswer,
+    MonthlyReport,
     NewAllocation,
     NewPool,
     NewReallocation,
     PoolChange,
-    Pools,
+    PoolList,
     PoolShown,
     PoolSummary,
     ProjectBudget,
-    Reallocated,
-    Report,
+    ProjectForecast,
+    ReallocateAnswer,
 )
 from prism.budgets.plan import month_after
 from prism.budgets.report import markdown, page, table
@@ -44,15 +44,15 @@ FORMS = {"markdown": markdown, "csv": table, "html": page}
 # The page may load and run nothing: it contains names that other people chose.
 PAGE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
-REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=False)}
+REPORT = {200: ResponseSpec(MonthlyReport, description="One month", generate_examples=False)}
 router = Routes("/api/v1", tags=["budgets"])
 
 
 @router.get("/budgets", sync_to_thread=True)
-def list_budgets(budgets: Budgets) -> Pools:
+def list_budgets(budgets: Budgets) -> PoolList:
     """Every budget pool, with its allocated and spent money."""
     pools = budgets.pools()
-    return Pools(tuple(pools), len(pools))
+    return PoolList(tuple(pools), len(pools))
 
 
 @router.post("/budgets", sync_to_thread=True)
@@ -74,10 +74,10 @@ def change_budget(budget_id: Id, data: JSONBody[PoolChange], budgets: Budgets) -
 
 
 @router.delete("/budgets/{budget_id:str}", status_code=200, sync_to_thread=True)
-def delete_budget(budget_id: Id, budgets: Budgets) -> Message:
+def delete_budget(budget_id: Id, budgets: Budgets) -> DeletionAnswer:
     """Delete a pool that has no allocations."""
     budgets.delete(budget_id)
-    return Message("Budget deleted successfully")
+    return DeletionAnswer("Budget deleted successfully")
 
 
 @router.get("/budgets/{budget_id:str}/summary", sync_to_thread=True)
@@ -87,10 +87,10 @@ def summarize_budget(budget_id: Id, budgets: Budgets) -> PoolSummary:
 
 
 @router.get("/budgets/{budget_id:str}/allocations", sync_to_thread=True)
-def list_allocations(budget_id: Id, budgets: Budgets) -> Allocations:
+def list_allocations(budget_id: Id, budgets: Budgets) -> AllocationList:
     """The parts of a pool."""
     allocations = budgets.allocations(budget_id)
-    return Allocations(tuple(allocations), len(allocations))
+    return AllocationList(tuple(allocations), len(allocations))
 
 
 @router.post("/allocations", sync_to_thread=True)
@@ -108,14 +108,14 @@ def change_allocation(
 
 
 @router.delete("/allocations/{allocation_id:str}", status_code=200, sync_to_thread=True)
-def delete_allocation(allocation_id: Id, budgets: Budgets) -> Message:
+def delete_allocation(allocation_id: Id, budgets: Budgets) -> DeletionAnswer:
     """Delete an allocation that pays for no workspace."""
     budgets.remove(allocation_id)
-    return Message("Allocation deleted successfully")
+    return DeletionAnswer("Allocation deleted successfully")
 
 
 @router.post("/reallocations", sync_to_thread=True)
-def create_reallocation(data: JSONBody[NewReallocation], budgets: Budgets) -> Reallocated:
+def create_reallocation(data: JSONBody[NewReallocation], budgets: Budgets) -> ReallocateAnswer:
     """Move money between two projects of one pool."""
     return budgets.reallocate(data)
 
@@ -127,13 +127,13 @@ def project_budget(project_id: Id, spending: Money) -> ProjectBudget:
 
 
 @router.get("/projects/{project_id:str}/cost-analysis", sync_to_thread=True)
-def project_analysis(project_id: Id, spending: Money) -> Analysis:
+def project_analysis(project_id: Id, spending: Money) -> CostAnalysis:
     """What a project spends its money on, and how it could spend less."""
     return spending.analysis(project_id)
 
 
 @router.get("/projects/{project_id:str}/forecast", sync_to_thread=True)
-def project_forecast(project_id: Id, spending: Money) -> Forecast:
+def project_forecast(project_id: Id, spending: Money) -> ProjectForecast:
     """When a project's money runs out if nothing changes."""
     return spending.forecast(project_id)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from prism.costs.model import Advice
+from prism.costs.model import CostRecommendation
 from prism.errors import AlreadyExists, Conflict, Denied, InUse, NotFound
 from prism.kit.money import Micros
 from prism.projects.model import Text, Usd
@@ -234,7 +234,7 @@ class PoolShown(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class Pools(Struct, frozen=True):
+class PoolList(Struct, frozen=True):
     """Every pool."""
 
     budgets: tuple[PoolShown, ...]
@@ -267,14 +267,14 @@ class AllocationShown(Struct, frozen=True, kw_only=True):
     allocated_by: str
 
 
-class Allocations(Struct, frozen=True):
+class AllocationList(Struct, frozen=True):
     """The allocations of a pool."""
 
     allocations: tuple[AllocationShown, ...]
     count: int
 
 
-class Reallocated(Struct, frozen=True, kw_only=True):
+class ReallocateAnswer(Struct, frozen=True, kw_only=True):
     """The money that was moved, and what both projects have now."""
 
     id: str
@@ -286,7 +286,7 @@ class Reallocated(Struct, frozen=True, kw_only=True):
     reallocated_at: datetime
 
 
-class Spender(Struct, frozen=True):
+class TopProject(Struct, frozen=True):
     """A project and its part of what a pool spent; `formerly` if its allocation is deleted."""
 
     project_id: str
@@ -303,7 +303,7 @@ class PoolSummary(Struct, frozen=True, kw_only=True):
     allocations: tuple[AllocationShown, ...]
     status: Literal["ok", "warning", "critical"]
     alerts: tuple[str, ...]
-    top_spending_projects: tuple[Spender, ...]
+    top_spending_projects: tuple[TopProject, ...]
 
 
 class CostBreakdown(Struct, frozen=True):
@@ -330,7 +330,7 @@ class BudgetAlerts(Struct, frozen=True):
     overspend_risk: Literal["low", "medium", "high"] | None
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class CapBalance(Struct, frozen=True, kw_only=True):
     """The balance of one cap, and when the cap runs out if nothing changes.
 
     `because` says what ends it; `projected` is what would be spent by the end of the period, or in
@@ -374,7 +374,7 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
     because: str | None
     remaining: float | None
     overrun: float
-    caps: tuple[Outcome, ...]
+    caps: tuple[CapBalance, ...]
     cost_breakdown: CostBreakdown
     hibernation_savings: float | None
     top_spending_instances: tuple[TopInstance, ...]
@@ -384,23 +384,23 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
     as_of: datetime
 
 
-class Analysis(Struct, frozen=True, kw_only=True):
+class CostAnalysis(Struct, frozen=True, kw_only=True):
     """What a project spends its money on, and how it could spend less."""
 
     current_monthly_burn: float | None
     projected_monthly_burn: float | None
     hibernation_potential_savings: float | None
-    optimization_recommendations: tuple[Advice, ...]
+    optimization_recommendations: tuple[CostRecommendation, ...]
 
 
-class Forecast(Struct, frozen=True, kw_only=True):
+class ProjectForecast(Struct, frozen=True, kw_only=True):
     """What happens to a project's money if nothing changes."""
 
     project: str
     hourly: float | None
     daily: float | None
     monthly: float | None
-    caps: tuple[Outcome, ...]
+    caps: tuple[CapBalance, ...]
     spent: float | None
     reserved: float
     left: float | None
@@ -413,7 +413,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     as_of: datetime
 
 
-class Share(Struct, frozen=True):
+class ReportLine(Struct, frozen=True):
     """One line of a report's table; the cents of a table add up, `micros` is exact.
 
     All three numbers are null if nothing in the line has a known price.
@@ -425,7 +425,7 @@ class Share(Struct, frozen=True):
     micros: int | None
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class MonthlyReport(Struct, frozen=True, kw_only=True):
     """A month of a project, to be signed; `micros` is the exact total.
 
     Both totals are null if nothing has a known price; `unknown` names what is missing in them.
@@ -441,16 +441,16 @@ class Report(Struct, frozen=True, kw_only=True):
     total: float | None
     micros: int | None
     hibernation_savings: float | None
-    by_kind: tuple[Share, ...]
-    by_workspace: tuple[Share, ...]
-    by_user: tuple[Share, ...]
-    by_budget: tuple[Share, ...]
+    by_kind: tuple[ReportLine, ...]
+    by_workspace: tuple[ReportLine, ...]
+    by_user: tuple[ReportLine, ...]
+    by_budget: tuple[ReportLine, ...]
     sources: tuple[str, ...]
     reconstructed_seconds: int
     unknown: tuple[str, ...]
 
 
-class Message(Struct, frozen=True):
+class DeletionAnswer(Struct, frozen=True):
     """The answer to a deletion."""
 
     message: str

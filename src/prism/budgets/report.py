@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
 
-from prism.budgets.model import Report, Share
-from prism.costs.model import CostKind, Line
+from prism.budgets.model import MonthlyReport, ReportLine
+from prism.costs.model import CostExportLine, CostKind
 from prism.costs.plan import unless_unknown
 from prism.costs.view import WORDS, called, names, percent
 from prism.kit.money import Micros, amount, apportioned
@@ -21,19 +21,19 @@ STYLE = (
 
 def report(
     project: str,
-    lines: Sequence[Line],
+    lines: Sequence[CostExportLine],
     pools: Mapping[str, str],
     first: date,
     end: date,
     *,
     time_zone: str = "UTC",
-) -> Report:
+) -> MonthlyReport:
     """The report of these ledger lines; days begin at midnight of `time_zone`."""
     paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
     total = _known(paid)
     saved = _known([line for line in lines if line.kind is CostKind.ASLEEP])
     money = _budget_names({line.budget for line in paid}, pools)
-    return Report(
+    return MonthlyReport(
         project=project,
         month=f"{first:%Y-%m}",
         start=first,
@@ -52,7 +52,7 @@ def report(
     )
 
 
-def markdown(report: Report) -> str:
+def markdown(report: MonthlyReport) -> str:
     """The report as text, to read and to print."""
     parts = [
         f"# {_plain(report.project)}: {report.month}",
@@ -63,7 +63,7 @@ def markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page(report: Report) -> str:
+def page(report: MonthlyReport) -> str:
     """The report as a page for a browser."""
     title = f"{escape(report.project)}: {report.month}"
     parts = [
@@ -79,7 +79,7 @@ def page(report: Report) -> str:
     )
 
 
-def table(report: Report) -> str:
+def table(report: MonthlyReport) -> str:
     """The report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
     part = None if report.micros is None else 100.0 if report.micros else 0.0
     rows: list[tuple[object, ...]] = [
@@ -101,36 +101,38 @@ def _budget_names(used: Iterable[str | None], pools: Mapping[str, str]) -> dict[
     }
 
 
-def _known(lines: Sequence[Line]) -> Micros | None:
+def _known(lines: Sequence[CostExportLine]) -> Micros | None:
     """The sum of lines; null if it is zero, and some have no known price."""
     total = Micros(sum(line.micros or 0 for line in lines))
     return unless_unknown(total, is_unpriced=any(line.micros is None for line in lines))
 
 
-def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share, ...]:
-    of: dict[str, list[Line]] = {}
+def _shares(
+    named: Iterable[tuple[str, CostExportLine]], total: int | None
+) -> tuple[ReportLine, ...]:
+    of: dict[str, list[CostExportLine]] = {}
     for name, line in named:
         of.setdefault(name, []).append(line)
     sums = {name: _known(lines) for name, lines in of.items()}
     known = {name: micros for name, micros in sums.items() if micros is not None}
     cents = apportioned(dict(sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))))
     shares = [
-        Share(name, paid, percent(known[name], total or 0), known[name])
+        ReportLine(name, paid, percent(known[name], total or 0), known[name])
         for name, paid in cents.items()
     ]
     unknown = sorted(sums.keys() - known)
-    return (*shares, *(Share(name, None, None, None) for name in unknown))
+    return (*shares, *(ReportLine(name, None, None, None) for name in unknown))
 
 
-def _dates(report: Report) -> str:
+def _dates(report: MonthlyReport) -> str:
     return f"{report.start} to {report.end}, time zone {report.time_zone}."
 
 
-def _saving(report: Report) -> str:
+def _saving(report: MonthlyReport) -> str:
     return f"Saved by hibernation: {_usd(report.hibernation_savings)}."
 
 
-def _tables(report: Report) -> list[tuple[str, tuple[Share, ...]]]:
+def _tables(report: MonthlyReport) -> list[tuple[str, tuple[ReportLine, ...]]]:
     return [
         ("What it was spent on", report.by_kind),
         ("By workspace or volume", report.by_workspace),
@@ -139,7 +141,7 @@ def _tables(report: Report) -> list[tuple[str, tuple[Share, ...]]]:
     ]
 
 
-def _notes(report: Report, plain: Callable[[str], str]) -> list[str]:
+def _notes(report: MonthlyReport, plain: Callable[[str], str]) -> list[str]:
     """The sentences below the tables; `plain` escapes a name."""
     notes = []
     if report.unknown:
@@ -170,7 +172,7 @@ def _cents(amount: float | None) -> str:
     return "" if amount is None else f"{amount:.2f}"
 
 
-def _table(title: str, shares: Sequence[Share]) -> str:
+def _table(title: str, shares: Sequence[ReportLine]) -> str:
     if not shares:
         return ""
     rows = [
@@ -182,7 +184,7 @@ def _table(title: str, shares: Sequence[Share]) -> str:
     return "\n".join((f"## {title}", "", "| | USD | % |", "|---|---:|---:|", *rows))
 
 
-def _html_table(title: str, shares: Sequence[Share]) -> str:
+def _html_table(title: str, shares: Sequence[ReportLine]) -> str:
     rows = [
         (share.name, "unknown", "")
         if share.cost is None
@@ -202,7 +204,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _source(line: Line) -> str:
+def _source(line: CostExportLine) -> str:
     return (
         line.source
         if line.as_of is None or "as of" in line.source

@@ -29,7 +29,7 @@ from prism.budgets.model import (
     PoolChange,
     PoolShown,
     PoolSummary,
-    Reallocated,
+    ReallocateAnswer,
     Reservation,
 )
 from prism.budgets.plan import ALWAYS, zone
@@ -243,7 +243,7 @@ class BudgetService:
             store.remove_allocation(tx, id)
             self._record_allocation(tx, allocation, None)
 
-    def reallocate(self, request: NewReallocation) -> Reallocated:
+    def reallocate(self, request: NewReallocation) -> ReallocateAnswer:
         """Move money between two projects of one pool."""
         now = self._clock.now()
         moved = _micros("amount", request.amount)
@@ -268,7 +268,9 @@ class BudgetService:
             ends = {"source": allocation.id, "destination": other.id, "amount": moved}
             store.add_reallocation(tx, **record, **ends)
             giver, receiver = self._allocations(tx.sql, source, [less, more])
-            return Reallocated(**record, source=giver, destination=receiver, amount=amount(moved))
+            return ReallocateAnswer(
+                **record, source=giver, destination=receiver, amount=amount(moved)
+            )
 
     # -------------------------------------------------------------- how
 

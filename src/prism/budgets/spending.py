@@ -11,7 +11,13 @@ from prism.budgets import store
 from prism.budgets.balances import Balance, Balances, dollars, pace, project_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.forecasts import Forecasts
-from prism.budgets.model import Analysis, Forecast, OverAllocated, ProjectBudget, Report
+from prism.budgets.model import (
+    CostAnalysis,
+    MonthlyReport,
+    OverAllocated,
+    ProjectBudget,
+    ProjectForecast,
+)
 from prism.budgets.plan import midnight, month_after, month_before, reserved
 from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report
@@ -154,7 +160,7 @@ class ProjectSpending:
             ),
         )
 
-    def analysis(self, name: str) -> Analysis:
+    def analysis(self, name: str) -> CostAnalysis:
         """What a project spends its money on, and how it could spend less."""
         now = self._balances.now
         with self._db.read() as sql:
@@ -174,21 +180,21 @@ class ProjectSpending:
             paid[line.name] = paid.get(line.name, 0) + (line.micros or 0)
         advised = advice(observed, paid)
         sleep = sum(advice.potential_savings for advice in advised if advice.type in SLEEP)
-        return Analysis(
+        return CostAnalysis(
             current_monthly_burn=None if burn is None else amount(burn),
             projected_monthly_burn=None if monthly is None else amount(monthly),
             hibernation_potential_savings=round(sleep, 2) if enough(observed) else None,
             optimization_recommendations=tuple(advised),
         )
 
-    def forecast(self, name: str) -> Forecast:
+    def forecast(self, name: str) -> ProjectForecast:
         """When a project's money runs out if nothing changes."""
         with self._db.read() as sql:
             project = projects.named(sql, name)
             current = self._read(sql, project)
             segments = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
         monthly = known_monthly(segments)
-        return Forecast(
+        return ProjectForecast(
             **current.shown,
             project=project.name,
             hourly=None if monthly is None else round(monthly / MONTH_HOURS / 1e6, 4),
@@ -197,7 +203,7 @@ class ProjectSpending:
             runs_out=current.shown["runs_out_on"],
         )
 
-    def report(self, name: str, month: date | None) -> Report:
+    def report(self, name: str, month: date | None) -> MonthlyReport:
         """What a project cost in the month that begins on that day, by default the present one.
 
         Days are those of the pools that paid, if these share a time zone; else those of UTC. The

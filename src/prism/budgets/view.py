@@ -8,12 +8,12 @@ from prism.budgets.model import (
     Allocation,
     AllocationShown,
     BudgetAlerts,
+    CapBalance,
     CostBreakdown,
-    Outcome,
     Pool,
     PoolShown,
-    Spender,
     TopInstance,
+    TopProject,
 )
 from prism.budgets.project_money import PoolShare
 from prism.budgets.runway import Runway
@@ -91,12 +91,12 @@ def status(balance: Balance) -> Literal["ok", "warning", "critical"]:
     return "critical" if balance.part >= CRITICAL else "warning" if warns else "ok"
 
 
-def outcome(balance: Balance, end: Runway, monthly: int, now: int) -> Outcome:
+def outcome(balance: Balance, end: Runway, monthly: int, now: int) -> CapBalance:
     """The balance of a cap, and until when it pays; `monthly` is what it pays in 720 hours."""
     spent = _spent(balance)
     closes = balance.within.end if balance.within else None
     last = None if end.at is None else moment(end.at)
-    return Outcome(
+    return CapBalance(
         cap=balance.cap.words,
         scope=balance.cap.column,
         id=balance.cap.id,
@@ -157,11 +157,11 @@ def top_spenders(rows: Sequence[tuple[str, str, int]], total: int) -> list[TopIn
     ]
 
 
-def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list[Spender]:
+def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list[TopProject]:
     """The five projects that spent most of a pool; `formerly` if the allocation is deleted."""
     first = sorted((row for row in rows if row[2]), key=lambda it: (-it[2], it[1]))
     return [
-        Spender(id, name, amount(Micros(paid)), percent(paid, total), formerly)
+        TopProject(id, name, amount(Micros(paid)), percent(paid, total), formerly)
         for id, name, paid, formerly in first[:5]
     ]
 

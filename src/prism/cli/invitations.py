@@ -30,7 +30,7 @@ def _bulk(args: Namespace) -> None:
     answer = daemon().call(
         Invitations.send_many,
         args.project,
-        [invitations.Guest(**guest) for guest in guests(args.file)],
+        [invitations.BulkInvitee(**guest) for guest in guests(args.file)],
         args.role,
         args.message,
         dry_run=args.dry_run,

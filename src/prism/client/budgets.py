@@ -19,9 +19,9 @@ class Budgets(Noun):
         """Every pool."""
         return [*self.page().budgets]
 
-    def page(self) -> budgets.Pools:
+    def page(self) -> budgets.PoolList:
         """Every pool, and how many there are."""
-        return self._ask("GET", POOLS, budgets.Pools)
+        return self._ask("GET", POOLS, budgets.PoolList)
 
     def show(self, name: str) -> budgets.PoolShown:
         """One pool, by name or id."""
@@ -74,9 +74,9 @@ class Budgets(Noun):
         )
         return self._ask("PUT", f"{POOLS}/{quoted(name)}", budgets.PoolShown, body)
 
-    def delete(self, name: str) -> budgets.Message:
+    def delete(self, name: str) -> budgets.DeletionAnswer:
         """Delete a pool without allocations."""
-        return self._ask("DELETE", f"{POOLS}/{quoted(name)}", budgets.Message)
+        return self._ask("DELETE", f"{POOLS}/{quoted(name)}", budgets.DeletionAnswer)
 
     def summary(self, name: str) -> budgets.PoolSummary:
         """A pool with its allocations and top spenders."""
@@ -86,9 +86,9 @@ class Budgets(Noun):
         """The parts of a pool."""
         return [*self.allocations_page(name).allocations]
 
-    def allocations_page(self, name: str) -> budgets.Allocations:
+    def allocations_page(self, name: str) -> budgets.AllocationList:
         """The parts of a pool, and how many there are."""
-        return self._ask("GET", f"{POOLS}/{quoted(name)}/allocations", budgets.Allocations)
+        return self._ask("GET", f"{POOLS}/{quoted(name)}/allocations", budgets.AllocationList)
 
 
 class Allocations(Noun):
@@ -124,13 +124,13 @@ class Allocations(Noun):
         body = budgets.AllocationChange(allocated_amount=amount, alert_threshold=alert_threshold)
         return self._ask("PUT", f"{PARTS}/{quoted(id)}", budgets.AllocationShown, body)
 
-    def delete(self, id: str) -> budgets.Message:
+    def delete(self, id: str) -> budgets.DeletionAnswer:
         """Delete an allocation that pays for nothing."""
-        return self._ask("DELETE", f"{PARTS}/{quoted(id)}", budgets.Message)
+        return self._ask("DELETE", f"{PARTS}/{quoted(id)}", budgets.DeletionAnswer)
 
     def move(
         self, source: str, destination: str, amount: float, *, reason: str = ""
-    ) -> budgets.Reallocated:
+    ) -> budgets.ReallocateAnswer:
         """Move money between two projects of one pool."""
         body = budgets.NewReallocation(
             source_allocation_id=source,
@@ -138,4 +138,4 @@ class Allocations(Noun):
             amount=amount,
             reason=reason,
         )
-        return self._ask("POST", "/reallocations", budgets.Reallocated, body)
+        return self._ask("POST", "/reallocations", budgets.ReallocateAnswer, body)

@@ -18,9 +18,9 @@ PATH = "/costs"
 class Costs(Noun):
     """Methods for costs."""
 
-    def current(self) -> costs.Current:
+    def current(self) -> costs.CurrentCosts:
         """What costs money now."""
-        return self._ask("GET", f"{PATH}/current", costs.Current)
+        return self._ask("GET", f"{PATH}/current", costs.CurrentCosts)
 
     def history(
         self,
@@ -30,20 +30,20 @@ class Costs(Noun):
         *,
         project: str | None = None,
         group_by: str | None = None,
-    ) -> costs.History:
+    ) -> costs.CostHistory:
         """The costs of a period in steps; by default the last 30 days.
 
         `group_by` adds the costs of each project, user or template.
         """
         parameters = {"start_date": start, "end_date": end, "granularity": granularity}
         parameters |= {"project": project, "group_by": group_by}
-        return self._ask("GET", f"{PATH}/history{query(**parameters)}", costs.History)
+        return self._ask("GET", f"{PATH}/history{query(**parameters)}", costs.CostHistory)
 
     def export(
         self, start: Day = None, end: Day = None, *, project: str | None = None
-    ) -> list[costs.Line]:
+    ) -> list[costs.CostExportLine]:
         """Every segment of a period, with its price, the price's source, and the exact cost."""
-        return self._ask("GET", _export_path(start, end, project), list[costs.Line])
+        return self._ask("GET", _export_path(start, end, project), list[costs.CostExportLine])
 
     def export_as(
         self, format: str, start: Day = None, end: Day = None, *, project: str | None = None

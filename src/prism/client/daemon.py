@@ -25,9 +25,9 @@ class Daemon(Noun):
         """Stop the daemon; workspaces keep running."""
         return self._ask("POST", f"{PATH}/shutdown", daemon.ShutdownAnswer)
 
-    def clean(self, *, dry_run: bool = False) -> daemon.Cleaned:
+    def clean(self, *, dry_run: bool = False) -> daemon.CleanAnswer:
         """Free disk space: caches, old logs, unused environments, leftover drafts."""
-        return self._ask("POST", f"{PATH}/clean", daemon.Cleaned, {"dry_run": dry_run})
+        return self._ask("POST", f"{PATH}/clean", daemon.CleanAnswer, {"dry_run": dry_run})
 
     def aws(self, profile: str | None = None) -> list[dict[str, Any]]:
         """Ask AWS what the daemon may do, with one profile or all active ones."""

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class PlaceSeen(Struct, frozen=True):
+class LocationStatus(Struct, frozen=True):
     """A location, and how its last survey ended; null before the first one.
 
     `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
@@ -37,7 +37,7 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     active_instances: int
     user: str
     database: str
-    places: Sequence[PlaceSeen]
+    places: Sequence[LocationStatus]
     reasons: Sequence[str]
 
 
@@ -74,7 +74,7 @@ class Cleanable(Struct, frozen=True, kw_only=True):
     in_use: tuple[str, ...] = ()
 
 
-class Cleaned(Struct, frozen=True, kw_only=True):
+class CleanAnswer(Struct, frozen=True, kw_only=True):
     """The removed files, or those that would be removed; `free_bytes` is the free space now."""
 
     dry_run: bool

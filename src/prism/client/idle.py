@@ -28,17 +28,17 @@ class Idle(Noun):
 
     def configure(
         self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
-    ) -> idle.Effective:
+    ) -> idle.EffectiveIdleRules:
         """Choose a workspace's profile; the rules that count now."""
-        body = idle.Configuration(
+        body = idle.ConfigureIdleRequest(
             profile=profile, enabled=enabled, custom_threshold_minutes=minutes
         )
-        return self._ask("POST", _path(name, "configure"), idle.Effective, body)
+        return self._ask("POST", _path(name, "configure"), idle.EffectiveIdleRules, body)
 
-    def keep_awake(self, name: str, minutes: int) -> idle.Awake:
+    def keep_awake(self, name: str, minutes: int) -> idle.KeepAwakeAnswer:
         """Keep a workspace awake for so many minutes; 0 ends that."""
-        body = idle.Wakefulness(minutes=minutes)
-        return self._ask("POST", _path(name, "keep-awake"), idle.Awake, body)
+        body = idle.KeepAwakeRequest(minutes=minutes)
+        return self._ask("POST", _path(name, "keep-awake"), idle.KeepAwakeAnswer, body)
 
     def why(self, name: str) -> idle.IdleStatus:
         """Why a workspace is awake or asleep."""

@@ -14,17 +14,19 @@ PATH = "/logs"
 class Logs(Noun):
     """Methods for logs; `name` is a workspace's name or instance id."""
 
-    def list(self) -> logs.Listing:
+    def list(self) -> logs.LogSourceList:
         """Every workspace, and whether it has logs."""
-        return self._ask("GET", PATH, logs.Listing)
+        return self._ask("GET", PATH, logs.LogSourceList)
 
-    def types(self, name: str) -> logs.Types:
+    def types(self, name: str) -> logs.LogTypeList:
         """The kinds of logs that a workspace has."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/types", logs.Types)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/types", logs.LogTypeList)
 
-    def get(self, name: str, type: logs.LogType = "console", tail: int = 100) -> logs.Log:
+    def get(self, name: str, type: logs.LogType = "console", tail: int = 100) -> logs.LogLines:
         """The last lines."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.Log)
+        return self._ask(
+            "GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.LogLines
+        )
 
     def follow(self, name: str, type: logs.LogType = "console", tail: int = 100) -> Generator[str]:
         """Each line as it comes, until the workspace ends or the daemon stops."""

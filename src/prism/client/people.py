@@ -63,51 +63,57 @@ class Invitations(Noun):
     def send_many(
         self,
         project: str,
-        guests: Iterable[invitations.Guest],
+        guests: Iterable[invitations.BulkInvitee],
         role: access.Role | str = "member",
         message: str = "",
         *,
         dry_run: bool = False,
-    ) -> invitations.Results:
+    ) -> invitations.BulkInvitationAnswer:
         """Invite several people; `dry_run` only checks."""
-        body = invitations.Bulk(
+        body = invitations.BulkInvitationRequest(
             project_id=project,
             invitations=tuple(guests),
             default_role=access.Role(role),
             default_message=message,
             dry_run=dry_run,
         )
-        return self._ask("POST", "/invitations/bulk", invitations.Results, body)
+        return self._ask("POST", "/invitations/bulk", invitations.BulkInvitationAnswer, body)
 
     def list(
         self, project: str, status: invitations.InvitationStatus | str | None = None
-    ) -> invitations.Page:
+    ) -> invitations.InvitationList:
         """The invitations to a project."""
         path = f"/invitations/project/{quoted(project)}{query(status=status)}"
-        return self._ask("GET", path, invitations.Page)
+        return self._ask("GET", path, invitations.InvitationList)
 
-    def mine(self, status: invitations.InvitationStatus | str | None = None) -> invitations.Page:
+    def mine(
+        self, status: invitations.InvitationStatus | str | None = None
+    ) -> invitations.InvitationList:
         """The invitations to you."""
-        return self._ask("GET", f"/invitations/me{query(status=status)}", invitations.Page)
+        return self._ask(
+            "GET", f"/invitations/me{query(status=status)}", invitations.InvitationList
+        )
 
     def show(self, id: str) -> invitations.InvitationShown:
         """One invitation."""
         return self._ask("GET", f"/invitations/{quoted(id)}", invitations.InvitationShown)
 
-    def accept(self, id: str, token: str) -> invitations.Accepted:
+    def accept(self, id: str, token: str) -> invitations.AcceptAnswer:
         """Join the project."""
         path = f"/invitations/{quoted(id)}/accept"
-        return self._ask("POST", path, invitations.Accepted, invitations.Accept(token=token))
+        return self._ask(
+            "POST", path, invitations.AcceptAnswer, invitations.AcceptRequest(token=token)
+        )
 
-    def decline(self, id: str, token: str, reason: str = "") -> invitations.Declined:
+    def decline(self, id: str, token: str, reason: str = "") -> invitations.DeclineAnswer:
         """Do not join the project."""
         path = f"/invitations/{quoted(id)}/decline"
-        body = invitations.Decline(token=token, reason=reason)
-        return self._ask("POST", path, invitations.Declined, body)
+        body = invitations.DeclineRequest(token=token, reason=reason)
+        return self._ask("POST", path, invitations.DeclineAnswer, body)
 
-    def resend(self, id: str) -> invitations.Resent:
+    def resend(self, id: str) -> invitations.ResendAnswer:
         """Send it again, with a new token."""
-        return self._ask("POST", f"/invitations/{quoted(id)}/resend", invitations.Resent)
+        return self._ask("POST", f"/invitations/{quoted(id)}/resend", invitations.ResendAnswer)
 
     def revoke(self, id: str) -> invitations.RevokedInvitation:
         """Take it back."""
@@ -117,9 +123,9 @@ class Invitations(Noun):
 class Tokens(Noun):
     """Methods for tokens."""
 
-    def list(self) -> builtins.list[access.ShownToken]:
+    def list(self) -> builtins.list[access.TokenShown]:
         """Your own; the operator sees everybody's."""
-        return self._ask("GET", "/tokens", builtins.list[access.ShownToken])
+        return self._ask("GET", "/tokens", builtins.list[access.TokenShown])
 
     def create(
         self,
@@ -129,12 +135,12 @@ class Tokens(Noun):
         scope: access.Scope | str = "operate",
         project: str | None = None,
         days: int = 90,
-    ) -> access.Minted:
+    ) -> access.CreatedToken:
         """Make a token; only this answer contains its secret, `token`."""
         body = access.NewToken(
             name=name, user=user, scope=access.Scope(scope), project=project, days=days
         )
-        return self._ask("POST", "/tokens", access.Minted, trim(body))
+        return self._ask("POST", "/tokens", access.CreatedToken, trim(body))
 
     def revoke(self, id: str) -> access.RevokedToken:
         """Revoke a token."""

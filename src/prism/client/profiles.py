@@ -28,7 +28,7 @@ class Profiles(Noun):
 
     def switch(self, name: str) -> profiles.ProfileShown:
         """Use another profile from now on."""
-        body = profiles.Switch(profile_name=name)
+        body = profiles.SwitchRequest(profile_name=name)
         return self._ask("POST", f"{PATH}/switch", profiles.ProfileShown, body)
 
     def create(

@@ -60,18 +60,18 @@ class Projects(Noun):
         """A project's budget, and what was spent on what."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
 
-    def analysis(self, name: str) -> budgets.Analysis:
+    def analysis(self, name: str) -> budgets.CostAnalysis:
         """Where its money goes, and how to spend less."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/cost-analysis", budgets.Analysis)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/cost-analysis", budgets.CostAnalysis)
 
-    def forecast(self, name: str) -> budgets.Forecast:
+    def forecast(self, name: str) -> budgets.ProjectForecast:
         """When its money runs out at the current rate."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/forecast", budgets.Forecast)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/forecast", budgets.ProjectForecast)
 
-    def report(self, name: str, month: str | None = None) -> budgets.Report:
+    def report(self, name: str, month: str | None = None) -> budgets.MonthlyReport:
         """A report about a month, such as `2026-01`; by default the current one."""
         path = f"{PATH}/{quoted(name)}/report{query(month=month)}"
-        return self._ask("GET", path, budgets.Report)
+        return self._ask("GET", path, budgets.MonthlyReport)
 
     def report_as(self, format: str, name: str, month: str | None = None) -> bytes:
         """The report, as `markdown`, `csv` or `json`."""

@@ -12,25 +12,28 @@ PATH = "/orphans"
 class Recoveries(Noun):
     """Methods for machines without a workspace; `id` is a machine's."""
 
-    def orphans(self) -> recovery.Orphans:
+    def orphans(self) -> recovery.OrphanList:
         """All orphans, as of the last survey."""
-        return self._ask("GET", PATH, recovery.Orphans)
+        return self._ask("GET", PATH, recovery.OrphanList)
 
-    def adopt(self, id: str) -> recovery.Adopted:
+    def adopt(self, id: str) -> recovery.RecoveredWorkspace:
         """Make a workspace from a machine."""
-        return self._ask("POST", f"{PATH}/{quoted(id)}/adopt", recovery.Adopted)
+        return self._ask("POST", f"{PATH}/{quoted(id)}/adopt", recovery.RecoveredWorkspace)
 
-    def terminate(self, id: str) -> recovery.Adopted:
+    def terminate(self, id: str) -> recovery.RecoveredWorkspace:
         """Destroy a machine and its disk."""
-        path, body = f"{PATH}/{quoted(id)}/terminate", recovery.End(confirm="DELETE")
-        return self._ask("POST", path, recovery.Adopted, body)
+        path, body = (
+            f"{PATH}/{quoted(id)}/terminate",
+            recovery.TerminateOrphanRequest(confirm="DELETE"),
+        )
+        return self._ask("POST", path, recovery.RecoveredWorkspace, body)
 
     def recover(
         self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False
-    ) -> recovery.Recovered:
+    ) -> recovery.RecoverAnswer:
         """Make workspaces of the caller's machines, or of all; a dry run only lists them.
 
         `accept` continues with a database that is older than the machines.
         """
-        body = recovery.Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
-        return self._ask("POST", "/recover", recovery.Recovered, body)
+        body = recovery.RecoverRequest(dry_run=dry_run, everybody=everybody, accept=accept)
+        return self._ask("POST", "/recover", recovery.RecoverAnswer, body)

@@ -58,16 +58,18 @@ class Volumes(Noun):
 
     def attach(self, name: str, workspace: str) -> Volume:
         """Attach it to a workspace, at `~/volumes/NAME`."""
-        return _volume(self, "POST", _path(name, "attach"), storage.Attaching(instance=workspace))
+        return _volume(
+            self, "POST", _path(name, "attach"), storage.AttachRequest(instance=workspace)
+        )
 
     def detach(self, name: str, workspace: str | None = None) -> Volume:
         """Detach it from one workspace, or from all."""
-        body = None if workspace is None else storage.Detaching(instance=workspace)
+        body = None if workspace is None else storage.DetachRequest(instance=workspace)
         return _volume(self, "POST", _path(name, "detach"), body)
 
-    def delete(self, name: str) -> storage.Removal:
+    def delete(self, name: str) -> storage.DeletedStorage:
         """Destroy an unattached volume and its data."""
-        return self._ask("DELETE", _path(name), storage.Removal)
+        return self._ask("DELETE", _path(name), storage.DeletedStorage)
 
 
 class Snapshots(Noun):
@@ -96,18 +98,20 @@ class Snapshots(Noun):
     def restore(self, name: str, volume: str) -> Volume:
         """Make a new volume of that name from a snapshot."""
         path = f"{SNAPSHOTS}/{quoted(name)}/restore"
-        return _volume(self, "POST", path, storage.Restoring(name=volume))
+        return _volume(self, "POST", path, storage.RestoreRequest(name=volume))
 
     def verify(
         self, name: str, *, every: storage.Period | Literal["never"] | None = None
     ) -> storage.SnapshotItem:
         """Test the restore of a snapshot now; `every` is how often from now on."""
         path = f"{SNAPSHOTS}/{quoted(name)}/verify"
-        return self._ask("POST", path, storage.SnapshotItem, trim(storage.Verifying(every=every)))
+        return self._ask(
+            "POST", path, storage.SnapshotItem, trim(storage.VerifyRequest(every=every))
+        )
 
-    def delete(self, name: str) -> storage.Removal:
+    def delete(self, name: str) -> storage.DeletedStorage:
         """Destroy a snapshot; volumes made from it stay."""
-        return self._ask("DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.Removal)
+        return self._ask("DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.DeletedStorage)
 
 
 def _path(name: str, *verb: str) -> str:

@@ -26,10 +26,10 @@ class Templates(Noun):
         """One template as its author wrote it, even if it is invalid."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/yaml", templates.TemplateYaml)
 
-    def validate(self, *, packages: bool = False) -> templates.Validation:
+    def validate(self, *, packages: bool = False) -> templates.ValidationReport:
         """The mistakes in templates.
 
         `packages` also asks the package index whether their pip packages exist, which may be slow.
         """
         path = f"{PATH}/validate" + query(packages="true" if packages else None)
-        return self._ask("GET", path, templates.Validation, patient=packages)
+        return self._ask("GET", path, templates.ValidationReport, patient=packages)

@@ -27,7 +27,7 @@ class Workspaces(Noun):
     def list(
         self,
         *,
-        state: workspaces.State | str | None = None,
+        state: workspaces.WorkspaceState | str | None = None,
         template: str | None = None,
         project: str | None = None,
         owner: str | None = None,
@@ -48,78 +48,84 @@ class Workspaces(Noun):
         wait: float = 0,
         key: str | None = None,
         **options: Unpack[LaunchOptions],
-    ) -> workspaces.Launched:
+    ) -> workspaces.LaunchAnswer:
         """Launch a workspace; repeated with the same `key` within 24 h, it launches once."""
         body = _launch(template, name, **options)
-        return self._ask("POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key)
+        return self._ask(
+            "POST", f"{PATH}/launch", workspaces.LaunchAnswer, body, wait=wait, key=key
+        )
 
-    def plan(self, template: str, name: str, **options: Unpack[LaunchOptions]) -> workspaces.Plan:
+    def plan(
+        self, template: str, name: str, **options: Unpack[LaunchOptions]
+    ) -> workspaces.LaunchEstimate:
         """What a launch would make and cost; launches nothing."""
         body = _launch(template, name, **options, dry_run=True)
-        return self._ask("POST", f"{PATH}/launch", workspaces.Plan, body)
+        return self._ask("POST", f"{PATH}/launch", workspaces.LaunchEstimate, body)
 
-    def stop(self, name: str, *, wait: float = 0) -> workspaces.Changed:
+    def stop(self, name: str, *, wait: float = 0) -> workspaces.LifecycleAnswer:
         """Stop it, and keep its disk."""
         return _change(self, name, "stop", wait)
 
     def start(
         self, name: str, *, template_again: bool = False, wait: float = 0
-    ) -> workspaces.Changed:
+    ) -> workspaces.LifecycleAnswer:
         """Start a workspace; `template_again` rereads its template, if it was never ready."""
         body = workspaces.StartRequest(template_again=True) if template_again else None
-        return self._ask("POST", _path(name, "start"), workspaces.Changed, body, wait=wait)
+        return self._ask("POST", _path(name, "start"), workspaces.LifecycleAnswer, body, wait=wait)
 
-    def restart(self, name: str, *, wait: float = 0) -> workspaces.Changed:
+    def restart(self, name: str, *, wait: float = 0) -> workspaces.LifecycleAnswer:
         """Stop and start it; a stopped workspace is only started."""
         return _change(self, name, "restart", wait)
 
-    def hibernate(self, name: str, *, wait: float = 0) -> workspaces.Changed:
+    def hibernate(self, name: str, *, wait: float = 0) -> workspaces.LifecycleAnswer:
         """Hibernate it, and keep its disk and memory."""
         return _change(self, name, "hibernate", wait)
 
-    def resume(self, name: str, *, wait: float = 0) -> workspaces.Changed:
+    def resume(self, name: str, *, wait: float = 0) -> workspaces.LifecycleAnswer:
         """Resume it."""
         return _change(self, name, "resume", wait)
 
     def terminate(
         self, name: str, *, backup: bool = False, wait: float = 0
-    ) -> workspaces.Terminating:
+    ) -> workspaces.TerminateAnswer:
         """Destroy it with all its data; `backup` takes a snapshot first."""
-        body = workspaces.Termination(confirm="DELETE", backup_ebs=backup)
-        return self._ask("POST", _path(name, "terminate"), workspaces.Terminating, body, wait=wait)
+        body = workspaces.TerminateRequest(confirm="DELETE", backup_ebs=backup)
+        return self._ask(
+            "POST", _path(name, "terminate"), workspaces.TerminateAnswer, body, wait=wait
+        )
 
     def extend(self, name: str, hours: float | UnsetType | None = UNSET) -> None:
         """Move its expiry by that many hours (default: 4); `None` removes the expiry."""
-        body = None if hours is UNSET else workspaces.Extension(hours=hours)
+        body = None if hours is UNSET else workspaces.ExtendRequest(hours=hours)
         self._wire.ask("POST", _path(name, "extend"), body)
 
     def resize(
         self, name: str, *, instance_type: str | None = None, size: templates.Size | None = None
-    ) -> workspaces.Resized:
+    ) -> workspaces.ResizeAnswer:
         """Change the machine type of a stopped workspace; its disk stays."""
-        body = trim(workspaces.Resizing(instance_type=instance_type, size=size))
-        return self._ask("POST", _path(name, "resize"), workspaces.Resized, body)
+        body = trim(workspaces.ResizeRequest(instance_type=instance_type, size=size))
+        return self._ask("POST", _path(name, "resize"), workspaces.ResizeAnswer, body)
 
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:
         """Set whether it starts again after a reboot of its computer."""
-        body = workspaces.Update(restart=restart)
+        body = workspaces.UpdateRequest(restart=restart)
         return self._ask("PUT", _path(name), workspaces.Instance, body)
 
-    def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.Moved:
+    def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.MoveAnswer:
         """Let another project pay for a workspace from now on."""
-        body = trim(workspaces.Moving(project=project, budget=budget))
-        return self._ask("POST", _path(name, "move"), workspaces.Moved, body)
+        body = trim(workspaces.MoveRequest(project=project, budget=budget))
+        return self._ask("POST", _path(name, "move"), workspaces.MoveAnswer, body)
 
-    def connect(self, name: str) -> workspaces.Connection:
+    def connect(self, name: str) -> workspaces.WorkspaceConnection:
         """How to connect to a running workspace, with secrets."""
         from prism.client.connection import connection  # noqa: PLC0415  cold start: it brings re
 
         answer = connection(self._wire, name)
-        return self._wire.converted(answer, workspaces.Connection, _path(name, "connect"))
+        return self._wire.converted(answer, workspaces.WorkspaceConnection, _path(name, "connect"))
 
-    def hibernation_status(self, name: str) -> workspaces.Hibernation:
+    def hibernation_status(self, name: str) -> workspaces.HibernationStatus:
         """Whether it can hibernate, and since when it does."""
-        return self._ask("GET", _path(name, "hibernation-status"), workspaces.Hibernation)
+        return self._ask("GET", _path(name, "hibernation-status"), workspaces.HibernationStatus)
 
     def events(self, name: str, last: int = 100) -> builtins.list[audit.AuditEntry]:
         """Its last events, the newest first; at most 1,000."""
@@ -127,7 +133,10 @@ class Workspaces(Noun):
         return self._ask("GET", path, builtins.list[audit.AuditEntry])
 
     def wait(
-        self, name: str, goal: workspaces.State | str = "running", seconds: float | None = None
+        self,
+        name: str,
+        goal: workspaces.WorkspaceState | str = "running",
+        seconds: float | None = None,
     ) -> workspaces.Instance:
         """Wait until a workspace has that state; returns the workspace.
 
@@ -146,16 +155,16 @@ def listing(**filters: str | None) -> str:
     return PATH + query(**filters)
 
 
-def _change(noun: Noun, name: str, verb: str, wait: float) -> workspaces.Changed:
-    return noun._ask("POST", _path(name, verb), workspaces.Changed, wait=wait)
+def _change(noun: Noun, name: str, verb: str, wait: float) -> workspaces.LifecycleAnswer:
+    return noun._ask("POST", _path(name, verb), workspaces.LifecycleAnswer, wait=wait)
 
 
 def _path(name: str, *verb: str) -> str:
     return "/".join((PATH, quoted(name), *verb))
 
 
-def _launch(template: str, name: str, **fields: Any) -> workspaces.Launch:
+def _launch(template: str, name: str, **fields: Any) -> workspaces.LaunchRequest:
     size, kind = fields.pop("disk_gb", UNSET), fields.pop("disk_type", UNSET)
     if (size, kind) != (UNSET, UNSET):
-        fields["storage"] = workspaces.Storage(ebs_volume_size=size, ebs_volume_type=kind)
-    return workspaces.Launch(name=name, template=template, **fields)
+        fields["storage"] = workspaces.RootDisk(ebs_volume_size=size, ebs_volume_type=kind)
+    return workspaces.LaunchRequest(name=name, template=template, **fields)

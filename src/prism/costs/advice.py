@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import TYPES, price
-from prism.costs.model import Advice, MeasuredUsage, Usage
+from prism.costs.model import CostRecommendation, MeasuredUsage, UsageStatistics
 from prism.kit.money import CENT, Micros, amount
 
 ENOUGH = 24.0  # hours
@@ -20,19 +20,19 @@ def enough(observed: Sequence[MeasuredUsage]) -> list[MeasuredUsage]:
     return [usage for usage in observed if usage.hours >= ENOUGH]
 
 
-def advice(observed: Sequence[MeasuredUsage], paid: Mapping[str, int]) -> list[Advice]:
+def advice(observed: Sequence[MeasuredUsage], paid: Mapping[str, int]) -> list[CostRecommendation]:
     """How to spend less on each workspace that was measured for a day or more.
 
     `paid` is what each has cost while it ran, by name; all advice about a workspace together saves
     at most that.
     """
-    suggestions: list[Advice] = []
+    suggestions: list[CostRecommendation] = []
     for usage in enough(observed):
         suggestions += _capped(paid.get(usage.workspace, 0), _advice_about(usage))
     return sorted(suggestions, key=lambda tip: (-tip.potential_savings, tip.instance, tip.type))
 
 
-def _capped(paid: int, suggestions: Iterable[Advice]) -> Iterator[Advice]:
+def _capped(paid: int, suggestions: Iterable[CostRecommendation]) -> Iterator[CostRecommendation]:
     """The suggestions, limited to savings of at most what was paid."""
     left = paid
     for advice in suggestions:
@@ -41,7 +41,7 @@ def _capped(paid: int, suggestions: Iterable[Advice]) -> Iterator[Advice]:
         yield replace(advice, potential_savings=amount(Micros(saved // CENT * CENT)))
 
 
-def _advice_about(usage: MeasuredUsage) -> Iterator[Advice]:
+def _advice_about(usage: MeasuredUsage) -> Iterator[CostRecommendation]:
     if not usage.hourly:
         return
     if usage.idle_hours >= IDLE * usage.hours:
@@ -54,7 +54,7 @@ def _advice_about(usage: MeasuredUsage) -> Iterator[Advice]:
         yield without
 
 
-def _sleep_advice(usage: MeasuredUsage, hourly: Micros) -> Advice:
+def _sleep_advice(usage: MeasuredUsage, hourly: Micros) -> CostRecommendation:
     how = "automated hibernation" if usage.hibernates else "automated stopping"
     text = (
         f"Enable {how}, or let it act sooner: it was idle for {usage.idle_hours:.0f} "
@@ -64,7 +64,9 @@ def _sleep_advice(usage: MeasuredUsage, hourly: Micros) -> Advice:
     return _new_advice(usage, kind, int(hourly * usage.idle_hours), text)
 
 
-def _downsize_advice(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advice | None:
+def _downsize_advice(
+    usage: MeasuredUsage, hourly: Micros, hours: float
+) -> CostRecommendation | None:
     """The cheapest type of the family that would have been enough at the busiest moment."""
     now = TYPES.get(usage.instance_type)
     if now is None or not _is_measured(usage, usage.cpu) or not _is_measured(usage, usage.memory):
@@ -93,7 +95,7 @@ def _downsize_advice(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advi
     return _new_advice(usage, "rightsizing", int((hourly - less) * hours), text)
 
 
-def _gpu_advice(usage: MeasuredUsage) -> Advice | None:
+def _gpu_advice(usage: MeasuredUsage) -> CostRecommendation | None:
     """Advice to use no GPU, if it was not used; the savings depend on the other type."""
     now = TYPES.get(usage.instance_type)
     if now is None or not now.gpus or usage.gpu is None or not _is_measured(usage, usage.gpu):
@@ -107,7 +109,7 @@ def _gpu_advice(usage: MeasuredUsage) -> Advice | None:
     return _new_advice(usage, "gpu", 0, text)
 
 
-def _is_measured(measured: MeasuredUsage, usage: Usage | None) -> bool:
+def _is_measured(measured: MeasuredUsage, usage: UsageStatistics | None) -> bool:
     """Whether a figure was measured for long enough."""
     return usage is not None and usage.hours >= max(ENOUGH, measured.hours / 2)
 
@@ -124,8 +126,10 @@ def _smaller_types(now: MachineType) -> list[MachineType]:
     ]
 
 
-def _new_advice(usage: MeasuredUsage, kind: str, saved: int, recommendation: str) -> Advice:
-    return Advice(
+def _new_advice(
+    usage: MeasuredUsage, kind: str, saved: int, recommendation: str
+) -> CostRecommendation:
+    return CostRecommendation(
         type=kind,
         instance=usage.workspace,
         potential_savings=amount(Micros(saved)),

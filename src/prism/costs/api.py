@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
 
-from prism.costs.model import Current, GroupBy, History, Line
+from prism.costs.model import CostExportLine, CostHistory, CurrentCosts, GroupBy
 from prism.costs.service import CostService
 from prism.errors import ValidationFailed
 from prism.kit.routes import Routes
@@ -23,12 +23,12 @@ Groups = Annotated[
     QueryParameter(description="Also what each project, user or template cost"),
 ]
 Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
-EXPORT = {200: ResponseSpec(list[Line], description="Segments", generate_examples=False)}
+EXPORT = {200: ResponseSpec(list[CostExportLine], description="Segments", generate_examples=False)}
 router = Routes("/api/v1/costs", tags=["costs"])
 
 
 @router.get("/current", sync_to_thread=True)
-def current_costs(costs: Costs) -> Current:
+def current_costs(costs: Costs) -> CurrentCosts:
     """What costs money now."""
     return costs.current()
 
@@ -42,7 +42,7 @@ def cost_history(
     granularity: Granularity = "daily",
     project: FromQuery[str | None] = None,
     group_by: Groups = None,
-) -> History:
+) -> CostHistory:
     """What a period cost, bar by bar, in days of UTC."""
     start, end = _day("start_date", start_date), _day("end_date", end_date)
     return costs.history(start, end, granularity, project, group_by)
@@ -62,7 +62,7 @@ def export_costs(
     lines = costs.export(start, end, project)
     if form == "json":
         return Response(msgspec.json.encode(lines), media_type="application/json")
-    text = csv_of(Line.__struct_fields__, map(msgspec.structs.astuple, lines))
+    text = csv_of(CostExportLine.__struct_fields__, map(msgspec.structs.astuple, lines))
     return Response(text.encode(), media_type="text/csv")
 
 

@@ -153,7 +153,7 @@ class DayCost(Struct, frozen=True):
         return self.micros.get(CostKind.ASLEEP, 0)
 
 
-class Breakdown(Struct, frozen=True):
+class HourlyBreakdown(Struct, frozen=True):
     """The cost of one hour by kind."""
 
     instances: float
@@ -161,14 +161,14 @@ class Breakdown(Struct, frozen=True):
     efs_storage: float
 
 
-class Savings(Struct, frozen=True):
+class HibernationSavings(Struct, frozen=True):
     """What hibernation saved since the month began, and a projection to its end."""
 
     current_month: float
     projected_monthly: float | None
 
 
-class Driver(Struct, frozen=True):
+class CostDriver(Struct, frozen=True):
     """Something that costs money now."""
 
     resource: str
@@ -176,7 +176,7 @@ class Driver(Struct, frozen=True):
     percentage: float
 
 
-class Current(Struct, frozen=True, kw_only=True):
+class CurrentCosts(Struct, frozen=True, kw_only=True):
     """What costs money now.
 
     The sums leave out `unpriced`: the names of everything without a known price; `unknown` is the
@@ -186,14 +186,14 @@ class Current(Struct, frozen=True, kw_only=True):
     total_current_hourly: float
     total_daily_projection: float
     total_monthly_projection: float
-    cost_breakdown: Breakdown
-    hibernation_savings: Savings
-    top_cost_drivers: tuple[Driver, ...]
+    cost_breakdown: HourlyBreakdown
+    hibernation_savings: HibernationSavings
+    top_cost_drivers: tuple[CostDriver, ...]
     unknown: tuple[str, ...]
     unpriced: tuple[str, ...]
 
 
-class Bucket(Struct, frozen=True):
+class CostBucket(Struct, frozen=True):
     """One bar of a chart; the cents of all bars add up to the total, `micros` is exact."""
 
     date: date
@@ -203,7 +203,7 @@ class Bucket(Struct, frozen=True):
     micros: int
 
 
-class Trends(Struct, frozen=True):
+class CostTrends(Struct, frozen=True):
     """The second half of a period compared with the first."""
 
     trend_direction: str
@@ -227,7 +227,7 @@ class CostGroup(Struct, frozen=True, kw_only=True):
     costs: tuple[float, ...]
 
 
-class History(Struct, frozen=True, kw_only=True):
+class CostHistory(Struct, frozen=True, kw_only=True):
     """The cost of a period; `unpriced` names what is missing because it has no known price.
 
     `groups` is the cost of each project, user or template, if you asked for groups.
@@ -236,14 +236,14 @@ class History(Struct, frozen=True, kw_only=True):
     period: str
     total_cost: float
     micros: int
-    daily_costs: tuple[Bucket, ...]
-    cost_trends: Trends
+    daily_costs: tuple[CostBucket, ...]
+    cost_trends: CostTrends
     unpriced: tuple[str, ...] = ()
     group_by: GroupBy | None = None
     groups: tuple[CostGroup, ...] = ()
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class CostExportLine(Struct, frozen=True, kw_only=True):
     """The part of one segment in a period, as exports show it; `micros` is exact."""
 
     segment: int
@@ -270,7 +270,7 @@ class Line(Struct, frozen=True, kw_only=True):
     reconstructed: bool
 
 
-class Usage(Struct, frozen=True):
+class UsageStatistics(Struct, frozen=True):
     """A figure (mean and maximum), over the hours in which it could be measured."""
 
     hours: float
@@ -292,10 +292,10 @@ class MeasuredUsage(Struct, frozen=True, kw_only=True):
     idle_hours: float
     hourly: Micros | None = None
     hibernates: bool = True
-    cpu: Usage | None = None
-    memory: Usage | None = None
-    network: Usage | None = None
-    gpu: Usage | None = None
+    cpu: UsageStatistics | None = None
+    memory: UsageStatistics | None = None
+    network: UsageStatistics | None = None
+    gpu: UsageStatistics | None = None
 
 
 class UsageObserver(Protocol):
@@ -305,7 +305,7 @@ class UsageObserver(Protocol):
         """The measurements of the last 30 days, for each workspace of a project."""
 
 
-class Advice(Struct, frozen=True, kw_only=True):
+class CostRecommendation(Struct, frozen=True, kw_only=True):
     """A way to spend less; `potential_savings` is for the hours that were measured."""
 
     type: str

@@ -14,13 +14,13 @@ from prism.costs.model import (
     BURN,
     DAY,
     HOUR,
+    CostExportLine,
     CostGroup,
-    Current,
+    CostHistory,
+    CurrentCosts,
     DayCost,
     GroupBy,
-    History,
-    Line,
-    Savings,
+    HibernationSavings,
 )
 from prism.costs.plan import as_day, day_of, month_of, unix_time, unless_unknown
 from prism.costs.view import current, history, line, lines
@@ -43,10 +43,10 @@ class CostService:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
-        self._rates = VersionedValue[Current](store.LEDGER)
+        self._rates = VersionedValue[CurrentCosts](store.LEDGER)
         self.sums = LedgerCache(db, clock)
 
-    def current(self) -> Current:
+    def current(self) -> CurrentCosts:
         """What costs money now."""
         now = self._clock.now()
         begin, end = month_of(now)
@@ -62,14 +62,14 @@ class CostService:
         known_from = max(unix_time(begin), since or unix_time(now))
         measured, whole = unix_time(now) - known_from, unix_time(end) - unix_time(begin)
         pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
-        return replace(rates, hibernation_savings=Savings(amount(Micros(saved)), pace))
+        return replace(rates, hibernation_savings=HibernationSavings(amount(Micros(saved)), pace))
 
-    def _rates_now(self, sql: Connection) -> Current:
+    def _rates_now(self, sql: Connection) -> CurrentCosts:
         """The cost of one hour now; it stays the same until a segment begins or ends."""
         versions = self._db.versions(sql)
 
-        def make() -> Current:
-            return current(store.open_now(sql), Savings(amount(Micros(0)), None))
+        def make() -> CurrentCosts:
+            return current(store.open_now(sql), HibernationSavings(amount(Micros(0)), None))
 
         return make() if versions is None else self._rates.get(versions, make)
 
@@ -80,7 +80,7 @@ class CostService:
         granularity: str,
         project: str | None = None,
         group_by: GroupBy | None = None,
-    ) -> History:
+    ) -> CostHistory:
         """The cost of a period, bar by bar; by default of the last 30 days."""
         first, last = _checked_period(start, end, self._clock.now().date())
         edges = groups.bars(first, last, granularity) if group_by else ()
@@ -101,7 +101,9 @@ class CostService:
         names = projects.names(sql) if by == "project" else {}
         return groups.groups(groups.sums(sql, by, edges, now, scope), edges, counts, names)
 
-    def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
+    def export(
+        self, start: date | None, end: date | None, project: str | None
+    ) -> list[CostExportLine]:
         """The part of each segment in a period."""
         now = self._clock.now()
         first, last = _checked_period(start, end, now.date())

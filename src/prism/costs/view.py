@@ -7,17 +7,17 @@ from msgspec.structs import replace
 from prism.costs.model import (
     MONTH_HOURS,
     PAID,
-    Breakdown,
-    Bucket,
+    CostBucket,
+    CostDriver,
+    CostExportLine,
+    CostHistory,
     CostKind,
-    Current,
+    CostTrends,
+    CurrentCosts,
     DayCost,
-    Driver,
-    History,
-    Line,
-    Savings,
+    HibernationSavings,
+    HourlyBreakdown,
     Segment,
-    Trends,
 )
 from prism.costs.plan import as_date, buckets, cost, moment
 from prism.kit.money import Micros, amount, apportioned, rate, shares
@@ -42,10 +42,10 @@ SORTS = {CostKind.VOLUME: "volume", CostKind.FILES: "volume", CostKind.SNAPSHOT:
 CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 
-def current(segments: Sequence[Segment], savings: Savings) -> Current:
+def current(segments: Sequence[Segment], savings: HibernationSavings) -> CurrentCosts:
     """What costs money now; the parts of the breakdown add up to the total."""
     paying = [segment for segment in segments if segment.is_paid]
-    monthly = dict.fromkeys(Breakdown.__struct_fields__, 0)
+    monthly = dict.fromkeys(HourlyBreakdown.__struct_fields__, 0)
     drivers: dict[str, int] = {}
     for segment in paying:
         month = (segment.amount or 0) * MONTH_HOURS // segment.hours
@@ -56,14 +56,14 @@ def current(segments: Sequence[Segment], savings: Savings) -> Current:
     total = sum(monthly.values())
     first = sorted(drivers.items(), key=lambda driver: (-driver[1], driver[0]))[:DRIVERS]
     unknown = names((segment.name, segment.kind) for segment in paying if segment.amount is None)
-    return Current(
+    return CurrentCosts(
         total_current_hourly=sum(parts.values()) * 100 / 1_000_000,
         total_daily_projection=amount(Micros(total * 24 // MONTH_HOURS)),
         total_monthly_projection=amount(Micros(total)),
-        cost_breakdown=Breakdown(**{name: part * 100 / 1e6 for name, part in parts.items()}),
+        cost_breakdown=HourlyBreakdown(**{name: part * 100 / 1e6 for name, part in parts.items()}),
         hibernation_savings=savings,
         top_cost_drivers=tuple(
-            Driver(name, rate(Micros(month // MONTH_HOURS)), percent(month, total))
+            CostDriver(name, rate(Micros(month // MONTH_HOURS)), percent(month, total))
             for name, month in first
             if month
         ),
@@ -99,17 +99,17 @@ def history(
     last: int,
     granularity: str,
     unpriced: Collection[tuple[str, CostKind]] = (),
-) -> History:
+) -> CostHistory:
     """A period, bar by bar, and the names of what is missing in its sums."""
     bars_of = list(buckets(days, first, last, granularity))
     total = sum(paid for _, paid, _, _ in bars_of)
     paid_of = apportioned({day: paid for day, paid, _, _ in bars_of})
     saved_of = apportioned({day: saved for day, _, _, saved in bars_of})
     bars = [
-        Bucket(as_date(day), paid_of[day], instances, saved_of[day], paid)
+        CostBucket(as_date(day), paid_of[day], instances, saved_of[day], paid)
         for day, paid, instances, _ in bars_of
     ]
-    return History(
+    return CostHistory(
         period=f"{last - first + 1}_days",
         total_cost=amount(Micros(total)),
         micros=total,
@@ -119,7 +119,7 @@ def history(
     )
 
 
-def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
+def trends(days: Mapping[int, DayCost], first: int, last: int) -> CostTrends:
     """The second half of a period compared with the first; an odd middle day is in neither."""
     half = (last - first + 1) // 2
     early, late = _sums(days, first, first + half), _sums(days, last - half + 1, last + 1)
@@ -130,16 +130,16 @@ def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
     moved = {kind: late[kind] - early[kind] for kind in PAID}
     kind = max(moved, key=lambda kind: abs(moved[kind]))
     if abs(moved[kind]) < CENT:
-        return Trends(direction, change, None)
+        return CostTrends(direction, change, None)
     how = "more" if moved[kind] > 0 else "less"
     dollars = f"${abs(moved[kind]) / 1e6:,.2f}"
     text = f"{dollars} {how} for {WORDS[kind]} than in the first half of the period"
-    return Trends(direction, change, text)
+    return CostTrends(direction, change, text)
 
 
 def lines(
     segments: Sequence[Segment], projects: Mapping[str, str], start: int, end: int
-) -> list[Line]:
+) -> list[CostExportLine]:
     """The parts of segments in a period; the cents of all with a price add up to their total."""
     parts = [line(segment, projects, start, end) for segment in segments]
     known = {at: line.micros for at, line in enumerate(parts) if line.micros is not None}
@@ -149,7 +149,7 @@ def lines(
     return [replace(line, cost=cost.get(at)) for at, line in enumerate(parts)]
 
 
-def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) -> Line:
+def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) -> CostExportLine:
     """The part of a segment in a period."""
     begin, stop = (
         max(segment.began, start),
@@ -160,7 +160,7 @@ def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) ->
     if segment.amount is not None:
         by = (cost(segment.amount, segment.hours, at - segment.began) for at in (stop, begin))
         micros = next(by) - next(by)
-    return Line(
+    return CostExportLine(
         segment=segment.id,
         resource=segment.resource,
         name=segment.name,

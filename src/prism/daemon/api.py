@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from prism import __version__
 from prism.access.model import current
-from prism.client.daemon_model import DaemonStatus, PlaceSeen, ShutdownAnswer
+from prism.client.daemon_model import DaemonStatus, LocationStatus, ShutdownAnswer
 from prism.kit.clock import Clock
 from prism.kit.http import READS
 from prism.kit.routes import Routes
@@ -42,7 +42,7 @@ class DaemonControl:
     database: str
     counts: Callable[[], Counts]
     profiles: Callable[[], Sequence[ProfileShown]]
-    locations: Callable[[], Sequence[PlaceSeen]]
+    locations: Callable[[], Sequence[LocationStatus]]
     troubles: Callable[[], Sequence[str]]
     stop: Callable[[], object]
 
@@ -86,7 +86,7 @@ def shut_down(control: Control) -> Response[ShutdownAnswer]:
     return Response(farewell, background=BackgroundTask(control.stop))
 
 
-def _without_identity(location: PlaceSeen) -> PlaceSeen:
+def _without_identity(location: LocationStatus) -> LocationStatus:
     """A location for users other than the operator: without the identity that reaches it."""
     return replace(location, identity=None, missing=None, checked_at=None)
 
@@ -103,7 +103,7 @@ def lasting(time: timedelta) -> str:
 
 
 def _aws_connectivity(
-    providers: Sequence[str], locations: Sequence[PlaceSeen]
+    providers: Sequence[str], locations: Sequence[LocationStatus]
 ) -> Literal["connected", "disconnected", "not_configured"]:
     if AWS not in providers:
         return "not_configured"

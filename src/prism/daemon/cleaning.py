@@ -19,7 +19,7 @@ from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.disk_reserve import Reserve
 from prism.kit.http import READS
 from prism.kit.routes import Routes
-from prism.providers.local.cleaning import Cleaner, Removable
+from prism.providers.local.cleaning import Cleaner, RemovableFiles
 from prism.settings import Settings
 
 
@@ -27,19 +27,19 @@ class CleaningRuns(Conflict, code="CLEANING_RUNS"):
     """Another program is cleaning up now."""
 
 
-class Cleaning(Struct, frozen=True, forbid_unknown_fields=True):
+class CleanRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to free space; a dry run only says how much."""
 
     dry_run: bool = False
 
 
-class Cleaned(Struct, frozen=True, kw_only=True):
+class CleanAnswer(Struct, frozen=True, kw_only=True):
     """The removed files, or those that would be removed; `free_bytes` is the free space now."""
 
     dry_run: bool
     freed_bytes: int
     free_bytes: int
-    kinds: Sequence[Removable]
+    kinds: Sequence[RemovableFiles]
 
 
 class CleaningService:
@@ -49,7 +49,7 @@ class CleaningService:
         self._cleaner, self._reserve = cleaner, reserve
         self._lock = threading.Lock()
 
-    def clean(self, *, dry_run: bool) -> Cleaned:
+    def clean(self, *, dry_run: bool) -> CleanAnswer:
         """Remove what is not needed, and restore the disk reserve."""
         if not self._lock.acquire(blocking=False):
             raise CleaningRuns(remediation="Wait until that is done, then `prism clean --dry-run`")
@@ -59,7 +59,7 @@ class CleaningService:
                 self._reserve.keep()
         finally:
             self._lock.release()
-        return Cleaned(
+        return CleanAnswer(
             dry_run=dry_run,
             freed_bytes=sum(removable.bytes for removable in kinds),
             free_bytes=self._reserve.free,
@@ -71,12 +71,12 @@ router = Routes("/api/v1/daemon", tags=["daemon"])
 
 
 @router.post("/clean", status_code=200, sync_to_thread=True, opt={READS: True})
-def clean(data: JSONBody[Cleaning], cleaning: NamedDependency[CleaningService]) -> Cleaned:
+def clean(data: JSONBody[CleanRequest], cleaning: NamedDependency[CleaningService]) -> CleanAnswer:
     """Remove caches, old logs, unused environments and leftover drafts; nothing in use."""
     return cleaning.clean(dry_run=data.dry_run)
 
 
-def clean_without_daemon(settings: Settings, *, dry_run: bool) -> Cleaned:
+def clean_without_daemon(settings: Settings, *, dry_run: bool) -> CleanAnswer:
     """Clean while no daemon runs, and let none start meanwhile."""
     try:
         with (settings.folder / "daemon.lock").open("r") as lock:

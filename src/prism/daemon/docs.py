@@ -18,7 +18,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import HTTPRoute
 
 from prism import __version__
-from prism.kit.envelope import Envelope
+from prism.kit.envelope import ErrorEnvelope
 from prism.kit.http import PARAMETERS
 from prism.kit.idempotency import HEADER
 from prism.kit.stream import LAST_EVENT_ID
@@ -89,7 +89,7 @@ def completed(app: Litestar) -> Schema:
     """The description, with the parts that are the same for every route."""
     api = app.openapi_schema.to_schema()
     _, shapes = msgspec.json.schema_components(
-        [Envelope], ref_template="#/components/schemas/{name}"
+        [ErrorEnvelope], ref_template="#/components/schemas/{name}"
     )
     parts, api["paths"] = api["components"], dict(sorted(api["paths"].items()))
     parts["schemas"] = dict(sorted({**parts["schemas"], **shapes}.items()))

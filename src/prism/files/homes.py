@@ -11,11 +11,11 @@ from prism.files.ports import FileReader, Files, FileWriter
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces.events import about
-from prism.workspaces.model import State, Workspace
+from prism.workspaces.model import Workspace, WorkspaceState
 from prism.workspaces.plan import elsewhere, not_running
 from prism.workspaces.read_model import ReadModel
 
-GONE = {State.TERMINATING, State.TERMINATED}
+GONE = {WorkspaceState.TERMINATING, WorkspaceState.TERMINATED}
 
 
 class HomeFiles:
@@ -122,6 +122,6 @@ class HomeFiles:
             )
         if (files := self._files.get(workspace.location)) is None:
             raise elsewhere(workspace)
-        if cached.state is not State.RUNNING and not files.asleep:
+        if cached.state is not WorkspaceState.RUNNING and not files.asleep:
             raise not_running(workspace)
         return workspace, files, workspace.machine_id

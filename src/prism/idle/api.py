@@ -7,15 +7,15 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from prism.idle.model import (
     Activity,
-    Awake,
-    Configuration,
+    ConfigureIdleRequest,
     DeletedIdleProfile,
-    Effective,
+    EffectiveIdleRules,
     IdleAction,
     IdleProfile,
     IdleStatus,
+    KeepAwakeAnswer,
+    KeepAwakeRequest,
     NewIdleProfile,
-    Wakefulness,
 )
 from prism.idle.service import IdleService
 from prism.kit.routes import Routes
@@ -45,13 +45,17 @@ def delete_idle_profile(name: Name, idleness: Idleness) -> DeletedIdleProfile:
 
 
 @router.post("/instances/{name:str}/configure", status_code=200, sync_to_thread=True)
-def configure_idleness(name: Name, data: JSONBody[Configuration], idleness: Idleness) -> Effective:
+def configure_idleness(
+    name: Name, data: JSONBody[ConfigureIdleRequest], idleness: Idleness
+) -> EffectiveIdleRules:
     """Choose a workspace's idle profile; the answer contains the rules that count now."""
     return idleness.configure(name, data)
 
 
 @router.post("/instances/{name:str}/keep-awake", status_code=200, sync_to_thread=True)
-def keep_awake(name: Name, data: JSONBody[Wakefulness], idleness: Idleness) -> Awake:
+def keep_awake(
+    name: Name, data: JSONBody[KeepAwakeRequest], idleness: Idleness
+) -> KeepAwakeAnswer:
     """Keep a workspace awake for a number of minutes, even if it is idle; 0 ends that."""
     return idleness.keep_awake(name, data.minutes)
 

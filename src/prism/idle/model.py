@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-from prism.costs.model import Usage
+from prism.costs.model import UsageStatistics
 from prism.errors import InUse
 from prism.kit.money import Micros
 from prism.workspaces.idleness import Action, Idleness, IdleRule
-from prism.workspaces.model import State
+from prism.workspaces.model import WorkspaceState
 
 MEASURED = {"cpu": "cpu", "memory": "resident", "network": "network", "gpu": "gpu"}
 """The names of hourly sums, and the machine's figure for each."""
@@ -75,7 +75,7 @@ class NewIdleProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gpu_threshold: Percent | None = None
 
 
-class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigureIdleRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to choose a workspace's idle profile."""
 
     profile: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -83,7 +83,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     custom_threshold_minutes: Minutes | None = None
 
 
-class Wakefulness(Struct, frozen=True, forbid_unknown_fields=True):
+class KeepAwakeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to keep a workspace awake for a number of minutes from now; 0 ends it."""
 
     minutes: Annotated[int, Meta(ge=0, le=10080)]
@@ -102,7 +102,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     told: str | None = None
 
 
-class Effective(Struct, frozen=True, kw_only=True):
+class EffectiveIdleRules(Struct, frozen=True, kw_only=True):
     """The idle rules that count for a workspace now."""
 
     instance_name: str
@@ -113,7 +113,7 @@ class Effective(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Awake(Struct, frozen=True, kw_only=True):
+class KeepAwakeAnswer(Struct, frozen=True, kw_only=True):
     """Until when a workspace is kept awake; `notes` say what may end it sooner."""
 
     instance_name: str
@@ -121,7 +121,7 @@ class Awake(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Measured(Struct, frozen=True, kw_only=True):
+class MeasuredFigure(Struct, frozen=True, kw_only=True):
     """A figure, and the limit up to which it counts as idle; null if it was not measured."""
 
     what: str
@@ -138,7 +138,7 @@ class IdleStatus(Struct, frozen=True, kw_only=True):
     """
 
     instance_name: str
-    state: State
+    state: WorkspaceState
     profile: str | None
     enabled: bool
     idle_threshold_minutes: int | None
@@ -147,7 +147,7 @@ class IdleStatus(Struct, frozen=True, kw_only=True):
     since: datetime | None
     idle_minutes: int | None
     because: tuple[str, ...]
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredFigure, ...]
     judged_at: datetime | None
     keep_awake_until: datetime | None
     acts_at: datetime | None
@@ -196,12 +196,12 @@ class Used(Struct, frozen=True):
         most = max(self.max, other.max)
         return Used(self.seconds + other.seconds, self.sum + other.sum, most)
 
-    def usage(self) -> Usage | None:
+    def usage(self) -> UsageStatistics | None:
         """The mean and the maximum; None if nothing was measured."""
         if not self.seconds:
             return None
         mean = round(self.sum / self.seconds, 2)
-        return Usage(round(self.seconds / 3600, 2), mean, round(self.max, 2))
+        return UsageStatistics(round(self.seconds / 3600, 2), mean, round(self.max, 2))
 
 
 class ActivityStep(Struct, frozen=True, kw_only=True):
@@ -263,7 +263,7 @@ class Activity(Struct, frozen=True, kw_only=True):
     """The activity of the last 24 hours; a step without measurements has no point."""
 
     instance_name: str
-    state: State
+    state: WorkspaceState
     profile: str | None
     since: datetime
     until: datetime

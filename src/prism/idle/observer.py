@@ -19,7 +19,7 @@ from prism.kit.money import rate
 from prism.workspaces import store as workspaces
 from prism.workspaces.events import SYSTEM, about
 from prism.workspaces.idleness import IdleAct, Idleness
-from prism.workspaces.model import Idle, Workspace
+from prism.workspaces.model import IdleSummary, Workspace
 from prism.workspaces.ports import Machine
 
 SOON = timedelta(minutes=10)  # how long before it goes to sleep an event announces it, once
@@ -90,7 +90,7 @@ class IdleObserver:
         """Raise if there is no profile with that name."""
         named(sql, profile)
 
-    def idleness(self, workspace: Workspace) -> Idle:
+    def idleness(self, workspace: Workspace) -> IdleSummary:
         """The present idleness of a workspace."""
         return idle(workspace, self.of(workspace.id), self._clock.now())
 

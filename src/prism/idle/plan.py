@@ -15,7 +15,7 @@ from prism.idle.model import (
     IdleAction,
     IdleProfile,
     IdleStatus,
-    Measured,
+    MeasuredFigure,
     Triggered,
     Used,
     Watched,
@@ -24,7 +24,7 @@ from prism.idle.model import (
 )
 from prism.kit.money import Micros, amount
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import Idle, State, Workspace
+from prism.workspaces.model import IdleSummary, Workspace, WorkspaceState
 from prism.workspaces.plan import state_of
 
 HOUR = 3600
@@ -68,12 +68,12 @@ def unknown_minutes(known: Idleness) -> int | None:
     return max(0, int((known.until - known.since).total_seconds() // 60))
 
 
-def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> Idle:
+def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> IdleSummary:
     """The idleness of a workspace for lists; null if unknown."""
-    running, note = state_of(workspace) is State.RUNNING, known.lacks if known else None
+    running, note = state_of(workspace) is WorkspaceState.RUNNING, known.lacks if known else None
     if known is None or known.state is None or not running or workspace.idle_profile is None:
-        return Idle(workspace.idle_profile, note=note)
-    return Idle(
+        return IdleSummary(workspace.idle_profile, note=note)
+    return IdleSummary(
         workspace.idle_profile,
         idle_minutes=_minutes(known, now),
         verdict=known.state,
@@ -93,7 +93,7 @@ def status(
 ) -> IdleStatus:
     """Why a workspace is awake or asleep."""
     rule = None if profile is None else rule_of(watched, profile, workspace.hibernation)
-    if state_of(workspace) is not State.RUNNING or profile is None or known is None:
+    if state_of(workspace) is not WorkspaceState.RUNNING or profile is None or known is None:
         known = Idleness()
     awake = watched.awake_until if watched.awake_until and watched.awake_until > now else None
     acts_at = _whole(sleep_time(watched, profile, known, now)) if profile else None
@@ -216,11 +216,11 @@ def _minutes(known: Idleness, now: datetime) -> int | None:
     return max(0, int((now - known.since).total_seconds() // 60))
 
 
-def _measurements(profile: IdleProfile | None, known: Idleness) -> tuple[Measured, ...]:
+def _measurements(profile: IdleProfile | None, known: Idleness) -> tuple[MeasuredFigure, ...]:
     if profile is None or known.state is None:
         return ()
     return tuple(
-        Measured(what=name, value=known.figures.get(name), limit=limit, unit=UNITS[name])
+        MeasuredFigure(what=name, value=known.figures.get(name), limit=limit, unit=UNITS[name])
         for name, limit in limits_of(profile).items()
     )
 

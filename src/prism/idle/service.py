@@ -17,14 +17,14 @@ from prism.idle.events import (
 from prism.idle.model import (
     Activity,
     ActivityReader,
-    Awake,
-    Configuration,
+    ConfigureIdleRequest,
     DeletedIdleProfile,
-    Effective,
+    EffectiveIdleRules,
     IdleAction,
     IdleProfile,
     IdleProfileInUse,
     IdleStatus,
+    KeepAwakeAnswer,
     NewIdleProfile,
     Watched,
     message,
@@ -39,7 +39,7 @@ from prism.workspaces import store as workspaces
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import about
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import IdleProfileNotFound, State, Workspace
+from prism.workspaces.model import IdleProfileNotFound, Workspace, WorkspaceState
 from prism.workspaces.plan import require_living, state_of
 
 MOST_ACTED = 300  # times in 24 hours that a machine can go down for being idle
@@ -100,7 +100,7 @@ class IdleService:
             tx.happened(IdleProfileDeleted(actor=self._actor(), subject=name))
         return DeletedIdleProfile("Idle profile deleted successfully")
 
-    def configure(self, name: str, request: Configuration) -> Effective:
+    def configure(self, name: str, request: ConfigureIdleRequest) -> EffectiveIdleRules:
         """Choose a workspace's idle profile."""
         with self._db.write() as tx:
             profile, workspace = named(tx.sql, request.profile), workspaces.named(tx.sql, name)
@@ -124,7 +124,7 @@ class IdleService:
             after = structs.replace(workspace, idle_profile=profile.name)
             self._changes.apply(tx, workspace, after, lambda _: event)
         stops = "it cannot hibernate, so it is stopped instead: its memory is lost then"
-        return Effective(
+        return EffectiveIdleRules(
             instance_name=workspace.name,
             profile=profile.name,
             enabled=request.enabled,
@@ -133,7 +133,7 @@ class IdleService:
             notes=(stops,) if rule.action != profile.action else (),
         )
 
-    def keep_awake(self, name: str, minutes: int) -> Awake:
+    def keep_awake(self, name: str, minutes: int) -> KeepAwakeAnswer:
         """Keep a workspace awake, even if it is idle; 0 minutes end that."""
         with self._db.write() as tx:
             workspace, now = workspaces.named(tx.sql, name), self._clock.now()
@@ -142,7 +142,7 @@ class IdleService:
             store.change_watch(tx, workspace.id, now, awake_until=until, told=None)
             tx.happened(KeptAwake(**about(workspace), actor=self._actor(), until=until))
         notes = sooner(workspace, until, now)
-        return Awake(instance_name=workspace.name, keep_awake_until=until, notes=notes)
+        return KeepAwakeAnswer(instance_name=workspace.name, keep_awake_until=until, notes=notes)
 
     def history(self, limit: int) -> list[IdleAction]:
         """The actions on idle workspaces, the newest first."""
@@ -192,7 +192,10 @@ class IdleTracker:
             store.end_watch(tx, after.id)
             store.end_savings(tx, after.id, now)
             return
-        comes_up = state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING
+        comes_up = (
+            state_of(after) is WorkspaceState.RUNNING
+            and state_of(before) is not WorkspaceState.RUNNING
+        )
         if comes_up:
             store.end_savings(tx, after.id, now)
         if comes_up or after.machine_id != before.machine_id:

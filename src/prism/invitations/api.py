@@ -6,17 +6,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from prism.invitations.model import (
-    Accept,
-    Accepted,
-    Bulk,
-    Decline,
-    Declined,
+    AcceptAnswer,
+    AcceptRequest,
+    BulkInvitationAnswer,
+    BulkInvitationRequest,
+    DeclineAnswer,
+    DeclineRequest,
+    InvitationList,
     InvitationShown,
     InvitationStatus,
     NewInvitation,
-    Page,
-    Resent,
-    Results,
+    ResendAnswer,
     RevokedInvitation,
 )
 from prism.invitations.service import InvitationService
@@ -36,13 +36,15 @@ def send_invitation(data: JSONBody[NewInvitation], invitations: Invitations) -> 
 
 
 @router.post("/bulk", status_code=200, sync_to_thread=True)
-def send_invitations(data: JSONBody[Bulk], invitations: Invitations) -> Results:
+def send_invitations(
+    data: JSONBody[BulkInvitationRequest], invitations: Invitations
+) -> BulkInvitationAnswer:
     """Invite up to 500 people; `dry_run` only checks."""
     return invitations.send_many(data)
 
 
 @router.get("/me", sync_to_thread=True)
-def list_my_invitations(invitations: Invitations, of_status: OfStatus = None) -> Page:
+def list_my_invitations(invitations: Invitations, of_status: OfStatus = None) -> InvitationList:
     """List the invitations to you."""
     return invitations.mine(of_status)
 
@@ -50,7 +52,7 @@ def list_my_invitations(invitations: Invitations, of_status: OfStatus = None) ->
 @router.get("/project/{project_id:str}", sync_to_thread=True)
 def list_project_invitations(
     project_id: Id, invitations: Invitations, of_status: OfStatus = None
-) -> Page:
+) -> InvitationList:
     """The invitations to a project."""
     return invitations.of_project(project_id, of_status)
 
@@ -63,22 +65,22 @@ def show_invitation(invitation_id: Id, invitations: Invitations) -> InvitationSh
 
 @router.post("/{invitation_id:str}/accept", status_code=200, sync_to_thread=True)
 def accept_invitation(
-    invitation_id: Id, data: JSONBody[Accept], invitations: Invitations
-) -> Accepted:
+    invitation_id: Id, data: JSONBody[AcceptRequest], invitations: Invitations
+) -> AcceptAnswer:
     """Join the project, with the token of this invitation."""
     return invitations.accept(invitation_id, data)
 
 
 @router.post("/{invitation_id:str}/decline", status_code=200, sync_to_thread=True)
 def decline_invitation(
-    invitation_id: Id, data: JSONBody[Decline], invitations: Invitations
-) -> Declined:
+    invitation_id: Id, data: JSONBody[DeclineRequest], invitations: Invitations
+) -> DeclineAnswer:
     """Decline, with the token of this invitation."""
     return invitations.decline(invitation_id, data)
 
 
 @router.post("/{invitation_id:str}/resend", status_code=200, sync_to_thread=True)
-def resend_invitation(invitation_id: Id, invitations: Invitations) -> Resent:
+def resend_invitation(invitation_id: Id, invitations: Invitations) -> ResendAnswer:
     """Send it again with a new token and a new expiry; the old token becomes invalid."""
     return invitations.resend(invitation_id)
 

@@ -100,7 +100,7 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     invited_by: Address | None = None
 
 
-class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BulkInvitee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of many invitations; its fields override the defaults.
 
     It is checked later, so that a mistake fails only this invitation.
@@ -111,24 +111,24 @@ class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: Annotated[str, Meta(description=f"up to {LONGEST} characters")] | None = None
 
 
-class Bulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BulkInvitationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to invite several people; `dry_run` only checks."""
 
     project_id: Word
-    invitations: Annotated[tuple[Guest, ...], Meta(min_length=1, max_length=MOST)]
+    invitations: Annotated[tuple[BulkInvitee, ...], Meta(min_length=1, max_length=MOST)]
     default_role: Role = Role.MEMBER
     default_message: Text = ""
     invited_by: Address | None = None
     dry_run: bool = False
 
 
-class Accept(Struct, frozen=True, forbid_unknown_fields=True):
+class AcceptRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to join."""
 
     token: Secret
 
 
-class Decline(Struct, frozen=True, forbid_unknown_fields=True):
+class DeclineRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request not to join."""
 
     token: Secret
@@ -160,7 +160,7 @@ class InvitationShown(InvitationFields, frozen=True, kw_only=True):
     token: str | None
 
 
-class Listed(InvitationFields, frozen=True, kw_only=True):
+class ListedInvitation(InvitationFields, frozen=True, kw_only=True):
     """An invitation in a list, which never shows a token."""
 
     accepted_at: datetime | None
@@ -168,14 +168,14 @@ class Listed(InvitationFields, frozen=True, kw_only=True):
     decline_reason: str | None
 
 
-class Page(Struct, frozen=True):
+class InvitationList(Struct, frozen=True):
     """A list of invitations."""
 
-    invitations: tuple[Listed, ...]
+    invitations: tuple[ListedInvitation, ...]
     count: int
 
 
-class Accepted(Struct, frozen=True, kw_only=True):
+class AcceptAnswer(Struct, frozen=True, kw_only=True):
     """The answer to joining."""
 
     id: str
@@ -185,7 +185,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Declined(Struct, frozen=True, kw_only=True):
+class DeclineAnswer(Struct, frozen=True, kw_only=True):
     """The answer to not joining."""
 
     id: str
@@ -194,7 +194,7 @@ class Declined(Struct, frozen=True, kw_only=True):
     decline_reason: str
 
 
-class Resent(Struct, frozen=True, kw_only=True):
+class ResendAnswer(Struct, frozen=True, kw_only=True):
     """The answer to sending it again."""
 
     id: str
@@ -211,7 +211,7 @@ class RevokedInvitation(Struct, frozen=True):
     message: str
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class BulkInvitationResult(Struct, frozen=True, kw_only=True):
     """The outcome for one of several people."""
 
     email: str
@@ -221,7 +221,7 @@ class Result(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class BulkSummary(Struct, frozen=True):
+class BulkInvitationCounts(Struct, frozen=True):
     """How many had each outcome; `total` is the sum."""
 
     total: int
@@ -230,9 +230,9 @@ class BulkSummary(Struct, frozen=True):
     skipped: int
 
 
-class Results(Struct, frozen=True, kw_only=True):
+class BulkInvitationAnswer(Struct, frozen=True, kw_only=True):
     """The answer to inviting many."""
 
-    summary: BulkSummary
-    results: tuple[Result, ...]
+    summary: BulkInvitationCounts
+    results: tuple[BulkInvitationResult, ...]
     dry_run: bool

@@ -9,18 +9,18 @@ from msgspec import structs
 from prism.access.model import Role
 from prism.invitations.model import (
     LONGEST,
-    Bulk,
-    BulkSummary,
-    Guest,
+    BulkInvitationAnswer,
+    BulkInvitationCounts,
+    BulkInvitationRequest,
+    BulkInvitationResult,
+    BulkInvitee,
     Invitation,
     InvitationFields,
+    InvitationList,
     InvitationShown,
     InvitationStatus,
-    Listed,
+    ListedInvitation,
     NewInvitation,
-    Page,
-    Result,
-    Results,
 )
 
 LIFE = timedelta(days=7)
@@ -40,10 +40,10 @@ def shown(
     return InvitationShown(**_fields(invitation, project_name, now), token=token)
 
 
-def listed(invitation: Invitation, project_name: str, now: datetime) -> Listed:
+def listed(invitation: Invitation, project_name: str, now: datetime) -> ListedInvitation:
     """An invitation for a list."""
     answered = {invitation.answer: invitation.answered_at}
-    return Listed(
+    return ListedInvitation(
         **_fields(invitation, project_name, now),
         accepted_at=answered.get(InvitationStatus.ACCEPTED),
         declined_at=answered.get(InvitationStatus.DECLINED),
@@ -63,15 +63,15 @@ def page(
     names: Mapping[str, str],
     now: datetime,
     status: InvitationStatus | None,
-) -> Page:
+) -> InvitationList:
     """The invitations with that status, as an answer."""
     fits = [invitation for invitation in rows if status in {None, status_of(invitation, now)}]
-    return Page(
+    return InvitationList(
         tuple(listed(invitation, names[invitation.project], now) for invitation in fits), len(fits)
     )
 
 
-def fault(guest: Guest) -> str | None:
+def fault(guest: BulkInvitee) -> str | None:
     """Why a person's fields are not valid, if so."""
     if guest.role is not None and guest.role not in {*Role}:
         return f"role: {guest.role!r} is none of {', '.join(Role)}"
@@ -80,7 +80,7 @@ def fault(guest: Guest) -> str | None:
     return None
 
 
-def request_for(guest: Guest, bulk: Bulk) -> NewInvitation:
+def request_for(guest: BulkInvitee, bulk: BulkInvitationRequest) -> NewInvitation:
     """The request for one of several people: their fields override the defaults."""
     return NewInvitation(
         project_id=bulk.project_id,
@@ -91,9 +91,9 @@ def request_for(guest: Guest, bulk: Bulk) -> NewInvitation:
     )
 
 
-def results_of(results: Sequence[Result], dry_run: bool) -> Results:
+def results_of(results: Sequence[BulkInvitationResult], dry_run: bool) -> BulkInvitationAnswer:
     """The answer for all of them."""
     of = [result.status for result in results]
     failed, skipped = of.count("failed"), of.count("skipped")
-    summary = BulkSummary(len(of), len(of) - failed - skipped, failed, skipped)
-    return Results(summary=summary, results=tuple(results), dry_run=dry_run)
+    summary = BulkInvitationCounts(len(of), len(of) - failed - skipped, failed, skipped)
+    return BulkInvitationAnswer(summary=summary, results=tuple(results), dry_run=dry_run)

@@ -24,24 +24,24 @@ from prism.invitations.events import (
 from prism.invitations.model import (
     MOST_A_DAY,
     MOST_RESENT,
-    Accept,
-    Accepted,
+    AcceptAnswer,
+    AcceptRequest,
     AlreadyInvited,
-    Bulk,
-    Decline,
-    Declined,
+    BulkInvitationAnswer,
+    BulkInvitationRequest,
+    BulkInvitationResult,
+    DeclineAnswer,
+    DeclineRequest,
     Invitation,
     InvitationAnswered,
     InvitationExpired,
     InvitationLimit,
+    InvitationList,
     InvitationShown,
     InvitationStatus,
     InvitationTokenInvalid,
     NewInvitation,
-    Page,
-    Resent,
-    Result,
-    Results,
+    ResendAnswer,
 )
 from prism.invitations.plan import LIFE, fault, page, request_for, results_of, shown, status_of
 from prism.kit.clock import Clock, whole
@@ -80,7 +80,7 @@ class InvitationService:
             invitation, token = self._create(tx, project, email, request)
             return shown(invitation, project.name, self._clock.now(), token)
 
-    def send_many(self, request: Bulk) -> Results:
+    def send_many(self, request: BulkInvitationRequest) -> BulkInvitationAnswer:
         """Invite several people; a failure for one does not stop the others."""
         with self._db.write() as tx:
             project = projects.named(tx.sql, request.project_id)
@@ -90,7 +90,7 @@ class InvitationService:
             self._check_daily_limit(tx, project, len(wishes))
             known, dry = self._known_addresses(tx, project), request.dry_run
             results = [
-                Result(email=guest.email, status="failed", error=wish)
+                BulkInvitationResult(email=guest.email, status="failed", error=wish)
                 if isinstance(wish, str)
                 else self._invite_one(tx, project, wish, known, dry=dry)
                 for guest, wish in zip(request.invitations, wishes, strict=True)
@@ -104,13 +104,13 @@ class InvitationService:
             name = store.names(sql, [invitation])[invitation.project]
             return shown(invitation, name, self._clock.now(), invitation.token)
 
-    def of_project(self, project: str, status: InvitationStatus | None) -> Page:
+    def of_project(self, project: str, status: InvitationStatus | None) -> InvitationList:
         """All invitations to a project."""
         with self._db.read() as sql:
             invitations = store.of_project(sql, projects.named(sql, project).id)
             return self._page(sql, invitations, status)
 
-    def mine(self, status: InvitationStatus | None) -> Page:
+    def mine(self, status: InvitationStatus | None) -> InvitationList:
         """All invitations to the caller."""
         caller = current()
         with self._db.read() as sql:
@@ -121,7 +121,7 @@ class InvitationService:
             ]
             return self._page(sql, invitations, status)
 
-    def resend(self, id: str) -> Resent:
+    def resend(self, id: str) -> ResendAnswer:
         """Send it again, with a new token and a new expiry; the old token becomes invalid."""
         now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
         with self._db.write() as tx:
@@ -146,7 +146,7 @@ class InvitationService:
                     expires_at=after.expires_at,
                 )
             )
-        return Resent(
+        return ResendAnswer(
             id=id,
             status=InvitationStatus.PENDING,
             resend_count=after.resend_count,
@@ -165,7 +165,7 @@ class InvitationService:
                 raise _already_answered(invitation)
             self._revoke(tx, invitation, project)
 
-    def accept(self, id: str, request: Accept) -> Accepted:
+    def accept(self, id: str, request: AcceptRequest) -> AcceptAnswer:
         """Join, which takes the token once; the answer and the membership are one transaction."""
         with self._db.write() as tx:
             invitation = self._require_open(tx, id, request.token)
@@ -178,7 +178,7 @@ class InvitationService:
             self._close(tx, invitation, InvitationStatus.ACCEPTED)
             fields = about(invitation, project.name, current().name)
             tx.happened(InvitationAccepted(**fields, role=invitation.role))
-        return Accepted(
+        return AcceptAnswer(
             id=id,
             project_id=invitation.project,
             status=InvitationStatus.ACCEPTED,
@@ -186,7 +186,7 @@ class InvitationService:
             message=f"Successfully joined project as {invitation.role}",
         )
 
-    def decline(self, id: str, request: Decline) -> Declined:
+    def decline(self, id: str, request: DeclineRequest) -> DeclineAnswer:
         """Do not join; this takes the token too."""
         with self._db.write() as tx:
             invitation = self._require_open(tx, id, request.token)
@@ -194,7 +194,7 @@ class InvitationService:
             self._close(tx, invitation, InvitationStatus.DECLINED, request.reason)
             fields = about(invitation, project.name, current().name)
             tx.happened(InvitationDeclined(**fields, reason=request.reason))
-        return Declined(
+        return DeclineAnswer(
             id=id,
             status=InvitationStatus.DECLINED,
             declined_at=whole(self._clock.now()),
@@ -261,19 +261,21 @@ class InvitationService:
 
     def _invite_one(
         self, tx: Tx, project: Project, request: NewInvitation, known: dict[str, str], *, dry: bool
-    ) -> Result:
+    ) -> BulkInvitationResult:
         """Invite one of many, or say why not."""
         try:
             email = address(request.email)
         except ValidationFailed as problem:
-            return Result(email=request.email, status="failed", error=problem.details)
+            return BulkInvitationResult(
+                email=request.email, status="failed", error=problem.details
+            )
         if why := known.get(email):
-            return Result(email=email, status="skipped", reason=why)
+            return BulkInvitationResult(email=email, status="skipped", reason=why)
         known[email] = INVITED
         if dry:
-            return Result(email=email, status="would be sent")
+            return BulkInvitationResult(email=email, status="would be sent")
         invitation, _ = self._create(tx, project, email, request)
-        return Result(email=email, status="sent", invitation_id=invitation.id)
+        return BulkInvitationResult(email=email, status="sent", invitation_id=invitation.id)
 
     def _create(
         self, tx: Tx, project: Project, email: str, request: NewInvitation
@@ -318,7 +320,7 @@ class InvitationService:
 
     def _page(
         self, sql: Connection, invitations: list[Invitation], status: InvitationStatus | None
-    ) -> Page:
+    ) -> InvitationList:
         return page(invitations, store.names(sql, invitations), self._clock.now(), status)
 
 

@@ -106,7 +106,7 @@ BY_CLASS: dict[type[Problem], int] = {
 }
 
 
-class Fault(Struct, frozen=True):
+class ErrorBody(Struct, frozen=True):
     """An error, as the API reference defines it; `data` has the same facts for programs."""
 
     code: str
@@ -117,10 +117,10 @@ class Fault(Struct, frozen=True):
     data: dict[str, Any] | UnsetType = UNSET
 
 
-class Envelope(Struct, frozen=True):
+class ErrorEnvelope(Struct, frozen=True):
     """The body of every answer that reports an error."""
 
-    error: Fault
+    error: ErrorBody
 
 
 def status_of(problem: Problem) -> int:
@@ -145,4 +145,4 @@ def to_wire(problem: Problem, at: datetime) -> bytes:
     words = (problem.code, problem.message, problem.details, problem.remediation)
     data = UNSET if problem.data is None else problem.data
     at = at.replace(microsecond=0)
-    return msgspec.json.encode(Envelope(Fault(*words, timestamp=at, data=data)))
+    return msgspec.json.encode(ErrorEnvelope(ErrorBody(*words, timestamp=at, data=data)))

@@ -5,30 +5,30 @@ from typing import Literal
 
 from msgspec import Struct
 
-from prism.workspaces.model import State
+from prism.workspaces.model import WorkspaceState
 
 LogType = Literal["console", "cloud-init", "system", "application"]
 """The output of the machine, of its setup, its events, and the output of its services."""
 LOG_TYPES: tuple[LogType, ...] = ("console", "cloud-init", "system", "application")
 
 
-class Available(Struct, frozen=True, kw_only=True):
+class LogSource(Struct, frozen=True, kw_only=True):
     """A workspace, and whether its machine has logs."""
 
     name: str
     id: str | None
-    state: State
+    state: WorkspaceState
     logs_available: bool
 
 
-class Listing(Struct, frozen=True, kw_only=True):
+class LogSourceList(Struct, frozen=True, kw_only=True):
     """Every workspace, and the kinds of logs there are."""
 
-    instances: tuple[Available, ...]
+    instances: tuple[LogSource, ...]
     available_log_types: tuple[LogType, ...] = LOG_TYPES
 
 
-class Types(Struct, frozen=True, kw_only=True):
+class LogTypeList(Struct, frozen=True, kw_only=True):
     """The kinds of logs that a workspace has."""
 
     instance_name: str
@@ -36,7 +36,7 @@ class Types(Struct, frozen=True, kw_only=True):
     available_log_types: tuple[LogType, ...]
 
 
-class Log(Struct, frozen=True, kw_only=True):
+class LogLines(Struct, frozen=True, kw_only=True):
     """The last lines of a log; `tail` is how many were asked for."""
 
     instance_name: str

@@ -6,9 +6,9 @@ from typing import Any
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
 from prism.logs import store
-from prism.logs.model import LOG_TYPES, Available, Listing, Log, LogType, Types
+from prism.logs.model import LOG_TYPES, LogLines, LogSource, LogSourceList, LogType, LogTypeList
 from prism.logs.ports import LogChunk, Logs
-from prism.workspaces.model import State, Workspace
+from prism.workspaces.model import Workspace, WorkspaceState
 from prism.workspaces.plan import elsewhere
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 
@@ -29,11 +29,11 @@ class LogReader:
         """Whether the daemon is stopping."""
         return self._db.bus.closed
 
-    def listing(self) -> Listing:
+    def listing(self) -> LogSourceList:
         """Every workspace; asks no machine."""
-        return Listing(
+        return LogSourceList(
             instances=tuple(
-                Available(
+                LogSource(
                     name=cached.workspace.name,
                     id=_id(cached.workspace),
                     state=cached.state,
@@ -43,12 +43,12 @@ class LogReader:
             )
         )
 
-    def types(self, name: str) -> Types:
+    def types(self, name: str) -> LogTypeList:
         """The kinds of logs that a workspace has; asks no machine."""
         cached = self._snapshot.pages.named(name)
         kinds = LOG_TYPES if _has_logs(cached) else ("system",)
         workspace = cached.workspace
-        return Types(
+        return LogTypeList(
             instance_name=workspace.name, instance_id=_id(workspace), available_log_types=kinds
         )
 
@@ -59,11 +59,11 @@ class LogReader:
     def ended(self, id: str) -> bool:
         """Whether a workspace's log has ended."""
         cached = self._snapshot.pages.rows.get(id)
-        return cached is None or cached.state is State.TERMINATED
+        return cached is None or cached.state is WorkspaceState.TERMINATED
 
-    def log(self, workspace: Workspace, kind: LogType, tail: int) -> Log:
+    def log(self, workspace: Workspace, kind: LogType, tail: int) -> LogLines:
         """The last lines."""
-        return Log(
+        return LogLines(
             instance_name=workspace.name,
             instance_id=_id(workspace),
             log_type=kind,
@@ -101,7 +101,9 @@ class LogReader:
 
 
 def _has_logs(cached: CachedWorkspace) -> bool:
-    return cached.workspace.machine_id is not None and cached.state is not State.TERMINATED
+    return (
+        cached.workspace.machine_id is not None and cached.state is not WorkspaceState.TERMINATED
+    )
 
 
 def _id(workspace: Workspace) -> str | None:

@@ -12,7 +12,7 @@ from litestar.response import Stream
 
 from prism.access.request_lifetime import LASTS
 from prism.kit.routes import Routes
-from prism.logs.model import Listing, Log, LogType, Types
+from prism.logs.model import LogLines, LogSourceList, LogType, LogTypeList
 from prism.logs.reader import LogReader
 from prism.workspaces.model import Workspace
 
@@ -22,18 +22,18 @@ Instance = FromPath[str]
 Tail = Annotated[int, QueryParameter(ge=1, le=10_000)]
 Kind = Annotated[LogType, QueryParameter(name="type")]
 Read = NamedDependency[LogReader]
-LOG = {200: ResponseSpec(Log, description="The last lines", generate_examples=False)}
+LOG = {200: ResponseSpec(LogLines, description="The last lines", generate_examples=False)}
 router = Routes("/api/v1/logs", tags=["logs"])
 
 
 @router.get()
-async def list_logs(logs: Read) -> Listing:
+async def list_logs(logs: Read) -> LogSourceList:
     """Every workspace, and whether it has logs."""
     return logs.listing()
 
 
 @router.get("/{instance:str}/types")
-async def log_types(instance: Instance, logs: Read) -> Types:
+async def log_types(instance: Instance, logs: Read) -> LogTypeList:
     """The kinds of logs that a workspace has."""
     return logs.types(instance)
 
@@ -46,7 +46,7 @@ async def read_log(
     kind: Kind = "console",
     tail: Tail = 100,
     follow: FromQuery[bool] = False,
-) -> Response[Log] | Stream:
+) -> Response[LogLines] | Stream:
     """Read the last lines of a log; with `follow`, stream text until the workspace ends."""
     workspace = logs.named(instance).workspace
     if not follow:

@@ -4,7 +4,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from prism.kit.routes import Routes
-from prism.profiles.model import DeletedProfile, NewProfile, ProfileChange, ProfileShown, Switch
+from prism.profiles.model import (
+    DeletedProfile,
+    NewProfile,
+    ProfileChange,
+    ProfileShown,
+    SwitchRequest,
+)
 from prism.profiles.service import ProfileService
 
 Profiles = NamedDependency[ProfileService]
@@ -25,7 +31,7 @@ def show_current_profile(profiles: Profiles) -> ProfileShown:
 
 
 @router.post("/switch", status_code=200, sync_to_thread=True)
-def switch_profile(data: JSONBody[Switch], profiles: Profiles) -> ProfileShown:
+def switch_profile(data: JSONBody[SwitchRequest], profiles: Profiles) -> ProfileShown:
     """Use another profile from now on."""
     return profiles.switch(data.profile_name)
 

@@ -91,7 +91,7 @@ class ProfileChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     default_project: Text | UnsetType | None = UNSET
 
 
-class Switch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SwitchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to use another profile from now on."""
 
     profile_name: Text

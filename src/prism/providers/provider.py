@@ -14,7 +14,7 @@ from prism.errors import Problem
 from prism.files.ports import Files
 from prism.logs.ports import Logs
 from prism.profiles.model import Profile
-from prism.recovery.model import Looked
+from prism.recovery.model import SurveyedLocation
 from prism.storage.model import StorageOffer
 from prism.storage.ports import Volumes
 from prism.workspaces.model import Offer
@@ -73,7 +73,7 @@ class Provider(Protocol):
     def nowhere(self) -> Mapping[str, Problem]:
         """Active profiles without a location, by name, and why."""
 
-    def unseen(self) -> Sequence[Looked]:
+    def unseen(self) -> Sequence[SurveyedLocation]:
         """Locations in use, or profiles that may lead to one, and why each cannot be surveyed."""
 
     def look(self, wait: float) -> None:

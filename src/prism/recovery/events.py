@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from prism.workspaces.events import WorkspaceEvent
-from prism.workspaces.model import LifecycleVerb, State
+from prism.workspaces.model import LifecycleVerb, WorkspaceState
 
 
 class WorkspaceRecovered(WorkspaceEvent, frozen=True, kw_only=True):
@@ -13,5 +13,5 @@ class WorkspaceRecovered(WorkspaceEvent, frozen=True, kw_only=True):
     machine: str
     place: str
     verb: LifecycleVerb
-    state: State
+    state: WorkspaceState
     notes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from prism.errors import NotFound
 from prism.templates.model import Template
-from prism.workspaces.model import Observed, State
+from prism.workspaces.model import Observed, WorkspaceState
 
 
 class OrphanNotFound(NotFound, code="ORPHAN_NOT_FOUND"):
@@ -51,7 +51,7 @@ class FoundMachine(Struct, frozen=True, kw_only=True):
     at_home: bool = False
 
 
-class Looked(Struct, frozen=True):
+class SurveyedLocation(Struct, frozen=True):
     """A place, when it was last surveyed, and why it did not answer."""
 
     place: str
@@ -65,7 +65,7 @@ class OrphanReader(Protocol):
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines that have no row now."""
 
-    def locations(self) -> Sequence[Looked]:
+    def locations(self) -> Sequence[SurveyedLocation]:
         """The surveyed locations, and their results."""
 
 
@@ -78,7 +78,7 @@ class Orphan(Struct, frozen=True, kw_only=True):
     id: str
     name: str | None
     place: str
-    state: State
+    state: WorkspaceState
     owner: str | None
     project: str | None
     template: str | None
@@ -114,15 +114,15 @@ class StorageOrphan(Struct, frozen=True, kw_only=True):
     removed_by: str | None = None
 
 
-class Orphans(Struct, frozen=True):
+class OrphanList(Struct, frozen=True):
     """All orphans of the surveyed places."""
 
     orphans: Sequence[Orphan]
-    places: Sequence[Looked]
+    places: Sequence[SurveyedLocation]
     storage: Sequence[StorageOrphan] = ()
 
 
-class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecoverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to recover the machines that are ours, or with `everybody` all of them.
 
     `accept` continues with a database that is older than the machines.
@@ -133,18 +133,18 @@ class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accept: bool = False
 
 
-class Adopted(Struct, frozen=True, kw_only=True):
+class RecoveredWorkspace(Struct, frozen=True, kw_only=True):
     """A machine that is a workspace again; `notes` say what could not be restored."""
 
     name: str
     instance_id: str
-    state: State
+    state: WorkspaceState
     owner: str
     place: str
     notes: tuple[str, ...] = ()
 
 
-class Left(Struct, frozen=True):
+class SkippedOrphan(Struct, frozen=True):
     """A machine that was left alone, and why."""
 
     id: str
@@ -152,7 +152,7 @@ class Left(Struct, frozen=True):
     why: str
 
 
-class StorageTaken(Struct, frozen=True, kw_only=True):
+class RecoveredStorage(Struct, frozen=True, kw_only=True):
     """A volume or snapshot that has a row again; `notes` say what could not be restored."""
 
     kind: str
@@ -171,22 +171,22 @@ class OrphanStorage(Protocol):
 
     def recover(
         self, *, everybody: bool, dry: bool
-    ) -> tuple[Sequence[StorageTaken], Sequence[Left]]:
+    ) -> tuple[Sequence[RecoveredStorage], Sequence[SkippedOrphan]]:
         """Recover what is ours; also returns what was left."""
 
 
-class Recovered(Struct, frozen=True, kw_only=True):
+class RecoverAnswer(Struct, frozen=True, kw_only=True):
     """The answer to a recovery; `database` says how the database is behind, if it is."""
 
     dry_run: bool
     database: str | None = None
-    recovered: Sequence[Adopted]
-    storage: Sequence[StorageTaken] = ()
-    left: Sequence[Left]
-    places: Sequence[Looked]
+    recovered: Sequence[RecoveredWorkspace]
+    storage: Sequence[RecoveredStorage] = ()
+    left: Sequence[SkippedOrphan]
+    places: Sequence[SurveyedLocation]
 
 
-class End(Struct, frozen=True, forbid_unknown_fields=True):
+class TerminateOrphanRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to destroy an orphan."""
 
     confirm: str = ""

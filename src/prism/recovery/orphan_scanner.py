@@ -8,7 +8,7 @@ from prism.errors import Unavailable
 from prism.kit.clock import whole
 from prism.kit.db import Database
 from prism.recovery import store
-from prism.recovery.model import FoundMachine, Looked
+from prism.recovery.model import FoundMachine, SurveyedLocation
 from prism.recovery.ports import Recoverable
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Compute, Machine
@@ -59,12 +59,14 @@ class OrphanScanner:
             if machine.key not in known
         ]
 
-    def locations(self) -> Sequence[Looked]:
+    def locations(self) -> Sequence[SurveyedLocation]:
         """Every location that this daemon serves, surveyed or not yet."""
         last = self._surveys()
         surveys = ((at, last.get(at)) for at in self._computes)
         return [
-            Looked(at, whole(survey.at), survey.problem) if survey else Looked(at)
+            SurveyedLocation(at, whole(survey.at), survey.problem)
+            if survey
+            else SurveyedLocation(at)
             for at, survey in surveys
         ]
 
@@ -84,7 +86,7 @@ class AllOrphans:
     """Implements `recovery.model.OrphanReader`; `unseen` are locations not surveyed yet."""
 
     def __init__(
-        self, scanners: Iterable[OrphanScanner], unseen: Callable[[], Iterable[Looked]]
+        self, scanners: Iterable[OrphanScanner], unseen: Callable[[], Iterable[SurveyedLocation]]
     ) -> None:
         self._scanners, self._unseen = scanners, unseen
 
@@ -92,7 +94,7 @@ class AllOrphans:
         """The machines of the last surveys without a row; the oldest of each location first."""
         return [orphan for scanner in self._scanners for orphan in scanner.orphans()]
 
-    def locations(self) -> Sequence[Looked]:
+    def locations(self) -> Sequence[SurveyedLocation]:
         """Every location that this daemon serves or will serve, surveyed or not yet."""
         surveyed = [looked for scanner in self._scanners for looked in scanner.locations()]
         known = {looked.place for looked in surveyed}

@@ -18,17 +18,17 @@ from prism.recovery import store
 from prism.recovery.events import WorkspaceRecovered
 from prism.recovery.generation import DECIDE, Generation
 from prism.recovery.model import (
-    Adopted,
-    End,
     FoundMachine,
-    Left,
     Orphan,
+    OrphanList,
     OrphanNotFound,
     OrphanReader,
-    Orphans,
     OrphanStorage,
-    Recovered,
-    Recovery,
+    RecoverAnswer,
+    RecoveredWorkspace,
+    RecoverRequest,
+    SkippedOrphan,
+    TerminateOrphanRequest,
 )
 from prism.recovery.plan import cost_so_far, expiry_of, may_take, name_for, rebuilt
 from prism.recovery.provenance import ProvenanceReader
@@ -62,16 +62,16 @@ class RecoveryService:
         self._actor, self._changes = actor, changes
         self._storage, self._generation = storage, generation
 
-    def orphans(self) -> Orphans:
+    def orphans(self) -> OrphanList:
         """Every machine without a row, as of the last surveys."""
         orphans = [self._orphan_view(machine) for machine in self._reader.orphans()]
-        return Orphans(orphans, self._reader.locations(), self._storage.orphans())
+        return OrphanList(orphans, self._reader.locations(), self._storage.orphans())
 
-    def adopt(self, id: str) -> Adopted:
+    def adopt(self, id: str) -> RecoveredWorkspace:
         """Make a workspace from it."""
         return self._take(self._orphan(id), LifecycleVerb.LAUNCH)
 
-    def terminate(self, id: str, end: End) -> Adopted:
+    def terminate(self, id: str, end: TerminateOrphanRequest) -> RecoveredWorkspace:
         """Destroy it: it becomes a workspace that is terminated."""
         machine = self._orphan(id)
         if end.confirm != "DELETE":
@@ -82,21 +82,21 @@ class RecoveryService:
             )
         return self._take(machine, LifecycleVerb.TERMINATE)
 
-    def recover(self, request: Recovery) -> Recovered:
+    def recover(self, request: RecoverRequest) -> RecoverAnswer:
         """Make workspaces of your machines; those of other people are left, and named."""
         recovered, left = [], []
         for machine in self._reader.orphans():
             if why := may_take(machine, self._actor(), everybody=request.everybody):
-                left.append(Left(machine.id, machine.name or None, why))
+                left.append(SkippedOrphan(machine.id, machine.name or None, why))
                 continue
             try:
                 recovered.append(self._take(machine, LifecycleVerb.LAUNCH, dry=request.dry_run))
             except Problem as problem:  # one that cannot be rebuilt is no reason to leave the rest
-                left.append(Left(machine.id, machine.name or None, problem.message))
+                left.append(SkippedOrphan(machine.id, machine.name or None, problem.message))
         # after the machines: they are attached to them
         stored, remaining = self._storage.recover(everybody=request.everybody, dry=request.dry_run)
         left.extend(remaining)
-        return Recovered(
+        return RecoverAnswer(
             dry_run=request.dry_run,
             database=self._database_notice(request),
             recovered=recovered,
@@ -105,7 +105,7 @@ class RecoveryService:
             places=self._reader.locations(),
         )
 
-    def _database_notice(self, request: Recovery) -> str | None:
+    def _database_notice(self, request: RecoverRequest) -> str | None:
         """The message about a database that is behind the machines; accepts it if requested."""
         if (behind := self._generation.behind) is None:
             return None
@@ -124,7 +124,9 @@ class RecoveryService:
             remediation="Use `prism orphans` to see them",
         )
 
-    def _take(self, machine: FoundMachine, verb: LifecycleVerb, *, dry: bool = False) -> Adopted:
+    def _take(
+        self, machine: FoundMachine, verb: LifecycleVerb, *, dry: bool = False
+    ) -> RecoveredWorkspace:
         notes: list[str] = []
         with suppress(_RollBack), self._db.write() as tx:
             if known := workspaces.by_ids(tx.sql, [machine.key]):  # somebody was faster
@@ -133,7 +135,7 @@ class RecoveryService:
                 workspace = self._write(tx, machine, verb, notes)
             if dry:
                 raise _RollBack
-        return Adopted(
+        return RecoveredWorkspace(
             name=workspace.name,
             instance_id=machine.id,
             state=state_of(workspace),

@@ -13,7 +13,7 @@ from prism.kit.money import amount
 from prism.profiles.providers import traits_of
 from prism.projects import store as projects
 from prism.recovery import store
-from prism.recovery.model import Left, StorageOrphan, StorageTaken
+from prism.recovery.model import RecoveredStorage, SkippedOrphan, StorageOrphan
 from prism.recovery.storage_scanner import StorageScanner, UnknownStorage, kind_of
 from prism.storage import store as storage
 from prism.storage.changes import StorageChanges
@@ -49,32 +49,34 @@ class StorageRecovery:
         """All of them, as of the last surveys."""
         return [self._view(unknown) for unknown in self._unknown()]
 
-    def recover(self, *, everybody: bool, dry: bool) -> tuple[list[StorageTaken], list[Left]]:
+    def recover(
+        self, *, everybody: bool, dry: bool
+    ) -> tuple[list[RecoveredStorage], list[SkippedOrphan]]:
         """Make rows of yours, each in one transaction; what was left, and why."""
-        taken: list[StorageTaken] = []
-        left: list[Left] = []
+        taken: list[RecoveredStorage] = []
+        left: list[SkippedOrphan] = []
         for unknown in self._unknown():
             known = unknown.what.known or NOTHING
             if why := self._why_left(unknown, known, everybody=everybody):
-                left.append(Left(unknown.what.id, known.name or None, why))
+                left.append(SkippedOrphan(unknown.what.id, known.name or None, why))
                 continue
             try:
                 taken += self._take(unknown, known, dry=dry)
             except Problem as problem:  # one that cannot be rebuilt is no reason to leave the rest
-                left.append(Left(unknown.what.id, known.name or None, problem.message))
+                left.append(SkippedOrphan(unknown.what.id, known.name or None, problem.message))
         return taken, left
 
     def _unknown(self) -> list[UnknownStorage]:
         return [unknown for scanner in self._scanners for unknown in scanner.kept()]
 
-    def _take(self, unknown: UnknownStorage, known: Known, *, dry: bool) -> list[StorageTaken]:
+    def _take(self, unknown: UnknownStorage, known: Known, *, dry: bool) -> list[RecoveredStorage]:
         with self._db.write() as tx:
             if unknown.what.key in store.known_storage(tx.sql):
                 return []  # somebody was faster
             row, notes = self._row(tx.sql, unknown, known)
             if not dry:
                 self._store(tx, row, unknown.what)
-        taken = StorageTaken(
+        taken = RecoveredStorage(
             kind=kind_of(unknown.what),
             name=row.name,
             id=unknown.what.id,

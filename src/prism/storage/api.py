@@ -5,16 +5,16 @@ from litestar.params import FromPath, JSONBody
 
 from prism.kit.routes import Routes
 from prism.storage.model import (
-    Attaching,
-    Detaching,
+    AttachRequest,
+    DeletedStorage,
+    DetachRequest,
     EbsVolume,
     EfsVolume,
     NewSnapshot,
     NewVolume,
-    Removal,
-    Restoring,
+    RestoreRequest,
     SnapshotItem,
-    Verifying,
+    VerifyRequest,
     VolumeList,
 )
 from prism.storage.snapshot_service import SnapshotService
@@ -44,14 +44,14 @@ def show_volume(name: Name, storage: Storage) -> EbsVolume | EfsVolume:
 
 
 @volumes.delete("/{name:str}", status_code=200, sync_to_thread=True)
-def delete_volume(name: Name, storage: Storage) -> Removal:
+def delete_volume(name: Name, storage: Storage) -> DeletedStorage:
     """Request that a volume without attachments is destroyed, with its data."""
-    return Removal(f"Volume {storage.delete(name)!r} deleting - its data will be lost")
+    return DeletedStorage(f"Volume {storage.delete(name)!r} deleting - its data will be lost")
 
 
 @volumes.post("/{name:str}/attach", status_code=200, sync_to_thread=True)
 def attach_volume(
-    name: Name, data: JSONBody[Attaching], storage: Storage
+    name: Name, data: JSONBody[AttachRequest], storage: Storage
 ) -> EbsVolume | EfsVolume:
     """Attach a volume to a workspace, at `~/volumes/NAME`."""
     return storage.attach(name, data.instance)
@@ -59,7 +59,7 @@ def attach_volume(
 
 @volumes.post("/{name:str}/detach", status_code=200, sync_to_thread=True)
 def detach_volume(
-    name: Name, data: JSONBody[Detaching], storage: Storage
+    name: Name, data: JSONBody[DetachRequest], storage: Storage
 ) -> EbsVolume | EfsVolume:
     """Request that a volume is detached from one workspace, or from all; its data stays."""
     return storage.detach(name, data.instance)
@@ -84,20 +84,20 @@ def show_snapshot(name: Name, storage: Storage) -> SnapshotItem:
 
 
 @snapshots.delete("/{name:str}", status_code=200, sync_to_thread=True)
-def delete_snapshot(name: Name, storage: Storage) -> Removal:
+def delete_snapshot(name: Name, storage: Storage) -> DeletedStorage:
     """Request that a snapshot is destroyed; volumes that were made from it stay."""
-    return Removal(f"Snapshot {storage.delete_snapshot(name)!r} deleting")
+    return DeletedStorage(f"Snapshot {storage.delete_snapshot(name)!r} deleting")
 
 
 @snapshots.post("/{name:str}/restore", sync_to_thread=True)
 def restore_snapshot(
-    name: Name, data: JSONBody[Restoring], storage: Storage
+    name: Name, data: JSONBody[RestoreRequest], storage: Storage
 ) -> EbsVolume | EfsVolume:
     """Request a new volume with the data of a snapshot."""
     return storage.restore(name, data)
 
 
 @snapshots.post("/{name:str}/verify", status_code=200, sync_to_thread=True)
-def verify_snapshot(name: Name, data: JSONBody[Verifying], storage: Storage) -> SnapshotItem:
+def verify_snapshot(name: Name, data: JSONBody[VerifyRequest], storage: Storage) -> SnapshotItem:
     """Request a test of a snapshot: a restore that is compared with its manifest."""
     return storage.verify(name, data)

@@ -306,13 +306,13 @@ class NewVolume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     budget: Text | None = None
 
 
-class Attaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AttachRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to attach a volume to a workspace."""
 
     instance: Text
 
 
-class Detaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DetachRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to detach a volume, from all workspaces unless `instance` names one."""
 
     instance: Text | None = None
@@ -327,13 +327,13 @@ class NewSnapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     verify: Period | None = None
 
 
-class Verifying(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VerifyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to verify a snapshot now; `every` also changes how often Prism does it."""
 
     every: Period | Literal["never"] | None = None
 
 
-class Restoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a new volume from a snapshot."""
 
     name: Name
@@ -408,7 +408,7 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     verification_failure: StorageFailure | None
 
 
-class Removal(Struct, frozen=True):
+class DeletedStorage(Struct, frozen=True):
     """The answer to a deletion."""
 
     message: str

@@ -19,7 +19,7 @@ from prism.storage.model import (
     NewVolume,
     NoSnapshots,
     NoVerification,
-    Restoring,
+    RestoreRequest,
     Snapshot,
     SnapshotExists,
     SnapshotInUse,
@@ -28,7 +28,7 @@ from prism.storage.model import (
     StorageObserved,
     StorageState,
     StorageVerb,
-    Verifying,
+    VerifyRequest,
     Volume,
     VolumeKind,
     VolumeState,
@@ -83,7 +83,7 @@ class SnapshotService(StorageService):
             self._add_snapshot(tx, snapshot)
             return view.snapshot(snapshot, names(tx.sql))
 
-    def verify(self, name: str, request: Verifying) -> SnapshotItem:
+    def verify(self, name: str, request: VerifyRequest) -> SnapshotItem:
         """Request a verification now; `every` also changes how often Prism verifies it."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
@@ -100,7 +100,7 @@ class SnapshotService(StorageService):
         if why := self._offer(snapshot.location).no_verification():
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
-    def restore(self, name: str, request: Restoring) -> Shown:
+    def restore(self, name: str, request: RestoreRequest) -> Shown:
         """Request a new volume from a snapshot."""
         reserved(request.name)
         with self._db.write() as tx:

@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, Parameter
 
 from prism.kit.routes import Routes
-from prism.templates.model import TemplateInfo, TemplateItem, TemplateYaml, Validation
+from prism.templates.model import TemplateInfo, TemplateItem, TemplateYaml, ValidationReport
 from prism.templates.service import TemplateService
 
 Templates = NamedDependency[TemplateService]
@@ -40,7 +40,7 @@ def validate_templates(
     packages: Annotated[
         bool, Parameter(description="Also ask the package index whether pip packages exist.")
     ] = False,
-) -> Validation:
+) -> ValidationReport:
     """Check all templates."""
     return templates.validate(packages=packages)
 

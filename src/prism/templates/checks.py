@@ -11,7 +11,7 @@ from typing import Any
 
 from prism.errors import Problem
 from prism.templates.fields import Misfit
-from prism.templates.model import Family, Parameter, Size, Template
+from prism.templates.model import Family, Size, Template, TemplateParameter
 from prism.templates.plan import misfits
 
 Check = Callable[[Template], Iterator[Misfit]]
@@ -163,7 +163,7 @@ def _parameters(template: Template) -> Iterator[Misfit]:
             yield from (((*path, "default"), why) for why in misfits(parameter, parameter.default))
 
 
-def _limits(parameter: Parameter) -> Iterator[tuple[str, str]]:
+def _limits(parameter: TemplateParameter) -> Iterator[tuple[str, str]]:
     low, high = parameter.minimum, parameter.maximum
     kind = f"{'an' if parameter.type == 'integer' else 'a'} {parameter.type}"
     number = parameter.type in {"integer", "number"}

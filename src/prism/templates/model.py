@@ -54,7 +54,7 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: Annotated[str, Meta(description="One line for people.")] = ""
 
 
-class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TemplateParameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A value that a launch may set; without a default it must."""
 
     type: Annotated[
@@ -109,7 +109,7 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Port, ...], Meta(description="Ports a cloud machine may be reached on.")
     ] = ()
     parameters: Annotated[
-        dict[str, Parameter], Meta(description="What a launch may set, by name.")
+        dict[str, TemplateParameter], Meta(description="What a launch may set, by name.")
     ] = {}
     environment: Annotated[
         dict[str, str], Meta(description="Variables of every service and shell.")
@@ -136,7 +136,7 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
-class Issue(Struct, frozen=True):
+class TemplateIssue(Struct, frozen=True):
     """One mistake in a template, and its place: `file:line: field`."""
 
     check: str
@@ -164,7 +164,7 @@ class TemplateItem(Struct, frozen=True, kw_only=True):
     size: Size | None
     family: Family
     root_gb: int
-    parameters: dict[str, Parameter]
+    parameters: dict[str, TemplateParameter]
     idle_profile: str | None
     runs_locally: bool
     local_reasons: tuple[str, ...]
@@ -200,21 +200,21 @@ class TemplateYaml(Struct, frozen=True, kw_only=True):
     yaml: str
 
 
-class Validated(Struct, frozen=True, kw_only=True):
+class TemplateValidation(Struct, frozen=True, kw_only=True):
     """The result of the checks of one file; `passed` names the checks without a mistake."""
 
     template: str
     status: Literal["valid", "invalid"]
     checks_passed: int
-    issues: tuple[Issue, ...]
+    issues: tuple[TemplateIssue, ...]
     file: str
     passed: tuple[str, ...]
 
 
-class Validation(Struct, frozen=True, kw_only=True):
+class ValidationReport(Struct, frozen=True, kw_only=True):
     """The results of the checks of all files; `errors` are the errors, in words."""
 
     total_templates: int
     validated: int
     errors: tuple[str, ...]
-    validation_results: tuple[Validated, ...]
+    validation_results: tuple[TemplateValidation, ...]

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from prism.errors import ValidationFailed
-from prism.templates.model import Parameter, Template, TemplateInvalid
+from prism.templates.model import Template, TemplateInvalid, TemplateParameter
 
 QUICKSTART = "Data Science (pip)"
 KINDS: dict[str, tuple[type, ...]] = {
@@ -77,7 +77,7 @@ def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str
     return values
 
 
-def misfits(parameter: Parameter, value: object) -> list[str]:
+def misfits(parameter: TemplateParameter, value: object) -> list[str]:
     """Why a value does not fit a parameter."""
     if not _is_of_type(parameter.type, value):
         return [f"must be {_type_phrase(parameter)}, not {_kind_of(value)}"]
@@ -107,7 +107,7 @@ def _is_of_type(kind: str, value: object) -> bool:
     return isinstance(value, KINDS[kind])
 
 
-def _type_phrase(parameter: Parameter) -> str:
+def _type_phrase(parameter: TemplateParameter) -> str:
     return f"{'an' if parameter.type == 'integer' else 'a'} {parameter.type}"
 
 

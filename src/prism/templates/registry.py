@@ -14,7 +14,7 @@ from prism.templates.checks import WARNINGS, Check, spelled
 from prism.templates.document import Node, SourceLine, TemplateUnreadable, read
 from prism.templates.fields import misfits
 from prism.templates.inherit import MissingAncestor, TemplateSource, chains, inherited, lineage
-from prism.templates.model import Issue, Template
+from prism.templates.model import Template, TemplateIssue
 from prism.templates.plan import required, runs_locally
 
 MOST_CHAINS = 100
@@ -40,11 +40,11 @@ class CheckedTemplate:
     source: TemplateSource | None = None
     template: Template | None = None
     passed: tuple[str, ...] = ()
-    issues: tuple[Issue, ...] = ()
+    issues: tuple[TemplateIssue, ...] = ()
     local: tuple[str, ...] = ()
 
     @property
-    def errors(self) -> tuple[Issue, ...]:
+    def errors(self) -> tuple[TemplateIssue, ...]:
         """The issues that make it unusable."""
         return tuple(issue for issue in self.issues if issue.level == "error")
 
@@ -62,7 +62,7 @@ class TemplateRegistry:
         self._checks, self._has = checks, has
         self._sources: dict[str, TemplateSource] = {}
         self._slugs: dict[str, TemplateSource] = {}
-        self._clashes: dict[str, Issue] = {}
+        self._clashes: dict[str, TemplateIssue] = {}
         self._slugless: set[str] = set()
         self._results: dict[str, CheckedTemplate] = {}
         self._raw = {file.path: file.raw for file in files}
@@ -109,7 +109,7 @@ class TemplateRegistry:
         """Add the file to the registry; the problem if it cannot be added."""
         lost = CheckedTemplate(PurePath(file.path).name, file.path, file.builtin)
         if file.error:
-            issue = Issue("syntax", "error", file.error, file.path)
+            issue = TemplateIssue("syntax", "error", file.error, file.path)
             return replace(lost, issues=(issue,))
         try:
             node = read(file.raw, file.path)
@@ -164,7 +164,7 @@ class TemplateRegistry:
         template = structs.replace(msgspec.convert(node.plain(), Template), slug=source.slug)
         return self._check(replace(judged, passed=(*judged.passed, "schema")), template, node)
 
-    def _inherited_errors(self, source: TemplateSource) -> list[Issue]:
+    def _inherited_errors(self, source: TemplateSource) -> list[TemplateIssue]:
         issues = []
         for name, place in source.parents:
             parent = self._find(name)
@@ -201,16 +201,16 @@ class TemplateRegistry:
         return {program for program, present in self.programs.items() if present}
 
 
-def _schema_issues(node: Node) -> tuple[Issue, ...]:
+def _schema_issues(node: Node) -> tuple[TemplateIssue, ...]:
     return tuple(
         _issue("schema", why, node.at(path), spelled(path))
         for path, why in misfits(node, Template)
     )
 
 
-def _issue(check: str, why: str, place: SourceLine, field: str) -> Issue:
+def _issue(check: str, why: str, place: SourceLine, field: str) -> TemplateIssue:
     level: Literal["error", "warning"] = "warning" if check in WARNINGS else "error"
-    return Issue(check, level, why, f"{place}: {field}" if field else str(place))
+    return TemplateIssue(check, level, why, f"{place}: {field}" if field else str(place))
 
 
 def _slug(node: Node, name: str) -> str:

@@ -17,9 +17,9 @@ from prism.templates.model import (
     TemplateInvalid,
     TemplateItem,
     TemplateNotFound,
+    TemplateValidation,
     TemplateYaml,
-    Validated,
-    Validation,
+    ValidationReport,
 )
 from prism.templates.registry import CheckedTemplate, TemplateRegistry
 from prism.templates.store import Stamp, TemplateFolder
@@ -83,7 +83,7 @@ class TemplateService:
             yaml=registry.raw(judged).decode(errors="replace"),
         )
 
-    def validate(self, packages: bool = False) -> Validation:
+    def validate(self, packages: bool = False) -> ValidationReport:
         """Check all templates; with `packages`, ask the package index about theirs too."""
         registry = self._current().registry
         results = [validated_of(judged) for judged in registry.all]
@@ -96,7 +96,7 @@ class TemplateService:
             f"{issue.where}: {issue.message}" for issue in issues if issue.level == "error"
         )
         self._record_validation(len(results), valid, errors)
-        return Validation(
+        return ValidationReport(
             total_templates=len(results),
             validated=valid,
             errors=errors,
@@ -161,6 +161,6 @@ class TemplateService:
         return _State(stamps, registry, items)
 
 
-def _with_index(result: Validated, judged: CheckedTemplate) -> Validated:
+def _with_index(result: TemplateValidation, judged: CheckedTemplate) -> TemplateValidation:
     packages = judged.template.packages.get("pip") if judged.template else None
     return asked_index(result, judged, look_up(packages)) if packages else result

@@ -3,7 +3,13 @@
 from msgspec.structs import replace
 
 from prism.templates.index import PackageLookup, PackageStatus
-from prism.templates.model import Issue, Template, TemplateInfo, TemplateItem, Validated
+from prism.templates.model import (
+    Template,
+    TemplateInfo,
+    TemplateIssue,
+    TemplateItem,
+    TemplateValidation,
+)
 from prism.templates.registry import CheckedTemplate
 
 EXIST = "packages-exist"
@@ -60,9 +66,9 @@ def info_of(judged: CheckedTemplate, template: Template, chains: tuple[str, ...]
     )
 
 
-def validated_of(judged: CheckedTemplate) -> Validated:
+def validated_of(judged: CheckedTemplate) -> TemplateValidation:
     """The results of the checks of one file."""
-    return Validated(
+    return TemplateValidation(
         template=judged.name,
         status="valid" if judged.template else "invalid",
         checks_passed=len(judged.passed),
@@ -72,7 +78,9 @@ def validated_of(judged: CheckedTemplate) -> Validated:
     )
 
 
-def asked_index(result: Validated, judged: CheckedTemplate, lookup: PackageLookup) -> Validated:
+def asked_index(
+    result: TemplateValidation, judged: CheckedTemplate, lookup: PackageLookup
+) -> TemplateValidation:
     """The result, with the package index's answer about the pip packages."""
     if lookup.answer is PackageStatus.FOUND:
         passed = (*result.passed, EXIST)
@@ -80,9 +88,9 @@ def asked_index(result: Validated, judged: CheckedTemplate, lookup: PackageLooku
     place = judged.source.node.at(("packages", "pip")) if judged.source else judged.file
     where = f"{place}: packages.pip"
     if lookup.answer is PackageStatus.MISSING:
-        issue = Issue(EXIST, "error", lookup.words, where)
+        issue = TemplateIssue(EXIST, "error", lookup.words, where)
         return replace(result, status="invalid", issues=(*result.issues, issue))
-    issue = Issue(EXIST, "warning", f"unchecked: {lookup.words}", where)
+    issue = TemplateIssue(EXIST, "warning", f"unchecked: {lookup.words}", where)
     return replace(result, issues=(*result.issues, issue))
 
 

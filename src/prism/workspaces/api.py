@@ -17,24 +17,24 @@ from prism.kit.clock import Clock
 from prism.kit.money import rate, shown
 from prism.kit.routes import Routes
 from prism.workspaces.model import (
-    Changed,
-    Extension,
-    Hibernation,
+    ExtendRequest,
+    HibernationStatus,
     Instance,
-    Launch,
-    Launched,
+    LaunchAnswer,
+    LaunchEstimate,
+    LaunchRequest,
+    LifecycleAnswer,
     LifecycleVerb,
-    Moved,
-    Moving,
-    Plan,
-    Resized,
-    Resizing,
+    MoveAnswer,
+    MoveRequest,
+    ResizeAnswer,
+    ResizeRequest,
     StartRequest,
-    State,
-    Terminating,
-    Termination,
-    Update,
+    TerminateAnswer,
+    TerminateRequest,
+    UpdateRequest,
     Workspace,
+    WorkspaceState,
 )
 from prism.workspaces.plan import state_of
 from prism.workspaces.read_model import CachedWorkspace, ReadModel, listed
@@ -46,7 +46,7 @@ JSON = "application/json"
 Workspaces = NamedDependency[WorkspaceService]
 Name = FromPath[str]
 Newest = NamedDependency[ReadModel]
-InState = Annotated[State | None, QueryParameter(name="state")]
+InState = Annotated[WorkspaceState | None, QueryParameter(name="state")]
 Filter = FromQuery[str | None]
 Limit = Annotated[int | None, QueryParameter(ge=1, le=1000)]
 LIST = {
@@ -55,8 +55,10 @@ LIST = {
 }
 ONE = {200: ResponseSpec(Instance, description="One workspace", generate_examples=False)}
 ASKED = {
-    200: ResponseSpec(Plan, description="What a dry run would do", generate_examples=False),
-    201: ResponseSpec(Launched, description="The launch has begun", generate_examples=False),
+    200: ResponseSpec(
+        LaunchEstimate, description="What a dry run would do", generate_examples=False
+    ),
+    201: ResponseSpec(LaunchAnswer, description="The launch has begun", generate_examples=False),
 }
 ME = "me"
 Owner = Annotated[str | None, QueryParameter(description=f"Who launched it; `{ME}` is you")]
@@ -110,7 +112,9 @@ async def show_instance(name: Name, read_model: Newest) -> Response[bytes]:
     opt=WAITS,
     description=f"Ask for a new workspace. {WAITING}",
 )
-def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[Launched | Plan]:
+def launch_instance(
+    data: JSONBody[LaunchRequest], workspaces: Workspaces
+) -> Response[LaunchAnswer | LaunchEstimate]:
     """Request a new workspace."""
     if data.dry_run:
         launch_plan = workspaces.plan_launch(data)
@@ -129,14 +133,16 @@ def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[
 
 
 @router.post("/{name:str}/stop", status_code=200, sync_to_thread=True, opt=WAITS)
-def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
+def stop_instance(name: Name, workspaces: Workspaces) -> LifecycleAnswer:
     """Stop a workspace, and keep its disk."""
     previous, after = workspaces.ask(name, LifecycleVerb.STOP)
     return _changed(previous, after, message="Workspace stopping - all data preserved")
 
 
 @router.post("/{name:str}/start", status_code=200, sync_to_thread=True, opt=WAITS)
-def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspaces) -> Changed:
+def start_instance(
+    name: Name, data: JSONBody[StartRequest], workspaces: Workspaces
+) -> LifecycleAnswer:
     """Request that a stopped, failed or hibernated workspace runs.
 
     `template_again` reads its template again first; refused if the workspace was ever ready.
@@ -146,7 +152,7 @@ def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspa
 
 
 @router.post("/{name:str}/restart", status_code=200, sync_to_thread=True, opt=WAITS)
-def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
+def restart_instance(name: Name, workspaces: Workspaces) -> LifecycleAnswer:
     """Request a stop and then a start; a workspace that is already stopped is only started."""
     previous, after = workspaces.restart(name)
     message = "Workspace restarting - its processes end, its disk is kept"
@@ -155,7 +161,7 @@ def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
 
 
 @router.post("/{name:str}/hibernate", status_code=200, sync_to_thread=True, opt=WAITS)
-def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
+def hibernate_instance(name: Name, workspaces: Workspaces) -> LifecycleAnswer:
     """Hibernate a workspace, and keep its disk and memory."""
     previous, after = workspaces.ask(name, LifecycleVerb.HIBERNATE)
     hourly = after.hourly_rate
@@ -164,7 +170,7 @@ def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
 
 
 @router.post("/{name:str}/resume", status_code=200, sync_to_thread=True, opt=WAITS)
-def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
+def resume_instance(name: Name, workspaces: Workspaces) -> LifecycleAnswer:
     """Request that a hibernated workspace wakes up."""
     previous, after = workspaces.ask(name, LifecycleVerb.RESUME)
     message = "Resuming from hibernation - RAM state preserved"
@@ -175,7 +181,7 @@ def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
 @router.get("/{name:str}/hibernation-status", sync_to_thread=True)
 def hibernation_status(
     name: Name, read_model: Newest, clock: NamedDependency[Clock]
-) -> Hibernation:
+) -> HibernationStatus:
     """Whether a workspace can hibernate, and since when it hibernates."""
     workspace = read_model.pages.named(name).workspace
     since = asleep_since(workspace)
@@ -185,14 +191,14 @@ def hibernation_status(
 
 
 @router.post("/{name:str}/extend", status_code=204, sync_to_thread=True)
-def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspaces) -> None:
+def extend_instance(name: Name, data: JSONBody[ExtendRequest], workspaces: Workspaces) -> None:
     """Move the expiry of a workspace; a null `hours` removes the expiry."""
     workspaces.extend(name, data.hours)
 
 
 @router.put("/{name:str}", responses=ONE, sync_to_thread=True)
 def update_instance(
-    name: Name, data: JSONBody[Update], workspaces: Workspaces, read_model: Newest
+    name: Name, data: JSONBody[UpdateRequest], workspaces: Workspaces, read_model: Newest
 ) -> Response[bytes]:
     """Change whether a workspace is started again after its computer was restarted."""
     after = workspaces.update(name, data)
@@ -200,10 +206,12 @@ def update_instance(
 
 
 @router.post("/{name:str}/resize", status_code=200, sync_to_thread=True, opt=WAITS)
-def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces) -> Resized:
+def resize_instance(
+    name: Name, data: JSONBody[ResizeRequest], workspaces: Workspaces
+) -> ResizeAnswer:
     """Change the machine type of a stopped workspace; its disk stays."""
     before, after, notes = workspaces.resize(name, data)
-    return Resized(
+    return ResizeAnswer(
         name=after.name,
         state=state_of(after),
         previous_type=before.instance_type,
@@ -214,10 +222,10 @@ def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces
 
 
 @router.post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)
-def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) -> Moved:
+def move_instance(name: Name, data: JSONBody[MoveRequest], workspaces: Workspaces) -> MoveAnswer:
     """Let another project pay for a workspace from now on; its old project keeps past costs."""
     before, after = workspaces.move(name, data)
-    return Moved(
+    return MoveAnswer(
         name=after.name,
         state=state_of(after),
         previous_project=before.project_name,
@@ -228,18 +236,20 @@ def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) ->
 
 @router.post("/{name:str}/terminate", status_code=200, sync_to_thread=True, opt=WAITS)
 def terminate_instance(
-    name: Name, data: JSONBody[Termination], workspaces: Workspaces
-) -> Terminating:
+    name: Name, data: JSONBody[TerminateRequest], workspaces: Workspaces
+) -> TerminateAnswer:
     """Request that a workspace is destroyed."""
     workspace = workspaces.terminate(name, data)
     message = "Workspace terminating - all data will be permanently lost"
     if data.backup_ebs:
         message = "Workspace terminating - once a snapshot of its disk is complete"
-    return Terminating(workspace.name, state_of(workspace), message)
+    return TerminateAnswer(workspace.name, state_of(workspace), message)
 
 
-def _changed(previous: State, after: Workspace, **extras: Any) -> Changed:
-    return Changed(name=after.name, previous_state=previous, new_state=state_of(after), **extras)
+def _changed(previous: WorkspaceState, after: Workspace, **extras: Any) -> LifecycleAnswer:
+    return LifecycleAnswer(
+        name=after.name, previous_state=previous, new_state=state_of(after), **extras
+    )
 
 
 def _caller_tag() -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from prism.storage import store as storage
 from prism.storage.model import AttachmentHost, DiskType, StorageObserved
 from prism.workspaces import store
-from prism.workspaces.model import Failure, LifecycleVerb, Observed, Workspace
+from prism.workspaces.model import LifecycleVerb, Observed, Workspace, WorkspaceFailure
 from prism.workspaces.plan import WorkspaceAction
 
 # States in which no process runs, or all are frozen.
@@ -62,7 +62,7 @@ def zone_of(sql: Connection, workspace: Workspace) -> str | None:
 
 def before_its_end(
     sql: Connection, workspace: Workspace, observed: Observed
-) -> tuple[WorkspaceAction, Failure | None]:
+) -> tuple[WorkspaceAction, WorkspaceFailure | None]:
     """The action on a workspace that is being terminated, and the failure that delays its end.
 
     While a snapshot of its disk is incomplete, Prism only stops the workspace, so that nothing is
@@ -80,4 +80,4 @@ def before_its_end(
         return act, None
     hint = f"`prism workspace terminate {workspace.name} --backup` tries again, "
     hint += "without it gives it up"
-    return act, Failure("BACKUP_FAILED", f"{backup.trouble.message}; {hint}")
+    return act, WorkspaceFailure("BACKUP_FAILED", f"{backup.trouble.message}; {hint}")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from prism.kit.events import Event
-from prism.workspaces.model import Failure, LifecycleVerb, State, Workspace
+from prism.workspaces.model import LifecycleVerb, Workspace, WorkspaceFailure, WorkspaceState
 
 SYSTEM = "prism"  # the actor of events that no user requested
 
@@ -30,8 +30,8 @@ class WorkspaceAsked(WorkspaceEvent, frozen=True, kw_only=True):
 
     event: ClassVar[str] = "instance_asked"
     verb: LifecycleVerb
-    previous_state: State | None
-    state: State
+    previous_state: WorkspaceState | None
+    state: WorkspaceState
     reason: str | None = None
 
 
@@ -39,27 +39,27 @@ class WorkspaceStateChanged(WorkspaceEvent, frozen=True, kw_only=True):
     """The state of the workspace changed."""
 
     event: ClassVar[str] = "instance_state_changed"
-    previous_state: State
-    state: State
-    failure: Failure | None
+    previous_state: WorkspaceState
+    state: WorkspaceState
+    failure: WorkspaceFailure | None
 
 
 class WorkspaceProgressed(WorkspaceEvent, frozen=True, kw_only=True):
     """Something other than the state changed: progress, address or failure."""
 
     event: ClassVar[str] = "instance_progress"
-    state: State
+    state: WorkspaceState
     stage: str | None
     progress: int
-    failure: Failure | None = None
+    failure: WorkspaceFailure | None = None
 
 
 class WorkspaceFailureChanged(WorkspaceEvent, frozen=True, kw_only=True):
     """The state is the same, but there is a new failure."""
 
     event: ClassVar[str] = "instance_failure"
-    state: State
-    failure: Failure
+    state: WorkspaceState
+    failure: WorkspaceFailure
 
 
 class WorkspaceNoted(WorkspaceEvent, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from prism.kit.money import Micros
 from prism.kit.transaction import Rows, Tx
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import Idle, Workspace
+from prism.workspaces.model import IdleSummary, Workspace
 
 
 class FundingSource(Struct, frozen=True):
@@ -81,7 +81,7 @@ class IdleMonitor(Protocol):
     def require_profile(self, sql: Rows, profile: str) -> None:
         """Raise if there is no idle profile with that name."""
 
-    def idleness(self, workspace: Workspace) -> Idle:
+    def idleness(self, workspace: Workspace) -> IdleSummary:
         """The present idleness of a workspace."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
-from prism.workspaces.model import State, Workspace
+from prism.workspaces.model import Workspace, WorkspaceState
 
 Key = tuple[str, str]
 K = TypeVar("K", bound=Hashable)
@@ -61,7 +61,7 @@ class Index(Struct, frozen=True):
 
     def matching(
         self,
-        state: State | None = None,
+        state: WorkspaceState | None = None,
         project: str | None = None,
         template: str | None = None,
         owner: str | None = None,
@@ -78,7 +78,7 @@ class Index(Struct, frozen=True):
                 yield id
 
 
-def entry(workspace: Workspace, state: State) -> IndexEntry:
+def entry(workspace: Workspace, state: WorkspaceState) -> IndexEntry:
     """The index entry of a workspace in this state."""
     names = (workspace.name, workspace.machine_id, workspace.expected_id)
     templates = (workspace.template, workspace.resolved_template.slug)
@@ -98,7 +98,10 @@ def _groups(
 
 
 def keys(
-    state: State | None, project: str | None, template: str | None, owner: str | None = None
+    state: WorkspaceState | None,
+    project: str | None,
+    template: str | None,
+    owner: str | None = None,
 ) -> list[Key]:
     """The keys of the lists that these filters use."""
     filters = {"state": state and state.value, "project": project, "template": template}

@@ -66,7 +66,7 @@ class Observed(StrEnum):
     GONE = "gone"  # the machine does not exist any more
 
 
-class State(StrEnum):
+class WorkspaceState(StrEnum):
     """A workspace's state on the wire."""
 
     LAUNCHING = "launching"
@@ -82,7 +82,7 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Failure(Struct, frozen=True):
+class WorkspaceFailure(Struct, frozen=True):
     """Why a request was not fulfilled; `message` also says what to do."""
 
     code: str
@@ -93,9 +93,9 @@ STOP_HANGS = "STOP_HANGS"
 """The code of a machine that does not stop; another stop is by force."""
 
 
-def memory_lost(why: str) -> Failure:
+def memory_lost(why: str) -> WorkspaceFailure:
     """The failure if a sleeping machine lost its memory, with the same text everywhere."""
-    return Failure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")
+    return WorkspaceFailure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")
 
 
 class Workspace(Attempts, Struct, frozen=True, kw_only=True):
@@ -155,7 +155,7 @@ class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     progress: int = 0
     charged: bool = False  # whether it costs as much as in the state `ON`
     hibernated_at: datetime | None = None
-    failure: Failure | None = None
+    failure: WorkspaceFailure | None = None
 
 
 class Priced(Struct, frozen=True):
@@ -178,7 +178,9 @@ class Offer(Protocol):
     ready_in: timedelta
     """The expected time of a launch, until one was measured."""
 
-    def accept(self, template: Template, kind: MachineType, request: "Launch") -> tuple[str, ...]:
+    def accept(
+        self, template: Template, kind: MachineType, request: "LaunchRequest"
+    ) -> tuple[str, ...]:
         """Notes on what will differ from the request; raises a `Problem` if it is not possible."""
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
@@ -187,10 +189,10 @@ class Offer(Protocol):
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Raise a `Problem` if the existing machine cannot be set up from this template."""
 
-    def hibernates(self, kind: MachineType, template: Template, request: "Launch") -> bool:
+    def hibernates(self, kind: MachineType, template: Template, request: "LaunchRequest") -> bool:
         """Whether this machine will be able to keep its memory."""
 
-    def root_gb(self, kind: MachineType, template: Template, request: "Launch") -> int:
+    def root_gb(self, kind: MachineType, template: Template, request: "LaunchRequest") -> int:
         """The size of the root disk."""
 
     def price(
@@ -215,14 +217,14 @@ Name = Annotated[
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Storage(Struct, frozen=True, forbid_unknown_fields=True):
+class RootDisk(Struct, frozen=True, forbid_unknown_fields=True):
     """The root disk."""
 
     ebs_volume_size: Annotated[int, Meta(ge=8, le=16384)] | None = None
     ebs_volume_type: Literal["gp3", "gp2", "io2", "st1"] = "gp3"
 
 
-class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LaunchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a new workspace."""
 
     name: Name
@@ -233,7 +235,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spot: bool = False
     open_ports: bool = False
     unlimited: bool = False
-    storage: Storage = Storage()
+    storage: RootDisk = RootDisk()
     project: Text | None = None
     budget: Text | None = None
     parameters: dict[str, Any] = {}
@@ -251,61 +253,61 @@ class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     template_again: bool = False
 
 
-class Termination(Struct, frozen=True, forbid_unknown_fields=True):
+class TerminateRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to destroy a workspace."""
 
     confirm: str = ""
     backup_ebs: bool = False
 
 
-class Extension(Struct, frozen=True, forbid_unknown_fields=True):
+class ExtendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request for more hours; 0 or less means the default, null removes the expiry."""
 
     hours: Annotated[int, Meta(le=8760)] | Annotated[float, Meta(le=8760)] | None = 4
 
 
-class Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to change whether a workspace is started again after a reboot."""
 
     restart: bool
 
 
-class Resizing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResizeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to change the machine type of a stopped workspace; one field is given."""
 
     instance_type: Text | None = None
     size: Size | None = None
 
 
-class Resized(Struct, frozen=True, kw_only=True):
+class ResizeAnswer(Struct, frozen=True, kw_only=True):
     """The answer to a resize; rates in USD, null without a price."""
 
     name: str
-    state: State
+    state: WorkspaceState
     previous_type: str
     instance_type: str
     hourly_rate: float | None
     notes: tuple[str, ...] = ()
 
 
-class Moving(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MoveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for another project, and perhaps another pool, to pay from now on."""
 
     project: Text
     budget: Text | None = None
 
 
-class Moved(Struct, frozen=True, kw_only=True):
+class MoveAnswer(Struct, frozen=True, kw_only=True):
     """The answer to a move; `budget` names the pool that pays, null if none does."""
 
     name: str
-    state: State
+    state: WorkspaceState
     previous_project: str | None
     project: str
     budget: str | None
 
 
-class Idle(Struct, frozen=True):
+class IdleSummary(Struct, frozen=True):
     """The idleness of a workspace; `verdict` is null until there is one."""
 
     profile: str | None
@@ -321,7 +323,7 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     name: str
     id: str | None
-    state: State
+    state: WorkspaceState
     public_ip: str | None
     private_ip: str | None
     instance_type: str
@@ -339,8 +341,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     progress: int
     stage: str | None
     expires_at: datetime | None
-    failure: Failure | None
-    idle: Idle
+    failure: WorkspaceFailure | None
+    idle: IdleSummary
     price_source: str | None
     restart: bool = False
     restarting: bool = False
@@ -349,20 +351,20 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Why it makes no progress to the requested state."""
 
 
-class Launched(Struct, frozen=True, kw_only=True):
+class LaunchAnswer(Struct, frozen=True, kw_only=True):
     """The answer to a launch; the id is null until a provider has given one."""
 
     name: str
     instance_id: str | None
-    state: State
+    state: WorkspaceState
     estimated_ready_time: datetime
     hourly_rate: float | None
     launch_progress: int
     notes: tuple[str, ...] = ()
-    failure: Failure | None = None
+    failure: WorkspaceFailure | None = None
 
 
-class PlanCap(Struct, frozen=True, kw_only=True):
+class CapEstimate(Struct, frozen=True, kw_only=True):
     """What a launch would reserve and leave of one cap that it must fit, in USD."""
 
     cap: str
@@ -370,7 +372,7 @@ class PlanCap(Struct, frozen=True, kw_only=True):
     leaves: float
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class LaunchEstimate(Struct, frozen=True, kw_only=True):
     """What a launch would do, with `dry_run`; money in USD, null without a price.
 
     `reserves` is the amount that would be reserved at once, and `leaves` what would be left, both
@@ -390,7 +392,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     address_monthly: float | None
     reserves: float | None
     leaves: float | None
-    caps: tuple[PlanCap, ...]
+    caps: tuple[CapEstimate, ...]
     lasts_until: datetime | None
     ready_seconds: int
     ready_measured: bool
@@ -398,31 +400,31 @@ class Plan(Struct, frozen=True, kw_only=True):
     creates: tuple[str, ...]
 
 
-class Changed(Struct, frozen=True, kw_only=True):
+class LifecycleAnswer(Struct, frozen=True, kw_only=True):
     """The answer to stop, start, hibernate and resume; the extra fields depend on the verb."""
 
     name: str
-    previous_state: State
-    new_state: State
+    previous_state: WorkspaceState
+    new_state: WorkspaceState
     message: str | UnsetType = UNSET
     estimated_ready_time: datetime | UnsetType = UNSET
     hibernation_supported: bool | UnsetType = UNSET
     estimated_savings: str | UnsetType | None = UNSET
 
 
-class Terminating(Struct, frozen=True):
+class TerminateAnswer(Struct, frozen=True):
     """The answer to terminate."""
 
     name: str
-    state: State
+    state: WorkspaceState
     message: str
 
 
-class Hibernation(Struct, frozen=True, kw_only=True):
+class HibernationStatus(Struct, frozen=True, kw_only=True):
     """Whether a workspace can hibernate, and since when; `resume_by` and `note` are its limits."""
 
     hibernation_supported: bool
-    current_state: State
+    current_state: WorkspaceState
     hibernation_time: datetime | None
     estimated_savings: float | None
     hibernation_duration: str | None
@@ -430,7 +432,7 @@ class Hibernation(Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-class Ssh(Struct, frozen=True, kw_only=True):
+class SshAccess(Struct, frozen=True, kw_only=True):
     """How to reach a workspace by SSH; null if it has no SSH."""
 
     command: str | None
@@ -449,8 +451,8 @@ class ServiceAccess(Struct, frozen=True, kw_only=True):
     password: str | UnsetType = UNSET
 
 
-class Connection(Struct, frozen=True, kw_only=True):
+class WorkspaceConnection(Struct, frozen=True, kw_only=True):
     """How to connect to a running workspace."""
 
-    ssh: Ssh
+    ssh: SshAccess
     services: dict[str, ServiceAccess]

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from prism.profiles.providers import traits_of
-from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, Workspace
+from prism.workspaces.model import STOP_HANGS, LifecycleVerb, Observed, Workspace, WorkspaceFailure
 from prism.workspaces.plan import STEPS, SURVEY_GAP, WorkspaceAction, asleep_since, ran_unseen
 from prism.workspaces.ports import Machine, ProviderRefused
 
 RUNS = {Observed.STARTING, Observed.ON}
 DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
-VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
+VANISHED = WorkspaceFailure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 
 
 def differs(workspace: Workspace, machine: Machine | None) -> bool:
@@ -98,7 +98,7 @@ def refusal_columns(
     ever.
     """
     tried = {
-        "failure": Failure(refusal.code, refusal.message),
+        "failure": WorkspaceFailure(refusal.code, refusal.message),
         "attempted_generation": workspace.generation,
     }
     if workspace.verb is LifecycleVerb.TERMINATE:  # even if a stop for its backup is refused
@@ -151,7 +151,7 @@ def _attempt_spent(workspace: Workspace, machine: Machine) -> dict[str, Any]:
     return {"attempted_generation": workspace.generation} if new and not known else {}
 
 
-def _vanished_failure(workspace: Workspace, observed: Observed) -> Failure | None:
+def _vanished_failure(workspace: Workspace, observed: Observed) -> WorkspaceFailure | None:
     """The failure if the machine is gone without a request for that."""
     return (
         VANISHED
@@ -160,7 +160,7 @@ def _vanished_failure(workspace: Workspace, observed: Observed) -> Failure | Non
     )
 
 
-def _still_refused(workspace: Workspace, observed: Observed) -> Failure | None:
+def _still_refused(workspace: Workspace, observed: Observed) -> WorkspaceFailure | None:
     """The failure of the last request, until another state is observed or requested."""
     wanting = {
         WorkspaceAction.START,

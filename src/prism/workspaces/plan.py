@@ -13,9 +13,9 @@ from prism.workspaces.model import (
     STOP_HANGS,
     LifecycleVerb,
     Observed,
-    State,
     Workspace,
     WorkspaceNotFound,
+    WorkspaceState,
 )
 
 DEFAULT_EXTENSION = timedelta(hours=4)  # also for a resume after the expiry
@@ -42,7 +42,7 @@ class WorkspaceAction(StrEnum):
 class PlannedAction(Struct, frozen=True):
     """The state to show, and the next action."""
 
-    state: State
+    state: WorkspaceState
     act: WorkspaceAction
 
 
@@ -67,32 +67,34 @@ def _parse_table(table: str) -> dict[tuple[str, Observed], PlannedAction]:
     for row, *cells in (line.split() for line in lines):
         for observed, cell in zip(head.split(), cells, strict=True):
             state, _, act = cell.partition(":")
-            steps[row, Observed(observed)] = PlannedAction(State(state), WorkspaceAction(act))
+            steps[row, Observed(observed)] = PlannedAction(
+                WorkspaceState(state), WorkspaceAction(act)
+            )
     return steps
 
 
 STEPS = _parse_table(TABLE)
 # The states in which a verb is possible, and those in which it is under way or done.
 STORED = {LifecycleVerb(name): verb for name, verb in VERBS.items() if name in LifecycleVerb}
-POSSIBLE = {verb: {*map(State, declared.possible)} for verb, declared in STORED.items()}
-DONE = {verb: {*map(State, declared.done)} for verb, declared in STORED.items()}
-RESTARTS_AS_START = {*map(State, VERBS["restart"].possible - VERBS["restart"].bulk)}
-IN_BETWEEN = {*map(State, UNDER_WAY)}
-ACTIVE = {State.RUNNING, *map(State, COMES_UP)}
+POSSIBLE = {verb: {*map(WorkspaceState, declared.possible)} for verb, declared in STORED.items()}
+DONE = {verb: {*map(WorkspaceState, declared.done)} for verb, declared in STORED.items()}
+RESTARTS_AS_START = {*map(WorkspaceState, VERBS["restart"].possible - VERBS["restart"].bulk)}
+IN_BETWEEN = {*map(WorkspaceState, UNDER_WAY)}
+ACTIVE = {WorkspaceState.RUNNING, *map(WorkspaceState, COMES_UP)}
 # How to get a workspace running; repeating a verb that is under way waits for its end.
 LIST_HINT = "Use `prism workspace list` to see available workspaces"
 SHOW_HINT = "Look at it with `prism workspace show {name}`"
 RUN_HINTS = {
-    State.LAUNCHING: "Wait until it runs; see how far it is: `prism workspace show {name}`",
-    State.STARTING: "Wait until it runs: `prism start {name}`",
-    State.RESUMING: "Wait until it runs: `prism resume {name}`",
-    State.STOPPING: "Start it again once it has stopped: `prism start {name}`",
-    State.STOPPED: "Start it: `prism start {name}`",
-    State.HIBERNATING: "Resume it once it is hibernated: `prism resume {name}`",
-    State.HIBERNATED: "Resume it: `prism resume {name}`",
-    State.FAILED: "See why with `prism workspace show {name}`; try again: `prism start {name}`",
-    State.TERMINATING: LIST_HINT,
-    State.TERMINATED: LIST_HINT,
+    WorkspaceState.LAUNCHING: "Wait until it runs; see how far it is: `prism workspace show {name}`",
+    WorkspaceState.STARTING: "Wait until it runs: `prism start {name}`",
+    WorkspaceState.RESUMING: "Wait until it runs: `prism resume {name}`",
+    WorkspaceState.STOPPING: "Start it again once it has stopped: `prism start {name}`",
+    WorkspaceState.STOPPED: "Start it: `prism start {name}`",
+    WorkspaceState.HIBERNATING: "Resume it once it is hibernated: `prism resume {name}`",
+    WorkspaceState.HIBERNATED: "Resume it: `prism resume {name}`",
+    WorkspaceState.FAILED: "See why with `prism workspace show {name}`; try again: `prism start {name}`",
+    WorkspaceState.TERMINATING: LIST_HINT,
+    WorkspaceState.TERMINATED: LIST_HINT,
 }
 
 
@@ -101,10 +103,10 @@ def plan(workspace: Workspace, observed: Observed) -> PlannedAction:
     if not workspace.is_done:
         asked_again = workspace.verb is LifecycleVerb.STOP and not workspace.is_attempted
         if asked_again and hangs(workspace, observed):
-            return PlannedAction(State.STOPPING, WorkspaceAction.STOP)
+            return PlannedAction(WorkspaceState.STOPPING, WorkspaceAction.STOP)
         return STEPS[workspace.verb, observed]
     if workspace.verb is LifecycleVerb.TERMINATE:
-        return PlannedAction(State.TERMINATED, WorkspaceAction.FORGET)
+        return PlannedAction(WorkspaceState.TERMINATED, WorkspaceAction.FORGET)
     return STEPS["kept", observed]
 
 
@@ -114,7 +116,7 @@ def hangs(workspace: Workspace, observed: Observed) -> bool:
     return observed is Observed.STOPPING and failure is not None and failure.code == STOP_HANGS
 
 
-def state_of(workspace: Workspace) -> State:
+def state_of(workspace: Workspace) -> WorkspaceState:
     """The state on the wire, from what was last observed."""
     return plan(workspace, without_old_failure(workspace, workspace.observed)).state
 
@@ -154,10 +156,10 @@ def perceive(
     )
 
 
-def expiring(workspace: Workspace, state: State, now: datetime) -> LifecycleVerb | None:
+def expiring(workspace: Workspace, state: WorkspaceState, now: datetime) -> LifecycleVerb | None:
     """The verb with which an expired workspace goes to sleep; None if it has not expired."""
     at = sleep_at(workspace)
-    if at is None or now < at or state is not State.RUNNING:
+    if at is None or now < at or state is not WorkspaceState.RUNNING:
         return None
     return sleep_verb(workspace)
 
@@ -246,7 +248,7 @@ def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb 
     state = state_of(workspace)
     if (
         verb is LifecycleVerb.STOP
-        and state is not State.TERMINATING
+        and state is not WorkspaceState.TERMINATING
         and hangs(workspace, workspace.observed)
     ):
         return verb
@@ -257,7 +259,9 @@ def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb 
         why = f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}"
         raise _invalid_state(workspace, why, SHOW_HINT)
     return (
-        LifecycleVerb.RESUME if verb is LifecycleVerb.START and state is State.HIBERNATED else verb
+        LifecycleVerb.RESUME
+        if verb is LifecycleVerb.START and state is WorkspaceState.HIBERNATED
+        else verb
     )
 
 
@@ -283,7 +287,9 @@ def may_read_template_again(workspace: Workspace) -> None:
 
 def may_resize(workspace: Workspace) -> None:
     """Raise `InvalidState` unless it is stopped: its machine must be off, but its disk kept."""
-    if (state := state_of(workspace)) is State.STOPPED and workspace.machine_id is not None:
+    if (
+        state := state_of(workspace)
+    ) is WorkspaceState.STOPPED and workspace.machine_id is not None:
         return
     why = f"resize is not possible while {state}; a machine changes its type while stopped"
     raise _invalid_state(workspace, why, "Stop it first: `prism workspace stop {name}`")
@@ -291,14 +297,14 @@ def may_resize(workspace: Workspace) -> None:
 
 def require_living(workspace: Workspace, nothing_left_to: str) -> None:
     """Raise `InvalidState` if it is being destroyed; `nothing_left_to` ends the message."""
-    if state_of(workspace) in {State.TERMINATING, State.TERMINATED}:
+    if state_of(workspace) in {WorkspaceState.TERMINATING, WorkspaceState.TERMINATED}:
         raise _invalid_state(workspace, f"there is nothing left to {nothing_left_to}", LIST_HINT)
 
 
 def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
     """The first verb of a restart: `stop`, or `start` if it is down; or `InvalidState`."""
     state, gone = state_of(workspace), workspace.observed is Observed.GONE
-    if state is State.RUNNING:
+    if state is WorkspaceState.RUNNING:
         return LifecycleVerb.STOP
     if state in RESTARTS_AS_START and not gone:
         return LifecycleVerb.START
@@ -313,7 +319,7 @@ def restart_stopped(workspace: Workspace) -> bool | None:
     """
     if not (workspace.restarting and workspace.is_done):
         return None
-    down = state_of(workspace) in {*RESTARTS_AS_START, State.HIBERNATED}
+    down = state_of(workspace) in {*RESTARTS_AS_START, WorkspaceState.HIBERNATED}
     return down and workspace.observed is not Observed.GONE
 
 
@@ -327,7 +333,7 @@ def possible(workspace: Workspace) -> list[LifecycleVerb]:
 def not_running(workspace: Workspace) -> InvalidState:
     """The problem if you connect to a workspace that does not run."""
     state = state_of(workspace)
-    gone = state is State.FAILED and workspace.observed is Observed.GONE
+    gone = state is WorkspaceState.FAILED and workspace.observed is Observed.GONE
     hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)
     why = f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}"
     return _invalid_state(workspace, why, hint)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from prism.errors import Conflict
 from prism.templates.model import Template
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import Failure, Observed
+from prism.workspaces.model import Observed, WorkspaceFailure
 
 
 class ProviderRefused(Conflict, code="CAPACITY_UNAVAILABLE"):
@@ -74,7 +74,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     private_ip: str | None = None
     stage: str | None = None
     progress: int | None = None
-    failure: Failure | None = None
+    failure: WorkspaceFailure | None = None
     charged: bool = False
     since: datetime | None = None
     dozed: datetime | None = None

@@ -26,12 +26,12 @@ from prism.storage.store import attached
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceEvent
 from prism.workspaces.index import Index, IndexEntry, entry
-from prism.workspaces.model import Idle, State, Workspace
+from prism.workspaces.model import IdleSummary, Workspace, WorkspaceState
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN, state_of
 from prism.workspaces.view import NOTHING, instance
 
 Spends = Callable[[Connection], Mapping[str, Micros | None]]
-Idles = Callable[[Workspace], Idle]
+Idles = Callable[[Workspace], IdleSummary]
 Waits = Callable[[Workspace], str | None]
 Saved = Callable[[str, datetime], Micros | None]
 
@@ -40,9 +40,9 @@ class CachedWorkspace(Struct, frozen=True):
     """A workspace, and its encoded entry in the list."""
 
     workspace: Workspace
-    state: State
+    state: WorkspaceState
     encoded: bytes
-    idle: Idle
+    idle: IdleSummary
     waiting: str | None = None
 
 
@@ -74,7 +74,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
                 active[project] += cached.state in ACTIVE
         return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
-    def many(self, states: Collection[State]) -> int:
+    def many(self, states: Collection[WorkspaceState]) -> int:
         """How many workspaces are in one of these states."""
         return sum(len(self.index.groups.get(("state", state.value), ())) for state in states)
 
@@ -87,7 +87,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
 
     def matching(
         self,
-        state: State | None = None,
+        state: WorkspaceState | None = None,
         project: str | None = None,
         template: str | None = None,
         owner: str | None = None,

@@ -25,7 +25,13 @@ from prism.workspaces.events import (
 from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.metadata_sync import describe
-from prism.workspaces.model import Failure, LifecycleVerb, Observed, State, Workspace
+from prism.workspaces.model import (
+    LifecycleVerb,
+    Observed,
+    Workspace,
+    WorkspaceFailure,
+    WorkspaceState,
+)
 from prism.workspaces.observations import (
     StateStart,
     changed_type,
@@ -337,7 +343,9 @@ class WorkspaceReconciler:
             compute.resize(machine.id, workspace.instance_type)
         except ProviderRefused as error:  # it keeps its type, and can start again
             self._mispriced()
-            failure = Failure(error.code, f"It stays {workspace.observed_type}: {error.message}")
+            failure = WorkspaceFailure(
+                error.code, f"It stays {workspace.observed_type}: {error.message}"
+            )
             return {
                 REFUSED_TYPE: workspace.instance_type,
                 "failure": failure,
@@ -354,7 +362,7 @@ class WorkspaceReconciler:
         step = plan(after, after.observed)
         if step.act is WorkspaceAction.REST and not after.is_done:
             columns |= {"observed_generation": before.generation}
-        if step.state is State.TERMINATED:
+        if step.state is WorkspaceState.TERMINATED:
             columns |= {"ended_at": self._clock.now()}
 
         def record(tx: Tx) -> None:
@@ -369,13 +377,13 @@ class WorkspaceReconciler:
     def _pause(self, after: Workspace, act: WorkspaceAction) -> timedelta:
         now, busy = self._clock.now(), self._computes[after.location].busy
         state = state_of(after)
-        if state is State.TERMINATED:
+        if state is WorkspaceState.TERMINATED:
             return self._retention
         if act is WorkspaceAction.TERMINATE and after.is_attempted:  # and was refused
             return self._computes[after.location].calm
         if act is not WorkspaceAction.REST or state in IN_BETWEEN:
             return busy
-        if (at := sleep_at(after)) and state is State.RUNNING:
+        if (at := sleep_at(after)) and state is WorkspaceState.RUNNING:
             return max(AT_ONCE, at - now)
         return NEVER - now  # a request or a survey makes it due
 
@@ -394,7 +402,7 @@ class WorkspaceReconciler:
             before = self._requests.resize_refused(tx, before, refused)
         now, after = self._clock.now(), replace(before, **columns)
         state = state_of(after)
-        if state is State.RUNNING and after.ready_at is None:
+        if state is WorkspaceState.RUNNING and after.ready_at is None:
             after = replace(after, ready_at=now)
         if after != before:
             self._changes.apply(
@@ -407,7 +415,7 @@ class WorkspaceReconciler:
                 meanwhile=_unseen_run(before, after, since),
             )
         is_new = after.observed_generation > before.observed_generation
-        if is_new and state is State.RUNNING and after.verb in BRINGS_UP:
+        if is_new and state is WorkspaceState.RUNNING and after.verb in BRINGS_UP:
             store.record_bring_up(tx, after, after.location.partition(":")[0], now)
         if self._is_paused(after.requested_at):
             return
@@ -479,7 +487,7 @@ def _unseen_run(
     return replace(after, observed=Observed.ON, failure=None), since.started
 
 
-def _first_sentence(failure: Failure | None) -> str:
+def _first_sentence(failure: WorkspaceFailure | None) -> str:
     return failure.message.partition(". ")[0] if failure else "it was interrupted"
 
 

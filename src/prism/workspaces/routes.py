@@ -7,7 +7,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from prism.workspaces.model import Connection, ServiceAccess, Ssh, State
+from prism.workspaces.model import ServiceAccess, SshAccess, WorkspaceConnection, WorkspaceState
 from prism.workspaces.plan import elsewhere, not_running
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
@@ -19,7 +19,7 @@ class ConnectionReader:
     def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute]) -> None:
         self._snapshot, self._computes = snapshot, computes
 
-    def of(self, name: str) -> Connection:
+    def of(self, name: str) -> WorkspaceConnection:
         """How to connect to a running workspace."""
         return connection(self.access(name))
 
@@ -31,7 +31,7 @@ class ConnectionReader:
     def check(self, cached: CachedWorkspace) -> Compute:
         """The machine's provider; raises unless the workspace runs and is reachable."""
         workspace = cached.workspace
-        if cached.state is not State.RUNNING or workspace.machine_id is None:
+        if cached.state is not WorkspaceState.RUNNING or workspace.machine_id is None:
             raise not_running(workspace)
         if (compute := self._computes.get(workspace.location)) is None:
             raise elsewhere(workspace)
@@ -41,12 +41,12 @@ class ConnectionReader:
 @get("/api/v1/instances/{name:str}/connect", tags=["workspaces"], sync_to_thread=True)
 def connect(
     name: FromPath[str], connection_reader: NamedDependency[ConnectionReader]
-) -> Connection:
+) -> WorkspaceConnection:
     """The addresses and secrets of a running workspace."""
     return connection_reader.of(name)
 
 
-def connection(access: Access) -> Connection:
+def connection(access: Access) -> WorkspaceConnection:
     """The answer of `connect`, with a command whose values Prism made or checked."""
     ssh = None
     if access.ssh_port is not None:
@@ -55,8 +55,8 @@ def connection(access: Access) -> Connection:
             f" -o UserKnownHostsFile={quote(access.known_hosts)}" if access.known_hosts else ""
         )
         ssh = f"ssh -p {access.ssh_port}{key}{pinned} {access.user}@{access.host}"
-    return Connection(
-        ssh=Ssh(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
+    return WorkspaceConnection(
+        ssh=SshAccess(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
         services={name: _service(endpoint, ssh) for name, endpoint in access.endpoints.items()},
     )
 

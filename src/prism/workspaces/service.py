@@ -40,19 +40,19 @@ from prism.workspaces.events import (
 from prism.workspaces.hooks import BudgetForecast, FundingPolicy, IdleMonitor
 from prism.workspaces.model import (
     ConfirmationRequired,
-    Failure,
     HibernationNotSupported,
-    Launch,
+    LaunchRequest,
     LifecycleVerb,
-    Moving,
+    MoveRequest,
     Observed,
     Offer,
-    Resizing,
+    ResizeRequest,
     StartRequest,
-    State,
-    Termination,
-    Update,
+    TerminateRequest,
+    UpdateRequest,
     Workspace,
+    WorkspaceFailure,
+    WorkspaceState,
 )
 from prism.workspaces.plan import (
     ACTIVE,
@@ -114,7 +114,7 @@ class WorkspaceService:
         self._actor, self._changes, self._offer_of_workspace = actor, changes, offer_of_workspace
         self._funding, self._idle_monitor = funding, idle_monitor
 
-    def plan_launch(self, request: Launch) -> LaunchPlan:
+    def plan_launch(self, request: LaunchRequest) -> LaunchPlan:
         """Plan a launch without requesting it; raises the refusal that it would get."""
         launch_plan = self._plan(request)
         with self._db.read() as sql:
@@ -123,7 +123,7 @@ class WorkspaceService:
             self._storage.may_join(sql, host(launch_plan.workspace), request.volumes)
             return replace(launch_plan, outlook=self._funding.outlook(sql, launch_plan.workspace))
 
-    def launch(self, request: Launch) -> LaunchPlan:
+    def launch(self, request: LaunchRequest) -> LaunchPlan:
         """Request a new workspace."""
         launch_plan = self._plan(request)
         with self._db.write() as tx:
@@ -154,7 +154,7 @@ class WorkspaceService:
             return timedelta(seconds=usual), True
         return traits_of(workspace.location).launch_time, False
 
-    def start(self, name: str, request: StartRequest) -> tuple[State, Workspace]:
+    def start(self, name: str, request: StartRequest) -> tuple[WorkspaceState, Workspace]:
         """Request a start, with the current template if the request says so."""
         if not request.template_again:
             return self.ask(name, LifecycleVerb.START)
@@ -167,7 +167,7 @@ class WorkspaceService:
 
     def ask(
         self, name: str, verb: LifecycleVerb, reason: str | None = None
-    ) -> tuple[State, Workspace]:
+    ) -> tuple[WorkspaceState, Workspace]:
         """Request a verb; the workspace before and after the request."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
@@ -179,7 +179,7 @@ class WorkspaceService:
             event, admit_it = self._asked_event(before, reason=reason), state_of(after) in ACTIVE
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
-    def restart(self, name: str) -> tuple[State, Workspace]:
+    def restart(self, name: str) -> tuple[WorkspaceState, Workspace]:
         """Request a stop, after which the reconciler requests a start.
 
         A workspace that is already down is only started.
@@ -194,7 +194,7 @@ class WorkspaceService:
                 after = self._changes.apply(tx, after, replace(after, restarting=True))
             return previous, after
 
-    def terminate(self, name: str, termination: Termination) -> Workspace:
+    def terminate(self, name: str, termination: TerminateRequest) -> Workspace:
         """Request that a workspace is destroyed."""
         self.named(name)
         if termination.confirm != "DELETE":
@@ -238,7 +238,7 @@ class WorkspaceService:
                 beyond=before.expires_at,
             )
 
-    def update(self, name: str, request: Update) -> Workspace:
+    def update(self, name: str, request: UpdateRequest) -> Workspace:
         """Change whether a workspace is started again after an interruption."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
@@ -253,7 +253,9 @@ class WorkspaceService:
             after = replace(before, restart=request.restart)
             return self._changes.apply(tx, before, after, lambda _: event)
 
-    def resize(self, name: str, request: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
+    def resize(
+        self, name: str, request: ResizeRequest
+    ) -> tuple[Workspace, Workspace, tuple[str, ...]]:
         """Request another machine type; the workspace before and after, and notes.
 
         Raises `InvalidState` unless it is stopped, `UnknownType`, and the provider's refusal.
@@ -312,7 +314,7 @@ class WorkspaceService:
             return before
         return self._changes.apply(tx, before, replace(before, instance_type=before.observed_type))
 
-    def move(self, name: str, request: Moving) -> tuple[Workspace, Workspace]:
+    def move(self, name: str, request: MoveRequest) -> tuple[Workspace, Workspace]:
         """Let another project pay from now on; the workspace before and after.
 
         Past costs stay where they were booked. The new payer must be able to pay: everything is
@@ -350,7 +352,7 @@ class WorkspaceService:
                 why = f"{why}, and it is not started again: {error.message}"
                 self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
-    def finish_restart(self, id: str, *, stopped: bool) -> Failure | None:
+    def finish_restart(self, id: str, *, stopped: bool) -> WorkspaceFailure | None:
         """Start a workspace that was stopped for a restart; the failure if that is refused."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
@@ -365,7 +367,7 @@ class WorkspaceService:
                     self._changes.apply(tx, ended, after, event, admit=True)
             except Problem as error:
                 why = f"It was stopped, and is not started again: {error.message}"
-                return Failure(error.code, why)
+                return WorkspaceFailure(error.code, why)
             return None
 
     def _end_restart(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
@@ -420,7 +422,7 @@ class WorkspaceService:
             before = store.by_id(tx.sql, id)
             self._changes.apply(tx, before, replace(before, reserved_until=until))
 
-    def _plan(self, request: Launch) -> LaunchPlan:
+    def _plan(self, request: LaunchRequest) -> LaunchPlan:
         profile, template = self._profiles.current(), self._templates.named(request.template)
         offer = self._offer_of_profile(replace(profile, region=request.region or profile.region))
         parameters = parameters_for(template, request.parameters)
@@ -440,7 +442,7 @@ class WorkspaceService:
 
     def _workspace(
         self,
-        request: Launch,
+        request: LaunchRequest,
         profile: Profile,
         offer: Offer,
         template: Template,

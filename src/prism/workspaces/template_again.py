@@ -9,7 +9,7 @@ from prism.catalog.plan import machine_type
 from prism.templates.model import Template
 from prism.templates.plan import parameters_for
 from prism.templates.service import TemplateService
-from prism.workspaces.model import Launch, Offer, State, Workspace
+from prism.workspaces.model import LaunchRequest, Offer, Workspace, WorkspaceState
 from prism.workspaces.plan import may_read_template_again, state_of
 
 
@@ -56,12 +56,12 @@ def chosen_parameters(workspace: Workspace) -> dict[str, Any]:
 
 
 def _starts_again(workspace: Workspace) -> bool:
-    starts = state_of(workspace) is State.STARTING and workspace.ready_at is None
+    starts = state_of(workspace) is WorkspaceState.STARTING and workspace.ready_at is None
     return starts and workspace.template_reread
 
 
-def _spec(workspace: Workspace, template: Template, parameters: dict[str, Any]) -> Launch:
-    return Launch(
+def _spec(workspace: Workspace, template: Template, parameters: dict[str, Any]) -> LaunchRequest:
+    return LaunchRequest(
         name=workspace.name,
         template=template.name,
         instance_type=workspace.instance_type,

@@ -8,14 +8,14 @@ from prism.profiles.providers import traits_of
 from prism.storage.model import Attached
 from prism.workspaces.hooks import BudgetForecast
 from prism.workspaces.model import (
-    Hibernation,
-    Idle,
+    CapEstimate,
+    HibernationStatus,
+    IdleSummary,
     Instance,
-    Launched,
-    Plan,
-    PlanCap,
-    State,
+    LaunchAnswer,
+    LaunchEstimate,
     Workspace,
+    WorkspaceState,
 )
 from prism.workspaces.plan import state_of
 
@@ -26,7 +26,7 @@ def instance(
     workspace: Workspace,
     spend: Micros | None = NOTHING,
     attached: Attached = NO_VOLUMES,
-    idle: Idle | None = None,
+    idle: IdleSummary | None = None,
     waiting: str | None = None,
 ) -> Instance:
     """A workspace as lists show it; `spend` is its cost at the last settlement."""
@@ -53,7 +53,7 @@ def instance(
         stage=workspace.stage,
         expires_at=workspace.expires_at,
         failure=workspace.failure,
-        idle=idle or Idle(workspace.idle_profile),
+        idle=idle or IdleSummary(workspace.idle_profile),
         price_source=workspace.price_source,
         restart=workspace.restart,
         restarting=workspace.restarting,
@@ -67,9 +67,9 @@ def launch_progress(workspace: Workspace) -> int:
     return 100 if workspace.ready_at else min(workspace.progress, 99)
 
 
-def launched(workspace: Workspace, ready_at: datetime, notes: tuple[str, ...]) -> Launched:
+def launched(workspace: Workspace, ready_at: datetime, notes: tuple[str, ...]) -> LaunchAnswer:
     """The answer to a launch."""
-    return Launched(
+    return LaunchAnswer(
         name=workspace.name,
         instance_id=workspace.machine_id or workspace.expected_id,
         state=state_of(workspace),
@@ -87,10 +87,10 @@ def planned(
     notes: tuple[str, ...],
     ready_in: tuple[timedelta, bool],
     outlook: BudgetForecast = NO_OUTLOOK,
-) -> Plan:
+) -> LaunchEstimate:
     """The answer to a dry run; a day has 24 hours, a month 720."""
     disk = f"{workspace.root_gb} GB {workspace.root_type} root disk"
-    return Plan(
+    return LaunchEstimate(
         instance_type=workspace.instance_type,
         image=image,
         hourly=None if workspace.hourly_rate is None else rate(workspace.hourly_rate),
@@ -104,7 +104,7 @@ def planned(
         reserves=_usd(outlook.needed, 1),
         leaves=_usd(outlook.left, 1),
         caps=tuple(
-            PlanCap(
+            CapEstimate(
                 cap=cap_forecast.cap,
                 reserves=amount(cap_forecast.needed),
                 leaves=amount(cap_forecast.left),
@@ -123,17 +123,19 @@ def planned(
 
 def asleep_since(workspace: Workspace) -> datetime | None:
     """When the present sleep began; null if the workspace is awake."""
-    return workspace.hibernated_at if state_of(workspace) is State.HIBERNATED else None
+    return workspace.hibernated_at if state_of(workspace) is WorkspaceState.HIBERNATED else None
 
 
-def hibernation(workspace: Workspace, now: datetime, saved: Micros | None = None) -> Hibernation:
+def hibernation(
+    workspace: Workspace, now: datetime, saved: Micros | None = None
+) -> HibernationStatus:
     """Whether a workspace can hibernate, since when it does, and the compute that this saved."""
     since = asleep_since(workspace)
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0
     longest = traits_of(workspace.location).longest_sleep
     resume_by = whole(since + longest) if since and longest else None
-    return Hibernation(
+    return HibernationStatus(
         hibernation_supported=workspace.hibernation,
         current_state=state_of(workspace),
         hibernation_time=whole(since) if since else None,

@@ -8,10 +8,17 @@ from functools import partial
 
 from prism.daemon.wiring.core import Wiring
 from prism.errors import Problem
-from prism.idle.model import Configuration
+from prism.idle.model import ConfigureIdleRequest
 from prism.projects.model import NewProject
-from prism.storage.model import NewSnapshot, NewVolume, Restoring, VolumeKind
-from prism.workspaces.model import Launch, LifecycleVerb, Moving, Resizing, Storage, Termination
+from prism.storage.model import NewSnapshot, NewVolume, RestoreRequest, VolumeKind
+from prism.workspaces.model import (
+    LaunchRequest,
+    LifecycleVerb,
+    MoveRequest,
+    ResizeRequest,
+    RootDisk,
+    TerminateRequest,
+)
 
 NAME, DATA, SHARED, COPY, AGAIN, THESIS = "mine", "data", "shared", "copy", "again", "Thesis"
 RUNNING, STOPPED, ASLEEP, ENDED = "running", "stopped", "hibernated", "terminated"
@@ -19,8 +26,8 @@ RUNNING, STOPPED, ASLEEP, ENDED = "running", "stopped", "hibernated", "terminate
 
 def launch(wiring, **more):
     """Ubuntu, which EC2 can hibernate, with a disk for the memory."""
-    disk = Storage(ebs_volume_size=30)
-    order = Launch(name=NAME, template="Plain Shell", size="S", storage=disk, **more)
+    disk = RootDisk(ebs_volume_size=30)
+    order = LaunchRequest(name=NAME, template="Plain Shell", size="S", storage=disk, **more)
     wiring.workspaces.launch(order)
 
 
@@ -50,15 +57,15 @@ def make_project(wiring):
 
 
 def move(wiring):
-    wiring.workspaces.move(NAME, Moving(project=THESIS))
+    wiring.workspaces.move(NAME, MoveRequest(project=THESIS))
 
 
 def watch(wiring):
-    wiring.idleness.configure(NAME, Configuration(profile="batch"))
+    wiring.idleness.configure(NAME, ConfigureIdleRequest(profile="batch"))
 
 
 def terminate(wiring, backup=False):
-    wiring.workspaces.terminate(NAME, Termination(confirm="DELETE", backup_ebs=backup))
+    wiring.workspaces.terminate(NAME, TerminateRequest(confirm="DELETE", backup_ebs=backup))
 
 
 def terminate_with_a_backup(wiring):
@@ -70,7 +77,7 @@ def extend(wiring):
 
 
 def resize(wiring):
-    wiring.workspaces.resize(NAME, Resizing(instance_type="t3.large"))
+    wiring.workspaces.resize(NAME, ResizeRequest(instance_type="t3.large"))
 
 
 def make_volume(wiring):
@@ -110,7 +117,7 @@ def copy(wiring):
 
 
 def restore(wiring):
-    wiring.storage.restore(COPY, Restoring(name=AGAIN))
+    wiring.storage.restore(COPY, RestoreRequest(name=AGAIN))
 
 
 def delete_copy(wiring):
@@ -181,15 +188,15 @@ def random_verb(rng, wiring):
     """Runs a random verb on one of a few workspaces, volumes or snapshots."""
     name, data, copied = (f"{of}{rng.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
     workspaces, storage = wiring.workspaces, wiring.storage
-    disk = Storage(ebs_volume_size=30)
-    sure = Termination(confirm="DELETE", backup_ebs=rng.random() < 0.2)
+    disk = RootDisk(ebs_volume_size=30)
+    sure = TerminateRequest(confirm="DELETE", backup_ebs=rng.random() < 0.2)
     ask: dict[str, Callable[[], object]] = {
         "launch": lambda: workspaces.launch(
-            Launch(name=name, template="Plain Shell", size="S", storage=disk)
+            LaunchRequest(name=name, template="Plain Shell", size="S", storage=disk)
         ),
         **{str(verb): partial(workspaces.ask, name, verb) for verb in BY_NAME},
         "extend": lambda: workspaces.extend(name, 4),
-        "resize": lambda: wiring.workspaces.resize(name, Resizing(size=rng.choice("SML"))),
+        "resize": lambda: wiring.workspaces.resize(name, ResizeRequest(size=rng.choice("SML"))),
         "terminate": lambda: workspaces.terminate(name, sure),
         "make": lambda: storage.create(NewVolume(type=VolumeKind.EBS, name=data, size_gb=8)),
         "attach": lambda: storage.attach(data, name),

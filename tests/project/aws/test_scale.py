@@ -17,7 +17,7 @@ from prism.kit.clock import StoppedClock
 from prism.profiles.model import NewProfile
 from prism.providers.aws.api import rate_limits
 from prism.settings import Settings
-from prism.workspaces.model import Launch, State
+from prism.workspaces.model import LaunchRequest, WorkspaceState
 from tests.conftest import free_port
 from tests.project.home import Home
 from tests.proofs import record
@@ -96,9 +96,9 @@ def test_three_hundred_concurrent_launches_all_run(home, tmp_path):
             launch = home.client.workspaces.launch
             answers = list(people.map(lambda name: launch("Plain Shell", name), names))
             accepted = perf_counter() - began
-            assert {answer.state for answer in answers} == {State.LAUNCHING}
-            states = eventually(lambda: states_when_all(home, many, State.RUNNING), 900)
-            assert states == {State.RUNNING: many}
+            assert {answer.state for answer in answers} == {WorkspaceState.LAUNCHING}
+            states = eventually(lambda: states_when_all(home, many, WorkspaceState.RUNNING), 900)
+            assert states == {WorkspaceState.RUNNING: many}
             took = perf_counter() - began
             assert len(alive(url)) == many == len(double_state(url, "machines")["machines"])
             assert not [
@@ -134,7 +134,7 @@ def fill_home(home, url, many, monkeypatch):
     daemon.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))
     daemon.profiles.switch("lab")
     for n in range(many):
-        daemon.workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
+        daemon.workspaces.launch(LaunchRequest(name=f"w{n}", template="Plain Shell"))
 
     daemon.aws.look(10)
     [location] = daemon.aws.connected
@@ -163,7 +163,7 @@ def test_thousand_workspaces_at_rest_cost_at_most_four_calls_a_minute(home, tmp_
             rested, at = surveys()[-1], len(double_state(url, "calls")["calls"])
             eventually(lambda: len(surveys()) >= 8, 600)
             last = surveys()[-1]
-            assert home.states() == [State.RUNNING] * many
+            assert home.states() == [WorkspaceState.RUNNING] * many
         calls = [
             call for call in double_state(url, "calls")["calls"][at:] if call["at"] <= last["at"]
         ]

@@ -15,7 +15,7 @@ from prism.providers.aws.prices.price_list import Prices, Quote
 from prism.providers.aws.storage.offer import AwsStorageOffer
 from prism.storage.model import VolumeKind
 from prism.templates.model import Template, TemplateInvalid
-from prism.workspaces.model import Launch, Storage, Workspace
+from prism.workspaces.model import LaunchRequest, RootDisk, Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LOCATION = "aws:123456789012:us-east-1"
@@ -36,7 +36,7 @@ def template(base="ubuntu-22.04", **more):
 
 
 def order(**more):
-    return Launch(name="mine", template="t", **more)
+    return LaunchRequest(name="mine", template="t", **more)
 
 
 def notes(terms, kind="t3.large", of=None, **more):
@@ -98,7 +98,7 @@ def test_changed_template_must_keep_the_base_and_the_users(offer):
             "16,384",
         ),
         (template(family="gpu"), "t3.large", {}, "needs a GPU"),
-        (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
+        (template(), "t3.large", {"storage": RootDisk(ebs_volume_type="st1")}, "st1"),
     ],
 )
 def test_launch_that_ec2_cannot_run_is_refused(offer, of, kind, launch, why):
@@ -130,7 +130,7 @@ def test_ordinary_launch_has_few_notes(offer):
         (template("rocky-9"), "t3.large", {}, "cannot hibernate rocky-9"),
         (template("ubuntu-24.04"), "t3.large", {}, "cannot hibernate ubuntu-24.04"),
         (template(), "r6i.large", {}, "cannot hibernate r6i.large"),
-        (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
+        (template(), "t3.large", {"storage": RootDisk(ebs_volume_size=17)}, "needs 18"),
     ],
 )
 def test_launch_that_cannot_hibernate_notes_the_reason(offer, of, kind, launch, why):
@@ -179,7 +179,7 @@ def test_root_disk_has_room_for_the_memory_in_hibernation(offer, base):
     assert offer.hibernates(kind, of, order())
     assert offer.root_gb(kind, of, order()) == 62
     assert offer.root_gb(kind, of, order(hibernation=False)) == 30
-    storage_order = order(storage=Storage(ebs_volume_size=42))
+    storage_order = order(storage=RootDisk(ebs_volume_size=42))
     assert (offer.root_gb(kind, of, storage_order), offer.hibernates(kind, of, storage_order)) == (
         42,
         True,

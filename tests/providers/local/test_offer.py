@@ -7,10 +7,10 @@ from prism.errors import ValidationFailed
 from prism.providers.local import offer as module
 from prism.providers.local.offer import LocalOffer
 from prism.templates.model import Service, Template, TemplateInvalid
-from prism.workspaces.model import Launch
+from prism.workspaces.model import LaunchRequest
 from tests.optional import not_none
 
-ORDER = Launch(name="mine", template="t")
+ORDER = LaunchRequest(name="mine", template="t")
 HERE = LocalOffer("local:here:/home")
 
 
@@ -37,7 +37,9 @@ def test_gpu_type_is_refused_without_a_gpu(monkeypatch):
 
 
 def test_launch_options_without_effect_are_noted():
-    order = Launch(name="mine", template="t", spot=True, region="us-west-2", open_ports=True)
+    order = LaunchRequest(
+        name="mine", template="t", spot=True, region="us-west-2", open_ports=True
+    )
     notes = " ".join(HERE.accept(Template(name="t"), machine_type("c6i.8xlarge"), order))
     assert {"spot", "us-west-2", "vCPUs", "ports"} <= {*notes.replace(":", "").split()}
 

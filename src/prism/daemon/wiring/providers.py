@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from prism.client.daemon_model import PlaceSeen
+from prism.client.daemon_model import LocationStatus
 from prism.daemon.aws import AwsAccessService
 from prism.daemon.wiring.billing import BillingWiring
 from prism.errors import Problem
@@ -35,7 +35,7 @@ from prism.providers.local.provider import LocalProvider
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
 from prism.recovery.generation import Generation
-from prism.recovery.model import Looked
+from prism.recovery.model import SurveyedLocation
 from prism.recovery.orphan_scanner import AllOrphans, OrphanScanner
 from prism.recovery.provenance import ProvenanceReader
 from prism.recovery.service import RecoveryService
@@ -377,14 +377,14 @@ class ProviderWiring(BillingWiring):
         known = self.providers.get(provider_of(location), self.local)
         return known.storage_offer(location)
 
-    def _locations(self) -> list[PlaceSeen]:
-        locations: list[PlaceSeen] = []
+    def _locations(self) -> list[LocationStatus]:
+        locations: list[LocationStatus] = []
         for name, provider in self.providers.items():
             locations += [
                 self._seen(name, at) for at in sorted(provider.in_use & provider.locations.keys())
             ]
             locations += [
-                PlaceSeen(f"{name}:{profile}", name, False, None, why.message)
+                LocationStatus(f"{name}:{profile}", name, False, None, why.message)
                 for profile, why in sorted(provider.nowhere().items())
             ]
         return locations
@@ -398,23 +398,23 @@ class ProviderWiring(BillingWiring):
         loop = self.joined_loops.get(workspace.location, self.local_loops)[0]
         return provider.delay(workspace.location) or loop.failing(workspace.id)
 
-    def _unseen(self) -> list[Looked]:
+    def _unseen(self) -> list[SurveyedLocation]:
         """Locations in use that no loop surveys yet, or can survey."""
         unseen = [looked for provider in self.providers.values() for looked in provider.unseen()]
         return [looked for looked in unseen if looked.place not in self.joined]
 
-    def _seen(self, provider: str, location: str) -> PlaceSeen:
+    def _seen(self, provider: str, location: str) -> LocationStatus:
         parts = self.providers[provider].locations[location]
         name = provider_of(location)
         if parts.away is not None:
-            return PlaceSeen(location, name, False, None, parts.away.message)
+            return LocationStatus(location, name, False, None, parts.away.message)
         work = self.joined.get(location, self.reconciler)
         survey = work.last_surveys.get(location)
         at, problem = (whole(survey.at), survey.problem) if survey else (None, None)
         reachable = None if survey is None else problem is None
         login = self.providers[provider].login(location)
         lacks = login.missing, login.checked_at and whole(login.checked_at)
-        return PlaceSeen(location, name, reachable, at, problem, login.identity, *lacks)
+        return LocationStatus(location, name, reachable, at, problem, login.identity, *lacks)
 
     def _in_use(self) -> LocationsInUse:
         """Active profiles and locations with rows; cached while the database is away."""

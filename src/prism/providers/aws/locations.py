@@ -39,7 +39,7 @@ from prism.providers.aws.prices.price_list import Prices
 from prism.providers.aws.storage.offer import AwsStorageOffer
 from prism.providers.aws.unavailable import UnavailableProvider
 from prism.providers.provider import Location, Login
-from prism.recovery.model import Looked
+from prism.recovery.model import SurveyedLocation
 
 log = logging.getLogger(__name__)
 
@@ -160,10 +160,10 @@ class AwsLocations:
         """Active profiles whose location is unknown, by name, and why."""
         return self.troubles
 
-    def unseen(self) -> Sequence[Looked]:
+    def unseen(self) -> Sequence[SurveyedLocation]:
         """Locations that are unavailable, and the locations of active profiles, known or not."""
         looked = [
-            Looked(location, None, parts.away.message)
+            SurveyedLocation(location, None, parts.away.message)
             for location, parts in self.locations.items()
             if parts.away is not None
         ]
@@ -172,9 +172,11 @@ class AwsLocations:
             trouble = login.problem or self.troubles.get(profile.name)
             if login.identity is None or trouble is not None:
                 why = None if trouble is None else trouble.message
-                looked.append(Looked(nameless(profile.name), None, why))
+                looked.append(SurveyedLocation(nameless(profile.name), None, why))
             else:
-                looked.append(Looked(location_of(login.identity.account, region_of(profile))))
+                looked.append(
+                    SurveyedLocation(location_of(login.identity.account, region_of(profile)))
+                )
         return looked
 
     def note(self, cloud: AccountCloud, identity: AwsIdentity, permissions: Permissions) -> None:

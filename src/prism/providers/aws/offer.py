@@ -20,7 +20,7 @@ from prism.providers.aws.prices.credits import is_burstable, surplus
 from prism.providers.aws.prices.price_list import Prices
 from prism.templates.model import Base, Template
 from prism.templates.plan import parameters_for
-from prism.workspaces.model import Launch, Workspace
+from prism.workspaces.model import LaunchRequest, Workspace
 from prism.workspaces.ports import MachineSpec
 
 MOST_RAM = 150  # GiB of memory, the most that EC2 hibernates
@@ -55,7 +55,9 @@ class AwsOffer:
         self.location, self.region = location, region
         self._prices, self._known, self._note = prices, known, note
 
-    def accept(self, template: Template, kind: MachineType, request: Launch) -> tuple[str, ...]:
+    def accept(
+        self, template: Template, kind: MachineType, request: LaunchRequest
+    ) -> tuple[str, ...]:
         """Notes on deviations from the request; raises if EC2 could not run it."""
         sleeps = request.hibernation and self.hibernates(kind, template, request)
         encoded = msgspec.json.encode(template), msgspec.json.encode(request.parameters)
@@ -118,11 +120,11 @@ class AwsOffer:
         built = machine_type(workspace.instance_type).architecture
         _check_user_data(*encoded, built, workspace.hibernation, again=True)
 
-    def hibernates(self, kind: MachineType, template: Template, request: Launch) -> bool:
+    def hibernates(self, kind: MachineType, template: Template, request: LaunchRequest) -> bool:
         """Whether the machine of this launch can hibernate, by its type, system and disk."""
         return self._no_hibernation(kind, template, request) is None
 
-    def root_gb(self, kind: MachineType, template: Template, request: Launch) -> int:
+    def root_gb(self, kind: MachineType, template: Template, request: LaunchRequest) -> int:
         """The requested size; else the template's, with room for the memory if it may hibernate.
 
         The room is enough for every type to which it may be resized, because EC2 lets disks grow
@@ -165,7 +167,9 @@ class AwsOffer:
         """None: EC2 chooses the id."""
         return None
 
-    def _notes(self, template: Template, kind: MachineType, request: Launch) -> Iterator[str]:
+    def _notes(
+        self, template: Template, kind: MachineType, request: LaunchRequest
+    ) -> Iterator[str]:
         if template.base is None:
             yield f"its template names no system (`base`): it gets {DEFAULT}"
         if request.hibernation and (why := self._no_hibernation(kind, template, request)):
@@ -188,7 +192,7 @@ class AwsOffer:
             yield f"nobody knows what {kind.name} costs in {self.region}"
 
     def _no_hibernation(
-        self, kind: MachineType, template: Template, request: Launch
+        self, kind: MachineType, template: Template, request: LaunchRequest
     ) -> str | None:
         """Why the machine of this launch cannot hibernate."""
         base = _base_of(template)
@@ -238,7 +242,7 @@ def _largest_size(kind: MachineType, template: Template) -> MachineType:
     return max([kind, *hibernating], key=lambda it: it.memory_gib)
 
 
-def _credit_notes(kind: MachineType, request: Launch) -> Iterator[str]:
+def _credit_notes(kind: MachineType, request: LaunchRequest) -> Iterator[str]:
     if request.unlimited and is_burstable(kind):
         most = surplus(kind) / 1e6
         yield f"its CPU is unlimited: up to ${most:.2f} an hour more, which its price includes"

@@ -37,7 +37,7 @@ KEPT = 2**20  # bytes of the daemon's own log
 OFF = {"off", "failed"}
 
 
-class Removable(Struct, frozen=True, kw_only=True):
+class RemovableFiles(Struct, frozen=True, kw_only=True):
     """One kind of removable files; `in_use` are those that must stay."""
 
     kind: str
@@ -52,7 +52,7 @@ class Cleaner:
     def __init__(self, home: Path, *, alone: bool = False) -> None:
         self._home, self._machines, self._alone = home, home / "workspaces", alone
 
-    def clean(self, *, dry_run: bool) -> list[Removable]:
+    def clean(self, *, dry_run: bool) -> list[RemovableFiles]:
         """Each kind of removable files, with what was removed, or would be."""
         return [
             self._clean_cache(dry_run=dry_run),
@@ -62,7 +62,7 @@ class Cleaner:
             _remove_trees("leftover drafts", [*self._drafts()], dry_run=dry_run),
         ]
 
-    def _clean_cache(self, *, dry_run: bool) -> Removable:
+    def _clean_cache(self, *, dry_run: bool) -> RemovableFiles:
         """Fetched wheels; installations can neither run nor begin meanwhile."""
         cache = self._home / "cache"
         trees = [cache / "wheels", *_matching(cache, ASIDE)]
@@ -70,15 +70,15 @@ class Cleaner:
             busy = [path.name for path in self._machine_folders() if _phase(path) == "starting"]
             if not has_all or busy:
                 why = f"packages are being installed ({', '.join(busy) or 'a workspace'})"
-                return Removable(kind="package cache", bytes=0, items=0, in_use=[why])
+                return RemovableFiles(kind="package cache", bytes=0, items=0, in_use=[why])
             return _remove_trees("package cache", trees, dry_run=dry_run)
 
-    def _clean_trees(self, *, dry_run: bool) -> Removable:
+    def _clean_trees(self, *, dry_run: bool) -> RemovableFiles:
         """Package trees that are unused or incomplete; all installation slots are held here."""
         cache, kind = self._home / "cache", "package trees"
         with _all_slots(cache / "slots") as has_all:
             if not has_all:
-                return Removable(
+                return RemovableFiles(
                     kind=kind, bytes=0, items=0, in_use=["packages are being installed"]
                 )
             users = Counter(filter(None, map(folders.read_package_tree, self._machine_folders())))
@@ -94,7 +94,7 @@ class Cleaner:
         why = f"{len(used)} with {size} MiB are used; workspaces that use them: {users.total()}"
         return replace(removed, in_use=[*removed.in_use, *([why] if used else [])])
 
-    def _clean_logs(self, *, dry_run: bool) -> Removable:
+    def _clean_logs(self, *, dry_run: bool) -> RemovableFiles:
         """Rotated logs, and all but the end of the daemon's own log."""
         old = [
             path
@@ -108,9 +108,11 @@ class Cleaner:
             return removed
         if not dry_run:
             _shorten(own)
-        return Removable(kind=removed.kind, bytes=removed.bytes + over, items=removed.items + 1)
+        return RemovableFiles(
+            kind=removed.kind, bytes=removed.bytes + over, items=removed.items + 1
+        )
 
-    def _clean_environments(self, *, dry_run: bool) -> Removable:
+    def _clean_environments(self, *, dry_run: bool) -> RemovableFiles:
         """Environments of stopped workspaces whose setup never ended."""
         unused = [path / "venv" for path in self._machine_folders() if _is_unfinished(path)]
         left = [path for machine in self._machine_folders() for path in _matching(machine, ASIDE)]
@@ -144,7 +146,7 @@ def _remove_trees(
     before: Callable[[Path], None] = lambda _: None,
     *,
     dry_run: bool,
-) -> Removable:
+) -> RemovableFiles:
     """Measure these trees, and remove them unless it is a dry run."""
     size, count, stuck = 0, 0, []
     for tree in trees:
@@ -156,7 +158,7 @@ def _remove_trees(
                 stuck.append(f"{tree} cannot be removed yet")
                 continue
         size, count = size + usage, count + 1
-    return Removable(kind=kind, bytes=size, items=count, in_use=stuck)
+    return RemovableFiles(kind=kind, bytes=size, items=count, in_use=stuck)
 
 
 def _move_aside(tree: Path) -> Path:

@@ -51,7 +51,7 @@ from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.workspace_peers import WorkspacePeers
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import Failure, HibernationNotSupported, Observed
+from prism.workspaces.model import HibernationNotSupported, Observed, WorkspaceFailure
 from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
 
 log = logging.getLogger(__name__)
@@ -376,7 +376,7 @@ class LocalCompute:
             private_ip=HOST if phase == "on" else None,
             stage=report.get("stage"),
             progress=report.get("progress"),
-            failure=Failure(failure["code"], failure["message"]) if failure else None,
+            failure=WorkspaceFailure(failure["code"], failure["message"]) if failure else None,
             interrupted=phase == "off" and bool(failure and failure.get("ran")),
             since=datetime.fromtimestamp(at, UTC) if (at := report.get("since")) else None,
             started=datetime.fromtimestamp(at, UTC) if (at := report.get("up")) else None,
@@ -394,7 +394,7 @@ class LocalCompute:
         if report is None:
             return None
         message = f"its supervisor died; `prism workspace start {report['name']}` starts it again"
-        failure = Failure("MACHINE_DIED", message)
+        failure = WorkspaceFailure("MACHINE_DIED", message)
         return Machine(id=name, key=report["key"], observed=Observed.OFF, failure=failure)
 
 

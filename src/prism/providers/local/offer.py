@@ -11,7 +11,7 @@ from prism.kit.programs import on_path
 from prism.providers.local.limits import limits_for
 from prism.templates.model import Template
 from prism.templates.plan import local_refusal, runs_locally
-from prism.workspaces.model import Launch, Workspace
+from prism.workspaces.model import LaunchRequest, Workspace
 
 PRICED_AS = "us-east-1"
 
@@ -27,7 +27,9 @@ class LocalOffer:
         self.location = location
         self._simulated = simulated
 
-    def accept(self, template: Template, kind: MachineType, request: Launch) -> tuple[str, ...]:
+    def accept(
+        self, template: Template, kind: MachineType, request: LaunchRequest
+    ) -> tuple[str, ...]:
         """Notes on what differs from the request; raises if it cannot run here."""
         required = {
             program for service in template.services.values() for program in service.requires
@@ -51,11 +53,11 @@ class LocalOffer:
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Any template that runs here can replace the present one."""
 
-    def hibernates(self, kind: MachineType, template: Template, request: Launch) -> bool:
+    def hibernates(self, kind: MachineType, template: Template, request: LaunchRequest) -> bool:
         """True: processes can be frozen, whatever the machine type."""
         return True
 
-    def root_gb(self, kind: MachineType, template: Template, request: Launch) -> int:
+    def root_gb(self, kind: MachineType, template: Template, request: LaunchRequest) -> int:
         """As requested, else as in the template; no space is reserved."""
         return request.storage.ebs_volume_size or template.root_gb
 

@@ -15,7 +15,7 @@ from prism.providers.local.offer import LocalOffer
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.providers.provider import Location, Login
-from prism.recovery.model import Looked
+from prism.recovery.model import SurveyedLocation
 from prism.settings import Settings, variable
 from prism.storage.ports import Volumes
 from prism.workspaces.ports import Compute
@@ -102,9 +102,9 @@ class LocalProvider:
         """Every local profile leads here."""
         return {}
 
-    def unseen(self) -> Sequence[Looked]:
+    def unseen(self) -> Sequence[SurveyedLocation]:
         """The location of this machine, without a reason why it could not be surveyed."""
-        return [*map(Looked, self.locations)]
+        return [*map(SurveyedLocation, self.locations)]
 
     def look(self, wait: float) -> None:
         """Does nothing: this computer is always connected."""

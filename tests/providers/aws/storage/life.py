@@ -19,7 +19,7 @@ from prism.storage.model import (
     AttachmentHost,
     NewSnapshot,
     NewVolume,
-    Restoring,
+    RestoreRequest,
     Volume,
     VolumeKind,
 )
@@ -225,7 +225,7 @@ def of_disks(life):
     yield ("attach", "data", "x")
     yield ("take", NewSnapshot(name="kept", volume="data"))
     yield ("detach", "data")
-    yield ("restore", "kept", Restoring(name="back"))
+    yield ("restore", "kept", RestoreRequest(name="back"))
     yield ("attach", "back", "y")
     yield ("delete", "data")
     yield ("delete_snapshot", "kept")

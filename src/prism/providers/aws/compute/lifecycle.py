@@ -42,7 +42,7 @@ from prism.providers.aws.prerequisites.roles import LOST, WITHOUT
 from prism.providers.aws.prices.credits import SURPLUS
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import Failure, HibernationNotSupported
+from prism.workspaces.model import HibernationNotSupported, WorkspaceFailure
 from prism.workspaces.ports import Machine, MachineSpec, NextAttempt, ProviderRefused
 
 log = logging.getLogger(__name__)
@@ -273,7 +273,7 @@ class AwsCompute:
             idle = replace(idle or Idleness(), lacks=WITHOUT)
         return machine_of(instance, self._ready.of(instance), idle, self._hang_failure(instance))
 
-    def _hang_failure(self, instance: Ec2Instance) -> Failure | None:
+    def _hang_failure(self, instance: Ec2Instance) -> WorkspaceFailure | None:
         now = self._cloud.clock.now()
         if instance.state != "stopping":
             self._stopping.pop(instance.id, None)

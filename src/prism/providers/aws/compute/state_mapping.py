@@ -6,7 +6,7 @@ from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.instance import HIBERNATED, Ec2Instance
 from prism.providers.aws.compute.readiness import UNVERIFIED, BootStage, BootStatus, tagged
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import STOP_HANGS, Failure, Observed, memory_lost
+from prism.workspaces.model import STOP_HANGS, Observed, WorkspaceFailure, memory_lost
 from prism.workspaces.ports import Machine
 
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
@@ -34,7 +34,7 @@ def machine_of(
     instance: Ec2Instance,
     boot: BootStatus,
     idle: Idleness | None = None,
-    hanging: Failure | None = None,
+    hanging: WorkspaceFailure | None = None,
 ) -> Machine:
     """A machine of ours, with its boot status if it runs; `hanging` is from `hangs`.
 
@@ -78,12 +78,14 @@ def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
     return Observed.BROKEN if decided and decided.stage is BootStage.FAILED else Observed.OFF
 
 
-def failure_of(instance: Ec2Instance, observed: Observed, boot: BootStatus) -> Failure | None:
+def failure_of(
+    instance: Ec2Instance, observed: Observed, boot: BootStatus
+) -> WorkspaceFailure | None:
     """Why a machine is broken, has lost its memory, or is off although nobody asked for that."""
     name = instance.tags.get(names.OUR_NAME, instance.id)
     if observed is Observed.BROKEN:
         decided = tagged(instance)
-        return Failure(
+        return WorkspaceFailure(
             "BOOT_FAILED",
             f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
             f"`prism logs {name}`, then `prism workspace start {name}` tries again; if it "
@@ -101,7 +103,7 @@ def woke(instance: Ec2Instance) -> bool:
     return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
 
 
-def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failure | None:
+def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> WorkspaceFailure | None:
     """The failure of a machine that has been stopping for too long, which began at `since`.
 
     EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues": it can be stopped by force,
@@ -114,26 +116,28 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failu
     if forced is not None and forced >= since:
         if now - forced < FORCE_TAKES:
             return None
-        return Failure(
+        return WorkspaceFailure(
             "STOP_BY_FORCE_HANGS",
             "EC2 was told 10 minutes ago to stop it by force, and has not. Contact AWS; or end "
             f"it with `prism terminate {name} --yes`, which destroys its disk",
         )
     if now - since < UNVERIFIED:
         return None
-    return Failure(
+    return WorkspaceFailure(
         STOP_HANGS,
         f"EC2 has been stopping it for {UNVERIFIED.seconds // 60} minutes. `prism stop {name}` "
         "stops it by force: what it has not written to its disk is lost then",
     )
 
 
-def _hung_resume(instance: Ec2Instance, observed: Observed, boot: BootStatus) -> Failure | None:
+def _hung_resume(
+    instance: Ec2Instance, observed: Observed, boot: BootStatus
+) -> WorkspaceFailure | None:
     """The failure of a machine that should resume and does not answer: its kernel may hang."""
     if observed is not Observed.ON or boot.stage is not BootStage.UNVERIFIED or not woke(instance):
         return None
     name = instance.tags.get(names.OUR_NAME, instance.id)
-    return Failure(
+    return WorkspaceFailure(
         "RESUME_UNVERIFIED",
         "It should have resumed, and has not answered for 15 minutes. If you cannot log in, "
         f"`prism stop {name}` switches it off by force and `prism start {name}` boots it: its "
@@ -141,14 +145,16 @@ def _hung_resume(instance: Ec2Instance, observed: Observed, boot: BootStatus) ->
     )
 
 
-def _shutdown_failure(instance: Ec2Instance, observed: Observed) -> Failure | None:
+def _shutdown_failure(instance: Ec2Instance, observed: Observed) -> WorkspaceFailure | None:
     """Why a machine is off although nobody asked for that."""
     if instance.reason in SPOT:
-        return Failure("SPOT_INTERRUPTED", _interruption_message(observed))
+        return WorkspaceFailure("SPOT_INTERRUPTED", _interruption_message(observed))
     if instance.reason == FULL:
-        return Failure("CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}")
+        return WorkspaceFailure(
+            "CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}"
+        )
     if instance.reason.startswith("Server.") or instance.reason == DISK_UNREADABLE:
-        return Failure("STOPPED_BY_AWS", f"AWS stopped it: {instance.reason}")
+        return WorkspaceFailure("STOPPED_BY_AWS", f"AWS stopped it: {instance.reason}")
     return None
 
 

@@ -16,7 +16,7 @@ from prism.providers.aws.machine.cloudinit.bases import MINIFORGE, SYSTEMS
 from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import LIMIT
 from prism.providers.aws.machine.cloudinit.stopping import stop_program
-from prism.templates.model import Parameter, Service, TemplateInvalid
+from prism.templates.model import Service, TemplateInvalid, TemplateParameter
 from tests.optional import not_none
 from tests.proofs import record
 from tests.providers.aws.machine.cloudinit.ordered import (
@@ -295,8 +295,8 @@ def test_parameters_are_filled_in_from_the_launch_or_by_default():
 def test_boolean_parameter_is_filled_in_as_lower_case_true():
     service = Service(command="run {parameters.loud} {parameters.level} {none}", port=8000)
     parameters = {
-        "loud": Parameter(type="boolean"),
-        "level": Parameter(type="number", default=1.5),
+        "loud": TemplateParameter(type="boolean"),
+        "level": TemplateParameter(type="number", default=1.5),
     }
     data = rendered(template(services={"a": service}, parameters=parameters), {"loud": True})
     assert 'ExecStart=/usr/bin/env -- run true 1.5 "{none}"' in data.text

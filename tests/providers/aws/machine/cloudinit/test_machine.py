@@ -21,7 +21,7 @@ from prism.providers.aws.machine.cloudinit.bases import MINIFORGE
 from prism.providers.aws.machine.cloudinit.model import LIMIT
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.ssh.hostkeys import key_on_console
-from prism.templates.model import Parameter, Service
+from prism.templates.model import Service, TemplateParameter
 from tests.proofs import record
 from tests.providers.aws.machine.cloudinit import debian, nest, posit
 from tests.providers.aws.machine.cloudinit.imds import imds
@@ -109,7 +109,7 @@ def workshop(jupyter_port, odd_port):
         packages={**base.packages, **lab.packages},
         users=("guest", "researcher"),
         services={"jupyter": jupyter, "odd": odd},
-        parameters={"odd": Parameter(type="string")},
+        parameters={"odd": TemplateParameter(type="string")},
         environment={"SHARED": "{name} {parameters.odd}", "OWN": "template"},
         post_install=(
             SERVER_PROGRAM,

@@ -18,7 +18,7 @@ from prism.providers.aws.machine.cloudinit.words import (
     one_line,
     unit_word,
 )
-from prism.templates.model import Parameter, Service, TemplateInvalid
+from prism.templates.model import Service, TemplateInvalid, TemplateParameter
 from tests.optional import not_none
 from tests.providers.aws.machine.cloudinit.ordered import rendered, template
 
@@ -117,7 +117,7 @@ def odd():
     )
     return template(
         services={"odd": service},
-        parameters={"odd": Parameter(type="string", default="x")},
+        parameters={"odd": TemplateParameter(type="string", default="x")},
         environment={"ALL": "{parameters.odd}"},
     )
 
@@ -143,7 +143,9 @@ def test_parameter_with_a_control_character_is_refused(value, where):
             }
         },
     }
-    tested_template = template(parameters={"odd": Parameter(type="string")}, **orders[where])
+    tested_template = template(
+        parameters={"odd": TemplateParameter(type="string")}, **orders[where]
+    )
     with pytest.raises(TemplateInvalid, match="line break or another control character"):
         rendered(tested_template, {"odd": value})
 
@@ -151,7 +153,8 @@ def test_parameter_with_a_control_character_is_refused(value, where):
 @pytest.mark.parametrize("value", [*BREAKING, *HOSTILE])
 def test_parameter_in_a_shell_command_is_refused_unless_harmless(value):
     tested_template = template(
-        parameters={"odd": Parameter(type="string")}, post_install=("touch {parameters.odd}",)
+        parameters={"odd": TemplateParameter(type="string")},
+        post_install=("touch {parameters.odd}",),
     )
     harmless = re.fullmatch(r"[\w@%+=:,./ -]*", value)
     if harmless:
