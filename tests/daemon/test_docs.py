@@ -31,7 +31,7 @@ def test_openapi_document_has_common_responses_and_headers_for_every_route(http,
             assert "400" not in operation["responses"], path
             named = [parameter["name"] for parameter in operation.get("parameters", ())]
             assert named.count("Idempotency-Key") == (method == "post"), path
-    assert openapi["components"]["schemas"]["Envelope"]["required"] == ["error"]
+    assert openapi["components"]["schemas"]["ErrorEnvelope"]["required"] == ["error"]
     assert http("GET", "/api/v1/openapi.json").json() == openapi, (
         "the answer is the same at every request"
     )
@@ -42,8 +42,8 @@ def test_openapi_schemas_have_the_constraints_of_the_models(openapi):
     budget = schemas["BudgetChange"]
     assert budget["additionalProperties"] is False
     assert budget["properties"]["alert_threshold"]["exclusiveMinimum"] == 0
-    assert "pattern" in schemas["Launch"]["properties"]["name"]
-    assert schemas["Bulk"]["properties"]["default_role"]["default"] == "member"
+    assert "pattern" in schemas["LaunchRequest"]["properties"]["name"]
+    assert schemas["BulkInvitationRequest"]["properties"]["default_role"]["default"] == "member"
     needed = {
         path: methods["put"]["requestBody"]["required"]
         for path, methods in openapi["paths"].items()

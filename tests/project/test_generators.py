@@ -38,14 +38,14 @@ print(Launched.model_validate_json(urllib.request.urlopen(asked).read()).state.v
 """
 TYPESCRIPT = """
 import type { components } from './schema';
-const body: components['schemas']['Launch'] = { name: 'three', template: 'Plain Shell' };
+const body: components['schemas']['LaunchRequest'] = { name: 'three', template: 'Plain Shell' };
 async function main(base: string): Promise<void> {
   const answer = await fetch(`${base}/api/v1/instances/launch`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(body),
   });
-  const made = (await answer.json()) as components['schemas']['Launched'];
+  const made = (await answer.json()) as components['schemas']['LaunchAnswer'];
   console.log(made.state);
 }
 declare const process: { argv: string[] };

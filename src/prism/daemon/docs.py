@@ -93,7 +93,7 @@ def completed(app: Litestar) -> Schema:
     )
     parts, api["paths"] = api["components"], dict(sorted(api["paths"].items()))
     parts["schemas"] = dict(sorted({**parts["schemas"], **shapes}.items()))
-    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}}
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
     parts["responses"] = {
         "Refused": {"description": "Why it was refused; nothing has changed", "content": body},
         "Failed": {"description": "Prism, or what it needs, does not work", "content": body},

@@ -14,7 +14,7 @@ PUBLISHED = Path(__file__).parent / "template.schema.json"
 def schema() -> dict[str, Any]:
     """The schema. A parent may bring what a file leaves out, so only `name` is required."""
     generated: dict[str, Any] = msgspec.json.schema(Template)
-    for kind in ("Service", "Parameter"):
+    for kind in ("Service", "TemplateParameter"):
         generated["$defs"][kind].pop("required", None)
     draft = "https://json-schema.org/draft/2020-12/schema"
     whole = {"$schema": draft, "title": "Prism template", **generated}

@@ -85,14 +85,18 @@ ACTIVE = {WorkspaceState.RUNNING, *map(WorkspaceState, COMES_UP)}
 LIST_HINT = "Use `prism workspace list` to see available workspaces"
 SHOW_HINT = "Look at it with `prism workspace show {name}`"
 RUN_HINTS = {
-    WorkspaceState.LAUNCHING: "Wait until it runs; see how far it is: `prism workspace show {name}`",
+    WorkspaceState.LAUNCHING: (
+        "Wait until it runs; see how far it is: `prism workspace show {name}`"
+    ),
     WorkspaceState.STARTING: "Wait until it runs: `prism start {name}`",
     WorkspaceState.RESUMING: "Wait until it runs: `prism resume {name}`",
     WorkspaceState.STOPPING: "Start it again once it has stopped: `prism start {name}`",
     WorkspaceState.STOPPED: "Start it: `prism start {name}`",
     WorkspaceState.HIBERNATING: "Resume it once it is hibernated: `prism resume {name}`",
     WorkspaceState.HIBERNATED: "Resume it: `prism resume {name}`",
-    WorkspaceState.FAILED: "See why with `prism workspace show {name}`; try again: `prism start {name}`",
+    WorkspaceState.FAILED: (
+        "See why with `prism workspace show {name}`; try again: `prism start {name}`"
+    ),
     WorkspaceState.TERMINATING: LIST_HINT,
     WorkspaceState.TERMINATED: LIST_HINT,
 }

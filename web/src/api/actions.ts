@@ -28,9 +28,9 @@ async function tokenOf(id: string): Promise<string> {
 }
 
 export const actions = {
-  launch: async (order: Schemas['Launch']) =>
+  launch: async (order: Schemas['LaunchRequest']) =>
     // A launch that is not a dry run is answered 201.
-    (await data(api.POST('/api/v1/instances/launch', { body: order }))) as Schemas['Launched'],
+    (await data(api.POST('/api/v1/instances/launch', { body: order }))) as Schemas['LaunchAnswer'],
   stop: (name: string) => data(api.POST('/api/v1/instances/{name}/stop', at(name))),
   start: (name: string) => data(api.POST('/api/v1/instances/{name}/start', at(name))),
   restart: (name: string) => data(api.POST('/api/v1/instances/{name}/restart', at(name))),
@@ -58,7 +58,7 @@ export const actions = {
         body: { profile, enabled },
       }),
     ),
-  resize: (name: string, size: NonNullable<Schemas['Resizing']['size']>) =>
+  resize: (name: string, size: NonNullable<Schemas['ResizeRequest']['size']>) =>
     data(api.POST('/api/v1/instances/{name}/resize', { ...at(name), body: { size } })),
   attach: (name: string, instance: string) =>
     data(api.POST('/api/v1/storage/volumes/{name}/attach', { ...at(name), body: { instance } })),
@@ -132,7 +132,7 @@ export const actions = {
       }),
     ),
   invite: (body: Schemas['NewInvitation']) => data(api.POST('/api/v1/invitations/send', { body })),
-  inviteAll: (project: string, guests: readonly Schemas['Guest'][], rehearsal: boolean) =>
+  inviteAll: (project: string, guests: readonly Schemas['BulkInvitee'][], rehearsal: boolean) =>
     data(
       api.POST('/api/v1/invitations/bulk', {
         body: { project_id: project, invitations: [...guests], dry_run: rehearsal },

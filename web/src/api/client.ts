@@ -5,7 +5,7 @@ import type { components, paths } from './schema';
 
 export type Schemas = components['schemas'];
 export type Instance = Schemas['Instance'];
-export type State = Schemas['State'];
+export type State = Schemas['WorkspaceState'];
 export type TemplateItem = Schemas['TemplateItem'];
 
 /** Answers come back as data; whatever else happens is thrown, as an error that can be shown. */

@@ -64,7 +64,7 @@ export const queries = {
       queryKey: ['templates', name],
       queryFn: () => data(api.GET('/api/v1/templates/{name}/info', { params: { path: { name } } })),
     }),
-  plan: (order: Schemas['Launch']) =>
+  plan: (order: Schemas['LaunchRequest']) =>
     queryOptions({
       queryKey: ['plan', order],
       // The API answers 200 with a plan to a dry run, 201 to a launch.
@@ -72,7 +72,7 @@ export const queries = {
         const body = { ...order, dry_run: true };
         return (await data(
           api.POST('/api/v1/instances/launch', { body, signal }),
-        )) as Schemas['Plan'];
+        )) as Schemas['LaunchEstimate'];
       },
     }),
   connection: (name: string) =>
@@ -152,7 +152,7 @@ export const queries = {
       data(api.GET('/api/v1/invitations/me', { params: { query: { status: 'pending' } } })),
   }),
   /** What inviting these people would do. */
-  rehearsal: (project: string, guests: readonly Schemas['Guest'][]) =>
+  rehearsal: (project: string, guests: readonly Schemas['BulkInvitee'][]) =>
     queryOptions({
       queryKey: ['rehearsal', project, guests],
       queryFn: () => actions.inviteAll(project, guests, true),

@@ -5,9 +5,9 @@ import { money } from '../lib/format';
 import { t } from '../strings';
 
 /** What each day, week or month cost, the newest first. */
-export function BucketTable({ buckets }: { readonly buckets: readonly Schemas['Bucket'][] }) {
+export function BucketTable({ buckets }: { readonly buckets: readonly Schemas['CostBucket'][] }) {
   return (
-    <Table<Schemas['Bucket']>
+    <Table<Schemas['CostBucket']>
       variant="embedded"
       contentDensity="compact"
       items={[...buckets].reverse()}

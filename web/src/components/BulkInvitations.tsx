@@ -25,7 +25,7 @@ export function BulkInvitations({
   readonly close: () => void;
 }) {
   const rehearsal = useQuery(queries.rehearsal(project, guests));
-  const [sent, setSent] = useState<Schemas['Results'] | null>(null);
+  const [sent, setSent] = useState<Schemas['BulkInvitationAnswer'] | null>(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const send = async () => {
@@ -75,10 +75,10 @@ export function BulkInvitations({
   );
 }
 
-function Found({ results }: { readonly results: Schemas['Results'] }) {
+function Found({ results }: { readonly results: Schemas['BulkInvitationAnswer'] }) {
   const { sent, skipped, failed } = results.summary;
   return (
-    <Table<Schemas['Result']>
+    <Table<Schemas['BulkInvitationResult']>
       variant="embedded"
       header={<Box>{t.invitations.summary(results.dry_run, sent, skipped, failed)}</Box>}
       items={results.results}

@@ -13,7 +13,7 @@ const DOLLAR = 1; // USD; the chart of a time without costs has an axis too
 const SERIES = 8; // colours that a reader can tell apart
 
 /** What each day, week or month cost, of everything or divided into groups. */
-export function CostHistory({ history }: { readonly history: Schemas['History'] }) {
+export function CostHistory({ history }: { readonly history: Schemas['CostHistory'] }) {
   const rows = history.daily_costs;
   const { cost_trends: trends, group_by: by = null, groups = [] } = history;
   const most = Math.max(...rows.map((it) => it.cost)) || DOLLAR;

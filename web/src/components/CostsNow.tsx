@@ -10,7 +10,7 @@ import { ValueWithSource } from './ValueWithSource';
 import { WrappedText } from './WrappedText';
 
 /** What is paid for at this moment, and what of it costs most. */
-export function CostsNow({ costs }: { readonly costs: Schemas['Current'] }) {
+export function CostsNow({ costs }: { readonly costs: Schemas['CurrentCosts'] }) {
   const unknown = t.source.unknown(costs.unknown);
   const sourced = (label: string, value: string, source: string) => ({
     label,
@@ -28,7 +28,7 @@ export function CostsNow({ costs }: { readonly costs: Schemas['Current'] }) {
           sourced(t.costs.saved, money(saved), t.costs.savedSource),
         ]}
       />
-      <Table<Schemas['Driver']>
+      <Table<Schemas['CostDriver']>
         variant="embedded"
         contentDensity="compact"
         items={costs.top_cost_drivers}

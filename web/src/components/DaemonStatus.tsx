@@ -31,7 +31,7 @@ export function DaemonStatus({ status }: { readonly status: Schemas['DaemonStatu
             { label: t.system.aws, value: t.system.connectivity[status.aws_connectivity] },
           ]}
         />
-        <Table<Schemas['PlaceSeen']>
+        <Table<Schemas['LocationStatus']>
           variant="embedded"
           contentDensity="compact"
           wrapLines

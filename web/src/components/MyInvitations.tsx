@@ -23,7 +23,7 @@ export function MyInvitations() {
   );
 }
 
-function Invitation({ it }: { readonly it: Schemas['Listed'] }) {
+function Invitation({ it }: { readonly it: Schemas['ListedInvitation'] }) {
   const { notify, failed } = useNotify();
   const accept = async () => {
     try {

@@ -14,7 +14,7 @@ export function NewToken({
   made,
   close,
 }: {
-  readonly made: Schemas['Minted'];
+  readonly made: Schemas['CreatedToken'];
   readonly close: () => void;
 }) {
   return (

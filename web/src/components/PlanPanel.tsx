@@ -17,8 +17,8 @@ export function PlanPanel({
   order,
   hidden,
 }: {
-  readonly query: UseQueryResult<Schemas['Plan']>;
-  readonly order: Schemas['Launch'];
+  readonly query: UseQueryResult<Schemas['LaunchEstimate']>;
+  readonly order: Schemas['LaunchRequest'];
   /** The form says what is wrong; nothing is repeated here. */
   readonly hidden: boolean;
 }) {
@@ -41,7 +41,7 @@ function Planned({
   plan,
   hours,
 }: {
-  readonly plan: Schemas['Plan'];
+  readonly plan: Schemas['LaunchEstimate'];
   readonly hours: number | null;
 }) {
   const source = t.source.rate(plan.price_source);

@@ -54,7 +54,7 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
       />
       <Loaded query={query} what={t.money.tab.invitations}>
         {({ invitations }) => (
-          <Table<Schemas['Listed']>
+          <Table<Schemas['ListedInvitation']>
             header={
               <Header
                 variant="h2"

@@ -68,7 +68,7 @@ function Outlook({
   forecast,
   project,
 }: {
-  readonly forecast: Schemas['Forecast'];
+  readonly forecast: Schemas['ProjectForecast'];
   readonly project: Schemas['ProjectShown'];
 }) {
   const asOf = t.money.asOf(moment(forecast.as_of));
@@ -136,6 +136,6 @@ function Outlook({
   );
 }
 
-function leftOf(forecast: Schemas['Forecast']): string {
+function leftOf(forecast: Schemas['ProjectForecast']): string {
   return forecast.caps.length === 0 ? t.money.unlimited : money(forecast.left);
 }

@@ -9,7 +9,7 @@ import { Dialog } from './Dialog';
 import { useNotify } from './Notifications';
 
 /** Revokes a token after a question; nothing is lost with it but access. */
-export function RevokeToken({ token }: { readonly token: Schemas['ShownToken'] }) {
+export function RevokeToken({ token }: { readonly token: Schemas['TokenShown'] }) {
   const { notify } = useNotify();
   const [open, setOpen] = useState(false);
   const act = async () => {

@@ -11,14 +11,14 @@ import { NewToken } from './NewToken';
 import { RevokeToken } from './RevokeToken';
 import { RelativeTime } from './RelativeTime';
 
-type Token = Schemas['ShownToken'];
+type Token = Schemas['TokenShown'];
 const SCOPES = ['read', 'operate', 'admin'] as const;
 const DAYS = '90';
 
 /** The tokens of a shared daemon. A new one is in the memory of this page only, until it is closed. */
 export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   const { data: projects = [] } = useQuery(queries.projects);
-  const [made, setMade] = useState<Schemas['Minted'] | null>(null);
+  const [made, setMade] = useState<Schemas['CreatedToken'] | null>(null);
   const create = (
     <DialogButton
       text={t.tokens.create}

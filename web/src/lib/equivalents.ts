@@ -59,7 +59,7 @@ export function verbs(name: string): Equivalent[] {
 }
 
 /** A launch, with just what differs from the defaults. */
-export function launch(order: Schemas['Launch']): Equivalent {
+export function launch(order: Schemas['LaunchRequest']): Equivalent {
   const { name, template, ...rest } = order;
   const chosen = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
   const { size, project, budget, ttl_hours: hours, idle_profile: idle } = rest;

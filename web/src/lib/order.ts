@@ -44,7 +44,7 @@ export function draftOf(
 }
 
 /** The request that a form stands for. */
-export function orderOf(draft: Draft): Schemas['Launch'] {
+export function orderOf(draft: Draft): Schemas['LaunchRequest'] {
   return {
     name: draft.name,
     template: draft.template,

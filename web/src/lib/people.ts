@@ -1,6 +1,6 @@
 import type { Schemas } from '../api/client';
 
-export type Guest = Schemas['Guest'];
+export type Guest = Schemas['BulkInvitee'];
 
 const NAMES = ['email', 'role', 'message'] as const;
 const ALSO: Readonly<Record<string, string>> = {

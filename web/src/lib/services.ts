@@ -23,7 +23,7 @@ export function addressOf(service: string, url: string, token: string | undefine
 
 /** What can be opened, the main service first; addresses that are no web pages are left out. */
 export function openings(
-  connection: Schemas['Connection'],
+  connection: Schemas['WorkspaceConnection'],
   ways: readonly Schemas['ServiceUrl'][],
 ): readonly Opening[] {
   const own = new Map(ways.map((way) => [way.service, way.url]));
