@@ -59,6 +59,24 @@ def test_system_log_lists_the_events_of_the_workspace(http, daemon):
     assert lines[1] == f"2026-01-01T00:00:00Z {line}"
 
 
+def test_system_log_of_a_terminated_workspace_is_kept_if_its_name_is_used_again(
+    http, daemon, clock
+):
+    http.launch()
+    daemon.settle()
+    id = http("GET", "/api/v1/instances/mine").json()["id"]
+    http.post("mine", "terminate", json={"confirm": "DELETE"})
+    daemon.settle()
+    clock.advance(seconds=1)
+    daemon.settle()
+    before = log(http, id, type="system", tail=3).json()["lines"]
+    assert http.launch().status_code == 201
+    daemon.settle()
+    http.post("mine", "stop")
+    assert len(before) == 3
+    assert log(http, id, type="system", tail=3).json()["lines"] == before
+
+
 def test_default_log_is_the_last_hundred_lines_of_the_console(http, daemon):
     http.launch()
     daemon.settle()

@@ -14,11 +14,12 @@ def events_of(
     sql: Connection, name: str, workspace: str, limit: int, after: int = 0
 ) -> list[Recorded]:
     """A workspace's events, the oldest first: the last ones, or the next ones after an event."""
-    query = select(events).where(events.c.subject == name, events.c.id > after).limit(limit)
+    # The subject has an index. Another workspace, or a volume, may have the same name.
+    is_own = events.c.subject == name, events.c.data["workspace"].as_string() == workspace
+    query = select(events).where(*is_own, events.c.id > after).limit(limit)
     order = events.c.id if after else events.c.id.desc()
     page = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
-    own_events = (recorded for recorded in page if recorded.data.get("workspace") == workspace)
-    return sorted(own_events, key=lambda it: it.id)
+    return sorted(page, key=lambda it: it.id)
 
 
 def line(event: Recorded) -> str:
