@@ -164,6 +164,20 @@ def test_slow_reader_is_cut_off_and_does_not_delay_others(hub, db):
     assert asyncio.run(read()) == (True, False, MOST_BEHIND + 200)
 
 
+def test_reader_that_resumes_within_a_batch_is_not_behind_by_events_that_it_has(hub, db):
+    record_hundred(db)
+    batch = Batch(db.events_after(0))
+
+    async def read():
+        async with hub.reading(None) as reader:
+            reader.position = batch.events[-1].id
+            for _ in range(MOST_BEHIND // 100 + 1):
+                reader.give(batch)
+            return reader.cut.done()
+
+    assert asyncio.run(read()) is False
+
+
 def test_reader_that_starts_while_the_bus_closes_ends_too(hub, db):
     async def read():
         async with hub.reading(None) as first:

@@ -81,8 +81,8 @@ class StreamReader:
         """Put events into the queue; disconnect the reader if it is too far behind."""
         if not self.live or self._ended:
             return
-        self._waiting.append(batch.after(self.position))
-        self._behind += len(batch.frames)
+        self._waiting.append(new := batch.after(self.position))
+        self._behind += len(new.frames)
         if self._behind > MOST_BEHIND:
             self.drop()
         self._woken.set()
