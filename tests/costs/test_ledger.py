@@ -97,13 +97,7 @@ def test_prices_are_compared_again_after_an_hour(make_daemon, clock, cloud, cloc
     assert (event.data["previous_hourly"], event.data["hourly"]) == (RATE, 0)
 
 
-def test_every_living_workspace_with_a_changed_price_is_repriced_once(clocked_daemon, monkeypatch):
-    for name, size in {"a": "M", "b": "M", "c": "S", "gone": "M"}.items():
-        clocked_daemon.running(name, size=size)
-    clocked_daemon.verb("gone", "terminate", confirm="DELETE")
-    clocked_daemon.settle()
-    clocked_daemon.daemon.workspaces.reprice(clocked_daemon.workspace("b").id, None, None)
-    before = {n: not_none(clocked_daemon.workspace(n).hourly_rate) for n in ("a", "c", "gone")}
+def double_prices(monkeypatch):
     usual = LocalOffer.price
 
     def dearer(*of):
@@ -111,6 +105,16 @@ def test_every_living_workspace_with_a_changed_price_is_repriced_once(clocked_da
         return 2 * not_none(hourly), source
 
     monkeypatch.setattr(LocalOffer, "price", dearer)
+
+
+def test_every_living_workspace_with_a_changed_price_is_repriced_once(clocked_daemon, monkeypatch):
+    for name, size in {"a": "M", "b": "M", "c": "S", "gone": "M"}.items():
+        clocked_daemon.running(name, size=size)
+    clocked_daemon.verb("gone", "terminate", confirm="DELETE")
+    clocked_daemon.settle()
+    clocked_daemon.daemon.workspaces.reprice(clocked_daemon.workspace("b").id, None, None)
+    before = {n: not_none(clocked_daemon.workspace(n).hourly_rate) for n in ("a", "c", "gone")}
+    double_prices(monkeypatch)
     watch = clocked_daemon.daemon.prices
     watch.hurry()
     assert (watch.look(), watch.look()) == (3, 0)
@@ -124,6 +128,28 @@ def test_every_living_workspace_with_a_changed_price_is_repriced_once(clocked_da
         "c": 2 * before["c"],
         "gone": before["gone"],
     }
+
+
+def test_workspace_that_was_resized_meanwhile_keeps_the_price_of_its_new_type(
+    clocked_daemon, monkeypatch
+):
+    clocked_daemon.running(size="M")
+    clocked_daemon.verb("mine", "stop")
+    clocked_daemon.settle()
+    double_prices(monkeypatch)
+    watch, requests = clocked_daemon.daemon.prices, clocked_daemon.daemon.workspaces
+    reprice, resized = type(requests).reprice, list[int]()
+
+    def after_a_resize(service, *of):
+        answer = clocked_daemon.verb("mine", "resize", size="S")
+        assert answer.status_code == 200, answer.text
+        resized.append(not_none(clocked_daemon.workspace().hourly_rate))
+        return reprice(service, *of)
+
+    monkeypatch.setattr(type(requests), "reprice", after_a_resize)
+    watch.hurry()
+    watch.look()
+    assert clocked_daemon.workspace().hourly_rate == resized[0]
 
 
 def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkeypatch):

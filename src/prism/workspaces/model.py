@@ -168,6 +168,11 @@ class Priced(Struct, frozen=True):
     unlimited: bool
     hourly_rate: Micros | None
 
+    @classmethod
+    def of(cls, workspace: Workspace) -> "Priced":
+        """The kind of a workspace."""
+        return cls(*(getattr(workspace, name) for name in cls.__struct_fields__))
+
 
 class Offer(Protocol):
     """What a provider offers, known without a call to the cloud."""

@@ -28,11 +28,11 @@ class PriceWatch:
         db: Database,
         clock: Clock,
         offer: Callable[[Profile], Offer],
-        asks: WorkspaceService,
+        requests: WorkspaceService,
         is_current: Callable[[Connection, str], bool],
     ) -> None:
         """`is_current` says whether a recent survey has seen the workspaces that run."""
-        self._db, self._clock, self._offer, self._asks = db, clock, offer, asks
+        self._db, self._clock, self._offer, self._requests = db, clock, offer, requests
         self._is_current = is_current
         self._due: datetime | None = None
 
@@ -56,19 +56,18 @@ class PriceWatch:
         prices = {priced: self._price(priced, of.get(priced.profile)) for priced in kinds}
         with self._db.read() as sql:
             repriced = {
-                id: price
+                id: (priced, price)
                 for priced, price in prices.items()
                 if price[0] is not None and price[0] != priced.hourly_rate
                 for id in store.priced_so(sql, priced)
             }
             current = {id for id in repriced if self._is_current(sql, id)}
         changed = 0
-        for id, (hourly, source) in sorted(repriced.items()):
+        for id, (priced, (hourly, source)) in sorted(repriced.items()):
             if id not in current:
                 self._due = None
                 continue
-            self._asks.reprice(id, hourly, source)
-            changed += 1
+            changed += self._requests.reprice(id, hourly, source, priced)
         return changed
 
     def _price(self, priced: Priced, profile: Profile | None) -> tuple[Micros | None, str | None]:

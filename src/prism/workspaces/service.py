@@ -46,6 +46,7 @@ from prism.workspaces.model import (
     MoveRequest,
     Observed,
     Offer,
+    Priced,
     ResizeRequest,
     StartRequest,
     TerminateRequest,
@@ -406,15 +407,23 @@ class WorkspaceService:
         after = with_request(before, verb, self._clock.now(), before.expires_at)
         self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
-    def reprice(self, id: str, hourly: Micros | None, source: str | None) -> None:
-        """Change the hourly price of a workspace from now on."""
+    def reprice(
+        self, id: str, hourly: Micros | None, source: str | None, priced: Priced | None = None
+    ) -> bool:
+        """Change the hourly price of a workspace from now on.
+
+        With `priced`, the kind that the price is for, False if the workspace has changed since.
+        """
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
+            if priced is not None and Priced.of(before) != priced:
+                return False
             event = WorkspaceRepriced(
                 **about(before), actor=SYSTEM, previous_hourly=before.hourly_rate, hourly=hourly
             )
             after = replace(before, hourly_rate=hourly, price_source=source)
             self._changes.apply(tx, before, after, lambda _: event)
+            return True
 
     def set_reservation(self, id: str, until: datetime | None) -> None:
         """Let a workspace run until then, and send that time to its machine."""
