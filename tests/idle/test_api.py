@@ -535,6 +535,33 @@ def test_workspace_with_unknown_idleness_stays_awake_and_is_reported_once(
     assert why(http)["since"] == "2026-01-01T00:00:00Z"
 
 
+def test_unknown_idleness_is_reported_later_after_a_failed_write(
+    daemon, running_workspace, cloud, clock, monkeypatch
+):
+    id, began = running_workspace(idle_profile="gpu"), clock.now()
+    clock.advance(minutes=30)
+    with monkeypatch.context() as broken:
+        broken.setattr(daemon.db, "write", lambda: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(OSError, match="no space"):
+            report_idleness(daemon, cloud, id, state="unknown", since=began, until=clock.now())
+    daemon.settle()
+    assert len(unknown_warnings(daemon)) == 1
+
+
+def test_warnings_are_not_repeated_after_a_survey_without_an_answer(
+    daemon, running_workspace, cloud, clock
+):
+    id = running_workspace(idle_profile="batch")
+    [location] = daemon.local.locations
+    for fields in ({"state": "unknown", "since": clock.now()}, {"since": clock.now()}):
+        clock.advance(minutes=51)
+        report_idleness(daemon, cloud, id, **fields, until=clock.now())
+        daemon.idle_observer.saw({location: []})
+        clock.advance(minutes=1)
+        daemon.settle()
+    assert (len(unknown_warnings(daemon)), len(sleep_warnings(daemon))) == (1, 1)
+
+
 def act_on_idleness(daemon, cloud, id, at, action="hibernate", **act):
     """Lets the machine hibernate or stop by itself, without a daemon."""
     done = IdleAct(at=at, action=action, seconds=1500, profile="batch", **act)

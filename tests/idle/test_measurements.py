@@ -113,6 +113,21 @@ def test_measurements_of_two_daemons_are_counted_once(
     assert 3600 <= sum(row["seconds"] for row in rows(clocked_daemon)) <= 120 * 60
 
 
+def test_measurements_are_written_later_after_a_failed_write(
+    clocked_daemon, watched_workspace, monkeypatch
+):
+    recorder, db = clocked_daemon.daemon.measurements, clocked_daemon.daemon.db
+    recorder.write()
+    watched_workspace(5)
+    with monkeypatch.context() as broken:
+        broken.setattr(db, "write", lambda: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(OSError, match="no space"):
+            recorder.write()
+    watched_workspace(4)
+    recorder.write()
+    assert sum(row["seconds"] for row in rows(clocked_daemon)) == 8 * 60
+
+
 def test_resize_starts_new_measurements(clocked_daemon, watched_workspace):
     watched_workspace(26 * 60, every=4, state="idle")
     assert analysis(clocked_daemon)["optimization_recommendations"]

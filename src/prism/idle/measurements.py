@@ -48,9 +48,8 @@ class Measurements(Recorder):
         self._sums: dict[tuple[str, int], HourSum] = {}
 
     def write(self) -> None:
-        """Write the sums, and delete those that are too old."""
-        sums, self._sums = self._sums, {}
-        if not sums:
+        """Write the sums, and delete those that are too old; retried at the next measurement."""
+        if not (sums := self._sums):
             return
         oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
         with self._db.write() as tx:
@@ -64,6 +63,7 @@ class Measurements(Recorder):
                     spans = (totals.began, totals.until, totals.seconds, totals.idle)
                     store.add_measurement(tx, (key, hour, kinds[key]), spans, totals.figures)
             store.forget_hours(tx, oldest)
+        self._sums = {}
 
     def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:
         """The measurements of the last 30 days of each workspace that is in the project now."""

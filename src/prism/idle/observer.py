@@ -46,10 +46,10 @@ class IdleObserver:
         self._lock = Lock()
         self._by_location: dict[str, Mapping[str, Idleness]] = {}
         self._known: Mapping[str, Idleness] = {}
-        self._warned: dict[str, datetime] = {}  # by workspace, the `since` that was announced
+        self._announced_sleep: dict[str, datetime] = {}  # by workspace, the `since` then
         self._look_again = datetime.min.replace(tzinfo=UTC)
         self._written: dict[str, IdleAct] = {}
-        self._said_unknown: set[str] = set()  # workspaces whose unknown verdict was announced
+        self._announced_unknown: set[str] = set()  # workspaces
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
         """Store the reports of the machines in these locations, and record their actions.
@@ -71,14 +71,8 @@ class IdleObserver:
                 if idleness.acted is not None and self._written.get(key) != idleness.acted:
                     self._write(key, idleness.acted)
                     self._written[key] = idleness.acted
-            self._say_unknown(
-                {
-                    key: idleness
-                    for key, idleness in known.items()
-                    if (minutes := unknown_minutes(idleness)) is not None and minutes >= LONG
-                }
-            )
-            self._warn(known)
+            self._announce_unknown(known)
+            self._announce_sleep(known)
             self._measurements.saw(known)
             self._activity.saw(known)
 
@@ -94,23 +88,30 @@ class IdleObserver:
         """The present idleness of a workspace."""
         return idle(workspace, self.of(workspace.id), self._clock.now())
 
-    def _say_unknown(self, now: Mapping[str, Idleness]) -> None:
+    def _announce_unknown(self, known: Mapping[str, Idleness]) -> None:
         """Announce once, for each workspace, that its verdict has long been unknown."""
-        new = sorted(now.keys() - self._said_unknown)
-        self._said_unknown = set(now)
-        if not new:
-            return
-        with self._db.write() as tx:
-            for workspace in workspaces.by_ids(tx.sql, new):
-                if workspace.idle_profile is not None:
-                    known = now[workspace.id]
-                    minutes = unknown_minutes(known) or 0
-                    why = known.because
-                    tx.happened(
-                        IdleUnknown(**about(workspace), actor=SYSTEM, minutes=minutes, because=why)
-                    )
+        unknown = {
+            key: minutes
+            for key, idleness in known.items()
+            if (minutes := unknown_minutes(idleness)) is not None and minutes >= LONG
+        }
+        # A survey without an answer knows no verdict, and ends none.
+        announced = {key for key in self._announced_unknown if key in unknown or key not in known}
+        if new := sorted(unknown.keys() - announced):
+            with self._db.write() as tx:
+                for workspace in workspaces.by_ids(tx.sql, new):
+                    if workspace.idle_profile is not None:
+                        tx.happened(
+                            IdleUnknown(
+                                **about(workspace),
+                                actor=SYSTEM,
+                                minutes=unknown[workspace.id],
+                                because=known[workspace.id].because,
+                            )
+                        )
+        self._announced_unknown = announced | unknown.keys()
 
-    def _warn(self, known: Mapping[str, Idleness]) -> None:
+    def _announce_sleep(self, known: Mapping[str, Idleness]) -> None:
         """Announce once, for each workspace, that it goes to sleep soon, so you can act."""
         now = self._clock.now()
         since = {
@@ -118,8 +119,12 @@ class IdleObserver:
             for key, idleness in known.items()
             if idleness.state == "idle" and idleness.since
         }
-        self._warned = {key: at for key, at in self._warned.items() if since.get(key) == at}
-        fresh = sorted(since.keys() - self._warned.keys())
+        self._announced_sleep = {
+            key: at
+            for key, at in self._announced_sleep.items()
+            if since.get(key) == at or key not in known
+        }
+        fresh = sorted(since.keys() - self._announced_sleep.keys())
         if not fresh or now < self._look_again <= now + WARN_EVERY:  # else the clock was set back
             return
         self._look_again = now + WARN_EVERY
@@ -138,7 +143,7 @@ class IdleObserver:
                 tx.happened(
                     SleepsSoon(**about(workspace), actor=SYSTEM, acts_at=whole(soon[workspace.id]))
                 )
-        self._warned |= {id: since[id] for id in soon}
+        self._announced_sleep |= {id: since[id] for id in soon}
 
     def _write(self, key: str, act: IdleAct) -> None:
         with self._db.write() as tx:
