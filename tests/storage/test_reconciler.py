@@ -5,10 +5,12 @@ from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import update
 
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.storage.model import StorageFailure
 from prism.storage.reconciler import VolumeReconciler
+from prism.storage.store import volumes
 from prism.workspaces import store as workspaces
 from prism.workspaces.attachment_hosts import zone_of
 from tests.shapes import failed
@@ -175,6 +177,32 @@ def test_volume_detached_outside_prism_is_attached_again(storage):
     events = [event.event for event in storage.daemon.db.events_after(0)]
     events = [event for event in events if event in {"volume_attached", "volume_detached"}]
     assert events == ["volume_attached", "volume_detached", "volume_attached"]
+
+
+def test_machine_in_two_outdated_surveys_long_apart_gets_no_attachment(storage):
+    """A provider may list a detached volume as attached for a while."""
+    storage.made()
+    for _ in range(2):
+        storage.disk().attached.add("local-0123456789abcdef0")
+        storage.settle()
+        assert storage.show()["attached_instance"] is None
+        storage.disk().attached.clear()
+        storage.settle(seconds=2 * storage.disks.patience.total_seconds())
+    storage.disk().attached.add("local-0123456789abcdef0")
+    storage.settle(seconds=2 * storage.disks.patience.total_seconds())
+    assert storage.show()["attached_instance"] == "local-0123456789abcdef0"
+
+
+def test_volume_in_another_location_is_refused_with_both_locations(storage):
+    storage.made()
+    storage.launched()
+    [location] = storage.daemon.local.locations
+    with storage.daemon.db.write() as tx:
+        tx.sql.execute(update(volumes).values(location="aws:123456789012:us-west-2"))
+    error = failed(storage.attach(), 409, "VOLUME_ELSEWHERE")
+    assert "us-west-2" in error["details"]
+    assert location in error["details"]
+    assert "prism volume create" in error["remediation"]
 
 
 def test_terminated_workspace_leaves_its_volumes_with_their_data(storage):

@@ -379,9 +379,12 @@ class VolumeReconciler(StorageReconciler):
             return isinstance(error, DiskUnreadable)
         if any(attachment.wanted and not wants(attachment, hosts) for attachment in attachments):
             return True  # its workspace has ended
+        new = unaccounted(attachments, hosts, disk.attached if disk else ())
+        for key in tuple(self._first_seen):
+            if key[0] == volume.id and key[1] not in new:
+                self._first_seen.pop(key, None)
         if disk is None:
             return volume.disk_id is not None and volume.observed is not StorageObserved.GONE
-        new = unaccounted(attachments, hosts, disk.attached)
         new -= {
             attachment.workspace for attachment in attachments if attachment.workspace not in hosts
         }

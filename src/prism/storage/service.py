@@ -232,7 +232,9 @@ def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -
     if volume.location != host.location:
         raise VolumeElsewhere(
             f"Volume {volume.name!r} and workspace {host.name!r} are not in the same location",
-            details=f"{volume.location.partition(':')[0]} and {host.location.partition(':')[0]}",
+            details=f"the volume is in {volume.location}, the workspace in {host.location}",
+            remediation="Switch to a profile of the workspace's location (`prism profile list`) "
+            "and make a volume there: `prism volume create`",
         )
     elsewhere = [attachment for attachment in attachments if attachment.workspace != host.id]
     if volume.kind is VolumeKind.EBS and elsewhere:
