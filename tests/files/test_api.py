@@ -203,6 +203,17 @@ def test_interrupted_upload_creates_no_file_and_can_continue_if_it_has_a_size(
         assert eventually(lambda: sent().get("complete")) is True
 
 
+def test_upload_leaves_no_part_if_another_file_gets_the_name_first(home, files_http, files):
+    with begun(files_http, "path=taken", 4) as upload:
+        upload.send(b"12")
+        eventually(lambda: [*inside(home).glob(".prism-part-*")])
+        (inside(home) / "taken").write_text("theirs")
+        upload.send(b"34")
+        assert upload.getresponse().status == 409
+    eventually(lambda: not [*inside(home).glob(".prism-part-*")])
+    assert b"".join(files.read("mine", "taken")) == b"theirs"
+
+
 @contextlib.contextmanager
 def begun(client, query, length):
     """An upload whose body is not complete yet."""

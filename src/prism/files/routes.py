@@ -124,9 +124,9 @@ async def write_file(
             most = None if size is None else size - offset
             received = offset + await incoming(request.receive, target, most)
             complete = size is None or received == size
-            discard = False
             if complete:
                 await asyncio.to_thread(target.finish)
+            discard = False
         finally:
             await asyncio.shield(asyncio.to_thread(target.close, discard=discard))
         if complete:
