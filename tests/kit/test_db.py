@@ -124,6 +124,24 @@ def test_connection_in_use_while_the_database_closes_ends_with_its_block(db):
         raw.execute("SELECT 1")
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_commit_listener_goes_on_after_an_error_of_a_listener(db):
+    announced, failures, listener = threading.Event(), list[Exception](), CommitListener(db)
+
+    def refresh(_):
+        if not failures:
+            failures.append(RuntimeError("a bug"))
+            raise failures[0]
+        announced.set()
+
+    db.committed.append(refresh)
+    listener.start()
+    try:
+        assert eventually(announced.is_set)
+    finally:
+        listener.stop()
+
+
 # A SQLite file has one daemon.
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
 def test_commit_of_another_daemon_rings_the_bus(make_daemon):

@@ -5,9 +5,9 @@ import threading
 
 import psycopg
 
-from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.postgres import keepalives, plain
+from prism.kit.reconcile import errors_logged
 
 log = logging.getLogger(__name__)
 AT_MOST = 1.0  # seconds that an event of another daemon may stay unnoticed
@@ -37,9 +37,10 @@ class CommitListener:
                 with psycopg.connect(self._url, autocommit=True, **keepalives({})) as connection:
                     connection.execute("LISTEN prism")
                     while not self._stopped.is_set():
-                        self._db.look()
-                        self._db.announce()  # also after silence: a message may have been lost
+                        with errors_logged("announce commits"):
+                            self._db.look()
+                            self._db.announce()  # also after silence: a message may be lost
                         list(connection.notifies(timeout=AT_MOST, stop_after=1))
-            except (psycopg.Error, DatabaseUnavailable) as error:
+            except psycopg.Error as error:
                 log.warning("cannot listen to the database: %s", type(error).__name__)
                 self._stopped.wait(AT_MOST)

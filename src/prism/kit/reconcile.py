@@ -93,7 +93,8 @@ def in_locations(rows: Table, locations: Collection[str]) -> ColumnElement[bool]
 
 
 @contextmanager
-def _errors_logged(task: str) -> Iterator[None]:
+def errors_logged(task: str) -> Iterator[None]:
+    """Log errors instead of raising them, so that a loop goes on; `task` is what failed."""
     try:
         yield
     except Unavailable as away:  # nothing is lost, everything stays due
@@ -240,7 +241,7 @@ class Loop(Generic[View]):
             if self._stopped.is_set():
                 return self._pool.shutdown()
             started, failed = False, True
-            with _errors_logged("claim"):
+            with errors_logged("claim"):
                 if inherit:
                     self.inherit()
                     inherit = False
@@ -261,7 +262,7 @@ class Loop(Generic[View]):
         """Survey if it is time; after an error again in `retry` seconds."""
         if not self._until_next_mark():
             self._mark_due_at = time.monotonic() + retry
-            with _errors_logged("survey"):
+            with errors_logged("survey"):
                 self._mark_due_at = time.monotonic() + self.mark_due().total_seconds()
 
     def once(self) -> int:
