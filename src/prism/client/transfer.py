@@ -8,7 +8,7 @@ from contextlib import suppress
 from prism.annotations import Any, BinaryIO, Callable, Iterator
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, query, quoted
-from prism.errors import Problem
+from prism.errors import Conflict, Problem
 
 PIECE = 8 << 20  # bytes of one request
 BINARY = "application/octet-stream"
@@ -38,13 +38,17 @@ def upload(
     while True:
         source.seek(at)
         piece = source.read(min(PIECE, size - at))
+        if not piece and at < size:
+            raise Conflict(
+                "The file became shorter while it was sent",
+                details=f"it had {size} bytes, and there are none after the first {at} now",
+                remediation="Send it again, once no program changes it",
+            )
         query_string = query(path=path, offset=at, size=size, replace="true" if replace else None)
         answer, at = _send_piece(wire, files_of(name, "content") + query_string, piece, at)
         progress(at, size)
         if answer is not None and answer["complete"]:
             return answer
-        if not piece and at >= size:
-            raise Problem("The file became shorter while it was sent")
 
 
 def _send_piece(wire: Wire, address: str, piece: bytes, at: int) -> tuple[Any, int]:
