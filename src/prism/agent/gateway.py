@@ -140,7 +140,12 @@ class _Relays:
                 caller.close()
                 return
             caller.settimeout(None)
-            threading.Thread(target=self._relay, args=(caller, port), daemon=True).start()
+            relay = threading.Thread(target=self._relay, args=(caller, port), daemon=True)
+            try:
+                relay.start()
+            except RuntimeError:  # the system has no thread left
+                caller.close()
+                self._free.release()
 
     def _admits(self, caller: socket.socket) -> bool:
         """Whether the user at the other end may connect; a socket without an owner may not."""
