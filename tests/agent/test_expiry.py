@@ -1,6 +1,8 @@
 """Expiry of a local machine whose programs cannot be frozen."""
 
+import errno
 import json
+import os
 import time
 
 import pytest
@@ -64,3 +66,12 @@ def test_machine_continues_to_run_when_a_requested_hibernation_fails(machine, ho
     seen = report_after_steps(machine)
     assert (seen["phase"], seen["failure"]["code"]) == ("on", "CANNOT_HIBERNATE")
     assert "it continues to run" in seen["failure"]["message"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_error_of_a_full_disk_or_quota_is_reported_as_a_full_disk(machine, monkeypatch, code):
+    def fail():
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(machine._mounts, "step", fail)
+    assert report_after_steps(machine)["failure"]["code"] == "DISK_FULL"

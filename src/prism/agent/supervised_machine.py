@@ -159,7 +159,8 @@ class SupervisedMachine:
             self._fail(broken.code, broken.message)
         except OSError as error:
             again = f"correct that, then `prism workspace start {self._config.name}`"
-            self._fail("DISK_FULL" if error.errno == 28 else "MACHINE_FAILED", f"{error}; {again}")
+            code = "DISK_FULL" if error.errno in FULL else "MACHINE_FAILED"
+            self._fail(code, f"{error}; {again}")
 
     @property
     def pause(self) -> float:
