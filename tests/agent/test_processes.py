@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from prism.agent import ports
+from prism.agent import ports, sandbox_process
 from prism.agent.freezer import Cgroup, freezer
-from prism.agent.processes import Start, descendants, marked, spawn, table, which
+from prism.agent.processes import Process, Start, descendants, marked, spawn, table, which
 from tests.optional import not_none
 from tests.signals import ignored_signals
 from tests.waiting import eventually
@@ -169,3 +169,10 @@ def test_freezer_removes_only_old_empty_control_groups(tmp_path):
         return True
 
     eventually(is_removed, passing=(OSError,))
+
+
+def test_first_process_of_a_sandbox_is_the_one_that_began_first(monkeypatch):
+    """The start times are texts; the later one has a digit more, and the lower pid."""
+    children = [Process(31, 7, "S", "10000"), Process(32, 7, "S", "9999")]
+    monkeypatch.setattr(sandbox_process, "descendants", lambda _: children)
+    assert sandbox_process._first_inside(7) == 32

@@ -391,7 +391,7 @@ def counts_processes_by_place() -> bool:
 def _first_inside(pid: int) -> int | None:
     """The first process inside, found from the process that made the sandbox."""
     children = [descendant for descendant in descendants(pid) if descendant.parent == pid]
-    return min(children, key=lambda child: child.began).pid if children else None
+    return min(children, key=lambda child: int(child.began)).pid if children else None
 
 
 def _read(path: str) -> str:
