@@ -2,13 +2,15 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 
-from prism.agent import idle_daemon
+from prism.agent import gpus, idle_daemon
 from prism.agent.ec2_host import HostView
 from prism.agent.idle_daemon import IdleDaemon
 from prism.agent.power import CannotSleep
+from prism.agent.processes import spawn
 from tests.waiting import eventually
 
 RULE = {"profile": "p", "seconds": 0.1, "action": "hibernate", "limits": {}}
@@ -108,3 +110,27 @@ def test_host_view_reads_services_and_their_tokens_from_files(tmp_path):
 
 def test_host_view_lists_no_services_without_a_services_file(tmp_path):
     assert list(HostView(tmp_path, tmp_path).serving()) == []
+
+
+def test_ended_nvidia_smi_leaves_no_zombie(idle_runner, tmp_path, monkeypatch):
+    pids = []
+
+    def spawn_and_record(start):
+        pid, pipe = spawn(start)
+        pids.append(pid)
+        return pid, pipe
+
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 7\n")
+    smi.chmod(0o700)
+    monkeypatch.setattr(gpus, "spawn", spawn_and_record)
+    monkeypatch.setattr(gpus, "used", partial(gpus.used, str(tmp_path)))
+    rule = {**RULE, "seconds": 3600, "limits": {"gpu": 5.0}}
+    (tmp_path / "idle.json").write_text(json.dumps(rule))
+
+    def is_reaped():
+        idle_runner._watch._next = 0.0
+        idle_runner.step()
+        return pids and not os.path.exists(f"/proc/{pids[0]}")
+
+    eventually(is_reaped)

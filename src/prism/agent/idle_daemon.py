@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,12 +46,17 @@ class IdleDaemon:
         """Run until this process or the machine ends."""
         self._watch.notice("on")
         while True:
-            self._watch.step(list(self._host.serving()))
-            if goal := self._watch.goal():
-                self._write_report()
-                self._go_down(goal)
-            self._write_report()
+            self.step()
             time.sleep(SOON if self._watch.asking else PAUSE)
+
+    def step(self) -> None:
+        """Measure if that is due, and act."""
+        self._watch.step(list(self._host.serving()))
+        _reap()
+        if goal := self._watch.goal():
+            self._write_report()
+            self._go_down(goal)
+        self._write_report()
 
     def _go_down(self, goal: str) -> None:
         self._watch.notice("stopping")
@@ -114,6 +120,13 @@ def _log(line: str) -> None:
     """Write a line into the journal."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _reap() -> None:
+    """Reap programs that have ended, such as `nvidia-smi`."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _wait_for_sleep(within: float) -> bool:
