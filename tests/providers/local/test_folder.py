@@ -1,15 +1,19 @@
 """How the daemon reads the files in the folder of a machine."""
 
 import json
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 from msgspec import ValidationError
 
-from prism.agent.protocol import INTENT, OBSERVED
+from prism.agent.protocol import INTENT, OBSERVED, SPEC
+from prism.errors import Unavailable
 from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local.compute import LocalCompute
+from prism.providers.local.folder_setup import change_type
+from prism.providers.local.supervision import _wait_until_started
 from prism.workspaces.model import Observed
 
 SEEN = {"key": "ws_1", "name": "mine", "phase": "on", "run": 1}
@@ -70,3 +74,15 @@ def test_survey_warns_about_a_supervisor_with_a_newer_protocol(tmp_path, caplog,
     [observed] = LocalCompute(tmp_path).survey()
     assert observed.observed is Observed.OFF, "the known fields of the report are used"
     assert len(caplog.records) == warned
+
+
+def test_supervisor_that_ends_before_it_has_a_log_is_reported(tmp_path):
+    process = subprocess.Popen(["/bin/sh", "-c", "exit 9"])
+    with pytest.raises(Unavailable, match="does not start: it ended with exit code 9"):
+        _wait_until_started(tmp_path, process)
+
+
+def test_change_of_a_damaged_spec_is_unavailable(tmp_path):
+    (tmp_path / SPEC).write_bytes(b'{"key"')
+    with pytest.raises(Unavailable, match=r"order\.json cannot be read"):
+        change_type(tmp_path, "t3.large")

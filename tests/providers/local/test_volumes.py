@@ -12,8 +12,9 @@ from functools import partial
 
 import pytest
 
+from prism.agent.protocol import replace_file
 from prism.agent.safe_paths import remove_tree
-from prism.providers.local import removals, tree_snapshots
+from prism.providers.local import checks, removals, tree_snapshots
 from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
@@ -580,3 +581,21 @@ def test_deletion_of_a_mounted_volume_is_refused_and_keeps_its_data(
     why, *rest = done.stdout.splitlines() or [done.stderr]
     assert why == f"{folder} cannot be removed: Device or resource busy"
     assert rest == ["True", "kept"]
+
+
+def test_verification_continues_after_a_result_that_could_not_be_written(
+    volumes, data_folder, monkeypatch
+):
+    volumes.snapshot(KEPT, volumes.create(ORDER).id)
+    id = copied(volumes).id
+    failures = [OSError(errno.ENOSPC, "No space left on device")]
+
+    def write(path, content, **how):
+        if path.name == "verified.json" and failures:
+            raise failures.pop()
+        replace_file(path, content, **how)
+
+    monkeypatch.setattr(checks, "replace_file", write)
+    volumes.verify(id, "1")
+    eventually(lambda: not failures)
+    assert verified(volumes, id, "2").trouble is None

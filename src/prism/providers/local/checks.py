@@ -4,10 +4,10 @@ A rehearsal restores a snapshot into a draft, compares every file with the manif
 included, and removes the draft. Its result is in `verified.json` beside the snapshot.
 """
 
+import logging
 import queue
 import secrets
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
 from prism.storage.ports import Verified
 
+log = logging.getLogger(__name__)
 MANIFEST, RESULT, ABOUT = "manifest.json", "verified.json", "about.json"
 NO_MANIFEST = StorageFailure(
     "NO_MANIFEST",
@@ -88,14 +89,18 @@ class SnapshotChecks:
     def _run_jobs(self) -> None:
         while True:
             id, token = job = self._jobs.get()
-            # The daemon ends, or it was deleted.
-            with suppress(SnapshotInterrupted, FileNotFoundError):
+            try:
                 trouble = self._complete_hashes(id) or (self._rehearse(id) if token else None)
                 if token is not None:
                     result = Verified(token=token, at=WallClock().now(), trouble=trouble)
                     replace_file(self._root / id / RESULT, msgspec.json.encode(result))
-            with self._lock:
-                self._asked.discard(job)
+            except (SnapshotInterrupted, FileNotFoundError):  # the daemon ends, or it was deleted
+                continue
+            except OSError as error:  # such as a full disk; the next survey or request repeats it
+                log.warning("%s: the result of a check cannot be written: %s", id, error)
+            finally:
+                with self._lock:
+                    self._asked.discard(job)
 
     def _complete_hashes(self, id: str) -> StorageFailure | None:
         """Add hashes to its manifest; returns why that failed."""

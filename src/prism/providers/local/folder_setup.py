@@ -103,6 +103,8 @@ def _update(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any
             replace_file(path, written)
     except FileNotFoundError:  # it is being taken away
         return
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"{path} cannot be read: {error}") from error
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error}") from error
 

@@ -83,5 +83,12 @@ def _wait_until_started(folder: Path, process: subprocess.Popen[bytes]) -> None:
         process.kill()
         code = process.wait()
     if code:
-        last_words = (folder / "supervisor.log").read_text()[-300:] if folder.exists() else ""
-        raise Unavailable(f"The supervisor of {folder.name} does not start: {last_words.strip()}")
+        why = _last_words(folder / "supervisor.log") or f"it ended with exit code {code}"
+        raise Unavailable(f"The supervisor of {folder.name} does not start: {why}")
+
+
+def _last_words(log: Path) -> str:
+    try:
+        return log.read_text(errors="replace")[-300:].strip()
+    except OSError:  # it ended before it could make the file, as on a full disk
+        return ""
