@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.cli import daemon_start
+from prism.cli import daemon_log, daemon_start
 from prism.cli.connection import StartingWire
 from prism.cli.daemon_start import GAVE_WAY, daemon_info
 from prism.client.address import DaemonAddress
@@ -271,3 +271,23 @@ def test_daemon_start_waits_up_to_a_minute_for_an_answer(monkeypatch, home, caps
         with pytest.raises(DaemonUnreachable, match="does not answer"):
             daemon_start.start_daemon(place)
     assert ("It is still starting" in capsys.readouterr().err) is (after > 10)
+
+
+def test_follower_of_a_log_that_is_shortened_prints_its_new_lines(monkeypatch, tmp_path):
+    monkeypatch.setattr(daemon_log, "LOOK_AGAIN", 0.0)
+    log = tmp_path / "daemon.log"
+    log.write_text("old\n" * 100)
+    lines = daemon_log.new_lines(str(log), log.stat().st_size)
+    with log.open("a") as file:
+        file.write("before\n")
+    assert next(lines) == "before"
+
+    def look_again(_):
+        if log.stat().st_size > len("old\n"):
+            log.write_text("old\n")
+        else:
+            with log.open("a") as file:
+                file.write("after\n")
+
+    monkeypatch.setattr(daemon_log.time, "sleep", look_again)
+    assert next(lines) == "after"

@@ -107,3 +107,11 @@ def test_installed_command_prints_the_version(environ):
     script = Path(sys.executable).parent / "prism"
     done = subprocess.run([script, "--version"], capture_output=True, text=True, env=environ)
     assert done.stdout == f"prism {package.__version__}\n"
+
+
+def test_file_that_cannot_be_written_is_named_without_a_traceback(prism, server, tmp_path):
+    server.on("GET /costs/export?format=csv", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n,")
+    target = tmp_path / "missing" / "costs.csv"
+    done = prism("cost", "export", "--output", str(target))
+    assert done.returncode == 1
+    assert done.stderr == f"error: {target}: No such file or directory\n"

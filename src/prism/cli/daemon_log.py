@@ -37,6 +37,8 @@ def new_lines(path: str, since: int) -> Iterator[str]:
             *whole, begun = (begun + log.read()).split(b"\n")
             for line in whole:
                 yield line.decode(errors="replace")
+            if os.fstat(log.fileno()).st_size < log.tell():  # `prism clean` has shortened it
+                log.seek(0, os.SEEK_END)
             time.sleep(LOOK_AGAIN)
 
 

@@ -31,6 +31,11 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         complain(problem.message, problem.details, problem.remediation)
         return next(EXIT[kind] for kind in type(problem).__mro__ if kind in EXIT)
+    except OSError as error:
+        if error.filename is None:  # a bug, or a closed pipe
+            raise
+        complain(f"{error.filename}: {error.strerror}")
+        return REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
