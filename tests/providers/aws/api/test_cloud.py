@@ -235,3 +235,19 @@ def test_import_of_the_provider_does_not_load_boto3():
         [sys.executable, "-c", look], capture_output=True, text=True, check=True
     )
     assert output.stdout.strip() == "False"
+
+
+def test_client_of_credentials_that_were_replaced_meanwhile_is_not_kept(aws):
+    cloud = Cloud("us-east-1", sleep=lambda _: None)
+    session = cloud.session
+
+    def replaced():
+        before = session()
+        cloud._forget_session()
+        return before
+
+    cloud.session = replaced
+    cloud._client("ec2")
+    assert cloud._clients == {}
+    cloud.session = session
+    assert cloud._client("ec2") is cloud._client("ec2")

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import types
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +23,7 @@ from prism.providers.aws.machine import agent_bundle
 from prism.providers.aws.machine.agent_bundle import Layout, bundle
 from prism.providers.aws.machine.watch import AwsWatch
 from prism.providers.aws.ssh.model import HostKeyUnknown
-from prism.workspaces.idleness import IdleRule
+from prism.workspaces.idleness import Idleness, IdleRule
 from tests.agent.ec2 import ROLE, Ec2
 from tests.optional import not_none
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
@@ -358,3 +360,29 @@ def test_agent_protocol_is_imported_by_python_3_9_without_required(tmp_path):
     (tmp_path / "idle.pyz").write_bytes(bundle().data)
     argv = [sys.executable, "-I", "-c", OLD, tmp_path / "idle.pyz"]
     assert "build" in subprocess.check_output(argv, text=True)
+
+
+def test_survey_after_the_close_asks_no_machine(world):
+    world.watch.close()
+    world.watch._due.clear()
+    world.watch.look([instance()])
+
+
+def test_report_that_is_read_during_a_survey_is_not_lost(world, monkeypatch):
+    eventually(lambda: not world.watch._asking)
+    report = {"state": "idle", "because": ["x"], "build": bundle().build}
+    result = types.SimpleNamespace(out=json.dumps(report).encode(), code=0)
+    monkeypatch.setattr(world.machine_pool.pool, "run", lambda *_: result)
+    reader = threading.Thread(target=world.watch._read_report, args=(instance(),))
+
+    class ReportsReadBySurvey(dict):
+        def __getitem__(self, id):
+            before = super().__getitem__(id)
+            reader.start()
+            reader.join(0.2)
+            return before
+
+    world.watch._known = ReportsReadBySurvey({ID: Idleness()})
+    world.watch.look([instance(state="stopped")])
+    reader.join()
+    assert world.watch.idle(ID).state == "idle"

@@ -1,6 +1,7 @@
 """Snapshots of volumes and root disks, and volumes that are restored from them."""
 
 import contextlib
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -217,3 +218,24 @@ def test_snapshot_of_a_file_system_is_refused_naming_aws_backup(aws_parts):
         aws_parts.volumes.restore(
             replace(BACK, kind=VolumeKind.EFS), aws_parts.kept(aws_parts.made())
         )
+
+
+class DateWithCallbacks(datetime):
+    """A time that calls functions when something is first added to it."""
+
+    def __add__(self, length):
+        while self.callbacks:
+            self.callbacks.pop()()
+        return datetime.fromisoformat(self.isoformat()) + length
+
+
+def test_concurrent_snapshot_request_is_still_known(aws_parts):
+    """A thread forgets old requests while another one makes a snapshot."""
+    aws_parts.aws.rules = build({"times": {"unseen": 3}})
+    source, snapshots = aws_parts.made(), aws_parts.volumes._copies
+    at = DateWithCallbacks.fromisoformat(aws_parts.aws.clock.now().isoformat())
+    at.callbacks = [lambda: snapshots.snapshot(KEPT, source)]
+    snapshots._asked["snapshot_9"] = at
+    snapshots._wait_until_visible(replace(KEPT, key="snapshot_2"))
+    with pytest.raises(Unavailable, match="not visible yet"):
+        snapshots.snapshot(KEPT, source)

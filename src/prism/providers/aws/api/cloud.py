@@ -214,9 +214,9 @@ class Cloud:
             user_agent_extra=self._agent,
         )
         with self._lock:  # creating a client is not thread-safe; using it is
-            if service not in self._clients:
+            if (client := self._clients.get(service)) is None:
                 region = SINGLE_REGION.get(service, self.region)
-                self._clients[service] = session.client(
-                    service, region_name=region, config=settings
-                )
-            return self._clients[service]
+                client = session.client(service, region_name=region, config=settings)
+                if session is self._session:  # else the credentials were changed meanwhile
+                    self._clients[service] = client
+            return client

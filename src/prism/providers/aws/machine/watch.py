@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from shlex import quote
 from typing import Any
 
@@ -101,8 +102,9 @@ class AwsWatch:
                 # The machine was started again: its report is outdated, its last action is not.
                 self._known[id] = Idleness(acted=self._known[id].acted)
             self._asking.update(instance.id for _, instance in work)
-        for ask, instance in work:
-            self._executor.submit(self._ask_and_log, ask, instance)
+        with suppress(RuntimeError):  # closed meanwhile: the next daemon asks them
+            for ask, instance in work:
+                self._executor.submit(self._ask_and_log, ask, instance)
 
     def close(self) -> None:
         """Make no more calls; the idle daemons keep running."""
@@ -169,7 +171,8 @@ class AwsWatch:
         if result.code:
             return
         report = msgspec.json.decode(result.out, type=IdleDaemonReport, strict=False)
-        self._known[instance.id] = decoded(report)
+        with self._lock:  # a survey replaces the dict
+            self._known[instance.id] = decoded(report)
         if report.get("build") != bundle().build:
             self._install(instance.id, None)
 
@@ -179,9 +182,9 @@ class AwsWatch:
             return
         act = msgspec.json.decode(acts[-1], type=IdleAct, strict=False)
         if act.at >= instance.launched:
-            known = self._known.get(instance.id, Idleness())
-            self._known[instance.id] = structs.replace(known, acted=act)
             with self._lock:
+                known = self._known.get(instance.id, Idleness())
+                self._known[instance.id] = structs.replace(known, acted=act)
                 self._down.pop((instance.id, instance.boot), None)
 
     def _install(self, id: str, rule: bytes | None) -> Any:

@@ -91,17 +91,19 @@ class AwsSnapshots:
         try:
             created = self._cloud.call("ec2", "CreateSnapshot", **args)
         except Missing as gone:
-            self._asked.pop(spec.key)
+            self._asked.pop(spec.key, None)
             raise StorageRefused(f"There is nothing left of {source} to copy") from gone
         except (ProviderRefused, AwsThrottled):  # nothing was made
-            self._asked.pop(spec.key)
+            self._asked.pop(spec.key, None)
             raise
         return read_item(f"snapshot {spec.name}", lambda: _as_snapshot(created))
 
     def _wait_until_visible(self, spec: SnapshotSpec) -> None:
         """Raise while a requested snapshot may not be listed yet, to avoid a second one."""
         now = self._cloud.clock.now()
-        self._asked = {key: at for key, at in self._asked.items() if now < at + VISIBLE_AFTER}
+        for key, at in list(self._asked.items()):  # other threads add to it
+            if now >= at + VISIBLE_AFTER:
+                self._asked.pop(key, None)
         if spec.key in self._asked:
             raise Unavailable(f"Snapshot {spec.name} was asked for and is not visible yet")
 
