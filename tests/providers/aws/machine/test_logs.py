@@ -167,3 +167,16 @@ def test_log_of_an_invalid_id_is_empty_without_a_call(logs, machine_pool):
     assert logs.tail("local-1", "console", 5).lines == ()
     assert logs.after("x; rm -rf", "cloud-init", None).lines == ()
     assert machine_pool.cloud.asked == []
+
+
+def test_token_of_a_service_that_another_template_adds_is_hidden(logs, machine_pool, sshd):
+    key = sshd.key.read_bytes()
+    logs._services.serving(machine_pool.host(ID))
+    file = sshd.folder / "output.log"
+    file.write_text(f"{secret(key, 'ws_1', 'lab')}\n")
+    assert logs.tail(ID, "cloud-init", 5).lines == ("***",)
+    serve(sshd, "lab", "files")
+    machine_pool.boot("second")
+    logs._services.serving(machine_pool.host(ID))
+    file.write_text(f"{secret(key, 'ws_1', 'files')}\n")
+    assert logs.tail(ID, "cloud-init", 5).lines == ("***",)

@@ -62,7 +62,7 @@ class AwsLogs:
         """`setup` is the path of the setup's log; only tests change it."""
         self._console, self._pool, self._services = console, pool, services
         self._file = setup
-        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._patterns: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {}
 
     def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
         """The last lines."""
@@ -149,17 +149,17 @@ class AwsLogs:
     def _secrets_pattern(self, id: str) -> re.Pattern[str]:
         """Matches the tokens of the services, or anything like a token if they are unknown."""
         names = self._services.known(id)
-        if not names:
-            return self._patterns.get(id, LIKE_A_TOKEN)
-        if id not in self._patterns:
+        known_names, pattern = self._patterns.get(id, ((), LIKE_A_TOKEN))
+        if names and names != known_names:  # another template has other services
             try:
                 host = self._pool.host(id)
                 key = host.key.read_bytes()
             except (Unavailable, OSError):
                 return LIKE_A_TOKEN
             tokens = (re.escape(secret(key, host.workspace, name)) for name in names)
-            self._patterns[id] = re.compile("|".join(tokens))
-        return self._patterns[id]
+            pattern = re.compile("|".join(tokens))
+            self._patterns[id] = names, pattern
+        return pattern
 
 
 _FILE = """\
