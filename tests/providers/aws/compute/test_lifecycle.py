@@ -505,3 +505,17 @@ def test_access_and_watch_are_delegated_to_connectivity(aws_parts, compute):
     compute.watch(id, rule)
     assert aws_parts.connectivity.watched == [(id, rule)]
     assert compute.address_of(id, 80) is None
+
+
+def test_machine_that_ec2_hides_again_is_unavailable_again(aws_parts, compute):
+    """EC2 Developer Guide, "Eventual consistency": an answer may be older than the one before."""
+    id, code = aws_parts.on(), "InvalidInstanceID.NotFound"
+    for _ in range(2):
+        aws_parts.aws.fault(action="StopInstances", do="error", code=code, status=400)
+        with pytest.raises(Unavailable):
+            compute.stop(id)
+        aws_parts.aws.clock.advance(61)
+        compute.stop(id)
+        aws_parts.after()
+        compute.start(id)
+        aws_parts.after()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Unavailable
+from prism.providers.aws.api.faults import AwsDenied
 from prism.providers.aws.ssh.hostkeys import key_on_console
 from prism.providers.aws.ssh.model import HostKeyChanged, HostKeyUnknown, MachineUnreachable
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, keypair
@@ -160,3 +161,19 @@ def test_host_key_is_parsed_from_the_console_if_it_is_complete(tmp_path):
     block = f"-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAAB3Nz root@x\n{key} root@x\n"
     assert key_on_console(block) is None
     assert key_on_console(block + "-----END SSH HOST KEY KEYS-----\n") == key
+
+
+def test_denied_console_is_not_read_at_each_request(machine_pool):
+    """Without permission to read consoles, a machine's host key stays unknown."""
+    denied = AwsDenied("The AWS credentials lack the permission ec2:GetConsoleOutput")
+
+    def deny(*_, InstanceId, **__):
+        machine_pool.cloud.asked.append(InstanceId)
+        raise denied
+
+    machine_pool.cloud.call = deny
+    for _ in range(3):
+        with pytest.raises(MachineUnreachable) as unreachable:
+            machine_pool.pool.run(ID, "true")
+        assert unreachable.value.details == denied.message
+    assert machine_pool.cloud.asked == [ID]

@@ -356,6 +356,7 @@ class AwsCompute:
             state = "not visible yet" if now is None else now.state
             raise Unavailable(f"Machine {id} is {state}", details=error.details) from error
         else:
+            self._unknown.pop(id, None)
             self._instances.changed(id, answer, bool(arguments.get("Hibernate")))
 
     def _has_key(self, instance: Ec2Instance) -> bool:
@@ -378,7 +379,9 @@ class AwsCompute:
         instance = self._instances.one(id) if _is_instance_id(id) else None
         if instance is None:
             self._raise_if_new(id)
-        return None if instance is None or instance.gone else instance
+            return None
+        self._unknown.pop(id, None)
+        return None if instance.gone else instance
 
     def _raise_if_new(self, id: str) -> None:
         """Raise `Unavailable` for a machine that EC2 has not known for less than `patience`."""

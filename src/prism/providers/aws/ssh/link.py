@@ -91,10 +91,11 @@ class Link:
             self._again_at = loop.time() + pause
             raise
         except Problem as why:  # AWS did not show the console
-            self._again_at, self._why = loop.time() + LONGEST_PAUSE, None
-            raise MachineUnreachable(
+            self._again_at = loop.time() + LONGEST_PAUSE
+            self._why = MachineUnreachable(
                 f"{self.host.name} cannot be reached by SSH", details=why.message
-            ) from why
+            )
+            raise self._why from why
         self._failures, self._why = 0, None
         return self._ssh
 
