@@ -289,5 +289,5 @@ def test_follower_of_a_log_that_is_shortened_prints_its_new_lines(monkeypatch, t
             with log.open("a") as file:
                 file.write("after\n")
 
-    monkeypatch.setattr(daemon_log.time, "sleep", look_again)
+    monkeypatch.setattr("prism.cli.daemon_log.time.sleep", look_again)
     assert next(lines) == "after"

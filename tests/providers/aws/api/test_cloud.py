@@ -237,7 +237,7 @@ def test_import_of_the_provider_does_not_load_boto3():
     assert output.stdout.strip() == "False"
 
 
-def test_client_of_credentials_that_were_replaced_meanwhile_is_not_kept(aws):
+def test_client_of_credentials_that_were_replaced_meanwhile_is_not_kept(aws, monkeypatch):
     cloud = Cloud("us-east-1", sleep=lambda _: None)
     session = cloud.session
 
@@ -246,8 +246,8 @@ def test_client_of_credentials_that_were_replaced_meanwhile_is_not_kept(aws):
         cloud._forget_session()
         return before
 
-    cloud.session = replaced
+    monkeypatch.setattr(cloud, "session", replaced)
     cloud._client("ec2")
     assert cloud._clients == {}
-    cloud.session = session
+    monkeypatch.setattr(cloud, "session", session)
     assert cloud._client("ec2") is cloud._client("ec2")

@@ -375,7 +375,7 @@ def test_report_that_is_read_during_a_survey_is_not_lost(world, monkeypatch):
     monkeypatch.setattr(world.machine_pool.pool, "run", lambda *_: result)
     reader = threading.Thread(target=world.watch._read_report, args=(instance(),))
 
-    class ReportsReadBySurvey(dict):
+    class ReportsReadBySurvey(dict[str, Idleness]):
         def __getitem__(self, id):
             before = super().__getitem__(id)
             reader.start()

@@ -1,6 +1,7 @@
 """Snapshots of volumes and root disks, and volumes that are restored from them."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -222,6 +223,8 @@ def test_snapshot_of_a_file_system_is_refused_naming_aws_backup(aws_parts):
 
 class DateWithCallbacks(datetime):
     """A time that calls functions when something is first added to it."""
+
+    callbacks: list[Callable[[], object]]
 
     def __add__(self, length):
         while self.callbacks:
