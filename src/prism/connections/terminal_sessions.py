@@ -53,37 +53,38 @@ class ShellSession:
         return self._client is not None
 
     async def attach(self, receive: Receive, send: Send, *, resumed: bool) -> int | None:
-        """Send the last output again, then pass on both directions until one side ends.
+        """Accept a browser, send the last output again, then forward until one side ends.
 
         Returns the code to close with; None if the browser has left by itself.
         """
-        async with self._changed:
-            if self._client is not None:
-                self._client.replaced.set()
-            start = self._total - len(self._output)
-            self._client = client = TerminalClient(start)
-            replay = self._total - start
-            self._changed.notify_all()
-        await send_message(send, {"type": "attached", "resumed": resumed, "replay": replay})
-        typing = asyncio.create_task(forward_input(receive, self._shell))
-        showing = asyncio.create_task(self._show(client, send))
+        if self._client is not None:
+            self._client.replaced.set()
+        replay = len(self._output)
+        self._client = client = TerminalClient(self._total - replay)
+        try:
+            await send({"type": "websocket.accept"})
+            await send_message(send, {"type": "attached", "resumed": resumed, "replay": replay})
+            return await self._forward(client, receive, send)
+        finally:
+            async with self._changed:
+                if self._client is client:
+                    self._client = None
+                self._changed.notify_all()
+
+    async def _forward(self, client: TerminalClient, receive: Receive, send: Send) -> int | None:
+        input_task = asyncio.create_task(forward_input(receive, self._shell))
+        output_task = asyncio.create_task(self._forward_output(client, send))
         replaced = asyncio.create_task(client.replaced.wait())
-        tasks: set[asyncio.Task[Any]] = {typing, showing, replaced}
+        tasks: set[asyncio.Task[Any]] = {input_task, output_task, replaced}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if replaced.done():
                 await send_message(send, {"type": "replaced"})
                 return NORMAL
-            if typing.done():
-                return typing.result()
-            return showing.result()
+            return input_task.result() if input_task.done() else output_task.result()
         finally:
             for task in tasks:
                 task.cancel()
-            async with self._changed:
-                if self._client is client:
-                    self._client = None
-                self._changed.notify_all()
 
     def resize(self, size: Size) -> None:
         """Make the terminal as large as the browser's."""
@@ -115,19 +116,22 @@ class ShellSession:
         return self._client is None or self._total - self._client.offset < KEPT_BYTES
 
     def _forget(self) -> None:
-        """Drop output that is too old; the rest begins at a line, if there is one."""
+        """Drop old output that was read; the rest begins at a line, if there is one."""
         if len(self._output) <= KEPT_BYTES + PIECE:
             return
         cut = len(self._output) - KEPT_BYTES
         line = self._output.find(b"\n", cut, cut + PIECE)
-        del self._output[: cut if line < 0 else line + 1]
+        cut = cut if line < 0 else line + 1
+        if self._client is not None:
+            cut = min(cut, self._client.offset - (self._total - len(self._output)))
+        del self._output[:cut]
 
-    async def _show(self, client: TerminalClient, send: Send) -> int:
+    async def _forward_output(self, client: TerminalClient, send: Send) -> int:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._total > client.offset or self.ended)
-                skipped = client.offset - (self._total - len(self._output))
-                piece = bytes(self._output[max(0, skipped) :][:PIECE])
+                start = client.offset - (self._total - len(self._output))
+                piece = bytes(self._output[start : start + PIECE])
             if not piece:
                 return await send_exit(self._shell, send)
             await send({"type": "websocket.send", "bytes": piece})
@@ -158,11 +162,12 @@ class ShellSessions:
         session.resize(size)
         if timer := self._ends.pop(key, None):
             timer.cancel()
-        await send({"type": "websocket.accept"})
-        code = await session.attach(receive, send, resumed=resumed)
-        if code is not None:
-            await send({"type": "websocket.close", "code": code})
-        self._schedule_end(key, session)
+        try:
+            code = await session.attach(receive, send, resumed=resumed)
+            if code is not None:
+                await send({"type": "websocket.close", "code": code})
+        finally:
+            self._schedule_end(key, session)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
