@@ -3,10 +3,13 @@
 import asyncio
 from contextlib import suppress
 
+import asyncssh
 import pytest
 
-from prism.connections.terminal import Size
+from prism.connections.model import SshUnreachable
+from prism.connections.terminal import Size, open_shell
 from prism.connections.terminal_sessions import KEPT_BYTES, ShellSessions
+from prism.workspaces.ports import Access
 
 KEY = ("ada", "mine", "a1b2c3d4e5f6a7b8")
 SOON = 120.0  # seconds, on a busy computer
@@ -127,3 +130,20 @@ def test_shell_lasts_if_a_browser_connects_while_another_disconnects():
         await asyncio.wait_for(shell.aborted.wait(), SOON)
 
     asyncio.run(reload())
+
+
+def test_ssh_connection_is_closed_if_the_server_starts_no_shell(monkeypatch):
+    class Connection(Shell):
+        async def create_process(self, **_):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many")
+
+    async def connect(*_, **__):
+        return connection
+
+    connection = Connection()
+    monkeypatch.setattr(asyncssh, "connect", connect)
+    host_key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    access = Access(host="127.0.0.1", user="ada", ssh_port=22, ssh_host_key=host_key)
+    with pytest.raises(SshUnreachable, match="cannot be reached"):
+        asyncio.run(open_shell("mine", access, Size()))
+    assert connection.aborted.is_set()

@@ -16,7 +16,7 @@ from prism.access.request_lifetime import LASTS
 from prism.connections.model import AwsServiceNotFound, ConsoleLinks, ServiceUrl, UpgradeRequired
 from prism.connections.plan import port_of
 from prism.connections.routing import WEB, PortRouter
-from prism.connections.terminal import Size, opened, serve
+from prism.connections.terminal import Size, open_shell, serve
 from prism.connections.terminal_sessions import ShellSessions
 from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.errors import Problem, ValidationFailed
@@ -128,7 +128,9 @@ async def terminal(
         else:
             user = actor.name if (actor := CURRENT.get()) else ""
             key = (user, instance, session)
-            await shells.serve(key, lambda: opened(instance, access, size), receive, send, size)
+            await shells.serve(
+                key, lambda: open_shell(instance, access, size), receive, send, size
+            )
     except Problem as problem:
         await refuse(socket.scope, socket.send, problem, clock.now())
 

@@ -36,45 +36,39 @@ class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 async def serve(name: str, access: Access, receive: Receive, send: Send, size: Size) -> None:
     """Connect, accept, and forward until one side ends; raises before it accepts."""
-    ssh, shell = await opened(name, access, size)
+    ssh, shell = await open_shell(name, access, size)
     async with ssh:
         await send({"type": "websocket.accept"})
-        typing = asyncio.create_task(forward_input(receive, shell))
-        showing = asyncio.create_task(_show(shell, send))
+        input_task = asyncio.create_task(forward_input(receive, shell))
+        output_task = asyncio.create_task(_forward_output(shell, send))
         try:
-            await asyncio.wait({typing, showing}, return_when=asyncio.FIRST_COMPLETED)
-            if not typing.done() and showing.exception() is None:  # else the client is gone
+            await asyncio.wait({input_task, output_task}, return_when=asyncio.FIRST_COMPLETED)
+            if (
+                not input_task.done() and output_task.exception() is None
+            ):  # else the client is gone
                 await shell.wait_closed()
                 await send({"type": "websocket.close", "code": await send_exit(shell, send)})
-            elif typing.done() and (code := typing.result()) is not None:
+            elif input_task.done() and (code := input_task.result()) is not None:
                 await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
         finally:
-            for task in (typing, showing):
+            for task in (input_task, output_task):
                 task.cancel()
 
 
-async def opened(
+async def open_shell(
     name: str, access: Access, size: Size
 ) -> tuple[SSHClientConnection, SSHClientProcess[bytes]]:
-    """A connection to a workspace, with a shell on a terminal of that size."""
-    ssh = await _connected(name, access)
-    shell = await ssh.create_process(
-        encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
-    )
-    return ssh, shell
-
-
-async def _connected(name: str, access: Access) -> SSHClientConnection:
+    """Connect to a workspace, and start a shell on a terminal of that size."""
     import asyncssh  # noqa: PLC0415  cold start: 200 ms that only a terminal pays
 
-    if access.ssh_port is None or access.ssh_host_key is None:
-        why = "no SSH" if access.ssh_port is None else "not said which host key it has"
-        raise SshUnreachable(f"Workspace {name!r} has {why}")
-    keys = asyncssh.import_known_hosts(
-        f"[{access.host}]:{access.ssh_port} {access.ssh_host_key}\n"
-    )
+    hint = f"See how to connect: `prism connect {name}`"
+    if access.ssh_port is None:
+        raise SshUnreachable(f"Workspace {name!r} has no SSH", remediation=hint)
+    if access.ssh_host_key is None:
+        raise SshUnreachable(f"The SSH host key of {name!r} is not known", remediation=hint)
+    known_host = f"[{access.host}]:{access.ssh_port} {access.ssh_host_key}\n"
     try:
-        return await asyncssh.connect(
+        ssh = await asyncssh.connect(
             access.host,
             access.ssh_port,
             agent_path=None,
@@ -82,15 +76,26 @@ async def _connected(name: str, access: Access) -> SSHClientConnection:
             config=None,
             connect_timeout=DIAL,
             keepalive_interval=ALIVE,
-            known_hosts=keys,
+            known_hosts=asyncssh.import_known_hosts(known_host),
             username=access.user,
         )
-    except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
+        return ssh, await _start_shell(ssh, size)
+    except (asyncssh.Error, asyncssh.KeyImportError, OSError) as error:
         raise SshUnreachable(
             f"Workspace {name!r} cannot be reached by SSH",
             details=f"{type(error).__name__}: {error}".rstrip(": "),
-            remediation=f"See how to connect: `prism connect {name}`",
+            remediation=hint,
         ) from error
+
+
+async def _start_shell(ssh: SSHClientConnection, size: Size) -> SSHClientProcess[bytes]:
+    try:
+        return await ssh.create_process(
+            encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
+        )
+    except BaseException:
+        ssh.abort()
+        raise
 
 
 async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
@@ -110,7 +115,7 @@ async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int
             shell.change_terminal_size(size.cols, size.rows)
 
 
-async def _show(shell: SSHClientProcess[bytes], send: Send) -> None:
+async def _forward_output(shell: SSHClientProcess[bytes], send: Send) -> None:
     """Forward the output, no faster than the client reads it."""
     while piece := await shell.stdout.read(PIECE):
         await send({"type": "websocket.send", "bytes": piece})

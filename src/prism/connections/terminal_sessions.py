@@ -25,7 +25,7 @@ KEPT_SECONDS = 600.0  # that a shell is kept without a browser
 MOST_DETACHED = 64  # shells without a browser; the oldest one ends if there are more
 
 Key = tuple[str, str, str]  # user, workspace, session
-Open = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[bytes]"]]]
+OpenShell = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[bytes]"]]]
 
 
 @dataclass(slots=True)
@@ -148,12 +148,14 @@ class ShellSessions:
         self._sessions: dict[Key, ShellSession] = {}
         self._ends: dict[Key, asyncio.TimerHandle] = {}  # without a browser, oldest first
 
-    async def serve(self, key: Key, opens: Open, receive: Receive, send: Send, size: Size) -> None:
+    async def serve(
+        self, key: Key, open_shell: OpenShell, receive: Receive, send: Send, size: Size
+    ) -> None:
         """Connect a browser to the shell with this key, a new one if there is none."""
         session = self._running(key)
         resumed = session is not None
         if session is None:
-            ssh, shell = await opens()
+            ssh, shell = await open_shell()
             if other := self._running(key):  # another browser has used the id meanwhile
                 ssh.abort()
                 session = other
