@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
-from sqlalchemy.exc import SQLAlchemyError
 
 from prism.access.model import Caller
 from prism.access.service import expired
 from prism.access.visibility import changes_rights
 from prism.errors import Problem
 from prism.kit.clock import Clock
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.envelope import Unauthenticated
 from prism.kit.events import RESYNC, Recorded
@@ -101,8 +101,8 @@ class LongRequests:
                 woken.clear()
                 try:
                     full = await self._end_refused()
-                except SQLAlchemyError as error:
-                    log.warning("cannot read who may stay: %s", type(error).__name__)
+                except DatabaseUnavailable as error:
+                    log.warning("cannot check long requests: %s", type(error).__name__)
                     full = False
                 if not full:
                     with suppress(TimeoutError):
