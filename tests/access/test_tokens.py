@@ -1,11 +1,13 @@
 """Tokens: their rights, their expiry, and how they are stored."""
 
 import hmac
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
 from prism.access import service
+from prism.kit.database_faults import DatabaseReadOnly
 from tests.shapes import failed
 
 NEW = {"name": "laptop", "scope": "admin"}
@@ -53,6 +55,17 @@ def test_last_use_of_a_token_is_recorded_once_a_minute(team, clock):
     clock.advance(seconds=1)
     last_used()
     assert last_used() == ["2026-01-01T00:01:00Z"]
+
+
+def test_token_is_recognised_while_the_database_cannot_be_written(team, clock, monkeypatch):
+    @contextmanager
+    def write():
+        raise DatabaseReadOnly
+        yield
+
+    clock.advance(minutes=2)
+    monkeypatch.setattr(team.daemon.db, "write", write)
+    assert team("viewer", "GET", "tokens").status_code == 200
 
 
 def test_token_scope_limits_the_rights_of_its_user(team):

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from msgspec import structs
@@ -26,6 +27,7 @@ from prism.access.model import (
 )
 from prism.access.plan import opens
 from prism.kit.clock import Clock, whole
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 
@@ -55,7 +57,8 @@ class TokenService:
                 return None
             caller = self._caller(sql, token)
         if token.last_used is None or now - token.last_used >= USED_AT_MOST:
-            with self._db.write() as tx:
+            # A database that cannot be written may still answer this request.
+            with suppress(DatabaseUnavailable), self._db.write() as tx:
                 store.used(tx, token.id, whole(now))
         return caller
 
