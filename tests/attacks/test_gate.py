@@ -389,6 +389,14 @@ def test_repeated_warnings_of_the_server_are_counted_not_logged(capsys):
     assert all(repeats.filter(own) for _ in range(100))
 
 
+def test_repeated_errors_of_asyncio_are_counted_although_each_names_other_objects():
+    repeats, passed = RepeatFilter(), 0
+    for number in range(100):
+        text = f"Fatal read error on socket transport\nprotocol: <Protocol at {number:#x}>"
+        passed += repeats.filter(logging.LogRecord("asyncio", 40, "", 0, text, (), None))
+    assert passed == AT_MOST
+
+
 def test_daemon_applies_the_connection_limit_of_its_settings(tmp_path):
     home = Home(tmp_path / "home")
     try:

@@ -39,7 +39,7 @@ from prism.kit.gate import AsgiApp, Gate
 from prism.kit.http import Api, RequestValidation, StrictRequest, problems
 from prism.kit.idempotency import Idempotency
 from prism.kit.migrate import upgrade
-from prism.kit.reconcile import Loop
+from prism.kit.reconcile import Loop, errors_logged
 from prism.kit.routes import Routes
 from prism.logs import routes as logs
 from prism.profiles import api as profiles
@@ -286,7 +286,7 @@ async def _running(application: App) -> AsyncIterator[None]:
             listener.start()
             stack.callback(listener.stop)
         tidying = threading.Thread(
-            target=_tidy_now_and_then, args=(application, ended), name="tidy"
+            target=_tidy_periodically, args=(application, ended), name="tidy"
         )
         tidying.start()
         stack.callback(tidying.join)
@@ -325,11 +325,13 @@ def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1)
     stack.callback(loop.stop)
 
 
-def _tidy_now_and_then(application: App, ended: threading.Event) -> None:
+def _tidy_periodically(application: App, ended: threading.Event) -> None:
     rounds = int(TIDY_EVERY / RESERVE_EVERY)
     for count in itertools.count(1):
         if ended.wait(RESERVE_EVERY.total_seconds()):
             return
-        application.reserve.keep()
+        with errors_logged("keep the disk reserve"):
+            application.reserve.keep()
         if count % rounds == 0:
-            application.tidy()
+            with errors_logged("remove old events"):
+                application.tidy()

@@ -29,7 +29,7 @@ class RepeatFilter(logging.Filter):
         """Whether the record is written."""
         if record.name not in OF_STRANGERS:
             return True
-        kind = (record.name, str(record.msg))
+        kind = (record.name, str(record.msg).partition("\n")[0])  # then asyncio names its objects
         since, count = self._seen.get(kind, (record.created, 0))
         if record.created - since < WINDOW:
             self._seen[kind] = (since, count + 1)
