@@ -1,5 +1,7 @@
 """The thread that removes old rows and keeps the disk reserve."""
 
+from typing import Any
+
 from prism.daemon.app import RESERVE_EVERY, TIDY_EVERY, _tidy_periodically
 from prism.kit.database_faults import DatabaseBusy
 
@@ -33,6 +35,8 @@ class Application:
 
 
 def test_tidying_goes_on_after_an_error():
-    application, periods = Application(), int(TIDY_EVERY / RESERVE_EVERY) * 2
-    _tidy_periodically(application, Periods(periods))
-    assert (application.kept, application.tidied) == (periods, 2)
+    count = int(TIDY_EVERY / RESERVE_EVERY) * 2
+    application: Any = Application()
+    periods: Any = Periods(count)
+    _tidy_periodically(application, periods)
+    assert (application.kept, application.tidied) == (count, 2)

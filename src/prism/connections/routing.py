@@ -1,4 +1,4 @@
-"""Finds the address of a workspace's port: from memory, checked with the machine every second."""
+"""Finds the address of a workspace's port, which is cached for a second."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from prism.connections.plan import origin
 from prism.connections.ports import Address, PortFinder, PublishesPorts
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
-from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel
+from prism.workspaces.read_model import CachedWorkspace, ReadModel
 from prism.workspaces.routes import ConnectionReader
 
 WEB = 8888  # the default port, if neither the request nor the template has one
@@ -39,19 +39,17 @@ class CachedRoute(Struct, frozen=True):
 
     row: CachedWorkspace
     until: float
-    target: "asyncio.Task[PortTarget]"
+    lookup: "asyncio.Task[PortTarget]"
 
 
 class PortRouter:
     """Finds the ports of running workspaces, and no other port."""
 
-    def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute], port: int) -> None:
+    def __init__(self, read_model: ReadModel, computes: Mapping[str, Compute], port: int) -> None:
         """`port` is the daemon's own, for URLs."""
-        self.connection_reader = ConnectionReader(snapshot, computes)
+        self.connection_reader = ConnectionReader(read_model, computes)
         self.suffix = "" if port == 80 else f":{port}"
-        self._snapshot, self._computes = snapshot, computes
-        self._pages: EncodedPages | None = None
-        self._named: dict[str, CachedWorkspace] = {}
+        self._read_model, self._computes = read_model, computes
         self._routes: dict[PortRequest, CachedRoute] = {}
 
     async def target(self, request: PortRequest) -> PortTarget:
@@ -59,14 +57,16 @@ class PortRouter:
         cached = self._running(request.name)
         now = asyncio.get_running_loop().time()
         known = self._routes.get(request)
-        if known is None or known.row is not cached or now > known.until or _failed(known.target):
+        if known is None or known.row is not cached or now > known.until or _failed(known.lookup):
             if len(self._routes) > 1000:
                 self._routes.clear()
-            look = asyncio.create_task(asyncio.to_thread(self._look, cached.workspace, request))
-            known = self._routes[request] = CachedRoute(cached, now + FRESH, look)
-        if known.target.done():
-            return known.target.result()
-        return await asyncio.shield(known.target)
+            lookup = asyncio.create_task(
+                asyncio.to_thread(self._find_target, cached.workspace, request)
+            )
+            known = self._routes[request] = CachedRoute(cached, now + FRESH, lookup)
+        if known.lookup.done():
+            return known.lookup.result()
+        return await asyncio.shield(known.lookup)
 
     def named(self, name: str) -> str:
         """The name of a running workspace, by its name or id."""
@@ -86,35 +86,29 @@ class PortRouter:
 
     def _service_url(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
         service, address, _ = self._service_address(workspace, access, port)
-        short = service is not None and service == next(
-            iter(workspace.resolved_template.services), None
-        )
-        url = origin(PortRequest(workspace.name, None if short else port), self.suffix)
+        is_first = service is not None and service == _service(workspace, None)
+        url = origin(PortRequest(workspace.name, None if is_first else port), self.suffix)
         host, target = self._published(workspace, address)
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
 
     def _published(self, workspace: Workspace, address: Address) -> tuple[str, int]:
         """The local address of the port."""
-        reach = self._computes[workspace.location]
-        if not address.network or not isinstance(reach, PublishesPorts):
+        compute = self._computes[workspace.location]
+        if not address.network or not isinstance(compute, PublishesPorts):
             return address.host, address.port
         try:
-            return HOST, reach.published(workspace.machine_id or "", address)
+            return HOST, compute.published(workspace.machine_id or "", address)
         except OSError as error:
             raise _no_answer(workspace, f"its network does not answer: {error}") from error
 
     def _running(self, name: str) -> CachedWorkspace:
-        """The running workspace; the result of the search is cached."""
-        pages = self._snapshot.pages
-        if pages is not self._pages:
-            self._pages, self._named = pages, {}
-        if (cached := self._named.get(name)) is None:
-            cached = self._named[name] = pages.named(name)
+        """The workspace with that name or id; raises unless it runs."""
+        cached = self._read_model.pages.named(name)
         self.connection_reader.check(cached)
         return cached
 
-    def _look(self, workspace: Workspace, request: PortRequest) -> PortTarget:
-        assert workspace.machine_id is not None, "it runs"
+    def _find_target(self, workspace: Workspace, request: PortRequest) -> PortTarget:
+        assert workspace.machine_id is not None, "a running workspace has a machine"
         access = self._computes[workspace.location].access(workspace.machine_id)
         _, address, tls = self._service_address(workspace, access, request.port)
         return PortTarget(workspace.name, address, request.tls or tls)
@@ -130,12 +124,12 @@ class PortRouter:
             host, real, tls = _address(endpoint)
         else:
             raise _no_answer(workspace, f"its service {service} does not answer now")
-        reach, id = self._computes[workspace.location], workspace.machine_id or ""
-        address = reach.address_of(id, real) if isinstance(reach, PortFinder) else None
+        compute, id = self._computes[workspace.location], workspace.machine_id or ""
+        address = compute.address_of(id, real) if isinstance(compute, PortFinder) else None
         if address is None:
             why = f"none of its programs listens on port {port or real} of {host}"
-            untold = "" if service or port else "its template has no service, and "
-            raise _no_answer(workspace, untold + why)
+            no_service = "" if service or port else "its template has no service, and "
+            raise _no_answer(workspace, no_service + why)
         return service, address, tls
 
 
@@ -147,7 +141,7 @@ def _service(workspace: Workspace, port: int | None) -> str | None:
 
 
 def _address(endpoint: ServiceEndpoint) -> tuple[str, int, bool]:
-    """Its host, the machine's own port, and whether it speaks TLS."""
+    """The host of a service, the machine's own port, and whether it speaks TLS."""
     parts = urlsplit(endpoint.url)
     tls = parts.scheme == "https"
     return parts.hostname or "", endpoint.port or parts.port or (443 if tls else 80), tls
@@ -160,5 +154,5 @@ def _no_answer(workspace: Workspace, details: str) -> PortSilent:
     )
 
 
-def _failed(target: "asyncio.Task[PortTarget]") -> bool:
-    return target.done() and (target.cancelled() or target.exception() is not None)
+def _failed(lookup: "asyncio.Task[PortTarget]") -> bool:
+    return lookup.done() and (lookup.cancelled() or lookup.exception() is not None)
