@@ -55,14 +55,15 @@ class ReservedAmounts:
 
     def _running(self, now: int, counted: Mapping[str, int]) -> int:
         """For compute; this stays the same from one survey of the machines to the next."""
-        if self._ran is not None and self._ran[0] is counted and now >= self._ran[1]:
-            return self._ran[2]
-        compute, looked = self._compute, 0
+        ran = self._ran  # another thread may replace it meanwhile
+        if ran is not None and ran[0] is counted and now >= ran[1]:
+            return ran[2]
+        compute, surveyed_at = self._compute, 0
         for row in self._runs:
             until = counted.get(row.id) or NEVER
-            looked = max(looked, until)
+            surveyed_at = max(surveyed_at, until)
             compute += reserved_compute(row, min(now, until), self._within)
-        self._ran = (counted, looked, compute) if now >= looked else None
+        self._ran = (counted, surveyed_at, compute) if now >= surveyed_at else None
         return compute
 
 
