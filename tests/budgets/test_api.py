@@ -320,6 +320,7 @@ def test_project_counts_its_workspaces_and_is_not_deleted_while_in_use(clocked_d
     clocked_daemon.project("empty")
     clocked_daemon.pool("grant")
     part = clocked_daemon.allocate("grant", "empty", 1.0)
-    failed(clocked_daemon.http("DELETE", f"{API}/projects/empty"), 409, "IN_USE")
+    fault = failed(clocked_daemon.http("DELETE", f"{API}/projects/empty"), 409, "IN_USE")
+    assert f"`prism allocation delete {part['id']}`" in fault["remediation"]
     clocked_daemon.http("DELETE", f"{API}/allocations/{part['id']}")
     assert clocked_daemon.http("DELETE", f"{API}/projects/empty").status_code == 200

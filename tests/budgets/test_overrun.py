@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.shapes import failed
+
 
 @pytest.fixture
 def overrun(clocked_daemon):
@@ -52,3 +54,10 @@ def test_overrun_of_the_project_cap_can_exceed_that_of_its_allocations(clocked_d
     budget = clocked_daemon.get("projects/lab/budget")
     assert budget["overrun"] == pytest.approx(budget["current_spend"] - 3, abs=0.01)
     assert budget["overrun"] > 1
+
+
+def test_refused_launch_names_the_command_that_raises_the_spent_cap(overrun):
+    """A project's own cap has another command, which would not help."""
+    [part] = overrun.get("budgets/one/allocations")["allocations"]
+    refused = failed(overrun.launch(project="lab", budget="one"), 403, "BUDGET_EXCEEDED")
+    assert f"`prism allocation update {part['id']}`" in refused["remediation"]

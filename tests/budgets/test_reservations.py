@@ -1,9 +1,11 @@
 """Money is reserved before it is spent, and compute never exceeds a cap."""
 
+import shlex
 from datetime import timedelta
 
 import pytest
 
+from prism.budgets.reconciler import BudgetReconciler
 from tests.proofs import record
 from tests.shapes import failed
 
@@ -49,6 +51,14 @@ def test_launch_beyond_the_cap_is_refused_with_amounts(clocked_daemon):
     assert fault["remediation"] == "See `prism budget forecast lab`"
     assert [workspace["name"] for workspace in clocked_daemon.get("instances")] == ["first"]
     assert [reservation.name for reservation in clocked_daemon.reservations()] == ["first"]
+
+
+@pytest.mark.parametrize("name", ["the lab", "ada's"])
+def test_refused_launch_quotes_the_name_of_the_project_for_a_shell(clocked_daemon, name):
+    clocked_daemon.project(name, 1.0)
+    fault = failed(clocked_daemon.launch(project=name), 403, "BUDGET_EXCEEDED")
+    command = fault["remediation"].removeprefix("See `").removesuffix("`")
+    assert shlex.split(command) == ["prism", "budget", "forecast", name]
 
 
 def test_refusal_names_the_affordable_hours_or_the_unpayable_disk(clocked_daemon):
@@ -315,6 +325,19 @@ def test_alert_is_recorded_once_and_again_after_spending_fell_below(clocked_daem
     clocked_daemon.settle(minutes=1)
     clocked_daemon.settle(minutes=1)
     assert len(clocked_daemon.events("budget_threshold_exceeded")) == 2
+
+
+def test_no_workspace_sleeps_if_the_cap_is_raised_while_it_is_checked(clocked_daemon, monkeypatch):
+    def raise_cap():
+        clocked_daemon.put("projects/lab", budget={"total_allocated": 50.0})
+
+    clocked_daemon.project("lab", 4.0)
+    clocked_daemon.running(project="lab", ttl_hours=5)
+    clocked_daemon.live(hours=3)
+    clocked_daemon.put("projects/lab", budget={"auto_hibernate_threshold": 5.0})
+    monkeypatch.setattr(BudgetReconciler, "_mark_period_starts", lambda _, caps: raise_cap())
+    clocked_daemon.daemon.budget_loop.mark_due()
+    assert clocked_daemon.reasons() == []
 
 
 def test_workspaces_sleep_at_the_hibernation_threshold(clocked_daemon):

@@ -56,7 +56,8 @@ def test_member_is_added_changed_and_removed(members, http):
 
 def test_last_owner_cannot_leave_or_get_another_role(members):
     for last in (members.remove("ada"), members.change("ada", "admin")):
-        failed(last, 409, "LAST_OWNER")
+        refused = failed(last, 409, "LAST_OWNER")
+        assert refused["remediation"].endswith("EMAIL --role owner`")
     assert members.add("bob@x.org", "owner").status_code == 201
     assert members.change("ada", "viewer").status_code == 200
     failed(members.remove("bob@x.org"), 409, "LAST_OWNER")

@@ -5,6 +5,7 @@ Launches, plans and renewals all ask here, so they cannot disagree.
 
 from collections.abc import Sequence
 from math import floor
+from shlex import quote
 from typing import Any
 
 from msgspec import Struct
@@ -134,7 +135,7 @@ def exceeded(
             f"{sums}, needed {dollars(least.need, places)}"
             f"{in_later(balance, comparison.now)}; {possible}"
         ),
-        remediation=f"See `prism budget forecast {_quoted(owner)}`",
+        remediation=f"See `prism budget forecast {quote(owner)}`",
         data=numbers(balance, least.need),
     )
 
@@ -233,7 +234,3 @@ def no_money_then(cap: Cap, now: int) -> BudgetExceeded:
         remediation="Use `prism budget list` to see available budgets",
         data={"cap": 0.0, "settled": 0.0, "reserved": 0.0, "needed": 0.0},
     )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name

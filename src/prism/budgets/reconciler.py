@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, true
 
 from prism.budgets import store
-from prism.budgets.balances import Balances, dollars, every_cap
+from prism.budgets.balances import Balance, Balances, dollars, every_cap
 from prism.budgets.budget_cache import BudgetCache
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
@@ -18,6 +18,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import Claim, ReconcileResult
 from prism.projects import store as projects
+from prism.projects.model import Project
 from prism.workspaces import store as workspaces
 from prism.workspaces.events import SYSTEM
 from prism.workspaces.plan import ACTIVE, state_of
@@ -81,10 +82,7 @@ class BudgetReconciler:
                     continue
                 caps.append(whole.cap)
                 settled[project.id] = whole.settled
-                limit = project.auto_hibernate_threshold
-                if limit is None or whole.is_empty:
-                    continue
-                if whole.settled * 100 >= whole.cap.amount * limit:
+                if _must_sleep(project, whole):
                     sleepy.append(project.id)
         self._mark_period_starts(caps)
         over = {
@@ -93,7 +91,7 @@ class BudgetReconciler:
             if (spent := settled[cap.id]) > 0 and spent >= cap.amount * cap.alert
         }
         if over.keys() != known:
-            self._record_crossings(over, known, settled)
+            self._record_crossings(over, settled)
         for project_id in sleepy:
             self._sleep_project(project_id)
 
@@ -106,12 +104,7 @@ class BudgetReconciler:
                 for cap, at in self._balances.unmarked(tx.sql, caps):
                     self._balances.mark(tx, cap, at)
 
-    def _record_crossings(
-        self,
-        over: dict[tuple[str, str], Cap],
-        known: set[tuple[str, str]],
-        settled: dict[str, int],
-    ) -> None:
+    def _record_crossings(self, over: dict[tuple[str, str], Cap], settled: dict[str, int]) -> None:
         with self._db.write() as tx:
             known = store.crossed(tx.sql)  # read again: another daemon may have recorded it
             for scope, threshold in known - over.keys():
@@ -135,10 +128,9 @@ class BudgetReconciler:
     def _sleep_project(self, project: str) -> None:
         with self._db.write() as tx:
             owner = projects.find(tx.sql, project)
-            if owner is None or owner.auto_hibernate_threshold is None:
-                return
-            if (whole := self._balances.whole(tx.sql, owner)) is None:
-                return
+            whole = None if owner is None else self._balances.whole(tx.sql, owner)
+            if owner is None or whole is None or not _must_sleep(owner, whole):
+                return  # the project was changed meanwhile
             why = (
                 f"{owner.auto_hibernate_threshold:g} % of the budget of "
                 f"{dollars(whole.cap.amount)} "
@@ -172,6 +164,14 @@ class BudgetReconciler:
         [workspace] = workspaces.by_ids(tx.sql, [id])
         if state_of(workspace) in ACTIVE:
             self._workspaces.force_sleep(id, why)
+
+
+def _must_sleep(project: Project, balance: Balance) -> bool:
+    """Whether a project has spent so much that its workspaces are put to sleep."""
+    limit = project.auto_hibernate_threshold
+    if limit is None or balance.is_empty:
+        return False
+    return balance.settled * 100 >= balance.cap.amount * limit
 
 
 def _project_of(sql: Connection, cap: Cap) -> str | None:

@@ -316,7 +316,7 @@ class ReservationService:
                 f", and launches end at {100 * balance.cap.prevent:g} %: "
                 f"settled {dollars(balance.settled)}, reserved {dollars(balance.reserved)}"
             ),
-            remediation="Raise it with `prism project update`, or stop unused workspaces",
+            remediation=f"Raise it with {_change_command(balance.cap)}, or stop unused workspaces",
             data=data,
         )
 
@@ -364,6 +364,15 @@ class ReservationService:
             disk=disk.began if disk else 0,
             counted=(compute.counted or 0) if compute else 0,
         )
+
+
+def _change_command(cap: Cap) -> str:
+    """The command that changes a cap."""
+    return {
+        "project": f"`prism project update {cap.id}`",
+        "allocation": f"`prism allocation update {cap.id}`",
+        "pool": f"`prism budget update {cap.id}`",
+    }[cap.column]
 
 
 def _is_woken(workspace: Workspace) -> bool:

@@ -188,10 +188,11 @@ class BudgetService:
         with self._db.write() as tx:
             source = store.pool_named(tx.sql, request.budget_id)
             owner = projects.named(tx.sql, request.project_id)
-            if any(a.project == owner.id for a in store.allocations_of(tx.sql, pool=source.id)):
+            parts = store.allocations_of(tx.sql, pool=source.id)
+            if existing := [part.id for part in parts if part.project == owner.id]:
                 raise AllocationExists(
                     f"{owner.name!r} has an allocation from {source.name!r} already",
-                    remediation="Change it with `prism allocation update`",
+                    remediation=f"Change it with `prism allocation update {existing[0]}`",
                 )
             again = ledger.last_allocation(tx.sql, source.id, owner.id)
             allocation = Allocation(
@@ -334,7 +335,7 @@ class BudgetService:
                     f"allocated {dollars(allocated)}, spent {dollars(balance.settled)}, "
                     f"reserved {dollars(balance.reserved)}{in_later(balance, self._balances.now)}"
                 ),
-                remediation="Use `prism allocation update` to allocate less first",
+                remediation=f"Allocate less first; see `prism allocation list {pool.id}`",
             )
 
     def _require_room(self, sql: Connection, source: Pool, more: int) -> None:
@@ -355,7 +356,7 @@ class BudgetService:
             raise OverAllocated(
                 "An allocation cannot be less than what its project has spent of the budget",
                 details=f"it has spent {dollars(settled)} of {source.name!r} in this period",
-                remediation="Allocate that much, or see `prism budget show --help`",
+                remediation=f"Allocate that much, or see `prism budget show {source.id}`",
             )
 
     def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:

@@ -34,7 +34,7 @@ from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
 from prism.kit.versions import VersionedValue
 from prism.projects import store as projects
-from prism.projects.model import Project, Spending
+from prism.projects.model import Project, ProjectUse, Spending
 
 TOP = 10
 SLEEP = {"hibernation", "stop"}
@@ -115,15 +115,17 @@ class ProjectSpending:
         own = self._balances.standing(tx.sql, project_cap(after, after.cap))
         if own.committed > after.cap:
             raise OverAllocated(
-                f"The budget of {after.name!r} cannot be less than what is spent and promised",
+                f"The budget of {after.name!r} cannot be less than what is spent and reserved",
                 details=f"settled {dollars(own.settled)}, reserved {dollars(own.reserved)}",
                 remediation="First stop workspaces that you do not need: `prism workspace list`",
             )
 
-    def holds_project(self, tx: Tx, project: Project) -> str | None:
+    def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
         """Implements `ProjectDependent`: a project stays while it has allocations."""
-        parts = store.allocations_of(tx.sql, project=project.id)
-        return f"{len(parts)} budgets allocate money to it" if parts else None
+        if not (parts := store.allocations_of(tx.sql, project=project.id)):
+            return None
+        hint = f"Remove the allocation first: `prism allocation delete {parts[0].id}`"
+        return ProjectUse(f"{len(parts)} budgets allocate money to it", hint)
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Does nothing: names are looked up when they are shown."""

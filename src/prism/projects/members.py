@@ -180,5 +180,6 @@ def _require_owner(tx: Tx, project: Project, going: Member) -> None:
     if [member.email for member in owners] == [going.email]:
         raise LastOwner(
             f"{going.email} is the only owner of {project.name!r}",
-            remediation=f"Make another one first: `prism member add {project.id} EMAIL`",
+            remediation="Make somebody else an owner first: `prism member add "
+            f"{project.id} EMAIL --role owner`",
         )

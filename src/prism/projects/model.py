@@ -199,11 +199,18 @@ class SpendingReader(Protocol):
         """Check a change of the cap; raises a `Problem` if more is spent and reserved."""
 
 
+class ProjectUse(Struct, frozen=True):
+    """Why a project cannot be deleted, and the command that helps."""
+
+    reason: str
+    remediation: str
+
+
 class ProjectDependent(Protocol):
     """A package that refers to projects; called inside the transaction."""
 
-    def holds_project(self, tx: Tx, project: Project) -> str | None:
-        """The reason why the project must stay, or None."""
+    def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
+        """The use for which the project must stay, or None."""
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """The project was renamed."""

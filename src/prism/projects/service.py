@@ -51,10 +51,10 @@ class ProjectService:
         *,
         spending: SpendingReader,
         counts: Callable[[], Mapping[str, WorkspaceCounts]],
-        holders: Sequence[ProjectDependent],
+        dependents: Sequence[ProjectDependent],
     ) -> None:
         self._db, self._clock, self._actor = db, clock, actor
-        self._spending_reader, self._counts, self._holders = spending, counts, holders
+        self._spending_reader, self._counts, self._dependents = spending, counts, dependents
         self._cached = VersionedValue[tuple[list[Project], dict[str, list[Member]]]](
             store.PROJECTS
         )
@@ -117,8 +117,8 @@ class ProjectService:
                 if before.cap != after.cap:
                     self._spending_reader.recapped(tx, before, after)
                 if before.name != after.name:
-                    for holder in self._holders:
-                        holder.renamed_project(tx, after)
+                    for dependent in self._dependents:
+                        dependent.renamed_project(tx, after)
                 was = {field: getattr(before, field) for field in now}
                 fields = about(after, self._actor())
                 changed = ProjectChanged(**fields, fields=tuple(now), before=was, after=now)
@@ -129,12 +129,12 @@ class ProjectService:
         """Delete a project that nothing needs."""
         with self._db.write() as tx:
             project = store.named(tx.sql, name)
-            for holder in self._holders:
-                if why := holder.holds_project(tx, project):
+            for dependent in self._dependents:
+                if use := dependent.use_of_project(tx, project):
                     raise ProjectInUse(
                         f"Project {project.name!r} is in use",
-                        details=why,
-                        remediation="Look at it with `prism workspace list`",
+                        details=use.reason,
+                        remediation=use.remediation,
                     )
             store.remove(tx, project, self._clock.now())
             tx.happened(ProjectDeleted(**about(project, self._actor())))

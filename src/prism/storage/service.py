@@ -12,7 +12,7 @@ from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.projects import store as projects
-from prism.projects.model import Project
+from prism.projects.model import Project, ProjectUse
 from prism.storage import store, view
 from prism.storage.changes import StorageChanges
 from prism.storage.events import VolumeAsked, about
@@ -170,10 +170,12 @@ class StorageService:
         for attachment in store.attachments_to(tx.sql, workspace):
             self._detach(tx, store.by_id(tx.sql, Volume, attachment.volume), [attachment])
 
-    def holds_project(self, tx: Tx, project: Project) -> str | None:
+    def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
         """Implements `projects.model.ProjectDependent`: a project stays while it has storage."""
-        count = store.count_in(tx.sql, project.id)
-        return f"{count} volumes and snapshots belong to it" if count else None
+        if not (count := store.count_in(tx.sql, project.id)):
+            return None
+        hint = "Look at them with `prism volume list` and `prism snapshot list`"
+        return ProjectUse(f"{count} volumes and snapshots belong to it", hint)
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Does nothing: storage refers to projects by id, which stays."""

@@ -18,7 +18,7 @@ from prism.kit.money import Micros
 from prism.profiles.model import Profile
 from prism.profiles.providers import provider_of, traits_of
 from prism.profiles.service import ProfileService
-from prism.projects.model import Project
+from prism.projects.model import Project, ProjectUse
 from prism.storage.snapshot_service import SnapshotService
 from prism.templates.model import Template
 from prism.templates.plan import parameters_for
@@ -378,10 +378,12 @@ class WorkspaceService:
         after = replace(before, restarting=False)
         return self._changes.apply(tx, before, after, self._asked_event(before))
 
-    def holds_project(self, tx: Tx, project: Project) -> str | None:
+    def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
         """Implements `ProjectDependent`: a project stays while it has workspaces."""
-        count = store.listed_in(tx.sql, project.id)
-        return f"{count} workspaces belong to it" if count else None
+        if not (count := store.listed_in(tx.sql, project.id)):
+            return None
+        hint = "Look at them with `prism workspace list`"
+        return ProjectUse(f"{count} workspaces belong to it", hint)
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Implements `ProjectDependent`: show the new name in the project's workspaces."""

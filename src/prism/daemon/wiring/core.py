@@ -201,7 +201,7 @@ class Wiring(ProviderWiring):
             self.who,
             spending=self.spending,
             counts=self.read_model.counts,
-            holders=[self.workspaces, self.storage, self.spending],
+            dependents=[self.workspaces, self.storage, self.spending],
         )
 
     @cached_property
