@@ -1,7 +1,7 @@
 """Links in folders that were copied from a workspace: no later copy goes through them."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -66,15 +66,29 @@ def test_cp_accepts_a_folder_with_links_within_it(run_cp, copied_folder, way):
     assert (done.returncode, was_copied) == (0, True), done.stderr
 
 
-def test_download_replaces_a_link_at_the_path_of_its_partial_file(copied_folder, monkeypatch):
+def test_download_never_follows_a_link_at_the_path_of_its_partial_file(copied_folder, monkeypatch):
     owners = copied_folder.parent / "owners" / "file"
     owners.write_text("the owner's")
-    (copied_folder / "new.prism-part").symlink_to(owners)
+    monkeypatch.setattr(os, "urandom", bytes)
+    (copied_folder / "new.00000000.prism-part").symlink_to(owners)
     monkeypatch.setattr(transfer, "content", lambda *_: iter([b"", b"hostile"]))
     no_client: Any = None
-    assert transfer.download(no_client, "mine", "new", os.fspath(copied_folder / "new")) == len(
-        b"hostile"
-    )
-    assert (copied_folder / "new").read_text() == "hostile"
+    with pytest.raises(FileExistsError):
+        transfer.download(no_client, "mine", "new", os.fspath(copied_folder / "new"))
     assert owners.read_text() == "the owner's"
-    assert {path.name for path in copied_folder.iterdir()} == {"again", "data", "deep", "new"}
+    assert not (copied_folder / "new").exists()
+
+
+def test_downloads_to_one_target_at_once_each_write_a_whole_file(tmp_path, monkeypatch):
+    target, no_client = tmp_path / "new", cast(Any, None)
+
+    def pieces(_, name, path):
+        yield b""
+        yield b"a"
+        if name == "first":  # as another command does meanwhile
+            transfer.download(no_client, "second", path, f"{target}")
+        yield b"b"
+
+    monkeypatch.setattr(transfer, "content", pieces)
+    assert transfer.download(no_client, "first", "new", f"{target}") == 2
+    assert (target.read_bytes(), [*tmp_path.iterdir()]) == (b"ab", [target])

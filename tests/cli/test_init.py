@@ -1,11 +1,15 @@
 """`prism init`: by questions and by options."""
 
+import contextlib
 import json
+import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prism.cli.env_file import with_changes
+from prism.cli.env_file import read_env_file, update_env_file, with_changes
 from tests.cli.shown import launched, workspace
 from tests.client.scripted import problem
 
@@ -130,3 +134,20 @@ def test_init_updates_the_env_file_and_restarts_a_real_daemon(prism, home):
 )
 def test_env_file_changes_leave_other_lines_unchanged(before, changes, after):
     assert with_changes(before, changes) == after
+
+
+def test_commands_that_write_settings_at_once_lose_none(tmp_path, monkeypatch):
+    together, replace = threading.Barrier(2), os.replace
+
+    def replace_together(draft, path):
+        with contextlib.suppress(threading.BrokenBarrierError):  # the other waits for this write
+            together.wait(timeout=0.2)  # both have written their drafts
+        replace(draft, path)
+
+    monkeypatch.setattr(os, "replace", replace_together)
+    with ThreadPoolExecutor(2) as pool:
+        settings = [{"PRISM_USER": "1"}, {"PRISM_PORT": "1"}]
+        written = pool.map(lambda changes: update_env_file(f"{tmp_path}", changes), settings)
+        assert {*written} == {f"{tmp_path}/env"}
+    assert read_env_file(f"{tmp_path}") == {"PRISM_USER": "1", "PRISM_PORT": "1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["env"]

@@ -11,6 +11,7 @@ import sys
 import psutil
 import pytest
 
+from prism.cli import ssh_config
 from prism.cli.cp import RENAME
 from tests.client.scripted import problem
 from tests.optional import not_none
@@ -176,6 +177,15 @@ def test_ssh_config_write_requires_confirmation(prism, run_on_terminal, listed_w
     assert (code, "ssh now knows mine.prism" in screen) == (0, True)
     assert stat.S_IMODE(listed_workspaces.stat().st_mode) == 0o600
     assert stat.S_IMODE(listed_workspaces.parent.stat().st_mode) == 0o700
+
+
+def test_ssh_config_keeps_what_was_written_during_its_question(tmp_path, monkeypatch):
+    own = tmp_path / ".ssh" / "config"
+    own.parent.mkdir()
+    monkeypatch.setenv("HOME", f"{tmp_path}")
+    monkeypatch.setattr(ssh_config, "_ask", lambda *_: own.write_text("Host x\n"))
+    ssh_config._include("/ours", sure=False)
+    assert own.read_text() == 'Include "/ours"\nHost x\n'
 
 
 @pytest.fixture(scope="module")

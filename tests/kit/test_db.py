@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from prism.kit import journal
 from prism.kit.db import CURRENT
 from prism.kit.events import Event
 from prism.kit.pg_notify import CommitListener
@@ -159,3 +161,18 @@ def test_commit_of_another_daemon_rings_the_bus(make_daemon):
             assert eventually(heard.is_set, 120)
     finally:
         listener.stop()
+
+
+def test_commit_during_a_check_of_the_database_is_no_loss(db, monkeypatch):
+    read, threads = journal.newest, ThreadPoolExecutor(1)
+    interruptions = iter([lambda: threads.submit(count, db, 1).result()])
+
+    def newest_before_a_commit(sql):
+        newest = read(sql)
+        next(interruptions, lambda: None)()
+        return newest
+
+    monkeypatch.setattr(journal, "newest", newest_before_a_commit)
+    with threads:
+        db.look()
+    assert numbers(db) == [1] and not db.lost

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from prism.kit.tables import metadata
+from prism.recovery import generation as generation_module
 from prism.recovery.generation import WrittenGeneration, read, why_behind
 from tests.conftest import HOME, Http
 from tests.optional import not_none
@@ -288,3 +289,22 @@ def test_generation_file_keeps_the_later_of_two_concurrent_commits(world, monkey
     first.join()
     second.join()
     assert not_none(read(HOME / "workspaces" / "generation.json")).event == 102
+
+
+def test_thread_that_reads_the_state_before_a_decision_does_not_undo_it(world, monkeypatch):
+    generation = world.start().daemon.generation
+    generation.compare([f"{generation._database} 999999"], first=True)
+    accepting = threading.Thread(target=generation.accept, args=("ada",))
+    read, interruptions = generation_module._stored_behind, iter([accepting.start])
+
+    def read_before_the_decision(sql):
+        behind = read(sql)
+        next(interruptions, lambda: None)()
+        if threading.current_thread() is not accepting:
+            accepting.join(0.2)  # it waits for this thread
+        return behind
+
+    monkeypatch.setattr(generation_module, "_stored_behind", read_before_the_decision)
+    generation.follow()
+    accepting.join()
+    assert generation.behind is None

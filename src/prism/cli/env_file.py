@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 
@@ -19,14 +20,18 @@ def read_env_file(home: str) -> dict[str, str]:
 def update_env_file(home: str, changes: Mapping[str, str]) -> str:
     """Write these values to the file, all or none; its path."""
     os.makedirs(home, mode=0o700, exist_ok=True)
-    path = settings_file(home)
-    text, draft = with_changes(_text(home), changes), f"{path}.new"
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    path, folder = settings_file(home), os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # another command may change the file, too
+        text, draft = with_changes(_text(home), changes), f"{path}.new"
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        os.close(folder)
     return path
 
 

@@ -81,6 +81,7 @@ def _include(file: str, *, sure: bool) -> None:
             break
     if not sure:
         _ask(own, line)
+        _, text = _own_config()  # it may have changed before the answer
     os.makedirs(os.path.dirname(own), mode=0o700, exist_ok=True)
     _replace(os.path.realpath(own), f"{line}\n{text}", 0o600)
     say(f"Added to {own}: {line}")

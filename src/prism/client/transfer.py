@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from prism.annotations import Any, BinaryIO, Callable, Iterator
 from prism.client.errors import DaemonUnreachable
@@ -84,11 +83,9 @@ def download(
     progress: Callable[[int], object] = lambda done: None,
 ) -> int:
     """Write a file here, under its name only when it is complete; its size in bytes."""
-    part, done = f"{target}.prism-part", 0
+    part, done = f"{target}.{os.urandom(4).hex()}.prism-part", 0
     pieces = content(wire, name, path)
     next(pieces)  # raises if there is no such file, before a local file is made
-    with suppress(FileNotFoundError):
-        os.unlink(part)
     # Never through a link, which may be from an earlier copy out of a workspace.
     number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:

@@ -263,8 +263,9 @@ class LedgerCache:
         """The sums now, if the versions were read already."""
 
         def look() -> LedgerSums:
-            self._last = LedgerSums(booked, store.counted_of_open(sql), self._last)
-            return self._last
+            sums = LedgerSums(booked, store.counted_of_open(sql), self._last)
+            self._last = sums  # another thread may replace it at once
+            return sums
 
         booked = self._booked.get(versions, lambda: BookedSums(sql))
         ledger = LedgerNow(self._sums.get(versions, look), sql, now)

@@ -217,8 +217,9 @@ class Database:
     def look(self) -> None:
         """Check that the database answers and is the same; raises `DatabaseUnavailable`."""
         self._check_file()
+        newest = self._newest  # before the read, which would not show a commit of a moment later
         with self.read() as sql:
-            is_current = journal.newest(sql) >= self._newest
+            is_current = journal.newest(sql) >= newest
             if not is_current or (self.identity is not None and not self.identity(sql)):
                 raise DatabaseLost(
                     details="it was restored or replaced while the daemon ran",

@@ -135,9 +135,10 @@ class Generation:
 
     def follow(self, _: object = None) -> None:
         """Write the database's present event; read a decision that another daemon stored."""
-        if self.behind is not None:
-            with self._db.read() as sql:
-                self.behind = _stored_behind(sql)
+        with self._writing:
+            if self.behind is not None:
+                with self._db.read() as sql:
+                    self.behind = _stored_behind(sql)
         # Several threads commit: who comes later must not write a smaller number. What cannot be
         # written now is written at the next change.
         with self._writing, contextlib.suppress(OSError):
@@ -218,7 +219,8 @@ class Generation:
                 event = DatabaseAccepted(actor=actor, subject="database", why=behind.why)
                 tx.happened(event)
                 self._accepted(tx)
-        self.behind = None
+        with self._writing:  # after other threads that still read the old state
+            self.behind = None
         return behind
 
     def _record_behind(self, tx: Tx, behind: DatabaseLag) -> None:

@@ -1,7 +1,11 @@
 """`look_at` reads one machine without a survey of the others."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from prism.providers.local.compute import LocalCompute
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import SingleMachineSurvey
 from tests.providers.local.world import page
@@ -23,3 +27,15 @@ def test_look_at_equals_the_survey_except_right_after_a_supervisor_died(world):
 @pytest.mark.parametrize("id", [f"local-{'0' * 17}", "..", "../workspaces", "local-1/.."])
 def test_look_at_returns_none_for_an_id_that_is_not_a_machine(world, id):
     assert world.compute.look_at(id) is None
+
+
+def test_machine_that_a_survey_forgets_meanwhile_is_not_missed(tmp_path):
+    compute, id = LocalCompute(tmp_path), f"local-{'0' * 17}"
+
+    class Forgotten(dict[str, Any]):
+        def __contains__(self, id):
+            compute._cached = {}
+            return super().__contains__(id)
+
+    compute._cached = Forgotten({id: SimpleNamespace(machine=None)})
+    assert compute.found([id]) == [], "its folder is gone, too"

@@ -2,9 +2,11 @@
 
 import json
 import random
+import threading
 
 import pytest
 
+from prism.agent.protocol import replace_file
 from prism.providers.local import mirrored_file
 from prism.providers.local.about import About
 from prism.providers.local.offer import machine_id
@@ -164,3 +166,20 @@ def test_unreadable_snapshot_fails_its_own_verification_only(volumes, tmp_path):
     result = json.loads((torn / "verified.json").read_bytes())
     assert result["trouble"]["code"] == "SNAPSHOT_UNREADABLE"
     assert "about.json" in result["trouble"]["message"]
+
+
+def test_file_that_is_removed_while_a_reader_repairs_it_stays_removed(tmp_path, monkeypatch):
+    path = tmp_path / "about.json"
+    mirrored_file.write(path, b'{"key": "a"}')
+    tear(path)
+    removing = threading.Thread(target=mirrored_file.remove, args=(path,))
+
+    def replace_late(path, text):
+        removing.start()
+        removing.join(0.2)  # it waits for the reader
+        replace_file(path, text)
+
+    monkeypatch.setattr(mirrored_file, "replace_file", replace_late)
+    assert mirrored_file.read(path, About).key == "a"
+    removing.join()
+    assert not path.exists()

@@ -253,7 +253,8 @@ class LocalCompute:
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`, from the specs of these machines."""
-        machines = {id: self._cached[id].machine for id in ids if id in self._cached}
+        cached = self._cached  # read once: a survey replaces it
+        machines = {id: cached[id].machine for id in ids if id in cached}
         looked = [machine_of_folder(self._root / id, machine) for id, machine in machines.items()]
         return [machine for machine in looked if machine is not None]
 

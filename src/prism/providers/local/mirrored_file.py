@@ -1,6 +1,7 @@
 """Small important files, stored twice, so that a damaged one can be restored."""
 
 import logging
+import threading
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from prism.errors import Unavailable
 
 log = logging.getLogger(__name__)
 Kind = TypeVar("Kind")
+_CHANGING = threading.Lock()  # a reader that repairs a file must not undo a change
 
 
 class BothCopiesUnreadable(Unavailable):
@@ -19,8 +21,9 @@ class BothCopiesUnreadable(Unavailable):
 
 def write(path: Path, text: bytes) -> None:
     """Replace both copies, one after the other: at every moment, one of them is complete."""
-    replace_file(path, text)
-    replace_file(_second(path), text)
+    with _CHANGING:
+        replace_file(path, text)
+        replace_file(_second(path), text)
 
 
 def read(path: Path, kind: type[Kind]) -> Kind:
@@ -29,6 +32,14 @@ def read(path: Path, kind: type[Kind]) -> Kind:
     Raises `FileNotFoundError` if both are missing, `BothCopiesUnreadable` if both are damaged.
     """
     try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        with _CHANGING:
+            return _read_or_repair(path, kind)
+
+
+def _read_or_repair(path: Path, kind: type[Kind]) -> Kind:
+    try:  # again: another thread may have written or repaired it meanwhile
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:
         failure = error
@@ -49,8 +60,9 @@ def read(path: Path, kind: type[Kind]) -> Kind:
 
 def remove(path: Path) -> None:
     """Remove both copies, the second first, so that it never restores the removed file."""
-    _second(path).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+    with _CHANGING:
+        _second(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _second(path: Path) -> Path:

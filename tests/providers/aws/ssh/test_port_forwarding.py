@@ -8,13 +8,17 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from prism.kit.peer_credentials import PeerCheck
+from prism.providers.aws.ssh.background import Background
 from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
 from prism.providers.aws.ssh.port_forwarding import V4, V6, AwsPortFinder, listening
 from tests.conftest import free_port
@@ -230,3 +234,28 @@ def test_listening_parses_the_socket_tables_of_the_kernel():
     }
     assert listeners[8888].name == "abcdef12/111"
     assert listeners[22].name == "abcdef12/112"
+
+
+class InterruptedName(str):
+    """Calls `then` once, when it is looked up."""
+
+    then: Callable[[], object] | None = None
+
+    def __hash__(self):
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return super().__hash__()
+
+
+def test_port_that_opens_while_others_are_checked_stays_open():
+    background = Background()
+    pool: Any = SimpleNamespace(background=background)
+    forwards, machine = Forwards(pool), InterruptedName(ID)
+    forwards.port(ForwardTarget(machine, V4, 80))
+    new = ForwardTarget(ID, V4, 81)
+    machine.then = lambda: forwards.port(new)
+    forwards.settle([ID])
+    assert new in forwards._open
+    forwards.close()
+    background.close()

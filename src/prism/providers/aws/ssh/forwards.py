@@ -63,7 +63,8 @@ class Forwards:
     def settle(self, ids: Iterable[str]) -> None:
         """Close the ports of machines that are not in `ids`."""
         machines = set(ids)
-        closed = [target for target in self._ports if target.machine not in machines]
+        # A copy: the background loop opens ports meanwhile.
+        closed = [target for target in tuple(self._ports) if target.machine not in machines]
         if closed:
             self._pool.background.start(self._close_ports(closed))
 

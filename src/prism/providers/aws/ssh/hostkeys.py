@@ -111,9 +111,10 @@ class HostKeys:
 
     def forget(self, id: str) -> None:
         """Delete the key of a machine that is gone."""
-        self._known.pop(id, None)
-        if ID.fullmatch(id):
-            self.file(id).unlink(missing_ok=True)
+        with self._writing:
+            self._known.pop(id, None)
+            if ID.fullmatch(id):
+                self.file(id).unlink(missing_ok=True)
 
     def file(self, id: str) -> Path:
         """The `known_hosts` file of a machine."""
