@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prism.templates.document import read
-from prism.templates.fields import misfits
+from prism.templates.fields import type_errors
 from prism.templates.model import Template
 from tests.templates.test_inherit import node
 
 
 def errors_of(fields):
-    return {path: why for path, why in misfits(node(fields), Template)}
+    return {path: why for path, why in type_errors(node(fields), Template)}
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ services: {web: {command: serve, port: 80, health: /, requires: [serve], environ
 ports: [80]
 parameters: {p: {type: integer, default: 1, choices: [1, 2], minimum: 0, maximum: 9}}
 """
-    assert [*misfits(read(text, "t.yml"), Template)] == []
+    assert [*type_errors(read(text, "t.yml"), Template)] == []

@@ -6,7 +6,13 @@ import pytest
 
 from prism.errors import ValidationFailed
 from prism.templates.model import Service, Template, TemplateInvalid, TemplateParameter
-from prism.templates.plan import local_refusal, misfits, parameters_for, required, runs_locally
+from prism.templates.plan import (
+    local_refusal,
+    parameters_for,
+    required,
+    runs_locally,
+    value_errors,
+)
 
 SERVED = Service(command="serve", port=80, requires=("rserver", "R"))
 
@@ -87,7 +93,7 @@ def test_local_refusal_has_the_reasons_and_a_remediation():
     ],
 )
 def test_parameter_value_is_accepted_or_has_a_reason(fields, value, reasons_expected):
-    wrong = misfits(TemplateParameter(**fields), value)
+    wrong = value_errors(TemplateParameter(**fields), value)
     assert len(wrong) == (reasons_expected is not None)
     if reasons_expected:
         assert reasons_expected in wrong[0]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from prism.errors import Problem
-from prism.templates.fields import Misfit
+from prism.templates.fields import FieldError
 from prism.templates.model import Family, Size, Template, TemplateParameter
-from prism.templates.plan import misfits
+from prism.templates.plan import value_errors
 
-Check = Callable[[Template], Iterator[Misfit]]
+Check = Callable[[Template], Iterator[FieldError]]
 Machines = Callable[[None, Size | None, Family], object]
 """Raises a `Problem` if a family has no machine of a size; the catalog's `machine_type`."""
 
@@ -32,7 +32,7 @@ OF_SERVICES = frozenset({"port", "token", "home", "name"})
 OF_ALL = frozenset({"home", "name"})
 
 
-def _name(template: Template) -> Iterator[Misfit]:
+def _name(template: Template) -> Iterator[FieldError]:
     name, slug = template.name, template.slug
     if not name.isprintable() or name.strip() != name or "/" in name:
         yield ("name",), "must be printable, without `/` and without blanks around it"
@@ -43,7 +43,7 @@ def _name(template: Template) -> Iterator[Misfit]:
             yield (field,), f"{value!r} is reserved"
 
 
-def _base(template: Template) -> Iterator[Misfit]:
+def _base(template: Template) -> Iterator[FieldError]:
     for manager in template.packages:
         legal = SYSTEMS.get(manager, ())
         if legal and template.base not in legal:
@@ -54,7 +54,7 @@ def _base(template: Template) -> Iterator[Misfit]:
             )
 
 
-def _packages(template: Template) -> Iterator[Misfit]:
+def _packages(template: Template) -> Iterator[FieldError]:
     listed = [manager for manager, packages in template.packages.items() if packages]
     manager = template.package_manager
     if listed and manager is None:
@@ -67,13 +67,13 @@ def _packages(template: Template) -> Iterator[Misfit]:
                 yield ("packages", manager, index), f"{package!r} is not the name of a package"
 
 
-def _users(template: Template) -> Iterator[Misfit]:
+def _users(template: Template) -> Iterator[FieldError]:
     for index, user in enumerate(template.users):
         if not USER.fullmatch(user):
             yield ("users", index), f"{user!r} cannot be the name of an account"
 
 
-def _services(template: Template) -> Iterator[Misfit]:
+def _services(template: Template) -> Iterator[FieldError]:
     for name, service in template.services.items():
         path = ("services", name)
         if not SLUG.fullmatch(name):
@@ -97,14 +97,14 @@ def _names_by_port(template: Template) -> dict[int, list[str]]:
     return ports
 
 
-def _health(template: Template) -> Iterator[Misfit]:
+def _health(template: Template) -> Iterator[FieldError]:
     for name, service in template.services.items():
         path = service.health
         if path is not None and not re.fullmatch(r"/[!-~]*", path):
             yield ("services", name, "health"), f"must be a path that starts with /, not {path!r}"
 
 
-def _placeholders(template: Template) -> Iterator[Misfit]:
+def _placeholders(template: Template) -> Iterator[FieldError]:
     for name, service in template.services.items():
         path = ("services", name)
         yield from _check_text(template, service.command, (*path, "command"), OF_SERVICES)
@@ -123,7 +123,7 @@ def _check_text(
     path: tuple[str | int, ...],
     known: frozenset[str],
     ours_only: bool = False,
-) -> Iterator[Misfit]:
+) -> Iterator[FieldError]:
     for word in BLANK.findall(text):
         ours = word in OF_SERVICES or word.startswith("parameters.")
         parameter = word.removeprefix("parameters.") if word.startswith("parameters.") else None
@@ -133,7 +133,7 @@ def _check_text(
         yield path, f"{{{word}}} is not known here; known are {', '.join(allowed)}"
 
 
-def _environment(template: Template) -> Iterator[Misfit]:
+def _environment(template: Template) -> Iterator[FieldError]:
     places: list[tuple[tuple[str, ...], dict[str, str]]] = [
         (("environment",), template.environment),
         *((("services", n, "environment"), s.environment) for n, s in template.services.items()),
@@ -148,7 +148,7 @@ def _environment(template: Template) -> Iterator[Misfit]:
                 yield (*path, key), "cannot hold a zero byte"
 
 
-def _parameters(template: Template) -> Iterator[Misfit]:
+def _parameters(template: Template) -> Iterator[FieldError]:
     for name, parameter in template.parameters.items():
         path = ("parameters", name)
         if not WORD.fullmatch(name):
@@ -158,9 +158,13 @@ def _parameters(template: Template) -> Iterator[Misfit]:
         if errors:
             continue
         for index, choice in enumerate(parameter.choices):
-            yield from (((*path, "choices", index), why) for why in misfits(parameter, choice))
+            yield from (
+                ((*path, "choices", index), why) for why in value_errors(parameter, choice)
+            )
         if parameter.default is not None:
-            yield from (((*path, "default"), why) for why in misfits(parameter, parameter.default))
+            yield from (
+                ((*path, "default"), why) for why in value_errors(parameter, parameter.default)
+            )
 
 
 def _limits(parameter: TemplateParameter) -> Iterator[tuple[str, str]]:
@@ -181,13 +185,13 @@ def _limits(parameter: TemplateParameter) -> Iterator[tuple[str, str]]:
             yield "pattern", f"is not a regular expression: {error}"
 
 
-def _idle_profile(template: Template) -> Iterator[Misfit]:
+def _idle_profile(template: Template) -> Iterator[FieldError]:
     if template.idle_profile is not None and not PROFILE.fullmatch(template.idle_profile):
         why = f"must be letters, digits and ._- inside, not {template.idle_profile!r}"
         yield ("idle_profile",), why
 
 
-def _secrets(template: Template) -> Iterator[Misfit]:
+def _secrets(template: Template) -> Iterator[FieldError]:
     for name, service in template.services.items():
         if "{token}" in service.command:
             why = "shows {token} to everybody in the process list; use its environment"
@@ -197,7 +201,7 @@ def _secrets(template: Template) -> Iterator[Misfit]:
 def machine_check(machines: Machines) -> Check:
     """Make the check that the template's family has a machine of its size."""
 
-    def machine(template: Template) -> Iterator[Misfit]:
+    def machine(template: Template) -> Iterator[FieldError]:
         try:
             machines(None, template.size, template.family)
         except Problem as problem:

@@ -92,7 +92,7 @@ def read(raw: bytes, file: str) -> Node:
 
 
 class _Reader:
-    """Walks one document; a node met twice is an alias, and could be met for ever."""
+    """Walks one document; a node that is visited twice is an alias, and may contain itself."""
 
     def __init__(self, file: str) -> None:
         self._file = file

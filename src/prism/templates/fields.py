@@ -11,10 +11,10 @@ from msgspec.structs import fields
 from prism.templates.document import Node
 
 Path = tuple[str | int, ...]
-Misfit = tuple[Path, str]
+FieldError = tuple[Path, str]
 
 
-def misfits(node: Node, kind: Any, path: Path = ()) -> Iterator[Misfit]:
+def type_errors(node: Node, kind: Any, path: Path = ()) -> Iterator[FieldError]:
     """Why the node is not a valid `kind`."""
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if isinstance(bare, type) and issubclass(bare, Struct):
@@ -23,22 +23,22 @@ def misfits(node: Node, kind: Any, path: Path = ()) -> Iterator[Misfit]:
         key_kind, value_kind = get_args(bare)
         for key, inner in node.value.items():
             yield from _leaf(Node(key, inner.place), key_kind, (*path, key))
-            yield from misfits(inner, value_kind, (*path, key))
+            yield from type_errors(inner, value_kind, (*path, key))
     elif get_origin(bare) is tuple and isinstance(node.value, tuple):
         for index, inner in enumerate(node.value):
-            yield from misfits(inner, get_args(bare)[0], (*path, index))
+            yield from type_errors(inner, get_args(bare)[0], (*path, index))
     else:
         yield from _leaf(node, kind, path)
 
 
-def _struct(node: Node, kind: type[Struct], path: Path) -> Iterator[Misfit]:
+def _struct(node: Node, kind: type[Struct], path: Path) -> Iterator[FieldError]:
     if not isinstance(node.value, dict):
         yield path, "must be a mapping of fields"
         return
     kinds = get_type_hints(kind, include_extras=True)
     for key, inner in node.value.items():
         if key in kinds:
-            yield from misfits(inner, kinds[key], (*path, key))
+            yield from type_errors(inner, kinds[key], (*path, key))
         else:
             yield (*path, key), _unknown_field(key, kinds)
     for field in fields(kind):
@@ -46,7 +46,7 @@ def _struct(node: Node, kind: type[Struct], path: Path) -> Iterator[Misfit]:
             yield (*path, field.name), "is missing"
 
 
-def _leaf(node: Node, kind: Any, path: Path) -> Iterator[Misfit]:
+def _leaf(node: Node, kind: Any, path: Path) -> Iterator[FieldError]:
     try:
         msgspec.convert(node.plain(), kind)
     except msgspec.ValidationError as error:

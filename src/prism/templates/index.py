@@ -42,7 +42,7 @@ class PackageLookup(Struct, frozen=True):
 
 def look_up(packages: Sequence[str]) -> PackageLookup:
     """Whether the index has all of these, their dependencies aside."""
-    # Nothing is built to learn what it is called: that would run code of whoever wrote it.
+    # Nothing is built to learn the name of a package: that would run its code.
     command = [find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--quiet"]
     command += ["--no-build", "-"]
     if odd := [

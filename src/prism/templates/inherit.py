@@ -46,7 +46,7 @@ class MissingAncestor(Exception):
 
 
 def lineage(source: TemplateSource, find: Find) -> tuple[TemplateSource, ...]:
-    """The template's ancestors, each once and before its heirs; the template comes last."""
+    """The template's ancestors, each once and before its descendants; the template comes last."""
     met: dict[str, TemplateSource] = {}
     for name, place in source.parents:
         try:

@@ -65,7 +65,9 @@ def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str
     for name, parameter in template.parameters.items():
         if name in arguments:
             values[name] = arguments[name]
-            errors += [(f"parameters.{name}", why) for why in misfits(parameter, arguments[name])]
+            errors += [
+                (f"parameters.{name}", why) for why in value_errors(parameter, arguments[name])
+            ]
         elif parameter.default is not None:
             values[name] = parameter.default
         else:
@@ -77,7 +79,7 @@ def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str
     return values
 
 
-def misfits(parameter: TemplateParameter, value: object) -> list[str]:
+def value_errors(parameter: TemplateParameter, value: object) -> list[str]:
     """Why a value does not fit a parameter."""
     if not _is_of_type(parameter.type, value):
         return [f"must be {_type_phrase(parameter)}, not {_kind_of(value)}"]

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from prism.templates.checks import WARNINGS, Check, spelled
 from prism.templates.document import Node, SourceLine, TemplateUnreadable, read
-from prism.templates.fields import misfits
+from prism.templates.fields import type_errors
 from prism.templates.inherit import MissingAncestor, TemplateSource, chains, inherited, lineage
 from prism.templates.model import Template, TemplateIssue
 from prism.templates.plan import required, runs_locally
@@ -77,28 +77,28 @@ class TemplateRegistry:
         source = self._find(word)
         return self._results[source.name] if source else None
 
-    def lost(self, word: str) -> CheckedTemplate | None:
+    def find_unreadable(self, word: str) -> CheckedTemplate | None:
         """The file of that name that cannot be read as a template."""
         stem = word.strip().lower().replace(" ", "-")
-        for checked_template in self.all:
-            if checked_template.source is None and stem in {
-                checked_template.name.lower(),
-                PurePath(checked_template.file).stem.lower(),
+        for checked in self.all:
+            if checked.source is None and stem in {
+                checked.name.lower(),
+                PurePath(checked.file).stem.lower(),
             }:
-                return checked_template
+                return checked
         return None
 
-    def chains(self, judged: CheckedTemplate) -> tuple[str, ...]:
+    def chains(self, checked: CheckedTemplate) -> tuple[str, ...]:
         """The paths from its root ancestors to it, at most `MOST_CHAINS`."""
-        assert judged.source is not None
-        lineages = islice(chains(judged.source, self._find), MOST_CHAINS)
+        assert checked.source is not None
+        lineages = islice(chains(checked.source, self._find), MOST_CHAINS)
         return tuple(" → ".join(lineage) for lineage in lineages)
 
-    def raw(self, judged: CheckedTemplate) -> bytes:
+    def raw(self, checked: CheckedTemplate) -> bytes:
         """The bytes of its file; empty if it could not be read."""
-        return self._raw[judged.file]
+        return self._raw[checked.file]
 
-    def words(self) -> list[str]:
+    def names_and_slugs(self) -> list[str]:
         """Every name and slug."""
         return [*self._sources, *self._slugs]
 
@@ -145,24 +145,26 @@ class TemplateRegistry:
 
     def _validate(self, source: TemplateSource) -> CheckedTemplate:
         name, file, passed = source.name, source.file, ("syntax",)
-        judged = CheckedTemplate(name, file, source.builtin, source, passed=passed)
+        checked = CheckedTemplate(name, file, source.builtin, source, passed=passed)
         if clash := self._clashes.get(source.name):
-            return replace(judged, issues=(clash,))
-        judged = replace(judged, passed=(*judged.passed, "unique"))
+            return replace(checked, issues=(clash,))
+        checked = replace(checked, passed=(*checked.passed, "unique"))
         try:
             family = lineage(source, self._find)
         except MissingAncestor as missing:
             check = "cycle" if missing.loop else "parents"
-            return replace(judged, issues=(_issue(check, missing.why, missing.place, "inherits"),))
-        # nobody is his own ancestor here, so asking for the parents' results comes to an end
+            return replace(
+                checked, issues=(_issue(check, missing.why, missing.place, "inherits"),)
+            )
+        # No template is its own ancestor here, so the recursion ends.
         if issues := tuple(self._inherited_errors(source)):
-            return replace(judged, issues=issues)
-        judged = replace(judged, passed=(*judged.passed, "parents", "cycle"))
+            return replace(checked, issues=issues)
+        checked = replace(checked, passed=(*checked.passed, "parents", "cycle"))
         node = inherited(family)
         if issues := _schema_issues(node):
-            return replace(judged, issues=issues)
+            return replace(checked, issues=issues)
         template = structs.replace(msgspec.convert(node.plain(), Template), slug=source.slug)
-        return self._check(replace(judged, passed=(*judged.passed, "schema")), template, node)
+        return self._check(replace(checked, passed=(*checked.passed, "schema")), template, node)
 
     def _inherited_errors(self, source: TemplateSource) -> list[TemplateIssue]:
         issues = []
@@ -173,7 +175,7 @@ class TemplateRegistry:
                 issues.append(_issue("parents", why, place, "inherits"))
         return issues
 
-    def _check(self, judged: CheckedTemplate, template: Template, node: Node) -> CheckedTemplate:
+    def _check(self, checked: CheckedTemplate, template: Template, node: Node) -> CheckedTemplate:
         local = runs_locally(template, self._installed(template))
         problems = {name: [*check(template)] for name, check in self._checks.items()}
         problems["runs-locally"] = [((), why) for why in local]
@@ -182,17 +184,19 @@ class TemplateRegistry:
             for name, wrong in problems.items()
             for path, why in wrong
         )
-        passed = (*judged.passed, *(name for name, wrong in problems.items() if not wrong))
+        passed = (*checked.passed, *(name for name, wrong in problems.items() if not wrong))
         usable = None if any(issue.level == "error" for issue in issues) else template
-        complete = replace(judged, passed=passed, issues=issues, local=local)
+        complete = replace(checked, passed=passed, issues=issues, local=local)
         return self._resolve_slug(complete, usable)
 
-    def _resolve_slug(self, judged: CheckedTemplate, template: Template | None) -> CheckedTemplate:
+    def _resolve_slug(
+        self, checked: CheckedTemplate, template: Template | None
+    ) -> CheckedTemplate:
         """Drop the slug of a template if another template has that name."""
-        if judged.name in self._slugless and judged.source:
-            judged = replace(judged, source=replace(judged.source, slug=""))
+        if checked.name in self._slugless and checked.source:
+            checked = replace(checked, source=replace(checked.source, slug=""))
             template = structs.replace(template, slug="") if template else None
-        return replace(judged, template=template)
+        return replace(checked, template=template)
 
     def _installed(self, template: Template) -> set[str]:
         for program in required(template):
@@ -204,7 +208,7 @@ class TemplateRegistry:
 def _schema_issues(node: Node) -> tuple[TemplateIssue, ...]:
     return tuple(
         _issue("schema", why, node.at(path), spelled(path))
-        for path, why in misfits(node, Template)
+        for path, why in type_errors(node, Template)
     )
 
 

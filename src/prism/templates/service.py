@@ -23,7 +23,7 @@ from prism.templates.model import (
 )
 from prism.templates.registry import CheckedTemplate, TemplateRegistry
 from prism.templates.store import Stamp, TemplateFolder
-from prism.templates.view import asked_index, info_of, item_of, validated_of
+from prism.templates.view import info_of, item_of, validated_of, with_index_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,7 @@ class TemplateService:
     def all(self) -> list[tuple[Template, bool]]:
         """Every template that can be used, and whether it runs on this machine."""
         known = self._current().registry.all
-        return [
-            (checked_template.template, not checked_template.local)
-            for checked_template in known
-            if checked_template.template
-        ]
+        return [(checked.template, not checked.local) for checked in known if checked.template]
 
     def items(self) -> tuple[TemplateItem, ...]:
         """Every template as the list shows it, invalid ones too."""
@@ -69,27 +65,27 @@ class TemplateService:
     def info(self, word: str) -> TemplateInfo:
         """Everything about one template."""
         registry = self._current().registry
-        judged, template = self._usable(registry, word)
-        return info_of(judged, template, registry.chains(judged))
+        checked, template = self._usable(registry, word)
+        return info_of(checked, template, registry.chains(checked))
 
     def yaml(self, word: str) -> TemplateYaml:
         """A template as its author wrote it, even if it is invalid."""
         registry = self._current().registry
-        judged = self._find(registry, word)
+        checked = self._find(registry, word)
         return TemplateYaml(
-            name=judged.name,
-            file=judged.file,
-            source="built-in" if judged.builtin else "user",
-            yaml=registry.raw(judged).decode(errors="replace"),
+            name=checked.name,
+            file=checked.file,
+            source="built-in" if checked.builtin else "user",
+            yaml=registry.raw(checked).decode(errors="replace"),
         )
 
     def validate(self, packages: bool = False) -> ValidationReport:
         """Check all templates; with `packages`, ask the package index about theirs too."""
         registry = self._current().registry
-        results = [validated_of(judged) for judged in registry.all]
+        results = [validated_of(checked) for checked in registry.all]
         if packages:
             pairs = zip(results, registry.all, strict=True)
-            results = [_with_index(result, judged) for result, judged in pairs]
+            results = [_with_index(result, checked) for result, checked in pairs]
         valid = sum(result.status == "valid" for result in results)
         issues = (issue for result in results for issue in result.issues)
         errors = tuple(
@@ -118,26 +114,26 @@ class TemplateService:
             )
 
     def _find(self, registry: TemplateRegistry, word: str) -> CheckedTemplate:
-        if (judged := registry.find(word) or registry.lost(word)) is None:
-            close = get_close_matches(word, registry.words(), n=1, cutoff=0.5)
+        if (checked := registry.find(word) or registry.find_unreadable(word)) is None:
+            close = get_close_matches(word, registry.names_and_slugs(), n=1, cutoff=0.5)
             raise TemplateNotFound(
                 f"There is no template {word!r}",
                 details=f"did you mean {close[0]!r}?" if close else "nothing has a similar name",
                 remediation="See `prism template list`",
             )
-        return judged
+        return checked
 
     def _usable(self, registry: TemplateRegistry, word: str) -> tuple[CheckedTemplate, Template]:
-        judged = self._find(registry, word)
-        if judged.template is None:
-            errors = [f"{issue.where}: {issue.message}" for issue in judged.errors]
+        checked = self._find(registry, word)
+        if checked.template is None:
+            errors = [f"{issue.where}: {issue.message}" for issue in checked.errors]
             raise TemplateInvalid(
-                f"Template {judged.name!r} cannot be used",
+                f"Template {checked.name!r} cannot be used",
                 details="; ".join(errors),
                 remediation="Correct the file, then see `prism template validate`",
                 data={"issues": errors},
             )
-        return judged, judged.template
+        return checked, checked.template
 
     def _current(self) -> _State:
         if (read := self._read) and self._is_current(read):
@@ -153,14 +149,14 @@ class TemplateService:
         return stamps == read.stamps and all(self._has(name) == was for name, was in programs)
 
     def _load(self) -> _State:
-        # the stamps come first: who writes while we read is read again next time
+        # the stamps come first: a file that is written meanwhile is read again next time
         stamps = tuple(folder.stamp() for folder in self._folders)
         files = [file for folder in self._folders for file in folder.files()]
         registry = TemplateRegistry(files, self._checks, self._has)
-        items = tuple(item_of(judged) for judged in registry.all if judged.source)
+        items = tuple(item_of(checked) for checked in registry.all if checked.source)
         return _State(stamps, registry, items)
 
 
-def _with_index(result: TemplateValidation, judged: CheckedTemplate) -> TemplateValidation:
-    packages = judged.template.packages.get("pip") if judged.template else None
-    return asked_index(result, judged, look_up(packages)) if packages else result
+def _with_index(result: TemplateValidation, checked: CheckedTemplate) -> TemplateValidation:
+    packages = checked.template.packages.get("pip") if checked.template else None
+    return with_index_answer(result, checked, look_up(packages)) if packages else result

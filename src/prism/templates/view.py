@@ -15,11 +15,11 @@ from prism.templates.registry import CheckedTemplate
 EXIST = "packages-exist"
 
 
-def item_of(judged: CheckedTemplate) -> TemplateItem:
+def item_of(checked: CheckedTemplate) -> TemplateItem:
     """A template in the list; of an invalid one only its name and its mistakes."""
-    template = judged.template or Template(name=judged.name)
+    template = checked.template or Template(name=checked.name)
     manager = template.package_manager
-    slug = judged.source.slug if judged.source else ""
+    slug = checked.source.slug if checked.source else ""
     return TemplateItem(
         name=template.name,
         description=template.description,
@@ -28,7 +28,7 @@ def item_of(judged: CheckedTemplate) -> TemplateItem:
         users=template.users,
         services=tuple(template.services),
         ports=template.ports,
-        validation_status="validated" if judged.template else "invalid",
+        validation_status="validated" if checked.template else "invalid",
         slug=slug,
         category=template.category,
         complexity=template.complexity,
@@ -39,13 +39,13 @@ def item_of(judged: CheckedTemplate) -> TemplateItem:
         root_gb=template.root_gb,
         parameters=template.parameters,
         idle_profile=template.idle_profile,
-        runs_locally=judged.template is not None and not judged.local,
-        local_reasons=judged.local or tuple(issue.message for issue in judged.errors),
-        source="built-in" if judged.builtin else "user",
+        runs_locally=checked.template is not None and not checked.local,
+        local_reasons=checked.local or tuple(issue.message for issue in checked.errors),
+        source="built-in" if checked.builtin else "user",
     )
 
 
-def info_of(judged: CheckedTemplate, template: Template, chains: tuple[str, ...]) -> TemplateInfo:
+def info_of(checked: CheckedTemplate, template: Template, chains: tuple[str, ...]) -> TemplateInfo:
     """Everything about a template that can be used."""
     return TemplateInfo(
         name=template.name,
@@ -58,34 +58,34 @@ def info_of(judged: CheckedTemplate, template: Template, chains: tuple[str, ...]
         troubleshooting_guide=template.troubleshooting,
         slug=template.slug,
         description=template.description,
-        file=judged.file,
-        source="built-in" if judged.builtin else "user",
-        runs_locally=not judged.local,
-        local_reasons=judged.local,
+        file=checked.file,
+        source="built-in" if checked.builtin else "user",
+        runs_locally=not checked.local,
+        local_reasons=checked.local,
         resolved=template,
     )
 
 
-def validated_of(judged: CheckedTemplate) -> TemplateValidation:
+def validated_of(checked: CheckedTemplate) -> TemplateValidation:
     """The results of the checks of one file."""
     return TemplateValidation(
-        template=judged.name,
-        status="valid" if judged.template else "invalid",
-        checks_passed=len(judged.passed),
-        issues=judged.issues,
-        file=judged.file,
-        passed=judged.passed,
+        template=checked.name,
+        status="valid" if checked.template else "invalid",
+        checks_passed=len(checked.passed),
+        issues=checked.issues,
+        file=checked.file,
+        passed=checked.passed,
     )
 
 
-def asked_index(
-    result: TemplateValidation, judged: CheckedTemplate, lookup: PackageLookup
+def with_index_answer(
+    result: TemplateValidation, checked: CheckedTemplate, lookup: PackageLookup
 ) -> TemplateValidation:
     """The result, with the package index's answer about the pip packages."""
     if lookup.answer is PackageStatus.FOUND:
         passed = (*result.passed, EXIST)
         return replace(result, passed=passed, checks_passed=len(passed))
-    place = judged.source.node.at(("packages", "pip")) if judged.source else judged.file
+    place = checked.source.node.at(("packages", "pip")) if checked.source else checked.file
     where = f"{place}: packages.pip"
     if lookup.answer is PackageStatus.MISSING:
         issue = TemplateIssue(EXIST, "error", lookup.words, where)
