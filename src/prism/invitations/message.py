@@ -17,8 +17,8 @@ STYLE = "font: 16px/1.5 system-ui, sans-serif; max-width: 36rem; color: #1b1f24"
 LONGEST = 100  # characters of a name in a header
 
 
-def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
-    """The mail; a retry has the same Message-ID."""
+def compose(mail: Mail, sender: str, address: str) -> EmailMessage:
+    """The mail, with the `address` of this Prism; a retry has the same Message-ID."""
     invitation = mail.invitation
     to, from_ = parts(invitation.email), parts(sender)
     # Non-ASCII letters before the @ cannot be encoded, and not every server accepts them.
@@ -30,8 +30,8 @@ def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
     message["Date"] = format_datetime(invitation.last_resent or invitation.invited_at)
     message["Message-ID"] = f"<{invitation.id}.{mail.number}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_text(mail, where))
-    message.add_alternative(_html(mail, where), subtype="html")
+    message.set_content(_text(mail, address))
+    message.add_alternative(_html(mail, address), subtype="html")
     return message
 
 
@@ -41,29 +41,29 @@ def line(raw: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _paragraphs(mail: Mail, where: str) -> tuple[str, str, str]:
+def _paragraphs(mail: Mail, address: str) -> tuple[str, str, str]:
     invitation = mail.invitation
     opening = (
         f"{line(invitation.invited_by)} invites you to the project {line(mail.project_name)} "
     )
     opening += f"as {invitation.role}."
-    at = f" of the Prism at {where}" if where else ""
+    at = f" of the Prism at {address}" if address else ""
     request = f"To join, sign in as a user{at} and type this command; it asks for the token below."
     ending = f"The invitation is good until {invitation.expires_at:%Y-%m-%d %H:%M} UTC, and once. "
     ending += "If you do not know what this is about, do nothing."
     return opening, request, ending
 
 
-def _text(mail: Mail, where: str) -> str:
-    opening, request, ending = _paragraphs(mail, where)
+def _text(mail: Mail, address: str) -> str:
+    opening, request, ending = _paragraphs(mail, address)
     lines = "".join(f"> {line}\n" for line in mail.invitation.message.splitlines())
     quote = f"{lines}\n" if lines else ""
     command = f"prism invite accept {mail.invitation.id}"
     return f"{opening}\n\n{quote}{request}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
 
 
-def _html(mail: Mail, where: str) -> str:
-    opening, request, ending = (f"<p>{escape(words)}</p>" for words in _paragraphs(mail, where))
+def _html(mail: Mail, address: str) -> str:
+    opening, request, ending = (f"<p>{escape(words)}</p>" for words in _paragraphs(mail, address))
     lines = "<br>".join(escape(line) for line in mail.invitation.message.splitlines())
     quote = f"<blockquote>{lines}</blockquote>" if lines else ""
     command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"

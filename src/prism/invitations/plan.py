@@ -71,7 +71,7 @@ def page(
     )
 
 
-def fault(guest: BulkInvitee) -> str | None:
+def field_error(guest: BulkInvitee) -> str | None:
     """Why a person's fields are not valid, if so."""
     if guest.role is not None and guest.role not in {*Role}:
         return f"role: {guest.role!r} is none of {', '.join(Role)}"

@@ -38,10 +38,10 @@ class MailReconciler:
     rows = store.mails
 
     def __init__(
-        self, db: Database, clock: Clock, post: MailTransport, sender: str, where: str
+        self, db: Database, clock: Clock, transport: MailTransport, sender: str, address: str
     ) -> None:
         self._db, self._clock = db, clock
-        self._post, self._sender, self._where = post, sender, where
+        self._transport, self._sender, self._address = transport, sender, address
 
     def reachable(self) -> ColumnElement[bool]:
         """Every daemon can send every mail."""
@@ -63,10 +63,10 @@ class MailReconciler:
             or status_of(mail.invitation, self._clock.now()) is not InvitationStatus.PENDING
         ):
             return ReconcileResult(AGAIN, lambda tx: self._record_dropped(tx, claim.id, mail))
-        from prism.invitations.message import letter  # noqa: PLC0415  cold start: few send mail
+        from prism.invitations.message import compose  # noqa: PLC0415  cold start: few send mail
 
         try:
-            file = self._post.send(letter(mail, self._sender, self._where))
+            file = self._transport.send(compose(mail, self._sender, self._address))
         except Unavailable as problem:
             self._record_delay(claim, mail, problem.details or problem.message)
             raise  # the loop knows how long to wait
@@ -76,9 +76,11 @@ class MailReconciler:
         return ReconcileResult(AGAIN, lambda tx: self._record_sent(tx, claim.id, mail, file))
 
     def _record_sent(self, tx: Tx, id: str, mail: Mail, file: str | None) -> None:
-        store.sent(tx, id)
+        store.remove_mail(tx, id)
         at = whole(self._clock.now()) if file is None else None
-        store.put(tx, mail.invitation.id, mailed_at=at, mail_file=file, mail_problem=None)
+        store.update_fields(
+            tx, mail.invitation.id, mailed_at=at, mail_file=file, mail_problem=None
+        )
         if file is None:
             tx.happened(InvitationMailed(**about(mail.invitation, mail.project_name, SYSTEM)))
         else:
@@ -88,9 +90,9 @@ class MailReconciler:
 
     def _record_dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
         """Remove the note about retries, since there are none any more."""
-        store.sent(tx, id)
+        store.remove_mail(tx, id)
         if mail is not None and (problem := mail.invitation.mail_problem) is not None:
-            store.put(tx, mail.invitation.id, mail_problem=problem.removeprefix(RETRIED))
+            store.update_fields(tx, mail.invitation.id, mail_problem=problem.removeprefix(RETRIED))
 
     def _record_delay(self, claim: Claim, mail: Mail, why: str) -> None:
         """Record why a mail is delayed, once for each reason."""
@@ -99,7 +101,7 @@ class MailReconciler:
             return
         with self._db.write() as tx:
             claim.update(tx, lease=claim.lease)  # raises if another daemon has it now
-            store.put(tx, mail.invitation.id, mail_problem=problem)
+            store.update_fields(tx, mail.invitation.id, mail_problem=problem)
             tx.happened(
                 InvitationDelayed(
                     **about(mail.invitation, mail.project_name, SYSTEM), problem=problem
@@ -107,8 +109,8 @@ class MailReconciler:
             )
 
     def _record_refusal(self, tx: Tx, id: str, mail: Mail, why: str) -> None:
-        store.sent(tx, id)
-        store.put(tx, mail.invitation.id, mail_problem=why)
+        store.remove_mail(tx, id)
+        store.update_fields(tx, mail.invitation.id, mail_problem=why)
         tx.happened(
             InvitationUndeliverable(
                 **about(mail.invitation, mail.project_name, SYSTEM), problem=why

@@ -43,7 +43,15 @@ from prism.invitations.model import (
     NewInvitation,
     ResendAnswer,
 )
-from prism.invitations.plan import LIFE, fault, page, request_for, results_of, shown, status_of
+from prism.invitations.plan import (
+    LIFE,
+    field_error,
+    page,
+    request_for,
+    results_of,
+    shown,
+    status_of,
+)
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
@@ -84,16 +92,20 @@ class InvitationService:
         """Invite several people; a failure for one does not stop the others."""
         with self._db.write() as tx:
             project = projects.named(tx.sql, request.project_id)
-            wishes = [fault(guest) or request_for(guest, request) for guest in request.invitations]
-            for role in {wish.role for wish in wishes if isinstance(wish, NewInvitation)}:
+            new = [
+                field_error(guest) or request_for(guest, request) for guest in request.invitations
+            ]
+            for role in {
+                invitation.role for invitation in new if isinstance(invitation, NewInvitation)
+            }:
                 permit(project, role)
-            self._check_daily_limit(tx, project, len(wishes))
+            self._check_daily_limit(tx, project, len(new))
             known, dry = self._known_addresses(tx, project), request.dry_run
             results = [
-                BulkInvitationResult(email=guest.email, status="failed", error=wish)
-                if isinstance(wish, str)
-                else self._invite_one(tx, project, wish, known, dry=dry)
-                for guest, wish in zip(request.invitations, wishes, strict=True)
+                BulkInvitationResult(email=guest.email, status="failed", error=new_or_error)
+                if isinstance(new_or_error, str)
+                else self._invite_one(tx, project, new_or_error, known, dry=dry)
+                for guest, new_or_error in zip(request.invitations, new, strict=True)
             ]
             return results_of(results, request.dry_run)
 
@@ -136,8 +148,8 @@ class InvitationService:
                     remediation=f"Revoke it with `prism invite revoke {id}`",
                 )
             after = self._renew(before, token, now)
-            store.put(tx, id, **structs.asdict(after))
-            store.post(tx, after, token, now)
+            store.update_fields(tx, id, **structs.asdict(after))
+            store.queue_mail(tx, after, token, now)
             tx.happened(
                 InvitationResent(
                     **about(after, project.name, current().name),
@@ -239,8 +251,8 @@ class InvitationService:
         self, tx: Tx, invitation: Invitation, answer: InvitationStatus, reason: str | None = None
     ) -> None:
         closed = {"answer": answer, "answered_at": whole(self._clock.now()), "token": None}
-        store.put(tx, invitation.id, **closed, reason=reason, mail_problem=None)
-        store.unpost(tx, invitation.id)
+        store.update_fields(tx, invitation.id, **closed, reason=reason, mail_problem=None)
+        store.remove_queued_mail(tx, invitation.id)
 
     def _revoke(self, tx: Tx, invitation: Invitation, project: Project) -> None:
         self._close(tx, invitation, InvitationStatus.REVOKED)
@@ -294,7 +306,7 @@ class InvitationService:
             expires_at=whole(now + LIFE),
         )
         store.add(tx, invitation)
-        store.post(tx, invitation, token, now)
+        store.queue_mail(tx, invitation, token, now)
         sent = InvitationSent(
             **about(invitation, project.name, current().name),
             role=invitation.role,

@@ -112,20 +112,20 @@ def add(tx: Tx, invitation: Invitation) -> None:
     tx.sql.execute(invitations.insert().values(**msgspec.structs.asdict(invitation)))
 
 
-def put(tx: Tx, id: str, /, **values: Any) -> None:
-    """Store a changed invitation."""
+def update_fields(tx: Tx, id: str, /, **values: Any) -> None:
+    """Change these columns of an invitation."""
     tx.sql.execute(update(invitations).where(invitations.c.id == id).values(**values))
 
 
-def post(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
+def queue_mail(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
     """Queue a mail, in place of one that is still queued."""
-    unpost(tx, invitation.id)
+    remove_queued_mail(tx, invitation.id)
     row = {"invitation": invitation.id, "number": invitation.resend_count, "token": token}
     id = f"{invitation.id}.{invitation.resend_count}"
     tx.sql.execute(mails.insert().values(id=id, **row, due_at=now, attempts=0))
 
 
-def unpost(tx: Tx, invitation: str) -> None:
+def remove_queued_mail(tx: Tx, invitation: str) -> None:
     """Delete the queued mail."""
     tx.sql.execute(delete(mails).where(mails.c.invitation == invitation))
 
@@ -140,6 +140,6 @@ def mail(sql: Connection, id: str) -> Mail | None:
     return Mail(invitation=invitation, project_name=name, number=row.number, token=row.token)
 
 
-def sent(tx: Tx, id: str) -> None:
+def remove_mail(tx: Tx, id: str) -> None:
     """Delete a mail, and the token in it."""
     tx.sql.execute(delete(mails).where(mails.c.id == id))
