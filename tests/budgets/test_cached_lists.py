@@ -174,13 +174,13 @@ def test_missing_version_renewal_makes_a_cached_list_stale(make_comparison, topi
     }
     changes[topic]()
     comparison.compare()
-    give = versions.give_words
+    give = versions.renew
 
     def but_one(sql):
         sql.info.get(versions.TOPICS, set()).discard(topic)
         give(sql)
 
-    monkeypatch.setattr(versions, "give_words", but_one)
+    monkeypatch.setattr(versions, "renew", but_one)
     again = {
         "ledger": lambda: comparison.any("start"),
         "projects": lambda: comparison.lab.project("four"),

@@ -47,7 +47,7 @@ def run_budget_loop(clocked_daemon):
 def raise_price(clocked_daemon, monkeypatch, hourly=RATE * 2):
     terms = "prism.providers.local.offer.LocalOffer.price"
     monkeypatch.setattr(terms, lambda *of, **more: (hourly, "simulated: dearer"))
-    clocked_daemon.daemon.prices.hurry()
+    clocked_daemon.daemon.prices.look_soon()
 
 
 def test_compute_time_is_not_counted_before_a_survey_confirms_it(unseen_workspace):

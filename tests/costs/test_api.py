@@ -138,7 +138,7 @@ def test_hibernation_savings_equal_the_ledger_after_a_price_change(clocked_daemo
     clocked_daemon.settle(hours=2)
     original = LocalOffer.price
     monkeypatch.setattr(LocalOffer, "price", lambda *of: (250_000, original(*of)[1]))
-    clocked_daemon.daemon.prices.hurry()
+    clocked_daemon.daemon.prices.look_soon()
     clocked_daemon.settle(minutes=1)
     clocked_daemon.settle(hours=2)
     status = clocked_daemon.get("instances/mine/hibernation-status")

@@ -116,9 +116,9 @@ def test_every_living_workspace_with_a_changed_price_is_repriced_once(clocked_da
     before = {n: not_none(clocked_daemon.workspace(n).hourly_rate) for n in ("a", "c", "gone")}
     double_prices(monkeypatch)
     watch = clocked_daemon.daemon.prices
-    watch.hurry()
+    watch.look_soon()
     assert (watch.look(), watch.look()) == (3, 0)
-    watch.hurry()
+    watch.look_soon()
     assert watch.look() == 0
     assert {
         name: clocked_daemon.workspace(name).hourly_rate for name in ("a", "b", "c", "gone")
@@ -147,7 +147,7 @@ def test_workspace_that_was_resized_meanwhile_keeps_the_price_of_its_new_type(
         return reprice(service, *of)
 
     monkeypatch.setattr(type(requests), "reprice", after_a_resize)
-    watch.hurry()
+    watch.look_soon()
     watch.look()
     assert clocked_daemon.workspace().hourly_rate == resized[0]
 
@@ -161,7 +161,7 @@ def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkey
         return usual(*of)
 
     watch = clocked_daemon.daemon.prices
-    watch.hurry()
+    watch.look_soon()
     watch.look()
     monkeypatch.setattr(LocalOffer, "price", counted)
     watch.look()

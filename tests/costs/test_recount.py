@@ -301,7 +301,7 @@ def test_missing_version_renewal_makes_cached_sums_stale(
     stories += [[begins, looked], [begins, usual | {"later": DAY, "roll": True}, ends]]
     for story in stories:
         write_history(*recorded_books, story, other_daemon_costs)
-    monkeypatch.setattr(versions, "give_words", lambda sql: None)
+    monkeypatch.setattr(versions, "renew", lambda sql: None)
     for story in stories:
         with pytest.raises(AssertionError):
             write_history(*recorded_books, story, other_daemon_costs)

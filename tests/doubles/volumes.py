@@ -13,9 +13,9 @@ from prism.storage.model import StorageFailure, StorageObserved, VolumeElsewhere
 from prism.storage.ports import (
     EVERYTHING,
     Disk,
-    Known,
     ProviderSnapshot,
     SnapshotSpec,
+    StorageMetadata,
     StorageRefused,
     StorageSurvey,
     SurveyPart,
@@ -72,7 +72,7 @@ class MemoryVolumes:
         self._lock = threading.RLock()
         self.disks: dict[str, Thing] = {}
         self.copies: dict[str, Thing] = {}
-        self.known: dict[str, Known] = {}  # the metadata of each
+        self.known: dict[str, StorageMetadata] = {}  # the metadata of each
         self.verified: dict[str, Verified] = {}
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
@@ -147,7 +147,7 @@ class MemoryVolumes:
                 copy.trouble = self.faults.copy_failure
                 self.copies[id] = copy
                 shared = source.startswith("fs-")
-                self.known[id] = Known(
+                self.known[id] = StorageMetadata(
                     name=spec.name,
                     owner=spec.owner,
                     project=spec.project,
@@ -184,10 +184,10 @@ class MemoryVolumes:
         now = self.clock.now()
         facts = {
             field: getattr(spec, field)
-            for field in Known.__struct_fields__
+            for field in StorageMetadata.__struct_fields__
             if hasattr(spec, field)
         }
-        self.known.setdefault(id, Known(**facts, created_at=now))
+        self.known.setdefault(id, StorageMetadata(**facts, created_at=now))
         disk = self.disks.setdefault(id, Thing(spec.key, now, now + takes, holds=holds))
         return Disk(id=id, key=spec.key, observed=self._seen(disk), used_bytes=len(disk.holds))
 

@@ -146,7 +146,7 @@ def test_commit_listener_goes_on_after_an_error_of_a_listener(db):
 
 # A SQLite file has one daemon.
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_commit_of_another_daemon_rings_the_bus(make_daemon):
+def test_commit_of_another_daemon_notifies_the_bus(make_daemon):
     first, two = make_daemon(), make_daemon()
     heard, listener = threading.Event(), CommitListener(two.db)
 

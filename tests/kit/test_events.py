@@ -80,7 +80,7 @@ def test_bus_listeners_can_be_added_and_removed_while_it_rings():
     with ThreadPoolExecutor(3) as threads:
         busy = [threads.submit(add_and_remove) for _ in range(3)]
         for _ in range(2000):
-            bus.ring()
+            bus.notify()
         stop.set()
         for done in busy:
             done.result()

@@ -144,7 +144,7 @@ def test_hub_stops_its_task_without_readers(hub, db):
         async with hub.reading(None):
             assert len(asyncio.all_tasks()) == 2
         await asyncio.sleep(0)
-        return len(asyncio.all_tasks()), len(db.bus._bells)
+        return len(asyncio.all_tasks()), len(db.bus._callbacks)
 
     for _ in range(2):  # it starts again, in another event loop too
         assert asyncio.run(read()) == (1, 0)
@@ -397,7 +397,7 @@ def test_streams_end_when_the_daemon_shuts_down(stream_server, db):
         assert list(lines) == [], "the stream ends without an error"
         with pytest.raises(ConnectionClosed) as closed:
             live.recv(5)
-        assert not_none(closed.value.rcvd).code == stream.GOING_HOME
+        assert not_none(closed.value.rcvd).code == stream.GOING_AWAY
     with listening(stream_server) as lines:
         assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], (
             "a stream that starts later ends too"
@@ -434,4 +434,4 @@ def test_disconnected_readers_leave_no_bus_listener(stream_server, db):
             blocks(lines, 1)
         with connected(stream_server):
             pass
-    eventually(lambda: not db.bus._bells)
+    eventually(lambda: not db.bus._callbacks)

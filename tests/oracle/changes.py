@@ -146,7 +146,7 @@ class Changes(Schedule):
     def blind(self) -> None:
         """All budget decisions are made before a survey."""
         self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
-        self.lab.daemon.prices.hurry()
+        self.lab.daemon.prices.look_soon()
         self.lab.daemon.budget_loop.mark_due()
         self.lab.daemon.budget_loop.once()
         self.settle()

@@ -224,7 +224,7 @@ class Schedule:
             assert answer.status_code in {200, 503}, answer.text
             if answer.status_code == 200:
                 assert self.account.things[name].now.project == "two", "moved before a survey"
-        self.lab.daemon.prices.hurry()
+        self.lab.daemon.prices.look_soon()
         budget_loop = self.lab.daemon.budget_loop
         budget_loop.mark_due()
         budget_loop.once()
@@ -235,7 +235,7 @@ class Schedule:
         """AWS changes its prices; running workspaces get the new price at the next survey."""
         factor = self.random.choice((0.5, 2.0, 1.0))
         self.prices.factor = factor
-        self.lab.daemon.prices.hurry()
+        self.lab.daemon.prices.look_soon()
         self.settle(seconds=31)
 
     def restart(self):

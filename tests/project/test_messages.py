@@ -5,7 +5,7 @@ import importlib
 import msgspec
 import pytest
 
-from prism.kit.http import shapes
+from prism.kit.http import pattern_descriptions
 from tests.project.tree import PACKAGES
 
 
@@ -38,4 +38,4 @@ def patterns(kind):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_each_pattern_of_a_model_has_a_description(package):
     for kind in structs(importlib.import_module(f"prism.{package}.model")):
-        assert patterns(kind) <= shapes(kind).keys(), kind
+        assert patterns(kind) <= pattern_descriptions(kind).keys(), kind

@@ -135,7 +135,7 @@ def test_deleted_volume_is_not_an_orphan_before_the_next_look(daemon, clock, dis
     assert lab.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
     settle(daemon, clock)
     assert lab.get("storage/volumes")["ebs_volumes"] == []
-    assert list(scanner.kept()) == []
+    assert list(scanner.orphans()) == []
 
 
 def test_orphaned_storage_of_an_unreachable_location_stays_listed(lost_storage, clock, disks):

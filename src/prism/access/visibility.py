@@ -11,7 +11,7 @@ from prism.access.plan import sees
 from prism.access.service import expired
 from prism.kit.clock import Clock
 from prism.kit.events import RESYNC, Recorded
-from prism.kit.stream import Sight, Sights
+from prism.kit.stream import EventFilter, EventFilters
 
 # The former owner sees a transfer too, and both projects see the attachment of a volume.
 PROJECTS = ("project", "previous_project", "instance_project")
@@ -19,23 +19,23 @@ MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
 Workspace = Callable[[str], Subject | None]
 
 
-def event_filters(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sights:
+def event_filters(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> EventFilters:
     """Makes event filters; `newest` is the number of the last event when rights were read."""
 
-    def sight_of_the_caller() -> Sight | None:
+    def filter_of_the_caller() -> EventFilter | None:
         caller = current()
         if caller.operator and caller.token is None:
             return None
         read = newest()
 
-        def sight(event: Recorded) -> bool | None:
+        def is_visible(event: Recorded) -> bool | None:
             if expired(caller, clock.now()) or (event.id > read and changes_rights(caller, event)):
                 return None
             return may_see(caller, event, workspace)
 
-        return sight
+        return is_visible
 
-    return sight_of_the_caller
+    return filter_of_the_caller
 
 
 def changes_rights(caller: Caller, event: Recorded) -> bool:

@@ -19,7 +19,7 @@ from prism.costs.ledger_sums import LedgerCache, LedgerNow
 from prism.costs.store import COUNTED
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.versions import VersionedValue, Words
+from prism.kit.versions import TopicVersions, VersionedValue
 
 
 class BudgetRows(NamedTuple):
@@ -64,13 +64,13 @@ class BudgetCache:
         reader.use(ledger, rows.pools, rows.parts, reserved)
         return BudgetsNow(ledger, rows, reader, _version(versions), now)
 
-    def _reserved_now(self, sql: Connection, versions: Words, now: int) -> ReservedNow:
+    def _reserved_now(self, sql: Connection, versions: TopicVersions, now: int) -> ReservedNow:
         sums = self._sums.get(versions, lambda: ReservationSums(store.every_reservation(sql)))
         counted = self._counted.get(versions, lambda: store.counted_of_reservations(sql))
         return ReservedNow(sums, counted, now)
 
 
-def _version(versions: Words) -> tuple[str, ...]:
+def _version(versions: TopicVersions) -> tuple[str, ...]:
     return tuple(f"{name}:{word}" for name, word in sorted(versions.items()))
 
 

@@ -136,7 +136,7 @@ class BudgetReconciler:
                 f"{dollars(whole.cap.amount)} "
                 f"of project {owner.name!r} is spent"
             )
-            for workspace in workspaces.at_work_in(tx.sql, project):
+            for workspace in workspaces.living_in(tx.sql, project):
                 self._force_sleep(tx, workspace.id, why)
 
     def _renew(self, tx: Tx, id: str) -> None:

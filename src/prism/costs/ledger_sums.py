@@ -20,7 +20,7 @@ from prism.costs.store import COUNTED, LEDGER, Totals
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.kit.money import Micros
-from prism.kit.versions import VersionedValue, Words
+from prism.kit.versions import TopicVersions, VersionedValue
 
 COLUMNS = ("project", "allocation", "pool")
 MOMENTS = 8  # whose costs of open segments are cached
@@ -259,7 +259,7 @@ class LedgerCache:
         versions = self._db.versions(sql)
         return None if versions is None else self.at(sql, versions, unix_time(self._clock.now()))
 
-    def at(self, sql: Connection, versions: Words, now: int) -> LedgerNow | None:
+    def at(self, sql: Connection, versions: TopicVersions, now: int) -> LedgerNow | None:
         """The sums now, if the versions were read already."""
 
         def look() -> LedgerSums:

@@ -23,13 +23,13 @@ class HomeFiles:
 
     def __init__(
         self,
-        snapshot: ReadModel,
+        read_model: ReadModel,
         db: Database,
         clock: Clock,
         actor: Callable[[], str],
         files: Mapping[str, Files],
     ) -> None:
-        self._snapshot, self._db, self._clock = snapshot, db, clock
+        self._read_model, self._db, self._clock = read_model, db, clock
         self._actor, self._files = actor, files
         self._uploads: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -110,7 +110,7 @@ class HomeFiles:
 
     def _resolve(self, name: str) -> tuple[Workspace, Files, str]:
         """The workspace, its provider's files, and its machine id; raises if there are none."""
-        cached = self._snapshot.pages.named(name)
+        cached = self._read_model.pages.named(name)
         workspace = cached.workspace
         if cached.state in GONE:
             raise not_running(workspace)

@@ -292,7 +292,7 @@ def limits_of(profile: IdleProfile) -> dict[str, float]:
     return {name: float(limit) for name, limit in thresholds.items() if limit is not None}
 
 
-def message(machine: str, rule: IdleRule | None) -> str:
+def sent_rule_text(machine: str, rule: IdleRule | None) -> str:
     """The rule that was sent to a machine, as `Watched.told` stores it."""
     return f"{machine} {msgspec.json.encode(rule).decode()}"
 

@@ -61,23 +61,24 @@ BUILT_IN = (
 )
 
 
-def unknown_minutes(known: Idleness) -> int | None:
+def unknown_minutes(idleness: Idleness) -> int | None:
     """For how many minutes the verdict has been unknown; None if it is known."""
-    if known.state != "unknown" or known.since is None or known.until is None:
+    if idleness.state != "unknown" or idleness.since is None or idleness.until is None:
         return None
-    return max(0, int((known.until - known.since).total_seconds() // 60))
+    return max(0, int((idleness.until - idleness.since).total_seconds() // 60))
 
 
-def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> IdleSummary:
+def idle(workspace: Workspace, idleness: Idleness | None, now: datetime) -> IdleSummary:
     """The idleness of a workspace for lists; null if unknown."""
-    running, note = state_of(workspace) is WorkspaceState.RUNNING, known.lacks if known else None
-    if known is None or known.state is None or not running or workspace.idle_profile is None:
+    note = idleness.lacks if idleness else None
+    running = state_of(workspace) is WorkspaceState.RUNNING
+    if idleness is None or idleness.state is None or not running or workspace.idle_profile is None:
         return IdleSummary(workspace.idle_profile, note=note)
     return IdleSummary(
         workspace.idle_profile,
-        idle_minutes=_minutes(known, now),
-        verdict=known.state,
-        because=known.because,
+        idle_minutes=_minutes(idleness, now),
+        verdict=idleness.state,
+        because=idleness.because,
         note=note,
     )
 
@@ -86,17 +87,17 @@ def status(
     workspace: Workspace,
     watched: Watched,
     profile: IdleProfile | None,
-    known: Idleness | None,
+    idleness: Idleness | None,
     *,
     last: Triggered | None,
     now: datetime,
 ) -> IdleStatus:
     """Why a workspace is awake or asleep."""
     rule = None if profile is None else rule_of(watched, profile, workspace.hibernation)
-    if state_of(workspace) is not WorkspaceState.RUNNING or profile is None or known is None:
-        known = Idleness()
+    if state_of(workspace) is not WorkspaceState.RUNNING or profile is None or idleness is None:
+        idleness = Idleness()
     awake = watched.awake_until if watched.awake_until and watched.awake_until > now else None
-    acts_at = _whole(sleep_time(watched, profile, known, now)) if profile else None
+    acts_at = _whole(sleep_time(watched, profile, idleness, now)) if profile else None
     return IdleStatus(
         instance_name=workspace.name,
         state=state_of(workspace),
@@ -104,12 +105,12 @@ def status(
         enabled=watched.enabled and rule is not None,
         idle_threshold_minutes=rule.minutes if rule else None,
         action=rule.action if rule else None,
-        verdict=known.state,
-        since=_whole(known.since),
-        idle_minutes=_minutes(known, now),
-        because=known.because,
-        measured=_measurements(profile, known),
-        judged_at=_whole(known.until),
+        verdict=idleness.state,
+        since=_whole(idleness.since),
+        idle_minutes=_minutes(idleness, now),
+        because=idleness.because,
+        measured=_measurements(profile, idleness),
+        judged_at=_whole(idleness.until),
         keep_awake_until=_whole(awake),
         acts_at=acts_at,
         last=past_action(last, now) if last else None,
@@ -117,17 +118,17 @@ def status(
 
 
 def sleep_time(
-    watched: Watched, profile: IdleProfile, known: Idleness, now: datetime
+    watched: Watched, profile: IdleProfile, idleness: Idleness, now: datetime
 ) -> datetime | None:
     """When an idle machine goes to sleep if it stays idle; None if it does not."""
-    if not watched.enabled or known.state != "idle" or known.since is None:
+    if not watched.enabled or idleness.state != "idle" or idleness.since is None:
         return None
     minutes = watched.custom_minutes or profile.idle_threshold_minutes
-    due, awake = known.since + timedelta(minutes=minutes), watched.awake_until
+    due, awake = idleness.since + timedelta(minutes=minutes), watched.awake_until
     return max(due, awake) if awake and awake > now else due
 
 
-def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
+def expiry_notes(workspace: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
     """What puts a workspace to sleep earlier than the time until which it is kept awake."""
     at = workspace.expires_at
     if until is None or at is None or not now < at < until:
@@ -208,19 +209,19 @@ def duration(seconds: int) -> str:
     return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
-def _minutes(known: Idleness, now: datetime) -> int | None:
-    if known.state == "active":
+def _minutes(idleness: Idleness, now: datetime) -> int | None:
+    if idleness.state == "active":
         return 0
-    if known.state != "idle" or known.since is None:
+    if idleness.state != "idle" or idleness.since is None:
         return None
-    return max(0, int((now - known.since).total_seconds() // 60))
+    return max(0, int((now - idleness.since).total_seconds() // 60))
 
 
-def _measurements(profile: IdleProfile | None, known: Idleness) -> tuple[MeasuredFigure, ...]:
-    if profile is None or known.state is None:
+def _measurements(profile: IdleProfile | None, idleness: Idleness) -> tuple[MeasuredFigure, ...]:
+    if profile is None or idleness.state is None:
         return ()
     return tuple(
-        MeasuredFigure(what=name, value=known.figures.get(name), limit=limit, unit=UNITS[name])
+        MeasuredFigure(what=name, value=idleness.figures.get(name), limit=limit, unit=UNITS[name])
         for name, limit in limits_of(profile).items()
     )
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement
 
 from prism.idle import store
-from prism.idle.model import message, rule_of
+from prism.idle.model import rule_of, sent_rule_text
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -46,7 +46,7 @@ class IdleReconciler:
         if watched is None or watched.machine is None or not rows:
             return ReconcileResult(rest, lambda _: None)
         rule = rule_of(watched, profile, rows[0].hibernation) if profile else None
-        text = message(watched.machine, rule)
+        text = sent_rule_text(watched.machine, rule)
         if text == watched.told:
             return ReconcileResult(rest, lambda _: None)
         self._computes[watched.location].watch(watched.machine, rule)

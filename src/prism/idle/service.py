@@ -27,10 +27,10 @@ from prism.idle.model import (
     KeepAwakeAnswer,
     NewIdleProfile,
     Watched,
-    message,
     rule_of,
+    sent_rule_text,
 )
-from prism.idle.plan import BUILT_IN, activity, past_action, sooner, status
+from prism.idle.plan import BUILT_IN, activity, expiry_notes, past_action, status
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -53,12 +53,12 @@ class IdleService:
         db: Database,
         clock: Clock,
         actor: Who,
-        sight: ActivityReader,
+        reader: ActivityReader,
         recorder: ActivityRecorder,
         *,
         changes: WorkspaceChanges,
     ) -> None:
-        self._db, self._clock, self._actor, self._reader = db, clock, actor, sight
+        self._db, self._clock, self._actor, self._reader = db, clock, actor, reader
         self._recorder, self._changes = recorder, changes
 
     def profiles(self) -> list[IdleProfile]:
@@ -109,7 +109,7 @@ class IdleService:
                 "profile": profile.name,
                 "enabled": request.enabled,
                 "custom_minutes": request.custom_threshold_minutes,
-                "told": None,  # a change that it heard may have gone unanswered
+                "told": None,  # send it again: a call without an answer may have had an effect
             }
             store.change_watch(tx, workspace.id, self._clock.now(), **changes)
             rule = rule_of(_watched(tx.sql, workspace), profile, workspace.hibernation)
@@ -141,7 +141,7 @@ class IdleService:
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
             store.change_watch(tx, workspace.id, now, awake_until=until, told=None)
             tx.happened(KeptAwake(**about(workspace), actor=self._actor(), until=until))
-        notes = sooner(workspace, until, now)
+        notes = expiry_notes(workspace, until, now)
         return KeepAwakeAnswer(instance_name=workspace.name, keep_awake_until=until, notes=notes)
 
     def history(self, limit: int) -> list[IdleAction]:
@@ -173,7 +173,7 @@ class IdleService:
 
 
 class IdleTracker:
-    """Implements `workspaces.hooks.ChangeListener` and `Rules`: stores each workspace's rule."""
+    """Implements `ChangeListener` and `IdleRules`: stores the idle rule of each workspace."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -185,8 +185,8 @@ class IdleTracker:
         now = self._clock.now()
         if before is None:
             watched = Watched(id=after.id, location=after.location, profile=after.idle_profile)
-            told_at = NEVER if after.machine_id is None else now  # there is no machine yet
-            store.add_watch(tx, watched, due_at=told_at)
+            due_at = NEVER if after.machine_id is None else now  # there is no machine yet
+            store.add_watch(tx, watched, due_at=due_at)
             return
         if after.ended_at is not None:
             store.end_watch(tx, after.id)
@@ -206,17 +206,17 @@ class IdleTracker:
         """Store the machine, and have the rule sent unless the machine has it."""
         watched, machine = _watched(tx.sql, workspace), workspace.machine_id
         rule = _rule(tx.sql, watched, workspace)
-        due_at = None if machine and watched.told == message(machine, rule) else now
+        due_at = None if machine and watched.told == sent_rule_text(machine, rule) else now
         if due_at is not None or machine != watched.machine:
             store.change_watch(tx, workspace.id, due_at, machine=machine)
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
         """Store the rule with which a machine was made."""
-        store.save_sent_rule(tx, workspace, message(machine, rule))
+        store.save_sent_rule(tx, workspace, sent_rule_text(machine, rule))
 
-    def doubt_what_was_told(self, tx: Tx) -> None:
+    def resend_rules(self, tx: Tx) -> None:
         """Have the rule sent to all machines, since the database is older than they are."""
-        store.doubt_what_was_told(tx, self._clock.now())
+        store.resend_rules(tx, self._clock.now())
 
     def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
         """The rule for a new machine, in case the daemon stops before it can send one."""

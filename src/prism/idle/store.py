@@ -158,7 +158,7 @@ def save_sent_rule(tx: Tx, workspace: str, sent: str) -> None:
     tx.sql.execute(CHANGE_WATCH, {"of": workspace, "told": sent})
 
 
-def doubt_what_was_told(tx: Tx, due_at: datetime) -> None:
+def resend_rules(tx: Tx, due_at: datetime) -> None:
     """Have the rule sent to each machine at that time, even if it has it."""
     tx.sql.execute(update(watches).values(told=None, due_at=due_at))
 

@@ -22,11 +22,11 @@ class Actor(Struct, frozen=True, kw_only=True):
 CURRENT: ContextVar[Actor | None] = ContextVar("ACTOR", default=None)
 
 
-def asking(otherwise: str) -> Who:
-    """A function that returns the present caller's name, or `otherwise` outside a request."""
+def actor_or(default: str) -> Who:
+    """A function that returns the present caller's name, or `default` outside a request."""
 
     def who() -> str:
         actor = CURRENT.get()
-        return otherwise if actor is None else actor.name
+        return default if actor is None else actor.name
 
     return who

@@ -1,4 +1,4 @@
-"""Joins two connections: bytes of one are written to the other, at the speed of the reader."""
+"""Joins other connections: bytes of one are written to the other, at the speed of the reader."""
 
 import asyncio
 import socket
@@ -10,23 +10,23 @@ Address = tuple[str, int]
 
 def splice(
     transport: asyncio.Transport,
-    two: asyncio.Transport,
+    other: asyncio.Transport,
     lost: Callable[[], Any] = lambda: None,
     *,
     half: bool = False,
 ) -> "asyncio.Future[None]":
-    """Join two connections; the future is done when both have ended.
+    """Join other connections; the future is done when both have ended.
 
     With `half`, one direction can end before the other, as in TCP; else an end ends both.
     `lost` is called when `transport` is lost.
     """
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     pair = _PipeState(ended, half)
-    for near, far, callback in ((transport, two, lost), (two, transport, lambda: None)):
+    for near, far, callback in ((transport, other, lost), (other, transport, lambda: None)):
         near.set_protocol(_PipeEnd(near, far, pair, callback))
-    for near in (transport, two):
+    for near in (transport, other):
         if near.is_closing():
-            pair.close(transport, two)
+            pair.close(transport, other)
         else:
             near.resume_reading()
     return ended
@@ -91,7 +91,7 @@ class _PipeState:
 
     def __init__(self, ended: "asyncio.Future[None]", half: bool) -> None:
         self.ended, self.half = ended, half
-        self.silent = self.gone = 0
+        self.eof_count = self.lost_count = 0
 
     def close(self, *ends: asyncio.Transport) -> None:
         for end in ends:
@@ -122,8 +122,8 @@ class _PipeEnd(asyncio.Protocol):
             self._far.resume_reading()
 
     def eof_received(self) -> bool:
-        self._pair.silent += 1
-        if self._pair.half and self._pair.silent < 2 and self._far.can_write_eof():
+        self._pair.eof_count += 1
+        if self._pair.half and self._pair.eof_count < 2 and self._far.can_write_eof():
             self._far.write_eof()
             return True
         self._pair.close(self._far, self._near)
@@ -131,7 +131,7 @@ class _PipeEnd(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pair.close(self._far)
-        self._pair.gone += 1
+        self._pair.lost_count += 1
         self._lost()
-        if self._pair.gone == 2 and not self._pair.ended.done():
+        if self._pair.lost_count == 2 and not self._pair.ended.done():
             self._pair.ended.set_result(None)

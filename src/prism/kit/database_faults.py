@@ -11,13 +11,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from prism.errors import Unavailable
 
-AGAIN = "Try again in some seconds; if it lasts: `prism doctor`"
-BACK = (
+RETRY_HINT = "Try again in some seconds; if it lasts: `prism doctor`"
+RESTORE_HINT = (
     "Stop the daemon (`prism daemon stop`) and restore a backup: `prism restore FILE`. Without "
     "a backup, move the database away; the next start makes a new one, and `prism recover` "
     "restores the workspaces"
 )
-LOOK = "Start the database, or correct PRISM_DATABASE_URL; `prism doctor` checks it"
+CONNECT_HINT = "Start the database, or correct PRISM_DATABASE_URL; `prism doctor` checks it"
 
 
 class DatabaseUnavailable(Unavailable, code="DATABASE_UNAVAILABLE"):
@@ -46,12 +46,12 @@ class DatabaseLost(DatabaseUnavailable, code="DATABASE_LOST"):
 
 Kind = type[DatabaseUnavailable]
 HINTS: dict[Kind, str] = {
-    DatabaseUnavailable: LOOK,
-    DatabaseBusy: AGAIN,
+    DatabaseUnavailable: CONNECT_HINT,
+    DatabaseBusy: RETRY_HINT,
     DatabaseFull: "Free space on its disk (`prism clean`, if that is the home's); try again",
     DatabaseReadOnly: "Make the database writable again; `prism doctor` checks it",
-    DatabaseDamaged: BACK,
-    DatabaseLost: BACK,
+    DatabaseDamaged: RESTORE_HINT,
+    DatabaseLost: RESTORE_HINT,
 }
 # By the beginning of SQLite's name for an error; the extended names are longer.
 SQLITE: dict[str, Kind] = {
@@ -70,7 +70,7 @@ SQLITE: dict[str, Kind] = {
 POSTGRES: dict[str, Kind] = {
     "08": DatabaseUnavailable,
     "25006": DatabaseReadOnly,  # a standby, since the server was switched
-    "25P03": DatabaseBusy,  # we held a transaction for too long, and it was taken from us
+    "25P03": DatabaseBusy,  # the server ended a transaction that we held for too long
     "28": DatabaseUnavailable,
     "3D000": DatabaseLost,
     "40": DatabaseBusy,

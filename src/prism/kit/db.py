@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from prism.kit import journal, versions
 from prism.kit.clock import Clock
 from prism.kit.database_faults import (
-    BACK,
+    RESTORE_HINT,
     DatabaseDamaged,
     DatabaseFull,
     DatabaseLost,
@@ -138,7 +138,7 @@ class Database:
             finally:
                 # Not a token: a middleware enters and leaves this block in two contexts.
                 CURRENT.set(None)
-            versions.give_words(connection)
+            versions.renew(connection)
             if tx.events:
                 newest = journal.record(connection, tx.events, self._clock.now())
                 if self.shared:
@@ -169,7 +169,7 @@ class Database:
                 WRITTEN.update((self.url, table) for table in tables)
             for table in tables:
                 if (bus := self._table_buses.get(table)) is not None:
-                    bus.ring()
+                    bus.notify()
 
     @contextmanager
     def _track_errors(self, *, writing: bool) -> Iterator[None]:
@@ -200,13 +200,13 @@ class Database:
         return None if self.shared else WRITTEN[self.url, table.name]
 
     @contextmanager
-    def listening(self, table: Table, bell: Callable[[], object]) -> Iterator[None]:
-        """Call `bell` after each commit that may have changed the table.
+    def listening(self, table: Table, callback: Callable[[], object]) -> Iterator[None]:
+        """Call `callback` after each commit that may have changed the table.
 
         Of another daemon's commits only those with events are known, whatever they changed.
         """
         bus = self.bus if self.shared else self._table_buses.setdefault(table.name, Bus())
-        with bus.listening(bell):
+        with bus.listening(callback):
             yield
 
     @property
@@ -235,7 +235,7 @@ class Database:
         with self.read() as sql:
             verdict = sql.exec_driver_sql("PRAGMA quick_check(1)").scalar()
             if verdict != "ok":
-                raise DatabaseDamaged(details=f"{self._file}: {verdict}", remediation=BACK)
+                raise DatabaseDamaged(details=f"{self._file}: {verdict}", remediation=RESTORE_HINT)
 
     def _note_inode(self) -> None:
         """Remember the inode of the file."""
@@ -252,7 +252,7 @@ class Database:
             is_replaced = True
         if is_replaced:
             details = f"{self._file} was removed or exchanged while the daemon ran"
-            away = DatabaseLost(details=details, remediation=BACK)
+            away = DatabaseLost(details=details, remediation=RESTORE_HINT)
             self._problems[False] = time.monotonic(), away
             raise away
 
@@ -279,7 +279,7 @@ class Database:
         """Call the listeners for new events: those of `tx`, or another daemon's."""
         for refresh in self.committed:
             refresh(tx)
-        self.bus.ring()
+        self.bus.notify()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -292,9 +292,9 @@ class Database:
             versions.forget(connection, set())
             yield connection
 
-    def versions(self, sql: Connection) -> versions.Words | None:
+    def versions(self, sql: Connection) -> versions.TopicVersions | None:
         """The versions that a read sees; None within a transaction, which has none yet."""
-        return None if CURRENT.get() is not None else versions.words(sql)
+        return None if CURRENT.get() is not None else versions.current(sql)
 
     def events_after(self, id: int) -> list[Recorded]:
         """The next page of events."""

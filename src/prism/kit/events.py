@@ -92,24 +92,24 @@ class Bus:
     """Announces commits within this process."""
 
     def __init__(self) -> None:
-        self._bells: set[Callable[[], object]] = set()
+        self._callbacks: set[Callable[[], object]] = set()
         self.closed = False
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Call every listener after a commit; a listener must not wait."""
-        for bell in tuple(self._bells):
-            bell()
+        for callback in tuple(self._callbacks):
+            callback()
 
     def close(self) -> None:
         """End every reader, because the daemon stops."""
         self.closed = True
-        self.ring()
+        self.notify()
 
     @contextmanager
-    def listening(self, bell: Callable[[], object]) -> Iterator[None]:
-        """Call `bell` after every commit, in the thread that committed."""
-        self._bells.add(bell)
+    def listening(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Call `callback` after every commit, in the thread that committed."""
+        self._callbacks.add(callback)
         try:
             yield
         finally:
-            self._bells.discard(bell)
+            self._callbacks.discard(callback)

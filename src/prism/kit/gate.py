@@ -18,7 +18,7 @@ from prism.kit.http import refuse
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.localhost")
 NEVER_BY_LINK = {"api", "aws-proxy"}  # a link may lead to pages only
-TAKE = "prism_take"  # in the scope of a WebSocket: what gives its connection away
+TAKE = "prism_take"  # in the scope of a WebSocket: the function that hands over its connection
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 Headers = Iterable[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
@@ -104,7 +104,7 @@ def _is_page(path: str) -> bool:
 def _restrict_headers(send: Send, pages: bool) -> Send:
     """Remove headers that allow other origins, and forbid other pages to frame ours."""
 
-    async def sealed(message: MutableMapping[str, Any]) -> None:
+    async def send_restricted(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = [
                 (k, v)
@@ -116,7 +116,7 @@ def _restrict_headers(send: Send, pages: bool) -> Send:
             message = {**message, "headers": headers}
         await send(message)
 
-    return sealed
+    return send_restricted
 
 
 def _is_unix_socket(scope: Scope) -> bool:

@@ -135,7 +135,7 @@ class RequestValidation(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Read and check the body and the parameters, and pass them on."""
         if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
-            return await _say_methods(scope, send)
+            return await _answer_options(scope, send)
         if scope["route_handler"].opt.get(RAW):
             check_parameters(scope)
             return await next_app(scope, receive, send)
@@ -187,12 +187,12 @@ def validation_failed(error: msgspec.ValidationError, kind: Any = Any) -> Valida
     if named := NAMED.match(words):
         place = f"{place}.{named[1]}".lstrip(".")
     if shape := SHAPE.search(words):
-        words = shapes(kind).get(shape[1], words)
+        words = pattern_descriptions(kind).get(shape[1], words)
     return ValidationFailed.of((place or "body", enum_errors.message(words, kind, place)))
 
 
 @cache
-def shapes(kind: Any) -> dict[str, str]:
+def pattern_descriptions(kind: Any) -> dict[str, str]:
     """The descriptions of the patterns in a type, by pattern, for error messages."""
     meanings: dict[str, str] = {}
     left, known = [msgspec.inspect.type_info(kind)], set[int]()
@@ -262,7 +262,7 @@ def _encoded(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, 
     return to_wire(problem, at), {"Content-Type": JSON}
 
 
-async def _say_methods(scope: Scope, send: Send) -> None:
+async def _answer_options(scope: Scope, send: Send) -> None:
     """Answer OPTIONS with every method of the path; Litestar's own answer lacks later ones."""
     template, routes = scope["path_template"], Litestar.from_scope(scope).routes
     at = (

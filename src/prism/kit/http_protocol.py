@@ -48,7 +48,7 @@ def http_protocol(
     With a `diagnosis`, connections of this computer are counted by user, else by address.
     """
     connections = ConnectionCounter(limits)
-    strangers = RefusingProtocol(limits, clock)
+    refuser = ConnectionRefuser(limits, clock)
 
     class CheckedProtocol(LimitedProtocol):
         """Checks the peer of a connection before reading any byte."""
@@ -60,14 +60,14 @@ def http_protocol(
             connection = transport.get_extra_info("socket")
             if peers is not None and not peers.admits(connection):
                 hint = "Use Prism as the user who started its daemon, outside of workspaces"
-                return strangers.turn_away(transport, PeerRejected(remediation=hint))
+                return refuser.refuse(transport, PeerRejected(remediation=hint))
             peer = peer_of(connection, diagnosis)
             try:
                 connections.open(peer)
             except TooManyConnections as problem:
-                return strangers.turn_away(transport, problem)
-            self.limits, self.refused = limits, strangers
-            self.left = lambda: connections.close(peer)
+                return refuser.refuse(transport, problem)
+            self.limits, self.refuser = limits, refuser
+            self.on_lost = lambda: connections.close(peer)
             return super().connection_made(transport)
 
     return CheckedProtocol
@@ -81,8 +81,8 @@ class LimitedProtocol(RawResponseProtocol):
     """
 
     limits: RequestLimits
-    refused: "RefusingProtocol"
-    left: Callable[[], object]
+    refuser: "ConnectionRefuser"
+    on_lost: Callable[[], object]
     _head = True  # a head is being read, or awaited
     _whole = True  # no message is incomplete
     _idle = 0  # bytes since the last useful ones
@@ -99,7 +99,7 @@ class LimitedProtocol(RawResponseProtocol):
         """Count the connection as ended."""
         self._cancel_timer()
         self._stop_watching()
-        self.left()
+        self.on_lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -159,7 +159,7 @@ class LimitedProtocol(RawResponseProtocol):
         """Pass the connection to the WebSocket protocol; it still counts."""
         self._cancel_timer()
         super().handle_websocket_upgrade()
-        cast("WebSockets", self.transport.get_protocol()).left = self.left
+        cast("WebSockets", self.transport.get_protocol()).on_lost = self.on_lost
 
     def send_400_response(self, msg: str) -> None:
         """Answer that the request is not valid HTTP, as a problem."""
@@ -203,9 +203,9 @@ class LimitedProtocol(RawResponseProtocol):
         if cycle is not None and cycle.response_started and not cycle.response_complete:
             return self.transport.abort()
         if cycle is not None:
-            cycle.disconnected = True  # whatever the application still says
+            cycle.disconnected = True  # ignore what the application still sends
             cycle.message_event.set()
-        return self.refused.turn_away(self.transport, problem, self)
+        return self.refuser.refuse(self.transport, problem, self)
 
     def _start_timer(self) -> None:
         """Start the time limit for the rest of a request, unless it is running."""
@@ -251,8 +251,8 @@ def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: st
     return "" if hosts == [authority.lower()] else "a target that names another host"
 
 
-class RefusingProtocol:
-    """Answers with a refusal, and discards what arrives meanwhile.
+class ConnectionRefuser:
+    """Answers a connection with a refusal, and discards what arrives meanwhile.
 
     Closing at once would reset the connection, and the answer might be lost with it. If too
     many are open, further ones get no answer.
@@ -262,7 +262,7 @@ class RefusingProtocol:
         self._limits, self._clock = limits, clock
         self._refused: set[asyncio.BaseTransport] = set()
 
-    def turn_away(
+    def refuse(
         self,
         transport: asyncio.Transport,
         problem: Problem,

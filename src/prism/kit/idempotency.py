@@ -39,7 +39,7 @@ from sqlalchemy import (
 
 from prism.errors import Conflict, ValidationFailed
 from prism.kit.clock import Clock
-from prism.kit.database_faults import AGAIN, DatabaseBusy
+from prism.kit.database_faults import RETRY_HINT, DatabaseBusy
 from prism.kit.db import CURRENT, Database, Tx
 from prism.kit.http import BODY, RAW, WRITES
 from prism.kit.tables import Utc, metadata
@@ -87,9 +87,9 @@ class HandlerThreads(ThreadPoolExecutor):
         return super().submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End all lanes."""
-        for lane in (self._holder, self._writers):
-            lane.shutdown(wait, cancel_futures=cancel_futures)
+        """End all threads."""
+        for executor in (self._holder, self._writers):
+            executor.shutdown(wait, cancel_futures=cancel_futures)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
 
@@ -100,8 +100,8 @@ class RecordedAnswer(msgspec.Struct):
     headers: list[tuple[str, str]] = []
     body: bytes = b""
 
-    async def catch(self, message: Any) -> None:
-        """Take a piece of it."""
+    async def record(self, message: Any) -> None:
+        """Record a piece of it; a `send` for the application."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             pairs = message.get("headers", [])
@@ -109,7 +109,7 @@ class RecordedAnswer(msgspec.Struct):
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
 
-    async def tell(self, send: Any, *more: tuple[str, str]) -> None:
+    async def send_to(self, send: Any, *more: tuple[str, str]) -> None:
         """Send the answer."""
         lines = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in (*self.headers, *more)]
         await send({"type": "http.response.start", "status": self.status, "headers": lines})
@@ -152,7 +152,7 @@ class Idempotency(ASGIMiddleware):
         # If the client disconnects, the transaction still ends.
         work = asyncio.ensure_future(self._once(key, scope, receive, next_app))
         answer, replayed = await asyncio.shield(work)
-        await answer.tell(send, *([("Idempotency-Replayed", "true")] if replayed else []))
+        await answer.send_to(send, *([("Idempotency-Replayed", "true")] if replayed else []))
         return None
 
     async def _once(
@@ -172,7 +172,7 @@ class Idempotency(ASGIMiddleware):
             recorded = await loop.run_in_executor(self._closing, self._recorded, tx.sql, id, body)
             if recorded is None:
                 CURRENT.set(tx)  # threads that handlers run in copy it
-                await app(scope, receive, answer.catch)
+                await app(scope, receive, answer.record)
                 CURRENT.set(None)
                 # Nothing has been sent yet: if the commit fails, that is the answer.
                 ScopeState.from_scope(scope).response_started = False
@@ -195,7 +195,7 @@ class Idempotency(ASGIMiddleware):
         if time.monotonic() - asked_at > self._db.patience:
             raise DatabaseBusy(
                 details="earlier requests wait for their turn to write",
-                remediation=AGAIN,
+                remediation=RETRY_HINT,
             )
         return block.__enter__()
 

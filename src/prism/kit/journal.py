@@ -40,7 +40,7 @@ events = Table(
     Column("actor", String, nullable=False, index=True),
     Column("subject", String, nullable=False, index=True),
     Column("data", JSON, nullable=False),
-    sqlite_autoincrement=True,  # an id is never given twice, not even after a deletion
+    sqlite_autoincrement=True,  # an id is never used twice, not even after a deletion
 )
 # For the audit log: events that streams no longer have.
 archive = Table(
@@ -58,7 +58,7 @@ archive = Table(
     ),
 )
 PASSING = ("instance_progress", RESYNC)  # not actions of a user
-GO_ON = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
+CONTINUE_IDS = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
 NEWEST = select(func.coalesce(func.max(events.c.id), 0))
 AFTER = select(events).where(events.c.id > bindparam("after")).order_by(events.c.id).limit(PAGE)
 ADD = events.insert()
@@ -79,7 +79,7 @@ def record_at(connection: Connection, event: Event, at: datetime, id: int) -> No
     """Store an event with a given id; later ids continue after it."""
     connection.execute(ADD, [{**_row(event, at), "id": id}])
     if connection.dialect.name == "postgresql":
-        connection.execute(GO_ON, {"id": id})
+        connection.execute(CONTINUE_IDS, {"id": id})
 
 
 def newest(connection: Connection) -> int:
@@ -105,8 +105,8 @@ def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
     removed = select(events).where(events.c.id <= end, events.c.event.not_in(PASSING))
     names = [column.name for column in events.columns]
     connection.execute(archive.insert().from_select(names, removed))
-    trace = {"event": RESYNC, "actor": "prism", "subject": "events", "data": {}}
-    connection.execute(update(events).where(events.c.id == end).values(**trace))
+    resync = {"event": RESYNC, "actor": "prism", "subject": "events", "data": {}}
+    connection.execute(update(events).where(events.c.id == end).values(**resync))
     return connection.execute(delete(events).where(events.c.id < end)).rowcount
 
 

@@ -31,8 +31,8 @@ from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import PAGE
 
 T = TypeVar("T")
-Sight: TypeAlias = Callable[[Recorded], bool | None]
-Sights: TypeAlias = Callable[[], Sight | None]
+EventFilter: TypeAlias = Callable[[Recorded], bool | None]
+EventFilters: TypeAlias = Callable[[], EventFilter | None]
 """Whether the caller may see an event (None if their rights have changed: the stream ends); made
 for each reader; None for one that may see everything."""
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ KEEP_ALIVE = 15.0  # seconds of silence after which a stream says that it still 
 MOST_BEHIND = 1000  # events
 PER_READER, LONGEST = 0.00005, 0.1  # how long events are gathered: so long a round takes
 GRACE = 1.0  # seconds that readers have to hear the end
-TOO_SLOW, GOING_HOME = 1013, 1001  # codes of a WebSocket that is closed
+TOO_SLOW, GOING_AWAY = 1013, 1001  # codes of a WebSocket that is closed
 HEAD = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -165,11 +165,11 @@ class Hub:
     async def _run(self) -> None:
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
-        def bell() -> None:
+        def callback() -> None:
             with suppress(RuntimeError):  # the loop is closed: so is every reader
                 loop.call_soon_threadsafe(woken.set)
 
-        with self._db.bus.listening(bell):
+        with self._db.bus.listening(callback):
             await self._begin()
             sent_at = loop.time()
             while not self._db.bus.closed:
@@ -238,16 +238,18 @@ HUB = {"hub": Provide(hub_of, sync_to_thread=False)}
     },
 )
 async def events(
-    request: Request[Any, Any, Any], hub: NamedDependency[Hub], visibility: NamedDependency[Sights]
+    request: Request[Any, Any, Any],
+    hub: NamedDependency[Hub],
+    visibility: NamedDependency[EventFilters],
 ) -> ASGIApp:
     """Send events from now on, or from `Last-Event-ID` on without a gap."""
-    sight = visibility()
+    is_visible = visibility()
     after = _resume_after(request.headers.get("last-event-id"), request.query_params)
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEAD})
 
-        async def tell(batch: Batch) -> None:
+        async def send_batch(batch: Batch) -> None:
             await send({"type": "http.response.body", "body": batch.sse, "more_body": True})
 
         async def closed() -> None:
@@ -258,8 +260,8 @@ async def events(
             # The id alone: a reader that is cut off before the first event resumes from here.
             first = f"retry: 1000\nid: {id_of(reader.position)}\n\n".encode()
             await send({"type": "http.response.body", "body": first, "more_body": True})
-            batches = _visible(hub.batches(reader), sight)
-            ended = await _send_all(batches, tell, closed, reader, scope.get("prism_abort"))
+            batches = _visible(hub.batches(reader), is_visible)
+            ended = await _send_all(batches, send_batch, closed, reader, scope.get("prism_abort"))
         if ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -270,10 +272,10 @@ async def events(
 async def listen(
     socket: WebSocket[Any, Any, Any],
     hub: NamedDependency[Hub],
-    visibility: NamedDependency[Sights],
+    visibility: NamedDependency[EventFilters],
 ) -> None:
     """Send events over WebSocket, each as one text frame; `?last_event_id=` resumes."""
-    sight = visibility()
+    is_visible = visibility()
     try:
         check_parameters(socket.scope)
         after = _resume_after(None, socket.query_params)
@@ -282,7 +284,7 @@ async def listen(
         return
     await socket.accept()
 
-    async def tell(batch: Batch) -> None:
+    async def send_batch(batch: Batch) -> None:
         for frame in batch.frames:
             await socket.send({"type": "websocket.send", "bytes": None, "text": frame.decode()})
 
@@ -291,15 +293,17 @@ async def listen(
             pass
 
     async with hub.reading(after) as reader:
-        ended = await _send_all(_visible(hub.batches(reader), sight), tell, closed, reader, None)
+        ended = await _send_all(
+            _visible(hub.batches(reader), is_visible), send_batch, closed, reader, None
+        )
     if ended or reader.cut.done():
-        code = GOING_HOME if ended else TOO_SLOW
+        code = GOING_AWAY if ended else TOO_SLOW
         await _wait_at_most(GRACE, socket.close(code=code, reason="resume with last_event_id"))
 
 
 async def _send_all(
     batches: AsyncIterator[Batch],
-    tell: Callable[[Batch], Awaitable[None]],
+    send_batch: Callable[[Batch], Awaitable[None]],
     closed: Callable[[], Awaitable[None]],
     reader: StreamReader,
     abort: Callable[[], object] | None,
@@ -308,7 +312,7 @@ async def _send_all(
 
     async def write() -> None:
         async for batch in batches:
-            await tell(batch)
+            await send_batch(batch)
 
     writer, watcher = asyncio.ensure_future(write()), asyncio.ensure_future(closed())
     try:
@@ -329,10 +333,12 @@ async def _send_all(
         await asyncio.gather(writer, watcher, return_exceptions=True)
 
 
-async def _visible(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIterator[Batch]:
+async def _visible(
+    batches: AsyncIterator[Batch], is_visible: EventFilter | None
+) -> AsyncIterator[Batch]:
     """The events that the reader may see; ends when their rights have changed."""
     async for batch in batches:
-        verdicts = [True if sight is None else sight(event) for event in batch.events]
+        verdicts = [True if is_visible is None else is_visible(event) for event in batch.events]
         if None in verdicts:
             return
         if all(verdicts):

@@ -1,13 +1,13 @@
 """Versions of tables, which tell whether a cache of their content is current.
 
 A table may belong to a topic (`info=topic("ledger")`). Every transaction that changes one of its
-rows gives the topic a new word, in the same transaction. A cache of something that was computed
-from these tables stores the words, too: while a read finds the same words, the tables have not
-changed, whichever daemon writes them. Words are random: a counter that is rolled back would
+rows gives the topic a new version, in the same transaction. A cache of something that was computed
+from these tables stores the versions, too: while a read finds the same versions, the tables have
+not changed, whichever daemon writes them. Versions are random: a counter that is rolled back would
 assign the same number again to another change.
 
-Within a transaction there are no versions, since its own changes have no word yet: everything
-is computed again. `once` reads a topic once in a transaction, until the transaction changes it.
+Within a transaction there are no versions, since its own changes have none yet: everything is
+computed again. `once` reads a topic once in a transaction, until the transaction changes it.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from sqlalchemy import Column, Connection, String, Table, bindparam, select, upd
 
 from prism.kit.tables import metadata
 
-Words = Mapping[str, str]
+TopicVersions = Mapping[str, str]
 Value = TypeVar("Value")
 TOPICS = "prism_topics"  # what a connection has changed in its transaction
 TABLES = "prism_tables"  # of which tables it may have changed rows
@@ -32,8 +32,8 @@ versions = Table(
     Column("word", String, nullable=False),
 )
 
-EVERY_WORD = select(versions)
-GIVE = update(versions).where(versions.c.topic == bindparam("of"))
+VERSIONS = select(versions)
+RENEW = update(versions).where(versions.c.topic == bindparam("of"))
 
 
 def topic(name: str | None) -> dict[str, Any]:
@@ -44,9 +44,9 @@ def topic(name: str | None) -> dict[str, Any]:
     return {"topic": name}
 
 
-def words(sql: Connection) -> Words:
-    """The word of each topic that has ever changed."""
-    return {name: word for name, word in sql.execute(EVERY_WORD)}
+def current(sql: Connection) -> TopicVersions:
+    """The version of each topic that has ever changed."""
+    return {name: version for name, version in sql.execute(VERSIONS)}
 
 
 def note(
@@ -92,12 +92,12 @@ def once(
     return value
 
 
-def give_words(sql: Connection) -> None:
-    """Before a commit, give each changed topic a new word."""
+def renew(sql: Connection) -> None:
+    """Before a commit, give each changed topic a new version."""
     for name in sorted(sql.info.pop(TOPICS, ())):
-        word = secrets.token_hex(8)
-        if not sql.execute(GIVE, {"of": name, "word": word}).rowcount:
-            sql.execute(versions.insert(), {"topic": name, "word": word})
+        version = secrets.token_hex(8)
+        if not sql.execute(RENEW, {"of": name, "word": version}).rowcount:
+            sql.execute(versions.insert(), {"topic": name, "word": version})
 
 
 class VersionedValue(Generic[Value]):
@@ -107,13 +107,13 @@ class VersionedValue(Generic[Value]):
         self._topics, self._lock = topics, Lock()
         self._now: tuple[Hashable, Value] | None = None
 
-    def version(self, words: Words) -> tuple[str, ...]:
-        """The words of its topics."""
-        return tuple(words.get(name, "") for name in self._topics)
+    def version(self, versions: TopicVersions) -> tuple[str, ...]:
+        """The versions of its topics."""
+        return tuple(versions.get(name, "") for name in self._topics)
 
-    def get(self, words: Words, make: Callable[[], Value], *more: Hashable) -> Value:
+    def get(self, versions: TopicVersions, make: Callable[[], Value], *more: Hashable) -> Value:
         """The value for this version and for `more`, which it also depends on."""
-        key = (*self.version(words), *more)
+        key = (*self.version(versions), *more)
         with self._lock:
             if self._now is not None and self._now[0] == key:
                 return self._now[1]

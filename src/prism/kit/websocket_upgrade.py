@@ -31,7 +31,7 @@ class WebSockets(WebSocketsSansIOProtocol):
 
     _taken = False
     _early = 0
-    left: Callable[[], object] | None = None
+    on_lost: Callable[[], object] | None = None
 
     def handle_connect(self, event: Request) -> None:
         """Serve a WebSocket as Uvicorn does, unless the application takes it."""
@@ -101,10 +101,10 @@ class WebSockets(WebSocketsSansIOProtocol):
         return self.transport, lambda: self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Call `left`, since the connection has ended."""
-        if self.left is not None:
-            self.left()
-            self.left = None
+        """Call `on_lost`, since the connection has ended."""
+        if self.on_lost is not None:
+            self.on_lost()
+            self.on_lost = None
         super().connection_lost(exc)
 
     async def send(self, message: ASGISendEvent) -> None:

@@ -20,9 +20,9 @@ class LogReader:
     """Reads the logs of all workspaces."""
 
     def __init__(
-        self, snapshot: ReadModel, db: Database, clock: Clock, logs: Mapping[str, Logs]
+        self, read_model: ReadModel, db: Database, clock: Clock, logs: Mapping[str, Logs]
     ) -> None:
-        self._snapshot, self._db, self._clock, self._logs = snapshot, db, clock, logs
+        self._read_model, self._db, self._clock, self._logs = read_model, db, clock, logs
 
     @property
     def closed(self) -> bool:
@@ -39,13 +39,13 @@ class LogReader:
                     state=cached.state,
                     logs_available=_has_logs(cached),
                 )
-                for cached in self._snapshot.pages.rows.values()
+                for cached in self._read_model.pages.rows.values()
             )
         )
 
     def types(self, name: str) -> LogTypeList:
         """The kinds of logs that a workspace has; asks no machine."""
-        cached = self._snapshot.pages.named(name)
+        cached = self._read_model.pages.named(name)
         kinds = LOG_TYPES if _has_logs(cached) else ("system",)
         workspace = cached.workspace
         return LogTypeList(
@@ -54,11 +54,11 @@ class LogReader:
 
     def named(self, name: str) -> CachedWorkspace:
         """The workspace of that name or id."""
-        return self._snapshot.pages.named(name)
+        return self._read_model.pages.named(name)
 
     def ended(self, id: str) -> bool:
         """Whether a workspace's log has ended."""
-        cached = self._snapshot.pages.rows.get(id)
+        cached = self._read_model.pages.rows.get(id)
         return cached is None or cached.state is WorkspaceState.TERMINATED
 
     def log(self, workspace: Workspace, kind: LogType, tail: int) -> LogLines:
@@ -83,7 +83,7 @@ class LogReader:
         """The next lines."""
         if kind == "system":
             return self._events(workspace, PIECE, mark)
-        if cached := self._snapshot.pages.rows.get(workspace.id):
+        if cached := self._read_model.pages.rows.get(workspace.id):
             workspace = cached.workspace  # it may have a machine by now
         logs = self._logs_of(workspace)
         return logs.after(workspace.machine_id, kind, mark) if workspace.machine_id else NOTHING

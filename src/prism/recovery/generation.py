@@ -103,7 +103,7 @@ def why_behind(
     return "older" if newest < written.event else None
 
 
-class Generation:
+class DatabaseGeneration:
     """The file beside the machines, compared with the database of this daemon."""
 
     def __init__(

@@ -14,7 +14,7 @@ class Recoverable(Protocol):
         """The metadata of these machines, as of the last survey."""
 
 
-class WorldGeneration(Protocol):
+class GenerationMarks(Protocol):
     """The database's generation, for locations whose machines carry its text."""
 
     @property

@@ -16,7 +16,7 @@ from prism.kit.db import Database, Tx
 from prism.kit.money import amount, rate
 from prism.recovery import store
 from prism.recovery.events import WorkspaceRecovered
-from prism.recovery.generation import DECIDE, Generation
+from prism.recovery.generation import DECIDE, DatabaseGeneration
 from prism.recovery.model import (
     FoundMachine,
     Orphan,
@@ -50,15 +50,15 @@ class RecoveryService:
         self,
         db: Database,
         clock: Clock,
-        sight: OrphanReader,
-        origins: ProvenanceReader,
+        reader: OrphanReader,
+        provenance: ProvenanceReader,
         actor: Who,
         *,
         changes: WorkspaceChanges,
         storage: OrphanStorage,
-        generation: Generation,
+        generation: DatabaseGeneration,
     ) -> None:
-        self._db, self._clock, self._reader, self._origins = db, clock, sight, origins
+        self._db, self._clock, self._reader, self._provenance = db, clock, reader, provenance
         self._actor, self._changes = actor, changes
         self._storage, self._generation = storage, generation
 
@@ -149,7 +149,7 @@ class RecoveryService:
     ) -> Workspace:
         """The rebuilt row; adds what could not be rebuilt to `notes`."""
         now = self._clock.now()
-        origin = self._origins.of(tx, machine, notes)
+        origin = self._provenance.of(tx, machine, notes)
         if not machine.owner:
             machine = replace(machine, owner=self._actor())
             notes.append("it had no owner, so it is yours")
@@ -188,7 +188,7 @@ class RecoveryService:
             return now
 
     def _orphan_view(self, machine: FoundMachine) -> Orphan:
-        now, (hourly, source) = self._clock.now(), self._origins.price(machine)
+        now, (hourly, source) = self._clock.now(), self._provenance.price(machine)
         launched = machine.launched_at or machine.started_at
         cost = cost_so_far(machine, hourly, now)
         return Orphan(

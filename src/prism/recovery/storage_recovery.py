@@ -20,12 +20,12 @@ from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotAsked, VolumeAsked, VolumeAttached, about
 from prism.storage.model import Attachment, DiskType, Snapshot, StorageOffer, Volume, VolumeKind
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
-from prism.storage.ports import Disk, Known, ProviderSnapshot
+from prism.storage.ports import Disk, ProviderSnapshot, StorageMetadata
 from prism.workspaces import store as workspaces
 from prism.workspaces.model import Workspace
 
-NOTHING = Known()
-Thing = Volume | Snapshot
+NOTHING = StorageMetadata()
+StorageRow = Volume | Snapshot
 
 
 class StorageRecovery:
@@ -56,52 +56,58 @@ class StorageRecovery:
         taken: list[RecoveredStorage] = []
         left: list[SkippedOrphan] = []
         for unknown in self._unknown():
-            known = unknown.what.known or NOTHING
+            known = unknown.resource.known or NOTHING
             if why := self._why_left(unknown, known, everybody=everybody):
-                left.append(SkippedOrphan(unknown.what.id, known.name or None, why))
+                left.append(SkippedOrphan(unknown.resource.id, known.name or None, why))
                 continue
             try:
                 taken += self._take(unknown, known, dry=dry)
             except Problem as problem:  # one that cannot be rebuilt is no reason to leave the rest
-                left.append(SkippedOrphan(unknown.what.id, known.name or None, problem.message))
+                left.append(
+                    SkippedOrphan(unknown.resource.id, known.name or None, problem.message)
+                )
         return taken, left
 
     def _unknown(self) -> list[UnknownStorage]:
-        return [unknown for scanner in self._scanners for unknown in scanner.kept()]
+        return [unknown for scanner in self._scanners for unknown in scanner.orphans()]
 
-    def _take(self, unknown: UnknownStorage, known: Known, *, dry: bool) -> list[RecoveredStorage]:
+    def _take(
+        self, unknown: UnknownStorage, known: StorageMetadata, *, dry: bool
+    ) -> list[RecoveredStorage]:
         with self._db.write() as tx:
-            if unknown.what.key in store.known_storage(tx.sql):
+            if unknown.resource.key in store.known_storage(tx.sql):
                 return []  # somebody was faster
             row, notes = self._row(tx.sql, unknown, known)
             if not dry:
-                self._store(tx, row, unknown.what)
+                self._store(tx, row, unknown.resource)
         taken = RecoveredStorage(
-            kind=kind_of(unknown.what),
+            kind=kind_of(unknown.resource),
             name=row.name,
-            id=unknown.what.id,
+            id=unknown.resource.id,
             owner=row.owner,
             place=row.location,
             notes=notes,
         )
         return [taken]
 
-    def _why_left(self, unknown: UnknownStorage, known: Known, *, everybody: bool) -> str | None:
+    def _why_left(
+        self, unknown: UnknownStorage, known: StorageMetadata, *, everybody: bool
+    ) -> str | None:
         """Why it is not recovered: several installations of Prism may share an account."""
-        if isinstance(unknown.what, ProviderSnapshot) and unknown.what.removed_by:
+        if isinstance(unknown.resource, ProviderSnapshot) and unknown.resource.removed_by:
             return (
                 "it is a second snapshot of the same request, and costs money too; to remove it: "
-                f"`{unknown.what.removed_by}`"
+                f"`{unknown.resource.removed_by}`"
             )
         is_ours = known.owner.lower() == self._actor().lower()
         if traits_of(unknown.location).shared and not is_ours and not everybody:
             owner = known.owner or "somebody unknown"
             return f"{owner} made it; to recover it: `prism recover --everybody`"
-        if kind_of(unknown.what) == "ebs" and known.size_gb is None:
+        if kind_of(unknown.resource) == "ebs" and known.size_gb is None:
             return "its description contains no size"
         return None
 
-    def _store(self, tx: Tx, row: Thing, resource: Disk | ProviderSnapshot) -> None:
+    def _store(self, tx: Tx, row: StorageRow, resource: Disk | ProviderSnapshot) -> None:
         """Store the row, start its costs, and record the event."""
         fields: dict[str, Any] = {**about(row), "actor": self._actor(), "verb": "recover"}
         if isinstance(row, Snapshot):
@@ -122,22 +128,22 @@ class StorageRecovery:
         event = VolumeAsked(**fields, state=volume_state(row, attachments))
         self._changes.add(tx, row, lambda _: event, backup=True)  # what is there is never refused
         for attachment, workspace in zip(attachments, hosts, strict=True):
-            storage.want(tx, attachment)
+            storage.save_wanted(tx, attachment)
             instance = {"instance": workspace.name, "instance_project": workspace.project}
             now = {**about(row), "actor": self._actor(), "workspace": workspace.id, **instance}
             tx.happened(VolumeAttached(**now))
 
     def _row(
-        self, sql: Connection, unknown: UnknownStorage, known: Known
-    ) -> tuple[Thing, tuple[str, ...]]:
+        self, sql: Connection, unknown: UnknownStorage, known: StorageMetadata
+    ) -> tuple[StorageRow, tuple[str, ...]]:
         """The rebuilt row, and notes about what could not be rebuilt."""
-        notes, offer, resource = [], self._offer(unknown.location), unknown.what
+        notes, offer, resource = [], self._offer(unknown.location), unknown.resource
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
             notes.append(f"project {known.project!r} does not exist: no budget pays for it")
         table = storage.snapshots if isinstance(resource, ProviderSnapshot) else storage.volumes
         own_name = known.name or resource.id.replace("-", "_")
-        name = _free_name(own_name, resource.id, store.called(sql, table))
+        name = _free_name(own_name, resource.id, store.names_in(sql, table))
         if name != known.name:
             notes.append(f"it was called {known.name!r}" if known.name else "it had no name")
         common = {
@@ -162,7 +168,7 @@ class StorageRecovery:
         self,
         sql: Connection,
         snapshot: ProviderSnapshot,
-        known: Known,
+        known: StorageMetadata,
         offer: StorageOffer,
         common: dict[str, Any],
     ) -> Snapshot:
@@ -182,7 +188,7 @@ class StorageRecovery:
         )
 
     def _view(self, unknown: UnknownStorage) -> StorageOrphan:
-        known = unknown.what.known or NOTHING
+        known = unknown.resource.known or NOTHING
         with self._db.read() as sql:
             row, _ = self._row(sql, unknown, known)
         created, cost = known.created_at, monthly_cost(row)
@@ -190,24 +196,26 @@ class StorageRecovery:
             cost = None
         now = self._clock.now()
         return StorageOrphan(
-            kind=kind_of(unknown.what),
-            id=unknown.what.id,
+            kind=kind_of(unknown.resource),
+            id=unknown.resource.id,
             name=known.name or None,
             place=unknown.location,
             owner=known.owner or None,
             project=known.project,
             size_gb=known.size_gb,
-            used_gb=gigabytes(unknown.what.used_bytes),
+            used_gb=gigabytes(unknown.resource.used_bytes),
             created_at=created and whole(created),
             age_seconds=None if created is None else int((now - created).total_seconds()),
             monthly_cost=None if cost is None else amount(cost),
-            removed_by=unknown.what.removed_by
-            if isinstance(unknown.what, ProviderSnapshot)
+            removed_by=unknown.resource.removed_by
+            if isinstance(unknown.resource, ProviderSnapshot)
             else None,
         )
 
 
-def _volume(disk: Disk, known: Known, offer: StorageOffer, common: dict[str, Any]) -> Volume:
+def _volume(
+    disk: Disk, known: StorageMetadata, offer: StorageOffer, common: dict[str, Any]
+) -> Volume:
     kind = VolumeKind(kind_of(disk))
     sort = _disk_type(kind, known)
     return Volume(
@@ -222,7 +230,7 @@ def _volume(disk: Disk, known: Known, offer: StorageOffer, common: dict[str, Any
     )
 
 
-def _disk_type(kind: VolumeKind, known: Known) -> DiskType | None:
+def _disk_type(kind: VolumeKind, known: StorageMetadata) -> DiskType | None:
     return (known.volume_type or "gp3") if kind is VolumeKind.EBS else None
 
 

@@ -21,7 +21,7 @@ class UnknownStorage(Struct, frozen=True, kw_only=True):
     """A volume or snapshot without a row, and where it is."""
 
     location: str
-    what: Disk | ProviderSnapshot
+    resource: Disk | ProviderSnapshot
 
 
 class StorageScanner:
@@ -45,22 +45,22 @@ class StorageScanner:
             except Unavailable:
                 continue
             unknown = [
-                UnknownStorage(location=at[0], what=resource)
+                UnknownStorage(location=at[0], resource=resource)
                 for resource in resources
                 if _is_unknown(resource, known)
             ]
             self._unknown[at] = unknown
             self._due_at[at] = now if unknown else now + SELDOM
 
-    def kept(self) -> Iterator[UnknownStorage]:
+    def orphans(self) -> Iterator[UnknownStorage]:
         """The volumes and snapshots without a row, volumes first."""
         with self._db.read() as sql:
             known = store.known_storage(sql)
         unknowns = [unknown for at in sorted(self._unknown) for unknown in self._unknown[at]]
         return (
             unknown
-            for unknown in sorted(unknowns, key=lambda it: isinstance(it.what, ProviderSnapshot))
-            if _is_unknown(unknown.what, known)
+            for unknown in sorted(unknowns, key=lambda it: kind_of(it.resource) == "snapshot")
+            if _is_unknown(unknown.resource, known)
         )
 
 

@@ -12,7 +12,7 @@ def known(sql: Connection) -> set[str]:
 
 
 def names(sql: Connection) -> set[str]:
-    """The names that are taken."""
+    """The names of the workspaces that have not ended."""
     return set(sql.execute(select(workspaces.c.name).where(LIVE)).scalars())
 
 
@@ -25,6 +25,6 @@ def known_storage(sql: Connection) -> set[str]:
     }
 
 
-def called(sql: Connection, table: Table) -> set[str]:
-    """The names that are taken."""
+def names_in(sql: Connection, table: Table) -> set[str]:
+    """The names of all volumes, or of all snapshots."""
     return set(sql.execute(select(table.c.name)).scalars())

@@ -74,7 +74,7 @@ class PlannedStorageAction(Struct, frozen=True):
 
 def checked(request: NewVolume) -> NewVolume:
     """The request with its defaults; raises if it exceeds a limit of AWS."""
-    reserved(request.name)
+    require_unreserved(request.name)
     refused = {
         field: value
         for field in ("size_gb", "volume_type", "iops", "throughput")
@@ -101,7 +101,7 @@ def checked(request: NewVolume) -> NewVolume:
     return replace(request, volume_type=kind, iops=iops, throughput=throughput)
 
 
-def reserved(name: str) -> None:
+def require_unreserved(name: str) -> None:
     """Raise if a route has this name."""
     if name in RESERVED:
         raise ValidationFailed.of(("name", f"{name!r} is reserved"))

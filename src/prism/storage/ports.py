@@ -50,7 +50,7 @@ class SnapshotSpec(Struct, frozen=True, kw_only=True):
     source: str = ""  # the name of the volume or workspace
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class StorageMetadata(Struct, frozen=True, kw_only=True):
     """The metadata on a volume or snapshot, for a recovery without the database.
 
     `source` is the volume or workspace of a snapshot, `source_id` the provider's id for that.
@@ -84,7 +84,7 @@ class Disk(Struct, frozen=True, kw_only=True):
     zone: str | None = None
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
-    known: Known | None = None
+    known: StorageMetadata | None = None
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class ProviderSnapshot(Struct, frozen=True, kw_only=True):
     progress: int | None = None
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
-    known: Known | None = None
+    known: StorageMetadata | None = None
     one_moment: bool | None = None
     removed_by: str | None = None
     verified: Verified | None = None

@@ -58,7 +58,7 @@ VANISHED = StorageFailure("VANISHED", "It was destroyed outside of Prism; its da
 AT_ONCE = ReconcileResult(timedelta(0), lambda _: None)
 
 
-class Links(NamedTuple):
+class ObservedAttachments(NamedTuple):
     """A volume's attachments, as observed.
 
     `ended` are those of workspaces that have ended, `refused` one that is impossible; other
@@ -117,7 +117,7 @@ class StorageReconciler:
 
     def _project_name(self, project: str | None) -> str | None:
         with self._db.read() as sql:
-            return called(sql, project)
+            return project_name(sql, project)
 
 
 class VolumeReconciler(StorageReconciler):
@@ -194,11 +194,13 @@ class VolumeReconciler(StorageReconciler):
         hosts: Mapping[str, AttachmentHost],
         step: PlannedStorageAction,
         refused: bool,
-    ) -> Links:
+    ) -> ObservedAttachments:
         ended = {link.workspace for link in attachments if not _is_living(link, hosts)}
         attachment = step.attachment if refused and step.act is StorageAction.ATTACH else None
         retries = refused and step.act in {StorageAction.DETACH, StorageAction.DELETE}
-        return Links(attachments, ended, attachment.workspace if attachment else None, retries)
+        return ObservedAttachments(
+            attachments, ended, attachment.workspace if attachment else None, retries
+        )
 
     def _act(
         self,
@@ -219,12 +221,13 @@ class VolumeReconciler(StorageReconciler):
         if step.attachment is not None and id is not None:
             machine = machine_of(step.attachment, hosts)
             if step.act is StorageAction.ATTACH:
-                self._aim(step.attachment, machine)  # before the call, which may attach it
+                # Before the call, which may attach it.
+                self._save_machine(step.attachment, machine)
                 provider.attach(id, machine, volume.name)
             else:
                 self._detached_at[volume.id, machine] = self._clock.now()
                 provider.detach(id, machine)
-                self._aim(step.attachment, None)
+                self._save_machine(step.attachment, None)
             # The refusal of the attachment stays visible while the attachment is undone.
             undoing = step.act is StorageAction.DETACH and not step.attachment.attached
             return {} if undoing else {"trouble": None}
@@ -248,9 +251,9 @@ class VolumeReconciler(StorageReconciler):
             added, removed = settlement(volume, attachments, machines, disk.attached, owners)
             claim.update(tx, attempts=0)  # the lease has to be ours
             for attachment in removed:
-                store.drop(tx, attachment)
+                store.remove_attachment(tx, attachment)
             for attachment in added:
-                store.want(tx, attachment)
+                store.save_wanted(tx, attachment)
         return bool(added)
 
     def _is_sure(self, volume: Volume, machine: str, rows: Sequence[Attachment]) -> bool:
@@ -269,9 +272,9 @@ class VolumeReconciler(StorageReconciler):
         is_over = volume.verb is StorageVerb.DELETE or now >= first + patience
         return is_over or self._is_paused(None)
 
-    def _aim(self, attachment: Attachment, machine: str | None) -> None:
+    def _save_machine(self, attachment: Attachment, machine: str | None) -> None:
         with self._db.write() as tx:
-            store.aim(tx, attachment, machine)
+            store.save_machine(tx, attachment, machine)
 
     def _make(self, volume: Volume) -> Disk:
         provider = self._providers[volume.location]
@@ -285,7 +288,11 @@ class VolumeReconciler(StorageReconciler):
         return provider.restore(spec, origin.copy_id)
 
     def _result(
-        self, before: Volume, facts: dict[str, Any], links: Links, step: PlannedStorageAction
+        self,
+        before: Volume,
+        facts: dict[str, Any],
+        links: ObservedAttachments,
+        step: PlannedStorageAction,
     ) -> ReconcileResult:
         after = replace(before, **facts)
         if step.act is StorageAction.REST and not after.is_done:
@@ -306,11 +313,12 @@ class VolumeReconciler(StorageReconciler):
             pause = NEVER - self._clock.now()  # a request or a survey will say
         return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts, links))
 
-    def _record(self, tx: Tx, id: str, facts: dict[str, Any], links: Links) -> None:
+    def _record(self, tx: Tx, id: str, facts: dict[str, Any], links: ObservedAttachments) -> None:
         before = store.by_id(tx.sql, Volume, id)
-        were = store.attachments_of(tx.sql, [id])[id]  # read again: there may be a new request
-        was = volume_state(before, were)
-        self._record_attachments(tx, before, were, links)
+        # Read again: there may be a new request.
+        rows = store.attachments_of(tx.sql, [id])[id]
+        was = volume_state(before, rows)
+        self._record_attachments(tx, before, rows, links)
         after = replace(before, **facts)
         self._changes.apply(tx, before, after, observed=True)
         state = volume_state(after, store.attachments_of(tx.sql, [id])[id])
@@ -322,15 +330,15 @@ class VolumeReconciler(StorageReconciler):
             tx.happened(VolumeMeasured(**fields, used_bytes=after.used_bytes))
 
     def _record_attachments(
-        self, tx: Tx, volume: Volume, were: list[Attachment], links: Links
+        self, tx: Tx, volume: Volume, rows: list[Attachment], links: ObservedAttachments
     ) -> None:
         now = {attachment.workspace: attachment for attachment in links.attachments}
-        for attachment in were:
+        for attachment in rows:
             if (attachment_now := now.get(attachment.workspace)) is None:
                 continue  # requested after the survey
             if attachment_now.attached != attachment.attached:
                 happened = VolumeAttached if attachment_now.attached else VolumeDetached
-                store.saw(tx, attachment_now)
+                store.save_attached(tx, attachment_now)
                 host = self._hosts.of(tx.sql, {attachment.workspace}).get(attachment.workspace)
                 tx.happened(
                     happened(
@@ -343,12 +351,12 @@ class VolumeReconciler(StorageReconciler):
                 )
             if attachment.workspace == links.refused:
                 attachment = replace(attachment, wanted=False)  # noqa: PLW2901
-                store.want(tx, attachment)
+                store.save_wanted(tx, attachment)
             over = not attachment.wanted or attachment.workspace in links.ended
             # A machine without a workspace gets no event.
             gone = attachment.machine is None or is_foreign(attachment)
             if over and not attachment_now.attached and gone:
-                store.drop(tx, attachment)
+                store.remove_attachment(tx, attachment)
 
     def _forget(self, tx: Tx, volume: Volume) -> None:
         attachments = store.attachments_of(tx.sql, [volume.id])[volume.id]
@@ -413,7 +421,7 @@ def _updated(
 def _trouble(
     volume: Volume, step: PlannedStorageAction, attachments: Sequence[Attachment]
 ) -> dict[str, Any]:
-    """Why a volume is not destroyed yet; None if nothing prevents it."""
+    """The column with why a volume is not destroyed yet; none if nothing prevents it."""
     names = ", ".join(sorted(attachment.name for attachment in attachments if attachment.attached))
     if volume.verb is not StorageVerb.DELETE or step.act is not StorageAction.WAIT or not names:
         return {}
@@ -452,7 +460,7 @@ def _facts(volume: Volume, observed: StorageObserved, disk: Disk | None) -> dict
     }
 
 
-def called(sql: Connection, project: str | None) -> str | None:
+def project_name(sql: Connection, project: str | None) -> str | None:
     """The name of a project, for tags, or its id if it was deleted."""
     known = projects.find(sql, project) if project else None
     return known.name if known else project

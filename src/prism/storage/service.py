@@ -152,7 +152,9 @@ class StorageService:
 
     # For packages above this one, inside their transactions.
 
-    def may_join(self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]) -> None:
+    def require_attachable(
+        self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]
+    ) -> None:
         """Raise if a workspace cannot have all of these volumes."""
         rows = [store.named(sql, Volume, name) for name in volumes]
         for volume in rows:
@@ -160,12 +162,12 @@ class StorageService:
         for volume in rows:
             _require_same_zone(volume, host, [other.zone for other in rows if other.zone])
 
-    def join(self, tx: Tx, host: AttachmentHost, volumes: Sequence[str]) -> None:
+    def attach_to_new(self, tx: Tx, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Attach these volumes to a workspace that is being launched."""
         for name in volumes:
             self._attach(tx, store.named(tx.sql, Volume, name), host)
 
-    def leave(self, tx: Tx, workspace: str) -> None:
+    def detach_all(self, tx: Tx, workspace: str) -> None:
         """Detach everything from a workspace that is being destroyed; no data is touched."""
         for attachment in store.attachments_to(tx.sql, workspace):
             self._detach(tx, store.by_id(tx.sql, Volume, attachment.volume), [attachment])
@@ -188,14 +190,14 @@ class StorageService:
         }
         if host.id in now and now[host.id].wanted:
             return
-        store.want(tx, Attachment(volume=volume.id, workspace=host.id, name=host.name))
+        store.save_wanted(tx, Attachment(volume=volume.id, workspace=host.id, name=host.name))
         self._apply(tx, volume, with_request(volume), "attach")
 
     def _detach(self, tx: Tx, volume: Volume, attachments: Sequence[Attachment]) -> None:
         if not any(attachment.wanted for attachment in attachments):
             return
         for attachment in attachments:
-            store.want(tx, structs.replace(attachment, wanted=False))
+            store.save_wanted(tx, structs.replace(attachment, wanted=False))
         self._apply(tx, volume, with_request(volume), "detach")
 
     def _apply(self, tx: Tx, before: Volume, after: Volume, verb: str) -> None:

@@ -35,7 +35,7 @@ from prism.storage.model import (
 )
 from prism.storage.plan import (
     is_being_made,
-    reserved,
+    require_unreserved,
     snapshot_state,
     volume_state,
     with_request,
@@ -102,7 +102,7 @@ class SnapshotService(StorageService):
 
     def restore(self, name: str, request: RestoreRequest) -> Shown:
         """Request a new volume from a snapshot."""
-        reserved(request.name)
+        require_unreserved(request.name)
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "restored")
@@ -121,7 +121,9 @@ class SnapshotService(StorageService):
             self._changes.apply(tx, snapshot, doomed, self._snapshot_event("delete"))
             return snapshot.name
 
-    def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
+    def require_not_being_copied(
+        self, sql: Connection, workspace: str, name: str, verb: str
+    ) -> None:
         """Raise if `verb` would interrupt a snapshot of a workspace's disk.
 
         A snapshot before the workspace's own end (`holds`) does not count: the request cancels it.
@@ -217,7 +219,7 @@ class SnapshotService(StorageService):
         return self._new_volume(request, offer, location, snapshot.project, snapshot.id)
 
     def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
-        reserved(snapshot.name)
+        require_unreserved(snapshot.name)
         if store.find(tx.sql, Snapshot, snapshot.name):
             raise SnapshotExists(
                 f"A snapshot called {snapshot.name!r} already exists",

@@ -190,7 +190,7 @@ def named(sql: Connection, kind: type[T], name: str) -> T:
 
 
 def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
-    """The problem if there is no project of that name."""
+    """The problem if there is no volume, or snapshot, with that name or id."""
     problem = VolumeNotFound if kind is Volume else SnapshotNotFound
     return problem(f"{kind.__name__} {name!r} not found", remediation=LIST[kind])
 
@@ -269,23 +269,23 @@ def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
     return _attachments(sql, attachments.c.workspace == workspace)
 
 
-def want(tx: Tx, attachment: Attachment) -> None:
+def save_wanted(tx: Tx, attachment: Attachment) -> None:
     """Store whether an attachment is wanted."""
     if not _write(tx, attachment, wanted=attachment.wanted):
         tx.sql.execute(attachments.insert().values(**msgspec.structs.asdict(attachment)))
 
 
-def aim(tx: Tx, attachment: Attachment, machine: str | None) -> None:
-    """Store the machine that should get the volume, or that no machine has it any more."""
+def save_machine(tx: Tx, attachment: Attachment, machine: str | None) -> None:
+    """Store the machine that should get the volume; None once no machine has it any more."""
     _write(tx, attachment, machine=machine)
 
 
-def saw(tx: Tx, attachment: Attachment) -> None:
+def save_attached(tx: Tx, attachment: Attachment) -> None:
     """Store whether the attachment was observed."""
     _write(tx, attachment, attached=attachment.attached)
 
 
-def drop(tx: Tx, attachment: Attachment) -> None:
+def remove_attachment(tx: Tx, attachment: Attachment) -> None:
     """Delete an attachment."""
     tx.sql.execute(delete(attachments).where(_row_of(attachment)))
 

@@ -60,7 +60,7 @@ def zone_of(sql: Connection, workspace: Workspace) -> str | None:
     return next(iter(storage.zones_of(sql, workspace.id)), None)
 
 
-def before_its_end(
+def termination_step(
     sql: Connection, workspace: Workspace, observed: Observed
 ) -> tuple[WorkspaceAction, WorkspaceFailure | None]:
     """The action on a workspace that is being terminated, and the failure that delays its end.

@@ -54,7 +54,7 @@ class LeavingService:
 
 
 def _owned(tx: Tx, project: Project, email: str) -> list[Workspace]:
-    living = store.at_work_in(tx.sql, project.id)
+    living = store.living_in(tx.sql, project.id)
     owned = [workspace for workspace in living if workspace.owner.lower() == email.lower()]
     return sorted(owned, key=lambda it: it.name)
 

@@ -21,8 +21,8 @@ def describe(
 
     None if the write must be repeated; errors are not raised, so that they delay no other step.
     """
-    is_told = workspace.applied_metadata_version == workspace.metadata_version
-    if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:
+    is_applied = workspace.applied_metadata_version == workspace.metadata_version
+    if is_applied or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:
         return {}
     if machine is None:
         return None if workspace.machine_id else {}

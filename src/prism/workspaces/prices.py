@@ -36,7 +36,7 @@ class PriceWatch:
         self._is_current = is_current
         self._due: datetime | None = None
 
-    def hurry(self) -> None:
+    def look_soon(self) -> None:
         """Compare at the next `look`, because a machine has another type than Prism had booked."""
         self._due = None
 

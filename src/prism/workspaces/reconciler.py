@@ -11,7 +11,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
 from prism.workspaces import store
-from prism.workspaces.attachment_hosts import before_its_end, zone_of
+from prism.workspaces.attachment_hosts import termination_step, zone_of
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import (
     SYSTEM,
@@ -234,7 +234,7 @@ class WorkspaceReconciler:
             columns[OTHER_TYPE] = new_type
         if act is WorkspaceAction.TERMINATE:
             with self._db.read() as sql:
-                act, why = before_its_end(sql, before, observed)
+                act, why = termination_step(sql, before, observed)
             columns |= {"failure": why} if why else {}
         try:
             columns |= {} if paused else self._act(claim, before, act, machine)
@@ -268,7 +268,7 @@ class WorkspaceReconciler:
             return {**columns, "attempted_generation": workspace.generation}
         id = machine.id if machine else workspace.machine_id
         # Even if Prism has no right to write the expiry, it can still end the run.
-        noted = {} if id is None or act in ENDS_RUN else self._tell_expiry(compute, workspace, id)
+        noted = {} if id is None or act in ENDS_RUN else self._send_expiry(compute, workspace, id)
         if id is not None and machine is not None:
             noted |= self._resize(compute, workspace, machine)
         if act in {WorkspaceAction.WAIT, WorkspaceAction.REST}:
@@ -322,7 +322,7 @@ class WorkspaceReconciler:
                         claim.update(tx, attempt=attempt + 1)
                 raise
 
-    def _tell_expiry(self, compute: Compute, workspace: Workspace, id: str) -> dict[str, Any]:
+    def _send_expiry(self, compute: Compute, workspace: Workspace, id: str) -> dict[str, Any]:
         at = deadline(workspace)
         if (
             at == workspace.applied_expiry

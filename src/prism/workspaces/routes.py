@@ -16,8 +16,8 @@ from prism.workspaces.read_model import CachedWorkspace, ReadModel
 class ConnectionReader:
     """Asks a workspace's machine, through its provider, how to connect."""
 
-    def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute]) -> None:
-        self._snapshot, self._computes = snapshot, computes
+    def __init__(self, read_model: ReadModel, computes: Mapping[str, Compute]) -> None:
+        self._read_model, self._computes = read_model, computes
 
     def of(self, name: str) -> WorkspaceConnection:
         """How to connect to a running workspace."""
@@ -25,7 +25,7 @@ class ConnectionReader:
 
     def access(self, name: str) -> Access:
         """How to connect to the machine; asks it now."""
-        cached = self._snapshot.pages.named(name)
+        cached = self._read_model.pages.named(name)
         return self.check(cached).access(cached.workspace.machine_id or "")
 
     def check(self, cached: CachedWorkspace) -> Compute:

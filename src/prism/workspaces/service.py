@@ -121,7 +121,7 @@ class WorkspaceService:
         with self._db.read() as sql:
             if store.is_taken(sql, request.name):
                 raise store.name_taken(request.name)
-            self._storage.may_join(sql, host(launch_plan.workspace), request.volumes)
+            self._storage.require_attachable(sql, host(launch_plan.workspace), request.volumes)
             return replace(launch_plan, outlook=self._funding.outlook(sql, launch_plan.workspace))
 
     def launch(self, request: LaunchRequest) -> LaunchPlan:
@@ -133,7 +133,7 @@ class WorkspaceService:
             workspace = launch_plan.workspace
             event = self._asked_event(None)
             workspace = self._changes.apply(tx, None, workspace, event, admit=True)
-            self._storage.join(tx, host(workspace), request.volumes)
+            self._storage.attach_to_new(tx, host(workspace), request.volumes)
             self._profiles.used(tx, workspace.profile)
         return replace(launch_plan, workspace=workspace)
 
@@ -207,12 +207,12 @@ class WorkspaceService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             if before.verb is not LifecycleVerb.TERMINATE:
-                self._storage.undisturbed(tx.sql, before.id, before.name, "terminate")
+                self._storage.require_not_being_copied(tx.sql, before.id, before.name, "terminate")
             after = self.ask(name, LifecycleVerb.TERMINATE)[1]
             exists = before.observed not in {Observed.NONE, Observed.UNSURE, Observed.GONE}
             backs_up = termination.backup_ebs and exists
             self._storage.backup(tx, host(before), keep=backs_up)
-            self._storage.leave(tx, before.id)
+            self._storage.detach_all(tx, before.id)
             return after
 
     def extend(self, name: str, hours: float | None) -> Workspace:
@@ -269,7 +269,7 @@ class WorkspaceService:
                 request.instance_type, request.size, before.resolved_template.family
             )
             may_resize(before)
-            self._storage.undisturbed(tx.sql, before.id, before.name, "resize")
+            self._storage.require_not_being_copied(tx.sql, before.id, before.name, "resize")
             offer = self._offer_of_workspace(before)
             notes = offer.resize(before, kind)
             if kind.name == before.instance_type:
@@ -372,7 +372,7 @@ class WorkspaceService:
             return None
 
     def _end_restart(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
-        """Store a verb that is already fulfilled; a `stop` also cancels a restart."""
+        """The workspace, which `verb` does not change; a `stop` also cancels a restart."""
         if verb is not LifecycleVerb.STOP or not before.restarting:
             return before
         after = replace(before, restarting=False)

@@ -300,7 +300,7 @@ def all_in(sql: Connection, project: str) -> list[Workspace]:
     return _many(sql, SELECT.where(workspaces.c.project == project))
 
 
-def at_work_in(sql: Connection, project: str) -> list[Workspace]:
+def living_in(sql: Connection, project: str) -> list[Workspace]:
     """The workspaces of a project that have not ended."""
     return _many(sql, SELECT.where(workspaces.c.project == project, LIVE))
 
@@ -311,7 +311,7 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
     tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids), free).values(due_at=now))
 
 
-def doubt_what_was_told(tx: Tx, now: datetime) -> None:
+def resend_expiries(tx: Tx, now: datetime) -> None:
     """Make the reconciler send each machine's expiry again; `NEVER` stands for no expiry."""
     living = and_(workspaces.c.machine_id.is_not(None), LIVE)
     tx.sql.execute(update(workspaces).where(living).values(applied_expiry=NEVER, due_at=now))

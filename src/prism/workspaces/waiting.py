@@ -31,8 +31,8 @@ WHOLE = re.compile(r"[0-9]{1,9}")
 class WaitMiddleware:
     """ASGI middleware that delays answers."""
 
-    def __init__(self, app: AsgiApp, snapshot: ReadModel, bus: Bus) -> None:
-        self._app, self._snapshot, self._bus = app, snapshot, bus
+    def __init__(self, app: AsgiApp, read_model: ReadModel, bus: Bus) -> None:
+        self._app, self._read_model, self._bus = app, read_model, bus
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Delay the answer if the request has `?wait=`."""
@@ -49,7 +49,7 @@ class WaitMiddleware:
 
     def _visible(self, name: str) -> CachedWorkspace | None:
         try:
-            cached = self._snapshot.pages.named(name)
+            cached = self._read_model.pages.named(name)
         except NotFound:
             return None  # terminated, and no longer listed
         # The answer may be a repeated one, and its reader may have left the project.

@@ -37,7 +37,7 @@ from prism.kit.db import Database
 from prism.kit.disk_reserve import Reserve
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
-from prism.kit.stream import Sights
+from prism.kit.stream import EventFilters
 from prism.logs.reader import LogReader
 from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
@@ -221,7 +221,7 @@ class Wiring(ProviderWiring):
         return LongRequests(self.db, self.clock, self.tokens.renewed)
 
     @cached_property
-    def visibility(self) -> Sights:
+    def visibility(self) -> EventFilters:
         """Filters live events by what a caller may see."""
         return event_filters(lambda: self.read_model.pages.version, self._subject_of, self.clock)
 

@@ -19,7 +19,7 @@ from prism.daemon.aws import AwsAccessService
 from prism.daemon.wiring.billing import BillingWiring
 from prism.errors import Problem
 from prism.idle.reconciler import IdleReconciler
-from prism.kit.actor import asking
+from prism.kit.actor import actor_or
 from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import CURRENT, Tx
@@ -34,7 +34,7 @@ from prism.providers.local.compute import LocalCompute
 from prism.providers.local.provider import LocalProvider
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
-from prism.recovery.generation import Generation
+from prism.recovery.generation import DatabaseGeneration
 from prism.recovery.model import SurveyedLocation
 from prism.recovery.orphan_scanner import AllOrphans, OrphanScanner
 from prism.recovery.provenance import ProvenanceReader
@@ -119,7 +119,7 @@ class ProviderWiring(BillingWiring):
     ) -> None:
         self.settings, self.clock, self._stop = settings, clock, stop
         self._served, self._served_volumes = served, served_volumes
-        self.who = asking(settings.actor)
+        self.who = actor_or(settings.actor)
         self.team = settings.auth == "tokens"
         self.orphan_scanners: list[OrphanScanner] = []  # one for each reconciler of workspaces
         self.storage_scanners: list[StorageScanner] = []
@@ -171,19 +171,19 @@ class ProviderWiring(BillingWiring):
         return WorkspaceChanges(self.clock, [self.reservations], listeners)
 
     @cached_property
-    def generation(self) -> Generation:
+    def generation(self) -> DatabaseGeneration:
         """Whether the database is older than the machines."""
 
         def accepted(tx: Tx) -> None:
-            self.idle_tracker.doubt_what_was_told(tx)
-            workspace_rows.doubt_what_was_told(tx, self.clock.now())
+            self.idle_tracker.resend_rules(tx)
+            workspace_rows.resend_expiries(tx, self.clock.now())
 
-        return Generation(self.db, self.clock, self.settings.workspaces, accepted)
+        return DatabaseGeneration(self.db, self.clock, self.settings.workspaces, accepted)
 
     @cached_property
     def recovery(self) -> RecoveryService:
         """Requests about recovery."""
-        origins = ProvenanceReader(
+        provenance_reader = ProvenanceReader(
             self.db,
             self.clock,
             templates=self.templates,
@@ -196,7 +196,7 @@ class ProviderWiring(BillingWiring):
             self.db,
             self.clock,
             AllOrphans(self.orphan_scanners, self._unseen),
-            origins,
+            provenance_reader,
             self.who,
             changes=self.workspace_changes,
             generation=self.generation,
@@ -326,7 +326,7 @@ class ProviderWiring(BillingWiring):
             timedelta(seconds=self.settings.terminated_retention),
             observers=[self.idle_observer, orphan_scanner],
             rules=self.idle_tracker,
-            mispriced=self.prices.hurry,
+            mispriced=self.prices.look_soon,
             running=[self.ledger, self.reservations],
             is_paused=is_paused,
             changes=self.workspace_changes,

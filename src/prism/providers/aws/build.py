@@ -23,7 +23,7 @@ from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.providers.aws.storage.volumes import AwsVolumes
-from prism.recovery.ports import WorldGeneration
+from prism.recovery.ports import GenerationMarks
 from prism.templates.model import Base
 from prism.workspaces.ports import MachineSpec
 
@@ -33,7 +33,7 @@ def assemble(
     home: Path,
     caller: str = "",
     stranger: Callable[[int], bool] = lambda inode: False,
-    generation: WorldGeneration | None = None,
+    generation: GenerationMarks | None = None,
 ) -> Parts:
     """Build all parts that serve one account and region.
 

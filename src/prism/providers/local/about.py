@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from prism.storage.ports import Known
+from prism.storage.ports import StorageMetadata
 
 
 class About(Struct, frozen=True):
@@ -11,6 +11,6 @@ class About(Struct, frozen=True):
     key: str
     name: str = ""
     used: int | None = None  # of a snapshot, which never changes
-    known: Known | None = None
+    known: StorageMetadata | None = None
     one_moment: bool | None = None  # these two of a snapshot
     hashed: bool = True

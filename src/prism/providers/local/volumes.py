@@ -35,9 +35,9 @@ from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
     Disk,
-    Known,
     ProviderSnapshot,
     SnapshotSpec,
+    StorageMetadata,
     StorageRefused,
     StorageSurvey,
     SurveyPart,
@@ -351,14 +351,16 @@ def snapshot_id(key: str) -> str:
 
 def _about(spec: VolumeSpec) -> dict[str, Any]:
     fields = {
-        field: getattr(spec, field) for field in Known.__struct_fields__ if hasattr(spec, field)
+        field: getattr(spec, field)
+        for field in StorageMetadata.__struct_fields__
+        if hasattr(spec, field)
     }
-    known = Known(**fields, created_at=WallClock().now())
+    known = StorageMetadata(**fields, created_at=WallClock().now())
     return {"key": spec.key, "name": spec.name, "known": known}
 
 
 def _about_snapshot(spec: SnapshotSpec, source: str) -> dict[str, Any]:
-    known = Known(
+    known = StorageMetadata(
         name=spec.name,
         owner=spec.owner,
         project=spec.project,
@@ -370,10 +372,10 @@ def _about_snapshot(spec: SnapshotSpec, source: str) -> dict[str, Any]:
     return {"key": spec.key, "name": spec.name, "known": known}
 
 
-def _known_facts(id: str, about: About) -> Known:
+def _known_facts(id: str, about: About) -> StorageMetadata:
     """The facts in its folder; an older one has only the name."""
     kind = VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS
-    return about.known or Known(name=about.name, kind=kind)
+    return about.known or StorageMetadata(name=about.name, kind=kind)
 
 
 def _by_name(mount: Mount) -> str:

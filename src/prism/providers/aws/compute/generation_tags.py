@@ -15,7 +15,7 @@ from prism.providers.aws.api import tags as names
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.tags import Tags
 from prism.providers.aws.compute.instance import Ec2Instance
-from prism.recovery.ports import WorldGeneration
+from prism.recovery.ports import GenerationMarks
 
 log = logging.getLogger(__name__)
 Kind = Literal["machines", "volumes"]
@@ -25,7 +25,7 @@ MACHINES_CARRY = ("machines", "volumes")  # a survey of volumes does not write t
 class GenerationTags:
     """Reads and writes the tag, for one account and region."""
 
-    def __init__(self, cloud: Cloud, generation: WorldGeneration | None) -> None:
+    def __init__(self, cloud: Cloud, generation: GenerationMarks | None) -> None:
         self._cloud, self._generation = cloud, generation
         self._lock = threading.Lock()
         self._changes = -1  # `Cloud.changes` when the tag was written
@@ -57,7 +57,7 @@ class GenerationTags:
         with self._lock:
             self._tag(self._generation, kind, {id: by_id[id] for id in living})
 
-    def _tag(self, generation: WorldGeneration, kind: Kind, by_id: Mapping[str, Tags]) -> None:
+    def _tag(self, generation: GenerationMarks, kind: Kind, by_id: Mapping[str, Tags]) -> None:
         if not self._is_due(kind, by_id):
             return
         keys = generation.ours({tags.get(names.ID, "") for tags in by_id.values()})

@@ -18,7 +18,7 @@ from prism.providers.aws.api.tags import (
     Tags,
     managed,
 )
-from prism.storage.ports import Known, SnapshotSpec, StorageRefused, VolumeSpec
+from prism.storage.ports import SnapshotSpec, StorageMetadata, StorageRefused, VolumeSpec
 from prism.workspaces.ports import ProviderRefused
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ def _spec_tags(spec: VolumeSpec | SnapshotSpec, **more: str) -> Tags:
     return managed(spec.key, **named, **more) | {NAME: spec.name}
 
 
-def known(tags: Tags, **more: Any) -> Known:
+def known(tags: Tags, **more: Any) -> StorageMetadata:
     """The facts in the tags of a volume or snapshot, for a daemon that has lost its rows."""
-    return Known(
+    return StorageMetadata(
         name=tags.get(OUR_NAME) or tags.get(NAME, ""),
         owner=tags.get(USER, ""),
         project=tags.get(PROJECT) or None,
