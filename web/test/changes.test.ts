@@ -35,6 +35,36 @@ describe('changes by an event', () => {
     expect(patch?.fields).toEqual({ state: 'launching', stage: null, progress: 40 });
   });
 
+  it('an event that changes what a workspace costs marks costs and its project as stale', () => {
+    const costly = [
+      'instance_state_changed',
+      'instance_repriced',
+      'instance_resized',
+      'instance_extended',
+      'volume_state_changed',
+      'snapshot_state_changed',
+    ];
+    for (const name of costly) {
+      const { stale } = changeOf(event(name, { project: 'reef' }));
+      expect(stale, name).toEqual(expect.arrayContaining([['costs'], ['projects'], ['budgets']]));
+      expect(changeOf(event(name, { project: null })).stale).not.toContainEqual(['projects']);
+    }
+    // The project that does not pay any more is not in the event.
+    expect(changeOf(event('instance_moved', { project: null })).stale).toContainEqual(['projects']);
+    expect(changeOf(event('instance_progress', { project: 'reef' })).stale).not.toContainEqual([
+      'costs',
+    ]);
+  });
+
+  it('a workspace that sleeps or runs again has other files, and another address', () => {
+    const { stale } = changeOf(event('instance_state_changed', { state: 'running' }));
+    expect(stale).toContainEqual(['files', 'mine']);
+    expect(changeOf(event('instance_progress', { stage: null })).stale).toContainEqual([
+      'connection',
+      'mine',
+    ]);
+  });
+
   it('a created or revoked token marks the list of tokens as stale', () => {
     for (const name of ['token_created', 'token_revoked']) {
       expect(changeOf(event(name)).stale).toContainEqual(['tokens']);

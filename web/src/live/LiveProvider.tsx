@@ -32,7 +32,10 @@ export function LiveProvider({
     const address = `${location.origin.replace(/^http/, 'ws')}/api/v1/ws`;
     const connection = new LiveConnection(address, newest, {
       heard: (events) => store.apply(events),
-      changed: setLiveness,
+      changed: (now) => {
+        setLiveness(now);
+        if (now === 'live') store.resume();
+      },
     });
     const wake = () => {
       if (document.visibilityState === 'visible') connection.open();

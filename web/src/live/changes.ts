@@ -13,11 +13,19 @@ export interface Change {
   readonly everything?: boolean;
 }
 
-const AFTER_SLEEP: ReadonlySet<string> = new Set(['instance_state_changed', 'instance_asked']);
+const OF_STATES: ReadonlySet<string> = new Set(['instance_state_changed', 'instance_asked']);
+const WITHOUT_COST: ReadonlySet<string> = new Set([
+  'instance_failure',
+  'instance_files_changed',
+  'instance_note',
+  'instance_progress',
+  'instance_updated',
+]);
+const PAID = /^(instance|volume|snapshot)_/;
 const IN_A_HOME: ReadonlySet<string> = new Set(['volume_attached', 'volume_detached']);
 const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] = [
   ['project_', [['projects']]],
-  ['member_', [['projects'], ['members']]],
+  ['member_', [['projects']]],
   ['budget_', [['budgets'], ['projects']]],
   ['allocation_', [['budgets'], ['projects']]],
   ['invitation_', [['invitations']]],
@@ -33,13 +41,11 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
 export function changeOf(event: LiveEvent): Change {
   if (event.event === 'resync') return { stale: [], everything: true };
   const name = event.subject;
-  const stale: (readonly string[])[] = [['audit']];
+  const stale: (readonly string[])[] = [['audit'], ...pricedBy(event)];
   if (event.event === 'instance_files_changed') return { stale: [...stale, ['files', name]] };
   if (event.event.startsWith('instance_')) {
-    if (AFTER_SLEEP.has(event.event)) {
-      stale.push(['connection', name], ['ports', name], ['costs'], ['status'], ['log-types', name]);
-    }
-    stale.push(['idle', name]);
+    if (OF_STATES.has(event.event)) stale.push(['status'], ['log-types', name], ['files', name]);
+    stale.push(['connection', name], ['ports', name], ['idle', name]);
     const fields = fieldsOf(event);
     return fields === null
       ? { instance: name, stale }
@@ -57,6 +63,13 @@ export function changeOf(event: LiveEvent): Change {
     if (event.event.startsWith(prefix)) stale.push(...keys);
   }
   return { stale };
+}
+
+/** The sums of money that an event about a workspace, a volume or a snapshot changes. */
+function pricedBy({ event, data }: LiveEvent): readonly (readonly string[])[] {
+  if (!PAID.test(event) || WITHOUT_COST.has(event)) return [];
+  const paid = typeof data['project'] === 'string' || event === 'instance_moved';
+  return paid ? [['costs'], ['projects'], ['budgets']] : [['costs']];
 }
 
 function fieldsOf({ event, data }: LiveEvent): Partial<Instance> | null {

@@ -1,4 +1,4 @@
-import type { QueryClient } from '@tanstack/react-query';
+import type { Query, QueryClient } from '@tanstack/react-query';
 
 import { api, data, type Instance } from '../api/client';
 import { ApiError } from '../api/errors';
@@ -6,75 +6,110 @@ import { queries } from '../api/queries';
 import { changeOf, merged, patched } from './changes';
 import type { LiveEvent } from './events';
 
-const GATHER = 60; // milliseconds in which questions that follow from events are gathered
-const MANY = 12; // more workspaces than this are asked for as a list
+const KEY = queries.instances.queryKey;
+const GATHER = 60; // milliseconds in which the reads that follow from events are gathered
+const MANY = 12; // more workspaces than this are read as a list
 
 /** Applies events to what was read before; everything on the screen is derived from that. */
 export class LiveStore {
   readonly #client: QueryClient;
+  /** The workspaces to read again. */
   readonly #instances = new Set<string>();
+  /** The workspaces that are being read, with what events have said since. */
+  readonly #reading = new Map<string, Partial<Instance>>();
   readonly #stale = new Map<string, readonly string[]>();
-  #gathering = false;
+  #scheduled = false;
 
   constructor(client: QueryClient) {
     this.#client = client;
   }
 
-  /** Change at once what the events say, and ask for what they only make out of date. */
+  /** Change at once what the events say, and read again what they only make out of date. */
   apply(events: readonly LiveEvent[]): void {
-    const key = queries.instances.queryKey;
-    const before: readonly Instance[] | undefined = this.#client.getQueryData(key);
+    const before: readonly Instance[] | undefined = this.#client.getQueryData(KEY);
     let list = before;
     for (const event of events) {
-      const change = changeOf(event);
-      if (change.everything === true) {
+      const { everything, patch, instance, stale } = changeOf(event);
+      if (everything === true) {
         this.refresh();
         return;
       }
-      if (change.patch !== undefined && list !== undefined) {
-        list = patched(list, change.patch.name, change.patch.fields);
+      if (patch !== undefined) {
+        if (list !== undefined) list = patched(list, patch.name, patch.fields);
+        Object.assign(this.#reading.get(patch.name) ?? {}, patch.fields);
       }
-      if (change.instance !== undefined) this.#instances.add(change.instance);
-      for (const stale of change.stale) this.#stale.set(stale.join('\0'), stale);
+      if (instance !== undefined) this.#instances.add(instance);
+      for (const key of stale) this.#stale.set(key.join('\0'), key);
     }
-    if (list !== undefined && list !== before) this.#client.setQueryData(key, [...list]);
-    if (this.#gathering) return;
-    this.#gathering = true;
-    setTimeout(() => void this.#ask(), GATHER);
+    if (list !== undefined && list !== before) this.#client.setQueryData(KEY, [...list]);
+    this.#schedule();
   }
 
-  /** Ask for everything that somebody looks at. */
+  /** Read everything that somebody looks at. */
   refresh(): void {
     this.#instances.clear();
     this.#stale.clear();
     void this.#client.invalidateQueries();
   }
 
-  async #ask(): Promise<void> {
-    const names = [...this.#instances];
-    const stale = [...this.#stale.values()];
-    this.#gathering = false;
-    this.#instances.clear();
-    this.#stale.clear();
-    for (const queryKey of stale) void this.#client.invalidateQueries({ queryKey });
-    const key = queries.instances.queryKey;
-    if (this.#client.getQueryData(key) === undefined) return;
-    if (names.length > MANY) {
-      await this.#client.invalidateQueries({ queryKey: key, exact: true });
-      return;
+  /** Read what could not be read while the daemon was away. */
+  resume(): void {
+    const predicate = ({ state }: Query) => state.status === 'error';
+    void this.#client.refetchQueries({ type: 'active', predicate });
+    if (this.#instances.size > 0) this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setTimeout(() => {
+      this.#scheduled = false;
+      if (!this.#read()) this.#schedule();
+    }, GATHER);
+  }
+
+  /**
+   * Read what is out of date, and say whether that is everything. What is being read waits: the
+   * answer on its way may be older than the event, and restarting it might never end.
+   */
+  #read(): boolean {
+    for (const [text, queryKey] of this.#stale) {
+      if (this.#client.isFetching({ queryKey }) > 0) continue;
+      this.#stale.delete(text);
+      void this.#client.invalidateQueries({ queryKey });
     }
-    const found = await Promise.all(names.map(async (name) => [name, await look(name)] as const));
-    this.#client.setQueryData(key, (list: Instance[] | undefined) => {
+    if (this.#client.isFetching({ queryKey: KEY, exact: true }) > 0) return false;
+    const names = [...this.#instances].filter((name) => !this.#reading.has(name));
+    for (const name of names) this.#instances.delete(name);
+    const complete = this.#stale.size === 0 && this.#instances.size === 0;
+    if (this.#client.getQueryData(KEY) === undefined) return complete;
+    if (names.length > MANY) {
+      void this.#client.invalidateQueries({ queryKey: KEY, exact: true });
+    } else if (names.length > 0) void this.#readEach(names);
+    return complete;
+  }
+
+  async #readEach(names: readonly string[]): Promise<void> {
+    for (const name of names) this.#reading.set(name, {});
+    const answers = await Promise.all(names.map(async (name) => [name, await read(name)] as const));
+    this.#client.setQueryData(KEY, (list: Instance[] | undefined) => {
       if (list === undefined) return undefined;
       let next: readonly Instance[] = list;
-      for (const [name, seen] of found) if (seen !== undefined) next = merged(next, name, seen);
+      for (const [name, instance] of answers) {
+        if (instance === undefined) continue;
+        next = merged(next, name, instance && { ...instance, ...this.#reading.get(name) });
+      }
       return [...next];
     });
+    for (const [name, instance] of answers) {
+      this.#reading.delete(name);
+      if (instance === undefined) this.#instances.add(name);
+    }
   }
 }
 
-/** The workspace as it is now, null where there is none, undefined where nobody could say. */
-async function look(name: string): Promise<Instance | null | undefined> {
+/** The workspace as it is now, null if there is none, undefined if the daemon did not answer. */
+async function read(name: string): Promise<Instance | null | undefined> {
   try {
     return await data(api.GET('/api/v1/instances/{name}', { params: { path: { name } } }));
   } catch (error) {
