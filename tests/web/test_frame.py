@@ -135,6 +135,17 @@ def test_manifest_makes_the_gui_installable(browsing, empty_home):
         assert (answer.status, answer.headers["content-type"]) == (200, icon["type"])
 
 
+def test_page_that_cannot_be_loaded_leaves_the_others_usable(browsing, empty_home):
+    browser = browsing(empty_home, own=True)
+    browser.page.route("**/assets/Storage-*.js", lambda route: route.abort())
+    page = browser.open("/costs")
+    page.get_by_role("link", name="Storage", exact=True).click()
+    expect(page.get_by_text("This page could not be loaded")).to_be_visible()
+    page.get_by_role("link", name="Costs", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Costs")
+    browser.errors.clear()
+
+
 def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_path):
     home = Home(tmp_path / "home")
     with home.run_daemon() as process:

@@ -76,8 +76,11 @@ def test_pool_is_allocated_and_moved_and_too_large_an_allocation_is_refused(home
 
     page.goto(f"{browser.base}/projects/Reef?tab=settings")
     page.get_by_label("Limit in USD").fill("1")
+    methods = []
+    page.on("request", lambda request: methods.append(request.method))
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("The limits of Reef are saved")).to_be_visible()
+    assert methods.count("PUT") == 1
     page.goto(f"{browser.base}/projects/Reef")
     expect(page.get_by_text("Project 'Reef'", exact=True)).to_be_visible()
     expect(page.get_by_text("Allocation to 'Reef' from 'DFG 42'", exact=True)).to_be_visible()

@@ -146,6 +146,23 @@ def test_view_is_saved_selected_and_deleted(home, three_workspaces, browsing):
     expect(view).to_contain_text("Your own filter")
 
 
+def test_launch_page_keeps_an_empty_name_and_no_expiry(home, three_workspaces, browsing):
+    page = browsing(home).open("/launch?template=plain-shell")
+    expect(page.get_by_text("Until it expires (8 h)")).to_be_visible()
+    page.get_by_role("button", name="Put to sleep after").click()
+    page.get_by_role("option", name="Never").click()
+    expect(page.get_by_text("Per day")).to_be_visible()
+    expect(page.get_by_text("Until it expires")).to_have_count(0)
+    name = page.get_by_role("textbox", name="Name")
+    name.fill("")
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_be_disabled()
+    name.press_sequentially("mine")
+    expect(page.get_by_role("button", name="Launch mine")).to_be_enabled()
+    page.get_by_role("button", name="As command").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("prism launch plain-shell mine", exact=True)).to_be_visible()
+
+
 def test_launch_page_shows_why_a_name_is_refused(home, three_workspaces, browsing):
     page = browsing(home).open("/launch?template=plain-shell&name=one")
     expect(page.get_by_text("already", exact=False).first).to_be_visible()

@@ -8,9 +8,9 @@ import { BrowserRouter } from 'react-router';
 
 import { ApiError } from './api/errors';
 import { App } from './app/App';
-import { begin } from './lib/appearance';
+import { applyAppearance } from './lib/appearance';
 
-begin();
+applyAppearance();
 const client = new QueryClient({
   defaultOptions: {
     queries: {

@@ -172,8 +172,9 @@ export const t = {
     bug: 'This is a bug in the GUI. Reload the page, or use the command line.',
     status: (status: number) => `The daemon answered ${status}`,
     broken: 'This page failed',
-    outdated: 'Prism was updated',
-    outdatedWhy: 'This tab still shows the version from before. Reload it.',
+    notLoaded: 'This page could not be loaded',
+    notLoadedWhy:
+      'Prism was updated after this tab was opened, or the daemon does not answer. Reload the page.',
   },
 
   team: {
@@ -315,6 +316,8 @@ export const t = {
     openNamed: (name: string) => `Open ${name}`,
     openService: (service: string, name: string) => `Open ${service} of ${name}`,
     openFailed: (name: string) => `Cannot open ${name}`,
+    popupBlocked: (name: string) =>
+      `The browser did not open a tab for ${name}. Allow this page to open tabs, and try again.`,
     nothingToOpen: (name: string) => `${name} has no service that a browser can open`,
     more: (name: string) => `Actions for ${name}`,
     connect: 'Connect',
@@ -333,9 +336,9 @@ export const t = {
 
   launchProgress: {
     title: (name: string) => `${name} is not ready yet`,
-    ready: (when: string) => `ready ${when}, as measured before`,
+    expected: (when: string) => `expected to be ready ${when}`,
     unknown: 'how long it takes is unknown',
-    since: (time: string, when: string) => `${time} so far; ${when}`,
+    since: (time: string, expected: string) => `${time} so far; ${expected}`,
   },
 
   terminate: {
@@ -680,9 +683,11 @@ export const t = {
       expired: 'Expired',
     },
     resend: 'Send again',
-    resendOf: (email: string) => `Send again: the invitation to ${email}`,
+    resendOf: (email: string) => `Send the invitation to ${email} again`,
+    resent: (email: string) => `The invitation to ${email} is sent again`,
     revoke: 'Revoke',
     revokeOf: (email: string) => `Revoke the invitation to ${email}`,
+    revoked: (email: string) => `The invitation to ${email} is revoked`,
   },
 
   storage: {
@@ -697,6 +702,7 @@ export const t = {
       problem === null ? sentence(state) : `${sentence(state)}: ${problem}`,
     snapshot: 'Take a snapshot',
     snapshotOf: (name: string) => `Take a snapshot of ${name}`,
+    snapshotting: (copy: string) => `being copied into the snapshot ${copy}`,
     ofWorkspace: 'Snapshot of a workspace',
     diskWhat: 'Its disk is copied as it is now.',
     restore: 'Restore',
@@ -704,6 +710,7 @@ export const t = {
     newVolumeName: 'Name of the new volume',
     restoring: (volume: string) => `being restored into ${volume}`,
     verify: 'Verify',
+    verifying: 'being verified',
     verified: 'Verified',
     verification: (found: 'failed' | 'passed' | 'pending' | null) =>
       found === null
@@ -729,6 +736,7 @@ export const t = {
     attachTo: (name: string) => `being attached to ${name}`,
     attachWhat: (name: string) => `In the workspace it is ~/volumes/${name}.`,
     detach: (name: string) => `Detach from ${name}`,
+    detachFrom: (name: string) => `being detached from ${name}`,
     actionsOf: (name: string) => `Actions for ${name}`,
   },
 
@@ -796,7 +804,7 @@ export const t = {
     what: 'Measured',
     value: 'Value',
     limit: 'Counts as idle below',
-    keepAwake: 'Keep awake',
+    notKept: (name: string) => `Cannot keep ${name} awake`,
     keepAwakeFor: (minutes: number) => `Keep awake for ${minutes / 60} h`,
     kept: (name: string, minutes: number) => `${name} stays awake for ${minutes / 60} h`,
     day: 'The last 24 hours',
@@ -838,7 +846,7 @@ export const t = {
       'It is hibernated then, or stopped; never destroyed. You can extend it. On this computer ' +
       'the memory of a hibernated workspace stays in RAM, and a restart loses it.',
     hours: (hours: string) => {
-      if (hours === '') return 'Never';
+      if (hours === 'never') return 'Never';
       const count = Number(hours);
       if (count < 24) return `${count} hours`;
       return count === 24 ? '1 day' : `${count / 24} days`;

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import type { Instance, TemplateItem } from '../src/api/client';
+import { breadcrumbs, titleOf } from '../src/app/routes';
 import { launch, quoted } from '../src/lib/equivalents';
 import { filtered, readOrder, readQuery, sorted, writeQuery } from '../src/lib/filters';
 import { duration, freeName, hourly, money, relative, tick } from '../src/lib/format';
@@ -166,6 +167,13 @@ describe('a launch', () => {
     expect(orderOf(draft)).toEqual({ name: 'lab-2', template: 'lab', size: 'L', ttl_hours: 24 });
   });
 
+  it('has no expiry and no name if none is chosen', () => {
+    const draft = draftOf(new URLSearchParams('hours=never&name='), 'lab', []);
+    expect(orderOf(draft)).toEqual({ name: '', template: 'lab' });
+    const ordinary = draftOf(new URLSearchParams(), 'lab', []);
+    expect(orderOf(ordinary)).toEqual({ name: 'lab', template: 'lab', ttl_hours: 8 });
+  });
+
   it('is shown as a command with shell quoting', () => {
     const order = { name: 'mine', template: "It's (mine)", ttl_hours: 8 };
     expect(launch(order).cli).toBe(`prism launch 'It'\\''s (mine)' mine --ttl 8`);
@@ -191,5 +199,15 @@ describe('services', () => {
       'http://127.0.0.1:9',
     ]);
     expect(addressOf('app', 'http://x/', undefined)).toBe('http://x');
+  });
+});
+
+describe('the address of a page', () => {
+  it('gives breadcrumbs and a title, also if a person typed it wrongly', () => {
+    const texts = (path: string) => breadcrumbs(path).map((it) => it.text);
+    expect(texts('/projects/coral%20reef')).toEqual(['Home', 'Projects and money', 'coral reef']);
+    expect(texts('/workspaces/100%')).toEqual(['Home', 'Workspaces', '100%']);
+    expect(texts('/constructor')).toEqual(['Home']);
+    expect(titleOf('/')).toBe('Home');
   });
 });

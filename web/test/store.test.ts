@@ -92,7 +92,7 @@ describe('the live store', () => {
   });
 
   it('reads a workspace again if an event came while the list was read', async () => {
-    const list = new QueryObserver(client, { queryKey: KEY, queryFn: pending } as never);
+    const list = new QueryObserver(client, { queryKey: KEY, queryFn: pending });
     list.subscribe(() => undefined);
     store.apply([event('instance_state_changed', { state: 'stopped' })]);
     await vi.advanceTimersByTimeAsync(100);

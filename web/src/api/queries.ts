@@ -155,6 +155,8 @@ export const queries = {
   rehearsal: (project: string, guests: readonly Schemas['BulkInvitee'][]) =>
     queryOptions({
       queryKey: ['rehearsal', project, guests],
+      staleTime: 0, // no event says that it is out of date
+      gcTime: 0,
       queryFn: () => actions.inviteAll(project, guests, true),
     }),
   costs: queryOptions({

@@ -12,7 +12,7 @@ interface Failed {
   readonly error: Error | null;
 }
 
-/** Where a page breaks, or its file is that of an older build, the rest stays usable. */
+/** Shows what is wrong if a page breaks or cannot be loaded; the other pages stay usable. */
 export class PageBoundary extends Component<Props, Failed> {
   override state: Failed = { error: null };
 
@@ -23,14 +23,14 @@ export class PageBoundary extends Component<Props, Failed> {
   override render(): ReactNode {
     const { error } = this.state;
     if (error === null) return this.props.children;
-    const outdated = /dynamically imported module|module script/i.test(error.message);
+    const notLoaded = /dynamically imported module|module script/i.test(error.message);
     return (
       <Alert
         type="error"
-        header={outdated ? t.errors.outdated : t.errors.broken}
+        header={notLoaded ? t.errors.notLoaded : t.errors.broken}
         action={<Button onClick={() => location.reload()}>{t.reload}</Button>}
       >
-        {outdated ? t.errors.outdatedWhy : error.message}
+        {notLoaded ? t.errors.notLoadedWhy : error.message}
       </Alert>
     );
   }

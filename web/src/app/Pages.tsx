@@ -1,5 +1,5 @@
 import { lazy, Suspense } from 'react';
-import { Route, Routes } from 'react-router';
+import { Route, Routes, useLocation } from 'react-router';
 
 import { Home } from '../pages/Home';
 import { NotFound } from '../pages/NotFound';
@@ -21,8 +21,9 @@ const Template = lazy(() => import('../pages/Template'));
 
 /** Which page an address shows. */
 export function Pages() {
+  const { pathname } = useLocation();
   return (
-    <PageBoundary>
+    <PageBoundary key={pathname}>
       <Suspense fallback={<div role="status" aria-label={t.loading(t.page)} />}>
         <Routes>
           <Route path="/" element={<Home />} />

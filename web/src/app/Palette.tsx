@@ -6,6 +6,7 @@ import { useNavigate } from 'react-router';
 
 import { LIFECYCLE } from '../api/actions';
 import { queries } from '../api/queries';
+import { usable } from '../lib/order';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { t } from '../strings';
@@ -13,7 +14,7 @@ import { NAVIGATION } from './routes';
 
 const MOST = 200; // workspaces; beyond them the list of workspaces is the better place to look
 
-/** Everything that can be gone to or done, found by typing. */
+/** Finds pages, workspaces and actions by what you type. */
 export default function Palette({ close }: { readonly close: () => void }) {
   const navigate = useNavigate();
   const run = useVerbs();
@@ -21,6 +22,7 @@ export default function Palette({ close }: { readonly close: () => void }) {
   const input = useRef<AutosuggestProps.Ref>(null);
   const { data: instances = [] } = useQuery(queries.instances);
   const { data: templates = [] } = useQuery(queries.templates);
+  const { data: profile } = useQuery(queries.profile);
   useEffect(() => {
     // After the dialog, which gives the focus to its first button.
     const soon = requestAnimationFrame(() => input.current?.focus());
@@ -55,7 +57,7 @@ export default function Palette({ close }: { readonly close: () => void }) {
     {
       label: t.palette.launch,
       options: templates
-        .filter((it) => it.runs_locally)
+        .filter((it) => profile !== undefined && usable(it, profile.provider))
         .map((it) => ({
           value: `go /launch?template=${encodeURIComponent(it.slug)}`,
           label: t.palette.launchOf(it.name),

@@ -5,13 +5,13 @@ import { queryOptions, useQuery } from '@tanstack/react-query';
 import { memo, useMemo } from 'react';
 
 import { queries } from '../api/queries';
-import { DENSITIES, setDensity, setTheme, THEMES, useLook } from '../lib/appearance';
+import { choose, DENSITIES, THEMES, useLook } from '../lib/appearance';
 import { useFollow } from '../lib/follow';
 import { useLiveness } from '../live/LiveProvider';
 import { t } from '../strings';
 
 /** What the bar shows of the daemon's status, which changes with every workspace. */
-const WHO = queryOptions({
+const USER_AND_VERSION = queryOptions({
   ...queries.status,
   select: ({ user, version }) => ({ user, version }),
 });
@@ -23,21 +23,14 @@ const option = (id: string, text: string, checked: boolean) => ({
   checked,
 });
 
-function choose(id: string): void {
-  const chosenTheme = THEMES.find((it) => it === id);
-  const chosenDensity = DENSITIES.find((it) => it === id);
-  if (chosenTheme !== undefined) setTheme(chosenTheme);
-  if (chosenDensity !== undefined) setDensity(chosenDensity);
-}
-
 // It measures itself whenever it is drawn, which takes as long as drawing a table.
 const Navigation = memo(TopNavigation);
 
-/** The bar at the top: where one is, the palette, and how it looks. */
+/** The bar at the top: the product, the search, the appearance and the user. */
 export function TopBar({ openPalette }: { readonly openPalette: () => void }) {
   const follow = useFollow();
   const liveness = useLiveness();
-  const { data: status } = useQuery(WHO);
+  const { data: status } = useQuery(USER_AND_VERSION);
   const look = useLook();
   const identity = useMemo(
     () => ({

@@ -35,9 +35,19 @@ const TITLES: Record<Section, string> = {
 export function breadcrumbs(path: string): BreadcrumbGroupProps.Item[] {
   const [section = '', name] = path.split('/').filter((it) => it !== '');
   const items: BreadcrumbGroupProps.Item[] = [{ text: t.pages.home, href: '/' }];
-  if (section in TITLES) items.push({ text: TITLES[section as Section], href: `/${section}` });
-  if (name !== undefined) items.push({ text: decodeURIComponent(name), href: path });
+  if (Object.hasOwn(TITLES, section))
+    items.push({ text: TITLES[section as Section], href: `/${section}` });
+  if (name !== undefined) items.push({ text: decoded(name), href: path });
   return items;
+}
+
+/** A part of an address as people read it; some addresses that people type cannot be decoded. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** What a page is called in the window's title. */

@@ -4,18 +4,12 @@ import Header from '@cloudscape-design/components/header';
 import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 
-import { DENSITIES, setDensity, setTheme, THEMES, useLook } from '../lib/appearance';
+import { choose, DENSITIES, THEMES, useLook } from '../lib/appearance';
 import { t } from '../strings';
 
 /** How the GUI looks in this browser. */
 export function AppearanceChoice() {
   const look = useLook();
-  const choose = (id: string) => {
-    const chosenTheme = THEMES.find((it) => it === id);
-    const chosenDensity = DENSITIES.find((it) => it === id);
-    if (chosenTheme !== undefined) setTheme(chosenTheme);
-    if (chosenDensity !== undefined) setDensity(chosenDensity);
-  };
   return (
     <Container header={<Header variant="h2">{t.appearance.title}</Header>}>
       <SpaceBetween size="m">

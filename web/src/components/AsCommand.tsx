@@ -13,7 +13,8 @@ export function AsCommand({ equivalents }: { readonly equivalents: readonly Equi
   const [open, setOpen] = useState(false);
   return (
     <>
-      <Button iconName="command-prompt" onClick={() => setOpen(true)}>
+      {/* `none`: it may be inside a form, which it must not submit. */}
+      <Button formAction="none" iconName="command-prompt" onClick={() => setOpen(true)}>
         {t.asCommand.button}
       </Button>
       {open && (

@@ -30,6 +30,7 @@ export function BulkInvitations({
   const [error, setError] = useState<Error | null>(null);
   const send = async () => {
     setBusy(true);
+    setError(null);
     try {
       setSent(await actions.inviteAll(project, guests, false));
     } catch (problem) {

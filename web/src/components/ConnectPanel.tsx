@@ -4,71 +4,71 @@ import Container from '@cloudscape-design/components/container';
 import CopyToClipboard from '@cloudscape-design/components/copy-to-clipboard';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import { useQuery } from '@tanstack/react-query';
 
 import type { Instance } from '../api/client';
-import { queries } from '../api/queries';
-import { useOpenings } from '../lib/services';
+import { useAccess } from '../lib/services';
 import { t } from '../strings';
-import { ErrorAlert } from './ErrorAlert';
+import { Loaded } from './Loaded';
 
 /** The ways into a workspace: its services, SSH, an editor. */
 export function ConnectPanel({ instance }: { readonly instance: Instance }) {
   const { name, state } = instance;
-  const running = state === 'running';
-  const { data: connection, error } = useQuery({ ...queries.connection(name), enabled: running });
-  const services = useOpenings(instance);
+  const access = useAccess(instance);
   return (
     <Container header={<Header variant="h2">{t.workspace.connect}</Header>}>
-      {!running && <Box color="text-body-secondary">{t.workspace.notRunning(t.states[state])}</Box>}
-      {running && error !== null && <ErrorAlert error={error} />}
-      {running && connection !== undefined && (
-        <SpaceBetween size="m">
-          <SpaceBetween direction="horizontal" size="xs">
-            {services.map((it) => (
-              <Button
-                key={it.service}
-                href={it.href}
-                target="_blank"
-                rel="noopener noreferrer"
-                iconName="external"
-                iconAlign="right"
-                ariaLabel={t.workspace.openService(it.service, name)}
-              >
-                {it.service}
-              </Button>
-            ))}
-            {connection.ssh.command !== null && (
-              <Button href={`vscode://vscode-remote/ssh-remote+${name}.prism/`} iconName="edit">
-                {t.workspace.vscode}
-              </Button>
-            )}
-          </SpaceBetween>
-          {services.map(({ service, username, password }) =>
-            username === null ? null : (
-              <div key={service}>
-                <Box variant="awsui-key-label">{t.workspace.login(service)}</Box>
-                {username}
-                {password !== null && (
-                  <>
-                    {' · '}
-                    <Copied text={password} shown={t.workspace.password} />
-                  </>
+      {state !== 'running' ? (
+        <Box color="text-body-secondary">{t.workspace.notRunning(t.states[state])}</Box>
+      ) : (
+        <Loaded query={access} what={t.workspace.connect}>
+          {({ ssh, services }) => (
+            <SpaceBetween size="m">
+              <SpaceBetween direction="horizontal" size="xs">
+                {services.map((it) => (
+                  <Button
+                    key={it.service}
+                    href={it.href}
+                    target="_blank"
+                    rel="noopener noreferrer"
+                    iconName="external"
+                    iconAlign="right"
+                    ariaLabel={t.workspace.openService(it.service, name)}
+                  >
+                    {it.service}
+                  </Button>
+                ))}
+                {ssh.command !== null && (
+                  <Button href={`vscode://vscode-remote/ssh-remote+${name}.prism/`} iconName="edit">
+                    {t.workspace.vscode}
+                  </Button>
                 )}
-              </div>
-            ),
+              </SpaceBetween>
+              {services.map(({ service, username, password }) =>
+                username === null ? null : (
+                  <div key={service}>
+                    <Box variant="awsui-key-label">{t.workspace.login(service)}</Box>
+                    {username}
+                    {password !== null && (
+                      <>
+                        {' · '}
+                        <Copied text={password} shown={t.workspace.password} />
+                      </>
+                    )}
+                  </div>
+                ),
+              )}
+              {ssh.command !== null && (
+                <div>
+                  <Box variant="awsui-key-label">{t.workspace.ssh}</Box>
+                  <Copied text={ssh.command} />
+                  <Box variant="small" display="block" color="text-body-secondary">
+                    {t.workspace.sshConfig}
+                  </Box>
+                </div>
+              )}
+              {services.length === 0 && ssh.command === null && t.workspace.noWayIn}
+            </SpaceBetween>
           )}
-          {connection.ssh.command !== null && (
-            <div>
-              <Box variant="awsui-key-label">{t.workspace.ssh}</Box>
-              <Copied text={connection.ssh.command} />
-              <Box variant="small" display="block" color="text-body-secondary">
-                {t.workspace.sshConfig}
-              </Box>
-            </div>
-          )}
-          {services.length === 0 && connection.ssh.command === null && t.workspace.noWayIn}
-        </SpaceBetween>
+        </Loaded>
       )}
     </Container>
   );

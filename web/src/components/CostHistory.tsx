@@ -16,7 +16,7 @@ const SERIES = 8; // colours that a reader can tell apart
 export function CostHistory({ history }: { readonly history: Schemas['CostHistory'] }) {
   const rows = history.daily_costs;
   const { cost_trends: trends, group_by: by = null, groups = [] } = history;
-  const most = Math.max(...rows.map((it) => it.cost)) || DOLLAR;
+  const most = Math.max(0, ...rows.map((it) => it.cost)) || DOLLAR;
   const whole = [{ title: t.costs.cost, costs: rows.map((it) => it.cost) }];
   const parts = by === null ? [] : series(groups, SERIES, t.costs.groupName(by), t.costs.others);
   return (

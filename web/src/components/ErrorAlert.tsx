@@ -18,7 +18,14 @@ export function ErrorAlert({
     <Alert
       type="error"
       header={error.message}
-      action={retry === undefined ? undefined : <Button onClick={retry}>{t.tryAgain}</Button>}
+      action={
+        retry === undefined ? undefined : (
+          // In a form, it must not submit it.
+          <Button formAction="none" onClick={retry}>
+            {t.tryAgain}
+          </Button>
+        )
+      }
     >
       <ErrorDetails error={error} />
     </Alert>

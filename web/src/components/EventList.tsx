@@ -20,7 +20,8 @@ export function EventList({
   readonly rows?: number;
 }) {
   const { data: list, error, refetch } = useQuery(queries.events(subject));
-  if (error !== null) return <ErrorAlert error={error} retry={() => void refetch()} />;
+  if (error !== null && list === undefined)
+    return <ErrorAlert error={error} retry={() => void refetch()} />;
   return (
     <Table<Schemas['AuditEntry']>
       variant="container"

@@ -1,13 +1,10 @@
-import Box from '@cloudscape-design/components/box';
-import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
-import Modal from '@cloudscape-design/components/modal';
-import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
 import { actions } from '../api/actions';
 import { t } from '../strings';
+import { Dialog } from './Dialog';
 import { useNotify } from './Notifications';
 
 const LONGEST = 8760; // hours, by the API
@@ -26,7 +23,6 @@ export function ExtendDialog({
   const hours = Number(text);
   const valid = Number.isInteger(hours) && hours >= 1 && hours <= LONGEST;
   const extend = async () => {
-    close();
     for (const name of names) {
       try {
         await actions.extend(name, hours);
@@ -37,23 +33,12 @@ export function ExtendDialog({
     }
   };
   return (
-    <Modal
-      visible
-      header={t.extend.title(names)}
-      closeAriaLabel={t.close}
-      onDismiss={close}
-      footer={
-        <Box float="right">
-          <SpaceBetween direction="horizontal" size="xs">
-            <Button variant="link" onClick={close}>
-              {t.cancel}
-            </Button>
-            <Button variant="primary" disabled={!valid} onClick={() => void extend()}>
-              {t.verbs.extend}
-            </Button>
-          </SpaceBetween>
-        </Box>
-      }
+    <Dialog
+      title={t.extend.title(names)}
+      button={t.verbs.extend}
+      ready={valid}
+      act={extend}
+      close={close}
     >
       <FormField
         label={t.extend.hours}
@@ -67,6 +52,6 @@ export function ExtendDialog({
           onChange={({ detail }) => setText(detail.value)}
         />
       </FormField>
-    </Modal>
+    </Dialog>
   );
 }

@@ -49,7 +49,7 @@ export function FilePanel({ instance }: { readonly instance: Instance }) {
             <FileTable
               name={name}
               listing={listing}
-              open={(next) => change({ path: next, preview: null })}
+              open={(next) => change({ path: next || null, preview: null })}
               preview={(file) => change({ preview: file })}
               upload={(files) => uploads.add(path, files)}
               reload={() => void query.refetch()}

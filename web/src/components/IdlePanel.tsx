@@ -7,31 +7,23 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 
-import { actions } from '../api/actions';
 import type { Instance } from '../api/client';
 import { queries } from '../api/queries';
+import { usePostpone } from '../lib/usePostpone';
 import { t } from '../strings';
 import { Loaded } from './Loaded';
-import { useNotify } from './Notifications';
 import { RelativeTime } from './RelativeTime';
-
-const AWAKE = 120; // minutes that one click keeps it awake
 
 /** Why a workspace counts as busy or idle, and what will be done about it. */
 export function IdlePanel({ instance }: { readonly instance: Instance }) {
   const query = useQuery(queries.idle(instance.name));
-  const { notify, failed } = useNotify();
-  const keepAwake = async () => {
-    try {
-      await actions.keepAwake(instance.name, AWAKE);
-      notify({ type: 'success', header: t.idle.kept(instance.name, AWAKE) });
-    } catch (error) {
-      failed(t.idle.keepAwake, error as Error);
-    }
-  };
+  const { idle: keepAwake } = usePostpone();
   const button = (
-    <Button disabled={instance.state !== 'running'} onClick={() => void keepAwake()}>
-      {t.idle.keepAwakeFor(AWAKE)}
+    <Button
+      disabled={instance.state !== 'running'}
+      onClick={() => void keepAwake.run(instance.name)}
+    >
+      {keepAwake.text}
     </Button>
   );
   return (

@@ -82,14 +82,14 @@ export function LaunchFields({
         <Select
           selectedOption={picked(hours, draft.hours)}
           options={hours}
-          onChange={({ detail }) => edit({ hours: detail.selectedOption.value ?? '' })}
+          onChange={({ detail }) => edit({ hours: detail.selectedOption.value ?? null })}
         />
       </FormField>
       <FormField label={t.settings.idle} description={t.launch.idleWhat}>
         <Select
           selectedOption={picked(rules, draft.idle)}
           options={rules}
-          onChange={({ detail }) => edit({ idle: detail.selectedOption.value ?? null })}
+          onChange={({ detail }) => edit({ idle: detail.selectedOption.value || null })}
         />
       </FormField>
       {projects.length > 0 && (
@@ -97,7 +97,7 @@ export function LaunchFields({
           <Select
             selectedOption={picked(owners, draft.project)}
             options={owners}
-            onChange={({ detail }) => edit({ project: detail.selectedOption.value ?? null })}
+            onChange={({ detail }) => edit({ project: detail.selectedOption.value || null })}
           />
         </FormField>
       )}

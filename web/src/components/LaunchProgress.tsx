@@ -17,14 +17,19 @@ export function LaunchProgress({ instance }: { readonly instance: Instance }) {
   const { data: ready } = useQuery(queries.readyAt(instance.name));
   const { stage, state, progress } = instance;
   const since = (now - new Date(instance.launch_time).getTime()) / 1000;
-  const when = ready ? t.launchProgress.ready(relative(ready, now)) : t.launchProgress.unknown;
+  const expected =
+    ready && state === 'launching'
+      ? t.launchProgress.expected(relative(ready, now))
+      : t.launchProgress.unknown;
   return (
     <Container header={<Header variant="h2">{t.launchProgress.title(instance.name)}</Header>}>
       <SpaceBetween size="m">
         <ProgressBar
           value={progress}
           label={stage === null ? t.states[state] : t.stage(stage)}
-          description={state === 'launching' ? t.launchProgress.since(duration(since), when) : when}
+          description={
+            state === 'launching' ? t.launchProgress.since(duration(since), expected) : expected
+          }
         />
         <LogLines name={instance.name} type="cloud-init" compact />
       </SpaceBetween>

@@ -12,10 +12,10 @@ export function Loaded<T>({
   what,
   children,
 }: {
-  readonly query: UseQueryResult<T>;
+  readonly query: Pick<UseQueryResult<T>, 'data' | 'error'> & { readonly refetch: () => unknown };
   /** What is being loaded. */
   readonly what: string;
-  readonly children: (found: T) => ReactNode;
+  readonly children: (data: T) => ReactNode;
 }) {
   if (query.data !== undefined) return children(query.data);
   if (query.error !== null) {

@@ -36,10 +36,16 @@ export function LogPanel({ instance }: { readonly instance: Instance }) {
                   ariaLabel={t.logs.search}
                   placeholder={t.logs.search}
                   value={search.get('find') ?? ''}
-                  onChange={({ detail }) => change({ find: detail.value })}
+                  onChange={({ detail }) => change({ find: detail.value || null })}
                 />
               </SpaceBetween>
-              <LogLines name={instance.name} type={type} search={search.get('find') ?? ''} />
+              {/* Another workspace of that name has another log. */}
+              <LogLines
+                key={instance.launch_time}
+                name={instance.name}
+                type={type}
+                search={search.get('find') ?? ''}
+              />
             </SpaceBetween>
           );
         }}

@@ -1,12 +1,12 @@
 import Button from '@cloudscape-design/components/button';
 
 import type { Instance } from '../api/client';
-import { useOpenings } from '../lib/services';
+import { useAccess } from '../lib/services';
 import { t } from '../strings';
 
 /** Opens the main service of a running workspace in a tab of its own. */
 export function OpenButton({ instance }: { readonly instance: Instance }) {
-  const [main] = useOpenings(instance);
+  const main = useAccess(instance).data?.services[0];
   if (main === undefined) return null;
   return (
     <Button

@@ -17,21 +17,25 @@ export function OpenInline({ instance }: { readonly instance: Instance }) {
   if (templates.some((it) => it.name === template && it.services.length === 0)) return null;
   const open = async () => {
     const tab = window.open('about:blank'); // at once: a later one would be a blocked popup
+    if (tab === null) {
+      notify({ type: 'warning', header: t.workspace.popupBlocked(name) });
+      return;
+    }
     try {
       const [connection, ways] = await Promise.all([
         client.query(queries.connection(name)),
         client.query(queries.ports(name)),
       ]);
       const [main] = openings(connection, ways);
-      if (main === undefined || tab === null) {
-        tab?.close();
+      if (main === undefined) {
+        tab.close();
         notify({ type: 'warning', header: t.workspace.nothingToOpen(name) });
         return;
       }
       tab.opener = null;
       tab.location.href = main.href;
     } catch (error) {
-      tab?.close();
+      tab.close();
       failed(t.workspace.openFailed(name), error as Error);
     }
   };

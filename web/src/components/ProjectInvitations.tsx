@@ -31,12 +31,12 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
     event.preventDefault();
     void read(event.dataTransfer.files[0]);
   };
-  const act = async (what: string, work: () => Promise<unknown>) => {
+  const act = async (doing: string, done: string, request: () => Promise<unknown>) => {
     try {
-      await work();
-      notify({ type: 'success', header: what });
+      await request();
+      notify({ type: 'success', header: done });
     } catch (error) {
-      failed(what, error as Error);
+      failed(doing, error as Error);
     }
   };
   return (
@@ -129,7 +129,11 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
                       <Button
                         ariaLabel={t.invitations.resendOf(it.email)}
                         onClick={() =>
-                          void act(t.invitations.resendOf(it.email), () => actions.resend(it.id))
+                          void act(
+                            t.invitations.resendOf(it.email),
+                            t.invitations.resent(it.email),
+                            () => actions.resend(it.id),
+                          )
                         }
                       >
                         {t.invitations.resend}
@@ -137,7 +141,11 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
                       <Button
                         ariaLabel={t.invitations.revokeOf(it.email)}
                         onClick={() =>
-                          void act(t.invitations.revokeOf(it.email), () => actions.revoke(it.id))
+                          void act(
+                            t.invitations.revokeOf(it.email),
+                            t.invitations.revoked(it.email),
+                            () => actions.revoke(it.id),
+                          )
                         }
                       >
                         {t.invitations.revoke}

@@ -78,7 +78,8 @@ function Outlook({
   });
   // A pool is spent by others too, whose costs are not in this project's history.
   const mine = forecast.caps.filter((it) => it.scope !== 'pool');
-  const first = mine.toSorted((a, b) => (a.left ?? 0) - (b.left ?? 0))[0];
+  const left = (it: (typeof mine)[number]) => it.left ?? Infinity;
+  const first = mine.toSorted((a, b) => left(a) - left(b))[0];
   return (
     <SpaceBetween size="l">
       {forecast.unpriced.length > 0 && (

@@ -72,9 +72,7 @@ export function ProjectSettings({ project }: { readonly project: Project }) {
               />
             </FormField>
           ))}
-          <Button disabled={Object.keys(typed).length === 0} onClick={() => void save()}>
-            {t.save}
-          </Button>
+          <Button disabled={Object.keys(typed).length === 0}>{t.save}</Button>
         </SpaceBetween>
       </form>
     </Container>

@@ -25,6 +25,7 @@ export function SnapshotActions({ snapshot }: { readonly snapshot: Schemas['Snap
           text: t.storage.verify,
           disabled: incomplete,
           act: () => actions.verifySnapshot(name),
+          done: () => t.storage.verifying,
         },
         {
           id: 'delete',

@@ -17,8 +17,8 @@ export interface StorageAction {
   readonly fields?: readonly Field[];
   readonly warning?: string;
   readonly act: (values: Values) => Promise<unknown>;
-  /** What is said once it was accepted; by default the text. */
-  readonly done?: (values: Values) => string;
+  /** What happens once the daemon has accepted it, as the rest of a sentence. */
+  readonly done: (values: Values) => string;
 }
 
 /** The menu of a volume or a snapshot, and the dialogs of its actions. */
@@ -35,7 +35,7 @@ export function StorageMenu({
   const close = () => setOpen(null);
   const run = async (it: StorageAction, values: Values) => {
     await it.act(values);
-    notify({ type: 'success', header: `${name}: ${it.done?.(values) ?? it.text}` });
+    notify({ type: 'success', header: `${name}: ${it.done(values)}` });
   };
   const choose = (id: string) => {
     const chosen = actions.find((it) => it.id === id);

@@ -77,7 +77,7 @@ export function TemplatePicker({
                 filteringPlaceholder={t.templates.filter}
                 filteringAriaLabel={t.templates.filter}
                 countText={text === '' ? '' : t.matches(found.length)}
-                onChange={({ detail }) => change({ find: detail.filteringText })}
+                onChange={({ detail }) => change({ find: detail.filteringText || null })}
               />
             ),
           })}

@@ -38,6 +38,7 @@ export function VolumeActions({ volume }: { readonly volume: Volume }) {
           id: `detach ${instance}`,
           text: t.storage.detach(instance),
           act: () => actions.detach(name, instance),
+          done: () => t.storage.detachFrom(instance),
         })),
         {
           id: 'snapshot',
@@ -45,6 +46,7 @@ export function VolumeActions({ volume }: { readonly volume: Volume }) {
           title: t.storage.snapshotOf(name),
           fields: [{ id: 'copy', label: t.fields.name, what: t.storage.nameWhat }],
           act: ({ copy = '' }) => actions.createSnapshot({ name: copy, volume: name }),
+          done: ({ copy = '' }) => t.storage.snapshotting(copy),
         },
         {
           id: 'delete',

@@ -9,30 +9,27 @@ export type DensityName = (typeof DENSITIES)[number];
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
 
 function stored<T extends string>(key: string, known: readonly T[], otherwise: T): T {
-  const found = localStorage.getItem(key);
-  return known.find((it) => it === found) ?? otherwise;
+  const value = localStorage.getItem(key);
+  return known.find((it) => it === value) ?? otherwise;
 }
 
-export function theme(): Theme {
+function theme(): Theme {
   return stored('theme', THEMES, 'auto');
 }
 
-export function density(): DensityName {
+function density(): DensityName {
   return stored('density', DENSITIES, 'comfortable');
 }
 
-export function setTheme(chosen: Theme): void {
-  localStorage.setItem('theme', chosen);
-  apply();
-}
-
-export function setDensity(chosen: DensityName): void {
-  localStorage.setItem('density', chosen);
+/** Choose a theme or a density by its name. */
+export function choose(name: string): void {
+  const isTheme = THEMES.some((it) => it === name);
+  localStorage.setItem(isTheme ? 'theme' : 'density', name);
   apply();
 }
 
 /** Whether the page is dark now. */
-export function isDark(): boolean {
+function isDark(): boolean {
   const chosen = theme();
   return chosen === 'dark' || (chosen === 'auto' && dark.matches);
 }
@@ -59,7 +56,7 @@ function apply(): void {
 }
 
 /** Apply what was chosen before, and follow the system where nothing was. */
-export function begin(): void {
+export function applyAppearance(): void {
   apply();
   dark.addEventListener('change', apply);
   window.addEventListener('storage', apply); // another tab chose

@@ -2,7 +2,7 @@ import type { Instance, Schemas, TemplateItem } from '../api/client';
 import { freeName } from './format';
 import { SIZES, type Size } from './sizes';
 
-/** What the launch form holds; empty words mean the default. */
+/** What the launch form holds; an empty idle profile or project means the default. */
 export interface Draft {
   readonly template: string;
   readonly name: string;
@@ -12,10 +12,13 @@ export interface Draft {
   readonly project: string;
 }
 
-export const HOURS = ['', '2', '4', '8', '24', '72', '168'] as const;
+export const HOURS = ['never', '2', '4', '8', '24', '72', '168'] as const;
 
-/** Whether a template can be launched where launches go now. */
-export function usable(it: TemplateItem, provider: string): boolean {
+/** Whether a template can be launched with the active profile. */
+export function usable(
+  it: Pick<TemplateItem, 'validation_status' | 'runs_locally'>,
+  provider: string,
+): boolean {
   return it.validation_status === 'validated' && (provider !== 'local' || it.runs_locally);
 }
 
@@ -45,11 +48,12 @@ export function draftOf(
 
 /** The request that a form stands for. */
 export function orderOf(draft: Draft): Schemas['LaunchRequest'] {
+  const hours = Number(draft.hours);
   return {
     name: draft.name,
     template: draft.template,
     ...(draft.size === null ? {} : { size: draft.size }),
-    ...(draft.hours === '' ? {} : { ttl_hours: Number(draft.hours) }),
+    ...(hours > 0 ? { ttl_hours: hours } : {}),
     ...(draft.idle === '' ? {} : { idle_profile: draft.idle }),
     ...(draft.project === '' ? {} : { project: draft.project }),
   };

@@ -38,12 +38,27 @@ export function openings(
     .sort((a, b) => Number(JUPYTER.test(b.service)) - Number(JUPYTER.test(a.service)));
 }
 
-/** The services of a workspace while it runs; none before they are known. */
-export function useOpenings(instance: Instance): readonly Opening[] {
+/** How to reach a workspace while it runs: SSH and the services. */
+export interface Access {
+  readonly ssh: Schemas['WorkspaceConnection']['ssh'];
+  readonly services: readonly Opening[];
+}
+
+/** The access to a running workspace; nothing is read while it does not run. */
+export function useAccess(instance: Instance): {
+  readonly data: Access | undefined;
+  readonly error: Error | null;
+  readonly refetch: () => unknown;
+} {
   const enabled = instance.state === 'running';
-  const { data: connection } = useQuery({ ...queries.connection(instance.name), enabled });
-  const { data: ways } = useQuery({ ...queries.ports(instance.name), enabled });
-  return enabled && connection !== undefined && ways !== undefined
-    ? openings(connection, ways)
-    : [];
+  const connection = useQuery({ ...queries.connection(instance.name), enabled });
+  const ports = useQuery({ ...queries.ports(instance.name), enabled });
+  const known = enabled && connection.data !== undefined && ports.data !== undefined;
+  return {
+    data: known
+      ? { ssh: connection.data.ssh, services: openings(connection.data, ports.data) }
+      : undefined,
+    error: connection.error ?? ports.error,
+    refetch: () => Promise.all([connection.refetch(), ports.refetch()]),
+  };
 }

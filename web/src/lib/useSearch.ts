@@ -5,8 +5,9 @@ type Changes = Readonly<Record<string, string | null>>;
 type Change = (changes: Changes | ((now: URLSearchParams) => Changes)) => void;
 
 /**
- * The parameters of the address, and a way to change some without a step in the history. What is
- * changed is the address of that moment; once the page is left, nothing is.
+ * The parameters of the address, and a way to change some of them without a step in the history:
+ * null removes one. The change applies to the address of that moment, and to nothing once the page
+ * is left.
  */
 export function useSearch(): readonly [URLSearchParams, Change, (next: URLSearchParams) => void] {
   const [search, setSearch] = useSearchParams();
@@ -30,7 +31,7 @@ export function useSearch(): readonly [URLSearchParams, Change, (next: URLSearch
       const next = new URLSearchParams(now.current ?? undefined);
       const wanted = typeof changes === 'function' ? changes(next) : changes;
       for (const [name, value] of Object.entries(wanted)) {
-        if (value === null || value === '') next.delete(name);
+        if (value === null) next.delete(name);
         else next.set(name, value);
       }
       replace(next);

@@ -37,7 +37,7 @@ export default function Events() {
       stickyHeader
       loading={list === undefined && error === null}
       loadingText={t.loading(t.pages.events)}
-      items={error === null ? [...(list ?? [])] : []}
+      items={list ?? []}
       trackBy="id"
       ariaLabels={{ tableLabel: t.pages.events }}
       wrapLines
@@ -66,7 +66,7 @@ export default function Events() {
               ariaLabel={t.events.filters[name]}
               placeholder={t.events.filters[name]}
               value={search.get(name) ?? ''}
-              onChange={({ detail }) => change({ [name]: detail.value })}
+              onChange={({ detail }) => change({ [name]: detail.value || null })}
             />
           ))}
         </SpaceBetween>

@@ -18,10 +18,11 @@ import { t } from '../strings';
 export default function Projects() {
   const projects = useQuery(queries.projects);
   const pools = useQuery(queries.budgets);
-  const found = useQueries({
+  const perPool = useQueries({
     queries: (pools.data?.budgets ?? []).map((it) => queries.allocations(it.id)),
   });
-  const allocations = found.flatMap((it) => it.data?.allocations ?? []);
+  const allocations = perPool.flatMap((it) => it.data?.allocations ?? []);
+  const unread = perPool.find((it) => it.error !== null && it.data === undefined);
   const named = new Map(pools.data?.budgets.map((it) => [it.id, it.name]));
   const flows = allocations.map((it) => ({
     pool: named.get(it.budget_id) ?? it.budget_id,
@@ -45,6 +46,11 @@ export default function Projects() {
         <Loaded query={projects} what={t.pages.projects}>
           {(list) => <ProjectTable projects={list} />}
         </Loaded>
+        {unread !== undefined && (
+          <Loaded query={unread} what={t.money.allocations}>
+            {() => null}
+          </Loaded>
+        )}
         {flows.length > 0 && (
           <Container header={<Header variant="h2">{t.money.flows}</Header>}>
             <MoneyFlow flows={flows} />

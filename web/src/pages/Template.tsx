@@ -18,6 +18,7 @@ import { Loaded } from '../components/Loaded';
 import { TemplateFile } from '../components/TemplateFile';
 import { templateOf } from '../lib/equivalents';
 import { useFollow } from '../lib/follow';
+import { usable } from '../lib/order';
 import { t } from '../strings';
 
 /** One template: what it installs, from whom it inherits, what can be set. */
@@ -36,6 +37,7 @@ export default function Template() {
 
 function Shown({ info }: { readonly info: Schemas['TemplateInfo'] }) {
   const follow = useFollow();
+  const { data: profile } = useQuery(queries.profile);
   const { resolved } = info;
   const parameters = Object.entries(resolved.parameters ?? {});
   return (
@@ -49,6 +51,7 @@ function Shown({ info }: { readonly info: Schemas['TemplateInfo'] }) {
               <AsCommand equivalents={templateOf(info.slug || info.name)} />
               <Button
                 variant="primary"
+                disabled={profile === undefined || !usable(info, profile.provider)}
                 href={`/launch?template=${encodeURIComponent(info.slug || info.name)}`}
                 onFollow={follow}
               >

@@ -24,7 +24,8 @@ export default function Templates() {
   const { data: profile } = useQuery(queries.profile);
   const [search, change] = useSearch();
   const follow = useFollow();
-  if (error !== null) return <ErrorAlert error={error} retry={() => void refetch()} />;
+  if (error !== null && list === undefined)
+    return <ErrorAlert error={error} retry={() => void refetch()} />;
   const provider = profile?.provider ?? 'local';
   const text = search.get('find') ?? '';
   const category = search.get('category') ?? '';
@@ -66,13 +67,13 @@ export default function Templates() {
             filteringPlaceholder={t.templates.filter}
             filteringAriaLabel={t.templates.filter}
             countText={text === '' ? '' : t.matches(found.length)}
-            onChange={({ detail }) => change({ find: detail.filteringText })}
+            onChange={({ detail }) => change({ find: detail.filteringText || null })}
           />
           <Select
             ariaLabel={t.templates.category}
             selectedOption={options.find((it) => it.value === category) ?? null}
             options={options}
-            onChange={({ detail }) => change({ category: detail.selectedOption.value ?? null })}
+            onChange={({ detail }) => change({ category: detail.selectedOption.value || null })}
           />
         </SpaceBetween>
       }

@@ -45,8 +45,8 @@ export default function Workspaces() {
   const rows = useMemo(() => sorted(filtered(list ?? [], query), order), [list, query, order]);
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const page = Math.min(Math.max(1, Math.trunc(Number(search.get('page'))) || 1), pages);
-  const chosen = search.get('selected') ?? '';
-  const names = useMemo(() => new Set(chosen.split(',')), [chosen]);
+  const selection = search.get('selected') ?? '';
+  const names = useMemo(() => new Set(selection.split(',')), [selection]);
   // Cells follow their workspaces by themselves: the table is drawn again for other rows only.
   const items = useStable(rows.slice((page - 1) * PAGE, page * PAGE), sameRows);
   const [turned, turn] = useState<Turn>({ to: 0 });
@@ -56,17 +56,19 @@ export default function Workspaces() {
     sameMembers,
   );
   const select = useCallback(
-    (found: readonly Instance[]) => change({ selected: found.map((it) => it.name).join(',') }),
+    (chosen: readonly Instance[]) =>
+      change({ selected: chosen.map((it) => it.name).join(',') || null }),
     [change],
   );
   const unselect = useCallback(
     (gone: readonly string[]) => {
       if (gone.length === 0) return;
       change((now) => ({
-        selected: (now.get('selected') ?? '')
-          .split(',')
-          .filter((name) => !gone.includes(name))
-          .join(','),
+        selected:
+          (now.get('selected') ?? '')
+            .split(',')
+            .filter((name) => !gone.includes(name))
+            .join(',') || null,
       }));
     },
     [change],
@@ -158,7 +160,8 @@ export default function Workspaces() {
       clear,
     ],
   );
-  if (error !== null) return <ErrorAlert error={error} retry={() => void refetch()} />;
+  if (error !== null && list === undefined)
+    return <ErrorAlert error={error} retry={() => void refetch()} />;
   return <Rows value={live}>{table}</Rows>;
 }
 
