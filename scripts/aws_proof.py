@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 import boto3
 from botocore.exceptions import ClientError
 
-from prism.cli.daemon_start import answers
+from prism.cli.daemon_start import is_listening
 from prism.client.address import DaemonAddress
 
 BIN = Path(sys.executable).parent
@@ -97,7 +97,7 @@ class Proof:
     def _answers(self, child: subprocess.Popen[bytes]) -> bool:
         if child.poll() is not None:
             raise Failed(f"the daemon ended: {(self.home / 'daemon.log').read_text().strip()}")
-        return answers(DaemonAddress(str(self.home)))
+        return is_listening(DaemonAddress(str(self.home)))
 
     def prism(self, *words: str) -> Any:
         """Run a command; its answer."""

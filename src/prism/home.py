@@ -26,7 +26,7 @@ def socket_of(folder: str) -> str:
     return _sockets_of(folder)[0]
 
 
-def socket_found(folder: str) -> str:
+def find_socket(folder: str) -> str:
     """The daemon's existing socket, whatever its environment was; else the path of a new one."""
     every = _sockets_of(folder)
     existing = (

@@ -262,14 +262,14 @@ def test_daemon_start_waits_up_to_a_minute_for_an_answer(monkeypatch, home, caps
     """A busy computer is slow: a start took 18 s."""
     clock = Clock()
     monkeypatch.setattr(daemon_start, "time", clock)
-    monkeypatch.setattr(daemon_start, "_spawn", lambda place: (EndlessProcess(), 0))
-    monkeypatch.setattr(daemon_start, "answers", lambda place: clock.now >= after)
-    place = DaemonAddress(str(home))
+    monkeypatch.setattr(daemon_start, "_spawn", lambda address: (EndlessProcess(), 0))
+    monkeypatch.setattr(daemon_start, "is_listening", lambda address: clock.now >= after)
+    address = DaemonAddress(str(home))
     if comes:
-        daemon_start.start_daemon(place)
+        daemon_start.start_daemon(address)
     else:
         with pytest.raises(DaemonUnreachable, match="does not answer"):
-            daemon_start.start_daemon(place)
+            daemon_start.start_daemon(address)
     assert ("It is still starting" in capsys.readouterr().err) is (after > 10)
 
 

@@ -40,7 +40,7 @@ def make_context(home):
 
     def make(port="0", url="", **more):
         context = CheckContext(
-            place=DaemonAddress(str(home), url, port=port),
+            address=DaemonAddress(str(home), url, port=port),
             environ={},
             platform="linux",
             which=lambda name: f"/usr/bin/{name}",
@@ -140,8 +140,10 @@ def test_kernel_that_forbids_the_sandbox_is_a_warning_with_its_setting(
 def context_with_real_trials(home, environ):
     """A context that really tries the sandbox."""
     trials = start_trials(home, environ)
-    place = DaemonAddress(home)
-    return CheckContext(place=place, environ=environ, trial=lambda check: trials[check].result())
+    address = DaemonAddress(home)
+    return CheckContext(
+        address=address, environ=environ, trial=lambda check: trials[check].result()
+    )
 
 
 def test_real_bubblewrap_passes_the_check():
@@ -383,10 +385,10 @@ def test_home_that_is_a_file_or_not_writable_is_broken(make_context, home, monke
     file = home / "file"
     file.touch()
     assert (
-        worst_finding(folder.home, CheckContext(place=DaemonAddress(str(file)), environ={}))[0]
+        worst_finding(folder.home, CheckContext(address=DaemonAddress(str(file)), environ={}))[0]
         == "broken"
     )
-    to_come = CheckContext(place=DaemonAddress(str(home / "a" / "b")), environ={})
+    to_come = CheckContext(address=DaemonAddress(str(home / "a" / "b")), environ={})
     assert worst_finding(folder.home, to_come)[0] == "ok"
     monkeypatch.setattr("os.access", lambda *_: False)
     assert "is not writable for you" in worst_finding(folder.home, to_come)[1]

@@ -495,7 +495,7 @@ def test_rename_script_works_with_and_without_mv_t(tmp_path, knows):
     path = REAL if knows else f"{folder_with_script(tmp_path / 'bin', 'mv', *without)}:{REAL}"
 
     def rename(place):
-        script = RENAME.format(draft="draft", place=place)
+        script = RENAME.format(draft="draft", path=place)
         how = {"cwd": tmp_path, "env": {"PATH": path}, "capture_output": True}
         return subprocess.run(["sh"], input=script.encode(), check=False, **how)
 

@@ -8,13 +8,13 @@ from prism.settings import Settings
 
 @pytest.mark.parametrize("home", ["/tmp/short", "~/somewhere", "/tmp/" + "long/" * 30])
 def test_socket_path_equals_that_of_the_settings(home):
-    place = DaemonAddress.read({"PRISM_HOME": home})
-    assert place.socket == str(Settings.read({"PRISM_HOME": home}).socket)
-    assert len(place.socket) < 108
+    address = DaemonAddress.read({"PRISM_HOME": home})
+    assert address.socket == str(Settings.read({"PRISM_HOME": home}).socket)
+    assert len(address.socket) < 108
 
 
 def test_address_is_read_from_the_environment():
-    place = DaemonAddress.read(
+    address = DaemonAddress.read(
         {
             "PRISM_HOME": "/tmp/home",
             "PRISM_URL": "https://prism.example.org/",
@@ -22,15 +22,19 @@ def test_address_is_read_from_the_environment():
             "PRISM_PORT": "9000",
         }
     )
-    assert (str(place), place.token, place.home) == ("https://prism.example.org", "t", "/tmp/home")
+    assert (str(address), address.token, address.home) == (
+        "https://prism.example.org",
+        "t",
+        "/tmp/home",
+    )
     assert DaemonAddress("/tmp/home", port="9000").page == "http://localhost:9000"
 
 
 def test_address_defaults_equal_those_of_the_settings(monkeypatch):
     monkeypatch.setenv("HOME", "/tmp/me")
-    place, settings = DaemonAddress.read({}), Settings.read({})
-    assert place.home == "/tmp/me/.prism"
-    assert (place.socket, place.port) == (str(settings.socket), str(settings.port))
+    address, settings = DaemonAddress.read({}), Settings.read({})
+    assert address.home == "/tmp/me/.prism"
+    assert (address.socket, address.port) == (str(settings.socket), str(settings.port))
 
 
 def test_empty_variables_count_as_unset(monkeypatch):
@@ -46,8 +50,8 @@ def test_env_file_of_the_home_supplies_unset_variables(tmp_path, monkeypatch):
     for name in ("PRISM_URL", "PRISM_PORT", "PRISM_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PRISM_HOME", str(tmp_path))
-    place = DaemonAddress.read()
-    assert (place.home, place.port, place.token) == (str(tmp_path), "9000", "secret")
+    address = DaemonAddress.read()
+    assert (address.home, address.port, address.token) == (str(tmp_path), "9000", "secret")
     monkeypatch.setenv("PRISM_PORT", "9001")
     assert DaemonAddress.read().port == "9001"
     (tmp_path / "env").write_bytes(b"\xff")

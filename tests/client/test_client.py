@@ -213,4 +213,4 @@ def test_template_validate_requests_the_package_check_only_if_given(prism, serve
 def test_patient_wire_has_a_longer_timeout_for_the_same_address(wire):
     before = wire.timeout
     assert (wire.patient().timeout > 60 * 20, wire.timeout) == (True, before)
-    assert (wire.patient().place, type(wire.patient())) == (wire.place, type(wire))
+    assert (wire.patient().address, type(wire.patient())) == (wire.address, type(wire))

@@ -43,14 +43,14 @@ def _restored(args: Namespace, answer: Any) -> None:
 
 def run_daemon_program(program: str, *words: str) -> dict[str, Any]:
     """Run a program of the daemon's package that needs no running daemon; its answer."""
-    place = DaemonAddress.read()
-    if place.url:
+    address = DaemonAddress.read()
+    if address.url:
         raise Conflict(
-            f"The state of {place} is not on this machine",
+            f"The state of {address} is not on this machine",
             remediation="Run the command where that daemon runs, or unset PRISM_URL",
         )
     command = [sys.executable, "-m", f"prism.daemon.{program}", *words]
-    environ = os.environ | {"PRISM_HOME": place.home}
+    environ = os.environ | {"PRISM_HOME": address.home}
     done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=False)
     try:
         answer: dict[str, Any] = json.loads(done.stdout)

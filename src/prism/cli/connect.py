@@ -69,7 +69,7 @@ def _connect(args: Namespace) -> None:
         print(f"{service:<{wide}}  {text}")
     if not rows:
         say(f"{args.name} has neither a service nor SSH")
-    elif wire.place.token:
+    elif wire.address.token:
         say("note: these addresses work only on the computer where the daemon runs")
     return None
 
@@ -85,7 +85,7 @@ def _open(args: Namespace) -> None:
             details=f"its services: {known}",
             remediation=f"See how to connect: `prism connect {args.name}`",
         )
-    if wire.place.token:
+    if wire.address.token:
         raise NoBrowser(
             f"{service} of {args.name} cannot be opened from here",
             details="the daemon is shared, and a browser sends no token",
@@ -98,7 +98,7 @@ def _open(args: Namespace) -> None:
     if args.json:
         show_json({"service": service, "url": url})
     elif access.get("token"):
-        _open_privately(url, Path(wire.place.home) / "open", f"{service} of {args.name}")
+        _open_privately(url, Path(wire.address.home) / "open", f"{service} of {args.name}")
     elif browser_opens(url):
         say(f"Opened {service} of {args.name} in the browser")
     else:

@@ -21,11 +21,11 @@ class StartingWire(Wire):
         try:
             connection = super().connect()
         except (FileNotFoundError, ConnectionRefusedError):
-            if self.place.url or self._reached:
+            if self.address.url or self._reached:
                 raise
             from prism.cli.daemon_start import start_daemon  # noqa: PLC0415  cold start: most often a daemon runs
 
-            start_daemon(self.place)
+            start_daemon(self.address)
             connection = super().connect()
         self._reached = True
         return connection

@@ -22,10 +22,10 @@ from prism.cli.terminal import is_terminal, say, show_json
 from prism.errors import NotFound, Problem
 
 MODERN = "rsync  version 3."  # other versions neither resume safely nor accept every file name
-# Run in the workspace: prints the version of rsync, and what exists at the path.
 PART = ".rsync-partial"
 # Keep hard links, holes and the user's extended attributes; others may be refused on the target.
 KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
+# Run in the workspace: prints the version of rsync, and what exists at the path.
 PROBE = """\
 set -- {path}
 rsync --version 2>/dev/null | head -n 1
@@ -33,12 +33,12 @@ if [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo no
 """
 DRAFT = ".prism-part"
 # Run in the workspace: makes the target's parent, and prints whether the target is a folder.
-PREPARE = "mkdir -p -- {folder} && if [ -d {place} ]; then echo folder; fi\n"
+PREPARE = "mkdir -p -- {folder} && if [ -d {path} ]; then echo folder; fi\n"
 # Not every `mv` has -T; without it, `mv` moves the draft into a folder of that name.
 RENAME = """\
-if [ -d {place} ]; then echo {place}: is a folder >&2; exit 1; fi
-if mv --help 2>&1 | grep -q -e -T; then mv -f -T -- {draft} {place}; exit; fi
-mv -f -- {draft} {place}
+if [ -d {path} ]; then echo {path}: is a folder >&2; exit 1; fi
+if mv --help 2>&1 | grep -q -e -T; then mv -f -T -- {draft} {path}; exit; fi
+mv -f -- {draft} {path}
 """
 ANEW = "Repeat the command to copy everything again; until then a file may be incomplete"
 UNTOUCHED = "Repeat the command; the target has not changed"
@@ -86,27 +86,27 @@ def _cp(args: Namespace) -> None:
     is_folder = _path_kind(source, remote) == "folder"
     if _path_kind(source, remote) == "nothing":
         raise NotFound(f"{source.word} does not exist")
-    place = target.path
-    if _path_kind(target, remote) == "folder" or place.endswith("/"):
-        place = os.path.join(place, source.last)
-    in_place = _prepare(entry, target, place)
+    path = target.path
+    if _path_kind(target, remote) == "folder" or path.endswith("/"):
+        path = os.path.join(path, source.last)
+    in_place = _prepare(entry, target, path)
     if not is_folder and in_place == "folder":
         raise TransferFailed(
             "Nothing was copied",
-            details=f"{_shown_path(target, place)} is a folder, and {source.word} is a file",
+            details=f"{_shown_path(target, path)} is a folder, and {source.word} is a file",
             remediation="Copy it to another name, or remove the folder first",
         )
     known = _path_kind(target, remote) != "nothing"
-    ends = (source, (target, place))
+    ends = (source, (target, path))
     argv = _copy_command(entry, ends, folder=is_folder, modern=is_modern, known=known)
     if argv[0] == "scp":
-        _refuse_link_out(source.path if target.name else place, itself=not target.name)
+        _refuse_link_out(source.path if target.name else path, itself=not target.name)
     if argv[0] == "scp" and not is_folder:
-        _copy_by_draft(entry, target, place, argv, silent=args.json)
+        _copy_by_draft(entry, target, path, argv, silent=args.json)
     else:
         _run(argv, silent=args.json, hint=ANEW)
     if args.json:
-        show_json({"source": source.word, "target": _shown_path(target, place), "by": argv[0]})
+        show_json({"source": source.word, "target": _shown_path(target, path), "by": argv[0]})
 
 
 def _probe(entry: SshEntry, path: str) -> tuple[str, bool]:
@@ -125,19 +125,19 @@ def _path_kind(end: CopyEnd, remote: str) -> str:
     return "file" if os.path.exists(end.path) else "nothing"
 
 
-def _prepare(entry: SshEntry, target: CopyEnd, place: str) -> str:
+def _prepare(entry: SshEntry, target: CopyEnd, path: str) -> str:
     """Make the target's parent; returns `folder` if the target is a folder."""
-    folder = os.path.dirname(place)
+    folder = os.path.dirname(path)
     if not folder:  # without a folder, the parent is `.`
         return ""
     if target.name:
-        words = {"folder": shlex.quote(folder), "place": shlex.quote(place)}
+        words = {"folder": shlex.quote(folder), "path": shlex.quote(path)}
         return _run_script(entry, PREPARE.format(**words)).strip()
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise TransferFailed("Nothing was copied", details=str(error)) from None
-    return "folder" if os.path.isdir(place) else ""
+    return "folder" if os.path.isdir(path) else ""
 
 
 def _copy_command(
@@ -178,20 +178,20 @@ def _copy_command(
 
 
 def _copy_by_draft(
-    entry: SshEntry, target: CopyEnd, place: str, argv: list[str], *, silent: bool
+    entry: SshEntry, target: CopyEnd, path: str, argv: list[str], *, silent: bool
 ) -> None:
     """Copy one file to a draft next to its target, and rename it once it is complete.
 
     The draft has a random name, so it meets no other copy, file or link.
     """
-    draft = f"{place}.{secrets.token_hex(4)}{DRAFT}"
+    draft = f"{path}.{secrets.token_hex(4)}{DRAFT}"
     try:
         _run([*argv[:-1], _scp_path(entry, target, draft)], silent=silent, hint=UNTOUCHED)
         if target.name:
-            words = {"draft": shlex.quote(draft), "place": shlex.quote(place)}
+            words = {"draft": shlex.quote(draft), "path": shlex.quote(path)}
             _run_script(entry, RENAME.format(**words))
         else:
-            os.replace(draft, place)
+            os.replace(draft, path)
     except BaseException as error:
         with suppress(OSError, Problem):
             if target.name:

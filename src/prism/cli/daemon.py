@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from prism.annotations import Any, ArgumentParser, Callable, Iterator, Namespace
 from prism.cli.daemon_log import last_lines, new_lines, readable
-from prism.cli.daemon_start import answers, daemon_info, start_daemon
+from prism.cli.daemon_start import daemon_info, is_listening, start_daemon
 from prism.cli.parser import add_flag, no_arguments
 from prism.cli.terminal import say, show_fields, show_json, suggest
 from prism.client.address import DaemonAddress
@@ -25,35 +25,35 @@ PAUSE = 0.05
 
 
 def _start(args: Namespace) -> None:
-    place = DaemonAddress.read()
-    if not answers(place):
-        if place.url:
+    address = DaemonAddress.read()
+    if not is_listening(address):
+        if address.url:
             raise DaemonUnreachable(
-                f"No daemon at {place}",
+                f"No daemon at {address}",
                 details="PRISM_URL names it, so this command does not start it",
                 remediation="Unset PRISM_URL, or start it on its own computer",
             )
-        start_daemon(place)
+        start_daemon(address)
     _status(args)
 
 
 def _stop(args: Namespace) -> None:
-    place = DaemonAddress.read()
-    if not answers(place):
+    address = DaemonAddress.read()
+    if not is_listening(address):
         return show_json({"message": "No daemon runs"}) if args.json else say("No daemon runs")
-    answer = stop_daemon(place, wait=not args.no_wait)
+    answer = stop_daemon(address, wait=not args.no_wait)
     if args.json:
         show_json(answer)
     else:
         print("The daemon stopped; workspaces stay as they are")
 
 
-def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
+def stop_daemon(address: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
     """Stop the daemon, and wait until its process has ended; its answer."""
-    with _process(place) as runs:
-        answer = _request_stop(place)
+    with _process(address) as runs:
+        answer = _request_stop(address)
         until = time.monotonic() + STOPS_WITHIN
-        while wait and (answers(place) or _is_alive(place) or runs()):
+        while wait and (is_listening(address) or _is_alive(address) or runs()):
             if time.monotonic() > until:
                 raise Conflict(
                     "The daemon still runs",
@@ -65,9 +65,9 @@ def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
 
 
 @contextmanager
-def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
+def _process(address: DaemonAddress) -> Iterator[Callable[[], bool]]:
     """A function that returns whether the daemon's process still runs."""
-    pid = None if place.url else daemon_info(place).get("pid")
+    pid = None if address.url else daemon_info(address).get("pid")
     try:
         process = os.pidfd_open(pid) if pid else None
     except (AttributeError, OSError):  # not Linux, or the process is not on this computer
@@ -79,12 +79,12 @@ def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
             os.close(process)
 
 
-def _request_stop(place: DaemonAddress) -> dict[str, Any]:
+def _request_stop(address: DaemonAddress) -> dict[str, Any]:
     """Ask the daemon to stop; if it does not answer, send SIGTERM if it is local."""
     try:
-        answer: dict[str, Any] = Wire(place).call(Daemon.shutdown)
+        answer: dict[str, Any] = Wire(address).call(Daemon.shutdown)
     except Problem:
-        pid = None if place.url else daemon_info(place).get("pid")
+        pid = None if address.url else daemon_info(address).get("pid")
         if pid is None:
             raise
         os.kill(pid, signal.SIGTERM)
@@ -92,14 +92,14 @@ def _request_stop(place: DaemonAddress) -> dict[str, Any]:
     return answer
 
 
-def _is_alive(place: DaemonAddress) -> bool:
+def _is_alive(address: DaemonAddress) -> bool:
     """Whether the daemon's process still runs; it stops listening long before its end."""
-    return not place.url and bool(daemon_info(place))
+    return not address.url and bool(daemon_info(address))
 
 
 def _status(args: Namespace) -> None:
-    place = DaemonAddress.read()
-    answer = Wire(place).call(Daemon.status)
+    address = DaemonAddress.read()
+    answer = Wire(address).call(Daemon.status)
     if args.json:
         return show_json(answer)
     away = {
@@ -120,9 +120,9 @@ def _status(args: Namespace) -> None:
         "AWS": answer["aws_connectivity"],
         "profiles": answer["active_profiles"],
         "workspaces": f"{answer['total_instances']}, {answer['active_instances']} active",
-        "address": place.url or daemon_info(place).get("url") or place.page,
-        "process": None if place.url else daemon_info(place).get("pid"),
-        "socket": None if place.url else place.socket,
+        "address": address.url or daemon_info(address).get("url") or address.page,
+        "process": None if address.url else daemon_info(address).get("pid"),
+        "socket": None if address.url else address.socket,
         **away,
         **lacks,
     }

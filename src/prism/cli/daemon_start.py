@@ -24,26 +24,26 @@ LAST_WORDS = 8  # lines
 LEAST = 2**20  # bytes of free disk space; with less, a start fails for that reason
 
 
-def start_daemon(place: DaemonAddress) -> None:
+def start_daemon(address: DaemonAddress) -> None:
     """Start a daemon that outlives this command; returns when its socket answers.
 
     Two clients may do this at once, or while the previous daemon is ending: a daemon that finds
     another one exits, and this function waits until one of them answers.
     """
-    os.makedirs(place.home, mode=0o700, exist_ok=True)
+    os.makedirs(address.home, mode=0o700, exist_ok=True)
     say("Starting the daemon")
     begun = time.monotonic()
     until, slow = begun + DEADLINE, begun + SLOW
-    child, before = _spawn(place)
+    child, before = _spawn(address)
     retry_at = time.monotonic() + AGAIN
-    while not answers(place):
+    while not is_listening(address):
         late = time.monotonic() > until
         code = child.poll()
-        gave_way = code is not None and GAVE_WAY in "\n".join(_new_log_lines(place, before))
+        gave_way = code is not None and GAVE_WAY in "\n".join(_new_log_lines(address, before))
         if late or (code is not None and not gave_way):
-            raise _start_failure(place, before, code)
+            raise _start_failure(address, before, code)
         if gave_way and time.monotonic() > retry_at:
-            child, before = _spawn(place)
+            child, before = _spawn(address)
             retry_at = time.monotonic() + AGAIN
         if time.monotonic() > slow:
             say("It is still starting")
@@ -52,23 +52,23 @@ def start_daemon(place: DaemonAddress) -> None:
     child.returncode = child.returncode or 0  # so that `Popen` does not warn about a running child
 
 
-def answers(place: DaemonAddress) -> bool:
+def is_listening(address: DaemonAddress) -> bool:
     """Whether the daemon accepts connections."""
     try:
-        Wire(place).connect().close()
+        Wire(address).connect().close()
     except OSError:
         return False
     return True
 
 
-def daemon_info(place: DaemonAddress) -> dict[str, Any]:
+def daemon_info(address: DaemonAddress) -> dict[str, Any]:
     """The content of this home's lock file; empty if the daemon has ended.
 
     Use it only if the daemon answers: a killed daemon leaves the file behind, and its process id
     may belong to another program by now.
     """
     try:
-        with open(os.path.join(place.home, "daemon.lock"), encoding="utf-8") as lock:
+        with open(os.path.join(address.home, "daemon.lock"), encoding="utf-8") as lock:
             about: dict[str, Any] = json.load(lock)
         os.kill(about["pid"], 0)
     except (OSError, ValueError, KeyError, TypeError):
@@ -76,9 +76,9 @@ def daemon_info(place: DaemonAddress) -> dict[str, Any]:
     return about
 
 
-def _spawn(place: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(address: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
     """Start a daemon; the process, and the offset in the log where its lines begin."""
-    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(address.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         before = os.fstat(log).st_size
         child = subprocess.Popen(
@@ -86,8 +86,8 @@ def _spawn(place: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=place.home,
-            env=os.environ | {"PRISM_HOME": place.home},
+            cwd=address.home,
+            env=os.environ | {"PRISM_HOME": address.home},
             start_new_session=True,  # it outlives the terminal, and its Ctrl-C
         )
         return child, before
@@ -101,24 +101,24 @@ def _command() -> list[str]:
     return [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "prism.daemon.start"]
 
 
-def _new_log_lines(place: DaemonAddress, before: int) -> list[str]:
-    return last_lines(place.log, LAST_WORDS, before)[0]
+def _new_log_lines(address: DaemonAddress, before: int) -> list[str]:
+    return last_lines(address.log, LAST_WORDS, before)[0]
 
 
-def _is_full(place: DaemonAddress) -> bool:
-    filesystem = os.statvfs(place.home)
+def _is_full(address: DaemonAddress) -> bool:
+    filesystem = os.statvfs(address.home)
     return filesystem.f_bavail * filesystem.f_frsize < LEAST
 
 
-def _start_failure(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
+def _start_failure(address: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
     outcome = "does not answer" if code is None else f"ended with exit code {code}"
-    if _is_full(place):  # too full for the daemon to log it
+    if _is_full(address):  # too full for the daemon to log it
         return DaemonUnreachable(
             f"The daemon was started and {outcome}",
-            details=f"the disk is full: {place.home} has no room for a daemon to start in",
+            details=f"the disk is full: {address.home} has no room for a daemon to start in",
             remediation="Free some space: `prism clean`",
         )
-    words = "\n".join(map(readable, _new_log_lines(place, before))).splitlines()[-LAST_WORDS:]
+    words = "\n".join(map(readable, _new_log_lines(address, before))).splitlines()[-LAST_WORDS:]
     return DaemonUnreachable(
         f"The daemon was started and {outcome}",
         details="\n  ".join(words),

@@ -43,10 +43,10 @@ def here() -> Iterator[Finding]:
     """The findings on this computer and in this shell's environment."""
     known = environment(os.environ)
     trials: dict[str, ForkedTrial] = {}
-    if not (place := DaemonAddress.read(known)).url:
+    if not (address := DaemonAddress.read(known)).url:
         from prism.cli.checks.trials import start_trials  # noqa: PLC0415  cold start: before all others
 
-        trials = start_trials(place.home, known)
+        trials = start_trials(address.home, known)
     # Without it msgspec uses `typing`, and is imported in half of the time.
     extensions = sys.modules.setdefault(NEEDLESS, None)  # type: ignore[arg-type]
     from prism.cli.checks.context import CheckContext  # noqa: PLC0415  cold start

@@ -19,17 +19,17 @@ APP_MODE = (
 )
 
 
-def gui_address(place: DaemonAddress) -> str:
+def gui_address(address: DaemonAddress) -> str:
     """The URL of the GUI of the daemon at this address."""
-    if place.url:
-        return f"{place.url}/"
-    return f"{daemon_info(place).get('url') or place.page}/"
+    if address.url:
+        return f"{address.url}/"
+    return f"{daemon_info(address).get('url') or address.page}/"
 
 
 def _gui(args: Namespace) -> None:
     wire = daemon()
     wire.reach(wire.timeout).close()  # starts a daemon if none answers
-    url = clean(gui_address(wire.place))
+    url = clean(gui_address(wire.address))
     if not is_web(url):
         raise DaemonUnreachable(f"{url} is not an address for a browser")
     if args.json:

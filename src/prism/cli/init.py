@@ -11,7 +11,7 @@ import sys
 
 from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
-from prism.cli.daemon_start import answers, start_daemon
+from prism.cli.daemon_start import is_listening, start_daemon
 from prism.cli.terminal import coloured, say, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.profiles import Profiles
@@ -77,9 +77,9 @@ def _init(args: Namespace) -> None:
     wizard = Wizard(asks=asks and not any(flag is not None for flag in flags))
     _report_problems()
     changes = _settings(args, wizard)
-    place = DaemonAddress.read()
-    if changes and not place.url and answers(place):
-        _restart(place)
+    address = DaemonAddress.read()
+    if changes and not address.url and is_listening(address):
+        _restart(address)
     wire = daemon()
     profile = _profile(args, wizard, wire)
     launched = _launch(args, wizard, wire)
@@ -153,12 +153,12 @@ def _git_email() -> str:
     return ran.output if ran.code == 0 and "@" in ran.output else ""
 
 
-def _restart(place: DaemonAddress) -> None:
+def _restart(address: DaemonAddress) -> None:
     """Restart the daemon, so that it reads its settings again."""
     from prism.cli.daemon import stop_daemon  # noqa: PLC0415  cold start
 
     say("Restarting the daemon; workspaces keep running")
-    stop_daemon(place)
+    stop_daemon(address)
     start_daemon(DaemonAddress.read())
 
 

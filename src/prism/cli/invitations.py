@@ -129,8 +129,8 @@ def _mail(invitation: dict[str, Any]) -> str:
 
 def _absolute_path(file: str | None) -> str | None:
     """The path of a file in the daemon's home, absolute if that is on this computer."""
-    place = DaemonAddress.read()
-    return file if file is None or place.url else f"{place.home}/{file}"
+    address = DaemonAddress.read()
+    return file if file is None or address.url else f"{address.home}/{file}"
 
 
 def _suggest_mail_setup(invitations: list[dict[str, Any]]) -> None:

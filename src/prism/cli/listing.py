@@ -38,7 +38,7 @@ def _list(args: Namespace) -> None:
     wire = daemon()
     filters = {"state": args.state, "template": args.template, "project": args.project}
     filters["owner"] = "me" if args.mine else args.owner
-    nothing = NONE_SHARED if wire.place.token else NONE
+    nothing = NONE_SHARED if wire.address.token else NONE
     nothing = NONE_SUCH if any(filters.values()) else nothing
 
     def show(workspaces: list[dict[str, Any]]) -> None:

@@ -21,8 +21,8 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 BODY = """\
 # yaml-language-server: $schema={schema}
 #
-# To use one of the fields below, take the # before it and before what is indented under it.
-# Then see what is wrong: prism template validate
+# To use one of the fields below, remove the # before it and before the lines indented under it.
+# Then check the template: prism template validate
 
 name: {name}
 {slug}description: What it is for, in one line
@@ -104,9 +104,9 @@ def _slug(name: str) -> str:
 def _path(output: str | None, slug: str, wire: Wire) -> str:
     if output is not None:
         return os.path.abspath(output)
-    if wire.place.url:
+    if wire.address.url:
         raise Invalid(
-            f"The templates of the daemon at {wire.place} are not on this computer",
+            f"The templates of the daemon at {wire.address} are not on this computer",
             details="only that daemon knows its home",
             remediation="Name the file: `--output FILE`",
         )
@@ -114,7 +114,7 @@ def _path(output: str | None, slug: str, wire: Wire) -> str:
 
 
 def _templates_folder(wire: Wire) -> str:
-    return os.path.join(wire.place.home, "templates")
+    return os.path.join(wire.address.home, "templates")
 
 
 def _check(name: str, slug: str, path: str) -> None:
@@ -166,7 +166,7 @@ def _write(path: str, text: str) -> None:
 
 def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
     """The issues that the daemon found; `None` if the file is not in its folder."""
-    if wire.place.url:
+    if wire.address.url:
         return None
     real = os.path.realpath(path)
     for result in wire.call(Templates.validate)["validation_results"]:
@@ -184,7 +184,7 @@ def _show(args: Namespace, template: dict[str, Any], wire: Wire) -> None:
         return show_json(template)
     print(template["path"])
     if template["issues"] is None:
-        where = "`templates` in the daemon's home" if wire.place.url else _templates_folder(wire)
+        where = "`templates` in the daemon's home" if wire.address.url else _templates_folder(wire)
         return say(f"It is not checked yet. Put it into {where}, as NAME.yml")
     show_issues(template["issues"])
     return suggest(f"Launch it: `prism launch {template['slug']} WORKSPACE`")

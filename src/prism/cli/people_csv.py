@@ -45,7 +45,7 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
     if "email" in columns:
         rows = rows[1:]
     elif any("@" in cell for cell in rows[0]):
-        columns = {name: place for place, name in enumerate(KNOWN)}
+        columns = {name: index for index, name in enumerate(KNOWN)}
     else:
         raise UsageError("no column is called `email`", "Name the columns email, role, message")
     named = ({name: row[at] for name, at in columns.items() if at < len(row)} for row in rows)
@@ -69,8 +69,8 @@ def _columns(cells: list[str]) -> dict[str, int]:
     """The index of each column; its main name takes precedence over its other names."""
     heads = [_letters(cell) for cell in cells]
     columns: dict[str, int] = {}
-    for place in sorted(range(len(heads)), key=lambda it: heads[it] not in KNOWN):
-        columns.setdefault(_head(cells[place]), place)
+    for index in sorted(range(len(heads)), key=lambda it: heads[it] not in KNOWN):
+        columns.setdefault(_head(cells[index]), index)
     return columns
 
 

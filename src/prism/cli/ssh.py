@@ -17,7 +17,7 @@ from prism.errors import NotFound, Unavailable
 
 # Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return
 # 255 after a signal, which also means that `ssh` failed.
-TOLD = ("sh", "-c", '"$@"; exit $?', "sh")
+WITH_EXIT_CODE = ("sh", "-c", '"$@"; exit $?', "sh")
 SOON = 5.0  # seconds to wait for a workspace's SSH port
 INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install openssh-clients`"
 
@@ -113,13 +113,13 @@ def _exec(args: Namespace) -> None:
     if not args.command:
         hint = f"Such as `prism exec {args.name} -- python --version`"
         raise UsageError("no command to run", hint)
-    _run(args, ["-tt" if args.tty else "-T"], shlex.join((*TOLD, *args.command)))
+    _run(args, ["-tt" if args.tty else "-T"], shlex.join((*WITH_EXIT_CODE, *args.command)))
 
 
-def _run(args: Namespace, manner: list[str], line: str) -> None:
+def _run(args: Namespace, terminal_options: list[str], line: str) -> None:
     # After `--`, the first word is the host and the rest the command, even if they begin with `-`.
     entry = wait_for_entry(args.name)
-    argv = ["ssh", *entry.options, *manner, "--", entry.host, *([line] if line else [])]
+    argv = ["ssh", *entry.options, *terminal_options, "--", entry.host, *([line] if line else [])]
     if args.json:
         show_json({"argv": argv})
     else:

@@ -44,16 +44,16 @@ def _invalid_ports(word: str) -> UsageError:
     return UsageError(f"no port: {word}", "Write PORT or LOCAL:PORT, each from 1 to 65535")
 
 
-def _listen(wish: int | None, usual: int) -> socket.socket:
+def _listen(requested: int | None, usual: int) -> socket.socket:
     """Listen on the wanted port; if None, on the usual port, or on any other if that is taken."""
-    for port in (wish,) if wish else (usual, 0):
+    for port in (requested,) if requested else (usual, 0):
         try:
             return socket.create_server((HOST, port))
         except OSError as error:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
     raise LocalPortTaken(
-        f"Port {wish} of this computer is taken",
+        f"Port {requested} of this computer is taken",
         remediation="Choose another: LOCAL:PORT, such as 18888:8888",
     )
 

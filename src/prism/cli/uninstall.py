@@ -15,7 +15,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
 from prism.cli.daemon import stop_daemon
-from prism.cli.daemon_start import answers
+from prism.cli.daemon_start import is_listening
 from prism.cli.locations import HERE, is_local
 from prism.cli.parser import add_flag
 from prism.cli.ssh_config import remove_include
@@ -49,8 +49,8 @@ OCTAL = re.compile(r"\\([0-7]{3})")  # the escapes for a blank, tab, newline or 
 class Installed:
     """Everything of Prism on this computer."""
 
-    def __init__(self, place: DaemonAddress) -> None:
-        self.home = place.home
+    def __init__(self, address: DaemonAddress) -> None:
+        self.home = address.home
         self.exists = os.path.isdir(self.home)
         self.workspaces: list[dict[str, Any]] = []
         self.stored: list[str] = []
@@ -125,22 +125,22 @@ def _names(workspaces: list[dict[str, Any]], states: set[str]) -> list[str]:
 
 
 def _uninstall(args: Namespace) -> None:
-    place = DaemonAddress.read()
-    if place.url:
+    address = DaemonAddress.read()
+    if address.url:
         raise Invalid(
             "Nothing was removed",
-            details=f"PRISM_URL names a daemon elsewhere: {place.url}",
+            details=f"PRISM_URL names a daemon elsewhere: {address.url}",
             remediation="Unset PRISM_URL to remove what is on this computer",
         )
-    installed = Installed(place)
+    installed = Installed(address)
     _refuse_unsafe(installed)
     wire = daemon()
-    unasked = args.dry_run and installed.exists and not answers(place)
+    unasked = args.dry_run and installed.exists and not is_listening(address)
     if unasked:
         installed.look()
     elif installed.exists:
         installed.ask(wire)
-    include = remove_include(os.path.join(place.home, "ssh", "config"), dry_run=True)
+    include = remove_include(os.path.join(address.home, "ssh", "config"), dry_run=True)
     data = args.data or (KEEP if args.dry_run or args.yes else _ask_about_data(installed))
     if data == DELETE:
         _refuse_cloud_leftovers(installed)
@@ -149,7 +149,7 @@ def _uninstall(args: Namespace) -> None:
         _refuse_mounts(*(os.path.join(installed.home, part) for part in REMOVED))
     steps = [*(_options_for(data) if unasked else ()), *plan(installed, include, data)]
     if not args.dry_run:
-        _run_steps(installed, place, wire, data)
+        _run_steps(installed, address, wire, data)
     _print_steps(args, steps)
 
 
@@ -259,19 +259,19 @@ def _refuse_mounts(*folders: str) -> None:
         )
 
 
-def _run_steps(installed: Installed, place: DaemonAddress, wire: Wire, data: str) -> None:
-    file = os.path.join(place.home, "ssh", "config")
+def _run_steps(installed: Installed, address: DaemonAddress, wire: Wire, data: str) -> None:
+    file = os.path.join(address.home, "ssh", "config")
     if installed.exists:
         for workspace in installed.workspaces:
             _end_workspace(wire, workspace)
-        stop_daemon(place)
-    removed = [os.path.join(place.home, part) for part in REMOVED]
+        stop_daemon(address)
+    removed = [os.path.join(address.home, part) for part in REMOVED]
     _refuse_mounts(*removed)  # again, because stopping may have taken long
     remove_include(file)
     for folder in removed:
         shutil.rmtree(folder, ignore_errors=True)
     if installed.exists and data == DELETE:
-        _destroy(place.home)
+        _destroy(address.home)
 
 
 def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from prism.annotations import Mapping
-from prism.home import DEFAULT, environment, folder_of, socket_found
+from prism.home import DEFAULT, environment, find_socket, folder_of
 
 PORT = "8947"
 
@@ -39,7 +39,7 @@ class DaemonAddress:
     @property
     def socket(self) -> str:
         """The Unix socket."""
-        return socket_found(self.home)
+        return find_socket(self.home)
 
     @property
     def log(self) -> str:

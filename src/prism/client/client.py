@@ -49,13 +49,13 @@ class Client:
         timeout: float = ANSWER,
     ) -> None:
         usual = DaemonAddress.read()
-        place = DaemonAddress(
+        address = DaemonAddress(
             usual.home if home is None else fspath(home),
             (usual.url if home is None else "") if url is None else url,
             usual.token if token is None else token,
             usual.port,
         )
-        self._wire = TypedWire(place, timeout)
+        self._wire = TypedWire(address, timeout)
         self.workspaces = Workspaces(self._wire)
         self.templates = Templates(self._wire)
         self.volumes = Volumes(self._wire)

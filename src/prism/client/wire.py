@@ -49,9 +49,9 @@ class HttpAnswer:
 class Wire:
     """Sends requests to a daemon, and raises the `Problem` that the daemon raised."""
 
-    def __init__(self, place: DaemonAddress, timeout: float = ANSWER) -> None:
-        self.place, self.timeout = place, timeout
-        self._address, self._host, self._prefix, self._secure = _parts(place.url)
+    def __init__(self, address: DaemonAddress, timeout: float = ANSWER) -> None:
+        self.address, self.timeout = address, timeout
+        self._endpoint, self._host, self._prefix, self._secure = _parts(address.url)
 
     def ask(self, method: str, path: str, body: object = None, *, wait: float = 0) -> Any:
         """Send `body` as JSON to `path` below `/api/v1`; the answer, parsed."""
@@ -119,23 +119,23 @@ class Wire:
 
     def patient(self) -> Self:
         """A copy with a longer timeout, for requests that make the daemon ask others."""
-        return type(self)(self.place, LONG)
+        return type(self)(self.address, LONG)
 
     def connect(self) -> socket.socket:
         """An open connection; raises `OSError` if there is no daemon."""
-        if not self.place.url:
+        if not self.address.url:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 connection.settimeout(CONNECT)
-                path = self.place.socket
-                check_folder(path, self.place.home)
+                path = self.address.socket
+                check_folder(path, self.address.home)
                 connection.connect(path)
-                check_server(connection, path, self.place.home)
+                check_server(connection, path, self.address.home)
             except BaseException:
                 connection.close()
                 raise
             return connection
-        connection = socket.create_connection(self._address, CONNECT)
+        connection = socket.create_connection(self._endpoint, CONNECT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._start_tls(connection) if self._secure else connection
 
@@ -150,7 +150,7 @@ class Wire:
 
         try:
             return ssl.create_default_context().wrap_socket(
-                connection, server_hostname=self._address[0]
+                connection, server_hostname=self._endpoint[0]
             )
         except OSError:
             connection.close()
@@ -177,8 +177,8 @@ class Wire:
     ) -> BufferedReader:
         lines = [f"{method} {self._prefix}{API}{path} HTTP/1.1", f"Host: {self._host}"]
         lines += ["Connection: close", "Accept: application/json, text/event-stream"]
-        if self.place.token:
-            lines.append(f"Authorization: Bearer {self.place.token}")
+        if self.address.token:
+            lines.append(f"Authorization: Bearer {self.address.token}")
         if content is not None:
             lines += [f"Content-Type: {media_type}", f"Content-Length: {len(content)}"]
         elif method != "GET":
@@ -192,15 +192,16 @@ class Wire:
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
             return DaemonUnreachable(
-                f"The daemon at {self.place} did not answer in time",
+                f"The daemon at {self.address} did not answer in time",
                 remediation="See what it does: `prism daemon logs`",
             )
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
             details = "Nobody answers there"
         else:
             details = f"{error}" or type(error).__name__
-        remedy = "Check PRISM_URL" if self.place.url else "Start it: `prism daemon start`"
-        return DaemonUnreachable(f"No daemon at {self.place}", details=details, remediation=remedy)
+        remedy = "Check PRISM_URL" if self.address.url else "Start it: `prism daemon start`"
+        message = f"No daemon at {self.address}"
+        return DaemonUnreachable(message, details=details, remediation=remedy)
 
 
 def quoted(text: str) -> str:
@@ -230,15 +231,15 @@ def _parts(url: str) -> tuple[tuple[str, int], str, str, bool]:
             f"PRISM_URL is not an address: {url}",
             remediation="Write it like http://localhost:8947",
         )
-    address = (name, port or (443 if secure else 80))
-    return address, parts.netloc.rpartition("@")[2], parts.path, secure
+    endpoint = (name, port or (443 if secure else 80))
+    return endpoint, parts.netloc.rpartition("@")[2], parts.path, secure
 
 
 def _head(file: BufferedReader) -> tuple[int, dict[str, str]]:
     """The status and the headers."""
     words = _read_line(file).split(None, 2)
     if len(words) < 2 or not words[0].startswith("HTTP/1."):
-        raise ValueError("what answers there does not speak HTTP")
+        raise ValueError("the program that answers there does not use HTTP")
     return int(words[1]), _headers(file)
 
 
@@ -292,7 +293,7 @@ def _read_line(file: BufferedReader) -> str:
 
 def _read_exactly(file: BufferedReader, size: int) -> bytes:
     if not 0 <= size <= LARGEST:
-        raise ValueError("its answer has no size that may be")
+        raise ValueError(f"the size of its answer is {size} bytes, which is not allowed")
     content = file.read(size)
     if len(content) < size:
         raise ConnectionError("the connection was cut in the middle of an answer")

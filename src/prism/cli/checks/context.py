@@ -71,9 +71,9 @@ def run(*argv: str) -> ProgramResult:
 class CheckContext(Struct, frozen=True, kw_only=True):
     """Everything that a check may use."""
 
-    place: DaemonAddress
+    address: DaemonAddress
     environ: Mapping[str, str]
-    unasked: bool = False
+    is_unasked: bool = False
     """Whether the daemon was not asked for its status yet."""
     status: Mapping[str, Any] | None = None
     """The daemon's status; None if no daemon answers, and `fault` says why."""
@@ -95,7 +95,7 @@ class CheckContext(Struct, frozen=True, kw_only=True):
     @property
     def home(self) -> Path:
         """The home's folder."""
-        return Path(self.place.home)
+        return Path(self.address.home)
 
     def kernel(self, path: str) -> str | None:
         """The content of a system file, such as `proc/meminfo`; None if it is missing."""
@@ -107,22 +107,22 @@ class CheckContext(Struct, frozen=True, kw_only=True):
     @classmethod
     def seen(cls, environ: Mapping[str, str], **more: Any) -> Self:
         """The context of the real system; starts no daemon."""
-        place = DaemonAddress.read(environ)
-        about = {} if place.url else daemon_info(place)
-        return cls(place=place, environ=environ, about=about, unasked=True, **more)
+        address = DaemonAddress.read(environ)
+        about = {} if address.url else daemon_info(address)
+        return cls(address=address, environ=environ, about=about, is_unasked=True, **more)
 
     def asked(self) -> Self:
         """The context with the answers of its daemon."""
-        if not self.unasked:
+        if not self.is_unasked:
             return self
         try:
-            wire = Wire(self.place, PATIENCE)
+            wire = Wire(self.address, PATIENCE)
             answer = status_of(wire)
             status, at = answer.json(), parse_date(answer.headers.get("date"))
         except (Problem, ValueError) as error:
             fault = error if isinstance(error, Problem) else Problem(str(error))
-            return replace(self, fault=fault, unasked=False)
-        return replace(self, status=status, daemon_time=at, ask=wire.call, unasked=False)
+            return replace(self, fault=fault, is_unasked=False)
+        return replace(self, status=status, daemon_time=at, ask=wire.call, is_unasked=False)
 
 
 def parse_date(header: str | None) -> float | None:

@@ -97,7 +97,7 @@ def inodes(context: CheckContext) -> Finding:
 
 def unix_socket(context: CheckContext) -> Finding:
     """The socket that commands use, which no other user may open."""
-    path = Path(context.place.socket)
+    path = Path(context.address.socket)
     note = "" if path.parent == context.home else " (the home's path is too long for a socket)"
     if path.parent.exists():
         above = path.parent.lstat()
@@ -150,8 +150,8 @@ def templates(context: CheckContext) -> Iterator[Finding]:
 
 def orphans(context: CheckContext) -> Iterator[Finding]:
     """Folders of workspaces that are not in the database."""
-    place = context.home / "workspaces"
-    folders = {path.name for path in place.glob("local-*") if MACHINE.fullmatch(path.name)}
+    workspaces = context.home / "workspaces"
+    folders = {path.name for path in workspaces.glob("local-*") if MACHINE.fullmatch(path.name)}
     if not folders:
         yield ok("no folder without a workspace")
         return
@@ -160,10 +160,10 @@ def orphans(context: CheckContext) -> Iterator[Finding]:
         return
     ids = {workspace["id"] for workspace in context.ask(Workspaces.list)}
     coming = None in ids  # a workspace without an id yet may own the folder
-    orphaned = [] if coming else sorted(n for n in folders - ids if not _is_gone(place / n))
+    orphaned = [] if coming else sorted(n for n in folders - ids if not _is_gone(workspaces / n))
     for name in orphaned:
-        message = f"{place / name} belongs to no workspace of this database"
-        yield warning(message, f"Save what you need of it, then: rm -r {place / name}")
+        message = f"{workspaces / name} belongs to no workspace of this database"
+        yield warning(message, f"Save what you need of it, then: rm -r {workspaces / name}")
     if not orphaned:
         yield ok("no folder without a workspace")
 
@@ -198,8 +198,8 @@ def _refusal(folder: Path) -> str | None:
         return None
     for verb, try_it in {"lock": _lock, "link": _link, "rename": _rename, "listen": _bind}.items():
         try:
-            with _trial_folder(folder) as place:
-                try_it(place)
+            with _trial_folder(folder) as trial:
+                try_it(trial)
         except OSError as error:
             return f"it cannot {verb} files there: {error.strerror}"
     return None
@@ -207,29 +207,29 @@ def _refusal(folder: Path) -> str | None:
 
 @contextmanager
 def _trial_folder(folder: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=".d", dir=folder) as place:
-        (Path(place) / "a").touch()
-        yield Path(place)
+    with tempfile.TemporaryDirectory(prefix=".d", dir=folder) as trial:
+        (Path(trial) / "a").touch()
+        yield Path(trial)
 
 
-def _lock(place: Path) -> None:
-    with (place / "a").open("r+") as file:
+def _lock(trial: Path) -> None:
+    with (trial / "a").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _link(place: Path) -> None:
-    os.link(place / "a", place / "b")
-    os.symlink("a", place / "c")
+def _link(trial: Path) -> None:
+    os.link(trial / "a", trial / "b")
+    os.symlink("a", trial / "c")
 
 
-def _rename(place: Path) -> None:
-    (place / "b").touch()
-    (place / "b").replace(place / "a")
+def _rename(trial: Path) -> None:
+    (trial / "b").touch()
+    (trial / "b").replace(trial / "a")
 
 
-def _bind(place: Path) -> None:
-    if len(os.fsencode(path := str(place / "s"))) < 100:
+def _bind(trial: Path) -> None:
+    if len(os.fsencode(path := str(trial / "s"))) < 100:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path)
 
@@ -237,7 +237,7 @@ def _bind(place: Path) -> None:
 def _written_at(folder: Path) -> float | None:
     """The time that the file system gives to a file that is written now."""
     try:
-        with _trial_folder(folder) as place:
-            return (place / "a").stat().st_mtime
+        with _trial_folder(folder) as trial:
+            return (trial / "a").stat().st_mtime
     except OSError:
         return None

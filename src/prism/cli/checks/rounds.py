@@ -51,7 +51,7 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 
 def run_checks(context: CheckContext) -> Iterator[Finding]:
     """The findings of all checks in order, each as soon as it is known; changes nothing."""
-    checks = (*EVERYWHERE, *(() if context.place.url else HERE), *AROUND)
+    checks = (*EVERYWHERE, *(() if context.address.url else HERE), *AROUND)
     early = {check: CheckThread(check, context) for check in WAITING if check in checks}
     context = context.asked()
     for begun in [early.get(check) or CheckThread(check, context) for check in checks]:
@@ -63,7 +63,7 @@ class CheckThread(threading.Thread):
 
     def __init__(self, check: Check, context: CheckContext) -> None:
         super().__init__()
-        self._check, self._world = check, context
+        self._check, self._context = check, context
         self._findings: list[Finding] | None = None
         self._problem: Problem | None = None
         self.start()
@@ -71,7 +71,7 @@ class CheckThread(threading.Thread):
     def run(self) -> None:
         """Run the check."""
         try:
-            self._findings = [*run_check(self._check, self._world)]
+            self._findings = [*run_check(self._check, self._context)]
         except Problem as problem:  # anything else is a bug, which the thread prints
             self._problem = problem
 

@@ -25,14 +25,14 @@ def daemon(context: CheckContext) -> Iterator[Finding]:
             yield warning(why, "See what it says: `prism daemon logs`")
         if not reasons:
             yield ok(f"{context.status['status']}, up {context.status['uptime']}")
-    elif context.place.url and context.fault is not None:
+    elif context.address.url and context.fault is not None:
         message = f"{context.fault.message} ({context.fault.details})"
         yield broken(message, context.fault.remediation or "Check PRISM_URL")
     elif _is_home_locked(context):
         pid = context.about.get("pid", "of somebody")
         message = f"process {pid} holds the lock of the home and does not answer"
         yield broken(message, "End it: `prism daemon stop`. Its log: `prism daemon logs`")
-    elif Path(context.place.socket).exists():
+    elif Path(context.address.socket).exists():
         message = "a killed daemon has left its socket behind"
         yield warning(message, "The next start takes its place: `prism daemon start`")
     else:
@@ -51,7 +51,7 @@ def version(context: CheckContext) -> Finding:
 
 def port(context: CheckContext) -> Finding:
     """The daemon's port for browsers."""
-    configured, ours = context.place.port, str(context.about.get("port", ""))
+    configured, ours = context.address.port, str(context.about.get("port", ""))
     if not configured.isdigit():
         return skipped(f"{configured!r} is not a port")
     if context.status is not None and ours:
@@ -76,7 +76,7 @@ def _port_finding(context: CheckContext, configured: str) -> Finding:
 
 def database(context: CheckContext) -> Finding:
     """The daemon's database."""
-    file = database_path(context.place.home, context.environ)
+    file = database_path(context.address.home, context.environ)
     if file is None:
         return _postgres(context.environ["PRISM_DATABASE_URL"])
     path = Path(file)

@@ -27,7 +27,7 @@ def settings(context: CheckContext) -> Iterator[Finding]:
 
 def who_you_are(context: CheckContext) -> Finding:
     """The user name: a mail address for invitations, or the name that a remote daemon gives."""
-    if context.place.url:
+    if context.address.url:
         if context.status is None:
             return skipped("the daemon at PRISM_URL does not answer")
         return ok(f"{context.status['user']}, according to the daemon at PRISM_URL")
@@ -57,7 +57,7 @@ def _invalid(variables: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _env_file_findings(context: CheckContext) -> Iterator[Finding]:
-    path = settings_file(context.place.home)
+    path = settings_file(context.address.home)
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
