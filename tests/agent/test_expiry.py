@@ -43,7 +43,7 @@ def report_after_steps(machine):
     """The report of the machine after some steps."""
     for _ in range(10):
         machine.step()
-    machine.say()
+    machine.write_report()
     return json.loads((machine.folder.path / "seen.json").read_text())
 
 

@@ -47,7 +47,7 @@ def test_report_is_written_on_a_full_disk(tmp_path):
 def test_folder_is_emptied_on_a_disk_without_free_inodes(tmp_path):
     with mounted(tmp_path, "nr_inodes=8"):
         folder = Folder(tmp_path)
-        assert folder.hold()
+        assert folder.acquire_lock()
         (folder.home / "below").mkdir(parents=True)
         write(tmp_path / "seen.json", {"phase": "stopping"}, durable=True)
         with pytest.raises(OSError, match="space"):
@@ -66,7 +66,7 @@ def test_folder_lock_ends_with_its_process(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "lock"], **pipes) as other:
         assert not_none(other.stdout).readline() == b"1\n"
         assert supervisor_pid(str(tmp_path)) == other.pid
-        assert not Folder(tmp_path).hold()
+        assert not Folder(tmp_path).acquire_lock()
         other.kill()
         other.wait()
     assert supervisor_pid(str(tmp_path)) == 0
@@ -74,12 +74,12 @@ def test_folder_lock_ends_with_its_process(tmp_path):
 
 def test_folder_is_not_there_when_its_lock_file_was_replaced(tmp_path):
     folder = Folder(tmp_path)
-    assert folder.hold()
-    assert folder.there
+    assert folder.acquire_lock()
+    assert folder.is_present
     (tmp_path / "lock").unlink()
-    assert not folder.there
+    assert not folder.is_present
     (tmp_path / "lock").touch()
-    assert not folder.there
+    assert not folder.is_present
 
 
 def test_folder_token_is_created_once_with_256_bits(tmp_path):

@@ -49,10 +49,10 @@ def wait_for_goal(watch, goal):
 
 def test_idle_watch_records_the_hibernation(watch):
     wait_for_goal(watch, "asleep")
-    assert watch.seen()["acted"] is None, "not done yet"
+    assert watch.report()["acted"] is None, "not done yet"
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
-    acted = watch.seen()["acted"]
+    acted = watch.report()["acted"]
     assert (acted["action"], acted["profile"], acted["note"]) == ("hibernate", "t", None)
     assert acted["seconds"] >= 0.1
 
@@ -64,7 +64,7 @@ def test_idle_watch_stops_a_machine_that_cannot_hibernate_and_records_why(watch)
     assert watch.goal() == "off"
     for phase in ("stopping", "off"):
         watch.notice(phase)
-    acted = watch.seen()["acted"]
+    acted = watch.report()["acted"]
     assert acted["action"] == "stop"
     assert acted["note"] == "it could not be put to sleep, so it was stopped"
 
@@ -74,45 +74,45 @@ def test_idle_watch_starts_a_new_idle_period_when_the_machine_is_started(watch):
     for phase in ("stopping", "asleep", "on"):
         watch.notice(phase)
     assert watch.goal() == ""
-    assert watch.seen()["state"] is None
-    assert watch.seen()["acted"]["action"] == "hibernate", "the last action is still reported"
+    assert watch.report()["state"] is None
+    assert watch.report()["acted"]["action"] == "hibernate", "the last action is still reported"
 
 
 def test_idle_watch_does_not_record_a_stop_by_request(watch):
-    eventually(lambda: watch.step([]) or watch.seen()["state"] == "idle", 120)
+    eventually(lambda: watch.step([]) or watch.report()["state"] == "idle", 120)
     for phase in ("stopping", "off"):
         watch.notice(phase)
-    assert watch.seen()["acted"] is None
+    assert watch.report()["acted"] is None
 
 
 def test_idle_watch_restores_the_last_action_after_a_restart(folder, watch):
     wait_for_goal(watch, "asleep")
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
-    restarted = IdleWatch(MachineConfig(folder.spec(), folder), watch.seen())
-    assert not_none(restarted.seen())["acted"] == not_none(watch.seen())["acted"]
+    restarted = IdleWatch(MachineConfig(folder.spec(), folder), watch.report())
+    assert not_none(restarted.report())["acted"] == not_none(watch.report())["acted"]
 
 
 def test_idle_watch_starts_a_new_idle_period_when_limits_change(folder, watch):
-    eventually(lambda: watch.step([]) or watch.seen()["state"] == "idle", 120)
+    eventually(lambda: watch.step([]) or watch.report()["state"] == "idle", 120)
     write_rule(folder.path, **RULE | {"seconds": 600})
     watch.step([])
-    assert watch.seen()["state"] == "idle", (
+    assert watch.report()["state"] == "idle", (
         "a longer period with the same limits keeps the verdict"
     )
     write_rule(folder.path, **RULE | {"seconds": 600, "limits": {"cpu": 5.0}})
     watch.step([])
-    assert watch.seen()["state"] is None
+    assert watch.report()["state"] is None
 
 
 def test_idle_watch_has_no_verdict_without_a_profile(folder, watch):
     watch.step([])
     write_rule(folder.path)
     watch.step([])
-    assert watch.seen() is None
+    assert watch.report() is None
     os.unlink(folder.path / "idle.json")
     watch.step([])
-    assert (watch.seen(), watch.goal()) == (None, "")
+    assert (watch.report(), watch.goal()) == (None, "")
 
 
 def report(**more: Any) -> Any:

@@ -49,7 +49,7 @@ def test_service_environment_contains_machine_paths_and_no_daemon_secret(
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("https_proxy", "http://proxy")
-    variables = config.surroundings({"TOKEN": "{token}"}, 80, "t0ken")
+    variables = config.program_environment({"TOKEN": "{token}"}, 80, "t0ken")
     assert "secret" not in variables.values()
     assert variables["HOME"] == str(tmp_path / "home")
     assert variables["PATH"].startswith(str(tmp_path / "venv" / "bin"))
@@ -62,7 +62,7 @@ def test_tool_environment_contains_no_variable_of_the_daemon_or_template(config,
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("UV_INDEX_URL", "http://mirror")
     config.spec = {**config.spec, "cache": "/cache"}
-    variables = config.tool_surroundings()
+    variables = config.tool_environment()
     assert variables["UV_INDEX_URL"] == "http://mirror"
     assert "/evil" not in variables.values(), "the tools of Prism get no variable of a template"
     assert "PRISM_DATABASE_URL" not in variables

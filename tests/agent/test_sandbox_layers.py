@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent import sandbox_layers as module
-from prism.agent.sandbox import SYSTEM, bubblewrap, enclosed
+from prism.agent.sandbox import SYSTEM, bubblewrap, bubblewrap_command
 from prism.agent.sandbox_layers import Layer, faces, layers
 
 MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -103,7 +103,7 @@ def test_homes_contain_the_home_variable_and_the_entry_of_the_user_database(monk
     assert module.homes() == [str(tmp_path)]
 
 
-def bubblewrap_command(tmp_path, monkeypatch, python):
+def command_of_machine(tmp_path, monkeypatch, python):
     """The bubblewrap command of a machine, for a Python whose prefix is the user's home."""
     home = tmp_path / "ada"
     monkeypatch.setenv("HOME", str(home))
@@ -111,7 +111,7 @@ def bubblewrap_command(tmp_path, monkeypatch, python):
     for name in ("home", "venv"):
         (folder / name).mkdir(parents=True)
     argv = [str(home / "bin" / MINOR), "-I", "-S", "-c", python]
-    return enclosed(bubblewrap() or "bwrap", argv, folder, [str(home)], [])
+    return bubblewrap_command(bubblewrap() or "bwrap", argv, folder, [str(home)], [])
 
 
 def test_bubblewrap_command_mounts_the_machines_folders_after_hidden_folders(
@@ -119,7 +119,7 @@ def test_bubblewrap_command_mounts_the_machines_folders_after_hidden_folders(
 ):
     create_files(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
     monkeypatch.setattr("prism.agent.sandbox.SYSTEM", (str(tmp_path),))
-    command = " ".join(bubblewrap_command(tmp_path, monkeypatch, ""))
+    command = " ".join(command_of_machine(tmp_path, monkeypatch, ""))
     home = tmp_path / "ada"
     own = f"{home}/.prism/workspaces/local-1/home"
     steps = [
@@ -152,6 +152,6 @@ def test_sandbox_runs_a_python_in_the_home_and_hides_the_rest(tmp_path, monkeypa
     for library in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
         shutil.copy(library, home / "lib")
     done = subprocess.run(
-        bubblewrap_command(tmp_path, monkeypatch, LIST_HOME), capture_output=True, text=True
+        command_of_machine(tmp_path, monkeypatch, LIST_HOME), capture_output=True, text=True
     )
     assert {*done.stdout.split()} == {".prism", "bin", "lib", MINOR, "workspaces"}, done.stderr

@@ -26,7 +26,7 @@ NOT_STARTED = (
     "computer, or the workspace has just ended"
 )
 # The errors of reading an invalid message; `json` may recur too deep.
-GUEST_ERRORS = (
+CLIENT_ERRORS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(struct.error, RecursionError),
 )
@@ -77,7 +77,7 @@ class ExecSocket:
         except ProgramFailed as why:
             _send(client, {"error": why.message})
             client.close()
-        except (OSError, *GUEST_ERRORS):  # an invalid request gets no answer
+        except (OSError, *CLIENT_ERRORS):  # an invalid request gets no answer
             client.close()
         for descriptor in fds:
             os.close(descriptor)
@@ -85,7 +85,7 @@ class ExecSocket:
 
     def _program_request(self, request: ExecRequest) -> dict[str, Any]:
         own = {str(name): str(value) for name, value in request.get("environment", {}).items()}
-        environment = self._config.surroundings() | own
+        environment = self._config.program_environment() | own
         argv = [str(word) for word in request.get("argv") or (environment["SHELL"], "-l")]
         program = self._config.find_program(argv[0], environment["PATH"])
         if program is None:
@@ -142,11 +142,11 @@ class ExecSocket:
         try:
             for line in lines.add(received):
                 self._handle(program, line)
-        except GUEST_ERRORS:
+        except CLIENT_ERRORS:
             self._disconnect(client, program, session)
             return True
         if not received:
-            self._process_group.hang_up(program, signal.SIGHUP, group=True)
+            self._process_group.send_signal(program, signal.SIGHUP, group=True)
             self._disconnect(client, program, session)
         return True
 
@@ -155,10 +155,10 @@ class ExecSocket:
         if message == {"moved": True}:
             self._sessions.touch()
         else:
-            self._process_group.hang_up(program, signal.Signals(message["signal"]), group=True)
+            self._process_group.send_signal(program, signal.Signals(message["signal"]), group=True)
 
     def _disconnect(self, client: socket.socket, program: Program, session: SshSession) -> None:
-        program.on_news = lambda event, fds: None
+        program.on_event = lambda event, fds: None
         self._sessions.end(session)
         self._selector.ignore(client.fileno())
         client.close()

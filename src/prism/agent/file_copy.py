@@ -106,9 +106,9 @@ class FileCopier:
         """Copy the data of a long file, and leave out its holes."""
         end = status.st_size
         sparse = status.st_blocks * 512 < end
-        place = 0
-        while place < end:
-            begin, until = _extent(source, place, end) if sparse else (place, end)
+        offset = 0
+        while offset < end:
+            begin, until = _extent(source, offset, end) if sparse else (offset, end)
             while begin < until:
                 if self._stop.requested:
                     raise TreeCopyStopped
@@ -116,7 +116,7 @@ class FileCopier:
                 if not count:
                     break  # the file became shorter, which the next pass notices
                 begin += count
-            place = until
+            offset = until
         if sparse:
             os.ftruncate(target, end)
 
@@ -126,29 +126,29 @@ class FileCopier:
         os.fchmod(target, status.st_mode & 0o7777)
 
 
-def _extent(file: int, place: int, end: int) -> tuple[int, int]:
-    """The start and the end of the next data at or after `place`."""
+def _extent(file: int, offset: int, end: int) -> tuple[int, int]:
+    """The start and the end of the next data at or after `offset`."""
     try:
-        begin = os.lseek(file, place, os.SEEK_DATA)
+        begin = os.lseek(file, offset, os.SEEK_DATA)
         return begin, min(end, os.lseek(file, begin, os.SEEK_HOLE))
     except OSError as error:
         if error.errno == errno.ENXIO:  # only a hole follows
             return end, end
-        return place, end
+        return offset, end
 
 
-def _copy_range(source: int, target: int, place: int, count: int) -> int:
+def _copy_range(source: int, target: int, offset: int, count: int) -> int:
     """Copy a piece, within the kernel if possible."""
     if HAS_COPY_FILE_RANGE:
         try:
-            if done := os.copy_file_range(source, target, count, place, place):
+            if done := os.copy_file_range(source, target, count, offset, offset):
                 return done
             # The end, or the file system does not support the call; a read shows which.
         except OSError as error:
             if error.errno not in NO_CLONES:
                 raise
-    content = os.pread(source, min(count, 1 << 20), place)
-    os.lseek(target, place, os.SEEK_SET)
+    content = os.pread(source, min(count, 1 << 20), offset)
+    os.lseek(target, offset, os.SEEK_SET)
     _write(target, content)
     return len(content)
 

@@ -41,7 +41,7 @@ class Folder:
         self._intent_stamp: Stamp | None = None
         self._intent = cast(MachineIntent, {})
 
-    def hold(self) -> bool:
+    def acquire_lock(self) -> bool:
         """Lock the folder; returns False if another supervisor has the lock.
 
         A record lock ends with its process and with the first close of the file by that process,
@@ -55,12 +55,12 @@ class Folder:
             return False
         return True
 
-    def let_go(self) -> None:
+    def release_lock(self) -> None:
         """Release the lock without closing the file."""
         fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     @property
-    def there(self) -> bool:
+    def is_present(self) -> bool:
         """Whether the folder is still the one that we locked."""
         try:
             return os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK))
@@ -78,13 +78,13 @@ class Folder:
             self._intent, self._intent_stamp = cast(MachineIntent, intent), now
         return self._intent
 
-    def seen(self) -> ObservedMachine:
+    def last_report(self) -> ObservedMachine:
         """The report of the last supervisor (`OBSERVED`); empty if it is unreadable."""
         return cast(ObservedMachine, read(self.path / OBSERVED))
 
-    def tell(self, seen: ObservedMachine, durable: bool) -> None:
+    def write_report(self, report: ObservedMachine, durable: bool) -> None:
         """Write a report of the machine."""
-        write(self.path / OBSERVED, seen, durable)
+        write(self.path / OBSERVED, report, durable)
 
     def token(self, make: bool = True) -> str:
         """The secret of the services, 256 bits; made if missing, or with `make=False` empty."""

@@ -40,7 +40,7 @@ class IdleDaemon:
         self._host = HostView(etc, folder)
         self._looks = HostProcesses(of)
         self._watch = self._new_watch(self._last_report())
-        self._told: dict[str, Any] = {}
+        self._reported: dict[str, Any] = {}
 
     def run(self) -> None:
         """Run until this process or the machine ends."""
@@ -97,7 +97,7 @@ class IdleDaemon:
 
     def _announce(self) -> None:
         self._write_report(durable=True)
-        self._print_act((self._watch.seen() or {}).get("acted"))
+        self._print_act((self._watch.report() or {}).get("acted"))
 
     def _print_act(self, acted: ReportedIdleAct | None) -> None:
         """Write an action to the console; readers use the last one."""
@@ -110,10 +110,10 @@ class IdleDaemon:
             _log(f"no console: {error}")
 
     def _write_report(self, *, durable: bool = False) -> None:
-        seen = {**(self._watch.seen() or {}), "build": self._build}
-        if seen != self._told or durable:
-            write(self._folder / OBSERVED, seen, durable)
-            self._told = seen
+        report = {**(self._watch.report() or {}), "build": self._build}
+        if report != self._reported or durable:
+            write(self._folder / OBSERVED, report, durable)
+            self._reported = report
 
 
 def _log(line: str) -> None:

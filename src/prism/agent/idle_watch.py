@@ -138,7 +138,7 @@ class IdleWatch:
         elif phase in DOWN and self._going:
             self._acted, self._going = self._going, None
 
-    def seen(self) -> IdleReport | None:
+    def report(self) -> IdleReport | None:
         """The report; None without a rule and an action."""
         if self._rule is None and self._acted is None:
             return None

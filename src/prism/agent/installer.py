@@ -54,19 +54,19 @@ class InstallerView(NamedTuple):
     readonly: Sequence[Path] = ()  # inside of the writable folders
 
 
-def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[str]:
+def installer_command(bwrap: str, argv: Iterable[str], view: InstallerView) -> list[str]:
     """The command that runs `argv` in such a sandbox."""
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
     words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for path in SYSTEM:
         words += ["--ro-bind-try", path, path]
     words += hide_secrets()
-    readable = [*map(os.path.realpath, NAMES), *place.reachable, *named_files()]
-    for path, is_shown in layers(SYSTEM, readable, [str(place.home), *homes()]):
+    readable = [*map(os.path.realpath, NAMES), *view.reachable, *named_files()]
+    for path, is_shown in layers(SYSTEM, readable, [str(view.home), *homes()]):
         words += ["--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
-    for own in map(str, place.writable):
+    for own in map(str, view.writable):
         words += ["--bind", own, own]
-    for tree in map(str, place.readonly):
+    for tree in map(str, view.readonly):
         words += ["--ro-bind-try", tree, tree]
     return [*words, "--remount-ro", "/", "--chdir", WORKPLACE, "--", *argv]
 

@@ -17,7 +17,7 @@ from prism.agent import identity, network
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
 from prism.agent.sandbox_process import SandboxProcess
 
-TOLD = (identity.VARIABLE, identity.PROCESSES_VARIABLE, network.VARIABLE)
+PASSED = (identity.VARIABLE, identity.PROCESSES_VARIABLE, network.VARIABLE)
 ASK = """
 import os, resource
 said = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -52,7 +52,7 @@ def main(probe: IsolationProbe) -> int:
         for own in ("home", "venv", "logs"):
             (folder / own).mkdir(parents=True)
         variables = probe.get("told", {})
-        os.environ.update({name: value for name in TOLD if (value := variables.get(name))})
+        os.environ.update({name: value for name in PASSED if (value := variables.get(name))})
         try:
             report = _probe_inside(folder, probe["reachable"])
         except (OSError, ValueError) as error:
@@ -64,28 +64,28 @@ def main(probe: IsolationProbe) -> int:
 
 def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     spec: LocalMachineSpec = {"key": "", "name": "trial", "reachable": reachable}
-    place = SandboxProcess(folder, spec, [], lambda: None)
+    sandbox = SandboxProcess(folder, spec, [], lambda: None)
     read_end, write_end = os.pipe()
     environment = {"PATH": os.defpath}
     argv = [sys.executable, "-I", "-S", "-c", ASK]
     request = {"id": 1, "argv": argv, "environment": environment, "folder": "/"}
     with open(os.devnull, "rb") as nothing:
-        place.ask(request, [nothing.fileno(), write_end, write_end])
+        sandbox.ask(request, [nothing.fileno(), write_end, write_end])
     os.close(write_end)
     with os.fdopen(read_end) as answer:
         facts = map(int, answer.read().split())
         user, processes, capabilities, namespaces, filtered = facts
-    place.close()
-    os.kill(place.pid, signal.SIGKILL)  # its regular end takes longer
-    os.waitpid(place.pid, 0)
+    sandbox.close()
+    os.kill(sandbox.pid, signal.SIGKILL)  # its regular end takes longer
+    os.waitpid(sandbox.pid, 0)
     return {
         "user": user,
-        "is_shared": user == os.geteuid() or bool(place.note),
+        "is_shared": user == os.geteuid() or bool(sandbox.note),
         "kept": {
             "capabilities": bool(capabilities),
             "namespaces": bool(namespaces),
             "filter": bool(filtered),
         },
         "processes": processes if processes >= 0 else None,
-        "network": place.network_kind,
+        "network": sandbox.network_kind,
     }

@@ -73,8 +73,8 @@ def kernels(
 def _saved_at(home: Path, path: str) -> float:
     """When a file of a home was written; the path comes from the server and is not trusted."""
     with Directory.at(home) as folder:
-        place, name, rest = (*path.split("/", 2), "", "")[:3]
-        link = folder.readlink(f"{place}/{name}") if place == "volumes" and rest else None
+        top, name, rest = (*path.split("/", 2), "", "")[:3]
+        link = folder.readlink(f"{top}/{name}") if top == "volumes" and rest else None
         if link is None or not is_a_volume(link, str(home.parents[2] / "storage" / "volumes")):
             return folder.stat(path).st_mtime
     with Directory.at(link) as volume:

@@ -22,7 +22,14 @@ PASSED = (
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
 # The variables that our own tools get too, as well as all of uv.
-TOLD_TOOLS = {*PASSED, "ALL_PROXY", "all_proxy", "NETRC", "SSL_CLIENT_CERT", "XDG_CONFIG_HOME"}
+FOR_TOOLS = {
+    *PASSED,
+    "ALL_PROXY",
+    "all_proxy",
+    "NETRC",
+    "SSL_CLIENT_CERT",
+    "XDG_CONFIG_HOME",
+}
 # The variables of uv that a build gets: the addresses of packages, and how to connect.
 MIRRORS = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
@@ -101,7 +108,7 @@ class MachineConfig:
         words = shlex.split(self.services[service]["command"])
         return [self.fill(word, port, token) for word in words]
 
-    def surroundings(
+    def program_environment(
         self, own: Mapping[str, str] | None = None, port: int | None = None, token: str = ""
     ) -> dict[str, str]:
         """The complete environment of a program of this machine."""
@@ -128,7 +135,7 @@ class MachineConfig:
             MARK: str(self.folder.path),
         }
 
-    def tool_surroundings(self) -> dict[str, str]:
+    def tool_environment(self) -> dict[str, str]:
         """The environment of our own tools, with the user's variables for proxies and mirrors.
 
         It has no variables of the template: `LD_PRELOAD`, for example, would run the template's
@@ -137,7 +144,7 @@ class MachineConfig:
         passed = {
             name: value
             for name, value in os.environ.items()
-            if name in TOLD_TOOLS or name.startswith("UV_")
+            if name in FOR_TOOLS or name.startswith("UV_")
         }
         return {
             "LANG": "C.UTF-8",
@@ -149,7 +156,7 @@ class MachineConfig:
             MARK: str(self.folder.path),
         }
 
-    def build_surroundings(self) -> dict[str, str]:
+    def build_environment(self) -> dict[str, str]:
         """The environment of a build from source, which runs inside and may be hostile.
 
         It has no variables of the template, and no mirror whose address contains a password.

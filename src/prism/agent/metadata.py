@@ -32,11 +32,11 @@ class Metadata:
 
     def credentials(self) -> Credentials:
         """The keys of the machine's role; raises OSError or ValueError without a role."""
-        place = "meta-data/iam/security-credentials/"
-        role = self._text(place).split()[:1]
+        path = "meta-data/iam/security-credentials/"
+        role = self._text(path).split()[:1]
         if not role:
             raise ValueError("it has no role")
-        keys = self._json(place + role[0])
+        keys = self._json(path + role[0])
         return Credentials(str(keys["AccessKeyId"]), str(keys["SecretAccessKey"]), keys["Token"])
 
     def _json(self, path: str) -> dict[str, Any]:

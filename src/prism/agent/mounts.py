@@ -57,7 +57,7 @@ class VolumeLinks:
 
     def _change(self, home: Directory, root: str, volumes: dict[str, str]) -> None:
         try:
-            place = home.make("volumes") if volumes else home.folder("volumes")
+            folder = home.make("volumes") if volumes else home.folder("volumes")
         except FileNotFoundError:
             return
         except OSError as error:
@@ -66,32 +66,32 @@ class VolumeLinks:
             if volumes:
                 self.trouble = "~/volumes is not a folder, so no volume can be shown in it"
             return
-        with place:
-            _remove_links(place, root, volumes)
-            self._make_links(place, volumes)
+        with folder:
+            _remove_links(folder, root, volumes)
+            self._make_links(folder, volumes)
 
-    def _make_links(self, place: Directory, volumes: dict[str, str]) -> None:
+    def _make_links(self, folder: Directory, volumes: dict[str, str]) -> None:
         for name, path in volumes.items():
             try:
-                place.symlink(path, name)
+                folder.symlink(path, name)
             except FileExistsError:
-                known = place.readlink(name)
+                known = folder.readlink(name)
                 if known is None:
                     raise
                 if known != path:
                     self.trouble = f"~/volumes/{name} is a link that Prism did not make"
 
 
-def _remove_links(place: Directory, root: str, volumes: dict[str, str]) -> None:
+def _remove_links(folder: Directory, root: str, volumes: dict[str, str]) -> None:
     """Remove our links that are not needed any more."""
-    for name in place.names():
-        target = place.readlink(name)
+    for name in folder.names():
+        target = folder.readlink(name)
         if target and is_a_volume(target, root) and target != volumes.get(name):
-            place.unlink(name)
+            folder.unlink(name)
 
 
 def is_a_volume(target: str, root: str) -> bool:
     """Whether a link leads to a volume; without a root, the form of its path decides."""
-    place, data = Path(target).parent, Path(target).name
-    known = str(place.parent) == root if root else place.parent.name == "volumes"
-    return data == "data" and known and place.name.startswith(("vol-", "fs-"))
+    folder, data = Path(target).parent, Path(target).name
+    known = str(folder.parent) == root if root else folder.parent.name == "volumes"
+    return data == "data" and known and folder.name.startswith(("vol-", "fs-"))

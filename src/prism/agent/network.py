@@ -167,7 +167,7 @@ class WorkspaceNetwork:
         if pid == self._pasta:
             self._pasta, self._ended_at = 0, time.monotonic()
 
-    def mend(self) -> bool:
+    def restart_ended(self) -> bool:
         """Start `pasta` again if it has ended; returns whether it had."""
         if self._pasta or time.monotonic() < self._ended_at + AGAIN:
             return False

@@ -92,20 +92,20 @@ class TreeBuilder:
 
     def make(self, record: PackageTree) -> Generator[None, None, int]:
         """Make a tree, unless it exists or another workspace is making it."""
-        place = environment_of(self._cache, record["tree"]).parent
+        tree = environment_of(self._cache, record["tree"]).parent
         lock = os.open(
             self._drafts() / f"{record['tree']}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         )
         try:
             while not _try_lock(lock):
                 yield
-            if place.exists():
+            if tree.exists():
                 return 0
-            return (yield from self._make(record, place))
+            return (yield from self._make(record, tree))
         finally:
             os.close(lock)
 
-    def _make(self, record: PackageTree, place: Path) -> Generator[None, None, int]:
+    def _make(self, record: PackageTree, tree: Path) -> Generator[None, None, int]:
         draft = self._draft()
         venv, pins = draft / "venv", draft / "pins.txt"
         uv, python = self._spec["uv"], self._spec["python"]
@@ -122,13 +122,13 @@ class TreeBuilder:
             compiled = [python, "-I", "-S", "-m", "compileall", "-qq", "-j", "0"]
             yield from self._run([*compiled, "-x", NOT_COMPILED, str(venv / "lib")], draft)
             _sync(draft)
-            place.parent.mkdir(exist_ok=True)
-            draft.rename(place)
+            tree.parent.mkdir(exist_ok=True)
+            draft.rename(tree)
             return 0
         finally:
             remove_tree(draft)
 
-    def give(self, record: PackageTree) -> None:
+    def assign(self, record: PackageTree) -> None:
         """Record the tree in the workspace, whose environment has to be empty."""
         overlay.make_layers(self._folder / "venv")
         write(self._folder / TREE, record, durable=True)

@@ -24,6 +24,7 @@ from prism.agent.protocol import IsolationKinds, LocalMachineSpec
 from prism.agent.sandbox_process import SandboxProcess
 
 Work = Generator[None, None, None]
+OnEvent = Callable[[dict[str, Any], list[int]], None]
 SPARE = 16  # processes
 
 
@@ -36,11 +37,11 @@ class ProgramFailed(Exception):
 
 
 class Program:
-    """A started program; `exit` is its exit code after the end, and `on_news` gets its answers."""
+    """A started program; `exit` is its exit code after the end, `on_event` gets its events."""
 
-    def __init__(self, on_news: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
+    def __init__(self, on_event: OnEvent | None = None) -> None:
         self.exit: int | None = None
-        self.on_news = on_news or (lambda event, fds: None)
+        self.on_event = on_event or (lambda event, fds: None)
 
 
 class ProcessGroup:
@@ -58,10 +59,10 @@ class ProcessGroup:
         self._limits: Mapping[str, int] = spec.get("limits", {})
         self._spec = spec
         self._freezer: Freezer | None = None
-        self._inside: SandboxProcess | None = None
+        self._sandbox: SandboxProcess | None = None
         self._numbers = itertools.count(1)
-        self._programs: dict[int, Program] = {}  # those of the workspace, by number
-        self._tools: dict[int, Program] = {}  # our own, by pid
+        self._programs: dict[int, Program] = {}  # of the workspace, by number
+        self._tools: dict[int, Program] = {}  # of Prism, by pid
 
     @property
     def freezer(self) -> Freezer:
@@ -80,13 +81,13 @@ class ProcessGroup:
     @property
     def network(self) -> WorkspaceNetwork | None:
         """The programs' own network; None if they use this computer's."""
-        return self._inside.network if self._inside else None
+        return self._sandbox.network if self._sandbox else None
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         """A socket that can connect to the programs' ports."""
         return self.network.tcp_socket(family) if self.network else socket.socket(family)
 
-    def mend(self) -> None:
+    def restart_network(self) -> None:
         """Restart the network's processes that have ended by themselves."""
         if (network := self.network) is None:
             return
@@ -95,45 +96,41 @@ class ProcessGroup:
             raise ProgramFailed(
                 "MACHINE_FAILED", f"its network was ended. Start it again with {again}"
             )
-        if network.mend() and self._inside:
-            self.selector.listen(network.output_pipe, self._inside.log)
+        if network.restart_ended() and self._sandbox:
+            self.selector.listen(network.output_pipe, self._sandbox.log)
 
     @property
     def kinds(self) -> IsolationKinds:
         """How programs are frozen and isolated; all fields are None before the first one runs."""
         return {
             "freezer": self._freezer.kind if self._freezer else None,
-            "sandbox": self._inside.kind if self._inside else None,
-            "network": self._inside.network_kind if self._inside else None,
+            "sandbox": self._sandbox.kind if self._sandbox else None,
+            "network": self._sandbox.network_kind if self._sandbox else None,
         }
 
-    def settle(self) -> None:
-        """Open the sandbox before the exec socket is used."""
-        self._open_sandbox()
-
-    def admit(self) -> None:
+    def update_volumes(self) -> None:
         """Show new volumes in the sandbox, and hide removed ones."""
-        if self._inside is not None:
-            self._inside.admit(self._volumes())
+        if self._sandbox is not None:
+            self._sandbox.update_volumes(self._volumes())
 
     @property
-    def let_in(self) -> list[str]:
+    def reachable_volumes(self) -> list[str]:
         """The volumes that programs in the sandbox can reach, even if they should be removed."""
-        if self._inside is None or self._inside.kind != "bubblewrap":
+        if self._sandbox is None or self._sandbox.kind != "bubblewrap":
             return []
-        return sorted(self._inside.volumes)
+        return sorted(self._sandbox.volumes)
 
     @property
-    def is_parting(self) -> bool:
+    def reaches_removed_volumes(self) -> bool:
         """Whether programs can still reach a volume that should be removed."""
-        return bool(let_in := self.let_in) and not {*let_in} <= {*self._volumes()}
+        return not {*self.reachable_volumes} <= {*self._volumes()}
 
     @property
-    def shut_out(self) -> list[str]:
+    def hidden_volumes(self) -> list[str]:
         """The volumes that become visible only at the next start."""
-        if self._inside is None or self._inside.kind != "bubblewrap":
+        if self._sandbox is None or self._sandbox.kind != "bubblewrap":
             return []
-        return [path for path in self._volumes() if path not in self._inside.volumes]
+        return [path for path in self._volumes() if path not in self._sandbox.volumes]
 
     def start(
         self, argv: Sequence[str], environment: Mapping[str, str], home: Path, log: OutputLog
@@ -152,13 +149,13 @@ class ProcessGroup:
         self,
         request: Mapping[str, Any],
         fds: list[int],
-        on_news: Callable[[dict[str, Any], list[int]], None] | None = None,
+        on_event: OnEvent | None = None,
     ) -> Program:
         """Start a program inside: with the limits, in the sandbox, frozen with the others."""
-        program, number = Program(on_news), next(self._numbers)
+        program, number = Program(on_event), next(self._numbers)
         self._programs[number] = program
         try:
-            self._open_sandbox().ask({**request, "id": number}, fds)
+            self.open_sandbox().ask({**request, "id": number}, fds)
         except OSError as error:  # the sandbox has ended; the next start opens another one
             del self._programs[number]
             raise ProgramFailed(
@@ -166,12 +163,14 @@ class ProcessGroup:
             ) from error
         return program
 
-    def hang_up(self, program: Program, number: signal.Signals, *, group: bool = False) -> None:
+    def send_signal(
+        self, program: Program, number: signal.Signals, *, group: bool = False
+    ) -> None:
         """Signal a program inside, or all of its group, if it is still running."""
         for key, running in self._programs.items():
-            if running is program and self._inside:
+            if running is program and self._sandbox:
                 with suppress(OSError):  # the sandbox has ended, or does not read
-                    self._inside.ask({"id": key, "signal": int(number), "group": group}, [])
+                    self._sandbox.ask({"id": key, "signal": int(number), "group": group}, [])
 
     def run(
         self, argv: Sequence[str], environment: Mapping[str, str], log: OutputLog
@@ -210,7 +209,7 @@ class ProcessGroup:
         """Send SIGTERM to all, leaders first, and SIGKILL after the grace period."""
         until = time.monotonic() + grace
         for program in list(self._programs.values()):
-            self.hang_up(program, signal.SIGTERM)
+            self.send_signal(program, signal.SIGTERM)
         send(signal.SIGTERM, list(self._tools))
         if asleep:  # they handle the signal when they continue
             self.freezer.thaw()
@@ -237,16 +236,17 @@ class ProcessGroup:
             self._freezer = None
         self._tools.clear()
 
-    def sweep(self) -> None:
+    def kill_leftovers(self) -> None:
         """End the processes that an earlier supervisor left."""
-        self.freezer  # noqa: B018 - looking for the group that it used ends who is in it
+        self.freezer  # noqa: B018 - it kills the processes in the cgroup of that supervisor
         while left := marked(self.folder):
             send(signal.SIGKILL, left)
             time.sleep(0.002)
         self.kill()
 
-    def _open_sandbox(self) -> SandboxProcess:
-        if self._inside is None:
+    def open_sandbox(self) -> SandboxProcess:
+        """The sandbox; opened if it is not open yet."""
+        if self._sandbox is None:
             join = self.freezer.join
 
             def prepare() -> None:
@@ -255,19 +255,19 @@ class ProcessGroup:
                 if sys.platform == "linux":  # the kernel kills programs before the supervisor
                     Path("/proc/self/oom_score_adj").write_text("300")
 
-            inside = SandboxProcess(self.folder, self._spec, self._volumes(), prepare)
-            self._inside = inside
-            if inside.note and inside.note not in self.notes:
-                self.notes.append(inside.note)
-            self.selector.attend(inside.fileno(), self._receive)
-            self.selector.listen(inside.output_pipe, inside.log)
-            if inside.network:
-                self.selector.listen(inside.network.output_pipe, inside.log)
-        return self._inside
+            sandbox = SandboxProcess(self.folder, self._spec, self._volumes(), prepare)
+            self._sandbox = sandbox
+            if sandbox.note and sandbox.note not in self.notes:
+                self.notes.append(sandbox.note)
+            self.selector.attend(sandbox.fileno(), self._receive)
+            self.selector.listen(sandbox.output_pipe, sandbox.log)
+            if sandbox.network:
+                self.selector.listen(sandbox.network.output_pipe, sandbox.log)
+        return self._sandbox
 
     def _receive(self) -> bool:
         """Handle an answer from inside; false at the end."""
-        received = self._inside.answers() if self._inside else None
+        received = self._sandbox.answers() if self._sandbox else None
         if received is None:
             self._close()
             return False
@@ -278,34 +278,34 @@ class ProcessGroup:
                 if "exit" in event:
                     program.exit = event["exit"]
                     del self._programs[number]
-                program.on_news(event, fds)
+                program.on_event(event, fds)
         for descriptor in fds:
             os.close(descriptor)
         return True
 
     def _close(self) -> None:
         """Forget the sandbox, which has ended together with its programs."""
-        if self._inside:
-            self.selector.ignore(self._inside.fileno())
-            self._inside.close()
-            self._inside = None
+        if self._sandbox:
+            self.selector.ignore(self._sandbox.fileno())
+            self._sandbox.close()
+            self._sandbox = None
         for program in list(self._programs.values()):
             program.exit = -signal.SIGKILL
-            program.on_news({"exit": program.exit}, [])
+            program.on_event({"exit": program.exit}, [])
         self._programs.clear()
 
     def _workspace_pids(self) -> list[int]:
         """All descendants except the sandbox's own processes."""
         everybody = descendants(os.getpid())
-        place = {self._inside.pid} if self._inside else set()
-        if self._inside and self._inside.kind == "bubblewrap":
-            below = [descendant for descendant in everybody if descendant.parent in place]
-            place |= {
+        own = {self._sandbox.pid} if self._sandbox else set()
+        if self._sandbox and self._sandbox.kind == "bubblewrap":
+            below = [descendant for descendant in everybody if descendant.parent in own]
+            own |= {
                 descendant.pid for descendant in sorted(below, key=lambda it: int(it.began))[:1]
             }  # ours
         if self.network:
-            place |= self.network.pids
-        return [descendant.pid for descendant in everybody if descendant.pid not in place]
+            own |= self.network.pids
+        return [descendant.pid for descendant in everybody if descendant.pid not in own]
 
     def _limit_cpus(self) -> None:
         if (cpus := self._limits.get("cpus")) and sys.platform == "linux":

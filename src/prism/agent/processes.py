@@ -97,9 +97,9 @@ def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:
 
 def which(program: str, path: str, real: Callable[[str], str] = str) -> str | None:
     """The path of a program, as a shell finds it; `real` maps a path of the program to ours."""
-    places = [""] if "/" in program else path.split(":")
-    for place in places:
-        real_path = real(candidate := os.path.join(place, program))
+    folders = [""] if "/" in program else path.split(":")
+    for folder in folders:
+        real_path = real(candidate := os.path.join(folder, program))
         if os.access(real_path, os.X_OK) and os.path.isfile(real_path):
             return candidate
     return None

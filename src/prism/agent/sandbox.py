@@ -24,7 +24,7 @@ ACCOUNTS = ("/etc/passwd", "/etc/group")
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
 SANDBOXED = "sandboxed"
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
-# What the first program needs to become another user, and then has no more.
+# The capabilities with which the first program changes its user; then it drops them.
 TO_BECOME = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_ADMIN")
 
 
@@ -43,7 +43,7 @@ def has_worked(folder: Path, feature: str = SANDBOXED) -> bool:
 
 
 def remember_that_it_works(folder: Path, feature: str = SANDBOXED) -> None:
-    """Record it for all machines of this home."""
+    """Record for all machines of this home that a sandbox, or that feature, works."""
     if not has_worked(folder, feature):
         _marker(folder, feature).touch()
 
@@ -52,7 +52,7 @@ def _marker(folder: Path, feature: str) -> Path:
     return folder.parent.parent / feature
 
 
-def enclosed(
+def bubblewrap_command(
     bwrap: str,
     argv: list[str],
     folder: Path,
@@ -65,14 +65,14 @@ def enclosed(
     resolver: str | None = None,
     lower: str | None = None,
 ) -> list[str]:
-    """The command that runs `argv` in a place of its own.
+    """The command that runs `argv` in a sandbox.
 
-    `reachable` can be read there; `volumes` are there to be written, and others may come to
-    where volumes are (`bind_mounts.py`), which is empty but for them. `private` is what is hidden
-    wherever it lies, as are the home that the machine belongs to, and the user's. `argv` may
-    become `another_user`, for whom `folder` has the accounts. In a `closed` sandbox nobody
-    can make another user namespace. `resolver` is shown as `/etc/resolv.conf`. `lower` is the tree
-    of packages below the environment, where bubblewrap is to mount it.
+    There, `reachable` can be read and `volumes` can be written. The folder of all volumes is
+    otherwise empty; later volumes are mounted in it (`bind_mounts.py`). The paths in `private` are
+    hidden, as are Prism's home and the user's. With `another_user`, `argv` can change its user;
+    `folder` has the account files for that. In a `closed` sandbox, no program can make another
+    user namespace. `resolver` is shown as `/etc/resolv.conf`. `lower` is a shared package tree; if
+    it is given, bubblewrap mounts it below the environment.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
     words += [*_capabilities(another_user, closed), *_system(), *hide_secrets()]
@@ -102,9 +102,9 @@ def _capabilities(another_user: bool, closed: bool) -> list[str]:
 
 
 def _temporary(folder: Path, another_user: bool) -> list[str]:
-    for place in (*own_folders(folder), folder / "tmp"):
-        place.mkdir(exist_ok=True)
-    if another_user:  # as `/tmp` is everywhere: what we put there nobody else moves away
+    for own in (*own_folders(folder), folder / "tmp"):
+        own.mkdir(exist_ok=True)
+    if another_user:  # as usual for `/tmp`: only its owner can remove an entry
         (folder / "tmp").chmod(0o1777)
     return [
         word for target in ("/tmp", "/var/tmp") for word in ("--bind", str(folder / "tmp"), target)
@@ -139,7 +139,10 @@ def closed_to_others(paths: Iterable[str]) -> list[str]:
 
 
 def _parents(path: str) -> list[str]:
-    """Make the folders above a path such that every user passes; else they are as the path is."""
+    """The arguments to make the parent folders of a path with modes that let every user in.
+
+    Otherwise bubblewrap gives them the mode of the path.
+    """
     return ["--dir", os.path.dirname(path)]
 
 
@@ -157,7 +160,7 @@ def _for_another_user(folder: Path) -> list[str]:
 
 def _system() -> list[str]:
     words = ["--proc", "/proc", "--dir", "/run", "--dir", "/var"]
-    kernel = KERNEL if os.geteuid() == 0 else ()  # root may write there, with no capability
+    kernel = KERNEL if os.geteuid() == 0 else ()  # root can write there without capabilities
     for path in (*filter(os.path.exists, kernel), *SYSTEM, "/sys"):
         words += ["--ro-bind-try", path, path]
     return words
@@ -175,7 +178,7 @@ def hide_secrets() -> list[str]:
 
 def _devices(another_user: bool) -> list[str]:
     words = ["--dev", "/dev"]
-    if another_user:  # else it belongs to the user of bubblewrap alone
+    if another_user:  # otherwise only the user of bubblewrap can write to it
         words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
     for path in accelerators():
         words += ["--dev-bind-try", path, path]
@@ -183,6 +186,6 @@ def _devices(another_user: bool) -> list[str]:
 
 
 def accelerators() -> list[str]:
-    """The devices in `/dev` of graphics cards that compute."""
+    """The devices in `/dev` of GPUs and InfiniBand adapters."""
     names = [name for name in os.listdir("/dev") if name.startswith(ACCELERATORS)]
     return [f"/dev/{name}" for name in sorted(names)]

@@ -1,8 +1,8 @@
 """What a sandbox shows of this computer and what it hides, in the order of the mounts.
 
-Private are Prism's home and the user's. Either may be within a folder that is shown, of the system
-(`/opt`) or of a Python (`--prefix=$HOME`): then only what has to be reachable is shown. Deeper
-paths are mounted later, so the deepest entry for a path decides.
+Prism's home and the user's home are private. Either may lie in a folder that is shown: a system
+folder (`/opt`) or that of a Python (`--prefix=$HOME`). Then only the parts of it that have to be
+reachable are shown. Deeper paths are mounted later, so the deepest entry for a path decides.
 """
 
 import glob
@@ -11,13 +11,13 @@ import pwd
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-# What an interpreter is made of, where not all that lies beside it may be seen.
+# The files of a Python interpreter, for a folder that also contains private files.
 PARTS = (
     *("pyvenv.cfg", "bin/python*", "include/python*", "ssl", "share/zoneinfo"),
     *(f"{lib}/{part}" for lib in ("lib", "lib64") for part in ("python*", "*.so", "*.so.*")),
 )
-# No machine runs without these. A home that holds one (`/`, or `/bin` of the user bin) is the
-# system's own and nobody's to hide.
+# Every machine needs these folders. A home that contains one of them (`/`, or `/bin` of the user
+# `bin`) is therefore never hidden.
 VITAL = (
     *("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/bin", "/sbin", "/lib", "/lib64"),
     *("/etc", "/nix"),
@@ -36,13 +36,13 @@ def homes() -> list[str]:
     folders = [os.path.expanduser("~")]
     try:
         folders.append(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:  # a uid without a name, as containers have it
+    except KeyError:  # a uid without an account, as in some containers
         return folders
     return folders
 
 
 def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[str]) -> list[Layer]:
-    """The layers on top of the system's folders, which are shown."""
+    """The layers on top of the system folders; the system folders themselves are shown."""
     owned = sorted({os.path.realpath(folder) for folder in private})
     visible = {part for path in reachable for part in _parts_of(os.path.normpath(path), owned)}
     hideable = [
@@ -51,21 +51,21 @@ def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[st
         if not any(within(os.path.realpath(vital), folder) for vital in VITAL)
     ]
     hidden = {face for folder in hideable for face in faces(folder, [*system, *visible])}
-    # A tree of the system may be a link into a home (`/opt` to `~/opt`), and is private then.
+    # A system folder may be a link into a home (`/opt` to `~/opt`); then it is private.
     hidden |= {
         tree
         for tree in system
         if any(within(os.path.realpath(tree), folder) for folder in hideable)
     }
     laid = [Layer(tree, shown=True) for tree in system]
-    for path in sorted(visible | hidden):  # the wider before what lies within
+    for path in sorted(visible | hidden):  # a folder before its content
         if _is_seen(path, laid) is not (is_visible := path not in hidden):
             laid.append(Layer(path, is_visible))
     return laid[len(system) :]
 
 
 def faces(real: str, trees: Iterable[str]) -> list[str]:
-    """The paths at which a folder is visible within these trees, which may be links themselves."""
+    """The paths below these trees at which a folder is visible; the trees may be links."""
     paths = []
     for tree in trees:
         if within(real, behind := os.path.realpath(tree)) and os.path.isdir(real):
@@ -79,7 +79,7 @@ def within(path: str, folder: str) -> bool:
 
 
 def _parts_of(path: str, owned: Iterable[str]) -> list[str]:
-    """A path that has to be reachable; or only parts of it, if something private is inside."""
+    """The path itself; if it contains something private, only the parts of an interpreter."""
     behind = os.path.realpath(path)
     if not any(within(folder, behind) for folder in owned):
         return [path]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prism.agent.protocol import SEEN, SandboxProbe
-from prism.agent.sandbox import SYSTEM, enclosed
+from prism.agent.sandbox import SYSTEM, bubblewrap_command
 from prism.agent.sandbox_layers import faces, homes, layers, within
 
 REFUSED = 1
@@ -33,7 +33,7 @@ def main(probe: SandboxProbe) -> int:
         visible = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
         names = set(secrets([*hidden, *probe["private"]], [*visible, os.path.realpath(name)]))
         look = ["/bin/sh", "-c", LOOK, "sh", *sorted(names)[:MANY]]
-        line = enclosed(probe["bwrap"], look, folder, reachable, (), private=[home])
+        line = bubblewrap_command(probe["bwrap"], look, folder, reachable, (), private=[home])
         try:
             done = subprocess.run(
                 line, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -51,24 +51,24 @@ def secrets(private: Iterable[str], visible: Iterable[str]) -> Iterator[str]:
     """The hidden content of these places, under each of its names."""
     for path in private:
         real = os.path.realpath(path)
-        for place in {os.path.abspath(path), real, *faces(real, SYSTEM)}:
+        for alias in {os.path.abspath(path), real, *faces(real, SYSTEM)}:
             known = [
                 *visible,
-                *(tree for tree in (*SYSTEM, *OWN) if tree != place and within(tree, place)),
+                *(tree for tree in (*SYSTEM, *OWN) if tree != alias and within(tree, alias)),
             ]
-            yield from _within(place, known)
+            yield from _within(alias, known)
 
 
-def _within(place: str, known: list[str]) -> Iterator[str]:
+def _within(top: str, known: list[str]) -> Iterator[str]:
     try:
-        names = os.listdir(place)
+        names = os.listdir(top)
     except NotADirectoryError:
-        yield place
+        yield top
         return
     except OSError:  # what we cannot look into, nor is there, they cannot
         return
     for name in names:
-        path = os.path.join(place, name)
+        path = os.path.join(top, name)
         if any(within(tree, path) and tree != path for tree in known):
             yield from _within(path, known)
         elif not any(within(path, tree) for tree in known):

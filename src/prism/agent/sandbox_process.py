@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -46,7 +45,7 @@ from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     bubblewrap,
-    enclosed,
+    bubblewrap_command,
     has_worked,
     own_folders,
     remember_that_it_works,
@@ -75,18 +74,18 @@ class SandboxProcess:
         prepare: Callable[[], None],
     ) -> None:
         self._folder, self.volumes, self._prepare = folder, volumes, prepare
-        self._hopeless: set[str] = set()  # volumes that cannot come in while it is open
+        self._unattachable: set[str] = set()  # volumes that cannot be attached while it is open
         self._reachable = spec.get("reachable", [])
         self._is_requested = bool(spec.get("sandbox", True))
         self._lower = lower_of(folder, spec)
         self.log = OutputLog(folder / "logs" / "inside.log")
         self.kind, self.output_pipe = "", -1
         self.note = ""
-        """What people should know of how it is kept apart."""
+        """What people should know about its isolation; empty if there is nothing."""
         self.network: WorkspaceNetwork | None = None
-        """Its own network; none where it has that of this computer."""
+        """Its own network; None if it uses this computer's."""
         self.network_kind: str | None = None
-        """`own`, or `shared: why`; none without a sandbox."""
+        """`own`, or `shared: why`; None without a sandbox."""
         shares = os.environ.get(VARIABLE) == SHARED
         self._shares_network = f"{VARIABLE} is {SHARED}" if shares else ""
         self._rest = b""
@@ -119,27 +118,27 @@ class SandboxProcess:
         self._rest = rest if len(rest) <= LONGEST_ANSWER else b""
         return [_plain_fields(line) for line in lines], _terminals(fds)
 
-    def admit(self, volumes: list[str]) -> None:
+    def update_volumes(self, volumes: list[str]) -> None:
         """Attach new volumes and detach removed ones, if that is possible."""
         if self.kind != "bubblewrap":
             return
         present, requested = set(self.volumes), set(volumes)
-        self._hopeless &= requested
-        if not (added := requested - present - self._hopeless) and present <= requested:
+        self._unattachable &= requested
+        if not (added := requested - present - self._unattachable) and present <= requested:
             return
         if self._identity is None or (within := _first_inside(self.pid)) is None:
-            self._hopeless |= added
+            self._unattachable |= added
             return
-        if self._identity.shared:  # the links in it were made just now, by us
+        if self._identity.shared:  # this process has just made the links in it
             hand_over_entry(str(self._folder / "home"), "volumes", self._identity.uid)
-        let_in = {path for path in added if self._attach(within, path)}
-        let_out = {
+        attached = {path for path in added if self._attach(within, path)}
+        detached = {
             path
             for path in present - requested
             if (target := self._target(path)) is not None and hide_mount(within, path, target)
         }
-        self.volumes = sorted((present | let_in) - let_out)
-        self._hopeless |= added - let_in
+        self.volumes = sorted((present | attached) - detached)
+        self._unattachable |= added - attached
 
     def close(self) -> None:
         """Disconnect, upon which the first program inside ends."""
@@ -172,7 +171,7 @@ class SandboxProcess:
         if self._is_requested and is_privileged():
             self._open_as_another_user(bwrap)
             return
-        for closed in (True, False) if bwrap else ():  # old ones cannot close it
+        for closed in (True, False) if bwrap else ():  # an old bubblewrap cannot close it
             if (refusal := self._begin(bwrap, closed=closed)) == "":
                 self.kind = "bubblewrap"
                 remember_that_it_works(self._folder)
@@ -249,7 +248,7 @@ class SandboxProcess:
                 self.network.wait()
                 remember_that_it_works(self._folder, NETWORKED)
         except (NetworkUnavailable, OSError) as error:
-            if self._shares_network or not bwrap:  # it is something else
+            if self._shares_network or not bwrap:  # the network is not the cause
                 raise
             return self._share_network(str(error)) or self._begin(bwrap, closed=closed)
         return ""
@@ -289,11 +288,14 @@ class SandboxProcess:
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
         if bwrap:
-            own, seen = partial(enclosed, resolver=self._resolver()), (reachable, self.volumes)
             is_another = self._identity is not None
-            lower = None if is_another else self._lower
-            own = partial(own, another_user=is_another, closed=closed, lower=lower)
-            argv = own(bwrap, argv, self._folder, *seen)
+            argv = bubblewrap_command(
+                *(bwrap, argv, self._folder, reachable, self.volumes),
+                another_user=is_another,
+                closed=closed,
+                resolver=self._resolver(),
+                lower=None if is_another else self._lower,
+            )
         environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
 
         def prepare() -> None:
@@ -349,9 +351,9 @@ class SandboxProcess:
         return b""
 
     def _detached_mounts(self, reachable: list[str]) -> list[tuple[str, int]]:
-        """The workspace's own folders, and what only Prism's user may read, as mounts."""
+        """Mounts of the workspace's own folders, and of files that only Prism's user can read."""
         identity = self._identity
-        assert identity, "who has no user of its own is shown everything as it is"
+        assert identity, "only a workspace with a user of its own needs these mounts"
         targets = targets_of(self._folder)
         make_target(str(targets), "")
         for path in self.volumes:

@@ -1,10 +1,10 @@
 """The system calls that a workspace may not make, as a filter for the kernel (classic BPF).
 
-The filter refuses what a research program does not need and what kernels had holes in: new
-namespaces, mounts, BPF, keyrings, other processes' memory, modules, `io_uring`. Everything
-else is allowed. It also refuses the set-user-ID and set-group-ID bits, since the files of a
-workspace belong to the user of the daemon on the disk; and sockets of families that network
-namespaces do not keep apart, or that need a right which no workspace has.
+The filter refuses system calls that research programs do not need, and in which kernels have had
+security holes: new namespaces, mounts, BPF, keyrings, memory of other processes, modules and
+`io_uring`. It also refuses the set-user-ID and set-group-ID bits, since on the disk the files of a
+workspace belong to the user of the daemon; and sockets of families that network namespaces do not
+separate, or that need a privilege which no workspace has. Everything else is allowed.
 """
 
 import errno
@@ -17,15 +17,15 @@ KILL_PROCESS, FAIL, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in `struct seccomp_data`
 X32 = 0x40000000  # system calls of 32-bit programs that are numbered within those of x86_64
-NAMESPACES = 0x7E020000  # all CLONE_NEW… flags but that for time, which `clone` does not know
+NAMESPACES = 0x7E020000  # all CLONE_NEW… flags except the one for time, which `clone` lacks
 NEW_TIME = 0x80
 SET_ID = 0o6000
 CREATES = os.O_CREAT | 0o20000000  # O_CREAT, or the bit of O_TMPFILE
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
-# Of Unix, of both versions of IP, and netlink, as Linux numbers them. Of the others `AF_VSOCK`
-# leads to the host of a virtual machine and to all workspaces alike.
+# The allowed socket families, by their Linux numbers: Unix, IPv4, IPv6 and netlink. `AF_VSOCK`,
+# for example, would reach the host of a virtual machine from every workspace.
 FAMILIES = (1, 2, 10, 16)
-NO_FAMILY = 97  # Linux's EAFNOSUPPORT; the number of other systems is another one
+NO_FAMILY = 97  # EAFNOSUPPORT on Linux; it has another number on other systems
 
 
 class Architecture(NamedTuple):
@@ -68,11 +68,11 @@ ARCHITECTURES = {
     "x86_64": Architecture(0xC000003E, X86_64 | COMMON),
     "aarch64": Architecture(0xC00000B7, AARCH64 | COMMON),
 }
-# Programs try something else when these do not exist. What `clone3` and `openat2` are asked
-# for is in memory, where a filter cannot look.
+# If these do not exist, programs use older calls. The arguments of `clone3` and `openat2` are in
+# memory, which a filter cannot read.
 MISSING = ("clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register")
-# Where the mode of a new or changed file is among the arguments; and where the flags that say
-# whether there is one.
+# The index of the argument with the mode of a new or changed file; in `OPENING` after the index of
+# the flags that say whether there is a mode.
 MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
 MODES |= {"creat": 1, "mknod": 1, "mknodat": 2}
 OPENING = {"open": (1, 2), "openat": (2, 3)}
@@ -109,7 +109,7 @@ def _of_this_architecture(known: Architecture, *, x32: bool) -> Iterable[Instruc
 
 
 def _look_into(name: str) -> Sequence[Instruction]:
-    """Instructions that decide about a call by its arguments; they always end with a verdict."""
+    """Instructions that allow or refuse a call by its arguments."""
     if name == "ioctl":
         asks = (_argument(1), (EQUAL, 1, 0, TIOCSTI), (EQUAL, 0, 1, TIOCLINUX))
         return (*asks, _refuse(errno.EPERM), _return(ALLOW))

@@ -13,7 +13,7 @@ from prism.agent.protocol import ObservedService
 
 CRASHES, WITHIN = 3, 60.0
 PAUSE, DOUBT = 0.5, 1.0
-SAY_AFTER, SAY_EVERY = 5.0, 5.0  # seconds until a silent service is named, and named anew
+SAY_AFTER, SAY_EVERY = 5.0, 5.0  # seconds until a silent service is named, and named again
 SHORT = 160  # characters of its last output
 
 
@@ -36,9 +36,9 @@ class ManagedService:
         self._foreign_since: float | None = None
         self._asking: Any = None
 
-    def seen(self) -> ObservedService:
+    def report(self) -> ObservedService:
         """The report about the service."""
-        seen: ObservedService = {
+        report: ObservedService = {
             "port": self.port,
             "running": self.program is not None,
             "answered": self.answered,
@@ -47,8 +47,8 @@ class ManagedService:
             "token": self._config.tells_token(self.name),
         }
         if self.exit:
-            seen["last_words"] = self.last_words()
-        return seen
+            report["last_words"] = self.last_words()
+        return report
 
     def last_words(self) -> str:
         """The end of its output, as people may see it."""
@@ -58,11 +58,11 @@ class ManagedService:
         """Start it, on a port that is free now."""
         self._token = self._config.folder.token()
         self._check()
-        self._process_group.settle()
+        self._process_group.open_sandbox()
         network = self._process_group.network
         self.port = network.publish(self.port) if network else ports.free_port(self.port)
         own = self._spec.get("environment", {})
-        environment = self._config.surroundings(own, self.port, self._token)
+        environment = self._config.program_environment(own, self.port, self._token)
         command = self._config.command(self.name, self.port, self._token)
         program = self._config.find_program(command[0])
         if program is None:
@@ -84,7 +84,7 @@ class ManagedService:
             self._ask()
 
     def _ask(self) -> None:
-        """Continue to ask whether the service answers; each call is one step of the question."""
+        """Do one step of asking the service whether it answers."""
         assert self.port is not None, "a service that runs has a port"
         if self._asking is None:
             health, process_group = self._spec.get("health"), self._process_group
@@ -96,17 +96,16 @@ class ManagedService:
             is_ours = self._process_group.network is not None or ports.is_ours(self.port)
             foreign = stop.value and not is_ours
             self._note_foreign(bool(foreign))
-            # A service that is not asked for a path need not listen at once, or ever.
+            # A service without a health path need not listen at once, or ever.
             self.answered = not foreign and (stop.value or not self._spec.get("health"))
 
     def _note_foreign(self, foreign: bool) -> None:
-        """Another program answers: for a moment it may be an old one of ours that is ending."""
+        """Fail if another program answers for long; at first it may be the service's old one."""
         now = time.monotonic()
         self._foreign_since = (self._foreign_since or now) if foreign else None
         if self._foreign_since and now - self._foreign_since > DOUBT:
             raise self._error(
-                "PORT_TAKEN",
-                f"another program of this computer took its port {self.port} meanwhile",
+                "PORT_TAKEN", f"another program on this computer has taken its port {self.port}"
             )
 
     def _ended(self, code: int) -> None:
@@ -167,15 +166,15 @@ class ManagedServices:
         ]
         self._patience = config.patience
         self.stage = "services"
-        """What is being done, in words: which service is silent, and what it said."""
+        """The present stage as text: which service does not answer yet, and its last output."""
         self._say_at = 0.0
 
     def __iter__(self) -> Iterator[ManagedService]:
         return iter(self._all)
 
-    def seen(self) -> dict[str, ObservedService]:
+    def report(self) -> dict[str, ObservedService]:
         """The report about each service."""
-        return {managed_service.name: managed_service.seen() for managed_service in self._all}
+        return {managed_service.name: managed_service.report() for managed_service in self._all}
 
     def bring_up(self) -> Work:
         """Start all, and wait until each has answered once."""
@@ -193,7 +192,7 @@ class ManagedServices:
                 raise silent[0].silent(self._patience)
 
     def _name_silent(self, silent: ManagedService) -> None:
-        """Name the service that is awaited, now and then: each change is written to a file."""
+        """Name the service that is waited for, but not often: each change is written to a file."""
         if time.monotonic() >= self._say_at:
             self._say_at = time.monotonic() + SAY_EVERY
             self.stage = f"services: {silent.waited_for()}"
@@ -204,7 +203,7 @@ class ManagedServices:
             managed_service.tick()
 
     def ended(self) -> None:
-        """Note that no service runs any more."""
+        """Record that no service runs any more."""
         for managed_service in self._all:
             managed_service.program, managed_service.answered = None, False
 

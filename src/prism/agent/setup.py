@@ -25,7 +25,7 @@ from prism.agent.folder import shares_blocks
 from prism.agent.install_progress import InstallProgress
 from prism.agent.installer import (
     InstallerView,
-    installing,
+    installer_command,
     is_fetched_by_a_program,
     needs_build,
     works,
@@ -40,7 +40,7 @@ from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap, has_worked
 
 Tell = Callable[[str, int], None]
-# What uv says, and what that means: a code, and how to go on.
+# Patterns of uv's messages, each with the code of the failure and what to do.
 MEANINGS = (
     (
         r"No space left|os error 28|Disk quota exceeded|os error 122",
@@ -60,7 +60,7 @@ MEANINGS = (
         "a package is not available as the template asks: correct its name or version",
     ),
 )
-# A login shell reads the system's profile first, which may well forget where programs are.
+# A login shell reads the system's profile first, which may replace PATH.
 FOLDERS = (".config", ".cache", ".local/share", ".local/state", ".local/run")
 PROFILE = """\
 PATH="$VIRTUAL_ENV/bin:$HOME/.local/bin:$PATH"
@@ -75,9 +75,9 @@ class Setup:
         self._config, self._process_group, self._tell = config, process_group, tell
         self._folder = config.folder
         self._log = OutputLog(self._folder.logs / "setup.log", self._note_progress)
-        self._progress: InstallProgress | None = None  # of the packages, while they come
-        self._bwrap: str | None = None  # what makes a sandbox, once that is known
-        self._is_new = False  # whether the environment was made just now, and nobody used it
+        self._progress: InstallProgress | None = None  # of the packages, while they are installed
+        self._bwrap: str | None = None  # the path of bubblewrap, once it is known to work
+        self._is_new = False  # whether the environment was just made and is unused
 
     def work(self) -> Work:
         """Do all steps that are not finished."""
@@ -114,7 +114,7 @@ class Setup:
         self._bwrap = bubblewrap() if self._config.spec.get("sandbox", True) else None
         code = yield from self._uv(argv)
         if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
-            self._bwrap = None  # this system lets nobody make a sandbox
+            self._bwrap = None  # this system does not allow sandboxes
             code = yield from self._uv(argv)
         if code:
             problem = "the Python environment cannot be made"
@@ -157,15 +157,15 @@ class Setup:
             if not code or not needs_build(self._log.last):
                 return code
         elif not any(map(is_fetched_by_a_program, self._config.packages)):
-            # uv links to the files of the cache where it can: they would be the same in every
-            # machine, and a program that writes into one would write into all of them.
+            # By default uv links to the files of its cache. Then all machines would share them,
+            # and a program that writes to such a file would change it for all machines.
             shares = shares_blocks(Path(self._config.spec["cache"]), self._folder.path)
             apart = ["--link-mode", "clone" if shares else "copy", "--no-build"]
             code = yield from self._uv([*argv, *apart, *packages])
             if not code or not needs_build(self._log.last):
                 return code
         command = [self._config.spec["uv"], *argv, "--link-mode", "copy", *packages]
-        environment = self._config.build_surroundings()
+        environment = self._config.build_environment()
         return (yield from self._run_inside(command, environment))
 
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
@@ -186,7 +186,7 @@ class Setup:
         if code := (yield from trees.make(record)):
             return code
         self._empty_venv()
-        trees.give(record)
+        trees.assign(record)
         return 0
 
     def _remake_tree(self) -> Work:
@@ -226,10 +226,10 @@ class Setup:
             places = [writable, folder.venv] if own else [writable]
             readonly += [] if own else [folder.venv]
             home, reachable = folder.path.parents[1], spec.get("reachable", [])
-            command = installing(
+            command = installer_command(
                 self._bwrap, command, InstallerView(places, reachable, home, readonly)
             )
-        environment = self._config.tool_surroundings()
+        environment = self._config.tool_environment()
         return (yield from self._process_group.run(command, environment, self._log))
 
     def _post_install(self) -> Work:
@@ -247,7 +247,7 @@ class Setup:
 
     def _shell(self, command: str) -> Generator[None, None, int]:
         argv = ["/bin/sh", "-c", command]
-        return (yield from self._run_inside(argv, self._config.surroundings()))
+        return (yield from self._run_inside(argv, self._config.program_environment()))
 
     def _run_inside(
         self, argv: list[str], environment: Mapping[str, str]
@@ -269,7 +269,7 @@ def _make_usual_folders(home: Path) -> None:
             try:
                 folder.make(name).close()
             except OSError as error:
-                if error.errno not in LINK:  # a file or symlink of the workspace's own
+                if error.errno not in LINK:  # a file or link that the workspace has made
                     raise
         with suppress(FileExistsError):
             folder.write_new(".profile", PROFILE.encode())

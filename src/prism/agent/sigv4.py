@@ -38,14 +38,15 @@ def signed(
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     request = "\n".join(("POST", parts.path or "/", "", lines, names, _digest(body)))
-    place = f"{at[:8]}/{scope.region}/{scope.service}/aws4_request"
-    text = "\n".join((ALGORITHM, at, place, _digest(request.encode())))
+    credential_scope = f"{at[:8]}/{scope.region}/{scope.service}/aws4_request"
+    text = "\n".join((ALGORITHM, at, credential_scope, _digest(request.encode())))
     key = f"AWS4{keys.secret}".encode()
-    for word in place.split("/"):
+    for word in credential_scope.split("/"):
         key = hmac.digest(key, word.encode(), "sha256")
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     headers["authorization"] = (
-        f"{ALGORITHM} Credential={keys.key}/{place}, SignedHeaders={names}, Signature={signature}"
+        f"{ALGORITHM} Credential={keys.key}/{credential_scope}, "
+        f"SignedHeaders={names}, Signature={signature}"
     )
     return headers
 

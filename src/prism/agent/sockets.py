@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
-ONE, DUMP = 0x1, 0x301  # NLM_F_REQUEST, and with it NLM_F_ROOT | NLM_F_MATCH
+ONE, DUMP = 0x1, 0x301  # NLM_F_REQUEST, alone and with NLM_F_ROOT | NLM_F_MATCH
 DONE, ERROR, INFO = 3, 2, 2
-LISTENS, FORGOTTEN = 10, 6
-EVERY = 0xFFF & ~(1 << FORGOTTEN)  # states; waiting to be forgotten, it is nobody's any more
+LISTENS, TIME_WAIT = 10, 6
+EVERY = 0xFFF & ~(1 << TIME_WAIT)  # states; in TIME_WAIT, a connection has no owner any more
 HEAD = struct.Struct("=IHHII")
-# Where they stand in a whole message (`inet_diag_msg` behind a head), and in `tcp_info`.
+# Offsets in a whole message (a header and `inet_diag_msg`), and in `tcp_info`.
 STATE, ENDS, INODE_AT, MESSAGE, CARRIED = 17, slice(20, 68), 84, 88, 120
 INODE, UID_AND_INODE, UID_AT = struct.Struct("=I"), struct.Struct("=II"), 80
 ENOUGH = 1 << 14  # bytes of one answer
 PATIENCE = 0.5
-AT_ONCE = 64  # questions in one message; their answers fit into what a socket holds
+AT_ONCE = 64  # questions in one message; their answers fit into the buffer of a socket
 UNIX = struct.Struct("=BBHIIIII")
 ANY = 0xFFFFFFFF
 ANY_INTERFACE_NO_COOKIE = b"\0" * 4 + b"\xff" * 8
@@ -33,7 +33,7 @@ ATTRIBUTE, COUNTED = struct.Struct("=HH"), struct.Struct("=QQ")
 
 
 class SocketHolder(NamedTuple):
-    """The owner of a socket; inode 0 is a socket that no process has any more."""
+    """The owner of a socket; the inode is 0 if no process has the socket open any more."""
 
     uid: int
     inode: int
@@ -49,7 +49,7 @@ def owner_of(
     mapped = ports + b"".join(MAPPED + address for address in addresses)
     kernel.send(_question(socket.AF_INET, ONE, ends + ANY_INTERFACE_NO_COOKIE))
     answer = kernel.recv(ENOUGH)
-    # Where there is no such connection the kernel may name a listener instead.
+    # If there is no such connection, the kernel may name a listener instead.
     if HEAD.unpack_from(answer)[1] == ERROR or answer[ENDS][: len(ends)] not in {ends, mapped}:
         return None
     return SocketHolder(*UID_AND_INODE.unpack_from(answer, UID_AT))
@@ -59,13 +59,13 @@ class TcpConnections:
     """The connections of one machine, from one sample to the next."""
 
     def __init__(self, kernel: Callable[[], socket.socket] | None = None) -> None:
-        """`kernel` makes a socket for questions, if the network is not ours."""
+        """`kernel` makes a netlink socket in the machine's network, if that is not ours."""
         self._kernel = kernel or diagnosis
-        self._known: dict[int, bytes] = {}  # how the kernel is asked for each
-        self._others: set[int] = set()  # sockets that never carry: of UNIX, or listening
+        self._known: dict[int, bytes] = {}  # the question for each, by inode
+        self._others: set[int] = set()  # sockets without bytes to count: of UNIX, or listening
 
     def carried(self, pids: Iterable[int]) -> dict[int, int] | None:
-        """The bytes so far, by socket, of these processes; None if the kernel does not answer."""
+        """The bytes so far of these processes, by inode; None if the kernel does not answer."""
         held = {inode for pid in pids for inode in _inodes_of(pid)}
         self._others &= held
         self._known = {inode: question for inode, question in self._known.items() if inode in held}
@@ -116,7 +116,7 @@ class TcpConnections:
 
 
 def diagnosis() -> socket.socket:
-    """A socket for questions about the network that this process is in."""
+    """A netlink socket for questions about the network of this process."""
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
 
 
@@ -128,7 +128,7 @@ def _inodes_of(pid: int) -> Iterator[int]:
         return
     try:
         for number in os.listdir(folder):
-            try:  # `suppress` would take as long as what it guards
+            try:  # `suppress` would take as long as the call
                 link = os.readlink(number, dir_fd=folder)
             except OSError:  # it has just closed it
                 continue
@@ -157,7 +157,7 @@ def _connections(kernel: socket.socket) -> Iterator[bytes]:
             if kind == DONE:
                 return
             if kind == ERROR:
-                raise OSError("the kernel does not say")
+                raise OSError("the kernel does not list the connections")
             yield message
 
 
@@ -179,7 +179,7 @@ def _byte_count(message: bytes) -> int:
         length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind == INFO:
             if length - 4 < CARRIED + 16:
-                raise ValueError("the kernel is too old to count them")
+                raise ValueError("the kernel is too old to count the bytes of connections")
             sent, received = COUNTED.unpack_from(message, at + 4 + CARRIED)
             return int(sent + received)
         at += (length + 3) & ~3 or 4

@@ -1,11 +1,11 @@
 """What runs in SSH sessions without a terminal: commands and copies.
 
 Without a terminal, a command at work cannot be distinguished from one that waits for a person, so
-each command counts as work while it runs, even if it prints nothing. The exception is a shell
-without a command that reads commands from its input, such as the one that VS Code's remote editing
-keeps open: as at a prompt, only its foreground program is work. A `sleep` there is none, because
-that editor waits with it in a loop; a program with nothing to read is in the background, since a
-shell without job control takes its input away. A copy is use when it moves bytes.
+each command counts as work while it runs, even if it prints nothing. The exception is a shell that
+reads its commands from its input, such as the one that VS Code's remote editing keeps open: as at
+a prompt, only its foreground program is work. `sleep` in such a shell is no work, because that
+editor waits with it in a loop. A program whose input is `/dev/null` is in the background, since a
+shell without job control starts background programs so. A copy is use while it moves bytes.
 """
 
 import os
@@ -21,7 +21,7 @@ from prism.agent.terminals import ONLOOKERS, SHELLS
 
 WAITERS = {"sleep"}
 NOTHING = os.stat(os.devnull).st_rdev
-WITH_A_WORD = {"--rcfile", "--init-file"}  # options of shells that take the next word
+WITH_A_WORD = {"--rcfile", "--init-file"}  # options of shells that have an argument
 Observed = tuple[tuple[str, ...], tuple[Touch, ...]]
 
 
@@ -30,10 +30,10 @@ class SessionReader(Protocol):
 
     @property
     def last(self) -> float:
-        """When a session last did something; 0 if that is known only by a sample."""
+        """When a session was last active; 0 if only a sample shows that."""
 
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
-        """What works in SSH sessions, and when a person was last there."""
+        """The programs at work in SSH sessions, and when a person last used one."""
 
 
 class SshSession:
@@ -51,7 +51,7 @@ class SshSessions:
         self._open: list[SshSession] = []
         self._event = ""
         self.last = 0.0
-        """When a session last did something."""
+        """When a session was last active."""
 
     def begin(self, session: SshSession) -> None:
         """Note that a session has begun."""
@@ -69,7 +69,7 @@ class SshSessions:
         self._note("bytes came over SSH")
 
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
-        """What works in SSH sessions, and when a person was last there."""
+        """The programs at work in SSH sessions, and when a person last used one."""
         work = [_work(session, processes) for session in self._open if session.is_command]
         touches = ((self.last, self._event),) if self.last else ()
         return tuple(program for program in work if program), touches

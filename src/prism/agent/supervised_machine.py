@@ -40,7 +40,7 @@ class SupervisedMachine:
 
     def __init__(self, folder: Folder, selector: Selector) -> None:
         self.folder = folder
-        self._before = folder.seen()
+        self._before = folder.last_report()
         self._config = MachineConfig(folder.spec(), folder)
         self._mounts = VolumeLinks(folder)
         self.process_group = ProcessGroup(
@@ -57,34 +57,34 @@ class SupervisedMachine:
         )
         self._event_log = EventLog(folder.logs)
         self._work: Work | None = None
-        self._goal = ""  # where the work leads
-        self._fresh = False  # whether it has only just been set out on
-        self._told = cast(ObservedMachine, {})
+        self._goal = ""  # the goal of the work
+        self._fresh = False  # whether the work has just begun
+        self._reported = cast(ObservedMachine, {})
         self._run = int(self._before.get("run", 0))
         self._expired: float | None = self._before.get("expired")
-        self._is_expiring = False  # whether the work was set out on when it had just expired
+        self._is_expiring = False  # whether the work began because the machine expired
         self._phase: Phase = self._before.get("phase", "off")
         self._since = self._before.get("since") or time.time()
         self._up: float | None = self._before.get("up")
         self._stage: str | None = None
         self._progress = self._before.get("progress") or 0
         self._failure: MachineFailure | None = self._before.get("failure")
-        self._dismissed = False
+        self._is_shutting_down = False
 
     def take_over(self) -> None:
         """Clean up after a supervisor that died while its machine was running."""
         if self._phase in ALIVE:
-            self.process_group.sweep()
+            self.process_group.kill_leftovers()
             self._failure = self._supervisor_died()
             self._phase = "off"
 
-    def dismiss(self) -> None:
-        """Stop the machine, because this process is being ended, such as at a shutdown."""
-        self._dismissed = True
+    def shut_down(self) -> None:
+        """Stop the machine soon: this process is being ended, as at a shutdown of the computer."""
+        self._is_shutting_down = True
 
-    def say(self) -> None:
-        """Write the report of the machine, if that has changed."""
-        if self._phase != self._told.get("phase", self._before.get("phase")):
+    def write_report(self) -> None:
+        """Write the report of the machine if it has changed."""
+        if self._phase != self._reported.get("phase", self._before.get("phase")):
             self._since = time.time()
             self._up = self._since if self._phase == "on" else self._up
         self._watch.notice(self._phase)
@@ -94,30 +94,31 @@ class SupervisedMachine:
             "name": self._config.name,
             "phase": self._phase,
             "since": self._since,
-            "up": self._up,  # when it last came up, also after it went down
+            "up": self._up,  # when it was last on; kept after it stops
             "run": self._run,
             "boot": boot(),
             "stage": self._stage,
             "progress": self._progress,
             "failure": self._failure,
             "expired": self._expired,
-            "services": self._services.seen(),
+            "services": self._services.report(),
             **self.process_group.kinds,
-            "let_in": self.process_group.let_in,
+            "let_in": self.process_group.reachable_volumes,
             "notes": self._notes(),
-            "idle": self._watch.seen(),
+            "idle": self._watch.report(),
         }
-        if observed != self._told:
+        if observed != self._reported:
             try:
                 if self._phase != "gone":  # a broken folder is known as one whose supervisor died
                     self.folder.logs.mkdir(exist_ok=True)
-                self.folder.tell(observed, durable=observed["phase"] != self._told.get("phase"))
+                is_new_phase = observed["phase"] != self._reported.get("phase")
+                self.folder.write_report(observed, durable=is_new_phase)
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                return  # the machine goes on: the next round writes it
-            self._event_log.note(self._told or self._before, observed)
-            self._told = observed
+                return  # the machine continues, and the next round writes it
+            self._event_log.note(self._reported or self._before, observed)
+            self._reported = observed
 
     def _network(self) -> WorkspaceNetwork | None:
         return self.process_group.network
@@ -128,20 +129,20 @@ class SupervisedMachine:
         return [
             *self.process_group.notes,
             *trouble,
-            *([late] if self.process_group.shut_out else []),
+            *([late] if self.process_group.hidden_volumes else []),
         ]
 
     def step(self) -> None:
         """Read the intent, and do one step towards it."""
         try:
-            if self._mounts.step() or self.process_group.is_parting:
-                self.process_group.admit()
-            self.process_group.mend()
+            if self._mounts.step() or self.process_group.reaches_removed_volumes:
+                self.process_group.update_volumes()
+            self.process_group.restart_network()
             goal = self._wanted_goal()
             at_rest = self._phase == "on" and not goal and self._work is None
             if self._pause.step(allowed=at_rest):
                 return
-            # Work is done to its end, but going up gives way to going down, and all to the end.
+            # Work is completed, except that a stop interrupts a start, and removal interrupts all.
             goes_down = goal == "gone" or (self._goal == "on" and goal == "off")
             self._fresh = bool(goal) and (self._work is None or goes_down)
             if self._fresh:
@@ -172,7 +173,7 @@ class SupervisedMachine:
         return BUSY if self._work or waiting else IDLE
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether there is nothing left to supervise."""
         return self._work is None and self._phase in ENDED and not self._wanted_goal()
 
@@ -182,7 +183,7 @@ class SupervisedMachine:
         state, run = str(intent.get("state", "")), int(intent.get("run", 0))
         if state == "gone":
             return "" if self._phase == "gone" or self._goal == "gone" else "gone"
-        if self._dismissed:
+        if self._is_shutting_down:
             return "" if self._phase in ENDED or self._goal == "off" else "off"
         if run > self._run:
             return "" if self._is_outdated() else state
@@ -205,7 +206,7 @@ class SupervisedMachine:
         self._run = max(self._run, int(intent.get("run", 0)))
         at = intent.get("expires_at")
         due = at if at is not None and time.time() >= at else self._expired
-        self._is_expiring = due != self._expired  # it comes due once; a later start may go on
+        self._is_expiring = due != self._expired  # each expiry is carried out once
         self._expired = due
         workflows: dict[str, Callable[[], Work]] = {
             "on": self._go_up,
@@ -223,7 +224,7 @@ class SupervisedMachine:
             self._phase, self._failure = "on", None
             return
         self._phase, self._failure, self._progress = "starting", self._memory_loss(), 0
-        self._services = self._fresh_services(self._services.seen())
+        self._services = self._fresh_services(self._services.report())
         yield
         yield from Setup(self._config, self.process_group, self._set_stage).work()
         self._set_stage("services", 85)
@@ -231,7 +232,7 @@ class SupervisedMachine:
             done = 14 * self._services.answered // len(self._config.services)
             self._set_stage(self._services.stage, 85 + done)
             yield
-        self.process_group.settle()
+        self.process_group.open_sandbox()
         self._exec_socket.listen()
         self._set_stage("ready", 100)
         self._phase = "on"
@@ -244,7 +245,7 @@ class SupervisedMachine:
         yield from self.process_group.end(self._config.grace, before == "asleep")
         self._services.ended()
         self._phase = "off"
-        if self._dismissed:
+        if self._is_shutting_down:
             self._failure = self._shutdown_failure(before)
 
     def _go_to_sleep(self) -> Work:
@@ -257,7 +258,7 @@ class SupervisedMachine:
         except CannotFreeze as why:
             self._phase, name = "on", self._config.name
             message = f"{why}; it continues to run. Stop it instead: `prism workspace stop {name}`"
-            if self._is_expiring:  # nobody is there to decide, and it may not go on for ever
+            if self._is_expiring:  # no person may be there to stop it
                 message = f"{why}, and it has expired, so it was stopped; what was in its memory "
                 message += f"is lost. Start it again with `prism workspace start {name}`"
             self._failure = {"code": "CANNOT_HIBERNATE", "message": message}
@@ -274,7 +275,7 @@ class SupervisedMachine:
         while True:
             try:
                 self.folder.empty()
-            except OSError as error:  # a part of it is in use: try until it is not
+            except OSError as error:  # a part of it is in use: try again until it is not
                 message = f"its folder cannot be removed yet: {error}"
                 self._failure = {"code": "CANNOT_REMOVE", "message": message}
                 until = time.monotonic() + 5

@@ -45,17 +45,17 @@ def main(argv: list[str]) -> int:
 def supervise(folder: Folder, ready: Callable[[], None]) -> None:
     """Supervise until the machine is off and nothing more is requested."""
     poked = _signal_pipe()  # before the lock: once it is held, signals may come
-    if not folder.hold():
+    if not folder.acquire_lock():
         ready()
         return
     adopt_orphans()
     selector = Selector(poked)
     machine = SupervisedMachine(folder, selector)
-    signal.signal(signal.SIGTERM, lambda *_: machine.dismiss())
+    signal.signal(signal.SIGTERM, lambda *_: machine.shut_down())
     try:
         machine.take_over()
         machine.step()
-        machine.say()
+        machine.write_report()
         ready()
         _loop(folder, machine, selector)
     finally:
@@ -64,18 +64,18 @@ def supervise(folder: Folder, ready: Callable[[], None]) -> None:
 
 def _loop(folder: Folder, machine: SupervisedMachine, selector: Selector) -> None:
     while True:
-        if machine.over:
+        if machine.is_over:
             # A new intent is written before we release the lock, and then we see it here, or
             # its writer finds the lock free.
-            folder.let_go()
-            if machine.over or not folder.hold():
+            folder.release_lock()
+            if machine.is_over or not folder.acquire_lock():
                 return
         selector.wait(machine.pause)
         machine.process_group.reap()
-        if not folder.there:  # somebody removed it by hand: what ran in it ends with it
+        if not folder.is_present:  # somebody removed it by hand: what ran in it ends with it
             return
         machine.step()
-        machine.say()
+        machine.write_report()
 
 
 def _signal_pipe() -> int:

@@ -26,10 +26,10 @@ from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-PASSES = 4  # the first, and how often what was different is copied again
-PASSES_HELD = 2  # while machines are held still: what is different, and that nothing is
+PASSES = 4  # the first copy, and repetitions of what was different
+PASSES_HELD = 2  # while machines are paused: one to copy, and one that finds no difference
 KEPT_OPEN = 100  # folders on the way down; those above are opened again on the way up
-RECENT = 20_000_000  # ns; what changed so lately may change again and keep its times
+RECENT = 20_000_000  # ns; a file that changed so recently may change without a new time
 WAITS = 50  # how often a pass waits for that
 GONE = {errno.ENOENT, errno.ESTALE, *LINK}
 MADE_ANEW = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
@@ -81,7 +81,7 @@ class TreeCopier:
         """
         if self._is_complete(PASSES) or not machines:
             return not self.changes
-        from prism.agent.pause import PausedTree  # noqa: PLC0415  most copies need it not
+        from prism.agent.pause import PausedTree  # noqa: PLC0415  most copies do not need it
 
         with PausedTree(machines) as are_still:
             return are_still and self._is_complete(PASSES_HELD)
@@ -99,7 +99,7 @@ class TreeCopier:
     def _run_pass(self) -> None:
         """Compare the source with the copy, and copy what is different."""
         self._path = []
-        # Opened anew: btrfs lists only what was there when a folder was opened.
+        # Opened again: btrfs lists only the entries of the time when the folder was opened.
         source = os.open(".", FOLDER, dir_fd=self._source.fileno())
         top = _Level(source, os.dup(self._target.fileno()), self.root)
         levels = [top]

@@ -105,7 +105,7 @@ def main(words: list[str]) -> int:
     """Carry out the task, and print the result."""
     task: CopyTask = json.loads(words[1])
     gc.disable()  # there are many entries and no cycles
-    os.umask(0)  # what is copied has its own mode, in a folder that is nobody else's
+    os.umask(0)  # each copy gets the mode of its source, in a folder of our own
     stop = StopRequest()
     work = {"copy": copy, "hash": finish_hashes}[task.get("do", "copy")]
     try:
@@ -129,4 +129,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv))  # all is written, and freeing every entry would take its time
+    os._exit(main(sys.argv))  # everything is written, and freeing all entries would take long

@@ -183,7 +183,7 @@ def test_failed_mount_is_tried_once_per_attachment(monkeypatch, tmp_path):
     monkeypatch.setattr(SandboxProcess, "_attach", lambda self, pid, path: tried.append(path))
     monkeypatch.setattr(sandbox_process, "_first_inside", lambda pid: 1)
     process = SandboxProcess.__new__(SandboxProcess)
-    process.kind, process.volumes, process.pid, process._hopeless, process._folder = (
+    process.kind, process.volumes, process.pid, process._unattachable, process._folder = (
         "bubblewrap",
         [],
         1,
@@ -192,7 +192,7 @@ def test_failed_mount_is_tried_once_per_attachment(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(process, "_identity", SimpleNamespace(shared=False), raising=False)
     for volumes in (["a"], ["a"], ["a", "b"], [], ["a"]):
-        process.admit(volumes)
+        process.update_volumes(volumes)
     assert (tried, process.volumes) == (["a", "b", "a"], [])
 
 

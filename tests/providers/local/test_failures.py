@@ -168,8 +168,8 @@ def test_failed_supervisor_ends_instead_of_starting_by_its_old_order(world):
     folders.write_intent(world.root / id, MachineIntent(run=2, state="on"))
     world.compute.change_template(id, world.spec(page()))
     machine.step()
-    assert machine.over, "the next supervisor starts with the new order"
-    assert SupervisedMachine(held, selector).over is False
+    assert machine.is_over, "the next supervisor starts with the new order"
+    assert SupervisedMachine(held, selector).is_over is False
 
 
 def test_crashing_service_fails_the_start_with_exit_code_and_last_output(world):
