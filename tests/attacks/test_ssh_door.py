@@ -153,4 +153,4 @@ def test_ssh_gate_closes_the_oldest_connection_of_the_busiest_peer(
 ):
     monkeypatch.setattr(gates, "MOST_OF_ONE_PEER", 3)
     monkeypatch.setattr(gates, "MOST_KNOCKING", 6)
-    assert gates.first_to_go(peers, newcomer) == gone
+    assert gates.index_to_evict(peers, newcomer) == gone

@@ -87,7 +87,7 @@ class CachedMachine(Struct, frozen=True):
 
 
 class LocalCompute:
-    """Implements `workspaces.ports.Compute`, and `connections.ports.Reach`."""
+    """Implements `workspaces.ports.Compute`, and `connections.ports.PortFinder`."""
 
     busy = timedelta(seconds=0.25)
     calm = timedelta(seconds=5)
@@ -289,7 +289,7 @@ class LocalCompute:
         }
 
     def published(self, id: str, address: Address) -> int:
-        """Implements `connections.ports.Publishes`; the ports of services are from the start."""
+        """Implements `connections.ports.PublishesPorts`; a start publishes the services' ports."""
         folder = self._folder(id)
         report = folders.read_report(folder) if folder else None
         services = report.get("services", {}).values() if report else ()

@@ -84,7 +84,7 @@ def _held_sockets(supervisor: int, inodes: set[str]) -> set[str]:
 
 
 def _address_by_psutil(supervisor: int, port: int) -> Address | None:
-    """`_address` without `/proc`: psutil reads the connections of each program."""
+    """`address_of` without `/proc`: psutil reads the connections of each program."""
     import psutil  # noqa: PLC0415  cold start: Linux never needs it
 
     with contextlib.suppress(psutil.Error):

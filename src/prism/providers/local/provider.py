@@ -20,7 +20,7 @@ from prism.settings import Settings, variable
 from prism.storage.ports import Volumes
 from prism.workspaces.ports import Compute
 
-TOLD = ("uid_range", "pids_max", "workspace_network")
+PASSED = ("uid_range", "pids_max", "workspace_network")
 """Settings that the supervisors of local machines need."""
 THREADS = 4
 """Calls to a cloud wait; calls to this machine compute. With more threads, the threads of requests
@@ -29,7 +29,7 @@ wait three times as long for the interpreter."""
 
 def local_compute(settings: Settings) -> LocalCompute:
     """Machines that are folders of this computer."""
-    values = {name: str(getattr(settings, name)) for name in TOLD}
+    values = {name: str(getattr(settings, name)) for name in PASSED}
     return LocalCompute(
         settings.workspaces,
         remembered=timedelta(seconds=settings.terminated_retention),
@@ -98,11 +98,11 @@ class LocalProvider:
         served = any(parts.volumes is self.volumes for parts in self.locations.values())
         return list(self.volumes.unreadable.values()) if served else ()
 
-    def nowhere(self) -> Mapping[str, Problem]:
+    def profiles_without_location(self) -> Mapping[str, Problem]:
         """Every local profile leads here."""
         return {}
 
-    def unseen(self) -> Sequence[SurveyedLocation]:
+    def unsurveyed_locations(self) -> Sequence[SurveyedLocation]:
         """The location of this machine, without a reason why it could not be surveyed."""
         return [*map(SurveyedLocation, self.locations)]
 

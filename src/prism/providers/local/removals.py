@@ -48,9 +48,9 @@ class Removals:
             return
         except OSError as error:  # it is a mount point, or its disk became read-only
             raise StorageRefused(f"{parent / id} cannot be removed: {error.strerror}") from error
-        self.go_on(aside)
+        self.continue_removal(aside)
 
-    def go_on(self, folder: Path) -> None:
+    def continue_removal(self, folder: Path) -> None:
         """Remove a folder that was renamed already, or is incomplete."""
         key = _key_of(folder) if ASIDE.fullmatch(folder.name) else ""
         with self._lock:

@@ -262,7 +262,7 @@ class LocalVolumes:
         for folder in (self._volumes, self._snapshots):
             for name in _list_names(folder):
                 if LEFT_BEHIND.fullmatch(name):
-                    self._removals.go_on(folder / name)
+                    self._removals.continue_removal(folder / name)
 
     def _holders(self, unreadable: dict[str, str]) -> dict[str, set[str]]:
         """The machines of each volume; adds those whose file cannot be read to `unreadable`."""

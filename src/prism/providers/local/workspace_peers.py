@@ -44,7 +44,7 @@ class WorkspacePeers:
         own_network: Callable[[], bool],
     ) -> None:
         self._sandboxed, self._supervisors, self._own_network = sandboxed, supervisors, own_network
-        self._lately: OrderedDict[int, None] = OrderedDict()
+        self._recent_pids: OrderedDict[int, None] = OrderedDict()
         self._writing = threading.Lock()  # each listener calls from its own thread
 
     def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
@@ -91,22 +91,22 @@ class WorkspacePeers:
     def _other_processes(self, within: set[int]) -> Iterator[int]:
         """Every other process, the likely ones first: recent clients, then the youngest."""
         with self._writing:
-            lately = [pid for pid in reversed(self._lately) if pid not in within]
-        yield from lately
+            recent = [pid for pid in reversed(self._recent_pids) if pid not in within]
+        yield from recent
         processes = sorted(
             (int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True
         )
-        yield from (pid for pid in processes if pid not in within and pid not in lately)
+        yield from (pid for pid in processes if pid not in within and pid not in recent)
 
     def _is_in_workspace(self, pid: int) -> bool:
         return _is_sandboxed(pid) and _descends_from(pid, self._supervisors())
 
     def _remember(self, pid: int) -> None:
         with self._writing:
-            self._lately[pid] = None
-            self._lately.move_to_end(pid)
-            while len(self._lately) > MOST:
-                self._lately.popitem(last=False)
+            self._recent_pids[pid] = None
+            self._recent_pids.move_to_end(pid)
+            while len(self._recent_pids) > MOST:
+                self._recent_pids.popitem(last=False)
 
 
 def _holds(pid: int, link: str) -> bool:

@@ -56,7 +56,7 @@ class SshGate:
         self._running, self._may_reach = running, may_reach
         self._ports: dict[str, SshPort] = {}
         # Connections before their login, in order: the port, and the peer by the kernel.
-        self._knocking: dict[asyncio.Task[None], tuple[SshPort, str]] = {}
+        self._unauthenticated: dict[asyncio.Task[None], tuple[SshPort, str]] = {}
         self._diagnosis: SocketDiagnostics | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -68,7 +68,7 @@ class SshGate:
     @property
     def waiting(self) -> list[str]:
         """The peers of connections before their login."""
-        return [peer for _, peer in self._knocking.values()]
+        return [peer for _, peer in self._unauthenticated.values()]
 
     @property
     def keys(self) -> Keys:
@@ -79,12 +79,12 @@ class SshGate:
         """Update the ports, after machines have started or stopped; any thread may call it."""
         if (loop := self._loop) is not None:
             with contextlib.suppress(RuntimeError):  # it has just come to its end
-                loop.call_soon_threadsafe(self._news.set)
+                loop.call_soon_threadsafe(self._changed.set)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Keep the right ports open, until the end."""
-        self._news, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        self._changed, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self._diagnosis = SocketDiagnostics()
         keeping = self._loop.create_task(self._keep_ports(self._loop))
         try:
@@ -98,13 +98,13 @@ class SshGate:
 
     async def _keep_ports(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
-            self._news.clear()
+            self._changed.clear()
             running = self._running()
             for id in self._ports.keys() - running.keys():
                 self._close_port(loop, self._ports[id])
             for id in running.keys() - self._ports.keys():
                 await self._add_port(loop, id, running[id])
-            await self._news.wait()
+            await self._changed.wait()
 
     async def _add_port(self, loop: asyncio.AbstractEventLoop, id: str, name: str) -> None:
         try:
@@ -123,7 +123,7 @@ class SshGate:
         del self._ports[open_port.id]
         loop.remove_reader(open_port.listener)
         open_port.listener.close()
-        for task in [task for task, (at, _) in self._knocking.items() if at is open_port]:
+        for task in [task for task, (at, _) in self._unauthenticated.items() if at is open_port]:
             task.cancel()
         for client in list(open_port.clients):
             client.abort()
@@ -140,16 +140,16 @@ class SshGate:
             return
         client.setblocking(False)
         peer = peer_of(client, self._diagnosis)
-        if (first := first_to_go(self.waiting, peer)) is not None:
-            evicted = list(self._knocking)[first]
-            del self._knocking[evicted]
+        if (first := index_to_evict(self.waiting, peer)) is not None:
+            evicted = list(self._unauthenticated)[first]
+            del self._unauthenticated[evicted]
             evicted.cancel()
         cleanup = contextlib.ExitStack()  # closes the socket until asyncssh owns it
         cleanup.callback(client.close)
         task = loop.create_task(self._serve_client(open_port, client, cleanup.pop_all))
         task.add_done_callback(lambda _: cleanup.close())
-        self._knocking[task] = open_port, peer
-        task.add_done_callback(lambda _: self._knocking.pop(task, None))
+        self._unauthenticated[task] = open_port, peer
+        task.add_done_callback(lambda _: self._unauthenticated.pop(task, None))
 
     def _accept_again(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
         if self._ports.get(open_port.id) is open_port:
@@ -175,7 +175,7 @@ class SshGate:
             log.info("a client of %s did not come in: %s", open_port.name, error)
 
 
-def first_to_go(peers: Sequence[str], newcomer: str) -> int | None:
+def index_to_evict(peers: Sequence[str], newcomer: str) -> int | None:
     """The index of the waiting connection, in order of arrival, that is closed for a new one.
 
     If the peer of the new one has too many, this is the first of that peer. If all together are

@@ -47,18 +47,18 @@ class WorkspaceSshServer(asyncssh.SSHServer):
         taken: Callable[[], object] = lambda: None,
     ) -> None:
         """`taken` is called when asyncssh owns the client's socket."""
-        self._machine, self._guests, self._taken = machine, clients, taken
+        self._machine, self._clients, self._taken = machine, clients, taken
         self._key = asyncssh.import_public_key(keys.client_public)
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected."""
         self._taken()
         self._connection = conn
-        self._guests.add(conn)
+        self._clients.add(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
-        self._guests.discard(self._connection)
+        self._clients.discard(self._connection)
 
     def public_key_auth_supported(self) -> bool:
         """A key is the only way to log in."""

@@ -35,7 +35,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._size: tuple[int, int] | None = None  # columns and rows of its terminal
         self._is_utf8 = False
         self._environment: dict[str, str] = {}
-        self._visit: ExecSession | None = None
+        self._exec_session: ExecSession | None = None
         self._input = -1
         self._outputs: dict[int, int | None] = {}
         self._waiting = bytearray()
@@ -90,13 +90,13 @@ class Session(asyncssh.SSHServerSession[bytes]):
                 self._channel.write_stderr(f"{why}\r\n".encode())
                 self._channel.exit(NOT_BEGUN)
             return
-        self._visit, self._input, self._outputs = started
+        self._exec_session, self._input, self._outputs = started
         if self._channel.is_closing():
             self._close()
             return
         for number in {self._input, *self._outputs}:
             os.set_blocking(number, False)
-        self._loop.add_reader(self._visit.fileno(), self._program_ended)
+        self._loop.add_reader(self._exec_session.fileno(), self._program_ended)
         self._update_readers()
         self._write_input()
 
@@ -156,9 +156,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _report_activity(self) -> None:
         """Report activity to the machine, at most once a second."""
-        if self._visit and self._loop.time() - self._reported_at >= REPORT_EVERY:
+        if self._exec_session and self._loop.time() - self._reported_at >= REPORT_EVERY:
             self._reported_at = self._loop.time()
-            self._visit.moved()
+            self._exec_session.moved()
 
     def _write_input(self) -> None:
         """Write to the program; if it is slow, the client waits."""
@@ -211,9 +211,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def signal_received(self, signal_name: str) -> None:
         """A signal for the program."""
         number = getattr(signal, f"SIG{signal_name}", None)
-        if self._visit and isinstance(number, signal.Signals):
+        if self._exec_session and isinstance(number, signal.Signals):
             with contextlib.suppress(OSError):
-                self._visit.signal(number)
+                self._exec_session.signal(number)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Send SIGHUP to what runs in the foreground."""
@@ -221,9 +221,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _program_ended(self) -> None:
         """The program ended: pass on its last output and exit code; background jobs go on."""
-        assert self._visit, "who has ended was there"
+        assert self._exec_session, "who has ended was there"
         try:
-            code = self._visit.wait(0)
+            code = self._exec_session.wait(0)
         except BlockingIOError:
             return
         except (Unavailable, OSError):
@@ -247,16 +247,16 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _close(self) -> None:
         """Close all our descriptors; the session closes its terminal."""
-        if self._visit is None:
+        if self._exec_session is None:
             return
         for number in {self._input, *self._outputs} - {-1}:
             self._loop.remove_reader(number)
             self._loop.remove_writer(number)
-            if number != self._visit.terminal:
+            if number != self._exec_session.terminal:
                 os.close(number)
-        self._loop.remove_reader(self._visit.fileno())
-        self._visit.close()
-        self._visit, self._input, self._outputs = None, -1, {}
+        self._loop.remove_reader(self._exec_session.fileno())
+        self._exec_session.close()
+        self._exec_session, self._input, self._outputs = None, -1, {}
 
 
 def _size(columns: int, rows: int) -> tuple[int, int]:
