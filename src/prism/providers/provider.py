@@ -70,10 +70,10 @@ class Provider(Protocol):
     def unreadable(self) -> Sequence[str]:
         """Machines and storage whose description cannot be read, each in a sentence."""
 
-    def nowhere(self) -> Mapping[str, Problem]:
+    def profiles_without_location(self) -> Mapping[str, Problem]:
         """Active profiles without a location, by name, and why."""
 
-    def unseen(self) -> Sequence[SurveyedLocation]:
+    def unsurveyed_locations(self) -> Sequence[SurveyedLocation]:
         """Locations in use, or profiles that may lead to one, and why each cannot be surveyed."""
 
     def look(self, wait: float) -> None:

@@ -98,14 +98,19 @@ class AwsParts:
         probe: Callable[[Ec2Instance], str | None] | None = None,
         executor: Executor | None = None,
         pace: float = 1.0,
-        heard: Sequence[Callable[[str, str], object]] = (),
+        listeners: Sequence[Callable[[str, str], object]] = (),
     ) -> None:
         self.aws, self.cloud = aws, cloud
         self.instances, self.console = InstanceCache(cloud), Console(cloud)
         self.connectivity = OpenConnectivity(self.instances)
         self.executor = executor or ImmediateExecutor()
         self.readiness = Readiness(
-            cloud, Fresh(self.console), probe=probe, executor=self.executor, pace=pace, heard=heard
+            cloud,
+            Fresh(self.console),
+            probe=probe,
+            executor=self.executor,
+            pace=pace,
+            listeners=listeners,
         )
         self.requests = SpotRequests(cloud, self.instances, self.executor)
         self.prerequisites = AwsLaunchPrerequisites(

@@ -385,7 +385,7 @@ class ProviderWiring(BillingWiring):
             ]
             locations += [
                 LocationStatus(f"{name}:{profile}", name, False, None, why.message)
-                for profile, why in sorted(provider.nowhere().items())
+                for profile, why in sorted(provider.profiles_without_location().items())
             ]
         return locations
 
@@ -400,8 +400,12 @@ class ProviderWiring(BillingWiring):
 
     def _unseen(self) -> list[SurveyedLocation]:
         """Locations in use that no loop surveys yet, or can survey."""
-        unseen = [looked for provider in self.providers.values() for looked in provider.unseen()]
-        return [looked for looked in unseen if looked.place not in self.joined]
+        return [
+            location
+            for provider in self.providers.values()
+            for location in provider.unsurveyed_locations()
+            if location.place not in self.joined
+        ]
 
     def _seen(self, provider: str, location: str) -> LocationStatus:
         parts = self.providers[provider].locations[location]

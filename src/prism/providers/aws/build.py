@@ -50,7 +50,7 @@ def assemble(
     compute = AwsCompute(
         cloud,
         instances,
-        Readiness(cloud, console, probe=connectivity.booted, heard=[connectivity.keys.learn]),
+        Readiness(cloud, console, probe=connectivity.booted, listeners=[connectivity.keys.learn]),
         SpotRequests(cloud, instances),
         prerequisites_of=prerequisites_of,
         script=user_data,

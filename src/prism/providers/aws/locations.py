@@ -101,7 +101,7 @@ class AwsLocations:
         self.listeners: list[Callable[[str], object]] = []
         """Called with the name of each new location."""
         self._checked: dict[tuple[str, str | None], Checked] = {}  # by location and login
-        self._budgets: dict[str, RateLimiter] = {}
+        self._rate_limiters: dict[str, RateLimiter] = {}
         self._lock = threading.Lock()
         self._rung, self._closed = threading.Event(), threading.Event()
         self._workers: list[threading.Thread] = []
@@ -156,11 +156,11 @@ class AwsLocations:
             why for parts in self.connected.values() for why in parts.cloud.unreadable.reasons()
         ]
 
-    def nowhere(self) -> Mapping[str, Problem]:
+    def profiles_without_location(self) -> Mapping[str, Problem]:
         """Active profiles whose location is unknown, by name, and why."""
         return self.troubles
 
-    def unseen(self) -> Sequence[SurveyedLocation]:
+    def unsurveyed_locations(self) -> Sequence[SurveyedLocation]:
         """Locations that are unavailable, and the locations of active profiles, known or not."""
         looked = [
             SurveyedLocation(location, None, parts.away.message)
@@ -308,9 +308,9 @@ class AwsLocations:
 
     def _new_cloud(self, location: str, aws_profile: str | None) -> AccountCloud:
         """A cloud of the location; all clouds of a location share its rate limits."""
-        budget, clock = self._budgets.setdefault(location, RateLimiter()), self._clock
+        rate_limiter, clock = self._rate_limiters.setdefault(location, RateLimiter()), self._clock
         login = *parts_of(location), aws_profile, self.identities.fresh
-        return AccountCloud(*login, budget=budget, clock=clock)
+        return AccountCloud(*login, rate_limiter=rate_limiter, clock=clock)
 
     def _connect(self, location: str, aws_profile: str | None) -> None:
         self.prices.open(parts_of(location)[1])

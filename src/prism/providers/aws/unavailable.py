@@ -21,7 +21,7 @@ class UnavailableProvider:
         raise anew(self.reason)
 
     survey = launch = start = stop = hibernate = terminate = expire = resize = _refuse
-    change_template = watch = describe = access = spot = tail = after = _refuse
+    change_template = watch = describe = access = tail = after = _refuse
     scan = open = begin = make_folder = rename = remove = _refuse
 
 

@@ -45,8 +45,8 @@ def test_throttled_call_is_repeated(aws, cloud):
 
 def test_throttled_call_delays_the_next_calls(aws):
     slept: list[float] = []
-    budget = RateLimiter(now=lambda: 0.0, sleep=slept.append)
-    cloud = Cloud("us-east-1", budget=budget, sleep=lambda _: None)
+    rate_limiter = RateLimiter(now=lambda: 0.0, sleep=slept.append)
+    cloud = Cloud("us-east-1", rate_limiter=rate_limiter, sleep=lambda _: None)
     cloud.call("ec2", "DescribeInstances")
     assert slept == []
     aws.fault(action="DescribeInstances", do="throttle")

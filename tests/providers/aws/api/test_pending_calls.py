@@ -118,8 +118,8 @@ def test_call_queued_by_the_rate_limiter_is_named(aws, slow_cloud):
     aws.clock.stop()
     aws.rules = build({})
     # Its clock is stopped: on a busy machine, a real one refills the bucket before the call.
-    slow_cloud._budget = RateLimiter(lambda: 0.0, slow_cloud._sleep)
-    slow_cloud._budget.drain("ec2:DescribeRegions")
+    slow_cloud._rate_limiter = RateLimiter(lambda: 0.0, slow_cloud._sleep)
+    slow_cloud._rate_limiter.drain("ec2:DescribeRegions")
     call = start_call(slow_cloud)
     assert slow_cloud.paused.wait(120)
     aws.clock.advance(3)

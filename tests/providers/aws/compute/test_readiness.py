@@ -273,7 +273,7 @@ def test_console_is_read_if_the_ssh_probe_returns_none(stopped_aws, cloud, tmp_p
 def test_listeners_receive_console_output(stopped_aws, cloud, tmp_path):
     heard = []
     place = AwsParts(
-        stopped_aws, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))]
+        stopped_aws, cloud, tmp_path, listeners=[lambda id, text: heard.append((id, text))]
     )
     id = place.launch().id
     place.after(5)

@@ -46,7 +46,7 @@ class Cloud:
         region: str,
         aws_profile: str | None = None,
         *,
-        budget: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
         actions: frozenset[str] = ACTIONS,
@@ -64,7 +64,7 @@ class Cloud:
         self.written = WrittenTags(self.clock)
         self.pending = PendingCalls(self.clock)
         self.unreadable = UnreadableItems()
-        self._budget, self._sleep = budget or RateLimiter(), sleep
+        self._rate_limiter, self._sleep = rate_limiter or RateLimiter(), sleep
         self._actions, self._agent = actions, agent
         self._lock = threading.Lock()
         self._session: Any = None
@@ -127,7 +127,7 @@ class Cloud:
         name, until, tries = pending.action, time.monotonic() + CALL_TIMEOUT, 0
         while True:
             pending.in_queue = True
-            self._budget.take(name, until - time.monotonic())
+            self._rate_limiter.take(name, until - time.monotonic())
             pending.in_queue = False
             try:
                 return self._call_once(service, action, arguments)
@@ -142,7 +142,7 @@ class Cloud:
     def _delay(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
         """The seconds before the next try; None if there is none."""
         if isinstance(away, AwsThrottled):
-            self._budget.drain(name)
+            self._rate_limiter.drain(name)
             return random.uniform(0.2, 0.5) * (1 << min(tries, 4))
         if not reads(name.partition(":")[2]) or tries >= READ_RETRIES:
             return None

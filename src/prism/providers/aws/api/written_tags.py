@@ -15,7 +15,7 @@ from prism.kit.clock import Clock
 from prism.providers.aws.api.tags import listed, read
 
 CONSISTENT_AFTER = timedelta(minutes=5)
-MOST_RESOURCES = 5000  # resources with written tags; beyond that, the oldest are dropped
+MOST_RESOURCES = 5000  # resources with written tags; beyond that, expired ones are dropped
 TagValues = dict[str, tuple[str | None, datetime]]  # by tag name; None: the tag was removed
 
 

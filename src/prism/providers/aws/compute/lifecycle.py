@@ -57,7 +57,7 @@ class CannotHibernate(HibernationNotSupported, ProviderRefused):
 
 
 class AwsCompute:
-    """Implements `workspaces.ports.Compute`, and `connections.ports.Reach`, on EC2."""
+    """Implements `workspaces.ports.Compute`, and `connections.ports.PortFinder`, on EC2."""
 
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=30)
@@ -94,10 +94,10 @@ class AwsCompute:
         except ProviderRefused as error:
             raise Unavailable.copied(error) from error
         known = {instance.id for instance in instances}
-        heirs = [instance for instance in self._requests.heirs if instance.id not in known]
-        for instance in heirs:
+        untagged = [instance for instance in self._requests.untagged if instance.id not in known]
+        for instance in untagged:
             self._instances.note(instance)
-        instances = [*instances, *heirs]
+        instances = [*instances, *untagged]
         self._ready.look(instances)
         self._requests.look(instances)
         return [self._machine(instance) for instance in instances]
@@ -399,7 +399,7 @@ def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
     if not (matching := [subnet for subnet in subnets if subnet.zone == zone]):
         zones = ", ".join(subnet.zone for subnet in subnets)
         raise CapacityUnavailable(
-            f"Its volumes are in {zone}, where such machines are not to be had, only in {zones}",
+            f"Its volumes are in {zone}, where there are no such machines; they are in {zones}",
             remediation="Choose another type; or take snapshots of the volumes, and restore them: "
             "new volumes go wherever they are attached first",
         )

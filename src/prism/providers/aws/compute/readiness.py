@@ -89,13 +89,13 @@ class Readiness:
         consoles: Console,
         *,
         probe: Probe | None = None,
-        heard: Sequence[Heard] = (),
+        listeners: Sequence[Heard] = (),
         executor: Executor | None = None,
         pace: float = 1.0,
     ) -> None:
         """`pace` is the length of a second between two reads; shorter in tests."""
         self._cloud, self._consoles, self._probe = cloud, consoles, probe
-        self._heard, self._pace = heard, pace
+        self._listeners, self._pace = listeners, pace
         self._executor = executor or ThreadPoolExecutor(THREADS, "aws ready")
         self._lock = threading.Lock()
         self._boots: dict[tuple[str, str], BootStatus] = {}  # by machine and boot
@@ -186,7 +186,7 @@ class Readiness:
 
     def _console(self, instance: Ec2Instance) -> str:
         text = self._consoles.read(instance.id, SHORTEST_PAUSE * self._pace / 2)
-        for hear in self._heard:
+        for hear in self._listeners:
             hear(instance.id, text)
         return text
 

@@ -37,7 +37,7 @@ class SpotRequests:
         self._executor = executor or ThreadPoolExecutor(1, "aws spot")
         self._ended: set[str] = set()
         self._next = datetime.min.replace(tzinfo=UTC)
-        self.heirs: Sequence[Ec2Instance] = ()
+        self.untagged: Sequence[Ec2Instance] = ()
         """Machines that EC2 launched for our requests, and that have none of our tags yet."""
 
     def cancel(self, request: str) -> None:
@@ -105,14 +105,14 @@ class SpotRequests:
             unseen = [
                 request for request in requests if request.get("InstanceId") not in {None, *known}
             ]
-            heirs = [self._adopt_if_readable(request) for request in unseen]
+            untagged = [self._adopt_if_readable(request) for request in unseen]
         except ProviderRefused as error:
             log.error("spot requests cannot be listed: %s", error)
         except Problem as problem:
             log.warning("spot requests: %s", problem)
             self._next = self._cloud.clock.now()
         else:
-            self.heirs = [instance for instance in heirs if instance is not None]
+            self.untagged = [instance for instance in untagged if instance is not None]
 
     def _adopt_if_readable(self, request: Mapping[str, Any]) -> Ec2Instance | None:
         """`_adopt`, but None if the item cannot be read, so that the others are still adopted."""

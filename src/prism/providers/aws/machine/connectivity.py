@@ -27,16 +27,16 @@ class AwsConnectivity:
         instances: InstanceCache,
         console: Console,
         home: Path,
-        shut: Callable[[str], object] = lambda id: None,
+        on_unreachable: Callable[[str], object] = lambda id: None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
-        """`shut` is called with the id of each machine whose address does not answer.
+        """`on_unreachable` is called with the id of each machine whose address does not answer.
 
         `stranger` returns whether a socket, by its inode, may not use our ports.
         """
         self._hosts = AwsHosts(instances, home)
         self.keys = HostKeys(home / "hostkeys", console)
-        self.pool = SshPool(self._hosts, self.keys, shut=shut)
+        self.pool = SshPool(self._hosts, self.keys, on_unreachable=on_unreachable)
         self._forwards = Forwards(self.pool, stranger=stranger)
         self._reach = AwsPortFinder(self.pool, self._forwards)
         self._services = AwsServiceAccess(self.pool, self._reach)

@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class CachedAnswer(Struct, Generic[Value]):
-    """An answer or a call under way; `expires` is None until the answer has come."""
+    """An answer or a call under way; `until` is None until the answer has come."""
 
     answer: Future[Value]
     until: datetime | None = None

@@ -33,10 +33,13 @@ class Link:
     """One machine's connection; use it only in the background loop."""
 
     def __init__(
-        self, host: SshHost, keys: HostKeys, shut: Callable[[str], object] = lambda id: None
+        self,
+        host: SshHost,
+        keys: HostKeys,
+        on_unreachable: Callable[[str], object] = lambda id: None,
     ) -> None:
-        """`shut`, which must not wait, is called with the id of a machine that does not answer."""
-        self.host, self._keys, self._shut = host, keys, shut
+        """`on_unreachable` is called with the id of a machine without an answer; must not wait."""
+        self.host, self._keys, self._on_unreachable = host, keys, on_unreachable
         self._ssh: SSHClientConnection | None = None
         self._opening: asyncio.Task[SSHClientConnection] | None = None
         self._failures, self._again_at = 0, 0.0
@@ -117,7 +120,7 @@ class Link:
         except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
             silent = isinstance(error, OSError) and not isinstance(error, ConnectionError)
             if silent:  # a security group drops what it does not admit
-                self._shut(self.host.id)
+                self._on_unreachable(self.host.id)
             raise MachineUnreachable(
                 f"{self.host.name} cannot be reached by SSH",
                 details=f"{self.host.user}@{self.host.address}: {type(error).__name__}: "

@@ -51,10 +51,15 @@ class SshPool:
         keys: HostKeys,
         *,
         idle: float = IDLE,
-        shut: Callable[[str], object] = lambda id: None,
+        on_unreachable: Callable[[str], object] = lambda id: None,
     ) -> None:
-        """`shut` is called with the id of each machine whose address does not answer."""
-        self._hosts, self.keys, self._idle, self._shut = hosts, keys, idle, shut
+        """`on_unreachable` is called with the id of each machine whose address does not answer."""
+        self._hosts, self.keys, self._idle, self._on_unreachable = (
+            hosts,
+            keys,
+            idle,
+            on_unreachable,
+        )
         self.background = Background()
         self._links: dict[str, Link] = {}
         self._tidying: asyncio.Task[None] | None = None
@@ -117,7 +122,7 @@ class SshPool:
         if link is None or link.host != host:
             if link is not None:
                 link.close()
-            link = self._links[host.id] = Link(host, self.keys, self._shut)
+            link = self._links[host.id] = Link(host, self.keys, self._on_unreachable)
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self._close_idle())
         return link

@@ -36,7 +36,7 @@ class ListeningSocket(Struct, frozen=True):
 
 
 class AwsPortFinder:
-    """Implements `connections.ports.Reach`."""
+    """Implements `connections.ports.PortFinder`."""
 
     def __init__(self, pool: SshPool, forwards: Forwards) -> None:
         self._pool, self._forwards = pool, forwards

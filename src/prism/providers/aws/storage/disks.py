@@ -19,7 +19,7 @@ from prism.providers.aws.api.faults import Missing, TokenMismatch, code_of
 from prism.providers.aws.api.tagging import accepting
 from prism.providers.aws.api.tags import ID, OUR_NAME, Tags, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
-from prism.providers.aws.storage.machines import MachineDisks, known_machine, standing
+from prism.providers.aws.storage.machines import MachineDisks, find_machine, require_machine
 from prism.providers.aws.storage.mounts import AttachedDisk, AwsMounts, DiskOrigin
 from prism.providers.aws.storage.tags import (
     KIND,
@@ -64,7 +64,7 @@ class Disks:
     def __init__(
         self, cloud: Cloud, mounts: AwsMounts, on_survey: TagsHook = lambda _: None
     ) -> None:
-        """`observed` is called at each survey with the tags of all volumes, by id."""
+        """`on_survey` is called at each survey with the tags of all volumes, by id."""
         self._cloud, self._mounts, self._on_survey = cloud, mounts, on_survey
         self._zones: list[str] = []
 
@@ -125,7 +125,7 @@ class Disks:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step of attaching and mounting a volume on a machine."""
-        host, volume = known_machine(self._cloud, machine), self._volume(id)
+        host, volume = require_machine(self._cloud, machine), self._volume(id)
         if host.over:
             return
         if holder := next(iter(_holders(volume)), None):
@@ -144,7 +144,7 @@ class Disks:
         """Do the next step of unmounting and detaching a volume."""
         if not (volume := self._attached_volume(id, machine)):
             return
-        host = standing(self._cloud, machine)
+        host = find_machine(self._cloud, machine)
         if host is None or host.over:
             return  # EC2 detaches the volume when it has terminated the machine
         if host.asleep:

@@ -16,7 +16,7 @@ from prism.providers.aws.api.tags import ID, MANAGED, Tags, listed
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.network.groups import find_or_make
 from prism.providers.aws.storage.efs_tags import decoded, encoded
-from prism.providers.aws.storage.machines import MachineDisks, known_machine, standing
+from prism.providers.aws.storage.machines import MachineDisks, find_machine, require_machine
 from prism.providers.aws.storage.mounts import AwsMounts
 from prism.providers.aws.storage.tags import (
     AT,
@@ -95,7 +95,7 @@ class FileSystems:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step of mounting a file system on a machine."""
-        system, host = self._file_system(id), known_machine(self._cloud, machine)
+        system, host = self._file_system(id), require_machine(self._cloud, machine)
         if host.over:
             return
         tags = decoded(system.get("Tags"))
@@ -118,7 +118,7 @@ class FileSystems:
         keys = [key for key in (SHOWN + machine, AT + machine) if key in tags]
         if not keys:
             return
-        host = standing(self._cloud, machine)
+        host = find_machine(self._cloud, machine)
         if host is not None and host.on:
             self._mounts.leave(machine, id)
         self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=keys)

@@ -38,7 +38,7 @@ class MachineDisks(Struct, frozen=True, kw_only=True):
         return self.state == "running"
 
 
-def standing(cloud: Cloud, id: str) -> MachineDisks | None:
+def find_machine(cloud: Cloud, id: str) -> MachineDisks | None:
     """The machine with this id; None if EC2 does not know it."""
     try:
         answer = cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
@@ -50,9 +50,9 @@ def standing(cloud: Cloud, id: str) -> MachineDisks | None:
     return read_item(id, lambda: _parse(instances[0])) if instances else None
 
 
-def known_machine(cloud: Cloud, id: str) -> MachineDisks:
+def require_machine(cloud: Cloud, id: str) -> MachineDisks:
     """The machine with this id; raises `Unavailable` if EC2 does not know it."""
-    if (machine := standing(cloud, id)) is None:
+    if (machine := find_machine(cloud, id)) is None:
         raise Unavailable(f"EC2 does not know the machine {id} yet")
     return machine
 

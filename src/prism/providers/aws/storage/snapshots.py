@@ -19,7 +19,7 @@ from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import AwsThrottled, Missing
 from prism.providers.aws.api.tags import ID, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
-from prism.providers.aws.storage.machines import standing
+from prism.providers.aws.storage.machines import find_machine
 from prism.providers.aws.storage.tags import (
     Filters,
     copy_tags,
@@ -115,7 +115,7 @@ class AwsSnapshots:
     def _volume(self, source: str) -> str:
         if not source.startswith("i-"):
             return source
-        host = standing(self._cloud, source)
+        host = find_machine(self._cloud, source)
         if host is None or host.root not in host.disks:
             raise StorageRefused(f"There is nothing left of {source} to copy")
         return host.disks[host.root]

@@ -56,10 +56,10 @@ def tags(address: str) -> dict[str, str]:
             return str(answer.read(65536).decode())
 
     token = ask("api/token", "PUT", "token-ttl-seconds", "60")
-    place = "meta-data/tags/instance/"
-    names = ask(place, "GET", "token", token).split()
+    path = "meta-data/tags/instance/"
+    names = ask(path, "GET", "token", token).split()
     ours = [name for name in (TTL, LAUNCHED, ACTION) if name in names]
-    return {name: ask(place + name, "GET", "token", token) for name in ours}
+    return {name: ask(path + name, "GET", "token", token) for name in ours}
 
 
 def deadline(address: str, saved: Path) -> float | None:
