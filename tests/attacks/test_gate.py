@@ -368,7 +368,7 @@ def test_request_with_a_missing_body_is_answered_408(daemon, monkeypatch):
     async def send(message):
         messages.append(message)
 
-    asyncio.run(asyncio.wait_for(daemon.app(scope, never, send), 20))
+    asyncio.run(asyncio.wait_for(daemon.app(scope, never, send), 120))
     assert messages[0]["status"] == 408
     assert b"REQUEST_TOO_SLOW" in messages[1]["body"]
 

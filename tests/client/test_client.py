@@ -109,7 +109,7 @@ def test_connect_and_hibernation_status_decode_the_spec_examples(prism, server):
 def test_wait_returns_the_workspace_or_raises_its_failure(prism, server):
     failed = {**MINE, "state": "failed", "failure": {"code": "DISK_FULL", "message": "full"}}
     server.on("GET /instances/mine", {**MINE, "state": "launching"}, MINE)
-    assert prism.workspaces.wait("mine", seconds=5).state == WorkspaceState.RUNNING
+    assert prism.workspaces.wait("mine", seconds=120).state == WorkspaceState.RUNNING
     server.on("GET /instances/mine", failed)
     with pytest.raises(WorkspaceFailed, match="full"):
         prism.workspaces.wait("mine")

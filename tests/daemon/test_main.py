@@ -152,7 +152,7 @@ def test_request_in_progress_is_completed_after_sigterm(daemon):
         process.send_signal(signal.SIGTERM)
         eventually(lambda: connection_refused(port))
         slow.sendall(body[5:])
-        slow.settimeout(10)
+        slow.settimeout(120)
         assert slow.recv(12) == b"HTTP/1.1 404"
         slow.close()
         assert process.wait(120) == 0

@@ -166,7 +166,7 @@ def test_forward_closes_the_connection_if_its_target_cannot_be_determined():
             async with await forward(listener, nowhere):
                 reader, writer = await asyncio.open_connection(*listener.getsockname())
                 with contextlib.suppress(ConnectionResetError):
-                    assert await asyncio.wait_for(reader.read(), 5) == b""
+                    assert await asyncio.wait_for(reader.read(), 120) == b""
                 writer.close()
 
     asyncio.run(test())

@@ -134,7 +134,7 @@ def test_repeats_wait_for_the_first_request_with_few_threads(notes_app):
             for n in range(10)
         ]
         asks += [notes_app.ask("POST", f"{NOTES}/plain/poke") for _ in range(20)]
-        return await asyncio.wait_for(asyncio.gather(*asks), 25)
+        return await asyncio.wait_for(asyncio.gather(*asks), 120)
 
     answers = asyncio.run(send_all())
     assert {answer.status_code for answer in answers} == {200}
@@ -152,11 +152,11 @@ def test_cancelled_request_releases_the_writer(notes_app):
         tell = partial(loop.call_soon_threadsafe, opened.set)
         event.listen(notes_app.db.writer, "begin", lambda _: tell(), once=True)
         asking = asyncio.ensure_future(notes_app.ask("POST", NOTES, KEY, json={"text": "a"}))
-        await asyncio.wait_for(opened.wait(), 10)
+        await asyncio.wait_for(opened.wait(), 120)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         assert asking.cancelled()
-        after = await asyncio.wait_for(notes_app.ask("POST", f"{NOTES}/b/poke"), 10)
+        after = await asyncio.wait_for(notes_app.ask("POST", f"{NOTES}/b/poke"), 120)
         assert after.status_code == 200
         return await notes_app.ask("POST", NOTES, KEY, json={"text": "a"})
 
