@@ -93,7 +93,7 @@ class IdleService:
             if count := store.watched_by(tx.sql, name):
                 raise IdleProfileInUse(
                     f"Idle profile {name!r} is in use",
-                    details=f"{count} workspaces use it",
+                    details=f"workspaces that use it: {count}",
                     remediation="Choose another for them: `prism idle configure NAME standard`",
                 )
             store.remove_profile(tx, name)

@@ -49,7 +49,7 @@ def _paragraphs(mail: Mail, address: str) -> tuple[str, str, str]:
     opening += f"as {invitation.role}."
     at = f" of the Prism at {address}" if address else ""
     request = f"To join, sign in as a user{at} and type this command; it asks for the token below."
-    ending = f"The invitation is good until {invitation.expires_at:%Y-%m-%d %H:%M} UTC, and once. "
+    ending = f"You can use the invitation once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC. "
     ending += "If you do not know what this is about, do nothing."
     return opening, request, ending
 

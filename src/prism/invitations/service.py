@@ -144,7 +144,7 @@ class InvitationService:
                 raise _already_answered(before)
             if before.resend_count >= MOST_RESENT:
                 raise InvitationLimit(
-                    f"It was sent again {MOST_RESENT} times",
+                    f"The invitation was sent again {MOST_RESENT} times, which is the limit",
                     remediation=f"Revoke it with `prism invite revoke {id}`",
                 )
             after = self._renew(before, token, now)
@@ -323,11 +323,12 @@ class InvitationService:
 
     def _check_daily_limit(self, tx: Tx, project: Project, count: int) -> None:
         """Raise if a project would exceed its invitations per day."""
-        since = self._clock.now() - DAY
-        if store.sent_since(tx.sql, project.id, since) + count > MOST_A_DAY:
+        sent = store.sent_since(tx.sql, project.id, self._clock.now() - DAY)
+        if sent + count > MOST_A_DAY:
             raise InvitationLimit(
-                f"{project.name!r} invites {MOST_A_DAY} people a day at most",
-                remediation="Continue tomorrow",
+                f"{project.name!r} can invite at most {MOST_A_DAY} people a day",
+                details=f"it invited {sent} in the last 24 hours; you asked for {count} more",
+                remediation="Invite fewer people now, and the others tomorrow",
             )
 
     def _page(

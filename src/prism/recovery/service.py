@@ -120,7 +120,7 @@ class RecoveryService:
                 return machine
         raise OrphanNotFound(
             f"There is no orphan with the id {id!r}",
-            details="Prism knows what a location had when it last listed it",
+            details="the list is from the last survey of each location",
             remediation="Use `prism orphans` to see them",
         )
 

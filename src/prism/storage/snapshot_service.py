@@ -74,6 +74,9 @@ class SnapshotService(StorageService):
                 if host.machine is None or host.ended:
                     raise StorageState(
                         f"Workspace {host.name!r} has no disk to copy",
+                        details="it is being terminated"
+                        if host.ended
+                        else "it has no machine yet",
                         remediation="Use `prism workspace list` to see available workspaces",
                     )
                 snapshot = self._from_host(request.name, host)
@@ -132,7 +135,7 @@ class SnapshotService(StorageService):
             if is_being_made(snapshot) and not snapshot.holds:
                 raise BeingCopied(
                     f"Workspace {name!r} is being copied",
-                    details=f"the snapshot {snapshot.name!r} is not complete yet, so {verb} waits",
+                    details=f"{verb} would interrupt its snapshot {snapshot.name!r}",
                     remediation="Wait until `prism snapshot list` shows it as completed, or give "
                     f"it up: `prism snapshot delete {snapshot.name}`",
                     data={"snapshot": snapshot.name},

@@ -1,7 +1,7 @@
 """Reads YAML into a tree with source lines, so that each error names its line.
 
-The tree is plain data with places: scalars, lists, and mappings whose entries stand where
-their key does. Only what a template needs is read: no tags, no aliases, no second document.
+The tree has scalars, lists and mappings, each with its line; that of a mapping's entry is the line
+of its key. Only what a template needs is read: no tags, no aliases, no second document.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from msgspec import Struct
 from uv import find_uv_bin
 
 PATIENCE = 60
-# What uv says when the index was asked and does not have it, or when it is no name at all.
+# In the message of uv if the index lacks a package, or its name is invalid.
 MISSING = (
     "not found in the package registry",
     "not found in the provided package locations",
@@ -20,7 +20,7 @@ MISSING = (
     "Couldn't parse requirement",
 )
 NAME = re.compile(r"[A-Za-z0-9]")  # how a package begins; an option or a path does not
-# It is there, and has to be built from source.
+# In the message of uv if the package exists, but must be built from source.
 SOURCE = ("has no usable wheels", "have no usable wheels", "has no wheels", "have no wheels")
 AWAY = ("network was disabled", "error sending request", "dns error", "not found in the cache")
 

@@ -38,7 +38,7 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ]
     port: Annotated[
         Port,
-        Meta(description="The port on a machine of its own; locally a free one is given."),
+        Meta(description="The port on a cloud machine; a local workspace gets a free port."),
     ]
     health: Annotated[
         str | None, Meta(description="A path that answers without a login once it is ready.")
@@ -61,12 +61,12 @@ class TemplateParameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Literal["string", "integer", "number", "boolean"], Meta(description="What it holds.")
     ]
     description: Annotated[str, Meta(description="One line for people.")] = ""
-    default: Annotated[Scalar | None, Meta(description="Used when the launch is silent.")] = None
+    default: Annotated[Scalar | None, Meta(description="Used if the launch sets none.")] = None
     choices: Annotated[
         tuple[str | int | float, ...], Meta(description="The only values allowed.")
     ] = ()
-    minimum: Annotated[float | None, Meta(description="The least an integer or number is.")] = None
-    maximum: Annotated[float | None, Meta(description="The most an integer or number is.")] = None
+    minimum: Annotated[float | None, Meta(description="The lowest integer or number.")] = None
+    maximum: Annotated[float | None, Meta(description="The highest integer or number.")] = None
     pattern: Annotated[
         str | None, Meta(description="A regular expression that a whole string must match.")
     ] = None
@@ -100,7 +100,8 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = {}
     users: Annotated[
-        tuple[Filled, ...], Meta(description="Accounts on a cloud machine; the last one works.")
+        tuple[Filled, ...],
+        Meta(description="Accounts on a cloud machine; services run as the last one."),
     ] = ()
     services: Annotated[
         dict[str, Service], Meta(description="What people connect to, by name.")
@@ -122,9 +123,9 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=8, le=16384, description="The root disk of a cloud machine, in GB.")
     ] = 20
     size: Annotated[
-        Size | None, Meta(description="The size when the launch is silent; M if nobody speaks.")
+        Size | None, Meta(description="The size if the launch names none; by default M.")
     ] = None
-    family: Annotated[Family, Meta(description="What the sizes mean.")] = "general"
+    family: Annotated[Family, Meta(description="The kind of its machine.")] = "general"
     complexity: Annotated[Complexity, Meta(description="How much one must know to use it.")] = (
         "simple"
     )

@@ -47,7 +47,9 @@ class TemplateService:
         self._folders, self._db, self._actor, self._has = template_folders, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})
         self._lock = threading.Lock()
-        self._read: _State | None = None  # until somebody asks: a start need not wait for it
+        self._read: _State | None = (
+            None  # read for the first request, so that a start does not wait
+        )
 
     def named(self, word: str) -> Template:
         """The template of that name, else of that slug, with all it inherits."""
