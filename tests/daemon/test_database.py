@@ -98,7 +98,7 @@ def test_removed_database_file_is_reported_and_not_recreated(daemon):
             (daemon.home / name).unlink()
         status = json.loads(daemon.ask("GET", STATUS)[1])
         assert status["status"] == "degraded"
-        assert "removed or exchanged" in " ".join(status["reasons"])
+        assert "removed or replaced" in " ".join(status["reasons"])
         answer = daemon.ask("POST", f"{LIST}/mine/stop")
         assert answer[0] in {404, 503}
         code, name, way = refusal(daemon.ask("GET", LIST))

@@ -37,10 +37,10 @@ class FileWriter(Protocol):
     """A file that is written under a temporary name beside its target."""
 
     def write(self, piece: bytes) -> None:
-        """Append."""
+        """Append a piece to the file."""
 
     def finish(self) -> None:
-        """Give it its name."""
+        """Give the file its name."""
 
     def close(self, *, discard: bool) -> None:
         """Close it; unless discarded, the part stays, so that an upload can continue."""

@@ -1,4 +1,4 @@
-"""What recorders of measurements have in common: which time counts, and when sums are written."""
+"""The base of recorders of measurements: which time counts, and when sums are written."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -74,7 +74,7 @@ measurements = Table(  # by hours since 1970
     metadata,
     Column("workspace", String, primary_key=True),
     Column("hour", Integer, primary_key=True, index=True),
-    Column("instance_type", String, nullable=False),  # that it was of
+    Column("instance_type", String, nullable=False),  # its type in that hour
     Column("until", BigInteger, nullable=False),
     Column("seconds", Integer, nullable=False),
     Column("idle_seconds", Integer, nullable=False),

@@ -251,7 +251,7 @@ class Database:
         except OSError:
             is_replaced = True
         if is_replaced:
-            details = f"{self._file} was removed or exchanged while the daemon ran"
+            details = f"{self._file} was removed or replaced while the daemon ran"
             away = DatabaseLost(details=details, remediation=RESTORE_HINT)
             self._problems[False] = time.monotonic(), away
             raise away
@@ -350,6 +350,6 @@ def _sqlite(url: str, patience: float) -> tuple[Engine, Engine]:
 
 
 def _prepare(raw: Any, _: Any) -> None:
-    raw.isolation_level = None  # sqlite3 would open deferred transactions behind our back
+    raw.isolation_level = None  # sqlite3 would begin deferred transactions by itself
     for pragma in PRAGMAS:
         raw.execute(f"PRAGMA {pragma}")

@@ -65,7 +65,7 @@ class Reserve:
         with self._lock:
             if self.free >= NEEDED or not (size := self._size):
                 return
-            log.warning("the disk of %s is full: some of the reserve is given back", self.folder)
+            log.warning("the disk of %s is full: some of the reserve is freed", self.folder)
             try:
                 os.truncate(self._path, max(0, size - NEEDED))
             except OSError as error:
@@ -82,7 +82,7 @@ class Reserve:
         try:
             filesystem = os.statvfs(self.folder)
         except FileNotFoundError:
-            return 0  # a home that is not there yet keeps nothing back
+            return 0  # a home that does not exist yet needs no reserve
         return min(self._most, filesystem.f_blocks * filesystem.f_frsize // SHARE)
 
     @property

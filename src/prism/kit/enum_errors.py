@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import inspect
 
 STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
-OTHER = "Invalid enum value "  # so msgspec begins its sentence, and then says which
+OTHER = "Invalid enum value "  # how msgspec begins its message
 
 
 def message(words: str, kind: Any, place: str = "") -> str:

@@ -15,7 +15,7 @@ class Generations:
 
 
 class Attempts(Generations):
-    """The same, and whether the last request was tried."""
+    """The last request of a row, how far a reconciler has come, and whether it was tried."""
 
     __slots__ = ()
     attempted_generation: int  # the last one tried, if a failure or a repeat depends on it

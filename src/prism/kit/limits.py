@@ -16,7 +16,7 @@ from msgspec import Struct
 from prism.kit.envelope import TooManyConnections
 from prism.kit.peer_credentials import SocketDiagnostics
 
-# In a scope: what to call for an answer that may stand still, as a download that is paused.
+# In a scope: the function to call if the client may pause the answer, as for a download.
 PATIENT = "prism_patient"
 RESERVED = 64  # connections that only the Unix socket may take
 FILES_EACH = 2  # a proxied connection takes two of the files that a process may open
@@ -26,9 +26,9 @@ class RequestLimits(Struct, frozen=True, kw_only=True):
     """The limits of a request's size and time."""
 
     head: int = 64 * 1024
-    """Bytes of a head, the URL included; also of what stands between pieces of a body."""
+    """Bytes of a head with its URL; also of the framing between pieces of a body."""
     head_timeout: float = 10.0
-    """Seconds for a head to be whole, and for the rest of a body that nobody reads any more."""
+    """Seconds until a head, or the rest of a body after the answer, must be complete."""
     stall: float = 60.0
     """Seconds that an answer waits for a client that reads none of it."""
     connections: int = 4000

@@ -87,7 +87,7 @@ def _copy(file: Path, revision: str) -> Path:
 
 
 def _restore(copy: Path, file: Path) -> None:
-    for log in ("-wal", "-shm"):  # they belong to what is given up
+    for log in ("-wal", "-shm"):  # they belong to the file that is replaced
         file.with_name(file.name + log).unlink(missing_ok=True)
     copy.replace(file)
 

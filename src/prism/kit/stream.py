@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 LAST_EVENT_ID = "last_event_id"
 RESUMES = {PARAMETERS: (LAST_EVENT_ID,)}
 POLL = 1.0  # seconds until the hub notices what another daemon committed
-KEEP_ALIVE = 15.0  # seconds of silence after which a stream says that it still lives
+KEEP_ALIVE = 15.0  # seconds without events until a stream sends a keepalive
 MOST_BEHIND = 1000  # events
-PER_READER, LONGEST = 0.00005, 0.1  # how long events are gathered: so long a round takes
-GRACE = 1.0  # seconds that readers have to hear the end
+PER_READER, LONGEST = 0.00005, 0.1  # seconds for which events are gathered: a round takes as long
+GRACE = 1.0  # seconds until readers that have not ended are cut off
 TOO_SLOW, GOING_AWAY = 1013, 1001  # codes of a WebSocket that is closed
 HEAD = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -144,7 +144,7 @@ class Hub:
         """The events for that reader, without gaps and repetitions."""
         ahead = reader.position > self._position
         if ahead and await self._ask(self._db.events_after, reader.position - 1) == []:
-            yield self._resync(reader)  # an id of another life of the database
+            yield self._resync(reader)  # an id of a database that was replaced
         while not reader.live and not self._db.bus.closed:
             page = await self._page(reader.position)
             if page and page[0].event == RESYNC:
@@ -183,7 +183,7 @@ class Hub:
                     await _wait_at_most(POLL, woken.wait())
         for reader in tuple(self._readers):
             reader.end()
-        await asyncio.sleep(GRACE)  # cancelled by the last one to leave
+        await asyncio.sleep(GRACE)  # cancelled when the last reader leaves
         for reader in tuple(self._readers):
             reader.drop()
 

@@ -54,7 +54,7 @@ class WebSockets(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         """Take another fragment of a message; their number is limited."""
         if len(self.frames) >= PIECES:
-            return self._too_much("too many fragments")
+            return self._fail_too_large("too many fragments")
         return super().handle_cont(event)
 
     def handle_ping(self) -> None:
@@ -71,7 +71,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.transport.close()
         self.loop.call_later(LINGER, self.transport.abort)
 
-    def _too_much(self, why: str) -> None:
+    def _fail_too_large(self, why: str) -> None:
         self.frames = []
         self.conn.fail(TOO_LARGE, why)
         self.handle_parser_exception()

@@ -8,7 +8,7 @@ Kind = Literal["console", "cloud-init", "application"]
 
 
 class LogChunk(Struct, frozen=True):
-    """Some lines, and a mark of their end, from which its maker can continue."""
+    """Some lines, and a mark of their end, from which the provider can continue."""
 
     lines: tuple[str, ...]
     mark: Any

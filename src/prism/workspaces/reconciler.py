@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
+from prism.profiles.providers import provider_of
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import termination_step, zone_of
 from prism.workspaces.changes import WorkspaceChanges
@@ -416,7 +417,7 @@ class WorkspaceReconciler:
             )
         is_new = after.observed_generation > before.observed_generation
         if is_new and state is WorkspaceState.RUNNING and after.verb in BRINGS_UP:
-            store.record_bring_up(tx, after, after.location.partition(":")[0], now)
+            store.record_bring_up(tx, after, provider_of(after.location), now)
         if self._is_paused(after.requested_at):
             return
         if after.is_done and (verb := expiring(after, state, now)):
