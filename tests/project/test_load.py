@@ -37,7 +37,7 @@ def launch(home, number):
 
 def measure_reads(home, over):
     """The durations of reads during the launches, in seconds."""
-    wire, took = Wire(home.client._wire.place), []
+    wire, took = Wire(home.client._wire.address), []
     while not over.wait(0.02):
         for path in ("/instances", "/daemon/status", "/templates"):
             began = perf_counter()
