@@ -152,10 +152,10 @@ class ClockedDaemon:
             and all(getattr(segment, field) == value for field, value in only.items())
         )
 
-    def standings(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
+    def balances(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
         """Each cap, or those of that name, with the settled and reserved money of its period."""
         books = Balances(self.clock)
-        standings: list[tuple[Cap, int, int]] = []
+        balances: list[tuple[Cap, int, int]] = []
         with self.daemon.db.read() as sql:
             totals = books.totals(sql)
             for cap in every_cap(sql):
@@ -169,11 +169,11 @@ class ClockedDaemon:
                 own = cap.column == "project"
                 reserved = sum(reserved_in(row, self.now, within, own=own) for row in rows)
                 assert books.settled(totals, cap, within) == settled, cap.words
-                standings.append((cap, settled, reserved))
-        return standings
+                balances.append((cap, settled, reserved))
+        return balances
 
     def check_caps(self) -> None:
-        for cap, settled, reserved in self.standings():
+        for cap, settled, reserved in self.balances():
             assert settled + reserved <= cap.amount, (cap.words, settled, reserved, cap.amount)
 
     def reservations(self) -> list[Reservation]:

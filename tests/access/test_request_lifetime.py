@@ -36,7 +36,7 @@ async def end_after(team, name, requests):
     def judge(scope, caller):
         return PermissionDenied("Not yours any more") if is_lost else None
 
-    caller = team.daemon.tokens.recognised(team.tokens["member"])
+    caller = team.daemon.tokens.authenticate(team.tokens["member"])
     scope: Any = {"prism_abort": ended.set}
     unused: Any = None
     async with requests.open():
@@ -49,7 +49,9 @@ def test_long_request_ends_after_an_event_that_may_change_anyones_rights(team, n
     """The event is the only change of its commit."""
     daemon = team.daemon
     asyncio.run(
-        end_after(team, name, LongRequests(daemon.db, daemon.clock, daemon.tokens.renewed))
+        end_after(
+            team, name, LongRequests(daemon.db, daemon.clock, daemon.tokens.with_current_rights)
+        )
     )
 
 
@@ -63,6 +65,6 @@ def test_long_request_ends_after_the_database_did_not_answer(team, monkeypatch):
 
     read = daemon.db.events_after
     monkeypatch.setattr(daemon.db, "events_after", events_after)
-    requests = LongRequests(daemon.db, daemon.clock, daemon.tokens.renewed)
+    requests = LongRequests(daemon.db, daemon.clock, daemon.tokens.with_current_rights)
     asyncio.run(end_after(team, "project_deleted", requests))
     assert not failures

@@ -7,7 +7,7 @@ import pytest
 
 from prism.access.middleware import STRANGER
 from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject
-from prism.access.plan import MATRIX, allows, lends, may, may_give, sees
+from prism.access.plan import MATRIX, allows, may, may_give, scope_allows, sees
 from prism.access.rules import ROUTES, route_of, rule_of
 from tests.access.people import ROLES
 from tests.conftest import Http
@@ -114,7 +114,7 @@ def test_access_rules_equal_rights_txt():
 
 def test_caller_has_no_rights_by_default():
     caller = Caller(name="x")
-    assert (caller.operator, dict(caller.roles), caller.only) == (False, {}, None)
+    assert (caller.operator, dict(caller.roles), caller.token_project) == (False, {}, None)
     assert not STRANGER.operator
     assert not STRANGER.known
 
@@ -150,9 +150,9 @@ def test_role_allows_its_verbs(role, verbs):
 
 
 def test_scope_allows_its_verbs():
-    reads = {verb for verb in AccessVerb if lends(Scope.READ, verb)}
+    reads = {verb for verb in AccessVerb if scope_allows(Scope.READ, verb)}
     assert reads == {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.READ}
-    more = {verb for verb in AccessVerb if lends(Scope.OPERATE, verb)} - reads
+    more = {verb for verb in AccessVerb if scope_allows(Scope.OPERATE, verb)} - reads
     assert more == {
         AccessVerb.USE,
         AccessVerb.LAUNCH,
@@ -160,7 +160,7 @@ def test_scope_allows_its_verbs():
         AccessVerb.MANAGE,
         AccessVerb.STORE,
     }
-    assert all(lends(Scope.ADMIN, verb) for verb in AccessVerb)
+    assert all(scope_allows(Scope.ADMIN, verb) for verb in AccessVerb)
 
 
 def test_docs_contain_the_access_matrix():

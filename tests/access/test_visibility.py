@@ -9,7 +9,7 @@ from prism.kit.stream import Batch, _visible
 
 def event_filter_of(team, name):
     """The event filter for a reader with that token."""
-    caller = team.daemon.tokens.recognised(team.tokens[name])
+    caller = team.daemon.tokens.authenticate(team.tokens[name])
     before = CURRENT.set(caller)
     try:
         return team.daemon.visibility()

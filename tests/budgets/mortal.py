@@ -185,7 +185,7 @@ def ledger_faults(world):
     """Exceeded caps, and segments that differ from what really ran."""
     now = world.clock.now()
     try:
-        for cap, settled, reserved in world.lab.standings():
+        for cap, settled, reserved in world.lab.balances():
             if settled + reserved > cap.amount:
                 yield f"{now} {cap.words}: {settled} settled, {reserved} reserved"
     except AssertionError as error:

@@ -37,9 +37,7 @@ def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocke
             for seconds in range(1, 8):
                 began = midnight - timedelta(seconds=seconds)
                 still = Balances(StoppedClock(began + timedelta(seconds=1)))  # the first reading
-                assert Balances(AdvancingClock(began)).standing(sql, cap) == still.standing(
-                    sql, cap
-                )
+                assert Balances(AdvancingClock(began)).balance(sql, cap) == still.balance(sql, cap)
                 assert Balances(AdvancingClock(began)).tightest(sql, cap) == still.tightest(
                     sql, cap
                 )

@@ -29,7 +29,7 @@ def test_each_allocation_is_forecast_from_its_own_costs(two_pools):
     gift, grant = sorted(parts, key=lambda it: it["cap"])
     assert (gift["runs_out"], gift["projected"]) == (None, 0.0)
     month = 720 * RATE + DISK
-    [(_, settled, reserved)] = two_pools.standings("lab, from grant")
+    [(_, settled, reserved)] = two_pools.balances("lab, from grant")
     [held] = two_pools.reservations()
     gone = held.until + (100_000_000 - settled - reserved) * 720 * 3600 // month
     assert grant["runs_out"] == forecast["runs_out"]

@@ -224,7 +224,7 @@ def test_cost_analysis_and_forecast_contain_burn_and_run_out_date(clocked_daemon
     rates = {"hourly": round(monthly / 720, 4), "daily": round(monthly / 30, 2)}
     assert {name: forecast[name] for name in rates} == rates
     assert forecast["monthly"] == round(monthly, 2)
-    [(_, settled, reserved)], [held] = clocked_daemon.standings(), clocked_daemon.reservations()
+    [(_, settled, reserved)], [held] = clocked_daemon.balances(), clocked_daemon.reservations()
     left = 100_000_000 - settled - reserved
     gone = held.until + left * 720 * 3600 // (720 * 83_200 + 1_600_000)
     later = clocked_daemon.clock.now() + timedelta(seconds=gone - clocked_daemon.now)

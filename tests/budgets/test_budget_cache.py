@@ -23,7 +23,7 @@ def test_budget_cache_of_settled_money_excludes_reservations(clocked_daemon):
     with db.read() as sql:
         full, settled = cache.of(sql).reader, cache.of(sql, settled_only=True).reader
         for cap in every_cap(sql):
-            whole, part = full.standing(cap), settled.standing(cap)
+            whole, part = full.balance(cap), settled.balance(cap)
             assert whole.reserved > 0 == part.reserved
             assert whole.settled == part.settled > 0
 

@@ -128,8 +128,8 @@ def assert_exact_balances(daemon):
         cached = daemon.spending._cache.of(sql)
         unpriced = ledger.unpriced_until(sql, books.now)
         for cap in every_cap(sql):
-            fresh = books.priced(books.standing(sql, cap), unpriced)
-            assert cached.reader.standing(cap) == fresh
+            fresh = books.priced(books.balance(sql, cap), unpriced)
+            assert cached.reader.balance(cap) == fresh
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_disk_is_reserved_for_30_days_of_a_cap_and_to_midnight_of_a_daily_pool(c
     clocked_daemon.allocate("grant", "lab", 3.0)
     clocked_daemon.settle(hours=12)
     clocked_daemon.running(project="lab", ttl_hours=1)
-    held = {cap.words: reserved for cap, _, reserved in clocked_daemon.standings()}
+    held = {cap.words: reserved for cap, _, reserved in clocked_daemon.balances()}
     compute = -(-RATE * 70 // 60)
     assert held["project 'lab'"] == compute + DISK
     assert held["budget 'grant'"] == compute + -(-DISK * 12 // 720)

@@ -20,7 +20,7 @@ def two_projects(clocked_daemon):
 
 
 def reserved(clocked_daemon):
-    return {cap.title: held for cap, _, held in clocked_daemon.standings()}
+    return {cap.title: held for cap, _, held in clocked_daemon.balances()}
 
 
 def test_move_closes_the_segment_and_opens_another_for_the_new_project(two_projects):

@@ -111,7 +111,7 @@ class Spending(RuleBasedStateMachine):
     def balances_equal_the_oracle(self):
         self.told["steps"] += 1
         reserved = {
-            cap.title: (settled, held) for cap, settled, held in self.lab.standings(self.project)
+            cap.title: (settled, held) for cap, settled, held in self.lab.balances(self.project)
         }
         settled = sum(thing.settled(self.now) for thing in self.oracle.things.values())
         held = sum(thing.held(self.now) for thing in self.oracle.things.values())

@@ -25,7 +25,7 @@ def usd(micros):
 def test_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.launch(project="lab")
-    [(_, settled, reserved)] = clocked_daemon.standings()
+    [(_, settled, reserved)] = clocked_daemon.balances()
     assert (settled, reserved) == (0, -(-RATE * 70 // 60) + DISK)
     assert clocked_daemon.get("projects/lab/budget")["reserved"] == 1.7
 
@@ -33,10 +33,10 @@ def test_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
 def test_settled_money_is_not_reserved_again(clocked_daemon):
     clocked_daemon.project("lab", 5.0)
     clocked_daemon.running(project="lab")
-    before = clocked_daemon.standings()[0]
+    before = clocked_daemon.balances()[0]
     for _ in range(5):
         clocked_daemon.settle(minutes=7, seconds=13)
-        _, settled, reserved = clocked_daemon.standings()[0]
+        _, settled, reserved = clocked_daemon.balances()[0]
         assert settled > 0
         assert settled + reserved == before[1] + before[2]
 
@@ -93,10 +93,10 @@ def test_stop_releases_compute_and_start_reserves_again(clocked_daemon):
     clocked_daemon.running(project="lab")
     clocked_daemon.verb("mine", "stop")
     clocked_daemon.settle()
-    [(_, settled, reserved)] = clocked_daemon.standings()
+    [(_, settled, reserved)] = clocked_daemon.balances()
     assert settled + reserved == DISK
     assert clocked_daemon.verb("mine", "start").status_code == 200
-    assert sum(clocked_daemon.standings()[0][1:]) == -(-RATE * 70 // 60) + DISK
+    assert sum(clocked_daemon.balances()[0][1:]) == -(-RATE * 70 // 60) + DISK
     clocked_daemon.settle()
     clocked_daemon.verb("mine", "hibernate")
     clocked_daemon.settle()
@@ -110,21 +110,21 @@ def test_expiry_is_reserved_in_advance(clocked_daemon):
     clocked_daemon.project("lab", 3.0)
     failed(clocked_daemon.launch(project="lab", ttl_hours=20), 403, "BUDGET_EXCEEDED")
     clocked_daemon.running(project="lab", ttl_hours=10)
-    assert sum(clocked_daemon.standings()[0][1:]) == RATE * 10 + STOP + DISK
+    assert sum(clocked_daemon.balances()[0][1:]) == RATE * 10 + STOP + DISK
     failed(clocked_daemon.verb("mine", "extend", hours=10), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.verb("mine", "extend", hours=2).status_code == 204
-    assert sum(clocked_daemon.standings()[0][1:]) == RATE * 12 + STOP + DISK
+    assert sum(clocked_daemon.balances()[0][1:]) == RATE * 12 + STOP + DISK
     assert clocked_daemon.get("instances/mine")["expires_at"] == "2026-01-01T12:00:00Z"
 
 
 def test_removing_the_expiry_reserves_as_much_as_a_launch_without_one(clocked_daemon):
     clocked_daemon.project("lab", 3.0)
     clocked_daemon.running(project="lab")
-    without = clocked_daemon.standings()
+    without = clocked_daemon.balances()
     clocked_daemon.verb("mine", "extend", hours=2)
-    assert sum(clocked_daemon.standings()[0][1:]) == RATE * 2 + STOP + DISK
+    assert sum(clocked_daemon.balances()[0][1:]) == RATE * 2 + STOP + DISK
     assert clocked_daemon.verb("mine", "extend", hours=None).status_code == 204
-    assert clocked_daemon.standings() == without
+    assert clocked_daemon.balances() == without
     assert clocked_daemon.get("instances/mine")["expires_at"] is None
     clocked_daemon.check_caps()
 
@@ -182,7 +182,7 @@ def test_workspace_is_hibernated_before_the_cap_is_exceeded(clocked_daemon):
     compute = clocked_daemon.recount(kind="compute")
     assert 3 * RATE < compute <= 2_000_000 - DISK
     clocked_daemon.settle(hours=24 * 30)
-    [(cap, settled, _)] = clocked_daemon.standings()
+    [(cap, settled, _)] = clocked_daemon.balances()
     assert settled <= cap.amount
 
 
@@ -249,7 +249,7 @@ def test_price_increase_hibernates_a_workspace_that_cannot_be_renewed(clocked_da
         "a workspace that cannot be renewed hibernates at once"
     )
     clocked_daemon.settle(hours=24)
-    [(_, settled, _)] = clocked_daemon.standings()
+    [(_, settled, _)] = clocked_daemon.balances()
     assert settled <= cap, "the cap is not exceeded"
 
 
@@ -272,7 +272,7 @@ def test_price_increase_exceeds_the_cap_by_at_most_the_difference(clocked_daemon
     clocked_daemon.settle(minutes=10)
     assert clocked_daemon.state() == "hibernated"
     clocked_daemon.settle(seconds=end - clocked_daemon.now)
-    [(_, settled, reserved)] = clocked_daemon.standings()
+    [(_, settled, reserved)] = clocked_daemon.balances()
     bound = (dearer - RATE) * 70 // 60
     assert bound - dearer // 3600 - 2 <= settled - cap <= bound, (
         "the bound is reached to the second"

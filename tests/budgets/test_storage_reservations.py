@@ -21,14 +21,14 @@ def create(clocked_daemon, name="data", **more):
     return clocked_daemon.http("POST", f"{VOLUMES}/create", json=order)
 
 
-def standing(clocked_daemon):
-    [(_, settled, reserved)] = clocked_daemon.standings("lab")
+def balance_of(clocked_daemon):
+    [(_, settled, reserved)] = clocked_daemon.balances("lab")
     return settled, reserved
 
 
 def test_volume_is_reserved_before_creation_and_refused_beyond_the_cap(capped_project):
     assert create(capped_project).status_code == 201
-    assert standing(capped_project) == (0, MONTH)
+    assert balance_of(capped_project) == (0, MONTH)
     money = failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
     assert money["data"] == {"cap": 15.0, "settled": 0.0, "reserved": 8.0, "needed": 8.0}
     assert "what is left pays for 26.2 of its 30 days" in money["details"]
@@ -41,7 +41,7 @@ def test_volume_costs_in_the_ledger_are_not_reserved_again(capped_project):
     create(capped_project)
     capped_project.settle()
     capped_project.settle(hours=72)
-    settled, reserved = standing(capped_project)
+    settled, reserved = balance_of(capped_project)
     assert settled == MONTH // 10
     assert settled + reserved <= 15_000_000
     assert reserved == pytest.approx(MONTH, abs=MONTH // 30), "renewed every day for 30 days"
@@ -83,7 +83,7 @@ def test_volume_is_reserved_for_as_long_as_its_cap_pays(capped_project):
     capped_project.settle()
     for _ in range(10):
         capped_project.settle(hours=96)
-    settled, reserved = standing(capped_project)
+    settled, reserved = balance_of(capped_project)
     assert reserved < MONTH
     assert 0 <= 15_000_000 - settled - reserved < 10
 
@@ -101,11 +101,11 @@ def test_snapshot_is_reserved_at_full_size_until_measured(capped_project, disks)
     capped_project.settle()
     take = {"name": "copy", "volume": "data"}
     assert capped_project.post("snapshots", **take).status_code == 201
-    assert standing(capped_project)[1] == MONTH + COPY
+    assert balance_of(capped_project)[1] == MONTH + COPY
     failed(capped_project.post("snapshots", name="more", volume="data"), 403, "BUDGET_EXCEEDED")
     capped_project.settle()
     capped_project.settle(hours=1)
-    assert standing(capped_project)[1] < MONTH + COPY // 2
+    assert balance_of(capped_project)[1] < MONTH + COPY // 2
     restored = capped_project.post("snapshots/copy/restore", name="back")
     failed(restored, 403, "BUDGET_EXCEEDED")
 
@@ -133,14 +133,14 @@ class SizedContents:
 
 def test_file_system_reservation_grows_with_its_size(capped_project, disks):
     assert create(capped_project, type="efs", size_gb=None).status_code == 201
-    assert standing(capped_project) == (0, 0)
+    assert balance_of(capped_project) == (0, 0)
     capped_project.settle()
     [disk] = disks.disks.values()
     disk.holds = SizedContents(40)
     capped_project.settle(minutes=5)
-    assert standing(capped_project)[1] == pytest.approx(40 * 300_000, rel=0.01)
+    assert balance_of(capped_project)[1] == pytest.approx(40 * 300_000, rel=0.01)
     failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
     disk.holds = SizedContents(400)
     capped_project.settle(minutes=5)
-    assert sum(standing(capped_project)) > 15_000_000, "the growth exceeds the cap and is shown"
+    assert sum(balance_of(capped_project)) > 15_000_000, "the growth exceeds the cap and is shown"
     assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(120, rel=0.01)

@@ -118,7 +118,7 @@ def settle_for(clocked_daemon, seconds):
 
 def settled_plus_reserved(clocked_daemon):
     """The sum of settled and reserved money."""
-    [(_, settled, reserved)] = clocked_daemon.standings("lab")
+    [(_, settled, reserved)] = clocked_daemon.balances("lab")
     return settled + reserved
 
 
@@ -284,7 +284,7 @@ def test_each_start_is_charged_for_at_least_one_minute(clocked_daemon, starts):
     assert all(segment.began in runs for segment in filled), (
         "the minimum is charged after the run, not before"
     )
-    clocked_daemon.standings()
+    clocked_daemon.balances()
 
 
 def test_minimum_minute_of_a_start_is_booked_after_the_run(clocked_daemon, aws):
@@ -322,9 +322,9 @@ def test_minimum_minute_of_a_start_is_booked_after_the_run(clocked_daemon, aws):
         0, midnight, project=run.project
     )
     assert clocked_daemon.recount(run.began - 3600, run.began, kind=CostKind.COMPUTE) == 0
-    clocked_daemon.standings()
+    clocked_daemon.balances()
     clocked_daemon.settle(seconds=90)
-    clocked_daemon.standings()
+    clocked_daemon.balances()
     assert clocked_daemon.get("budgets/grant")["spent"] == round(
         clocked_daemon.recount(midnight) / 1e6, 2
     )

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 import prism
-from prism.daemon.api import lasting
+from prism.daemon.api import duration_text
 from prism.daemon.app import build
 from prism.kit.tables import metadata
 from prism.settings import Settings
@@ -111,5 +111,5 @@ def test_shutdown_answer_counts_active_operations(http):
         ({"seconds": -3}, "0s"),
     ],
 )
-def test_lasting_formats_a_duration(time, words):
-    assert lasting(timedelta(**time)) == words
+def test_duration_is_formatted(time, words):
+    assert duration_text(timedelta(**time)) == words

@@ -38,16 +38,16 @@ def test_full_disk_error_names_the_usage_and_the_remedy(tmp_path):
     (tmp_path / "workspaces").mkdir()
     (tmp_path / "workspaces" / "file").write_bytes(b"x" * 2**20)
     with pytest.raises(HomeDiskFull) as full:
-        HomeDisk(FullReserve(tmp_path), is_everything=True).refuse()
+        HomeDisk(FullReserve(tmp_path), holds_database=True).refuse()
     assert "workspaces 1.0 MiB" in full.value.details
     assert "`prism clean`" in full.value.remediation
     assert not_none(full.value.data)["taken"]["workspaces"] >= 2**20
 
 
 def test_full_home_disk_refuses_no_request_with_an_external_database(tmp_path):
-    room = HomeDisk(FullReserve(tmp_path), is_everything=False)
-    room.refuse()
-    assert "disk is full" in room.reasons()[0]
+    home_disk = HomeDisk(FullReserve(tmp_path), holds_database=False)
+    home_disk.refuse()
+    assert "disk is full" in home_disk.reasons()[0]
 
 
 @pytest.mark.parametrize(

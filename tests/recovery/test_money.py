@@ -36,7 +36,7 @@ def test_recovered_workspace_is_paid_by_the_project_of_the_same_name(lost_projec
     recover()
     lost_project.settle()
     assert lost_project.workspace().project_name == "reef"
-    [(_, settled, reserved)] = lost_project.standings()
+    [(_, settled, reserved)] = lost_project.balances()
     assert settled > 0, "the time since its start is settled"
     assert reserved > 0, "money is reserved"
     lost_project.live(hours=1)
@@ -63,7 +63,7 @@ def test_dry_run_of_recover_reserves_no_money(lost_project):
     lost_project.project("reef", 50.0)
     assert lost_project.post("recover", dry_run=True).json()["recovered"]
     assert lost_project.reservations() == []
-    [(_, settled, reserved)] = lost_project.standings()
+    [(_, settled, reserved)] = lost_project.balances()
     assert (settled, reserved) == (0, 0)
 
 

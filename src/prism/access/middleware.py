@@ -34,7 +34,7 @@ from prism.kit.http import DECODED, refuse
 from prism.kit.problem_page import wants_page
 
 # What the operator's routes do, by the first word of their paths.
-OPERATORS = {
+OPERATOR_ACTIONS = {
     "budgets": "see and change budget pools",
     "allocations": "give projects a part of a budget pool",
     "reallocations": "move money between projects",
@@ -49,7 +49,7 @@ OPERATORS = {
     "audit": "see everything that was done",
 }
 # What a refusal says, if the matrix's text for the verb lists several things.
-WORDS = {
+DENIED_ACTIONS = {
     AccessVerb.USE: "change your own settings with this token",
     AccessVerb.FOUND: "make projects or tokens with this token",
     AccessVerb.MANAGE_OWN: "manage workspaces in this project",
@@ -68,15 +68,15 @@ BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
 
 class Authentication(ASGIMiddleware):
-    """Finds the caller, or refuses; without `recognised` (local mode) it is the operator."""
+    """Finds the caller, or refuses; without `authenticate` (local mode), it is the operator."""
 
     scopes = BOTH
 
     def __init__(
-        self, operator: str, recognised: Callable[[str], Caller | None] | None, clock: Clock
+        self, operator: str, authenticate: Callable[[str], Caller | None] | None, clock: Clock
     ) -> None:
-        self._operator = Caller(name=operator, operator=True, team=recognised is not None)
-        self._recognised, self._clock = recognised, clock
+        self._operator = Caller(name=operator, operator=True, team=authenticate is not None)
+        self._authenticate, self._clock = authenticate, clock
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Set the caller for the duration of the request."""
@@ -90,21 +90,21 @@ class Authentication(ASGIMiddleware):
             CURRENT.reset(before)
 
     async def _caller(self, scope: Scope) -> Caller | None:
-        if self._recognised is None:
+        if self._authenticate is None:
             return self._operator
         credentials = [value for name, value in scope["headers"] if name == b"authorization"]
         if not credentials and _is_unix_socket(scope):
             return self._operator  # the socket's owner, whom the file's mode lets in alone
-        scheme, _, word = b" ".join(credentials).decode("latin-1").partition(" ")
+        scheme, _, token = b" ".join(credentials).decode("latin-1").partition(" ")
         if len(credentials) != 1 or scheme.lower() != "bearer":
             return None
-        return await asyncio.to_thread(self._recognised, word.strip())
+        return await asyncio.to_thread(self._authenticate, token.strip())
 
 
-def asker(_: Scope) -> str:
+def answer_owner(_: Scope) -> str:
     """The caller and scope: a token never gets an answer stored for a wider token."""
     caller = current()
-    return " ".join((caller.name, caller.scope, caller.only or ""))
+    return " ".join((caller.name, caller.scope, caller.token_project or ""))
 
 
 class Authorization(ASGIMiddleware):
@@ -113,16 +113,16 @@ class Authorization(ASGIMiddleware):
     scopes = BOTH
 
     def __init__(
-        self, finders: Mapping[str, ResourceLookup], clock: Clock, lasting: LongRequests
+        self, lookups: Mapping[str, ResourceLookup], clock: Clock, long_requests: LongRequests
     ) -> None:
-        self._finders, self._clock, self._lasting = finders, clock, lasting
+        self._lookups, self._clock, self._long_requests = lookups, clock, long_requests
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Call the handler, or answer with a refusal."""
         caller = current()
         if caller.token is not None and lasts(scope):
             request = LongRequest(scope, caller, self._refusal)
-            return await self._lasting.serve(next_app, request, receive, send)
+            return await self._long_requests.serve(next_app, request, receive, send)
         if caller.team and (problem := await asyncio.to_thread(self._refusal, scope, caller)):
             return await refuse(scope, send, problem, self._clock.now())
         return await next_app(scope, receive, send)
@@ -145,17 +145,17 @@ class Authorization(ASGIMiddleware):
         self, rule: RouteRule, scope: Scope, body: Any, caller: Caller
     ) -> Problem | None:
         """Why the caller may not do that to an object in the request; None if they may."""
-        words = _object_names(rule, scope, body)
+        names = _object_names(rule, scope, body)
         if rule.whole is not None:
             whole_rule = RouteRule(rule.whole)
-            if not words or may(caller, whole_rule, Subject()):
-                rule, words = whole_rule, [None]
-        for word in words:
+            if not names or may(caller, whole_rule, Subject()):
+                rule, names = whole_rule, [None]
+        for name in names:
             subject = Subject()
-            if word is not None and (finder := self._finders.get(rule.kind)):
-                target = finder.find(word)
+            if name is not None and (lookup := self._lookups.get(rule.kind)):
+                target = lookup.find(name)
                 if target is None or not sees(caller, target):
-                    return finder.missing(word)  # what you may not see counts as missing
+                    return lookup.missing(name)  # what you may not see counts as missing
                 subject = _subject_of(target, rule, scope)
             if not may(caller, rule, subject):
                 return _denied(rule, caller, subject, scope)
@@ -204,10 +204,10 @@ def _object_names(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | No
 
 def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> PermissionDenied:
     role = caller.roles.get(subject.project or "")
-    standing = f"you are {role} there" if role else "you have no role there"
-    if caller.only is not None:
-        standing += ", and your token is for one project"
-    details = f"{standing}; your access is {caller.scope}"
+    role_text = f"you are {role} there" if role else "you have no role there"
+    if caller.token_project is not None:
+        role_text += ", and your token is for one project"
+    details = f"{role_text}; your access is {caller.scope}"
     if rule.verb is AccessVerb.LAUNCH and subject.project is None:
         return PermissionDenied(
             "You may not launch without a project",
@@ -222,7 +222,7 @@ def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> 
             remediation="Ask the operator of the daemon",
         )
     return PermissionDenied(
-        f"You may not {WORDS.get(rule.verb, rule.verb)}",
+        f"You may not {DENIED_ACTIONS.get(rule.verb, rule.verb)}",
         details=details,
         remediation="Ask an owner of the project, or use a token of a wider scope",
     )
@@ -231,7 +231,7 @@ def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> 
 def what_of(scope: Scope) -> str:
     """What a route for the operator does, as a part of a sentence."""
     path = str(scope.get("path_template", "")).removeprefix("/api/v1")
-    return OPERATORS.get(path.strip("/").partition("/")[0], "do that")
+    return OPERATOR_ACTIONS.get(path.strip("/").partition("/")[0], "do that")
 
 
 def _is_unix_socket(scope: Any) -> bool:

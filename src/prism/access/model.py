@@ -133,9 +133,10 @@ class Caller(Actor, frozen=True, kw_only=True):
     team: bool = False
     """Whether the daemon is shared, so that rights matter."""
     token: str | None = None
-    """The id of the token, the project it is limited to, and when it expires."""
-    only: str | None = None
-    until: datetime | None = None
+    """The id of the token; null in local mode and for the owner of the Unix socket."""
+    token_project: str | None = None
+    """The only project for which the token is valid; null for all."""
+    token_expires_at: datetime | None = None
 
 
 OPERATOR = Caller(name="prism", operator=True)

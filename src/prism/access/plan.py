@@ -42,7 +42,7 @@ def allows(role: Role | None, verb: AccessVerb) -> bool:
     return least is None or (role is not None and role.rank >= least.rank)
 
 
-def lends(scope: Scope, verb: AccessVerb) -> bool:
+def scope_allows(scope: Scope, verb: AccessVerb) -> bool:
     """Whether a token with that scope allows a verb."""
     return scope.rank >= SCOPES.get(verb, Scope.ADMIN).rank
 
@@ -54,14 +54,14 @@ def may(caller: Caller, rule: RouteRule, subject: Subject) -> bool:
     if not caller.known:
         return False
     role = caller.roles.get(subject.project) if subject.project is not None else None
-    if owns(caller, subject) and rule.own is not None and lends(caller.scope, rule.own):
+    if owns(caller, subject) and rule.own is not None and scope_allows(caller.scope, rule.own):
         free = caller.operator or subject.project is None or subject.personal
         if free or allows(role, rule.own):
             return True
-    if not lends(caller.scope, rule.verb):
+    if not scope_allows(caller.scope, rule.verb):
         return False
     if (
-        caller.only is not None
+        caller.token_project is not None
         and rule.verb in {AccessVerb.USE, AccessVerb.FOUND}
         and not rule.narrow
     ):
@@ -71,14 +71,14 @@ def may(caller: Caller, rule: RouteRule, subject: Subject) -> bool:
 
 def owns(caller: Caller, subject: Subject) -> bool:
     """Whether the caller owns the object, and the token is not limited to another project."""
-    if not opens(caller, subject.project):
+    if not token_covers(caller, subject.project):
         return False
     return subject.owner is not None and subject.owner.lower() == caller.name.lower()
 
 
-def opens(caller: Caller, project: str | None) -> bool:
+def token_covers(caller: Caller, project: str | None) -> bool:
     """Whether the caller's token is valid for this project."""
-    return caller.only is None or caller.only == project
+    return caller.token_project is None or caller.token_project == project
 
 
 def sees(caller: Caller, subject: Subject) -> bool:

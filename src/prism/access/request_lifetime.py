@@ -31,15 +31,15 @@ log = logging.getLogger(__name__)
 LASTS = "lasts"  # the `opt` of a route whose answers may last
 POLL = 1.0  # seconds between two looks at the clock, and at what another daemon committed
 # Events that may change anybody's rights.
-OF_EVERYBODY = {"instance_moved", "instance_handed_over", "project_deleted", RESYNC}
-Judge = Callable[[Scope, Caller], Problem | None]
+CHANGES_ANY_RIGHTS = {"instance_moved", "instance_handed_over", "project_deleted", RESYNC}
+RightsCheck = Callable[[Scope, Caller], Problem | None]
 
 
 class LongRequest:
     """A request that may last long, and how to check and end it."""
 
-    def __init__(self, scope: Scope, caller: Caller, judge: Judge) -> None:
-        self.scope, self.caller, self.judge = scope, caller, judge
+    def __init__(self, scope: Scope, caller: Caller, check: RightsCheck) -> None:
+        self.scope, self.caller, self.check = scope, caller, check
 
     def end(self) -> None:
         """Cut the connection; its handler sees that the client has disconnected."""
@@ -48,12 +48,12 @@ class LongRequest:
 
 
 class LongRequests:
-    """All long requests; `renewed` gives a caller's current rights, or None without any."""
+    """All long requests; `current_rights` gives a caller's rights now, or None without any."""
 
     def __init__(
-        self, db: Database, clock: Clock, renewed: Callable[[Caller], Caller | None]
+        self, db: Database, clock: Clock, current_rights: Callable[[Caller], Caller | None]
     ) -> None:
-        self._db, self._clock, self._renewed = db, clock, renewed
+        self._db, self._clock, self._current_rights = db, clock, current_rights
         self._requests: set[LongRequest] = set()
         self._due: set[LongRequest] = set()
         self._position = 0
@@ -126,7 +126,7 @@ class LongRequests:
     def _affected(self, events: Iterable[Recorded]) -> set[LongRequest]:
         """The requests whose rights may have changed."""
         now, events = self._clock.now(), list(events)
-        if any(event.event in OF_EVERYBODY for event in events):
+        if any(event.event in CHANGES_ANY_RIGHTS for event in events):
             return set(self._requests)
         return {
             request
@@ -137,13 +137,13 @@ class LongRequests:
 
     def _refusal(self, request: LongRequest) -> Problem | None:
         """Why the caller has no right to the request any more; None if they have."""
-        caller = self._renewed(request.caller)
+        caller = self._current_rights(request.caller)
         if caller is None:
             return Unauthenticated(
                 details="The token was revoked, or has expired",
                 remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
             )
-        return request.judge(request.scope, caller)
+        return request.check(request.scope, caller)
 
 
 def lasts(scope: Any) -> bool:

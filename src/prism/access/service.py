@@ -25,7 +25,7 @@ from prism.access.model import (
     TokenShown,
     current,
 )
-from prism.access.plan import opens
+from prism.access.plan import token_covers
 from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
@@ -33,8 +33,8 @@ from prism.kit.ids import sortable_id
 
 PREFIX = "prism_"  # lets proxies and scanners recognise our secrets
 SECRET = 32  # bytes: 256 bits
-USED_AT_MOST = timedelta(minutes=1)  # how often a use is written down
-NOBODY = hashlib.sha256(b"").hexdigest()  # compared with if there is no such token
+LAST_USED_INTERVAL = timedelta(minutes=1)  # how often a use is written down
+NO_HASH = hashlib.sha256(b"").hexdigest()  # compared with if there is no such token
 
 
 class TokenService:
@@ -46,24 +46,24 @@ class TokenService:
         self._db, self._clock = db, clock
         self._operator, self._memberships = operator.lower(), memberships
 
-    def recognised(self, word: str) -> Caller | None:
+    def authenticate(self, credential: str) -> Caller | None:
         """The caller with this token; None if the token is not valid."""
-        id, _, secret = word.removeprefix(PREFIX).partition(".")
+        id, _, secret = credential.removeprefix(PREFIX).partition(".")
         now = self._clock.now()
         with self._db.read() as sql:
             token = store.by_id(sql, id)
-            matches = hmac.compare_digest(hashed(secret), token.hash if token else NOBODY)
+            matches = hmac.compare_digest(hashed(secret), token.hash if token else NO_HASH)
             if token is None or not matches or token.expires_at <= now:
                 return None
             caller = self._caller(sql, token)
-        if token.last_used is None or now - token.last_used >= USED_AT_MOST:
+        if token.last_used is None or now - token.last_used >= LAST_USED_INTERVAL:
             # A database that cannot be written may still answer this request.
             with suppress(DatabaseUnavailable), self._db.write() as tx:
                 store.used(tx, token.id, whole(now))
         return caller
 
-    def renewed(self, caller: Caller) -> Caller | None:
-        """The caller with the current rights; None if the token is no longer valid."""
+    def with_current_rights(self, caller: Caller) -> Caller | None:
+        """The same caller with the present rights; None if the token is no longer valid."""
         with self._db.read() as sql:
             token = store.by_id(sql, caller.token) if caller.token else None
             if token is None or token.expires_at <= self._clock.now():
@@ -75,7 +75,7 @@ class TokenService:
         caller = current()
         with self._db.read() as sql:
             tokens = store.every(sql, None if caller.operator else caller.name.lower())
-        return [_shown(token) for token in tokens if opens(caller, token.project)]
+        return [_shown(token) for token in tokens if token_covers(caller, token.project)]
 
     def create(self, request: NewToken) -> CreatedToken:
         """Make a token; only this answer contains its secret."""
@@ -112,7 +112,7 @@ class TokenService:
             token = store.by_id(tx.sql, id)
             may_revoke = token is not None and (
                 actor.operator
-                or (token.user == actor.name.lower() and opens(actor, token.project))
+                or (token.user == actor.name.lower() and token_covers(actor, token.project))
             )
             if token is None or not may_revoke:
                 raise TokenNotFound(
@@ -132,7 +132,7 @@ class TokenService:
                 details=f"You are {caller.name}",
                 remediation="Ask the operator of this daemon",
             )
-        if scope.rank > caller.scope.rank or not opens(caller, project):
+        if scope.rank > caller.scope.rank or not token_covers(caller, project):
             raise PermissionDenied(
                 "A token cannot make a token with more rights",
                 remediation="Use a token of a wider scope",
@@ -155,8 +155,8 @@ class TokenService:
             roles=roles,
             team=True,
             token=token.id,
-            only=token.project,
-            until=token.expires_at,
+            token_project=token.project,
+            token_expires_at=token.expires_at,
         )
 
 
@@ -189,12 +189,12 @@ def hashed(secret: str) -> str:
 
 def expired(caller: Caller, now: datetime) -> bool:
     """Whether the caller's token has expired."""
-    return caller.until is not None and caller.until <= now
+    return caller.token_expires_at is not None and caller.token_expires_at <= now
 
 
 def _capped_end(caller: Caller, end: datetime) -> datetime:
     """When a new token ends: not after the token that it is made with."""
-    return end if caller.until is None else min(end, caller.until)
+    return end if caller.token_expires_at is None else min(end, caller.token_expires_at)
 
 
 def _shown(token: Token) -> TokenShown:

@@ -16,10 +16,12 @@ from prism.kit.stream import EventFilter, EventFilters
 # The former owner sees a transfer too, and both projects see the attachment of a volume.
 PROJECTS = ("project", "previous_project", "instance_project")
 MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
-Workspace = Callable[[str], Subject | None]
+FindSubject = Callable[[str], Subject | None]
 
 
-def event_filters(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> EventFilters:
+def event_filters(
+    newest: Callable[[], int], find_workspace: FindSubject, clock: Clock
+) -> EventFilters:
     """Makes event filters; `newest` is the number of the last event when rights were read."""
 
     def filter_of_the_caller() -> EventFilter | None:
@@ -31,7 +33,7 @@ def event_filters(newest: Callable[[], int], workspace: Workspace, clock: Clock)
         def is_visible(event: Recorded) -> bool | None:
             if expired(caller, clock.now()) or (event.id > read and changes_rights(caller, event)):
                 return None
-            return may_see(caller, event, workspace)
+            return may_see(caller, event, find_workspace)
 
         return is_visible
 
@@ -45,11 +47,11 @@ def changes_rights(caller: Caller, event: Recorded) -> bool:
     return event.event in MEMBERSHIP and event.data.get("email") == caller.name.lower()
 
 
-def may_see(caller: Caller, event: Recorded, workspace: Workspace) -> bool:
+def may_see(caller: Caller, event: Recorded, find_workspace: FindSubject) -> bool:
     """Whether the caller may see the event."""
     if caller.operator or event.event == RESYNC:
         return True
-    whole = caller.only is None  # else the caller's actions in other projects are hidden
+    whole = caller.token_project is None  # else the caller's actions in other projects are hidden
     if whole and event.actor.lower() == caller.name.lower():
         return True
     named = [project_id for name in PROJECTS if (project_id := event.data.get(name)) is not None]
@@ -58,7 +60,7 @@ def may_see(caller: Caller, event: Recorded, workspace: Workspace) -> bool:
     if event.data.get("project") is not None:
         return False
     if (id := event.data.get("workspace")) is not None:
-        subject = workspace(id)
+        subject = find_workspace(id)
         if subject is not None and "project" in event.data:  # it had none: it was its owner's
             subject = Subject(owner=subject.owner)
         return subject is not None and sees(caller, subject)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from prism.access.model import Caller, Subject, current
 from prism.access.plan import sees
-from prism.access.visibility import Workspace, may_see
+from prism.access.visibility import FindSubject, may_see
 from prism.audit import store
 from prism.audit.model import AuditEntry, AuditQuery, AuditReader
 from prism.audit.plan import entry
@@ -17,7 +17,7 @@ SPAN = 100_000  # events that one request searches for a caller who may see a pa
 
 
 class AuditService:
-    """The audit log; `workspace` says whose a workspace is.
+    """The audit log; `find_workspace` gives the project and owner of a workspace.
 
     `launched` says what the workspace of a name or id is called, and when it was launched.
     """
@@ -25,10 +25,10 @@ class AuditService:
     def __init__(
         self,
         db: Database,
-        workspace: Workspace,
+        find_workspace: FindSubject,
         launched: Callable[[str], tuple[str, datetime]],
     ) -> None:
-        self._db, self._workspace, self._launched = db, workspace, launched
+        self._db, self._find_workspace, self._launched = db, find_workspace, launched
 
     def entries(self, query: AuditQuery) -> tuple[list[AuditEntry], int | None]:
         """Matching entries that the caller may see, newest first, and the cursor of the next page.
@@ -47,7 +47,7 @@ class AuditService:
             while len(events) <= query.limit and (
                 page := store.page(sql, query, reader, range(end, below))
             ):
-                events += [event for event in page if may_see(caller, event, self._workspace)]
+                events += [event for event in page if may_see(caller, event, self._find_workspace)]
                 below = page[-1].id
         if len(events) > query.limit:
             events = events[: query.limit]

@@ -74,7 +74,7 @@ class CapComparison:
                     raise no_money_then(cap, self.now)
                 disk = reserved_disk(reservation, self.now, within, own=cap.is_own)
                 need = reserved_compute(reservation, self.now, within) + disk
-                loads.append(Load(self._standing(cap, within), need, disk))
+                loads.append(Load(self._balance_before(cap, within), need, disk))
         return loads
 
     def fit(self, reservation: Reservation) -> bool:
@@ -84,7 +84,7 @@ class CapComparison:
         except BudgetExceeded:
             return False
 
-    def _standing(self, cap: Cap, within: Window) -> Balance:
+    def _balance_before(self, cap: Cap, within: Window) -> Balance:
         if (known := self._before.get((cap.id, within))) is None:
             compute, disks = self._reserved.of(cap, within)
             settled = self._balances.settled(self._totals, cap, within)
@@ -124,19 +124,19 @@ def exceeded(
     comparison: CapComparison, reservation: Reservation, owner: str, limit: tuple[Load, str]
 ) -> BudgetExceeded:
     """The refusal; `limit` is the load that limits most, and says what would fit."""
-    least, possible = limit
-    balance = least.before
-    places = _places_needed(balance, least.need)
+    tightest, possible = limit
+    balance = tightest.before
+    places = _places_needed(balance, tightest.need)
     amounts = {"cap": balance.cap.amount, "settled": balance.settled, "reserved": balance.reserved}
     sums = ", ".join(f"{name} {dollars(micros, places)}" for name, micros in amounts.items())
     return BudgetExceeded(
         f"The {balance.cap.words} has not enough money left for {reservation.name!r}",
         details=(
-            f"{sums}, needed {dollars(least.need, places)}"
-            f"{in_later(balance, comparison.now)}; {possible}"
+            f"{sums}, needed {dollars(tightest.need, places)}"
+            f"{in_period(balance, comparison.now)}; {possible}"
         ),
         remediation=f"See `prism budget forecast {quote(owner)}`",
-        data=numbers(balance, least.need),
+        data=refusal_data(balance, tightest.need),
     )
 
 
@@ -151,18 +151,18 @@ def _possible(
     span = longest(most, lambda more: comparison.fit(replace(reservation, until=start + more)))
     if span is None:
         return _most_exceeded(comparison, reservation, start, reservation.until, "disk")
-    least, _ = _most_exceeded(comparison, reservation, start + span + 1, reservation.until, "")
+    tightest, _ = _most_exceeded(comparison, reservation, start + span + 1, reservation.until, "")
     more = span if beyond is None else start + span - beyond
     if more < HOUR // 10:
-        return least, "what is left does not pay for six minutes of it"
-    return least, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
+        return tightest, "what is left does not pay for six minutes of it"
+    return tightest, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
 
 
 def _missing(comparison: CapComparison, reservation: Reservation) -> tuple[Load, str]:
     """The load that exceeds its cap most, and a text that says by how much."""
-    least = max(comparison.loads_of(reservation), key=lambda load: load.excess)
-    places = _places_needed(least.before, least.need)
-    return least, f"{dollars(least.excess, places)} more than is left"
+    tightest = max(comparison.loads_of(reservation), key=lambda load: load.excess)
+    places = _places_needed(tightest.before, tightest.need)
+    return tightest, f"{dollars(tightest.excess, places)} more than is left"
 
 
 def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple[Load, str]:
@@ -173,8 +173,10 @@ def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple
         return replace(reservation, **{k: min(at, start + more) for k, at in ends.items()})
 
     span = longest(end - start, lambda more: comparison.fit(until(more))) or 0
-    least = max(comparison.loads_of(until(span + 1)), key=lambda load: load.excess)
-    full = next(load for load in comparison.loads_of(reservation) if load.before == least.before)
+    tightest = max(comparison.loads_of(until(span + 1)), key=lambda load: load.excess)
+    full = next(
+        load for load in comparison.loads_of(reservation) if load.before == tightest.before
+    )
     if not full.before.left:
         return full, "nothing is left"
     return full, f"what is left pays for {floor(10 * span / DAY) / 10:.1f} of its 30 days"
@@ -185,15 +187,15 @@ def _most_exceeded(
 ) -> tuple[Load, str]:
     """The cap that running until `at` exceeds most, and its load until `until`."""
     loads = comparison.loads_of(replace(reservation, until=at))
-    least = max(loads, key=lambda load: load.excess)
+    tightest = max(loads, key=lambda load: load.excess)
     full = [
         load
         for load in comparison.loads_of(replace(reservation, until=until))
-        if load.before == least.before
+        if load.before == tightest.before
     ]
-    left = least.before.left
+    left = tightest.before.left
     words = f"the {dollars(left)} left do not pay its {lacks}" if left else "nothing is left"
-    return (full or [least])[0], words
+    return (full or [tightest])[0], words
 
 
 def _places_needed(balance: Balance, need: int) -> int:
@@ -209,14 +211,14 @@ def _places_needed(balance: Balance, need: int) -> int:
     return PLACES[-1]
 
 
-def in_later(balance: Balance, now: int) -> str:
+def in_period(balance: Balance, now: int) -> str:
     """A text with the period, if it is not the current one."""
     if balance.within is None or balance.within.start <= now:
         return ""
     return f", all in the period that begins on {moment(balance.within.start):%Y-%m-%d %H:%M} UTC"
 
 
-def numbers(balance: Balance, needed: int) -> dict[str, Any]:
+def refusal_data(balance: Balance, needed: int) -> dict[str, Any]:
     """The numbers of a refusal for programs, in USD."""
     sums = {"cap": balance.cap.amount, "settled": balance.settled, "reserved": balance.reserved}
     return {name: micros / 1e6 for name, micros in {**sums, "needed": needed}.items()}

@@ -149,10 +149,10 @@ class Balances:
         """The present period of a cap; null if it has no money now."""
         return ALWAYS if cap.pool is None else window(cap.pool, self.now)
 
-    def standing(self, sql: Connection, cap: Cap, totals: Totals | None = None) -> Balance:
+    def balance(self, sql: Connection, cap: Cap, totals: Totals | None = None) -> Balance:
         """The balance of a cap in its present period, or in its last one and after it."""
         totals = totals or self.totals(sql)
-        return self.standing_of(totals, cap, ReservedStored(sql, totals.now))
+        return self.balance_from(totals, cap, ReservedStored(sql, totals.now))
 
     def tightest(self, sql: Connection, cap: Cap) -> Balance:
         """The balance in the period that has the least left, of all with reservations.
@@ -161,15 +161,15 @@ class Balances:
         """
         totals = self.totals(sql)
         reserved = ReservedStored(sql, totals.now)
-        standings = [self.standing_of(totals, cap, reserved)]
-        if standings[0].within is not None:
+        balances = [self.balance_from(totals, cap, reserved)]
+        if balances[0].within is not None:
             last = store.furthest(sql, cap) or totals.now
             for within in windows(cap, totals.now, last)[1:]:
                 if within is not None:
-                    standings.append(_balance(cap, within, 0, reserved))
-        return min(standings, key=lambda it: it.cap.amount - it.committed)
+                    balances.append(_balance(cap, within, 0, reserved))
+        return min(balances, key=lambda it: it.cap.amount - it.committed)
 
-    def standing_of(self, totals: Totals, cap: Cap, sums: Reserved) -> Balance:
+    def balance_from(self, totals: Totals, cap: Cap, sums: Reserved) -> Balance:
         """The balance of a cap, from totals and sums that were read already."""
         within, spent = self.at(totals.now).present(cap), self.spent(totals, cap)
         if within is None:
@@ -198,7 +198,7 @@ class Balances:
             return None
         return Window(last.start, None)
 
-    def whole(
+    def threshold_balance(
         self, sql: Connection, project: Project, totals: Totals | None = None
     ) -> Balance | None:
         """The balance to which thresholds of a project refer: its own cap or all allocations.
@@ -207,9 +207,9 @@ class Balances:
         Allocations that have ended or not begun do not count.
         """
         if project.cap is not None:
-            return self.standing(sql, project_cap(project, project.cap), totals)
+            return self.balance(sql, project_cap(project, project.cap), totals)
         totals = totals or self.totals(sql)
-        return combined(project, [self.standing(sql, cap, totals) for cap in parts(sql, project)])
+        return combined(project, [self.balance(sql, cap, totals) for cap in parts(sql, project)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
         """What a cap paid in the last 30 days of UTC, like `CostService.burns` for projects.

@@ -62,7 +62,7 @@ class Forecasts:
     def _use(self, cap: Cap) -> CapUse:
         rows = store.reservations_of(self._sql, cap.column, cap.id)
         reserved = ReservedStored(self._sql, self._totals.now)
-        return CapUse(self._balances.standing_of(self._totals, cap, reserved), rows)
+        return CapUse(self._balances.balance_from(self._totals, cap, reserved), rows)
 
     def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
         ids = sorted({reservation.id for use in uses for reservation in use.rows} - known.keys())

@@ -22,8 +22,8 @@ from prism.workspaces.model import Workspace
 from prism.workspaces.plan import SLEEP_TIME
 
 CHUNK, STOPPING = 60 * 60, int(SLEEP_TIME.total_seconds())  # seconds reserved to run, and to stop
-AHEAD, AGAIN = 20 * 60, 60  # seconds before its end it is renewed, and tried again
-DISK = 30 * DAY
+RENEWAL_LEAD, RETRY = 20 * 60, 60  # seconds before its end that it is renewed, and until a retry
+DISK_ADVANCE = 30 * DAY
 SHORTEST = 60
 ALWAYS = Window(0, None)
 STEP = {"daily": 1, "weekly": 7}
@@ -165,7 +165,7 @@ def reservation_for(
     Compute until it expires, else for an hour; the disk for 30 days, but in a pool at most to the
     end of the period.
     """
-    assert workspace.project is not None, "who has no project has no budget"
+    assert workspace.project is not None, "only a project has a budget"
     compute, disk = rates(workspace, prices)
     until = now + CHUNK if workspace.expires_at is None else int(workspace.expires_at.timestamp())
     stopping = STOPPING if workspace.hibernation else 0
@@ -185,7 +185,7 @@ def reservation_for(
         running=bool(began.compute),
         disk=disk,
         disk_since=began.disk or now,
-        disk_until=now + DISK,
+        disk_until=now + DISK_ADVANCE,
         part_until=part_horizon(caps, now),
         kept=bool(began.disk),
         counted=began.counted,
@@ -194,7 +194,7 @@ def reservation_for(
 
 def part_horizon(caps: Iterable[Cap], now: int) -> int:
     """Until when an allocation and its pool pay for a disk in advance, within this period."""
-    until = now + DISK
+    until = now + DISK_ADVANCE
     for cap in caps:
         if cap.pool is not None:
             period = window(cap.pool, now)
@@ -225,7 +225,7 @@ def renewed(
     never in the past.
     """
     _, last = horizon(caps, now)
-    until, disk_until = reservation.until, max(reservation.disk_until, now + DISK)
+    until, disk_until = reservation.until, max(reservation.disk_until, now + DISK_ADVANCE)
     part_until = max(reservation.part_until, part_horizon(caps, now))
     runs = reservation.until > reservation.since
     if runs:
@@ -274,5 +274,5 @@ def due(reservation: Reservation, caps: Sequence[Cap], now: int) -> int:
     edge, _ = horizon(caps, now)
     at = [now + DAY, *([] if edge is None else [edge + 1])]
     if reservation.until > reservation.since:
-        at.append(max(reservation.until - AHEAD, now + AGAIN))
+        at.append(max(reservation.until - RENEWAL_LEAD, now + RETRY))
     return min(at)

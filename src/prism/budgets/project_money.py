@@ -46,12 +46,12 @@ class ProjectMoney(Struct, frozen=True):
     parts: tuple[PoolShare, ...]
 
     @property
-    def standings(self) -> list[Balance]:
+    def balances(self) -> list[Balance]:
         """All balances: the project's own first, and each pool after its allocation."""
-        standings = [] if self.own is None else [self.own]
+        balances = [] if self.own is None else [self.own]
         for part in self.parts:
-            standings += [part.allocation, part.pool]
-        return standings
+            balances += [part.allocation, part.pool]
+        return balances
 
     @property
     def own_caps(self) -> list[Balance]:
@@ -137,7 +137,7 @@ class MoneyReader:
         self._totals = balances.totals(sql)
         self._unpriced_until = unpriced_until
         self._pools: Mapping[str, Pool] = {}
-        self._standings: dict[str, Balance] = {}
+        self._known: dict[str, Balance] = {}
         self._allocations: Mapping[str, Sequence[Allocation]] | None = None
         self._reserved: Reserved = ReservedStored(sql, self._totals.now)
 
@@ -156,25 +156,25 @@ class MoneyReader:
         """The money of one project."""
         own = None
         if project.cap is not None:
-            own = self.standing(project_cap(project, project.cap))
+            own = self.balance(project_cap(project, project.cap))
         parts = []
         for allocation in self._parts(project):
             pool = self._pool(allocation.pool)
-            part = self.standing(allocation_cap(allocation, project, pool))
-            parts.append(PoolShare(part, self.standing(pool_cap(pool))))
+            part = self.balance(allocation_cap(allocation, project, pool))
+            parts.append(PoolShare(part, self.balance(pool_cap(pool))))
         return ProjectMoney(own, tuple(parts))
 
-    def whole(self, project: Project) -> Balance | None:
-        """The balance to which a project's thresholds refer, as in `Balances.whole`."""
+    def threshold_balance(self, project: Project) -> Balance | None:
+        """The balance to which a project's thresholds refer, as `Balances` computes it."""
         money = self.of(project)
         return combined(project, money.present) if money.own is None else money.own
 
-    def standing(self, cap: Cap) -> Balance:
+    def balance(self, cap: Cap) -> Balance:
         """The balance of a cap."""
-        if cap.id not in self._standings:
-            balance = self._balances.standing_of(self._totals, cap, self._reserved)
-            self._standings[cap.id] = self._balances.priced(balance, self._unpriced_until)
-        return self._standings[cap.id]
+        if cap.id not in self._known:
+            balance = self._balances.balance_from(self._totals, cap, self._reserved)
+            self._known[cap.id] = self._balances.priced(balance, self._unpriced_until)
+        return self._known[cap.id]
 
     def _parts(self, project: Project) -> Sequence[Allocation]:
         if self._allocations is None:

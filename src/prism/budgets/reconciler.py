@@ -42,10 +42,10 @@ class BudgetReconciler:
         cache: BudgetCache,
         storage: StorageReservationService,
         workspace_service: WorkspaceService,
-        also: Sequence[Callable[[], object]],
+        settlements: Sequence[Callable[[], object]],
     ) -> None:
         self._db, self._clock, self._reservations = db, clock, reservations
-        self._ledger, self._workspaces, self._also = ledger, workspace_service, also
+        self._ledger, self._workspaces, self._settlements = ledger, workspace_service, settlements
         self._storage, self._cache = storage, cache
         self._balances = Balances(clock)
 
@@ -57,7 +57,7 @@ class BudgetReconciler:
         """Compare each cap with its spending, and sum up the days that are over."""
         self.watch()
         self._ledger.roll()
-        for settle in self._also:
+        for settle in self._settlements:
             settle()
         return EVERY
 
@@ -75,10 +75,10 @@ class BudgetReconciler:
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
             cached = self._cache.of(sql, settled_only=True)
             money = MoneyReader(self._balances, sql, {}) if cached is None else cached.reader
-            settled = {cap.id: money.standing(cap).settled for cap in caps}
+            settled = {cap.id: money.balance(cap).settled for cap in caps}
             sleepy = []
             for project in projects.every(sql):
-                if (whole := money.whole(project)) is None:
+                if (whole := money.threshold_balance(project)) is None:
                     continue
                 caps.append(whole.cap)
                 settled[project.id] = whole.settled
@@ -128,7 +128,7 @@ class BudgetReconciler:
     def _sleep_project(self, project: str) -> None:
         with self._db.write() as tx:
             owner = projects.find(tx.sql, project)
-            whole = None if owner is None else self._balances.whole(tx.sql, owner)
+            whole = None if owner is None else self._balances.threshold_balance(tx.sql, owner)
             if owner is None or whole is None or not _must_sleep(owner, whole):
                 return  # the project was changed meanwhile
             why = (
@@ -152,13 +152,13 @@ class BudgetReconciler:
         renewal = self._reservations.renew(tx, workspace)
         renewed = store.reservation(tx.sql, id)
         assert renewed is not None, "it was renewed in this transaction"
-        store.put_reservation(tx, renewed, renewal.again)
+        store.put_reservation(tx, renewed, renewal.next_at)
         if state_of(workspace) not in ACTIVE:
             return
         if renewal.until != workspace.reserved_until:
             self._workspaces.set_reservation(id, renewal.until)
-        if renewal.down:
-            self._force_sleep(tx, id, renewal.down)
+        if renewal.sleep_reason:
+            self._force_sleep(tx, id, renewal.sleep_reason)
 
     def _force_sleep(self, tx: Tx, id: str, why: str) -> None:
         [workspace] = workspaces.by_ids(tx.sql, [id])

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.admission import CapComparison, check, no_money_then, numbers
+from prism.budgets.admission import CapComparison, check, no_money_then, refusal_data
 from prism.budgets.balances import Balance, Balances, dollars
 from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import BudgetExceeded, Cap, Reservation
@@ -56,12 +56,12 @@ UNSEEN = 15  # seconds until the next look at a reservation without a recent sur
 class Renewal(Struct, frozen=True):
     """The result of a renewal: until when a workspace runs, and when to renew next.
 
-    `down` says why the workspace must sleep now; None if it need not.
+    `sleep_reason` says why the workspace must sleep now; None if it need not.
     """
 
     until: datetime | None
-    again: datetime
-    down: str | None = None
+    next_at: datetime
+    sleep_reason: str | None = None
 
 
 class ReservationService:
@@ -231,14 +231,14 @@ class ReservationService:
         store.put_reservation(tx, reservation)
         if reservation.until <= reservation.since:  # for a disk only, which is always kept
             return Renewal(None, moment(due(reservation, caps, now)))
-        standings = [self._balances.standing(tx.sql, cap) for cap in caps]
+        balances = [self._balances.balance(tx.sql, cap) for cap in caps]
         gone = any(
             balance.within is None or balance.committed > balance.cap.amount
-            for balance in standings
+            for balance in balances
         )
         down = gone or must_sleep(reservation, caps, now) or now >= reservation.until - SHORTEST
         again = min(due(reservation, caps, now), max(now + 30, reservation.until - SHORTEST))
-        why = _no_money(min(standings, key=lambda it: it.left)) if down and standings else NO_MONEY
+        why = _no_money(min(balances, key=lambda it: it.left)) if down and balances else NO_MONEY
         return Renewal(moment(reservation.until), moment(again), why if down else None)
 
     def _admitted(
@@ -285,9 +285,9 @@ class ReservationService:
             return
         for cap in caps:
             if not cap.admits(self._balances.spent(totals, cap)):
-                raise self._launch_refused(self._balances.standing(sql, cap, totals), reservation)
+                raise self._launch_refused(self._balances.balance(sql, cap, totals), reservation)
         owner = projects.named(sql, reservation.project)
-        whole = self._balances.whole(sql, owner, totals) if owner.cap is None else None
+        whole = self._balances.threshold_balance(sql, owner, totals) if owner.cap is None else None
         if whole is not None and whole.no_launches:
             raise self._launch_refused(whole, reservation)
 
@@ -299,7 +299,7 @@ class ReservationService:
         return (stored.project, stored.allocation) == (reservation.project, reservation.allocation)
 
     def _launch_refused(self, balance: Balance, reservation: Reservation) -> BudgetExceeded:
-        data = numbers(
+        data = refusal_data(
             balance, reserved(reservation, self._balances.now, balance.within or ALWAYS)
         )
         if balance.is_empty:
@@ -352,7 +352,7 @@ class ReservationService:
         )
 
     def _caps(self, sql: Connection, workspace: Workspace) -> list[Cap]:
-        assert workspace.project is not None, "who has no project has no budget"
+        assert workspace.project is not None, "only a project has a budget"
         return self._balances.caps(sql, workspace.project, workspace.allocation, workspace.pool)
 
     def _began(self, sql: Connection, workspace: str) -> LedgerStart:

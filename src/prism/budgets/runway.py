@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from prism.budgets.balances import Balance, dollars
 from prism.budgets.model import Reservation, Window
-from prism.budgets.plan import DISK, longest, reserved, reserved_compute, reserved_disk, window
+from prism.budgets.plan import (
+    DISK_ADVANCE,
+    longest,
+    reserved,
+    reserved_compute,
+    reserved_disk,
+    window,
+)
 from prism.costs.plan import moment
 
 FAR = 253370764800  # the year 9999, which stands for never
@@ -164,7 +171,7 @@ class _Period(Struct, frozen=True):
         part = (
             reservation.part_until + more
             if self._is_present
-            else max(reservation.part_until, at + DISK)
+            else max(reservation.part_until, at + DISK_ADVANCE)
         )
         disk = reservation.disk_until + more
         if reservation.id in self.unrenewed:  # the disk is paid as it is used
@@ -175,8 +182,8 @@ class _Period(Struct, frozen=True):
 def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], now: int) -> Runway:
     """When these caps together reach a share of spending at which workspaces are put to sleep.
 
-    Counted like `Balances.whole`: the excess of disks over one allocation does not count against
-    another. Never, if nothing runs by then.
+    Counted like `Balances.threshold_balance`: the excess of disks over one allocation does not
+    count against another. Never, if nothing runs by then.
     """
     start = now
     for _ in range(PERIODS):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.admission import in_later
+from prism.budgets.admission import in_period
 from prism.budgets.balances import Balance, Balances, allocation_cap, dollars, pool_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.events import ALERT, POOL, AllocationChanged, PoolChanged, changes
@@ -119,7 +119,7 @@ class BudgetService:
             if after.total < before.total or after.end_date != before.end_date:
                 self._require_total_covers(tx.sql, before, after)
             store.put(tx, after)
-            store.look_again(tx, "pool", after.id, self._clock.now())
+            store.make_due(tx, "pool", after.id, self._clock.now())
             self._record_pool(tx, before, after, "changed")
             return self._pool(tx.sql, after)
 
@@ -142,8 +142,8 @@ class BudgetService:
             pool = store.pool_named(sql, name)
             allocations = store.allocations_of(sql, pool=pool.id)
             parts = self._allocations(sql, pool, allocations)
-            spent = {a.id: self._standing(sql, a, pool).settled for a in allocations}
-            balance = self._balances.standing(sql, pool_cap(pool))
+            spent = {a.id: self._balance_of(sql, a, pool).settled for a in allocations}
+            balance = self._balances.balance(sql, pool_cap(pool))
             budget = self._pool(sql, pool)
             former = self._former_projects(sql, pool, balance, spent)
         level = status(balance)
@@ -208,7 +208,7 @@ class BudgetService:
             if again is not None:
                 self._require_covered(tx.sql, allocation, source)
             store.put(tx, allocation)
-            store.look_again(tx, "project", owner.id, now)
+            store.make_due(tx, "project", owner.id, now)
             self._record_allocation(tx, None, allocation)
             return self._allocations(tx.sql, source, [allocation])[0]
 
@@ -276,23 +276,23 @@ class BudgetService:
     # -------------------------------------------------------------- how
 
     def _pool(self, sql: Connection, row: Pool) -> PoolShown:
-        balance, unpriced = self._priced(sql, self._balances.standing(sql, pool_cap(row)))
+        balance, unpriced = self._priced(sql, self._balances.balance(sql, pool_cap(row)))
         return pool(row, store.allocated(sql, row.id), balance, unpriced)
 
     def _allocations(
         self, sql: Connection, source: Pool, rows: Sequence[Allocation]
     ) -> list[AllocationShown]:
-        pool_at, _ = self._priced(sql, self._balances.standing(sql, pool_cap(source)))
+        pool_at, _ = self._priced(sql, self._balances.balance(sql, pool_cap(source)))
         name_of, allocations = projects.names(sql), []
         for row in rows:
-            balance, unpriced = self._priced(sql, self._standing(sql, row, source))
+            balance, unpriced = self._priced(sql, self._balance_of(sql, row, source))
             name = name_of.get(row.project, row.project)
             allocations.append(allocation(row, name, balance, pool_at, unpriced))
         return allocations
 
     def _priced_now(self, cached: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
         """The same as `_priced`, from cached sums."""
-        balance, balances = cached.reader.standing(pool_cap(row)), self._balances.at(cached.now)
+        balance, balances = cached.reader.balance(pool_cap(row)), self._balances.at(cached.now)
         if (within := balances.counted(balance.cap)) is None:
             return replace(balance, is_unknown=False), ()
         unpriced = cached.ledger.unpriced_within(within.start, cached.now + 1, "pool", row.id)
@@ -306,9 +306,9 @@ class BudgetService:
         unpriced = ledger.unpriced_within(sql, within.start, self._balances.now + 1, scope)
         return _with_unpriced(balance, unpriced)
 
-    def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
+    def _balance_of(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
         owner = projects.find(sql, allocation.project)
-        return self._balances.standing(sql, allocation_cap(allocation, owner, source))
+        return self._balances.balance(sql, allocation_cap(allocation, owner, source))
 
     def _require_new_name(self, tx: Tx, pool: Pool) -> None:
         other = store.find_pool(tx.sql, pool.name)
@@ -321,8 +321,8 @@ class BudgetService:
     def _require_total_covers(self, sql: Connection, before: Pool, pool: Pool) -> None:
         """Raise if a pool would be less than what is allocated, reserved or spent of it."""
         allocated = store.allocated(sql, pool.id)
-        was = self._balances.standing(sql, pool_cap(before))
-        balance = self._balances.standing(sql, pool_cap(pool))
+        was = self._balances.balance(sql, pool_cap(before))
+        balance = self._balances.balance(sql, pool_cap(pool))
         if balance.settled < was.settled:
             balance = replace(balance, settled=was.settled)
         later = self._balances.tightest(sql, pool_cap(pool))
@@ -333,7 +333,7 @@ class BudgetService:
                 f"Budget {pool.name!r} cannot be less than what is allocated and spent of it",
                 details=(
                     f"allocated {dollars(allocated)}, spent {dollars(balance.settled)}, "
-                    f"reserved {dollars(balance.reserved)}{in_later(balance, self._balances.now)}"
+                    f"reserved {dollars(balance.reserved)}{in_period(balance, self._balances.now)}"
                 ),
                 remediation=f"Allocate less first; see `prism allocation list {pool.id}`",
             )
@@ -351,7 +351,7 @@ class BudgetService:
 
     def _require_covered(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
         """Raise if a project has already spent more of a pool than its new allocation."""
-        settled = self._standing(sql, allocation, source).settled
+        settled = self._balance_of(sql, allocation, source).settled
         if settled > allocation.amount:
             raise OverAllocated(
                 "An allocation cannot be less than what its project has spent of the budget",
@@ -368,13 +368,13 @@ class BudgetService:
                 f"The allocation has only {dollars(balance.left)} left; you asked for "
                 f"{dollars(cut)}",
                 details=f"of {dollars(allocation.amount)}, {dollars(balance.settled)} is spent, "
-                f"{dollars(balance.reserved)} reserved{in_later(balance, self._balances.now)}",
+                f"{dollars(balance.reserved)} reserved{in_period(balance, self._balances.now)}",
                 remediation="Stop workspaces that you do not need: `prism workspace list`",
             )
 
     def _put(self, tx: Tx, was: Allocation, allocation: Allocation, reason: str = "") -> None:
         store.put(tx, allocation)
-        store.look_again(tx, "allocation", allocation.id, self._clock.now())
+        store.make_due(tx, "allocation", allocation.id, self._clock.now())
         self._record_allocation(tx, was, allocation, reason)
 
     def _record_allocation(

@@ -106,13 +106,13 @@ class ProjectSpending:
                 )
         return known
 
-    def recapped(self, tx: Tx, before: Project, after: Project) -> None:
+    def check_cap_change(self, tx: Tx, before: Project, after: Project) -> None:
         """Check a change of a project's own cap; refused if less is left than is reserved."""
-        store.look_again(tx, "project", after.id, self._clock.now())
+        store.make_due(tx, "project", after.id, self._clock.now())
         lower = after.cap is not None and (before.cap is None or after.cap < before.cap)
         if after.cap is None or not lower:
             return
-        own = self._balances.standing(tx.sql, project_cap(after, after.cap))
+        own = self._balances.balance(tx.sql, project_cap(after, after.cap))
         if own.committed > after.cap:
             raise OverAllocated(
                 f"The budget of {after.name!r} cannot be less than what is spent and reserved",
@@ -213,7 +213,7 @@ class ProjectSpending:
         time zones differ.
         """
         with self._db.read() as sql:
-            project = projects.recall(sql, name)
+            project = projects.named_ever(sql, name)
             pools = store.names_of_pools(sql)
             first = self._month(sql, project.id) if month is None else month
             end = month_after(first)
@@ -255,7 +255,7 @@ class ProjectSpending:
         money, paid = reader.of(project), Micros(spent.get(project.id, 0))
         uses = [
             CapUse(balance, store.reservations_of(sql, balance.cap.column, balance.cap.id))
-            for balance in money.standings
+            for balance in money.balances
         ]
         forecasts = Forecasts(self._balances, sql)
         runway_of = forecasts.ends(uses, {})
@@ -294,15 +294,15 @@ class ProjectSpending:
         return sum(reserved(reservation, self._balances.now) for reservation in rows)
 
     def _burns(
-        self, sql: Connection, project: Project, standings: Sequence[Balance]
+        self, sql: Connection, project: Project, balances: Sequence[Balance]
     ) -> list[int | None]:
         """What each cap paid in 30 days; the project's own cap paid for everything."""
         whole = self._costs.burns(sql).get(project.id)
         if (began := ledger.began(sql, project.id)) is None:
-            return [None] * len(standings)
+            return [None] * len(balances)
         return [
             whole if b.cap.column == "project" else self._balances.burn(sql, b.cap, began)
-            for b in standings
+            for b in balances
         ]
 
 

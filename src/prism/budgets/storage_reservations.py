@@ -9,7 +9,15 @@ from prism.budgets import store
 from prism.budgets.admission import CapComparison, check
 from prism.budgets.balances import Balances
 from prism.budgets.model import BudgetExceeded, Reservation
-from prism.budgets.plan import DISK, due, extend_by, extension, longest, part_horizon, renewed
+from prism.budgets.plan import (
+    DISK_ADVANCE,
+    due,
+    extend_by,
+    extension,
+    longest,
+    part_horizon,
+    renewed,
+)
 from prism.costs import store as ledger
 from prism.costs.plan import moment
 from prism.kit.clock import Clock
@@ -35,12 +43,12 @@ class StorageReservationService:
         self,
         clock: Clock,
         *,
-        counts: StorageChangeListener,
-        treasury: FundingPolicy,
+        ledger_listener: StorageChangeListener,
+        funding: FundingPolicy,
     ) -> None:
-        """`counts` is called when the payer changes; `treasury` finds budgets by name."""
+        """`ledger_listener` is called when the payer changes; `funding` finds budgets by name."""
         self._clock, self._balances = clock, Balances(clock)
-        self._counts, self._treasury = counts, treasury
+        self._ledger_listener, self._funding = ledger_listener, funding
 
     def allow(
         self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
@@ -71,7 +79,7 @@ class StorageReservationService:
     ) -> None:
         """Shorten the reservation by what the ledger counts from now on."""
         resource = after or before
-        assert resource is not None, "something became something else"
+        assert resource is not None, "a change has a row before or after it"
         if resource.project is None:
             return
         began = self._began(tx.sql, resource.id)
@@ -138,7 +146,7 @@ class StorageReservationService:
     def _pay(self, tx: Tx, reservation: Reservation, resource: Volume | Snapshot) -> None:
         """Change the payer from now on."""
         store.put_reservation(tx, reservation)
-        self._counts.changed(tx, resource, resource, self._clock.now())
+        self._ledger_listener.changed(tx, resource, resource, self._clock.now())
 
     def _payer(
         self, sql: Connection, resource: Volume | Snapshot, budget: str | None, *, strict: bool
@@ -151,7 +159,7 @@ class StorageReservationService:
         parts = store.allocations_of(sql, project=resource.project)
         chosen = isinstance(resource, Volume) and source is None and strict
         if budget is not None or (chosen and len(parts) > 1):
-            fund = self._treasury.fund(sql, resource.project, budget)
+            fund = self._funding.fund(sql, resource.project, budget)
             return fund.allocation, fund.pool
         return (parts[0].id, parts[0].pool) if parts else (None, None)
 
@@ -162,7 +170,7 @@ class StorageReservationService:
         allocation: str | None,
         pool: str | None,
     ) -> Reservation:
-        assert resource.project is not None, "who has no project has no budget"
+        assert resource.project is not None, "only a project has a budget"
         now, began = self._balances.now, self._began(sql, resource.id)
         caps = self._balances.caps(sql, resource.project, allocation, pool)
         return Reservation(
@@ -176,7 +184,7 @@ class StorageReservationService:
             until=now,
             disk=_rate(resource),
             disk_since=began or now,
-            disk_until=now + DISK,
+            disk_until=now + DISK_ADVANCE,
             part_until=part_horizon(caps, now),
             kept=began > 0,
         )

@@ -39,7 +39,7 @@ from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
 BUDGETS, RESERVED = "budgets", "reservations"  # topics
-SET_ASIDE = (RESERVED, COUNTED)
+TOPICS = (RESERVED, COUNTED)
 
 pools = Table(
     "pools",
@@ -310,7 +310,7 @@ def allocated_of_pools(sql: Connection) -> dict[str, int]:
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """The reservations of a project, an allocation or a pool."""
     query, binds = RESERVATIONS_OF[column], {"of": id}
-    return once(sql, SET_ASIDE, (column, id), lambda: structs_of(sql, Reservation, query, binds))
+    return once(sql, TOPICS, (column, id), lambda: structs_of(sql, Reservation, query, binds))
 
 
 def reserved(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
@@ -382,7 +382,7 @@ def release(tx: Tx, workspace: str) -> None:
     tx.sql.execute(RELEASE, {"of": workspace})
 
 
-def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:
+def make_due(tx: Tx, column: str, id: str, at: datetime) -> None:
     """Make every reservation of a cap due, because its limits have changed."""
     later = and_(reservations.c[column] == id, reservations.c.due_at > at)
     sooner = update(reservations).where(later).values(due_at=at)
@@ -406,4 +406,4 @@ def uncross(tx: Tx, scope: str, threshold: str) -> None:
 
 
 def _reservation(sql: Connection, id: str) -> list[Reservation]:
-    return once(sql, SET_ASIDE, id, lambda: structs_of(sql, Reservation, RESERVATION, {"of": id}))
+    return once(sql, TOPICS, id, lambda: structs_of(sql, Reservation, RESERVATION, {"of": id}))

@@ -167,7 +167,7 @@ def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list
 
 
 def alerts(
-    standings: Sequence[Balance], burns: Sequence[int | None], now: int, *, unpriced: bool
+    balances: Sequence[Balance], burns: Sequence[int | None], now: int, *, unpriced: bool
 ) -> BudgetAlerts:
     """How close spending is to a cap; the risk follows from the costs of the last 30 days.
 
@@ -176,12 +176,12 @@ def alerts(
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
         projected(balance, burn, now) / (balance.cap.amount or 1)
-        for balance, burn in zip(standings, burns, strict=True)
+        for balance, burn in zip(balances, burns, strict=True)
         if burn is not None and not balance.is_empty
     ]
     if ends:
         worst = max(ends)
         risk = "low" if worst < MEDIUM else "medium" if worst < HIGH else "high"
         risk = None if unpriced and risk != "high" else risk
-    most = max((balance.part for balance in standings), default=0.0)
+    most = max((balance.part for balance in balances), default=0.0)
     return BudgetAlerts(most >= MEDIUM, most >= 0.9, risk)

@@ -69,7 +69,7 @@ class PriceBook:
     def __init__(self) -> None:
         self._listed: dict[str, Mapping[str, StoragePrice]] = {}
 
-    def listed(self, region: str, prices: Mapping[str, StoragePrice]) -> None:
+    def set_listed(self, region: str, prices: Mapping[str, StoragePrice]) -> None:
         """Set a region's prices, by kind; for other kinds the table counts."""
         self._listed[region] = prices
 

@@ -19,7 +19,7 @@ class ProxiedRequest:
     route: Route
     path: bytes
 
-    def unfit(self, why: str) -> ServiceAnswerInvalid:
+    def invalid_answer(self, why: str) -> ServiceAnswerInvalid:
         """The problem if the service's answer cannot be forwarded."""
         name, port = self.target.workspace, self.target.address.port
         return ServiceAnswerInvalid(
@@ -28,7 +28,7 @@ class ProxiedRequest:
             remediation=f"Look at what it says: `prism logs {name} --type application`",
         )
 
-    def broken(self, error: Exception) -> ServiceUnreachable:
+    def unreachable(self, error: Exception) -> ServiceUnreachable:
         """The problem if the service gave no answer."""
         name, port = self.target.workspace, self.target.address.port
         return ServiceUnreachable(

@@ -79,7 +79,7 @@ class Relay:
         try:
             return await self._pins.of(request.target)
         except OSError as error:
-            raise request.broken(error) from error
+            raise request.unreachable(error) from error
 
     async def _ask(
         self, request: ProxiedRequest, client: _Client, pin: bytes | None
@@ -100,7 +100,7 @@ class Relay:
         except OSError as error:
             if client.gone:
                 raise ClientGone from error
-            raise request.broken(error) from error
+            raise request.unreachable(error) from error
 
 
 async def _exchange(
@@ -157,7 +157,7 @@ class _Client:
 
 async def _send_answer(request: ProxiedRequest, answer: ServiceConnection) -> None:
     if why := answer_fault(answer.status, answer.headers):
-        raise request.unfit(why)
+        raise request.invalid_answer(why)
     if patient := request.scope.get(PATIENT):
         patient()
     headers = to_client(answer.headers, request.route)
@@ -220,5 +220,5 @@ def _head(request: ProxiedRequest, client: _Client) -> bytes:
     start = b"%b %b HTTP/1.1\r\n" % (request.scope["method"].encode(), request.path)
     head = start + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
     if head.count(b"\n") != len(lines) + 2:
-        raise request.broken(ValueError("a line break in the head of the request"))
+        raise request.unreachable(ValueError("a line break in the head of the request"))
     return head

@@ -176,7 +176,7 @@ def _session(id: str | None) -> str | None:
 router = Routes(
     "/",
     handlers=[
-        # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
+        # The other methods first: Litestar adds OPTIONS of its own to a path that has none yet.
         *(*_other_methods("web-proxy"), web, *_other_methods("dcv-proxy", DCV), desktop),
         *(no_terminal, terminal, ports, aws_console),
     ],

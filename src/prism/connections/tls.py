@@ -14,7 +14,7 @@ from prism.connections.ports import Address
 from prism.connections.routing import PortTarget
 from prism.kit.workspace_network import connect
 
-PATIENCE = 5.0
+HANDSHAKE_TIMEOUT = 5.0
 
 
 class CertificatePins:
@@ -32,7 +32,7 @@ class CertificatePins:
         if key not in self._known:
             if len(self._known) > 1000:
                 self._known.clear()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 pin = await _fetch_fingerprint(address)
             self._known.setdefault(key, pin)
         return self._known[key]

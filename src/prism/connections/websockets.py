@@ -68,7 +68,7 @@ async def forward(request: ProxiedRequest, pins: CertificatePins) -> None:
         pin = await pins.of(request.target) if request.target.tls else None
         service = await dial(HandshakeAnswer, request.target.address, pin)
     except (OSError, TimeoutError) as error:
-        raise request.broken(error) from error
+        raise request.unreachable(error) from error
     try:
         async with asyncio.timeout(ANSWER):
             service.transport.write(_handshake(request))
@@ -78,9 +78,9 @@ async def forward(request: ProxiedRequest, pins: CertificatePins) -> None:
             finally:
                 watching.cancel()
             if why := answer_fault(200 if status == SWITCHING else status, headers):
-                raise request.unfit(why)
+                raise request.invalid_answer(why)
     except (OSError, TimeoutError) as error:
-        raise request.broken(error) from error
+        raise request.unreachable(error) from error
     else:
         if status == SWITCHING:
             await _join(request, service, to_client(headers, request.route), rest)

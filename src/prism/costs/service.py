@@ -85,7 +85,7 @@ class CostService:
         first, last = _checked_period(start, end, self._clock.now().date())
         edges = groups.bars(first, last, granularity) if group_by else ()
         with self._db.read() as sql:
-            scope = projects.recall(sql, project).id if project else None
+            scope = projects.named_ever(sql, project).id if project else None
             payer = None if scope is None else ("project", scope)
             unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, payer)
             days = self.days(sql, first, last, scope)
@@ -108,7 +108,7 @@ class CostService:
         now = self._clock.now()
         first, last = _checked_period(start, end, now.date())
         with self._db.read() as sql:
-            scope = projects.recall(sql, project).id if project else None
+            scope = projects.named_ever(sql, project).id if project else None
             names = projects.names(sql)
             segments = store.within(sql, first * DAY, (last + 1) * DAY, scope)
         until = min((last + 1) * DAY, unix_time(now))

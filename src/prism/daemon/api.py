@@ -61,20 +61,20 @@ def show_status(control: Control) -> DaemonStatus:
         for location in locations
         if location.reachable is False
     ]
-    reasons, asking = [*troubles, *away], current()
+    reasons, caller = [*troubles, *away], current()
     return DaemonStatus(
         status="degraded" if reasons else "healthy",
         reasons=reasons,
         version=__version__,
-        uptime=lasting(control.clock.now() - control.started_at),
+        uptime=duration_text(control.clock.now() - control.started_at),
         api_version="v1",
         aws_connectivity=_aws_connectivity([profile.provider for profile in profiles], locations),
         active_profiles=len(profiles),
         total_instances=counts.total,
         active_instances=counts.active,
-        user=asking.name if asking.known else control.user,
+        user=caller.name if caller.known else control.user,
         database=control.database,
-        places=locations if asking.operator else [*map(_without_identity, locations)],
+        places=locations if caller.operator else [*map(_without_identity, locations)],
     )
 
 
@@ -82,8 +82,8 @@ def show_status(control: Control) -> DaemonStatus:
 def shut_down(control: Control) -> Response[ShutdownAnswer]:
     """Answer, let requests end, stop; workspaces keep running."""
     changing = control.counts().changing
-    farewell = ShutdownAnswer("Daemon shutting down gracefully", changing, GRACE)
-    return Response(farewell, background=BackgroundTask(control.stop))
+    answer = ShutdownAnswer("Daemon shutting down gracefully", changing, GRACE)
+    return Response(answer, background=BackgroundTask(control.stop))
 
 
 def _without_identity(location: LocationStatus) -> LocationStatus:
@@ -91,7 +91,7 @@ def _without_identity(location: LocationStatus) -> LocationStatus:
     return replace(location, identity=None, missing=None, checked_at=None)
 
 
-def lasting(time: timedelta) -> str:
+def duration_text(time: timedelta) -> str:
     """A duration as text, such as `2h 45m 30s`."""
     left = max(0, int(time.total_seconds()))
     words: list[str] = []

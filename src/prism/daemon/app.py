@@ -13,7 +13,7 @@ from typing import Any, cast
 from litestar.di import Provide
 
 from prism.access import api as tokens
-from prism.access.middleware import Authentication, Authorization, asker
+from prism.access.middleware import Authentication, Authorization, answer_owner
 from prism.access.model import ResourceLookup, Subject
 from prism.audit import api as audit
 from prism.budgets import api as budgets
@@ -209,12 +209,12 @@ def _middleware(wiring: Wiring) -> list[Any]:
     """From the outside in: caller, waiting, body and parameters, disk, repeats, hold, rights."""
     actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
     return [
-        Authentication(actor, wiring.tokens.recognised if wiring.team else None, clock),
+        Authentication(actor, wiring.tokens.authenticate if wiring.team else None, clock),
         lambda app: WaitMiddleware(app, wiring.read_model, db.bus),
         RequestValidation(),
         DiskSpaceGuard(wiring.home_disk),
         Idempotency(
-            db, clock, asker, WITHOUT_SECRETS, dict.fromkeys(WAITS, wiring.wait_for_offer)
+            db, clock, answer_owner, WITHOUT_SECRETS, dict.fromkeys(WAITS, wiring.wait_for_offer)
         ),
         HoldDestruction(wiring.generation.refuse),
         Authorization(_resource_lookups(wiring), clock, wiring.long_requests),
@@ -246,7 +246,7 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
 
     def project(name: str) -> Subject | None:
         with wiring.db.read() as sql:
-            row = project_rows.recalled(sql, name)  # a deleted project still has reports
+            row = project_rows.find_ever(sql, name)  # a deleted project still has reports
         return None if row is None else Subject(row.id)
 
     def stored(kind: type[storage_rows.T], name: str) -> Subject | None:

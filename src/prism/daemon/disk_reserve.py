@@ -29,8 +29,8 @@ FREES_SPACE = {
     "POST {}/daemon/shutdown",
 }
 """Besides every DELETE: routes that free space, lead to that, or must always work."""
-LOOKS = {"GET", "HEAD", "OPTIONS"}
-PARTS = {
+SAFE = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
+MEASURED_FOLDERS = {
     "workspaces": "workspaces",
     "volumes": "storage/volumes",
     "snapshots": "storage/snapshots",
@@ -43,15 +43,15 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 class HomeDisk:
     """The disk of the home: whether it is full, and what uses its space."""
 
-    def __init__(self, reserve: Reserve, *, is_everything: bool) -> None:
-        """With `is_everything`, the database is on this disk, so every change needs it."""
-        self.reserve, self._is_everything = reserve, is_everything
+    def __init__(self, reserve: Reserve, *, holds_database: bool) -> None:
+        """`holds_database`: the database is on this disk, so every change needs space."""
+        self.reserve, self._holds_database = reserve, holds_database
         self._lock = threading.Lock()
         self._sizes: tuple[float, Mapping[str, int]] = (0.0, {})
 
     def refuse(self) -> None:
         """Raise `HomeDiskFull`, with the largest users of space, if a change has no space."""
-        if not (self._is_everything and self.reserve.is_full):
+        if not (self._holds_database and self.reserve.is_full):
             return
         sizes = self._measured()
         used = ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
@@ -75,7 +75,7 @@ class HomeDisk:
                 return sizes
             until = time.monotonic() + PATIENCE
             home = self.reserve.folder
-            measured = {name: _size(home / part, until) for name, part in PARTS.items()}
+            measured = {name: _size(home / part, until) for name, part in MEASURED_FOLDERS.items()}
             measured["the database"] = sum(path.stat().st_size for path in home.glob("state.db*"))
             known = {name: size for name, size in measured.items() if size}
             sizes = dict(sorted(known.items(), key=lambda it: -(it[1] or 0)))
@@ -89,8 +89,8 @@ class DiskSpaceGuard(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = RAW
 
-    def __init__(self, room: HomeDisk) -> None:
-        self._room = room
+    def __init__(self, home_disk: HomeDisk) -> None:
+        self._home_disk = home_disk
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass the request on, if there is space for it."""
@@ -100,9 +100,9 @@ class DiskSpaceGuard(ASGIMiddleware):
 
     def _check(self, scope: Scope) -> Callable[[], None] | None:
         if frees_space(str(scope.get("method")), address(scope)):
-            return self._room.reserve.spend
-        changes = scope.get("method") not in LOOKS and not scope["route_handler"].opt.get(READS)
-        return self._room.refuse if changes else None
+            return self._home_disk.reserve.spend
+        changes = scope.get("method") not in SAFE and not scope["route_handler"].opt.get(READS)
+        return self._home_disk.refuse if changes else None
 
 
 def frees_space(method: str, route: str) -> bool:

@@ -8,7 +8,7 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from prism.access.model import AccessVerb, Role, current
-from prism.access.plan import allows, opens
+from prism.access.plan import allows, token_covers
 from prism.access.service import SECRET, hashed
 from prism.errors import ValidationFailed
 from prism.invitations import store
@@ -129,7 +129,7 @@ class InvitationService:
             invitations = [
                 invitation
                 for invitation in store.of_person(sql, caller.name)
-                if opens(caller, invitation.project)
+                if token_covers(caller, invitation.project)
             ]
             return self._page(sql, invitations, status)
 

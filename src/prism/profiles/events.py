@@ -7,7 +7,7 @@ from prism.profiles.providers import Provider
 
 
 class ProfileCreated(Event, frozen=True, kw_only=True):
-    """There is a new one."""
+    """A profile was created."""
 
     event: ClassVar[str] = "profile_created"
     provider: Provider

@@ -10,7 +10,7 @@ from prism.errors import ValidationFailed
 from prism.profiles.model import RESERVED, Profile
 from prism.profiles.providers import AWS, LOCAL, TRAITS
 
-UNFIT = re.compile(r"[^A-Za-z0-9._@-]+")
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@-]+")
 
 
 def checked(profile: Profile) -> Profile:
@@ -25,7 +25,7 @@ def checked(profile: Profile) -> Profile:
             errors.append(("region", f"a {profile.provider} profile's is `{region}`"))
         profile = replace(profile, region=region)
     elif profile.region in TRAITS:
-        errors.append(("region", "an AWS region, as `us-west-2`"))
+        errors.append(("region", "must be a region of AWS, such as `us-west-2`"))
     if errors:
         raise ValidationFailed.of(*errors)
     return profile
@@ -44,11 +44,11 @@ def first_profiles(sections: Mapping[str, str | None], at: datetime) -> list[Pro
 
 def _free_name(section: str, taken: Iterable[str]) -> str:
     """A profile name for a section: the same name, if possible."""
-    name = UNFIT.sub("-", section).strip("._@-")[:56] or AWS
-    unfree = RESERVED | {*taken}
-    if name in unfree:
+    name = NOT_IN_NAMES.sub("-", section).strip("._@-")[:56] or AWS
+    unavailable = RESERVED | {*taken}
+    if name in unavailable:
         name = f"aws-{name}"
     number, free = 2, name
-    while free in unfree:
+    while free in unavailable:
         number, free = number + 1, f"{name}-{number}"
     return free

@@ -29,7 +29,7 @@ from prism.profiles.providers import LOCAL
 class ProfileService:
     """Requests about profiles; `fixed` is a profile that cannot be switched.
 
-    `living_of` counts the living workspaces that were launched with a profile.
+    `count_living` counts the living workspaces that were launched with a profile.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class ProfileService:
         db: Database,
         clock: Clock,
         actor: Who,
-        living_of: Callable[[Connection, str], int],
+        count_living: Callable[[Connection, str], int],
         fixed: str = "",
     ) -> None:
         self._db, self._clock, self._actor = db, clock, actor
-        self._living_of, self._fixed = living_of, fixed
+        self._count_living, self._fixed = count_living, fixed
 
     def first_start(self, sections: Mapping[str, str | None]) -> None:
         """If there are no profiles, create `local` and one for each section of AWS's files."""
@@ -146,7 +146,7 @@ class ProfileService:
                 details="An active profile cannot be deleted",
                 remediation=f"Switch to another one first: `prism profile switch {other}`",
             )
-        if count := self._living_of(tx.sql, name):
+        if count := self._count_living(tx.sql, name):
             raise ProfileInUse(
                 f"Profile {name!r} is in use",
                 details=f"{count} workspaces were launched with it",

@@ -29,25 +29,25 @@ from prism.projects.model import (
 class MemberService:
     """Requests about members.
 
-    `demoted` is called in the transaction that reduces a member's role; a None role is no member.
+    `on_demotion` is called in the transaction that reduces a role, with the new role or None.
     """
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        demoted: Callable[[Tx, Project, str, Role | None], None],
-        belongings: MemberWorkspaces,
+        on_demotion: Callable[[Tx, Project, str, Role | None], None],
+        workspaces: MemberWorkspaces,
     ) -> None:
-        self._db, self._clock, self._demoted = db, clock, demoted
-        self._belongings = belongings
+        self._db, self._clock, self._on_demotion = db, clock, on_demotion
+        self._workspaces = workspaces
 
     def every(self, project: str) -> list[Member]:
         """Its members, in the order of joining."""
         with self._db.read() as sql:
             return store.members_of(sql, store.named(sql, project).id)
 
-    def one(self, project: str, email: str) -> Member:
+    def member(self, project: str, email: str) -> Member:
         """A member of a project."""
         with self._db.read() as sql:
             return _member(sql, store.named(sql, project), email)
@@ -71,10 +71,10 @@ class MemberService:
             before = _member(tx.sql, row, email)
             if before.role is role:
                 return before
-            permit(row, max(before.role, role, key=lambda one: one.rank))
+            permit(row, max(before.role, role, key=lambda each: each.rank))
             _require_owner(tx, row, before)
             if role.rank < before.role.rank:
-                self._demoted(tx, row, before.email, role)
+                self._on_demotion(tx, row, before.email, role)
             return promote(tx, row, before, role)
 
     def remove(
@@ -96,7 +96,7 @@ class MemberService:
             store.remove_member(tx, row.id, member.email)
             fields = about(row, current().name)
             tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
-            self._demoted(tx, row, member.email, None)
+            self._on_demotion(tx, row, member.email, None)
             return RemovedMember(
                 message=f"Member {member.email!r} removed successfully",
                 workspaces=tuple(self._handle_leftovers(tx, row, member, workspaces, heir)),
@@ -107,8 +107,8 @@ class MemberService:
         self, tx: Tx, project: Project, member: Member, leftover: Leftover, heir: str | None
     ) -> list[LeftWorkspace]:
         if heir is not None:
-            return self._belongings.hand_over(tx, project, member.email, heir)
-        act = self._belongings.stop if leftover is Leftover.STOP else self._belongings.keep
+            return self._workspaces.hand_over(tx, project, member.email, heir)
+        act = self._workspaces.stop if leftover is Leftover.STOP else self._workspaces.keep
         return act(tx, project, member.email)
 
     def _heir(self, tx: Tx, project: Project, leaving: Member, to: str | None) -> str:
@@ -173,13 +173,13 @@ def _member(sql: Connection, project: Project, email: str) -> Member:
     )
 
 
-def _require_owner(tx: Tx, project: Project, going: Member) -> None:
+def _require_owner(tx: Tx, project: Project, leaving: Member) -> None:
     owners = [
         member for member in store.members_of(tx.sql, project.id) if member.role is Role.OWNER
     ]
-    if [member.email for member in owners] == [going.email]:
+    if [member.email for member in owners] == [leaving.email]:
         raise LastOwner(
-            f"{going.email} is the only owner of {project.name!r}",
+            f"{leaving.email} is the only owner of {project.name!r}",
             remediation="Make somebody else an owner first: `prism member add "
             f"{project.id} EMAIL --role owner`",
         )

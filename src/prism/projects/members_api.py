@@ -12,7 +12,7 @@ from prism.projects.model import Leftover, Member, NewMember, RemovedMember, Rol
 Members = NamedDependency[MemberService]
 Id = FromPath[str]
 Email = FromPath[str]
-What = Annotated[
+LeftoverParameter = Annotated[
     Leftover,
     QueryParameter(
         name="workspaces", description="`keep` them as they are, `stop` them, or `hand_over`"
@@ -40,7 +40,7 @@ def add_member(project_id: Id, data: JSONBody[NewMember], members: Members) -> M
 @router.get("/{email:str}", sync_to_thread=True)
 def show_member(project_id: Id, email: Email, members: Members) -> Member:
     """One member."""
-    return members.one(project_id, email)
+    return members.member(project_id, email)
 
 
 @router.put("/{email:str}", sync_to_thread=True)
@@ -56,7 +56,7 @@ def remove_member(
     project_id: Id,
     email: Email,
     members: Members,
-    leftover: What = Leftover.KEEP,
+    leftover: LeftoverParameter = Leftover.KEEP,
     to: Heir = None,
 ) -> RemovedMember:
     """Remove a member from a project; one owner always remains.

@@ -195,7 +195,7 @@ class SpendingReader(Protocol):
     def spending(self, sql: Rows, projects: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""
 
-    def recapped(self, tx: Tx, before: Project, after: Project) -> None:
+    def check_cap_change(self, tx: Tx, before: Project, after: Project) -> None:
         """Check a change of the cap; raises a `Problem` if more is spent and reserved."""
 
 

@@ -34,7 +34,7 @@ from prism.projects.model import (
 )
 from prism.projects.plan import first_members, new_project, shown, with_change
 
-BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
+LIMITS = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
 
 
 class ProjectService:
@@ -99,8 +99,8 @@ class ProjectService:
             self._require_free_name(tx, project)
             store.add(tx, project)
             fields = about(project, self._actor())
-            began = {name: getattr(project, name) for name in BEGUN}
-            tx.happened(ProjectCreated(**fields, after=began))
+            limits = {name: getattr(project, name) for name in LIMITS}
+            tx.happened(ProjectCreated(**fields, after=limits))
             for member in members:
                 store.add_member(tx, project.id, member)
                 tx.happened(MemberJoined(**fields, email=member.email, role=member.role))
@@ -115,7 +115,7 @@ class ProjectService:
                 self._require_free_name(tx, after)
                 store.put(tx, after)
                 if before.cap != after.cap:
-                    self._spending_reader.recapped(tx, before, after)
+                    self._spending_reader.check_cap_change(tx, before, after)
                 if before.name != after.name:
                     for dependent in self._dependents:
                         dependent.renamed_project(tx, after)

@@ -113,7 +113,7 @@ def names(sql: Connection) -> dict[str, str]:
     return {id: name for id, name in sql.execute(every_one)}
 
 
-def recalled(sql: Connection, name: str) -> ProjectName | None:
+def find_ever(sql: Connection, name: str) -> ProjectName | None:
     """The project with that id or name; else the last deleted one with that name."""
     if project := find(sql, name):
         return ProjectName(project.id, project.name)
@@ -123,9 +123,9 @@ def recalled(sql: Connection, name: str) -> ProjectName | None:
     return None if row is None else ProjectName(*row)
 
 
-def recall(sql: Connection, name: str) -> ProjectName:
+def named_ever(sql: Connection, name: str) -> ProjectName:
     """The project, also if it was deleted; raises if there has never been such a project."""
-    if project := recalled(sql, name):
+    if project := find_ever(sql, name):
         return project
     raise not_found(name)
 

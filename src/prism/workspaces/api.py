@@ -257,7 +257,7 @@ def _caller_tag() -> str:
     caller = current()
     if not caller.team:
         return ""
-    identity = f"{caller.name.lower()} {caller.only or ''} {caller.operator}"
+    identity = f"{caller.name.lower()} {caller.token_project or ''} {caller.operator}"
     return f".{sha256(identity.encode()).hexdigest()[:16]}"
 
 

@@ -63,7 +63,7 @@ class BillingWiring:
     def storage_reservations(self) -> StorageReservationService:
         """Reserves money for volumes and snapshots before they are made."""
         return StorageReservationService(
-            self.clock, counts=self.storage_ledger, treasury=self.reservations
+            self.clock, ledger_listener=self.storage_ledger, funding=self.reservations
         )
 
     @cached_property
@@ -122,6 +122,6 @@ class BillingWiring:
             cache=self.budget_cache,
             storage=self.storage_reservations,
             workspace_service=self.workspaces,
-            also=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
+            settlements=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
         )
         return Loop(work, self.db, self.clock, threads=2)

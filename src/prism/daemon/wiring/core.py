@@ -85,7 +85,7 @@ class Wiring(ProviderWiring):
     @cached_property
     def home_disk(self) -> HomeDisk:
         """The disk of the home."""
-        return HomeDisk(self.reserve, is_everything=not self.db.shared)
+        return HomeDisk(self.reserve, holds_database=not self.db.shared)
 
     @cached_property
     def cleaning(self) -> CleaningService:
@@ -207,8 +207,8 @@ class Wiring(ProviderWiring):
     @cached_property
     def members(self) -> MemberService:
         """Requests about members."""
-        belongings = LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
-        return MemberService(self.db, self.clock, self.invitations.demoted, belongings)
+        workspaces = LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
+        return MemberService(self.db, self.clock, self.invitations.demoted, workspaces)
 
     @cached_property
     def tokens(self) -> TokenService:
@@ -218,7 +218,7 @@ class Wiring(ProviderWiring):
     @cached_property
     def long_requests(self) -> LongRequests:
         """Long requests, which end when their rights do."""
-        return LongRequests(self.db, self.clock, self.tokens.renewed)
+        return LongRequests(self.db, self.clock, self.tokens.with_current_rights)
 
     @cached_property
     def visibility(self) -> EventFilters:

@@ -170,7 +170,7 @@ class Prices:
                 listed[kind] = StoragePrice(
                     amount=amount, unit=unit, as_of=known.listed_at.date(), source=LIST
                 )
-        self._price_book.listed(region, listed)
+        self._price_book.set_listed(region, listed)
 
     def _keep(self, region: str, known: RegionPrices) -> None:
         with self._lock:
