@@ -54,6 +54,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_failure: 'Problem',
   instance_note: 'Note about its machine',
   instance_extended: 'Expiry changed',
+  instance_updated: 'Start after a reboot changed',
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
   instance_moved: 'Moved to another project',
@@ -537,7 +538,7 @@ export const t = {
       `If everything keeps running as it does now.${because === null ? '' : ` ${because}.`}`,
     noCap: 'Nothing limits what this project spends.',
     capOf: (name: string) => sentence(name),
-    lasts: (projected: string) => `It lasts; ${projected} by its end if nothing changes.`,
+    lasts: (projected: string) => `It lasts. Spent by its end, if nothing changes: ${projected}.`,
     stops: (when: string, because: string | null) =>
       `Runs out on ${when}${because === null ? '' : `: ${because}`}.`,
     burnDown: 'What is not spent yet',
@@ -592,7 +593,7 @@ export const t = {
     daemon: 'The daemon',
     health: { healthy: 'Healthy', degraded: 'Something does not answer' },
     version: 'Version',
-    uptime: 'Runs for',
+    uptime: 'Running for',
     user: 'You are',
     database: 'Database',
     aws: 'AWS',
@@ -616,7 +617,7 @@ export const t = {
     found: 'Found',
     fix: 'How to fix it',
     profiles: 'Profiles',
-    profilesWhat: 'Where workspaces are launched from now on, and who pays.',
+    profilesWhat: 'Where workspaces are launched from now on.',
     newProfile: 'New profile',
     provider: 'Provider',
     providers: { local: 'This computer', aws: 'AWS' },
@@ -712,10 +713,10 @@ export const t = {
     verify: 'Verify',
     verifying: 'being verified',
     verified: 'Verified',
-    verification: (found: 'failed' | 'passed' | 'pending' | null) =>
-      found === null
+    verification: (result: 'failed' | 'passed' | 'pending' | null) =>
+      result === null
         ? 'Not yet'
-        : { failed: 'Failed', passed: 'Passed', pending: 'Running' }[found],
+        : { failed: 'Failed', passed: 'Passed', pending: 'Running' }[result],
     removing: 'being deleted',
     removeOf: (name: string) => `Delete ${name}`,
     removeVolume: 'Everything on it is destroyed. Its snapshots stay.',

@@ -1,5 +1,6 @@
 import { t } from '../strings';
 import { api, data, type Schemas } from './client';
+import { ApiError } from './errors';
 
 const LONGEST = 120; // seconds to wait for what is under way
 
@@ -23,7 +24,7 @@ export const finished = {
 /** The token of an invitation, which the daemon of one person shows to that person. */
 async function tokenOf(id: string): Promise<string> {
   const { token } = await data(api.GET('/api/v1/invitations/{invitation_id}', invited(id)));
-  if (token === null) throw new Error(t.invitations.noToken);
+  if (token === null) throw new ApiError(404, 'NO_TOKEN', t.invitations.noToken, '', '', {});
   return token;
 }
 

@@ -17,14 +17,14 @@ export class ApiError extends Error {
   /** The fields that a request got wrong, by name. */
   get fields(): ReadonlyMap<string, string> {
     const given = this.data['fields'];
-    const found = new Map<string, string>();
-    if (!Array.isArray(given)) return found;
+    const fields = new Map<string, string>();
+    if (!Array.isArray(given)) return fields;
     for (const it of given as unknown[]) {
       if (isRecord(it) && typeof it['field'] === 'string' && typeof it['why'] === 'string') {
-        found.set(it['field'], it['why']);
+        fields.set(it['field'], it['why']);
       }
     }
-    return found;
+    return fields;
   }
 }
 

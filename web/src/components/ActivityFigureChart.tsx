@@ -22,9 +22,9 @@ export function ActivityFigureChart({ activity }: { readonly activity: Schemas['
   const about = activity.figures.find((it) => it.name === name);
   const unit = about?.unit ?? '';
   const count = narrow ? STEPS.narrow : STEPS.wide;
-  const found = steps(activity, name, count);
+  const bars = steps(activity, name, count);
   const limit = about?.limit ?? null;
-  const most = Math.max(limit ?? 0, 1, ...found.map((it) => it.y ?? 0));
+  const most = Math.max(limit ?? 0, 1, ...bars.map((it) => it.y ?? 0));
   const shown = (value: number) => `${Math.round(value * 10) / 10} ${unit}`;
   return (
     <SpaceBetween size="xs">
@@ -41,7 +41,7 @@ export function ActivityFigureChart({ activity }: { readonly activity: Schemas['
         height={160}
         ariaLabel={t.idle.figures[name]}
         xScaleType="categorical"
-        xDomain={found.map((it) => hourOf(it.x))}
+        xDomain={bars.map((it) => hourOf(it.x))}
         yDomain={[0, most]}
         xTitle={t.idle.time}
         yTitle={t.idle.figureTitle(
@@ -53,7 +53,7 @@ export function ActivityFigureChart({ activity }: { readonly activity: Schemas['
           {
             title: t.idle.figures[name],
             type: 'bar',
-            data: found.flatMap(({ x, y }) => (y === null ? [] : [{ x: hourOf(x), y }])),
+            data: bars.flatMap(({ x, y }) => (y === null ? [] : [{ x: hourOf(x), y }])),
             valueFormatter: shown,
           },
           ...(limit === null

@@ -11,9 +11,9 @@ const REASONS = 4; // that one hour shows
 
 /** For how many minutes of each hour a workspace was active, idle or unknown. */
 export function ActivityHours({ activity }: { readonly activity: Schemas['Activity'] }) {
-  const found = hours(activity.points, activity.since, activity.until);
-  const labels = found.map((it) => hourOf(it.at));
-  const why = new Map(found.map((it, index) => [labels[index], it.because]));
+  const bars = hours(activity.points, activity.since, activity.until);
+  const labels = bars.map((it) => hourOf(it.at));
+  const why = new Map(bars.map((it, index) => [labels[index], it.because]));
   return (
     <BarChart
       stackedBars
@@ -29,7 +29,7 @@ export function ActivityHours({ activity }: { readonly activity: Schemas['Activi
         title: t.idle.verdicts[verdict],
         type: 'bar',
         color: COLOURS[verdict],
-        data: found.map((it, index) => ({ x: labels[index] ?? '', y: it.minutes[verdict] })),
+        data: bars.map((it, index) => ({ x: labels[index] ?? '', y: it.minutes[verdict] })),
         valueFormatter: (value: number) => t.minutes(value),
       }))}
       detailPopoverFooter={(label) => {

@@ -13,17 +13,17 @@ const SHOWN = 5;
 /** The projects whose money is nearly used up: at the percentage at which they warn, or beyond. */
 export function BudgetConcerns() {
   const { data: projects = [] } = useQuery(queries.projects);
-  const found = projects.filter((it) => isNearCap(it.budget));
-  if (found.length === 0) return null;
+  const concerns = projects.filter((it) => isNearCap(it.budget));
+  if (concerns.length === 0) return null;
   return (
     <SpaceBetween size="xs">
-      {found.slice(0, SHOWN).map(({ id, name, budget }) => (
+      {concerns.slice(0, SHOWN).map(({ id, name, budget }) => (
         <Alert key={id} type="warning">
           <PageLink href={`/projects/${encodeURIComponent(name)}`}>{name}</PageLink>{' '}
           {t.concerns.cap(money(budget.left), money(budget.total_allocated))}
         </Alert>
       ))}
-      {found.length > SHOWN && t.andMore(found.length - SHOWN)}
+      {concerns.length > SHOWN && t.andMore(concerns.length - SHOWN)}
     </SpaceBetween>
   );
 }

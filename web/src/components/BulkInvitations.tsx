@@ -66,17 +66,17 @@ export function BulkInvitations({
         {error !== null && <ErrorAlert error={error} />}
         {sent === null ? (
           <Loaded query={rehearsal} what={t.money.tab.invitations}>
-            {(found) => <Found results={found} />}
+            {(results) => <ResultTable results={results} />}
           </Loaded>
         ) : (
-          <Found results={sent} />
+          <ResultTable results={sent} />
         )}
       </SpaceBetween>
     </Modal>
   );
 }
 
-function Found({ results }: { readonly results: Schemas['BulkInvitationAnswer'] }) {
+function ResultTable({ results }: { readonly results: Schemas['BulkInvitationAnswer'] }) {
   const { sent, skipped, failed } = results.summary;
   return (
     <Table<Schemas['BulkInvitationResult']>

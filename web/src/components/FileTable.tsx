@@ -42,7 +42,7 @@ export function FileTable({
   const [chosen, setChosen] = useState<readonly FileEntry[]>([]);
   const [dialog, setDialog] = useState<'folder' | 'remove' | null>(null);
   const input = useRef<HTMLInputElement>(null);
-  const selected = chosen.filter((it) => entries.some((one) => one.name === it.name));
+  const selected = chosen.filter((it) => entries.some((entry) => entry.name === it.name));
   const show = (it: FileEntry) => {
     const at = join(path, it.name);
     if (!it.addressable || (it.kind !== 'folder' && it.kind !== 'file')) return it.name;

@@ -38,7 +38,7 @@ export function FormDialog({
     <Dialog title={title} button={button} close={close} ready={ready} act={() => act(values)}>
       {fields.map((it, index) => {
         const value = values[it.id] ?? '';
-        const chosen = it.options?.find((one) => one.value === value);
+        const chosen = it.options?.find((option) => option.value === value);
         return (
           <FormField key={it.id} label={it.label} description={it.what}>
             {it.options === undefined ? (

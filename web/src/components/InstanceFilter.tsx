@@ -27,7 +27,7 @@ export const InstanceFilter = memo(function InstanceFilter({
   readonly onChange: (query: Query) => void;
 }) {
   const { data: list } = useQuery(queries.instances);
-  const found = useMemo(
+  const present = useMemo(
     () =>
       FIELD_NAMES.flatMap((propertyKey) => {
         const values = new Set((list ?? []).map(FIELDS[propertyKey]));
@@ -36,7 +36,7 @@ export const InstanceFilter = memo(function InstanceFilter({
       }),
     [list],
   );
-  const options = useStable(found, sameOptions);
+  const options = useStable(present, sameOptions);
   return useMemo(
     () => (
       <PropertyFilter

@@ -28,14 +28,14 @@ export interface Notify {
   readonly failed: (doing: string, error: Error) => void;
 }
 
-const Teller = createContext<Notify | null>(null);
-const Told = createContext<readonly FlashbarProps.MessageDefinition[]>([]);
+const NotifyContext = createContext<Notify | null>(null);
+const NoticesContext = createContext<readonly FlashbarProps.MessageDefinition[]>([]);
 
 /** Says what has happened. */
 export function useNotify(): Notify {
-  const found = useContext(Teller);
-  if (found === null) throw new Error('outside of <Notifications>');
-  return found;
+  const notifier = useContext(NotifyContext);
+  if (notifier === null) throw new Error('outside of <Notifications>');
+  return notifier;
 }
 
 /** Keeps what is told until it was read. */
@@ -73,15 +73,15 @@ export function Notifications({ children }: { readonly children: ReactNode }) {
       }),
     [notify],
   );
-  const teller = useMemo(() => ({ notify, failed }), [notify, failed]);
+  const notifier = useMemo(() => ({ notify, failed }), [notify, failed]);
   return (
-    <Teller value={teller}>
-      <Told value={items}>{children}</Told>
-    </Teller>
+    <NotifyContext value={notifier}>
+      <NoticesContext value={items}>{children}</NoticesContext>
+    </NotifyContext>
   );
 }
 
 /** Where notices are shown. */
 export function NoticeBar() {
-  return <Flashbar items={useContext(Told)} stackItems />;
+  return <Flashbar items={useContext(NoticesContext)} stackItems />;
 }

@@ -27,7 +27,7 @@ export function PoolTable({
 }) {
   const { data: status } = useQuery(queries.status);
   const user = status?.user ?? '';
-  const poolOf = (it: Allocation) => pools.find((one) => one.id === it.budget_id)?.name ?? '';
+  const poolOf = (it: Allocation) => pools.find((other) => other.id === it.budget_id)?.name ?? '';
   const create = (
     <DialogButton
       text={t.money.newPool}
@@ -98,7 +98,7 @@ export function PoolTable({
                     {
                       id: 'project',
                       label: t.fields.project,
-                      options: projects.map((one) => ({ value: one.id, label: one.name })),
+                      options: projects.map((other) => ({ value: other.id, label: other.name })),
                     },
                     { id: 'amount', label: t.money.amount, kind: 'number' },
                   ]}
@@ -182,7 +182,7 @@ export function PoolTable({
               minWidth: 270,
               cell: (it) => {
                 const others = allocations.filter(
-                  (one) => one.budget_id === it.budget_id && one.id !== it.id,
+                  (other) => other.budget_id === it.budget_id && other.id !== it.id,
                 );
                 const title = `${poolOf(it)} → ${it.project_name}`;
                 return (
@@ -196,9 +196,9 @@ export function PoolTable({
                         {
                           id: 'to',
                           label: t.fields.project,
-                          options: others.map((one) => ({
-                            value: one.id,
-                            label: one.project_name,
+                          options: others.map((other) => ({
+                            value: other.id,
+                            label: other.project_name,
                           })),
                         },
                         { id: 'amount', label: t.money.amount, kind: 'number' },

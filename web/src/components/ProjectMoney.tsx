@@ -52,9 +52,18 @@ export function ProjectMoney({ project }: { readonly project: Schemas['ProjectSh
               ariaLabels={{ tableLabel: t.money.where }}
               empty={<Box color="text-body-secondary">{t.money.nothingSpent}</Box>}
               columnDefinitions={[
-                { id: 'name', header: t.fields.name, isRowHeader: true, cell: (one) => one.name },
-                { id: 'cost', header: t.costs.cost, cell: (one) => money(one.cost) },
-                { id: 'share', header: t.costs.share, cell: (one) => `${one.percentage}%` },
+                {
+                  id: 'name',
+                  header: t.fields.name,
+                  isRowHeader: true,
+                  cell: (instance) => instance.name,
+                },
+                { id: 'cost', header: t.costs.cost, cell: (instance) => money(instance.cost) },
+                {
+                  id: 'share',
+                  header: t.costs.share,
+                  cell: (instance) => `${instance.percentage}%`,
+                },
               ]}
             />
           )}

@@ -32,10 +32,10 @@ export function TemplatePicker({
   const fit = templates
     .filter((it) => usable(it, provider))
     .toSorted((a, b) => Number(b.slug === first) - Number(a.slug === first));
-  const found = fit.filter((it) =>
+  const matching = fit.filter((it) =>
     `${it.name} ${it.description} ${it.category}`.toLowerCase().includes(text),
   );
-  const shown = few ? fit.filter((it, at) => at < FEW || it.slug === chosen) : found;
+  const shown = few ? fit.filter((it, at) => at < FEW || it.slug === chosen) : matching;
   return (
     <Cards
       items={shown}
@@ -62,7 +62,7 @@ export function TemplatePicker({
       header={
         <Header
           variant="h2"
-          counter={`(${few ? fit.length : found.length})`}
+          counter={`(${few ? fit.length : matching.length})`}
           actions={few ? <PageLink href="/launch">{t.templates.all}</PageLink> : undefined}
         >
           {t.fields.template}
@@ -76,7 +76,7 @@ export function TemplatePicker({
                 filteringText={search.get('find') ?? ''}
                 filteringPlaceholder={t.templates.filter}
                 filteringAriaLabel={t.templates.filter}
-                countText={text === '' ? '' : t.matches(found.length)}
+                countText={text === '' ? '' : t.matches(matching.length)}
                 onChange={({ detail }) => change({ find: detail.filteringText || null })}
               />
             ),

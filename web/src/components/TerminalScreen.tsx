@@ -29,7 +29,7 @@ export default function TerminalScreen({ name }: { readonly name: string }) {
   const liveness = useLiveness();
   useEffect(() => {
     if (box.current === null) return;
-    const { connection, close } = begin(box.current, name, setNotice);
+    const { connection, close } = openTerminal(box.current, name, setNotice);
     shell.current = connection;
     return close;
   }, [name, round]);
@@ -58,7 +58,7 @@ export default function TerminalScreen({ name }: { readonly name: string }) {
 }
 
 /** Connect a terminal to a shell; what ends both. */
-function begin(
+function openTerminal(
   box: HTMLElement,
   name: string,
   tell: (notice: Notice | null) => void,
@@ -82,7 +82,7 @@ function begin(
       });
     },
     lost: () => tell({ text: t.terminal.reconnecting, over: false }),
-    ended: (how) => tell({ text: farewell(how), over: true }),
+    ended: (how) => tell({ text: endText(how), over: true }),
     size: () => ({ cols: terminal.cols, rows: terminal.rows }),
   });
   const encoder = new TextEncoder();
@@ -127,7 +127,7 @@ function screenIn(box: HTMLElement): { readonly terminal: Terminal; readonly fit
   return { terminal, fit };
 }
 
-function farewell(how: number | 'replaced' | 'unreachable'): string {
+function endText(how: number | 'replaced' | 'unreachable'): string {
   if (how === 'replaced') return t.terminal.replaced;
   return how === 'unreachable' ? t.terminal.lost : t.terminal.exited(how);
 }

@@ -79,7 +79,7 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
             id: 'project',
             header: t.tokens.project,
             cell: (it) =>
-              projects.find((one) => one.id === it.project)?.name ?? it.project ?? t.none,
+              projects.find((project) => project.id === it.project)?.name ?? it.project ?? t.none,
           },
           {
             id: 'expires',

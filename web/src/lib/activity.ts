@@ -31,16 +31,16 @@ const secondsOf = (it: Point): Readonly<Record<Verdict, number>> => ({
 
 /** Points in a row with the same verdict as one period, the newest first; a gap ends a period. */
 export function periods(points: readonly Point[], step: number): Period[] {
-  const found: Period[] = [];
+  const result: Period[] = [];
   let before: Point | undefined;
   for (const it of points) {
-    const last = found[0];
+    const last = result[0];
     const follows =
       before !== undefined && Date.parse(it.at) - Date.parse(before.at) === step * 1000;
     if (last !== undefined && follows && last.verdict === it.verdict) {
-      found[0] = { ...last, seconds: last.seconds + watched(it), because: it.because };
+      result[0] = { ...last, seconds: last.seconds + watched(it), because: it.because };
     } else {
-      found.unshift({
+      result.unshift({
         from: it.at,
         verdict: it.verdict,
         seconds: watched(it),
@@ -49,12 +49,12 @@ export function periods(points: readonly Point[], step: number): Period[] {
     }
     before = it;
   }
-  return found;
+  return result;
 }
 
 /** Every hour from one moment to another, also those in which nobody looked. */
 export function hours(points: readonly Point[], since: string, until: string): Hour[] {
-  const found: Hour[] = [];
+  const result: Hour[] = [];
   const at = new Date(since);
   at.setMinutes(0, 0, 0);
   for (; at.getTime() <= Date.parse(until); at.setTime(at.getTime() + 3_600_000)) {
@@ -65,13 +65,13 @@ export function hours(points: readonly Point[], since: string, until: string): H
     });
     const sum = (verdict: Verdict) =>
       Math.round(inside.reduce((all, it) => all + secondsOf(it)[verdict], 0) / 6) / 10;
-    found.push({
+    result.push({
       at: new Date(begin),
       minutes: { active: sum('active'), idle: sum('idle'), unknown: sum('unknown') },
       because: [...new Set(inside.flatMap((it) => it.because))],
     });
   }
-  return found;
+  return result;
 }
 
 /**
@@ -91,12 +91,12 @@ export function steps(
     const at = Math.floor(Date.parse(it.at) / step) * step;
     known.set(at, Math.max(known.get(at) ?? value, value));
   }
-  const found = [];
+  const result = [];
   const first = Math.floor(Date.parse(activity.since) / step) * step;
   for (let at = first; at <= Date.parse(activity.until); at += step) {
-    found.push({ x: new Date(at), y: known.get(at) ?? null });
+    result.push({ x: new Date(at), y: known.get(at) ?? null });
   }
-  return found;
+  return result;
 }
 
 /** The figures that were measured at all, in their usual order. */

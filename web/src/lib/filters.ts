@@ -2,7 +2,7 @@ import type { PropertyFilterProps } from '@cloudscape-design/components/property
 
 import type { Instance } from '../api/client';
 
-/** What workspaces can be filtered by, and where it stands in one. */
+/** What workspaces can be filtered by, and how a workspace has it. */
 export const FIELDS = {
   name: (it: Instance) => it.name,
   state: (it: Instance) => it.state,
@@ -47,8 +47,8 @@ function fits(it: Instance, { propertyKey, operator, value }: Token): boolean {
   const keys = propertyKey === undefined ? FIELD_NAMES : [propertyKey as Field];
   const values = keys.map((key) => FIELDS[key](it).toLowerCase());
   const exact = operator.endsWith('=');
-  const found = values.some((its) => (exact ? its === sought : its.includes(sought)));
-  return operator.startsWith('!') ? !found : found;
+  const matches = values.some((text) => (exact ? text === sought : text.includes(sought)));
+  return operator.startsWith('!') ? !matches : matches;
 }
 
 /** The workspaces that a filter lets through. */
@@ -56,7 +56,9 @@ export function filtered(list: readonly Instance[], query: Query): readonly Inst
   const { tokens, operation } = query;
   if (tokens.length === 0) return list;
   return list.filter((it) =>
-    operation === 'or' ? tokens.some((one) => fits(it, one)) : tokens.every((one) => fits(it, one)),
+    operation === 'or'
+      ? tokens.some((token) => fits(it, token))
+      : tokens.every((token) => fits(it, token)),
   );
 }
 

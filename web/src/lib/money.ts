@@ -39,14 +39,14 @@ export function burnDown(
   days: readonly { readonly date: string; readonly cost: number | null }[],
 ): Point[] {
   let after = 0; // what the days after this one cost
-  const found = days.toReversed().flatMap((it) => {
+  const points = days.toReversed().flatMap((it) => {
     const x = new Date(`${it.date}T00:00:00Z`);
     const point = { x, y: amount - spent + after };
     const within = after <= spent + HALF_A_CENT && !Number.isNaN(x.getTime());
     after += it.cost ?? 0;
     return within ? [point] : [];
   });
-  return found.toReversed();
+  return points.toReversed();
 }
 
 const DAY = 86_400_000;

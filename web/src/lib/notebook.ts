@@ -16,13 +16,13 @@ const lines = (value: unknown): string =>
 
 /** The cells of a notebook; null where this is none. Nothing in it is run. */
 export function cellsOf(text: string): readonly Cell[] | null {
-  let found: unknown;
+  let notebook: unknown;
   try {
-    found = JSON.parse(text);
+    notebook = JSON.parse(text);
   } catch {
     return null;
   }
-  const cells = isRecord(found) ? found['cells'] : undefined;
+  const cells = isRecord(notebook) ? notebook['cells'] : undefined;
   return Array.isArray(cells) ? cells.filter(isRecord).map(cellOf) : null;
 }
 

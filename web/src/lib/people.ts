@@ -39,7 +39,7 @@ export function cellsOf(text: string, separator: string): string[][] {
   }
   end();
   rows.push(row);
-  return rows.filter((it) => it.some((one) => one !== ''));
+  return rows.filter((it) => it.some((value) => value !== ''));
 }
 
 /** The people in a CSV file with the columns email, role and message, or with addresses only. */

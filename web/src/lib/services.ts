@@ -27,13 +27,13 @@ export function openings(
   ways: readonly Schemas['ServiceUrl'][],
 ): readonly Opening[] {
   const own = new Map(ways.map((way) => [way.service, way.url]));
-  const found = Object.entries(connection.services).map(([service, access]) => ({
+  const services = Object.entries(connection.services).map(([service, access]) => ({
     service,
     href: addressOf(service, own.get(service) ?? access.url, access.token),
     username: access.username ?? null,
     password: access.password ?? null,
   }));
-  return found
+  return services
     .filter((it) => /^https?:\/\//.test(it.href))
     .sort((a, b) => Number(JUPYTER.test(b.service)) - Number(JUPYTER.test(a.service)));
 }

@@ -71,16 +71,16 @@ export class ShellConnection {
   }
 
   #told(text: string): void {
-    const said: unknown = JSON.parse(text);
-    if (!isRecord(said)) return;
-    if (said['type'] === 'attached') {
+    const message: unknown = JSON.parse(text);
+    if (!isRecord(message)) return;
+    if (message['type'] === 'attached') {
       this.#pause = FIRST_PAUSE;
       this.#tries = 0;
-      this.listener.attached(said['resumed'] === true, Number(said['replay']));
-    } else if (said['type'] === 'replaced') {
+      this.listener.attached(message['resumed'] === true, Number(message['replay']));
+    } else if (message['type'] === 'replaced') {
       this.#end('replaced');
-    } else if (typeof said['status'] === 'number') {
-      this.#end(said['status']);
+    } else if (typeof message['status'] === 'number') {
+      this.#end(message['status']);
     }
   }
 

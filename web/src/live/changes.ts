@@ -104,28 +104,28 @@ export function patched(
 export function merged(
   list: readonly Instance[],
   name: string,
-  found: Instance | null,
+  newest: Instance | null,
 ): readonly Instance[] {
   const others = list.filter((it) => it.name !== name);
-  if (found === null) return others.length === list.length ? list : others;
-  if (others.length === list.length) return [...list, found];
+  if (newest === null) return others.length === list.length ? list : others;
+  if (others.length === list.length) return [...list, newest];
   let placed = false;
   return list.flatMap((it) => {
     if (it.name !== name) return [it];
     if (placed) return []; // an older one of that name, terminated before
     placed = true;
-    return [found];
+    return [newest];
   });
 }
 
 /** One workspace of each name: the living one, else the one that was terminated last. */
 export function unique(list: readonly Instance[]): Instance[] {
-  const found = new Map<string, Instance>();
+  const byName = new Map<string, Instance>();
   for (const it of list) {
-    const known = found.get(it.name);
-    if (known === undefined || known.state === 'terminated') found.set(it.name, it);
+    const known = byName.get(it.name);
+    if (known === undefined || known.state === 'terminated') byName.set(it.name, it);
   }
-  return found.size === list.length ? [...list] : [...found.values()];
+  return byName.size === list.length ? [...list] : [...byName.values()];
 }
 
 function living(list: readonly Instance[], name: string): number {

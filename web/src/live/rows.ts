@@ -8,12 +8,12 @@ export class LiveRows {
   #rows: ReadonlyMap<string, Instance> = new Map();
   readonly #followers = new Map<string, Set<() => void>>();
 
-  /** Take the newest list, and tell the cells whose workspace is another one in it. */
+  /** Take the newest list, and notify the cells whose workspace is another object in it. */
   show(list: readonly Instance[]): void {
     const before = this.#rows;
     this.#rows = new Map(list.map((it) => [it.name, it]));
-    for (const [name, tell] of this.#followers) {
-      if (before.get(name) !== this.#rows.get(name)) for (const told of tell) told();
+    for (const [name, listeners] of this.#followers) {
+      if (before.get(name) !== this.#rows.get(name)) for (const listener of listeners) listener();
     }
   }
 
@@ -22,13 +22,13 @@ export class LiveRows {
     return this.#rows.get(name);
   }
 
-  /** Have `changed` called at each change of one; the answer ends it. */
+  /** Calls `changed` at each change of the workspace, until the returned function is called. */
   follow(name: string, changed: () => void): () => void {
-    const tell = this.#followers.get(name) ?? new Set();
-    this.#followers.set(name, tell.add(changed));
+    const listeners = this.#followers.get(name) ?? new Set();
+    this.#followers.set(name, listeners.add(changed));
     return () => {
-      tell.delete(changed);
-      if (tell.size === 0) this.#followers.delete(name);
+      listeners.delete(changed);
+      if (listeners.size === 0) this.#followers.delete(name);
     };
   }
 }

@@ -101,7 +101,7 @@ export default function Costs() {
           }
         >
           <Loaded query={history} what={t.costs.history}>
-            {(found) => <CostHistory history={found} />}
+            {(data) => <CostHistory history={data} />}
           </Loaded>
         </Container>
       </SpaceBetween>

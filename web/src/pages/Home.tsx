@@ -16,8 +16,8 @@ import { t } from '../strings';
 
 // Only one of the two kinds of this page is loaded: the way to a first workspace, or the lists.
 const LaunchSection = lazy(async () => {
-  const { LaunchSection: found } = await import('../components/LaunchSection');
-  return { default: found };
+  const { LaunchSection: component } = await import('../components/LaunchSection');
+  return { default: component };
 });
 const HomeLists = lazy(() => import('../components/HomeLists'));
 

@@ -28,37 +28,38 @@ export default function Project() {
   return (
     <Loaded query={query} what={name}>
       {(list) => {
-        const it = list.find((one) => one.name === name || one.id === name);
-        if (it === undefined) return <NotFound what={t.money.noProject(name)} list="projects" />;
+        const project = list.find((candidate) => candidate.name === name || candidate.id === name);
+        if (project === undefined)
+          return <NotFound what={t.money.noProject(name)} list="projects" />;
         const tabs = {
-          money: <ProjectMoney project={it} />,
-          members: <ProjectMembers project={it} />,
-          invitations: <ProjectInvitations project={it} />,
-          settings: <ProjectSettings key={it.id} project={it} />,
+          money: <ProjectMoney project={project} />,
+          members: <ProjectMembers project={project} />,
+          invitations: <ProjectInvitations project={project} />,
+          settings: <ProjectSettings key={project.id} project={project} />,
         };
         return (
           <ContentLayout
             header={
               <Header
                 variant="h1"
-                description={it.description}
+                description={project.description}
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
-                    <AsCommand equivalents={projectOf(it.name)} />
+                    <AsCommand equivalents={projectOf(project.name)} />
                     <Confirm
                       text={t.files.remove}
-                      label={t.money.removeOf(it.name)}
-                      word={it.name}
+                      label={t.money.removeOf(project.name)}
+                      word={project.name}
                       warning={t.money.removeProject}
                       act={async () => {
-                        await actions.removeProject(it.id);
+                        await actions.removeProject(project.id);
                         await navigate('/projects');
                       }}
                     />
                   </SpaceBetween>
                 }
               >
-                {it.name}
+                {project.name}
               </Header>
             }
           >

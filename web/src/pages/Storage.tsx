@@ -30,7 +30,7 @@ export default function Storage() {
     >
       <SpaceBetween size="l">
         <Loaded query={volumes} what={t.storage.volumes}>
-          {(found) => <VolumeTable volumes={volumesOf(found)} />}
+          {(data) => <VolumeTable volumes={volumesOf(data)} />}
         </Loaded>
         <Loaded query={snapshots} what={t.storage.snapshots}>
           {(list) => <SnapshotTable snapshots={list} />}

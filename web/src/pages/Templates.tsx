@@ -34,7 +34,7 @@ export default function Templates() {
     { value: '', label: t.templates.everyCategory },
     ...categories.map((it) => ({ value: it, label: it })),
   ];
-  const found = (list ?? [])
+  const matching = (list ?? [])
     .filter((it) => category === '' || it.category === category)
     .filter((it) =>
       `${it.name} ${it.description} ${it.packages.join(' ')}`
@@ -48,13 +48,13 @@ export default function Templates() {
       stickyHeader
       loading={list === undefined}
       loadingText={t.loading(t.pages.templates)}
-      items={found}
+      items={matching}
       trackBy="slug"
       cardsPerRow={[{ cards: 1 }, { minWidth: 560, cards: 2 }, { minWidth: 1100, cards: 3 }]}
       header={
         <Header
           variant="awsui-h1-sticky"
-          counter={list === undefined ? '' : `(${found.length})`}
+          counter={list === undefined ? '' : `(${matching.length})`}
           actions={<AsCommand equivalents={templatesOf()} />}
         >
           {t.pages.templates}
@@ -66,7 +66,7 @@ export default function Templates() {
             filteringText={text}
             filteringPlaceholder={t.templates.filter}
             filteringAriaLabel={t.templates.filter}
-            countText={text === '' ? '' : t.matches(found.length)}
+            countText={text === '' ? '' : t.matches(matching.length)}
             onChange={({ detail }) => change({ find: detail.filteringText || null })}
           />
           <Select

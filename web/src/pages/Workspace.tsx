@@ -34,43 +34,46 @@ export default function Workspace() {
   return (
     <Loaded query={query} what={name}>
       {(list) => {
-        const living = list.find((it) => it.name === name && it.state !== 'terminated');
-        const it = living ?? list.find((one) => one.name === name || one.id === name);
-        if (it === undefined) return <NotFound what={t.notFound.workspace(name)} />;
+        const living = list.find(
+          (instance) => instance.name === name && instance.state !== 'terminated',
+        );
+        const instance =
+          living ?? list.find((candidate) => candidate.name === name || candidate.id === name);
+        if (instance === undefined) return <NotFound what={t.notFound.workspace(name)} />;
         const tabs = {
-          overview: <InstanceOverview instance={it} />,
-          terminal: <TerminalPanel instance={it} />,
-          files: <FilePanel instance={it} />,
-          logs: <LogPanel instance={it} />,
+          overview: <InstanceOverview instance={instance} />,
+          terminal: <TerminalPanel instance={instance} />,
+          files: <FilePanel instance={instance} />,
+          logs: <LogPanel instance={instance} />,
           activity: (
             <SpaceBetween size="l">
-              <IdlePanel instance={it} />
-              <ActivityDay name={it.name} />
+              <IdlePanel instance={instance} />
+              <ActivityDay name={instance.name} />
             </SpaceBetween>
           ),
-          events: <EventList subject={it.name} />,
-          settings: <InstanceSettings instance={it} />,
+          events: <EventList subject={instance.name} />,
+          settings: <InstanceSettings instance={instance} />,
         };
         return (
           <ContentLayout
             header={
               <Header
                 variant="h1"
-                description={<StateIndicator instance={it} />}
+                description={<StateIndicator instance={instance} />}
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
-                    <AsCommand equivalents={verbs(it.name)} />
-                    <InstanceActions instance={it} />
+                    <AsCommand equivalents={verbs(instance.name)} />
+                    <InstanceActions instance={instance} />
                   </SpaceBetween>
                 }
               >
-                {it.name}
+                {instance.name}
               </Header>
             }
           >
             <SpaceBetween size="l">
-              <FailureAlert instance={it} />
-              {isComing(it.state) && <LaunchProgress instance={it} />}
+              <FailureAlert instance={instance} />
+              {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs
                 ariaLabel={t.workspace.tabs}
                 activeTabId={search.get('tab') ?? 'overview'}

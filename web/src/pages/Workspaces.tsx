@@ -180,9 +180,9 @@ function useRowKeys(
   if (kept.items === items) return kept.keys;
   const again = kept.used !== turned && turned.to === page;
   const names = items.map((it) => it.name);
-  const found = { ...rowKeys(kept, names, again), items, used: again ? turned : kept.used };
-  keep(found);
-  return found.keys;
+  const next = { ...rowKeys(kept, names, again), items, used: again ? turned : kept.used };
+  keep(next);
+  return next.keys;
 }
 
 /** Whether the same workspaces can be selected in the same rows. */
