@@ -10,7 +10,7 @@ from typing import cast
 
 from prism.connections.headers import Header, answer_fault, to_client, to_service
 from prism.connections.proxied_request import ProxiedRequest
-from prism.connections.service_connection import dial
+from prism.connections.service_connection import SWITCHING, dial
 from prism.connections.tls import CertificatePins
 from prism.kit.byte_pipe import splice
 from prism.kit.gate import TAKE, Receive, Send
@@ -19,7 +19,6 @@ ANSWER = 60.0  # seconds for the handshake's answer
 LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |$)")
 UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-SWITCHING = 101
 
 
 class HandshakeAnswer(asyncio.Protocol):

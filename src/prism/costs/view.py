@@ -20,7 +20,7 @@ from prism.costs.model import (
     Segment,
 )
 from prism.costs.plan import as_date, buckets, cost, moment
-from prism.kit.money import Micros, amount, apportioned, rate, shares
+from prism.kit.money import CENT, Micros, amount, apportioned, rate, shares
 
 GROUP = {
     CostKind.COMPUTE: "instances",
@@ -39,7 +39,7 @@ WORDS = {
     CostKind.SNAPSHOT: "snapshots",
 }
 SORTS = {CostKind.VOLUME: "volume", CostKind.FILES: "volume", CostKind.SNAPSHOT: "snapshot"}
-CENT, STEADY, DRIVERS = 10_000, 5.0, 5
+STEADY, DRIVERS = 5.0, 5  # percent of change that is no trend; drivers that are shown
 
 
 def current(segments: Sequence[Segment], savings: HibernationSavings) -> CurrentCosts:

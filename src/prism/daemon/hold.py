@@ -6,7 +6,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from prism.access.rules import API, PARAMETER
+from prism.access.rules import API, route_of
 
 DESTRUCTIVE = {
     "POST {}/instances/{name}/terminate",
@@ -33,5 +33,5 @@ class HoldDestruction(ASGIMiddleware):
 
 def address(scope: Scope) -> str:
     """The method and path of a route, as the table of rights writes them."""
-    template = PARAMETER.sub(r"{\1}", str(scope.get("path_template", "")))
-    return f"{scope.get('method')} {template.replace(API, '{}', 1)}"
+    route = route_of(str(scope.get("method")), str(scope.get("path_template", "")))
+    return route.replace(API, "{}", 1)
