@@ -15,7 +15,7 @@ from prism.costs.model import CostKind, Segment
 from prism.costs.plan import unix_time
 from prism.daemon.app import App
 from prism.kit.clock import Clock
-from prism.kit.events import Recorded
+from prism.kit.events import RecordedEvent
 from prism.kit.tables import structs_of
 from prism.workspaces.model import Workspace
 from tests.conftest import Http
@@ -120,7 +120,7 @@ class ClockedDaemon:
     def workspace(self, name: str = "mine") -> Workspace:
         return self.daemon.workspaces.named(name)
 
-    def events(self, kind: str) -> list[Recorded]:
+    def events(self, kind: str) -> list[RecordedEvent]:
         return [fact for fact in self.daemon.db.events_after(0) if fact.event == kind]
 
     def reasons(self) -> list[Any]:

@@ -3,11 +3,11 @@
 import pytest
 
 from prism.audit.plan import entry
-from prism.kit.events import Recorded
+from prism.kit.events import RecordedEvent
 
 
 def read(clock, event, **data):
-    audit_entry = entry(Recorded(1, event, clock.now(), "ada", "x", data))
+    audit_entry = entry(RecordedEvent(1, event, clock.now(), "ada", "x", data))
     return audit_entry.before, audit_entry.after
 
 

@@ -19,7 +19,7 @@ from prism.storage.ports import (
     StorageRefused,
     StorageSurvey,
     SurveyPart,
-    Verified,
+    VerificationResult,
     VolumeSpec,
 )
 
@@ -73,7 +73,7 @@ class MemoryVolumes:
         self.disks: dict[str, Thing] = {}
         self.copies: dict[str, Thing] = {}
         self.known: dict[str, StorageMetadata] = {}  # the metadata of each
-        self.verified: dict[str, Verified] = {}
+        self.verified: dict[str, VerificationResult] = {}
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """All volumes and snapshots that are not hidden."""
@@ -162,7 +162,7 @@ class MemoryVolumes:
     def verify(self, id: str, token: str) -> None:
         """Verifies a snapshot at once, with the failure of `Faults.verification_failure`."""
         with self._record_call(f"verify {id}"):
-            self.verified[id] = Verified(
+            self.verified[id] = VerificationResult(
                 token=token, at=self.clock.now(), trouble=self.faults.verification_failure
             )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prism.kit.events import Bus, Recorded, id_of, number_of, sent_event
+from prism.kit.events import Bus, RecordedEvent, id_of, number_of, sent_event
 from tests.kit.notes_app import Noted, noted
 
 
@@ -42,7 +42,7 @@ def test_event_ids_grow_in_the_order_of_concurrent_commits(db):
 
 def test_sent_event_has_the_fields_of_the_recorded_event():
     at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    sent = sent_event(Recorded(42, "noted", at, "ada", "n", {"a": 1}))
+    sent = sent_event(RecordedEvent(42, "noted", at, "ada", "n", {"a": 1}))
     assert (sent.id, sent.at.microsecond) == ("evt_0000000000000042", 0)
     assert (sent.event, sent.actor, sent.subject, sent.data) == ("noted", "ada", "n", {"a": 1})
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.events import Recorded, id_of
+from prism.kit.events import RecordedEvent, id_of
 from prism.kit.http import RequestValidation, problems
 from prism.kit.http_protocol import http_protocol
 from prism.kit.journal import prune
@@ -60,7 +60,7 @@ def test_reader_that_resumes_misses_no_event_of_concurrent_writers(hub, db):
             list(threads.map(lambda n: noted(db, n), range(200)))
 
     async def read_in_pieces():
-        seen: list[Recorded] = []
+        seen: list[RecordedEvent] = []
         position = 0
         while len(seen) < 200:
             seen += await asyncio.wait_for(read_events(hub, position, 1), SOON)

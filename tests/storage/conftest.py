@@ -7,7 +7,7 @@ import pytest
 
 from prism.daemon.app import App
 from prism.kit.clock import StoppedClock
-from prism.kit.events import Recorded
+from prism.kit.events import RecordedEvent
 from tests.conftest import Http
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes, Thing
@@ -90,7 +90,7 @@ class Storage:
         shown_entry = self.show(name)
         return self.disks.disks[shown_entry.get("volume_id") or shown_entry.get("filesystem_id")]
 
-    def events_of(self, kind: str) -> list[Recorded]:
+    def events_of(self, kind: str) -> list[RecordedEvent]:
         return [f for f in self.daemon.db.events_after(0) if f.event == kind]
 
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from prism.daemon.website import BUILT, read_site
-from prism.idle.model import STEP, ActivityStep, Used
+from prism.idle.model import STEP, ActivityStep, FigureSum
 from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.project.home import Home
 
@@ -34,14 +34,14 @@ def seed_activity(home: Home, name: str) -> None:
     for length, verdict, why in parts:
         for _ in range(length):
             number += 1
-            cpu = Used(STEP, STEP * (80.0 if verdict == "active" else 1.0), 90.0)
+            cpu = FigureSum(STEP, STEP * (80.0 if verdict == "active" else 1.0), 90.0)
             step = ActivityStep(
                 number=number,
                 began=number * STEP,
                 until=(number + 1) * STEP,
                 seconds={verdict: STEP},
                 reasons={verdict: (why,)},
-                figures={"cpu": cpu, "memory": Used(STEP, STEP * 40.0, 41.0)},
+                figures={"cpu": cpu, "memory": FigureSum(STEP, STEP * 40.0, 41.0)},
             )
             steps.append((number, msgspec.json.encode(step).decode()))
     with closing(sqlite3.connect(home.folder / "state.db")) as db, db:

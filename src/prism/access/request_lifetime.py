@@ -23,7 +23,7 @@ from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.envelope import Unauthenticated
-from prism.kit.events import RESYNC, Recorded
+from prism.kit.events import RESYNC, RecordedEvent
 from prism.kit.http import refuse
 from prism.kit.journal import PAGE
 
@@ -92,11 +92,11 @@ class LongRequests:
     async def _watch(self) -> None:
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
-        def bell() -> None:
+        def on_event() -> None:
             with suppress(RuntimeError):  # the loop is closed, and everything with it
                 loop.call_soon_threadsafe(woken.set)
 
-        with self._db.bus.listening(bell):
+        with self._db.bus.listening(on_event):
             while True:
                 woken.clear()
                 try:
@@ -123,7 +123,7 @@ class LongRequests:
                 request.end()
         return len(page) == PAGE
 
-    def _affected(self, events: Iterable[Recorded]) -> set[LongRequest]:
+    def _affected(self, events: Iterable[RecordedEvent]) -> set[LongRequest]:
         """The requests whose rights may have changed."""
         now, events = self._clock.now(), list(events)
         if any(event.event in CHANGES_ANY_RIGHTS for event in events):

@@ -10,7 +10,7 @@ from prism.access.model import Caller, Subject, current
 from prism.access.plan import sees
 from prism.access.service import expired
 from prism.kit.clock import Clock
-from prism.kit.events import RESYNC, Recorded
+from prism.kit.events import RESYNC, RecordedEvent
 from prism.kit.stream import EventFilter, EventFilters
 
 # The former owner sees a transfer too, and both projects see the attachment of a volume.
@@ -30,7 +30,7 @@ def event_filters(
             return None
         read = newest()
 
-        def is_visible(event: Recorded) -> bool | None:
+        def is_visible(event: RecordedEvent) -> bool | None:
             if expired(caller, clock.now()) or (event.id > read and changes_rights(caller, event)):
                 return None
             return may_see(caller, event, find_workspace)
@@ -40,14 +40,14 @@ def event_filters(
     return filter_of_the_caller
 
 
-def changes_rights(caller: Caller, event: Recorded) -> bool:
+def changes_rights(caller: Caller, event: RecordedEvent) -> bool:
     """Whether this event changes the caller's rights."""
     if event.event == "token_revoked":
         return bool(event.data.get("token") == caller.token)
     return event.event in MEMBERSHIP and event.data.get("email") == caller.name.lower()
 
 
-def may_see(caller: Caller, event: Recorded, find_workspace: FindSubject) -> bool:
+def may_see(caller: Caller, event: RecordedEvent, find_workspace: FindSubject) -> bool:
     """Whether the caller may see the event."""
     if caller.operator or event.event == RESYNC:
         return True

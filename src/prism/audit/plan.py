@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from prism.audit.model import AuditEntry
-from prism.kit.events import Recorded, sent_event
+from prism.kit.events import RecordedEvent, sent_event
 from prism.kit.spreadsheet import csv_of
 
 PREVIOUS = "previous_"
@@ -19,7 +19,7 @@ OLD = {  # the field that `previous` belongs to, in older events
 HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
 
 
-def entry(recorded: Recorded) -> AuditEntry:
+def entry(recorded: RecordedEvent) -> AuditEntry:
     """An event as an entry: `previous_x` and `x` are the values before and after."""
     sent = sent_event(recorded)
     before, after = changed(sent.data, OLD.get(sent.event))

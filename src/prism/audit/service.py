@@ -10,7 +10,7 @@ from prism.audit import store
 from prism.audit.model import AuditEntry, AuditQuery, AuditReader
 from prism.audit.plan import entry
 from prism.kit.db import Database
-from prism.kit.events import Recorded
+from prism.kit.events import RecordedEvent
 from prism.kit.journal import newest
 
 SPAN = 100_000  # events that one request searches for a caller who may see a part of them
@@ -35,7 +35,7 @@ class AuditService:
 
         A caller who may see little of a long log gets few entries at a time, or none.
         """
-        events: list[Recorded] = []
+        events: list[RecordedEvent] = []
         caller, end = current(), 0
         reader = _reader(caller)
         with self._db.read() as sql:

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, or_, sel
 
 from prism.access.visibility import PROJECTS
 from prism.audit.model import AuditQuery, AuditReader
-from prism.kit.events import RESYNC, Recorded
+from prism.kit.events import RESYNC, RecordedEvent
 from prism.kit.journal import archive, events
 
 PAGE = 500
@@ -15,14 +15,14 @@ BOTH = union_all(*(select(*table.columns) for table in (events, archive))).subqu
 
 def page(
     sql: Connection, filters: AuditQuery, reader: AuditReader | None, ids: range
-) -> list[Recorded]:
+) -> list[RecordedEvent]:
     """The next page of matching events with these ids that the reader may be able to see."""
     inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
     query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, filters))
     if reader is not None:
         query = query.where(_concerns(reader))
     rows = sql.execute(query.order_by(BOTH.c.id.desc()).limit(PAGE))
-    return [Recorded(**row._mapping) for row in rows]
+    return [RecordedEvent(**row._mapping) for row in rows]
 
 
 def _concerns(reader: AuditReader) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ from prism.projects import store as projects
 PLACES = (2, 4, 6)  # decimals of a dollar, of which the fewest that show the excess are printed
 
 
-class Load(Struct, frozen=True):
+class CapLoad(Struct, frozen=True):
     """The balance of a cap in a period before a reservation, and what the reservation takes."""
 
     before: Balance
@@ -65,7 +65,7 @@ class CapComparison:
         self._caps, self._reserved = caps, ReservedStored(sql, self.now, besides=reservation_id)
         self._before: dict[tuple[str, Window], Balance] = {}
 
-    def loads_of(self, reservation: Reservation) -> list[Load]:
+    def loads_of(self, reservation: Reservation) -> list[CapLoad]:
         """The load of each cap in each affected period; raises if a pool has no money then."""
         loads = []
         for cap in self._caps:
@@ -74,7 +74,7 @@ class CapComparison:
                     raise no_money_then(cap, self.now)
                 disk = reserved_disk(reservation, self.now, within, own=cap.is_own)
                 need = reserved_compute(reservation, self.now, within) + disk
-                loads.append(Load(self._balance_before(cap, within), need, disk))
+                loads.append(CapLoad(self._balance_before(cap, within), need, disk))
         return loads
 
     def fit(self, reservation: Reservation) -> bool:
@@ -121,7 +121,7 @@ def check(
 
 
 def exceeded(
-    comparison: CapComparison, reservation: Reservation, owner: str, limit: tuple[Load, str]
+    comparison: CapComparison, reservation: Reservation, owner: str, limit: tuple[CapLoad, str]
 ) -> BudgetExceeded:
     """The refusal; `limit` is the load that limits most, and says what would fit."""
     tightest, possible = limit
@@ -142,7 +142,7 @@ def exceeded(
 
 def _possible(
     comparison: CapComparison, reservation: Reservation, beyond: int | None
-) -> tuple[Load, str]:
+) -> tuple[CapLoad, str]:
     """The load that limits first, and a text that says for how long its money lasts."""
     if not reservation.compute:  # the reservation is for a disk only
         return _possible_disk(comparison, reservation)
@@ -158,14 +158,14 @@ def _possible(
     return tightest, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
 
 
-def _missing(comparison: CapComparison, reservation: Reservation) -> tuple[Load, str]:
+def _missing(comparison: CapComparison, reservation: Reservation) -> tuple[CapLoad, str]:
     """The load that exceeds its cap most, and a text that says by how much."""
     tightest = max(comparison.loads_of(reservation), key=lambda load: load.excess)
     places = _places_needed(tightest.before, tightest.need)
     return tightest, f"{dollars(tightest.excess, places)} more than is left"
 
 
-def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple[Load, str]:
+def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple[CapLoad, str]:
     start, end = reservation.disk_since, max(reservation.disk_until, reservation.part_until)
 
     def until(more: int) -> Reservation:
@@ -184,7 +184,7 @@ def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple
 
 def _most_exceeded(
     comparison: CapComparison, reservation: Reservation, at: int, until: int, lacks: str
-) -> tuple[Load, str]:
+) -> tuple[CapLoad, str]:
     """The cap that running until `at` exceeds most, and its load until `until`."""
     loads = comparison.loads_of(replace(reservation, until=at))
     tightest = max(loads, key=lambda load: load.excess)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from prism.budgets import store
 from prism.budgets.model import Allocation, Cap, Pool, Window
 from prism.budgets.plan import ALWAYS, window, windows
-from prism.budgets.reserved_amounts import Reserved
+from prism.budgets.reserved_amounts import ReservationReader
 from prism.costs import store as ledger
 from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
 from prism.costs.plan import burn_begin, moment, unix_time
@@ -169,7 +169,7 @@ class Balances:
                     balances.append(_balance(cap, within, 0, reserved))
         return min(balances, key=lambda it: it.cap.amount - it.committed)
 
-    def balance_from(self, totals: Totals, cap: Cap, sums: Reserved) -> Balance:
+    def balance_from(self, totals: Totals, cap: Cap, sums: ReservationReader) -> Balance:
         """The balance of a cap, from totals and sums that were read already."""
         within, spent = self.at(totals.now).present(cap), self.spent(totals, cap)
         if within is None:
@@ -239,7 +239,7 @@ class Balances:
         ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
 
 
-def _balance(cap: Cap, within: Window, settled: int, sums: Reserved) -> Balance:
+def _balance(cap: Cap, within: Window, settled: int, sums: ReservationReader) -> Balance:
     compute, disks = sums.of(cap, within)
     return Balance(cap, within, settled, compute + disks, disks)
 

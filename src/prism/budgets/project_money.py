@@ -16,7 +16,7 @@ from prism.budgets.balances import (
     project_cap,
 )
 from prism.budgets.model import Allocation, Cap, Pool
-from prism.budgets.reserved_amounts import Reserved
+from prism.budgets.reserved_amounts import ReservationReader
 from prism.costs.store import Totals
 from prism.kit.money import Micros
 from prism.projects.model import Project
@@ -139,14 +139,14 @@ class MoneyReader:
         self._pools: Mapping[str, Pool] = {}
         self._known: dict[str, Balance] = {}
         self._allocations: Mapping[str, Sequence[Allocation]] | None = None
-        self._reserved: Reserved = ReservedStored(sql, self._totals.now)
+        self._reserved: ReservationReader = ReservedStored(sql, self._totals.now)
 
     def use(
         self,
         totals: Totals,
         pools: Mapping[str, Pool],
         allocations: Mapping[str, Sequence[Allocation]],
-        reserved: Reserved,
+        reserved: ReservationReader,
     ) -> None:
         """Use cached rows and sums of the version that `sql` sees."""
         self._totals, self._reserved = totals, reserved

@@ -18,7 +18,7 @@ from prism.budgets.plan import reserved_compute, reserved_disk
 NEVER = 2**62  # seconds since 1970, later than every end; stands for no end
 
 
-class Reserved(Protocol):
+class ReservationReader(Protocol):
     """Returns the reserved money of caps."""
 
     def of(self, cap: Cap, within: Window) -> tuple[int, int]:

@@ -46,7 +46,7 @@ MOUNTS = "/proc/self/mountinfo"
 OCTAL = re.compile(r"\\([0-7]{3})")  # the escapes for a blank, tab, newline or backslash in it
 
 
-class Installed:
+class Installation:
     """Everything of Prism on this computer."""
 
     def __init__(self, address: DaemonAddress) -> None:
@@ -99,7 +99,7 @@ def _read(file: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def plan(installed: Installed, include: str | None, data: str) -> list[str]:
+def plan(installed: Installation, include: str | None, data: str) -> list[str]:
     """The steps, in order, one line each."""
     if not installed.exists:
         return [f"remove the line that names it from {include}"] if include else []
@@ -132,7 +132,7 @@ def _uninstall(args: Namespace) -> None:
             details=f"PRISM_URL names a daemon elsewhere: {address.url}",
             remediation="Unset PRISM_URL to remove what is on this computer",
         )
-    installed = Installed(address)
+    installed = Installation(address)
     _refuse_unsafe(installed)
     wire = daemon()
     unasked = args.dry_run and installed.exists and not is_listening(address)
@@ -173,7 +173,7 @@ def _print_steps(args: Namespace, steps: list[str]) -> None:
     return suggest(f"To remove the program: {program}")
 
 
-def _refuse_unsafe(installed: Installed) -> None:
+def _refuse_unsafe(installed: Installation) -> None:
     """Raise if the folder is not a home of Prism."""
     if not installed.exists:
         return
@@ -187,7 +187,7 @@ def _refuse_unsafe(installed: Installed) -> None:
         )
 
 
-def _ask_about_data(installed: Installed) -> str:
+def _ask_about_data(installed: Installation) -> str:
     """Ask whether to delete the data too."""
     if not installed.exists:
         return KEEP
@@ -207,7 +207,7 @@ def _ask_about_data(installed: Installed) -> str:
     return answer
 
 
-def _refuse_cloud_leftovers(installed: Installed) -> None:
+def _refuse_cloud_leftovers(installed: Installation) -> None:
     """Raise if machines or storage would stay in the cloud, unlisted."""
     if installed.in_the_cloud:
         names = [workspace["name"] for workspace in installed.in_the_cloud]
@@ -225,7 +225,7 @@ def _refuse_cloud_leftovers(installed: Installed) -> None:
         )
 
 
-def _refuse_foreign_files(installed: Installed) -> None:
+def _refuse_foreign_files(installed: Installation) -> None:
     """Raise if the home contains, or links to, files that Prism did not put there."""
     if not installed.exists:
         return
@@ -259,7 +259,7 @@ def _refuse_mounts(*folders: str) -> None:
         )
 
 
-def _run_steps(installed: Installed, address: DaemonAddress, wire: Wire, data: str) -> None:
+def _run_steps(installed: Installation, address: DaemonAddress, wire: Wire, data: str) -> None:
     file = os.path.join(address.home, "ssh", "config")
     if installed.exists:
         for workspace in installed.workspaces:

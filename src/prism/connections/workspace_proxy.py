@@ -41,11 +41,11 @@ class WorkspaceProxy:
         """Run while the daemon serves; endless answers are cut off at a shutdown."""
         loop = asyncio.get_running_loop()
 
-        def bell() -> None:
+        def on_event() -> None:
             if bus.closed:
                 loop.call_soon_threadsafe(self.relay.hang_up)
 
-        with bus.listening(bell):
+        with bus.listening(on_event):
             try:
                 yield
             finally:

@@ -309,7 +309,7 @@ def _start_providers(stack: ExitStack, application: App) -> None:
             _start(joined, db, loop, GATHER)
 
     for provider in application.providers.values():
-        stack.enter_context(db.bus.listening(provider.ring))
+        stack.enter_context(db.bus.listening(provider.wake))
         stack.callback(provider.stop)  # runs first: no location is added any more
         provider.start(join)
 

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TypeVar
 
 from prism.idle import store
-from prism.idle.model import SHOWN_FIGURES, STEP, ActivityStep, Used
+from prism.idle.model import SHOWN_FIGURES, STEP, ActivityStep, FigureSum
 from prism.idle.recorder import Recorder
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -85,7 +85,7 @@ class ActivityRecorder(Recorder):
                     seconds={state: length},
                     reasons={state: because},
                     figures={
-                        name: Used().more(length, value)
+                        name: FigureSum().more(length, value)
                         for name, figure in SHOWN_FIGURES.items()
                         if (value := idleness.figures.get(figure)) is not None
                     },

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from prism.costs.model import HOUR, MeasuredUsage
 from prism.idle import store
-from prism.idle.model import MEASURED, Used
+from prism.idle.model import MEASURED, FigureSum
 from prism.idle.recorder import Recorder
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -27,7 +27,7 @@ class HourSum:
     until: int
     seconds: int = 0
     idle: int = 0
-    figures: dict[str, Used] = field(default_factory=dict)
+    figures: dict[str, FigureSum] = field(default_factory=dict)
 
     def add(self, idleness: Idleness, since: int, until: int) -> None:
         """Add a measurement for that period."""
@@ -36,7 +36,7 @@ class HourSum:
         self.idle += length if idleness.state == "idle" else 0
         for name, figure in MEASURED.items():
             if (value := idleness.figures.get(figure)) is not None:
-                before = self.figures.get(name, Used())
+                before = self.figures.get(name, FigureSum())
                 self.figures[name] = before.more(length, value)
 
 

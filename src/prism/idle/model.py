@@ -89,7 +89,7 @@ class KeepAwakeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     minutes: Annotated[int, Meta(ge=0, le=10080)]
 
 
-class Watched(Struct, frozen=True, kw_only=True):
+class WatchedWorkspace(Struct, frozen=True, kw_only=True):
     """A workspace's idle rules, and those that were sent to its machine."""
 
     id: str
@@ -166,7 +166,7 @@ class IdleAction(Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-class Triggered(Struct, frozen=True, kw_only=True):
+class TriggeredAction(Struct, frozen=True, kw_only=True):
     """An action of a machine because of idleness, as the database stores it."""
 
     workspace: str
@@ -180,21 +180,21 @@ class Triggered(Struct, frozen=True, kw_only=True):
     woken_at: datetime | None = None
 
 
-class Used(Struct, frozen=True):
+class FigureSum(Struct, frozen=True):
     """A figure over some seconds: its sum and its highest value."""
 
     seconds: int = 0
     sum: float = 0.0
     max: float = 0.0
 
-    def more(self, seconds: int, value: float) -> "Used":
+    def more(self, seconds: int, value: float) -> "FigureSum":
         """The sum with a number of seconds more at that value."""
-        return Used(self.seconds + seconds, self.sum + seconds * value, max(self.max, value))
+        return FigureSum(self.seconds + seconds, self.sum + seconds * value, max(self.max, value))
 
-    def plus(self, other: "Used") -> "Used":
+    def plus(self, other: "FigureSum") -> "FigureSum":
         """The sum of both."""
         most = max(self.max, other.max)
-        return Used(self.seconds + other.seconds, self.sum + other.sum, most)
+        return FigureSum(self.seconds + other.seconds, self.sum + other.sum, most)
 
     def usage(self) -> UsageStatistics | None:
         """The mean and the maximum; None if nothing was measured."""
@@ -215,7 +215,7 @@ class ActivityStep(Struct, frozen=True, kw_only=True):
     until: int
     seconds: dict[str, int]
     reasons: dict[str, tuple[str, ...]]
-    figures: dict[str, Used]
+    figures: dict[str, FigureSum]
 
     def joined(self, later: "ActivityStep") -> "ActivityStep":
         """Both steps joined; time that another daemon has also watched counts once."""
@@ -229,7 +229,9 @@ class ActivityStep(Struct, frozen=True, kw_only=True):
             seconds=dict(Counter(self.seconds) + Counter(later.seconds)),
             reasons=self.reasons | later.reasons,
             figures={
-                name: self.figures.get(name, Used()).plus(later.figures.get(name, Used()))
+                name: self.figures.get(name, FigureSum()).plus(
+                    later.figures.get(name, FigureSum())
+                )
                 for name in names
             },
         )
@@ -297,7 +299,7 @@ def sent_rule_text(machine: str, rule: IdleRule | None) -> str:
     return f"{machine} {msgspec.json.encode(rule).decode()}"
 
 
-def rule_of(watched: Watched, profile: IdleProfile, hibernates: bool) -> IdleRule:
+def rule_of(watched: WatchedWorkspace, profile: IdleProfile, hibernates: bool) -> IdleRule:
     """The rule for the machine."""
     return IdleRule(
         profile=profile.name,

@@ -10,7 +10,7 @@ from prism.idle import store
 from prism.idle.activity import ActivityRecorder
 from prism.idle.events import HibernationTriggered, IdleUnknown, SleepsSoon
 from prism.idle.measurements import Measurements
-from prism.idle.model import Triggered
+from prism.idle.model import TriggeredAction
 from prism.idle.plan import duration, idle, sleep_time, unknown_minutes
 from prism.idle.service import every_profile, named
 from prism.kit.clock import Clock, whole
@@ -148,7 +148,7 @@ class IdleObserver:
     def _write(self, key: str, act: IdleAct) -> None:
         with self._db.write() as tx:
             for workspace in workspaces.by_ids(tx.sql, [key]):
-                action = Triggered(
+                action = TriggeredAction(
                     workspace=workspace.id,
                     instance_name=workspace.name,
                     action=act.action,

@@ -12,13 +12,13 @@ from prism.idle.model import (
     ActivityFigure,
     ActivityPoint,
     ActivityStep,
+    FigureSum,
     IdleAction,
     IdleProfile,
     IdleStatus,
     MeasuredFigure,
-    Triggered,
-    Used,
-    Watched,
+    TriggeredAction,
+    WatchedWorkspace,
     limits_of,
     rule_of,
 )
@@ -85,11 +85,11 @@ def idle(workspace: Workspace, idleness: Idleness | None, now: datetime) -> Idle
 
 def status(
     workspace: Workspace,
-    watched: Watched,
+    watched: WatchedWorkspace,
     profile: IdleProfile | None,
     idleness: Idleness | None,
     *,
-    last: Triggered | None,
+    last: TriggeredAction | None,
     now: datetime,
 ) -> IdleStatus:
     """Why a workspace is awake or asleep."""
@@ -118,7 +118,7 @@ def status(
 
 
 def sleep_time(
-    watched: Watched, profile: IdleProfile, idleness: Idleness, now: datetime
+    watched: WatchedWorkspace, profile: IdleProfile, idleness: Idleness, now: datetime
 ) -> datetime | None:
     """When an idle machine goes to sleep if it stays idle; None if it does not."""
     if not watched.enabled or idleness.state != "idle" or idleness.since is None:
@@ -138,7 +138,7 @@ def expiry_notes(workspace: Workspace, until: datetime | None, now: datetime) ->
     return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {command}",)
 
 
-def past_action(triggered: Triggered, now: datetime) -> IdleAction:
+def past_action(triggered: TriggeredAction, now: datetime) -> IdleAction:
     """An action with its savings: the compute cost until the workspace was woken."""
     slept = max((triggered.woken_at or now) - triggered.trigger_time, timedelta(0))
     saved = (
@@ -161,7 +161,7 @@ def activity(
     workspace: Workspace,
     profile: IdleProfile | None,
     steps: Sequence[ActivityStep],
-    acted: Sequence[Triggered],
+    acted: Sequence[TriggeredAction],
     now: datetime,
 ) -> Activity:
     """The activity of the last 24 hours, for a chart."""
@@ -199,7 +199,7 @@ def _point(activity_step: ActivityStep) -> ActivityPoint:
     )
 
 
-def _mean(used: Used | None) -> float | None:
+def _mean(used: FigureSum | None) -> float | None:
     return round(used.sum / used.seconds, 2) if used and used.seconds else None
 
 

@@ -26,7 +26,7 @@ from prism.idle.model import (
     IdleStatus,
     KeepAwakeAnswer,
     NewIdleProfile,
-    Watched,
+    WatchedWorkspace,
     rule_of,
     sent_rule_text,
 )
@@ -184,7 +184,9 @@ class IdleTracker:
         """Add a new workspace's rule, resend it to a new machine, remove it at the end."""
         now = self._clock.now()
         if before is None:
-            watched = Watched(id=after.id, location=after.location, profile=after.idle_profile)
+            watched = WatchedWorkspace(
+                id=after.id, location=after.location, profile=after.idle_profile
+            )
             due_at = NEVER if after.machine_id is None else now  # there is no machine yet
             store.add_watch(tx, watched, due_at=due_at)
             return
@@ -248,12 +250,12 @@ def named(sql: Connection, name: str) -> IdleProfile:
     )
 
 
-def _watched(sql: Connection, workspace: Workspace) -> Watched:
+def _watched(sql: Connection, workspace: Workspace) -> WatchedWorkspace:
     known = store.watched(sql, workspace.id)
     id, location, profile = workspace.id, workspace.location, workspace.idle_profile
-    return known or Watched(id=id, location=location, profile=profile)
+    return known or WatchedWorkspace(id=id, location=location, profile=profile)
 
 
-def _rule(sql: Connection, watched: Watched, workspace: Workspace) -> IdleRule | None:
+def _rule(sql: Connection, watched: WatchedWorkspace, workspace: Workspace) -> IdleRule | None:
     profile = find(sql, watched.profile) if watched.profile else None
     return rule_of(watched, profile, workspace.hibernation) if profile else None

@@ -24,7 +24,14 @@ from sqlalchemy import (
     update,
 )
 
-from prism.idle.model import MEASURED, ActivityStep, IdleProfile, Triggered, Used, Watched
+from prism.idle.model import (
+    MEASURED,
+    ActivityStep,
+    FigureSum,
+    IdleProfile,
+    TriggeredAction,
+    WatchedWorkspace,
+)
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 
@@ -92,13 +99,13 @@ activity_steps = Table(  # by steps of ten minutes since 1970
     Column("step", String, nullable=False),  # an ActivityStep as JSON
 )
 PROFILE = select_struct(profiles, IdleProfile)
-WATCHED = select_struct(watches, Watched)
+WATCHED = select_struct(watches, WatchedWorkspace)
 # Statements of each launch and each verb, built once: building takes longer than executing.
 WATCHED_BY_ID = WATCHED.where(watches.c.id == bindparam("of"))
 ADD_WATCH, CHANGE_WATCH = insert(watches), update(watches).where(watches.c.id == bindparam("of"))
 END_WATCH = delete(watches).where(watches.c.id == bindparam("of"))
 WAKE = update(history).where(history.c.workspace == bindparam("of"), history.c.woken_at.is_(None))
-PAST = select_struct(history, Triggered)
+PAST = select_struct(history, TriggeredAction)
 
 
 def own_profiles(sql: Connection) -> list[IdleProfile]:
@@ -127,21 +134,21 @@ def watched_by(sql: Connection, profile: str) -> int:
     return int(sql.execute(query).scalar_one())
 
 
-def watched(sql: Connection, workspace: str) -> Watched | None:
+def watched(sql: Connection, workspace: str) -> WatchedWorkspace | None:
     """The idle rule of a workspace."""
-    return next(iter(structs_of(sql, Watched, WATCHED_BY_ID, {"of": workspace})), None)
+    return next(iter(structs_of(sql, WatchedWorkspace, WATCHED_BY_ID, {"of": workspace})), None)
 
 
-def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
+def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[WatchedWorkspace]:
     """The idle rules of these workspaces."""
-    loaded: list[Watched] = []
+    loaded: list[WatchedWorkspace] = []
     for at in range(0, len(workspaces), 500):
         condition = watches.c.id.in_(workspaces[at : at + 500])
-        loaded += structs_of(sql, Watched, WATCHED.where(condition))
+        loaded += structs_of(sql, WatchedWorkspace, WATCHED.where(condition))
     return loaded
 
 
-def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
+def add_watch(tx: Tx, watch: WatchedWorkspace, due_at: datetime) -> None:
     """Add the rule of a new workspace."""
     row = msgspec.structs.asdict(watch)
     tx.sql.execute(ADD_WATCH, {**row, "due_at": due_at, "attempts": 0})
@@ -168,7 +175,7 @@ def end_watch(tx: Tx, workspace: str) -> None:
     tx.sql.execute(END_WATCH, {"of": workspace})
 
 
-def add_past(tx: Tx, triggered: Triggered) -> bool:
+def add_past(tx: Tx, triggered: TriggeredAction) -> bool:
     """Store a machine's action once; returns whether it is new."""
     condition = (
         history.c.workspace == triggered.workspace,
@@ -185,18 +192,20 @@ def end_savings(tx: Tx, workspace: str, at: datetime) -> None:
     tx.sql.execute(WAKE, {"of": workspace, "woken_at": at})
 
 
-def past_actions(sql: Connection, limit: int, workspace: str | None = None) -> list[Triggered]:
+def past_actions(
+    sql: Connection, limit: int, workspace: str | None = None
+) -> list[TriggeredAction]:
     """The actions, the newest first."""
     query = PAST if workspace is None else PAST.where(history.c.workspace == workspace)
     newest = query.order_by(history.c.trigger_time.desc(), history.c.id.desc()).limit(limit)
-    return structs_of(sql, Triggered, newest)
+    return structs_of(sql, TriggeredAction, newest)
 
 
 def add_measurement(
     tx: Tx,
     key: tuple[str, int, str],
     span: tuple[int, int, int, int],
-    used: Mapping[str, Used],
+    used: Mapping[str, FigureSum],
 ) -> None:
     """Add a measurement to a workspace's hour; `span` is from, until, seconds, idle seconds.
 
@@ -208,8 +217,10 @@ def add_measurement(
     row = tx.sql.execute(select(measurements).where(condition)).mappings().one_or_none()
     columns = {"until": until, "seconds": seconds, "idle_seconds": idle}
     for figure in MEASURED:
-        sums = used.get(figure, Used())
-        columns |= {f"{figure}_{part}": getattr(sums, part) for part in Used.__struct_fields__}
+        sums = used.get(figure, FigureSum())
+        columns |= {
+            f"{figure}_{part}": getattr(sums, part) for part in FigureSum.__struct_fields__
+        }
     if row is None or row["instance_type"] != instance_type:
         key_columns = {"workspace": workspace, "hour": hour, "instance_type": instance_type}
         tx.sql.execute(delete(measurements).where(condition))
@@ -226,13 +237,13 @@ def forget_hours(tx: Tx, before: int) -> None:
 
 def hours_of(
     sql: Connection, of: Mapping[str, str], since: int
-) -> dict[str, tuple[int, int, dict[str, Used]]]:
+) -> dict[str, tuple[int, int, dict[str, FigureSum]]]:
     """Measurements since an hour, of these workspaces while they had these types."""
     m = measurements.c
     parts = [
         (func.max if part == "max" else func.sum)(m[f"{figure}_{part}"])
         for figure in MEASURED
-        for part in Used.__struct_fields__
+        for part in FigureSum.__struct_fields__
     ]
     query = select(m.workspace, m.instance_type, func.sum(m.seconds), func.sum(m.idle_seconds))
     query = query.add_columns(*parts).where(m.workspace.in_(of), m.hour >= since)
@@ -241,7 +252,7 @@ def hours_of(
         id, kind, seconds, idle, *rest = tuple(row)
         if of[id] == kind:
             used = {
-                figure: Used(int(rest[3 * i]), rest[3 * i + 1], rest[3 * i + 2])
+                figure: FigureSum(int(rest[3 * i]), rest[3 * i + 1], rest[3 * i + 2])
                 for i, figure in enumerate(MEASURED)
             }
             by_workspace[id] = (int(seconds), int(idle), used)

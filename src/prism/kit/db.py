@@ -38,7 +38,7 @@ from prism.kit.database_faults import (
     DatabaseUnavailable,
     diagnose,
 )
-from prism.kit.events import Bus, Event, Recorded
+from prism.kit.events import Bus, Event, RecordedEvent
 
 ONE_WRITER = text("SELECT pg_advisory_xact_lock(8947)")
 NOTIFY = text("NOTIFY prism")
@@ -296,7 +296,7 @@ class Database:
         """The versions that a read sees; None within a transaction, which has none yet."""
         return None if CURRENT.get() is not None else versions.current(sql)
 
-    def events_after(self, id: int) -> list[Recorded]:
+    def events_after(self, id: int) -> list[RecordedEvent]:
         """The next page of events."""
         with self.read() as connection:
             return journal.after(connection, id)

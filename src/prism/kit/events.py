@@ -35,7 +35,7 @@ class Event(Struct, frozen=True, kw_only=True):
             MONEY[cls.event] = cls.money
 
 
-class Recorded(Struct, frozen=True):
+class RecordedEvent(Struct, frozen=True):
     """An event as it is stored; ids grow in the order of the commits."""
 
     id: int
@@ -57,7 +57,7 @@ class SentEvent(Struct, frozen=True):
     data: dict[str, Any]
 
 
-def sent_event(event: Recorded) -> SentEvent:
+def sent_event(event: RecordedEvent) -> SentEvent:
     """An event as the API sends it."""
     at = event.at.replace(microsecond=0)
     data = in_dollars(event.data, MONEY.get(event.event, frozenset()))

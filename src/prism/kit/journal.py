@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from prism.kit.events import RESYNC, Event, Recorded
+from prism.kit.events import RESYNC, Event, RecordedEvent
 from prism.kit.tables import Utc, metadata
 
 PAGE = 500
@@ -87,9 +87,9 @@ def newest(connection: Connection) -> int:
     return int(connection.execute(NEWEST).scalar_one())
 
 
-def after(connection: Connection, id: int) -> list[Recorded]:
+def after(connection: Connection, id: int) -> list[RecordedEvent]:
     """The next events after that id, at most one page."""
-    return [Recorded(**row._mapping) for row in connection.execute(AFTER, {"after": id})]
+    return [RecordedEvent(**row._mapping) for row in connection.execute(AFTER, {"after": id})]
 
 
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:

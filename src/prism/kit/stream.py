@@ -26,12 +26,12 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
-from prism.kit.events import RESYNC, Recorded, id_of, number_of, sent_event
+from prism.kit.events import RESYNC, RecordedEvent, id_of, number_of, sent_event
 from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import PAGE
 
 T = TypeVar("T")
-EventFilter: TypeAlias = Callable[[Recorded], bool | None]
+EventFilter: TypeAlias = Callable[[RecordedEvent], bool | None]
 EventFilters: TypeAlias = Callable[[], EventFilter | None]
 """Whether the caller may see an event (None if their rights have changed: the stream ends); made
 for each reader; None for one that may see everything."""
@@ -54,7 +54,7 @@ HEAD = [
 class Batch:
     """Events that are sent together, encoded once for all readers; without any, a keepalive."""
 
-    def __init__(self, events: Sequence[Recorded]) -> None:
+    def __init__(self, events: Sequence[RecordedEvent]) -> None:
         self.events = events
         self.frames = [msgspec.json.encode(sent_event(event)) for event in events]
         self.sse = b"".join(map(_sse_block, events, self.frames)) or b":\n\n"
@@ -160,7 +160,7 @@ class Hub:
     def _resync(self, reader: StreamReader) -> Batch:
         reader.position = self._position
         now = self.clock.now()
-        return Batch([Recorded(self._position, RESYNC, now, "prism", "events", {})])
+        return Batch([RecordedEvent(self._position, RESYNC, now, "prism", "events", {})])
 
     async def _run(self) -> None:
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -199,7 +199,7 @@ class Hub:
         self._position = newest
         self._started.set()
 
-    async def _page(self, after: int) -> list[Recorded]:
+    async def _page(self, after: int) -> list[RecordedEvent]:
         return await self._ask(self._db.events_after, after) or []
 
     async def _ask(self, question: Callable[..., T], *arguments: int) -> T | None:
@@ -365,7 +365,7 @@ def _resume_after(header: str | None, query: Any) -> int | None:
     return number
 
 
-def _sse_block(event: Recorded, frame: bytes) -> bytes:
+def _sse_block(event: RecordedEvent, frame: bytes) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (
         id_of(event.id).encode(),
         event.event.encode(),

@@ -1,1 +1,1 @@
-"""Profiles: where workspaces are launched and who pays, chosen by name."""
+"""Profiles: where workspaces are launched, and the default project; chosen by name."""

@@ -80,9 +80,9 @@ class Provider(Protocol):
         """Find the locations in use, and connect them."""
 
     def start(self, connected: Callable[[str], object]) -> None:
-        """Look now, and whenever `ring` is called; call `connected` with each new location."""
+        """Look now, and whenever `wake` is called; call `connected` with each new location."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """A location may have come into use: look soon. Does not wait."""
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from prism.kit.clock import whole
 from prism.kit.db import Database
 from prism.recovery import store
 from prism.recovery.model import FoundMachine, SurveyedLocation
-from prism.recovery.ports import Recoverable
+from prism.recovery.ports import RecoverableLocation
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Compute, Machine
 from prism.workspaces.store import workspaces
@@ -43,7 +43,7 @@ class OrphanScanner:
         self._machines = {
             location: self._at(location, compute, ids)
             for location, compute in dict(self._computes).items()
-            if isinstance(compute, Recoverable)
+            if isinstance(compute, RecoverableLocation)
         }
 
     def orphans(self) -> Sequence[FoundMachine]:
@@ -70,7 +70,9 @@ class OrphanScanner:
             for at, survey in surveys
         ]
 
-    def _at(self, location: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
+    def _at(
+        self, location: str, compute: RecoverableLocation, ids: set[str]
+    ) -> Sequence[FoundMachine]:
         survey = self._surveys().get(location)
         if survey is not None and survey.problem is not None:
             return self._machines.get(location, ())

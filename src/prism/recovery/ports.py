@@ -7,7 +7,7 @@ from prism.recovery.model import FoundMachine
 
 
 @runtime_checkable
-class Recoverable(Protocol):
+class RecoverableLocation(Protocol):
     """A location whose machines have metadata; a `workspaces.ports.Compute` may be one."""
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:

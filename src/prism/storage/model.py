@@ -275,7 +275,7 @@ class StorageGuard(Protocol):
         """
 
 
-class Attached(NamedTuple):
+class AttachedVolumes(NamedTuple):
     """The names of a workspace's volumes, by kind."""
 
     efs: tuple[str, ...] = ()

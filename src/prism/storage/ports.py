@@ -87,7 +87,7 @@ class Disk(Struct, frozen=True, kw_only=True):
     known: StorageMetadata | None = None
 
 
-class Verified(Struct, frozen=True, kw_only=True):
+class VerificationResult(Struct, frozen=True, kw_only=True):
     """The result of the last verification of a snapshot; `token` identifies it."""
 
     token: str
@@ -115,7 +115,7 @@ class ProviderSnapshot(Struct, frozen=True, kw_only=True):
     known: StorageMetadata | None = None
     one_moment: bool | None = None
     removed_by: str | None = None
-    verified: Verified | None = None
+    verified: VerificationResult | None = None
 
 
 class StorageSurvey(Struct, frozen=True):

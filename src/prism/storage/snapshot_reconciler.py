@@ -29,7 +29,7 @@ from prism.storage.plan import (
     verification,
     verification_token,
 )
-from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused, Verified
+from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused, VerificationResult
 from prism.storage.reconciler import SYSTEM, VANISHED, StorageReconciler
 from prism.storage.survey import LazySurvey, snapshot_spec
 
@@ -93,7 +93,7 @@ class SnapshotReconciler(StorageReconciler):
                 self._providers[snapshot.location].verify(copy.id, token)
             except StorageRefused as error:
                 trouble = StorageFailure(error.code, error.message)
-                verified = Verified(token=token, at=self._clock.now(), trouble=trouble)
+                verified = VerificationResult(token=token, at=self._clock.now(), trouble=trouble)
         if verified is None:
             return {}
         facts = {"verified_at": whole(verified.at), "verify_trouble": verified.trouble}

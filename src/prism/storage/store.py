@@ -32,7 +32,7 @@ from prism.errors import NotFound
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, changed_fields, leased, metadata, select_struct, structs_of
 from prism.storage.model import (
-    Attached,
+    AttachedVolumes,
     Attachment,
     Snapshot,
     SnapshotNotFound,
@@ -295,7 +295,9 @@ def zones_of(sql: Connection, workspace: str) -> list[str]:
     return list(sql.execute(ZONES, {"of": workspace}).scalars())
 
 
-def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict[str, Attached]:
+def attached(
+    sql: Connection, workspaces: Collection[str] | None = None
+) -> dict[str, AttachedVolumes]:
     """The volumes that were observed as attached, by workspace: of these workspaces, or all."""
     query, parameters = ATTACHED, dict[str, object]()
     if workspaces is not None:
@@ -304,7 +306,7 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
     for workspace, kind, name in sql.execute(query, parameters):
         by_workspace[workspace][kind].append(name)
     return {
-        id: Attached(tuple(names[VolumeKind.EFS]), tuple(names[VolumeKind.EBS]))
+        id: AttachedVolumes(tuple(names[VolumeKind.EFS]), tuple(names[VolumeKind.EBS]))
         for id, names in by_workspace.items()
     }
 

@@ -158,7 +158,7 @@ class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     failure: WorkspaceFailure | None = None
 
 
-class Priced(Struct, frozen=True):
+class PricedKind(Struct, frozen=True):
     """The hourly price of workspaces of the same kind, and the fields that it depends on."""
 
     profile: str
@@ -169,7 +169,7 @@ class Priced(Struct, frozen=True):
     hourly_rate: Micros | None
 
     @classmethod
-    def of(cls, workspace: Workspace) -> "Priced":
+    def of(cls, workspace: Workspace) -> "PricedKind":
         """The kind of a workspace."""
         return cls(*(getattr(workspace, name) for name in cls.__struct_fields__))
 

@@ -14,7 +14,7 @@ from prism.kit.money import Micros
 from prism.profiles import store as profiles
 from prism.profiles.model import Profile
 from prism.workspaces import store
-from prism.workspaces.model import Offer, Priced
+from prism.workspaces.model import Offer, PricedKind
 from prism.workspaces.service import WorkspaceService
 
 EVERY = timedelta(hours=1)
@@ -70,7 +70,9 @@ class PriceWatch:
             changed += self._requests.reprice(id, hourly, source, priced)
         return changed
 
-    def _price(self, priced: Priced, profile: Profile | None) -> tuple[Micros | None, str | None]:
+    def _price(
+        self, priced: PricedKind, profile: Profile | None
+    ) -> tuple[Micros | None, str | None]:
         """The current hourly price; None, and no change, if no provider here knows it."""
         kind = TYPES.get(priced.instance_type)
         if profile is None or kind is None:

@@ -21,7 +21,7 @@ from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
 from prism.projects.model import WorkspaceCounts
-from prism.storage.model import Attached
+from prism.storage.model import AttachedVolumes
 from prism.storage.store import attached
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceEvent
@@ -116,7 +116,7 @@ class ReadModel:
         self._idles: Idles = idles
         self._waits: Waits = waits
         self._spend: Mapping[str, Micros | None] = {}
-        self._attached: dict[str, Attached] = {}
+        self._attached: dict[str, AttachedVolumes] = {}
         self._pages: EncodedPages | None = None
         # By locations: their living workspaces, for the current pages.
         self._living: dict[frozenset[str], tuple[object, Sequence[Workspace]]] = {}
@@ -218,7 +218,9 @@ class ReadModel:
             version, touched = _changed_since(sql, old.version)
             changed = store.by_ids(sql, touched) if touched else []
             if touched:
-                self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
+                self._attached |= {id: AttachedVolumes() for id in touched} | attached(
+                    sql, touched
+                )
         if not touched:
             return old if version == old.version else replace(old, version=version)
         return self._with(old, version, touched, changed)
@@ -241,7 +243,10 @@ class ReadModel:
 
     def _cache(self, workspace: Workspace) -> CachedWorkspace:
         spent, idle = self._spend.get(workspace.id, NOTHING), self._idles(workspace)
-        attached, waiting = self._attached.get(workspace.id, Attached()), self._waits(workspace)
+        attached, waiting = (
+            self._attached.get(workspace.id, AttachedVolumes()),
+            self._waits(workspace),
+        )
         view = instance(workspace, spent, attached, idle, waiting)
         return CachedWorkspace(
             workspace, state_of(workspace), msgspec.json.encode(view), idle, waiting

@@ -46,7 +46,7 @@ from prism.workspaces.model import (
     MoveRequest,
     Observed,
     Offer,
-    Priced,
+    PricedKind,
     ResizeRequest,
     StartRequest,
     TerminateRequest,
@@ -410,7 +410,7 @@ class WorkspaceService:
         self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def reprice(
-        self, id: str, hourly: Micros | None, source: str | None, priced: Priced | None = None
+        self, id: str, hourly: Micros | None, source: str | None, priced: PricedKind | None = None
     ) -> bool:
         """Change the hourly price of a workspace from now on.
 
@@ -418,7 +418,7 @@ class WorkspaceService:
         """
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
-            if priced is not None and Priced.of(before) != priced:
+            if priced is not None and PricedKind.of(before) != priced:
                 return False
             event = WorkspaceRepriced(
                 **about(before), actor=SYSTEM, previous_hourly=before.hourly_rate, hourly=hourly

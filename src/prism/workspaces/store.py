@@ -40,7 +40,7 @@ from prism.templates.model import Template
 from prism.workspaces.model import (
     LifecycleVerb,
     NameTaken,
-    Priced,
+    PricedKind,
     Workspace,
     WorkspaceNotFound,
 )
@@ -123,7 +123,7 @@ NAMED = SELECT.where(or_(*(column == bindparam("of") for column in CALLED)))
 NAMED = NAMED.order_by(*NEWEST_FIRST).limit(1)
 BY_ID = SELECT.where(workspaces.c.id == bindparam("of"))
 BY_IDS = SELECT.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
-_PRICED = [workspaces.c[name] for name in Priced.__struct_fields__]
+_PRICED = [workspaces.c[name] for name in PricedKind.__struct_fields__]
 PRICED = select(*_PRICED).where(LIVE).distinct()
 PRICED_SO = select(workspaces.c.id).where(
     LIVE, *(column.is_not_distinct_from(bindparam(column.name)) for column in _PRICED)
@@ -226,12 +226,12 @@ def locations(sql: Connection, like: str) -> list[tuple[str, str]]:
     return [(location, profile) for location, profile in rows]
 
 
-def priced(sql: Connection) -> list[Priced]:
+def priced(sql: Connection) -> list[PricedKind]:
     """The hourly prices of living workspaces, once for each kind."""
-    return [Priced(*row) for row in sql.execute(PRICED)]
+    return [PricedKind(*row) for row in sql.execute(PRICED)]
 
 
-def priced_so(sql: Connection, of: Priced) -> list[str]:
+def priced_so(sql: Connection, of: PricedKind) -> list[str]:
     """The living workspaces of a kind."""
     return list(sql.execute(PRICED_SO, msgspec.structs.asdict(of)).scalars())
 

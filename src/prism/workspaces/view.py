@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from prism.kit.clock import whole
 from prism.kit.money import Micros, amount, rate
 from prism.profiles.providers import traits_of
-from prism.storage.model import Attached
+from prism.storage.model import AttachedVolumes
 from prism.workspaces.hooks import BudgetForecast
 from prism.workspaces.model import (
     CapEstimate,
@@ -19,13 +19,13 @@ from prism.workspaces.model import (
 )
 from prism.workspaces.plan import state_of
 
-HOUR, NOTHING, NO_OUTLOOK, NO_VOLUMES = 3600, Micros(0), BudgetForecast(), Attached()
+HOUR, NOTHING, NO_OUTLOOK, NO_VOLUMES = 3600, Micros(0), BudgetForecast(), AttachedVolumes()
 
 
 def instance(
     workspace: Workspace,
     spend: Micros | None = NOTHING,
-    attached: Attached = NO_VOLUMES,
+    attached: AttachedVolumes = NO_VOLUMES,
     idle: IdleSummary | None = None,
     waiting: str | None = None,
 ) -> Instance:

@@ -18,7 +18,7 @@ from prism.providers.aws.account.identity import (
     RegionMissing,
 )
 from prism.providers.aws.api.faults import AwsUnavailable, CredentialsMissing
-from prism.providers.aws.locations import AwsLocations, LocationsInUse, Parts
+from prism.providers.aws.locations import AwsLocationParts, AwsLocations, LocationsInUse
 from prism.providers.aws.unavailable import UnavailableProvider
 from tests.waiting import eventually
 
@@ -53,7 +53,7 @@ class World:
     def put(self, cloud):
         self.made.append(cloud)
         unused: Any = object()
-        return Parts(cloud=cloud, compute=unused, logs=unused)
+        return AwsLocationParts(cloud=cloud, compute=unused, logs=unused)
 
     def uses(self, *active, rows=(), inactive=()):
         known = {profile.name: profile for profile in (*active, *inactive)}

@@ -28,7 +28,7 @@ from prism.profiles import store as profile_rows
 from prism.profiles.model import Profile
 from prism.profiles.providers import AWS, LOCAL, provider_of
 from prism.providers.aws.account.identity import AccountCloud
-from prism.providers.aws.locations import AwsLocations, LocationsInUse, Parts
+from prism.providers.aws.locations import AwsLocationParts, AwsLocations, LocationsInUse
 from prism.providers.local import location as this_machine
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.provider import LocalProvider
@@ -439,7 +439,7 @@ class ProviderWiring(BillingWiring):
             log.warning("the AWS locations in use are unknown: %s (%s)", away, away.details)
         return self._last_in_use
 
-    def _assemble(self, cloud: AccountCloud) -> Parts:
+    def _assemble(self, cloud: AccountCloud) -> AwsLocationParts:
         from prism.providers.aws.build import assemble  # noqa: PLC0415  cold start: asyncssh
 
         home, caller = self.settings.folder, self.settings.caller_cidr

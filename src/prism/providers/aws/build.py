@@ -11,7 +11,7 @@ from prism.providers.aws.compute.lifecycle import AwsCompute
 from prism.providers.aws.compute.readiness import Readiness
 from prism.providers.aws.compute.spot_requests import SpotRequests
 from prism.providers.aws.compute.survey import InstanceCache
-from prism.providers.aws.locations import Parts
+from prism.providers.aws.locations import AwsLocationParts
 from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.tokens import tokens
@@ -34,7 +34,7 @@ def assemble(
     caller: str = "",
     stranger: Callable[[int], bool] = lambda inode: False,
     generation: GenerationMarks | None = None,
-) -> Parts:
+) -> AwsLocationParts:
     """Build all parts that serve one account and region.
 
     `caller` is our own address range; `stranger` returns whether a socket, by its inode, may not
@@ -57,7 +57,7 @@ def assemble(
         connectivity=connectivity,
         open_ingress=ingress.request,
     )
-    return Parts(
+    return AwsLocationParts(
         cloud=cloud,
         compute=compute,
         logs=connectivity.logs,

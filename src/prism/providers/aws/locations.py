@@ -43,7 +43,7 @@ from prism.recovery.model import SurveyedLocation
 
 log = logging.getLogger(__name__)
 
-CHECK_EVERY, CHECK_SOON = 15.0, 0.2  # seconds between two checks; and after `ring`
+CHECK_EVERY, CHECK_SOON = 15.0, 0.2  # seconds between two checks; and after `wake`
 PRICES_EVERY = 2.0  # seconds between two checks whether prices are due
 SHUTDOWN_TIMEOUT = 10.0  # seconds that a check gets to end at shutdown
 IDENTITY_TIMEOUT = 5.0  # seconds that a request waits for an identity
@@ -57,14 +57,14 @@ class LocationsInUse(Struct, frozen=True, kw_only=True):
     profiles: Mapping[str, Profile] = {}
 
 
-class Checked(Struct, frozen=True, kw_only=True):
+class LoginCheck(Struct, frozen=True, kw_only=True):
     """The permissions that a login lacked at its last check."""
 
     at: datetime
     missing: tuple[str, ...]
 
 
-class Parts(Location, frozen=True, kw_only=True):
+class AwsLocationParts(Location, frozen=True, kw_only=True):
     """All parts that serve a connected location."""
 
     cloud: AccountCloud
@@ -73,7 +73,7 @@ class Parts(Location, frozen=True, kw_only=True):
     close: Callable[[], object] = lambda: None
 
 
-Assemble = Callable[[AccountCloud], Parts]
+Assemble = Callable[[AccountCloud], AwsLocationParts]
 
 
 class AwsLocations:
@@ -93,14 +93,14 @@ class AwsLocations:
         self.identities = identities or Identities(clock)
         self.prices = Prices(home / "prices", clock, price_book)
         self.locations: Mapping[str, Location] = {}
-        self.connected: Mapping[str, Parts] = {}
+        self.connected: Mapping[str, AwsLocationParts] = {}
         self.troubles: Mapping[str, Problem] = {}
         """Active profiles whose location is unknown, by name, and why."""
         self.in_use: Set[str] = frozenset()
         """The locations in use at the last look."""
         self.listeners: list[Callable[[str], object]] = []
         """Called with the name of each new location."""
-        self._checked: dict[tuple[str, str | None], Checked] = {}  # by location and login
+        self._checked: dict[tuple[str, str | None], LoginCheck] = {}  # by location and login
         self._rate_limiters: dict[str, RateLimiter] = {}
         self._lock = threading.Lock()
         self._rung, self._closed = threading.Event(), threading.Event()
@@ -182,17 +182,17 @@ class AwsLocations:
     def note(self, cloud: AccountCloud, identity: AwsIdentity, permissions: Permissions) -> None:
         """Record the permissions of a login in the location of its cloud."""
         login = location_of(identity.account, cloud.region), cloud.aws_profile
-        self._checked[login] = Checked(at=self._clock.now(), missing=permissions.missing)
+        self._checked[login] = LoginCheck(at=self._clock.now(), missing=permissions.missing)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Check soon whether another location has come into use; does not wait."""
         self._rung.set()
 
     # ------------------------------------------------------------ behind the scenes
     def start(self, connected: Callable[[str], object]) -> None:
-        """Check now, regularly, and soon after each `ring`, until closed."""
+        """Check now, regularly, and soon after each `wake`, until closed."""
         self.listeners.append(connected)
-        self.identities.listeners.append(self.ring)
+        self.identities.listeners.append(self.wake)
         for work, name in ((self._watch_usage, "aws usage"), (self._watch_prices, "aws prices")):
             worker = threading.Thread(target=work, name=name, daemon=True)
             self._workers.append(worker)
@@ -201,7 +201,7 @@ class AwsLocations:
     def stop(self) -> None:
         """Connect no more locations and make no more calls; machines keep running."""
         self._closed.set()
-        self.ring()
+        self.wake()
         for parts in self.connected.values():
             parts.cloud.close()
         for worker in self._workers:

@@ -27,7 +27,7 @@ from prism.providers.local.tree_snapshots import (
 )
 from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
-from prism.storage.ports import Verified
+from prism.storage.ports import VerificationResult
 
 log = logging.getLogger(__name__)
 MANIFEST, RESULT, ABOUT = "manifest.json", "verified.json", "about.json"
@@ -69,10 +69,12 @@ class SnapshotChecks:
             return True
         return about.one_moment is not None
 
-    def result(self, id: str) -> Verified | None:
+    def result(self, id: str) -> VerificationResult | None:
         """How its last rehearsal ended."""
         try:
-            return msgspec.json.decode((self._root / id / RESULT).read_bytes(), type=Verified)
+            return msgspec.json.decode(
+                (self._root / id / RESULT).read_bytes(), type=VerificationResult
+            )
         except (OSError, msgspec.MsgspecError):
             return None
 
@@ -92,7 +94,7 @@ class SnapshotChecks:
             try:
                 trouble = self._complete_hashes(id) or (self._rehearse(id) if token else None)
                 if token is not None:
-                    result = Verified(token=token, at=WallClock().now(), trouble=trouble)
+                    result = VerificationResult(token=token, at=WallClock().now(), trouble=trouble)
                     replace_file(self._root / id / RESULT, msgspec.json.encode(result))
             except (SnapshotInterrupted, FileNotFoundError):  # the daemon ends, or it was deleted
                 continue

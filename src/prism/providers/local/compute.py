@@ -252,7 +252,7 @@ class LocalCompute:
         return ports.address_of(folder, port) if folder else None
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
-        """Implements `recovery.ports.Recoverable`, from the specs of these machines."""
+        """Implements `RecoverableLocation`, from the specs of these machines."""
         cached = self._cached  # read once: a survey replaces it
         machines = {id: cached[id].machine for id in ids if id in cached}
         looked = [machine_of_folder(self._root / id, machine) for id, machine in machines.items()]

@@ -112,7 +112,7 @@ class LocalProvider:
     def start(self, connected: Callable[[str], object]) -> None:
         """Nothing joins later."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Nothing joins later."""
 
     def stop(self) -> None:

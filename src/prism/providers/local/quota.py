@@ -26,7 +26,7 @@ PATIENCE = 20
 How = Literal["btrfs", "project"]
 
 
-class Mounted(Struct, frozen=True):
+class MountedFileSystem(Struct, frozen=True):
     """The file system that a folder is on."""
 
     at: str
@@ -63,15 +63,15 @@ def make(folder: Path, size: int, how: How) -> None:
     _must_run(("setquota", "-P", project, "0", str(size // 1024), "0", "0", fs.at if fs else "/"))
 
 
-def mounted(path: Path, table: str) -> Mounted | None:
+def mounted(path: Path, table: str) -> MountedFileSystem | None:
     """The file system of a path, from the kernel's table: the last one of the deepest."""
-    deepest: Mounted | None = None
+    deepest: MountedFileSystem | None = None
     for line in table.splitlines():
         before, _, after = line.partition(" - ")
         at = before.split()[4].encode().decode("unicode_escape")
         kind, _, options = after.split(None, 2)
         if path.is_relative_to(at) and (deepest is None or len(at) >= len(deepest.at)):
-            deepest = Mounted(at, kind, frozenset(options.split(",")))
+            deepest = MountedFileSystem(at, kind, frozenset(options.split(",")))
     return deepest
 
 

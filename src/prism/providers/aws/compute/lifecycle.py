@@ -103,7 +103,7 @@ class AwsCompute:
         return [self._machine(instance) for instance in instances]
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
-        """Implements `recovery.ports.Recoverable`, from the tags that the last survey read."""
+        """Implements `RecoverableLocation`, from the tags that the last survey read."""
         return [
             machine_of_tags(instance, self._machine(instance), at_home=self._has_key(instance))
             for instance in map(self._instances.known, sorted(ids))

@@ -20,7 +20,7 @@ STOPPED_BY_API = "Client.UserInitiatedShutdown"
 Version = tuple[str, datetime, str, datetime | None]
 
 
-class Newer(Struct):
+class NewerState(Struct):
     """The newest known state of one machine; `old` are outdated states."""
 
     old: set[Version]
@@ -33,7 +33,7 @@ class NewerStates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._newer: dict[str, Newer] = {}
+        self._newer: dict[str, NewerState] = {}
 
     def note(
         self, before: Ec2Instance, answer: dict[str, Any], hibernate: bool
@@ -54,7 +54,7 @@ class NewerStates:
         after = replace(before, state=state, **changed)
         known = self._newer.get(before.id)
         old = {_version(before)} | (known.old if known is not None else set())
-        self._newer[before.id] = Newer(old, after, at + CONSISTENT_AFTER)
+        self._newer[before.id] = NewerState(old, after, at + CONSISTENT_AFTER)
         return after
 
     def over(self, instance: Ec2Instance) -> Ec2Instance:
