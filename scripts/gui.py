@@ -10,6 +10,8 @@ installs what `web/package-lock.json` pins, whose hashes it checks.
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -49,13 +51,33 @@ def main() -> int:
     elif options.format:
         work, done = format_sources, "formatted"
     try:
-        work()
+        with alone():
+            work()
     except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
         sys.stderr.write(f"error: the web GUI was not {done} ({error})\n")
         if options.if_possible:
             sys.stderr.write("hint: all else works without it; `make gui` tries again\n")
         return 0 if options.if_possible else 1
     return 0
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other build or check runs in this folder.
+
+    The programs that this one starts inherit the lock, so it lasts until they have ended, too: an
+    npm whose `make` was interrupted may still write.
+    """
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "gui.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stdout.write("Waiting for another build of the web GUI …\n")
+            sys.stdout.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def build() -> None:
@@ -171,7 +193,8 @@ def npm(program: Path, *words: str) -> None:
     script = npm_of(program)
     if script is None:
         raise RuntimeError("there is no npm beside Node")
-    subprocess.run([program, str(script), *words], cwd=WEB, env=environ(program), check=True)
+    env = environ(program)
+    subprocess.run([program, str(script), *words], cwd=WEB, env=env, check=True, close_fds=False)
 
 
 def run(program: Path, tool: str, *words: str, quiet: bool = False, **more: str) -> None:
@@ -179,7 +202,8 @@ def run(program: Path, tool: str, *words: str, quiet: bool = False, **more: str)
     script = (MODULES / ".bin" / tool).resolve()
     out = subprocess.DEVNULL if quiet else None
     env = environ(program) | more
-    subprocess.run([program, str(script), *words], cwd=WEB, env=env, stdout=out, check=True)
+    command = [str(program), str(script), *words]
+    subprocess.run(command, cwd=WEB, env=env, stdout=out, check=True, close_fds=False)
 
 
 def environ(program: Path) -> dict[str, str]:

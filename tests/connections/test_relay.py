@@ -171,11 +171,14 @@ def test_slow_service_slows_the_client_down(served_daemon):
 
 def test_events_are_forwarded_one_by_one(served_daemon):
     with served_daemon.http.stream(
-        "GET", "/events?count=3", headers={"host": served_daemon.host("mine")}
+        "GET", "/events?count=3&hold", headers={"host": served_daemon.host("mine")}
     ) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
-        pieces = [piece for piece in answer.iter_text() if piece]
-    assert len(pieces) == 3, "each event arrives as it was written"
+        pieces = []
+        for piece in filter(None, answer.iter_text()):
+            pieces.append(piece)
+            served_daemon.counts()  # only then the service writes the next event
+    assert pieces == [f"id: {number}\ndata: tick\n\n" for number in range(3)]
 
 
 @pytest.mark.parametrize("sent", [{}, {"content": b"body"}])

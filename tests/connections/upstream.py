@@ -95,13 +95,19 @@ async def release_uploads(request):
 
 
 async def events(request):
-    """Server-sent events, one every 20 ms."""
+    """Server-sent events, one every 20 ms, or with `hold` each after a call of `/go-on`."""
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await answer.prepare(request)
     try:
         for number in range(int(request.query.get("count", "1000000"))):
+            released = asyncio.Event()
+            if "hold" in request.query:
+                request.app[STATE].holds.append(released)
             await answer.write(f"id: {number}\ndata: tick\n\n".encode())
-            await asyncio.sleep(0.02)
+            if "hold" in request.query:
+                await released.wait()
+            else:
+                await asyncio.sleep(0.02)
     except (ConnectionError, asyncio.CancelledError):
         request.app[STATE].cut += 1
         raise

@@ -18,6 +18,7 @@ def home(tmp_path):
     home.clear()
 
 
+FROZEN = 0.1  # seconds of CPU until everything has stopped; a program that computes uses more
 PROGRAM = """
 import os, pathlib, signal
 x = 6
@@ -119,10 +120,10 @@ def test_workspace_keeps_memory_and_files_from_launch_to_termination(home, templ
         asleep = cpu(home)
         daemon.send_signal(signal.SIGKILL)
         daemon.wait(120)
-    assert cpu(home) == asleep, "it stays frozen without a daemon"
+    assert cpu(home) < asleep + FROZEN, "it stays frozen without a daemon"
     with home.run_daemon():
         assert home.cli_json("show", "mine")["state"] == "hibernated"
-        assert cpu(home) == asleep
+        assert cpu(home) < asleep + FROZEN
         assert home.cli_json("resume", "mine")["state"] == "running"
         assert work.answer() == "42"
         work.write()
