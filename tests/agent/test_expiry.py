@@ -74,4 +74,6 @@ def test_error_of_a_full_disk_or_quota_is_reported_as_a_full_disk(machine, monke
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(machine._mounts, "step", fail)
+    # It ends all descendants of this process, and so what other tests share.
+    monkeypatch.setattr(machine.process_group, "kill", lambda: None)
     assert report_after_steps(machine)["failure"]["code"] == "DISK_FULL"

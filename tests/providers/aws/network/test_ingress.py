@@ -145,7 +145,7 @@ def test_refused_connection_requests_no_ingress(daemon, stopped_aws, tmp_path, m
         compute = daemon(HERE)
         id = launch_unreachable(compute, stopped_aws, tmp_path, nobody.getsockname()[1])
         requested: list[object] = []
-        monkeypatch.setattr(compute._connectivity.pool, "_shut", requested.append)
+        monkeypatch.setattr(compute._connectivity.pool, "_on_unreachable", requested.append)
         with pytest.raises(MachineUnreachable) as caught:
             compute.access(id)
     assert requested == []

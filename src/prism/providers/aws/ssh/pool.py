@@ -54,12 +54,8 @@ class SshPool:
         on_unreachable: Callable[[str], object] = lambda id: None,
     ) -> None:
         """`on_unreachable` is called with the id of each machine whose address does not answer."""
-        self._hosts, self.keys, self._idle, self._on_unreachable = (
-            hosts,
-            keys,
-            idle,
-            on_unreachable,
-        )
+        self._hosts, self.keys, self._idle = hosts, keys, idle
+        self._on_unreachable = on_unreachable
         self.background = Background()
         self._links: dict[str, Link] = {}
         self._tidying: asyncio.Task[None] | None = None
