@@ -260,7 +260,7 @@ def _check_user_data(
 ) -> None:
     """Raise if the user data of such a machine cannot be made; cached for equal machines.
 
-    The check uses dummy keys of the same length that compress like real ones.
+    The keys are not real, but as long, and they compress as well.
     """
     parsed, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
     draft = MachineSpec(
