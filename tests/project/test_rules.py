@@ -26,7 +26,8 @@ PURE = [f for f in FILES if f.name in {"plan.py", "model.py", "ports.py", "event
 PURE = [f for f in PURE if f.parent.name in PACKAGES] + [PACKAGE / "errors.py"]
 CLOCK = {"now", "utcnow", "today", "monotonic", "time", "perf_counter"}
 CATCH_ALL = {"utils", "util", "common", "helper", "helpers", "manager", "base", "misc", "stuff"}
-TOOL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOOL = PYPROJECT["tool"]
 CONTRACTS = {contract["name"]: contract for contract in TOOL["importlinter"]["contracts"]}
 # The clock itself, code outside the daemon, and code that compares times of files.
 TIMELESS = {"clock.py", "agent", "cli", "client", "folder_setup.py"}
@@ -163,6 +164,31 @@ def test_variables_have_no_vague_names():
         f"{short(file)}:{line}": name for file in files for line, name in vague_variables(file)
     }
     assert vague == {}
+
+
+def test_checkers_refuse_what_the_oldest_python_lacks():
+    """Ruff reads `requires-python` where it has no `target-version`; mypy does not."""
+    assert PYPROJECT["project"]["requires-python"] == f">={TOOL['mypy']['python_version']}"
+    assert "target-version" not in TOOL["ruff"]
+
+
+def test_values_are_not_searched_in_enum_classes():
+    """Before Python 3.12, `"start" in Verb` raises TypeError, which no checker notices."""
+    files = [file for file in tracked() if file.suffix == ".py"]
+    classes = [n for file in files for n in ast.walk(parsed(file)) if isinstance(n, ast.ClassDef)]
+    enums = {node.name for node in classes if any("Enum" in ast.unparse(b) for b in node.bases)}
+    assert "LifecycleVerb" in enums
+    searched = [f"{short(file)}:{line}" for file in files for line in searches(file, enums)]
+    assert searched == []
+
+
+def searches(file, classes):
+    """The lines that ask whether a value is `in` one of these classes."""
+    compared = [node for node in ast.walk(parsed(file)) if isinstance(node, ast.Compare)]
+    for node in compared:
+        container = getattr(node.comparators[-1], "id", "")
+        if isinstance(node.ops[-1], ast.In | ast.NotIn) and container in classes:
+            yield node.lineno
 
 
 def fields_of(node):

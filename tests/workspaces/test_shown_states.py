@@ -127,7 +127,7 @@ class ObservedWorkspace:
                 workspaces.launch(LaunchRequest(name=self.name, template=ML))
             elif verb == "terminate":
                 workspaces.terminate(self.name, TerminateRequest(confirm="DELETE"))
-            elif verb in LifecycleVerb:
+            elif verb in {*LifecycleVerb}:
                 workspaces.ask(self.name, LifecycleVerb(verb))
             else:
                 getattr(workspaces, verb)(self.name)

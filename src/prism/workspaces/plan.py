@@ -75,7 +75,7 @@ def _parse_table(table: str) -> dict[tuple[str, Observed], PlannedAction]:
 
 STEPS = _parse_table(TABLE)
 # The states in which a verb is possible, and those in which it is under way or done.
-STORED = {LifecycleVerb(name): verb for name, verb in VERBS.items() if name in LifecycleVerb}
+STORED = {verb: VERBS[verb] for verb in LifecycleVerb if verb in VERBS}
 POSSIBLE = {verb: {*map(WorkspaceState, declared.possible)} for verb, declared in STORED.items()}
 DONE = {verb: {*map(WorkspaceState, declared.done)} for verb, declared in STORED.items()}
 RESTARTS_AS_START = {*map(WorkspaceState, VERBS["restart"].possible - VERBS["restart"].bulk)}
