@@ -115,7 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     auth: Literal["local", "tokens"] = "local"
     """Who may use the daemon: `local` is the user who runs it, `tokens` is everybody with a
-    token."""
+    token. The home keeps `tokens` for later starts."""
 
     token: str = ""
     """For clients: the token to send."""
@@ -164,9 +164,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Each from `environ`, else the home's file, which must be valid, else the default."""
         path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT))
-        if os.path.exists(path):
+        if os.path.lexists(path):  # a broken link is an error, too: the file may ask for tokens
             _check_file(path)
-        return cls.read(environment(environ))
+        settings = cls.read(environment(environ))
+        if settings.auth == "local" and _kept_auth(environ) == "tokens":
+            raise SettingInvalid(
+                f"{variable('auth')} is 'local', but people with tokens share this home's daemon",
+                details=f"{path} has {variable('auth')}=tokens",
+                remediation=f"Unset {variable('auth')}, or remove that line to use it alone",
+            )
+        return settings
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -246,6 +253,12 @@ def variable(field: str) -> str:
 def masked(value: Any) -> Any:
     """`value` without the password that a URL may carry."""
     return PASSWORD.sub(r"\1***", value) if isinstance(value, str) else value
+
+
+def _kept_auth(environ: Mapping[str, str]) -> str | None:
+    """What the home's file says about `PRISM_AUTH`, whatever the environment says."""
+    others = {name: value for name, value in environ.items() if name != variable("auth")}
+    return environment(others).get(variable("auth"))
 
 
 def _check_file(path: str) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prism.cli.env_file import read_env_file, update_env_file, with_changes
+from prism.env_file import read_env_file, update_env_file, with_changes
 from tests.cli.shown import launched, workspace
 from tests.client.scripted import problem
 

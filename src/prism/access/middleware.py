@@ -30,6 +30,7 @@ from prism.errors import Problem
 from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
 from prism.kit.envelope import Unauthenticated
+from prism.kit.gate import proxy_headers
 from prism.kit.http import DECODED, refuse
 from prism.kit.problem_page import wants_page
 
@@ -93,7 +94,7 @@ class Authentication(ASGIMiddleware):
         if self._authenticate is None:
             return self._operator
         credentials = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not credentials and _is_unix_socket(scope):
+        if not credentials and _is_unix_socket(scope) and not proxy_headers(scope["headers"]):
             return self._operator  # the socket's owner, whom the file's mode lets in alone
         scheme, _, token = b" ".join(credentials).decode("latin-1").partition(" ")
         if len(credentials) != 1 or scheme.lower() != "bearer":

@@ -101,7 +101,7 @@ def _report_problems() -> None:
 
 def _settings(args: Namespace, wizard: Wizard) -> dict[str, str]:
     """Ask for the settings, and write those that changed to the file."""
-    from prism.cli.env_file import read_env_file, update_env_file  # noqa: PLC0415  cold start
+    from prism.env_file import read_env_file, update_env_file  # noqa: PLC0415  cold start
     from prism.home import environment  # noqa: PLC0415  cold start
     from prism.settings import Settings  # noqa: PLC0415  cold start: it brings msgspec
 

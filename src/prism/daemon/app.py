@@ -231,6 +231,7 @@ def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
         content=wiring.workspace_proxy,
         hosts=[address.partition("://")[2]] if address else [],
         origins=[address] if address else [],
+        team=wiring.team,
     )
 
 

@@ -29,6 +29,7 @@ from prism.daemon import logs
 from prism.daemon.api import GRACE
 from prism.daemon.app import App, build, public
 from prism.daemon.database_lock import hold_database
+from prism.daemon.kept_access import keep_access
 from prism.daemon.listeners import open_listeners
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import Clock, WallClock
@@ -152,6 +153,7 @@ def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> in
     Reserve(settings.folder).give_up()
     with ExitStack() as stack:
         lock = stack.enter_context(only_one(settings.folder))
+        keep_access(settings)
         stack.enter_context(hold_database(settings.database, settings.folder))
         beyond = public(settings)
         listeners = open_listeners(settings.host, settings.port, settings.socket, beyond=beyond)

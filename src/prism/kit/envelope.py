@@ -74,6 +74,10 @@ class PeerRejected(Denied, code="PEER_REJECTED"):
     """Requests from another user of this computer, or from a workspace, are refused."""
 
 
+class ProxyRejected(Denied, code="PROXY_REJECTED"):
+    """A daemon for one person does not answer requests that a proxy passes on."""
+
+
 class Bug(Problem, code="INTERNAL_ERROR"):
     """Something went wrong inside Prism."""
 

@@ -4,6 +4,9 @@ Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a
 forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
 `Sec-Fetch-Site`). Other users of this machine are refused one step earlier
 (`kit/peer_credentials.py`); the mode of the file protects the Unix socket.
+
+A reverse proxy that runs as the daemon's user passes both, so for the daemon everybody behind it
+would be that user. What proxies add to a request reveals them.
 """
 
 import re
@@ -12,12 +15,21 @@ from typing import Any
 
 from prism.errors import Problem
 from prism.kit.clock import Clock
-from prism.kit.envelope import EndpointNotFound, HostInvalid, HostRejected, OriginRejected
+from prism.kit.envelope import (
+    EndpointNotFound,
+    HostInvalid,
+    HostRejected,
+    OriginRejected,
+    ProxyRejected,
+)
 from prism.kit.http import refuse
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.localhost")
 NEVER_BY_LINK = {"api", "aws-proxy"}  # a link may lead to pages only
+PROXY_HEADERS = frozenset(
+    {b"forwarded", b"via", b"x-real-ip", b"true-client-ip", b"cf-connecting-ip"}
+)  # and every x-forwarded-…
 TAKE = "prism_take"  # in the scope of a WebSocket: the function that hands over its connection
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 Headers = Iterable[tuple[bytes, bytes]]
@@ -39,20 +51,29 @@ class Gate:
         content: AsgiApp | None = None,
         hosts: Collection[str] = (),
         origins: Collection[str] = (),
+        team: bool = False,
     ) -> None:
-        """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL."""
+        """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL.
+
+        In team mode (`team`), requests may come through a proxy: each of them needs a token.
+        """
         self._app, self._clock = app, clock
         self._content = content or self._no_workspace
         self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
         own_hosts = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
         self._hosts = own_hosts | {host.lower() for host in hosts}
         self._origins = {origin.lower() for origin in origins}
+        self._team = team
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, or answer with a refusal."""
-        if scope["type"] not in {"http", "websocket"} or _is_unix_socket(scope):
+        if scope["type"] not in {"http", "websocket"}:
             return await self._app(scope, receive, send)
         hosts = _values(scope["headers"], b"host")
+        if _is_unix_socket(scope):
+            if problem := self._judge_proxy(scope) or self._judge_socket(hosts):
+                return await refuse(scope, send, problem, self._clock.now())
+            return await self._app(scope, receive, send)
         content = len(hosts) == 1 and self._is_content(hosts[0])
         if problem := self._judge(scope, hosts, content):
             return await refuse(scope, send, problem, self._clock.now())
@@ -64,10 +85,16 @@ class Gate:
         """The problem that refuses this request, or None."""
         if len(hosts) != 1:
             return HostInvalid(details=f"Host: {', '.join(hosts) or 'none'}")
+        if problem := self._judge_proxy(scope):
+            return problem
         if not content and hosts[0] not in self._hosts:
             return HostRejected(details=f"Host: {hosts[0]}")
+        return self._judge_page(scope, hosts[0], content)
+
+    def _judge_page(self, scope: Scope, host: str, content: bool) -> Problem | None:
+        """The problem that refuses a request of another site's page, or None."""
         origins = _values(scope["headers"], b"origin")
-        own = {f"http://{hosts[0]}", *(() if content else self._origins)}
+        own = {f"http://{host}", *(() if content else self._origins)}
         if not own.issuperset(origins):
             return OriginRejected(details=f"Origin: {', '.join(origins)}")
         sites = _values(scope["headers"], b"sec-fetch-site")
@@ -76,6 +103,28 @@ class Gate:
         if not origins and _follows_a_link(scope) and (content or _is_page(scope["path"])):
             return None
         return OriginRejected(details=f"Sec-Fetch-Site: {', '.join(sites)}")
+
+    def _judge_proxy(self, scope: Scope) -> Problem | None:
+        """The problem that refuses a request that a proxy passed on, or None."""
+        if self._team or not (names := proxy_headers(scope["headers"])):
+            return None
+        return ProxyRejected(
+            details=f"It has {', '.join(names)}; everybody behind the proxy would be you",
+            remediation="Share the daemon with tokens: `PRISM_AUTH=tokens prism daemon start`",
+        )
+
+    def _judge_socket(self, hosts: list[str]) -> Problem | None:
+        """The problem that refuses a request over the Unix socket for another computer's name.
+
+        Only in team mode: over the socket, a request without a token is the operator's, and a
+        proxy would make operators of all people. In local mode `Host` is not looked at there.
+        """
+        if not self._team or all(_names_loopback(host) for host in hosts):
+            return None
+        return HostRejected(
+            details=f"Host: {', '.join(hosts)}, over the operator's Unix socket",
+            remediation="Let the proxy connect to the daemon's port instead of its Unix socket",
+        )
 
     def _is_content(self, host: str) -> bool:
         name, colon, port = host.partition(":")
@@ -99,6 +148,19 @@ def _is_page(path: str) -> bool:
     # Like the router, which takes several slashes for one.
     first = path.strip("/").partition("/")[0]
     return first not in NEVER_BY_LINK
+
+
+def proxy_headers(headers: Headers) -> list[str]:
+    """The names of the headers that only proxies add."""
+    names = {name.lower() for name, _ in headers}
+    found = {name for name in names if name in PROXY_HEADERS or name.startswith(b"x-forwarded-")}
+    return sorted(name.decode("latin-1") for name in found)
+
+
+def _names_loopback(host: str) -> bool:
+    """Whether a `Host` names this computer, with any port, or nothing."""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name in {"", *LOOPBACK}
 
 
 def _restrict_headers(send: Send, pages: bool) -> Send:
