@@ -257,8 +257,8 @@ def masked(value: Any) -> Any:
 
 def _kept_auth(environ: Mapping[str, str]) -> str | None:
     """What the home's file says about `PRISM_AUTH`, whatever the environment says."""
-    others = {name: value for name, value in environ.items() if name != variable("auth")}
-    return environment(others).get(variable("auth"))
+    unset = {name: value for name, value in environ.items() if name != variable("auth")}
+    return environment(unset).get(variable("auth"))
 
 
 def _check_file(path: str) -> None:

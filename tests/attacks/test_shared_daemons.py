@@ -73,18 +73,18 @@ def test_daemon_that_cannot_keep_its_mode_does_not_start(tmp_path):
 
 def test_home_keeps_what_differs_from_its_file():
     team = Settings(auth="tokens", host="0.0.0.0", public_url="https://lab.example.org")
-    kept = {
+    lines = {
         "PRISM_AUTH": "tokens",
         "PRISM_HOST": "0.0.0.0",
         "PRISM_PUBLIC_URL": "https://lab.example.org",
     }
-    assert access_changes(team, {}) == kept
-    assert access_changes(team, kept) == {}
-    assert access_changes(Settings(auth="tokens"), kept) == {
+    assert access_changes(team, {}) == lines
+    assert access_changes(team, lines) == {}
+    assert access_changes(Settings(auth="tokens"), lines) == {
         "PRISM_HOST": "127.0.0.1",
         "PRISM_PUBLIC_URL": "",
     }
-    assert access_changes(Settings(), kept) == {}
+    assert access_changes(Settings(), lines) == {}
 
 
 @pytest.mark.parametrize("headers", PROXY_HEADERS, ids=lambda headers: next(iter(headers)))

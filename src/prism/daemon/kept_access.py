@@ -36,10 +36,10 @@ def access_changes(settings: Settings, written: Mapping[str, str]) -> dict[str, 
     """The lines that the file needs; none in local mode, which is the default."""
     if settings.auth != "tokens":
         return {}
-    wanted = {variable(name): str(getattr(settings, name)) for name in FIELDS}
+    ours = {variable(name): str(getattr(settings, name)) for name in FIELDS}
     standard = {variable(name): str(getattr(Settings(), name)) for name in FIELDS}
     return {
         name: value
-        for name, value in wanted.items()
+        for name, value in ours.items()
         if value != (written.get(name) or standard[name])
     }

@@ -153,8 +153,8 @@ def _is_page(path: str) -> bool:
 def proxy_headers(headers: Headers) -> list[str]:
     """The names of the headers that only proxies add."""
     names = {name.lower() for name, _ in headers}
-    found = {name for name in names if name in PROXY_HEADERS or name.startswith(b"x-forwarded-")}
-    return sorted(name.decode("latin-1") for name in found)
+    added = {name for name in names if name in PROXY_HEADERS or name.startswith(b"x-forwarded-")}
+    return sorted(name.decode("latin-1") for name in added)
 
 
 def _names_loopback(host: str) -> bool:
