@@ -12,6 +12,7 @@ range, and their files are given to that uid.
 import errno
 import fcntl
 import os
+import shlex
 import signal
 import stat
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from prism.agent import syscalls
 from prism.agent.handover import hand_over
 from prism.agent.processes import LINUX
-from prism.agent.sandbox import accelerators
+from prism.agent.sandbox import accelerators, is_of_the_system
 
 VARIABLE, PROCESSES_VARIABLE = "PRISM_UID_RANGE", "PRISM_PIDS_MAX"
 MOST_PROCESSES = 4096
@@ -169,7 +170,10 @@ class SandboxUser:
         """
         if self.shared:
             if not may_chown:
-                raise NoIdentity(f"{path} can be read by its owner alone; make it readable by all")
+                raise NoIdentity(
+                    f"{path} can be read by its owner alone; make it readable by all: "
+                    f"chmod -R a+rX {shlex.quote(path)}"
+                )
             self.give(path)
         tree = syscalls.detached(path)
         attributes = syscalls.ATTRIBUTE_NO_SUID | syscalls.ATTRIBUTE_NO_DEVICES
@@ -186,6 +190,23 @@ class SandboxUser:
                 raise CannotMap(f"{why}; put PRISM_HOME on ext4, XFS or btrfs") from error
             raise
         return tree
+
+    def readable_mount(self, path: str) -> int | None:
+        """A detached mount of an installed tree, in which the workspace can read all of its files.
+
+        Some of them may be readable by their owner alone, such as what was installed with the
+        umask 077. None for a tree of the system, and for one that everybody can read where ids
+        cannot be mapped.
+        """
+        readable = is_readable_by_all(path)
+        if readable and (self.shared or is_of_the_system(path)):
+            return None
+        try:
+            return self.detached_mount(path, may_chown=False)
+        except CannotMap:
+            if readable:
+                return None
+            raise
 
     def give(self, path: str) -> None:
         """Change the owner of a tree on the disk, if ids cannot be mapped."""

@@ -24,8 +24,10 @@ ACCOUNTS = ("/etc/passwd", "/etc/group")
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
 SANDBOXED = "sandboxed"
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
-# The capabilities with which the first program changes its user; then it drops them.
-TO_BECOME = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_ADMIN")
+# The capabilities with which the first program changes its user; then it drops them. The last one
+# lets it be started from files that only their owner can read: their mounts make them the
+# workspace's, so they are no longer root's.
+TO_BECOME = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE")
 
 
 def bubblewrap() -> str | None:
@@ -126,13 +128,18 @@ def targets_of(folder: Path) -> Path:
     return folder / "targets"
 
 
+def is_of_the_system(path: str) -> bool:
+    """Whether a path lies in a system folder, all of which a machine sees."""
+    return any(within(path, tree) for tree in SYSTEM)
+
+
 def closed_to_others(paths: Iterable[str]) -> list[str]:
     """The system folders above these paths that only their owner may enter."""
     above = {str(parent) for path in paths for parent in Path(path).parents}
     return [
         folder
         for folder in sorted(above)
-        if any(within(folder, tree) for tree in SYSTEM)
+        if is_of_the_system(folder)
         and os.path.isdir(folder)
         and not os.stat(folder).st_mode & stat.S_IXOTH
     ]

@@ -25,7 +25,6 @@ from prism.agent.identity import (
     SandboxUser,
     account_files,
     is_privileged,
-    is_readable_by_all,
     processes_allowed,
 )
 from prism.agent.machine_config import SYSTEM
@@ -351,7 +350,7 @@ class SandboxProcess:
         return b""
 
     def _detached_mounts(self, reachable: list[str]) -> list[tuple[str, int]]:
-        """Mounts of the workspace's own folders, and of files that only Prism's user can read."""
+        """Mounts of Prism's installation and of the workspace's own folders."""
         identity = self._identity
         assert identity, "only a workspace with a user of its own needs these mounts"
         targets = targets_of(self._folder)
@@ -365,16 +364,16 @@ class SandboxProcess:
         for path, content in account_files(identity.uid, str(self._folder / "home")).items():
             (account := self._folder / os.path.basename(path)).write_text(content)
             own.append(str(account))
-        hidden = {
+        installed = {
             os.path.realpath(candidate) for candidate in reachable if os.path.exists(candidate)
         }
-        private = [
-            candidate for candidate in sorted(hidden) if not is_readable_by_all(candidate)
-        ] + shared
         mounts: list[tuple[str, int]] = []
         try:
-            for path in (*private, *own, *self.volumes):
-                mounts.append((path, identity.detached_mount(path, may_chown=path not in private)))
+            for path in sorted(installed):
+                if (tree := identity.readable_mount(path)) is not None:
+                    mounts.append((path, tree))
+            for path in (*shared, *own, *self.volumes):
+                mounts.append((path, identity.detached_mount(path, may_chown=path not in shared)))
         except BaseException:
             for _, tree in mounts:
                 os.close(tree)
