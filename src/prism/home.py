@@ -14,6 +14,7 @@ DEFAULT = "~/.prism"
 SHARED = "/tmp"  # anybody may write there, so what is found in it is looked at twice
 RUNTIME = "/run/user"  # where most systems make a folder for each user who has signed in
 LONGEST = 100  # bytes; a Unix socket's path may have 107, a terminating NUL included
+PORT = "8947"  # the daemon's TCP port, unless `PRISM_PORT` or the home's file names another
 
 
 def folder_of(home: str) -> str:
@@ -56,6 +57,21 @@ def _is_ours(folder: str) -> bool:
         return os.lstat(folder).st_uid == os.getuid()
     except OSError:
         return False
+
+
+def port_file(folder: str) -> str:
+    """The file with the port that the daemon last took without a `PRISM_PORT`."""
+    return os.path.join(folder, "port")
+
+
+def default_port(folder: str) -> str:
+    """The daemon's port without a `PRISM_PORT`: the one that it last took, else 8947."""
+    try:
+        with open(port_file(folder), encoding="ascii") as file:
+            text = file.read(16).strip()
+    except (OSError, UnicodeError):  # before the first start, or not written by us
+        return PORT
+    return text if text.isdigit() and 0 < int(text) < 65536 else PORT
 
 
 def settings_file(folder: str) -> str:

@@ -92,7 +92,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     `PRISM_AUTH=tokens` and a `PRISM_PUBLIC_URL`."""
 
     port: Port = 8947
-    """The TCP port to listen on. 0 takes any free port."""
+    """The TCP port to listen on. 0 takes any free port. Without this setting, the daemon takes
+    the next free port if 8947 is taken, and keeps to it."""
 
     database_url: Database = ""
     """The database. Empty means SQLite in the home. Several daemons can share a PostgreSQL."""

@@ -557,7 +557,7 @@ def test_daemon_of_another_version_is_broken(make_context):
     assert (level, "the daemon is 0.0.9" in message) == ("broken", True)
 
 
-def test_port_in_use_by_another_process_is_broken(make_context):
+def test_port_in_use_by_another_process_is_broken_if_it_was_chosen(make_context, home):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         level, message = worst_finding(service.port, make_context(port=port))
@@ -566,6 +566,11 @@ def test_port_in_use_by_another_process_is_broken(make_context):
         assert worst_finding(service.port, ours) == ("ok", f"{port}, used by this daemon | ")
         moved = make_context(port="1", status=STATUS, about={"port": int(port)})
         assert worst_finding(service.port, moved)[0] == "warning"
+        (home / "port").write_text(port)
+        level, message = worst_finding(service.port, make_context(port=""))
+        assert (level, "the daemon takes the next free one" in message) == ("ok", True)
+        public = make_context(port="", environ={"PRISM_PUBLIC_URL": "https://prism.example.org"})
+        assert worst_finding(service.port, public)[0] == "broken"
     assert worst_finding(service.port, make_context(port=port)) == ("ok", f"{port} is free | ")
 
 

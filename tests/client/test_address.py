@@ -37,6 +37,17 @@ def test_address_defaults_equal_those_of_the_settings(monkeypatch):
     assert (address.socket, address.port) == (str(settings.socket), str(settings.port))
 
 
+@pytest.mark.parametrize(
+    ("content", "port"),
+    [("8950\n", "8950"), ("", "8947"), ("x", "8947"), ("0", "8947"), ("99999", "8947")],
+)
+def test_port_is_the_one_that_the_daemon_kept_unless_chosen(tmp_path, content, port):
+    (tmp_path / "port").write_text(content)
+    address = DaemonAddress.read({"PRISM_HOME": str(tmp_path)})
+    assert (address.port, address.page) == (port, f"http://localhost:{port}")
+    assert DaemonAddress.read({"PRISM_HOME": str(tmp_path), "PRISM_PORT": "9000"}).port == "9000"
+
+
 def test_empty_variables_count_as_unset(monkeypatch):
     monkeypatch.setenv("HOME", "/tmp/me")
     assert (

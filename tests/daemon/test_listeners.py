@@ -15,6 +15,7 @@ from prism.daemon.listeners import (
     PortTaken,
     SocketUnsafe,
     addresses,
+    open_default,
     open_listeners,
 )
 
@@ -22,6 +23,15 @@ V6 = listeners._listening("::1", 0)
 HAS_V6 = V6 is not None
 if V6 is not None:
     V6.close()
+
+
+def test_port_that_is_taken_on_one_address_is_skipped(socket_path, monkeypatch):
+    monkeypatch.setattr(listeners, "NEIGHBOURS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with contextlib.closing(open_default("localhost", taken, socket_path)) as them:
+            assert them.port not in {0, taken}
+            assert len({door.getsockname()[1] for door in them.sockets[:-1]}) == 1
 
 
 @pytest.fixture

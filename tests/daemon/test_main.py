@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,9 +18,13 @@ from subprocess import CompletedProcess
 import pytest
 
 from prism import __version__
+from prism.client.address import DaemonAddress
 from prism.daemon import main as prismd
+from prism.daemon.listeners import PortTaken
 from prism.daemon.main import AlreadyRunning, only_one
+from prism.home import default_port, port_file
 from prism.kit.clock import StoppedClock
+from prism.settings import Settings
 from tests.daemons import BIN, DAEMON, started
 from tests.waiting import eventually
 
@@ -199,6 +204,57 @@ def test_daemon_exits_if_the_port_is_in_use(daemon):
             assert error == f"error: Port {port} is taken (another program listens on 127.0.0.1)"
             assert hint.startswith("hint: ")
     assert not (daemon.home / "prism.sock").exists()
+
+
+def listening_below_the_ephemeral_ports():
+    """A listener on a port that the system gives to no other program, nor are its neighbours."""
+    while True:
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", random.randrange(10_000, 30_000)))
+
+
+@pytest.fixture
+def taken_port(daemon):
+    """A port that another program listens on, which is the usual one of the daemon's home."""
+    with listening_below_the_ephemeral_ports() as other:
+        number = other.getsockname()[1]
+        daemon.home.mkdir(mode=0o700, exist_ok=True)
+        Path(port_file(str(daemon.home))).write_text(f"{number}\n")
+        yield number
+
+
+def test_second_daemon_takes_a_free_port_and_keeps_to_it(daemon, taken_port):
+    with daemon.running(PRISM_PORT=""):
+        first = daemon.about["port"]
+        assert first != taken_port
+        assert f"port {taken_port} is taken; this home now uses {first}" in daemon.log
+        address = DaemonAddress.read({"PRISM_HOME": str(daemon.home)})
+        assert address.page == f"http://localhost:{first}"
+        assert daemon.ask("GET", "/api/v1/instances") == (200, b"[]")
+    (daemon.home.parent / "log").unlink()
+    with daemon.running(PRISM_PORT=""):
+        assert daemon.about["port"] == first
+        assert "is taken" not in daemon.log
+
+
+def test_chosen_port_never_moves_and_is_not_kept(daemon, taken_port):
+    for run in (daemon.run("--port", str(taken_port)), daemon.run(PRISM_PORT=str(taken_port))):
+        assert (run.returncode, f"Port {taken_port} is taken" in run.stderr) == (1, True)
+    (daemon.home / "env").write_text(f"PRISM_PORT={taken_port}\n")
+    assert f"Port {taken_port} is taken" in daemon.run(PRISM_PORT="").stderr
+    with daemon.running("--port", "0"):
+        assert default_port(str(daemon.home)) == str(taken_port)
+
+
+def test_port_that_a_public_address_leads_to_never_moves(daemon, taken_port):
+    public = Settings(
+        home=str(daemon.home),
+        port=taken_port,
+        auth="tokens",
+        public_url="https://prism.example.org",
+    )
+    with pytest.raises(PortTaken):
+        prismd._listen(public, has_port=False)
 
 
 @pytest.mark.parametrize(

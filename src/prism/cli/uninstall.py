@@ -38,7 +38,7 @@ OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
-    *("prism.sock", "env", "env.new"),
+    *("prism.sock", "env", "env.new", "port", "port.new"),
 )
 FOLDER = "local-*/order.json"
 PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}

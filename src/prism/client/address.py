@@ -8,19 +8,17 @@ from __future__ import annotations
 import os
 
 from prism.annotations import Mapping
-from prism.home import DEFAULT, environment, find_socket, folder_of
-
-PORT = "8947"
+from prism.home import DEFAULT, default_port, environment, find_socket, folder_of
 
 
 class DaemonAddress:
     """A daemon's address, and the token that it wants, if any."""
 
-    __slots__ = ("home", "port", "token", "url")
+    __slots__ = ("chosen_port", "home", "token", "url")
 
-    def __init__(self, home: str, url: str = "", token: str = "", port: str = PORT) -> None:
+    def __init__(self, home: str, url: str = "", token: str = "", port: str = "") -> None:
         self.home = folder_of(home)
-        self.url, self.token, self.port = url.rstrip("/"), token, port
+        self.url, self.token, self.chosen_port = url.rstrip("/"), token, port
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> DaemonAddress:
@@ -33,7 +31,7 @@ class DaemonAddress:
             environ.get("PRISM_HOME") or DEFAULT,
             environ.get("PRISM_URL", ""),
             environ.get("PRISM_TOKEN", ""),
-            environ.get("PRISM_PORT") or PORT,
+            environ.get("PRISM_PORT", ""),
         )
 
     @property
@@ -45,6 +43,11 @@ class DaemonAddress:
     def log(self) -> str:
         """The log file of a daemon that a client started."""
         return os.path.join(self.home, "daemon.log")
+
+    @property
+    def port(self) -> str:
+        """The TCP port that the settings name, else the one that the daemon last took."""
+        return self.chosen_port or default_port(self.home)
 
     @property
     def page(self) -> str:

@@ -20,6 +20,7 @@ from prism.settings import is_loopback
 LOOPBACK = ("127.0.0.1", "::1")
 BACKLOG = 1024
 TRIES = 20  # to find a port that is free on every address
+NEIGHBOURS = 100  # ports after the usual one; the system gives none of them to other programs
 NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
 
@@ -65,6 +66,17 @@ def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) ->
         sockets.append(_unix(unix))
         undo.pop_all()
     return Listeners(sockets, sockets[0].getsockname()[1], unix)
+
+
+def open_default(host: str, port: int, unix: Path) -> Listeners:
+    """Listen on this port of the default, else on the first free one after it, else on any."""
+    for candidate in (*range(port, min(port + NEIGHBOURS, 65536)), 0):
+        try:
+            return open_listeners(host, candidate, unix)
+        except PortTaken:
+            if candidate == 0:
+                raise
+    raise AssertionError("port 0 was tried last")
 
 
 def addresses(host: str) -> tuple[str, ...]:

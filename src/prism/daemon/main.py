@@ -30,8 +30,9 @@ from prism.daemon.api import GRACE
 from prism.daemon.app import App, build, public
 from prism.daemon.database_lock import hold_database
 from prism.daemon.kept_access import keep_access
-from prism.daemon.listeners import open_listeners
+from prism.daemon.listeners import Listeners, open_default, open_listeners
 from prism.errors import Conflict, Problem, Unavailable
+from prism.home import default_port, environment, port_file
 from prism.kit.clock import Clock, WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
@@ -119,7 +120,9 @@ def main(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     overrides = _command_line(words) if words else {}
     try:
-        return run(Settings.load({**os.environ, **{k: v for k, v in overrides.items() if v}}))
+        environ = {**os.environ, **{k: v for k, v in overrides.items() if v}}
+        has_port = bool(environment(environ).get("PRISM_PORT"))
+        return run(Settings.load(environ), has_port=has_port)
     except (Problem, OSError, SQLAlchemyError) as error:
         log.debug("cannot start", exc_info=error)
         if (problem := error if isinstance(error, Problem) else _start_problem(error)) is None:
@@ -144,8 +147,13 @@ def _start_problem(error: OSError | SQLAlchemyError) -> Problem | None:
     return diagnose(error, writing=True)
 
 
-def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> int:
-    """Run a daemon with these settings, which serves `computes` instead of all providers."""
+def run(
+    settings: Settings, computes: Mapping[str, Compute] | None = None, *, has_port: bool = True
+) -> int:
+    """Run a daemon with these settings, which serves `computes` instead of all providers.
+
+    `has_port` is whether somebody chose the port.
+    """
     os.umask(0o077)  # other users may not read the daemon's files
     check_memory(resource.getrlimit(resource.RLIMIT_AS)[0])
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,14 +163,32 @@ def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> in
         lock = stack.enter_context(only_one(settings.folder))
         keep_access(settings)
         stack.enter_context(hold_database(settings.database, settings.folder))
-        beyond = public(settings)
-        listeners = open_listeners(settings.host, settings.port, settings.socket, beyond=beyond)
-        stack.enter_context(closing(listeners))
+        listeners = stack.enter_context(closing(_listen(settings, has_port=has_port)))
         settings = replace(settings, port=listeners.port)
         _write_owner(lock, settings.port)
         _serve(settings, computes, listeners.sockets)
     log.info("stopped; workspaces keep running")
     return 0
+
+
+def _listen(settings: Settings, *, has_port: bool) -> Listeners:
+    """Open the sockets; the port stays what was chosen, or what people reach from outside."""
+    if has_port or public(settings):
+        return open_listeners(
+            settings.host, settings.port, settings.socket, beyond=public(settings)
+        )
+    usual, file = int(default_port(str(settings.folder))), Path(port_file(str(settings.folder)))
+    listeners = open_default(settings.host, usual, settings.socket)
+    if listeners.port != usual:
+        log.warning("port %s is taken; this home now uses %s", usual, listeners.port)
+    if listeners.port != usual or not file.exists():
+        new = file.with_suffix(".new")
+        try:
+            new.write_text(f"{listeners.port}\n", "ascii")
+            new.replace(file)
+        except OSError as error:  # such as a full disk
+            log.warning("the port is not kept for the next start: %s", error)
+    return listeners
 
 
 def _serve(

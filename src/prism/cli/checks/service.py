@@ -59,7 +59,13 @@ def port(context: CheckContext) -> Finding:
             message = f"the daemon listens on {ours}, and the settings say {configured}"
             return warning(message, "`prism daemon stop`; the next command starts it with them")
         return ok(f"{ours}, used by this daemon")
-    return ok("any free port") if configured == "0" else _port_finding(context, configured)
+    if configured == "0":
+        return ok("any free port")
+    finding = _port_finding(context, configured)
+    stays = context.address.chosen_port or context.environ.get("PRISM_PUBLIC_URL")
+    if finding.level == "broken" and not stays:
+        return ok(f"{finding.message}; the daemon takes the next free one")
+    return finding
 
 
 def _port_finding(context: CheckContext, configured: str) -> Finding:
