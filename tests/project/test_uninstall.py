@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.attacks.ordinary import can_be_ordinary, ordinary_home
 from tests.project.home import Home
 
 
@@ -61,3 +62,47 @@ def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path
     assert again.returncode == 0, again.stderr
     assert "Only the program itself is left" in again.stderr
     assert not os.path.lexists(home.folder), "it starts no daemon"
+
+
+@pytest.fixture
+def ordinary():
+    if not can_be_ordinary():
+        pytest.skip("an ordinary user cannot run Prism from here, in a sandbox")
+    with ordinary_home() as home:
+        yield home
+
+
+def test_an_ordinary_user_deletes_folders_without_permissions(ordinary):
+    """A sandbox leaves `venv/work/work` with mode 0, and a workspace can make such folders too."""
+    with ordinary.run_daemon():
+        done = ordinary.cli("launch", "Plain Shell", "mine")
+        assert done.returncode == 0, done.stderr
+        hide = "mkdir -p a/b && touch a/b/c && chmod 0 a/b a"
+        assert ordinary.cli("exec", "mine", "--", "sh", "-c", hide).returncode == 0
+        done = ordinary.cli("uninstall", "--data", "delete")
+        # The test's own log is a file that Prism did not make.
+        assert (done.returncode, "log" in done.stderr) == (1, True), done.stderr
+        (ordinary.folder / "log").unlink()
+        done = ordinary.cli("uninstall", "--data", "delete")
+    assert done.returncode == 0, done.stderr
+    assert not os.path.lexists(ordinary.folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of somebody else")
+def test_uninstall_goes_on_after_a_file_that_it_may_not_remove(ordinary):
+    with ordinary.run_daemon():
+        assert ordinary.cli("launch", "Plain Shell", "mine").returncode == 0
+    foreign = ordinary.folder / "templates" / "foreign"
+    foreign.mkdir(parents=True)
+    (foreign / "file").touch()
+    os.chmod(foreign, 0o755)
+    (ordinary.folder / "log").unlink()
+    done = ordinary.cli("uninstall", "--data", "delete")
+    assert (done.returncode, f"in {foreign.parent}: " in done.stderr) == (1, True), done.stderr
+    assert "repeat the command" in done.stderr
+    (ordinary.folder / "log").unlink(missing_ok=True)
+    for path in (foreign.parent, foreign):
+        os.chown(path, *[ordinary.folder.stat().st_uid] * 2)
+    done = ordinary.cli("uninstall", "--data", "delete")
+    assert done.returncode == 0, done.stderr
+    assert not os.path.lexists(ordinary.folder)

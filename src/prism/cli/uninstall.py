@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from fnmatch import fnmatchcase
 from glob import escape as glob_escape
@@ -268,10 +267,12 @@ def _run_steps(installed: Installation, address: DaemonAddress, wire: Wire, data
     removed = [os.path.join(address.home, part) for part in REMOVED]
     _refuse_mounts(*removed)  # again, because stopping may have taken long
     remove_include(file)
-    for folder in removed:
-        shutil.rmtree(folder, ignore_errors=True)
-    if installed.exists and data == DELETE:
+    if not installed.exists:
+        return
+    if data == DELETE:
         _destroy(address.home)
+    else:
+        _remove(address.home, [folder for folder in removed if os.path.lexists(folder)])
 
 
 def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:
@@ -303,16 +304,27 @@ def _destroy(home: str) -> None:
             details=f"something is mounted in it: {', '.join(mounted)}",
             remediation="Unmount it, then `prism uninstall --data delete` again",
         )
-    try:
-        shutil.rmtree(real)
-    except OSError as error:
-        raise Conflict(
-            f"{home} was not removed completely",
-            details=f"{error}",
-            remediation="Remove the rest as the user who owns it",
-        ) from error
+    # What shows that this is a home goes last: after an error the same command can go on.
+    names = sorted(os.listdir(real), key=lambda name: name in MARKS)
+    _remove(home, [os.path.join(real, name) for name in names])
+    os.rmdir(real)
     if os.path.islink(home):
         os.unlink(home)
+
+
+def _remove(home: str, paths: list[str]) -> None:
+    """Remove files and trees, whatever the permissions in them: a sandbox leaves folders of mode 0."""
+    from prism.agent.safe_paths import remove_tree  # noqa: PLC0415  cold start: needed only here
+
+    for path in paths:
+        try:
+            remove_tree(path)
+        except OSError as error:
+            raise Conflict(
+                f"{home} was not removed completely",
+                details=clean(f"in {path}: {error}"),
+                remediation="Remove that file as the user who owns it, then repeat the command",
+            ) from error
 
 
 def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
