@@ -73,7 +73,7 @@ def ordinary():
 
 
 def test_an_ordinary_user_deletes_folders_without_permissions(ordinary):
-    """A sandbox leaves `venv/work/work` with mode 0, and a workspace can make such folders too."""
+    """A sandbox leaves a folder of mode 0 in `venv`, and a workspace can make such folders too."""
     with ordinary.run_daemon():
         done = ordinary.cli("launch", "Plain Shell", "mine")
         assert done.returncode == 0, done.stderr

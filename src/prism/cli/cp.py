@@ -3,6 +3,9 @@
 Existing files are compared by content, not by size and time. An interrupted copy never leaves a
 partial file under the final name: rsync keeps the part in `.rsync-partial` and continues there.
 Without `rsync`, `scp` copies a single file to a draft, which is removed after an interruption.
+
+The workspace decides what its end says. So a copy to this computer never gets a mode that lets
+others write, or set-user-ID, and what the workspace prints is cleaned.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ import shlex
 import signal
 import subprocess
 import sys
+from codecs import getincrementaldecoder
 from contextlib import suppress
+from threading import Thread
 
-from prism.annotations import ArgumentParser, Namespace
+from prism.annotations import ArgumentParser, BinaryIO, Namespace, TextIO
+from prism.cli.clean_output import control
 from prism.cli.parser import UsageError
 from prism.cli.ssh import SshEntry, missing, wait_for_entry
 from prism.cli.terminal import is_terminal, say, show_json
@@ -25,6 +31,11 @@ MODERN = "rsync  version 3."  # other versions neither resume safely nor accept 
 PART = ".rsync-partial"
 # Keep hard links, holes and the user's extended attributes; others may be refused on the target.
 KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
+# The receiving rsync applies it to the modes that the sender claims, with and without this option
+# there. Without it, root would receive set-user-ID files that are root's.
+SAFE_MODES = "--chmod=ug-s,o-wt"
+CHUNK_BYTES = 65536
+OUTPUT_SECONDS = 5  # for the last output of a program whose connection is still open
 # Run in the workspace: prints the version of rsync, and what exists at the path.
 PROBE = """\
 set -- {path}
@@ -158,23 +169,26 @@ def _copy_command(
         compared = ["--checksum"] if known else []
         flags = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
         flags += ["--info=progress2"] if progress else []
+        flags += [SAFE_MODES] if source.name else []
         last = "/" if folder else ""
         paths = (_scp_path(entry, source, source.path) + last, _scp_path(entry, *target) + last)
         return ["rsync", *flags, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
     say(
         "Without rsync 3 on both sides an interrupted copy starts again, and hard links, "
-        "holes and extended attributes are not kept"
+        f"holes and extended attributes{', and times' if source.name else ''} are not kept"
     )
-    # Like rsync, `sftp` copies the content of a folder if the target folder exists.
-    flags = [*entry.options, "-p", *(["-r"] if folder else []), *([] if progress else ["-q"])]
-    dot = "/." if folder else ""
-    return [
-        "scp",
-        *flags,
-        "--",
-        _scp_path(entry, source, source.path) + dot,
-        _scp_path(entry, *target),
+    # Like rsync, `sftp` copies the content of a folder if the target folder exists. With -p, a
+    # copy from a workspace would have its modes instead of those that the umask allows.
+    preserved = [] if source.name else ["-p"]
+    flags = [
+        *entry.options,
+        *preserved,
+        *(["-r"] if folder else []),
+        *([] if progress else ["-q"]),
     ]
+    dot = "/." if folder else ""
+    paths = (_scp_path(entry, source, source.path) + dot, _scp_path(entry, *target))
+    return ["scp", *flags, "--", *paths]
 
 
 def _copy_by_draft(
@@ -260,10 +274,22 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
     """
     interrupted: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
-    out = subprocess.DEVNULL if silent else None
-    with subprocess.Popen(argv, stdout=out) as process:
+    # `scp` shows its progress only on a terminal of its own, and cleans it.
+    own_output = None if argv[0] == "scp" else subprocess.PIPE
+    out = subprocess.DEVNULL if silent else own_output
+    with subprocess.Popen(argv, stdout=out, stderr=subprocess.PIPE) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        pipes = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+        relays = [
+            Thread(target=_relay, args=(pipe, stream), daemon=True)
+            for pipe, stream in pipes
+            if pipe
+        ]
+        for relay in relays:
+            relay.start()
         code = process.wait()
+        for relay in relays:
+            relay.join(OUTPUT_SECONDS)
     if interrupted:
         raise KeyboardInterrupt
     if code:
@@ -272,6 +298,27 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
             details=f"{argv[0]} ended with {code}; its output is above",
             remediation="Repeat the command to continue" if argv[0] == "rsync" else hint,
         )
+
+
+def _relay(pipe: BinaryIO, stream: TextIO) -> None:
+    """Print the output of a program line by line, as `CleanStream` cleans it.
+
+    Progress lines end with a carriage return, the one control character that they need.
+    """
+    decoder, rest = getincrementaldecoder("utf-8")("replace"), ""
+    with suppress(OSError, ValueError):  # closed while something still holds the other end
+        while chunk := os.read(pipe.fileno(), CHUNK_BYTES):
+            *lines, rest = (rest + decoder.decode(chunk)).replace("\r", "\r\n").split("\n")
+            if len(rest) > CHUNK_BYTES:  # no line of these programs is that long
+                lines.append(rest)
+                rest = ""
+            for line in lines:
+                is_progress = line.endswith("\r")
+                stream.write(line.removesuffix("\r"))
+                stream.write(control("\r", stream) if is_progress else "\n")
+            stream.flush()
+        stream.write(rest)
+        stream.flush()
 
 
 def _arguments(parser: ArgumentParser) -> None:
