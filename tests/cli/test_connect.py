@@ -48,7 +48,7 @@ def test_connect_and_open_report_a_workspace_without_services(prism, server):
     server.on(CONNECT, {"ssh": {"command": None, "host": "127.0.0.1"}, "services": {}})
     assert "neither a service nor SSH" in prism("connect", "mine").stderr
     done = prism("open", "mine")
-    assert (done.returncode, "mine has no services" in done.stderr) == (1, True)
+    assert (done.returncode, "No service of mine answers now" in done.stderr) == (1, True)
 
 
 def test_open_prints_the_address_without_a_display(prism, server):
@@ -122,7 +122,7 @@ def test_open_of_an_unknown_service_lists_the_services(prism, server):
     server.on(CONNECT, CONNECTION)
     done = prism("open", "mine", "matlab")
     assert done.returncode == 1
-    assert "its services: files, jupyter, rstudio" in done.stderr
+    assert "services that answer: files, jupyter, rstudio" in done.stderr
 
 
 def test_open_fails_if_the_workspace_is_stopped(prism, server):

@@ -12,6 +12,7 @@ from prism.client.daemon import Daemon
 from prism.client.waiting import StillUnderWay
 from prism.client.wire import Wire
 from prism.providers.aws.api.pending_calls import SLOW_CALL
+from prism.workspaces.first_surveys import NOT_SEEN
 from tests.cli.shown import changed, workspace
 
 WHY = "No credentials were found for profile 'lab'"
@@ -148,3 +149,23 @@ def test_slow_boot_is_reported_and_does_not_end_the_wait(monkeypatch):
         assert watcher.look(seen) == SLOW
         now[0] += QUIET
     assert standstill.waiting_reason(SLOW) == SLOW, "the reason already names a command"
+
+
+def test_start_waits_while_nobody_has_looked_at_the_machine(prism, server):
+    """The last known state is the wanted one, and it is wrong."""
+    old = workspace(state="running", waiting=f"{NOT_SEEN}: {WHY}", **IN_OHIO)
+    server.on("POST /instances/mine/start", changed("running", "running"))
+    server.on("GET /instances/mine", old, old, workspace(state="starting"), workspace())
+    done = prism("start", "mine")
+    assert (done.returncode, done.stdout) == (0, "mine is running\n")
+    assert f"mine: running, waiting: {NOT_SEEN}: {WHY}; see `prism doctor`\n" in done.stderr
+
+
+def test_list_and_show_say_which_states_are_old(prism, server):
+    old = workspace(state="running", waiting=f"{NOT_SEEN}: {WHY}", **IN_OHIO)
+    server.on("GET /instances", [old, workspace("other")])
+    server.on("GET /instances/mine", old)
+    assert prism("list").stderr == f"mine is running: {NOT_SEEN}: {WHY}; see `prism doctor`\n"
+    assert prism("show", "mine").stdout.splitlines()[0].split("  ")[-1].strip() == (
+        f"{NOT_SEEN}: {WHY}"
+    )

@@ -107,7 +107,7 @@ class MachineFailure(TypedDict, total=False):
 
     code: Required[str]
     message: Required[str]
-    ran: bool  # the machine was on, and nobody had requested a stop
+    ran: bool  # the machine was on or came up, and nobody had requested a stop
     lost: str  # how its memory was lost during hibernation
 
 

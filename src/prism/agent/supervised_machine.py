@@ -32,6 +32,7 @@ from prism.agent.setup import Setup
 from prism.agent.ssh_sessions import SshSessions
 
 ENDED = {"off", "failed", "gone"}
+UP = {"on", "starting"}
 BUSY, IDLE = 0.05, 1.0
 
 
@@ -328,7 +329,7 @@ class SupervisedMachine:
 
 
 def _machine_died(how: str, message: str, before: str) -> MachineFailure:
-    died: MachineFailure = {"code": "MACHINE_DIED", "message": message, "ran": before == "on"}
+    died: MachineFailure = {"code": "MACHINE_DIED", "message": message, "ran": before in UP}
     if before == "asleep":
         died["lost"] = how
     return died

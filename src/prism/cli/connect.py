@@ -81,9 +81,11 @@ def _open(args: Namespace) -> None:
     if service is None or service not in services:
         known = ", ".join(services) or "none"
         raise NotFound(
-            f"{args.name} has no service {service}" if service else f"{args.name} has no services",
-            details=f"its services: {known}",
-            remediation=f"See how to connect: `prism connect {args.name}`",
+            f"No service {service} of {args.name} answers now"
+            if service
+            else f"No service of {args.name} answers now",
+            details=f"services that answer: {known}",
+            remediation=f"See why: `prism logs {args.name}`; a template without services has none",
         )
     if wire.address.token:
         raise NoBrowser(

@@ -107,6 +107,9 @@ def _status(args: Namespace) -> None:
         for place in answer.get("places", ())
         if place["problem"]
     }
+    counted = f"{answer['total_instances']}, {answer['active_instances']} active"
+    if any(place.get("reachable", True) is None for place in answer.get("places", ())):
+        counted += " (as before the daemon's start; not all are looked at yet)"
     lacks = {
         f"missing: {place['place']}": ", ".join(place["missing"])
         for place in answer.get("places", ())
@@ -119,7 +122,7 @@ def _status(args: Namespace) -> None:
         "up": answer["uptime"],
         "AWS": answer["aws_connectivity"],
         "profiles": answer["active_profiles"],
-        "workspaces": f"{answer['total_instances']}, {answer['active_instances']} active",
+        "workspaces": counted,
         "address": address.url or daemon_info(address).get("url") or address.page,
         "process": None if address.url else daemon_info(address).get("pid"),
         "socket": None if address.url else address.socket,

@@ -68,13 +68,15 @@ def _explain_failures(workspaces: list[dict[str, Any]]) -> None:
 
 
 def _explain_waiting(wire: Wire, workspaces: list[dict[str, Any]]) -> None:
-    """Print which workspaces wait for a location that does not answer."""
-    if not any(workspace["state"] in UNDER_WAY for workspace in workspaces):
+    """Print which workspaces wait for a location that does not answer, and whose state is old."""
+    if not any(row["state"] in UNDER_WAY or row.get("waiting") for row in workspaces):
         return
     from prism.cli.standstill import reasons, waiting_reason  # noqa: PLC0415  cold start: only for what is under way
 
+    states = {workspace["name"]: workspace["state"] for workspace in workspaces}
     for name, why in reasons(wire, workspaces).items():
-        say(f"{name} waits: {waiting_reason(why)}")
+        verb = "waits" if states[name] in UNDER_WAY else f"is {states[name]}"
+        say(f"{name} {verb}: {waiting_reason(why)}")
 
 
 def _table(

@@ -10,7 +10,7 @@ from prism.cli.clean_output import control
 from prism.cli.standstill import Standstill, waiting_reason
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.cli.time_format import duration, seconds_until
-from prism.client.waiting import follow, stage_of
+from prism.client.waiting import follow, is_old, stage_of
 from prism.client.wire import Wire
 from prism.lifecycle import UNDER_WAY
 
@@ -80,7 +80,7 @@ def wait_with_progress(
     with Progress(name, f"prism show {name}", ready_at) as progress:
         for workspace in follow(wire, name, goal):
             progress.state = workspace["state"]
-            if progress.state not in UNDER_WAY:
+            if progress.state not in UNDER_WAY and not is_old(workspace):
                 continue
             why = standstill.look(workspace)
             if not silent:

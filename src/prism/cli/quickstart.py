@@ -29,9 +29,9 @@ def _quickstart(args: Namespace) -> None:
     wire, name = daemon(), args.name
     ready_at = _bring_up(wire, name, args.project)
     if not args.no_wait:
-        wait_with_progress(wire, name, "running", ready_at, silent=args.json)
+        workspace = wait_with_progress(wire, name, "running", ready_at, silent=args.json)
         endpoints = connection(wire, name)
-        return _show(name, endpoints, as_json=args.json)
+        return _show(name, endpoints, workspace["template"], as_json=args.json)
     if args.json:
         return show_json(wire.call(Workspaces.get, name))
     return print(f"{name} is on its way; how far: `prism show {name}`")
@@ -66,13 +66,15 @@ def _settled_state(wire: Wire, name: str) -> str | None:
     return state
 
 
-def _show(name: str, endpoints: dict[str, Any], *, as_json: bool) -> None:
+def _show(name: str, endpoints: dict[str, Any], template: str, *, as_json: bool) -> None:
     service = main_service(endpoints["services"])
     if service is None:
         raise NotFound(
-            f"{name} runs, and has no service to open",
-            details=f"it was not launched from {TEMPLATE}",
-            remediation="Choose another name: `prism quickstart NAME`",
+            f"{name} runs, and none of its services answers now",
+            details=f"it was launched from {template}",
+            remediation=f"See why: `prism logs {name}`; start it again: `prism restart {name}`"
+            if template == TEMPLATE
+            else "Choose another name: `prism quickstart NAME`",
         )
     url = address(service, endpoints["services"][service])
     if as_json:

@@ -10,7 +10,7 @@ from prism.cli.locations import is_local
 from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json
 from prism.cli.time_format import hours, local_time, until
-from prism.client.waiting import GOALS, WorkspaceFailed, stage_of
+from prism.client.waiting import GOALS, WorkspaceFailed, is_old, stage_of
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import UNDER_WAY
 from prism.lifecycle import VERBS as LIFECYCLE
@@ -27,8 +27,8 @@ def _show(args: Namespace, workspace: Any) -> None:
 
 
 def _waiting_field(workspace: dict[str, Any]) -> dict[str, object]:
-    """Why the workspace makes no progress, if its location does not answer."""
-    if workspace["state"] not in UNDER_WAY:
+    """Why the workspace makes no progress, if its location does not answer, or is as before."""
+    if workspace["state"] not in UNDER_WAY and not workspace.get("waiting"):
         return {}
     from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
 
@@ -51,6 +51,8 @@ def _change(args: Namespace) -> None:
         from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: only for those who wait
 
         ready_at = answer.get("estimated_ready_time")
+        same = answer["previous_state"] == answer["new_state"] == GOALS[args.verb]
+        already = same and not is_old(wire.call(Workspaces.get, name))
         workspace = wait_with_progress(wire, name, GOALS[args.verb], ready_at, silent=args.json)
         if args.verb == "restart":
             _require_restarted(workspace)
@@ -60,7 +62,6 @@ def _change(args: Namespace) -> None:
             say(
                 "note: its memory stays in this computer's RAM; a restart of the computer loses it"
             )
-        already = answer["previous_state"] == answer["new_state"] == workspace["state"]
         is_so = "was already" if already else "is"
         return _print_change(args, workspace, f"{workspace['name']} {is_so} {workspace['state']}")
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class LocationStatus(Struct, frozen=True):
-    """A location, and how its last survey ended; null before the first one.
+    """A location, and how its last survey ended; null until the first one was recorded.
 
     `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
     that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.

@@ -35,7 +35,7 @@ def follow(
     old, fades = workspace.get("failure"), time.monotonic() + PATIENCE
     while True:
         yield workspace
-        if workspace["state"] not in UNDER_WAY:
+        if workspace["state"] not in UNDER_WAY and not is_old(workspace):
             return judge(workspace, goal)
         if _is_refused(workspace) and (workspace["failure"] != old or time.monotonic() >= fades):
             return judge(workspace, goal)
@@ -48,6 +48,11 @@ def follow(
         time.sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
         workspace = _fetch(wire, name, goal, until)
+
+
+def is_old(workspace: dict[str, Any]) -> bool:
+    """Whether its state may be older than the daemon, as while its location does not answer."""
+    return workspace["state"] not in UNDER_WAY and bool(workspace.get("waiting"))
 
 
 def _is_refused(workspace: dict[str, Any]) -> bool:

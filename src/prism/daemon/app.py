@@ -57,6 +57,7 @@ from prism.templates import api as templates
 from prism.workspaces import api as workspaces
 from prism.workspaces import routes as machine_routes
 from prism.workspaces import store as workspace_rows
+from prism.workspaces.first_survey_wait import FirstSurveyWait
 from prism.workspaces.ports import Compute
 from prism.workspaces.waiting import WaitMiddleware
 
@@ -206,10 +207,14 @@ def public(settings: Settings) -> bool:
 
 
 def _middleware(wiring: Wiring) -> list[Any]:
-    """From the outside in: caller, waiting, body and parameters, disk, repeats, hold, rights."""
+    """From the outside in.
+
+    Caller, first survey, waiting, body and parameters, disk, repeats, hold, rights.
+    """
     actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
     return [
         Authentication(actor, wiring.tokens.authenticate if wiring.team else None, clock),
+        lambda app: FirstSurveyWait(app, wiring.first_surveys, wiring.read_model),
         lambda app: WaitMiddleware(app, wiring.read_model, db.bus),
         RequestValidation(),
         DiskSpaceGuard(wiring.home_disk),
@@ -222,13 +227,16 @@ def _middleware(wiring: Wiring) -> list[Any]:
 
 
 def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
-    settings = wiring.settings
+    settings, read_model = wiring.settings, wiring.read_model
+    content = FirstSurveyWait(
+        wiring.workspace_proxy, wiring.first_surveys, read_model, every_path=True
+    )
     address = settings.public_url.rstrip("/") if public(settings) else ""
     return Gate(
         Website(app, wiring.clock),
         settings.port,
         wiring.clock,
-        content=wiring.workspace_proxy,
+        content=content,
         hosts=[address.partition("://")[2]] if address else [],
         origins=[address] if address else [],
         team=wiring.team,
@@ -279,6 +287,7 @@ def _provide(part: object) -> Provide:
 async def _running(application: App) -> AsyncIterator[None]:
     """Run every loop, and a thread that tidies up periodically."""
     db, ended = application.db, threading.Event()
+    application.first_surveys.begin(application.read_model.known.locations)
     with ExitStack() as stack:
         if db.shared:
             from prism.kit.pg_notify import CommitListener  # noqa: PLC0415  cold start: it brings psycopg

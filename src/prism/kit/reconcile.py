@@ -177,9 +177,16 @@ class Loop(Generic[View]):
     """Runs one reconciler."""
 
     def __init__(
-        self, work: Reconciler[View], db: Database, clock: Clock, threads: int = 16
+        self,
+        work: Reconciler[View],
+        db: Database,
+        clock: Clock,
+        threads: int = 16,
+        recorded: Callable[[str], object] = lambda _: None,
     ) -> None:
+        """`recorded` is called with the id of a row after each result that was recorded."""
         self._work, self._db, self._clock, self._threads = work, db, clock, threads
+        self._recorded = recorded
         self._pool = ThreadPoolExecutor(threads, type(work).__name__)
         self._busy: set[Future[None]] = set()
         self._unreturned: set[Claim] = set()  # leases that could not be returned
@@ -348,8 +355,10 @@ class Loop(Generic[View]):
         try:
             self._record(_Unrecorded(claim, self._work.reconcile(claim, view)))
             self._failed.pop(claim.id, None)
+            self._recorded(claim.id)
         except LeaseLost:
             self._failed.pop(claim.id, None)
+            self._recorded(claim.id)  # by the daemon that has the lease now
             log.info("%s: lost the lease", claim.id)
         except Exception as error:
             self._back_off(claim, error)

@@ -1,4 +1,4 @@
-"""The reason, if known, why a workspace that is starting or stopping makes no progress."""
+"""Why a workspace that is starting or stopping makes no progress, or why its state is old."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -24,13 +24,18 @@ class BootStep(NamedTuple):
 class Delays:
     """Finds the reason for a delay, and watches how long a boot stays at the same step."""
 
-    def __init__(self, clock: Clock, reason: Reason) -> None:
-        """`reason` is what a failed or pending call says about a workspace's location."""
-        self._clock, self._reason = clock, reason
+    def __init__(self, clock: Clock, reason: Reason, not_seen: Reason = lambda _: None) -> None:
+        """`reason` is what a failed or pending call says about a workspace's location.
+
+        `not_seen` is why its state may be older than the daemon.
+        """
+        self._clock, self._reason, self._not_seen = clock, reason, not_seen
         self._steps: dict[str, BootStep] = {}
 
     def of(self, workspace: Workspace) -> str | None:
-        """Why a workspace makes no progress; None if it makes progress, or has nothing to do."""
+        """Why a workspace makes no progress, or why its state may be old; None if neither."""
+        if not_seen := self._not_seen(workspace):
+            return not_seen
         slow = self._slow_boot(workspace)
         return (self._reason(workspace) or slow) if state_of(workspace) in IN_BETWEEN else None
 

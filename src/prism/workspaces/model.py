@@ -353,7 +353,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     restarting: bool = False
     owner: str = ""
     waiting: str | None = None
-    """Why it makes no progress to the requested state."""
+    """Why it makes no progress to the requested state, or why its state may be old."""
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True):

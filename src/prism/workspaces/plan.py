@@ -14,6 +14,7 @@ from prism.workspaces.model import (
     LifecycleVerb,
     Observed,
     Workspace,
+    WorkspaceFailure,
     WorkspaceNotFound,
     WorkspaceState,
 )
@@ -212,10 +213,15 @@ def asleep_since(
 
 
 def starts_again(workspace: Workspace, now: datetime) -> bool:
-    """Whether Prism starts a workspace again that was interrupted while it ran."""
+    """Whether Prism starts a workspace again that was interrupted while it ran or came up.
+
+    It does so if that is set, and if its launch was interrupted, which is not done yet.
+    """
+    is_launch = workspace.verb is LifecycleVerb.LAUNCH and workspace.ready_at is None
     nobody_else = workspace.is_done and workspace.verb in BRINGS_UP
     expired = workspace.expires_at is not None and workspace.expires_at <= now
-    return workspace.restart and workspace.observed is Observed.OFF and nobody_else and not expired
+    is_wanted = (workspace.restart or is_launch) and nobody_else and not expired
+    return is_wanted and workspace.observed is Observed.OFF
 
 
 def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
@@ -247,8 +253,14 @@ def with_request(
     )
 
 
-def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
-    """The verb to store, or None if nothing has to be done; raises `InvalidState`."""
+def verb_to_request(
+    workspace: Workspace, verb: LifecycleVerb, *, seen: bool = True
+) -> LifecycleVerb | None:
+    """The verb to store, or None if nothing has to be done; raises `InvalidState`.
+
+    If its machine was not `seen` since the daemon's start, its state may be wrong. Then the verb
+    is stored even if the state says that it is done.
+    """
     state = state_of(workspace)
     if (
         verb is LifecycleVerb.STOP
@@ -257,7 +269,7 @@ def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb 
     ):
         return verb
     if state in DONE[verb]:
-        return None
+        return None if seen or state in IN_BETWEEN else verb
     lost = workspace.observed is Observed.GONE and verb is not LifecycleVerb.TERMINATE
     if lost or state not in POSSIBLE[verb]:
         why = f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}"
@@ -340,7 +352,7 @@ def not_running(workspace: Workspace) -> InvalidState:
     gone = state is WorkspaceState.FAILED and workspace.observed is Observed.GONE
     hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)
     why = f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}"
-    return _invalid_state(workspace, why, hint)
+    return _invalid_state(workspace, why, hint, because=workspace.failure)
 
 
 def elsewhere(workspace: Workspace) -> WorkspaceNotFound:
@@ -352,10 +364,13 @@ def elsewhere(workspace: Workspace) -> WorkspaceNotFound:
     )
 
 
-def _invalid_state(workspace: Workspace, why: str, hint: str) -> InvalidState:
+def _invalid_state(
+    workspace: Workspace, why: str, hint: str, because: WorkspaceFailure | None = None
+) -> InvalidState:
     state = state_of(workspace)
+    reason = f": {because.message.partition('. ')[0]}" if because else ""
     return InvalidState(
-        f"Workspace {workspace.name!r} is {state}",
+        f"Workspace {workspace.name!r} is {state}{reason}",
         details=why,
         remediation=hint.format(name=workspace.name),
         data={"state": state, "allowed": possible(workspace)},

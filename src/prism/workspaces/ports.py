@@ -58,13 +58,13 @@ class Machine(Struct, frozen=True, kw_only=True):
     `stage` is the current step on the way to `ON`, and `progress` (0-100) how far it is;
     `failure` says why it is `BROKEN`, or why it is `OFF` without a request.
 
-    Costs depend on the other fields. `charged` means that it costs as much as in the state `ON`,
-    because it is being set up or is saving its memory. `since` is when the current state began,
-    if the provider knows. For a sleeping machine it may only know `dozed`, when the machine
-    began to fall asleep. `started` is when the costs of its last run began. `interrupted` means
-    that it ran until its computer restarted or its supervisor ended. `has_rule` means that a new
-    machine has the idle rule of its spec already. `type` is its machine type, if the provider
-    has machine types.
+    Costs depend on the other fields. `charged` means that it costs as much as in the state
+    `ON`, because it is being set up or is saving its memory. `since` is when the current state
+    began, if the provider knows. For a sleeping machine it may only know `dozed`, when the
+    machine began to fall asleep. `started` is when the costs of its last run began.
+    `interrupted` means that it ran or came up until its computer restarted or its supervisor
+    ended. `has_rule` means that a new machine has the idle rule of its spec already. `type` is
+    its machine type, if the provider has machine types.
     """
 
     id: str

@@ -25,6 +25,7 @@ from prism.storage.model import AttachedVolumes
 from prism.storage.store import attached
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceEvent
+from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.index import Index, IndexEntry, entry
 from prism.workspaces.model import IdleSummary, Workspace, WorkspaceState
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN, state_of
@@ -74,6 +75,12 @@ class EncodedPages(Struct, frozen=True, dict=True):
                 active[project] += cached.state in ACTIVE
         return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
+    @property
+    def locations(self) -> Set[str]:
+        """The locations of living workspaces."""
+        workspaces = (cached.workspace for cached in self.rows.values())
+        return {workspace.location for workspace in workspaces if workspace.ended_at is None}
+
     def many(self, states: Collection[WorkspaceState]) -> int:
         """How many workspaces are in one of these states."""
         return sum(len(self.index.groups.get(("state", state.value), ())) for state in states)
@@ -109,12 +116,16 @@ class ReadModel:
         idles: Idles,
         saved: Saved,
         waits: Waits,
+        *,
+        first_surveys: FirstSurveys,
     ) -> None:
         self._db, self._lock = db, Lock()
         self.saved: Saved = saved
         self._spends: Spends = spends
         self._idles: Idles = idles
         self._waits: Waits = waits
+        self._first_surveys = first_surveys
+        self._shows_unseen = False  # whether rows may say that their state is old
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, AttachedVolumes] = {}
         self._pages: EncodedPages | None = None
@@ -134,6 +145,9 @@ class ReadModel:
         """The newest pages, with the current reasons for delays."""
         pages = self.pages
         going = [cached for state in IN_BETWEEN for cached in pages.matching(state)]
+        if self._shows_unseen or not self._first_surveys.is_complete:
+            self._shows_unseen = not self._first_surveys.is_complete
+            going = [*pages.rows.values()]
         if all(self._waits(cached.workspace) == cached.waiting for cached in going):
             return pages
         with self._lock:
@@ -247,6 +261,8 @@ class ReadModel:
             self._attached.get(workspace.id, AttachedVolumes()),
             self._waits(workspace),
         )
+        if waiting is not None and not self._first_surveys.is_complete:
+            self._shows_unseen = True
         view = instance(workspace, spent, attached, idle, waiting)
         return CachedWorkspace(
             workspace, state_of(workspace), msgspec.json.encode(view), idle, waiting

@@ -23,6 +23,7 @@ from prism.workspaces.events import (
     WorkspaceStateChanged,
     about,
 )
+from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.metadata_sync import describe
@@ -121,13 +122,14 @@ class WorkspaceReconciler:
         requests: WorkspaceService,
         changes: WorkspaceChanges,
         living: Callable[[Collection[str]], Sequence[Workspace]],
+        first_surveys: FirstSurveys,
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
         self._is_paused = is_paused  # whether requests of that time must wait for `prism recover`
         self._requests = requests  # to write columns of requests
-        self._living = living
+        self._living, self._first_surveys = living, first_surveys
         self._matching: dict[str, tuple[Workspace, Machine | None]] = {}
         self._last_agreement: MatchingSurvey | None = None
         self._survey_cache = SurveyCache(computes, clock)
@@ -171,6 +173,11 @@ class WorkspaceReconciler:
                     for listener in self._running:
                         listener.confirmed(tx, ids, surveys[location].at)
             self._confirmed |= {location: surveys[location].at for location in running}
+        for location, survey in surveys.items():
+            if survey.problem is None:
+                self._first_surveys.surveyed(location, changed)
+            else:
+                self._first_surveys.failed(location)
         return min(compute.calm for compute in self._computes.values())
 
     def _is_confirmation_due(self, location: str, count: int) -> bool:

@@ -104,16 +104,18 @@ class WorkspaceService:
         offer_of_workspace: Callable[[Workspace], Offer],
         funding: FundingPolicy,
         idle_monitor: IdleMonitor,
+        has_seen: Callable[[Workspace], bool] = lambda _: True,
     ) -> None:
         """`no_hibernation` says why a workspace without hibernation cannot hibernate.
 
         `offer_of_profile` is for a launch with a profile, `offer_of_workspace` for a resize.
+        `has_seen` is whether a machine was looked at since the daemon's start.
         """
         self._db, self._clock, self._templates = db, clock, templates
         self._no_hibernation, self._template_reader = no_hibernation, template_reader
         self._profiles, self._offer_of_profile, self._storage = profiles, offer_of_profile, storage
         self._actor, self._changes, self._offer_of_workspace = actor, changes, offer_of_workspace
-        self._funding, self._idle_monitor = funding, idle_monitor
+        self._funding, self._idle_monitor, self._has_seen = funding, idle_monitor, has_seen
 
     def plan_launch(self, request: LaunchRequest) -> LaunchPlan:
         """Plan a launch without requesting it; raises the refusal that it would get."""
@@ -174,7 +176,8 @@ class WorkspaceService:
             before, now = store.named(tx.sql, name), self._clock.now()
             if verb is LifecycleVerb.HIBERNATE and not before.hibernation:
                 raise _cannot_hibernate(before, self._no_hibernation(before))
-            if (admitted := verb_to_request(before, verb)) is None:
+            admitted = verb_to_request(before, verb, seen=self._has_seen(before))
+            if admitted is None:
                 return state_of(before), self._end_restart(tx, before, verb)
             after = with_request(before, admitted, now, expiry_after(before, verb, now))
             event, admit_it = self._asked_event(before, reason=reason), state_of(after) in ACTIVE

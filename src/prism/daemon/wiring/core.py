@@ -122,6 +122,7 @@ class Wiring(ProviderWiring):
             offer_of_workspace=self._terms_of,
             funding=self.reservations,
             idle_monitor=self.idle_observer,
+            has_seen=self.first_surveys.has_seen,
         )
 
     @cached_property
@@ -132,7 +133,8 @@ class Wiring(ProviderWiring):
             self.costs.spends,
             self.idle_observer.idleness,
             self.costs.saved_since,
-            Delays(self.clock, self.why_it_waits).of,
+            Delays(self.clock, self.why_it_waits, self.why_not_seen).of,
+            first_surveys=self.first_surveys,
         )
 
     @property

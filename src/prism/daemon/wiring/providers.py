@@ -50,6 +50,7 @@ from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.changes import WorkspaceChanges
+from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
 from prism.workspaces.hooks import ChangeListener
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
 from prism.workspaces.ports import Compute
@@ -65,6 +66,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 IsPaused = Callable[[datetime | None], bool]
 PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for the identity; and others
+# How long the first requests wait for the first survey. A cloud may be away.
+LOCAL_TIMEOUT_SECONDS, CLOUD_TIMEOUT_SECONDS = 10.0, 2.0
 GATHER = 0.5  # seconds in which the requests for one location share a survey
 
 
@@ -251,6 +254,21 @@ class ProviderWiring(BillingWiring):
 
     # ------------------------------------------------------------ loops
     @cached_property
+    def first_surveys(self) -> FirstSurveys:
+        """Whether the rows were compared with the machines since the start."""
+        return FirstSurveys(self._first_survey_timeout)
+
+    def _first_survey_timeout(self, location: str) -> float | None:
+        """How many seconds after the start a request waits for a location; None if not served."""
+        if location in self.local.locations:
+            return LOCAL_TIMEOUT_SECONDS
+        provider = self.providers.get(provider_of(location))
+        if provider is None or provider is self.local:
+            return None
+        parts = provider.locations.get(location)
+        return 0.0 if parts is not None and parts.away is not None else CLOUD_TIMEOUT_SECONDS
+
+    @cached_property
     def reconciler(self) -> WorkspaceReconciler:
         """The reconciler of workspaces on this machine."""
         computes = {at: parts.compute for at, parts in self.local.locations.items()}
@@ -305,7 +323,13 @@ class ProviderWiring(BillingWiring):
             at: parts.volumes for at, parts in locations.items() if parts.volumes is not None
         }
         return [
-            Loop(reconciler, self.db, self.clock, threads=threads),
+            Loop(
+                reconciler,
+                self.db,
+                self.clock,
+                threads=threads,
+                recorded=self.first_surveys.recorded,
+            ),
             *(self._storage_loops(volumes, is_paused) if volumes else ()),
             Loop(idle, self.db, self.clock, threads=idle_threads),
         ]
@@ -332,6 +356,7 @@ class ProviderWiring(BillingWiring):
             changes=self.workspace_changes,
             requests=self.workspaces,
             living=self.read_model.living,
+            first_surveys=self.first_surveys,
         )
         return reconciler
 
@@ -398,6 +423,15 @@ class ProviderWiring(BillingWiring):
         loop = self.joined_loops.get(workspace.location, self.local_loops)[0]
         return provider.delay(workspace.location) or loop.failing(workspace.id)
 
+    def why_not_seen(self, workspace: Workspace) -> str | None:
+        """Why the shown state may be older than the daemon; None if it is not."""
+        if self.first_surveys.has_seen(workspace):
+            return None
+        location = workspace.location
+        survey = self.joined.get(location, self.reconciler).last_surveys.get(location)
+        why = self.why_it_waits(workspace) or (survey.problem if survey else None)
+        return f"{NOT_SEEN}: {why}" if why else NOT_SEEN
+
     def _unseen(self) -> list[SurveyedLocation]:
         """Locations in use that no loop surveys yet, or can survey."""
         return [
@@ -414,6 +448,8 @@ class ProviderWiring(BillingWiring):
             return LocationStatus(location, name, False, None, parts.away.message)
         work = self.joined.get(location, self.reconciler)
         survey = work.last_surveys.get(location)
+        if survey and survey.problem is None and not self.first_surveys.has_compared(location):
+            survey = None
         at, problem = (whole(survey.at), survey.problem) if survey else (None, None)
         reachable = None if survey is None else problem is None
         login = self.providers[provider].login(location)

@@ -1,0 +1,44 @@
+"""Delays the first requests about workspaces until their machines were looked at."""
+
+from collections.abc import Collection
+
+from prism.errors import NotFound
+from prism.kit.gate import AsgiApp, Receive, Scope, Send
+from prism.workspaces.first_surveys import FirstSurveys
+from prism.workspaces.read_model import ReadModel
+
+PATHS = ("/api/v1/instances", "/web-proxy/", "/dcv-proxy/", "/ssh-proxy/")
+
+
+class FirstSurveyWait:
+    """ASGI middleware; `every_path`: all requests are about workspaces, as at their origins."""
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        first_surveys: FirstSurveys,
+        read_model: ReadModel,
+        *,
+        every_path: bool = False,
+    ) -> None:
+        self._app, self._first_surveys, self._read_model = app, first_surveys, read_model
+        self._every_path = every_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait if necessary, and then call the application."""
+        if not self._first_surveys.is_complete and scope["type"] in {"http", "websocket"}:
+            path: str = scope["path"]
+            if self._every_path or path.startswith(PATHS):
+                await self._first_surveys.wait(self._locations(path))
+        await self._app(scope, receive, send)
+
+    def _locations(self, path: str) -> Collection[str]:
+        """The locations of all living workspaces, or of the one that the path names."""
+        pages = self._read_model.pages
+        _, *names = path.removeprefix("/api/v1").strip("/").split("/")
+        if names and not self._every_path:
+            try:
+                return {pages.named(names[0]).workspace.location}
+            except NotFound:
+                return ()
+        return pages.locations
