@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -147,8 +148,10 @@ def test_page_of_a_workspace_waits_whatever_its_path(rebooted):
 
     wait = FirstSurveyWait(page, rebooted.first_surveys, rebooted.read_model, every_path=True)
 
+    unused: Any = None
+
     async def visit():
-        task = asyncio.create_task(wait({"type": "http", "path": "/lab"}, None, None))
+        task = asyncio.create_task(wait({"type": "http", "path": "/lab"}, unused, unused))
         await asyncio.sleep(0)
         assert not called
         await asyncio.to_thread(survey, rebooted)
