@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from prism.agent import identity, network
+from prism.agent.reachable_addresses import destinations, mode_of
 from prism.providers.local.provider import local_compute
 from prism.settings import SettingInvalid, Settings, variable
 
@@ -39,7 +40,8 @@ def test_every_field_is_read_from_its_variable():
         "caller_cidr": "203.0.113.0/24",
         "uid_range": "70000-80000",
         "pids_max": 100,
-        "workspace_network": "shared",
+        "workspace_network": "internet",
+        "workspace_network_allow": "10.2.0.7:5432",
         "terminated_retention": 5,
         "log_level": "debug",
         "smtp_url": "smtp://mail.example.org:587",
@@ -211,4 +213,29 @@ def test_supervisors_have_the_same_defaults():
         identity.VARIABLE,
         identity.PROCESSES_VARIABLE,
         network.VARIABLE,
+        network.ALLOWED_VARIABLE,
     }
+    assert mode_of("") == Settings().workspace_network
+
+
+DESTINATIONS = ["10.2.0.7", "10.2.0.7:5432,10.3.0.0/16", "fd00::1 [fd00::/64]:443", "::1:80", ""]
+NO_DESTINATIONS = ["db.lab", "10.2.0.7:0", "10.2.0.7:65536", "10.2.0.7/8", "[fd00::1]:"]
+
+
+@pytest.mark.parametrize("text", DESTINATIONS)
+def test_destinations_are_accepted_as_supervisors_read_them(text):
+    allowed = Settings.read({"PRISM_WORKSPACE_NETWORK_ALLOW": text}).workspace_network_allow
+    assert len(destinations(allowed)) == len(text.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("text", NO_DESTINATIONS)
+def test_invalid_destinations_are_refused(text):
+    with pytest.raises(SettingInvalid, match="PRISM_WORKSPACE_NETWORK_ALLOW"):
+        Settings.read({"PRISM_WORKSPACE_NETWORK_ALLOW": text})
+    with pytest.raises(ValueError, match=r".*"):
+        destinations(text)
+
+
+@pytest.mark.parametrize(("older", "mode"), [("own", "lan"), ("shared", "host")])
+def test_older_values_of_the_network_go_on_working(older, mode):
+    assert mode_of(Settings.read({"PRISM_WORKSPACE_NETWORK": older}).workspace_network) == mode

@@ -63,6 +63,14 @@ Ids = Annotated[
 Processes = Annotated[
     int, Meta(ge=32, le=4194304, description="a whole number from 32 to 4194304")
 ]
+Destinations = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-fA-F.:/\[\], ]*$(?!\n)",
+        description="addresses or ranges, each with a port or without, as "
+        "`10.2.0.7:5432,10.3.0.0/16`",
+    ),
+]
 Mail = Annotated[
     str, Meta(pattern=r"^smtps?://[^/\s]+$(?!\n)", description="`smtp://USER:PASSWORD@HOST:PORT`")
 ]
@@ -143,10 +151,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     pids_max: Processes = 4096
     """How many processes and threads a local workspace may have, from its next start."""
 
-    workspace_network: Literal["own", "shared"] = "own"
-    """The network of local workspaces, from their next start: `own` is a network for each
-    workspace, if the system supports it; `shared` is the network of this computer, with
-    its loopback."""
+    workspace_network: Literal["isolated", "internet", "lan", "host", "own", "shared"] = "lan"
+    """What local workspaces reach, from their next start: `lan` is all that this computer
+    reaches, without the computer itself and the cloud's metadata service; `internet` is
+    also without private addresses; `isolated` is nothing; `host` is this computer's own
+    network, with its loopback. `own` means `lan`, and `shared` means `host`."""
+
+    workspace_network_allow: Destinations = ""
+    """Addresses that local workspaces reach although `PRISM_WORKSPACE_NETWORK` says
+    otherwise, as `10.2.0.7:5432,10.3.0.0/16,[fd00:1::7]:443`."""
 
     terminated_retention: Seconds = 300
     """How many seconds a terminated workspace stays in the list."""
@@ -188,6 +201,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingInvalid.of(variable("home"), settings.home, PATH)
         if settings.caller_cidr and not _is_range(settings.caller_cidr):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
+        allow = settings.workspace_network_allow
+        if not all(map(_is_destination, re.findall(r"[^,\s]+", allow))):
+            raise SettingInvalid.of(
+                variable("workspace_network_allow"), allow, _allowed(Destinations)
+            )
         if not uids(settings.uid_range):
             raise SettingInvalid.of(variable("uid_range"), settings.uid_range, _allowed(Ids))
         if not (is_loopback(settings.host) or (settings.auth == "tokens" and settings.public_url)):
@@ -307,6 +325,19 @@ def _is_range(cidr: str) -> bool:
         return ip_network(cidr, strict=False).prefixlen > 0
     except ValueError:
         return False
+
+
+def _is_destination(word: str) -> bool:
+    """Whether a word is an address or a range, which may have a port."""
+    within = re.fullmatch(r"\[(.*:.*)\](?::(\d{1,5}))?|([^:]*)(?::(\d{1,5}))?|([^\[\]]*)", word)
+    if not within:
+        return False
+    port = within[2] or within[4] or "1"
+    try:
+        ip_network(within[1] or within[3] or within[5])
+    except ValueError:
+        return False
+    return 0 < int(port) < 65536
 
 
 def uids(text: str) -> range:

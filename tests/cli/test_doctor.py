@@ -173,7 +173,7 @@ HOLDS: dict[str, Any] = {
     "kept": dict.fromkeys(PROMISED, True),
     "processes": 64,
 }
-HOLDS |= {"network": "own"}
+HOLDS |= {"network": "own", "unfiltered": ""}
 
 
 def trial_result(**changes):
@@ -188,6 +188,7 @@ def trial_result(**changes):
         ({"kept": dict.fromkeys(PROMISED, False)}, "have capabilities, they can make user name"),
         ({"processes": None}, "but no limit of processes"),
         ({"is_shared": True, "user": 7}, "all run as uid 7, but no user for each"),
+        ({"unfiltered": "Protocol not supported"}, "no filter of their network"),
     ],
 )
 def test_isolation_check_names_a_limit_that_does_not_apply(
@@ -206,7 +207,7 @@ def test_isolation_check_names_a_limit_that_does_not_apply(
             "PRISM_WORKSPACE_NETWORK is shared",
             {"pasta"},
             {"PRISM_WORKSPACE_NETWORK": "shared"},
-            "Set PRISM_WORKSPACE_NETWORK to own, and restart the daemon",
+            "Set PRISM_WORKSPACE_NETWORK to lan, and restart the daemon",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from prism.agent import syscalls
+from prism.agent import packet_filter, syscalls
 from prism.agent.processes import PR_SET_PDEATHSIG, prctl
 from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
@@ -39,8 +39,13 @@ ARGUMENTS = slice(45, 47)
 class Gateway:
     """The supervisor's access to a network namespace; `pid` is the process that keeps it alive."""
 
-    def __init__(self, folder: Path, name: str, user: int | None) -> None:
-        """Make namespace and process, for our user or another; raises `OSError` if refused."""
+    def __init__(self, folder: Path, name: str, user: int | None, filter: bytes) -> None:
+        """Make namespace and process, for our user or another; raises `OSError` if refused.
+
+        `filter` are the messages of `packet_filter.py`.
+        """
+        self.unfiltered = ""
+        """Why its packets are not filtered; empty if they are."""
         self._supervisor, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.user_namespace = self.network_namespace = self.pid = -1
         with ExitStack() as stack:
@@ -52,7 +57,8 @@ class Gateway:
             admitted = {0, os.geteuid()}
             self.pid = os.fork()
             if not self.pid:
-                _main(_Sockets(theirs, listener, kernel), user, admitted, f"{TITLE}\0{folder}")
+                sockets = _Sockets(theirs, listener, kernel)
+                _main(sockets, user, admitted, f"{TITLE}\0{folder}", filter)
         try:
             self._map_user(os.getuid() if user is None else user, user is None)
             self.user_namespace = self._open_namespace("user")
@@ -69,6 +75,7 @@ class Gateway:
         Path(f"/proc/{self.pid}/gid_map").write_text(f"{group} {group} 1")
         self._supervisor.send(b"named")
         self._expect_ok()
+        self.unfiltered = self._supervisor.recv(4096).decode(errors="replace").strip()
 
     def _expect_ok(self) -> None:
         answer = self._supervisor.recv(4096)
@@ -165,7 +172,9 @@ class _Relays:
             self._free.release()
 
 
-def _main(ends: _Sockets, user: int | None, admitted: set[int], title: str) -> NoReturn:
+def _main(
+    ends: _Sockets, user: int | None, admitted: set[int], title: str, filter: bytes
+) -> NoReturn:
     """In the child: make the namespaces, report that, and serve until the supervisor ends."""
     try:
         os.setsid()
@@ -180,6 +189,7 @@ def _main(ends: _Sockets, user: int | None, admitted: set[int], title: str) -> N
             if ends.supervisor.recv(LONGEST) == b"named":
                 _raise_loopback()
                 ends.supervisor.send(b"ok")
+                ends.supervisor.send(_filter_packets(filter).encode() or b" ")
                 _serve(ends, _Relays(ends.kernel, admitted))
         except OSError as error:
             ends.supervisor.send(str(error).encode())
@@ -198,6 +208,15 @@ def _make_namespaces(user: int | None) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if user is None:
         Path("/proc/self/setgroups").write_text("deny")
+
+
+def _filter_packets(messages: bytes) -> str:
+    """Install the filter; returns why that failed, or nothing."""
+    try:
+        packet_filter.install(messages)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _raise_loopback() -> None:

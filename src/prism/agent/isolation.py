@@ -15,9 +15,12 @@ from pathlib import Path
 
 from prism.agent import identity, network
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
-from prism.agent.sandbox_process import SandboxProcess
+from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
 
-PASSED = (identity.VARIABLE, identity.PROCESSES_VARIABLE, network.VARIABLE)
+PASSED = (
+    *(identity.VARIABLE, identity.PROCESSES_VARIABLE),
+    *(network.VARIABLE, network.ALLOWED_VARIABLE),
+)
 ASK = """
 import os, resource
 said = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -80,7 +83,7 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     os.waitpid(sandbox.pid, 0)
     return {
         "user": user,
-        "is_shared": user == os.geteuid() or bool(sandbox.note),
+        "is_shared": user == os.geteuid() or SHARED_ID in sandbox.notes,
         "kept": {
             "capabilities": bool(capabilities),
             "namespaces": bool(namespaces),
@@ -88,4 +91,5 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
         },
         "processes": processes if processes >= 0 else None,
         "network": sandbox.network_kind,
+        "unfiltered": sandbox.network.unfiltered if sandbox.network else "",
     }

@@ -24,17 +24,26 @@ from pathlib import Path
 from prism.agent import syscalls
 from prism.agent.gateway import DIAGNOSIS, Gateway
 from prism.agent.output_logs import last_words
+from prism.agent.packet_filter import filter_messages
 from prism.agent.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
 from prism.agent.protocol import NETWORK_SOCKET, PUBLISH, TCP_SOCKET
+from prism.agent.reachable_addresses import (
+    addresses_of_this_computer,
+    destinations,
+    mode_of,
+    reachable,
+    resolvers_in,
+)
 from prism.agent.sandbox import PROGRAMS
 
-VARIABLE, SHARED = "PRISM_WORKSPACE_NETWORK", "shared"
+VARIABLE, ALLOWED_VARIABLE = "PRISM_WORKSPACE_NETWORK", "PRISM_WORKSPACE_NETWORK_ALLOW"
 HOST, WAITING = "127.0.0.1", 128
 PATIENCE, ANSWER = 20.0, 5.0
 EVERYBODY = 0o666
 AGAIN = 1.0  # seconds until `pasta` is started again, if it has ended
 RESOLVER, TUN, TUN_FOLDER = "/etc/resolv.conf", "/dev/net/tun", "/dev/net"
 TUN_DEVICE = os.makedev(10, 200)
+IPV6_ADDRESSES = "/proc/net/if_inet6"  # absent if the kernel has no IPv6
 FORWARDER = "169.254.1.1"
 """The name server inside, if this computer's name server is on its loopback."""
 PASTA = (
@@ -66,6 +75,32 @@ def resolver_file(text: str) -> str | None:
     return "\n".join([f"nameserver {FORWARDER}", *lines, ""]) if is_local else None
 
 
+def configured_mode() -> str:
+    """The mode of workspaces' networks, as passed on by the daemon."""
+    return mode_of(os.environ.get(VARIABLE, ""))
+
+
+def configured_filter(mode: str) -> bytes:
+    """The filter of packets for a network that starts now."""
+    resolvers = resolvers_in(_read(RESOLVER))
+    if any(address.is_loopback for address in resolvers):
+        resolvers.append(ip_address(FORWARDER))
+    allowed = reachable(
+        mode,
+        computer=addresses_of_this_computer(),
+        resolvers=[address for address in resolvers if not address.is_loopback],
+        allowed=destinations(os.environ.get(ALLOWED_VARIABLE, "")),
+    )
+    return filter_messages(allowed, has_ipv6=os.path.exists(IPV6_ADDRESSES))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def _is_loopback(address: str) -> bool:
     with suppress(ValueError):
         return ip_address(address).is_loopback
@@ -75,8 +110,10 @@ def _is_loopback(address: str) -> bool:
 class WorkspaceNetwork:
     """A running network namespace, with its gateway and its `pasta`."""
 
-    def __init__(self, folder: Path, user: int | None, environment: Mapping[str, str]) -> None:
-        """`user` is the uid of the workspace, if it is not ours."""
+    def __init__(
+        self, folder: Path, user: int | None, environment: Mapping[str, str], mode: str
+    ) -> None:
+        """`user` is the uid of the workspace, if it is not ours; `mode` says what it reaches."""
         program = pasta()
         if program is None:
             raise NetworkUnavailable("`pasta` is not installed")
@@ -89,7 +126,7 @@ class WorkspaceNetwork:
         """Whether its gateway has ended."""
         self._is_ready, self._program, self._output = False, program, b""
         try:
-            self._gateway = Gateway(folder, NETWORK_SOCKET, user)
+            self._gateway = Gateway(folder, NETWORK_SOCKET, user, configured_filter(mode))
         except OSError as error:
             raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
         try:
@@ -97,6 +134,11 @@ class WorkspaceNetwork:
         except OSError as error:
             self.close()
             raise NetworkUnavailable(f"`pasta` cannot be started: {error}") from error
+
+    @property
+    def unfiltered(self) -> str:
+        """Why its packets are not filtered; empty if they are."""
+        return self._gateway.unfiltered
 
     @property
     def pids(self) -> set[int]:

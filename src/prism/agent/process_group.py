@@ -257,8 +257,7 @@ class ProcessGroup:
 
             sandbox = SandboxProcess(self.folder, self._spec, self._volumes(), prepare)
             self._sandbox = sandbox
-            if sandbox.note and sandbox.note not in self.notes:
-                self.notes.append(sandbox.note)
+            self.notes += [note for note in sandbox.notes if note not in self.notes]
             self.selector.attend(sandbox.fileno(), self._receive)
             self.selector.listen(sandbox.output_pipe, sandbox.log)
             if sandbox.network:

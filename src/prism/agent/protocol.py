@@ -299,6 +299,7 @@ class IsolationReport(TypedDict):
     kept: KeptPromises
     processes: int | None
     network: str | None
+    unfiltered: str  # why its network has no filter
 
 
 # ------------------------------------------------------------------ machines on AWS

@@ -30,10 +30,10 @@ from prism.agent.identity import (
 from prism.agent.machine_config import SYSTEM
 from prism.agent.network import (
     RESOLVER,
-    SHARED,
     VARIABLE,
     NetworkUnavailable,
     WorkspaceNetwork,
+    configured_mode,
     pasta,
     resolver_file,
 )
@@ -41,6 +41,7 @@ from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.package_trees import lower_of
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
 from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed
+from prism.agent.reachable_addresses import HOST, LAN, STRICT
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     bubblewrap,
@@ -55,11 +56,19 @@ from prism.agent.seccomp import filter_for
 
 PROGRAM = Path(__file__).resolve().with_name("init.py")
 PATIENCE = 20.0
-NETWORKED = "networked"
+NETWORKED, FILTERED = "networked", "filtered"
+UNFILTERED = (
+    "its network cannot be filtered, so the cloud's metadata service and the computer's other "
+    "addresses can be reached"
+)
 LONGEST_ANSWER = 65536  # bytes of a line
 SHARED_ID = (
     "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
 )
+
+
+class NotConfined(Exception):
+    """A workspace is not started, because a protection that it should have is missing."""
 
 
 class SandboxProcess:
@@ -79,17 +88,23 @@ class SandboxProcess:
         self._lower = lower_of(folder, spec)
         self.log = OutputLog(folder / "logs" / "inside.log")
         self.kind, self.output_pipe = "", -1
-        self.note = ""
-        """What people should know about its isolation; empty if there is nothing."""
+        self.notes: list[str] = []
+        """What people should know about its isolation."""
         self.network: WorkspaceNetwork | None = None
         """Its own network; None if it uses this computer's."""
         self.network_kind: str | None = None
         """`own`, or `shared: why`; None without a sandbox."""
-        shares = os.environ.get(VARIABLE) == SHARED
-        self._shares_network = f"{VARIABLE} is {SHARED}" if shares else ""
+        self._network_mode = configured_mode()
+        shares = self._network_mode == HOST
+        self._shares_network = f"{VARIABLE} is {os.environ.get(VARIABLE)}" if shares else ""
         self._rest = b""
         self._identity: SandboxUser | None = None
-        self._open()
+        try:
+            self._open()
+        except NotConfined as error:
+            self._close_network()
+            self._release_identity()
+            raise OSError(str(error)) from error
 
     def fileno(self) -> int:
         """Readable if there is an answer."""
@@ -199,7 +214,7 @@ class SandboxProcess:
                 why = self._begin_as(bwrap, shared=False)
             except CannotMap:
                 why = self._begin_as(bwrap, shared=True)
-                self.note = SHARED_ID
+                self.notes.append(SHARED_ID)
         if not why:
             self.kind = "bubblewrap"
             return
@@ -235,6 +250,8 @@ class SandboxProcess:
 
     def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
         """Start, with a network of its own if possible; empty if it succeeded, else why not."""
+        if not bwrap and self._network_mode in STRICT:
+            raise NotConfined(f"{VARIABLE} is {self._network_mode}, which needs a sandbox")
         self.network_kind = f"shared: {self._shares_network}" if bwrap else None
         (self._folder / NETWORK_SOCKET).unlink(missing_ok=True)  # of an earlier start
         try:
@@ -255,7 +272,18 @@ class SandboxProcess:
     def _open_network(self) -> None:
         user = self._identity.uid if self._identity else None
         environment = {"PATH": SYSTEM, MARK: str(self._folder)}
-        self.network, self.network_kind = WorkspaceNetwork(self._folder, user, environment), "own"
+        mode = self._network_mode
+        self.network = WorkspaceNetwork(self._folder, user, environment, mode)
+        self.network_kind = "own"
+        if not (why := self.network.unfiltered):
+            remember_that_it_works(self._folder, FILTERED)
+        elif mode != LAN or has_worked(self._folder, FILTERED):
+            self._close_network()
+            raise NotConfined(
+                f"{UNFILTERED} ({why}), and {VARIABLE} is {mode}. See `prism doctor`"
+            )
+        else:
+            self.notes.append(f"{UNFILTERED}: {why}")
 
     def _share_network(self, reason: str) -> str:
         """Use this computer's network from now on; or why nothing is started with that."""
@@ -263,6 +291,11 @@ class SandboxProcess:
             self._socket.close()
             os.kill(self.pid, signal.SIGKILL)
         self._close_network()
+        if self._network_mode in STRICT:
+            raise NotConfined(
+                f"{VARIABLE} is {self._network_mode}, and it cannot be given a network of its "
+                f"own: {reason}. See `prism doctor`"
+            )
         if pasta() and has_worked(self._folder, NETWORKED):
             return f"it could be given a network of its own before, and cannot now: {reason}"
         self._shares_network = reason

@@ -17,8 +17,10 @@ from prism.settings import Settings, uids, variable
 
 VARIABLE = variable("uid_range")
 SHARES = (
-    "this computer's network, where they reach what listens on loopback and each other's ports"
+    "this computer's network, where they reach the cloud's metadata service, what listens on "
+    "loopback and each other's ports"
 )
+UNFILTERED = "no filter of their network, so they reach the cloud's metadata service"
 TUN = Path("/dev/net/tun")
 PROMISES = {  # the texts for limits that apply, and that do not
     "capabilities": ("no capabilities", "they have capabilities"),
@@ -90,7 +92,9 @@ def _isolation_finding(context: CheckContext, report: IsolationReport) -> Findin
     else:
         missing.append("no limit of processes")
     network = report["network"]
-    if network == "own":
+    if network == "own" and report["unfiltered"]:
+        missing.append(f"{UNFILTERED} ({report['unfiltered']})")
+    elif network == "own":
         promises.append("a network for each workspace")
     elif network:
         missing.append(f"{SHARES} ({network.removeprefix('shared: ')})")
@@ -112,14 +116,16 @@ def _remedy(context: CheckContext, missing: Sequence[str] = ()) -> str:
         return installing(context, "bubblewrap")
     if len(missing) == 1 and missing[0].startswith(SHARES):
         return _network_remedy(context)
+    if len(missing) == 1 and missing[0].startswith(UNFILTERED):
+        return "sudo modprobe -a nf_tables nft_reject_ipv4 nft_reject_ipv6"
     return "Linux 5.14 or newer has all of it, with PRISM_HOME on ext4, XFS or btrfs"
 
 
 def _network_remedy(context: CheckContext) -> str:
     """What to do so that each workspace gets its own network at its next start."""
     name = variable("workspace_network")
-    if context.environ.get(name) == "shared":
-        return f"Set {name} to own, and restart the daemon"
+    if context.environ.get(name) in {"host", "shared"}:
+        return f"Set {name} to lan, and restart the daemon"
     if context.which("pasta") is None:
         return installing(context, "passt")
     if not TUN.exists():

@@ -20,7 +20,7 @@ from prism.settings import Settings, variable
 from prism.storage.ports import Volumes
 from prism.workspaces.ports import Compute
 
-PASSED = ("uid_range", "pids_max", "workspace_network")
+PASSED = ("uid_range", "pids_max", "workspace_network", "workspace_network_allow")
 """Settings that the supervisors of local machines need."""
 THREADS = 4
 """Calls to a cloud wait; calls to this machine compute. With more threads, the threads of requests
