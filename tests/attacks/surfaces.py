@@ -53,6 +53,7 @@ SURFACES = {
     ),
     "SSH": ("tests/providers/local/test_ssh.py", "tests/attacks/test_ssh_door.py"),
     "roles": (
+        "tests/attacks/test_removed_members.py",
         "tests/attacks/test_roles.py",
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",

@@ -144,13 +144,24 @@ def test_failed_accept_adds_no_member_and_leaves_the_invitation_pending(
     assert ask("GET", sent_invitation["id"]).json()["status"] == "pending"
 
 
-def test_accepted_invitation_never_lowers_the_role_of_a_member(ask, http, project_id):
-    for role, after in (("viewer", "admin"), ("owner", "owner")):
+def test_invitation_to_a_person_who_is_added_is_revoked(ask, http, project_id):
+    for role in ("viewer", "owner"):
         sent = ask("POST", "send", project_id=project_id, email=f"{role}@x.org", role=role).json()
         body = {"email": f"{role}@x.org", "role": "admin"}
         assert http("POST", f"/api/v1/projects/{project_id}/members", json=body).status_code == 201
-        assert ask("POST", f"{sent['id']}/accept", token=sent["token"]).status_code == 200
-        assert members(http, project_id)[f"{role}@x.org"] == after
+        refused = ask("POST", f"{sent['id']}/accept", token=sent["token"])
+        failed(refused, 409, "INVITATION_ANSWERED")
+        assert members(http, project_id)[f"{role}@x.org"] == "admin"
+
+
+def test_accepted_invitation_revokes_another_one_that_had_expired(ask, http, clock, project_id):
+    first = ask("POST", "send", project_id=project_id, email="eve@x.org", role="admin").json()
+    clock.advance(days=8)
+    second = ask("POST", "send", project_id=project_id, email="eve@x.org", role="viewer").json()
+    assert ask("POST", f"{first['id']}/resend").status_code == 200
+    assert ask("POST", f"{second['id']}/accept", token=second["token"]).status_code == 200
+    state = http("GET", f"/api/v1/invitations/{first['id']}").json()["status"]
+    assert (state, members(http, project_id)["eve@x.org"]) == ("revoked", "viewer")
 
 
 def test_second_invitation_to_an_address_is_refused_until_the_first_expires(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.answers import show_notes, show_state
 from prism.cli.connection import asking, daemon
-from prism.cli.parser import argument, given, no_arguments
+from prism.cli.parser import add_flag, argument, given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_records, suggest
 from prism.client.storage import Snapshots, Volumes
 from prism.client.wire import Wire
@@ -108,7 +108,8 @@ def _is_up(wire: Wire, workspace: str) -> bool:
 
 def _detach(args: Namespace) -> Any:
     wire = daemon()
-    return wait_for_volume(args, wire, wire.call(Volumes.detach, args.name, args.workspace))
+    answer = wire.call(Volumes.detach, args.name, args.workspace, force=args.force)
+    return wait_for_volume(args, wire, answer)
 
 
 def _delete(args: Namespace) -> None:
@@ -182,6 +183,7 @@ def _detach_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "workspace", metavar="WORKSPACE", nargs="?", help="only from this workspace"
     )
+    add_flag(parser, "--force", help="stop the workspaces that run, whatever they have open")
 
 
 VERBS = {

@@ -62,9 +62,9 @@ class Volumes(Noun):
             self, "POST", _path(name, "attach"), storage.AttachRequest(instance=workspace)
         )
 
-    def detach(self, name: str, workspace: str | None = None) -> Volume:
-        """Detach it from one workspace, or from all."""
-        body = None if workspace is None else storage.DetachRequest(instance=workspace)
+    def detach(self, name: str, workspace: str | None = None, *, force: bool = False) -> Volume:
+        """Detach it from one workspace, or from all; `force` stops those that run."""
+        body = trim(storage.DetachRequest(instance=workspace, force=force))
         return _volume(self, "POST", _path(name, "detach"), body)
 
     def delete(self, name: str) -> storage.DeletedStorage:

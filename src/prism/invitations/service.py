@@ -188,6 +188,7 @@ class InvitationService:
             elif member.role.rank < invitation.role.rank:
                 promote(tx, project, member, invitation.role)
             self._close(tx, invitation, InvitationStatus.ACCEPTED)
+            self.joined(tx, project, invitation.email)  # another one that expired and was resent
             fields = about(invitation, project.name, current().name)
             tx.happened(InvitationAccepted(**fields, role=invitation.role))
         return AcceptAnswer(
@@ -213,11 +214,23 @@ class InvitationService:
             decline_reason=request.reason,
         )
 
-    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Revoke what a person may no longer send, who has a lower role or none (None) now.
+    def joined(self, tx: Tx, project: Project, email: str) -> None:
+        """Revoke the open invitations of a person who became a member without them.
 
-        In local mode there is one user, whose rights do not depend on a role.
+        Implements `projects.model.MembershipListener`. Later, such an invitation would change the
+        role of the person, or bring back who was removed.
         """
+        for invitation in store.of_project(tx.sql, project.id):
+            if invitation.email.lower() == email.lower() and invitation.answer is None:
+                self._revoke(tx, invitation, project)
+
+    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
+        """Revoke invitations to a person who has a lower role or none (None) now, and theirs.
+
+        Theirs are those that the person may no longer send. In local mode there is one user, whose
+        rights do not depend on a role.
+        """
+        self.joined(tx, project, email)
         if self._clear or email.lower() == self._operator:
             return
         rank = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1

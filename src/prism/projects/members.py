@@ -1,6 +1,6 @@
 """The members of projects and their roles; each project keeps an owner."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -19,6 +19,7 @@ from prism.projects.model import (
     Member,
     MemberExists,
     MemberNotFound,
+    MembershipListener,
     MemberWorkspaces,
     NewMember,
     Project,
@@ -27,19 +28,16 @@ from prism.projects.model import (
 
 
 class MemberService:
-    """Requests about members.
-
-    `on_demotion` is called in the transaction that reduces a role, with the new role or None.
-    """
+    """Requests about members."""
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        on_demotion: Callable[[Tx, Project, str, Role | None], None],
+        listeners: Sequence[MembershipListener],
         workspaces: MemberWorkspaces,
     ) -> None:
-        self._db, self._clock, self._on_demotion = db, clock, on_demotion
+        self._db, self._clock, self._listeners = db, clock, listeners
         self._workspaces = workspaces
 
     def every(self, project: str) -> list[Member]:
@@ -62,6 +60,8 @@ class MemberService:
                     f"{request.email} already belongs to {row.name!r}",
                     remediation=f"Use `prism member list {row.id}` to see its members",
                 )
+            for listener in self._listeners:
+                listener.joined(tx, row, request.email)
             return join(tx, self._clock, row, request)
 
     def change(self, project: str, email: str, role: Role) -> Member:
@@ -74,7 +74,7 @@ class MemberService:
             permit(row, max(before.role, role, key=lambda each: each.rank))
             _require_owner(tx, row, before)
             if role.rank < before.role.rank:
-                self._on_demotion(tx, row, before.email, role)
+                self._demoted(tx, row, before.email, role)
             return promote(tx, row, before, role)
 
     def remove(
@@ -96,12 +96,16 @@ class MemberService:
             store.remove_member(tx, row.id, member.email)
             fields = about(row, current().name)
             tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
-            self._on_demotion(tx, row, member.email, None)
+            self._demoted(tx, row, member.email, None)
             return RemovedMember(
                 message=f"Member {member.email!r} removed successfully",
                 workspaces=tuple(self._handle_leftovers(tx, row, member, workspaces, heir)),
                 tokens_revoked=revoke_for_project(tx, member.email, row.id),
             )
+
+    def _demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
+        for listener in self._listeners:
+            listener.demoted(tx, project, email, role)
 
     def _handle_leftovers(
         self, tx: Tx, project: Project, member: Member, leftover: Leftover, heir: str | None

@@ -243,6 +243,16 @@ class RemovedMember(Struct, frozen=True, kw_only=True):
     tokens_revoked: int = 0
 
 
+class MembershipListener(Protocol):
+    """Follows who belongs to projects, in the transaction that changes it."""
+
+    def joined(self, tx: Tx, project: Project, email: str) -> None:
+        """Somebody becomes a member without an invitation."""
+
+    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
+        """A member gets a lower role, or leaves (None)."""
+
+
 class MemberWorkspaces(Protocol):
     """Handles a member's workspaces, in the transaction that removes the member."""
 

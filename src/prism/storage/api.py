@@ -62,7 +62,7 @@ def detach_volume(
     name: Name, data: JSONBody[DetachRequest], storage: Storage
 ) -> EbsVolume | EfsVolume:
     """Request that a volume is detached from one workspace, or from all; its data stays."""
-    return storage.detach(name, data.instance)
+    return storage.detach(name, data.instance, force=data.force)
 
 
 @snapshots.get(sync_to_thread=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 
 from msgspec import Meta, Struct
 
+from prism.access.model import PermissionDenied
 from prism.errors import AlreadyExists, Conflict, InUse, InvalidState, NotFound
 from prism.kit.generations import Attempts, Generations
 from prism.kit.money import Micros
@@ -47,6 +48,10 @@ class BeingCopied(InUse):
 
 class VolumeElsewhere(Conflict, code="VOLUME_ELSEWHERE"):
     """The volume and the workspace are not in the same location."""
+
+
+class VolumeOfAnotherProject(PermissionDenied):
+    """The volume belongs to another project, whose storage the caller may not manage."""
 
 
 class NoSnapshots(Conflict, code="NO_SNAPSHOTS"):
@@ -212,6 +217,7 @@ class AttachmentHost(Struct, frozen=True, kw_only=True):
     up: bool = False  # it is on and can be asked
     ended: bool  # it was, or is being, destroyed
     project: str | None = None
+    owner: str = ""
     root_gb: int = 8
     root_type: DiskType = "gp3"
 
@@ -227,6 +233,13 @@ class AttachmentHostReader(Protocol):
 
     def on(self, sql: Rows, machines: Collection[str]) -> Mapping[str, AttachmentHost]:
         """The workspaces on these machines, by machine."""
+
+
+class AttachmentHostStopper(Protocol):
+    """Stops workspaces, in the given transaction."""
+
+    def stop_by_id(self, tx: Tx, id: str, reason: str) -> None:
+        """Request a stop if the workspace runs or is coming up."""
 
 
 class StorageOffer(Protocol):
@@ -313,9 +326,13 @@ class AttachRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class DetachRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to detach a volume, from all workspaces unless `instance` names one."""
+    """A request to detach a volume, from all workspaces unless `instance` names one.
+
+    `force` also stops the workspaces that run, because their programs may have files of it open.
+    """
 
     instance: Text | None = None
+    force: bool = False
 
 
 class NewSnapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

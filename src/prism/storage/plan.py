@@ -8,6 +8,8 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prism.access.model import AccessVerb, Role
+from prism.access.plan import allows
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.storage.model import (
@@ -498,3 +500,10 @@ def at_most(resource: Volume | Snapshot) -> Micros | None:
 def gigabytes(used: int | None) -> float | None:
     """An amount of bytes for the API, in GB."""
     return None if used is None else round(used / GIB, 3)
+
+
+def can_enter(host: AttachmentHost, email: str, roles: Mapping[str, Role]) -> bool:
+    """Whether a person with these roles in projects can enter a workspace."""
+    role = roles.get(host.project or "")
+    is_owner = host.owner.lower() == email.lower()
+    return allows(role, AccessVerb.MANAGE_OWN if is_owner else AccessVerb.MANAGE)

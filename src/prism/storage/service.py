@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 from sqlalchemy import Connection
 
-from prism.access.plan import visible
+from prism.access.model import AccessVerb, Role, current
+from prism.access.plan import allows, visible
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
@@ -20,6 +21,7 @@ from prism.storage.model import (
     Attachment,
     AttachmentHost,
     AttachmentHostReader,
+    AttachmentHostStopper,
     EbsVolume,
     EfsVolume,
     NewVolume,
@@ -33,15 +35,19 @@ from prism.storage.model import (
     VolumeInUse,
     VolumeKind,
     VolumeList,
+    VolumeOfAnotherProject,
     VolumeState,
 )
-from prism.storage.plan import checked, is_being_made, volume_state, with_request
+from prism.storage.plan import can_enter, checked, is_being_made, volume_state, with_request
 
 Shown = EbsVolume | EfsVolume
 
 
 class StorageService:
-    """Requests of one user about volumes."""
+    """Requests of one user about volumes.
+
+    `operator` is the operator's address in team mode; None in local mode, which has no roles.
+    """
 
     def __init__(
         self,
@@ -52,9 +58,12 @@ class StorageService:
         hosts: AttachmentHostReader,
         actor: Who,
         changes: StorageChanges,
+        stopper: AttachmentHostStopper | None = None,
+        operator: str | None = None,
     ) -> None:
         self._db, self._clock, self._offer = db, clock, offer
         self._hosts, self._actor, self._changes = hosts, actor, changes
+        self._stopper, self._operator = stopper, operator
 
     def every(self) -> VolumeList:
         """All volumes that the caller may see."""
@@ -139,8 +148,8 @@ class StorageService:
             self._attach(tx, volume, self._hosts.named(tx.sql, instance))
             return self._view(tx.sql, volume)
 
-    def detach(self, name: str, instance: str | None = None) -> Shown:
-        """Detach a volume from one workspace, or from all."""
+    def detach(self, name: str, instance: str | None = None, *, force: bool = False) -> Shown:
+        """Detach a volume from one workspace, or from all; `force` stops those that run."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             links = store.attachments_of(tx.sql, [volume.id])[volume.id]
@@ -148,6 +157,8 @@ class StorageService:
                 host = self._hosts.named(tx.sql, instance)
                 links = [attachment for attachment in links if attachment.workspace == host.id]
             self._detach(tx, volume, links)
+            if force:
+                self._stop(tx, volume, links, "was detached by force")
             return self._view(tx.sql, volume)
 
     # For packages above this one, inside their transactions.
@@ -159,6 +170,7 @@ class StorageService:
         rows = [store.named(sql, Volume, name) for name in volumes]
         for volume in rows:
             _require_attachable(sql, volume, host)
+            _require_right(sql, volume, host)
         for volume in rows:
             _require_same_zone(volume, host, [other.zone for other in rows if other.zone])
 
@@ -172,6 +184,41 @@ class StorageService:
         for attachment in store.attachments_to(tx.sql, workspace):
             self._detach(tx, store.by_id(tx.sql, Volume, attachment.volume), [attachment])
 
+    def detach_foreign(self, tx: Tx, workspace: str, project: str | None) -> None:
+        """Detach the volumes of other projects from a workspace that was moved to `project`."""
+        if self._operator is None:
+            return
+        for attachment in store.attachments_to(tx.sql, workspace):
+            volume = store.by_id(tx.sql, Volume, attachment.volume)
+            if volume.project is not None and volume.project != project:
+                self._detach(tx, volume, [attachment])
+
+    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
+        """Detach a project's volumes from what a person can enter elsewhere, and stop that.
+
+        Implements `projects.model.MembershipListener`. A person who may still manage the project's
+        storage keeps them.
+        """
+        keeps = role is not None and allows(role, AccessVerb.STORE)
+        if keeps or self._operator is None or email.lower() == self._operator.lower():
+            return
+        roles = projects.roles_of(tx.sql, email)
+        for volume in store.volumes_in(tx.sql, project.id):
+            links = store.attachments_of(tx.sql, [volume.id])[volume.id]
+            hosts = self._hosts.of(tx.sql, [attachment.workspace for attachment in links])
+            links = [
+                attachment
+                for attachment in links
+                if (host := hosts.get(attachment.workspace))
+                and host.project != project.id
+                and can_enter(host, email, roles)
+            ]
+            self._detach(tx, volume, links)
+            self._stop(tx, volume, links, f"was detached: {email} lost the right to it")
+
+    def joined(self, tx: Tx, project: Project, email: str) -> None:
+        """Does nothing: a new member gets no volume by joining."""
+
     def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
         """Implements `projects.model.ProjectDependent`: a project stays while it has storage."""
         if not (count := store.count_in(tx.sql, project.id)):
@@ -184,6 +231,7 @@ class StorageService:
 
     def _attach(self, tx: Tx, volume: Volume, host: AttachmentHost) -> None:
         _require_attachable(tx.sql, volume, host)
+        _require_right(tx.sql, volume, host)
         now = {
             attachment.workspace: attachment
             for attachment in store.attachments_of(tx.sql, [volume.id])[volume.id]
@@ -199,6 +247,13 @@ class StorageService:
         for attachment in attachments:
             store.save_wanted(tx, structs.replace(attachment, wanted=False))
         self._apply(tx, volume, with_request(volume), "detach")
+
+    def _stop(self, tx: Tx, volume: Volume, links: Sequence[Attachment], why: str) -> None:
+        """Stop the workspaces that have it, whose programs may have files of it open."""
+        hosts = self._hosts.of(tx.sql, [attachment.workspace for attachment in links])
+        for host in hosts.values():
+            if self._stopper is not None and not host.ended:
+                self._stopper.stop_by_id(tx, host.id, f"the volume {volume.name} {why}")
 
     def _apply(self, tx: Tx, before: Volume, after: Volume, verb: str) -> None:
         event = self._asked_event(tx, after, verb)
@@ -248,6 +303,25 @@ def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -
             remediation=f"Use `prism volume detach {volume.name}`",
         )
     _require_same_zone(volume, host, store.zones_of(sql, host.id))
+
+
+def _require_right(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
+    """Raise if the caller would take a volume out of a project whose storage others manage.
+
+    Roles are read again here, because the caller may lose one while the request is under way.
+    """
+    caller = current()
+    if caller.operator or not caller.team or volume.project == host.project:
+        return
+    role = caller.roles.get(volume.project or "")  # what the token allows
+    present = projects.roles_of(sql, caller.name).get(volume.project or "")
+    if allows(role, AccessVerb.STORE) and allows(present, AccessVerb.STORE):
+        return
+    raise VolumeOfAnotherProject(
+        f"You may not attach {volume.name!r} to a workspace of another project",
+        details="only who manages the storage of a volume's project may take it elsewhere",
+        remediation="Use a workspace of the volume's project: `prism launch --project NAME`",
+    )
 
 
 def _require_same_zone(volume: Volume, host: AttachmentHost, zones: Sequence[str]) -> None:

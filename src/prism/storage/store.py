@@ -206,6 +206,11 @@ def volumes_from(sql: Connection, snapshot: str) -> list[Volume]:
     return structs_of(sql, Volume, _of(Volume).where(volumes.c.from_snapshot == snapshot))
 
 
+def volumes_in(sql: Connection, project: str) -> list[Volume]:
+    """The volumes of a project."""
+    return structs_of(sql, Volume, _of(Volume).where(volumes.c.project == project))
+
+
 def count_in(sql: Connection, project: str) -> int:
     """How many volumes and snapshots belong to a project."""
     counts = (select(func.count()).where(table.c.project == project) for table in TABLES.values())

@@ -1,17 +1,20 @@
 """Gives the storage package the facts about workspaces that it needs."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import cast
 
 from sqlalchemy import Connection
 
+from prism.kit.db import Tx
 from prism.storage import store as storage
-from prism.storage.model import AttachmentHost, DiskType, StorageObserved
+from prism.storage.model import AttachmentHost, DiskType, StorageObserved, StorageState, Volume
 from prism.workspaces import store
 from prism.workspaces.model import LifecycleVerb, Observed, Workspace, WorkspaceFailure
 from prism.workspaces.plan import WorkspaceAction
 
 # States in which no process runs, or all are frozen.
+WAKES = {LifecycleVerb.START, LifecycleVerb.RESUME}
 QUIET = {Observed.NONE, Observed.OFF, Observed.ASLEEP, Observed.BROKEN, Observed.GONE}
 
 
@@ -50,9 +53,35 @@ def host(workspace: Workspace) -> AttachmentHost:
         up=workspace.observed is Observed.ON,
         ended=workspace.verb is LifecycleVerb.TERMINATE,
         project=workspace.project,
+        owner=workspace.owner,
         root_gb=workspace.root_gb,
         root_type=cast("DiskType", workspace.root_type),
     )
+
+
+class DetachmentCheck:
+    """Implements `hooks.AdmissionCheck`: nobody keeps another project's volume by a start.
+
+    A volume that is being detached is still in the memory of a hibernated workspace, and would be
+    attached again by a start that is faster than the detachment.
+    """
+
+    def allow(self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None) -> None:
+        """Refuse a start or a resume until such a volume is detached."""
+        if workspace.verb not in WAKES or workspace.is_done:
+            return
+        for attachment in storage.attachments_to(tx.sql, workspace.id):
+            if attachment.wanted or not attachment.attached:
+                continue
+            volume = storage.by_id(tx.sql, Volume, attachment.volume)
+            if volume.project != workspace.project:
+                raise StorageState(
+                    f"Volume {volume.name!r} is being detached from {workspace.name!r}",
+                    details="it belongs to another project, and a hibernated workspace still has "
+                    "it in its memory",
+                    remediation="Start the workspace once the volume is detached; if it is "
+                    f"hibernated: `prism terminate {workspace.name}`",
+                )
 
 
 def zone_of(sql: Connection, workspace: Workspace) -> str | None:

@@ -1,4 +1,4 @@
-"""What happens to the workspaces of a person who leaves a project."""
+"""What happens to the workspaces of a person who leaves a project, or who loses a volume."""
 
 from msgspec.structs import replace
 
@@ -14,7 +14,10 @@ from prism.workspaces.plan import ACTIVE, state_of, with_request
 
 
 class LeavingService:
-    """Implements `projects.model.Belongings`, inside the transaction that removes a member."""
+    """Implements `projects.model.MemberWorkspaces`, inside the transaction that removes a member.
+
+    It also implements `storage.model.AttachmentHostStopper`.
+    """
 
     def __init__(self, clock: Clock, *, actor: Who, changes: WorkspaceChanges) -> None:
         self._clock, self._actor, self._changes = clock, actor, changes
@@ -25,9 +28,14 @@ class LeavingService:
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """Stop the workspaces that run, start or restart; their disks stay."""
+        reason = f"{email} has left the project"
         return [
-            _left(self._stop(tx, workspace, email)) for workspace in _owned(tx, project, email)
+            _left(self._stop(tx, workspace, reason)) for workspace in _owned(tx, project, email)
         ]
+
+    def stop_by_id(self, tx: Tx, id: str, reason: str) -> None:
+        """Stop one workspace, if it runs, starts or restarts."""
+        self._stop(tx, store.by_id(tx.sql, id), reason)
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
         """Give the workspaces to another person."""
@@ -35,7 +43,7 @@ class LeavingService:
             _left(self._hand_over(tx, workspace, to)) for workspace in _owned(tx, project, email)
         ]
 
-    def _stop(self, tx: Tx, before: Workspace, email: str) -> Workspace:
+    def _stop(self, tx: Tx, before: Workspace, reason: str) -> Workspace:
         now = self._clock.now()
         if state_of(before) in ACTIVE:
             after = with_request(before, LifecycleVerb.STOP, now, before.expires_at)
@@ -43,7 +51,7 @@ class LeavingService:
             after = replace(before, restarting=False)
         else:
             return before
-        event = asked_event(before, after, self._actor(), f"{email} has left the project")
+        event = asked_event(before, after, self._actor(), reason)
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def _hand_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:

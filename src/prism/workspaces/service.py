@@ -339,7 +339,9 @@ class WorkspaceService:
                 previous_budget=before.budget,
                 budget=after.budget,
             )
-            return before, self._changes.apply(tx, before, after, lambda _: event, admit=True)
+            moved = self._changes.apply(tx, before, after, lambda _: event, admit=True)
+            self._storage.detach_foreign(tx, moved.id, moved.project)
+            return before, moved
 
     def start_again(self, id: str, why: str) -> None:
         """Start a workspace after an interruption; if that is refused, record why."""

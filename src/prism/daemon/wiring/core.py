@@ -43,6 +43,7 @@ from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
+from prism.projects.model import MembershipListener
 from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
@@ -192,6 +193,8 @@ class Wiring(ProviderWiring):
             hosts=hosts,
             actor=self.who,
             changes=self.storage_changes,
+            stopper=self.leaving,
+            operator=self.settings.actor if self.team else None,
         )
 
     @cached_property
@@ -207,10 +210,15 @@ class Wiring(ProviderWiring):
         )
 
     @cached_property
+    def leaving(self) -> LeavingService:
+        """Stops and hands over the workspaces of people who lose a right."""
+        return LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
+
+    @cached_property
     def members(self) -> MemberService:
         """Requests about members."""
-        workspaces = LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
-        return MemberService(self.db, self.clock, self.invitations.demoted, workspaces)
+        listeners: list[MembershipListener] = [self.invitations, self.storage]
+        return MemberService(self.db, self.clock, listeners, self.leaving)
 
     @cached_property
     def tokens(self) -> TokenService:

@@ -48,10 +48,10 @@ from prism.storage.ports import Volumes
 from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.workspaces import store as workspace_rows
-from prism.workspaces.attachment_hosts import AttachmentHosts
+from prism.workspaces.attachment_hosts import AttachmentHosts, DetachmentCheck
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
-from prism.workspaces.hooks import ChangeListener
+from prism.workspaces.hooks import AdmissionCheck, ChangeListener
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
 from prism.workspaces.ports import Compute
 from prism.workspaces.reconciler import WorkspaceReconciler
@@ -171,7 +171,10 @@ class ProviderWiring(BillingWiring):
         """Applies every change of workspaces."""
         # The ledger first, which reduces what must be reserved.
         listeners: list[ChangeListener] = [self.ledger, self.reservations, self.idle_tracker]
-        return WorkspaceChanges(self.clock, [self.reservations], listeners)
+        checks: list[AdmissionCheck] = [self.reservations]
+        if self.team:
+            checks.append(DetachmentCheck())
+        return WorkspaceChanges(self.clock, checks, listeners)
 
     @cached_property
     def generation(self) -> DatabaseGeneration:
