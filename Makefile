@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: audit docs help install mutants quickstart test test-all check format bench lock openapi gui clean debian
+.PHONY: audit docs flaky help install mutants quickstart test test-all check format bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
@@ -52,12 +52,16 @@ quickstart: $(UV)  ## Launch a first workspace; the last line is its address
 	fi; \
 	[ "$${told:-}" ] || echo "$$address"
 
-# What `make check` runs is left out.
+# What `make check` runs is left out. CI sets PYTEST, to repeat the tests that failed.
+PYTEST := $(BIN)/pytest
 test: install debian  ## Run the tests
-	$(BIN)/pytest -q -n 4 --dist loadgroup $(RULES:%=--ignore=%)
+	$(PYTEST) -q -n 4 --dist loadgroup $(RULES:%=--ignore=%)
 
 test-all: install debian  ## Run the tests and the proofs that take minutes; see also `make mutants`
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
+
+flaky: install debian  ## Repeat the tests of docs/flaky.md N=20 times, beside load
+	$(BIN)/python scripts/flaky.py repeat $(or $(N),20)
 
 mutants: install debian  ## Make mistakes in money and access; show those that no test notices
 	nice $(BIN)/python scripts/mutants.py $(MUTANTS)

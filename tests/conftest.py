@@ -49,7 +49,7 @@ from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
 from tests.signals import receive_signals
-from tests.statements import STATEMENTS, runs_only_in_test_all
+from tests.statements import STATEMENTS, WholeRunError, runs_only_in_test_all
 from tests.waiting import eventually
 
 READ = cache(document.read)  # a template's file
@@ -197,7 +197,8 @@ def postgres() -> Iterator[str]:
     server.send_signal(signal.SIGQUIT)
     server.wait(120)
     shutil.rmtree(folder)
-    assert not refused, "PostgreSQL refuses what SQLite ran:\n" + "\n".join(refused)
+    if refused:
+        raise WholeRunError("PostgreSQL refuses what SQLite ran:\n" + "\n".join(refused))
 
 
 @pytest.fixture(scope="session")

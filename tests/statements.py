@@ -26,6 +26,10 @@ MIGRATIONS = f"{SOURCE / 'daemon' / 'migrations'}/"  # of tables that have chang
 TABLE = re.compile(r"\b(?:FROM|INTO|JOIN|UPDATE) (\w+)")
 
 
+class WholeRunError(AssertionError):
+    """A fault of many tests, which no repeated test can show: see `scripts/flaky.py`."""
+
+
 class Planned(Exception):
     """PostgreSQL has planned a statement, which need not run."""
 
