@@ -87,7 +87,7 @@ print(json.dumps([*maps, libc.unshare(0x10000000)]))
 
 @privileged
 def test_sandbox_user_raises_when_the_container_lacks_the_uid_range(monkeypatch, tmp_path):
-    monkeypatch.setattr(identity, "_exists_here", lambda among: False)
+    monkeypatch.setattr(identity, "uids_exist_here", lambda among: False)
     with pytest.raises(NoIdentity, match="do not exist in this container"):
         SandboxUser(0, Leases(tmp_path / "uids"))
 

@@ -89,7 +89,7 @@ def refused_machine(tmp_path, monkeypatch):
     bwrap = tmp_path / "bwrap"
     bwrap.write_text("#!/bin/sh\necho 'bwrap: No space left on device' >&2\nexit 1\n")
     bwrap.chmod(0o755)
-    monkeypatch.setattr(sandbox_process, "is_privileged", lambda: False)
+    monkeypatch.setattr(sandbox_process, "is_root", lambda: False)
     monkeypatch.setattr(sandbox_process, "bubblewrap", lambda: str(bwrap))
     return folder
 

@@ -107,10 +107,20 @@ def test_missing_uv_is_broken(make_context, monkeypatch):
     assert worst_finding(machine.uv, make_context())[0] == "broken"
 
 
-def test_missing_bubblewrap_warning_explains_the_effect_and_the_fix(make_context):
+@pytest.mark.parametrize(
+    ("uid", "effect"),
+    [
+        (1000, "kept apart against accidents, not hostile code"),
+        (0, "each local workspace is a user of its own that no other can enter"),
+    ],
+)
+def test_missing_bubblewrap_warning_explains_the_effect_and_the_fix(
+    make_context, monkeypatch, uid, effect
+):
+    monkeypatch.setattr(sandbox.os, "geteuid", lambda: uid)
     level, message = worst_finding(sandbox.bubblewrap, make_context(which={"dnf": "/bin/dnf"}.get))
     assert level == "warning"
-    assert "kept apart against accidents, not hostile code" in message
+    assert effect in message
     assert message.endswith("sudo dnf install bubblewrap")
     assert "accidents" in worst_finding(sandbox.bubblewrap, make_context(platform="darwin"))[1]
 
@@ -134,7 +144,8 @@ def test_kernel_that_forbids_the_sandbox_is_a_warning_with_its_setting(
     refused = ProgramResult(1, "bwrap: No permissions to create new namespace")
     examined = make_context(trial=lambda check: refused, root=root_with(tmp_path, **{file: text}))
     level, message = worst_finding(sandbox.bubblewrap, examined)
-    assert (level, fix in message, "accidents" in message) == ("warning", True, True)
+    effect = "a user of its own" if os.geteuid() == 0 else "accidents"
+    assert (level, fix in message, effect in message) == ("warning", True, True)
 
 
 def context_with_real_trials(home, environ):

@@ -91,7 +91,7 @@ def processes_allowed() -> int:
 
 def login() -> str:
     """The name of the user that programs of a workspace see."""
-    if is_privileged():
+    if LINUX and os.geteuid() == 0:
         return LOGIN
     return os.environ.get("USER") or os.environ.get("LOGNAME") or LOGIN
 
@@ -114,6 +114,13 @@ class Leases:
     def give_back(self, uid: int) -> None:
         """Free the uid."""
         self._lock(uid, fcntl.LOCK_UN)
+
+    def is_free(self, uid: int) -> bool:
+        """Whether no process has reserved the uid; not for one that this process has reserved."""
+        if not self._lock(uid, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+        self._lock(uid, fcntl.LOCK_UN)
+        return True
 
     def _lock(self, uid: int, how: int) -> bool:
         # A record lock ends when its process closes the file anywhere, so the file is opened once
@@ -148,7 +155,7 @@ class SandboxUser:
         self._leases, self._maps = leases, dict[TreeOwner, int]()
         self.shared, self.namespace = shared, -1
         among = UidRange.configured()
-        if not _exists_here(among):
+        if not uids_exist_here(among):
             ids = f"{among.first}-{among.last}"
             raise NoIdentity(f"{VARIABLE} is {ids}, and these ids do not exist in this container")
         try:
@@ -284,7 +291,7 @@ def _devices_of(path: str) -> Iterable[str]:
     return [f"{path}/{name}" for name in os.listdir(path)] if os.path.isdir(path) else [path]
 
 
-def _exists_here(among: UidRange) -> bool:
+def uids_exist_here(among: UidRange) -> bool:
     """Whether all these uids and gids exist in our own namespace."""
     for kind in ("uid_map", "gid_map"):
         lines = Path(f"/proc/self/{kind}").read_text().splitlines()

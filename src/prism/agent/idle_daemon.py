@@ -93,7 +93,7 @@ class IdleDaemon:
         return cast(IdleReport, read(self._folder / OBSERVED))
 
     def _new_watch(self, before: IdleReport) -> IdleWatch:
-        return IdleWatch(self._host, before, self._looks, Logins())
+        return IdleWatch(self._host, before, self._looks, sessions=Logins())
 
     def _announce(self) -> None:
         self._write_report(durable=True)

@@ -63,14 +63,17 @@ class IdleWatch:
         config: MachineConfig,
         before: IdleReport | None,
         take_sample: TakeSample | None = None,
+        *,
         sessions: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
+        uid: Callable[[], int | None] = lambda: None,
     ) -> None:
         """`take_sample` samples a whole machine, not only descendants of this process.
 
-        `network` returns the network of the machine's programs, or None if it is this computer's.
+        `network` returns the network of the machine's programs, or None if it is this computer's;
+        `uid` their uid, if no other program of this computer has it.
         """
-        self._network = network
+        self._network, self._uid = network, uid
         self._sessions: SessionReader = sessions or SshSessions()
         self._folder: Folder = config.folder
         self._take_sample = take_sample or self._sample
@@ -81,7 +84,7 @@ class IdleWatch:
         self._known: Verdict | None = None
         self._figures: dict[str, float | None] = {}
         self._before: SystemSample | None = None
-        self._connections = TcpConnections(self._diagnosis)
+        self._connections = TcpConnections(self._diagnosis, uid)
         self._looking: Generator[None, None, None] | None = None
         self._next = 0.0
         self._phase = ""
@@ -205,7 +208,8 @@ class IdleWatch:
 
     def _is_ours(self, port: int) -> bool:
         """Whether the machine's own programs listen on the port."""
-        return self._is_alone or self._network() is not None or ports.is_ours(port)
+        is_apart = self._is_alone or self._network() is not None
+        return is_apart or ports.is_ours(port, self._uid())
 
     def _tcp_socket(self) -> socket.socket:
         return network.tcp_socket() if (network := self._network()) else socket.socket()

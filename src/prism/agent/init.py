@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -173,9 +174,10 @@ def _receive(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 def confine(confinement: dict[str, Any], fds: list[int]) -> int | None:
     """Change the user and install the filter for good; returns the programs' process limit."""
-    if fds:
-        _become_user(confinement["uid"], confinement["groups"], fds[0])
-        os.close(fds[0])
+    if "uid" in confinement:
+        _become_user(confinement["uid"], confinement["groups"], fds[0] if fds else None)
+    for descriptor in fds:
+        os.close(descriptor)
     if confinement["filter"]:
         _install_filter(bytes.fromhex(confinement["filter"]))
         # Otherwise a process of the same user could answer instead of this one, and keep
@@ -187,15 +189,19 @@ def confine(confinement: dict[str, Any], fds: list[int]) -> int | None:
     return processes if most == resource.RLIM_INFINITY else min(processes, most)
 
 
-def _become_user(uid: int, groups: list[int], namespace: int) -> None:
-    """Change to a user without rights, in a namespace without other users."""
+def _become_user(uid: int, groups: list[int], namespace: int | None) -> None:
+    """Change to a user without rights, in a namespace without other users if there is one."""
     libc = ctypes.CDLL(None, use_errno=True)
     os.setgroups(groups)
-    _checked(libc.setns(namespace, NEW_USER))
+    if namespace is not None:
+        _checked(libc.setns(namespace, NEW_USER))
     with open(LAST_CAPABILITY) as file:
         last = int(file.read())
     for capability in range(last + 1):
-        _checked(libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
+        refused = libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+        # Without CAP_SETPCAP they stay possible, but PR_SET_NO_NEW_PRIVS lets no program gain any.
+        if refused and (namespace is not None or ctypes.get_errno() != errno.EPERM):
+            _checked(refused)
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     head = ctypes.create_string_buffer(struct.pack("II", CAPABILITIES_V3, 0))

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from prism.agent import identity, network
@@ -78,10 +79,12 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     with os.fdopen(read_end) as answer:
         facts = map(int, answer.read().split())
         user, processes, capabilities, namespaces, filtered = facts
-    sandbox.close()
-    os.kill(sandbox.pid, signal.SIGKILL)  # its regular end takes longer
+    with suppress(ProcessLookupError):
+        os.kill(sandbox.pid, signal.SIGKILL)  # its regular end takes longer
     os.waitpid(sandbox.pid, 0)
+    sandbox.close()
     return {
+        "sandbox": sandbox.kind,
         "user": user,
         "is_shared": user == os.geteuid() or SHARED_ID in sandbox.notes,
         "kept": {

@@ -72,11 +72,13 @@ def connects(client: socket.socket, port: int, until: float) -> Generator[None, 
     return code in {0, errno.EISCONN}
 
 
-def is_ours(port: int) -> bool:
-    """Whether all listeners on a port are descendants of this process."""
+def is_ours(port: int, uid: int | None = None) -> bool:
+    """Whether all listeners on a port are descendants of this process, or of the programs' uid."""
     if not LINUX:
         return True
-    sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
+    if uid is not None:
+        return {owner for _, owner in _listeners(port)} == {uid}
+    sockets = {f"socket:[{inode}]" for inode, _ in _listeners(port)}
     foreign = set(sockets)
     for descendant in descendants(os.getpid()):
         try:
@@ -89,19 +91,20 @@ def is_ours(port: int) -> bool:
     return bool(sockets) and not foreign
 
 
-def _listeners(port: int) -> set[str]:
-    inodes = set()
+def _listeners(port: int) -> set[tuple[str, int]]:
+    """The inode and the uid of each socket that listens on a port."""
+    found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table) as file:
                 rows = [line.split() for line in list(file)[1:]]
         except FileNotFoundError:
             continue
-        inodes |= {
-            row[9]
+        found |= {
+            (row[9], int(row[7]))
             for row in rows
             if row[3] == LISTENING
             and int(row[1].rpartition(":")[2], 16) == port
             and row[1].rpartition(":")[0] in REACHED
         }
-    return inodes
+    return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prism.agent.freezer import Cgroup, Freezer, freezer, set_limit
+from prism.agent.host_user import end_leftovers
 from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector
@@ -106,7 +107,18 @@ class ProcessGroup:
             "freezer": self._freezer.kind if self._freezer else None,
             "sandbox": self._sandbox.kind if self._sandbox else None,
             "network": self._sandbox.network_kind if self._sandbox else None,
+            "uid": self.uid,
         }
+
+    @property
+    def uid(self) -> int | None:
+        """The uid of the programs, if only they have it on this computer; else None."""
+        return self._sandbox.uid if self._sandbox else None
+
+    def give(self, path: Path) -> None:
+        """Make a new tree the programs' own, if they have a uid of this computer."""
+        if self._sandbox is not None:
+            self._sandbox.give(path)
 
     def update_volumes(self) -> None:
         """Show new volumes in the sandbox, and hide removed ones."""
@@ -236,8 +248,10 @@ class ProcessGroup:
             self._freezer = None
         self._tools.clear()
 
-    def kill_leftovers(self) -> None:
-        """End the processes that an earlier supervisor left."""
+    def kill_leftovers(self, uid: int | None = None) -> None:
+        """End the processes that an earlier supervisor left, whose programs had this uid."""
+        if uid is not None:  # root may not be allowed to read their environment
+            end_leftovers(uid)
         self.freezer  # noqa: B018 - it kills the processes in the cgroup of that supervisor
         while left := marked(self.folder):
             send(signal.SIGKILL, left)

@@ -156,6 +156,7 @@ class IsolationKinds(TypedDict, total=False):
     freezer: str | None  # `cgroup` or `signals`
     sandbox: str | None  # `bubblewrap`, or `none: why`
     network: str | None  # `own`, or `shared: why`; null without a sandbox
+    uid: int | None  # of the programs, if only they have it on this computer, without a sandbox
 
 
 class ObservedMachine(IsolationKinds, total=False):
@@ -291,14 +292,15 @@ class KeptPromises(TypedDict):
     filter: bool
 
 
-class IsolationReport(TypedDict):
+class IsolationReport(TypedDict, total=False):
     """The user of programs, and how they are isolated."""
 
-    user: int
-    is_shared: bool
-    kept: KeptPromises
-    processes: int | None
-    network: str | None
+    sandbox: str | None  # as in `IsolationKinds`
+    user: Required[int]
+    is_shared: Required[bool]
+    kept: Required[KeptPromises]
+    processes: Required[int | None]
+    network: Required[str | None]
     unfiltered: str  # why its network has no filter
 
 

@@ -2,7 +2,8 @@
 
 Its first program (`init.py`) starts all others. On Linux, with bubblewrap, it is a sandbox
 (`sandbox.py`); if that is missing or forbidden, the same program runs without one, and the report
-says why. A privileged daemon gives it a user of its own (`identity.py`), or runs nothing.
+says why. A daemon that runs as root gives it a user of its own, in the sandbox (`identity.py`) or
+without one (`host_user.py`), or runs nothing.
 """
 
 import json
@@ -19,6 +20,7 @@ from zlib import crc32
 from prism.agent import overlay
 from prism.agent.bind_mounts import attach_mounts, hide_mount, make_target, show_mount
 from prism.agent.handover import hand_over_entry
+from prism.agent.host_user import HostUser, is_root
 from prism.agent.identity import (
     CannotMap,
     NoIdentity,
@@ -65,6 +67,18 @@ LONGEST_ANSWER = 65536  # bytes of a line
 SHARED_ID = (
     "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
 )
+NO_SANDBOX = (
+    "it runs as a user of its own, but without a sandbox: {why}. No other workspace can enter its "
+    "home; it can see this computer's processes and whatever other users may read"
+)
+NO_LONGER = (
+    "a sandbox could be made here before, and cannot be made now: {why}. Nothing is started "
+    "without one, because another workspace may have caused that. See `prism doctor`"
+)
+NEEDS_SANDBOX = (
+    "its packages are shared with other workspaces, which needs a sandbox, and there is none: "
+    "{why}. See `prism doctor`"
+)
 
 
 class NotConfined(Exception):
@@ -99,6 +113,8 @@ class SandboxProcess:
         self._shares_network = f"{VARIABLE} is {os.environ.get(VARIABLE)}" if shares else ""
         self._rest = b""
         self._identity: SandboxUser | None = None
+        self._host_user: HostUser | None = None
+        self._passed: list[str] = []  # closed folders, not of Prism, that let its user pass
         try:
             self._open()
         except NotConfined as error:
@@ -106,12 +122,25 @@ class SandboxProcess:
             self._release_identity()
             raise OSError(str(error)) from error
 
+    @property
+    def uid(self) -> int | None:
+        """The uid of its programs, if only they have it on this computer; else None."""
+        return self._host_user.uid if self._host_user else None
+
+    def give(self, path: Path) -> None:
+        """Make a tree that was made since it was opened its programs' own."""
+        if self._host_user:
+            self._host_user.give(str(path))
+
     def fileno(self) -> int:
         """Readable if there is an answer."""
         return self._socket.fileno()
 
     def ask(self, request: Mapping[str, Any], fds: list[int]) -> None:
         """Request that a program is started or signalled; raises if the sandbox has ended."""
+        if self._host_user and "environment" in request:  # the common `/tmp` is everybody's
+            own = {"TMPDIR": str(self._folder / "tmp")}
+            request = {**request, "environment": {**own, **request["environment"]}}
         socket.send_fds(self._socket, [framed(request)], fds)
 
     def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
@@ -134,6 +163,8 @@ class SandboxProcess:
 
     def update_volumes(self, volumes: list[str]) -> None:
         """Attach new volumes and detach removed ones, if that is possible."""
+        if self._host_user:
+            self._update_open_volumes(self._host_user, set(volumes))
         if self.kind != "bubblewrap":
             return
         present, requested = set(self.volumes), set(volumes)
@@ -153,6 +184,16 @@ class SandboxProcess:
         }
         self.volumes = sorted((present | attached) - detached)
         self._unattachable |= added - attached
+
+    def _update_open_volumes(self, user: HostUser, requested: set[str]) -> None:
+        """Let the user enter new volumes, and no longer enter removed ones."""
+        hand_over_entry(str(self._folder / "home"), "volumes", user.uid)  # the links in it
+        present = set(self.volumes)
+        for path in present - requested:
+            user.close_volume(path)
+        for path in requested - present:
+            user.open_volume(path)
+        self.volumes = sorted(requested)
 
     def close(self) -> None:
         """Disconnect, upon which the first program inside ends."""
@@ -182,7 +223,7 @@ class SandboxProcess:
 
     def _open(self) -> None:
         bwrap, refusal = bubblewrap() if self._is_requested else None, ""
-        if self._is_requested and is_privileged():
+        if self._is_requested and is_root():
             self._open_as_another_user(bwrap)
             return
         for closed in (True, False) if bwrap else ():  # an old bubblewrap cannot close it
@@ -191,37 +232,53 @@ class SandboxProcess:
                 remember_that_it_works(self._folder)
                 return
         if refusal and has_worked(self._folder):
-            raise OSError(
-                f"a sandbox could be made here before, and cannot be made now: {refusal}. Nothing "
-                "is started without one, because another workspace may have caused that. See "
-                "`prism doctor`"
-            )
+            raise OSError(NO_LONGER.format(why=refusal))
         why = refusal or (_no_bubblewrap() if self._is_requested else "switched off")
         if self._lower:
-            raise OSError(
-                f"its packages are shared with other workspaces, which needs a sandbox, and there "
-                f"is none: {why}. See `prism doctor`"
-            )
+            raise OSError(NEEDS_SANDBOX.format(why=why))
         self.kind = f"none: {why}"
         if why := self._begin(None):
             raise OSError(f"nothing can be started inside of {self._folder.name}: {why}")
 
     def _open_as_another_user(self, bwrap: str | None) -> None:
-        """Start as a user of its own, in a sandbox, or not at all."""
+        """Start as a user of its own, in a sandbox if that is possible here, or not at all."""
         why = _no_bubblewrap()
-        if bwrap:
+        if bwrap and is_privileged():
             try:
                 why = self._begin_as(bwrap, shared=False)
             except CannotMap:
                 why = self._begin_as(bwrap, shared=True)
                 self.notes.append(SHARED_ID)
+        elif bwrap:
+            why = "root lacks CAP_SYS_ADMIN here"
         if not why:
             self.kind = "bubblewrap"
+            remember_that_it_works(self._folder)
             return
-        raise OSError(
-            f"the daemon runs as root, its workspaces must not, and there is no user for "
-            f"this one: {why}. See `prism doctor`, or run Prism as an ordinary user"
-        )
+        if bwrap and is_privileged() and has_worked(self._folder):
+            raise OSError(NO_LONGER.format(why=why))
+        if self._lower:
+            raise OSError(NEEDS_SANDBOX.format(why=why))
+        self._open_without_sandbox(why)
+
+    def _open_without_sandbox(self, why: str) -> None:
+        """Start as a user of its own without a sandbox, or not at all."""
+        try:
+            self._host_user = HostUser(crc32(os.fsencode(self._folder)))
+            refusal = self._begin(None)
+        except (NoIdentity, OSError) as error:
+            refusal = str(error)
+        if refusal:
+            self._release_identity()
+            raise OSError(
+                "the daemon runs as root, its workspaces must not, and this one can have no user "
+                f"of its own: {refusal} (and no sandbox: {why}). See `prism doctor`, or run Prism "
+                "as an ordinary user"
+            )
+        self.kind, note = f"none: {why}", NO_SANDBOX.format(why=why)
+        if self._passed:
+            note += f", and what they may read in {' and '.join(self._passed)} by its name"
+        self.notes.append(note)
 
     def _begin_as(self, bwrap: str, *, shared: bool) -> str:
         """Start as another user; empty if that succeeded, else why not."""
@@ -242,6 +299,9 @@ class SandboxProcess:
         if self._identity:
             self._identity.close()
             self._identity = None
+        if self._host_user:
+            self._host_user.close()
+            self._host_user = None
 
     def _close_network(self) -> None:
         if self.network:
@@ -314,8 +374,10 @@ class SandboxProcess:
     def _begin_within(self, bwrap: str | None, *, closed: bool) -> str:
         """Start; empty if that succeeded, else why not."""
         reachable = [*self._reachable, str(PROGRAM)]
-        if bwrap:
+        if bwrap or self._host_user:
             remove_tree(self._folder / "tmp")
+        if self._host_user:
+            self._open_folders(self._host_user, reachable)
         mounts = self._detached_mounts(reachable) if self._identity else []
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
@@ -341,11 +403,19 @@ class SandboxProcess:
             for _, tree in mounts:
                 os.close(tree)
         ours.settimeout(PATIENCE)
-        if not self._send_confinement(ours, sandboxed=bool(bwrap)):
+        if not self._send_confinement(ours, confined=bool(bwrap or self._host_user)):
             return self._end_reason(ours)
         # Requests may be large and are sent whole; answers are read when they come.
         self._socket = ours
         return ""
+
+    def _open_folders(self, user: HostUser, reachable: list[str]) -> None:
+        """Give its user its own folders, and let it reach what it needs."""
+        own = [*own_folders(self._folder), self._folder / "tmp"]
+        for folder in own:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        home = str(self._folder.parent.parent)
+        self._passed = user.open(home, [*map(str, own)], reachable, self.volumes)
 
     def _prepare_child(self, mounts: list[tuple[str, int]]) -> None:
         """Prepare a new child before it runs the first program."""
@@ -363,16 +433,18 @@ class SandboxProcess:
         with os.fdopen(self.output_pipe, "rb") as pipe:
             return last_words(pipe.read().decode(errors="replace")) or "it ends at once"
 
-    def _send_confinement(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
+    def _send_confinement(self, ours: socket.socket, *, confined: bool) -> bytes:
         """Send the first program its confinement, and that of all others; its answer."""
-        filter = filter_for(os.uname().machine) if sandboxed else None
+        filter = filter_for(os.uname().machine) if confined else None
         confinement: dict[str, Any] = {"filter": (filter or b"").hex()}
-        if sandboxed and counts_processes_by_place():
+        # A uid of this computer has its own count of processes, as has a user namespace.
+        if confined and (self._host_user or counts_processes_by_place()):
             confinement["processes"] = processes_allowed()
         fds = []
         if self._identity:
-            confinement |= {"uid": self._identity.uid, "groups": self._identity.groups}
             fds = [self._identity.namespace]
+        if user := self._identity or self._host_user:
+            confinement |= {"uid": user.uid, "groups": user.groups}
         try:
             socket.send_fds(ours, [framed(confinement)], fds)
             return ours.recv(4096)

@@ -93,7 +93,8 @@ class ManagedService:
             next(self._asking)
         except StopIteration as stop:
             self._asking = None
-            is_ours = self._process_group.network is not None or ports.is_ours(self.port)
+            group = self._process_group
+            is_ours = group.network is not None or ports.is_ours(self.port, group.uid)
             foreign = stop.value and not is_ours
             self._note_foreign(bool(foreign))
             # A service without a health path need not listen at once, or ever.

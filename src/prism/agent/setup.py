@@ -7,7 +7,7 @@ do not overload the computer.
 If there is a sandbox, no code of a package runs outside of it. uv puts wheels into a new
 environment, in a sandbox where only that and the cache can be written (`installer.py`). Packages
 from source are built inside of the workspace, with a cache of its own, which no other workspace
-ever reads.
+ever reads. If root can make no sandbox, uv runs as the workspace's own user from the beginning.
 """
 
 import fcntl
@@ -22,6 +22,8 @@ from typing import Any
 
 from prism.agent import overlay
 from prism.agent.folder import shares_blocks
+from prism.agent.host_user import is_root
+from prism.agent.identity import is_privileged
 from prism.agent.install_progress import InstallProgress
 from prism.agent.installer import (
     InstallerView,
@@ -77,6 +79,7 @@ class Setup:
         self._log = OutputLog(self._folder.logs / "setup.log", self._note_progress)
         self._progress: InstallProgress | None = None  # of the packages, while they are installed
         self._bwrap: str | None = None  # the path of bubblewrap, once it is known to work
+        self._as_workspace = False  # whether uv runs as the workspace's user, without a sandbox
         self._is_new = False  # whether the environment was just made and is unused
 
     def work(self) -> Work:
@@ -111,10 +114,14 @@ class Setup:
         self._tell("environment", 1)
         self._empty_venv()
         argv = ["venv", "--python", self._config.spec["python"], str(self._folder.venv)]
-        self._bwrap = bubblewrap() if self._config.spec.get("sandbox", True) else None
+        is_apart = bool(self._config.spec.get("sandbox", True))
+        self._bwrap = bubblewrap() if is_apart and (is_privileged() or not is_root()) else None
+        self._as_workspace = is_apart and is_root() and not self._bwrap
         code = yield from self._uv(argv)
         if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
             self._bwrap = None  # this system does not allow sandboxes
+            self._as_workspace = is_root()
+            self._empty_venv()
             code = yield from self._uv(argv)
         if code:
             problem = "the Python environment cannot be made"
@@ -126,6 +133,7 @@ class Setup:
         (self._folder.path / TREE).unlink(missing_ok=True)
         remove_tree(self._folder.venv)
         self._folder.venv.mkdir()
+        self._process_group.give(self._folder.venv)
 
     def _packages(self) -> Work:
         if not self._config.packages:
@@ -151,6 +159,8 @@ class Setup:
         python = str(self._folder.venv / "bin" / "python")
         argv = ["pip", "install", "--python", python]
         packages = ["--", "pip", *self._config.packages]  # no package is an option
+        if self._as_workspace:
+            return (yield from self._install_as_workspace(argv, packages))
         if not self._bwrap:
             return (yield from self._uv([*argv, *packages]))
         if (code := (yield from self._share(["pip", *self._config.packages]))) is not None:
@@ -167,6 +177,26 @@ class Setup:
         command = [self._config.spec["uv"], *argv, "--link-mode", "copy", *packages]
         environment = self._config.build_environment()
         return (yield from self._run_inside(command, environment))
+
+    def _install_as_workspace(
+        self, argv: list[str], packages: list[str]
+    ) -> Generator[None, None, int]:
+        """Install the packages as the workspace's user; only a build sees no password."""
+        code = 1
+        if not any(map(is_fetched_by_a_program, self._config.packages)):
+            code = yield from self._uv([*argv, "--no-build", *packages])
+            if code and not needs_build(self._log.last):
+                return code
+        if code:
+            environment = self._config.build_environment() | self._own_cache()
+            command = [self._config.spec["uv"], *argv, *packages]
+            code = yield from self._run_inside(command, environment)
+        remove_tree(self._own_cache()["UV_CACHE_DIR"])
+        return code
+
+    def _own_cache(self) -> dict[str, str]:
+        """A cache that lasts for one installation: the common one belongs to root."""
+        return {"UV_CACHE_DIR": str(self._folder.path / "tmp" / "uv")}
 
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
         """Show a tree of packages that other workspaces use too; the installer's exit code.
@@ -209,6 +239,10 @@ class Setup:
     def _uv(self, argv: list[str]) -> Generator[None, None, int]:
         """Run uv for the machine's own environment."""
         command = [self._config.spec["uv"], *argv]
+        if self._as_workspace:
+            own = {"HOME": str(self._folder.home), "UV_NO_CONFIG": "1", **self._own_cache()}
+            environment = self._config.tool_environment() | own
+            return (yield from self._run_inside(command, environment))
         return (yield from self._run_tool(command, Path(self._config.spec["cache"]), own=True))
 
     def _run_tool(

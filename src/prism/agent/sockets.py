@@ -58,14 +58,24 @@ def owner_of(
 class TcpConnections:
     """The connections of one machine, from one sample to the next."""
 
-    def __init__(self, kernel: Callable[[], socket.socket] | None = None) -> None:
-        """`kernel` makes a netlink socket in the machine's network, if that is not ours."""
-        self._kernel = kernel or diagnosis
+    def __init__(
+        self,
+        kernel: Callable[[], socket.socket] | None = None,
+        uid: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """`kernel` makes a netlink socket in the machine's network, if that is not ours.
+
+        `uid` returns the uid of the machine's programs, if no others have it: its sockets are
+        found by that, because root may lack the capability to look into other users' processes.
+        """
+        self._kernel, self._uid = kernel or diagnosis, uid
         self._known: dict[int, bytes] = {}  # the question for each, by inode
         self._others: set[int] = set()  # sockets without bytes to count: of UNIX, or listening
 
     def carried(self, pids: Iterable[int]) -> dict[int, int] | None:
         """The bytes so far of these processes, by inode; None if the kernel does not answer."""
+        if (uid := self._uid()) is not None:
+            return self._carried_of(uid)
         held = {inode for pid in pids for inode in _inodes_of(pid)}
         self._others &= held
         self._known = {inode: question for inode, question in self._known.items() if inode in held}
@@ -80,6 +90,22 @@ class TcpConnections:
                 return counts
         except (OSError, ValueError):
             return None
+
+    def _carried_of(self, uid: int) -> dict[int, int] | None:
+        """The bytes so far of all connections of a user."""
+        counts: dict[int, int] = {}
+        try:
+            with self._kernel() as kernel:
+                kernel.settimeout(PATIENCE)
+                for family in (socket.AF_INET, socket.AF_INET6):
+                    kernel.send(_question(family, DUMP, bytes(48)))
+                    for message in _connections(kernel):
+                        owner, inode = UID_AND_INODE.unpack_from(message, UID_AT)
+                        if owner == uid and message[STATE] != LISTENS:
+                            counts[inode] = _byte_count(message)
+        except (OSError, ValueError):
+            return None
+        return counts
 
     def _count_known(self, kernel: socket.socket) -> dict[int, int]:
         """Ask for each known connection, and forget those that have ended."""

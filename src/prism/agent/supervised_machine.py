@@ -54,7 +54,10 @@ class SupervisedMachine:
             self._config, self.process_group, selector, lambda: self._phase == "on", sessions
         )
         self._watch = IdleWatch(
-            self._config, self._before.get("idle"), sessions=sessions, network=self._network
+            *(self._config, self._before.get("idle")),
+            sessions=sessions,
+            network=self._network,
+            uid=lambda: self.process_group.uid,
         )
         self._event_log = EventLog(folder.logs)
         self._work: Work | None = None
@@ -75,7 +78,7 @@ class SupervisedMachine:
     def take_over(self) -> None:
         """Clean up after a supervisor that died while its machine was running."""
         if self._phase in ALIVE:
-            self.process_group.kill_leftovers()
+            self.process_group.kill_leftovers(self._before.get("uid"))
             self._failure = self._supervisor_died()
             self._phase = "off"
 

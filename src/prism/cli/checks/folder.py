@@ -14,6 +14,7 @@ from pathlib import Path
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.client.templates import Templates
 from prism.client.workspaces import Workspaces
+from prism.settings import Settings, uids, variable
 
 GIB = 2**30
 FULL, TIGHT = GIB // 2, 5 * GIB
@@ -35,12 +36,22 @@ def home(context: CheckContext) -> Finding:
     if about.st_uid != os.geteuid():
         message = f"{folder} belongs to the user {about.st_uid}"
         return broken(message, "Choose another one with PRISM_HOME")
-    if about.st_mode & 0o077:
+    if _admits_others(context, folder):
         message = f"other users of this computer have access to {folder}"
         return broken(message, f"chmod 700 {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         return broken(f"{folder} cannot be written to", f"chmod 700 {folder}")
     return ok(str(folder))
+
+
+def _admits_others(context: CheckContext, folder: Path) -> bool:
+    """Whether others may enter a folder; a workspace without a sandbox may pass through it."""
+    if not folder.stat().st_mode & 0o077:
+        return False
+    from prism.agent.access_lists import admits_others  # noqa: PLC0415  cold start: rarely needed
+
+    ids = uids(context.environ.get(variable("uid_range")) or Settings().uid_range)
+    return os.geteuid() != 0 or admits_others(str(folder), lambda uid: uid in ids)
 
 
 def _missing_home(folder: Path) -> Finding:
@@ -103,7 +114,7 @@ def unix_socket(context: CheckContext) -> Finding:
         above = path.parent.lstat()
         if above.st_uid != os.geteuid() or not stat.S_ISDIR(above.st_mode):
             return broken(f"{path.parent} is not yours", f"Remove it: rm -r {path.parent}")
-        if above.st_mode & 0o077:
+        if _admits_others(context, path.parent):
             return broken(f"other users have access to {path.parent}", f"chmod 700 {path.parent}")
     if not path.exists():
         return ok(f"{path}{note}; the daemon makes it")

@@ -28,6 +28,10 @@ PROMISES = {  # the texts for limits that apply, and that do not
     "filter": ("a filter of system calls", "no filter of system calls"),
 }
 APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
+OF_ROOT = (
+    "each local workspace is a user of its own that no other can enter, but sees this computer's "
+    "processes and whatever other users may read"
+)
 # The errors of kernels that forbid user namespaces, and the commands that allow them.
 FORBIDDEN = {
     "proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
@@ -44,7 +48,7 @@ def bubblewrap(context: CheckContext) -> Finding:
     if context.platform != "linux":
         return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
     if context.which("bwrap") is None:
-        return warning(f"it is not installed: {APART}", installing(context, "bubblewrap"))
+        return warning(f"it is not installed: {_without()}", installing(context, "bubblewrap"))
     ran = context.trial("bubblewrap")
     if ran.code == 0:
         return ok("workspaces cannot see your files or each other")
@@ -56,9 +60,14 @@ def bubblewrap(context: CheckContext) -> Finding:
     for path, (forbids, allows) in FORBIDDEN.items():
         if (context.kernel(path) or "").strip() == forbids:
             name = path.removeprefix("proc/sys/").replace("/", ".")
-            return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
+            return warning(f"{name} forbids it: {_without()}", f"sudo sysctl -w {name}={allows}")
     reason = (ran.output.splitlines() or ["it ended without a message"])[-1]
-    return warning(f"it does not work here: {reason}. {APART}", "Ask your administrator")
+    return warning(f"it does not work here: {reason}. {_without()}", "Ask your administrator")
+
+
+def _without() -> str:
+    """How workspaces are kept apart without it."""
+    return OF_ROOT if os.geteuid() == 0 else APART
 
 
 def isolation(context: CheckContext) -> Finding:
@@ -91,6 +100,8 @@ def _isolation_finding(context: CheckContext, report: IsolationReport) -> Findin
         promises.append(f"at most {report['processes']:,} processes")
     else:
         missing.append("no limit of processes")
+    if (sandbox := report.get("sandbox") or "").startswith("none: "):
+        missing.append(f"no sandbox ({sandbox.removeprefix('none: ')}) and {SHARES}")
     network = report["network"]
     if network == "own" and report["unfiltered"]:
         missing.append(f"{UNFILTERED} ({report['unfiltered']})")

@@ -9,12 +9,13 @@ import contextlib
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from prism.agent.protocol import NETWORK_SOCKET
 from prism.connections.ports import Address
 from prism.kit.workspace_network import listeners
-from prism.providers.local.folder import supervisor_pid
+from prism.providers.local.folder import read_report, supervisor_pid
 from prism.providers.local.workspace_peers import descendants
 
 V4, V6 = "127.0.0.1", "::1"
@@ -23,7 +24,7 @@ REACHED = {
     V4: ("0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"),
     V6: ("00000000000000000000000001000000", "0" * 32),
 }
-LISTENS = r":\s({}):{:04X}\s0+:0000\s0A\s(?:\S+\s+){{3}}\s*\d+\s+\d+\s+(\d+)\s"
+LISTENS = r":\s({}):{:04X}\s0+:0000\s0A\s(?:\S+\s+){{3}}\s*(\d+)\s+\d+\s+(\d+)\s"
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
@@ -40,7 +41,7 @@ def address_of(folder: Path, port: int) -> Address | None:
     tables = _kernel_tables()
     for host, locals_ in REACHED.items():
         if inodes := _listening_inodes(tables, locals_, port):
-            if not inodes <= _held_sockets(supervisor, inodes):
+            if not _are_of_the_machine(folder, supervisor, inodes):
                 return None
             return Address(host=host, port=port, listener=min(inodes))
     return None
@@ -62,10 +63,18 @@ def _kernel_tables() -> str:
     return "".join(texts)
 
 
-def _listening_inodes(tables: str, locals_: tuple[str, ...], port: int) -> set[str]:
-    """The inodes of the sockets that listen on a port, on one of these addresses."""
+def _listening_inodes(tables: str, locals_: tuple[str, ...], port: int) -> dict[str, int]:
+    """The sockets that listen on a port, on one of these addresses: the uid of each inode."""
     row = re.compile(LISTENS.format("|".join(locals_), port))
-    return {match[2] for match in row.finditer(tables)}
+    return {match[3]: int(match[2]) for match in row.finditer(tables)}
+
+
+def _are_of_the_machine(folder: Path, supervisor: int, owners: Mapping[str, int]) -> bool:
+    """Whether these sockets are all of the machine's programs, which may have an own uid."""
+    report = read_report(folder)
+    if report and (uid := report.get("uid")) is not None:
+        return set(owners.values()) == {uid}
+    return set(owners) <= _held_sockets(supervisor, set(owners))
 
 
 def _held_sockets(supervisor: int, inodes: set[str]) -> set[str]:

@@ -1,0 +1,186 @@
+"""Workspaces of a root daemon that can make no sandbox: each is a user of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism.agent import identity
+from prism.agent.access_lists import (
+    MASK,
+    OTHER,
+    OWN_GROUP,
+    OWNER,
+    SEARCH,
+    USER,
+    Entry,
+    grant_search,
+    read,
+    revoke_search,
+    with_user,
+    without_users,
+)
+from prism.agent.own_files import give
+from tests.providers.local.test_life import environment
+
+ROOT = Path(__file__).parents[3]
+UID, OTHER_UID = 1879048200, 1879048201
+privileged = pytest.mark.skipif(not identity.is_privileged(), reason="only root can take rights")
+HIDDEN = "mount --bind /dev/null {bwrap} && exec "
+FEWER = ("sys_admin", "sys_ptrace", "setpcap", "dac_read_search", "net_admin")
+
+
+def without_bubblewrap(*line):
+    """A command in which bubblewrap is not installed."""
+    script = HIDDEN.format(bwrap=bwrap) if (bwrap := shutil.which("bwrap")) else "exec "
+    return ["unshare", "-m", "sh", "-c", f'{script} "$@"', "sh", *line]
+
+
+def without_capabilities(*line, names=FEWER):
+    """A command as root in a container: without these capabilities."""
+    dropped = ",".join(f"-{name}" for name in names)
+    return ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *line]
+
+
+def life(folder, lent):
+    """What happened to two workspaces where a command like `lent` starts the daemon."""
+    line = [sys.executable, "-m", "tests.providers.local.unsandboxed"]
+    program = lent(*line, str(folder / "home"), str(folder / "cache"))
+    done = subprocess.run(program, env=environment(Path.home()), cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+@privileged
+@pytest.mark.parametrize(
+    ("lent", "reason"),
+    [
+        (without_bubblewrap, "bubblewrap is not installed"),
+        (without_capabilities, "root lacks CAP_SYS_ADMIN here"),
+    ],
+)
+def test_workspace_of_root_without_a_sandbox_is_a_user_of_its_own(tmp_path, lent, reason):
+    seen = life(tmp_path, lent)
+    among, facts = identity.UidRange.configured(), seen["facts"]
+    uid = seen["uid"]
+    assert among.first < uid <= among.last
+    assert seen["others_uid"] not in {uid, 0}
+    assert facts["uid"] == facts["gid"] == [uid] * 3
+    assert (facts["groups"], seen["programs"]) == ([], [uid])
+    assert (facts["capabilities"], facts["new_privileges"], facts["filter"]) == (
+        "0" * 16,
+        "1",
+        "2",
+    )
+    assert (facts["unshare"], facts["processes"]) == (-1, identity.MOST_PROCESSES)
+    assert facts["reads"] == [], "it reads what is the daemon's or another workspace's"
+    assert facts["temporary"].startswith(str(tmp_path / "home" / "workspaces"))
+    assert seen["sandbox"] == f"none: {reason}"
+    [note] = [note for note in seen["notes"] if "without a sandbox" in note]
+    assert reason in note
+    assert (seen["port"], seen["others_port"]) == (True, False)
+    assert seen["file"] == "sent more\n"
+    assert seen["hibernates"] is seen["restarted"] is True
+    assert seen["volumes"] == {
+        "shared": "old one\ntwo\n",
+        "again": "one\ntwo\n",
+        "spied": True,
+        "snapshot": ["x"],
+        "detached": True,
+        "moved": True,
+    }
+    assert seen["open"] == [], "a folder is open to others after the workspaces are gone"
+
+
+@privileged
+@pytest.mark.parametrize("missing", ["setuid", "chown"])
+def test_root_that_cannot_become_another_user_starts_no_workspace_and_says_why(tmp_path, missing):
+    program = f"""
+from pathlib import Path
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+world = World(Path({str(tmp_path / "home")!r}), Path({str(tmp_path / "cache")!r}))
+id = world.launch(page())
+print(eventually(lambda: world.machine(id).failure).message)
+world.close()
+"""
+    line = without_capabilities(sys.executable, "-c", program, names=("sys_admin", missing))
+    done = subprocess.run(
+        line, env=environment(Path.home()), cwd=ROOT, capture_output=True, text=True
+    )
+    assert f"root lacks CAP_{missing.upper()}" in done.stdout, done.stderr
+    assert "run Prism as an ordinary user" in done.stdout
+
+
+def test_access_list_of_a_mode_gets_an_entry_and_is_that_mode_again():
+    plain = (Entry(OWNER, 7), Entry(OWN_GROUP, 0), Entry(OTHER, 0))
+    opened = with_user(plain, UID, SEARCH)
+    assert opened == (
+        Entry(OWNER, 7),
+        Entry(USER, SEARCH, UID),
+        Entry(OWN_GROUP, 0),
+        Entry(MASK, SEARCH),
+        Entry(OTHER, 0),
+    )
+    assert without_users(opened, lambda uid: uid == UID) == plain
+
+
+def test_access_list_entry_gives_nobody_else_more_than_the_mask_allowed():
+    masked = (
+        *(Entry(OWNER, 7), Entry(USER, 7, 1000), Entry(OWN_GROUP, 5)),
+        *(Entry(MASK, 4), Entry(OTHER, 0)),
+    )
+    opened = with_user(masked, UID, SEARCH)
+    allowed = {entry.id: entry.permissions for entry in opened if entry.tag == USER}
+    assert allowed == {1000: 4, UID: SEARCH}
+    assert [entry.permissions for entry in opened if entry.tag == OWN_GROUP] == [4]
+
+
+@privileged
+def test_folder_lets_one_user_pass_and_forgets_those_whose_workspace_has_ended(tmp_path):
+    def enters(uid):
+        line = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "stat", f"{closed}/known"]
+        return subprocess.run(["setpriv", *line], capture_output=True).returncode == 0
+
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "known").touch()
+    for folder in [tmp_path, *tmp_path.parents]:
+        if not folder.stat().st_mode & 1:
+            grant_search(str(folder), UID, lambda _: False)
+            grant_search(str(folder), OTHER_UID, lambda _: False)
+    grant_search(str(closed), OTHER_UID, lambda _: False)
+    assert (enters(UID), enters(OTHER_UID)) == (False, True)
+    grant_search(str(closed), UID, lambda uid: uid == OTHER_UID)
+    assert (enters(UID), enters(OTHER_UID)) == (True, False)
+    revoke_search(str(closed), UID)
+    assert (enters(UID), closed.stat().st_mode & 0o777) == (False, 0o700)
+    folder = os.open(closed, os.O_RDONLY)
+    assert not [entry for entry in read(folder) if entry.tag == USER]
+    os.close(folder)
+    for folder in tmp_path.parents:
+        revoke_search(str(folder), UID)
+        revoke_search(str(folder), OTHER_UID)
+
+
+@privileged
+def test_giving_a_tree_away_leaves_files_that_have_names_outside_of_it(tmp_path):
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (tree / "deep").mkdir(parents=True)
+    outside.write_text("root's")
+    (tree / "hard").hardlink_to(outside)
+    (tree / "soft").symlink_to(outside)
+    (tree / "one").touch()
+    (tree / "deep" / "two").hardlink_to(tree / "one")
+    (tree / "of_nobody").touch()
+    os.chown(tree / "of_nobody", 65534, 65534)
+    (tree / "of_before").touch()
+    os.chown(tree / "of_before", OTHER_UID, OTHER_UID)
+    give([str(tree)], UID, lambda owner: owner in {0, OTHER_UID})
+    owners = {path.name: path.lstat().st_uid for path in [tree, outside, *tree.rglob("*")]}
+    kept = {"outside": 0, "hard": 0, "of_nobody": 65534}
+    assert owners == dict.fromkeys(("tree", "deep", "soft", "one", "two", "of_before"), UID) | kept
