@@ -117,7 +117,7 @@ def test_missing_uv_is_broken(make_context, monkeypatch):
 def test_missing_bubblewrap_warning_explains_the_effect_and_the_fix(
     make_context, monkeypatch, uid, effect
 ):
-    monkeypatch.setattr(sandbox.os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     level, message = worst_finding(sandbox.bubblewrap, make_context(which={"dnf": "/bin/dnf"}.get))
     assert level == "warning"
     assert effect in message

@@ -25,7 +25,7 @@ HEAD = struct.Struct("<I")
 NO_LIST = {errno.ENODATA, errno.EOPNOTSUPP}
 
 
-class Entry(NamedTuple):
+class AccessEntry(NamedTuple):
     """One line of a list: whom it is about, and what they may do."""
 
     tag: int
@@ -33,36 +33,36 @@ class Entry(NamedTuple):
     id: int = NO_ID
 
 
-Entries = tuple[Entry, ...]
+AccessEntries = tuple[AccessEntry, ...]
 
 
-def with_user(entries: Entries, uid: int, permissions: int) -> Entries:
+def with_user(entries: AccessEntries, uid: int, permissions: int) -> AccessEntries:
     """The list with an entry for a uid; all other users can do what they could before."""
     mask = _permissions(entries, MASK)
-    kept = [
+    remaining = [
         entry if mask is None else entry._replace(permissions=entry.permissions & mask)
         for entry in entries
         if entry.tag in {USER, OWN_GROUP, GROUP} and (entry.tag, entry.id) != (USER, uid)
     ]
-    kept.append(Entry(USER, permissions, uid))
+    remaining.append(AccessEntry(USER, permissions, uid))
     wide = 0
-    for entry in kept:
+    for entry in remaining:
         wide |= entry.permissions
     plain = [entry for entry in entries if entry.tag in {OWNER, OTHER}]
-    return _ordered([*plain, *kept, Entry(MASK, wide)])
+    return _ordered([*plain, *remaining, AccessEntry(MASK, wide)])
 
 
-def without_users(entries: Entries, is_gone: Callable[[int], bool]) -> Entries:
+def without_users(entries: AccessEntries, is_gone: Callable[[int], bool]) -> AccessEntries:
     """The list without the entries of these uids; a list of the three modes has no mask."""
-    kept = [entry for entry in entries if not (entry.tag == USER and is_gone(entry.id))]
-    if any(entry.tag in {USER, GROUP} for entry in kept):
-        return _ordered(kept)
+    remaining = [entry for entry in entries if not (entry.tag == USER and is_gone(entry.id))]
+    if any(entry.tag in {USER, GROUP} for entry in remaining):
+        return _ordered(remaining)
     mask = _permissions(entries, MASK)
     return _ordered(
         entry._replace(permissions=entry.permissions & (7 if mask is None else mask))
         if entry.tag == OWN_GROUP
         else entry
-        for entry in kept
+        for entry in remaining
         if entry.tag != MASK
     )
 
@@ -71,8 +71,8 @@ def grant_search(path: str, uid: int, is_stale: Callable[[int], bool]) -> None:
     """Let a uid enter a folder; entries of uids that are `is_stale` are removed meanwhile."""
     with _locked(path) as folder:
         before = read(folder)
-        kept = without_users(before, lambda known: known != uid and is_stale(known))
-        if (after := with_user(kept, uid, SEARCH)) != before:
+        remaining = without_users(before, lambda known: known != uid and is_stale(known))
+        if (after := with_user(remaining, uid, SEARCH)) != before:
             _write(folder, ACCESS, after)
 
 
@@ -88,16 +88,16 @@ def share(file: int, uid: int, is_stale: Callable[[int], bool]) -> None:
     """Let a uid read and write an open file or folder, and what is made in the folder later."""
     mode = os.fstat(file).st_mode
     is_folder = stat.S_ISDIR(mode)
-    wanted = READ | WRITE | (SEARCH if is_folder or mode & stat.S_IXUSR else 0)
+    permissions = READ | WRITE | (SEARCH if is_folder or mode & stat.S_IXUSR else 0)
     before = read(file)
-    kept = without_users(before, lambda known: known != uid and is_stale(known))
-    if (after := with_user(kept, uid, wanted)) != before:
+    remaining = without_users(before, lambda known: known != uid and is_stale(known))
+    if (after := with_user(remaining, uid, permissions)) != before:
         _write(file, ACCESS, after)
     if not is_folder:
         return
     default = _entries(file, DEFAULT) or _of_mode(0o700)
-    kept = without_users(default, lambda known: known != uid and is_stale(known))
-    if (after := with_user(kept, uid, READ | WRITE | SEARCH)) != default:
+    remaining = without_users(default, lambda known: known != uid and is_stale(known))
+    if (after := with_user(remaining, uid, READ | WRITE | SEARCH)) != default:
         _write(file, DEFAULT, after)
 
 
@@ -117,30 +117,30 @@ def admits_others(path: str, is_workspace: Callable[[int], bool]) -> bool:
     )
 
 
-def read(file: int) -> Entries:
+def read(file: int) -> AccessEntries:
     """The list of an open file; if it has none, that of its mode."""
     return _entries(file, ACCESS) or _of_mode(os.fstat(file).st_mode)
 
 
-def _entries(file: int, name: str) -> Entries:
+def _entries(file: int, name: str) -> AccessEntries:
     try:
         content = os.getxattr(_name_of(file), name)
     except OSError as error:
         if error.errno in NO_LIST:
             return ()
         raise
-    return tuple(Entry(*fields) for fields in ENTRY.iter_unpack(content[HEAD.size :]))
+    return tuple(AccessEntry(*fields) for fields in ENTRY.iter_unpack(content[HEAD.size :]))
 
 
-def _of_mode(mode: int) -> Entries:
+def _of_mode(mode: int) -> AccessEntries:
     return (
-        Entry(OWNER, mode >> 6 & 7),
-        Entry(OWN_GROUP, mode >> 3 & 7),
-        Entry(OTHER, mode & 7),
+        AccessEntry(OWNER, mode >> 6 & 7),
+        AccessEntry(OWN_GROUP, mode >> 3 & 7),
+        AccessEntry(OTHER, mode & 7),
     )
 
 
-def _write(file: int, name: str, entries: Entries) -> None:
+def _write(file: int, name: str, entries: AccessEntries) -> None:
     content = HEAD.pack(VERSION) + b"".join(ENTRY.pack(*entry) for entry in entries)
     os.setxattr(_name_of(file), name, content)
 
@@ -150,11 +150,11 @@ def _name_of(file: int) -> str:
     return f"/proc/self/fd/{file}"
 
 
-def _permissions(entries: Entries, tag: int) -> int | None:
+def _permissions(entries: AccessEntries, tag: int) -> int | None:
     return next((entry.permissions for entry in entries if entry.tag == tag), None)
 
 
-def _ordered(entries: "list[Entry] | Iterator[Entry]") -> Entries:
+def _ordered(entries: "list[AccessEntry] | Iterator[AccessEntry]") -> AccessEntries:
     return tuple(sorted(entries, key=lambda entry: (ORDER[entry.tag], entry.id)))
 
 

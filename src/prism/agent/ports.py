@@ -93,18 +93,18 @@ def is_ours(port: int, uid: int | None = None) -> bool:
 
 def _listeners(port: int) -> set[tuple[str, int]]:
     """The inode and the uid of each socket that listens on a port."""
-    found = set()
+    sockets = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table) as file:
                 rows = [line.split() for line in list(file)[1:]]
         except FileNotFoundError:
             continue
-        found |= {
+        sockets |= {
             (row[9], int(row[7]))
             for row in rows
             if row[3] == LISTENING
             and int(row[1].rpartition(":")[2], 16) == port
             and row[1].rpartition(":")[0] in REACHED
         }
-    return found
+    return sockets

@@ -17,7 +17,7 @@ from prism.agent.access_lists import (
     OWNER,
     SEARCH,
     USER,
-    Entry,
+    AccessEntry,
     grant_search,
     read,
     revoke_search,
@@ -117,22 +117,22 @@ world.close()
 
 
 def test_access_list_of_a_mode_gets_an_entry_and_is_that_mode_again():
-    plain = (Entry(OWNER, 7), Entry(OWN_GROUP, 0), Entry(OTHER, 0))
+    plain = (AccessEntry(OWNER, 7), AccessEntry(OWN_GROUP, 0), AccessEntry(OTHER, 0))
     opened = with_user(plain, UID, SEARCH)
     assert opened == (
-        Entry(OWNER, 7),
-        Entry(USER, SEARCH, UID),
-        Entry(OWN_GROUP, 0),
-        Entry(MASK, SEARCH),
-        Entry(OTHER, 0),
+        AccessEntry(OWNER, 7),
+        AccessEntry(USER, SEARCH, UID),
+        AccessEntry(OWN_GROUP, 0),
+        AccessEntry(MASK, SEARCH),
+        AccessEntry(OTHER, 0),
     )
     assert without_users(opened, lambda uid: uid == UID) == plain
 
 
 def test_access_list_entry_gives_nobody_else_more_than_the_mask_allowed():
     masked = (
-        *(Entry(OWNER, 7), Entry(USER, 7, 1000), Entry(OWN_GROUP, 5)),
-        *(Entry(MASK, 4), Entry(OTHER, 0)),
+        *(AccessEntry(OWNER, 7), AccessEntry(USER, 7, 1000), AccessEntry(OWN_GROUP, 5)),
+        *(AccessEntry(MASK, 4), AccessEntry(OTHER, 0)),
     )
     opened = with_user(masked, UID, SEARCH)
     allowed = {entry.id: entry.permissions for entry in opened if entry.tag == USER}
@@ -182,5 +182,8 @@ def test_giving_a_tree_away_leaves_files_that_have_names_outside_of_it(tmp_path)
     os.chown(tree / "of_before", OTHER_UID, OTHER_UID)
     give([str(tree)], UID, lambda owner: owner in {0, OTHER_UID})
     owners = {path.name: path.lstat().st_uid for path in [tree, outside, *tree.rglob("*")]}
-    kept = {"outside": 0, "hard": 0, "of_nobody": 65534}
-    assert owners == dict.fromkeys(("tree", "deep", "soft", "one", "two", "of_before"), UID) | kept
+    unchanged = {"outside": 0, "hard": 0, "of_nobody": 65534}
+    assert (
+        owners
+        == dict.fromkeys(("tree", "deep", "soft", "one", "two", "of_before"), UID) | unchanged
+    )

@@ -99,17 +99,17 @@ def volumes_of(world, first, second):
     copy = volumes.snapshot(SnapshotSpec(key="copy", name="copy", source="mine"), own).id
     eventually(
         lambda: [
-            one
-            for one in volumes.survey().copies
-            if one.id == copy and one.observed is StorageObserved.THERE
+            snapshot
+            for snapshot in volumes.survey().copies
+            if snapshot.id == copy and snapshot.observed is StorageObserved.THERE
         ]
     )
     home = volumes.snapshot(SnapshotSpec(key="home", name="home", source="mine"), first).id
     eventually(
         lambda: [
-            one
-            for one in volumes.survey().copies
-            if one.id == home and one.observed is StorageObserved.THERE
+            snapshot
+            for snapshot in volumes.survey().copies
+            if snapshot.id == home and snapshot.observed is StorageObserved.THERE
         ]
     )
     volumes.detach(own, first)
@@ -118,13 +118,13 @@ def volumes_of(world, first, second):
     moved = eventually(
         lambda: run(world, second, "sh", "-c", "echo more >> volumes/own/x")[0] == 0
     )
-    kept = sorted(path.name for path in (volumes._snapshots / copy / "data").iterdir())
+    copied = sorted(path.name for path in (volumes._snapshots / copy / "data").iterdir())
     volumes.close()
     return {
         "shared": shared_text,
         "again": again,
         "spied": spied != 0,
-        "snapshot": kept,
+        "snapshot": copied,
         "detached": gone != 0,
         "moved": moved,
     }
