@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -25,6 +27,7 @@ from prism.errors import Conflict, Unavailable
 from prism.recovery.generation import identity
 from prism.settings import Settings
 from tests.daemon.test_main import Daemon
+from tests.disks import mounted
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.postgres
@@ -160,6 +163,60 @@ def test_two_restores_within_a_second_back_up_to_different_files(settings, tmp_p
                 read_identity(Settings(home=settings.home, database_url=f"sqlite:///{file}"))
                 == word
             )
+
+
+@pytest.fixture
+def stick(tmp_path):
+    """A full disk."""
+    if os.getuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    (tmp_path / "stick").mkdir()
+    with mounted(tmp_path / "stick", "size=16k") as stick:
+        (stick / "rest").write_bytes(bytes(2**14))
+        yield stick
+
+
+def test_backup_to_a_full_disk_names_that_disk_and_not_the_database(settings, stick):
+    write_identity(settings, "before")
+    with pytest.raises(Unavailable) as failure:
+        backups.create(settings, stick / "one.backup")
+    if settings.database.startswith("sqlite"):
+        assert failure.value.message == f"The backup could not be written to {stick}"
+        assert "the database itself is intact" in failure.value.details
+    assert "damaged" not in failure.value.message
+    assert "restore" not in failure.value.remediation.lower()
+    assert os.listdir(stick) == ["rest"], "no part of it stays"
+
+
+@pytest.mark.parametrize("place", ["missing/folder", "file/below"])
+def test_backup_to_a_folder_that_does_not_exist_names_the_folder(settings, tmp_path, place):
+    write_identity(settings, "before")
+    (tmp_path / "file").touch()
+    target = tmp_path / place / "one.backup"
+    with pytest.raises(Unavailable, match=re.escape(f"could not be written to {target.parent}")):
+        backups.create(settings, target)
+
+
+def test_restore_on_a_full_disk_says_so_and_changes_nothing(tmp_path, stick):
+    (tmp_path / "home").mkdir()
+    usual = Settings(home=str(tmp_path / "home"), database_url=f"sqlite:///{tmp_path}/state.db")
+    write_identity(usual, "before")
+    backups.create(usual, tmp_path / "one.backup")
+    small = Settings(home=usual.home, database_url=f"sqlite:///{stick}/state.db")
+    with pytest.raises(Unavailable, match="has no room for the backup") as failure:
+        backups.restore(small, tmp_path / "one.backup")
+    assert "disk of the database" in failure.value.remediation
+    assert "state.db" not in os.listdir(stick)
+    assert read_identity(usual) == "before"
+
+
+def test_backup_that_cannot_be_read_is_told_apart_from_a_damaged_one(tmp_path):
+    class BadDisk(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(Unavailable, match=r"one\.backup cannot be read"):
+        backups._write_content(BadDisk(), tmp_path / "one.backup", tmp_path / "content")
 
 
 def test_backup_and_restore_work_on_a_file_system_without_hard_links(

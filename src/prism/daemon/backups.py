@@ -27,7 +27,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -68,7 +68,10 @@ def create(settings: Settings, target: Path) -> dict[str, Any]:
         raise Conflict(f"{target} already exists", remediation="Choose another file name")
     url = make_url(settings.database)
     kind = url.get_backend_name()
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
+    with (
+        _writing(target.parent),
+        tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder,
+    ):
         content = Path(folder) / CONTENT[kind]
         (_dump if kind == "postgresql" else _copy)(url, content)
         manifest = {
@@ -83,6 +86,17 @@ def create(settings: Settings, target: Path) -> dict[str, Any]:
         _pack(draft, manifest, content)
         _publish(draft, target)
     return {"file": str(target), **manifest}
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn an error of the place of a backup into a problem that names it."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _cannot_write(folder, error.strerror or error) from error
 
 
 def _publish(draft: Path, target: Path) -> None:
@@ -145,10 +159,18 @@ def _copy(url: URL, target: Path) -> None:
     try:
         with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(target)) as copy:
             now.backup(copy)
-            [[verdict]] = copy.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
-        verdict = str(error)
-    if verdict != "ok":
+        # SQLite does not say which of the two files it could not use.
+        _require_intact(file)
+        raise _cannot_write(target.parent.parent, error) from error
+    if (verdict := _check(target, "quick_check")) != "ok":
+        _require_intact(file)
+        raise _cannot_write(target.parent.parent, f"what was written reads as: {verdict}")
+
+
+def _require_intact(file: Path) -> None:
+    """Raise if the present database is damaged or cannot be read."""
+    if (verdict := _check(file, "quick_check")) != "ok":
         raise Unavailable(
             f"{file} is damaged, so no backup was made",
             details=verdict,
@@ -156,13 +178,27 @@ def _copy(url: URL, target: Path) -> None:
         )
 
 
-def _exchange(file: Path, content: Path) -> Path | None:
+def _check(file: Path, pragma: str) -> str:
+    """The first finding of SQLite's check of a file, `ok` if it is intact, or why it failed."""
     try:
-        with closing(sqlite3.connect(content)) as new:
-            [[verdict]] = new.execute("PRAGMA integrity_check(1)").fetchall()
-    except sqlite3.DatabaseError as error:
-        verdict = str(error)
-    if verdict != "ok":
+        with closing(sqlite3.connect(file)) as database:
+            [[verdict]] = database.execute(f"PRAGMA {pragma}(1)").fetchall()
+    except sqlite3.Error as error:
+        return str(error)
+    return str(verdict)
+
+
+def _cannot_write(folder: Path, why: object) -> Unavailable:
+    """The problem with the place of a backup; the database is not concerned."""
+    return Unavailable(
+        f"The backup could not be written to {folder}",
+        details=f"{why}; the database itself is intact",
+        remediation="Free space there, or name a file on another disk: `prism backup FILE`",
+    )
+
+
+def _exchange(file: Path, content: Path) -> Path | None:
+    if (verdict := _check(content, "integrity_check")) != "ok":
         raise BackupInvalid(details=verdict)
     _sync(content)
     previous = file.with_name(f"{file.name}.before-restore-{_stamp()}")
@@ -396,13 +432,35 @@ def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:
                 )
             if (packed := tar.extractfile(content.name)) is None:
                 raise BackupInvalid(details="it has no database in it")
-            with content.open("xb") as file:
-                shutil.copyfileobj(packed, file, PIECE)
+            _write_content(packed, source, content)
     except (tarfile.TarError, KeyError, ValueError) as error:
         raise BackupInvalid(details=f"{source}: {error}") from error
     if _hash(content) != manifest.get("sha256"):
         raise BackupInvalid(details=f"{source} is damaged: the hash of its content differs")
     return manifest
+
+
+def _write_content(packed: IO[bytes], source: Path, content: Path) -> None:
+    with content.open("xb") as file:
+        while True:
+            try:
+                chunk = packed.read(PIECE)
+            except OSError as error:
+                raise Unavailable(
+                    f"{source} cannot be read, so nothing was restored",
+                    details=error.strerror or str(error),
+                    remediation="Copy the backup to another disk, then try again",
+                ) from error
+            if not chunk:
+                return
+            try:
+                file.write(chunk)
+            except OSError as error:
+                raise Unavailable(
+                    f"{content.parent.parent} has no room for the backup, so nothing was restored",
+                    details=error.strerror or str(error),
+                    remediation="Free space on the disk of the database, then try again",
+                ) from error
 
 
 def _hash(path: Path) -> str:

@@ -100,7 +100,7 @@ class DiskSpaceGuard(ASGIMiddleware):
 
     def _check(self, scope: Scope) -> Callable[[], None] | None:
         if frees_space(str(scope.get("method")), address(scope)):
-            return self._home_disk.reserve.spend
+            return self._home_disk.reserve.make_room
         changes = scope.get("method") not in SAFE and not scope["route_handler"].opt.get(READS)
         return self._home_disk.refuse if changes else None
 

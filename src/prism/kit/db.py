@@ -26,6 +26,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from prism.kit import journal, versions
@@ -39,6 +40,7 @@ from prism.kit.database_faults import (
     diagnose,
 )
 from prism.kit.events import Bus, Event, RecordedEvent
+from prism.kit.no_copy_on_write import keep_index_in_place
 
 ONE_WRITER = text("SELECT pg_advisory_xact_lock(8947)")
 NOTIFY = text("NOTIFY prism")
@@ -336,6 +338,8 @@ def _postgres(url: str, patience: float) -> tuple[Engine, Engine]:
 
 
 def _sqlite(url: str, patience: float) -> tuple[Engine, Engine]:
+    if path := make_url(url).database:
+        keep_index_in_place(path)
     waiting = {"timeout": patience, "check_same_thread": False}
     # The file is this daemon's own: what waits here waits for this daemon's other writers.
     pool = {"pool_timeout": patience * 3, "connect_args": waiting}
