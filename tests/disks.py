@@ -42,12 +42,12 @@ def loop_disk(image: Path, place: Place, kind: str) -> Iterator[Place]:
         pytest.skip("before Linux 6.16, mapped files of a full Btrfs cannot be written")
     search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     program, *options = MAKES[kind]
-    if (found := shutil.which(program, path=search)) is None:
+    if (tool := shutil.which(program, path=search)) is None:
         pytest.skip(f"{program} is not installed")
     with image.open("xb") as file:
         file.truncate(MEBIBYTES[kind] * 2**20)
     try:
-        subprocess.run([found, *options, image], check=True)
+        subprocess.run([tool, *options, image], check=True)
         with mounted(place, "loop", kind, image):
             yield place
     finally:

@@ -53,6 +53,7 @@ from prism.storage.survey_schedule import SurveySchedule
 
 SYSTEM = "prism"
 BOOTING = 4  # how many times longer to wait while a machine starts than while a volume changes
+DETACHED_SHOWN = timedelta(days=1)  # longer than any provider shows a detached volume
 AGAIN = timedelta(seconds=30)  # before a refused step is tried again
 VANISHED = StorageFailure("VANISHED", "It was destroyed outside of Prism; its data is lost")
 AT_ONCE = ReconcileResult(timedelta(0), lambda _: None)
@@ -225,13 +226,19 @@ class VolumeReconciler(StorageReconciler):
                 self._save_machine(step.attachment, machine)
                 provider.attach(id, machine, volume.name)
             else:
-                self._detached_at[volume.id, machine] = self._clock.now()
+                self._note_detached(volume.id, machine)
                 provider.detach(id, machine)
                 self._save_machine(step.attachment, None)
             # The refusal of the attachment stays visible while the attachment is undone.
             undoing = step.act is StorageAction.DETACH and not step.attachment.attached
             return {} if undoing else {"trouble": None}
         return {}
+
+    def _note_detached(self, volume: str, machine: str) -> None:
+        """Remember when a volume was detached, and forget what no survey can still show."""
+        now, known = self._clock.now(), self._detached_at
+        recent = {key: at for key, at in known.items() if now < at + DETACHED_SHOWN}
+        self._detached_at = recent | {(volume, machine): now}
 
     def _settle(
         self,

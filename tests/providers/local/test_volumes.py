@@ -271,6 +271,26 @@ def test_snapshot_deleted_while_it_is_copied_never_appears(
     eventually(lambda: os.listdir(tmp_path / "storage" / "snapshots") == ["begun"])
 
 
+def test_nothing_is_remembered_of_snapshots_that_are_made_or_deleted(
+    volumes, data_folder, monkeypatch
+):
+    id = volumes.create(ORDER).id
+    fill(data_folder(id))
+    volumes.snapshot(KEPT, id)
+    copied(volumes)
+    eventually(lambda: not volumes._copies._keys)
+    real = tree_snapshots.copying
+    monkeypatch.setattr(tree_snapshots, "copying", program(FULL))
+    broken = volumes.snapshot(SnapshotSpec(key="snapshot_2"), id)
+    eventually(lambda: [*volumes._copies._keys] == [broken.id])
+    eventually(
+        lambda: StorageObserved.BROKEN in {copy.observed for copy in volumes.survey().copies}
+    )
+    monkeypatch.setattr(tree_snapshots, "copying", real)
+    volumes.delete_snapshot(broken.id)
+    assert not volumes._copies._keys
+
+
 def killing(times):
     """The real program, killed right after each of its first starts."""
     real, left = tree_snapshots.copying, [times]

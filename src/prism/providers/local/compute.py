@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct, ValidationError, structs
 
@@ -86,6 +87,14 @@ class CachedMachine(Struct, frozen=True):
     own_network: bool  # whether its sandboxed programs are known to have a network of their own
 
 
+class PublishedPort(NamedTuple):
+    """A port of a machine that its gateway publishes."""
+
+    network: str  # the path of the gateway's socket
+    began: Stamp | None  # of that file: a start makes it anew
+    port: int
+
+
 class LocalCompute:
     """Implements `workspaces.ports.Compute`, and `connections.ports.PortFinder`."""
 
@@ -116,7 +125,7 @@ class LocalCompute:
         self._cached: dict[str, CachedMachine] = {}
         self._surveyed = False
         self._writing = threading.Lock()
-        self._published: dict[tuple[str, int], tuple[Stamp | None, int]] = {}
+        self._published: dict[tuple[str, int], PublishedPort] = {}  # by machine and its port
         self.peers = WorkspacePeers(self._sandboxed, self._supervisors, self._networked)
         """Tells which connections to the daemon come from a workspace."""
         self.ssh = SshGate(self._root.parent, self._root, self._running, self._target)
@@ -298,9 +307,14 @@ class LocalCompute:
         began, key = stamp(address.network), (id, address.port)
         with self._writing:
             known = self._published.get(key)
-            if known is None or known[0] != began:  # it was started anew, with another network
-                known = self._published[key] = began, publish(address.network, address.port)
-        return known[1]
+            if known is None or known.began != began:  # started anew, with another network
+                port = publish(address.network, address.port)
+                known = PublishedPort(address.network, began, port)
+                self._published = {
+                    **{k: v for k, v in self._published.items() if stamp(v.network) == v.began},
+                    key: known,
+                }
+        return known.port
 
     def _target(self, id: str, host: str, port: int) -> Address | None:
         """The address to which an SSH client's forwarding leads: a port of this machine."""

@@ -91,7 +91,9 @@ class TreeSnapshots:
         """Stop making it, and forget that it failed."""
         with self._lock:
             self._failed.pop(id, None)
-            if id in self._running:
+            if id not in self._running:
+                self._keys.pop(id, None)
+            else:
                 self._unwanted.add(id)
                 if process := self._running[id]:
                     process.terminate()
@@ -148,6 +150,9 @@ class TreeSnapshots:
             del self._running[id]
             if failure and id not in self._unwanted and not self._ending:
                 self._failed[id] = failure
+            else:
+                self._keys.pop(id, None)
+                self._unwanted.discard(id)
 
     def _attempt(self, work: SnapshotWork) -> StorageFailure | None:
         """Try once; returns why it failed."""

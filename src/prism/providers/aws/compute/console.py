@@ -28,6 +28,7 @@ class Console:
             text = self._fetch(id)
             if len(self._texts) >= MOST_TEXTS:
                 self._texts.clear()
+                self._locks.clear()  # a thread that holds one keeps it; another may fetch twice
             self._texts[id] = time.monotonic(), text
             return text
 
