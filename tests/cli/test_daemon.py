@@ -79,7 +79,7 @@ def test_command_does_not_restart_a_daemon_that_was_stopped_meanwhile(
     prism, installed_python, home, monkeypatch
 ):
     monkeypatch.setattr(
-        daemon_start, "_command", lambda: [str(installed_python[0].with_name("prismd"))]
+        daemon_start, "daemon_command", lambda: [str(installed_python[0].with_name("prismd"))]
     )
     wire = StartingWire(DaemonAddress(str(home)))
     assert wire.ask("GET", "/instances") == []
@@ -225,7 +225,7 @@ def test_daemon_stop_ends_a_daemon_that_fails_to_shut_down(prism, installed_pyth
 
 def test_daemon_is_started_as_a_module_without_a_script(installed_python, prism, home):
     (home / "venv" / "bin" / "prismd").unlink()
-    code = "from prism.cli.daemon_start import _command; print(*_command())"
+    code = "from prism.cli.daemon_start import daemon_command; print(*_command())"
     done = subprocess.run(
         [installed_python[0], "-c", code],
         env={"PYTHONPATH": str(SOURCE)},

@@ -117,7 +117,8 @@ SAME = {
 # Commands without a single route: they act on this computer, or send several requests.
 OWN = {
     *("workspace open", "workspace tunnel", "workspace ssh", "workspace exec", "workspace cp"),
-    *("template new", "daemon start", "daemon logs", "quickstart", "gui", "ssh-config", "init"),
+    *("template new", "quickstart", "gui", "ssh-config", "init"),
+    *("daemon start", "daemon install", "daemon uninstall", "daemon logs"),
     *("backup", "restore", "orphans", "uninstall", "doctor", "completion", "version"),
     *("aws check", "aws policy", "aws setup"),  # the client has no AWS: an administrator's, once
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct

@@ -7,18 +7,18 @@ import select
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from prism.annotations import Any, ArgumentParser, Callable, Iterator, Namespace
 from prism.cli.daemon_log import last_lines, new_lines, readable
-from prism.cli.daemon_start import daemon_info, is_listening, start_daemon
+from prism.cli.daemon_start import daemon_command, daemon_info, is_listening, start_daemon
 from prism.cli.parser import add_flag, no_arguments
 from prism.cli.terminal import say, show_fields, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
-from prism.errors import Conflict, NotFound, Problem
+from prism.errors import Conflict, Invalid, NotFound, Problem
 
 STOPS_WITHIN = 40.0  # seconds; the daemon waits up to 30 for its requests
 PAUSE = 0.05
@@ -135,6 +135,75 @@ def _status(args: Namespace) -> None:
     return None
 
 
+def _install(args: Namespace) -> None:
+    from prism.cli.boot_service import (  # noqa: PLC0415  cold start: `shutil`, `subprocess`
+        SECRETS,
+        boot_service,
+        settings_of,
+        write_script,
+    )
+    from prism.env_file import read_env_file, update_env_file  # noqa: PLC0415  cold start: only here
+    from prism.settings import Settings, variable  # noqa: PLC0415  cold start: it brings msgspec
+
+    address = _local_address("Nothing was installed")
+    service = boot_service(address.home)
+    settings = settings_of(os.environ, {*map(variable, Settings.__struct_fields__)})
+    Settings.load(os.environ)  # raises if the daemon would refuse a value
+    before = read_env_file(address.home)
+    changes = {name: value for name, value in settings.items() if before.get(name) != value}
+    if changes:
+        update_env_file(address.home, changes)
+    write_script(service, daemon_command(), address.log)
+    notes = service.install()
+    if SECRETS & os.environ.keys():
+        notes.append("AWS keys of this shell are not kept: use a profile of `~/.aws` instead")
+    if args.json:
+        return show_json(
+            {"by": service.kind, "where": service.where, "settings": [*changes], "notes": notes}
+        )
+    print(f"The daemon of {address.home} starts when this computer starts, by {service.where}")
+    if changes:
+        say(f"These settings of this shell are now in {address.home}/env: {', '.join(changes)}")
+    for note in notes:
+        say(f"note: {note}")
+    return suggest("Which workspaces then start again: `prism workspace update NAME --restart`")
+
+
+def _uninstall(args: Namespace) -> None:
+    removed = remove_boot_services(_local_address("Nothing was removed").home)
+    if args.json:
+        return show_json({"removed": removed})
+    for where in removed:
+        print(f"The daemon does not start at boot any more; removed from {where}")
+    if not removed:
+        say("Nothing starts the daemon of this home at boot")
+    return None
+
+
+def remove_boot_services(home: str, *, dry_run: bool = False) -> list[str]:
+    """Remove what starts the daemon of a home at boot; where that was."""
+    from prism.cli.boot_service import SCRIPT, installed_services  # noqa: PLC0415  cold start
+
+    services = [*installed_services(home)]
+    if not dry_run:
+        for service in services:
+            service.remove()
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(home, SCRIPT))
+    return [service.where for service in services]
+
+
+def _local_address(failure: str) -> DaemonAddress:
+    address = DaemonAddress.read()
+    if address.url:
+        raise Invalid(
+            failure,
+            details=f"PRISM_URL names a daemon elsewhere: {address.url}",
+            remediation="Unset PRISM_URL, or do this on the daemon's own computer",
+        )
+    return address
+
+
 def _logs(args: Namespace) -> None:
     path = DaemonAddress.read().log
     if not os.path.exists(path):
@@ -164,5 +233,7 @@ VERBS = {
     "start": (no_arguments, _start),
     "stop": (no_arguments, _stop),
     "status": (no_arguments, _status),
+    "install": (no_arguments, _install),
+    "uninstall": (no_arguments, _uninstall),
     "logs": (_logs_arguments, _logs),
 }

@@ -82,7 +82,7 @@ def _spawn(address: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
     try:
         before = os.fstat(log).st_size
         child = subprocess.Popen(
-            _command(),
+            daemon_command(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -95,7 +95,7 @@ def _spawn(address: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
         os.close(log)
 
 
-def _command() -> list[str]:
+def daemon_command() -> list[str]:
     """The command that starts the daemon of the same installation."""
     script = os.path.join(os.path.dirname(sys.executable), "prismd")
     return [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "prism.daemon.start"]

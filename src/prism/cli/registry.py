@@ -110,6 +110,8 @@ COMMANDS = {
     ("daemon", "start"): "Start the daemon, unless it runs",
     ("daemon", "stop"): "Stop the daemon; workspaces keep running",
     ("daemon", "status"): "Show the status of the daemon",
+    ("daemon", "install"): "Start the daemon whenever this computer starts",
+    ("daemon", "uninstall"): "Do not start the daemon when this computer starts",
     ("daemon", "logs"): "Show what the daemon printed",
 }
 ALONE = {

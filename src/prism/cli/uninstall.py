@@ -13,7 +13,7 @@ from glob import glob
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
-from prism.cli.daemon import stop_daemon
+from prism.cli.daemon import remove_boot_services, stop_daemon
 from prism.cli.daemon_start import is_listening
 from prism.cli.locations import HERE, is_local
 from prism.cli.parser import add_flag
@@ -37,6 +37,7 @@ OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
+    *("start-at-boot", "start-at-boot.new"),
     *("prism.sock", "env", "env.new", "port", "port.new"),
 )
 FOLDER = "local-*/order.json"
@@ -98,10 +99,13 @@ def _read(file: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def plan(installed: Installation, include: str | None, data: str) -> list[str]:
-    """The steps, in order, one line each."""
+def plan(
+    installed: Installation, include: str | None, data: str, boot: list[str] | None = None
+) -> list[str]:
+    """The steps, in order, one line each; `boot` is what starts the daemon at boot."""
+    at_boot = [f"remove the start of the daemon at boot: {where}" for where in boot or ()]
     if not installed.exists:
-        return [f"remove the line that names it from {include}"] if include else []
+        return at_boot + ([f"remove the line that names it from {include}"] if include else [])
     down = _names(installed.here, RUNS | ASLEEP)
     running = _names(installed.in_the_cloud, RUNS)
     contents = f"{len(installed.here)} workspaces here"
@@ -109,6 +113,7 @@ def plan(installed: Installation, include: str | None, data: str) -> list[str]:
     steps = [
         f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
         f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
+        *at_boot,
         "stop the daemon",
         f"remove the line that names it from {include}" if include else "",
         f"remove the cache of packages: {os.path.join(installed.home, 'cache')}",
@@ -146,7 +151,8 @@ def _uninstall(args: Namespace) -> None:
         _refuse_foreign_files(installed)
     elif installed.exists:
         _refuse_mounts(*(os.path.join(installed.home, part) for part in REMOVED))
-    steps = [*(_options_for(data) if unasked else ()), *plan(installed, include, data)]
+    boot = remove_boot_services(address.home, dry_run=True)
+    steps = [*(_options_for(data) if unasked else ()), *plan(installed, include, data, boot)]
     if not args.dry_run:
         _run_steps(installed, address, wire, data)
     _print_steps(args, steps)
@@ -263,6 +269,8 @@ def _run_steps(installed: Installation, address: DaemonAddress, wire: Wire, data
     if installed.exists:
         for workspace in installed.workspaces:
             _end_workspace(wire, workspace)
+    remove_boot_services(address.home)
+    if installed.exists:
         stop_daemon(address)
     removed = [os.path.join(address.home, part) for part in REMOVED]
     _refuse_mounts(*removed)  # again, because stopping may have taken long

@@ -32,6 +32,7 @@ HERE: tuple[Check, ...] = (
     folder.inodes,
     folder.unix_socket,
     service.port,
+    service.start_at_boot,
     service.database,
     folder.templates,
     folder.orphans,

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from prism import __version__
+from prism.cli.boot_service import installed_services, missing_program
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
 
@@ -78,6 +79,21 @@ def _port_finding(context: CheckContext, configured: str) -> Finding:
         fix = "End that program, or choose another port: `prism init --port 0` takes any free port"
         return broken(f"{configured} is taken by {_port_holder(context, int(configured))}", fix)
     return ok(f"{configured} is free")
+
+
+def start_at_boot(context: CheckContext) -> Iterator[Finding]:
+    """Whether what starts the daemon at boot would work."""
+    services = [*installed_services(context.address.home, str(context.root))]
+    for service in services:
+        if program := missing_program(service):
+            message = f"{service.where} starts {program}, which does not exist"
+            yield broken(message, "Write it again: `prism daemon install`")
+        elif why := service.problem():
+            yield broken(f"it would not start: {why}", "Repair it: `prism daemon install`")
+        else:
+            yield ok(f"by {service.where}")
+    if not services:
+        yield ok("not set up (`prism daemon install`); after a reboot the next command starts it")
 
 
 def database(context: CheckContext) -> Finding:
