@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,7 @@ mkdir -m 1730 /var/spool/cron/crontabs
     reason="only root may hide the crontabs of this computer from a real crontab",
 )
 def test_real_crontab_takes_the_line(environ, home):
-    script = REAL_CRON.format(prism=Path(os.sys.executable).parent / "prism")
+    script = REAL_CRON.format(prism=Path(sys.executable).parent / "prism")
     done = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
         env=environ,

@@ -225,7 +225,7 @@ def test_daemon_stop_ends_a_daemon_that_fails_to_shut_down(prism, installed_pyth
 
 def test_daemon_is_started_as_a_module_without_a_script(installed_python, prism, home):
     (home / "venv" / "bin" / "prismd").unlink()
-    code = "from prism.cli.daemon_start import daemon_command; print(*_command())"
+    code = "from prism.cli.daemon_start import daemon_command; print(*daemon_command())"
     done = subprocess.run(
         [installed_python[0], "-c", code],
         env={"PYTHONPATH": str(SOURCE)},

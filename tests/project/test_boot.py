@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import uuid
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -61,7 +62,7 @@ def cgroup():
             for pid in filter(lambda pid: pid != "0", procs.read_text().split()):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
-        eventually(lambda group=group: removed(group))
+        eventually(partial(removed, group))
 
 
 def removed(group):
@@ -83,9 +84,8 @@ class UserManager:
         }
         (folder / "run").mkdir(mode=0o700)
         self._join = join
-        self.process = None
 
-    def start(self):
+    def start(self) -> None:
         unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", BOOTED, "sh"]
         self.process = subprocess.Popen(
             [*unshare, SYSTEMD, "--user", "--log-target=null"],
