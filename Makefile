@@ -6,9 +6,16 @@ SHELL := /bin/bash
 .PHONY: audit docs flaky help install mutants quickstart test test-all check format bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
-ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
-# This machine's authorities, as pip and curl have them.
+# What this machine trusts, for uv, pip and npm, which have certificates of their own.
+CERTIFICATES := $(or $(SSL_CERT_FILE),$(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt \
+	/etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem)))
+ifneq ($(CERTIFICATES),)
 export UV_SYSTEM_CERTS ?= 1
+export REQUESTS_CA_BUNDLE ?= $(CERTIFICATES)
+export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
+endif
+ifneq ($(PIP_INDEX_URL),)
+export UV_DEFAULT_INDEX ?= $(or $(UV_INDEX_URL),$(PIP_INDEX_URL))
 endif
 POSTGRES := $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
 export PATH := $(PATH):$(POSTGRES)

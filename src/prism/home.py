@@ -14,6 +14,18 @@ DEFAULT = "~/.prism"
 SHARED = "/tmp"  # anybody may write there, so what is found in it is looked at twice
 RUNTIME = "/run/user"  # where most systems make a folder for each user who has signed in
 LONGEST = 100  # bytes; a Unix socket's path may have 107, a terminating NUL included
+PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+# The variables that the home's file may set for the daemon, and for what the daemon starts.
+NETWORK_VARIABLES = frozenset(
+    {
+        *PROXIES,
+        *(name.upper() for name in PROXIES),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"),
+        *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+        *("UV_OFFLINE", "UV_SYSTEM_CERTS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
+        *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"),
+    }
+)
 PORT = "8947"  # the daemon's TCP port, unless `PRISM_PORT` or the home's file names another
 
 
@@ -89,7 +101,8 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     except (OSError, UnicodeError):  # most homes have none; `prism doctor` tells of a bad one
         return known
     for _, name, value in lines_of(text):
-        if value and name.startswith("PRISM_") and name != "PRISM_HOME" and not known.get(name):
+        is_ours = name.startswith("PRISM_") and name != "PRISM_HOME"
+        if value and (is_ours or name in NETWORK_VARIABLES) and not known.get(name):
             known[name] = value
     return known
 

@@ -19,7 +19,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from prism.errors import Invalid
-from prism.home import DEFAULT, environment, folder_of, lines_of, settings_file, socket_of
+from prism.home import (
+    DEFAULT,
+    NETWORK_VARIABLES,
+    environment,
+    folder_of,
+    lines_of,
+    settings_file,
+    socket_of,
+)
 
 PATH = "a path in UTF-8 without control characters, such as line breaks"
 PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
@@ -283,6 +291,7 @@ def _kept_auth(environ: Mapping[str, str]) -> str | None:
 def _check_file(path: str) -> None:
     """Refuse a file with a line that sets nothing."""
     known = {variable(name) for name in Settings.__struct_fields__} - {variable("home")}
+    known |= NETWORK_VARIABLES
     try:
         lines = list(lines_of(Path(path).read_text("utf-8")))
     except UnicodeError as error:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from prism.agent.folder import Folder
-from prism.agent.machine_config import MachineConfig
+from prism.agent.machine_config import MachineConfig, index_variables
 from prism.agent.protocol import LocalMachineSpec, LocalServiceSpec
 from prism.kit.programs import PLACES
 
@@ -56,6 +56,26 @@ def test_service_environment_contains_machine_paths_and_no_daemon_secret(
     assert variables["SHARED"] == f"{tmp_path}/home/data"
     assert (variables["TOKEN"], variables["https_proxy"]) == ("t0ken", "http://proxy")
     assert variables["PRISM_MACHINE"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "passed"),
+    [
+        (
+            {"UV_DEFAULT_INDEX": "https://a"},
+            {"UV_DEFAULT_INDEX": "https://a", "PIP_INDEX_URL": "https://a"},
+        ),
+        (
+            {"UV_INDEX_URL": "https://a", "PIP_INDEX_URL": "https://b"},
+            {"UV_INDEX_URL": "https://a", "PIP_INDEX_URL": "https://b"},
+        ),
+        ({"UV_DEFAULT_INDEX": "https://user:password@a", "PIP_INDEX_URL": "https://u@a"}, {}),
+        ({"UV_DEFAULT_INDEX": "http://127.0.0.1:3141", "UV_INDEX": "x=http://localhost/x"}, {}),
+        ({"UV_FIND_LINKS": "/wheels", "UV_OFFLINE": "1"}, {}),
+    ],
+)
+def test_workspace_gets_the_package_indexes_that_it_can_use(environ, passed):
+    assert index_variables(environ) == passed
 
 
 def test_tool_environment_contains_no_variable_of_the_daemon_or_template(config, monkeypatch):

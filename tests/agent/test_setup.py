@@ -10,6 +10,7 @@ import pytest
 from prism.agent.setup import InstallSlot, meaning
 from tests.optional import not_none
 
+FETCHING = "error: Failed to fetch: `https://x/simple/y/` cause: error sending request cause:"
 TAKE_SLOT = """
 import sys
 from pathlib import Path
@@ -48,6 +49,10 @@ def test_one_installation_per_core_runs_and_a_killed_one_releases_its_slot(tmp_p
             "PACKAGE_NOT_FOUND",
         ),
         ("error: Failed to parse: `y==`", "PACKAGE_NOT_FOUND"),
+        (f"{FETCHING} client error (Connect) cause: tcp connect error", "NETWORK_UNREACHABLE"),
+        (f"{FETCHING} invalid peer certificate: UnknownIssuer", "CERTIFICATE_UNTRUSTED"),
+        (f"{FETCHING} invalid peer certificate: certificate expired: …", "CERTIFICATE_UNTRUSTED"),
+        ("No CA certificates were loaded from the system", "CERTIFICATE_UNTRUSTED"),
         ("something else", "INSTALL_FAILED"),
     ],
 )

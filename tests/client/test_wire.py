@@ -146,9 +146,13 @@ def test_tls_certificate_must_be_trusted(home, monkeypatch):
     thread = threading.Thread(target=serve_until_trusted)
     thread.start()
     wire = Wire(DaemonAddress(str(home), f"https://localhost:{door.getsockname()[1]}"))
-    with pytest.raises(DaemonUnreachable, match="No daemon"):
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(DaemonUnreachable, match="is not trusted") as refused:
         wire.ask("GET", "/x")
-    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    assert "SSL_CERT_FILE" in refused.value.remediation
+    monkeypatch.setenv("PRISM_HOME", str(home))
+    (home / "env").write_text(f"SSL_CERT_FILE={cert}\n")
     assert wire.ask("GET", "/x") == {"a": 1}
     thread.join(120)
     door.close()

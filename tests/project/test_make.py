@@ -164,6 +164,37 @@ def test_failed_gui_build_is_reported_before_the_address(begin_make, folder, bui
     assert any("make gui" in line for line in lines[:-1])
 
 
+@pytest.mark.parametrize(
+    ("environ", "printed"),
+    [
+        ({"SSL_CERT_FILE": "/own.pem"}, "1 /own.pem /own.pem "),
+        (
+            {"SSL_CERT_FILE": "/own.pem", "UV_SYSTEM_CERTS": "0", "REQUESTS_CA_BUNDLE": "/b"},
+            "0 /b /own.pem ",
+        ),
+        (
+            {"SSL_CERT_FILE": "/own.pem", "PIP_INDEX_URL": "https://mirror"},
+            "1 /own.pem /own.pem https://mirror",
+        ),
+    ],
+)
+def test_uv_pip_and_npm_trust_what_the_system_trusts_and_use_the_index_of_pip(
+    folder, environ, printed
+):
+    names = ("UV_SYSTEM_CERTS", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "UV_DEFAULT_INDEX")
+    passed = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("PIP_")}
+    words = " ".join(f"$${{{name}:-}}" for name in names)
+    done = subprocess.run(
+        ["make", "-s", f"--eval=shown:;@echo {words}", "shown"],
+        cwd=folder,
+        env=passed | environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.rstrip() == printed.rstrip()
+
+
 @pytest.mark.parametrize("when", ["while it launches", "while make waits for the build"])
 def test_ctrl_c_ends_the_gui_build_at_once(begin_make, folder, when):
     if when == "while it launches":

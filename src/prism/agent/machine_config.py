@@ -19,6 +19,7 @@ SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The only variables that a workspace's programs get from the daemon's environment.
 PASSED = (
     *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("REQUESTS_CA_BUNDLE", "UV_SYSTEM_CERTS"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
 # The variables that our own tools get too, as well as all of uv.
@@ -33,11 +34,29 @@ FOR_TOOLS = {
 # The variables of uv that a build gets: the addresses of packages, and how to connect.
 MIRRORS = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
-    *("UV_INDEX_STRATEGY", "UV_NO_INDEX", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_OFFLINE"),
+    *("UV_INDEX_STRATEGY", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_OFFLINE"),
     *("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
     "UV_HTTP_RETRIES",
 )
+# The package indexes of a workspace's own uv and pip.
+INDEXES = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
+)
+# An address with a password, or one on loopback, where a workspace reaches only itself.
+NOT_FOR_WORKSPACES = re.compile(r"@|//(localhost|127\.|\[::1\])")
 QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+
+
+def index_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that lead a workspace's own uv and pip to the same package indexes."""
+    indexes = {
+        name: value
+        for name in INDEXES
+        if (value := environ.get(name)) and not NOT_FOR_WORKSPACES.search(value)
+    }
+    default = indexes.get("UV_DEFAULT_INDEX") or indexes.get("UV_INDEX_URL")
+    return ({"PIP_INDEX_URL": default} if default else {}) | indexes
 
 
 class MachineConfig:
@@ -121,6 +140,7 @@ class MachineConfig:
             "TERM": "xterm-256color",
             "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
             **passed,
+            **index_variables(os.environ),
             "USER": (user := login()),
             "LOGNAME": user,
             "VIRTUAL_ENV": str(venv),

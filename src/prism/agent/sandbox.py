@@ -22,6 +22,7 @@ SECRET_FOLDERS = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d")
 KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/acpi")
 ACCOUNTS = ("/etc/passwd", "/etc/group")
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 SANDBOXED = "sandboxed"
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
 # The capabilities with which the first program changes its user; then it drops them. The last one
@@ -79,7 +80,7 @@ def bubblewrap_command(
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
     words += [*_capabilities(another_user, closed), *_system(), *hide_secrets()]
     words += [*_devices(another_user), *_temporary(folder, another_user)]
-    reachable, empty = [*map(os.path.realpath, NAMES), *reachable], []
+    reachable, empty = [*map(os.path.realpath, NAMES), *own_certificates(), *reachable], []
     hidden = [str(folder.parent.parent), *homes(), *private]
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
@@ -111,6 +112,12 @@ def _temporary(folder: Path, another_user: bool) -> list[str]:
     return [
         word for target in ("/tmp", "/var/tmp") for word in ("--bind", str(folder / "tmp"), target)
     ]
+
+
+def own_certificates() -> list[str]:
+    """The certificates that the user's variables name; the workspace gets these variables too."""
+    named = (os.environ.get(name, "") for name in CERTIFICATES)
+    return [path for path in named if path.startswith("/") and os.path.exists(path)]
 
 
 def volumes_of(folder: Path) -> str:

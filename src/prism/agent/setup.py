@@ -50,6 +50,26 @@ MEANINGS = (
         "the disk is full: make room",
     ),
     (
+        r"peer certificate: certificate (has )?expired|peer certificate: certificate not valid yet"
+        r"|peer certificate: (Expired|NotValidYet)",
+        "CERTIFICATE_UNTRUSTED",
+        "the certificate of the package registry is out of date: check this computer's clock",
+    ),
+    (
+        r"No CA certificates were loaded",
+        "CERTIFICATE_UNTRUSTED",
+        "this computer has no certificates to check that of the package registry: install the "
+        "package ca-certificates",
+    ),
+    (
+        r"invalid peer certificate|certificate verify failed",
+        "CERTIFICATE_UNTRUSTED",
+        "the package registry answered, with a certificate that this computer does not trust, as "
+        "on networks that inspect TLS: add your network's certificate to the system's (`sudo "
+        "update-ca-certificates`), or write SSL_CERT_FILE=FILE into the file `env` of Prism's "
+        "home and run `prism daemon stop`",
+    ),
+    (
         r"network (connectivity is|was) disabled|error sending request|dns error|Failed to fetch"
         r"|Could not connect|Connection refused|timed? ?out",
         "NETWORK_UNREACHABLE",

@@ -8,6 +8,7 @@ error.
 from __future__ import annotations
 
 import json
+import os
 import socket
 
 from prism.annotations import TYPE_CHECKING, Callable, Generator, Iterator, Mapping
@@ -15,6 +16,7 @@ from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable, problem_of
 from prism.client.request import Noun
 from prism.client.trust import check_folder, check_server
+from prism.home import environment
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -146,10 +148,10 @@ class Wire:
             raise self._unreachable(error) from error
 
     def _start_tls(self, connection: socket.socket) -> socket.socket:
-        import ssl  # noqa: PLC0415  cold start: 15 ms that only a distant daemon is worth
+        from prism.certificates import client_context  # noqa: PLC0415  cold start: only for TLS
 
         try:
-            return ssl.create_default_context().wrap_socket(
+            return client_context(environment(os.environ)).wrap_socket(
                 connection, server_hostname=self._endpoint[0]
             )
         except OSError:
@@ -194,6 +196,14 @@ class Wire:
             return DaemonUnreachable(
                 f"The daemon at {self.address} did not answer in time",
                 remediation="See what it does: `prism daemon logs`",
+            )
+        if certificate := getattr(error, "verify_message", None):
+            from prism.certificates import certificate_advice  # noqa: PLC0415  only after a failure
+
+            return DaemonUnreachable(
+                f"The certificate of {self.address} is not trusted",
+                details=str(certificate),
+                remediation=f"If your network inspects TLS, {certificate_advice()}",
             )
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
             details = "Nobody answers there"

@@ -31,6 +31,7 @@ from prism.daemon.app import App, build, public
 from prism.daemon.database_lock import hold_database
 from prism.daemon.kept_access import keep_access
 from prism.daemon.listeners import Listeners, open_default, open_listeners
+from prism.daemon.network_environment import prepare_environment
 from prism.errors import Conflict, Problem, Unavailable
 from prism.home import default_port, environment, port_file
 from prism.kit.clock import Clock, WallClock
@@ -120,6 +121,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     overrides = _command_line(words) if words else {}
     try:
+        os.environ.update(prepare_environment(os.environ))
         environ = {**os.environ, **{k: v for k, v in overrides.items() if v}}
         has_port = bool(environment(environ).get("PRISM_PORT"))
         return run(Settings.load(environ), has_port=has_port)

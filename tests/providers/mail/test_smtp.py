@@ -108,6 +108,7 @@ def test_untrusted_certificate_prevents_delivery(serve, certificate, scheme):
     with pytest.raises(MailServerAway) as raised:
         SmtpTransport(f"{scheme}://bot:secret@localhost:{port}").send(LETTER)
     assert keeper.secure == []
+    assert "certificate is not trusted" in raised.value.details
     assert "secret" not in f"{raised.value} {raised.value.details}"
 
 

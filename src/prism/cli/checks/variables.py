@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
-from prism.home import lines_of, settings_file
+from prism.home import NETWORK_VARIABLES, lines_of, settings_file
 from prism.settings import SettingInvalid, Settings, variable
 
 KNOWN = {variable(name) for name in Settings.__struct_fields__}
@@ -75,7 +75,7 @@ def _env_file_findings(context: CheckContext) -> Iterator[Finding]:
         elif name == "PRISM_HOME":
             message = f"{where}: the file lies in the home, so it cannot say where that is"
             yield broken(message, "Remove the line")
-        elif name not in KNOWN:
+        elif name not in KNOWN | NETWORK_VARIABLES:
             yield broken(f"{where}: {name} is not a setting of Prism", _suggestion(name))
 
 

@@ -77,6 +77,9 @@ class SmtpTransport:
             return MailServerAway(details=f"{self._host}: {error.smtp_code} to the login")
         if isinstance(error, smtplib.SMTPResponseException):
             return _reply_away(error.smtp_code, error.smtp_error)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"its certificate is not trusted ({error.verify_message})"
+            return MailServerAway(details=f"{self._host}: {why}")
         return MailServerAway(details=f"{self._host}: {type(error).__name__}")
 
     def _connect(self) -> smtplib.SMTP:

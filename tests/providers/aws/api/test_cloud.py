@@ -24,6 +24,7 @@ from prism.providers.aws.api.faults import (
 )
 from prism.providers.aws.api.rate_limits import RateLimiter
 from prism.workspaces.ports import ProviderRefused
+from tests.tls import inspected_network
 
 TAG = {"Resources": ["i-00000000000000000"], "Tags": [{"Key": "a", "Value": "b"}]}
 
@@ -91,6 +92,21 @@ def test_successful_dry_run_returns_an_empty_answer(aws):
     with pytest.raises((Missing, AwsRefused)):
         cloud.call("ec2", "RunInstances", **order)
     assert cloud.call("ec2", "DescribeInstances", DryRun=True) == {}
+
+
+def test_untrusted_certificate_is_named(monkeypatch, tmp_path):
+    with inspected_network(tmp_path) as (authority, _, proxy):
+        for name in ("AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "REQUESTS_CA_BUNDLE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        with pytest.raises(AwsUnavailable, match="certificate that is not trusted") as refused:
+            Cloud("us-east-1", sleep=lambda _: None).call("ec2", "DescribeInstances")
+        assert "SSL_CERT_FILE" in refused.value.remediation
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))  # as the daemon sets it
+        with pytest.raises(AwsUnavailable, match="does not answer"):  # but the proxy, with 501
+            Cloud("us-east-1", sleep=lambda _: None).call("ec2", "DescribeInstances")
 
 
 def test_denied_call_names_the_action_and_is_a_provider_refusal(aws, cloud):

@@ -22,6 +22,7 @@ from prism.providers.aws.api.faults import (
     credentials_missing,
     fault_of,
     unanswered,
+    untrusted,
 )
 from prism.providers.aws.api.paging import PAGE_SIZES, PAGING
 from prism.providers.aws.api.pending_calls import PendingCall, PendingCalls
@@ -192,6 +193,8 @@ class Cloud:
         if isinstance(error, credential_errors):
             self._forget_session()
             return credentials_missing(str(error))
+        if isinstance(error, they.SSLError):
+            return untrusted(name, str(error))
         connection_errors = (they.HTTPClientError, they.ConnectionError, they.IncompleteReadError)
         return unanswered(name, str(error)) if isinstance(error, connection_errors) else error
 

@@ -15,6 +15,7 @@ Refused
 └── AwsRefused          anything else, with AWS's code in the details
 """
 
+from prism.certificates import certificate_advice
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Denied, NotFound, Problem, Unavailable
 from prism.workspaces.ports import ProviderRefused
@@ -231,6 +232,15 @@ def credentials_missing(why: str) -> CredentialsMissing:
 def unanswered(name: str, why: str) -> AwsUnavailable:
     """The call to `service:Action` has no answer."""
     return AwsUnavailable(details=f"{name}: {why}")
+
+
+def untrusted(name: str, why: str) -> AwsUnavailable:
+    """The call to `service:Action` failed at the certificate of what answered."""
+    return AwsUnavailable(
+        "AWS answered with a certificate that is not trusted",
+        details=f"{name}: {why}",
+        remediation=f"If your network inspects TLS, {certificate_advice()}",
+    )
 
 
 def code_of(problem: Problem) -> str:
