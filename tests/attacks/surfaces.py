@@ -24,6 +24,7 @@ SURFACES = {
         "tests/attacks/test_first_program.py",
         "tests/attacks/test_identity.py",
         "tests/attacks/test_installs.py",
+        "tests/attacks/test_kernel_limits.py",
         "tests/attacks/test_metadata.py",
         "tests/attacks/test_networks.py",
         "tests/attacks/test_ordinary_networks.py",

@@ -15,12 +15,13 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from prism.agent import packet_filter, syscalls
+from prism.agent.kernel_limits import limit_this_namespace
 from prism.agent.processes import PR_SET_PDEATHSIG, prctl
 from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
@@ -39,10 +40,18 @@ ARGUMENTS = slice(45, 47)
 class Gateway:
     """The supervisor's access to a network namespace; `pid` is the process that keeps it alive."""
 
-    def __init__(self, folder: Path, name: str, user: int | None, filter: bytes) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        user: int | None,
+        filter: bytes,
+        counters: Mapping[str, int],
+    ) -> None:
         """Make namespace and process, for our user or another; raises `OSError` if refused.
 
-        `filter` are the messages of `packet_filter.py`.
+        `filter` are the messages of `packet_filter.py`, `counters` the limits of the user
+        namespace (`kernel_limits.py`).
         """
         self.unfiltered = ""
         """Why its packets are not filtered; empty if they are."""
@@ -58,7 +67,8 @@ class Gateway:
             self.pid = os.fork()
             if not self.pid:
                 sockets = _Sockets(theirs, listener, kernel)
-                _main(sockets, user, admitted, f"{TITLE}\0{folder}", filter)
+                network = _Network(user, filter, counters)
+                _main(sockets, network, admitted, f"{TITLE}\0{folder}")
         try:
             self._map_user(os.getuid() if user is None else user, user is None)
             self.user_namespace = self._open_namespace("user")
@@ -92,6 +102,7 @@ class Gateway:
         _, fds, _, _ = socket.recv_fds(self._supervisor, LONGEST, 1)
         if not fds:
             raise OSError("the workspace's network has ended")
+        os.set_inheritable(fds[0], False)
         return socket.socket(fileno=fds[0])
 
     def give(self, request: bytes, socket_given: socket.socket, seconds: float) -> None:
@@ -172,9 +183,15 @@ class _Relays:
             self._free.release()
 
 
-def _main(
-    ends: _Sockets, user: int | None, admitted: set[int], title: str, filter: bytes
-) -> NoReturn:
+class _Network(NamedTuple):
+    """What the namespaces are made from."""
+
+    user: int | None
+    filter: bytes
+    counters: Mapping[str, int]
+
+
+def _main(ends: _Sockets, network: _Network, admitted: set[int], title: str) -> NoReturn:
     """In the child: make the namespaces, report that, and serve until the supervisor ends."""
     try:
         os.setsid()
@@ -184,12 +201,13 @@ def _main(
         ends.close_others()
         _set_title(title.encode())
         try:
-            _make_namespaces(user)
+            _make_namespaces(network.user)
+            limit_this_namespace(network.counters)
             ends.supervisor.send(b"ok")
             if ends.supervisor.recv(LONGEST) == b"named":
                 _raise_loopback()
                 ends.supervisor.send(b"ok")
-                ends.supervisor.send(_filter_packets(filter).encode() or b" ")
+                ends.supervisor.send(_filter_packets(network.filter).encode() or b" ")
                 _serve(ends, _Relays(ends.kernel, admitted))
         except OSError as error:
             ends.supervisor.send(str(error).encode())

@@ -14,14 +14,15 @@ import fcntl
 import os
 import shlex
 import signal
+import socket
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from prism.agent import syscalls
 from prism.agent.handover import hand_over
+from prism.agent.kernel_limits import NO_LIMITS, limit_this_namespace, limits_of_a_workspace
 from prism.agent.processes import LINUX
 from prism.agent.sandbox import accelerators, is_of_the_system
 
@@ -163,7 +164,9 @@ class SandboxUser:
         except OSError as error:
             raise NoIdentity(f"{USED} cannot be used: {error.strerror}") from error
         try:
-            self.namespace = user_namespace(self.uid, TreeOwner(self.uid, self.uid), closed=True)
+            self.limits = limits_of_a_workspace() if shared else NO_LIMITS
+            own, counters = TreeOwner(self.uid, self.uid), self.limits.counters
+            self.namespace = user_namespace(self.uid, own, closed=True, counters=counters)
         except OSError as error:
             self.close()
             raise NoIdentity(f"no user namespace can be made: {error.strerror}") from error
@@ -237,41 +240,59 @@ class SandboxUser:
             self._leases.give_back(self.uid)
 
 
-def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
+def user_namespace(
+    uid: int, inside: TreeOwner, *, closed: bool = False, counters: Mapping[str, int] | None = None
+) -> int:
     """A user namespace in which `inside` is that uid, and no other user exists.
 
-    If it is `closed`, no other user namespace can be made in it.
+    The uid makes it, so the kernel charges this uid for what is counted in it. If it is `closed`,
+    no other user namespace can be made in it. `counters` are limits of `kernel_limits.py`.
     """
-    ready_read, ready_write = os.pipe()
-    end_read, end_write = os.pipe()
+    ours, theirs = socket.socketpair()
     child = os.fork()
     if not child:
-        os.close(end_write)
-        _hold_namespace(ready_write, end_read, closed)
-    os.close(ready_write)
-    os.close(end_read)
+        ours.close()
+        limits = {**(counters or {}), **({"max_user_namespaces": 0} if closed else {})}
+        _hold_namespace(theirs, uid, limits)
+    theirs.close()
     try:
-        if os.read(ready_read, 1) != b"1":
+        _, opened, _, _ = socket.recv_fds(ours, 1, 1)
+        if not opened:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-        Path(f"/proc/{child}/uid_map").write_text(f"{inside.uid} {uid} 1")
-        Path(f"/proc/{child}/gid_map").write_text(f"{inside.gid} {uid} 1")
-        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        os.set_inheritable(opened[0], False)
+        try:
+            Path(f"/proc/{child}/uid_map").write_text(f"{inside.uid} {uid} 1")
+            Path(f"/proc/{child}/gid_map").write_text(f"{inside.gid} {_group_of(uid)} 1")
+        except OSError:
+            os.close(opened[0])
+            raise
+        return opened[0]
     finally:
-        os.close(ready_read)
-        os.close(end_write)
+        ours.close()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
-def _hold_namespace(ready: int, end: int, closed: bool) -> None:
-    """In the child process: keep a namespace, report that it exists, and run until killed."""
+def _group_of(uid: int) -> int:
+    return os.getgid() if uid == os.geteuid() else uid
+
+
+def _hold_namespace(parent: socket.socket, uid: int, limits: Mapping[str, int]) -> None:
+    """In the child process: make a namespace, pass it on, and run until killed."""
     try:
+        is_another = uid != os.geteuid()
+        if is_another:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
         syscalls.unshare(syscalls.NEW_USER)
-        if closed:  # in addition to the filter of system calls, if `/proc/sys` is writable
-            with suppress(OSError):
-                Path("/proc/sys/user/max_user_namespaces").write_text("0")
-        os.write(ready, b"1")
-        os.read(end, 1)
+        # In addition to the filter of system calls, if `/proc/sys` is writable.
+        limit_this_namespace(limits)
+        if not is_another:  # an ordinary user may map its group only then
+            Path("/proc/self/setgroups").write_text("deny")
+        namespace = os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        socket.send_fds(parent, [b"1"], [namespace])
+        parent.recv(1)
     finally:
         os._exit(1)
 

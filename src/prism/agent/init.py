@@ -41,8 +41,8 @@ LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 class Init:
     """Runs the programs of a sandbox; the supervisor gives each a number."""
 
-    def __init__(self, outside: socket.socket, processes: int | None) -> None:
-        self._outside, self._processes = outside, processes
+    def __init__(self, outside: socket.socket, limits: dict[int, tuple[int, int]]) -> None:
+        self._outside, self._limits = outside, limits
         self._running: dict[int, int] = {}  # number by pid
         self._poked, poke = os.pipe()
         for end in (self._poked, poke):
@@ -95,7 +95,7 @@ class Init:
             self._send({"id": request["id"], "exit": CANNOT_START})
         else:
             if not pid:
-                _exec(request, ends, parent, self._processes)
+                _exec(request, ends, parent, self._limits)
             self._running[pid] = request["id"]
             self._send({"id": request["id"], "pid": pid}, hand_over)
         for descriptor in {*hand_over, *(ends if hand_over else ())}:
@@ -132,12 +132,12 @@ def _report_failure(ends: list[int], request: dict[str, Any], error: OSError) ->
 
 
 def _exec(
-    request: dict[str, Any], ends: list[int], parent: int, processes: int | None
+    request: dict[str, Any], ends: list[int], parent: int, limits: dict[int, tuple[int, int]]
 ) -> NoReturn:
     try:
         os.setsid()
-        if processes:  # only here, so that this process can always start another one
-            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        for kind, limit in limits.items():  # only here, so that this process can always go on
+            resource.setrlimit(kind, limit)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # the parent died before PR_SET_PDEATHSIG was set
@@ -172,8 +172,11 @@ def _receive(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return json.loads(body), fds
 
 
-def confine(confinement: dict[str, Any], fds: list[int]) -> int | None:
-    """Change the user and install the filter for good; returns the programs' process limit."""
+def confine(confinement: dict[str, Any], fds: list[int]) -> dict[int, tuple[int, int]]:
+    """Change the user and install the filter for good; returns the programs' limits.
+
+    They are soft and hard limits, by the number of the `RLIMIT_…`.
+    """
     if "uid" in confinement:
         _become_user(confinement["uid"], confinement["groups"], fds[0] if fds else None)
     for descriptor in fds:
@@ -183,10 +186,17 @@ def confine(confinement: dict[str, Any], fds: list[int]) -> int | None:
         # Otherwise a process of the same user could answer instead of this one, and keep
         # descriptors of terminals that the daemon reads and writes.
         _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-    if not confinement.get("processes"):
-        return None
-    processes, (_, most) = int(confinement["processes"]), resource.getrlimit(resource.RLIMIT_NPROC)
-    return processes if most == resource.RLIM_INFINITY else min(processes, most)
+    limits = {int(kind): limit for kind, limit in confinement.get("limits", {}).items()}
+    if confinement.get("processes"):
+        limits[resource.RLIMIT_NPROC] = [confinement["processes"]] * 2
+    return {kind: _at_most(kind, limit) for kind, limit in limits.items()}
+
+
+def _at_most(kind: int, limit: list[int]) -> tuple[int, int]:
+    """A soft and a hard limit that this process may set."""
+    _, most = resource.getrlimit(kind)
+    soft, hard = limit if most == resource.RLIM_INFINITY else (min(n, most) for n in limit)
+    return soft, hard
 
 
 def _become_user(uid: int, groups: list[int], namespace: int | None) -> None:

@@ -111,9 +111,17 @@ class WorkspaceNetwork:
     """A running network namespace, with its gateway and its `pasta`."""
 
     def __init__(
-        self, folder: Path, user: int | None, environment: Mapping[str, str], mode: str
+        self,
+        folder: Path,
+        user: int | None,
+        environment: Mapping[str, str],
+        mode: str,
+        counters: Mapping[str, int] | None = None,
     ) -> None:
-        """`user` is the uid of the workspace, if it is not ours; `mode` says what it reaches."""
+        """`user` is the uid of the workspace, if it is not ours; `mode` says what it reaches.
+
+        `counters` are the limits of the user namespace, if the programs run within it.
+        """
         program = pasta()
         if program is None:
             raise NetworkUnavailable("`pasta` is not installed")
@@ -126,7 +134,8 @@ class WorkspaceNetwork:
         """Whether its gateway has ended."""
         self._is_ready, self._program, self._output = False, program, b""
         try:
-            self._gateway = Gateway(folder, NETWORK_SOCKET, user, configured_filter(mode))
+            filter = configured_filter(mode)
+            self._gateway = Gateway(folder, NETWORK_SOCKET, user, filter, counters or {})
         except OSError as error:
             raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
         try:

@@ -241,6 +241,24 @@ def framed(request: Mapping[str, Any]) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
+def send_descriptors(connection: socket.socket, request: bytes, descriptors: list[int]) -> None:
+    """Send a request with descriptors.
+
+    The kernel refuses them while our user has more in flight than this process may have open. A
+    workspace may have fewer than our hard limit in flight (`kernel_limits.py`).
+    """
+    try:
+        socket.send_fds(connection, [request], descriptors)
+    except OSError as error:
+        if error.errno != errno.ETOOMANYREFS:
+            raise
+        import resource  # noqa: PLC0415  cold start: it is rarely needed
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        socket.send_fds(connection, [request], descriptors)
+
+
 # ------------------------------------------------------------------ programs of the agent
 class CopyTask(TypedDict, total=False):
     """The task of `tree_copy.py`."""

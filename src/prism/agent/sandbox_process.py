@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from prism.agent import overlay
+from prism.agent import overlay, syscalls
 from prism.agent.bind_mounts import attach_mounts, hide_mount, make_target, show_mount
 from prism.agent.handover import hand_over_entry
 from prism.agent.host_user import HostUser, is_root
@@ -25,10 +25,13 @@ from prism.agent.identity import (
     CannotMap,
     NoIdentity,
     SandboxUser,
+    TreeOwner,
     account_files,
     is_privileged,
     processes_allowed,
+    user_namespace,
 )
+from prism.agent.kernel_limits import limits_of_a_workspace
 from prism.agent.machine_config import SYSTEM
 from prism.agent.network import (
     RESOLVER,
@@ -115,6 +118,7 @@ class SandboxProcess:
         self._identity: SandboxUser | None = None
         self._host_user: HostUser | None = None
         self._passed: list[str] = []  # closed folders, not of Prism, that let its user pass
+        self._limits = limits_of_a_workspace()
         try:
             self._open()
         except NotConfined as error:
@@ -285,6 +289,7 @@ class SandboxProcess:
         preferred = crc32(os.fsencode(self._folder))
         try:
             self._identity = SandboxUser(preferred, shared=shared)
+            self._limits = self._identity.limits
             why = self._begin(bwrap)
         except CannotMap:
             self._release_identity()
@@ -332,8 +337,8 @@ class SandboxProcess:
     def _open_network(self) -> None:
         user = self._identity.uid if self._identity else None
         environment = {"PATH": SYSTEM, MARK: str(self._folder)}
-        mode = self._network_mode
-        self.network = WorkspaceNetwork(self._folder, user, environment, mode)
+        mode, counters = self._network_mode, {} if user else self._limits.counters
+        self.network = WorkspaceNetwork(self._folder, user, environment, mode, counters)
         self.network_kind = "own"
         if not (why := self.network.unfiltered):
             remember_that_it_works(self._folder, FILTERED)
@@ -391,17 +396,18 @@ class SandboxProcess:
                 lower=None if is_another else self._lower,
             )
         environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
+        namespace = self._limiting_namespace() if bwrap else -1
 
         def prepare() -> None:
             os.set_inheritable(theirs.fileno(), True)
-            self._prepare_child(mounts)
+            self._prepare_child(mounts, namespace)
 
         try:
             self.pid, self.output_pipe = spawn(Start(argv, environment, Path("/"), prepare))
         finally:
             theirs.close()
-            for _, tree in mounts:
-                os.close(tree)
+            for descriptor in [tree for _, tree in mounts] + [namespace][: namespace >= 0]:
+                os.close(descriptor)
         ours.settimeout(PATIENCE)
         if not self._send_confinement(ours, confined=bool(bwrap or self._host_user)):
             return self._end_reason(ours)
@@ -417,11 +423,26 @@ class SandboxProcess:
         home = str(self._folder.parent.parent)
         self._passed = user.open(home, [*map(str, own)], reachable, self.volumes)
 
-    def _prepare_child(self, mounts: list[tuple[str, int]]) -> None:
+    def _limiting_namespace(self) -> int:
+        """A user namespace with our limits for a sandbox without its own network; -1 for none.
+
+        Some systems let bubblewrap alone make one; then its counters are not limited.
+        """
+        if self.network or self._identity or os.geteuid() == 0:
+            return -1
+        user, counters = TreeOwner(os.getuid(), os.getgid()), self._limits.counters
+        try:
+            return user_namespace(user.uid, user, counters=counters)
+        except OSError:
+            return -1
+
+    def _prepare_child(self, mounts: list[tuple[str, int]], namespace: int) -> None:
         """Prepare a new child before it runs the first program."""
         self._prepare()
         if self.network:
             self.network.enter()
+        elif namespace >= 0:
+            syscalls.enter(namespace, syscalls.NEW_USER)
         if mounts:
             attach_mounts(mounts)
             if self._lower and self._identity:
@@ -440,6 +461,8 @@ class SandboxProcess:
         # A uid of this computer has its own count of processes, as has a user namespace.
         if confined and (self._host_user or counts_processes_by_place()):
             confinement["processes"] = processes_allowed()
+        if confined and not self._host_user:  # that user has limits of its own
+            confinement["limits"] = self._limits.programs
         fds = []
         if self._identity:
             fds = [self._identity.namespace]

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from prism.agent.folder import Folder
+from prism.agent.kernel_limits import raise_file_limit
 from prism.agent.output_logs import Selector
 from prism.agent.processes import adopt_orphans
 from prism.agent.supervised_machine import SupervisedMachine
@@ -28,6 +29,7 @@ READY = b"1"
 def main(argv: list[str]) -> int:
     """Become a folder's supervisor in the background, at a lower priority than the daemon."""
     os.nice(5)
+    raise_file_limit()
     folder = Path(argv[1]).resolve()
     ready, tell = os.pipe()
     if os.fork():

@@ -10,7 +10,7 @@ import os
 import socket
 from pathlib import Path
 
-from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
+from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET, send_descriptors
 
 PATIENCE = 5.0
 HOST, WAITING = "127.0.0.1", 128
@@ -67,7 +67,7 @@ def _ask_gateway(network: str, request: bytes, descriptors: list[int] | None = N
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway:
             gateway.settimeout(PATIENCE)
             gateway.connect(f"/proc/self/fd/{folder}/{path.name}")
-            socket.send_fds(gateway, [request], descriptors or [])
+            send_descriptors(gateway, request, descriptors or [])
             reply, received, _, _ = socket.recv_fds(gateway, 16, 2)
             if not reply:
                 raise ConnectionResetError("the workspace's network has ended")

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from prism.agent.protocol import EXEC_SOCKET, ExecAnswer, ExecMessage, ExecRequest, framed
+from prism.agent.protocol import (
+    EXEC_SOCKET,
+    ExecAnswer,
+    ExecMessage,
+    ExecRequest,
+    framed,
+    send_descriptors,
+)
 from prism.errors import Unavailable
 
 LONGEST_LINE, HIGHEST_CODE = 65536, 255
@@ -104,7 +111,7 @@ def _exchange(
     for remaining in reversed(range(TRIES)):
         connection = _connect(folder)
         try:
-            socket.send_fds(connection, [request], list(streams))
+            send_descriptors(connection, request, list(streams))
             head, ends, _, _ = socket.recv_fds(connection, 4096, 1)
         except OSError as error:
             connection.close()
