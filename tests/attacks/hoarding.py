@@ -14,7 +14,8 @@ import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MOST = 100_000
-KEPT: list[object] = []
+KEPT: list[tuple[socket.socket, socket.socket]] = []
+QUEUES = iter(range(1_000_000))
 
 
 def inotify():
@@ -29,14 +30,11 @@ def signals():
 
 def queues():
     """Message queues of POSIX."""
-    KEPT.append(None)
-    return LIBC.mq_open(b"/%d" % len(KEPT), os.O_RDWR | os.O_CREAT, 0o600, None) >= 0
+    return LIBC.mq_open(b"/%d" % next(QUEUES), os.O_RDWR | os.O_CREAT, 0o600, None) >= 0
 
 
 def flight():
     """Messages with descriptors that nobody receives."""
-    if not KEPT:
-        KEPT.append(socket.socketpair())
     try:
         socket.send_fds(KEPT[-1][0], [b"."], [0] * 253)
     except BlockingIOError:
