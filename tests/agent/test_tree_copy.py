@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from prism.agent.file_copy import StopRequest
 from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import TreeCopier
 from tests.agent.test_safe_paths import DEEP, nested
+from tests.disks import loop_disk, mounted
 from tests.waiting import eventually
 
 PROGRAM = Path(tree_copy.__file__)
@@ -182,7 +184,7 @@ def test_tree_deeper_than_the_longest_path_is_copied(copy_order):
     assert sum(1 for _ in manifest.entries(manifest.load(copy_order["manifest"]))) == DEEP + 1
 
 
-def copy_with_changes(order, monkeypatch, change):
+def copy_with_changes(order, monkeypatch, change, machines=()):
     """Copy, with a change before each listing of a folder; return whether it is of one moment."""
     source, target = Path(order["source"]), Path(order["target"])
     target.mkdir()
@@ -196,7 +198,7 @@ def copy_with_changes(order, monkeypatch, change):
 
         with monkeypatch.context() as patched:
             patched.setattr(os, "scandir", changing)
-            one_moment = copier.run()
+            one_moment = copier.run(machines)
         CopyCheck(copier.root).run(other)
     return one_moment
 
@@ -226,6 +228,58 @@ def test_copy_of_a_tree_that_keeps_changing_is_not_of_one_moment(copy_order, mon
     assert copy_with_changes(copy_order, monkeypatch, change) is False
     entries = tree_listing(copy_order["target"])
     assert {"folder/deep/file", "large", "hole", "busy"} <= entries.keys()
+
+
+@pytest.fixture(params=["ext4", "xfs", "btrfs", "tmpfs"])
+def file_system(tmp_path, request):
+    """The folder of a tree to be copied, on a file system of that kind."""
+    if os.getuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    place = tmp_path / "mounted"
+    place.mkdir()
+    if request.param == "tmpfs":
+        with mounted(place, "size=32m"):
+            yield request.param, place
+    else:
+        with loop_disk(tmp_path / "image", place, request.param):
+            yield request.param, place
+
+
+def test_write_through_a_mapping_during_the_copy_is_not_missed(
+    file_system, copy_order, monkeypatch, tmp_path
+):
+    """The page was written before: only the first write to it changes the times of the file."""
+    kind, place = file_system
+    source, machine = place / "source", tmp_path / "machine"
+    (source / "folder").mkdir(parents=True)
+    machine.mkdir()
+    (source / "records").write_bytes(bytes(8192))
+    with (source / "records").open("r+b") as file, mmap.mmap(file.fileno(), 8192) as records:
+        records[:5] = b"first"
+        os.utime(source / "records", ns=(10**18, 10**18))
+
+        def change(turn):
+            if turn == 2:  # the first pass has copied the file, and enters the folder
+                records[:5] = b"later"
+
+        order = {**copy_order, "source": str(source), "target": str(place / "copy")}
+        is_one_moment = copy_with_changes(order, monkeypatch, change, [str(machine)])
+        copied = (place / "copy" / "records").read_bytes()
+    assert is_one_moment is (kind != "tmpfs"), "tmpfs does not show such writes, so nobody knows"
+    if is_one_moment:
+        assert copied[:5] == b"later"
+
+
+def test_tree_without_writers_is_of_one_moment_on_any_file_system(file_system, copy_order):
+    _, place = file_system
+    fill_small(place / "source")
+    order = {**copy_order, "source": str(place / "source")}
+    assert run(order)["one_moment"] is True
+
+
+def fill_small(source):
+    source.mkdir()
+    (source / "file").write_text("text")
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -20,6 +21,13 @@ NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EN
 NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.ENOENT)
 HAS_ATTRIBUTES = hasattr(os, "listxattr")
 HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
+
+
+# File systems on which a write through a mapping changes the file's times after `sync_file_range`
+# has written its pages. tmpfs never changes them, and overlayfs does not pass the call on. The
+# numbers are from linux/magic.h; the first is that of ext2, ext3 and ext4.
+TRACKED_FILE_SYSTEMS = {0xEF53, 0x58465342, 0x9123683E}
+WRITE_AND_WAIT = 7  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER
 
 
 class TreeCopyFailed(Exception):
@@ -56,6 +64,34 @@ class FileCopier:
         self._clones = sys.platform == "linux"
         self._is_root = os.geteuid() == 0
         self._owner = (os.geteuid(), os.getegid())
+        self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+        self._tracks: dict[int, bool] = {}  # by device
+        self.sees_mapped_writes = True
+        """Whether a write through a mapping after `write_protect` was visible, in each file."""
+
+    def write_protect(self, file: int, device: int) -> None:
+        """Make the next write through a memory mapping change the times of the file.
+
+        The kernel changes them at the first write to a page, and again only after the page was
+        written to the disk. So the pages are written after the times were read, and before the
+        content is.
+        """
+        if device not in self._tracks:
+            self._tracks[device] = self._libc is not None and self._is_tracked(file)
+        if not self._tracks[device]:
+            self.sees_mapped_writes = False
+            return
+        assert self._libc is not None
+        nothing = ctypes.c_int64(0)  # from the beginning to the end
+        if self._libc.sync_file_range(file, nothing, nothing, WRITE_AND_WAIT):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+    def _is_tracked(self, file: int) -> bool:
+        status = (ctypes.c_long * 64)()  # larger than any `struct statfs`
+        if self._libc is None or self._libc.fstatfs(file, status):
+            return False
+        return status[0] & 0xFFFFFFFF in TRACKED_FILE_SYSTEMS
 
     def copy(self, source: int, target: int, status: os.stat_result, entry: ManifestEntry) -> bool:
         """Copy content and attributes; returns whether the file stayed unchanged meanwhile.

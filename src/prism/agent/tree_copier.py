@@ -68,6 +68,7 @@ class TreeCopier:
         self._is_root = os.geteuid() == 0
         self._owner = (os.geteuid(), os.getegid())
         self.changes = 0
+        self._has_writers = False
         self._again, self._patience, self._recent = False, 0, 0
         self.left_out: set[str] = set()
         self.root = ManifestEntry("folder")
@@ -77,14 +78,17 @@ class TreeCopier:
     def run(self, machines: Sequence[str] = ()) -> bool:
         """Copy everything; whether all of the copy is from one moment.
 
-        If files keep changing, `machines` are paused while the rest is copied.
+        `machines` are those whose programs may write there. If files keep changing, they are
+        paused while the rest is copied.
         """
-        if self._is_complete(PASSES) or not machines:
-            return not self.changes
-        from prism.agent.pause import PausedTree  # noqa: PLC0415  most copies do not need it
+        self._has_writers = bool(machines)
+        is_complete = self._is_complete(PASSES)
+        if machines and not is_complete:
+            from prism.agent.pause import PausedTree  # noqa: PLC0415  most copies do not need it
 
-        with PausedTree(machines) as are_still:
-            return are_still and self._is_complete(PASSES_HELD)
+            with PausedTree(machines) as are_still:
+                is_complete = are_still and self._is_complete(PASSES_HELD)
+        return is_complete and (self.files.sees_mapped_writes or not machines)
 
     def _is_complete(self, passes: int) -> bool:
         """Do up to this many passes; whether the last one found everything as copied."""
@@ -271,6 +275,8 @@ class TreeCopier:
             entry = ManifestEntry("file", status)
             if status.st_nlink > 1 and self._link(level, name, status, entry):
                 return entry
+            if status.st_size and self._has_writers:
+                self.files.write_protect(source, status.st_dev)
             target = os.open(name, WRITE, status.st_mode & 0o777, dir_fd=level.target)
             try:
                 if not self.files.copy(source, target, status, entry):

@@ -38,6 +38,8 @@ def copy(task: CopyTask, stop: StopRequest) -> CopyAnswer:
     if not os.path.isdir(task["target"]):
         os.mkdir(task["target"], 0o700)
     with Directory.at(task["source"]) as source, Directory.at(task["target"]) as target:
+        if task.get("machines"):
+            _Flush(source).wait()  # at once, so that no file waits for the disk when it is copied
         copier = TreeCopier(source, target, stop, task.get("omitted", ""))
         one_moment = copier.run(task.get("machines", ()))
         _require_present(task["source"], source)
@@ -78,10 +80,10 @@ def _require_present(path: str, source: Directory) -> None:
 
 
 class _Flush:
-    """Writes the copy to the disk, in a thread, since that takes long."""
+    """Writes a tree to the disk, in a thread, since that takes long."""
 
-    def __init__(self, target: Directory) -> None:
-        self._target, self._why = target, ""
+    def __init__(self, tree: Directory) -> None:
+        self._tree, self._why = tree, ""
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
 
@@ -90,14 +92,14 @@ class _Flush:
         self._thread.join()
         self._work()
         if self._why:
-            raise TreeCopyFailed(f"the copy cannot be written to the disk: {self._why}")
+            raise TreeCopyFailed(f"files cannot be written to the disk: {self._why}")
 
     def _work(self) -> None:
         if sys.platform != "linux":
             os.sync()
             return
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(self._target.fileno()):
+        if libc.syncfs(self._tree.fileno()):
             self._why = os.strerror(ctypes.get_errno())
 
 
