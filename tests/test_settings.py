@@ -209,7 +209,7 @@ def test_supervisors_have_the_same_defaults():
     assert Settings().uid_range == identity.DEFAULT_RANGE
     assert Settings().pids_max == identity.MOST_PROCESSES
     assert variable("workspace_network") == network.VARIABLE
-    assert local_compute(Settings())._environ.keys() == {
+    assert local_compute(Settings()).environ.keys() == {
         identity.VARIABLE,
         identity.PROCESSES_VARIABLE,
         network.VARIABLE,

@@ -10,6 +10,7 @@ import hashlib
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -205,6 +206,19 @@ def _may_join(path: Path) -> bool:
         finally:
             os._exit(1)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def memory_refusal(freezer: Freezer, most: int) -> str:
+    """Limit the memory of a machine's programs, in bytes; empty, or why the system refuses."""
+    if not isinstance(freezer, Cgroup):
+        return "Prism can make no control group here"
+    if set_limit(freezer.path, "memory", most):
+        return ""
+    top = freezer.path.parent.parent
+    with suppress(OSError):
+        if "memory" in (top / "cgroup.controllers").read_text().split():
+            return f"the control groups below {top} do not pass the memory controller on"
+    return f"the control groups at {top} have no memory controller"
 
 
 def set_limit(path: Path, controller: str, most: int) -> bool:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.agent import identity, network
+from prism.agent.freezer import freezer, memory_refusal
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
 from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
 
@@ -94,5 +95,15 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
         },
         "processes": processes if processes >= 0 else None,
         "network": sandbox.network_kind,
+        "unlimited": _memory_refusal(folder),
         "unfiltered": sandbox.network.unfiltered if sandbox.network else "",
     }
+
+
+def _memory_refusal(folder: Path) -> str:
+    """Why the memory of a workspace cannot be limited; empty if it can."""
+    group = freezer(folder)
+    try:
+        return memory_refusal(group, 1 << 30)
+    finally:
+        group.close()

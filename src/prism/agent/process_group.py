@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prism.agent.freezer import Cgroup, Freezer, freezer, set_limit
+from prism.agent.freezer import Cgroup, Freezer, freezer, memory_refusal, set_limit
 from prism.agent.host_user import end_leftovers
 from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
@@ -73,10 +73,9 @@ class ProcessGroup:
             if isinstance(self._freezer, Cgroup):
                 # The sandbox's own processes do not count: they must continue at the limit.
                 set_limit(self._freezer.path, "pids", processes_allowed() + SPARE)
-            if megabytes := self._limits.get("memory_mb"):
-                path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
-                if path is None or not set_limit(path, "memory", megabytes << 20):
-                    self.notes.append("memory is not limited: this system does not allow it")
+            megabytes = self._limits.get("memory_mb")
+            if megabytes and (refusal := memory_refusal(self._freezer, megabytes << 20)):
+                self.notes.append(f"its memory is not limited: {refusal}")
         return self._freezer
 
     @property

@@ -320,6 +320,7 @@ class IsolationReport(TypedDict, total=False):
     processes: Required[int | None]
     network: Required[str | None]
     unfiltered: str  # why its network has no filter
+    unlimited: str  # why its memory is not limited
 
 
 # ------------------------------------------------------------------ machines on AWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_notes
 from prism.cli.connect import address, main_service
 from prism.cli.connection import daemon
 from prism.cli.gui import gui_address
@@ -46,6 +47,7 @@ def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
         say(f"Launching {name} from the template {TEMPLATE}")
         options: dict[str, Any] = {"project": project} if project else {}
         answer = wire.call(Workspaces.launch, TEMPLATE, name, **options)
+        show_notes(answer)
     else:
         say(f"{name} is {state}; starting it")
         answer = wire.call(STARTS[state or ""], name)

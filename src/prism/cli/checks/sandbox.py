@@ -21,6 +21,7 @@ SHARES = (
     "loopback and each other's ports"
 )
 UNFILTERED = "no filter of their network, so they reach the cloud's metadata service"
+NO_MEMORY_LIMIT = "no limit of memory"
 TUN = Path("/dev/net/tun")
 PROMISES = {  # the texts for limits that apply, and that do not
     "capabilities": ("no capabilities", "they have capabilities"),
@@ -102,6 +103,8 @@ def _isolation_finding(context: CheckContext, report: IsolationReport) -> Findin
         missing.append("no limit of processes")
     if (sandbox := report.get("sandbox") or "").startswith("none: "):
         missing.append(f"no sandbox ({sandbox.removeprefix('none: ')}) and {SHARES}")
+    if unlimited := report.get("unlimited"):
+        missing.append(f"{NO_MEMORY_LIMIT} ({unlimited})")
     network = report["network"]
     if network == "own" and report["unfiltered"]:
         missing.append(f"{UNFILTERED} ({report['unfiltered']})")
@@ -118,7 +121,8 @@ def _isolation_finding(context: CheckContext, report: IsolationReport) -> Findin
     else:
         run_as = f"each runs as its own user (the next one as uid {user})"
     if missing:
-        return warning(f"{run_as}, but {', '.join(missing)}", _remedy(context, missing))
+        holds_too = f", with {', '.join(promises)}" if network == "own" else ""
+        return warning(f"{run_as}{holds_too}, but {', '.join(missing)}", _remedy(context, missing))
     return ok(f"{run_as}, with {', '.join(promises)}")
 
 
@@ -127,6 +131,10 @@ def _remedy(context: CheckContext, missing: Sequence[str] = ()) -> str:
         return installing(context, "bubblewrap")
     if len(missing) == 1 and missing[0].startswith(SHARES):
         return _network_remedy(context)
+    if len(missing) == 1 and missing[0].startswith(NO_MEMORY_LIMIT):
+        return (
+            "Start Linux with systemd.unified_cgroup_hierarchy=1, and Prism as root or by systemd"
+        )
     if len(missing) == 1 and missing[0].startswith(UNFILTERED):
         return "sudo modprobe -a nf_tables nft_reject_ipv4 nft_reject_ipv6"
     return "Linux 5.14 or newer has all of it, with PRISM_HOME on ext4, XFS or btrfs"

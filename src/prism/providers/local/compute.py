@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,7 +117,9 @@ class LocalCompute:
 
         `environ` has settings for supervisors, as variables.
         """
-        self._environ = environ
+        self.environ = environ
+        self.on_launch: Callable[[], None] = lambda: None
+        """Called when a new machine was made."""
         self._root, self._minute = root.absolute(), minute
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
@@ -140,7 +142,7 @@ class LocalCompute:
             else:
                 machines[name] = machine
         supervision.revive(
-            [self._root / name for name in lost], REVIVAL.total_seconds(), self._environ
+            [self._root / name for name in lost], REVIVAL.total_seconds(), self.environ
         )
         for name in lost:
             if machine := self._look(name) or self._without_supervisor(name):
@@ -164,9 +166,10 @@ class LocalCompute:
     def launch(self, spec: MachineSpec) -> Machine:
         """Make the folder and its supervisor, unless they exist."""
         id = machine_id(spec.key)
-        is_new = make(self._root / id, spec, self._options)
+        if is_new := make(self._root / id, spec, self._options):
+            self.on_launch()
         if self._look(id) is None:
-            supervision.ensure(self._root / id, self._environ)
+            supervision.ensure(self._root / id, self.environ)
         starting = Machine(id=id, key=spec.key, observed=Observed.STARTING, progress=0)
         return structs.replace(self._look(id) or starting, has_rule=is_new)
 
@@ -336,7 +339,7 @@ class LocalCompute:
             if intent := _next_intent(state, current, report):
                 folders.write_intent(folder, intent)
         if intent or self._look(id) is None:
-            supervision.ensure(folder, self._environ)
+            supervision.ensure(folder, self.environ)
             self._look(id)
 
     def _folder(self, id: str) -> Path | None:

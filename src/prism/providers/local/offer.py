@@ -8,6 +8,7 @@ from prism.catalog.plan import price
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.kit.programs import on_path
+from prism.providers.local.launch_check import LaunchCheck
 from prism.providers.local.limits import limits_for
 from prism.templates.model import Template
 from prism.templates.plan import local_refusal, runs_locally
@@ -23,9 +24,12 @@ class LocalOffer:
     region = "local"
     ready_in = timedelta(minutes=1)
 
-    def __init__(self, location: str, *, simulated: bool = False) -> None:
+    def __init__(
+        self, location: str, *, simulated: bool = False, check: LaunchCheck | None = None
+    ) -> None:
+        """`check` says whether a workspace can start here; without it, that is not asked."""
         self.location = location
-        self._simulated = simulated
+        self._simulated, self._check = simulated, check
 
     def accept(
         self, template: Template, kind: MachineType, request: LaunchRequest
@@ -44,7 +48,10 @@ class LocalOffer:
             notes.append("open ports have no meaning here: services listen on this machine only")
         if request.spot:
             notes.append("spot has no meaning here: this machine is not rented")
-        return (*notes, *_limit_notes(kind))
+        notes += _limit_notes(kind)
+        if self._check:
+            notes += self._check.notes(packages=bool(template.packages.get("pip")))
+        return tuple(notes)
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """Notes on the limits of that type; raises if it needs a GPU that is not here."""

@@ -10,6 +10,7 @@ from prism.errors import Problem
 from prism.profiles.model import Profile
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.files import LocalFiles
+from prism.providers.local.launch_check import LaunchCheck
 from prism.providers.local.logs import LocalLogs
 from prism.providers.local.offer import LocalOffer
 from prism.providers.local.storage_offer import LocalStorageOffer
@@ -43,6 +44,8 @@ class LocalProvider:
     def __init__(self, settings: Settings, location: str, prices: PriceBook) -> None:
         self._settings, self._location, self._prices = settings, location, prices
         self.compute = local_compute(settings)
+        self._check = LaunchCheck(settings.folder, self.compute.environ)
+        self.compute.on_launch = self._check.launched
         self.volumes = LocalVolumes(settings.storage, settings.workspaces)
         files = LocalFiles(settings.workspaces, self.volumes.mounted)
         self.locations: Mapping[str, Location] = {
@@ -78,7 +81,9 @@ class LocalProvider:
 
     def offer(self, profile: Profile, *, wait: float) -> LocalOffer:
         """The offer of this machine."""
-        return LocalOffer(self._location, simulated=self._simulates)
+        is_here = self.locations[self._location].compute is self.compute
+        check = self._check if is_here else None
+        return LocalOffer(self._location, simulated=self._simulates, check=check)
 
     def storage_offer(self, location: str) -> LocalStorageOffer:
         """The storage offer of this machine."""
@@ -116,7 +121,8 @@ class LocalProvider:
         """Nothing joins later."""
 
     def stop(self) -> None:
-        """Nothing was begun."""
+        """Ask nothing more before launches."""
+        self._check.stop()
 
     def close(self) -> None:
         """Its parts are closed by their users."""

@@ -1,0 +1,188 @@
+"""What a launch on this computer is told before anything is made or downloaded."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism.agent import identity
+from prism.agent.protocol import IsolationReport
+from prism.providers.local import launch_check
+from prism.providers.local.launch_check import IsolationResult, LaunchCheck, isolation_notes
+from prism.workspaces.ports import ProviderRefused
+from tests.providers.local.test_life import environment
+from tests.providers.local.test_without_sandbox import without_bubblewrap, without_capabilities
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[3]
+STRONG: IsolationReport = {
+    "sandbox": "bubblewrap",
+    "user": 1879048200,
+    "is_shared": False,
+    "kept": {"capabilities": True, "namespaces": True, "filter": True},
+    "processes": 4096,
+    "network": "own",
+    "unlimited": "",
+}
+REGISTRY = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"}
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """A check whose trial has this result, which a test changes, and counts its trials."""
+    clock = Clock()
+    check = LaunchCheck(tmp_path, {}, clock)
+    check.clock, check.answer, check.trials = clock, IsolationResult(0, STRONG), []  # type: ignore[attr-defined]
+
+    def attempt():
+        check.trials.append(clock.now)  # type: ignore[attr-defined]
+        report, refusal = check.answer.report, check.answer.refusal  # type: ignore[attr-defined]
+        return IsolationResult(clock.now, report, refusal)
+
+    monkeypatch.setattr(check, "_try", attempt)
+    yield check
+    check.stop()
+
+
+def test_strong_isolation_has_no_notes():
+    assert isolation_notes(STRONG) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sandbox": "none: bubblewrap is not installed"}, "no sandbox (bubblewrap is not inst"),
+        ({"sandbox": "none: why"}, "each is a user of its own"),
+        ({"sandbox": "none: why", "user": os.geteuid()}, "they run as you"),
+        ({"network": "shared: `pasta` is not installed"}, "network (`pasta` is not installed)"),
+        ({"is_shared": True}, "share one user id"),
+        ({"unlimited": "no controller"}, "memory of workspaces is not limited here: no contr"),
+    ],
+)
+def test_weaker_isolation_is_a_note_with_the_reason(changes, words):
+    [note] = isolation_notes({**STRONG, **changes})
+    assert words in note
+
+
+def test_weaker_isolation_is_said_once_per_home_and_again_when_it_changes(check):
+    check.answer = IsolationResult(0, {**STRONG, "unlimited": "why"})
+    assert len(check.notes(packages=False)) == 1
+    assert len(check.notes(packages=False)) == 1, "a plan alone ends it"
+    check.launched()
+    assert check.notes(packages=False) == ()
+    check._isolation = None
+    check.answer = IsolationResult(0, {**STRONG, "unlimited": "another"})
+    assert len(check.notes(packages=False)) == 1
+
+
+def test_refused_isolation_refuses_the_launch_and_is_tried_again_soon(check):
+    check.answer = IsolationResult(0, refusal="root lacks CAP_SETUID here")
+    for _ in range(2):
+        with pytest.raises(ProviderRefused, match="No workspace can start here: root lacks CAP_S"):
+            check.notes(packages=False)
+    assert len(check.trials) == 1
+    check.answer, check.clock.now = IsolationResult(0, STRONG), 6.0
+    assert check.notes(packages=False) == ()
+
+
+def test_isolation_is_tried_again_in_the_background_after_some_minutes(check):
+    check.notes(packages=False)
+    check.clock.now = 599.0
+    check.notes(packages=False)
+    assert check.trials == [0.0]
+    check.clock.now = 601.0
+    check.notes(packages=False)
+    assert eventually(lambda: check.trials == [0.0, 601.0])
+
+
+def test_full_disk_refuses_the_launch_with_what_is_left(check, monkeypatch):
+    monkeypatch.setattr(launch_check, "_free_bytes", lambda _: 100 << 20)
+    assert check.notes(packages=False) == ()
+    with pytest.raises(ProviderRefused, match=r"100 MiB left .* a workspace needs 256") as refused:
+        check.notes(packages=True)
+    assert "prism clean" in refused.value.remediation
+    monkeypatch.setattr(launch_check, "_free_bytes", lambda _: 500 << 20)
+    assert ["only 500 MiB are left" in note for note in check.notes(packages=True)] == [True]
+
+
+def test_missing_python_refuses_the_launch(check, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/gone/python")
+    with pytest.raises(ProviderRefused, match="The Python of Prism is gone"):
+        check.notes(packages=False)
+
+
+def test_unreachable_registry_refuses_the_second_launch_of_a_home_without_packages(
+    check, monkeypatch
+):
+    for name, value in REGISTRY.items():
+        monkeypatch.setenv(name, value)
+    assert check.notes(packages=True) == (), "the first launch does not wait"
+    eventually(lambda: check._registry)
+    assert check.notes(packages=False) == ()
+    with pytest.raises(ProviderRefused, match="Packages cannot be downloaded here: "):
+        check.notes(packages=True)
+    (check._home / "cache" / "wheels").mkdir(parents=True)
+    assert check.notes(packages=True) == (), "packages are here"
+
+
+def test_stopped_check_leaves_no_program(check, monkeypatch):
+    for name, value in (REGISTRY | {"UV_DEFAULT_INDEX": "http://10.255.255.1/simple"}).items():
+        monkeypatch.setenv(name, value)
+    check.notes(packages=True)
+    download = check._downloads
+    check.stop()
+    assert eventually(lambda: download is None or download.poll() is not None)
+    assert eventually(lambda: check._downloads is None)
+    assert check._registry is None
+
+
+def said_by_a_real_check(tmp_path, lent=None):
+    """The notes of a real trial, or why it refuses, where `lent` starts it."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from prism.providers.local.launch_check import LaunchCheck, ProviderRefused\n"
+        "try:\n    print(*LaunchCheck(Path(sys.argv[1]), {}).notes(packages=False), sep='\\n')\n"
+        "except ProviderRefused as why:\n    print('refused:', why.message)\n"
+    )
+    line = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(
+        lent(*line) if lent else line,
+        env=environment(Path.home()),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == []
+    return done.stdout
+
+
+@pytest.mark.skipif(not identity.is_privileged(), reason="only root can take rights")
+def test_real_trial_says_what_root_lacks(tmp_path):
+    def container(*line):
+        return without_capabilities(*line, names=("sys_admin", "setuid"))
+
+    assert "no sandbox (bubblewrap is not installed)" in said_by_a_real_check(
+        tmp_path, without_bubblewrap
+    )
+    assert "refused: No workspace can start here:" in (
+        refused := said_by_a_real_check(tmp_path, container)
+    )
+    assert "root lacks CAP_SETUID" in refused
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="there is no bubblewrap here")
+def test_real_trial_finds_the_sandbox(tmp_path):
+    assert "no sandbox" not in said_by_a_real_check(tmp_path)
