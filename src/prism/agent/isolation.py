@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.agent import identity, network
-from prism.agent.freezer import freezer, memory_refusal
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
 from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
 
@@ -102,6 +101,8 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
 
 def _memory_refusal(folder: Path) -> str:
     """Why the memory of a workspace cannot be limited; empty if it can."""
+    from prism.agent.freezer import freezer, memory_refusal  # noqa: PLC0415  cold start: in the fork
+
     group = freezer(folder)
     try:
         return memory_refusal(group, 1 << 30)
