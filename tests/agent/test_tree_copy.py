@@ -350,6 +350,40 @@ def test_copy_rejects_a_source_that_differs_from_its_manifest(copy_order, tmp_pa
     assert words in run(again)["failed"]
 
 
+@pytest.mark.parametrize("way", ["changed", "added", "removed", "folder", "older"])
+def test_copy_rejects_other_extended_attributes_than_the_manifest_lists(copy_order, tmp_path, way):
+    """An access control list is one of them: a restored one may not let others in."""
+    source, copied = Path(copy_order["source"]), Path(copy_order["target"])
+    (source / "folder").mkdir()
+    (source / "file").write_text("x")
+    (source / "plain").write_text("x")
+    try:
+        os.setxattr(source / "file", "user.note", b"kept")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    run(copy_order)
+    if way == "removed":
+        os.removexattr(copied / "file", "user.note")
+    else:
+        name = {"added": "plain", "folder": "folder"}.get(way, "file")
+        os.setxattr(copied / name, "user.note", b"another")
+    if way == "older":
+        saved = json.loads(Path(copy_order["manifest"]).read_text())
+        saved["version"], saved["entries"] = 1, [row[:9] for row in saved["entries"]]
+        Path(copy_order["manifest"]).write_text(json.dumps(saved))
+    (tmp_path / "second").mkdir()
+    again = {
+        "source": copy_order["target"],
+        "target": str(tmp_path / "second" / "data"),
+        "expected": copy_order["manifest"],
+    }
+    answer = run(again)
+    if way == "older":
+        assert "failed" not in answer, "such a manifest says nothing of attributes"
+    else:
+        assert "different extended attributes" in answer["failed"]
+
+
 def test_copy_rejects_an_incomplete_manifest(copy_order, tmp_path):
     fill(Path(copy_order["source"]))
     run(copy_order)

@@ -71,7 +71,8 @@ class CopyCheck:
         if self._is_root and (status.st_uid, status.st_gid) != (facts.uid, facts.gid):
             os.fchown(folder, facts.uid, facts.gid)
         for name, value in self._attributes.get(entry, {}).items():
-            set_attribute(folder, name, value)  # last, because new entries may inherit it
+            if not set_attribute(folder, name, value):  # last: new entries may inherit it
+                entry.attributes = None
         os.fchmod(folder, facts.mode)
         os.utime(folder, ns=(facts.mtime, facts.mtime))
 

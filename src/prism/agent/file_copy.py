@@ -10,15 +10,17 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 
-from prism.agent.manifest import ManifestEntry
+from prism.agent.manifest import NO_ATTRIBUTES, ManifestEntry
 
 FICLONE = 0x40049409
 SMALL = 1 << 18  # a file up to this size is read at once, and hashed
 PIECE = 1 << 26
 NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.ENOENT)
+LISTED_ATTRIBUTES = ("user.", "system.posix_acl_")
 HAS_ATTRIBUTES = hasattr(os, "listxattr")
 HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
 
@@ -112,8 +114,9 @@ class FileCopier:
         if size != status.st_size:
             _require_changed(source, status)
             entry.shorten(size)
+        entry.attributes = NO_ATTRIBUTES
         if HAS_ATTRIBUTES and (names := _attributes(source)):
-            _copy_attributes(source, target, names)
+            entry.attributes = _copy_attributes(source, target, names)
         owner, mtime = (status.st_uid, status.st_gid), status.st_mtime_ns
         mode = status.st_mode & 0o7777
         is_mine = not self._is_root or owner == self._owner
@@ -213,23 +216,35 @@ def _attributes(source: int) -> list[str]:
         return []
 
 
-def _copy_attributes(source: int, target: int, names: list[str]) -> None:
-    """Copy extended attributes, as far as the target supports them."""
+def _copy_attributes(source: int, target: int, names: list[str]) -> Mapping[str, bytes] | None:
+    """Copy extended attributes; the listed ones, or None if the target does not take them all."""
+    attributes = {}
     for name in names:
         try:
-            set_attribute(target, name, os.getxattr(source, name))
+            attributes[name] = os.getxattr(source, name)
         except OSError as error:
             if error.errno not in {errno.EOPNOTSUPP, errno.ENODATA, *NOT_ALLOWED}:
                 raise
+    are_set = [set_attribute(target, name, value) for name, value in attributes.items()]
+    return listed_attributes(attributes) if all(are_set) else None
 
 
-def set_attribute(target: int, name: str, value: bytes) -> None:
-    """Set an attribute, if the target supports it."""
+def set_attribute(target: int, name: str, value: bytes) -> bool:
+    """Set an attribute, if the target supports it; whether a manifest may list it."""
     try:
         os.setxattr(target, name, value)
     except OSError as error:
         if error.errno not in {errno.EOPNOTSUPP, errno.ENODATA, *NOT_ALLOWED}:
             raise
+        return not name.startswith(LISTED_ATTRIBUTES)
+    return True
+
+
+def listed_attributes(attributes: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """The attributes that a manifest lists; the kernel sets others by itself."""
+    return {
+        name: value for name, value in attributes.items() if name.startswith(LISTED_ATTRIBUTES)
+    } or NO_ATTRIBUTES
 
 
 def attributes_of(source: int) -> dict[str, bytes]:

@@ -6,11 +6,11 @@ import json
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-VERSION = 1
+VERSION = 2  # 1 did not list extended attributes
 KINDS = (
     (stat.S_ISREG, "file"),
     (stat.S_ISDIR, "folder"),
@@ -26,6 +26,7 @@ UNKNOWN = PACKED.pack(0, 0, 0, 0, 0, CHANGED, 0, 0)
 NONE_BELOW: dict[
     str, ManifestEntry
 ] = {}  # shared by all entries that are not folders, and always empty
+NO_ATTRIBUTES: Mapping[str, bytes] = {}  # shared too
 AT_ONCE = 1000  # entries that are written together
 
 
@@ -46,15 +47,18 @@ class ManifestEntry:
     """One file, folder or other entry of a tree.
 
     `extra` is the SHA-256 of a file's content, or the target of a link; None if unknown.
+    `attributes` are its extended attributes, those of users and of access control lists; None if
+    unknown.
     `copied_inode` and `blocks` are the inode number of the copied file and its blocks. The status
     is packed, because there are millions of entries, and memory costs time.
     """
 
-    __slots__ = ("_packed", "below", "blocks", "copied_inode", "extra", "kind")
+    __slots__ = ("_packed", "attributes", "below", "blocks", "copied_inode", "extra", "kind")
 
     def __init__(self, kind: str, status: os.stat_result | None = None) -> None:
         self.kind = kind
         self.extra: str | None = None
+        self.attributes: Mapping[str, bytes] | None = None
         self.below: dict[str, ManifestEntry] = {} if kind == "folder" else NONE_BELOW
         self.blocks = self.copied_inode = 0
         self._packed = UNKNOWN if status is None else _pack(status)
@@ -140,14 +144,19 @@ def load(path: str) -> ManifestEntry:
     """Read a manifest; raises `ValueError` if the file is no manifest, or incomplete."""
     with open(path, encoding="ascii") as file:
         saved = json.load(file)
-    if not isinstance(saved, dict) or saved.get("version") != VERSION or not saved["entries"]:
+    version = saved.get("version") if isinstance(saved, dict) else None
+    if version not in range(1, VERSION + 1) or not saved["entries"]:
         raise ValueError("this version cannot read the manifest")
     branch: list[ManifestEntry] = []
-    for depth, name, kind, *numbers, extra in saved["entries"]:
-        mode, uid, gid, size, mtime = numbers
+    unlisted: dict[str, str] | None = None if version == 1 else {}
+    for depth, name, kind, mode, uid, gid, size, mtime, extra, *more in saved["entries"]:
         entry = ManifestEntry.listed(
             kind, extra, FileFacts(0, 0, mode, size, mtime, CHANGED, uid, gid)
         )
+        attributes = more[0] if more else unlisted
+        if attributes is not None:
+            values = {name: bytes.fromhex(value) for name, value in attributes.items()}
+            entry.attributes = values or NO_ATTRIBUTES
         branch[depth:] = [entry]
         if depth:
             branch[depth - 1].below[name] = entry
@@ -168,7 +177,15 @@ def differences(expected: ManifestEntry, actual: ManifestEntry) -> list[str]:
             wrong.append(f"{path} has changed: {_describe_change(entry, other)}")
         elif entry.extra and other.extra and entry.extra != other.extra:
             wrong.append(f"{path} has different content")
+        elif not _equal_attributes(entry.attributes, other.attributes):
+            wrong.append(f"{path} has different extended attributes or access rights")
     return (wrong + [f"{path} has been added" for path in present])[:DIFFERENCES]
+
+
+def _equal_attributes(
+    expected: Mapping[str, bytes] | None, actual: Mapping[str, bytes] | None
+) -> bool:
+    return expected is None or actual is None or expected == actual
 
 
 def visit(
@@ -232,7 +249,12 @@ def _row_of(depth: int, name: str, entry: ManifestEntry) -> tuple[Any, ...]:
     """An entry as a line of a manifest."""
     _, _, mode, size, mtime, _, uid, gid = PACKED.unpack(entry._packed)
     size = 0 if entry.kind == "folder" else size
-    return (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)
+    row = (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)
+    if entry.kind not in {"file", "folder"} or entry.attributes == NO_ATTRIBUTES:
+        return row
+    if entry.attributes is None:
+        return (*row, None)
+    return (*row, {name: value.hex() for name, value in entry.attributes.items()})
 
 
 def _describe_change(entry: ManifestEntry, other: ManifestEntry) -> str:

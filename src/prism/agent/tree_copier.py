@@ -19,8 +19,9 @@ from prism.agent.file_copy import (
     TreeCopyFailed,
     TreeCopyStopped,
     attributes_of,
+    listed_attributes,
 )
-from prism.agent.manifest import ManifestEntry, kind_of
+from prism.agent.manifest import NO_ATTRIBUTES, ManifestEntry, kind_of
 from prism.agent.protocol import FULL
 from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
 
@@ -145,8 +146,10 @@ class TreeCopier:
             self.changes += 1
             entry.take(status)
             self.folder_attributes.pop(entry, None)
+            entry.attributes = NO_ATTRIBUTES
             if attributes := attributes_of(folder):
                 self.folder_attributes[entry] = attributes
+                entry.attributes = listed_attributes(attributes)
 
     def _settled(self, file: int) -> os.stat_result:
         """The status of a file or folder, once it has not changed for a moment.
@@ -310,6 +313,7 @@ class TreeCopier:
                 raise
             return False  # it was copied anew elsewhere, or may have no more links
         entry.extra, entry.copied_inode = copied.extra, copied.copied_inode
+        entry.attributes = copied.attributes
         return True
 
 
