@@ -5,6 +5,7 @@ import urllib.request
 import uuid
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.sync.client import connect
 
@@ -12,17 +13,27 @@ from websockets.sync.client import connect
 class Kernel:
     """Runs code in a new or an existing kernel, and returns its output."""
 
-    def __init__(self, url: str, token: str, id: str | None = None) -> None:
-        self._url, self._token = url, token
+    def __init__(self, url: str, token: str, id: str | None = None, host: str = "") -> None:
+        """`host` is the name of a workspace's origin, which the system need not resolve."""
+        self._url, self._token, self._host = url, token, host
         self.id: str = id or self._ask("POST", "/api/kernels", {})["id"]
-        channels = f"{url.replace('http', 'ws', 1)}/api/kernels/{self.id}/channels"
+        parts = urlsplit(url)
+        channels = f"ws://{host or parts.netloc}/api/kernels/{self.id}/channels"
+        headers = self._headers | ({"Origin": f"http://{host}"} if host else {})
+        headers.pop("Host", None)
+        way = connect(
+            channels,
+            additional_headers=headers,
+            open_timeout=30,
+            address=(parts.hostname, parts.port),
+        )
         self._open = ExitStack()
-        way = connect(channels, additional_headers=self._headers, open_timeout=30)
         self.socket = self._open.enter_context(way)
 
     @property
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"token {self._token}"}
+        named = {"Host": self._host} if self._host else {}
+        return {"Authorization": f"token {self._token}"} | named
 
     def run(self, code: str, seconds: float = 60) -> str:
         """The output of the code, once it has run; the reply may come before the output."""

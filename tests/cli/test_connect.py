@@ -1,7 +1,9 @@
 """`prism connect` and `prism open`: secrets appear only on stdout."""
 
+import getpass
 import json
 import os
+import platform
 
 import pytest
 
@@ -17,11 +19,17 @@ WAYS = [WAY | {"url": "http://mine.localhost:8947"}]
 OWN = "http://mine.localhost:8947/lab?token=t%2Fk"
 
 
-def test_connect_prints_every_service_and_ssh(prism, server):
-    server.on(CONNECT, CONNECTION)
-    done = prism("connect", "mine")
+def test_connect_prints_every_service_ssh_and_a_way_from_another_computer(prism, server, home):
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    done = prism("connect", "mine", SSH_CONNECTION="192.0.2.1 1 192.0.2.2 22")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (
+    printed, _, elsewhere = done.stdout.partition("\nIn a browser on another computer")
+    user = getpass.getuser()
+    assert elsewhere.splitlines()[1:] == [
+        f"  ssh -N -L 1:{home}/prism.sock {user}@192.0.2.2",
+        f"  {OWN}",
+    ]
+    assert printed == (
         "files    http://127.0.0.1:9000\n"
         "         ssh -L 9000:localhost:9000 -p 2222 mine@127.0.0.1\n"
         f"jupyter  {LAB}\n"
@@ -30,6 +38,21 @@ def test_connect_prints_every_service_and_ssh(prism, server):
         "ssh      ssh -p 2222 mine@127.0.0.1\n"
     )
     assert json.loads(prism("connect", "mine", "--json").stdout) == CONNECTION
+
+
+@pytest.mark.parametrize(
+    ("environ", "ssh"),
+    [
+        ({"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 2222"}, "-p 2222 -L 8950:/h/prism.sock"),
+        ({"SSH_CONNECTION": "garbage"}, "-L 8950:/h/prism.sock"),
+        ({}, "-L 8950:/h/prism.sock"),
+    ],
+)
+def test_way_from_another_computer_names_the_address_that_this_terminal_used(environ, ssh):
+    host = "192.0.2.2" if len(environ.get("SSH_CONNECTION", "").split()) == 4 else platform.node()
+    command = connect.forward_command("8950", "/h/prism.sock", environ)
+    assert command == f"ssh -N {ssh} {getpass.getuser()}@{host}"
+    assert "'8950:/a b/prism.sock'" in connect.forward_command("8950", "/a b/prism.sock", {})
 
 
 def test_open_on_a_remote_daemon_fails_and_suggests_a_tunnel(prism, server):

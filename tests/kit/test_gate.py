@@ -259,6 +259,30 @@ def test_gate_does_not_check_host_and_origin_on_the_unix_socket():
         assert send_request(headers, server=("prism.sock", None))[0]["status"] == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        ({"host": "localhost:9000"}, b"ours"),
+        ({"host": "127.0.0.1:9000", "origin": "http://127.0.0.1:9000"}, b"ours"),
+        ({"host": "[::1]:9000", "sec-fetch-site": "none"}, b"ours"),
+        ({"host": "mine.localhost:9000"}, b"theirs"),
+        ({"host": "8501--mine.localhost"}, b"theirs"),
+        ({"host": "mine.localhost:x"}, 421),
+        ({"host": "evil.example"}, 421),
+        ({"host": "evil:8947"}, 421),
+        ({"host": "localhost:9000", "origin": "https://evil.example"}, 403),
+        ({"host": "localhost:9000", "origin": "http://localhost:9001"}, 403),
+        ({"host": "localhost:9000", "origin": "null"}, 403),
+        ({"host": "mine.localhost:9000", "origin": "http://localhost:9000"}, 403),
+        ({"host": "localhost", "sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+def test_gate_checks_browsers_that_reach_the_unix_socket_through_ssh(headers, answer):
+    at = gate(content=answering(name="theirs"))
+    start, body = send_request(headers, server=("prism.sock", None), at=at)
+    assert answer in {start["status"], body["body"]}
+
+
 def test_gate_passes_a_lifespan_scope():
     seen = []
 

@@ -7,12 +7,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from prism.annotations import Any, ArgumentParser, Namespace
+from prism.annotations import Any, ArgumentParser, Mapping, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import workspace_argument
 from prism.cli.terminal import clean, say, show_json
 from prism.client.connection import connection, ports
-from prism.client.wire import quoted
+from prism.client.wire import Wire, quoted
 from prism.errors import NotFound, Unavailable
 
 
@@ -67,11 +67,42 @@ def _connect(args: Namespace) -> None:
     wide = max((len(row[0]) for row in rows), default=0)
     for service, text in rows:
         print(f"{service:<{wide}}  {text}")
+    if access_to["services"] and not (wire.address.url or wire.address.token):
+        _show_way_from_elsewhere(wire, args.name, access_to["services"])
     if not rows:
         say(f"{args.name} has neither a service nor SSH")
     elif wire.address.token:
         say("note: these addresses work only on the computer where the daemon runs")
     return None
+
+
+def _show_way_from_elsewhere(wire: Wire, name: str, services: dict[str, Any]) -> None:
+    """Print how a browser on another computer reaches the daemon's pages, and this workspace."""
+    from prism.cli.daemon_start import daemon_info  # noqa: PLC0415  cold start: only here
+
+    port = str(daemon_info(wire.address).get("port") or wire.address.port)
+    print("\nIn a browser on another computer: run this there, and open the address below it")
+    print(f"  {forward_command(port, wire.address.socket, os.environ)}")
+    urls = {answer["service"]: answer["url"] for answer in ports(wire, name)}
+    for service in filter(urls.get, services):
+        print(f"  {address(service, services[service] | {'url': urls[service]})}")
+
+
+def forward_command(port: str, socket: str, environ: Mapping[str, str]) -> str:
+    """The command that leads a port of another computer to the daemon's socket on this one.
+
+    SSH is told the address and the port by which this terminal was reached, if it was.
+    """
+    import getpass  # noqa: PLC0415  cold start: only here
+    import platform  # noqa: PLC0415  cold start: only here
+    import shlex  # noqa: PLC0415  cold start: only here
+
+    reached = environ.get("SSH_CONNECTION", "").split()
+    host, ssh_port = reached[2:] if len(reached) == 4 else (platform.node(), "22")
+    words = ["ssh", "-N", *(["-p", ssh_port] if ssh_port != "22" else [])]
+    with suppress(KeyError, OSError):  # as in a container whose uid has no name
+        host = f"{getpass.getuser()}@{host}"
+    return clean(shlex.join([*words, "-L", f"{port}:{socket}", host]))
 
 
 def _open(args: Namespace) -> None:

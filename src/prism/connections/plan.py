@@ -39,6 +39,16 @@ def label(request: PortRequest) -> str:
     return f"{SECURE if request.tls else ''}{request.port}--{request.name}"
 
 
+def port_suffix(host: str, default: str) -> str:
+    """The part of an address with the port at which a client reaches the daemon, by its `Host`.
+
+    A browser on another computer may use another port than the daemon's, through SSH. Other
+    clients of the Unix socket name no port.
+    """
+    name, colon, port = host.rpartition(":")
+    return f":{port}" if colon and name and port.isdecimal() else default
+
+
 def origin(request: PortRequest, port: str) -> str:
     """The origin for a browser; `port` is the daemon's with a colon, or empty."""
     return f"http://{label(request)}.localhost{port}"

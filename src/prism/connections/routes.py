@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any
 
 import msgspec
-from litestar import HttpMethod, WebSocket, get, route, websocket
+from litestar import HttpMethod, Request, WebSocket, get, route, websocket
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
@@ -137,11 +137,14 @@ async def terminal(
 
 @get("/api/v1/instances/{name:str}/ports", tags=["connections"], sync_to_thread=True)
 def ports(
-    name: FromPath[str], port_router: NamedDependency[PortRouter], port: Port = None
+    name: FromPath[str],
+    port_router: NamedDependency[PortRouter],
+    request: Request[Any, Any, Any],
+    port: Port = None,
 ) -> list[ServiceUrl]:
     """The addresses of a running workspace's services, or of one port."""
     number = None if port is None else port_of(port)
-    return port_router.service_urls(name, number)
+    return port_router.service_urls(name, number, request.headers.get("host", ""))
 
 
 @get("/aws-proxy/{service:str}", tags=["connections"], status_code=302, sync_to_thread=True)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from prism.connections.model import PortRequest, PortSilent, ServiceUrl
-from prism.connections.plan import origin
+from prism.connections.plan import origin, port_suffix
 from prism.connections.ports import Address, PortFinder, PublishesPorts
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
@@ -72,22 +72,27 @@ class PortRouter:
         """The name of a running workspace, by its name or id."""
         return self._running(name).workspace.name
 
-    def service_urls(self, name: str, port: int | None) -> list[ServiceUrl]:
-        """Every service of a workspace that answers, or only the given port."""
+    def service_urls(self, name: str, port: int | None, host: str = "") -> list[ServiceUrl]:
+        """Every service of a workspace that answers, or only the given port.
+
+        `host` is the `Host` of the client, whose port the addresses have.
+        """
         workspace = self._running(name).workspace
-        access = self.connection_reader.access(name)
+        access, suffix = self.connection_reader.access(name), port_suffix(host, self.suffix)
         if port is not None:
-            return [self._service_url(workspace, access, port)]
+            return [self._service_url(workspace, access, port, suffix)]
         urls = []
         for service in workspace.resolved_template.services.values():
             with contextlib.suppress(PortSilent):
-                urls.append(self._service_url(workspace, access, service.port))
+                urls.append(self._service_url(workspace, access, service.port, suffix))
         return urls
 
-    def _service_url(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
+    def _service_url(
+        self, workspace: Workspace, access: Access, port: int, suffix: str
+    ) -> ServiceUrl:
         service, address, _ = self._service_address(workspace, access, port)
         is_first = service is not None and service == _service(workspace, None)
-        url = origin(PortRequest(workspace.name, None if is_first else port), self.suffix)
+        url = origin(PortRequest(workspace.name, None if is_first else port), suffix)
         host, target = self._published(workspace, address)
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
 

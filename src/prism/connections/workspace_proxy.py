@@ -13,7 +13,7 @@ from prism.access.model import tunnel_only
 from prism.connections import websockets
 from prism.connections.headers import Route, without_port
 from prism.connections.model import PortRequest
-from prism.connections.plan import only_port, origin, port_request
+from prism.connections.plan import only_port, origin, port_request, port_suffix
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
 from prism.connections.routing import PortRouter, PortTarget
@@ -82,7 +82,8 @@ class WorkspaceProxy:
             if _is_browser(scope) and self._team:
                 raise tunnel_only(request.name)
             if _is_browser(scope):
-                return await self._redirect(send, request, path)
+                host = header(scope, b"host").decode("latin-1")
+                return await self._redirect(send, request, path, host)
             target = await self._finder.target(request)
             port_query = b"" if port is None else b"port=%d" % port
             route = _route(scope, target, header(scope, b"host").lower(), prefix, port_query)
@@ -96,13 +97,10 @@ class WorkspaceProxy:
         else:
             await self.relay.forward(request)
 
-    async def _redirect(self, send: Send, request: PortRequest, path: bytes) -> None:
-        """Redirect to the workspace's own origin."""
-        name = self._finder.named(request.name)
-        location = (
-            origin(PortRequest(name, request.port, request.tls), self._finder.suffix).encode()
-            + path
-        )
+    async def _redirect(self, send: Send, request: PortRequest, path: bytes, host: str) -> None:
+        """Redirect to the workspace's own origin, at the port that the browser uses."""
+        own = PortRequest(self._finder.named(request.name), request.port, request.tls)
+        location = origin(own, port_suffix(host, self._finder.suffix)).encode() + path
         lines = [
             (b"location", location),
             (b"cache-control", b"no-store"),

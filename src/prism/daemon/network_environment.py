@@ -66,8 +66,9 @@ def uv_indexes(pip: Mapping[str, str]) -> dict[str, str]:
         if key == "no_index":
             is_local = "://" not in pip.get("find_links", "")
             value = "1" if value.lower() in TRUE and is_local else ""
-        elif key == "find_links":
-            value = ",".join(place for place in value.split() if _can_be_read(place))
+        elif key == "find_links":  # uv fails without the folder
+            places = map(os.path.expanduser, value.split())
+            value = ",".join(place for place in places if "://" in place or os.path.isdir(place))
         if value:
             added[variable] = value
     return added
@@ -81,11 +82,6 @@ def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return settings | {
         key: value for key in UV_VARIABLES if (value := environ.get(f"PIP_{key.upper()}"))
     }
-
-
-def _can_be_read(place: str) -> bool:
-    """Whether a place of wheels is an address or a folder that exists: uv fails without it."""
-    return "://" in place or os.path.isdir(os.path.expanduser(place))
 
 
 def _has_uv_settings(environ: Mapping[str, str]) -> bool:

@@ -3,7 +3,8 @@
 Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a page cannot
 forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
 `Sec-Fetch-Site`). Other users of this machine are refused one step earlier
-(`kit/peer_credentials.py`); the mode of the file protects the Unix socket.
+(`kit/peer_credentials.py`); the mode of the file protects the Unix socket. SSH may forward a
+browser of another computer to it.
 
 A reverse proxy that runs as the daemon's user passes both, so for the daemon everybody behind it
 would be that user. What proxies add to a request reveals them.
@@ -69,13 +70,10 @@ class Gate:
         """Call the application, or answer with a refusal."""
         if scope["type"] not in {"http", "websocket"}:
             return await self._app(scope, receive, send)
-        hosts = _values(scope["headers"], b"host")
-        if _is_unix_socket(scope):
-            if problem := self._judge_proxy(scope) or self._judge_socket(hosts):
-                return await refuse(scope, send, problem, self._clock.now())
-            return await self._app(scope, receive, send)
-        content = len(hosts) == 1 and self._is_content(hosts[0])
-        if problem := self._judge(scope, hosts, content):
+        hosts, is_socket = _values(scope["headers"], b"host"), _is_unix_socket(scope)
+        content = len(hosts) == 1 and self._is_content(hosts[0], any_port=is_socket)
+        judge = self._judge_socket if is_socket else self._judge
+        if problem := judge(scope, hosts, content):
             return await refuse(scope, send, problem, self._clock.now())
         if content:
             return await self._content(scope, receive, _restrict_headers(send, pages=False))
@@ -113,22 +111,29 @@ class Gate:
             remediation="Share the daemon with tokens: `PRISM_AUTH=tokens prism daemon start`",
         )
 
-    def _judge_socket(self, hosts: list[str]) -> Problem | None:
-        """The problem that refuses a request over the Unix socket for another computer's name.
+    def _judge_socket(self, scope: Scope, hosts: list[str], content: bool) -> Problem | None:
+        """The problem that refuses a request over the Unix socket, or None.
 
-        Only in team mode: over the socket, a request without a token is the operator's, and a
-        proxy would make operators of all people. In local mode `Host` is not looked at there.
+        `ssh -L PORT:SOCKET` lets a browser on another computer use it, with any port in `Host`.
+        Then the browser's pages are checked as over TCP. A name that no browser sends, such as
+        `prism` without a port, is not looked at, except in team mode: there, a request without a
+        token is the operator's, and a proxy would make operators of all people.
         """
-        if not self._team or all(_names_loopback(host) for host in hosts):
+        if problem := self._judge_proxy(scope):
+            return problem
+        if len(hosts) == 1 and (content or _names_loopback(hosts[0])):
+            return self._judge_page(scope, hosts[0], content)
+        if not self._team and not any(set(".:") & set(host) for host in hosts):
             return None
         return HostRejected(
             details=f"Host: {', '.join(hosts)}, over the operator's Unix socket",
             remediation="Let the proxy connect to the daemon's port instead of its Unix socket",
         )
 
-    def _is_content(self, host: str) -> bool:
+    def _is_content(self, host: str, *, any_port: bool) -> bool:
         name, colon, port = host.partition(":")
-        return f"{colon}{port}" in self._suffixes and bool(LABEL.fullmatch(name))
+        suits = port.isdecimal() if any_port and colon else f"{colon}{port}" in self._suffixes
+        return (suits or (any_port and not colon)) and bool(LABEL.fullmatch(name))
 
     async def _no_workspace(self, scope: Scope, receive: Receive, send: Send) -> None:
         [host] = _values(scope["headers"], b"host")
