@@ -1,6 +1,6 @@
 """The folder of a home, its daemon's socket, and the settings in it.
 
-Imports little, and only from the standard library: every command reads this first, and
+Imports little: every command reads this first, and
 should not pay for the other settings.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from prism.annotations import Iterator, Mapping
+from prism.errors import Conflict
 
 DEFAULT = "~/.prism"
 SHARED = "/tmp"  # anybody may write there, so what is found in it is looked at twice
@@ -28,10 +29,46 @@ NETWORK_VARIABLES = frozenset(
 )
 PORT = "8947"  # the daemon's TCP port, unless `PRISM_PORT` or the home's file names another
 
+MOST_LINKS = 40
+
+
+class HomeNotTrusted(Conflict, code="HOME_NOT_TRUSTED"):
+    """Another user decides where the home is."""
+
 
 def folder_of(home: str) -> str:
-    """The absolute path of a home; expands `~`."""
-    return os.path.abspath(os.path.expanduser(home))
+    """The real path of a home: expands `~`, and follows the symbolic links on the way once."""
+    path = os.path.abspath(os.path.expanduser(home))
+    if (real := os.path.realpath(path)) != path and (link := link_of_another(path)):
+        raise HomeNotTrusted(
+            f"{link}, on the way to the home, is a link of another user",
+            details="who could lead it to another folder at any time",
+            remediation=f"Set PRISM_HOME to the real path, {real}, if that is what you want",
+        )
+    return real
+
+
+def link_of_another(path: str) -> str | None:
+    """The first link on the way to a path that another user made; None without one."""
+    trusted, followed = {os.geteuid(), 0}, 0
+    at, rest = "/", os.path.abspath(path).split("/")[1:]
+    while rest:
+        at, rest = os.path.join(at, rest[0]), rest[1:]
+        try:
+            status = os.lstat(at)
+            target = os.readlink(at)
+        except FileNotFoundError:
+            return None
+        except OSError:  # it is no link
+            continue
+        if status.st_uid not in trusted:
+            return at
+        followed += 1
+        if followed > MOST_LINKS:  # the kernel follows no more
+            return None
+        whole = os.path.join(os.path.dirname(at), target, *rest)
+        at, rest = "/", os.path.abspath(whole).split("/")[1:]
+    return None
 
 
 def socket_of(folder: str) -> str:

@@ -89,6 +89,7 @@ def test_recover_reports_recovered_and_skipped_workspaces(prism, server):
         "dry_run": False,
         "everybody": True,
         "accept": False,
+        "adopt_home": None,
     }
     assert json.loads(prism("recover", "--json").stdout) == report
 
@@ -112,6 +113,7 @@ def test_recover_dry_run_is_phrased_as_conditional(prism, server):
         "dry_run": True,
         "everybody": False,
         "accept": False,
+        "adopt_home": None,
     }
 
 

@@ -92,6 +92,7 @@ class KillableStorage:
             offer=lambda _: offer,
             hosts=hosts,
             actor=lambda: "ada",
+            unreachable=lambda _: None,
             changes=changes,
         )
         self.loops = [

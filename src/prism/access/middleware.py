@@ -82,7 +82,7 @@ class Authentication(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Set the caller for the duration of the request."""
         caller = await self._caller(scope)
-        if caller is None and _rule_for(scope).verb is not AccessVerb.ANY:
+        if caller is None and rule_for(scope).verb is not AccessVerb.ANY:
             return await refuse(scope, send, _unauthenticated(scope), self._clock.now())
         before = CURRENT.set(caller or STRANGER)
         try:
@@ -129,7 +129,7 @@ class Authorization(ASGIMiddleware):
         return await next_app(scope, receive, send)
 
     def _refusal(self, scope: Scope, caller: Caller) -> Problem | None:
-        rule, body = _rule_for(scope), cast("dict[str, Any]", scope).get(DECODED)
+        rule, body = rule_for(scope), cast("dict[str, Any]", scope).get(DECODED)
         if problem := self._forbidden(rule, scope, body, caller):
             return problem
         for field in CLAIMS:
@@ -146,7 +146,7 @@ class Authorization(ASGIMiddleware):
         self, rule: RouteRule, scope: Scope, body: Any, caller: Caller
     ) -> Problem | None:
         """Why the caller may not do that to an object in the request; None if they may."""
-        names = _object_names(rule, scope, body)
+        names = object_names(rule, scope, body)
         if rule.whole is not None:
             whole_rule = RouteRule(rule.whole)
             if not names or may(caller, whole_rule, Subject()):
@@ -174,7 +174,8 @@ def _unauthenticated(scope: Scope) -> Problem:
     )
 
 
-def _rule_for(scope: Scope) -> RouteRule:
+def rule_for(scope: Scope) -> RouteRule:
+    """What the route of a request needs."""
     method = "WS" if scope["type"] == ScopeType.WEBSOCKET else scope.get("method", "GET")
     return rule_of(str(method), str(scope.get("path_template", "")))
 
@@ -186,7 +187,7 @@ def _subject_of(target: Subject, rule: RouteRule, scope: Scope) -> Subject:
     return Subject(target.project, str(scope["path_params"][rule.whose]))
 
 
-def _object_names(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
+def object_names(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
     """The names of the objects in the request; a single None if there are none."""
     if not rule.kind:
         return [None]

@@ -189,9 +189,14 @@ class Mount(TypedDict):
 
 
 class MachineMounts(TypedDict, total=False):
-    """The volumes of a machine (`MOUNTS`)."""
+    """The volumes of a machine (`MOUNTS`).
+
+    `beside` is right wherever the home is moved to. The absolute paths are for supervisors that an
+    older Prism started; others compute them.
+    """
 
     root: Required[str]  # the folder of all volumes
+    beside: str  # the same, relative to the folder of this file
     volumes: Required[list[Mount]]
     leaving: list[Mount]  # detached volumes whose files programs may still reach
 

@@ -22,6 +22,7 @@ from prism.agent.file_copy import (
     listed_attributes,
 )
 from prism.agent.manifest import NO_ATTRIBUTES, ManifestEntry, kind_of
+from prism.agent.mounts import LINK_TO_VOLUME
 from prism.agent.protocol import FULL
 from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
 
@@ -245,10 +246,16 @@ class TreeCopier:
             self.left_out.add("/".join([*self._path, name]))
             return
         link = os.readlink(name, dir_fd=level.source) if kind == "link" else None
-        if link and self._omitted and self._path == ["volumes"] and link.startswith(self._omitted):
+        if link and self._path == ["volumes"] and self._is_omitted(link):
             return
         self.changes += 1
         level.entry.below[name] = self._make_other(level, name, link, status)
+
+    def _is_omitted(self, link: str) -> bool:
+        """Whether a link leads to a volume, here or where the home was before."""
+        if not self._omitted:
+            return False
+        return link.startswith(self._omitted) or LINK_TO_VOLUME.search(link) is not None
 
     def _make_other(
         self, level: _Level, name: str, link: str | None, status: os.stat_result

@@ -26,6 +26,17 @@ def show_message(args: Namespace, answer: Any) -> None:
     print(answer["message"])
 
 
+def state_or_unreachable(resource: dict[str, Any]) -> str:
+    """The state of a volume or snapshot, or that no daemon serves it."""
+    return "unreachable" if resource.get("unreachable") else str(resource["state"])
+
+
+def show_unreachable(resource: dict[str, Any]) -> None:
+    """Print why no daemon serves a volume or snapshot, if none does."""
+    if why := resource.get("unreachable"):
+        say(f"{resource['name']} is unreachable: {why}")
+
+
 def show_notes(answer: dict[str, Any]) -> None:
     """Print the notes of an answer, if it has any."""
     for note in answer.get("notes", ()):

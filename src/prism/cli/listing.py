@@ -15,6 +15,7 @@ from prism.lifecycle import UNDER_WAY
 HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
 EXPLAINED = {"stopped", "failed"}
+UNREACHABLE = "unreachable"  # no daemon serves it: its state is only the last known one
 QUIET = {"stopped"}  # not coloured
 NONE_SUCH = "No such workspaces. All of them: `prism list`"
 NONE = "No workspaces yet. Make one: `prism quickstart`, or see `prism template list`"
@@ -63,7 +64,9 @@ def _list(args: Namespace) -> None:
 def _explain_failures(workspaces: list[dict[str, Any]]) -> None:
     """Print why workspaces failed, or stopped by themselves."""
     for workspace in workspaces:
-        if workspace["state"] in EXPLAINED and (failure := workspace.get("failure")):
+        if why := workspace.get("unreachable"):
+            say(f"{workspace['name']} is {UNREACHABLE}: {why}")
+        elif workspace["state"] in EXPLAINED and (failure := workspace.get("failure")):
             say(f"{workspace['name']} is {workspace['state']}: {failure['message']}")
 
 
@@ -90,7 +93,7 @@ def _table(
             _state(workspace),
             workspace["template"],
             workspace["instance_type"],
-            _money(workspace["hourly_rate"], 4),
+            _money(None if workspace.get("unreachable") else workspace["hourly_rate"], 4),
             _money(workspace["current_spend"], 2),
             _expiry(workspace),
             *([workspace.get("owner")] if several else []),
@@ -115,6 +118,8 @@ def _lines(workspaces: list[dict[str, Any]]) -> list[str]:
 
 
 def _state(workspace: dict[str, Any]) -> str:
+    if workspace.get("unreachable"):
+        return UNREACHABLE
     state: str = workspace["state"]
     progress = workspace.get("progress")
     return f"{state} {progress}%" if state in {"launching", "starting"} and progress else state

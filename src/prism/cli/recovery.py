@@ -20,12 +20,16 @@ FIRST_SURVEY = 15.0  # seconds to wait for the first survey after a start of the
 def _recover(args: Namespace) -> Any:
     wire = daemon()
     _surveyed_orphans(wire)
-    return wire.call(Recoveries.recover, **given(args, "dry_run", "everybody", "accept"))
+    return wire.call(
+        Recoveries.recover, **given(args, "dry_run", "everybody", "accept", "adopt_home")
+    )
 
 
 def _show_recovered(args: Namespace, answer: Any) -> None:
     if answer.get("database"):
         say(f"note: {answer['database']}")
+    if answer.get("home"):
+        print(answer["home"])
     done = "would be a workspace again" if answer["dry_run"] else "is a workspace again"
     for stored in answer["recovered"]:
         print(f"{stored['name']} {done} ({stored['state']}, {stored['instance_id']})")
@@ -142,6 +146,11 @@ def _recover_arguments(parser: ArgumentParser) -> None:
     add_flag(parser, "--accept", help="continue with a database that is older than the machines")
     add_flag(
         parser, "--everybody", help="also machines that others launched in the same AWS account"
+    )
+    parser.add_argument(
+        "--adopt-home",
+        metavar="LOCATION",
+        help="take over what is in a home that does not exist any more",
     )
 
 

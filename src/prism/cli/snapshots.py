@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.answers import show_state
+from prism.cli.answers import show_state, show_unreachable, state_or_unreachable
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, argument, given, no_arguments
 from prism.cli.terminal import say, show_fields, show_records, suggest
@@ -18,7 +18,7 @@ def _list(args: Namespace, snapshots: Any) -> None:
     show_records(
         snapshots,
         ("NAME", "name"),
-        ("STATE", "state"),
+        ("STATE", state_or_unreachable),
         ("OF", lambda snapshot: f"{snapshot['source_type']} {snapshot['source']}"),
         ("SIZE GB", "size_gb"),
         ("USED GB", "used_gb"),
@@ -28,6 +28,7 @@ def _list(args: Namespace, snapshots: Any) -> None:
         none="No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`",
     )
     for snapshot in snapshots:
+        show_unreachable(snapshot)
         for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
             say(f"error: {snapshot['name']}: {why['message']}")
 
@@ -43,7 +44,7 @@ def _show(args: Namespace, snapshot: Any) -> None:
     fields = {
         "name": snapshot["name"],
         "id": snapshot["snapshot_id"],
-        "state": snapshot["state"],
+        "state": state_or_unreachable(snapshot),
         "progress": None if snapshot["progress"] is None else f"{snapshot['progress']} %",
         "of": f"{snapshot['source_type']} {snapshot['source']}",
         "size GB": snapshot["size_gb"],
@@ -56,6 +57,7 @@ def _show(args: Namespace, snapshot: Any) -> None:
         "USD/month": snapshot["monthly_cost"],
     }
     show_fields(fields)
+    show_unreachable(snapshot)
     for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
         say(f"error: {why['message']}")
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
-from prism.cli.answers import show_notes, show_state
+from prism.cli.answers import (
+    show_notes,
+    show_state,
+    show_unreachable,
+    state_or_unreachable,
+)
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import add_flag, argument, given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_records, suggest
@@ -21,7 +26,7 @@ def _list(args: Namespace, answer: Any) -> None:
         sorted(volumes, key=lambda volume: str(volume["name"])),
         ("NAME", "name"),
         ("KIND", lambda volume: "efs" if _is_shared(volume) else "ebs"),
-        ("STATE", "state"),
+        ("STATE", state_or_unreachable),
         ("SIZE GB", lambda volume: None if _is_shared(volume) else volume["size_gb"]),
         ("USED GB", lambda volume: volume["size_gb" if _is_shared(volume) else "used_gb"]),
         ("TYPE", "volume_type"),
@@ -29,6 +34,8 @@ def _list(args: Namespace, answer: Any) -> None:
         ("USD/MONTH", monthly_cost),
         none="No volumes yet. Make one: `prism volume create NAME --size 10`",
     )
+    for volume in volumes:
+        show_unreachable(volume)
 
 
 def _is_shared(volume: dict[str, Any]) -> bool:
@@ -75,7 +82,7 @@ def _show(args: Namespace, answer: Any) -> None:
     fields = {
         "name": answer["name"],
         "id": answer["filesystem_id"] if shared else answer["volume_id"],
-        "state": answer["state"],
+        "state": state_or_unreachable(answer),
         **sizes,
         "attached to": ", ".join(_instances(answer)),
         "project": answer["project"],
@@ -84,6 +91,7 @@ def _show(args: Namespace, answer: Any) -> None:
     }
     show_fields(fields)
     show_notes(answer)
+    show_unreachable(answer)
     if answer["failure"]:
         say(f"error: {answer['failure']['message']}")
 

@@ -22,8 +22,18 @@ GONE = {"MACHINE_VANISHED"}  # failures after which the machine cannot start aga
 def _show(args: Namespace, workspace: Any) -> None:
     asleep = _asleep(args.name) if workspace["state"] == "hibernated" else {}
     return show_fields(
-        _failure(workspace) | _waiting_field(workspace) | _fields(workspace) | asleep
+        _unreachable(workspace)
+        | _failure(workspace)
+        | _waiting_field(workspace)
+        | _fields(workspace)
+        | asleep
     )
+
+
+def _unreachable(workspace: dict[str, Any]) -> dict[str, object]:
+    """Why no daemon serves the workspace, so that its state is only the last known one."""
+    why = workspace.get("unreachable")
+    return {"unreachable": why} if why else {}
 
 
 def _waiting_field(workspace: dict[str, Any]) -> dict[str, object]:

@@ -29,11 +29,19 @@ class Recoveries(Noun):
         return self._ask("POST", path, recovery.RecoveredWorkspace, body)
 
     def recover(
-        self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False
+        self,
+        *,
+        dry_run: bool = False,
+        everybody: bool = False,
+        accept: bool = False,
+        adopt_home: str | None = None,
     ) -> recovery.RecoverAnswer:
         """Make workspaces of the caller's machines, or of all; a dry run only lists them.
 
-        `accept` continues with a database that is older than the machines.
+        `accept` continues with a database that is older than the machines. `adopt_home` is the
+        location of a home that does not exist any more; its rows then belong to this one.
         """
-        body = recovery.RecoverRequest(dry_run=dry_run, everybody=everybody, accept=accept)
+        body = recovery.RecoverRequest(
+            dry_run=dry_run, everybody=everybody, accept=accept, adopt_home=adopt_home
+        )
         return self._ask("POST", "/recover", recovery.RecoverAnswer, body)

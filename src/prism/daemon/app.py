@@ -1,6 +1,7 @@
 """The composition root: the routes, middleware and loops of a daemon."""
 
 import itertools
+import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,7 +23,7 @@ from prism.costs import api as costs
 from prism.daemon import api as daemon
 from prism.daemon import aws, cleaning, docs, doctor, migrations
 from prism.daemon.disk_reserve import DiskSpaceGuard
-from prism.daemon.hold import HoldDestruction
+from prism.daemon.hold import HoldDestruction, RefuseUnreachable
 from prism.daemon.schemas import StructSchemas
 from prism.daemon.website import Website
 from prism.daemon.wiring.core import Wiring
@@ -61,6 +62,7 @@ from prism.workspaces.first_survey_wait import FirstSurveyWait
 from prism.workspaces.ports import Compute
 from prism.workspaces.waiting import WaitMiddleware
 
+log = logging.getLogger(__name__)
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
 CALM = 5.0  # seconds that a row may be late after the clock was set or the computer slept
@@ -124,6 +126,7 @@ class App(Wiring):
         """Migrate the database, and create what a first start needs."""
         upgrade(self.db.url, migrations.FOLDER)
         self.db.check()
+        self.homes.begin()
         self.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
         self.reserve.keep()
@@ -139,6 +142,12 @@ class App(Wiring):
             loop.mark_due()
         while rounds and sum(loop.once() for loop in loops):
             rounds -= 1
+
+    def keep_home(self) -> None:
+        """Repeat the claim of the home; end if another daemon has claimed it meanwhile."""
+        if not self.homes.refresh():
+            log.error("another daemon serves this home's identity now, so this one ends")
+            self._stop()
 
     def tidy(self) -> None:
         """Remove old events and idempotency keys."""
@@ -223,6 +232,7 @@ def _middleware(wiring: Wiring) -> list[Any]:
         ),
         HoldDestruction(wiring.generation.refuse),
         Authorization(_resource_lookups(wiring), clock, wiring.long_requests),
+        RefuseUnreachable(lambda: bool(wiring.homes.unserved), _location_checks(wiring)),
     ]
 
 
@@ -276,6 +286,25 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
         "snapshot": ResourceLookup(
             partial(stored, Snapshot), partial(storage_rows.not_found, Snapshot)
         ),
+    }
+
+
+def _location_checks(wiring: Wiring) -> dict[str, Callable[[str], None]]:
+    """By the kind of a resource: what raises if no daemon serves its home."""
+
+    def workspace(name: str) -> None:
+        wiring.homes.refuse(wiring.read_model.pages.named(name).workspace.location, name)
+
+    def stored(kind: type[storage_rows.T], name: str) -> None:
+        with wiring.db.read() as sql:
+            row = storage_rows.find(sql, kind, name)
+        if row is not None:
+            wiring.homes.refuse(row.location, name)
+
+    return {
+        "workspace": workspace,
+        "volume": partial(stored, Volume),
+        "snapshot": partial(stored, Snapshot),
     }
 
 
@@ -342,6 +371,8 @@ def _tidy_periodically(application: App, ended: threading.Event) -> None:
             return
         with errors_logged("keep the disk reserve"):
             application.reserve.keep()
+        with errors_logged("claim the home"):
+            application.keep_home()
         if count % rounds == 0:
             with errors_logged("remove old events"):
                 application.tidy()

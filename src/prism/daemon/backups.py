@@ -34,6 +34,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from prism import __version__
+from prism.daemon.answer import print_answer
 from prism.daemon.database_lock import hold_database
 from prism.daemon.dump_listing import selection, tables_of
 from prism.errors import Conflict, Invalid, NotFound, Problem, Unavailable
@@ -132,7 +133,7 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
     state = Path(url.database or "") if kind == "sqlite" else settings.folder / CONTENT["sqlite"]
     state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = f"{state.name}.restore-"
-    with _exclusive(settings):
+    with exclusive(settings):
         _sweep(state.parent, prefix)
         with tempfile.TemporaryDirectory(prefix=prefix, dir=state.parent) as folder:
             content = Path(folder) / CONTENT[kind]
@@ -394,7 +395,8 @@ def _environment(url: URL) -> dict[str, str]:
 
 
 @contextmanager
-def _exclusive(settings: Settings) -> Iterator[None]:
+def exclusive(settings: Settings) -> Iterator[None]:
+    """Keep daemons away from a home and its database; raises `DaemonRuns`."""
     with (settings.folder / "daemon.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -474,17 +476,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=("backup", "restore"))
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args(words)
-    os.umask(0o077)  # the backup contains everything
-    try:
-        act = create if arguments.verb == "backup" else restore
-        sys.stdout.write(json.dumps(act(Settings.load(), arguments.file.absolute())) + "\n")
-    except (Problem, OSError, SQLAlchemyError) as error:
-        failed = Unavailable(f"The {arguments.verb} failed", details=str(error))
-        problem = error if isinstance(error, Problem) else failed
-        fields = {"message": problem.message, "details": problem.details, "code": problem.code}
-        sys.stdout.write(json.dumps({"error": fields | {"hint": problem.remediation}}) + "\n")
-        return 1
-    return 0
+    act = create if arguments.verb == "backup" else restore
+    return print_answer(arguments.verb, lambda: act(Settings.load(), arguments.file.absolute()))
 
 
 if __name__ == "__main__":

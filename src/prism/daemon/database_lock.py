@@ -8,9 +8,11 @@ its locks on a database when any descriptor of it is closed.
 import fcntl
 import os
 import shlex
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy.engine import make_url
 
@@ -42,6 +44,20 @@ def hold_database(url: str, home: Path) -> Iterator[None]:
             yield
         finally:
             lock.truncate(0)
+
+
+def earlier_locations(url: str) -> list[str]:
+    """The locations in a SQLite file, read before it is migrated; none in any other database."""
+    parts = make_url(url)
+    file = Path(parts.database or "")
+    if parts.get_backend_name() != "sqlite" or not file.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as sql:
+            rows = sql.execute("SELECT place FROM workspaces UNION SELECT place FROM volumes")
+            return [str(location) for (location,) in rows]
+    except sqlite3.Error:  # another version's tables; the migration says what is wrong
+        return []
 
 
 def _in_use(file: Path, holder: bytes) -> DatabaseInUse:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, cast
@@ -28,7 +28,7 @@ from prism import __version__
 from prism.daemon import logs
 from prism.daemon.api import GRACE
 from prism.daemon.app import App, build, public
-from prism.daemon.database_lock import hold_database
+from prism.daemon.database_lock import earlier_locations, hold_database
 from prism.daemon.kept_access import keep_access
 from prism.daemon.listeners import Listeners, open_default, open_listeners
 from prism.daemon.network_environment import prepare_environment
@@ -41,6 +41,7 @@ from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
 from prism.kit.idempotency import HandlerThreads
 from prism.kit.limits import RequestLimits
 from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, peers_known
+from prism.providers.local.location import settle_home
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
@@ -165,6 +166,8 @@ def run(
         lock = stack.enter_context(only_one(settings.folder))
         keep_access(settings)
         stack.enter_context(hold_database(settings.database, settings.folder))
+        if moved := settle_home(settings.folder, partial(earlier_locations, settings.database)):
+            log.warning("%s", moved)
         listeners = stack.enter_context(closing(_listen(settings, has_port=has_port)))
         settings = replace(settings, port=listeners.port)
         _write_owner(lock, settings.port)

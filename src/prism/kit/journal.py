@@ -87,6 +87,12 @@ def newest(connection: Connection) -> int:
     return int(connection.execute(NEWEST).scalar_one())
 
 
+def newest_at(connection: Connection) -> datetime | None:
+    """When the last event was recorded; None without events."""
+    at: datetime | None = connection.execute(select(func.max(events.c.at))).scalar()
+    return at
+
+
 def after(connection: Connection, id: int) -> list[RecordedEvent]:
     """The next events after that id, at most one page."""
     return [RecordedEvent(**row._mapping) for row in connection.execute(AFTER, {"after": id})]

@@ -3,7 +3,7 @@
 Code that depends on the provider checks a trait; it never compares names. A new provider
 adds an entry here, its package under `providers/`, and a line in the wiring.
 
-A location is named `PROVIDER:...`: `local:HOME`, `aws:ACCOUNT:REGION`.
+A location is named `PROVIDER:...`: `local:IDENTITY`, `aws:ACCOUNT:REGION`.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,8 @@ class ProviderTraits(Struct, frozen=True, kw_only=True):
     """How many seconds of compute each start is charged for at least."""
     shared: bool = True
     """Whether others may keep machines and data in the same account."""
+    in_home: bool = False
+    """Whether a location is a Prism home, which one daemon serves."""
 
 
 TRAITS: Mapping[str, ProviderTraits] = {
@@ -47,6 +49,7 @@ TRAITS: Mapping[str, ProviderTraits] = {
         simulated_prices_of="us-east-1",
         charges_addresses=False,
         shared=False,
+        in_home=True,
     ),
     AWS: ProviderTraits(
         launch_time=timedelta(minutes=5),

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from prism.errors import NotFound
 from prism.templates.model import Template
@@ -125,12 +125,14 @@ class OrphanList(Struct, frozen=True):
 class RecoverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to recover the machines that are ours, or with `everybody` all of them.
 
-    `accept` continues with a database that is older than the machines.
+    `accept` continues with a database that is older than the machines. `adopt_home` is the
+    location of a home that no daemon serves, whose rows then belong to this daemon's home.
     """
 
     dry_run: bool = False
     everybody: bool = False
     accept: bool = False
+    adopt_home: Annotated[str, Meta(min_length=1, max_length=5000)] | None = None
 
 
 class RecoveredWorkspace(Struct, frozen=True, kw_only=True):
@@ -176,10 +178,14 @@ class OrphanStorage(Protocol):
 
 
 class RecoverAnswer(Struct, frozen=True, kw_only=True):
-    """The answer to a recovery; `database` says how the database is behind, if it is."""
+    """The answer to a recovery; `database` says how the database is behind, if it is.
+
+    `home` says what of another home belongs to this one, if that was requested.
+    """
 
     dry_run: bool
     database: str | None = None
+    home: str | None = None
     recovered: Sequence[RecoveredWorkspace]
     storage: Sequence[RecoveredStorage] = ()
     left: Sequence[SkippedOrphan]

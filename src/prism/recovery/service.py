@@ -17,6 +17,7 @@ from prism.kit.money import amount, rate
 from prism.recovery import store
 from prism.recovery.events import WorkspaceRecovered
 from prism.recovery.generation import DECIDE, DatabaseGeneration
+from prism.recovery.homes import HomeRegistry
 from prism.recovery.model import (
     FoundMachine,
     Orphan,
@@ -57,10 +58,11 @@ class RecoveryService:
         changes: WorkspaceChanges,
         storage: OrphanStorage,
         generation: DatabaseGeneration,
+        homes: HomeRegistry,
     ) -> None:
         self._db, self._clock, self._reader, self._provenance = db, clock, reader, provenance
         self._actor, self._changes = actor, changes
-        self._storage, self._generation = storage, generation
+        self._storage, self._generation, self._homes = storage, generation, homes
 
     def orphans(self) -> OrphanList:
         """Every machine without a row, as of the last surveys."""
@@ -84,7 +86,9 @@ class RecoveryService:
 
     def recover(self, request: RecoverRequest) -> RecoverAnswer:
         """Make workspaces of your machines; those of other people are left, and named."""
-        recovered, left = [], []
+        recovered, left, home = [], [], None
+        if request.adopt_home is not None:
+            home = self._homes.adopt(request.adopt_home, self._actor(), dry=request.dry_run)
         for machine in self._reader.orphans():
             if why := may_take(machine, self._actor(), everybody=request.everybody):
                 left.append(SkippedOrphan(machine.id, machine.name or None, why))
@@ -99,6 +103,7 @@ class RecoveryService:
         return RecoverAnswer(
             dry_run=request.dry_run,
             database=self._database_notice(request),
+            home=home,
             recovered=recovered,
             storage=stored,
             left=left,

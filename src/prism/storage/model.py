@@ -370,6 +370,8 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
     from_snapshot: str | None
     failure: StorageFailure | None
     notes: tuple[str, ...]
+    unreachable: str | None = None
+    """Why no daemon serves it, so that its state is only the last known one."""
 
 
 class EbsVolume(Struct, frozen=True, kw_only=True):
@@ -391,6 +393,8 @@ class EbsVolume(Struct, frozen=True, kw_only=True):
     from_snapshot: str | None
     failure: StorageFailure | None
     notes: tuple[str, ...]
+    unreachable: str | None = None
+    """Why no daemon serves it, so that its state is only the last known one."""
 
 
 class VolumeList(Struct, frozen=True):
@@ -423,6 +427,8 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     verification: Literal["pending", "passed", "failed"] | None
     verified_at: datetime | None
     verification_failure: StorageFailure | None
+    unreachable: str | None = None
+    """Why no daemon serves it, so that its state is only the last known one."""
 
 
 class DeletedStorage(Struct, frozen=True):

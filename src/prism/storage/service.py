@@ -60,10 +60,13 @@ class StorageService:
         changes: StorageChanges,
         stopper: AttachmentHostStopper | None = None,
         operator: str | None = None,
+        unreachable: view.UnreachableReason,
     ) -> None:
+        """`unreachable` says why no daemon serves a location."""
         self._db, self._clock, self._offer = db, clock, offer
         self._hosts, self._actor, self._changes = hosts, actor, changes
         self._stopper, self._operator = stopper, operator
+        self._unreachable = unreachable
 
     def every(self) -> VolumeList:
         """All volumes that the caller may see."""
@@ -74,7 +77,7 @@ class StorageService:
                 if visible(volume.project, volume.owner)
             ]
             attachments = store.attachments_of(sql, [volume.id for volume in volumes])
-            return view.listed(volumes, attachments, names(sql))
+            return view.listed(volumes, attachments, names(sql), self._unreachable)
 
     def named(self, name: str) -> Shown:
         """The volume with that name or id."""
@@ -264,7 +267,9 @@ class StorageService:
         return VolumeAsked(**about(volume), actor=self._actor(), verb=verb, state=state)
 
     def _view(self, sql: Connection, volume: Volume) -> Shown:
-        return view.volume(volume, store.attachments_of(sql, [volume.id])[volume.id], names(sql))
+        attachments = store.attachments_of(sql, [volume.id])[volume.id]
+        item = view.volume(volume, attachments, names(sql))
+        return structs.replace(item, unreachable=self._unreachable(volume.location))
 
 
 def names(sql: Connection) -> dict[str, str]:

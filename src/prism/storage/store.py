@@ -149,6 +149,11 @@ def every(sql: Connection, kind: type[T]) -> list[T]:
     return structs_of(sql, kind, _of(kind).order_by(TABLES[kind].c.id))
 
 
+def every_at(sql: Connection, kind: type[T], location: str) -> list[T]:
+    """The volumes, or snapshots, in a location."""
+    return structs_of(sql, kind, _of(kind).where(TABLES[kind].c.location == location))
+
+
 def by_id(sql: Connection, kind: type[T], id: str) -> T:
     """The row with our id, which must exist."""
     [row] = structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id == id))

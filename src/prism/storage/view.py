@@ -1,6 +1,8 @@
 """Storage as the API shows it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from prism.kit.money import Micros, amount
 from prism.storage.model import (
@@ -14,6 +16,8 @@ from prism.storage.model import (
     VolumeList,
 )
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, verification, volume_state
+
+UnreachableReason = Callable[[str], str | None]
 
 
 def volume(
@@ -62,16 +66,24 @@ def listed(
     volumes: Sequence[Volume],
     attachments: Mapping[str, Sequence[Attachment]],
     names: Mapping[str, str],
+    unreachable: UnreachableReason,
 ) -> VolumeList:
     """All volumes, by kind."""
-    views = [volume(row, attachments.get(row.id, ()), names) for row in volumes]
+    views = [
+        replace(
+            volume(row, attachments.get(row.id, ()), names), unreachable=unreachable(row.location)
+        )
+        for row in volumes
+    ]
     return VolumeList(
         tuple(efs_volume for efs_volume in views if isinstance(efs_volume, EfsVolume)),
         tuple(ebs_volume for ebs_volume in views if isinstance(ebs_volume, EbsVolume)),
     )
 
 
-def snapshot(snapshot: Snapshot, names: Mapping[str, str]) -> SnapshotItem:
+def snapshot(
+    snapshot: Snapshot, names: Mapping[str, str], unreachable: UnreachableReason
+) -> SnapshotItem:
     """A snapshot as lists show it; `names` are those of projects by id."""
     return SnapshotItem(
         name=snapshot.name,
@@ -91,6 +103,7 @@ def snapshot(snapshot: Snapshot, names: Mapping[str, str]) -> SnapshotItem:
         verification=verification(snapshot),
         verified_at=snapshot.verified_at,
         verification_failure=snapshot.verify_trouble,
+        unreachable=unreachable(snapshot.location),
     )
 
 

@@ -354,6 +354,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     owner: str = ""
     waiting: str | None = None
     """Why it makes no progress to the requested state, or why its state may be old."""
+    unreachable: str | None = None
+    """Why no daemon serves it, so that its state is only the last known one."""
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ from prism.workspaces.view import NOTHING, instance
 Spends = Callable[[Connection], Mapping[str, Micros | None]]
 Idles = Callable[[Workspace], IdleSummary]
 Waits = Callable[[Workspace], str | None]
+UnreachableReason = Callable[[str], str | None]
 Saved = Callable[[str, datetime], Micros | None]
 
 
@@ -118,7 +119,9 @@ class ReadModel:
         waits: Waits,
         *,
         first_surveys: FirstSurveys,
+        unreachable: UnreachableReason,
     ) -> None:
+        """`unreachable` says why no daemon serves a location."""
         self._db, self._lock = db, Lock()
         self.saved: Saved = saved
         self._spends: Spends = spends
@@ -126,6 +129,7 @@ class ReadModel:
         self._waits: Waits = waits
         self._first_surveys = first_surveys
         self._shows_unseen = False  # whether rows may say that their state is old
+        self._unreachable: UnreachableReason = unreachable
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, AttachedVolumes] = {}
         self._pages: EncodedPages | None = None
@@ -209,6 +213,13 @@ class ReadModel:
                 self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
             return self._pages or pages
 
+    def recache(self) -> None:
+        """Encode all workspaces again, because other homes are served than before."""
+        with self._lock:
+            if (pages := self._pages) is not None:
+                rows = {id: self._cache(cached.workspace) for id, cached in pages.rows.items()}
+                self._pages = replace(pages, rows=rows, delays=pages.delays + 1)
+
     def refresh(self, tx: Tx | None = None) -> EncodedPages:
         """Read the changes since the last call, from `tx` or from another daemon."""
         with self._lock:
@@ -264,6 +275,8 @@ class ReadModel:
         if waiting is not None and not self._first_surveys.is_complete:
             self._shows_unseen = True
         view = instance(workspace, spent, attached, idle, waiting)
+        if (why := self._unreachable(workspace.location)) is not None:
+            view = replace(view, unreachable=why)
         return CachedWorkspace(
             workspace, state_of(workspace), msgspec.json.encode(view), idle, waiting
         )

@@ -305,6 +305,11 @@ def living_in(sql: Connection, project: str) -> list[Workspace]:
     return _many(sql, SELECT.where(workspaces.c.project == project, LIVE))
 
 
+def living_at(sql: Connection, location: str) -> list[Workspace]:
+    """The workspaces in a location that have not ended."""
+    return _many(sql, SELECT.where(workspaces.c.location == location, LIVE))
+
+
 def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
     """Make these rows due, unless they are due sooner or have a lease."""
     free = and_(workspaces.c.lease.is_(None), workspaces.c.due_at > now)

@@ -13,6 +13,7 @@ from prism.catalog.plan import PriceBook
 from prism.costs.ledger import Ledger
 from prism.costs.service import CostService
 from prism.costs.storage_ledger import StorageLedger
+from prism.costs.stranded import StrandedCosts
 from prism.idle.measurements import Measurements
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
@@ -58,6 +59,11 @@ class BillingWiring:
     def storage_ledger(self) -> StorageLedger:
         """The ledger of volumes and snapshots."""
         return StorageLedger(self.ledger, payer)
+
+    @cached_property
+    def stranded_costs(self) -> StrandedCosts:
+        """The costs of homes that no daemon serves."""
+        return StrandedCosts(self.ledger, self.storage_ledger, self.price_book, self.clock)
 
     @cached_property
     def storage_reservations(self) -> StorageReservationService:

@@ -129,14 +129,17 @@ class Wiring(ProviderWiring):
     @cached_property
     def read_model(self) -> ReadModel:
         """The cache that answers reads of workspaces."""
-        return ReadModel(
+        model = ReadModel(
             self.db,
             self.costs.spends,
             self.idle_observer.idleness,
             self.costs.saved_since,
             Delays(self.clock, self.why_it_waits, self.why_not_seen).of,
             first_surveys=self.first_surveys,
+            unreachable=self.homes.reason,
         )
+        self.homes.changed.append(model.recache)
+        return model
 
     @property
     def loops(self) -> list[Loop[Any]]:
@@ -195,6 +198,7 @@ class Wiring(ProviderWiring):
             changes=self.storage_changes,
             stopper=self.leaving,
             operator=self.settings.actor if self.team else None,
+            unreachable=self.homes.reason,
         )
 
     @cached_property
@@ -293,6 +297,7 @@ class Wiring(ProviderWiring):
             troubles=lambda: [
                 *self.db.troubles(),
                 *self.generation.reasons(),
+                *self.homes.reasons(),
                 *self._unreadable(),
                 *self.home_disk.reasons(),
             ],
@@ -323,13 +328,16 @@ class Wiring(ProviderWiring):
 
     def _counts(self) -> Counts:
         """The numbers of workspaces that the caller may see."""
-        pages = self.read_model.known
-        if current().operator:
+        pages, unserved = self.read_model.known, self.homes.unserved
+        if current().operator and not unserved:
             return Counts(len(pages.rows), pages.many(ACTIVE), pages.many(IN_BETWEEN))
-        states = [
-            cached.state
+        visible_rows = [
+            cached
             for cached in pages.rows.values()
             if visible(cached.workspace.project, cached.workspace.owner)
         ]
+        states = [
+            cached.state for cached in visible_rows if cached.workspace.location not in unserved
+        ]
         active, changing = (sum(state in of for state in states) for of in (ACTIVE, IN_BETWEEN))
-        return Counts(len(states), active, changing)
+        return Counts(len(visible_rows), active, changing)

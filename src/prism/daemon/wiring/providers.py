@@ -35,6 +35,7 @@ from prism.providers.local.provider import LocalProvider
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
 from prism.recovery.generation import DatabaseGeneration
+from prism.recovery.homes import HomePlace, HomeRegistry
 from prism.recovery.model import SurveyedLocation
 from prism.recovery.orphan_scanner import AllOrphans, OrphanScanner
 from prism.recovery.provenance import ProvenanceReader
@@ -134,6 +135,22 @@ class ProviderWiring(BillingWiring):
         """The name of this machine's location."""
         return this_machine.location_of(self.settings.folder)
 
+    @cached_property
+    def homes(self) -> HomeRegistry:
+        """The homes in the database, and which of them are served."""
+        folder, machine = self.settings.folder, this_machine.machine_of_this()
+        registry = HomeRegistry(
+            self.db,
+            self.clock,
+            self.local.locations.keys,
+            place=HomePlace.here(str(folder), machine),
+            earlier=this_machine.earlier_location(machine, folder),
+            folder_ids=None if self._served is not None else self.local.found_ids,
+        )
+        registry.stranded.append(self.stranded_costs.stop)
+        registry.returned.append(self.stranded_costs.go_on)
+        return registry
+
     # ------------------------------------------------------------ providers
     @cached_property
     def providers(self) -> Mapping[str, Provider]:
@@ -206,6 +223,7 @@ class ProviderWiring(BillingWiring):
             self.who,
             changes=self.workspace_changes,
             generation=self.generation,
+            homes=self.homes,
             storage=StorageRecovery(
                 self.db,
                 self.clock,

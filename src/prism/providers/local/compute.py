@@ -159,6 +159,10 @@ class LocalCompute:
             self.ssh.look()
         return list(machines.values())
 
+    def folder_ids(self) -> set[str]:
+        """The ids of all folders of machines."""
+        return set(self._machine_ids())
+
     def look_at(self, id: str) -> Machine | None:
         """The machine of one folder; None without a supervisor, which a survey starts."""
         return self._look(id) if self._folder(id) else None

@@ -58,6 +58,10 @@ class LocalProvider:
             )
         }
 
+    def found_ids(self) -> Set[str]:
+        """The ids of the workspaces, volumes and snapshots that have a folder in the home."""
+        return self.compute.folder_ids() | self.volumes.folder_ids()
+
     def serve(
         self, computes: Mapping[str, Compute], volumes: Mapping[str, Volumes] | None = None
     ) -> None:

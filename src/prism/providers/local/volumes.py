@@ -74,6 +74,11 @@ class LocalVolumes:
         """Why the last survey could not read a volume, snapshot or machine, by its id."""
         self._remove_leftovers()
 
+    def folder_ids(self) -> set[str]:
+        """The ids of all folders of volumes and snapshots."""
+        names = (*_list_names(self._volumes), *_list_names(self._snapshots))
+        return {name for name in names if ID.fullmatch(name)}
+
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot, also those being made or deleted; `parts` is ignored."""
         making = self._copies.state()
@@ -296,12 +301,22 @@ class LocalVolumes:
         """Its volumes; none if its file cannot be read, so that they are attached anew."""
         path = self._machines / f"{machine}{MOUNTS}"
         try:
-            return mirrored_file.read(path, MachineMounts) if path.exists() else NOTHING
+            known = mirrored_file.read(path, MachineMounts) if path.exists() else NOTHING
         except FileNotFoundError:
             return NOTHING
         except mirrored_file.BothCopiesUnreadable as why:
             unreadable[machine] = why.message
             return NOTHING
+        return {
+            **known,
+            "volumes": [*map(self._here, known["volumes"])],
+            "leaving": [*map(self._here, known.get("leaving", ()))],
+        }
+
+    def _here(self, mount: Mount) -> Mount:
+        """The mount with the path of its volume in this home, which may have been moved."""
+        path = str(self._volumes / mount["id"] / "data")
+        return {"id": mount["id"], "name": mount["name"], "path": path}
 
     def _change_mounts(self, machine: str, id: str, new: list[Mount]) -> MachineMounts:
         """Replace a volume in a machine's file of mounts by `new`; the volumes before that."""
@@ -330,6 +345,7 @@ class LocalVolumes:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
             document: MachineMounts = {
                 "root": str(self._volumes),
+                "beside": os.path.relpath(self._volumes, self._machines),
                 "volumes": after,
                 "leaving": leaving,
             }

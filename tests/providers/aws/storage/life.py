@@ -149,6 +149,7 @@ class Life:
             offer=lambda _: Terms(),
             hosts=self.hosts,
             actor=lambda: "ada",
+            unreachable=lambda _: None,
             changes=StorageChanges(aws.clock),
         )
         self.begin()
