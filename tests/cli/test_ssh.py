@@ -4,15 +4,20 @@ import contextlib
 import hashlib
 import json
 import os
+import pty
+import signal
 import stat
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import psutil
 import pytest
 
 from prism.cli import ssh_config
 from prism.cli.cp import RENAME
+from prism.cli.ssh_client import parsed
 from tests.client.scripted import problem
 from tests.optional import not_none
 from tests.project.home import Home
@@ -83,15 +88,37 @@ def test_ssh_passes_a_shell_line_and_exec_quotes_arguments(prism, server, access
     assert (argv[0], argv[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{SHELL_PREFIX} top"])
 
 
-def test_ssh_and_exec_report_a_missing_command_client_or_key(prism, server, access, key, home):
+def test_ssh_runs_prisms_own_client_if_openssh_is_not_installed(prism, server, access, home):
+    server.on(CONNECT, access)
+    done = prism("ssh", "mine", "--json", "--", "ls", "-a", PATH=str(home / "nowhere"))
+    argv = json.loads(done.stdout)["argv"]
+    assert argv[:4] == [sys.executable, "-P", "-m", "prism.cli.ssh_client"]
+    request = parsed(argv[4:], on_terminal=True)
+    settings = {"host": "127.0.0.1", "port": 2222, "user": "mine"}
+    files = {"key": f"{home}/100% ours", "known_hosts": f"{home}/known_hosts"}
+    assert request == (settings | files, "ls -a", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "on_terminal", "command", "terminal"),
+    [
+        (["--", "h"], True, None, True),
+        (["--", "h"], False, None, False),
+        (["-T", "--", "h", "-x"], True, "-x", False),
+        (["-t", "--", "h", "top"], True, "top", True),
+        (["-t", "--", "h", "top"], False, "top", False),
+        (["-tt", "--", "h", "top"], False, "top", True),
+        (["h", "rsync", "--server", "-v"], False, "rsync --server -v", False),
+    ],
+)
+def test_own_client_reads_the_command_line_like_openssh(words, on_terminal, command, terminal):
+    assert parsed(["{}", *words], on_terminal=on_terminal) == ({}, command, terminal)
+
+
+def test_ssh_and_exec_report_a_missing_command_or_key(prism, server, access, key):
     server.on(CONNECT, access)
     done = prism("exec", "mine")
     assert (done.returncode, "no command to run" in done.stderr) == (2, True)
-    (home / "empty").mkdir()
-    done = prism("ssh", "mine", PATH=str(home / "empty"))
-    assert done.returncode == 1
-    assert "`ssh` is not installed here" in done.stderr
-    assert "apt install openssh-client" in done.stderr
     key.unlink()
     done = prism("ssh", "mine")
     assert (done.returncode, "is not on this computer" in done.stderr) == (1, True)
@@ -209,27 +236,97 @@ def run_prism(home, *words, **how):
     return subprocess.run(argv, env=environ, capture_output=True, timeout=120, **how)
 
 
-def test_exec_passes_stdin_stdout_and_the_exit_code(home_with_workspace):
+# Prism's own client runs where OpenSSH's is not on PATH.
+CLIENTS = {"openssh": {}, "own": {"PATH": BIN}}
+both_clients = pytest.mark.parametrize("client", CLIENTS)
+
+
+@both_clients
+def test_exec_passes_stdin_stdout_and_the_exit_code(home_with_workspace, client):
     every = bytes(range(256)) * 1000
-    done = run_prism(
-        home_with_workspace,
-        "exec",
-        "mine",
-        "--",
-        "sh",
-        "-c",
-        'cat; echo "$1" >&2; exit 9',
-        "sh",
-        "a  b",
-    )
+
+    def run(*words, **how):
+        return run_prism(home_with_workspace, *words, environ=CLIENTS[client], **how)
+
+    done = run("exec", "mine", "--", "sh", "-c", 'cat; echo "$1" >&2; exit 9', "sh", "a  b")
     assert (done.returncode, done.stderr) == (9, b"a  b\n")
     for name, code in (("KILL", 137), ("TERM", 143)):
-        done = run_prism(
-            home_with_workspace, "exec", "mine", "--", "sh", "-c", f"kill -{name} $$; sleep 60"
-        )
+        done = run("exec", "mine", "--", "sh", "-c", f"kill -{name} $$; sleep 60")
         assert (done.returncode, done.stdout) == (code, b"")
-    assert run_prism(home_with_workspace, "exec", "mine", "--", "cat", input=every).stdout == every
-    assert run_prism(home_with_workspace, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
+    assert run("exec", "mine", "--", "cat", input=every).stdout == every
+    assert run("ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
+    line = run("ssh", "mine", "--", "kill -TERM $$; sleep 60")
+    assert (line.returncode, line.stdout) == (255, b"")
+
+
+def test_own_client_does_not_read_modules_from_the_current_folder(home_with_workspace, tmp_path):
+    (tmp_path / "asyncssh.py").write_text("print('read')")
+    how = {"environ": CLIENTS["own"], "cwd": tmp_path}
+    assert run_prism(home_with_workspace, "exec", "mine", "--", "true", **how).stdout == b""
+
+
+def test_own_client_reads_and_writes_files_and_closed_pipes(home_with_workspace, tmp_path):
+    """A file cannot be watched like a pipe, and `head` closes its end early."""
+    (tmp_path / "in").write_bytes(bytes(3_000_000))
+    with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "wb") as target:
+        argv = [f"{BIN}/prism", "exec", "mine", "--", "cat"]
+        environ = home_with_workspace.environ | CLIENTS["own"]
+        subprocess.run(argv, stdin=source, stdout=target, env=environ, check=True, timeout=120)
+    assert (tmp_path / "out").read_bytes() == bytes(3_000_000)
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    endless = [f"{BIN}/prism", "exec", "mine", "--", "yes"]
+    with subprocess.Popen(endless, env=environ, stdin=nothing, stdout=pipe) as child:
+        assert not_none(child.stdout).readline() == b"y\n"
+        not_none(child.stdout).close()
+        assert child.wait(120) != 0
+
+
+def test_own_client_refuses_another_host_key(home_with_workspace, tmp_path):
+    argv = run_prism(home_with_workspace, "ssh", "mine", "--json", environ=CLIENTS["own"]).stdout
+    *words, settings, dashes, host = json.loads(argv)["argv"]
+    known = json.loads(settings)
+    names = Path(known["known_hosts"]).read_text().split()[0::3]
+    other = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    lines = [f"{name} ssh-ed25519 {other}\n" for name in names]
+    (tmp_path / "known_hosts").write_text("".join(lines))
+    changed = json.dumps(known | {"known_hosts": str(tmp_path / "known_hosts")})
+    done = subprocess.run([*words, changed, dashes, host, "true"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (255, "")
+    assert done.stderr == "ssh: the host key is not the one that is known for this address\n"
+
+
+def test_own_client_gives_a_shell_the_terminal_and_restores_it(home_with_workspace):
+    """What is typed reaches the shell as it is; afterwards the terminal has its modes again."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (31, 97))
+    modes = termios.tcgetattr(theirs)
+    argv = [f"{BIN}/prism", "ssh", "mine"]
+    environ = home_with_workspace.environ | CLIENTS["own"] | {"TERM": "xterm"}
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    screen = bytearray()
+
+    def shows(text):
+        with contextlib.suppress(BlockingIOError):
+            screen.extend(os.read(ours, 65536))
+        return text in screen
+
+    os.set_blocking(ours, False)
+    with subprocess.Popen(argv, env=environ, **ends) as child:
+        try:
+            os.write(ours, b"stty size; echo a${TERM}b\n")
+            eventually(lambda: shows(b"31 97\r\n") and shows(b"axtermb\r\n"), 120)
+            os.write(ours, b"sleep 1000\n")
+            eventually(lambda: shows(b"sleep 1000\r\n"), 120)
+            termios.tcsetwinsize(theirs, (20, 60))
+            child.send_signal(signal.SIGWINCH)
+            os.write(ours, b"\x03stty size; exit 5\n")  # Ctrl-C ends `sleep`, not the client
+            eventually(lambda: shows(b"20 60\r\n"), 120)
+            assert child.wait(120) == 5
+        finally:
+            child.kill()
+    assert termios.tcgetattr(theirs) == modes
+    os.close(ours)
+    os.close(theirs)
 
 
 def folder_with_script(folder, name, *lines):
@@ -250,9 +347,26 @@ def without_rsync(tmp_path):
     return {"PATH": f"{bare}:{BIN}"}
 
 
-@pytest.mark.parametrize("by", ["rsync", pytest.param("scp", marks=pytest.mark.slow)])
-def test_cp_copies_folders_in_and_out_like_cp(home_with_workspace, tmp_path, without_rsync, by):
-    environ = without_rsync if by == "scp" else {}
+@pytest.fixture
+def path_of(without_rsync, tmp_path):
+    """The environment in which `prism cp` copies by that program."""
+    only_rsync = tmp_path / "rsync-only"
+    only_rsync.mkdir()
+    (only_rsync / "rsync").symlink_to("/usr/bin/rsync")
+    rsync_without_openssh = {"PATH": f"{only_rsync}:{BIN}"}
+    return {
+        "rsync": {},
+        "scp": without_rsync,
+        "sftp": CLIENTS["own"],
+        "rsync, no ssh": rsync_without_openssh,
+    }.get
+
+
+@pytest.mark.parametrize(
+    "by", ["rsync", pytest.param("scp", marks=pytest.mark.slow), "sftp", "rsync, no ssh"]
+)
+def test_cp_copies_folders_in_and_out_like_cp(home_with_workspace, tmp_path, path_of, by):
+    environ, remote, by = path_of(by), f"deep/{by}", by.partition(",")[0]
     name = "it's a; $(name) ü*"
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "sub" / name).write_bytes(os.urandom(100_000))
@@ -265,12 +379,12 @@ def test_cp_copies_folders_in_and_out_like_cp(home_with_workspace, tmp_path, wit
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    copy = cp(tmp_path / "tree", f"mine:deep/{by}")
-    assert copy == {"source": f"{tmp_path}/tree", "target": f"mine:deep/{by}", "by": by}
-    cp(f"mine:deep/{by}", tmp_path / "back")
+    copy = cp(tmp_path / "tree", f"mine:{remote}")
+    assert copy == {"source": f"{tmp_path}/tree", "target": f"mine:{remote}", "by": by}
+    cp(f"mine:{remote}", tmp_path / "back")
     assert content(tmp_path / "back") == whole
-    cp(f"mine:deep/{by}", tmp_path / "back")
-    assert content(tmp_path / "back" / by) == whole
+    cp(f"mine:{remote}", tmp_path / "back")
+    assert content(tmp_path / "back" / os.path.basename(remote)) == whole
     cp(tmp_path / "tree" / "sub" / name, "mine:")
     cp(f"mine:{name}", tmp_path / "new" / "one")
     assert (tmp_path / "new" / "one").read_bytes() == whole[f"sub/{name}"][0]
@@ -442,29 +556,23 @@ def file_to_copy(request, home_with_workspace, tmp_path):
     return ends, target
 
 
-@pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_cp_refuses_to_replace_a_folder_by_a_file(
-    home_with_workspace, file_to_copy, without_rsync, by
-):
+@pytest.mark.parametrize("by", ["rsync", "scp", "sftp"])
+def test_cp_refuses_to_replace_a_folder_by_a_file(home_with_workspace, file_to_copy, path_of, by):
     ends, target = file_to_copy
     (target / "one").mkdir()
-    done = run_prism(
-        home_with_workspace, "cp", *ends, environ=without_rsync if by == "scp" else {}
-    )
+    done = run_prism(home_with_workspace, "cp", *ends, environ=path_of(by))
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"one is a folder" in done.stderr
     assert [*target.rglob("*")] == [target / "one"]
 
 
-@pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_cp_refuses_to_copy_into_a_file(home_with_workspace, file_to_copy, without_rsync, by):
+@pytest.mark.parametrize("by", ["rsync", "scp", "sftp"])
+def test_cp_refuses_to_copy_into_a_file(home_with_workspace, file_to_copy, path_of, by):
     ends, target = file_to_copy
     (target / "file").write_text("mine")
     place = f"{ends[1]}/file/one"
-    done = run_prism(
-        home_with_workspace, "cp", ends[0], place, environ=without_rsync if by == "scp" else {}
-    )
+    done = run_prism(home_with_workspace, "cp", ends[0], place, environ=path_of(by))
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"Traceback" not in done.stderr

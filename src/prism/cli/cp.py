@@ -3,6 +3,7 @@
 Existing files are compared by content, not by size and time. An interrupted copy never leaves a
 partial file under the final name: rsync keeps the part in `.rsync-partial` and continues there.
 Without `rsync`, `scp` copies a single file to a draft, which is removed after an interruption.
+Prism's own `sftp_client.py` takes the place of `scp` where OpenSSH is not installed.
 
 The workspace decides what its end says. So a copy to this computer never gets a mode that lets
 others write, or set-user-ID, and what the workspace prints is cleaned.
@@ -19,11 +20,12 @@ import sys
 from codecs import getincrementaldecoder
 from contextlib import suppress
 from threading import Thread
+from typing import NamedTuple
 
 from prism.annotations import ArgumentParser, BinaryIO, Namespace, TextIO
 from prism.cli.clean_output import control
 from prism.cli.parser import UsageError
-from prism.cli.ssh import SshEntry, missing, wait_for_entry
+from prism.cli.ssh import SshEntry, is_installed, wait_for_entry
 from prism.cli.terminal import is_terminal, say, show_json
 from prism.errors import NotFound, Problem
 
@@ -57,6 +59,17 @@ UNTOUCHED = "Repeat the command; the target has not changed"
 
 class TransferFailed(Problem, code="COPY_FAILED"):
     """The program that copies failed and printed why."""
+
+
+class CopyCommand(NamedTuple):
+    """What copies: `by` is `rsync`, `scp`, or `sftp` for Prism's own client."""
+
+    by: str
+    argv: list[str]
+
+    def with_target(self, path: str) -> CopyCommand:
+        """The same with another target."""
+        return self._replace(argv=[*self.argv[:-1], path])
 
 
 class CopyEnd:
@@ -109,15 +122,15 @@ def _cp(args: Namespace) -> None:
         )
     known = _path_kind(target, remote) != "nothing"
     ends = (source, (target, path))
-    argv = _copy_command(entry, ends, folder=is_folder, modern=is_modern, known=known)
-    if argv[0] == "scp":
+    command = _copy_command(entry, ends, folder=is_folder, modern=is_modern, known=known)
+    if command.by != "rsync":
         _refuse_link_out(source.path if target.name else path, itself=not target.name)
-    if argv[0] == "scp" and not is_folder:
-        _copy_by_draft(entry, target, path, argv, silent=args.json)
+    if command.by != "rsync" and not is_folder:
+        _copy_by_draft(entry, target, path, command, silent=args.json)
     else:
-        _run(argv, silent=args.json, hint=ANEW)
+        _run(command, silent=args.json, hint=ANEW)
     if args.json:
-        show_json({"source": source.word, "target": _shown_path(target, path), "by": argv[0]})
+        show_json({"source": source.word, "target": _shown_path(target, path), "by": command.by})
 
 
 def _probe(entry: SshEntry, path: str) -> tuple[str, bool]:
@@ -158,7 +171,7 @@ def _copy_command(
     folder: bool,
     modern: bool,
     known: bool,
-) -> list[str]:
+) -> CopyCommand:
     """The command that copies, `rsync` or else `scp`; they differ only in what `scp` cannot keep.
 
     With `known`, some of the files may exist at the target.
@@ -172,27 +185,27 @@ def _copy_command(
         flags += [SAFE_MODES] if source.name else []
         last = "/" if folder else ""
         paths = (_scp_path(entry, source, source.path) + last, _scp_path(entry, *target) + last)
-        return ["rsync", *flags, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
+        shell = shlex.join(entry.program("ssh"))
+        return CopyCommand("rsync", ["rsync", *flags, "-e", shell, "--", *paths])
+    by = "scp" if is_installed("scp") and is_installed("ssh") else "sftp"  # `scp` runs `ssh`
+    loses_times = by == "scp" and source.name
     say(
         "Without rsync 3 on both sides an interrupted copy starts again, and hard links, "
-        f"holes and extended attributes{', and times' if source.name else ''} are not kept"
+        f"holes and extended attributes{', and times' if loses_times else ''} are not kept"
     )
     # Like rsync, `sftp` copies the content of a folder if the target folder exists. With -p, a
     # copy from a workspace would have its modes instead of those that the umask allows.
-    preserved = [] if source.name else ["-p"]
-    flags = [
-        *entry.options,
-        *preserved,
-        *(["-r"] if folder else []),
-        *([] if progress else ["-q"]),
-    ]
     dot = "/." if folder else ""
     paths = (_scp_path(entry, source, source.path) + dot, _scp_path(entry, *target))
-    return ["scp", *flags, "--", *paths]
+    quiet = [] if progress else ["-q"]
+    if by == "sftp":
+        return CopyCommand(by, [*entry.own_program("scp"), *quiet, "--", *paths])
+    flags = [*([] if source.name else ["-p"]), *(["-r"] if folder else []), *quiet]
+    return CopyCommand(by, [*entry.program("scp"), *flags, "--", *paths])
 
 
 def _copy_by_draft(
-    entry: SshEntry, target: CopyEnd, path: str, argv: list[str], *, silent: bool
+    entry: SshEntry, target: CopyEnd, path: str, command: CopyCommand, *, silent: bool
 ) -> None:
     """Copy one file to a draft next to its target, and rename it once it is complete.
 
@@ -200,7 +213,8 @@ def _copy_by_draft(
     """
     draft = f"{path}.{secrets.token_hex(4)}{DRAFT}"
     try:
-        _run([*argv[:-1], _scp_path(entry, target, draft)], silent=silent, hint=UNTOUCHED)
+        to_draft = command.with_target(_scp_path(entry, target, draft))
+        _run(to_draft, silent=silent, hint=UNTOUCHED)
         if target.name:
             words = {"draft": shlex.quote(draft), "path": shlex.quote(path)}
             _run_script(entry, RENAME.format(**words))
@@ -256,18 +270,15 @@ def _has_modern_rsync() -> bool:
 
 def _run_script(entry: SshEntry, script: str) -> str:
     """The output of a shell script that runs in the workspace."""
-    argv = ["ssh", *entry.options, "-T", "--", entry.host, "sh"]
-    try:
-        done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise missing("ssh") from None
+    argv = [*entry.program("ssh"), "-T", "--", entry.host, "sh"]
+    done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         why = done.stderr.strip()
         raise TransferFailed("Nothing was copied", details=why)
     return done.stdout
 
 
-def _run(argv: list[str], *, silent: bool, hint: str) -> None:
+def _run(command: CopyCommand, *, silent: bool, hint: str) -> None:
     """Run the program to its end; `hint` is what to do if `scp` fails.
 
     A signal that ends this command ends the program too; files that were copied stay.
@@ -275,9 +286,9 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
     interrupted: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     # `scp` shows its progress only on a terminal of its own, and cleans it.
-    own_output = None if argv[0] == "scp" else subprocess.PIPE
+    own_output = None if command.by == "scp" else subprocess.PIPE
     out = subprocess.DEVNULL if silent else own_output
-    with subprocess.Popen(argv, stdout=out, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command.argv, stdout=out, stderr=subprocess.PIPE) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         pipes = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
         relays = [
@@ -295,8 +306,8 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
     if code:
         raise TransferFailed(
             "Not everything was copied",
-            details=f"{argv[0]} ended with {code}; its output is above",
-            remediation="Repeat the command to continue" if argv[0] == "rsync" else hint,
+            details=f"{command.by} ended with {code}; its output is above",
+            remediation="Repeat the command to continue" if command.by == "rsync" else hint,
         )
 
 

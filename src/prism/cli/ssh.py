@@ -1,7 +1,8 @@
-"""`prism ssh` and `prism exec`: run OpenSSH's client with the right options."""
+"""`prism ssh` and `prism exec`: run OpenSSH's client, or Prism's own, with the right options."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -13,13 +14,14 @@ from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import show_json
 from prism.client.connection import connection
 from prism.client.wire import Wire
-from prism.errors import NotFound, Unavailable
+from prism.errors import Unavailable
 
 # Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return
 # 255 after a signal, which also means that `ssh` failed.
 WITH_EXIT_CODE = ("sh", "-c", '"$@"; exit $?', "sh")
 SOON = 5.0  # seconds to wait for a workspace's SSH port
-INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install openssh-clients`"
+OWN_PROGRAMS = {"ssh": "prism.cli.ssh_client", "scp": "prism.cli.sftp_client"}
+"""What runs instead of OpenSSH's programs where they are not installed."""
 
 
 class NoSsh(Unavailable, code="NO_SSH"):
@@ -63,6 +65,30 @@ class SshEntry:
             word for name, value in self.settings.items() for word in ("-o", f"{name}={value}")
         ]
 
+    @property
+    def own_settings(self) -> str:
+        """The settings for Prism's own client, as `SshSettings` of `ssh_client.py`."""
+        known = {"host": self.host, "port": self.port, "user": self.user}
+        return json.dumps(known | {"key": self.key, "known_hosts": self.known_hosts})
+
+    def program(self, name: str) -> list[str]:
+        """The command that runs `ssh` or `scp` with the settings: OpenSSH's, or Prism's own."""
+        return [name, *self.options] if is_installed(name) else self.own_program(name)
+
+    def own_program(self, name: str) -> list[str]:
+        """The command that runs Prism's own program instead of `ssh` or `scp`.
+
+        Both get the host: `ssh` takes it as the next argument, `scp` in the settings.
+        """
+        # Without -P, a file in the current folder could replace a module.
+        return [sys.executable, "-P", "-m", OWN_PROGRAMS[name], self.own_settings]
+
+
+def is_installed(program: str) -> bool:
+    """Whether a program is on PATH."""
+    folders = os.get_exec_path()
+    return any(os.access(os.path.join(folder, program), os.X_OK) for folder in folders)
+
 
 def ssh_entry(name: str, wire: Wire) -> SshEntry:
     """How to reach this workspace now."""
@@ -80,20 +106,6 @@ def wait_for_entry(name: str) -> SshEntry:
             break
         time.sleep(0.1)
     return SshEntry(name, endpoint)
-
-
-def exec_program(argv: list[str]) -> None:
-    """Replace this process by that program."""
-    sys.stdout.flush()
-    try:
-        os.execvp(argv[0], argv)
-    except FileNotFoundError:
-        raise missing(argv[0]) from None
-
-
-def missing(program: str) -> NotFound:
-    """The problem if OpenSSH is not installed."""
-    return NotFound(f"`{program}` is not installed here", remediation=INSTALL)
 
 
 def _quoted_path(path: str) -> str:
@@ -119,11 +131,13 @@ def _exec(args: Namespace) -> None:
 def _run(args: Namespace, terminal_options: list[str], line: str) -> None:
     # After `--`, the first word is the host and the rest the command, even if they begin with `-`.
     entry = wait_for_entry(args.name)
-    argv = ["ssh", *entry.options, *terminal_options, "--", entry.host, *([line] if line else [])]
+    command = [*terminal_options, "--", entry.host, *([line] if line else [])]
+    argv = [*entry.program("ssh"), *command]
     if args.json:
         show_json({"argv": argv})
     else:
-        exec_program(argv)
+        sys.stdout.flush()
+        os.execvp(argv[0], argv)
 
 
 def _ssh_arguments(parser: ArgumentParser) -> None:

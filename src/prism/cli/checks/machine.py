@@ -144,7 +144,10 @@ def time_zone(context: CheckContext) -> Finding:
 def ssh(context: CheckContext) -> Finding:
     """OpenSSH's client, for terminals and files."""
     if missing := [name for name in ("ssh", "scp", "sftp") if context.which(name) is None]:
-        message = f"{' and '.join(missing)} not found: no terminal and no copying by SSH"
+        message = (
+            f"{' and '.join(missing)} not found: `prism ssh`, `exec` and `cp` use Prism's own "
+            "client, and your own tools cannot reach workspaces"
+        )
         return warning(message, installing(context, "openssh-client"))
     return ok(context.run("ssh", "-V").output.partition(",")[0])
 
