@@ -29,8 +29,12 @@ BIN := .venv/bin
 help:  ## Show this
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
-install: $(UV)  ## Install Prism and its tools into .venv
+install:  ## Install Prism and its tools into .venv
+	@$(SANDBOX)
 	@$(MAKE) --no-print-directory -j2 .venv/installed gui-if-possible
+
+# First of all, before anything is downloaded.
+SANDBOX := scripts/debian.sh --optional bwrap bubblewrap pasta passt
 
 # It needs nothing of ours: npm installs and builds while uv does.
 .PHONY: gui-if-possible
@@ -43,7 +47,9 @@ gui: .venv/installed  ## Build the web GUI, unless it is built
 # The GUI is built beside it, in a process group of its own: a Ctrl-C ends all of it at once. A
 # running daemon finds what was built. The address is said at once, and again after a late failure.
 GUI_LOG := .tools/gui.log
-quickstart: $(UV)  ## Launch a first workspace; the last line is its address
+quickstart:  ## Launch a first workspace; the last line is its address
+	@$(SANDBOX)
+	@$(MAKE) --no-print-directory $(UV)
 	@echo "Building the web GUI in the background; its output: $(GUI_LOG)"; \
 	trap 'kill %1 2>/dev/null || :' EXIT; \
 	set -m; nice $(PYTHON) scripts/gui.py </dev/null >$(GUI_LOG) 2>&1 & build=$$!; set +m; \
@@ -150,25 +156,30 @@ clean:  ## Remove what make has made here
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------ how
-# uv comes as a package like any other, pinned by the lock's own hashes.
+# uv comes as a package like any other, pinned by the lock's own hashes. Debian's Python has no
+# pip without python3-venv; then a script does what pip would do.
 $(UV): requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: Prism needs Python 3.11 or newer" >&2; exit 1; }
 	@rm -rf .tools
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian.sh - \
-		"$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+	@mkdir .tools
 	@echo "Installing uv into .tools …"
-	@$(PYTHON) -m venv .tools
 	@awk '/^uv==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.lock > .tools/uv.txt
-	@.tools/bin/python -m pip install --progress-bar off --disable-pip-version-check \
-		--require-hashes --requirement .tools/uv.txt | sed -nE 's/^ *(Downloading )/\1/p'
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv .tools; \
+		.tools/bin/python -m pip install --progress-bar off --disable-pip-version-check \
+			--require-hashes --requirement .tools/uv.txt | sed -nE 's/^ *(Downloading )/\1/p'; \
+	else \
+		$(PYTHON) scripts/uv.py .tools/uv.txt .tools/bin/uv; \
+	fi
 	@touch $@
 
 .venv/installed: pyproject.toml requirements.lock $(UV)
 	@echo "Installing Prism into .venv …"
 	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .venv
-	@$(UV) pip sync --no-progress --color never --require-hashes --compile-bytecode --python .venv \
+	@$(UV) pip sync --no-progress --color never --require-hashes --python .venv \
 		requirements.lock 2>&1 | sed -E '/^( [-+~] | Downloaded )/d'
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv --editable .
+	@[ "$$(id -u)" != 0 ] || chmod -R go+rX .venv src/prism  # workspaces of root are other users
 	@touch $@
 
 # pip-audit has dependencies of its own, which are none of ours.

@@ -61,7 +61,9 @@ def folder(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "requirements.lock").touch()
+    (tmp_path / "src/prism").mkdir(parents=True)
     programs = {
+        "scripts/debian.sh": '#!/bin/sh\necho "sandbox: $*"\n',
         ".tools/bin/uv": UV,
         ".venv/bin/python": "#!/bin/sh\n",
         ".venv/bin/prism": PRISM.format(address=ADDRESS),
@@ -143,6 +145,7 @@ def test_quickstart_builds_the_gui_during_the_launch_and_shows_download_sizes(be
     process = begin_make("succeeds")
     lines = read(process, folder)
     assert process.wait(120) == 0, lines
+    assert lines[0] == "sandbox: --optional bwrap bubblewrap pasta passt", "before any download"
     assert lines[-1] == ADDRESS, "the address is the last line, also if the build takes longer"
     assert lines.count(ADDRESS) == 1
     assert any(".tools/gui.log" in line for line in lines)
