@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -112,7 +113,8 @@ def test_ssh_runs_prisms_own_client_if_openssh_is_not_installed(prism, server, a
     ],
 )
 def test_own_client_reads_the_command_line_like_openssh(words, on_terminal, command, terminal):
-    assert parsed(["{}", *words], on_terminal=on_terminal) == ({}, command, terminal)
+    request = parsed(["{}", *words], on_terminal=on_terminal)
+    assert (request.command, request.terminal) == (command, terminal)
 
 
 def test_ssh_and_exec_report_a_missing_command_or_key(prism, server, access, key):
@@ -302,7 +304,7 @@ def test_own_client_gives_a_shell_the_terminal_and_restores_it(home_with_workspa
     modes = termios.tcgetattr(theirs)
     argv = [f"{BIN}/prism", "ssh", "mine"]
     environ = home_with_workspace.environ | CLIENTS["own"] | {"TERM": "xterm"}
-    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    ends: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
     screen = bytearray()
 
     def shows(text):
@@ -311,7 +313,7 @@ def test_own_client_gives_a_shell_the_terminal_and_restores_it(home_with_workspa
         return text in screen
 
     os.set_blocking(ours, False)
-    with subprocess.Popen(argv, env=environ, **ends) as child:
+    with subprocess.Popen(argv, env=environ, start_new_session=True, **ends) as child:
         try:
             os.write(ours, b"stty size; echo a${TERM}b\n")
             eventually(lambda: shows(b"31 97\r\n") and shows(b"axtermb\r\n"), 120)

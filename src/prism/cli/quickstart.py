@@ -8,6 +8,7 @@ from prism.cli.connect import address, main_service
 from prism.cli.connection import daemon
 from prism.cli.gui import gui_address
 from prism.cli.progress import wait_with_progress
+from prism.cli.sandbox_offer import offer_sandbox
 from prism.cli.terminal import say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import connection
@@ -44,6 +45,8 @@ def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
     if state == "running" or state in COMES_UP:
         return None
     if state in GONE:
+        if not wire.address.url:  # this computer's own daemon
+            offer_sandbox()
         say(f"Launching {name} from the template {TEMPLATE}")
         options: dict[str, Any] = {"project": project} if project else {}
         answer = wire.call(Workspaces.launch, TEMPLATE, name, **options)
