@@ -34,8 +34,8 @@ def main(requirement: str, target: str) -> int:
     index = next(filter(None, map(os.environ.get, VARIABLES)), PYPI)
     try:
         listing = f"{index.rstrip('/')}/uv/"
-        found = LINK.findall(fetch(listing).decode())
-        links = {name.strip(): urljoin(listing, html.unescape(to)) for to, name in found}
+        anchors = LINK.findall(fetch(listing).decode())
+        links = {name.strip(): urljoin(listing, html.unescape(to)) for to, name in anchors}
         name = wheel_for(version, links)
         sys.stdout.write(f"Downloading {name}\n")
         content = fetch(links[name])

@@ -39,44 +39,44 @@ class TreeCopy:
         self._sftp, self._silent, self._copied = sftp, silent, Copied()
 
     async def upload(self, source: bytes, target: bytes) -> None:
-        """Copy what is here into the workspace."""
+        """Copy what is on this computer into the workspace."""
         pending, folders = [(source, target)], []
         while pending:
-            here, there = pending.pop()
-            attrs = os.stat(here)
+            local, remote = pending.pop()
+            attrs = os.stat(local)
             if stat.S_ISDIR(attrs.st_mode):
-                if not await self._sftp.isdir(there):
-                    await self._sftp.mkdir(there)
-                folders.append((here, there))
-                names = sorted(os.listdir(here), reverse=True)
-                pending += [(os.path.join(here, n), os.path.join(there, n)) for n in names]
+                if not await self._sftp.isdir(remote):
+                    await self._sftp.mkdir(remote)
+                folders.append((local, remote))
+                child_names = sorted(os.listdir(local), reverse=True)
+                pending += [(os.path.join(local, n), os.path.join(remote, n)) for n in child_names]
             elif stat.S_ISREG(attrs.st_mode):
-                await self._upload_file(here, there)
-                await self._set_attributes(here, there)
+                await self._upload_file(local, remote)
+                await self._set_attributes(local, remote)
             else:
-                _say_skipped(here)
-        for here, there in reversed(folders):  # after their content, which changes their times
-            await self._set_attributes(here, there)
+                _say_skipped(local)
+        for local, remote in reversed(folders):  # after their content, which changes their times
+            await self._set_attributes(local, remote)
 
     async def download(self, source: bytes, target: bytes) -> None:
         """Copy what is in the workspace to this computer."""
         pending, folders = [(source, target)], []
         while pending:
-            there, here = pending.pop()
-            attrs = await self._sftp.stat(there)
+            remote, local = pending.pop()
+            attrs = await self._sftp.stat(remote)
             mode = attrs.permissions or 0
             if stat.S_ISDIR(mode):
-                os.makedirs(here, exist_ok=True)
-                folders.append((here, attrs))
-                names = [name async for name in self._names(there)]
-                pending += [(os.path.join(there, n), os.path.join(here, n)) for n in names]
+                os.makedirs(local, exist_ok=True)
+                folders.append((local, attrs))
+                child_names = [name async for name in self._names(remote)]
+                pending += [(os.path.join(remote, n), os.path.join(local, n)) for n in child_names]
             elif stat.S_ISREG(mode):
-                await self._download_file(there, here)
-                _set_local_attributes(here, attrs)
+                await self._download_file(remote, local)
+                _set_local_attributes(local, attrs)
             else:
-                _say_skipped(there)
-        for here, attrs in reversed(folders):
-            _set_local_attributes(here, attrs)
+                _say_skipped(remote)
+        for local, attrs in reversed(folders):
+            _set_local_attributes(local, attrs)
 
     async def _names(self, folder: bytes) -> AsyncIterator[bytes]:
         async for entry in self._sftp.scandir(folder):
@@ -127,8 +127,8 @@ def _set_local_attributes(path: bytes, attrs: SFTPAttrs) -> None:
 
 def _say_skipped(path: bytes) -> None:
     name = os.fsdecode(path)
-    shown = "".join(c if c.isprintable() else "?" for c in name)
-    sys.stderr.write(f"{shown} is neither a file nor a folder, and is left out\n")
+    printable = "".join(c if c.isprintable() else "?" for c in name)
+    sys.stderr.write(f"{printable} is neither a file nor a folder, and is left out\n")
 
 
 async def _copy(settings: SshSettings, source: str, target: str, *, silent: bool) -> int:
