@@ -51,9 +51,9 @@ def test_without_a_terminal_one_line_names_the_command(system, capsys, monkeypat
     log = system("apt-get", uid=0)
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     offer_sandbox()
-    said = capsys.readouterr().err
-    assert (said.count("\n"), log.exists()) == (1, False)
-    assert said.endswith(f"with: {' '.join(APT)} bubblewrap passt\n")
+    printed = capsys.readouterr().err
+    assert (printed.count("\n"), log.exists()) == (1, False)
+    assert printed.endswith(f"with: {' '.join(APT)} bubblewrap passt\n")
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("y", True), ("", False), ("no", False)])

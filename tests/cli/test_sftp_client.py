@@ -61,5 +61,5 @@ def test_download_sets_no_bit_that_lets_others_write_or_run_a_file_as_its_owner(
 def test_download_leaves_out_what_is_neither_a_file_nor_a_folder(tmp_path, capsys):
     download(HostileSftp(["a\x1b[2J"], stat.S_IFIFO | 0o644), tmp_path / "target")
     assert [*(tmp_path / "target").iterdir()] == []
-    said = "tree/a?[2J is neither a file nor a folder, and is left out\n"
-    assert capsys.readouterr().err == said
+    printed = "tree/a?[2J is neither a file nor a folder, and is left out\n"
+    assert capsys.readouterr().err == printed

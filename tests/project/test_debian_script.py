@@ -71,8 +71,8 @@ def test_who_cannot_install_the_sandbox_gets_one_line_with_the_command(
 ):
     done, calls = system(*SANDBOX, uid=uid, **programs)
     assert (done.returncode, done.stderr, calls) == (0, "", [])
-    said = f"Workspaces get a sandbox and a network of their own with: {command}\n"
-    assert done.stdout == said
+    printed = f"Workspaces get a sandbox and a network of their own with: {command}\n"
+    assert done.stdout == printed
 
 
 def test_nothing_is_said_if_the_sandbox_is_there(system):
