@@ -37,6 +37,7 @@ SURFACES = {
         "tests/attacks/test_holders.py",
         "tests/attacks/test_many_files.py",
         "tests/attacks/test_peers.py",
+        "tests/attacks/test_planted_workers.py",
         "tests/attacks/test_shared_daemons.py",
         "tests/kit/test_gate.py",
         "tests/kit/test_peer_credentials.py",

@@ -53,13 +53,22 @@ def forwarded(home, sshd):
             process.kill()
 
 
+def gui_host(home, port):
+    """The host name of the GUI, through the forwarded port."""
+    gui = json.loads((home.folder / "daemon.lock").read_text())["gui"]
+    return f"{gui.removeprefix('http://').partition(':')[0]}:{port}"
+
+
 def test_gui_and_pages_of_workspaces_work_through_ssh(served_daemon, sshd):
     with forwarded(served_daemon.home, sshd) as (browser, port):
-        own, mine = f"localhost:{port}", f"mine.localhost:{port}"
+        plain, mine = f"localhost:{port}", f"mine.localhost:{port}"
+        own = gui_host(served_daemon.home, port)
 
         def status(host, path="/", method="GET", **headers):
             return browser.request(method, path, headers=BROWSER | {"host": host} | headers)
 
+        navigation = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+        assert status(plain, **navigation).headers["location"] == f"http://{own}/"
         assert status(own).status_code == 200
         assert status(mine, "/page").status_code == 200
         moved = status(own, "/web-proxy/mine/page")
@@ -79,7 +88,7 @@ def test_gui_and_pages_of_workspaces_work_through_ssh(served_daemon, sshd):
 
 def test_pages_of_other_sites_are_refused_through_ssh(served_daemon, sshd):
     with forwarded(served_daemon.home, sshd) as (browser, port):
-        own = f"localhost:{port}"
+        own = gui_host(served_daemon.home, port)
         for headers, refusal in (
             ({"host": f"evil.example:{port}"}, 421),
             ({"host": "evil.example"}, 421),

@@ -345,6 +345,8 @@ def test_gate_checks_host_and_origin_on_real_sockets(daemon):
         ws, sse, list_ = b"/api/v1/ws", b"/api/v1/events", b"/api/v1/instances"
         evil = b"Origin: https://evil.example\r\n"
         mine = b"Origin: http://localhost:%d\r\n" % port
+        gui = daemon.about["gui"].removeprefix("http://").encode()
+        of_gui = b"Origin: http://%s\r\n" % gui
         for path, lines, status in [
             (list_, b"", b"400"),
             (list_, b"Host: %s\r\nHost: evil.example\r\n" % own, b"400"),
@@ -352,14 +354,19 @@ def test_gate_checks_host_and_origin_on_real_sockets(daemon):
             (list_, b"Host: 2130706433:%d\r\n" % port, b"421"),
             (list_, b"Host: mine.localhost:%d\r\n" % port, b"404"),
             (list_, b"Host: %s\r\n" % own + evil, b"403"),
-            (list_, b"Host: %s\r\n" % own + mine, b"200"),
+            (list_, b"Host: %s\r\n" % own, b"200"),
+            (list_, b"Host: %s\r\n" % own + mine, b"403"),  # browsers use the GUI's origin
+            (list_, b"Host: %s\r\n" % gui + of_gui, b"200"),
+            (list_, b"Host: %s\r\n" % gui + mine, b"403"),
+            (list_, b"Host: prism--x.localhost:%d\r\n" % port, b"421"),
             (sse, b"Host: %s\r\n" % own + evil, b"403"),
             (sse, b"Host: evil.example:%d\r\n" % port, b"421"),
-            (sse, b"Host: %s\r\n" % own + mine, b"200"),
+            (sse, b"Host: %s\r\n" % gui + of_gui, b"200"),
             (ws, b"Host: %s\r\n" % own + upgrade + evil, b"403"),
             (ws, b"Host: %s\r\nHost: x\r\n" % own + upgrade, b"400"),
             (ws, b"Host: evil.example:%d\r\n" % port + upgrade, b"421"),
-            (ws, b"Host: %s\r\n" % own + upgrade + mine, b"101"),
+            (ws, b"Host: %s\r\n" % own + upgrade + mine, b"403"),
+            (ws, b"Host: %s\r\n" % gui + upgrade + of_gui, b"101"),
             (ws, b"Host: %s\r\n" % own + upgrade, b"101"),
         ]:
             request = b"GET " + path + b" HTTP/1.1\r\n" + lines + b"\r\n"

@@ -254,8 +254,8 @@ def test_gate_on_port_80_admits_hosts_without_a_port():
     assert send_request({"host": HOST}, at=at)[0]["status"] == 421
 
 
-def test_gate_does_not_check_host_and_origin_on_the_unix_socket():
-    for headers in ({}, {"host": "localhost"}, {"host": "anything", "origin": "null"}):
+def test_gate_admits_programs_at_the_unix_socket_with_any_local_host_and_port():
+    for headers in ({}, {"host": "localhost"}, {"host": "anything"}, {"host": "[::1]:1"}):
         assert send_request(headers, server=("prism.sock", None))[0]["status"] == 200
 
 

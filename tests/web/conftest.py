@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
+from prism.daemon.gui_settings import FILE
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, FigureSum
 from tests.connections.test_browser import CHROMIUM, FLAGS
@@ -107,7 +108,8 @@ class Browser:
         """Directs the browser to the daemon of this home."""
         self.home = home
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
-        self.base = f"http://localhost:{self.port}"
+        about = json.loads((home.folder / "daemon.lock").read_text())
+        self.base = about.get("gui") or about["url"]
         for recorded in (self.requests, self.errors, self.sockets):
             recorded.clear()
 
@@ -135,8 +137,18 @@ class Browser:
                 page.close()
         if self.page.url.startswith(self.base):
             self.page.evaluate(FORGET)
+        (self.home.folder / FILE).unlink(missing_ok=True)
         self.page.unroute_all()
         self.page.goto(aside)
+
+    def fetch(self, path: str) -> tuple[int, str, str]:
+        """The status, the type and the body of an answer to the page."""
+        get = """async (path) => {
+          const answer = await fetch(path);
+          return [answer.status, answer.headers.get('content-type'), await answer.text()];
+        }"""
+        status, kind, body = self.page.evaluate(get, path)
+        return status, kind, body
 
     def open(self, path: str = "/") -> Page:
         """Goes to a page of the GUI and waits until it has its heading."""

@@ -125,16 +125,6 @@ def test_theme_follows_the_system_until_the_user_chooses_one(browsing, empty_hom
     assert page.evaluate(dark)
 
 
-def test_manifest_makes_the_gui_installable(browsing, empty_home):
-    browser = browsing(empty_home)
-    page = browser.open("/")
-    manifest = page.evaluate("fetch('/prism.webmanifest').then(it => it.json())")
-    assert manifest["display"] == "standalone"
-    for icon in manifest["icons"]:
-        answer = browser.context.request.get(f"{browser.base}{icon['src']}")
-        assert (answer.status, answer.headers["content-type"]) == (200, icon["type"])
-
-
 def test_page_that_cannot_be_loaded_leaves_the_others_usable(browsing, empty_home):
     browser = browsing(empty_home, own=True)
     browser.page.route("**/assets/Storage-*.js", lambda route: route.abort())
@@ -157,6 +147,8 @@ def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_pat
         expect(page.get_by_text("No connection to the daemon")).to_be_visible()
     with home.run_daemon(PRISM_PORT=str(browser.port)):
         expect(page.get_by_text("No connection to the daemon")).to_be_hidden()
+        browser.use(home)
+        page.wait_for_url(f"{browser.base}/workspaces")  # its new address
         home.client.workspaces.launch("Plain Shell", "later", wait=300)
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
         home.client.workspaces.terminate("later", wait=300)

@@ -279,7 +279,7 @@ def relayed_browser(chromium, home):
     """A browser that reaches the daemon through a relay, and the relay."""
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
     relay = Relay(port)
-    rule = f"--host-resolver-rules=MAP localhost:{port} 127.0.0.1:{relay.port}"
+    rule = f"--host-resolver-rules=MAP *.localhost:{port} 127.0.0.1:{relay.port}"
     program = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
     try:
         browser = Browser(program)

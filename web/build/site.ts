@@ -13,7 +13,6 @@ const TYPES: Record<string, string> = {
   '.md': 'text/plain; charset=utf-8',
   '.png': 'image/png',
   '.svg': 'image/svg+xml',
-  '.webmanifest': 'application/manifest+json',
   '.woff2': 'font/woff2',
 };
 const PACKED = new Set(['.png', '.woff2']); // compressed already

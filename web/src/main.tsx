@@ -9,8 +9,10 @@ import { BrowserRouter } from 'react-router';
 import { ApiError } from './api/errors';
 import { App } from './app/App';
 import { applyAppearance } from './lib/appearance';
+import { restoreSettings } from './lib/settings';
 
 applyAppearance();
+void restoreSettings();
 const client = new QueryClient({
   defaultOptions: {
     queries: {

@@ -184,6 +184,8 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/daemon/aws/setup": SERVE,
     "POST {}/daemon/aws/setup": SERVE,
     "POST {}/daemon/clean": SERVE,
+    "GET {}/daemon/gui": SERVE,
+    "PUT {}/daemon/gui": SERVE,
     "POST {}/daemon/shutdown": SERVE,
 }
 ROUTES = {route.replace(" {}/", f" {API}/"): rule for route, rule in TABLE.items()}

@@ -23,7 +23,8 @@ def gui_address(address: DaemonAddress) -> str:
     """The URL of the GUI of the daemon at this address."""
     if address.url:
         return f"{address.url}/"
-    return f"{daemon_info(address).get('url') or address.page}/"
+    info = daemon_info(address)
+    return f"{info.get('gui') or info.get('url') or address.page}/"
 
 
 def _gui(args: Namespace) -> None:
@@ -53,7 +54,7 @@ def _open_window(url: str) -> None:
         raise NotFound(
             "No browser with an app mode is installed",
             details=f"looked for {', '.join(APP_MODE)}",
-            remediation="Open it in any browser with `prism gui`, and install it from its menu",
+            remediation="Open it in any browser: `prism gui`",
         )
     null = subprocess.DEVNULL
     words = [program, f"--app={url}"]

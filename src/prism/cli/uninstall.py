@@ -38,8 +38,7 @@ OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
     *("start-at-boot", "start-at-boot.new"),
-    *("prism.sock", "env", "env.new", "port", "port.new"),
-    "home.json",
+    *("prism.sock", "env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
 )
 FOLDER = "local-*/order.json"
 PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}

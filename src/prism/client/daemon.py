@@ -29,6 +29,14 @@ class Daemon(Noun):
         """Free disk space: caches, old logs, unused environments, leftover drafts."""
         return self._ask("POST", f"{PATH}/clean", daemon.CleanAnswer, {"dry_run": dry_run})
 
+    def gui_settings(self) -> dict[str, Any]:
+        """What was chosen in the web GUI, under `values`."""
+        return self._ask("GET", f"{PATH}/gui", dict[str, object])
+
+    def change_gui_settings(self, values: dict[str, str]) -> dict[str, Any]:
+        """Choose something in the web GUI; what is not given stays."""
+        return self._ask("PUT", f"{PATH}/gui", dict[str, object], {"values": values})
+
     def aws(self, profile: str | None = None) -> list[dict[str, Any]]:
         """Ask AWS what the daemon may do, with one profile or all active ones."""
         path = f"{PATH}/aws{query(profile=profile)}"

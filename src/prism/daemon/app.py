@@ -21,7 +21,7 @@ from prism.budgets import api as budgets
 from prism.connections import routes as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
-from prism.daemon import aws, cleaning, docs, doctor, migrations
+from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations
 from prism.daemon.disk_reserve import DiskSpaceGuard
 from prism.daemon.hold import HoldDestruction, RefuseUnreachable
 from prism.daemon.schemas import StructSchemas
@@ -97,11 +97,22 @@ ROUTES = [
     daemon.router,
     cleaning.router,
     doctor.router,
+    gui_settings.router,
     aws.router,
 ]
 PARTS = (
     *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
-    *("costs", "db", "doctor", "files", "idleness", "invitations", "logs", "members"),
+    *(
+        "costs",
+        "db",
+        "doctor",
+        "files",
+        "gui_settings",
+        "idleness",
+        "invitations",
+        "logs",
+        "members",
+    ),
     *("port_router", "profiles", "projects", "read_model", "recovery", "shells", "spending"),
     *("storage", "templates", "tokens", "visibility", "workspace_proxy", "workspaces"),
 )
@@ -183,10 +194,13 @@ def build(
     clock: Clock | None = None,
     stop: Callable[[], object] = lambda: None,
     volumes: Mapping[str, Volumes] | None = None,
+    *,
+    gui_label: str = "",
 ) -> App:
     """Build the application; `stop` is called at a request to shut down.
 
     `computes` and `volumes`, by the name of their location, are served instead of all providers.
+    `gui_label` names the only origin from which browsers may use the API.
     """
     application = App(settings, computes, clock or WallClock(), stop, volumes)
     api = Api(
@@ -206,7 +220,7 @@ def build(
         plugins=[StructSchemas()],
         request_class=StrictRequest,
     )
-    application.app = _gate(cast("AsgiApp", api), application)
+    application.app = _gate(cast("AsgiApp", api), application, gui_label)
     return application
 
 
@@ -236,7 +250,7 @@ def _middleware(wiring: Wiring) -> list[Any]:
     ]
 
 
-def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
+def _gate(app: AsgiApp, wiring: Wiring, gui_label: str) -> Gate:
     settings, read_model = wiring.settings, wiring.read_model
     content = FirstSurveyWait(
         wiring.workspace_proxy, wiring.first_surveys, read_model, every_path=True
@@ -250,6 +264,7 @@ def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
         hosts=[address.partition("://")[2]] if address else [],
         origins=[address] if address else [],
         team=wiring.team,
+        gui=gui_label,
     )
 
 

@@ -37,6 +37,7 @@ from prism.home import default_port, environment, port_file
 from prism.kit.clock import Clock, WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
+from prism.kit.gui_origin import new_gui_label
 from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
 from prism.kit.idempotency import HandlerThreads
 from prism.kit.limits import RequestLimits
@@ -170,8 +171,9 @@ def run(
             log.warning("%s", moved)
         listeners = stack.enter_context(closing(_listen(settings, has_port=has_port)))
         settings = replace(settings, port=listeners.port)
-        _write_owner(lock, settings.port)
-        _serve(settings, computes, listeners.sockets)
+        gui_label = "" if settings.auth == "tokens" else new_gui_label()
+        _write_owner(lock, settings.port, gui_label)
+        _serve(settings, computes, listeners.sockets, gui_label)
     log.info("stopped; workspaces keep running")
     return 0
 
@@ -197,14 +199,19 @@ def _listen(settings: Settings, *, has_port: bool) -> Listeners:
 
 
 def _serve(
-    settings: Settings, computes: Mapping[str, Compute] | None, listeners: list[socket.socket]
+    settings: Settings,
+    computes: Mapping[str, Compute] | None,
+    listeners: list[socket.socket],
+    gui_label: str,
 ) -> None:
     def stop() -> None:
         server.stop()
 
     sys.setswitchinterval(0.0005)  # with many threads, the default of 5 ms delays each of them
     with ExitStack() as stack:
-        application = stack.enter_context(closing(build(settings, computes, stop=stop)))
+        application = stack.enter_context(
+            closing(build(settings, computes, stop=stop, gui_label=gui_label))
+        )
         application.prepare()
         alone = settings.auth == "local" and peers_known()  # otherwise tokens identify the caller
         known = PeerCheck(stranger=application.of_a_workspace) if alone else None
@@ -250,11 +257,13 @@ def only_one(folder: Path) -> Iterator[IO[str]]:
         lock.truncate(0)
 
 
-def _write_owner(lock: IO[str], port: int | None) -> None:
+def _write_owner(lock: IO[str], port: int | None, gui_label: str = "") -> None:
     """Write the daemon's pid and address into the lock, for clients and a second daemon."""
     owner: dict[str, object] = {"pid": os.getpid(), "version": __version__}
     if port:
         owner |= {"port": port, "url": f"http://localhost:{port}"}
+    if gui_label:
+        owner["gui"] = f"http://{gui_label}.localhost:{port}"
     lock.truncate(0)
     lock.write(json.dumps(owner))
     lock.flush()

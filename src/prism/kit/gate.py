@@ -2,7 +2,7 @@
 
 Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a page cannot
 forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
-`Sec-Fetch-Site`). Other users of this machine are refused one step earlier
+`Sec-Fetch-HostKind`). Other users of this machine are refused one step earlier
 (`kit/peer_credentials.py`); the mode of the file protects the Unix socket. SSH may forward a
 browser of another computer to it.
 
@@ -12,9 +12,11 @@ would be that user. What proxies add to a request reveals them.
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from enum import StrEnum
 from typing import Any
 
 from prism.errors import Problem
+from prism.kit import gui_origin
 from prism.kit.clock import Clock
 from prism.kit.envelope import (
     EndpointNotFound,
@@ -40,6 +42,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+class HostKind(StrEnum):
+    """What a host name stands for."""
+
+    API = "api"  # this computer, for programs and in the address bar
+    GUI = "gui"
+    FORMER_GUI = "former gui"  # of an earlier start of the daemon
+    CONTENT = "content"  # a workspace
+
+
 class Gate:
     """ASGI middleware around the whole application, and around workspaces' content."""
 
@@ -53,10 +64,12 @@ class Gate:
         hosts: Collection[str] = (),
         origins: Collection[str] = (),
         team: bool = False,
+        gui: str = "",
     ) -> None:
         """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL.
 
-        In team mode (`team`), requests may come through a proxy: each of them needs a token.
+        In team mode (`team`), requests may come through a proxy: each of them needs a token. `gui`
+        is the label of the only origin from which browsers may use the API; empty in team mode.
         """
         self._app, self._clock = app, clock
         self._content = content or self._no_workspace
@@ -64,43 +77,90 @@ class Gate:
         own_hosts = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
         self._hosts = own_hosts | {host.lower() for host in hosts}
         self._origins = {origin.lower() for origin in origins}
-        self._team = team
+        self._team, self._gui = team, gui
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, or answer with a refusal."""
         if scope["type"] not in {"http", "websocket"}:
             return await self._app(scope, receive, send)
-        hosts, is_socket = _values(scope["headers"], b"host"), _is_unix_socket(scope)
-        content = len(hosts) == 1 and self._is_content(hosts[0], any_port=is_socket)
-        judge = self._judge_socket if is_socket else self._judge
-        if problem := judge(scope, hosts, content):
+        hosts = _values(scope["headers"], b"host")
+        over_socket = _is_unix_socket(scope)
+        site = self._site(hosts[0] if hosts else "", over_socket)
+        if problem := self._judge(scope, hosts, site, over_socket):
             return await refuse(scope, send, problem, self._clock.now())
-        if content:
-            return await self._content(scope, receive, _restrict_headers(send, pages=False))
+        is_script = gui_origin.is_worker_script(scope)
+        if site is HostKind.CONTENT:
+            answer = _restrict_headers(send, pages=False)
+            if is_script:
+                answer = gui_origin.unregister_unless_served(answer)
+            return await self._content(scope, receive, answer)
+        if is_script:
+            return await gui_origin.send_unregister(send)
+        if self._gui and site is not HostKind.GUI and gui_origin.is_of_browser(scope):
+            return await self._lead_to_gui(scope, send, hosts[0] if hosts else "")
         return await self._app(scope, receive, _restrict_headers(send, pages=True))
 
-    def _judge(self, scope: Scope, hosts: list[str], content: bool) -> Problem | None:
+    async def _lead_to_gui(self, scope: Scope, send: Send, host: str) -> None:
+        """Answer a browser that is not at the GUI's origin."""
+        if _is_navigation(scope):
+            location = gui_origin.address(scope, self._gui, host)
+            return await gui_origin.send_redirect(send, location)
+        problem = OriginRejected(
+            details=f"A page at http://{host} may not use the API",
+            remediation="Open the web GUI: `prism gui`",
+        )
+        return await refuse(scope, send, problem, self._clock.now())
+
+    def _site(self, host: str, over_socket: bool) -> HostKind | None:
+        """What this host name stands for; None for a foreign one.
+
+        `ssh -L PORT:SOCKET` lets a browser on another computer use the Unix socket, with any port.
+        A name that no browser sends, such as `prism` without a port, is a program's there, except
+        in team mode: a request without a token is the operator's, and a proxy would make
+        operators of all people.
+        """
+        if not over_socket and host in self._hosts:
+            return HostKind.API
+        name, colon, port = _parts(host)
+        if not over_socket and f"{colon}{port}" not in self._suffixes:
+            return None
+        if LABEL.fullmatch(name) and (not colon or port.isdecimal()):
+            label = name.partition(".")[0]
+            if self._gui and label.startswith(gui_origin.PREFIX):
+                return HostKind.GUI if label == self._gui else HostKind.FORMER_GUI
+            return HostKind.CONTENT
+        is_local = name in LOOPBACK or not (self._team or set(".:") & set(host))
+        return HostKind.API if over_socket and (not name or is_local) else None
+
+    def _judge(
+        self, scope: Scope, hosts: list[str], site: HostKind | None, over_socket: bool
+    ) -> Problem | None:
         """The problem that refuses this request, or None."""
-        if len(hosts) != 1:
+        if len(hosts) > 1 or not (hosts or over_socket):
             return HostInvalid(details=f"Host: {', '.join(hosts) or 'none'}")
         if problem := self._judge_proxy(scope):
             return problem
-        if not content and hosts[0] not in self._hosts:
-            return HostRejected(details=f"Host: {hosts[0]}")
-        return self._judge_page(scope, hosts[0], content)
+        if site is None or (over_socket and self._team and site is not HostKind.API):
+            return _host_rejected(hosts[0], over_socket)
+        if site is HostKind.FORMER_GUI and not (
+            _is_navigation(scope) or gui_origin.is_worker_script(scope)
+        ):
+            return _host_rejected(hosts[0], over_socket)
+        return self._judge_page(scope, hosts[0] if hosts else "", site)
 
-    def _judge_page(self, scope: Scope, host: str, content: bool) -> Problem | None:
+    def _judge_page(self, scope: Scope, host: str, site: HostKind) -> Problem | None:
         """The problem that refuses a request of another site's page, or None."""
         origins = _values(scope["headers"], b"origin")
-        own = {f"http://{host}", *(() if content else self._origins)}
+        own = {f"http://{host}", *(() if site is HostKind.CONTENT else self._origins)}
         if not own.issuperset(origins):
             return OriginRejected(details=f"Origin: {', '.join(origins)}")
         sites = _values(scope["headers"], b"sec-fetch-site")
-        if all(site in {"same-origin", "none"} for site in sites):
+        if all(value in {"same-origin", "none"} for value in sites):
             return None
-        if not origins and _follows_a_link(scope) and (content or _is_page(scope["path"])):
+        may_link = site is HostKind.CONTENT or _is_page(scope["path"])
+        if not origins and _is_navigation(scope) and may_link:
             return None
-        return OriginRejected(details=f"Sec-Fetch-Site: {', '.join(sites)}")
+        return OriginRejected(details=f"Sec-Fetch-HostKind: {', '.join(sites)}")
 
     def _judge_proxy(self, scope: Scope) -> Problem | None:
         """The problem that refuses a request that a proxy passed on, or None."""
@@ -111,37 +171,29 @@ class Gate:
             remediation="Share the daemon with tokens: `PRISM_AUTH=tokens prism daemon start`",
         )
 
-    def _judge_socket(self, scope: Scope, hosts: list[str], content: bool) -> Problem | None:
-        """The problem that refuses a request over the Unix socket, or None.
-
-        `ssh -L PORT:SOCKET` lets a browser on another computer use it, with any port in `Host`.
-        Then the browser's pages are checked as over TCP. A name that no browser sends, such as
-        `prism` without a port, is not looked at, except in team mode: there, a request without a
-        token is the operator's, and a proxy would make operators of all people.
-        """
-        if problem := self._judge_proxy(scope):
-            return problem
-        if len(hosts) == 1 and (content or _names_loopback(hosts[0])):
-            return self._judge_page(scope, hosts[0], content)
-        if not self._team and not any(set(".:") & set(host) for host in hosts):
-            return None
-        return HostRejected(
-            details=f"Host: {', '.join(hosts)}, over the operator's Unix socket",
-            remediation="Let the proxy connect to the daemon's port instead of its Unix socket",
-        )
-
-    def _is_content(self, host: str, *, any_port: bool) -> bool:
-        name, colon, port = host.partition(":")
-        suits = port.isdecimal() if any_port and colon else f"{colon}{port}" in self._suffixes
-        return (suits or (any_port and not colon)) and bool(LABEL.fullmatch(name))
-
     async def _no_workspace(self, scope: Scope, receive: Receive, send: Send) -> None:
         [host] = _values(scope["headers"], b"host")
         problem = EndpointNotFound(details=f"No workspace is served at {host}")
         await refuse(scope, send, problem, self._clock.now())
 
 
-def _follows_a_link(scope: Scope) -> bool:
+def _host_rejected(host: str, over_socket: bool) -> HostRejected:
+    if not over_socket:
+        return HostRejected(details=f"Host: {host}")
+    return HostRejected(
+        details=f"Host: {host}, over the Unix socket",
+        remediation="Use localhost; let a proxy connect to the daemon's port instead",
+    )
+
+
+def _parts(host: str) -> tuple[str, str, str]:
+    """The name, the colon and the port of a `Host`."""
+    if host.endswith("]") or ":" not in host:
+        return host, "", ""
+    return host.rpartition(":")
+
+
+def _is_navigation(scope: Scope) -> bool:
     """Whether a browser opens a page, not a frame within another page."""
     mode = _values(scope["headers"], b"sec-fetch-mode")
     target = _values(scope["headers"], b"sec-fetch-dest")
@@ -160,12 +212,6 @@ def proxy_headers(headers: Headers) -> list[str]:
     names = {name.lower() for name, _ in headers}
     added = {name for name in names if name in PROXY_HEADERS or name.startswith(b"x-forwarded-")}
     return sorted(name.decode("latin-1") for name in added)
-
-
-def _names_loopback(host: str) -> bool:
-    """Whether a `Host` names this computer, with any port, or nothing."""
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name in {"", *LOOPBACK}
 
 
 def _restrict_headers(send: Send, pages: bool) -> Send:

@@ -12,6 +12,7 @@ export type TemplateItem = Schemas['TemplateItem'];
 const refusals: Middleware = {
   async onResponse({ response }) {
     if (response.ok) return;
+    if (response.status === MISDIRECTED) location.reload(); // which leads to the same page there
     const body: unknown = await response.json().catch(() => null);
     throw errorOf(response.status, body);
   },
@@ -20,8 +21,15 @@ const refusals: Middleware = {
   },
 };
 
+const MISDIRECTED = 421; // the daemon was started again, and the GUI has another address
+
 export const api = createClient<paths>({ baseUrl: '/' });
 api.use(refusals);
+
+/** Ask whether the daemon is back, and whether it still answers at this address. */
+export function followAddress(): void {
+  api.GET('/api/v1/daemon/status').catch(() => undefined);
+}
 
 /** The data of an answer; refusals were thrown before it got here. */
 export async function data<T>(call: Promise<{ data?: T | undefined }>): Promise<T> {

@@ -1,6 +1,8 @@
 import { applyDensity, applyMode, Density, Mode } from '@cloudscape-design/global-styles';
 import { useSyncExternalStore } from 'react';
 
+import { keepSetting } from './settings';
+
 export const THEMES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
 export const DENSITIES = ['comfortable', 'compact'] as const;
@@ -24,7 +26,7 @@ function density(): DensityName {
 /** Choose a theme or a density by its name. */
 export function choose(name: string): void {
   const isTheme = THEMES.some((it) => it === name);
-  localStorage.setItem(isTheme ? 'theme' : 'density', name);
+  keepSetting(isTheme ? 'theme' : 'density', name);
   apply();
 }
 

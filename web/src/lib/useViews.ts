@@ -1,5 +1,6 @@
 import { useMemo, useSyncExternalStore } from 'react';
 
+import { keepSetting } from './settings';
 import { parseViews, type View } from './views';
 
 const KEY = 'workspace-views';
@@ -15,11 +16,11 @@ function subscribe(listener: () => void): () => void {
 }
 
 function save(views: readonly View[]): void {
-  localStorage.setItem(KEY, JSON.stringify(views));
+  keepSetting(KEY, JSON.stringify(views));
   for (const listener of listeners) listener();
 }
 
-/** The views that were saved in this browser, and a way to save others. */
+/** The views that were saved, and a way to save others. */
 export function useViews(): readonly [readonly View[], (views: readonly View[]) => void] {
   const text = useSyncExternalStore(subscribe, () => localStorage.getItem(KEY));
   return [useMemo(() => parseViews(text), [text]), save];

@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
 
+import { followAddress } from '../api/client';
 import { queries } from '../api/queries';
 import { LiveConnection, type Liveness } from './connection';
 import { LiveStore } from './store';
@@ -35,6 +36,7 @@ export function LiveProvider({
       changed: (now) => {
         setLiveness(now);
         if (now === 'live') store.resume();
+        if (now === 'cut') followAddress();
       },
     });
     const wake = () => {

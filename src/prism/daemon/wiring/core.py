@@ -24,6 +24,7 @@ from prism.daemon.api import Counts, DaemonControl
 from prism.daemon.cleaning import CleaningService
 from prism.daemon.disk_reserve import HomeDisk
 from prism.daemon.doctor import Doctor
+from prism.daemon.gui_settings import GuiSettingsFile
 from prism.daemon.wiring.providers import ByLocation, ProviderWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
@@ -223,6 +224,11 @@ class Wiring(ProviderWiring):
         """Requests about members."""
         listeners: list[MembershipListener] = [self.invitations, self.storage]
         return MemberService(self.db, self.clock, listeners, self.leaving)
+
+    @cached_property
+    def gui_settings(self) -> GuiSettingsFile:
+        """What a person has chosen in the web GUI."""
+        return GuiSettingsFile(self.settings.folder)
 
     @cached_property
     def tokens(self) -> TokenService:
