@@ -47,6 +47,7 @@ from tests.attacks.surfaces import pytest_runtest_logreport, pytest_sessionfinis
 from tests.aws_policies import under_policies
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
+from tests.needs import pytest_runtest_setup, pytest_terminal_summary, require  # noqa: F401
 from tests.shared_api import SharedApi
 from tests.signals import receive_signals
 from tests.statements import STATEMENTS, WholeRunError, runs_only_in_test_all
@@ -157,8 +158,7 @@ def disks(clock: StoppedClock) -> MemoryVolumes:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A PostgreSQL for the tests; as root, it runs as another user, because it refuses root."""
-    if not shutil.which("initdb"):
-        pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
+    require("initdb")
     folder = memory_folder("pg")
     data, port = folder / "data", free_port()
     user: list[str] = []

@@ -33,7 +33,7 @@ def test_folder_keeps_the_last_intent_when_the_file_is_incomplete(tmp_path):
     assert dict(folder.intent()) == {"run": 2}
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a small disk")
 def test_report_is_written_on_a_full_disk(tmp_path):
     with mounted(tmp_path, "size=64k"):
         write(tmp_path / "seen.json", {"phase": "starting", "more": "x" * 100}, durable=True)
@@ -43,7 +43,7 @@ def test_report_is_written_on_a_full_disk(tmp_path):
         assert read(tmp_path / "seen.json") == {"phase": "failed", "why": "y" * 300}
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a small disk")
 def test_folder_is_emptied_on_a_disk_without_free_inodes(tmp_path):
     with mounted(tmp_path, "nr_inodes=8"):
         folder = Folder(tmp_path)

@@ -19,7 +19,7 @@ def control_group(tmp_path):
     """The group of a machine, as its supervisor would create it."""
     group = freezer(tmp_path)
     if not isinstance(group, Cgroup):
-        pytest.skip("no control group may be made here")
+        pytest.skip("needs control groups")
     yield group
     if group.path.exists():
         group.kill()

@@ -23,7 +23,7 @@ from tests.optional import not_none
 from tests.waiting import eventually
 
 privileged = pytest.mark.skipif(
-    not identity.is_privileged(), reason="only root can give others' ids away"
+    not identity.is_privileged(), reason="needs root: only root can give others' ids away"
 )
 TWO = UidRange(1879048192, 1879048193)
 LEASE_FIRST_UID = """

@@ -19,7 +19,7 @@ sys.exit(isolation.main(json.loads(sys.argv[1])))
 """
 pytestmark = pytest.mark.skipif(
     not (identity.is_privileged() and shutil.which("bwrap")),
-    reason="only root gives workspaces a user of their own",
+    reason="needs root: only root gives workspaces a user of their own",
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(
     os.getuid() != 0 or not all(map(shutil.which, ("ip", "unshare"))),
-    reason="a network for the test needs root and iproute2",
+    reason="needs root and iproute2: it makes a network",
 )
 NETWORK = """
 ip link set lo up
@@ -29,7 +29,6 @@ exec "$0" -c "$1" "$2"
 # Sends datagrams, and prints the destinations of the packets that leave.
 SEND = """
 import json, socket, struct, sys
-from ipaddress import ip_address
 from prism.agent import packet_filter, reachable_addresses
 
 targets = json.loads(sys.argv[1])
@@ -55,8 +54,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 leaving = []
 while "198.51.100.1" not in leaving:
     packet = seen.recv(2048)[14:]
-    address = packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
-    leaving.append(str(ip_address(address)))
+    family, address = socket.AF_INET6, packet[24:40]
+    if packet[0] >> 4 == 4:
+        family, address = socket.AF_INET, packet[16:20]
+    leaving.append(socket.inet_ntop(family, address))
 print(json.dumps(leaving))
 """
 

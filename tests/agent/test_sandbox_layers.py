@@ -14,7 +14,7 @@ from prism.agent.sandbox import SYSTEM, bubblewrap, bubblewrap_command
 from prism.agent.sandbox_layers import Layer, faces, layers
 
 MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
-real = pytest.mark.skipif(bubblewrap() is None, reason="there is no bubblewrap here")
+real = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 
 
 def create_files(folder, *files):
@@ -151,6 +151,8 @@ def test_sandbox_runs_a_python_in_the_home_and_hides_the_rest(tmp_path, monkeypa
     shutil.copy(os.path.realpath(sys.executable), home / "bin" / MINOR)
     for library in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
         shutil.copy(library, home / "lib")
+    # A Python that was built elsewhere looks for its library there.
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{home}/lib")
     done = subprocess.run(
         command_of_machine(tmp_path, monkeypatch, LIST_HOME), capture_output=True, text=True
     )

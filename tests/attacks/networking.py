@@ -27,6 +27,7 @@ from prism.kit.workspace_network import connect
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none
+from tests.providers.local.test_life import python_for_all
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World
 from tests.waiting import eventually
@@ -119,7 +120,7 @@ def _findings(user, home, cache):
         report = json.loads(not_none(owner.stdout).readline() or "{}")
         if report:
             stranger = [text.format(STRANGER) for text in LENT]
-            dial = [*stranger, "env", sys.executable, "-c", DIAL, f"127.0.0.1:{report['port']}"]
+            dial = [*stranger, "env", python_for_all(), "-c", DIAL, f"127.0.0.1:{report['port']}"]
             done = subprocess.run(dial, capture_output=True, text=True)
             report["stranger"] = done.stdout.split() or done.stderr
         more, _ = owner.communicate("go on\n")

@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap") or os.geteuid() != 0,
-    reason="only root brings volumes into a sandbox that is closed",
+    reason="needs root: only root brings volumes into a sandbox that is closed",
 )
 TIMES = 12
 

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
-        sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+        sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
     ),
 ]
 SECONDS = 60

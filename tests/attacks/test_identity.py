@@ -27,7 +27,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap") or not is_privileged(),
-    reason="only root can run workspaces as somebody else",
+    reason="needs root: only root can run workspaces as somebody else",
 )
 PYTHON = """
 import ctypes, json, os, pwd, subprocess, sys

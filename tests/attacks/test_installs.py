@@ -14,7 +14,7 @@ from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
 )
 MARK = "import os; open({path!r}, 'a').close()\n"
 

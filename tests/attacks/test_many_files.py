@@ -22,7 +22,7 @@ def can_be_apart():
     return subprocess.run([*OWN_NETWORK, "true"], capture_output=True).returncode == 0
 
 
-pytestmark = pytest.mark.skipif(not can_be_apart(), reason="no namespaces can be made here")
+pytestmark = pytest.mark.skipif(not can_be_apart(), reason="needs namespaces")
 
 
 @pytest.fixture(params=[(OWN_NETWORK, False), (APART, True)], ids=["own network", "shared"])

@@ -18,7 +18,7 @@ from tests.providers.local.test_life import (
 
 pytestmark = pytest.mark.skipif(
     os.getuid() != 0 or not all(map(shutil.which, ("bwrap", "pasta", "ip", "unshare"))),
-    reason="a network for the test needs root, bubblewrap, pasta and iproute2",
+    reason="needs root, bubblewrap, passt and iproute2: it makes a network",
 )
 OWN = ("unshare", "--net", "--mount", "--propagation", "private", "env")
 

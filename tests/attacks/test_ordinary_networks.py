@@ -37,7 +37,7 @@ def can_have_networks():
 def home():
     """A home with two workspaces that were launched by an earlier daemon."""
     if not can_have_networks():
-        pytest.skip(f"an ordinary user needs bubblewrap, pasta and {TUN} for it")
+        pytest.skip(f"needs bubblewrap, passt and {TUN}")
     with ordinary_home() as home:
         folder = home.folder / "templates"
         folder.mkdir()

@@ -10,7 +10,7 @@ from tests.attacks.ordinary import can_be_ordinary, ordinary_home
 from tests.optional import not_none
 
 pytestmark = pytest.mark.skipif(
-    not can_be_ordinary(), reason="no ordinary user can run a sandbox here"
+    not can_be_ordinary(), reason="needs bubblewrap, and a Python that an ordinary user may run"
 )
 CALLS = """
 import ctypes, os, socket, sys, threading, time

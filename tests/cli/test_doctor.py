@@ -157,12 +157,14 @@ def context_with_real_trials(home, environ):
     )
 
 
+@pytest.mark.needs("bwrap")
 def test_real_bubblewrap_passes_the_check():
     real = context_with_real_trials("/nowhere", {})
     level, message = worst_finding(sandbox.bubblewrap, real)
     assert (level, "or each other" in message) == ("ok", True), message
 
 
+@pytest.mark.needs("bwrap")
 def test_isolation_check_reports_user_network_and_limits_of_a_workspace(home):
     real = context_with_real_trials(str(home), {"PRISM_PIDS_MAX": "77"})
     level, message = worst_finding(sandbox.isolation, real)
@@ -245,13 +247,14 @@ def test_isolation_is_broken_with_the_reason_if_no_workspace_can_start(make_cont
     assert worst_finding(sandbox.isolation, make_context(platform="darwin"))[0] == "skipped"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives others' ids away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root gives others' ids away")
 def test_user_id_in_use_is_a_warning(make_context):
     examined = make_context(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=trial_result())
     level, message = worst_finding(sandbox.isolation, examined)
     assert (level, "has the id of nobody" in message) == ("warning", True)
 
 
+@pytest.mark.needs("bwrap")
 def test_sensitive_files_visible_to_workspaces_are_named(make_context, home):
     (home / "state.db").touch()
     environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}

@@ -24,6 +24,8 @@ from tests.optional import not_none
 from tests.project.home import Home
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.needs("ssh", "scp", "rsync")
+
 CONNECT = "GET /instances/mine/connect"
 REAL = os.environ["PATH"]
 BIN = os.path.dirname(sys.executable)

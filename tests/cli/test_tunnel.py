@@ -97,7 +97,7 @@ def test_tunnel_follows_the_port_of_the_workspace_while_it_runs(server, open_tun
     assert child.stderr.read().count("error: mine is stopped\nhint: Start it\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root becomes somebody else")
 def test_tunnel_refuses_another_user_of_this_computer(server, open_tunnel):
     with greeting_server(b"secret") as way:
         server.on(f"GET {PORT}", [way])

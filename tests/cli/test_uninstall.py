@@ -111,7 +111,7 @@ MOUNTED = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$1" && shift && exe
 @pytest.mark.parametrize("data", ["keep", "delete"])
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0,
-    reason="this user may not mount anything",
+    reason="needs root: it mounts",
 )
 def test_uninstall_refuses_a_home_with_a_mounted_folder(
     prism, server_without_cloud, home, tmp_path, data

@@ -7,8 +7,10 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.needs import require
+
 # The headless shell behaves the same and needs little more than half of the processor time.
-CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium") or "chromium"
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -71,6 +73,7 @@ async ([target, enctype]) => {
 
 @pytest.fixture(scope="module")
 def chromium():
+    require(CHROMIUM)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -13,6 +13,8 @@ import pytest
 
 from prism.errors import Unavailable
 from tests.daemons import DAEMON
+from tests.needs import find, require
+from tests.optional import not_none
 from tests.project.home import Home
 from tests.waiting import eventually
 
@@ -48,16 +50,17 @@ def log_of(home):
 @pytest.fixture
 def disk(tmp_path):
     """A real file system, which may become read-only as a failing disk does."""
+    require("mkfs.ext4")
     image, place = tmp_path / "image", tmp_path / "disk"
     image.touch()
     os.truncate(image, 64 * MIB)
     place.mkdir()
-    making = ["mkfs.ext4", "-q", str(image)]
+    making = [not_none(find("mkfs.ext4")), "-q", str(image)]
     mounting = ["mount", "-o", "loop,errors=remount-ro", str(image), str(place)]
     for command in (making, mounting):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            pytest.skip(f"no disk can be made here: {done.stderr.strip()}")
+            pytest.skip(f"needs root: no disk can be made: {done.stderr.strip()}")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
 
@@ -181,13 +184,13 @@ def memory_group():
     try:
         group.mkdir()
     except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
+        pytest.skip(f"needs control groups: {error}")
     try:
         limit = group / ("memory.limit_in_bytes" if first else "memory.max")
         limit.write_text(str(256 * MIB))
     except OSError as error:
         group.rmdir()
-        pytest.skip(f"the memory of a control group cannot be limited here: {error}")
+        pytest.skip(f"needs control groups: no limit of memory: {error}")
     yield group
     eventually(lambda: not (group / "cgroup.procs").read_text(), 120)
     group.rmdir()

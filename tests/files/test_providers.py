@@ -265,7 +265,7 @@ def test_invalid_machine_id_raises_file_missing(tmp_path):
             files.scan(id, "", 10)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root can give files away")
 def test_files_made_by_the_daemon_belong_to_the_owner_of_the_home(tmp_path):
     home = tmp_path / LOCAL / "home"
     home.mkdir(parents=True)

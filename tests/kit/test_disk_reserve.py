@@ -18,7 +18,7 @@ MEBI = 2**20
 @pytest.fixture
 def disk(tmp_path):
     if os.getuid() != 0:
-        pytest.skip("only root may mount a small disk")
+        pytest.skip("needs root: it mounts a small disk")
     with mounted(tmp_path, "size=32m"):
         yield tmp_path
 

@@ -10,7 +10,7 @@ from tests.disks import mounted
 from tests.project.home import Home
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a small disk")
 PIECE = 2**16
 
 

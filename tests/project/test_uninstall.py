@@ -67,7 +67,7 @@ def test_uninstall_removes_prism_and_deletes_data_only_on_request(home, tmp_path
 @pytest.fixture
 def ordinary():
     if not can_be_ordinary():
-        pytest.skip("an ordinary user cannot run Prism from here, in a sandbox")
+        pytest.skip("needs bubblewrap, and a Python that an ordinary user may run")
     with ordinary_home() as home:
         yield home
 
@@ -88,7 +88,7 @@ def test_an_ordinary_user_deletes_folders_without_permissions(ordinary):
     assert not os.path.lexists(ordinary.folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root makes files of somebody else")
 def test_uninstall_goes_on_after_a_file_that_it_may_not_remove(ordinary):
     with ordinary.run_daemon():
         assert ordinary.cli("launch", "Plain Shell", "mine").returncode == 0

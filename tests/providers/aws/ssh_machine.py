@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing
@@ -22,6 +21,7 @@ from prism.providers.aws.ssh.hostkeys import HostKeys
 from prism.providers.aws.ssh.model import SshHost
 from prism.providers.aws.ssh.pool import SshPool
 from tests.conftest import free_port
+from tests.needs import require
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -56,6 +56,7 @@ class Sshd:
     """The SSH server of one machine."""
 
     def __init__(self, folder: Path) -> None:
+        require("sshd", "ssh-keygen")
         self.folder, self.port = folder, free_port()
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
@@ -68,8 +69,6 @@ class Sshd:
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
-        if not os.access(SSHD, os.X_OK):
-            pytest.fail("OpenSSH's `sshd` is not here: run the tests by `make test`")
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         config = self.folder / "config"

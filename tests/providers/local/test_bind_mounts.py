@@ -25,9 +25,11 @@ from tests.providers.local.world import page
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
 )
-root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may bring mounts into a sandbox")
+root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root: only root may bring mounts into a sandbox"
+)
 OWN = VolumeSpec(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
 OTHER = VolumeSpec(key="volume_2", name="other", kind=VolumeKind.EBS, size_gb=10)
 

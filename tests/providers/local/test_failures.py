@@ -66,7 +66,7 @@ def test_unreachable_package_registry_is_reported_without_its_password(world, mo
     assert "user:pass" not in message
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a small disk")
 def test_full_disk_is_reported_even_if_no_byte_is_free(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -82,7 +82,7 @@ def test_full_disk_is_reported_even_if_no_byte_is_free(tmp_path):
         world.close()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a small disk")
 def test_supervisor_survives_a_full_disk_and_reports_hibernation_later(tmp_path, package_cache):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -74,4 +74,4 @@ def python_for_all():
             == 0
         ):
             return candidate
-    raise AssertionError(f"no {MINOR} on this machine can be run by an ordinary user")
+    pytest.skip(f"needs a {MINOR} that an ordinary user may run")

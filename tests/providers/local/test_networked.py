@@ -62,7 +62,7 @@ def test_machine_is_not_networked_by_any_other_report(seen):
 
 needs_sandbox = pytest.mark.skipif(
     sys.platform != "linux" or not all(map(shutil.which, ("bwrap", "setsid"))),
-    reason="there is no bubblewrap here",
+    reason="needs bubblewrap",
 )
 
 
@@ -82,11 +82,11 @@ def scans_every_process(world, monkeypatch):
 
 
 @needs_sandbox
-@pytest.mark.skipif(not shutil.which("pasta"), reason="there is no pasta here")
+@pytest.mark.skipif(not shutil.which("pasta"), reason="needs passt")
 def test_peer_check_scans_every_process_after_a_new_intent_or_machine(world, monkeypatch):
     id = world.launched(page())
     if world.report(id)["network"] != "own":
-        pytest.skip("no network of its own can be made here")
+        pytest.skip("needs namespaces: a network of its own")
     assert not scans_every_process(world, monkeypatch)
     folder = world.root / id
     intent = not_none(folders.read_intent(folder))

@@ -28,7 +28,7 @@ from tests.providers.local.world import World
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
 )
 UNTOUCHED = "[False, False, True, False]"
 SHARED_NETWORK = {"PRISM_WORKSPACE_NETWORK": "shared"}
@@ -174,7 +174,7 @@ def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
     assert not [*drafts.iterdir()]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts")
 def test_packages_are_copied_where_an_overlay_is_impossible(tmp_path, package_index):
     """A folder of an overlay cannot be the upper layer of another."""
     for name in ("lower", "upper", "work", "merged"):

@@ -36,10 +36,10 @@ def ran(*argv, needs=""):
 def disk(request, tmp_path):
     """A file system with quotas, mounted."""
     if os.geteuid() != 0:
-        pytest.skip("only root may mount and set limits")
+        pytest.skip("needs root: only root may mount and set limits")
     for program in (f"mkfs.{request.param}", "mount", *NEEDED[request.param]):
         if not shutil.which(program, path=PLACES):
-            pytest.skip(f"there is no program `{program}`")
+            pytest.skip(f"needs {program}")
     image, place = tmp_path / "image", tmp_path / "disk"
     making, mounting = KINDS[request.param]
     with image.open("wb") as file:

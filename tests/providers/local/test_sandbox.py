@@ -24,7 +24,7 @@ from tests.waiting import eventually
 
 ATTACK = Path(__file__).with_name("attack.py")
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
 )
 
 
@@ -141,13 +141,13 @@ def test_sandbox_of_an_ordinary_user_defeats_the_attack():
     assert attack_as_another_user(*LENT) == ["bubblewrap", "beaten"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: only root can become an ordinary user")
 def test_sandbox_of_an_ordinary_user_defeats_the_attack_in_a_system_folder(visible_folder):
     visible_folder.chmod(0o755)
     assert attack_as_another_user(*LENT, place=visible_folder) == ["bubblewrap", "beaten"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount another bubblewrap")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: only root can mount another bubblewrap")
 def test_machine_of_an_ordinary_user_runs_without_a_sandbox_and_reports_why_if_it_is_forbidden():
     with tempfile.TemporaryDirectory(prefix="prism-") as name:
         refusing = Path(name, "bwrap")

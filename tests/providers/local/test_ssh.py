@@ -22,6 +22,8 @@ from tests.project.home import Home
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.needs("ssh", "scp", "sftp", "rsync")
+
 TEMPLATE = """
 name: Page
 description: Serves its home

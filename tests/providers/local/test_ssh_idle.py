@@ -15,6 +15,8 @@ from tests.project.home import Home
 from tests.providers.local.test_ssh import TEMPLATE, SshDaemon
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.needs("ssh")
+
 IDLE = 4.0  # seconds after which an idle machine hibernates
 # What VS Code leaves when a window is open: its server in the background, and a loop or a
 # shell that waits for more on the open connection.

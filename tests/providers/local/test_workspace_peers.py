@@ -11,7 +11,7 @@ import pytest
 from tests.project.home import Home
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
 )
 ASKS = """
 import sys, urllib.error, urllib.request

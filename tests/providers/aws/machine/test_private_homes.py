@@ -13,7 +13,9 @@ from tests.providers.aws.machine.test_reach_daemon import (  # noqa: F401  the d
 )
 from tests.providers.aws.ssh_machine import ACCOUNTS, ID, PoolOfOneMachine, PrivateHomes
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make other accounts")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root: only root can make other accounts"
+)
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_forwarded_port_refuses_another_user(machine_pool, service):
         forwards.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root can be somebody else")
 def test_forwarded_port_refuses_a_real_other_user(reach, service):
     address = reach.address_of(ID, service.port)
     assert fetch(address) == "/ of the lab"
@@ -175,7 +175,7 @@ def test_forwarded_port_refuses_a_stranger_of_the_same_user(machine_pool, servic
 
 
 @pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
 )
 def test_forwarded_port_refuses_a_program_in_a_local_sandbox(machine_pool, service, tmp_path):
     """It runs as the daemon's own user, and sees the same loopback."""

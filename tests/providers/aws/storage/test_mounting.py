@@ -18,7 +18,9 @@ from tests.optional import not_none
 from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(not can_loop(), reason="only root makes disks of files")
+pytestmark = pytest.mark.skipif(
+    not can_loop(), reason="needs root: only root makes disks of files"
+)
 ID, OTHER = "vol-0123456789abcdef0", "vol-0123456789abcdef1"
 REFUSED, BUSY, LATER = 65, 16, 75
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import require
 from tests.providers.aws.machine.cloudinit.ordered import LIBRARY, matrix, rendered
 
 JUDGE = """\
@@ -33,10 +34,8 @@ for path in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def cloud_init():
-    program = shutil.which("cloud-init")
-    if not program:
-        pytest.fail("`cloud-init` is not on PATH: run the tests by `make test`")
-    return program
+    require("cloud-init")
+    return shutil.which("cloud-init")
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""What tests need of the computer. Without it they are skipped, and a table at the end says so.
+
+The reason of such a skip is `needs X` or `needs X: why`. CI installs every program, so there a
+missing one fails the test.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+# By program, the Debian package that has it.
+PACKAGES = {
+    "bwrap": "bubblewrap",
+    "chromium": "chromium",
+    "chromium-headless-shell": "chromium",
+    "cloud-init": "cloud-init",
+    "debootstrap": "debootstrap",
+    "initdb": "postgresql",
+    "mkfs.ext4": "e2fsprogs",
+    "pasta": "passt",
+    "rsync": "rsync",
+    "scp": "openssh-client",
+    "sftp": "openssh-client",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+}
+PREFIX = "needs "
+
+
+def find(program: str) -> str | None:
+    """Where a program is; the PATH of an ordinary user does not have those for administrators."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def require(*programs: str) -> None:
+    """Skips the test if it lacks one of these programs."""
+    missing = dict.fromkeys(PACKAGES[name] for name in programs if not find(name))
+    if missing:
+        skip_outside_ci(", ".join(missing))
+
+
+def skip_outside_ci(want: str) -> None:
+    """Skips the test for want of something that CI installs; there it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{PREFIX}{want}, which CI installs")
+    pytest.skip(f"{PREFIX}{want}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test with the mark `needs` before its fixtures are made."""
+    for mark in item.iter_markers("needs"):
+        require(*mark.args)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the table."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    if reasons:
+        terminalreporter.section("skipped for want of")
+        for line in table(reasons):
+            terminalreporter.line(line)
+
+
+def table(reasons: Sequence[str]) -> list[str]:
+    """The number of skipped tests by what they need; other reasons follow."""
+    wants, others = Counter[str](), Counter[str]()
+    for text in reasons:
+        reason = text.removeprefix("Skipped: ")
+        if reason.startswith(PREFIX):
+            wants[reason.removeprefix(PREFIX).partition(":")[0]] += 1
+        else:
+            others[reason] += 1
+    lines = [f"{count:5}  {want}" for want, count in wants.most_common()]
+    if others:
+        lines += ["       and for other reasons:"]
+    return lines + [f"{count:5}  {reason}" for reason, count in others.most_common()]
