@@ -52,7 +52,7 @@ def queued_signals():
 
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap") or not is_privileged(),
-    reason="only root can run workspaces as somebody else",
+    reason="needs root: only root can run workspaces as somebody else",
 )
 def test_hoarding_workspace_takes_nothing_from_root_or_another_workspace(world):
     mine, other = world.launched(page()), world.launched(page(), key="ws_2")

@@ -222,7 +222,7 @@ mkdir -m 1730 /var/spool/cron/crontabs
 
 @pytest.mark.skipif(
     os.geteuid() != 0 or not os.access("/usr/bin/crontab", os.X_OK),
-    reason="only root may hide the crontabs of this computer from a real crontab",
+    reason="needs root: only root may hide the crontabs of this computer from a real crontab",
 )
 def test_real_crontab_takes_the_line(environ, home):
     script = REAL_CRON.format(prism=Path(sys.executable).parent / "prism")

@@ -169,7 +169,7 @@ def test_two_restores_within_a_second_back_up_to_different_files(settings, tmp_p
 def stick(tmp_path):
     """A full disk."""
     if os.getuid() != 0:
-        pytest.skip("only root may mount a small disk")
+        pytest.skip("needs root: it mounts a small disk")
     (tmp_path / "stick").mkdir()
     with mounted(tmp_path / "stick", "size=16k") as stick:
         (stick / "rest").write_bytes(bytes(2**14))

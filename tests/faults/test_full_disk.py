@@ -11,7 +11,7 @@ from tests.project.home import Home
 @pytest.fixture(params=["ext4", pytest.param("btrfs", marks=pytest.mark.slow)])
 def home(tmp_path, request):
     if os.getuid() != 0:
-        pytest.skip("only root may mount a small disk")
+        pytest.skip("needs root: it mounts a small disk")
     place = tmp_path / "disk"
     place.mkdir()
     with loop_disk(tmp_path / "image", place, request.param):

@@ -27,7 +27,7 @@ def disk(tmp_path):
 def any_disk(tmp_path, request):
     """File systems that count free space each in its own way."""
     if os.getuid() != 0:
-        pytest.skip("only root may mount a small disk")
+        pytest.skip("needs root: it mounts a small disk")
     place = tmp_path / "disk"
     place.mkdir()
     if request.param == "tmpfs":

@@ -43,7 +43,7 @@ def cgroup():
         if (folder / "cgroup.procs").exists()
     ]
     if os.geteuid() or not os.access(SYSTEMD, os.X_OK) or not hierarchies:
-        pytest.skip("only root may start a systemd in control groups of its own")
+        pytest.skip("needs root: only root may start a systemd in control groups of its own")
     name = f"prism-test-{uuid.uuid4().hex[:8]}"  # systemd expects one path in all of them
     groups = [folder / name for folder in hierarchies]
     try:

@@ -85,7 +85,7 @@ def test_refused_certificate_is_named_and_the_file_of_the_home_corrects_it(home,
 
 @pytest.mark.skipif(
     os.getuid() != 0 or sys.platform != "linux" or not system_bundle(),
-    reason="only root may add an authority to the system's, in a mount namespace",
+    reason="needs root: only root may add an authority to the system's, in a mount namespace",
 )
 def test_daemon_trusts_the_authorities_of_the_system_without_any_variable(home, network, tmp_path):
     authority, _, _, environ = network

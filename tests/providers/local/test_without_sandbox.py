@@ -29,7 +29,9 @@ from tests.providers.local.test_life import environment
 
 ROOT = Path(__file__).parents[3]
 UID, OTHER_UID = 1879048200, 1879048201
-privileged = pytest.mark.skipif(not identity.is_privileged(), reason="only root can take rights")
+privileged = pytest.mark.skipif(
+    not identity.is_privileged(), reason="needs root: only root can take rights"
+)
 HIDDEN = "mount --bind /dev/null {bwrap} && exec "
 FEWER = ("sys_admin", "sys_ptrace", "setpcap", "dac_read_search", "net_admin")
 
