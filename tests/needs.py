@@ -68,14 +68,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def table(reasons: Sequence[str]) -> list[str]:
     """The number of skipped tests by what they need; other reasons follow."""
-    wants, others = Counter[str](), Counter[str]()
+    wants, other_reasons = Counter[str](), Counter[str]()
     for text in reasons:
         reason = text.removeprefix("Skipped: ")
         if reason.startswith(PREFIX):
             wants[reason.removeprefix(PREFIX).partition(":")[0]] += 1
         else:
-            others[reason] += 1
+            other_reasons[reason] += 1
     lines = [f"{count:5}  {want}" for want, count in wants.most_common()]
-    if others:
+    if other_reasons:
         lines += ["       and for other reasons:"]
-    return lines + [f"{count:5}  {reason}" for reason, count in others.most_common()]
+    return lines + [f"{count:5}  {reason}" for reason, count in other_reasons.most_common()]
