@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -16,6 +15,7 @@ from prism.cli import tunnel
 from prism.cli.tunnel import PortForward
 from tests.client.scripted import problem
 from tests.optional import not_none
+from tests.providers.local.test_life import python_for_all
 from tests.waiting import eventually
 
 PORT = "/instances/mine/ports?port=8888"
@@ -102,7 +102,7 @@ def test_tunnel_refuses_another_user_of_this_computer(server, open_tunnel):
     with greeting_server(b"secret") as way:
         server.on(f"GET {PORT}", [way])
         first, port = open_tunnel()
-        argv = [sys.executable, "-I", "-S", "-c", READ_FROM_PORT, str(port)]
+        argv = [python_for_all("python3"), "-I", "-S", "-c", READ_FROM_PORT, str(port)]
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         how: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "timeout": 20}
         assert subprocess.run([*other, *argv], **how).stdout == ""

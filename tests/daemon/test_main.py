@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,6 +25,7 @@ from prism.home import default_port, port_file
 from prism.kit.clock import StoppedClock
 from prism.settings import Settings
 from tests.daemons import BIN, DAEMON, started
+from tests.providers.local.test_life import python_for_all
 from tests.waiting import eventually
 
 
@@ -392,7 +392,7 @@ def test_connection_of_another_user_is_refused(daemon):
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     client = "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', int(sys.argv[1]))"
     ask = "c.request('GET', '/api/v1/instances'); a = c.getresponse(); print(a.status, a.read())"
-    command = [sys.executable, "-I", "-S", "-c", f"{client}; {ask}"]
+    command = [python_for_all("python3"), "-I", "-S", "-c", f"{client}; {ask}"]
     with daemon.running():
         port = str(daemon.about["port"])
         mine = subprocess.run([*command, port], capture_output=True, text=True, timeout=120)

@@ -5,7 +5,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 from datetime import UTC, datetime
 from threading import Thread
 
@@ -25,6 +24,7 @@ from prism.kit.peer_credentials import (
     caller,
     owner_in,
 )
+from tests.providers.local.test_life import python_for_all
 from tests.waiting import eventually
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
@@ -261,7 +261,7 @@ def test_request_of_another_user_is_refused_with_peer_rejected(serve):
     prefix, daemon = as_another_user()
     with serve(PeerCheck(uid=daemon)) as port:
         run = subprocess.run(
-            [*prefix, sys.executable, "-I", "-S", "-c", CLIENT, str(port), "50"],
+            [*prefix, python_for_all("python3"), "-I", "-S", "-c", CLIENT, str(port), "50"],
             capture_output=True,
             text=True,
             timeout=120,
@@ -282,7 +282,7 @@ def test_connection_closed_early_by_another_user_is_refused():
     ):
         port = str(server.getsockname()[1])
         subprocess.run(
-            [*prefix, sys.executable, "-I", "-S", "-c", hit_and_run, port, "1"],
+            [*prefix, python_for_all("python3"), "-I", "-S", "-c", hit_and_run, port, "1"],
             timeout=120,
             check=True,
         )
