@@ -1,0 +1,1 @@
+"""Prism on bare machines: conditions made by mount namespaces, and real Debian systems."""

@@ -1,0 +1,83 @@
+"""The first hour on a real bare Debian: make, Python, git, certificates, and nothing else."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bare import first_hour
+from tests.bare.source import pack_source
+from tests.disks import mounted
+from tests.providers.aws.machine.cloudinit.debian import AUTHORITIES, KEYRING, lacking, mirror
+
+PACKAGES = "make,python3,git,ca-certificates"
+UNSHARE = ["unshare", "--pid", "--fork", "--kill-child", "--mount"]
+PERSON = 1000
+# In namespaces of its own, so that it ends with all that it has started.
+ENTER = """
+mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/run" &&
+exec chroot --userspec="$1" "$0" env -i HOME="$2" TEST_MATERIAL=/material LANG=C.UTF-8 \\
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
+    python3 -I -S /material/first_hour.py bare
+"""
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(lacking()), reason=lacking() or "one can be made"),
+]
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def bare_debian(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A fresh root, with the configuration of this computer's apt for downloads."""
+    with tempfile.TemporaryDirectory(prefix="prism-debian-", dir="/var/tmp") as name:
+        root = Path(name) / "root"
+        keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
+        words = ["debootstrap", "--variant=minbase", *keyring, f"--include={PACKAGES}"]
+        done = subprocess.run(
+            [*words, request.param, str(root), str(mirror())], capture_output=True, text=True
+        )
+        if "Failed getting release file" in done.stdout + done.stderr:
+            pytest.skip(f"the mirror of this computer has no {request.param}")
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        for folder in ("apt.conf.d", "auth.conf.d"):
+            shutil.copytree(f"/etc/apt/{folder}", root / "etc/apt" / folder, dirs_exist_ok=True)
+        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+        shutil.copy(AUTHORITIES, root / AUTHORITIES.relative_to("/"))
+        (root / "etc/dpkg/dpkg.cfg.d/hasty").write_text("force-unsafe-io\n")
+        (root / "material").mkdir(mode=0o755)
+        pack_source(root / "material/source.tar", with_gui=False)
+        shutil.copy(first_hour.__file__, root / "material")
+        with (root / "etc/passwd").open("a") as file:
+            file.write(f"ada:x:{PERSON}:{PERSON}::/home/ada:/bin/bash\n")
+        (root / "home/ada").mkdir(mode=0o700)
+        os.chown(root / "home/ada", PERSON, PERSON)
+        yield root
+
+
+@pytest.mark.parametrize("user", ["root", "ada"])
+def test_first_hour_on_a_bare_debian(bare_debian, user):
+    uid, home = (0, "/root") if user == "root" else (PERSON, f"/home/{user}")
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix=f"{user}-", dir=bare_debian.parent)
+        )
+        for part in ("upper", "work", "root"):
+            (Path(name) / part).mkdir(mode=0o755)
+        layers = f"lowerdir={bare_debian},upperdir={name}/upper,workdir={name}/work"
+        root = stack.enter_context(mounted(f"{name}/root", layers, "overlay"))
+        argv = [*UNSHARE, "bash", "-c", ENTER, root, f"{uid}:{uid}", home]
+        done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-6000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    inside = seen.pop("user")
+    assert inside == uid if uid else inside != 0
+    # Root gets the sandbox by apt; an ordinary user is told the command.
+    assert (seen.pop("sandbox"), seen.pop("database")) == (uid == 0, uid != 0)
+    answers = {"address": True, "lab": True, "file": "kept", "gui": True}
+    assert seen == answers | {"states": ["hibernated", "running"]}
