@@ -34,6 +34,7 @@ def test_every_field_is_read_from_its_variable():
         "public_url": "https://prism.example.org",
         "auth": "tokens",
         "token": "secret",
+        "daemon_user": "prism",
         "connections": 100,
         "connections_per_peer": 10,
         "local_prices": "aws",

@@ -137,6 +137,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     token: str = ""
     """For clients: the token to send."""
 
+    daemon_user: str = ""
+    """For clients with a token: the user whom the daemon of this computer runs as, if that is
+    neither you nor root. No other user gets the token."""
+
     connections: Count = 4000
     """How many connections the daemon keeps open at once; at most half of the number of
     files that it may open (`ulimit -n`)."""

@@ -72,6 +72,7 @@ SURFACES = {
     "clients": (
         "tests/attacks/test_clients.py",
         "tests/attacks/test_hostile_daemon.py",
+        "tests/attacks/test_token_collectors.py",
         "tests/attacks/test_links_from_workspaces.py",
     ),
 }

@@ -14,10 +14,12 @@ from prism.home import DEFAULT, default_port, environment, find_socket, folder_o
 class DaemonAddress:
     """A daemon's address, and the token that it wants, if any."""
 
-    __slots__ = ("chosen_port", "home", "token", "url")
+    __slots__ = ("chosen_port", "daemon_user", "home", "token", "url")
 
-    def __init__(self, home: str, url: str = "", token: str = "", port: str = "") -> None:
-        self.home = folder_of(home)
+    def __init__(
+        self, home: str, url: str = "", token: str = "", port: str = "", *, daemon_user: str = ""
+    ) -> None:
+        self.home, self.daemon_user = folder_of(home), daemon_user
         self.url, self.token, self.chosen_port = url.rstrip("/"), token, port
 
     @classmethod
@@ -32,6 +34,7 @@ class DaemonAddress:
             environ.get("PRISM_URL", ""),
             environ.get("PRISM_TOKEN", ""),
             environ.get("PRISM_PORT", ""),
+            daemon_user=environ.get("PRISM_DAEMON_USER", ""),
         )
 
     @property

@@ -54,6 +54,7 @@ class Client:
             (usual.url if home is None else "") if url is None else url,
             usual.token if token is None else token,
             usual.port,
+            daemon_user=usual.daemon_user,
         )
         self._wire = TypedWire(address, timeout)
         self.workspaces = Workspaces(self._wire)

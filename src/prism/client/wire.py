@@ -139,7 +139,20 @@ class Wire:
             return connection
         connection = socket.create_connection(self._endpoint, CONNECT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._start_tls(connection) if self._secure else connection
+        if self._secure:
+            return self._start_tls(connection)  # its certificate says who it is
+        if self.address.token:
+            self._check_listener(connection)
+        return connection
+
+    def _check_listener(self, connection: socket.socket) -> None:
+        from prism.client.listener import check_listener  # noqa: PLC0415  cold start: with a token only
+
+        try:
+            check_listener(connection, self.address.daemon_user)
+        except BaseException:
+            connection.close()
+            raise
 
     def _parsed(self, answer: HttpAnswer) -> Any:
         try:
