@@ -22,7 +22,8 @@ def test_costs_of_all_projects_are_readable_by_the_operator_only(team, path):
     team("operator", "POST", "projects", json={"name": "Other"})
     assert team("operator", "GET", path).status_code == 200
     failed(team("owner", "GET", path), 403, "PERMISSION_DENIED")
-    failed(team("owner", "GET", "costs/current"), 403, "PERMISSION_DENIED")
+    refused = failed(team("owner", "GET", "costs/current"), 403, "PERMISSION_DENIED")
+    assert "`prism cost history --project NAME`" in refused["remediation"]
     for query in ("project=", "project", "project=Other"):
         failed(team("owner", "GET", f"{path}?{query}"), 404, "PROJECT_NOT_FOUND")
     failed(team("owner", "GET", f"{path}?Project=Reef"), 422, "VALIDATION_FAILED")

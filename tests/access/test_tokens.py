@@ -42,7 +42,11 @@ def test_token_is_refused_after_its_expiry_or_revocation(team, clock):
     assert team("owner", "DELETE", f"tokens/{minted['id']}").status_code == 200
     [mine] = [entry for entry in team("owner", "GET", "tokens").json()]
     team("operator", "DELETE", f"tokens/{mine['id']}")
-    failed(team("owner", "GET", "projects"), 401, "UNAUTHENTICATED")
+    refused = failed(team("owner", "GET", "projects"), 401, "UNAUTHENTICATED")
+    assert "revoked" in refused["details"]
+    assert refused["remediation"].startswith("Ask the operator for a new one: `prism token create")
+    unnamed = failed(team(None, "GET", "projects"), 401, "UNAUTHENTICATED")
+    assert "Set PRISM_TOKEN" in unnamed["remediation"]
 
 
 def test_last_use_of_a_token_is_recorded_once_a_minute(team, clock):

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from socket import socketpair
 
-from prism.agent.output_logs import OutputLog, Selector, last_words
+from prism.agent.output_logs import OutputLog, Selector, last_words, without_notes
 
 
 def test_output_log_rotates_and_keeps_at_most_three_files(tmp_path):
@@ -114,3 +114,18 @@ def test_selector_ignores_readiness_of_a_closed_source_whose_number_is_reused():
     assert received == ["new"]
     for each in (first, _first, _second, *fresh):
         each.close()
+
+
+def test_notes_of_jupyter_are_left_out_and_its_errors_stay():
+    notes = """[I 2026-01-01 10:00:00.000 ServerApp] jupyterlab | extension was loaded.
+[C 2026-01-01 10:00:01.000 ServerApp]
+
+    To access the server, open this file in a browser:
+        file:///home/x/jpserver-1-open.html
+"""
+    failure = """[E 2026-01-01 10:00:02.000 ServerApp] Exception in callback
+    Traceback (most recent call last):
+OSError: [Errno 28] No space left on device"""
+    assert without_notes(notes) == ""
+    assert without_notes(f"{notes}{failure}\n[D 2026-01-01 10:00:03.000 x] more") == failure
+    assert without_notes("plain\n  text") == "plain\n  text"

@@ -28,6 +28,7 @@ from prism.client.errors import DaemonUnreachable
 from prism.client.profiles import Profiles
 from prism.client.templates import Templates
 from prism.client.workspaces import Workspaces
+from prism.errors import Denied
 
 STATUS = {"status": "healthy", "version": __version__, "uptime": "5s", "places": []}
 ID = "local-0123456789abcdef0"
@@ -893,3 +894,15 @@ def test_checks_without_the_daemon_run_while_it_is_queried(make_context, monkeyp
     for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     assert [check.message for check in rounds.run_checks(make_context())] == ["healthy", "tried"]
+
+
+def test_daemon_that_refuses_the_token_is_not_called_missing(make_context):
+    refused = make_context(url="https://prism.example.org", fault=Denied("The token is not valid"))
+    for check in (service.version, aws.aws_access, variables.who_you_are):
+        level, message = worst_finding(check, refused)
+        assert (level, "The token is not valid" in message) == ("skipped", True)
+        assert "no daemon" not in message
+    local = make_context(fault=Denied("The token is not valid"))
+    assert worst_finding(service.daemon, local)[0] == "broken"
+    silent = make_context(fault=DaemonUnreachable("No daemon"))
+    assert "no daemon runs" in worst_finding(service.version, silent)[1]

@@ -22,9 +22,9 @@ def test_list_prints_a_table_with_dashes_for_unknown_values(prism, server):
     assert done.stdout == (
         "NAME  STATE          TEMPLATE                              "
         "TYPE       $/HOUR  SPENT  EXPIRES\n"
-        "a     running        Plain Shell                           t3.medium  -       -      -\n"
+        "a     running        Plain Shell                           local      -       -      -\n"
         f"b     hibernated     {LONG}  t3.medium  0.0416  2.40   -\n"
-        "c     launching 42%  Plain Shell                           t3.medium  -       -      -\n"
+        "c     launching 42%  Plain Shell                           local      -       -      -\n"
     )
     assert prism("workspace", "list").stdout == done.stdout
 

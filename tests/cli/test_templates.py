@@ -32,6 +32,8 @@ def test_template_list_prints_status_and_local_availability(prism, server):
         ["Child", "validated", "no", "d"],
     ]
     assert "`prism template validate`" in prism("template", "list").stderr
+    server.on("GET /templates", both)
+    assert "why not: `prism template info NAME`" in prism("template", "list").stderr
 
 
 def test_template_info_prints_the_resolved_template(prism, server):

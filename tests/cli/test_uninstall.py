@@ -180,8 +180,18 @@ def test_uninstall_refuses_a_remote_daemon(prism):
     [
         ("/home/a/.local/share/uv/tools/prism", "`uv tool uninstall prism`"),
         ("/home/a/.local/pipx/venvs/prism", "`pipx uninstall prism`"),
-        ("/opt/venv", "`pip uninstall prism` in the environment /opt/venv, or remove its folder"),
+        ("/nonexistent", "Remove the folder /nonexistent"),
     ],
 )
 def test_removal_command_matches_the_installation_tool(prefix, command):
     assert how_to_remove_the_program(prefix) == command
+
+
+def test_removal_command_uses_pip_only_where_there_is_one(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "uv").touch(0o755)
+    command = f"{tmp_path}/bin/uv pip uninstall --python {tmp_path} prism"
+    assert command in how_to_remove_the_program(str(tmp_path))
+    (tmp_path / "lib/python3.11/site-packages/pip").mkdir(parents=True)
+    command = f"{tmp_path}/bin/python -m pip uninstall prism"
+    assert command in how_to_remove_the_program(str(tmp_path))

@@ -163,3 +163,17 @@ def test_terminate_on_a_terminal_requires_the_name(run_on_terminal, server):
     code, screen = run_on_terminal("terminate", "mine", keys="mine\n")
     assert (code, screen.endswith("mine is terminated\n")) == (0, True)
     assert len(server.asked_for(TERMINATE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("region", "rate", "printed"),
+    [
+        ("local", None, "this computer, with the limits of a t3.medium"),
+        ("local", 0.0416, "t3.medium"),
+        ("us-east-1", None, "t3.medium"),
+    ],
+)
+def test_type_of_a_local_workspace_is_this_computer(prism, server, region, rate, printed):
+    server.on("GET /instances/mine", workspace(region=region, hourly_rate=rate))
+    [line] = [line for line in prism("show", "mine").stdout.splitlines() if "type" in line[:5]]
+    assert line.removeprefix("type").strip() == printed

@@ -209,3 +209,22 @@ def test_upload_of_a_file_that_becomes_shorter_fails(wire, server, tmp_path):
     with file.open("rb") as source, pytest.raises(Conflict, match="became shorter"):
         upload(wire, "mine", source, "data")
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (413, Invalid, "client_max_body_size"),
+        (502, Unavailable, "`prism daemon status`"),
+        (403, Denied, "PRISM_URL"),
+        (500, Problem, "`prism daemon status`"),
+    ],
+)
+def test_answer_of_a_proxy_is_named_as_such(wire, server, status, kind, words):
+    page = b"<html>nginx</html>"
+    head = f"HTTP/1.1 {status} No\r\nContent-Length: {len(page)}\r\n\r\n"
+    server.on("GET /x", head.encode() + page)
+    with pytest.raises(kind, match=f"The answer was {status}.*not the daemon's own") as refused:
+        wire.ask("GET", "/x")
+    assert "proxy" in refused.value.details
+    assert words in refused.value.remediation

@@ -59,7 +59,15 @@ def test_invalid_body_is_refused_with_code_field_and_reason(
     fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), status, code)
     assert why in fault["details"]
     if field:
-        assert [field["field"] for field in fault["data"]["fields"]] == [field]
+        assert field in [field["field"] for field in fault["data"]["fields"]]
+
+
+def test_invalid_body_is_refused_with_every_wrong_field(notes_app):
+    body = b'{"disk": {"size": 0}, "loud": 1, "copies": [{"size": 1}, {}], "code": "A", "x": 1}'
+    fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), 422, "VALIDATION_FAILED")
+    fields = [field["field"] for field in fault["data"]["fields"]]
+    assert fields == ["copies[1].size", "disk.size", "loud", "text", "x"]
+    assert all(f"{field}: " in fault["details"] for field in fields)
     assert texts(notes_app.db) == []
 
 

@@ -378,7 +378,7 @@ def test_list_is_filtered_and_paged(http, daemon, clock):
         path = link.partition("<")[2].partition(">")[0]
         assert not path or parse_qs(urlsplit(path).query)["limit"] == ["4"]
     assert seen == ["w0", "w1", "w2", "w3", "w4", "shell"]
-    for bad in ("state=asleep", "limit=0", "limit=1001", "limit=x"):
+    for bad in ("state=asleep", "limit=0", "limit=1001", "limit=x", "cursor=garbage", "cursor="):
         fault = failed(http("GET", f"/api/v1/instances?{bad}"), 422, "VALIDATION_FAILED")
         [wrong] = fault["data"]["fields"]
         assert wrong["field"] == bad.partition("=")[0]

@@ -14,6 +14,8 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.model import (
+    COSTS_OF_PROJECT,
+    NEW_TOKEN,
     AccessVerb,
     Caller,
     PermissionDenied,
@@ -168,9 +170,15 @@ def _unauthenticated(scope: Scope) -> Problem:
     name = scope.get("path_params", {}).get("instance")
     if name is not None and wants_page(scope):
         return tunnel_only(str(name))
+    if any(name == b"authorization" for name, _ in scope["headers"]):
+        return Unauthenticated(
+            "The token is not valid",
+            details="it was revoked, has expired, or is of another daemon",
+            remediation=NEW_TOKEN,
+        )
     return Unauthenticated(
         details="Show a token: `Authorization: Bearer …`",
-        remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
+        remediation=f"Set PRISM_TOKEN to yours. {NEW_TOKEN}",
     )
 
 
@@ -218,10 +226,11 @@ def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> 
             remediation="Name one of yours with `--project NAME`; `prism project list` shows them",
         )
     if rule.verb not in MATRIX:
+        is_of_costs = "/costs/" in str(scope.get("path_template", ""))
         return PermissionDenied(
             f"Only the operator of this daemon may {what_of(scope)}",
             details=details,
-            remediation="Ask the operator of the daemon",
+            remediation=COSTS_OF_PROJECT if is_of_costs else "Ask the operator of the daemon",
         )
     return PermissionDenied(
         f"You may not {DENIED_ACTIONS.get(rule.verb, rule.verb)}",

@@ -139,6 +139,12 @@ class Caller(Actor, frozen=True, kw_only=True):
     token_expires_at: datetime | None = None
 
 
+# Only the operator can make a token for somebody who has none, on the daemon's computer.
+NEW_TOKEN = "Ask the operator for a new one: `prism token create NAME --user YOU@EXAMPLE.ORG`"
+COSTS_OF_PROJECT = (
+    "See what a project of yours costs: `prism cost history --project NAME`; "
+    "`prism project list` shows which you have"
+)
 OPERATOR = Caller(name="prism", operator=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from prism.access.model import Caller
+from prism.access.model import NEW_TOKEN, Caller
 from prism.access.service import expired
 from prism.access.visibility import changes_rights
 from prism.errors import Problem
@@ -141,7 +141,7 @@ class LongRequests:
         if caller is None:
             return Unauthenticated(
                 details="The token was revoked, or has expired",
-                remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
+                remediation=NEW_TOKEN,
             )
         return request.check(request.scope, caller)
 

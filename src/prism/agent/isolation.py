@@ -40,7 +40,7 @@ def refused(flags):
 print(
     os.getuid(),
     resource.getrlimit(resource.RLIMIT_NPROC)[0],
-    int(int(said["CapEff"], 16) == int(said["CapBnd"], 16) == 0),
+    int(int(said["CapEff"], 16) == int(said["CapPrm"], 16) == 0),
     int(refused(0x10000000)),
     int(int(said["Seccomp"]) == 2),
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SIZE, FILES, LAST = 5_000_000, 3, 2000
+JUPYTER_RECORD = re.compile(r"\[([DIWCE]) \d{4}-\d\d-\d\d [^\]]*\](.*)")
 
 
 class OutputLog:
@@ -124,6 +125,23 @@ def _tail(path: Path) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def without_notes(text: str) -> str:
+    """The output of a program without what Jupyter logs of itself: it explains no failure.
+
+    A record begins with `[I 2026-01-01 …`: its level, then the time. Lines without it continue
+    the record, such as the addresses below "To access the server".
+    """
+    lines, is_note = list[str](), False
+    for line in text.splitlines():
+        if record := JUPYTER_RECORD.match(line):
+            is_note = record[1] in "DI" or (record[1] == "C" and not record[2].strip())
+        elif not line.startswith((" ", "\t")) and line.strip():
+            is_note = False
+        if not is_note:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def last_words(text: str, secrets: tuple[str, ...] = (), length: int = 600) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from prism.agent import ports
 from prism.agent.machine_config import MachineConfig
-from prism.agent.output_logs import OutputLog, last_words
+from prism.agent.output_logs import OutputLog, last_words, without_notes
 from prism.agent.process_group import ProcessGroup, Program, ProgramFailed, Work
 from prism.agent.protocol import ObservedService
 
@@ -52,7 +52,7 @@ class ManagedService:
 
     def last_words(self) -> str:
         """The end of its output, as people may see it."""
-        return last_words(self.log.last, (self._token,))
+        return last_words(without_notes(self.log.last), (self._token,))
 
     def start(self) -> None:
         """Start it, on a port that is free now."""

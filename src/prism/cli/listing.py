@@ -6,6 +6,7 @@ import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace, Sequence
 from prism.cli.connection import daemon
+from prism.cli.locations import machine_type
 from prism.cli.parser import add_flag
 from prism.cli.terminal import GAP, cells_of, coloured, is_terminal, say, show_json, show_table
 from prism.client.wire import Wire
@@ -92,7 +93,7 @@ def _table(
             workspace["name"],
             _state(workspace),
             workspace["template"],
-            workspace["instance_type"],
+            machine_type(workspace),
             _money(None if workspace.get("unreachable") else workspace["hourly_rate"], 4),
             _money(workspace["current_spend"], 2),
             _expiry(workspace),

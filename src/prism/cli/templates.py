@@ -23,6 +23,8 @@ def _list(args: Namespace, templates: Any) -> None:
         flexible="DESCRIPTION",
         none="No templates. What is wrong with them: `prism template validate`",
     )
+    if not all(template["runs_locally"] for template in templates):
+        say("HERE is whether it runs on this computer; why not: `prism template info NAME`")
 
 
 def _info(args: Namespace) -> Any:

@@ -365,7 +365,12 @@ def how_to_remove_the_program(prefix: str) -> str:
         return "`uv tool uninstall prism`"
     if "/pipx/" in parts:
         return "`pipx uninstall prism`"
-    return f"`pip uninstall prism` in the environment {prefix}, or remove its folder"
+    if glob(f"{glob_escape(prefix)}/lib/python*/site-packages/pip"):
+        return f"`{prefix}/bin/python -m pip uninstall prism`, or remove the folder {prefix}"
+    uv = f"{prefix}/bin/uv"  # it comes with Prism, and environments that it makes have no pip
+    if os.access(uv, os.X_OK):
+        return f"`{uv} pip uninstall --python {prefix} prism`, or remove the folder {prefix}"
+    return f"Remove the folder {prefix}"
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -26,6 +26,29 @@ class DaemonUnreachable(Unavailable, code="DAEMON_UNREACHABLE"):
     """No daemon answers at that address."""
 
 
+MEANINGS = {
+    401: "wants a login",
+    403: "refused",
+    404: "not found",
+    413: "too large",
+    502: "no answer from the daemon",
+    503: "not available",
+    504: "no answer in time",
+}
+
+
+def _meaning(status: int) -> str:
+    return f" ({MEANINGS[status]})" if status in MEANINGS else ""
+
+
+def _remedy(status: int) -> str:
+    if status == 413:
+        return "Raise the proxy's limit for bodies (nginx: `client_max_body_size`)"
+    if status >= 500:
+        return "See whether the daemon runs, on its own computer: `prism daemon status`"
+    return "Check PRISM_URL, and what the proxy says in its log"
+
+
 def problem_of(status: int, content: bytes) -> Problem:
     """The problem in an answer; of its base class, if its own class is not imported."""
     family = FAMILIES.get(status, Problem if status >= 500 else Invalid)
@@ -33,7 +56,11 @@ def problem_of(status: int, content: bytes) -> Problem:
         fault = json.loads(content)["error"]
         code, message = str(fault["code"]), str(fault["message"])
     except (ValueError, KeyError, TypeError):
-        problem = family(f"The answer was {status}, without a reason")
+        problem = family(
+            f"The answer was {status}{_meaning(status)}, and not the daemon's own",
+            details="a program in front of the daemon answered, such as a proxy",
+            remediation=_remedy(status),
+        )
         problem.code = "INTERNAL_ERROR" if status >= 500 else f"HTTP_{status}"
         return problem
     problem = PROBLEMS.get(code, family)(

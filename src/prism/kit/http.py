@@ -176,7 +176,44 @@ def typed(value: Any, body: bytes, handler: BaseRouteHandler) -> Any:
     try:
         return msgspec.json.decode(body or b"{}", type=field.annotation if field else EmptyBody)
     except msgspec.ValidationError as error:
-        raise validation_failed(error, field.annotation if field else EmptyBody) from error
+        kind = field.annotation if field else EmptyBody
+        first = validation_failed(error, kind)
+        raise _with_other_fields(first, value, kind) from error
+
+
+def _with_other_fields(first: ValidationFailed, value: Any, kind: Any) -> ValidationFailed:
+    """The problem of all fields: msgspec stops at the first that it finds."""
+    if not (isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct)):
+        return first
+    failures = [first]
+    fields = single_fields(kind)
+    for name in value.keys() | fields.keys():
+        try:
+            if name in fields:
+                alone = {name: value[name]} if name in value else {}
+                msgspec.json.decode(msgspec.json.encode(alone), type=fields[name])
+            elif kind.__struct_config__.forbid_unknown_fields:
+                msgspec.json.decode(msgspec.json.encode({name: None}), type=EmptyBody)
+        except msgspec.ValidationError as error:
+            failures.append(validation_failed(error, kind))
+    whys: dict[str, str] = {}
+    for failure in failures:
+        for entry in (failure.data or {})["fields"]:
+            whys.setdefault(entry["field"], entry["why"])
+    return ValidationFailed.of(*sorted(whys.items()))
+
+
+@cache
+def single_fields(kind: type[Struct]) -> dict[str, type[Struct]]:
+    """For each field, by its name in JSON, a struct of only this field."""
+    return {
+        field.encode_name: msgspec.defstruct(
+            kind.__name__,
+            [(field.name, field.type) if field.required else (field.name, field.type, None)],
+            rename={field.name: field.encode_name},
+        )
+        for field in msgspec.structs.fields(kind)
+    }
 
 
 def validation_failed(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed:

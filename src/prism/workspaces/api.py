@@ -1,5 +1,6 @@
 """Workspaces over HTTP, in the reference's own shapes."""
 
+import re
 from hashlib import sha256
 from itertools import islice
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from prism import __version__
 from prism.access.model import current
 from prism.access.plan import visible
+from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.money import rate, shown
 from prism.kit.routes import Routes
@@ -61,6 +63,7 @@ ASKED = {
     201: ResponseSpec(LaunchAnswer, description="The launch has begun", generate_examples=False),
 }
 ME = "me"
+CURSOR = re.compile(r"ws_[0-9a-z]+", re.ASCII)  # an id, as `kit/ids.py` makes it
 Owner = Annotated[str | None, QueryParameter(description=f"Who launched it; `{ME}` is you")]
 WAITING = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
 router = Routes("/api/v1/instances", tags=["workspaces"])
@@ -79,6 +82,8 @@ async def list_instances(
     cursor: Filter = None,
 ) -> Response[bytes | None]:
     """All workspaces, or those that match the filters; the next page is in the `Link` header."""
+    if cursor is not None and not CURSOR.fullmatch(cursor):
+        raise ValidationFailed.of(("cursor", f"{cursor[:80]!r} is not one of a `Link` header"))
     pages = read_model.current
     tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_caller_tag()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}

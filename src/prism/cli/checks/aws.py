@@ -49,7 +49,7 @@ def aws_credentials(context: CheckContext) -> Iterator[Finding]:
 def aws_access(context: CheckContext) -> Iterator[Finding]:
     """The AWS identity of each active profile, and the permissions that it lacks."""
     if context.status is None:
-        yield skipped("no daemon runs")
+        yield skipped(context.no_answer)
         return
     if context.status.get("aws_connectivity") in {None, "not_configured"}:
         yield ok("not used")

@@ -16,6 +16,7 @@ from prism.cli.checks.trials import PATIENCE, ProgramResult
 from prism.cli.daemon_start import daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
+from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Problem
 
@@ -96,6 +97,13 @@ class CheckContext(Struct, frozen=True, kw_only=True):
     def home(self) -> Path:
         """The home's folder."""
         return Path(self.address.home)
+
+    @property
+    def no_answer(self) -> str:
+        """Why there is no status: no daemon runs, or what the daemon said instead."""
+        if self.fault is None or isinstance(self.fault, DaemonUnreachable):
+            return "no daemon answers" if self.address.url else "no daemon runs"
+        return f"the daemon does not say: {self.fault.message}"
 
     def kernel(self, path: str) -> str | None:
         """The content of a system file, such as `proc/meminfo`; None if it is missing."""

@@ -13,6 +13,7 @@ from prism import __version__
 from prism.cli.boot_service import installed_services, missing_program
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
+from prism.client.errors import DaemonUnreachable
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # PostgreSQL answers it with one letter
 LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)", re.M)
@@ -26,7 +27,9 @@ def daemon(context: CheckContext) -> Iterator[Finding]:
             yield warning(why, "See what it says: `prism daemon logs`")
         if not reasons:
             yield ok(f"{context.status['status']}, up {context.status['uptime']}")
-    elif context.address.url and context.fault is not None:
+    elif context.fault is not None and (
+        context.address.url or not isinstance(context.fault, DaemonUnreachable)
+    ):
         message = f"{context.fault.message} ({context.fault.details})"
         yield broken(message, context.fault.remediation or "Check PRISM_URL")
     elif _is_home_locked(context):
@@ -43,7 +46,7 @@ def daemon(context: CheckContext) -> Iterator[Finding]:
 def version(context: CheckContext) -> Finding:
     """Whether client and daemon have the same version."""
     if context.status is None:
-        return skipped(f"this is {__version__}; no daemon runs")
+        return skipped(f"this is {__version__}; {context.no_answer}")
     if (daemon_version := context.status["version"]) != __version__:
         message = f"this is {__version__}, the daemon is {daemon_version}"
         return broken(message, "`prism daemon stop`; the next command starts one of this version")

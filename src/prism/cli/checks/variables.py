@@ -29,7 +29,7 @@ def who_you_are(context: CheckContext) -> Finding:
     """The user name: a mail address for invitations, or the name that a remote daemon gives."""
     if context.address.url:
         if context.status is None:
-            return skipped("the daemon at PRISM_URL does not answer")
+            return skipped(context.no_answer)
         return ok(f"{context.status['user']}, according to the daemon at PRISM_URL")
     user = context.environ.get("PRISM_USER", "")
     if not user:
