@@ -29,6 +29,7 @@ BODIES = {
     "PUT /api/v1/instances/{name}": {"restart": True},
     "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
     "POST /api/v1/instances/{name}/move": {"project": "Reef"},
+    "POST /api/v1/instances/{name}/rollback": {"snapshot": "s"},
     "POST /api/v1/instances/{name}/files/folder": {"path": "x"},
     "POST /api/v1/instances/{name}/files/rename": {"path": "x", "to": "y"},
     "POST /api/v1/profiles": {"name": "other", "provider": "local"},

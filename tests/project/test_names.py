@@ -35,6 +35,7 @@ SAME = {
     "workspace extend": ("workspaces.extend", "POST /instances/{name}/extend"),
     "workspace resize": ("workspaces.resize", "POST /instances/{name}/resize"),
     "workspace update": ("workspaces.update", "PUT /instances/{name}"),
+    "workspace rollback": ("workspaces.rollback", "POST /instances/{name}/rollback"),
     "workspace move": ("workspaces.move", "POST /instances/{name}/move"),
     "events": ("workspaces.events", "GET /instances/{name}/events"),
     "template list": ("templates.list", "GET /templates"),

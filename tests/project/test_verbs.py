@@ -80,7 +80,7 @@ STORED = {
 
 def test_declared_verbs_equal_the_routes_that_change_the_state():
     assert DECLARED.keys() == CHANGING
-    assert {"extend", "resize", "move"} == VERBS.keys() - CHANGING
+    assert {"extend", "resize", "move", "rollback"} == VERBS.keys() - CHANGING
     assert "restart" in vars(service.WorkspaceService)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from prism.errors import Problem
+from prism.errors import NotFound, Problem
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
@@ -60,7 +60,9 @@ class Hosts:
     """Implements `storage.model.AttachmentHostReader`."""
 
     def named(self, sql, name):
-        return self.of(sql, [name])[name]
+        if host := self.of(sql, [name]).get(name):
+            return host
+        raise NotFound(name)
 
     def of(self, sql, ids):
         host = partial(AttachmentHost, location=LOCATION, quiet=False, up=True, ended=False)

@@ -41,7 +41,8 @@ ATTACH = RouteRule(
     "volume",
     also=_workspace(AccessVerb.MANAGE, "body.instance", AccessVerb.MANAGE_OWN),
 )
-WITH_VOLUMES = RouteRule(AccessVerb.MANAGE_OWN, "volume", "body.volumes")
+FROM_SNAPSHOT = RouteRule(AccessVerb.STORE, "snapshot", "body.from_snapshot", optional=True)
+WITH_VOLUMES = RouteRule(AccessVerb.MANAGE_OWN, "volume", "body.volumes", also=FROM_SNAPSHOT)
 LAUNCH = RouteRule(AccessVerb.LAUNCH, "project", "body.project", also=WITH_VOLUMES)
 OF_WORKSPACE = RouteRule(
     AccessVerb.MANAGE, "workspace", "body.instance", own=AccessVerb.MANAGE_OWN, optional=True
@@ -68,6 +69,7 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/instances/{name}/extend": HANDLE,
     "POST {}/instances/{name}/resize": HANDLE,
     "POST {}/instances/{name}/move": MOVE,
+    "POST {}/instances/{name}/rollback": HANDLE,
     "GET {}/instances/{name}/connect": HANDLE,
     "GET {}/instances/{name}/ports": HANDLE,
     "GET {}/instances/{name}/files": HANDLE,

@@ -16,7 +16,7 @@ from prism.errors import Problem
 
 OPTIONS = (
     *("size", "instance_type", "region", "project", "budget", "ttl_hours", "idle_profile"),
-    "disk_gb",
+    *("disk_gb", "from_snapshot"),
 )
 FLAGS = ("spot", "open_ports", "unlimited", "restart")
 SIZES = ("XS", "S", "M", "L", "XL")
@@ -50,6 +50,8 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--idle-profile", metavar="NAME", help="its idle profile")
     parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="root disk in GB")
+    snapshot_help = "begin with the files of this snapshot of a workspace"
+    parser.add_argument("--from-snapshot", metavar="SNAPSHOT", help=snapshot_help)
     add_flag(parser, "--no-hibernation", help="stop, never hibernate")
     add_flag(parser, "--restart", help="start it again after a reboot")
     add_flag(parser, "--dry-run", help="only show the plan and its cost")

@@ -10,7 +10,16 @@ from prism.cli.clean_output import control
 from prism.cli.standstill import Standstill, waiting_reason
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.cli.time_format import duration, seconds_until
-from prism.client.waiting import follow, is_old, stage_of
+from prism.client.waiting import (
+    FIRST_PAUSE,
+    GROWTH,
+    LONGEST_PAUSE,
+    follow,
+    is_old,
+    judge,
+    look,
+    stage_of,
+)
 from prism.client.wire import Wire
 from prism.lifecycle import UNDER_WAY
 
@@ -86,6 +95,24 @@ def wait_with_progress(
             if not silent:
                 progress.show(workspace, why)
     return workspace
+
+
+def wait_for_rollback(
+    wire: Wire, name: str, previous: str, *, silent: bool = False
+) -> dict[str, Any]:
+    """Wait until a rollback has ended; raises if it failed, or the start afterwards did."""
+    pause, goal = FIRST_PAUSE, "running" if previous == "running" else ""
+    with Progress(name, f"prism show {name}") as progress:
+        while (workspace := look(wire, name, goal)).get("rolling_back"):
+            progress.state = "being rolled back"
+            if not silent:
+                progress.show(workspace)
+            time.sleep(pause)
+            pause = min(pause * GROWTH, LONGEST_PAUSE)
+    failure = workspace.get("failure") or {}
+    if failure.get("code") == "ROLLBACK_FAILED":
+        judge(workspace, "rolled back")
+    return wait_with_progress(wire, name, goal, silent=silent) if goal else workspace
 
 
 def _bar(percent: int, stream: TextIO) -> str:

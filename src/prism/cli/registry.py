@@ -33,6 +33,7 @@ COMMANDS = {
     **{("workspace", name): verb.summary for name, verb in VERBS.items()},
     ("workspace", "extend"): "Let a workspace expire later",
     ("workspace", "resize"): "Change the machine type of a stopped workspace",
+    ("workspace", "rollback"): "Replace the files of a workspace by those of a snapshot",
     ("workspace", "update"): "Set whether a workspace starts again after a reboot",
     ("workspace", "move"): "Let another project pay for a workspace from now on",
     ("template", "list"): "Show every template",

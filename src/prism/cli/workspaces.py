@@ -8,7 +8,7 @@ from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, w
 from prism.cli.connection import asking, daemon
 from prism.cli.locations import HERE, is_local, machine_type
 from prism.cli.parser import UsageError, add_flag, workspace_argument
-from prism.cli.terminal import confirm, say, show_fields, show_json
+from prism.cli.terminal import confirm, say, show_fields, show_json, suggest
 from prism.cli.time_format import hours, local_time, until
 from prism.client.waiting import GOALS, WorkspaceFailed, is_old, stage_of
 from prism.client.workspaces import Workspaces
@@ -136,6 +136,25 @@ def _moved(args: Namespace, workspace: Any) -> None:
     print(f"{workspace['name']} is paid by {workspace['project']}{of} from now on")
 
 
+def _rollback(args: Namespace) -> None:
+    wire = daemon()
+    answer = wire.call(Workspaces.rollback, args.name, args.snapshot)
+    name = answer["name"]
+    if not args.json:
+        say(f"The present files are kept in the snapshot {answer['backup']}")
+    if args.no_wait:
+        line = f"{name} is being rolled back; how far: `prism show {name}`"
+        return show_json(answer) if args.json else print(line)
+    from prism.cli.progress import wait_for_rollback  # noqa: PLC0415  cold start: only for those who wait
+
+    workspace = wait_for_rollback(wire, name, answer["previous_state"], silent=args.json)
+    if args.json:
+        return show_json(workspace)
+    back = f"prism rollback {name} {answer['backup']}"
+    print(f"{name} has the files of {answer['snapshot']}, and is {workspace['state']}")
+    return suggest(f"The way back: `{back}`")
+
+
 def _terminate(args: Namespace) -> None:
     for name in args.names:
         confirm(args, f"{name} and all its data", name, f"prism terminate {name} --yes")
@@ -194,6 +213,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "an hour": None if rate is None else f"${rate:.4f}{source}",
         "spent": None if spent is None else f"${spent:.2f}",
         "hibernates": "yes" if workspace["hibernation_capable"] else "no",
+        "rollback": "under way" if workspace.get("rolling_back") else None,
         "restarts": "after a reboot" if workspace.get("restart") else None,
         "idle": _idle(idle),
         "note": idle.get("note"),
@@ -249,6 +269,11 @@ def _move_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--budget", metavar="BUDGET", help="the pool that pays, if several do")
 
 
+def _rollback_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("snapshot", metavar="SNAPSHOT", help="a snapshot of its disk")
+
+
 def _start_arguments(parser: ArgumentParser) -> None:
     workspaces_arguments(parser)
     add_flag(parser, "--template-again", help="if it was never ready: use the corrected template")
@@ -271,5 +296,6 @@ VERBS = {
         _resized,
     ),
     "update": (_update_arguments, asking(Workspaces.update, "name", "restart"), _updated),
+    "rollback": (_rollback_arguments, _rollback),
     "move": (_move_arguments, asking(Workspaces.move, "name", "project", "budget"), _moved),
 }

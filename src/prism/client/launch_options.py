@@ -26,3 +26,4 @@ class LaunchOptions(TypedDict, total=False):
     idle_profile: str
     hibernation: bool
     restart: bool
+    from_snapshot: str

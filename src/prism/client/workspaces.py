@@ -106,6 +106,11 @@ class Workspaces(Noun):
         body = trim(workspaces.ResizeRequest(instance_type=instance_type, size=size))
         return self._ask("POST", _path(name, "resize"), workspaces.ResizeAnswer, body)
 
+    def rollback(self, name: str, snapshot: str) -> workspaces.RollbackAnswer:
+        """Replace its files by those of one of its snapshots; the present ones are saved first."""
+        body = workspaces.RollbackRequest(snapshot=snapshot)
+        return self._ask("POST", _path(name, "rollback"), workspaces.RollbackAnswer, body)
+
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:
         """Set whether it starts again after a reboot of its computer."""
         body = workspaces.UpdateRequest(restart=restart)

@@ -102,19 +102,10 @@ ROUTES = [
 ]
 PARTS = (
     *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
-    *(
-        "costs",
-        "db",
-        "doctor",
-        "files",
-        "gui_settings",
-        "idleness",
-        "invitations",
-        "logs",
-        "members",
-    ),
-    *("port_router", "profiles", "projects", "read_model", "recovery", "shells", "spending"),
-    *("storage", "templates", "tokens", "visibility", "workspace_proxy", "workspaces"),
+    *("costs", "db", "doctor", "files", "gui_settings", "idleness", "invitations", "logs"),
+    *("members", "port_router", "profiles", "projects", "read_model", "recovery", "rollbacks"),
+    *("shells", "spending", "storage", "templates", "tokens", "visibility", "workspace_proxy"),
+    "workspaces",
 )
 """The parts that handlers get as parameters; each is an attribute of `App`."""
 

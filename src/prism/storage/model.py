@@ -62,6 +62,14 @@ class NoVerification(Conflict, code="NO_VERIFICATION"):
     """The provider cannot verify snapshots."""
 
 
+class NoRollback(Conflict, code="NO_ROLLBACK"):
+    """The provider cannot replace the files of a workspace by those of a snapshot."""
+
+
+class NameOfWorkspace(Conflict, code="NAME_OF_WORKSPACE"):
+    """The name of a new volume is that of a workspace."""
+
+
 class StorageState(InvalidState):
     """The volume or snapshot is not in a state that allows this."""
 
@@ -261,6 +269,9 @@ class StorageOffer(Protocol):
 
     def no_verification(self) -> str | None:
         """Why snapshots cannot be verified here; None if they can."""
+
+    def no_rollback(self) -> str | None:
+        """Why the files of a workspace cannot become those of a snapshot; None if they can."""
 
 
 class StorageChangeListener(Protocol):

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.access.plan import visible
-from prism.errors import ValidationFailed
+from prism.errors import NotFound, ValidationFailed
 from prism.kit.clock import whole
 from prism.kit.db import Tx
 from prism.kit.ids import sortable_id
@@ -15,8 +15,10 @@ from prism.storage.events import SnapshotAsked, about
 from prism.storage.model import (
     AttachmentHost,
     BeingCopied,
+    NameOfWorkspace,
     NewSnapshot,
     NewVolume,
+    NoRollback,
     NoSnapshots,
     NoVerification,
     RestoreRequest,
@@ -103,15 +105,59 @@ class SnapshotService(StorageService):
         if why := self._offer(snapshot.location).no_verification():
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
+    def usable(self, sql: Connection, name: str, done: str) -> Snapshot:
+        """A completed snapshot whose files can become those of a workspace, or the refusal."""
+        snapshot = store.named(sql, Snapshot, name)
+        _require_completed(snapshot, done)
+        if why := self._offer(snapshot.location).no_rollback():
+            raise NoRollback(
+                f"No workspace can be {done} the snapshot {snapshot.name!r}",
+                details=why,
+                remediation="Make a volume of it, and attach that: "
+                f"`prism snapshot restore {snapshot.name} VOLUME`",
+            )
+        return snapshot
+
+    def before_rollback(self, tx: Tx, host: AttachmentHost) -> Snapshot:
+        """Request a snapshot of a workspace's files, once it is off."""
+        name = _free_name(tx.sql, f"{host.name}-before-rollback")
+        snapshot = self._from_host(name, host, holds=True)
+        self._add_snapshot(tx, snapshot)
+        return snapshot
+
+    def release(self, tx: Tx, id: str) -> None:
+        """Its workspace does not wait for this snapshot any more."""
+        for snapshot in store.by_ids(tx.sql, Snapshot, [id]):
+            self._changes.apply(tx, snapshot, replace(snapshot, holds=False))
+
     def restore(self, name: str, request: RestoreRequest) -> Shown:
         """Request a new volume from a snapshot."""
         require_unreserved(request.name)
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "restored")
+            self._require_no_workspace(tx.sql, request.name, snapshot)
             volume = self._restored_volume(snapshot, request.name)
             self.add(tx, volume)
             return self._view(tx.sql, volume)
+
+    def _require_no_workspace(self, sql: Connection, name: str, snapshot: Snapshot) -> None:
+        """Raise if the name of the new volume is that of a workspace, which would not change."""
+        try:
+            host = self._hosts.named(sql, name)
+        except NotFound:
+            return
+        if host.ended or host.name != name:
+            return
+        back = f"Bring the files of {name} back: `prism rollback {name} {snapshot.name}`; "
+        own = (snapshot.source, snapshot.source_id) == ("workspace", host.id)
+        volume = f"choose another name for the volume: `prism snapshot restore {snapshot.name} "
+        volume += f"{name}-copy`"
+        raise NameOfWorkspace(
+            f"{name!r} is a workspace, and a restore makes a new volume",
+            details="nothing was changed",
+            remediation=f"{back}or {volume}" if own else volume[0].upper() + volume[1:],
+        )
 
     def delete_snapshot(self, name: str) -> str:
         """Request the deletion of a snapshot; its name."""
@@ -253,8 +299,9 @@ def _require_unused(sql: Connection, snapshot: Snapshot) -> None:
     if backup is not None and backup.id == snapshot.id:
         raise SnapshotInUse(
             f"Workspace {snapshot.source_name!r} waits for the snapshot {snapshot.name!r}",
-            details="it is destroyed once its snapshot is complete",
-            remediation=f"Skip the snapshot: `prism workspace terminate {snapshot.source_name}`",
+            details="it is destroyed, or rolled back, once its snapshot is complete",
+            remediation="Wait until that is done; or, before its end, skip the snapshot: "
+            f"`prism workspace terminate {snapshot.source_name}`",
         )
     for volume in store.volumes_from(sql, snapshot.id):
         if is_being_made(volume):

@@ -31,6 +31,8 @@ from prism.workspaces.model import (
     MoveRequest,
     ResizeAnswer,
     ResizeRequest,
+    RollbackAnswer,
+    RollbackRequest,
     StartRequest,
     TerminateAnswer,
     TerminateRequest,
@@ -40,6 +42,7 @@ from prism.workspaces.model import (
 )
 from prism.workspaces.plan import state_of
 from prism.workspaces.read_model import CachedWorkspace, ReadModel, listed
+from prism.workspaces.rollback import RollbackService
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.view import asleep_since, hibernation, launched, planned
 from prism.workspaces.waiting import WAITS
@@ -224,6 +227,18 @@ def resize_instance(
         hourly_rate=None if after.hourly_rate is None else rate(after.hourly_rate),
         notes=notes,
     )
+
+
+@router.post("/{name:str}/rollback", status_code=200, sync_to_thread=True)
+def roll_back_instance(
+    name: Name, data: JSONBody[RollbackRequest], rollbacks: NamedDependency[RollbackService]
+) -> RollbackAnswer:
+    """Replace the files of a workspace by those of a snapshot of it.
+
+    A running workspace is stopped and started again. Its present files are copied into a snapshot
+    first. `rolling_back` of the workspace is true until that is done.
+    """
+    return rollbacks.roll_back(name, data)
 
 
 @router.post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)

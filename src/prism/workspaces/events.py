@@ -85,6 +85,21 @@ class WorkspaceUpdated(WorkspaceEvent, frozen=True, kw_only=True):
     restart: bool
 
 
+class WorkspaceRollbackAsked(WorkspaceEvent, frozen=True, kw_only=True):
+    """A user requested that its files are replaced by those of a snapshot."""
+
+    event: ClassVar[str] = "instance_rollback_asked"
+    snapshot: str
+    backup: str
+
+
+class WorkspaceRolledBack(WorkspaceEvent, frozen=True, kw_only=True):
+    """Its files are those of the snapshot; with a failure, they are as before."""
+
+    event: ClassVar[str] = "instance_rolled_back"
+    failure: WorkspaceFailure | None
+
+
 class WorkspaceRepriced(WorkspaceEvent, frozen=True, kw_only=True):
     """The hourly price changed; in micro-dollars, null if unknown."""
 

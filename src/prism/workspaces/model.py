@@ -135,6 +135,8 @@ class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     restart: bool = False  # start it again after an interruption, such as a reboot
     restarting: bool = False  # it is being stopped for a restart
     template_reread: bool = False  # it is newer than the template of its machine
+    rollback_to: str | None = None  # the snapshot that its files are to be replaced by
+    rollback_backup: str | None = None  # the snapshot that is taken before
     reserved_until: datetime | None = None  # money is reserved until then; written by `budgets`
     metadata_version: int = 0  # the number of changes of the metadata for its machine
     # written by the reconciler
@@ -249,6 +251,7 @@ class LaunchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     idle_profile: Text | None = None
     hibernation: bool = True
     restart: bool = False
+    from_snapshot: Text | None = None
     dry_run: bool = False
 
 
@@ -293,6 +296,22 @@ class ResizeAnswer(Struct, frozen=True, kw_only=True):
     instance_type: str
     hourly_rate: float | None
     notes: tuple[str, ...] = ()
+
+
+class RollbackRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to replace the files of a workspace by those of a snapshot of it."""
+
+    snapshot: Text
+
+
+class RollbackAnswer(Struct, frozen=True, kw_only=True):
+    """The answer to a rollback; `backup` is the snapshot of the files before it."""
+
+    name: str
+    previous_state: WorkspaceState
+    new_state: WorkspaceState
+    snapshot: str
+    backup: str
 
 
 class MoveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -351,6 +370,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     price_source: str | None
     restart: bool = False
     restarting: bool = False
+    rolling_back: bool = False
     owner: str = ""
     waiting: str | None = None
     """Why it makes no progress to the requested state, or why its state may be old."""

@@ -311,6 +311,20 @@ def may_resize(workspace: Workspace) -> None:
     raise _invalid_state(workspace, why, "Stop it first: `prism workspace stop {name}`")
 
 
+def may_roll_back(workspace: Workspace) -> None:
+    """Raise `InvalidState` unless its disk exists and no program needs its memory."""
+    state, name = state_of(workspace), workspace.name
+    if workspace.rollback_to is not None:
+        why = "a rollback of it is under way"
+        raise _invalid_state(workspace, why, SHOW_HINT)
+    fit = state in {WorkspaceState.RUNNING, *RESTARTS_AS_START}
+    if fit and workspace.machine_id is not None and workspace.observed is not Observed.GONE:
+        return
+    hints = {WorkspaceState.HIBERNATED: f"Resume it first: `prism resume {name}`"}
+    why = f"rollback is not possible while {state}; possible while running, stopped or failed"
+    raise _invalid_state(workspace, why, hints.get(state, SHOW_HINT))
+
+
 def require_living(workspace: Workspace, nothing_left_to: str) -> None:
     """Raise `InvalidState` if it is being destroyed; `nothing_left_to` ends the message."""
     if state_of(workspace) in {WorkspaceState.TERMINATING, WorkspaceState.TERMINATED}:

@@ -50,6 +50,7 @@ class MachineSpec(Struct, frozen=True, kw_only=True):
     hibernation: bool
     expires_at: datetime | None = None
     ends_at: datetime | None = None  # the requested expiry, before the budget limits it
+    starts: bool = True  # whether it starts at once; else it waits for the files of a snapshot
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -145,6 +146,18 @@ class SingleMachineSurvey(Protocol):
 
     def look_at(self, id: str) -> Machine | None:
         """The machine, as a survey would show it now; None if only a survey can tell."""
+
+
+@runtime_checkable
+class ReplacesFiles(Protocol):
+    """A location that can replace the files of a machine by those of a snapshot."""
+
+    def replace_files(self, id: str, snapshot: str, token: str) -> bool:
+        """Replace them while the machine is off; returns whether that is done.
+
+        Repeat it until it is; the same token replaces them once. `snapshot` is the provider's id.
+        Raises `ProviderRefused` if it failed, and then the files are as before.
+        """
 
 
 class Compute(Protocol):

@@ -26,6 +26,7 @@ from prism.workspaces.events import (
 from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
+from prism.workspaces.machine_spec import machine_spec
 from prism.workspaces.metadata_sync import describe
 from prism.workspaces.model import (
     LifecycleVerb,
@@ -62,11 +63,12 @@ from prism.workspaces.ports import (
     FindsById,
     Machine,
     MachineObserver,
-    MachineSpec,
     NextAttempt,
     ProviderRefused,
     SingleMachineSurvey,
 )
+from prism.workspaces.rollback import RollbackService
+from prism.workspaces.rollback_step import RollbackEnd, rollback_step
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
@@ -77,6 +79,7 @@ KNOWN_RULE = "known_rule"  # not a column: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average, to limit the writes of a large fleet
 CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.RECENT_SURVEY`
 DESCRIBE_RETRY = timedelta(seconds=30)  # after metadata could not be written to a machine
+BEFORE_ROLLBACK_ENDS = {WorkspaceAction.REST, WorkspaceAction.START}
 ENDS_RUN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
 
 
@@ -123,6 +126,7 @@ class WorkspaceReconciler:
         changes: WorkspaceChanges,
         living: Callable[[Collection[str]], Sequence[Workspace]],
         first_surveys: FirstSurveys,
+        rollbacks: RollbackService,
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
@@ -130,6 +134,7 @@ class WorkspaceReconciler:
         self._is_paused = is_paused  # whether requests of that time must wait for `prism recover`
         self._requests = requests  # to write columns of requests
         self._living, self._first_surveys = living, first_surveys
+        self._rollbacks = rollbacks
         self._matching: dict[str, tuple[Workspace, Machine | None]] = {}
         self._last_agreement: MatchingSurvey | None = None
         self._survey_cache = SurveyCache(computes, clock)
@@ -237,28 +242,43 @@ class WorkspaceReconciler:
         if paused:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
-        columns = machine_columns(before, observed, machine, now)
-        if new_type := changed_type(before, machine):
-            columns[OTHER_TYPE] = new_type
+        columns = _columns(before, observed, machine, now)
         if act is WorkspaceAction.TERMINATE:
-            with self._db.read() as sql:
-                act, why = termination_step(sql, before, observed)
+            act, why = self._termination_step(before, observed)
             columns |= {"failure": why} if why else {}
+        end, act = (None, act) if paused else self._roll_back(before, compute, observed, act)
         try:
             columns |= {} if paused else self._act(claim, before, act, machine)
         except ProviderRefused as error:
             columns |= refusal_columns(before, act, error)
-        spec = _spec(before, before.attempt, None)
+        if end is None or end.failure is None:
+            columns |= _files_awaited(before, columns["observed"])
+        spec = machine_spec(before, before.attempt, None)
         metadata = {} if paused else describe(compute, before, machine, act, spec)
         if has_run:
             ready_at = before.ready_at or since.started
             columns |= {"observed_generation": before.generation, "ready_at": ready_at}
-        outcome = self._result(before, columns | (metadata or {}), since)
+        outcome = self._result(before, columns | (metadata or {}), since, end)
         return (
             outcome
             if metadata is not None
             else ReconcileResult(min(outcome.look_again, DESCRIBE_RETRY), outcome.record)
         )
+
+    def _termination_step(
+        self, workspace: Workspace, observed: Observed
+    ) -> tuple[WorkspaceAction, WorkspaceFailure | None]:
+        with self._db.read() as sql:
+            return termination_step(sql, workspace, observed)
+
+    def _roll_back(
+        self, workspace: Workspace, compute: Compute, observed: Observed, act: WorkspaceAction
+    ) -> tuple[RollbackEnd | None, WorkspaceAction]:
+        """Go on with a rollback, if there is one; it starts once it has its files."""
+        if workspace.rollback_to is None or act not in BEFORE_ROLLBACK_ENDS:
+            return None, act
+        end = rollback_step(self._db, compute, workspace, observed, act)
+        return end, WorkspaceAction.WAIT if act is WorkspaceAction.START else act
 
     def _act(
         self, claim: Claim, workspace: Workspace, act: WorkspaceAction, machine: Machine | None
@@ -285,7 +305,7 @@ class WorkspaceReconciler:
         try:
             reread = workspace.template_reread and workspace.ready_at is None
             if reread and act is WorkspaceAction.START:
-                compute.change_template(id, _spec(workspace, workspace.attempt, None))
+                compute.change_template(id, machine_spec(workspace, workspace.attempt, None))
             getattr(compute, act.value)(id)
         finally:
             self._survey_cache.acted(workspace.id)
@@ -320,7 +340,7 @@ class WorkspaceReconciler:
                 rule = self._rules.rule(tx.sql, workspace)
                 zone = zone_of(tx.sql, workspace)
             try:
-                spec = replace(_spec(workspace, attempt, rule), zone=zone)
+                spec = replace(machine_spec(workspace, attempt, rule), zone=zone)
                 return compute.launch(spec), rule
             except NextAttempt:
                 attempt += 1
@@ -362,7 +382,11 @@ class WorkspaceReconciler:
         return {"observed_type": workspace.instance_type}
 
     def _result(
-        self, before: Workspace, columns: dict[str, Any], since: StateStart
+        self,
+        before: Workspace,
+        columns: dict[str, Any],
+        since: StateStart,
+        rollback: RollbackEnd | None,
     ) -> ReconcileResult:
         refused, known = columns.pop(REFUSED_TYPE, None), columns.pop(KNOWN_RULE, None)
         new_type = columns.pop(OTHER_TYPE, None)
@@ -379,6 +403,8 @@ class WorkspaceReconciler:
             if new_type is not None:
                 self._requests.other_type(tx, before.id, new_type)
             self._record(tx, before, columns, since, refused)
+            if rollback is not None:
+                self._rollbacks.ended(tx, before.id, rollback.failure)
 
         return ReconcileResult(self._pause(after, step.act), record)
 
@@ -387,6 +413,8 @@ class WorkspaceReconciler:
         state = state_of(after)
         if state is WorkspaceState.TERMINATED:
             return self._retention
+        if after.rollback_to is not None:
+            return busy
         if act is WorkspaceAction.TERMINATE and after.is_attempted:  # and was refused
             return self._computes[after.location].calm
         if act is not WorkspaceAction.REST or state in IN_BETWEEN:
@@ -457,6 +485,21 @@ class WorkspaceReconciler:
         return ReconcileResult(NEVER - now, forget)
 
 
+def _columns(
+    workspace: Workspace, observed: Observed, machine: Machine | None, now: datetime
+) -> dict[str, Any]:
+    new_type = changed_type(workspace, machine)
+    kind = {OTHER_TYPE: new_type} if new_type else {}
+    return machine_columns(workspace, observed, machine, now) | kind
+
+
+def _files_awaited(workspace: Workspace, observed: Observed) -> dict[str, Any]:
+    """Columns that show a machine that waits for the files of its snapshot as starting."""
+    is_launch = workspace.verb is LifecycleVerb.LAUNCH and workspace.rollback_to is not None
+    is_launch = is_launch and observed is Observed.OFF
+    return {"observed": Observed.STARTING, "stage": "snapshot"} if is_launch else {}
+
+
 def _is_new(workspace: Workspace) -> bool:
     """Whether no launch was requested from the provider yet, so that no survey is needed."""
     return (
@@ -483,7 +526,7 @@ def _by_id(compute: Compute, workspace: Workspace) -> Machine | None:
         compute, FindsById
     ):
         return None
-    return compute.find(workspace.machine_id, _spec(workspace, workspace.attempt, None))
+    return compute.find(workspace.machine_id, machine_spec(workspace, workspace.attempt, None))
 
 
 def _unseen_run(
@@ -520,33 +563,6 @@ def _runs_on(workspace: Workspace, machine: Machine | None) -> bool:
     """Whether the machine costs what the row says, even if it differs in other fields."""
     return machine is not None and (
         machine.observed is workspace.observed and machine.charged == workspace.charged
-    )
-
-
-def _spec(workspace: Workspace, attempt: int, rule: IdleRule | None) -> MachineSpec:
-    return MachineSpec(
-        key=workspace.id,
-        name=workspace.name,
-        owner=workspace.owner,
-        profile=workspace.profile,
-        project=workspace.project_name,
-        allocation=workspace.allocation,
-        budget=workspace.budget,
-        idle_profile=workspace.idle_profile,
-        idle=rule,
-        launched_at=workspace.launched_at,
-        attempt=attempt,
-        spot=workspace.spot,
-        open_ports=workspace.open_ports,
-        unlimited=workspace.unlimited,
-        root_type=workspace.root_type,
-        template=workspace.resolved_template,
-        parameters=workspace.parameters,
-        instance_type=workspace.instance_type,
-        root_gb=workspace.root_gb,
-        hibernation=workspace.hibernation,
-        expires_at=deadline(workspace),
-        ends_at=workspace.expires_at,
     )
 
 

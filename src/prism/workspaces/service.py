@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import TYPES, machine_type
@@ -68,6 +69,7 @@ from prism.workspaces.plan import (
     verb_to_request,
     with_request,
 )
+from prism.workspaces.rollback import snapshot_for_launch
 from prism.workspaces.template_again import TemplateReader
 
 LATEST_EXPIRY = datetime(2999, 12, 31, tzinfo=UTC)
@@ -124,6 +126,7 @@ class WorkspaceService:
             if store.is_taken(sql, request.name):
                 raise store.name_taken(request.name)
             self._storage.require_attachable(sql, host(launch_plan.workspace), request.volumes)
+            self._with_snapshot(sql, launch_plan.workspace, request)
             return replace(launch_plan, outlook=self._funding.outlook(sql, launch_plan.workspace))
 
     def launch(self, request: LaunchRequest) -> LaunchPlan:
@@ -132,12 +135,21 @@ class WorkspaceService:
         with self._db.write() as tx:
             if store.is_taken(tx.sql, request.name):
                 raise store.name_taken(request.name)
-            workspace = launch_plan.workspace
+            workspace = self._with_snapshot(tx.sql, launch_plan.workspace, request)
             event = self._asked_event(None)
             workspace = self._changes.apply(tx, None, workspace, event, admit=True)
             self._storage.attach_to_new(tx, host(workspace), request.volumes)
             self._profiles.used(tx, workspace.profile)
         return replace(launch_plan, workspace=workspace)
+
+    def _with_snapshot(
+        self, sql: Connection, workspace: Workspace, request: LaunchRequest
+    ) -> Workspace:
+        if request.from_snapshot is None:
+            return workspace
+        name, location = request.from_snapshot, workspace.location
+        snapshot = snapshot_for_launch(sql, self._storage, name, location)
+        return replace(workspace, rollback_to=snapshot.id)
 
     def named(self, name: str) -> Workspace:
         """The workspace with that name or instance id."""

@@ -82,6 +82,8 @@ workspaces = Table(
     Column("restart", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
     Column("template_reread", Boolean, nullable=False, server_default=false()),
+    Column("rollback_to", String),
+    Column("rollback_backup", String),
     Column("reserved_until", Utc),
     Column("facts_version", Integer, key="metadata_version", nullable=False, server_default="0"),
     # written by the reconciler
@@ -158,6 +160,7 @@ REQUESTED = (
     | NO_STEP
     | {"verb", "generation", "requested_at", "reserved_until", "metadata_version"}
     | {"instance_type", "project", "pool"}
+    | {"rollback_to", "rollback_backup"}
 )
 OBSERVED = frozenset(
     {

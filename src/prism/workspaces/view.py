@@ -57,6 +57,7 @@ def instance(
         price_source=workspace.price_source,
         restart=workspace.restart,
         restarting=workspace.restarting,
+        rolling_back=workspace.rollback_to is not None,
         owner=workspace.owner,
         waiting=waiting,
     )

@@ -58,6 +58,7 @@ from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.read_model import ReadModel
+from prism.workspaces.rollback import RollbackService
 from prism.workspaces.routes import ConnectionReader
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.template_again import TemplateReader
@@ -125,6 +126,17 @@ class Wiring(ProviderWiring):
             funding=self.reservations,
             idle_monitor=self.idle_observer,
             has_seen=self.first_surveys.has_seen,
+        )
+
+    @cached_property
+    def rollbacks(self) -> RollbackService:
+        """Requests for earlier files of workspaces."""
+        return RollbackService(
+            self.db,
+            self.clock,
+            storage=self.storage,
+            changes=self.workspace_changes,
+            actor=self.who,
         )
 
     @cached_property

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from prism.idle.service import IdleTracker
     from prism.profiles.service import ProfileService
     from prism.templates.service import TemplateService
+    from prism.workspaces.rollback import RollbackService
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -106,6 +107,8 @@ class ProviderWiring(BillingWiring):
         def profiles(self) -> ProfileService: ...  # noqa: D102
         @cached_property
         def templates(self) -> TemplateService: ...  # noqa: D102
+        @cached_property
+        def rollbacks(self) -> RollbackService: ...  # noqa: D102
         @cached_property
         def idle_observer(self) -> IdleObserver: ...  # noqa: D102
         @cached_property
@@ -378,6 +381,7 @@ class ProviderWiring(BillingWiring):
             requests=self.workspaces,
             living=self.read_model.living,
             first_surveys=self.first_surveys,
+            rollbacks=self.rollbacks,
         )
         return reconciler
 

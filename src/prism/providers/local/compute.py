@@ -38,6 +38,7 @@ from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
 from prism.providers.local.adoption import machine_of_folder
+from prism.providers.local.file_replacement import FileReplacements, FilesNotReplaced
 from prism.providers.local.folder_setup import (
     MachineOptions,
     change_template,
@@ -124,6 +125,7 @@ class LocalCompute:
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
         self._options = MachineOptions(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
+        self._replacements = FileReplacements(self._root.parent / "storage" / "snapshots")
         self._cached: dict[str, CachedMachine] = {}
         self._surveyed = False
         self._writing = threading.Lock()
@@ -206,6 +208,19 @@ class LocalCompute:
         """Write the template into the machine's spec."""
         if folder := self._folder(id):
             change_template(folder, spec, self._options)
+
+    def replace_files(self, id: str, snapshot: str, token: str) -> bool:
+        """Implements `workspaces.ports.ReplacesFiles`: its files are its home."""
+        if (folder := self._folder(id)) is None:
+            raise FilesNotReplaced(f"There is no machine {id} here")
+        try:
+            return self._replacements.advance(folder, snapshot, token)
+        except OSError as error:
+            raise Unavailable(f"The files of {id} cannot be replaced: {error}") from error
+
+    def close(self) -> None:
+        """Stop copies; machines keep running."""
+        self._replacements.close()
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
         """Tell the supervisor when to stop the machine, also without a daemon."""

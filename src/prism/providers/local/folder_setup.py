@@ -51,7 +51,7 @@ def make(folder: Path, spec: MachineSpec, options: MachineOptions) -> bool:
         due = None if spec.expires_at is None else spec.expires_at.timestamp()
         intent: MachineIntent = {
             "run": 1,
-            "state": "on",
+            "state": "on" if spec.starts else "off",
             "expires_at": due,
             "expire_action": "hibernate" if spec.hibernation else "stop",
         }

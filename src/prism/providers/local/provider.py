@@ -129,7 +129,8 @@ class LocalProvider:
         self._check.stop()
 
     def close(self) -> None:
-        """Its parts are closed by their users."""
+        """Stop its copies; its other parts are closed by their users."""
+        self.compute.close()
 
     @property
     def _simulates(self) -> bool:

@@ -50,6 +50,10 @@ class LocalStorageOffer:
         """Each copy has a manifest."""
         return None
 
+    def no_rollback(self) -> str | None:
+        """A home is a folder, which can be replaced."""
+        return None
+
     def _free_bytes(self) -> int:
         folder = self._root.absolute()
         while not folder.exists():

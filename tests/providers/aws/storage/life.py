@@ -7,6 +7,7 @@ announces itself before and after. `die_at` says at which to die.
 import contextlib
 from typing import Any
 
+from prism.errors import NotFound
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros
@@ -87,6 +88,8 @@ class Hosts:
         self.machines = {"x": place.machine(HERE), "y": place.machine(THERE)}
 
     def named(self, sql, name):
+        if name not in self.machines:
+            raise NotFound(name)
         return self.of(sql, [name])[name]
 
     def of(self, sql, ids):
@@ -123,6 +126,9 @@ class Terms:
         return None
 
     def no_verification(self):
+        return None
+
+    def no_rollback(self):
         return None
 
     def no_copies(self, kind):

@@ -34,7 +34,12 @@ class AwsStorageOffer:
         """Why snapshots cannot be verified: only a machine can read one."""
         return NO_VERIFICATION
 
+    def no_rollback(self) -> str | None:
+        """Why a rollback is not possible: Prism does not replace root volumes of EC2."""
+        return NO_ROLLBACK
 
+
+NO_ROLLBACK = "Prism does not replace the root disk of an EC2 instance"
 NO_VERIFICATION = (
     "EC2 shows a snapshot's data only on a new volume of a machine, which costs "
     "money: restore it and look"
