@@ -22,6 +22,7 @@ from prism.connections.terminal_sessions import ShellSessions
 from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.daemon.api import Counts, DaemonControl
 from prism.daemon.cleaning import CleaningService
+from prism.daemon.database_probe import DatabaseProbe
 from prism.daemon.disk_reserve import HomeDisk
 from prism.daemon.doctor import Doctor
 from prism.daemon.gui_settings import GuiSettingsFile
@@ -310,10 +311,10 @@ class Wiring(ProviderWiring):
             user=self.settings.actor,
             database="postgresql" if self.db.shared else "sqlite",
             counts=self._counts,
-            profiles=self._known_profiles,
+            profiles=lambda: self._profiles,
             locations=self._locations,
             troubles=lambda: [
-                *self.db.troubles(),
+                *self.database_probe.troubles(),
                 *self.generation.reasons(),
                 *self.homes.reasons(),
                 *self._unreadable(),
@@ -327,13 +328,19 @@ class Wiring(ProviderWiring):
         """The checks of `prism doctor`."""
         return Doctor(self.clock, str(self.settings.folder))
 
-    def _known_profiles(self) -> Sequence[ProfileShown]:
-        """All profiles; cached while the database is away."""
+    @cached_property
+    def database_probe(self) -> DatabaseProbe:
+        """Asks the database for the daemon's status."""
+        return DatabaseProbe(self._ask_database)
+
+    def _ask_database(self) -> Sequence[str]:
+        """The problems of the database; keeps the profiles for while it is away."""
+        troubles = self.db.troubles()
         try:
             self._profiles = self.profiles.every()
         except DatabaseUnavailable as away:
             log.debug("profiles as they were: %s", away)
-        return self._profiles
+        return troubles
 
     def _launch_of(self, name: str) -> tuple[str, datetime]:
         """The name of a workspace, and when it was launched; raises `WorkspaceNotFound`."""
