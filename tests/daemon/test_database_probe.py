@@ -12,10 +12,10 @@ from tests.waiting import eventually
 
 
 def test_probe_waits_shortly_and_asks_once_at_a_time():
-    answers, asked = threading.Event(), []
+    answers, calls = threading.Event(), []
 
     def ask():
-        asked.append(time.monotonic())
+        calls.append(time.monotonic())
         answers.wait(60)
         return ["it is full"]
 
@@ -23,7 +23,7 @@ def test_probe_waits_shortly_and_asks_once_at_a_time():
     [silent] = probe.troubles()
     assert silent.startswith("The database has not answered for ")
     assert len(probe.troubles()) == 1
-    assert len(asked) == 1
+    assert len(calls) == 1
     answers.set()
     assert eventually(lambda: probe.troubles() == ["it is full"])
 
