@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: audit docs flaky help install mutants quickstart test test-all check format bench lock openapi gui clean debian
+.PHONY: audit docs flaky test-oldest help install mutants quickstart test test-all check format bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 # What this machine trusts, for uv, pip and npm, which have certificates of their own.
@@ -72,6 +72,9 @@ test: install debian  ## Run the tests
 
 test-all: install debian  ## Run the tests and the proofs that take minutes; see also `make mutants`
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
+
+test-oldest: debian  ## Try the oldest Python: the real quickstart, and each test once
+	scripts/oldest.sh
 
 flaky: install debian  ## Repeat the tests of docs/flaky.md N=20 times, beside load
 	$(BIN)/python scripts/flaky.py repeat $(or $(N),20)

@@ -95,13 +95,20 @@ class MakeDaemon(Protocol):
     ) -> App: ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help = "run each test with one of its parameters, which the seed chooses"
+    parser.addoption("--each-test-once", action="store_true", help=help)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(STATEMENTS)
     STATEMENTS.listen()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
     """Runs before slow tests are deselected, and after the others were shuffled."""
     for item in items:
         if runs_only_in_test_all(item):
@@ -112,6 +119,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         elif uses_module_fixture(item):
             item.add_marker(pytest.mark.xdist_group(file))
     yield
+    if config.getoption("each_test_once"):
+        chosen = one_case_of_each(items)
+        kept = {*chosen}
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = chosen
     for item in items:  # xdist 3.8 sets the group where pytest 9.2 no longer reads it
         if name := vars(item).get("_nodeid"):
             item._id = type(item._id).parse(name)
@@ -119,6 +131,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     items.sort(
         key=lambda item: not (item.get_closest_marker("timeout") or uses_module_fixture(item))
     )
+
+
+def one_case_of_each(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The first case of each test; its cases were shuffled."""
+    first: dict[str, pytest.Item] = {}
+    for item in items:
+        first.setdefault(item.nodeid.partition("[")[0], item)
+    return [*first.values()]
 
 
 def pytest_unconfigure() -> None:
