@@ -20,7 +20,7 @@ HOME = Path(os.environ.get("HOME", "/"))
 MATERIAL = Path(os.environ.get("TEST_MATERIAL", ""))  # the wheel, the source, uv
 CACHE = os.environ.get("TEST_CACHE", "")
 PYTHON = os.environ.get("TEST_PYTHON", "")
-SECONDS = 300
+SECONDS = 1500
 NOTHING: Mapping[str, str] = MappingProxyType({})
 CACHED = {"UV_CACHE_DIR": f"{CACHE}/uv"}
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab\?token=\S+")
@@ -93,7 +93,8 @@ def main(installation: str) -> int:
         with urllib.request.urlopen(address, timeout=60) as answer:
             page = answer.read().decode()
         first = {"address": bool(ADDRESS.fullmatch(address)), "lab": "JupyterLab" in page}
-        seen = first | use(prism)
+        programs = ("bwrap", "pasta", "node", "npm", "psql", "ip", "apt-get", "sudo")
+        seen = first | {"programs": [*filter(shutil.which, programs)]} | use(prism)
         if installation == "bare":
             seen["gui"] = (HOME / "prism/src/prism/web/site.json").exists()
             seen["sandbox"] = shutil.which("bwrap") is not None

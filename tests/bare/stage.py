@@ -39,10 +39,13 @@ def main(row: dict[str, str], stage: Path, program: list[str]) -> int:
     """Make the conditions, and run the program; its exit code."""
     uid = 0 if row["user"] == "root" else USER
     mount_file_system(row["filesystem"], stage)
-    hide([name for kind, names in PROGRAMS.items() if row[kind] == "without" for name in names])
-    for folder in ("/usr", "/etc"):  # nothing here may change this computer
+    for folder in (
+        "/usr",
+        "/etc",
+    ):  # nothing here may change this computer; before what is mounted in them
         subprocess.run(["mount", "--bind", folder, folder], check=True)
         subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+    hide([name for kind, names in PROGRAMS.items() if row[kind] == "without" for name in names])
     base = stage / {"plain": "plain", "space": "a b", "private": "private"}[row["path"]]
     own_folder(base, uid, 0o700 if row["path"] == "private" else 0o755)
     share_cache(base / ".prism", Path(os.environ["TEST_CACHE"]) / "prism", uid)
