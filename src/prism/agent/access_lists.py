@@ -38,13 +38,18 @@ AccessEntries = tuple[AccessEntry, ...]
 
 def with_user(entries: AccessEntries, uid: int, permissions: int) -> AccessEntries:
     """The list with an entry for a uid; all other users can do what they could before."""
+    return _with(entries, AccessEntry(USER, permissions, uid))
+
+
+def _with(entries: AccessEntries, new: AccessEntry) -> AccessEntries:
+    """The list with this entry instead of an older one for the same user or group."""
     mask = _permissions(entries, MASK)
     remaining = [
         entry if mask is None else entry._replace(permissions=entry.permissions & mask)
         for entry in entries
-        if entry.tag in {USER, OWN_GROUP, GROUP} and (entry.tag, entry.id) != (USER, uid)
+        if entry.tag in {USER, OWN_GROUP, GROUP} and (entry.tag, entry.id) != (new.tag, new.id)
     ]
-    remaining.append(AccessEntry(USER, permissions, uid))
+    remaining.append(new)
     wide = 0
     for entry in remaining:
         wide |= entry.permissions
@@ -99,6 +104,15 @@ def share(file: int, uid: int, is_stale: Callable[[int], bool]) -> None:
     remaining = without_users(default, lambda known: known != uid and is_stale(known))
     if (after := with_user(remaining, uid, READ | WRITE | SEARCH)) != default:
         _write(file, DEFAULT, after)
+
+
+def let_read(file: int, gid: int) -> None:
+    """Let a group read an open file or folder, and run a program that its owner can run."""
+    mode = os.fstat(file).st_mode
+    runs = SEARCH if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else 0
+    before = read(file)
+    if (after := _with(before, AccessEntry(GROUP, READ | runs, gid))) != before:
+        _write(file, ACCESS, after)
 
 
 def admits_others(path: str, is_workspace: Callable[[int], bool]) -> bool:

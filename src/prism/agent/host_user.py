@@ -6,6 +6,7 @@ else on this computer is as open to it as to any other user.
 """
 
 import os
+import shlex
 import signal
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -60,7 +61,8 @@ class HostUser:
         self._leases, self._range = leases, UidRange.configured()
         self._entered: list[str] = []  # folders that let it pass
         self._volumes: set[str] = set()
-        self.groups = accelerator_groups()
+        # The group is for Prism's installation, if only its owner can read it.
+        self.groups = [*accelerator_groups(), self._range.first]
         if missing := missing_capabilities(effective_capabilities()):
             raise NoIdentity(
                 f"root lacks {', '.join(missing)} here, without which no program can run as "
@@ -89,6 +91,9 @@ class HostUser:
             self._let_pass(readable := [path for path in readable if os.path.exists(path)])
             for path in volumes:
                 self.open_volume(path)
+            for path in readable:
+                if self._first_unreachable([path]):
+                    own_files.change_all([path], _can_be_shared, self._let_read, is_trusted=True)
         except OSError as error:
             where = error.filename or "a folder"
             raise NoIdentity(
@@ -97,7 +102,8 @@ class HostUser:
             ) from error
         if unreachable := self._first_unreachable([*own, *readable]):
             raise NoIdentity(
-                f"{unreachable} can be read by its owner alone; make it readable by all"
+                f"{unreachable} can be read by its owner alone; make it readable by all: "
+                f"chmod -R a+rX {shlex.quote(unreachable)}"
             )
         return [folder for folder in self._entered if not within(folder, home)]
 
@@ -135,6 +141,9 @@ class HostUser:
         self._entered = []
         self._leases.give_back(self.uid)
 
+    def _let_read(self, file: int) -> None:
+        access_lists.let_read(file, self._range.first)
+
     def _share(self, file: int) -> None:
         access_lists.share(file, self.uid, self._is_stale)
 
@@ -162,19 +171,19 @@ class HostUser:
                     return number + 1
             return 0
 
-        number = as_user(self.uid, look)
+        number = as_user(self.uid, look, self.groups)
         if number == CANNOT_BECOME:
             raise NoIdentity(f"no program can run as uid {self.uid} here")
         return paths[number - 1] if number else None
 
 
-def as_user(uid: int, work: Callable[[], int]) -> int:
+def as_user(uid: int, work: Callable[[], int], groups: Sequence[int] = ()) -> int:
     """Call a function in a child that runs as this user; its answer, or `CANNOT_BECOME`."""
     child = os.fork()
     if not child:
         code = CANNOT_BECOME
         try:
-            os.setgroups([])
+            os.setgroups(groups)
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
             code = work()

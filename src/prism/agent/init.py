@@ -21,6 +21,7 @@ import resource
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import termios
@@ -35,6 +36,13 @@ SECCOMP_MODE_FILTER = 2
 NEW_USER = 0x10000000
 CAPABILITIES_V3 = 0x20080522
 CANNOT_START = 127
+# Landlock: its system calls have these numbers on every architecture.
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
+LANDLOCK_VERSION, LANDLOCK_LEAST, LANDLOCK_BENEATH = 1, 2, 1
+LANDLOCK_READ = 0b1101  # execute, read a file, list a folder
+LANDLOCK_ALL = (1 << 14) - 1  # also write, make, remove, and move to another folder
+LANDLOCK_TRUNCATE = 1 << 14
+LANDLOCK_OF_FILES = 0b111 | LANDLOCK_TRUNCATE
 LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 
 
@@ -177,10 +185,14 @@ def confine(confinement: dict[str, Any], fds: list[int]) -> dict[int, tuple[int,
 
     They are soft and hard limits, by the number of the `RLIMIT_…`.
     """
+    # Before the change of the user, who may not be let into all folders yet.
+    ruleset = ruleset_of(rules) if (rules := confinement.get("files")) else None
     if "uid" in confinement:
         _become_user(confinement["uid"], confinement["groups"], fds[0] if fds else None)
     for descriptor in fds:
         os.close(descriptor)
+    if ruleset is not None:
+        restrict_files(ruleset)
     if confinement["filter"]:
         _install_filter(bytes.fromhex(confinement["filter"]))
         # Otherwise a process of the same user could answer instead of this one, and keep
@@ -218,6 +230,52 @@ def _become_user(uid: int, groups: list[int], namespace: int | None) -> None:
     _checked(libc.capset(head, ctypes.create_string_buffer(24)))
     # A change of the user resets PR_SET_PDEATHSIG.
     _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+def landlock_version() -> int:
+    """The version of the kernel's Landlock; less than 1 if it has none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION))
+
+
+def ruleset_of(rules: dict[str, list[str]]) -> int | None:
+    """A ruleset that allows these trees; None if the kernel has no Landlock that programs bear.
+
+    Before its second version (Linux 5.19), no file could be moved to another folder.
+    """
+    if sys.platform != "linux" or (version := landlock_version()) < LANDLOCK_LEAST:
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    change = LANDLOCK_ALL | (LANDLOCK_TRUNCATE if version >= 3 else 0)
+    attributes = struct.pack("=Q", change)
+    _checked(ruleset := libc.syscall(LANDLOCK_CREATE, attributes, len(attributes), 0))
+    for path in rules["read"]:
+        _allow(libc, ruleset, path, LANDLOCK_READ)
+    for path in rules["change"]:
+        _allow(libc, ruleset, path, change)
+    return int(ruleset)
+
+
+def restrict_files(ruleset: int) -> None:
+    """Refuse all files outside of the trees of a ruleset from now on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _checked(libc.syscall(LANDLOCK_RESTRICT, ruleset, 0))
+    os.close(ruleset)
+
+
+def _allow(libc: Any, ruleset: int, path: str, rights: int) -> None:
+    """Add a rule for a tree or a file, if it is there."""
+    try:
+        tree = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+        rule = struct.pack("=Qi", rights if is_folder else rights & LANDLOCK_OF_FILES, tree)
+        _checked(libc.syscall(LANDLOCK_ADD, ruleset, LANDLOCK_BENEATH, rule, 0))
+    finally:
+        os.close(tree)
 
 
 def _install_filter(filter: bytes) -> None:

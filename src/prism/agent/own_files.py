@@ -29,14 +29,19 @@ def change_all(
     paths: Iterable[str],
     is_meant: Callable[[os.stat_result], bool],
     change: Callable[[int], None],
+    *,
+    is_trusted: bool = False,
 ) -> None:
-    """Call `change` with a descriptor of each entry that is meant; the trees themselves too."""
+    """Call `change` with a descriptor of each entry that is meant; the trees themselves too.
+
+    In a trusted tree, which no workspace can write, a file may have names outside of it.
+    """
     trees = list(paths)
     names: Counter[FileIdentity] = Counter()
     for file, about in _files(trees):
         if not is_meant(about):
             continue
-        if stat.S_ISREG(about.st_mode) and about.st_nlink > 1:
+        if stat.S_ISREG(about.st_mode) and about.st_nlink > 1 and not is_trusted:
             names[identity(about)] += 1
         else:
             change(file)

@@ -290,6 +290,13 @@ class CopyAnswer(TypedDict, total=False):
     full: bool  # the disk is full
 
 
+class FileRules(TypedDict):
+    """The trees of files that programs inside may read, and may change."""
+
+    read: list[str]
+    change: list[str]
+
+
 class SandboxProbe(TypedDict):
     """The input of `sandbox_probe.py`: nothing of `home` and `private` may be visible inside."""
 

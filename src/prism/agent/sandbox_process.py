@@ -32,6 +32,7 @@ from prism.agent.identity import (
     user_namespace,
 )
 from prism.agent.kernel_limits import limits_of_a_workspace
+from prism.agent.landlock import file_rules
 from prism.agent.machine_config import SYSTEM
 from prism.agent.network import (
     RESOLVER,
@@ -142,7 +143,8 @@ class SandboxProcess:
 
     def ask(self, request: Mapping[str, Any], fds: list[int]) -> None:
         """Request that a program is started or signalled; raises if the sandbox has ended."""
-        if self._host_user and "environment" in request:  # the common `/tmp` is everybody's
+        if self.kind.startswith("none") and "environment" in request:
+            # The common `/tmp` is everybody's, and may be closed to it.
             own = {"TMPDIR": str(self._folder / "tmp")}
             request = {**request, "environment": {**own, **request["environment"]}}
         socket.send_fds(self._socket, [framed(request)], fds)
@@ -409,7 +411,7 @@ class SandboxProcess:
             for descriptor in [tree for _, tree in mounts] + [namespace][: namespace >= 0]:
                 os.close(descriptor)
         ours.settimeout(PATIENCE)
-        if not self._send_confinement(ours, confined=bool(bwrap or self._host_user)):
+        if not self._send_confinement(ours, sandboxed=bool(bwrap)):
             return self._end_reason(ours)
         # Requests may be large and are sent whole; answers are read when they come.
         self._socket = ours
@@ -454,10 +456,14 @@ class SandboxProcess:
         with os.fdopen(self.output_pipe, "rb") as pipe:
             return last_words(pipe.read().decode(errors="replace")) or "it ends at once"
 
-    def _send_confinement(self, ours: socket.socket, *, confined: bool) -> bytes:
+    def _send_confinement(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
         """Send the first program its confinement, and that of all others; its answer."""
+        confined = sandboxed or self._host_user is not None
         filter = filter_for(os.uname().machine) if confined else None
         confinement: dict[str, Any] = {"filter": (filter or b"").hex()}
+        if self._is_requested:
+            reachable = [*self._reachable, str(PROGRAM)]
+            confinement["files"] = file_rules(self._folder, reachable, sandboxed=sandboxed)
         # A uid of this computer has its own count of processes, as has a user namespace.
         if confined and (self._host_user or counts_processes_by_place()):
             confinement["processes"] = processes_allowed()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,16 @@ from prism.agent.access_lists import (
     SEARCH,
     USER,
     AccessEntry,
+    admits_others,
     grant_search,
     read,
     revoke_search,
     with_user,
     without_users,
 )
+from prism.agent.host_user import HostUser
+from prism.agent.identity import Leases
+from prism.agent.init import LANDLOCK_LEAST, landlock_version
 from prism.agent.own_files import give
 from tests.providers.local.test_life import environment
 
@@ -48,6 +53,13 @@ def without_capabilities(*line, names=FEWER):
     return ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *line]
 
 
+@pytest.fixture
+def closed():
+    """A folder that only root may enter. Other runs of pytest reset modes above `tmp_path`."""
+    with tempfile.TemporaryDirectory(prefix="prism-") as name:
+        yield Path(os.path.realpath(name))
+
+
 def life(folder, lent):
     """What happened to two workspaces where a command like `lent` starts the daemon."""
     line = [sys.executable, "-m", "tests.providers.local.unsandboxed"]
@@ -65,14 +77,14 @@ def life(folder, lent):
         (without_capabilities, "root lacks CAP_SYS_ADMIN here"),
     ],
 )
-def test_workspace_of_root_without_a_sandbox_is_a_user_of_its_own(tmp_path, lent, reason):
-    seen = life(tmp_path, lent)
+def test_workspace_of_root_without_a_sandbox_is_a_user_of_its_own(closed, lent, reason):
+    seen = life(closed, lent)
     among, facts = identity.UidRange.configured(), seen["facts"]
     uid = seen["uid"]
     assert among.first < uid <= among.last
     assert seen["others_uid"] not in {uid, 0}
     assert facts["uid"] == facts["gid"] == [uid] * 3
-    assert (facts["groups"], seen["programs"]) == ([], [uid])
+    assert (facts["groups"], seen["programs"]) == ([among.first], [uid])
     assert (facts["capabilities"], facts["new_privileges"], facts["filter"]) == (
         "0" * 16,
         "1",
@@ -80,7 +92,9 @@ def test_workspace_of_root_without_a_sandbox_is_a_user_of_its_own(tmp_path, lent
     )
     assert (facts["unshare"], facts["processes"]) == (-1, identity.MOST_PROCESSES)
     assert facts["reads"] == [], "it reads what is the daemon's or another workspace's"
-    assert facts["temporary"].startswith(str(tmp_path / "home" / "workspaces"))
+    is_walled = landlock_version() >= LANDLOCK_LEAST
+    assert seen["by_name"] is not is_walled, "a file in a folder that lets it pass"
+    assert facts["temporary"].startswith(str(closed / "home" / "workspaces"))
     assert seen["sandbox"] == f"none: {reason}"
     [note] = [note for note in seen["notes"] if "without a sandbox" in note]
     assert reason in note
@@ -143,30 +157,23 @@ def test_access_list_entry_gives_nobody_else_more_than_the_mask_allowed():
 
 
 @privileged
-def test_folder_lets_one_user_pass_and_forgets_those_whose_workspace_has_ended(tmp_path):
+def test_folder_lets_one_user_pass_and_forgets_those_whose_workspace_has_ended(closed):
     def enters(uid):
         line = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "stat", f"{closed}/known"]
         return subprocess.run(["setpriv", *line], capture_output=True).returncode == 0
 
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
     (closed / "known").touch()
-    for folder in [tmp_path, *tmp_path.parents]:
-        if not folder.stat().st_mode & 1:
-            grant_search(str(folder), UID, lambda _: False)
-            grant_search(str(folder), OTHER_UID, lambda _: False)
     grant_search(str(closed), OTHER_UID, lambda _: False)
     assert (enters(UID), enters(OTHER_UID)) == (False, True)
     grant_search(str(closed), UID, lambda uid: uid == OTHER_UID)
     assert (enters(UID), enters(OTHER_UID)) == (True, False)
+    assert not admits_others(str(closed), lambda uid: uid == UID)
+    assert admits_others(str(closed), lambda uid: uid == OTHER_UID)
     revoke_search(str(closed), UID)
     assert (enters(UID), closed.stat().st_mode & 0o777) == (False, 0o700)
     folder = os.open(closed, os.O_RDONLY)
     assert not [entry for entry in read(folder) if entry.tag == USER]
     os.close(folder)
-    for folder in tmp_path.parents:
-        revoke_search(str(folder), UID)
-        revoke_search(str(folder), OTHER_UID)
 
 
 @privileged
@@ -189,3 +196,23 @@ def test_giving_a_tree_away_leaves_files_that_have_names_outside_of_it(tmp_path)
         owners
         == dict.fromkeys(("tree", "deep", "soft", "one", "two", "of_before"), UID) | unchanged
     )
+
+
+@privileged
+def test_installation_that_only_root_can_read_lets_workspaces_read_it(closed):
+    tree = closed / "python"
+    (tree / "bin").mkdir(parents=True, mode=0o700)
+    program, outside = tree / "bin" / "run", closed / "cached"
+    outside.write_text("#!/bin/sh\necho ran\n")
+    outside.chmod(0o700)
+    program.hardlink_to(outside)  # as uv installs
+    tree.chmod(0o700)
+    (closed / "own").mkdir()
+    user = HostUser(7, Leases(closed / "uids"))
+    user.open(str(closed), [str(closed / "own")], [str(tree)], [])
+    line = [f"--reuid={user.uid}", f"--regid={user.uid}", f"--groups={user.groups[-1]}"]
+    done = subprocess.run(["setpriv", *line, str(program)], capture_output=True, text=True)
+    user.close()
+    assert (done.stdout, program.stat().st_mode & 0o007) == ("ran\n", 0), done.stderr
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", str(program)]
+    assert subprocess.run(other, capture_output=True).returncode

@@ -161,6 +161,7 @@ def lives(pid):
 def main(home, cache):
     """Run it all; print the answers."""
     Path(home).mkdir(mode=0o700)
+    (Path(home).parent / "open").write_text("of a person, with mode 0644")
     world = World(Path(home), Path(cache))
     try:
         victim = world.launched(page(), key="ws_2")
@@ -173,6 +174,7 @@ def main(home, cache):
             "notes": report["notes"],
             "uid": report["uid"],
             "facts": facts(world, id, secrets),
+            "by_name": bool(facts(world, id, [str(Path(home).parent / "open")])["reads"]),
             "others_uid": world.report(victim)["uid"],
             "programs": sorted({process.uids().real for process in world.programs(id)}),
             "port": world.compute.address_of(id, port) is not None,

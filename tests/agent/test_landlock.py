@@ -1,0 +1,100 @@
+"""The wall of Landlock: which trees programs may read and change."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism.agent import init, landlock
+from prism.agent.landlock import file_rules
+
+ATTEMPTS = """
+import json, os, sys
+from pathlib import Path
+from prism.agent.init import restrict_files, ruleset_of
+rules, paths = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+ruleset = ruleset_of(rules)
+has = ruleset is not None
+if has:
+    restrict_files(ruleset)
+def works(act):
+    try:
+        act()
+    except OSError:
+        return False
+    return True
+print(json.dumps([has, {
+    name: [works(lambda: Path(path, "file").read_bytes()),
+           works(lambda: Path(path, "new").write_bytes(b"x")),
+           works(lambda: os.truncate(Path(path, "file"), 1))]
+    for name, path in paths.items()
+}, works(lambda: os.rename(Path(paths["change"], "new"), Path(paths["other"], "moved")))]))
+"""
+
+
+def attempts(tmp_path, rules=None):
+    """What a program under these rules can do in each folder; skips if the kernel lacks them."""
+    paths = {name: str(tmp_path / name) for name in ("read", "change", "other", "hidden")}
+    for path in paths.values():
+        Path(path).mkdir()
+        Path(path, "file").write_text("words")
+    rules = {
+        "read": [paths["read"], *sys.path, "/usr", "/etc", "/lib", "/lib64", "/gone"],
+        "change": [paths["change"], paths["other"], "/dev"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ATTEMPTS, json.dumps(rules), json.dumps(paths)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    has, allowed, moved = json.loads(done.stdout)
+    if not has:
+        pytest.skip("this kernel has no Landlock of version 2 or newer")
+    return allowed, moved
+
+
+def test_only_the_trees_in_the_rules_can_be_read_and_changed(tmp_path):
+    allowed, moved = attempts(tmp_path)
+    assert allowed["read"][:2] == [True, False]
+    assert allowed["change"] == allowed["other"] == [True, True, True]
+    assert allowed["hidden"][:2] == [False, False]
+    assert moved, "a file cannot be moved from one folder to another"
+
+
+def test_kernel_without_landlock_restricts_nothing(monkeypatch):
+    monkeypatch.setattr(init, "LANDLOCK_LEAST", 1000)
+    assert init.ruleset_of({"read": [], "change": []}) is None
+
+
+def test_rules_of_a_sandbox_allow_to_read_what_is_mounted(tmp_path):
+    folder = tmp_path / "prism" / "workspaces" / "local-1"
+    rules = file_rules(folder, [], sandboxed=True)
+    assert rules["read"] == ["/"]
+    assert {str(folder / name) for name in ("home", "venv", "tmp")} <= set(rules["change"])
+    assert str(tmp_path / "prism" / "storage" / "volumes") in rules["change"]
+
+
+def test_rules_without_a_sandbox_leave_out_the_homes_of_prism_and_of_the_user(
+    tmp_path, monkeypatch
+):
+    user, system = tmp_path / "user", tmp_path / "opt"
+    for path in (
+        user / ".ssh",
+        system / "tool",
+        system / "inner" / "tool",
+        system / "inner" / "h",
+    ):
+        path.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setattr(landlock, "SYSTEM", ("/usr", str(system)))
+    monkeypatch.setattr(landlock, "TEMPORARY", (str(tmp_path),))
+    folder = system / "inner" / "h" / "workspaces" / "local-1"
+    rules = file_rules(folder, ["/usr/lib/python3"], sandboxed=False)
+    assert {"/usr", str(system / "tool"), str(system / "inner" / "tool")} <= set(rules["read"])
+    closed = {str(path) for path in (system, system / "inner", user, system / "inner" / "h")}
+    assert not closed & {*rules["read"], *rules["change"]}
+    assert str(tmp_path) not in rules["change"]
+    assert str(folder / "home") in rules["change"]
