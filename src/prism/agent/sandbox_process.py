@@ -169,9 +169,9 @@ class SandboxProcess:
 
     def update_volumes(self, volumes: list[str]) -> None:
         """Attach new volumes and detach removed ones, if that is possible."""
-        if self._host_user:
-            self._update_open_volumes(self._host_user, set(volumes))
         if self.kind != "bubblewrap":
+            if self._host_user:
+                self._update_open_volumes(self._host_user, set(volumes))
             return
         present, requested = set(self.volumes), set(volumes)
         self._unattachable &= requested
