@@ -32,10 +32,10 @@ def file_rules(folder: Path, reachable: Iterable[str], *, sandboxed: bool) -> Fi
     Path(volumes_of(folder)).mkdir(mode=0o700, parents=True, exist_ok=True)
     hidden = [os.path.realpath(path) for path in (str(folder.parent.parent), *homes())]
     needed = [*map(os.path.realpath, NAMES), *reachable]
-    shown = [layer.path for layer in layers(SYSTEM, needed, hidden) if layer.shown]
+    visible = [layer.path for layer in layers(SYSTEM, needed, hidden) if layer.shown]
     read = [part for tree in (*SYSTEM, *READ) for part in _around(tree, hidden)]
     change += [tree for tree in TEMPORARY if _around(tree, hidden) == [tree]]
-    return {"read": [*read, *shown], "change": change}
+    return {"read": [*read, *visible], "change": change}
 
 
 def _around(tree: str, hidden: Sequence[str]) -> list[str]:
