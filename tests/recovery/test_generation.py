@@ -217,9 +217,13 @@ def test_pending_work_of_an_older_database_waits_until_it_is_accepted(world, dis
     assert not [
         call for call in cloud.calls[len(calls) :] if call.startswith(("stop", "terminate"))
     ]
+    waiting = world.get("instances/one")["waiting"]
+    assert "older than the machines" in waiting
+    assert "`prism recover --accept`" in waiting
     world.post("recover", accept=True)
     world.settle()
     assert world.get("instances/one")["state"] == "stopped"
+    assert world.get("instances/one")["waiting"] is None
 
 
 def test_accepting_an_older_database_survives_a_restart(world):

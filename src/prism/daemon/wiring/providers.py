@@ -441,6 +441,8 @@ class ProviderWiring(BillingWiring):
 
     def why_it_waits(self, workspace: Workspace) -> str | None:
         """Why a workspace's location, or the last attempt at it, cannot continue."""
+        if self.generation.is_paused(workspace.requested_at):
+            return " ".join(self.generation.reasons())
         provider = self.providers.get(provider_of(workspace.location), self.local)
         parts = provider.locations.get(workspace.location)
         if parts is not None and parts.away is not None:
