@@ -59,6 +59,7 @@ class Index:
     def __init__(self):
         self.files: dict[str, bytes] = {}
         self.reports: list[Any] = []
+        self.asked: list[str] = []
         index = self
 
         class Answers(http.server.BaseHTTPRequestHandler):
@@ -91,6 +92,7 @@ class Index:
     def answer(self, request):
         """A page with links, or a file."""
         path = request.path.strip("/")
+        self.asked.append(path)
         if path in self.files:
             return self._answer(request, self.files[path])
         name = path.removeprefix("simple/")
@@ -110,11 +112,12 @@ class Index:
             if request.command == "GET":
                 request.wfile.write(content)
 
-    def wheel(self, name, files):
-        """A wheel with these files and a correct `RECORD`."""
+    def wheel(self, name, files, requires=()):
+        """A wheel with these files and a correct `RECORD`, which requires others."""
         about = f"{name}-1.0.dist-info"
+        required = "".join(f"Requires-Dist: {other}\n" for other in requires)
         files = files | {
-            f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{required}",
             f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
         rows = [f"{path},{_digest(text)},{len(text.encode())}" for path, text in files.items()]

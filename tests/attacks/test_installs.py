@@ -1,6 +1,7 @@
 """Packages, templates and workspaces that attack the installer run no code outside."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -27,6 +28,15 @@ def package_index(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield index
     index.close()
+
+
+@pytest.fixture
+def own_networks(tmp_path):
+    """A world whose workspaces, and whose installer, have networks of their own."""
+    (tmp_path / "prism").mkdir()
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache")
+    yield world
+    world.close()
 
 
 @pytest.fixture
@@ -86,7 +96,7 @@ def test_built_package_is_not_shared_between_workspaces(world, package_index):
 
 
 UV_SHIM = """#!/bin/sh
-env > {folder}/$1-$$
+/usr/bin/env > {folder}/$1-$$
 exec {uv} "$@"
 """
 
@@ -127,6 +137,94 @@ def test_installer_gets_no_environment_variable_of_a_template(
     logs.append("\n".join(f"{k}={v}" for k, v in package_index.reports[0]["environment"].items()))
     for lines in logs:
         assert not [line for line in lines.splitlines() if "evil" in line]
+
+
+SPY = """#!/bin/sh
+{python} -I -S - <<'END' >> {folder}/spied-$1
+import ctypes, json, os
+said = dict(line.split(":", 1) for line in open("/proc/self/status"))
+def refused(act):
+    try:
+        return act() not in (None, 0)
+    except OSError:
+        return True
+libc = ctypes.CDLL(None)
+report = dict(uid=os.getuid(), seccomp=int(said["Seccomp"]), capabilities=int(said["CapBnd"], 16))
+report["sysctl"] = refused(lambda: open("/proc/sys/kernel/domainname", "r+").close())
+report["namespace"] = refused(lambda: libc.unshare(0x10000000))
+report["mount"] = refused(lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, None))
+report["git"] = os.path.isfile("/usr/bin/git") or any(
+    os.access(os.path.join(path, "git"), os.X_OK) for path in os.environ["PATH"].split(":"))
+print(json.dumps(report))
+END
+exec {uv} "$@"
+"""
+
+
+def test_installer_has_no_rights_and_no_git(world, package_index, tmp_path):
+    package_index.wheel("good", {"good.py": ""})
+    id = world.launched(packed("good"))
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    spec = world_order(world, id)
+    spy = tmp_path / "spy"
+    folder = world.cache / "wheels"
+    spy.write_text(SPY.format(folder=folder, uv=spec["uv"], python=spec["python"]))
+    spy.chmod(0o755)
+    # A package with a path is installed for this workspace alone: the cache can be written then.
+    package_index.wheel("better", {"better.py": ""})
+    address = f"better @ {package_index.url}/better-1.0-py3-none-any.whl"
+    world.change_spec(
+        id, packages=["good", address], uv=str(spy), reachable=[*spec["reachable"], str(spy)]
+    )
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    reports = [json.loads(path.read_text()) for path in folder.glob("spied-*")]
+    assert {path.name for path in folder.glob("spied-*")} == {"spied-venv", "spied-pip"}
+    for report in reports:
+        assert report.pop("uid") not in {0} if os.geteuid() == 0 else report.pop("uid")
+        assert report == {
+            "seccomp": 2,
+            "capabilities": 0,
+            "sysctl": True,
+            "namespace": True,
+            "mount": True,
+            "git": False,
+        }
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {os.geteuid()}
+    # later workspaces use the same cache and the same tree
+    other = world.launched(packed("good"), key="ws_2")
+    assert world.installed(other, "good.py")
+
+
+def test_git_in_the_metadata_of_a_package_is_not_started_by_the_installer(world, package_index):
+    """uv follows such metadata of a package that is itself named by its address."""
+    other = f"other @ git+{package_index.url}/other.git"
+    package_index.wheel("evil", {"evil.py": ""}, requires=[other])
+    id = world.launch(packed(f"evil @ {package_index.url}/evil-1.0-py3-none-any.whl"))
+    eventually(lambda: world.machine(id).failure, 120)
+    assert "Git executable not found" in world.log(id, "setup")
+
+
+@pytest.mark.skipif(not shutil.which("pasta"), reason="there is no pasta here")
+def test_installer_reaches_the_named_index_on_loopback_and_no_other_server(
+    own_networks, package_index
+):
+    private = Index()
+    try:
+        private.wheel("other", {"other.py": ""})
+        package_index.wheel("good", {"good.py": ""})
+        assert own_networks.installed(own_networks.launched(packed("good")), "good.py")
+        required = f"other @ {private.url}/other-1.0-py3-none-any.whl"
+        package_index.wheel("evil", {"evil.py": ""}, requires=[required])
+        evil = f"evil @ {package_index.url}/evil-1.0-py3-none-any.whl"
+        id = own_networks.launch(packed(evil), key="ws_2")
+        failure = eventually(lambda: own_networks.machine(id).failure, 120)
+        assert failure.code == "NETWORK_UNREACHABLE"
+        assert private.asked == []
+        assert not [*own_networks.root.glob("*/install-network")]
+    finally:
+        private.close()
 
 
 def world_order(world, id):

@@ -172,11 +172,11 @@ class SandboxUser:
             raise NoIdentity(f"no user namespace can be made: {error.strerror}") from error
         self.groups = accelerator_groups()
 
-    def detached_mount(self, path: str, *, may_chown: bool = True) -> int:
+    def detached_mount(self, path: str, *, may_chown: bool = True, again: bool = False) -> int:
         """A detached mount of a path, in which its owner's files belong to the workspace.
 
         If ids cannot be mapped, the owner of the tree is changed, or with `may_chown=False` this
-        raises.
+        raises. If this was done to the whole tree before, `again` does it no second time.
         """
         if self.shared:
             if not may_chown:
@@ -184,7 +184,8 @@ class SandboxUser:
                     f"{path} can be read by its owner alone; make it readable by all: "
                     f"chmod -R a+rX {shlex.quote(path)}"
                 )
-            self.give(path)
+            if not (again and os.stat(path).st_uid == self.uid):
+                self.give(path)
         tree = syscalls.detached(path)
         attributes = syscalls.ATTRIBUTE_NO_SUID | syscalls.ATTRIBUTE_NO_DEVICES
         try:

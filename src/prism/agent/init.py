@@ -1,6 +1,7 @@
 """The first program in a sandbox: it starts all others, and reports how they ended.
 
-    python -I -S init.py SOCKET
+    python -I -S init.py SOCKET                 all of a workspace
+    python -I -S init.py SOCKET PROGRAM [ARG…]  one program, which replaces it
 
 It runs within the sandbox and is frozen with it; its supervisor, outside, sends requests over a
 socket. A request is a length and JSON, with the program's descriptors beside it; an answer is a
@@ -297,4 +298,7 @@ if __name__ == "__main__":
     os.set_inheritable(number := int(sys.argv[1]), False)
     supervisor = socket.socket(fileno=number)
     if request := _receive(supervisor):
-        Init(supervisor, confine(*request)).live()
+        limits = confine(*request)
+        if program := sys.argv[2:]:
+            os.execv(program[0], program)
+        Init(supervisor, limits).live()

@@ -8,13 +8,41 @@ Code of a package (a build from source) never runs here: it runs in the workspac
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+import socket
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zlib import crc32
 
-from prism.agent.processes import succeeds
-from prism.agent.sandbox import NAMES, SYSTEM, hide_secrets
+from prism.agent.bind_mounts import attach_mounts
+from prism.agent.identity import CannotMap, SandboxUser, is_privileged
+from prism.agent.machine_config import SYSTEM as SYSTEM_PATH
+from prism.agent.named_servers import names_of_this_computer, servers_on_this_computer
+from prism.agent.network import (
+    RESOLVER,
+    NetworkUnavailable,
+    WorkspaceNetwork,
+    configured_mode,
+    pasta,
+    resolver_file,
+)
+from prism.agent.processes import MARK, succeeds
+from prism.agent.protocol import framed
+from prism.agent.reachable_addresses import HOST, LAN, addresses_of_this_computer
+from prism.agent.sandbox import (
+    KERNEL,
+    NAMES,
+    NETWORKED,
+    SYSTEM,
+    TO_BECOME,
+    closed_to_others,
+    has_worked,
+    hide_secrets,
+    parents,
+)
 from prism.agent.sandbox_layers import homes, layers
+from prism.agent.seccomp import filter_for
 
 WORKPLACE = "/tmp"  # empty: uv reads `uv.toml` in its working folder and the folders above
 # The user's variables with paths of files that uv may need; some contain several paths.
@@ -22,9 +50,15 @@ FILES = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "NETRC", "UV_CONFIG_FILE"),
     *("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"),
 )
+PROGRAM = Path(__file__).resolve().with_name("init.py")
+NO_PROGRAMS = "/nonexistent"
+"""The `PATH` of the installer: uv starts Python by its path, and nothing else."""
+NETWORK_SOCKET, RESOLVER_FILE = "install-network", "install-resolv.conf"  # in its folder
+FETCHERS = ("/usr/bin/git", "/usr/local/bin/git")
 OWN_FILES = (".config/uv/uv.toml", ".netrc")
 NEEDS_BUILD = re.compile(
-    r"building (from source|source distributions?).{0,300}disabled|\(i\.e\., with `--no-build`\)",
+    r"building (from source|source distributions?).{0,300}disabled|\(i\.e\., with `--no-build`\)"
+    r"|Git executable not found",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -54,18 +88,165 @@ class InstallerView(NamedTuple):
     readonly: Sequence[Path] = ()  # inside of the writable folders
 
 
-def installer_command(bwrap: str, argv: Iterable[str], view: InstallerView) -> list[str]:
-    """The command that runs `argv` in such a sandbox."""
-    words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
-    words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for path in SYSTEM:
+class Tool(NamedTuple):
+    """A tool of ours that is ready to start in the installer's sandbox."""
+
+    argv: list[str]
+    prepare: Callable[[], object]  # runs in the child, just before the sandbox
+    descriptors: list[int]  # to close when it has ended
+
+
+class Installer:
+    """Starts our tools for one machine, as a user without rights and with a workspace's filter."""
+
+    def __init__(self, bwrap: str, folder: Path) -> None:
+        self._bwrap, self._folder = bwrap, folder
+        self._identity: SandboxUser | None = None
+        self._network: WorkspaceNetwork | None = None
+        self._has_tried_network = False
+
+    def tool(self, argv: list[str], view: InstallerView, *, dials: bool) -> Tool:
+        """Prepare the start of a tool; raises `OSError` or `NoIdentity`.
+
+        If it `dials`, it gets a network without this computer's loopback, where that is possible.
+        """
+        own = [str(PROGRAM), *view.reachable, *named_files()]
+        readable = [path for path in map(os.path.realpath, own) if os.path.exists(path)]
+        mounts = self._mounts(readable, view) if is_privileged() else []
+        if dials and not self._has_tried_network:
+            self._open_network()
+        network = self._network
+        number = self._confinement()
+        first = [sys.executable, "-I", "-S", str(PROGRAM), str(number), *argv]
+        is_another = self._identity is not None
+        command = installer_command(self._bwrap, first, view, another_user=is_another)
+        if network and (resolver := self._resolver()):
+            at = command.index("--remount-ro")
+            command[at:at] = ["--ro-bind", resolver, os.path.realpath(RESOLVER)]
+
+        def prepare() -> None:
+            os.set_inheritable(number, True)
+            os.nice(5)
+            if network:
+                network.enter()
+            if mounts:
+                attach_mounts(mounts)
+
+        return Tool(command, prepare, [number, *(tree for _, tree in mounts)])
+
+    def _confinement(self) -> int:
+        """A socket with the message that confines the first program (`init.py`)."""
+        confinement: dict[str, Any] = {"filter": (filter_for(os.uname().machine) or b"").hex()}
+        namespaces = []
+        if self._identity:
+            confinement |= {"uid": self._identity.uid, "groups": []}
+            namespaces = [self._identity.namespace]
+        ours, theirs = socket.socketpair()
+        with ours:
+            socket.send_fds(ours, [framed(confinement)], namespaces)
+        return theirs.detach()
+
+    def _resolver(self) -> str | None:
+        """The file for `/etc/resolv.conf`, if it differs from the one outside."""
+        if (content := resolver_file(Path(RESOLVER).read_text(errors="replace"))) is None:
+            return None
+        path = self._folder / RESOLVER_FILE
+        path.write_text(content)
+        path.chmod(0o644)
+        return str(path)
+
+    def _mounts(self, readable: list[str], view: InstallerView) -> list[tuple[str, int]]:
+        """Mounts in which the files of the daemon's user are the installer's."""
+        if self._identity is None:
+            self._identity = SandboxUser(crc32(os.fsencode(self._folder)))
+        try:
+            return self._mounts_for(self._identity, readable, view)
+        except CannotMap:
+            self.close()
+            self._identity = SandboxUser(0, shared=True)
+            return self._mounts_for(self._identity, readable, view)
+
+    def _mounts_for(
+        self, identity: SandboxUser, readable: list[str], view: InstallerView
+    ) -> list[tuple[str, int]]:
+        mounts: list[tuple[str, int]] = []
+        try:
+            for path in sorted(set(readable)):
+                if (tree := identity.readable_mount(path)) is not None:
+                    mounts.append((path, tree))
+            for path in map(str, view.writable):
+                mounts.append((path, identity.detached_mount(path, again=True)))
+        except BaseException:
+            for _, tree in mounts:
+                os.close(tree)
+            raise
+        return mounts
+
+    def _open_network(self) -> None:
+        """Make a network like a workspace's; it stays None if this computer's has to be used."""
+        self._has_tried_network = True
+        settings = [Path(path) for path in named_files() if path.endswith(".toml")]
+        text = "\n".join(path.read_text(errors="replace") for path in settings)
+        addresses = addresses_of_this_computer()
+        named = servers_on_this_computer(os.environ, text, names_of_this_computer(), addresses)
+        if configured_mode() == HOST or named.uses_other_addresses:
+            return
+        user = self._identity.uid if self._identity else None
+        environment = {"PATH": SYSTEM_PATH, MARK: str(self._folder)}
+        try:
+            self._network = WorkspaceNetwork(
+                *(self._folder, user, environment, LAN),
+                name=NETWORK_SOCKET,
+                loopback_ports=named.ports,
+            )
+            self._network.wait()
+        except NetworkUnavailable:
+            self._close_network()
+            if pasta() and has_worked(self._folder, NETWORKED):
+                raise
+
+    def _close_network(self) -> None:
+        if self._network:
+            self._network.close()
+            os.close(self._network.output_pipe)
+            self._network = None
+            (self._folder / NETWORK_SOCKET).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End its network, and free its user."""
+        self._close_network()
+        self._has_tried_network = False
+        if self._identity:
+            self._identity.close()
+            self._identity = None
+
+
+def installer_command(
+    bwrap: str, argv: Iterable[str], view: InstallerView, *, another_user: bool = False
+) -> list[str]:
+    """The command that runs `argv` in such a sandbox.
+
+    With `another_user`, `argv` can change its user.
+    """
+    words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-drop", "ALL"]
+    words += [word for name in TO_BECOME for word in ("--cap-add", name)] if another_user else []
+    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
+    kernel = KERNEL if os.geteuid() == 0 else ()  # root can write there without capabilities
+    for path in (*filter(os.path.exists, kernel), *SYSTEM):
         words += ["--ro-bind-try", path, path]
     words += hide_secrets()
-    readable = [*map(os.path.realpath, NAMES), *view.reachable, *named_files()]
-    for path, is_shown in layers(SYSTEM, readable, [str(view.home), *homes()]):
-        words += ["--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
+    # Package metadata can make uv start git; then the package is installed in the workspace.
+    for path in filter(os.path.isfile, FETCHERS):
+        words += ["--ro-bind", os.devnull, os.path.realpath(path)]
+    readable = [*map(os.path.realpath, NAMES), *view.reachable, *named_files(), str(PROGRAM)]
+    hidden = [str(view.home), *homes()]
+    if another_user:
+        hidden += closed_to_others([*map(str, view.writable), *readable])
+    for path, is_shown in layers(SYSTEM, readable, hidden):
+        words += [*parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
     for own in map(str, view.writable):
-        words += ["--bind", own, own]
+        words += [*parents(own), "--bind", own, own]
     for tree in map(str, view.readonly):
         words += ["--ro-bind-try", tree, tree]
     return [*words, "--remount-ro", "/", "--chdir", WORKPLACE, "--", *argv]

@@ -16,7 +16,7 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -48,7 +48,7 @@ FORWARDER = "169.254.1.1"
 """The name server inside, if this computer's name server is on its loopback."""
 PASTA = (
     *("--foreground", "--quiet", "--config-net", "--no-map-gw", "--dns-forward", FORWARDER),
-    *("-t", "none", "-u", "none", "-T", "none", "-U", "none", "--pid", "/dev/stdout"),
+    *("-t", "none", "-u", "none", "-U", "none", "--pid", "/dev/stdout"),
 )
 
 
@@ -117,10 +117,14 @@ class WorkspaceNetwork:
         environment: Mapping[str, str],
         mode: str,
         counters: Mapping[str, int] | None = None,
+        *,
+        name: str = NETWORK_SOCKET,
+        loopback_ports: Iterable[int] = (),
     ) -> None:
         """`user` is the uid of the workspace, if it is not ours; `mode` says what it reaches.
 
-        `counters` are the limits of the user namespace, if the programs run within it.
+        `counters` are the limits of the user namespace, if the programs run within it. `name` is
+        the gateway's socket. `loopback_ports` lead to the same ports of this computer's loopback.
         """
         program = pasta()
         if program is None:
@@ -130,12 +134,13 @@ class WorkspaceNetwork:
         """The pipe with the output of `pasta`."""
         self._pasta, self._ended_at = 0, 0.0
         self._published: set[int] = set()
+        self._loopback_ports = ",".join(map(str, loopback_ports)) or "none"
         self.is_lost = False
         """Whether its gateway has ended."""
         self._is_ready, self._program, self._output = False, program, b""
         try:
             filter = configured_filter(mode)
-            self._gateway = Gateway(folder, NETWORK_SOCKET, user, filter, counters or {})
+            self._gateway = Gateway(folder, name, user, filter, counters or {})
         except OSError as error:
             raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
         try:
@@ -235,7 +240,7 @@ class WorkspaceNetwork:
     def _start_pasta(self) -> None:
         pid = self._gateway.pid
         within = ["--userns", f"/proc/{pid}/ns/user", "--netns", f"/proc/{pid}/ns/net"]
-        argv = [self._program, *PASTA, *within]
+        argv = [self._program, *PASTA, "-T", self._loopback_ports, *within]
         start = Start(argv, self._environment, Path("/"), self._become_its_user)
         self._pasta, self.output_pipe = spawn(start)
 

@@ -184,11 +184,15 @@ class ProcessGroup:
                     self._sandbox.ask({"id": key, "signal": int(number), "group": group}, [])
 
     def run(
-        self, argv: Sequence[str], environment: Mapping[str, str], log: OutputLog
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        log: OutputLog,
+        prepare: Callable[[], object] = lambda: os.nice(5),
     ) -> Generator[None, None, int]:
         """Run one of our tools outside of the sandbox, at low priority; returns its exit code."""
         try:
-            pid, pipe = spawn(Start(argv, environment, self.folder, lambda: os.nice(5)))
+            pid, pipe = spawn(Start(argv, environment, self.folder, prepare))
         except OSError as error:
             raise ProgramFailed("COMMAND_FAILED", f"cannot run {argv[0]}: {error}") from error
         self._tools[pid] = program = Program()

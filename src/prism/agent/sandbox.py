@@ -23,7 +23,7 @@ KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/a
 ACCOUNTS = ("/etc/passwd", "/etc/group")
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
-SANDBOXED = "sandboxed"
+SANDBOXED, NETWORKED = "sandboxed", "networked"
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
 # The capabilities with which the first program changes its user; then it drops them. The last one
 # lets it be started from files that only their owner can read: their mounts make them the
@@ -85,10 +85,10 @@ def bubblewrap_command(
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
     for path, is_shown in layers(SYSTEM, reachable, hidden):
-        words += [*_parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
+        words += [*parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
         empty += [] if is_shown else [path]
     home, venv = map(str, own_folders(folder))
-    words += [*_resolver_words(resolver), *_parents(home)]
+    words += [*_resolver_words(resolver), *parents(home)]
     words += _for_another_user(folder) if another_user else []
     for own in (home, venv, *volumes):
         words += bubblewrap_words(lower, own) if lower and own == venv else ["--bind", own, own]
@@ -152,7 +152,7 @@ def closed_to_others(paths: Iterable[str]) -> list[str]:
     ]
 
 
-def _parents(path: str) -> list[str]:
+def parents(path: str) -> list[str]:
     """The arguments to make the parent folders of a path with modes that let every user in.
 
     Otherwise bubblewrap gives them the mode of the path.
@@ -166,7 +166,7 @@ def _resolver_words(resolver: str | None) -> list[str]:
 
 def _for_another_user(folder: Path) -> list[str]:
     volumes, targets = volumes_of(folder), str(targets_of(folder))
-    words = [*_parents(volumes), "--ro-bind", targets, volumes]
+    words = [*parents(volumes), "--ro-bind", targets, volumes]
     for path in ACCOUNTS:
         words += ["--ro-bind-try", f"{folder}/{os.path.basename(path)}", path]
     return words

@@ -50,6 +50,7 @@ from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed
 from prism.agent.reachable_addresses import HOST, LAN, STRICT
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
+    NETWORKED,
     bubblewrap,
     bubblewrap_command,
     has_worked,
@@ -62,7 +63,7 @@ from prism.agent.seccomp import filter_for
 
 PROGRAM = Path(__file__).resolve().with_name("init.py")
 PATIENCE = 20.0
-NETWORKED, FILTERED = "networked", "filtered"
+FILTERED = "filtered"
 UNFILTERED = (
     "its network cannot be filtered, so the cloud's metadata service and the computer's other "
     "addresses can be reached"

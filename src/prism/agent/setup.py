@@ -23,16 +23,18 @@ from typing import Any
 from prism.agent import overlay
 from prism.agent.folder import shares_blocks
 from prism.agent.host_user import is_root
-from prism.agent.identity import is_privileged
+from prism.agent.identity import NoIdentity, is_privileged
 from prism.agent.install_progress import InstallProgress
 from prism.agent.installer import (
+    NO_PROGRAMS,
+    Installer,
     InstallerView,
-    installer_command,
     is_fetched_by_a_program,
     needs_build,
     works,
 )
 from prism.agent.machine_config import MachineConfig
+from prism.agent.network import NetworkUnavailable
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.overlay_probe import works as overlay_works
 from prism.agent.package_trees import TreeBuilder, are_plain, environment_of, recorded
@@ -99,6 +101,7 @@ class Setup:
         self._log = OutputLog(self._folder.logs / "setup.log", self._note_progress)
         self._progress: InstallProgress | None = None  # of the packages, while they are installed
         self._bwrap: str | None = None  # the path of bubblewrap, once it is known to work
+        self._installer: Installer | None = None  # while it is needed
         self._as_workspace = False  # whether uv runs as the workspace's user, without a sandbox
         self._is_new = False  # whether the environment was just made and is unused
 
@@ -107,9 +110,14 @@ class Setup:
         for path in (self._folder.home, self._folder.logs):
             path.mkdir(exist_ok=True)
         _make_usual_folders(self._folder.home)
-        yield from self._once("environment", self._environment, self._environment_inputs())
-        yield from self._once("packages", self._packages, self._config.packages)
-        yield from self._remake_tree()
+        try:
+            yield from self._once("environment", self._environment, self._environment_inputs())
+            yield from self._once("packages", self._packages, self._config.packages)
+            yield from self._remake_tree()
+        finally:
+            if self._installer:
+                self._installer.close()
+                self._installer = None
         yield from self._once("post_install", self._post_install, self._config.post_install)
 
     def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
@@ -274,17 +282,29 @@ class Setup:
         """
         spec, folder = self._config.spec, self._folder
         writable.mkdir(parents=True, exist_ok=True)
-        if self._bwrap:
-            cache = Path(spec["cache"]).parent
-            readonly = [cache / "trees", cache / "slots"] if writable == cache else []
-            places = [writable, folder.venv] if own else [writable]
-            readonly += [] if own else [folder.venv]
-            home, reachable = folder.path.parents[1], spec.get("reachable", [])
-            command = installer_command(
-                self._bwrap, command, InstallerView(places, reachable, home, readonly)
-            )
         environment = self._config.tool_environment()
-        return (yield from self._process_group.run(command, environment, self._log))
+        if not self._bwrap:
+            return (yield from self._process_group.run(command, environment, self._log))
+        cache = Path(spec["cache"]).parent
+        readonly = [cache / "trees", cache / "slots"] if writable == cache else []
+        places = [writable, folder.venv] if own else [writable]
+        readonly += [] if own else [folder.venv]
+        home, reachable = folder.path.parents[1], spec.get("reachable", [])
+        view = InstallerView(places, reachable, home, readonly)
+        if self._installer is None:
+            self._installer = Installer(self._bwrap, folder.path)
+        try:
+            tool = self._installer.tool(command, view, dials=command[1] == "pip")
+        except (NoIdentity, NetworkUnavailable, OSError) as error:
+            self._log.write(f"the installer cannot be started: {error}\n".encode())
+            return 1
+        try:
+            environment |= {"PATH": NO_PROGRAMS}
+            run = self._process_group.run(tool.argv, environment, self._log, tool.prepare)
+            return (yield from run)
+        finally:
+            for descriptor in tool.descriptors:
+                os.close(descriptor)
 
     def _post_install(self) -> Work:
         for command in self._config.post_install:

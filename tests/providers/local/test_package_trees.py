@@ -144,7 +144,9 @@ def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
     """uv hangs in the middle, and its supervisor is killed."""
     shim = world.root.parent / "shim"
     world.root.parent.mkdir(exist_ok=True)
-    script = '#!/bin/sh\n{uv} "$@" || exit\ncase "$*" in *--no-deps*) exec sleep 600;; esac\n'
+    script = (
+        '#!/bin/sh\n{uv} "$@" || exit\ncase "$*" in *--no-deps*) exec /usr/bin/sleep 600;; esac\n'
+    )
     id = world.launch(Template(name="t"))
     world.becomes(id, Observed.ON)
     world.compute.stop(id)
