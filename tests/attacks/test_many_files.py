@@ -36,6 +36,14 @@ def supervisor_process(request):
             supervisor.kill()
 
 
+def test_search_that_takes_too_long_refuses_the_socket(supervisor_process, monkeypatch):
+    supervisor, _, _ = supervisor_process
+    monkeypatch.setattr(workspace_peers, "SEARCH_SECONDS", -1)
+    monkeypatch.setattr(workspace_peers, "_holds", lambda pid, link: pytest.fail("it searches"))
+    peers = workspace_peers.WorkspacePeers(lambda: True, lambda: {supervisor}, lambda: True)
+    assert peers.of_a_workspace(1)
+
+
 def _first_process(supervisor):
     def found():
         below = psutil.Process(supervisor).children()

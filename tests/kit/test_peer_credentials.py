@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 from datetime import UTC, datetime
-from threading import Thread
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -248,6 +248,63 @@ client.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" * int(sys.argv[2]))
 while piece := client.recv(4096):
     sys.stdout.write(piece.decode())
 """
+
+
+def request_on(connection):
+    """Send a request, and return the first line of the answer."""
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    return b"".join(iter(lambda: connection.recv(4096), b"")).partition(b"\r\n")[0]
+
+
+def test_search_for_one_peer_delays_no_other_connection(serve):
+    begun, end, searched = Event(), Event(), list[int]()
+
+    def is_strange(inode):
+        searched.append(inode)
+        if len(searched) == 1:
+            begun.set()
+            assert end.wait(120)
+            return True
+        return False
+
+    with (
+        serve(PeerCheck(stranger=is_strange)) as port,
+        socket.create_connection((V4, port), timeout=120) as slow,
+    ):
+        assert begun.wait(120)
+        with socket.create_connection((V4, port), timeout=120) as other:
+            assert request_on(other) == b"HTTP/1.1 200 OK"
+        end.set()
+        assert request_on(slow) == b"HTTP/1.1 403 Forbidden"
+
+
+def test_connection_that_ends_during_the_search_is_forgotten(serve):
+    begun, end = Event(), Event()
+
+    def is_strange(inode):
+        begun.set()
+        assert end.wait(120)
+        return False
+
+    with serve(PeerCheck(stranger=is_strange)) as port:
+        with socket.create_connection((V4, port), timeout=120):
+            assert begun.wait(120)
+        end.set()
+        with socket.create_connection((V4, port), timeout=120) as other:
+            assert request_on(other) == b"HTTP/1.1 200 OK"
+
+
+def test_peer_that_is_not_found_in_time_is_refused(serve, monkeypatch):
+    monkeypatch.setattr(peer_credentials, "SEARCH_SECONDS", 0)
+    end = Event()
+    try:
+        with (
+            serve(PeerCheck(stranger=lambda inode: not end.wait(120))) as port,
+            socket.create_connection((V4, port), timeout=120) as client,
+        ):
+            assert request_on(client) == b"HTTP/1.1 403 Forbidden"
+    finally:
+        end.set()
 
 
 def as_another_user():

@@ -1,7 +1,7 @@
 """HTTP connections whose peer is checked; a refused peer gets an answer with the reason."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LINGER = 1.0  # seconds for a refusal to be read before the connection is torn down
 THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
+MOST_SEARCHES = 256  # connections whose peer is being searched for
 NORMAL = RequestLimits()
 Gone: TypeAlias = Callable[[Exception | None], object]
 
@@ -49,18 +50,39 @@ def http_protocol(
     """
     connections = ConnectionCounter(limits)
     refuser = ConnectionRefuser(limits, clock)
+    searches: set[asyncio.Task[None]] = set()
 
-    class CheckedProtocol(LimitedProtocol):
-        """Checks the peer of a connection before reading any byte."""
+    class CheckedProtocol(HeldProtocol):
+        """Checks the peer of a connection before it handles any byte."""
 
         def connection_made(  # type: ignore[override]
             self, transport: asyncio.Transport
         ) -> None:
             """Serve the connection, or refuse it."""
-            connection = transport.get_extra_info("socket")
-            if peers is not None and not peers.admits(connection):
+            verdict = peers.judge(transport.get_extra_info("socket")) if peers else True
+            if peers is None or isinstance(verdict, bool):
+                return self._decide(transport, is_admitted=bool(verdict))
+            self.hold(transport)
+            if len(searches) >= MOST_SEARCHES:
+                return transport.abort()
+            search = asyncio.get_running_loop().create_task(
+                self._search(transport, peers.admitted(verdict))
+            )
+            searches.add(search)
+            return search.add_done_callback(searches.discard)
+
+        async def _search(self, transport: asyncio.Transport, search: Awaitable[bool]) -> None:
+            is_admitted = await search
+            if self.is_held:  # it has not ended meanwhile
+                self.is_held = False
+                self._decide(transport, is_admitted=is_admitted)
+                self.release(transport)
+
+        def _decide(self, transport: asyncio.Transport, *, is_admitted: bool) -> None:
+            if not is_admitted:
                 hint = "Use Prism as the user who started its daemon, outside of workspaces"
                 return refuser.refuse(transport, PeerRejected(remediation=hint))
+            connection = transport.get_extra_info("socket")
             peer = peer_of(connection, diagnosis)
             try:
                 connections.open(peer)
@@ -249,6 +271,40 @@ def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: st
     hosts = [value for name, value in named if name == b"host"]
     authority = target.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
     return "" if hosts == [authority.lower()] else "a target that names another host"
+
+
+class HeldProtocol(LimitedProtocol):
+    """Keeps what a connection sends until its peer is known."""
+
+    is_held = False
+    _early = b""
+    _held: asyncio.Transport
+
+    def hold(self, transport: asyncio.Transport) -> None:
+        """Handle nothing of the connection until `release`."""
+        self.is_held, self._held = True, transport
+        transport.pause_reading()
+
+    def release(self, transport: asyncio.Transport) -> None:
+        """Handle what has come until now, unless the connection was refused."""
+        transport.resume_reading()
+        if self._early and transport.get_protocol() is self:
+            self.data_received(self._early)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the first piece: uvloop begins to read after `connection_made`."""
+        if self.is_held:
+            self._early += data
+            self._held.pause_reading()
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection that has ended before it was admitted."""
+        if self.is_held:
+            self.is_held = False
+        else:
+            super().connection_lost(exc)
 
 
 class ConnectionRefuser:

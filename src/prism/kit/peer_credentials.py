@@ -11,12 +11,14 @@ kernel's socket diagnosis answers for one in microseconds. The tables are used o
 finds nothing or is not available.
 """
 
+import asyncio
 import logging
 import os
 import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,8 @@ HEADER, QUESTION = struct.Struct("=IHHII"), struct.Struct("=BBBBI")
 ID, ANSWER = struct.Struct("!HH16s16s"), struct.Struct("=BBBB48sIIIII")
 ANY_INTERFACE_NO_COOKIE = b"\0" * 4 + b"\xff" * 8
 Address = tuple[str, int]
+SEARCHES = 4  # at once, each in a thread
+SEARCH_SECONDS = 10.0
 
 
 class SocketOwner(NamedTuple):
@@ -42,15 +46,37 @@ class PeerCheck:
     """Decides which users may connect: the daemon's own and root."""
 
     def __init__(
-        self, uid: int | None = None, stranger: Callable[[int], bool] = lambda inode: False
+        self, uid: int | None = None, stranger: Callable[[int], bool] | None = None
     ) -> None:
         """`stranger` may refuse the socket with that inode, such as a workspace's."""
         self._uids = {os.geteuid() if uid is None else uid, ROOT}
         self._stranger = stranger
         self._diagnosis = SocketDiagnostics()
+        self._searches: ThreadPoolExecutor | None = None
 
     def admits(self, connection: Any) -> bool:
         """Whether an accepted connection (of TCP or of a Unix socket) may stay."""
+        verdict = self.judge(connection)
+        return verdict if isinstance(verdict, bool) else not self._is_strange(verdict.inode)
+
+    async def admitted(self, owner: SocketOwner) -> bool:
+        """Whether the owner of a socket may stay connected, if that needs a search.
+
+        The search reads the descriptors of other processes, which may have opened very many. It
+        does not block the event loop.
+        """
+        loop = asyncio.get_running_loop()
+        if self._searches is None:
+            self._searches = ThreadPoolExecutor(SEARCHES, thread_name_prefix="peers")
+        search = loop.run_in_executor(self._searches, self._is_strange, owner.inode)
+        try:
+            return not await asyncio.wait_for(search, SEARCH_SECONDS)
+        except TimeoutError:
+            log.warning("refused a connection: its process was not found in time")
+            return False
+
+    def judge(self, connection: Any) -> "bool | SocketOwner":
+        """Whether an accepted connection may stay; its owner if that needs a search."""
         try:
             if connection.family == socket.AF_UNIX:
                 return caller(connection) in self._uids
@@ -62,14 +88,19 @@ class PeerCheck:
             log.warning("refused a connection of %s", f"uid {owner.uid}" if owner else "nobody")
             return False
         # Only a process with the daemon's own uid can be a workspace of the daemon.
-        if owner.uid == os.geteuid() and self._stranger(owner.inode):
-            log.warning("refused a connection of a workspace, or of nobody to be seen")
+        return owner if owner.uid == os.geteuid() and self._stranger is not None else True
+
+    def _is_strange(self, inode: int) -> bool:
+        if self._stranger is None or not self._stranger(inode):
             return False
+        log.warning("refused a connection of a workspace, or of nobody to be seen")
         return True
 
     def close(self) -> None:
-        """Close the diagnosis socket."""
+        """Close the diagnosis socket, and begin no more searches."""
         self._diagnosis.close()
+        if self._searches is not None:
+            self._searches.shutdown(wait=False, cancel_futures=True)
 
 
 class SocketDiagnostics:

@@ -20,13 +20,15 @@ import ctypes
 import os
 import platform
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MOST = 16  # recent clients, which will connect again: a browser, a notebook
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())
 KCMP_FILES = 2
+SEARCH_SECONDS = 5.0  # for one socket; then it counts as a workspace's
 PASTA = ("pasta", "passt")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -50,33 +52,40 @@ class WorkspacePeers:
     def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
         """Whether a process of a sandboxed workspace holds it, or no process is seen to.
 
-        `daemon_dials` is for ports that the daemon connects to itself, as its proxies do.
+        Also True if that cannot be found out in time. `daemon_dials` is for ports that the daemon
+        connects to itself, as its proxies do.
         """
         if not self._sandboxed():
             return False
-        link = f"socket:[{inode}]"
-        if self._own_network() and self._is_held_outside(link, daemon_dials=daemon_dials):
+        try:
+            return self._is_held_inside(f"socket:[{inode}]", daemon_dials, _Deadline())
+        except SearchTooLong:
+            return True
+
+    def _is_held_inside(self, link: str, daemon_dials: bool, deadline: "_Deadline") -> bool:
+        if self._own_network() and self._is_held_outside(link, daemon_dials, deadline):
             return False
         within = self._own_processes()
         ours = (pid for pid in within if _is_in_our_network(pid))
-        if any(_holds(pid, link) for pid in ours if not daemon_dials or pid != os.getpid()):
+        checked = (pid for pid in ours if not daemon_dials or pid != os.getpid())
+        if deadline.holder(checked, link) is not None:
             return True
         if daemon_dials and _holds(os.getpid(), link):
             return False
         # A process that is new since then is judged by its ancestors; the socket may be passed on.
         candidates = (pid for _ in range(2) for pid in self._other_processes(within))
-        holder = next((pid for pid in candidates if _holds(pid, link)), None)
+        holder = deadline.holder(candidates, link)
         if holder is None or self._is_in_workspace(holder):
             return True
         self._remember(holder)
         return False
 
-    def _is_held_outside(self, link: str, *, daemon_dials: bool) -> bool:
+    def _is_held_outside(self, link: str, daemon_dials: bool, deadline: "_Deadline") -> bool:
         """Whether the first process with the socket was not started by the daemon."""
         if daemon_dials and _holds(os.getpid(), link):
             return True
         candidates = (pid for pid in self._other_processes(set()) if _is_in_our_network(pid))
-        holder = next((pid for pid in candidates if _holds(pid, link)), None)
+        holder = deadline.holder(candidates, link)
         if holder is None or _descends_from(holder, {os.getpid(), *self._supervisors()}):
             return False
         self._remember(holder)
@@ -107,6 +116,26 @@ class WorkspacePeers:
             self._recent_pids.move_to_end(pid)
             while len(self._recent_pids) > MOST:
                 self._recent_pids.popitem(last=False)
+
+
+class SearchTooLong(Exception):
+    """The holder of a socket was not found in time."""
+
+
+class _Deadline:
+    """The end of one search: workspaces may have opened millions of files."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + SEARCH_SECONDS
+
+    def holder(self, pids: Iterable[int], link: str) -> int | None:
+        """The first of the processes that holds the socket; raises `SearchTooLong`."""
+        for pid in pids:
+            if time.monotonic() > self._until:
+                raise SearchTooLong
+            if _holds(pid, link):
+                return pid
+        return None
 
 
 def _holds(pid: int, link: str) -> bool:

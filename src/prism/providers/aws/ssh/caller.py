@@ -28,9 +28,6 @@ class LocalForwarder(SSHForwarder):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Forward a client, or disconnect one that is not admitted."""
         self._own = own = cast("asyncio.Transport", transport)
-        if not self._forwards.admits(own.get_extra_info("socket")):
-            own.abort()
-            return
         super().connection_made(own)
         self._forwards.callers[own] = self._end
         self.pause_reading()
@@ -48,6 +45,9 @@ class LocalForwarder(SSHForwarder):
         end = self._end
         try:
             loop = asyncio.get_running_loop()
+            own = self._own
+            if own is None or not await self._forwards.admitted(own.get_extra_info("socket")):
+                return
             host = await loop.run_in_executor(None, self._pool.host, end.machine)
             link = self._pool.link(host)
             with link.used():

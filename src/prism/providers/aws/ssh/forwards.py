@@ -75,9 +75,12 @@ class Forwards:
         if self._peers is not None:
             self._peers.close()
 
-    def admits(self, connection: Any) -> bool:
+    async def admitted(self, connection: Any) -> bool:
         """Whether the peer of a connection is admitted."""
-        return self._peers is None or self._peers.admits(connection)
+        verdict = self._peers.judge(connection) if self._peers is not None else True
+        if isinstance(verdict, bool) or self._peers is None:
+            return bool(verdict)
+        return await self._peers.admitted(verdict)
 
     async def _open_port(self, end: ForwardTarget) -> int:
         from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
