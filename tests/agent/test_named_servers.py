@@ -18,11 +18,11 @@ def named(settings="", **variables):
 @pytest.mark.parametrize(
     ("variables", "ports"),
     [
-        ({"UV_DEFAULT_INDEX": "http://127.0.0.1:3141/root/pypi"}, [3141]),
+        ({"UV_DEFAULT_INDEX": "http://127.0.0.1:3141/lab/index"}, [3141]),
         ({"UV_INDEX": "corp=https://user:pass@localhost/simple http://[::1]:8080/x"}, [443, 8080]),
         ({"https_proxy": "127.0.0.1:3128", "HTTP_PROXY": "http://localhost:3129"}, [3128, 3129]),
         ({"ALL_PROXY": "socks5://127.0.0.1"}, [1080]),
-        ({"UV_INDEX_URL": "https://pypi.org/simple", "http_proxy": ""}, []),
+        ({"UV_INDEX_URL": "https://index.example/simple", "http_proxy": ""}, []),
         ({"OTHER": "http://127.0.0.1:22"}, []),
         ({"UV_INDEX_URL": "http://127.0.0.1:99999/"}, []),
     ],

@@ -96,7 +96,7 @@ class Tool(NamedTuple):
     descriptors: list[int]  # to close when it has ended
 
 
-class Installer:
+class InstallerSandbox:
     """Starts our tools for one machine, as a user without rights and with a workspace's filter."""
 
     def __init__(self, bwrap: str, folder: Path) -> None:

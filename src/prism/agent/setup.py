@@ -27,7 +27,7 @@ from prism.agent.identity import NoIdentity, is_privileged
 from prism.agent.install_progress import InstallProgress
 from prism.agent.installer import (
     NO_PROGRAMS,
-    Installer,
+    InstallerSandbox,
     InstallerView,
     is_fetched_by_a_program,
     needs_build,
@@ -101,7 +101,7 @@ class Setup:
         self._log = OutputLog(self._folder.logs / "setup.log", self._note_progress)
         self._progress: InstallProgress | None = None  # of the packages, while they are installed
         self._bwrap: str | None = None  # the path of bubblewrap, once it is known to work
-        self._installer: Installer | None = None  # while it is needed
+        self._installer: InstallerSandbox | None = None  # while it is needed
         self._as_workspace = False  # whether uv runs as the workspace's user, without a sandbox
         self._is_new = False  # whether the environment was just made and is unused
 
@@ -292,7 +292,7 @@ class Setup:
         home, reachable = folder.path.parents[1], spec.get("reachable", [])
         view = InstallerView(places, reachable, home, readonly)
         if self._installer is None:
-            self._installer = Installer(self._bwrap, folder.path)
+            self._installer = InstallerSandbox(self._bwrap, folder.path)
         try:
             tool = self._installer.tool(command, view, dials=command[1] == "pip")
         except (NoIdentity, NetworkUnavailable, OSError) as error:

@@ -1,7 +1,7 @@
 """HTTP connections whose peer is checked; a refused peer gets an answer with the reason."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LINGER = 1.0  # seconds for a refusal to be read before the connection is torn down
 THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
+OWN_USER = "Use Prism as the user who started its daemon, outside of workspaces"
 MOST_SEARCHES = 256  # connections whose peer is being searched for
 NORMAL = RequestLimits()
 Gone: TypeAlias = Callable[[Exception | None], object]
@@ -61,29 +62,13 @@ def http_protocol(
             """Serve the connection, or refuse it."""
             verdict = peers.judge(transport.get_extra_info("socket")) if peers else True
             if peers is None or isinstance(verdict, bool):
-                return self._decide(transport, is_admitted=bool(verdict))
-            self.hold(transport)
-            if len(searches) >= MOST_SEARCHES:
-                return transport.abort()
-            search = asyncio.get_running_loop().create_task(
-                self._search(transport, peers.admitted(verdict))
-            )
-            searches.add(search)
-            return search.add_done_callback(searches.discard)
+                return self.decide(transport, is_admitted=bool(verdict))
+            return self.hold(transport, peers.admitted(verdict), searches)
 
-        async def _search(self, transport: asyncio.Transport, search: Awaitable[bool]) -> None:
-            is_admitted = await search
-            if self.is_held:  # it has not ended meanwhile
-                self.is_held = False
-                self._decide(transport, is_admitted=is_admitted)
-                self.release(transport)
-
-        def _decide(self, transport: asyncio.Transport, *, is_admitted: bool) -> None:
+        def decide(self, transport: asyncio.Transport, *, is_admitted: bool) -> None:
             if not is_admitted:
-                hint = "Use Prism as the user who started its daemon, outside of workspaces"
-                return refuser.refuse(transport, PeerRejected(remediation=hint))
-            connection = transport.get_extra_info("socket")
-            peer = peer_of(connection, diagnosis)
+                return refuser.refuse(transport, PeerRejected(remediation=OWN_USER))
+            peer = peer_of(transport.get_extra_info("socket"), diagnosis)
             try:
                 connections.open(peer)
             except TooManyConnections as problem:
@@ -280,13 +265,32 @@ class HeldProtocol(LimitedProtocol):
     _early = b""
     _held: asyncio.Transport
 
-    def hold(self, transport: asyncio.Transport) -> None:
-        """Handle nothing of the connection until `release`."""
+    def decide(self, transport: asyncio.Transport, *, is_admitted: bool) -> None:
+        """Serve the connection, or refuse it."""
+        raise NotImplementedError
+
+    def hold(
+        self,
+        transport: asyncio.Transport,
+        search: Coroutine[object, object, bool],
+        searches: set[asyncio.Task[None]],
+    ) -> None:
+        """Handle nothing of the connection until the search has ended."""
         self.is_held, self._held = True, transport
         transport.pause_reading()
+        if len(searches) >= MOST_SEARCHES:
+            search.close()
+            return transport.abort()
+        task = asyncio.get_running_loop().create_task(self._wait_for(search))
+        searches.add(task)
+        return task.add_done_callback(searches.discard)
 
-    def release(self, transport: asyncio.Transport) -> None:
-        """Handle what has come until now, unless the connection was refused."""
+    async def _wait_for(self, search: Awaitable[bool]) -> None:
+        is_admitted, transport = await search, self._held
+        if not self.is_held:  # it has ended meanwhile
+            return
+        self.is_held = False
+        self.decide(transport, is_admitted=is_admitted)
         transport.resume_reading()
         if self._early and transport.get_protocol() is self:
             self.data_received(self._early)
