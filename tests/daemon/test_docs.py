@@ -1,8 +1,12 @@
 """The OpenAPI document and the documentation page of the daemon."""
 
 import re
+from pathlib import Path
 
 import pytest
+
+import prism
+from prism.daemon.event_schemas import NO_API
 
 
 @pytest.fixture
@@ -69,3 +73,29 @@ def test_docs_page_loads_no_resources_and_forbids_framing(http):
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
+
+
+def test_description_has_every_event_error_code_and_the_websocket(http):
+    openapi = http("GET", "/api/v1/openapi.json").json()
+    schemas, sources = openapi["components"]["schemas"], Path(prism.__file__).parent
+    written = {
+        name
+        for file in sources.rglob("events.py")
+        for name in re.findall(r'event: ClassVar\[str\] = "(\w+)"', file.read_text())
+    }
+    choices = [choice["$ref"].rpartition("/")[2] for choice in schemas["LiveEvent"]["anyOf"]]
+    described = {schemas[name]["properties"]["event"]["const"]: name for name in choices}
+    assert written - described.keys() == set()
+    assert all(schemas[name]["properties"]["data"] for name in choices)
+    codes = {
+        code
+        for file in sources.rglob("*.py")
+        if file.relative_to(sources).parts[0] not in NO_API
+        for code in re.findall(r', code="([A-Z_]+)"\)', file.read_text())
+    }
+    [known, _] = schemas["ErrorBody"]["properties"]["code"]["anyOf"]
+    assert codes - {*known["enum"]} == set()
+    socket = openapi["paths"]["/api/v1/ws"]["get"]
+    frame = socket["responses"]["101"]["content"]["application/json"]["schema"]
+    assert frame == {"$ref": "#/components/schemas/LiveEvent"}
+    assert [parameter["name"] for parameter in socket["parameters"]] == ["last_event_id"]

@@ -41,7 +41,7 @@ PASSED_ON = ("/web-proxy/", "/dcv-proxy/")
 ROUTES = [
     (method.upper(), path)
     for path, methods in OPENAPI["paths"].items()
-    if not path.startswith(PASSED_ON)
+    if not path.startswith((*PASSED_ON, "/api/v1/ws"))  # WebSockets only
     for method in methods
 ]
 

@@ -53,7 +53,7 @@ OPERATIONS = sorted(
         _operation(path, method, each_method)
         for path, methods in API["paths"].items()
         for method, each_method in methods.items()
-        if not path.endswith(("/events", "/shutdown"))
+        if not path.endswith(("/events", "/ws", "/shutdown"))
     ),
     key=lambda it: (it.method == "DELETE", it.path.endswith("/terminate"), it.path),
 )

@@ -9,13 +9,18 @@ with Client() as prism:
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
+    from prism.client.asynchronous import AsyncClient
     from prism.client.client import Client
 
-__all__ = ["Client"]
+__all__ = ["AsyncClient", "Client"]
 
 
 def __getattr__(name: str) -> object:
-    """Import `Client` on first use: the command line uses only `prism.client.wire`."""
+    """Import a client on first use: the command line uses only `prism.client.wire`."""
+    if name == "AsyncClient":
+        from prism.client.asynchronous import AsyncClient  # noqa: PLC0415  cold start: as below
+
+        return AsyncClient
     if name != "Client":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from prism.client.client import Client  # noqa: PLC0415  cold start: msgspec costs 20 ms

@@ -8,6 +8,7 @@ internet.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from html import escape
 from typing import Any
 
@@ -18,6 +19,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import HTTPRoute
 
 from prism import __version__
+from prism.daemon.event_schemas import LIVE_EVENT, WEBSOCKET, error_codes, event_schemas
 from prism.kit.envelope import ErrorEnvelope
 from prism.kit.http import PARAMETERS
 from prism.kit.idempotency import HEADER
@@ -25,7 +27,7 @@ from prism.kit.stream import LAST_EVENT_ID
 from prism.workspaces.waiting import LONGEST, WAIT
 
 Schema = dict[str, Any]
-AT = "/api/v1/openapi.json"
+AT, EVENTS, WS = "/api/v1/openapi.json", "/api/v1/events", "/api/v1/ws"
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
 body { padding: 0 1rem; color: #1b1f24; background: #fff; }
@@ -91,14 +93,22 @@ def completed(app: Litestar) -> Schema:
     _, shapes = msgspec.json.schema_components(
         [ErrorEnvelope], ref_template="#/components/schemas/{name}"
     )
-    parts, api["paths"] = api["components"], dict(sorted(api["paths"].items()))
-    parts["schemas"] = dict(sorted({**parts["schemas"], **shapes}.items()))
+    parts = api["components"]
+    shapes["ErrorBody"]["properties"]["code"] = {
+        "anyOf": [{"enum": error_codes()}, {"type": "string"}]
+    }
+    known = {**event_schemas(), **parts["schemas"], **shapes}
+    parts["schemas"] = dict(sorted(known.items()))
+    api["paths"][WS] = {"get": deepcopy(WEBSOCKET)}
+    api["paths"] = dict(sorted(api["paths"].items()))
+    stream = api["paths"][EVENTS]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    stream["schema"] |= {"contentMediaType": "application/json", "contentSchema": LIVE_EVENT}
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
     parts["responses"] = {
         "Refused": {"description": "Why it was refused; nothing has changed", "content": body},
         "Failed": {"description": "Prism, or what it needs, does not work", "content": body},
     }
-    undeclared = _undeclared(app)
+    undeclared = {**_undeclared(app), (WS, "get"): (LAST_EVENT_ID,)}
     parts["securitySchemes"], api["security"] = {"token": TOKEN}, WHO
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
