@@ -197,6 +197,18 @@ def test_installer_has_no_rights_and_no_git(world, package_index, tmp_path):
     assert world.installed(other, "good.py")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other users")
+def test_cache_from_a_file_system_that_could_not_map_ids_is_made_again(world, package_index):
+    package_index.wheel("good", {"good.py": ""})
+    wheels = world.cache / "wheels"
+    (wheels / "old").mkdir(parents=True)
+    for path in (wheels, wheels / "old"):
+        os.chown(path, 65532, 65532)
+    assert world.installed(world.launched(packed("good")), "good.py")
+    assert not (wheels / "old").exists()
+    assert {path.stat().st_uid for path in wheels.rglob("*")} == {0}
+
+
 def test_git_in_the_metadata_of_a_package_is_not_started_by_the_installer(world, package_index):
     """uv follows such metadata of a package that is itself named by its address."""
     other = f"other @ git+{package_index.url}/other.git"

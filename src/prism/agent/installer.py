@@ -30,6 +30,7 @@ from prism.agent.network import (
 from prism.agent.processes import MARK, succeeds
 from prism.agent.protocol import framed
 from prism.agent.reachable_addresses import HOST, LAN, addresses_of_this_computer
+from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     KERNEL,
     NAMES,
@@ -53,6 +54,7 @@ FILES = (
 PROGRAM = Path(__file__).resolve().with_name("init.py")
 NO_PROGRAMS = "/nonexistent"
 """The `PATH` of the installer: uv starts Python by its path, and nothing else."""
+WHEELS = "wheels"  # the folder of uv's cache, beside the trees
 NETWORK_SOCKET, RESOLVER_FILE = "install-network", "install-resolv.conf"  # in its folder
 FETCHERS = ("/usr/bin/git", "/usr/local/bin/git")
 OWN_FILES = (".config/uv/uv.toml", ".netrc")
@@ -175,6 +177,8 @@ class InstallerSandbox:
                 if (tree := identity.readable_mount(path)) is not None:
                     mounts.append((path, tree))
             for path in map(str, view.writable):
+                if not identity.shared:
+                    _remove_given(path)
                 mounts.append((path, identity.detached_mount(path, again=True)))
         except BaseException:
             for _, tree in mounts:
@@ -219,6 +223,17 @@ class InstallerSandbox:
         if self._identity:
             self._identity.close()
             self._identity = None
+
+
+def _remove_given(cache: str) -> None:
+    """Remove the wheels if ids could not be mapped when they were cached, and can be now.
+
+    They belong to another user than the folder with the cache, and a mount maps one user only.
+    """
+    wheels = os.path.join(cache, WHEELS)
+    if os.path.isdir(wheels) and os.stat(wheels).st_uid != os.stat(cache).st_uid:
+        remove_tree(wheels)
+        os.mkdir(wheels, 0o700)
 
 
 def installer_command(
