@@ -66,7 +66,11 @@ def test_strong_isolation_has_no_notes():
         ({"sandbox": "none: bubblewrap is not installed"}, "no sandbox (bubblewrap is not inst"),
         ({"sandbox": "none: why"}, "each is a user of its own"),
         ({"sandbox": "none: why", "user": os.geteuid()}, "they run as you"),
-        ({"network": "shared: `pasta` is not installed"}, "network (`pasta` is not installed)"),
+        (
+            {"network": "shared: `pasta` is not installed"},
+            "network, so they reach the metadata service of a cloud (`pasta` is not installed)",
+        ),
+        ({"unfiltered": "no module"}, "not filtered, so they reach the metadata service of a"),
         ({"is_shared": True}, "share one user id"),
         ({"unlimited": "no controller"}, "memory of workspaces is not limited here: no contr"),
     ],

@@ -36,6 +36,7 @@ MIB = 2**20
 LEAST_FREE, LEAST_FREE_WITH_PACKAGES, FEW_FREE = 64 * MIB, 256 * MIB, 2048 * MIB
 SAID = "isolation-note"  # the file with the notes that were last given with a launch
 DOCTOR = "`prism doctor` says more"
+METADATA = ", so they reach the metadata service of a cloud"
 AS_YOU = "they run as you, can read your files, and share this computer's network"
 AS_ANOTHER = (
     "each is a user of its own, but sees this computer's processes and what every user may read, "
@@ -229,7 +230,11 @@ def isolation_notes(report: IsolationReport) -> tuple[str, ...]:
         notes.append(f"workspaces here share one user id: their disk cannot map ids; {DOCTOR}")
     if network.startswith("shared: "):
         why = network.removeprefix("shared: ")
-        notes.append(f"workspaces here share this computer's network ({why}); {DOCTOR}")
+        notes.append(f"workspaces here share this computer's network{METADATA} ({why}); {DOCTOR}")
+    elif unfiltered := report.get("unfiltered"):
+        notes.append(
+            f"the network of workspaces is not filtered{METADATA} ({unfiltered}); {DOCTOR}"
+        )
     if refusal := report.get("unlimited"):
         notes.append(f"the memory of workspaces is not limited here: {refusal}")
     return tuple(notes)
