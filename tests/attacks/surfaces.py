@@ -70,6 +70,7 @@ SURFACES = {
         "tests/kit/test_http.py",
     ),
     "clients": (
+        "tests/attacks/test_copies_from_workspaces.py",
         "tests/attacks/test_clients.py",
         "tests/attacks/test_hostile_daemon.py",
         "tests/attacks/test_token_collectors.py",
