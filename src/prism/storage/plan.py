@@ -471,7 +471,11 @@ def perceive(
 
 
 def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
-    """The monthly cost; null if unknown, as for IOPS and throughput beyond gp3's own."""
+    """The monthly cost; null if unknown, as for IOPS and throughput beyond gp3's own.
+
+    AWS charges for each provisioned IOPS of an io2 (Amazon EBS pricing, "Provisioned IOPS SSD"),
+    and Prism knows no price for them.
+    """
     if resource.gb_month is None:
         return None
     if isinstance(resource, Snapshot) or resource.kind is VolumeKind.EFS:
@@ -480,7 +484,8 @@ def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
             if resource.used_bytes is None
             else Micros(resource.gb_month * resource.used_bytes // GIB)
         )
-    extra = (resource.iops or 0) > BASE_IOPS or (resource.throughput or 0) > BASE_THROUGHPUT
+    included = BASE_IOPS if resource.volume_type in {None, "gp3"} else 0
+    extra = (resource.iops or 0) > included or (resource.throughput or 0) > BASE_THROUGHPUT
     if resource.gb_month and extra:
         return None
     return Micros(resource.gb_month * (resource.size_gb or 0))
