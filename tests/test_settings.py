@@ -33,6 +33,7 @@ def test_every_field_is_read_from_its_variable():
         "url": "http://localhost:1234",
         "public_url": "https://prism.example.org",
         "auth": "tokens",
+        "project_creation": "everybody",
         "token": "secret",
         "daemon_user": "prism",
         "connections": 100,

@@ -134,6 +134,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Who may use the daemon: `local` is the user who runs it, `tokens` is everybody with a
     token. The home keeps `tokens` for later starts."""
 
+    project_creation: Literal["operator", "everybody"] = "operator"
+    """Who may make projects on a shared daemon. A project that another person than the operator
+    makes has no money until the operator gives it a budget."""
+
     token: str = ""
     """For clients: the token to send."""
 

@@ -57,6 +57,7 @@ SURFACES = {
     "roles": (
         "tests/attacks/test_removed_members.py",
         "tests/attacks/test_roles.py",
+        "tests/attacks/test_unbounded.py",
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",
         "tests/project/test_team_mode.py",

@@ -16,6 +16,7 @@ Address = Annotated[str, Meta(min_length=1, max_length=320)]
 Secret = Annotated[str, Meta(min_length=1, max_length=200)]
 MOST = 500  # in one request
 MOST_A_DAY = 1000  # in one project
+MOST_A_DAY_BY_PERSON, MOST_A_DAY_BY_ALL = 200, 2000  # mails, in team mode without the operator's
 MOST_RESENT = 10  # of one invitation
 
 

@@ -23,6 +23,8 @@ from prism.invitations.events import (
 )
 from prism.invitations.model import (
     MOST_A_DAY,
+    MOST_A_DAY_BY_ALL,
+    MOST_A_DAY_BY_PERSON,
     MOST_RESENT,
     AcceptAnswer,
     AcceptRequest,
@@ -147,6 +149,7 @@ class InvitationService:
                     f"The invitation was sent again {MOST_RESENT} times, which is the limit",
                     remediation=f"Revoke it with `prism invite revoke {id}`",
                 )
+            self._check_people_limits(tx, 1)
             after = self._renew(before, token, now)
             store.update_fields(tx, id, **structs.asdict(after))
             store.queue_mail(tx, after, token, now)
@@ -334,8 +337,30 @@ class InvitationService:
         members = {member.email for member in projects.members_of(tx.sql, project.id)}
         return dict.fromkeys(invited, INVITED) | dict.fromkeys(members, MEMBER)
 
+    def _check_people_limits(self, tx: Tx, count: int) -> None:
+        """Raise if a person, or all people, would exceed their mails per day.
+
+        In local mode there is one person, and on a shared daemon its operator, without a limit.
+        """
+        caller = current()
+        if not caller.team or caller.operator:
+            return
+        sent = store.mails_since(tx.sql, self._clock.now() - DAY, besides=self._operator)
+        mine = sent.get(caller.name.lower(), 0)
+        for subject, most, used in (
+            ("You", MOST_A_DAY_BY_PERSON, mine),
+            ("The people of this daemon", MOST_A_DAY_BY_ALL, sum(sent.values())),
+        ):
+            if used + count > most:
+                raise InvitationLimit(
+                    f"{subject} can send at most {most} mails a day",
+                    details=f"{used} were sent in the last 24 hours; you asked for {count} more",
+                    remediation="Invite fewer people now, and the others tomorrow",
+                )
+
     def _check_daily_limit(self, tx: Tx, project: Project, count: int) -> None:
-        """Raise if a project would exceed its invitations per day."""
+        """Raise if somebody would exceed their mails, or a project its invitations, per day."""
+        self._check_people_limits(tx, count)
         sent = store.sent_since(tx.sql, project.id, self._clock.now() - DAY)
         if sent + count > MOST_A_DAY:
             raise InvitationLimit(

@@ -11,8 +11,10 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    case,
     delete,
     func,
+    or_,
     select,
     update,
 )
@@ -105,6 +107,19 @@ def sent_since(sql: Connection, project: str, since: datetime) -> int:
     """How many invitations to a project were sent since then."""
     late = (invitations.c.project == project, invitations.c.invited_at > since)
     return sql.execute(select(func.count()).select_from(invitations).where(*late)).scalar_one()
+
+
+def mails_since(sql: Connection, since: datetime, besides: str) -> dict[str, int]:
+    """How many mails each person has sent since then at most, without the person `besides`.
+
+    A mail that is sent again counts for the person who invited.
+    """
+    new = case((invitations.c.invited_at > since, 1), else_=0)
+    again = case((invitations.c.last_resent > since, invitations.c.resend_count), else_=0)
+    person = func.lower(invitations.c.invited_by)
+    sums = select(person, func.sum(new + again)).where(person != besides.lower())
+    recent = or_(invitations.c.invited_at > since, invitations.c.last_resent > since)
+    return {name: int(count) for name, count in sql.execute(sums.where(recent).group_by(person))}
 
 
 def add(tx: Tx, invitation: Invitation) -> None:

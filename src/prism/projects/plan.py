@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import structs, to_builtins
 
-from prism.access.model import Role
+from prism.access.model import PermissionDenied, Role, current
 from prism.errors import ValidationFailed
 from prism.kit.money import amount, of_usd
 from prism.projects.model import (
@@ -19,6 +19,8 @@ from prism.projects.model import (
     Spending,
     WorkspaceCounts,
 )
+
+NO_MONEY = 1  # micro-dollar: the smallest cap, since shares of a cap of 0 have no value
 
 
 def first_members(request: NewProject, creator: str, at: datetime) -> list[Member]:
@@ -49,6 +51,44 @@ def new_project(request: NewProject, id: str, creator: str, at: datetime) -> Pro
             created_at=at,
         )
     )
+
+
+def require_founder(creation: str) -> None:
+    """Raise if the caller may not make projects on this daemon."""
+    caller = current()
+    if caller.team and not caller.operator and creation == "operator":
+        raise PermissionDenied(
+            "Only the operator of this daemon may make projects",
+            details="PRISM_PROJECT_CREATION is `operator`",
+            remediation="Ask the operator for a project, and to make you its owner",
+        )
+
+
+def without_money(project: Project) -> Project:
+    """The project of a person who has no money to give: nothing that has a price fits."""
+    if project.cap is not None:
+        raise PermissionDenied(
+            "Only the operator of this daemon may give a new project a budget",
+            details="you make the project, so nobody has given it money yet",
+            remediation="Leave the budget out, and ask the operator for one",
+        )
+    return structs.replace(project, cap=NO_MONEY)
+
+
+def require_giver(before: Project, after: Project, operator: str) -> None:
+    """Raise if a person who has no money to give changes the budget of a project without money.
+
+    That is a project that somebody else than the operator has made.
+    """
+    caller = current()
+    if not caller.team or caller.operator or before.cap == after.cap:
+        return
+    if before.created_by.lower() != operator.lower():
+        raise PermissionDenied(
+            f"Only the operator of this daemon may change the budget of {before.name!r}",
+            details=f"{before.created_by} made the project, who has no money to give",
+            remediation="Ask the operator for a budget",
+        )
 
 
 def with_change(before: Project, request: ProjectChange) -> Project:

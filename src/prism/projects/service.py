@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from prism.access.model import current
 from prism.access.plan import visible
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
@@ -32,7 +33,15 @@ from prism.projects.model import (
     SpendingReader,
     WorkspaceCounts,
 )
-from prism.projects.plan import first_members, new_project, shown, with_change
+from prism.projects.plan import (
+    first_members,
+    new_project,
+    require_founder,
+    require_giver,
+    shown,
+    with_change,
+    without_money,
+)
 
 LIMITS = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
 
@@ -52,7 +61,11 @@ class ProjectService:
         spending: SpendingReader,
         counts: Callable[[], Mapping[str, WorkspaceCounts]],
         dependents: Sequence[ProjectDependent],
+        operator: str,
+        creation: str,
     ) -> None:
+        """`creation` says who may make projects in team mode (`Settings.project_creation`)."""
+        self._operator, self._creation = operator, creation
         self._db, self._clock, self._actor = db, clock, actor
         self._spending_reader, self._counts, self._dependents = spending, counts, dependents
         self._cached = VersionedValue[tuple[list[Project], dict[str, list[Member]]]](
@@ -92,8 +105,11 @@ class ProjectService:
 
     def create(self, request: NewProject) -> ProjectShown:
         """Create a project."""
+        require_founder(self._creation)
         now = whole(self._clock.now())
         project = new_project(request, sortable_id("proj", self._clock.now()), self._actor(), now)
+        if (caller := current()).team and not caller.operator:
+            project = without_money(project)
         members = first_members(request, self._actor(), now)
         with self._db.write() as tx:
             self._require_free_name(tx, project)
@@ -111,6 +127,7 @@ class ProjectService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             after = with_change(before, request)
+            require_giver(before, after, self._operator)
             if now := changed_fields(before, after):
                 self._require_free_name(tx, after)
                 store.put(tx, after)

@@ -1,0 +1,70 @@
+"""On a shared daemon, one person cannot send mail without end, nor make projects or money."""
+
+import pytest
+
+from prism.invitations import service
+from tests.access.people import Team
+from tests.conftest import Http
+from tests.shapes import failed
+
+PROJECTS = "projects"
+
+
+@pytest.fixture
+def strict(make_daemon):
+    """A daemon with the default of who may make projects."""
+    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+    return Team(daemon, Http(daemon.app))
+
+
+def test_only_the_operator_makes_projects_by_default(strict):
+    for person in ("owner", "admin", "outside"):
+        failed(strict(person, "POST", PROJECTS, json={"name": "Den"}), 403, "PERMISSION_DENIED")
+    assert strict("operator", "POST", PROJECTS, json={"name": "Den"}).status_code == 201
+
+
+def test_project_that_a_person_makes_has_no_money(make_daemon):
+    settings = {"auth": "tokens", "user": "ada@x.org", "smtp_url": "smtp://127.0.0.1:1"}
+    priced = {"project_creation": "everybody", "local_prices": "aws"}
+    daemon = make_daemon(**settings, **priced)
+    team = Team(daemon, Http(daemon.app))
+    own = {"name": "Den", "budget": {"total_allocated": 1000.0}}
+    failed(team("outside", "POST", PROJECTS, json=own), 403, "PERMISSION_DENIED")
+    assert team("outside", "POST", PROJECTS, json={"name": "Den"}).status_code == 201
+    failed(team.launch("outside", "costly", project="Den"), 403, "BUDGET_EXCEEDED")
+
+    def give(person, total):
+        money = {"budget": {"total_allocated": total}}
+        return team(person, "PUT", "projects/Den", json=money)
+
+    for total in (1000.0, None):
+        failed(give("outside", total), 403, "PERMISSION_DENIED")
+    assert team("outside", "PUT", "projects/Den", json={"description": "x"}).status_code == 200
+    assert give("operator", 1000.0).status_code == 200
+    assert team.launch("outside", "costly", project="Den").status_code == 201
+    failed(give("outside", 2000.0), 403, "PERMISSION_DENIED")
+
+
+def test_owner_of_a_project_of_the_operator_changes_its_budget(team):
+    money = {"budget": {"total_allocated": 1000.0}}
+    assert team("owner", "PUT", "projects/Reef", json=money).status_code == 200
+
+
+@pytest.mark.parametrize("limit", ["MOST_A_DAY_BY_PERSON", "MOST_A_DAY_BY_ALL"])
+def test_mails_of_people_are_limited(team, monkeypatch, limit):
+    monkeypatch.setattr(service, limit, 4)
+    first = team.invite("admin", "one@x.org").json()
+    assert team("admin", "POST", f"invitations/{first['id']}/resend").status_code == 200
+    assert team.invite("admin", "two@x.org").status_code == 201
+    many = [{"email": f"n{number}@x.org"} for number in range(2)]
+    bulk = {"project_id": team.project, "invitations": many}
+    failed(team("admin", "POST", "invitations/bulk", json=bulk), 409, "INVITATION_LIMIT")
+    assert team.invite("admin", "three@x.org").status_code == 201
+    failed(team.invite("admin", "four@x.org"), 409, "INVITATION_LIMIT")
+    resent = team("admin", "POST", f"invitations/{first['id']}/resend")
+    failed(resent, 409, "INVITATION_LIMIT")
+    by_others = team.invite("owner", "five@x.org")
+    assert by_others.status_code == (201 if limit == "MOST_A_DAY_BY_PERSON" else 409)
+    assert team.invite("operator", "six@x.org").status_code == 201
+    team.daemon.clock.advance(days=2)
+    assert team.invite("admin", "seven@x.org").status_code == 201
