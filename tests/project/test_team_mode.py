@@ -26,7 +26,7 @@ def port(home):
 
 
 def test_user_joins_a_project_by_token_and_mailed_invitation(home):
-    with home.run_daemon(PRISM_AUTH="tokens"):
+    with home.run_daemon(PRISM_PROJECT_CREATION="everybody", PRISM_AUTH="tokens"):
         url = f"http://localhost:{port(home)}"
         with pytest.raises(Unauthenticated):
             Client(url=url, token="").members.list("reef")
