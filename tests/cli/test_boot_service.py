@@ -28,6 +28,7 @@ from prism.cli.checks.context import CheckContext
 from prism.cli.checks.service import start_at_boot
 from prism.client.address import DaemonAddress
 from prism.home import DEFAULT, folder_of
+from tests.optional import not_none
 
 ODD = 'a home of "100 %h" for $USER\'s \\work'
 CRONTAB = """#!/bin/sh
@@ -174,6 +175,7 @@ def test_install_by_cron_takes_the_settings_along_and_uninstall_undoes_it(prism,
         "broken",
         "it would not start: cron does not run, which would start it",
     )
+    assert "`service cron start`" in finding.fix
     removed = prism("daemon", "uninstall", **path)
     assert "removed from the crontab of" in removed.stdout
     assert (crontab.read_text(), (home / SCRIPT).exists()) == ("0 5 * * * backup\n", False)
@@ -263,7 +265,7 @@ def test_lingering_that_is_refused_is_said(odd_home, systemd_root, tmp_path):
     [note] = service.install()
     assert "Access denied" in note
     assert "`sudo loginctl enable-linger " in note
-    assert "lingering is off" in str(service.problem())
+    assert "`sudo loginctl enable-linger " in not_none(service.problem()).fix
 
 
 def test_unit_that_systemd_refuses_is_not_left(odd_home, systemd_root, tmp_path):

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from prism.annotations import Iterator, Mapping
 from prism.errors import Conflict, Problem
@@ -34,6 +35,13 @@ OF_THIS_SHELL = {"PRISM_HOME", "PRISM_URL", "PRISM_TOKEN"}  # no settings of the
 
 class NoBootService(Conflict, code="NO_BOOT_SERVICE"):
     """The daemon cannot be started at boot."""
+
+
+class BootProblem(NamedTuple):
+    """Why an entry has no effect, and the command that helps."""
+
+    why: str
+    fix: str
 
 
 class BootService:
@@ -62,7 +70,7 @@ class BootService:
         """Whether the entry exists."""
         raise NotImplementedError
 
-    def problem(self) -> str | None:
+    def problem(self) -> BootProblem | None:
         """Why an installed entry has no effect; None if it has."""
         raise NotImplementedError
 
@@ -121,13 +129,15 @@ class SystemdService(BootService):
         """Whether there is a file of the unit."""
         return self.unit.exists()
 
-    def problem(self) -> str | None:
+    def problem(self) -> BootProblem | None:
         """Why the unit does not start at boot."""
         enabled = run_program("systemctl", *self._scope, "is-enabled", self.name)
         if enabled.returncode:
-            return f"{self.name} is not enabled: {_words(enabled)}"
+            why = f"{self.name} is not enabled: {_words(enabled)}"
+            return BootProblem(why, "Enable it again: `prism daemon install`")
         if not self.is_root and not self._lingers():
-            return f"lingering is off: `sudo loginctl enable-linger {user_name()}`"
+            fix = f"Turn it on: `sudo loginctl enable-linger {user_name()}`"
+            return BootProblem("lingering is off, so it starts at your first login", fix)
         return None
 
     @property
@@ -178,10 +188,11 @@ class CronService(BootService):
         text = self._read()
         return without_entry(text, self.script) != text
 
-    def problem(self) -> str | None:
+    def problem(self) -> BootProblem | None:
         """Whether cron runs."""
         is_running = any((self.root / path).exists() for path in CRON_RUNS)
-        return None if is_running else "cron does not run, which would start it"
+        fix = "Start cron, for example: `service cron start`"
+        return None if is_running else BootProblem("cron does not run, which would start it", fix)
 
     def _read(self) -> str:
         done = run_program("crontab", "-l")

@@ -91,8 +91,8 @@ def start_at_boot(context: CheckContext) -> Iterator[Finding]:
         if program := missing_program(service):
             message = f"{service.where} starts {program}, which does not exist"
             yield broken(message, "Write it again: `prism daemon install`")
-        elif why := service.problem():
-            yield broken(f"it would not start: {why}", "Repair it: `prism daemon install`")
+        elif problem := service.problem():
+            yield broken(f"it would not start: {problem.why}", problem.fix)
         else:
             yield ok(f"by {service.where}")
     if not services:
