@@ -105,7 +105,8 @@ class LocalProvider:
     def unreadable(self) -> Sequence[str]:
         """Why volumes and snapshots here cannot be read, each in a sentence."""
         served = any(parts.volumes is self.volumes for parts in self.locations.values())
-        return list(self.volumes.unreadable.values()) if served else ()
+        away = filter(None, [self.volumes.disk.reason])
+        return [*away, *self.volumes.unreadable.values()] if served else ()
 
     def profiles_without_location(self) -> Mapping[str, Problem]:
         """Every local profile leads here."""

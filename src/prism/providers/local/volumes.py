@@ -29,6 +29,7 @@ from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
 from prism.providers.local.measuring import FRESH, FolderSizes
 from prism.providers.local.programs import why_still_mounted
 from prism.providers.local.removals import LEFT_BEHIND, Removals
+from prism.providers.local.storage_disk import StorageDisk
 from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
 from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageObserved, VolumeKind
@@ -72,6 +73,8 @@ class LocalVolumes:
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
         """Why the last survey could not read a volume, snapshot or machine, by its id."""
+        self.disk = StorageDisk(root.absolute(), machines.absolute().parent, self._holds_data)
+        """Whether the disk with the volumes and snapshots is there."""
         self._remove_leftovers()
 
     def folder_ids(self) -> set[str]:
@@ -79,8 +82,12 @@ class LocalVolumes:
         names = (*_list_names(self._volumes), *_list_names(self._snapshots))
         return {name for name in names if ID.fullmatch(name)}
 
+    def _holds_data(self) -> bool:
+        return bool(self.folder_ids())
+
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot, also those being made or deleted; `parts` is ignored."""
+        self.disk.require()
         making = self._copies.state()
         unreadable: dict[str, str] = {}
         disks = dict(_read_abouts(self._volumes, unreadable))
@@ -139,6 +146,7 @@ class LocalVolumes:
 
     def create(self, spec: VolumeSpec) -> Disk:
         """Make an empty folder; it appears complete, or not at all."""
+        self.disk.require()
         id = volume_id(spec.key, spec.kind)
         folder = self._volumes / id
         if id in self.unreadable:  # it exists; the spec has the facts for its `about.json`
@@ -162,6 +170,7 @@ class LocalVolumes:
 
     def restore(self, spec: VolumeSpec, snapshot: str) -> Disk:
         """A folder with the data of a snapshot, which is copied in the background."""
+        self.disk.require()
         id, source = volume_id(spec.key, spec.kind), self._snapshots / snapshot / "data"
         if (self._volumes / id).exists():
             return Disk(id=id, key=spec.key, observed=StorageObserved.THERE)
@@ -183,6 +192,7 @@ class LocalVolumes:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Write it into the machine's file of mounts, and notify its supervisor."""
+        self.disk.require()
         data = self._volumes / id / "data"
         if not ID.fullmatch(id) or not data.is_dir():
             raise StorageRefused(f"There is no volume {id} here")
@@ -211,6 +221,7 @@ class LocalVolumes:
 
     def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """A copy of a volume's data, or of a machine's home."""
+        self.disk.require()
         key, id = spec.key, snapshot_id(spec.key)
         if (self._snapshots / id).exists():
             about = dict(_read_abouts(self._snapshots, {})).get(id)
@@ -234,6 +245,7 @@ class LocalVolumes:
 
     def verify(self, id: str, token: str) -> None:
         """Restore a snapshot into a draft in the background, and compare all with the manifest."""
+        self.disk.require()
         if not ID.fullmatch(id) or not (self._snapshots / id).is_dir():
             raise StorageRefused(f"There is no snapshot {id} here")
         self._checks.verify(id, token)
@@ -259,6 +271,7 @@ class LocalVolumes:
     def _remove(self, folder: Path, id: str) -> None:
         if not ID.fullmatch(id):
             return
+        self.disk.require()
         self._copies.forget(id)
         self._removals.begin(folder, id)
 
