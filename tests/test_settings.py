@@ -241,3 +241,19 @@ def test_invalid_destinations_are_refused(text):
 @pytest.mark.parametrize(("older", "mode"), [("own", "lan"), ("shared", "host")])
 def test_older_values_of_the_network_go_on_working(older, mode):
     assert mode_of(Settings.read({"PRISM_WORKSPACE_NETWORK": older}).workspace_network) == mode
+
+
+@pytest.mark.parametrize(
+    "home",
+    ['/srv/a"b', "/srv/a\\b", "/srv/a:b", "/srv/" + "h" * 446, "/srv/" + "h/" * 1200],
+)
+def test_home_that_some_program_cannot_use_is_refused(home):
+    with pytest.raises(SettingInvalid, match="PRISM_HOME is"):
+        Settings.read({"PRISM_HOME": home})
+
+
+def test_home_is_judged_by_its_real_path(tmp_path):
+    (tmp_path / 'a"b').mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / 'a"b')
+    with pytest.raises(SettingInvalid, match="PRISM_HOME is"):
+        Settings.read({"PRISM_HOME": str(tmp_path / "link")})

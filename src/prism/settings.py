@@ -29,7 +29,14 @@ from prism.home import (
     socket_of,
 )
 
-PATH = "a path in UTF-8 without control characters, such as line breaks"
+LONGEST_HOME_BYTES = 450
+"""SQLite opens no file whose path has more than 512 bytes."""
+NOT_IN_HOMES = '"\\:'
+"""OpenSSH's files cannot quote the first two, and `PATH` cannot contain the third."""
+PATH = (
+    f'a path in UTF-8 of at most {LONGEST_HOME_BYTES} bytes without quotation marks ("), '
+    "backslashes, colons and control characters, such as line breaks"
+)
 PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
 NO_ID = 2**32 - 1  # no user, for the kernel
 POSTGRES = re.compile(r"^postgres(ql)?://")
@@ -213,7 +220,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             if value := environ.get(variable(name)):
                 fields[name] = _convert(variable(name), value, kind)
         settings = cls(**fields)
-        if not _is_path(settings.home):
+        if not (_is_path(settings.home) and _is_usable(settings.folder)):
             raise SettingInvalid.of(variable("home"), settings.home, PATH)
         if settings.caller_cidr and not _is_range(settings.caller_cidr):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
@@ -335,6 +342,12 @@ def _is_path(home: str) -> bool:
     except UnicodeEncodeError:
         return False
     return not any(ord(character) < 32 or ord(character) == 127 for character in home)
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether every program that Prism uses can open files in it."""
+    path = str(folder)
+    return len(os.fsencode(path)) <= LONGEST_HOME_BYTES and not set(path) & set(NOT_IN_HOMES)
 
 
 def _is_range(cidr: str) -> bool:
