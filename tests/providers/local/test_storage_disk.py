@@ -51,7 +51,7 @@ def test_missing_disk_is_reported_and_changes_nothing(volumes, tmp_path):
     (tmp_path / "storage" / "volumes").rmdir()
     (tmp_path / "storage").rmdir()
     (tmp_path / "away").rename(tmp_path / "storage")
-    assert [found.id for found in volumes.survey().disks] == [disk.id]
+    assert [volume.id for volume in volumes.survey().disks] == [disk.id]
     assert volumes.disk.reason == ""
 
 
