@@ -299,3 +299,34 @@ def test_linked_homes_are_one_home(home, tmp_path):
         os.lchown(home.folder, 12345, 12345)
         refused = home.cli("list")
         assert refused.returncode and "link of another user" in refused.stderr, refused.stderr
+
+
+PACKAGED = """\
+name: {name}
+description: A shell with one program
+package_manager: pip
+packages: {{pip: ["{package}"]}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_programs_of_packages_run_after_the_home_was_moved(home, tmp_path):
+    """One workspace has an environment of its own, the other shares a tree of packages."""
+    (home.folder / "templates").mkdir()
+    for name, package in {"own": "pygments; python_version > '3'", "tree": "pygments"}.items():
+        text = PACKAGED.format(name=name, package=package)
+        (home.folder / "templates" / f"{name}.yaml").write_text(text)
+    with home.run_daemon():
+        for name in ("own", "tree"):
+            home.cli_json("launch", name, name)
+            home.cli_json("stop", name)
+    for place in ("moved", "moved-again"):
+        home = home.moved(tmp_path / place)
+        with home.run_daemon():
+            for name in ("own", "tree"):
+                home.cli_json("start", name)
+                done = home.cli("exec", name, "--", "pygmentize", "-V")
+                assert done.returncode == 0, (place, name, done.stderr)
+                home.cli_json("stop", name)
+        assert not (tmp_path / "home").exists(), "nothing is written where the home was"

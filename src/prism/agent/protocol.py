@@ -68,6 +68,7 @@ class LocalMachineSpec(TypedDict, total=False):
     reachable: list[str]  # paths of Prism's installation that the sandbox shows
     cache: str
     slots: str
+    made_at: str  # the folder of the machine when its environment was made, if it was moved since
     grace: float
     patience: float
     sandbox: bool

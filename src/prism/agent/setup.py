@@ -44,6 +44,7 @@ from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap, has_worked
 
 Tell = Callable[[str, int], None]
+MOVED_SCRIPTS = Path(__file__).with_name("moved_scripts.py")
 # Patterns of uv's messages, each with the code of the failure and what to do.
 MEANINGS = (
     (
@@ -118,6 +119,7 @@ class Setup:
             if self._installer:
                 self._installer.close()
                 self._installer = None
+        yield from self._correct_moved_scripts()
         yield from self._once("post_install", self._post_install, self._config.post_install)
 
     def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
@@ -129,6 +131,24 @@ class Setup:
                 self._stamp(later).unlink(missing_ok=True)
         yield from work()
         stamp.write_text(mark)
+
+    def _correct_moved_scripts(self) -> Work:
+        """Let the scripts of an environment run where its home was moved to."""
+        made_at, venv = self._config.spec.get("made_at"), self._folder.venv
+        if made_at is None or not self._stamp("environment").exists():
+            return
+        places, stamp = [f"{made_at}/venv", str(venv)], self._stamp("moved")
+        mark = _fingerprint("moved", places)
+        if stamp.exists():
+            known = stamp.read_text().splitlines()
+            if known[-1:] == [mark]:
+                return
+            places[0] = known[0] if len(known) > 1 else places[0]  # it was moved before
+        program = MOVED_SCRIPTS.read_text()  # the workspace does not see our files
+        argv = [self._config.spec["python"], "-I", "-S", "-c", program, str(venv), *places]
+        code = yield from self._run_inside(argv, self._config.program_environment())
+        if not code:
+            stamp.write_text(f"{venv}\n{mark}")
 
     def _stamp(self, stage: str) -> Path:
         return self._folder.path / f"{stage}.done"

@@ -21,8 +21,10 @@ MAKERS = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
 
 @pytest.fixture
 def volumes(tmp_path):
-    with contextlib.closing(LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")) as made:
-        yield made
+    with contextlib.closing(
+        LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    ) as volumes:
+        yield volumes
 
 
 def test_new_home_has_no_volumes_and_that_is_no_problem(volumes):
@@ -96,8 +98,8 @@ def test_daemon_waits_for_the_disk_of_its_volumes(tmp_path, kind):
             eventually(lambda: home.cli_json("daemon", "status")["status"] == "degraded", 60)
             [reason] = home.cli_json("daemon", "status")["reasons"]
             assert "the disk with the volumes and snapshots is not there" in reason
-            shown = home.cli_json("volume", "show", "data")
-            assert (shown["state"], shown["failure"]) == ("available", None)
+            volume = home.cli_json("volume", "show", "data")
+            assert (volume["state"], volume["failure"]) == ("available", None)
             with mounted(place, "loop", kind, image):
                 eventually(lambda: home.cli_json("daemon", "status")["status"] == "healthy", 60)
                 home.cli_json("volume", "delete", "data", "--yes")

@@ -182,7 +182,7 @@ class LocalCompute:
     def start(self, id: str) -> None:
         """Request that a machine is on: resumed, or started from its disk."""
         if folder := self._folder(id):
-            update_installation(folder)
+            update_installation(folder, self._options.cache)
         self._request_state(id, "on")
 
     def stop(self, id: str) -> None:

@@ -86,18 +86,24 @@ def describe(folder: Path, spec: MachineSpec) -> None:
     _update(folder, {}, {field: to_builtins(getattr(spec, field)) for field in CHANGING})
 
 
-def update_installation(folder: Path) -> None:
-    """Write our own paths into the spec, which an installation in another place may have made."""
-    _update(folder, {}, {})
+def update_installation(folder: Path, cache: Path | None = None) -> None:
+    """Write our own paths, and that of the cache, into the spec: both may have been moved."""
+    _update(folder, {}, {}, cache)
 
 
-def _update(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]) -> None:
+def _update(
+    folder: Path,
+    changed: Mapping[str, Any],
+    launched: Mapping[str, Any],
+    cache: Path | None = None,
+) -> None:
     """Change fields of a spec, and of its record for a daemon that has lost its rows."""
     path = folder / SPEC
     try:
         known = msgspec.json.decode(path.read_bytes())
         record = {**known.get("launched", {}), **launched}
-        now = {**known, **_current_paths(known), **changed, "launched": record}
+        moved = {} if cache is None else _moved_paths(known, folder, cache)
+        now = {**known, **_current_paths(known), **moved, **changed, "launched": record}
         written = msgspec.json.encode(now)
         if msgspec.json.decode(written) != known:  # as it will be read: tuples are lists there
             replace_file(path, written)
@@ -156,6 +162,19 @@ def _current_paths(known: Mapping[str, Any]) -> dict[str, Any]:
         **{name: path for name, path in own.items() if not os.path.exists(known.get(name, ""))},
         "reachable": [*dict.fromkeys([*paths, *reachable(), installer])],
     }
+
+
+def _moved_paths(known: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
+    """The paths of a home that was moved since the spec was written; none if it was not."""
+    paths = _cache_paths(cache)
+    if not (before := known.get("cache")) or before == paths["cache"]:
+        return {}
+    made_at = str(Path(before).parents[1] / folder.parent.name / folder.name)
+    return {**paths, "made_at": known.get("made_at", made_at)}
+
+
+def _cache_paths(cache: Path) -> dict[str, str]:
+    return {"cache": str(cache / "wheels"), "slots": str(cache / "slots")}
 
 
 def _limits(instance_type: str) -> dict[str, int]:

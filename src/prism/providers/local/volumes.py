@@ -88,6 +88,9 @@ class LocalVolumes:
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot, also those being made or deleted; `parts` is ignored."""
         self.disk.require()
+        return self._survey()
+
+    def _survey(self) -> StorageSurvey:
         making = self._copies.state()
         unreadable: dict[str, str] = {}
         disks = dict(_read_abouts(self._volumes, unreadable))
