@@ -316,6 +316,11 @@ class Setup:
         try:
             tool = self._installer.tool(command, view, dials=command[1] == "pip")
         except (NoIdentity, NetworkUnavailable, OSError) as error:
+            if isinstance(error, NoIdentity) and works(self._bwrap):
+                raise ProgramFailed(
+                    "MACHINE_FAILED",
+                    f"there is no user for the installer of packages: {error}. See `prism doctor`",
+                ) from error
             self._log.write(f"the installer cannot be started: {error}\n".encode())
             return 1
         try:
