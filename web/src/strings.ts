@@ -301,6 +301,10 @@ export const t = {
     removeOf: (name: string) => `Delete the view ${name}`,
   },
 
+  machine: {
+    local: 'local',
+    limits: (type: string) => `this computer, with the limits of a ${type}`,
+  },
   workspace: {
     tabs: 'Parts of this workspace',
     tab: {

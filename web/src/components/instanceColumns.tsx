@@ -2,6 +2,7 @@ import type { TableProps } from '@cloudscape-design/components/table';
 
 import type { Instance } from '../api/client';
 import { hourly, money } from '../lib/format';
+import { machineType } from '../lib/machineType';
 import { t } from '../strings';
 import { LiveCell } from './LiveCell';
 import { PageLink } from './PageLink';
@@ -99,7 +100,7 @@ const DRAWN: readonly Column[] = [
     width: 110,
     minWidth: 90,
     sortingField: 'type',
-    cell: (it) => it.instance_type,
+    cell: machineType,
   },
   {
     id: 'project',

@@ -1,13 +1,14 @@
 import type { PropertyFilterProps } from '@cloudscape-design/components/property-filter';
 
 import type { Instance } from '../api/client';
+import { machineType } from './machineType';
 
 /** What workspaces can be filtered by, and how a workspace has it. */
 export const FIELDS = {
   name: (it: Instance) => it.name,
   state: (it: Instance) => it.state,
   template: (it: Instance) => it.template,
-  type: (it: Instance) => it.instance_type,
+  type: machineType,
   project: (it: Instance) => it.tags['Project'] ?? '',
   profile: (it: Instance) => it.profile,
   region: (it: Instance) => it.region,
@@ -71,7 +72,7 @@ export const ORDERS = {
   name: (a: Instance, b: Instance) => compare(a.name, b.name),
   state: (a: Instance, b: Instance) => compare(a.state, b.state),
   template: (a: Instance, b: Instance) => compare(a.template, b.template),
-  type: (a: Instance, b: Instance) => compare(a.instance_type, b.instance_type),
+  type: (a: Instance, b: Instance) => compare(machineType(a), machineType(b)),
   rate: (a: Instance, b: Instance) => (a.hourly_rate ?? -1) - (b.hourly_rate ?? -1),
   spent: (a: Instance, b: Instance) => (a.current_spend ?? -1) - (b.current_spend ?? -1),
   launched: (a: Instance, b: Instance) => earlier(a.launch_time, b.launch_time),
