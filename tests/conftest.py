@@ -121,8 +121,8 @@ def pytest_collection_modifyitems(
     yield
     if config.getoption("each_test_once"):
         chosen = one_case_of_each(items)
-        kept = {*chosen}
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        chosen_set = {*chosen}
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen_set])
         items[:] = chosen
     for item in items:  # xdist 3.8 sets the group where pytest 9.2 no longer reads it
         if name := vars(item).get("_nodeid"):

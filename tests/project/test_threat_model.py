@@ -25,12 +25,12 @@ def claims():
         for block in re.split(r"\n\n|\n(?=- )", text) if title in CLAIMED else ():
             if block.lstrip().startswith("|"):
                 for line in block.strip().splitlines()[2:]:
-                    whom, what, _ = line.strip("| ").split(" | ")
-                    yield plain(f"{whom}: {what}")
+                    attacker, protection, _ = line.strip("| ").split(" | ")
+                    yield plain(f"{attacker}: {protection}")
             else:
-                first, *others = SENTENCE.split(plain(block).removeprefix("- "))
+                sentences = SENTENCE.split(plain(block).removeprefix("- "))
                 # An item begins with what it is about, in bold.
-                yield from others if block.startswith("- **") else filter(None, [first, *others])
+                yield from filter(None, sentences[block.startswith("- **") :])
 
 
 def rows():
@@ -62,7 +62,7 @@ def test_every_claim_of_security_md_has_one_row_in_the_threat_model():
 
 def test_every_row_of_the_threat_model_is_a_claim_of_security_md():
     known = [*claims()]
-    stale = [start for start, _ in rows() if not any(it.startswith(start) for it in known)]
+    stale = [start for start, _ in rows() if not any(claim.startswith(start) for claim in known)]
     assert not stale, f"SECURITY.md does not say: {stale}"
 
 
