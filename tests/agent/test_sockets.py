@@ -136,3 +136,12 @@ def test_traffic_is_unknown_when_the_kernel_does_not_answer(connect_pair, monkey
     connect_pair()
     monkeypatch.setattr(sockets, "NETLINK_SOCK_DIAG", 999)
     assert TcpConnections().carried([os.getpid()]) is None
+
+
+def test_connections_of_a_uid_are_measured_without_looking_into_its_processes(connect_pair):
+    ours, theirs = TcpConnections(uid=os.getuid), TcpConnections(uid=lambda: 1879048999)
+    client, server, _ = connect_pair()
+    sent(client, server, 70_000)
+    inode = os.fstat(client.fileno()).st_ino
+    assert not_none(ours.carried([]))[inode] >= 70_000
+    assert theirs.carried([os.getpid()]) == {}

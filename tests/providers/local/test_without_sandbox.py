@@ -100,7 +100,7 @@ def test_workspace_of_root_without_a_sandbox_is_a_user_of_its_own(closed, lent, 
     assert reason in note
     assert (seen["port"], seen["others_port"]) == (True, False)
     assert seen["file"] == "sent more\n"
-    assert seen["hibernates"] is seen["restarted"] is True
+    assert seen["hibernates"] is seen["idle"] is seen["restarted"] is True
     assert seen["volumes"] == {
         "shared": "old one\ntwo\n",
         "again": "one\ntwo\n",

@@ -16,6 +16,7 @@ from prism.providers.local.files import LocalFiles
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
+from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Observed
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World, page
@@ -139,6 +140,22 @@ def files_of(world, id):
     return run(world, id, "sh", "-c", "echo more >> sent && cat sent")[1]
 
 
+def goes_idle(world, id):
+    """Whether it is busy while a program works, and hibernates by itself once none does."""
+    busy = "import time\nend = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
+    limits = {"cpu": 30.0, "network": 100.0}
+    rule = IdleRule(profile="short", minutes=3, action="hibernate", limits=limits)
+    world.compute.watch(id, rule)
+    run(world, id, "python", "-c", busy)
+    woke = world.machine(id).observed is Observed.ON
+    eventually(lambda: world.machine(id).observed is Observed.ASLEEP, 60)
+    measured = set(world.report(id)["idle"]["figures"])
+    world.compute.watch(id, None)
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    return woke and {"cpu", "network"} <= measured
+
+
 def restarted(world, id):
     """Whether it runs again after its supervisor was killed, without a process of before."""
     run(world, id, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
@@ -162,7 +179,7 @@ def main(home, cache):
     """Run it all; print the answers."""
     Path(home).mkdir(mode=0o700)
     (Path(home).parent / "open").write_text("of a person, with mode 0644")
-    world = World(Path(home), Path(cache))
+    world = World(Path(home), Path(cache), minute=1)
     try:
         victim = world.launched(page(), key="ws_2")
         secrets = secrets_of(world, victim)
@@ -181,6 +198,7 @@ def main(home, cache):
             "others_port": world.compute.address_of(victim, port) is not None,
             "file": files_of(world, id),
             "hibernates": hibernates(world, id),
+            "idle": goes_idle(world, id),
             "volumes": volumes_of(world, id, victim),
             "restarted": restarted(world, id),
         }
