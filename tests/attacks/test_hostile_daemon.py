@@ -3,10 +3,15 @@
 import json
 import os
 import subprocess
+from typing import Any
 
 import pytest
 
 from prism.client.connection import AnswerRefused, connection, ports
+from prism.client.errors import problem_of
+from prism.client.stream import events
+from prism.client.wire import HttpAnswer
+from prism.errors import Problem
 from tests.cli.conftest import environ, prism  # noqa: F401  fixtures
 from tests.cli.shown import CONNECTION
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
@@ -166,3 +171,19 @@ def test_exec_program_with_a_leading_dash_is_no_ssh_option(prism, server, home):
     argv[1:1] = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=1", "-o", "Port=1", "-F", os.devnull]
     subprocess.run(argv, capture_output=True, timeout=120)
     assert not (home / "mark").exists()
+
+
+@pytest.mark.parametrize("deep", [b"[" * 200_000, b'{"a":' * 200_000], ids=["lists", "objects"])
+def test_deeply_nested_answer_is_an_error_without_a_traceback(deep):
+    with pytest.raises(ValueError, match="nested too deeply"):
+        HttpAnswer(200, {}, deep).json()
+    assert problem_of(500, deep).code == "INTERNAL_ERROR"
+
+    class Streaming:
+        def stream(self, path, headers):
+            yield b""
+            yield b"data: " + deep + b"\n\n"
+
+    streaming: Any = Streaming()
+    with pytest.raises(Problem, match="not JSON"):
+        next(events(streaming))

@@ -157,6 +157,7 @@ def test_download_returns_the_requested_byte_range(files_http, files):
     assert part(**same).content == b"abcdefghij"
     past = part(Range="bytes=10-")
     assert (past.status_code, past.headers["content-range"]) == (416, "bytes */10")
+    assert past.json()["error"]["code"] == "RANGE_NOT_SATISFIABLE"
     files_http.put("content", params={"path": "none"}, content=b"")
     assert files_http.get("content", params={"path": "none"}).content == b""
 

@@ -24,14 +24,14 @@ class TypedWire(Wire):
         """The body of an answer as that kind."""
         try:
             return msgspec.json.decode(answer.content, type=_load_type(kind))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise _not_understood(path, error) from error
 
     def converted(self, value: Any, kind: type[T], path: str) -> T:
         """JSON as that kind."""
         try:
             return msgspec.convert(value, _load_type(kind))
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, RecursionError) as error:
             raise _not_understood(path, error) from error
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from prism.annotations import Any
 from prism.errors import PROBLEMS, Conflict, Denied, Invalid, NotFound, Problem, Unavailable
 
 FAMILIES: dict[int, type[Problem]] = {
@@ -49,11 +50,19 @@ def _remedy(status: int) -> str:
     return "Check PRISM_URL, and what the proxy says in its log"
 
 
+def parsed_json(content: bytes | str) -> Any:
+    """JSON of a daemon; raises `ValueError` for anything else, and if it is nested too deeply."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("its answer is nested too deeply") from error
+
+
 def problem_of(status: int, content: bytes) -> Problem:
     """The problem in an answer; of its base class, if its own class is not imported."""
     family = FAMILIES.get(status, Problem if status >= 500 else Invalid)
     try:
-        fault = json.loads(content)["error"]
+        fault = parsed_json(content)["error"]
         code, message = str(fault["code"]), str(fault["message"])
     except (ValueError, KeyError, TypeError):
         problem = family(

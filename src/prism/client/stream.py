@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from prism.annotations import Any, Generator, Iterable, Iterator
+from prism.client.errors import parsed_json
 from prism.client.wire import Wire
-from prism.errors import Unavailable
+from prism.errors import Problem, Unavailable
 
 PATIENCE = 60.0  # seconds without a daemon until a reader gives up
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
@@ -55,7 +55,7 @@ def events(
             for message in messages(pieces):
                 last, pause = message.id or last, FIRST_PAUSE
                 if message.data:
-                    yield json.loads("\n".join(message.data))
+                    yield _event("\n".join(message.data))
         except Unavailable:
             lost = lost or time.monotonic()
             if time.monotonic() - lost >= patience:
@@ -64,6 +64,14 @@ def events(
             pieces.close()
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _event(text: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = parsed_json(text)
+    except ValueError as error:
+        raise Problem("The daemon sent an event that is not JSON", details=f"{error}") from error
+    return event
 
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[str]:

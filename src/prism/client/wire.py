@@ -13,7 +13,7 @@ import socket
 
 from prism.annotations import TYPE_CHECKING, Callable, Generator, Iterator, Mapping
 from prism.client.address import DaemonAddress
-from prism.client.errors import DaemonUnreachable, problem_of
+from prism.client.errors import DaemonUnreachable, parsed_json, problem_of
 from prism.client.request import Noun
 from prism.client.trust import check_folder, check_server
 from prism.home import environment
@@ -45,7 +45,7 @@ class HttpAnswer:
 
     def json(self) -> Any:
         """The body, parsed; `None` when there is none."""
-        return json.loads(self.content) if self.content else None
+        return parsed_json(self.content) if self.content else None
 
 
 class Wire:

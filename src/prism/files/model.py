@@ -5,10 +5,14 @@ from typing import Literal
 
 from msgspec import Struct
 
-from prism.errors import Conflict, Denied, NotFound
+from prism.errors import Conflict, Denied, Invalid, NotFound
 
 Kind = Literal["file", "folder", "link", "other"]
 """`other` is a socket, a pipe or a device."""
+
+
+class RangeNotSatisfiable(Invalid, code="RANGE_NOT_SATISFIABLE"):
+    """The file has no bytes in that range."""
 
 
 class FileMissing(NotFound, code="FILE_NOT_FOUND"):

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
-from litestar import Request, Response
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -13,7 +13,14 @@ from litestar.response import Stream
 from prism.access.request_lifetime import LASTS
 from prism.errors import ValidationFailed
 from prism.files.homes import HomeFiles
-from prism.files.model import FileChange, FileRenaming, FolderListing, NewFolder, UploadReceipt
+from prism.files.model import (
+    FileChange,
+    FileRenaming,
+    FolderListing,
+    NewFolder,
+    RangeNotSatisfiable,
+    UploadReceipt,
+)
 from prism.files.plan import download_name, span
 from prism.files.transfer import incoming, outgoing
 from prism.kit.http import RAW, WRITES
@@ -73,7 +80,7 @@ def rename_file(name: Name, data: JSONBody[FileRenaming], files: Service) -> Fil
 @router.get("/content", responses=CONTENT, opt={LASTS: True})
 async def read_file(
     request: Request[Any, Any, Any], name: Name, files: Service, path: Path = ""
-) -> Stream | Response[None]:
+) -> Stream:
     """The content of a file; `Range: bytes=FIRST-` gives the rest of it."""
     file_reader = await asyncio.to_thread(files.open, name, path)
     part = span(request.headers.get("range", ""), file_reader.size)
@@ -82,8 +89,8 @@ async def read_file(
     headers = GUARDED | {"ETag": file_reader.tag, "Content-Disposition": download_name(path)}
     if part and not part[1]:
         await asyncio.to_thread(file_reader.close)
-        return Response(
-            None, status_code=416, headers={"Content-Range": f"bytes */{file_reader.size}"}
+        raise RangeNotSatisfiable(
+            details=f"The file has {file_reader.size} bytes", data={"size": file_reader.size}
         )
     first, size = part or (0, file_reader.size)
     if part:

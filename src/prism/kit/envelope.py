@@ -91,6 +91,7 @@ BY_CODE: dict[str, int] = {
     "HEAD_TOO_LARGE": 431,
     "REQUEST_TOO_SLOW": 408,
     "INVITATION_EXPIRED": 410,
+    "RANGE_NOT_SATISFIABLE": 416,
 }
 BY_CLASS: dict[type[Problem], int] = {
     InvalidJson: 400,
@@ -139,6 +140,8 @@ def headers_of(problem: Problem) -> dict[str, str]:
     status = status_of(problem)
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
+    if status == 416:
+        return {"Content-Range": f"bytes */{(problem.data or {})['size']}"}
     if status == 503:
         return {"Retry-After": str((problem.data or {}).get("retry_after", RETRY_AFTER))}
     return {}
