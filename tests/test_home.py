@@ -32,7 +32,9 @@ def test_links_without_an_end_are_no_error(tmp_path):
     assert folder_of(str(tmp_path / "round" / "home"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to somebody else")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root: only root can give a link to somebody else"
+)
 @pytest.mark.parametrize("foreign", [1, 2])
 def test_link_of_another_user_is_refused_wherever_it_is(links, foreign):
     os.lchown(links[foreign], 12345, 12345)

@@ -73,7 +73,9 @@ def test_hoarding_workspace_takes_nothing_from_root_or_another_workspace(world):
     os.close(descriptor)
 
 
-@pytest.mark.skipif(not can_be_ordinary(), reason="an ordinary user needs bubblewrap")
+@pytest.mark.skipif(
+    not can_be_ordinary(), reason="needs bubblewrap, and a Python that an ordinary user may run"
+)
 def test_hoarding_workspace_leaves_most_to_its_ordinary_user():
     kinds = (*KINDS, "flight")
     with ordinary_home() as home:

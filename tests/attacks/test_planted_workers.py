@@ -14,6 +14,7 @@ from prism.kit.gui_origin import PREFIX, new_gui_label
 from tests.conftest import free_port
 from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.kit.test_gate import CROSS, HOST, LINK, OWN, SITE, answering, gate, send_request
+from tests.needs import require
 from tests.project.home import Home
 from tests.waiting import eventually
 
@@ -191,6 +192,7 @@ def is_open(port):
 @contextlib.contextmanager
 def browsing(folder):
     """A browser that keeps what it stores."""
+    require(CHROMIUM)
     with sync_playwright() as play:
         launch = play.chromium.launch_persistent_context
         context = launch(str(folder), executable_path=CHROMIUM, args=FLAGS)
