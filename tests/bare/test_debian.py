@@ -18,7 +18,7 @@ from tests.providers.aws.machine.cloudinit.debian import AUTHORITIES, KEYRING, l
 
 PACKAGES = "make,python3,git,ca-certificates"
 UNSHARE = ["unshare", "--pid", "--fork", "--kill-child", "--mount"]
-PERSON = 1000
+PERSON = 61234  # nobody of this computer has it, so no other program ends its processes
 # In namespaces of its own, so that it ends with all that it has started.
 ENTER = """
 mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/run" &&
