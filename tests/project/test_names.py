@@ -121,7 +121,7 @@ OWN = {
     *("template new", "quickstart", "gui", "ssh-config", "init"),
     *("daemon start", "daemon install", "daemon uninstall", "daemon logs"),
     *("backup", "restore", "orphans", "uninstall", "doctor", "completion", "version"),
-    "new-identity",  # no daemon runs then
+    *("new-identity", "move-home"),  # no daemon runs then
     *("aws check", "aws policy", "aws setup"),  # the client has no AWS: an administrator's, once
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }
