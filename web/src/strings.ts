@@ -107,6 +107,7 @@ export const t = {
   ago: (time: string) => `${time} ago`,
   sourceOf: (label: string, value: string) => `${value}. Where ${label} comes from`,
   states: STATES,
+  unreachable: 'Unreachable',
   verbs: VERBS,
   stage: (stage: string) => sentence(stage.replaceAll('_', ' ')),
   stageOf: (stage: string) => ` · ${stage.replaceAll('_', ' ')}`,
@@ -337,6 +338,7 @@ export const t = {
       'VS Code, rsync and "ssh NAME.prism" need one command first: prism ssh-config --write',
     noWayIn: 'This workspace has neither a service nor SSH.',
     failed: (code: string) => `It did not reach the requested state (${code})`,
+    unreachable: 'No daemon serves it: what you see is the last known state',
   },
 
   launchProgress: {

@@ -132,6 +132,12 @@ describe('verbs', () => {
     expect(allows(restarting, 'restart')).toBe(false);
   });
 
+  it('are not offered for a workspace that no daemon serves', () => {
+    const unreachable = 'it is in another home';
+    expect(allows(workspace({ unreachable }), 'stop')).toBe(false);
+    expect(allows(workspace({ unreachable: null }), 'stop')).toBe(true);
+  });
+
   it('a failed, expiring or idle workspace is a concern', () => {
     const failure = { code: 'X', message: 'm' };
     expect(concern(workspace({ failure }), NOW)).toBe('failed');

@@ -32,6 +32,14 @@ def test_new_home_has_no_volumes_and_that_is_no_problem(volumes):
     assert volumes.disk.reason == ""
 
 
+def test_disk_is_known_as_soon_as_a_volume_was_made(volumes, tmp_path):
+    """Also if the computer goes down before the next survey."""
+    volumes.create(ORDER)
+    (tmp_path / "storage").rename(tmp_path / "away")
+    with pytest.raises(StorageAway):
+        volumes.survey()
+
+
 def test_missing_disk_is_reported_and_changes_nothing(volumes, tmp_path):
     disk = volumes.create(ORDER)
     volumes.survey()

@@ -15,6 +15,12 @@ export function FailureAlert({ instance }: { readonly instance: Instance }) {
   const run = useVerbs();
   const { notify, failed } = useNotify();
   const { failure, name } = instance;
+  if (instance.unreachable != null)
+    return (
+      <Alert type="warning" header={t.workspace.unreachable}>
+        <Remediation text={instance.unreachable} />
+      </Alert>
+    );
   if (failure === null) return null;
   const neverReady = instance.launch_progress < 100;
   const byTemplate = async () => {

@@ -38,6 +38,7 @@ const COMING: ReadonlySet<State> = new Set(['launching', 'starting', 'resuming']
 
 /** Whether a verb makes sense now; the daemon decides, this only saves a refusal. */
 export function allows(it: Instance, verb: Verb): boolean {
+  if (it.unreachable != null) return false; // no daemon serves its home
   if (verb === 'hibernate' && !it.hibernation_capable) return false;
   if (verb === 'stop' && it.restarting === true) return true; // it stays stopped then
   return ALLOWED[it.state].includes(verb);

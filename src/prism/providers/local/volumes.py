@@ -165,6 +165,7 @@ class LocalVolumes:
                 mirrored_file.write(draft / "about.json", msgspec.json.encode(_about(spec)))
                 draft.rename(folder)
                 folders.sync(folder.parent)
+                self.disk.require()  # from now on it is known that the disk holds something
             except OSError as error:
                 try_remove(draft)
                 if not folder.exists():
