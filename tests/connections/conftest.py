@@ -47,6 +47,16 @@ class DaemonOverHttp:
         """The name of a workspace's origin."""
         return f"{label}.localhost:{self.port}"
 
+    def navigate(self, path: str, headers: Mapping[str, str]) -> httpx.Response:
+        """Open a page of the daemon as a browser does, which is led to the GUI's origin first."""
+        first = self.http.get(path, headers=headers)
+        if first.status_code != 302:
+            return first
+        page = httpx.URL(first.headers["location"])
+        assert page.host.startswith("prism--")
+        host = {"host": page.netloc.decode()}
+        return self.http.get(page.raw_path.decode(), headers={**headers, **host})
+
     def ask(
         self,
         method: str,

@@ -50,7 +50,7 @@ def errors_for_programs(site):
 def pages_for_browsers(site):
     """The answers to a browser."""
     yield site.ask("GET", "/", "bare", LOOKS)
-    yield site.http.get("/web-proxy/bare/", headers=LOOKS | {"user-agent": "Mozilla/5.0"})
+    yield site.navigate("/web-proxy/bare/", LOOKS | {"user-agent": "Mozilla/5.0"})
 
 
 @pytest.mark.timeout(120)

@@ -68,7 +68,7 @@ def test_body_on_the_proxy_path_has_no_size_limit(served_daemon):
 def test_browser_on_the_proxy_path_is_redirected_to_the_origin(
     served_daemon, browser, path, where
 ):
-    answer = by_path(served_daemon, path, headers=browser)
+    answer = served_daemon.navigate(path, browser)
     assert answer.status_code == 307
     assert answer.headers["location"] == where.format(port=served_daemon.port)
     assert (answer.headers["cache-control"], answer.content) == ("no-store", b"")
