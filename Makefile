@@ -160,7 +160,7 @@ clean:  ## Remove what make has made here
 
 # ------------------------------------------------------------------ how
 # uv comes as a package like any other, pinned by the lock's own hashes. Debian's Python has no
-# pip without python3-venv; then a script does what pip would do.
+# pip without python3-venv; then a script unpacks Debian's package of pip.
 $(UV): requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: Prism needs Python 3.11 or newer" >&2; exit 1; }
 	@rm -rf .tools
@@ -172,9 +172,16 @@ $(UV): requirements.lock
 		.tools/bin/python -m pip install --progress-bar off --disable-pip-version-check \
 			--require-hashes --requirement .tools/uv.txt | sed -nE 's/^ *(Downloading )/\1/p'; \
 	else \
-		$(PYTHON) scripts/uv.py .tools/uv.txt .tools/bin/uv; \
+		scripts/uv.sh $(PYTHON) .tools/uv.txt .tools; \
 	fi
 	@touch $@
+
+# Bytecode of what the commands and the daemon import, which may not be written later (a variable
+# of Python's can forbid it); compiling every package would take many times as long.
+STARTED := import compileall, importlib.util as it; \
+	import prism.daemon.app, prism.daemon.main, aiohttp, asyncssh, boto3, psycopg; \
+	[compileall.compile_dir(it.find_spec(name).submodule_search_locations[0], quiet=1) \
+	for name in ("alembic", "mako", "litestar", "sqlalchemy.dialects.sqlite", "uvicorn")]
 
 .venv/installed: pyproject.toml requirements.lock $(UV)
 	@echo "Installing Prism into .venv …"
@@ -182,6 +189,8 @@ $(UV): requirements.lock
 	@$(UV) pip sync --no-progress --color never --require-hashes --python .venv \
 		requirements.lock 2>&1 | sed -E '/^( [-+~] | Downloaded )/d'
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv --editable .
+	@$(BIN)/python -m compileall -q src/prism src/aws_double
+	@$(BIN)/python -c '$(STARTED)'
 	@[ "$$(id -u)" != 0 ] || chmod -R go+rX .venv src/prism  # workspaces of root are other users
 	@touch $@
 

@@ -1,84 +1,63 @@
-"""`scripts/uv.py`: uv without pip, from an index that a test serves."""
+"""`scripts/uv.sh`: uv for a Python without pip."""
 
-import base64
-import hashlib
-import io
 import os
+import shutil
 import subprocess
 import sys
-import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from pathlib import Path
 
 import pytest
 
 from tests.project.tree import ROOT
 
-MANY = "uv-1.2-py3-none-manylinux_2_17_{0}.manylinux2014_{0}.whl"
-OTHERS = (MANY.format("armv7l"), "uv-1.2.tar.gz", "uv-1.1-py3-none-manylinux_2_17_x86_64.whl")
-LOGIN = base64.b64encode(b"ada:p@ss").decode()
+pytestmark = pytest.mark.needs("apt-get", "dpkg-deb")
+SCRIPT = ROOT / "scripts" / "uv.sh"
 
 
-def wheel():
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("uv-1.2.data/scripts/uv", "#!/bin/sh\necho installed\n")
-    return file.getvalue()
+@pytest.fixture
+def requirement(tmp_path):
+    """The pinned uv with its hashes, as `make` takes it from the lock."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("uv=="))
+    last = next(number for number in range(first, len(lines)) if not lines[number].endswith("\\"))
+    file = tmp_path / "uv.txt"
+    file.write_text("\n".join(lines[first : last + 1]) + "\n")
+    return file
 
 
-WHEEL = wheel()
+def install(folder, requirement, **environ):
+    folder.mkdir()
+    argv = [SCRIPT, sys.executable, requirement, folder]
+    return subprocess.run(argv, env=os.environ | environ, capture_output=True, text=True)
 
 
-class Index(BaseHTTPRequestHandler):
-    """An index that wants a password."""
-
-    def do_GET(self):
-        if self.headers["Authorization"] != f"Basic {LOGIN}":
-            return self.send_error(401)
-        self.send_response(200)
-        self.end_headers()
-        if not self.path.endswith("/"):
-            return self.wfile.write(WHEEL)
-        names = [*OTHERS, MANY.format("x86_64"), MANY.format("aarch64")]
-        links = [f'<a href="../../files/{name}#sha256=0" class="f">{name}</a>' for name in names]
-        return self.wfile.write("<br/>\n".join(links).encode())
-
-    def log_message(self, *_):
-        pass
+def test_uv_is_installed_with_the_pip_of_debian(tmp_path, requirement):
+    done = install(tmp_path / "tools", requirement)
+    assert done.returncode == 0, done.stderr
+    version = requirement.read_text().split("==")[1].split()[0]
+    shown = subprocess.check_output([tmp_path / "tools" / "bin" / "uv", "--version"], text=True)
+    assert shown.startswith(f"uv {version}")
+    assert os.listdir(tmp_path / "tools") == ["bin"], "nothing else stays"
 
 
-@pytest.fixture(scope="module")
-def index():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://ada:p%40ss@127.0.0.1:{server.server_port}/simple"
-        server.shutdown()
+def test_uv_with_another_hash_is_refused(tmp_path, requirement):
+    name = requirement.read_text().split()[0]
+    requirement.write_text(f"{name} --hash=sha256:{'0' * 64}\n")
+    done = install(tmp_path / "tools", requirement)
+    assert (done.returncode, "python3-venv" in done.stderr) == (1, True), done.stderr
+    assert os.listdir(tmp_path / "tools") == []
 
 
-def install(tmp_path, index, content=WHEEL):
-    digest = hashlib.sha256(content).hexdigest()
-    (tmp_path / "uv.txt").write_text(f"uv==1.2 \\\n    --hash=sha256:{digest}\n")
-    argv = [sys.executable, ROOT / "scripts/uv.py", tmp_path / "uv.txt", tmp_path / "bin" / "uv"]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_"))}
-    environ = clean | {"PIP_INDEX_URL": index, "no_proxy": "*"}
-    return subprocess.run(argv, env=environ, capture_output=True, text=True)
-
-
-def test_uv_is_installed_from_the_index_of_pip(tmp_path, index):
-    done = install(tmp_path, index)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert subprocess.check_output([tmp_path / "bin" / "uv"], text=True) == "installed\n"
-
-
-def test_file_with_another_hash_is_refused(tmp_path, index):
-    done = install(tmp_path, index, b"other")
-    assert (done.returncode, "is not the file" in done.stderr) == (1, True)
-    assert not (tmp_path / "bin" / "uv").exists()
-
-
-def test_unreachable_index_is_named_without_its_password(tmp_path, index):
-    done = install(tmp_path, index.replace("p%40ss", "wrong"))
-    assert done.returncode == 1
-    assert "uv was not installed from 127.0.0.1: HTTP Error 401" in done.stderr
-    assert "apt-get install python3-venv" in done.stderr
-    assert "wrong" not in done.stderr
+def test_system_without_apt_is_told_what_is_missing(tmp_path, requirement):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("bash", "env"):
+        (programs / name).symlink_to(Path(str(shutil.which(name))).resolve())
+    done = install(tmp_path / "tools", requirement, PATH=str(programs))
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        [
+            "error: uv was not installed: this Python has no pip",
+            "hint: sudo apt-get install python3-venv",
+        ],
+    )
