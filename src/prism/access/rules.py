@@ -31,6 +31,14 @@ MOVE = RouteRule(
     "name",
     also=RouteRule(AccessVerb.MANAGE, "project", "body.project"),
 )
+# A snapshot stays in its project if its workspace moves to another.
+ROLL_BACK = RouteRule(
+    AccessVerb.MANAGE,
+    "workspace",
+    "name",
+    AccessVerb.MANAGE_OWN,
+    also=RouteRule(AccessVerb.READ, "snapshot", "body.snapshot", AccessVerb.MANAGE_OWN),
+)
 ENTER = _workspace(AccessVerb.MANAGE, "instance", AccessVerb.MANAGE_OWN)
 INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id")
 SEEN_INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id", AccessVerb.LOOK)
@@ -69,7 +77,7 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/instances/{name}/extend": HANDLE,
     "POST {}/instances/{name}/resize": HANDLE,
     "POST {}/instances/{name}/move": MOVE,
-    "POST {}/instances/{name}/rollback": HANDLE,
+    "POST {}/instances/{name}/rollback": ROLL_BACK,
     "GET {}/instances/{name}/connect": HANDLE,
     "GET {}/instances/{name}/ports": HANDLE,
     "GET {}/instances/{name}/files": HANDLE,
