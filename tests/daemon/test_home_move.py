@@ -192,6 +192,7 @@ def in_fork(account, act):
     return name
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_workspaces_run_after_move_home_and_after_the_way_back(tmp_path):
     home = Home(tmp_path / "home")

@@ -245,6 +245,7 @@ def open_costs(home):
         return [{"kind": kind} for (kind,) in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_home_of_an_older_prism_keeps_its_rows_also_after_it_was_moved(home, tmp_path):
     """Its rows name the computer and the path, and it has no identity."""
