@@ -44,7 +44,7 @@ SURFACES = {
         "tests/daemon/test_gate.py",
         "tests/daemon/test_listeners.py",
         "tests/providers/local/test_networked.py",
-        "tests/providers/local/test_workspace_peers.py",
+        "tests/kit/test_workspace_peers.py",
     ),
     "proxies": (
         "tests/attacks/test_proxies.py",

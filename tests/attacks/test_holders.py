@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from prism.providers.local import workspace_peers
-from prism.providers.local.workspace_peers import WorkspacePeers
+from prism.kit import workspace_peers
+from prism.kit.workspace_peers import WorkspacePeers
 from tests.attacks.holding import socket_holder
 
 pytestmark = pytest.mark.skipif(

@@ -2,18 +2,21 @@
 
 import contextlib
 import json
+import re
+import subprocess
 import urllib.request
 
 import pytest
 
-from tests.attacks.ordinary import can_be_ordinary, ordinary_home
+from tests.attacks.ordinary import as_ordinary, can_be_ordinary, ordinary_home
+from tests.daemons import BIN
 from tests.optional import not_none
 
 pytestmark = pytest.mark.skipif(
     not can_be_ordinary(), reason="needs bubblewrap, and a Python that an ordinary user may run"
 )
 CALLS = """
-import ctypes, os, socket, sys, threading, time
+import contextlib, ctypes, os, socket, sys, threading, time
 libc = ctypes.CDLL(None, use_errno=True)
 PORT = int(sys.argv[1])
 WORDS = b"GET /api/v1/instances HTTP/1.1\\r\\nHost: localhost:%d\\r\\n\\r\\n" % PORT
@@ -25,10 +28,11 @@ def connected():
     return door
 
 def answered(door):
-    door.sendall(WORDS)
     said = b""
-    while b"\\r\\n\\r\\n" not in said and (more := door.recv(65536)):
-        said += more
+    with contextlib.suppress(ConnectionError):  # a tunnel resets the connections that it refuses
+        door.sendall(WORDS)
+        while b"\\r\\n\\r\\n" not in said and (more := door.recv(65536)):
+            said += more
     print(said.split(b"\\r\\n")[0].decode() or "nothing", flush=True)
 """
 # Each hides its socket from a listing of `/proc/PID/fd`.
@@ -115,6 +119,14 @@ sys.stdin.read()
 """
 EXIT = "import platform; SYS_exit = {'x86_64': 60}.get(platform.machine(), 93)"
 
+SERVER = """
+import http.server, os
+os.chdir("/tmp")
+with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
+    print(server.server_port)
+    server.serve_forever()
+"""
+
 
 # With its own network a workspace could not even reach the loopback of this computer.
 SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
@@ -157,6 +169,44 @@ def test_request_of_a_workspace_is_refused_when_an_accomplice_holds_the_socket(h
     finally:
         accomplice.kill()
         accomplice.communicate()
+
+
+@contextlib.contextmanager
+def lines_of(home, *words):
+    """A running command of that user, and an iterator over its lines."""
+    command = subprocess.Popen(
+        as_ordinary([BIN / "prism", *words]),
+        env=home.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield not_none(command.stdout)
+    finally:
+        command.terminate()
+        command.communicate()
+
+
+@pytest.fixture(scope="module")
+def tunnel(home):
+    """The local port of a tunnel to a server in the workspace."""
+    serve = ("exec", "mine", "--", "python", "-u", "-c", SERVER)
+    with (
+        lines_of(home, *serve) as server,
+        lines_of(home, "tunnel", "mine", next(server).strip()) as lines,
+    ):
+        yield int(not_none(re.search(r":(\d+) ", next(lines)))[1])
+
+
+@pytest.mark.parametrize("how", ["openly", "in a message in transit"])
+def test_tunnel_refuses_a_workspace_on_the_shared_network(home, tunnel, how):
+    code = HIDING_PROGRAMS.get(how, "answered(connected())")
+    assert inside(home, code, str(tunnel)) == "nothing\n"
+
+
+def test_tunnel_admits_a_program_of_the_owner_outside_a_sandbox(home, tunnel):
+    request = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).status)"
+    assert home.program(request, f"http://127.0.0.1:{tunnel}/").communicate()[0] == "200\n"
 
 
 def test_home_records_that_a_sandbox_works(home):

@@ -183,7 +183,7 @@ def test_forward_closes_a_connection_that_is_not_admitted():
         service = await asyncio.start_server(greet, "127.0.0.1", 0)
         where, seen = targets(service.sockets[0].getsockname()), []
 
-        def admits(caller):
+        async def admits(caller):
             seen.append(caller.getpeername())
             return False
 

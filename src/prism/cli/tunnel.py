@@ -139,12 +139,13 @@ async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any
 
     from prism.kit.byte_pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
     from prism.kit.peer_credentials import PeerCheck, peers_known  # noqa: PLC0415  cold start: it brings `logging`
+    from prism.kit.workspace_peers import workspaces_here  # noqa: PLC0415  cold start: it brings `ctypes`
 
-    peers = PeerCheck() if peers_known() else None
+    peers = PeerCheck(stranger=workspaces_here().of_a_workspace) if peers_known() else None
     try:
         for listener, service in listeners:
             port_forward = PortForward(wire, name, service["port"])
-            await forward(listener, port_forward, *([peers.admits] if peers else []))
+            await forward(listener, port_forward, peers.admits_later if peers else None)
         await asyncio.Event().wait()
     finally:
         if peers:

@@ -35,11 +35,12 @@ def splice(
 async def forward(
     listener: socket.socket,
     resolve: Callable[[], Awaitable[Address | None]],
-    admits: Callable[[Any], bool] = lambda _: True,
+    admits: Callable[[Any], Awaitable[bool]] | None = None,
 ) -> asyncio.Server:
     """Forward each connection of a listener to the address that `resolve` returns.
 
-    `resolve` is called for each connection; None refuses it. `admits` checks the socket first.
+    `resolve` is called for each connection; None refuses it. `admits` checks the socket first;
+    without it, all are admitted.
     """
     loop = asyncio.get_running_loop()
     return await loop.create_server(lambda: _AcceptedConnection(resolve, admits), sock=listener)
@@ -59,23 +60,20 @@ class _AcceptedConnection(asyncio.Protocol):
     def __init__(
         self,
         resolve: Callable[[], Awaitable[Address | None]],
-        admits: Callable[[Any], bool],
+        admits: Callable[[Any], Awaitable[bool]] | None,
     ) -> None:
         self._resolve, self._admits = resolve, admits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         caller = cast("asyncio.Transport", transport)
         caller.pause_reading()
-        if self._admits(caller.get_extra_info("socket")):
-            self._work = asyncio.create_task(self._pass_on(caller))
-        else:
-            caller.abort()
+        self._work = asyncio.create_task(self._pass_on(caller))
 
     async def _pass_on(self, caller: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
         far = None
         try:
-            if (address := await self._resolve()) is not None:
+            if await self._is_admitted(caller) and (address := await self._resolve()) is not None:
                 far, _ = await loop.create_connection(PausedConnection, *address)
         except OSError:
             pass  # nothing listens there
@@ -84,6 +82,9 @@ class _AcceptedConnection(asyncio.Protocol):
                 caller.abort()
         if far is not None:
             await splice(caller, far, half=True)
+
+    async def _is_admitted(self, caller: asyncio.Transport) -> bool:
+        return self._admits is None or await self._admits(caller.get_extra_info("socket"))
 
 
 class _PipeState:

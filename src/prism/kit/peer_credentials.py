@@ -59,6 +59,11 @@ class PeerCheck:
         verdict = self.judge(connection)
         return verdict if isinstance(verdict, bool) else not self._is_strange(verdict.inode)
 
+    async def admits_later(self, connection: Any) -> bool:
+        """Like `admits`, without blocking the event loop."""
+        verdict = self.judge(connection)
+        return verdict if isinstance(verdict, bool) else await self.admitted(verdict)
+
     async def admitted(self, owner: SocketOwner) -> bool:
         """Whether the owner of a socket may stay connected, if that needs a search.
 

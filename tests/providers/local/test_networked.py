@@ -9,8 +9,8 @@ import pytest
 
 from prism.agent.network import VARIABLE
 from prism.agent.protocol import ObservedMachine
+from prism.kit import workspace_peers
 from prism.providers.local import folder as folders
-from prism.providers.local import workspace_peers
 from prism.providers.local.compute import is_networked
 from tests.attacks.holding import socket_holder
 from tests.optional import not_none

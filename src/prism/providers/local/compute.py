@@ -34,6 +34,7 @@ from prism.agent.protocol import (
 from prism.connections.ports import Address
 from prism.errors import Unavailable
 from prism.kit.workspace_network import publish
+from prism.kit.workspace_peers import WorkspacePeers
 from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
@@ -50,7 +51,6 @@ from prism.providers.local.folder_setup import (
 )
 from prism.providers.local.offer import machine_id
 from prism.providers.local.ssh.gate import SshGate
-from prism.providers.local.workspace_peers import WorkspacePeers
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Observed, WorkspaceFailure

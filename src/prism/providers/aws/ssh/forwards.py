@@ -77,10 +77,7 @@ class Forwards:
 
     async def admitted(self, connection: Any) -> bool:
         """Whether the peer of a connection is admitted."""
-        verdict = self._peers.judge(connection) if self._peers is not None else True
-        if isinstance(verdict, bool) or self._peers is None:
-            return bool(verdict)
-        return await self._peers.admitted(verdict)
+        return self._peers is None or await self._peers.admits_later(connection)
 
     async def _open_port(self, end: ForwardTarget) -> int:
         from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh

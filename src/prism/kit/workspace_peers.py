@@ -1,4 +1,4 @@
-"""Decides by a socket's inode whether a connection to the daemon comes from a workspace.
+"""Decides by a socket's inode whether a connection to the daemon or a tunnel is a workspace's.
 
 A sandboxed workspace runs as the daemon's own user, so the uid of a socket does not distinguish it
 from its owner's programs; the place in the process tree does. While such workspaces run:
@@ -31,6 +31,7 @@ KCMP_FILES = 2
 SEARCH_SECONDS = 5.0  # for one socket; then it counts as a workspace's
 PASTA = ("pasta", "passt")
 LIBC = ctypes.CDLL(None, use_errno=True)
+SUPERVISOR = b"/prism/agent/supervisor.py"
 
 
 class WorkspacePeers:
@@ -116,6 +117,32 @@ class WorkspacePeers:
             self._recent_pids.move_to_end(pid)
             while len(self._recent_pids) > MOST:
                 self._recent_pids.popitem(last=False)
+
+
+def workspaces_here() -> WorkspacePeers:
+    """Decides for another program than the daemon; finds supervisors by their command line."""
+    return WorkspacePeers(lambda: any(_supervisors_here()), lambda: {*_supervisors_here()}, _apart)
+
+
+def _supervisors_here() -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _runs_supervisor(name):
+            yield int(name)
+
+
+def _runs_supervisor(pid: str) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # it has just ended
+        return False
+    # A workspace's programs are inside, whatever they are called.
+    return any(word.endswith(SUPERVISOR) for word in words) and not _is_sandboxed(int(pid))
+
+
+def _apart() -> bool:
+    """Whether no sandboxed process of a workspace is in our network."""
+    below = descendants({*_supervisors_here()})
+    return not any(_is_sandboxed(pid) and _is_in_our_network(pid) for pid in below)
 
 
 class SearchTooLong(Exception):
