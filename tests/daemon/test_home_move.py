@@ -16,6 +16,7 @@ from prism.errors import Conflict, Invalid
 from prism.providers.local.location import location_of, settle_home
 from prism.settings import SettingInvalid, Settings
 from tests.disks import mounted
+from tests.needs import require
 from tests.project.home import Home
 from tests.waiting import eventually
 
@@ -151,6 +152,7 @@ def test_home_that_is_a_mount_point_is_copied_and_gives_up_its_identity(tmp_path
 @pytest.mark.parametrize("user", ["root", "nobody"])
 @pytest.mark.parametrize("kind", MAKERS)
 def test_home_moves_to_another_disk_and_a_full_one_changes_nothing(open_folder, kind, user):
+    require(f"mkfs.{kind}")
     account, image, disk = pwd.getpwnam(user), open_folder / "image", open_folder / "disk"
     home = make_home(open_folder / "home")
     image.touch()

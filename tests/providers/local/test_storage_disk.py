@@ -11,6 +11,7 @@ from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.disks import mounted
+from tests.needs import require
 from tests.project.home import Home
 from tests.waiting import eventually
 
@@ -88,6 +89,7 @@ def test_volume_that_was_removed_by_hand_is_missing_alone(volumes, tmp_path):
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize("kind", ["ext4", pytest.param("xfs", marks=pytest.mark.slow)])
 def test_daemon_waits_for_the_disk_of_its_volumes(tmp_path, kind):
+    require(f"mkfs.{kind}")
     home, image = Home(tmp_path / "home"), tmp_path / "image"
     image.touch()
     os.truncate(image, 400 * 2**20)
