@@ -18,7 +18,7 @@ PIECE = 2**16
 def home(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    with mounted(disk, "size=48m,mode=700"):
+    with mounted(disk, "size=160m,mode=700"):
         home = Home(disk / "home")
         yield home
         home.clear()
