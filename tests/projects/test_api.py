@@ -41,6 +41,11 @@ def test_project_name_must_differ_from_other_names_and_ids(http, created_project
     failed(http("POST", PATH, json={"name": created_project["id"]}), 409, "ALREADY_EXISTS")
 
 
+def test_project_may_have_a_name_like_another_in_local_mode(http):
+    for name in ("Reef", "REEF", "R\u0435\u0435f"):
+        assert http("POST", PATH, json={"name": name}).status_code == 201
+
+
 def test_project_without_a_budget_has_defaults_and_its_creator_as_owner(http):
     project = http("POST", PATH, json={"name": "Thesis"}).json()
     assert project["budget"] == {

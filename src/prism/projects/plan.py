@@ -6,7 +6,9 @@ from datetime import datetime
 from msgspec import structs, to_builtins
 
 from prism.access.model import PermissionDenied, Role, current
+from prism.access.plan import visible
 from prism.errors import ValidationFailed
+from prism.kit.look_alike_names import look_alike, why_deceptive
 from prism.kit.money import amount, of_usd
 from prism.projects.model import (
     Budget,
@@ -15,6 +17,7 @@ from prism.projects.model import (
     NewProject,
     Project,
     ProjectChange,
+    ProjectExists,
     ProjectShown,
     Spending,
     WorkspaceCounts,
@@ -62,6 +65,22 @@ def require_founder(creation: str) -> None:
             details="PRISM_PROJECT_CREATION is `operator`",
             remediation="Ask the operator for a project, and to make you its owner",
         )
+
+
+def require_honest_name(name: str, others: Sequence[Project]) -> None:
+    """Raise if people of a shared daemon can take the name for another name."""
+    if why := why_deceptive(name):
+        raise ValidationFailed.of(
+            ("name", why), remediation="Leave that character out, or type the word in one script"
+        )
+    for other in others:
+        if look_alike(name, other.name):
+            seen = visible(other.id, None)
+            raise ProjectExists(
+                f"The name {name!r} looks like the name of another project"
+                + (f", {other.name!r}" if seen else ""),
+                remediation="Choose a name that nobody takes for that of another project",
+            )
 
 
 def without_money(project: Project) -> Project:

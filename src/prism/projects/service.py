@@ -38,6 +38,7 @@ from prism.projects.plan import (
     new_project,
     require_founder,
     require_giver,
+    require_honest_name,
     shown,
     with_change,
     without_money,
@@ -113,6 +114,7 @@ class ProjectService:
         members = first_members(request, self._actor(), now)
         with self._db.write() as tx:
             self._require_free_name(tx, project)
+            self._require_honest_name(tx, project)
             store.add(tx, project)
             fields = about(project, self._actor())
             limits = {name: getattr(project, name) for name in LIMITS}
@@ -130,6 +132,8 @@ class ProjectService:
             require_giver(before, after, self._operator)
             if now := changed_fields(before, after):
                 self._require_free_name(tx, after)
+                if before.name != after.name:
+                    self._require_honest_name(tx, after)
                 store.put(tx, after)
                 if before.cap != after.cap:
                     self._spending_reader.check_cap_change(tx, before, after)
@@ -165,6 +169,12 @@ class ProjectService:
                 f"A project called {project.name!r} already exists",
                 remediation="Use `prism project list` to see available projects",
             )
+
+    def _require_honest_name(self, tx: Tx, project: Project) -> None:
+        """Raise if people of a shared daemon can take the name for another project's."""
+        if current().team:
+            others = [other for other in store.every(tx.sql) if other.id != project.id]
+            require_honest_name(project.name, others)
 
     def _view(self, sql: Connection, project: Project) -> ProjectShown:
         spending = self._spending_reader.spending(sql, [project])
