@@ -37,6 +37,8 @@ NEEDED = {
     "CAP_SETUID": 7,
 }
 SHARED_VOLUME = "fs-"
+ENTERED_BY_WORKSPACES = ("workspaces", "storage/volumes")
+"""The folders of a home in which each entry is for one workspace, or for some."""
 CANNOT_BECOME = 255  # the exit code of a child
 READABLE, ENTERED = os.R_OK, os.R_OK | os.X_OK
 
@@ -87,6 +89,7 @@ class HostUser:
         try:
             own_files.give(own, self.uid, self._is_of_a_workspace)
             close_entries(home, own)
+            close_leftovers(home, self.uid)
             self._let_pass(own)
             self._let_pass(readable := [path for path in readable if os.path.exists(path)])
             for path in volumes:
@@ -225,6 +228,18 @@ def close_entries(home: str, paths: Iterable[str]) -> None:
                 mode = 0 if entry.is_symlink() else entry.stat(follow_symlinks=False).st_mode
                 if mode & stat.S_IRWXO:
                     os.chmod(entry.path, stat.S_IMODE(mode) & ~stat.S_IRWXO)
+
+
+def close_leftovers(home: str, uid: int) -> None:
+    """Close what an earlier workspace with this uid could enter, if nobody did when it ended.
+
+    Its supervisor was killed, or the computer was restarted.
+    """
+    for part in ENTERED_BY_WORKSPACES:
+        with suppress(FileNotFoundError), os.scandir(os.path.join(home, part)) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    access_lists.revoke_search(entry.path, uid)
 
 
 def closed_above(paths: Iterable[str]) -> list[str]:
