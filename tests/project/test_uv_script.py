@@ -35,8 +35,8 @@ def test_uv_is_installed_with_the_pip_of_debian(tmp_path, requirement):
     done = install(tmp_path / "tools", requirement)
     assert done.returncode == 0, done.stderr
     version = requirement.read_text().split("==")[1].split()[0]
-    shown = subprocess.check_output([tmp_path / "tools" / "bin" / "uv", "--version"], text=True)
-    assert shown.startswith(f"uv {version}")
+    output = subprocess.check_output([tmp_path / "tools" / "bin" / "uv", "--version"], text=True)
+    assert output.startswith(f"uv {version}")
     assert os.listdir(tmp_path / "tools") == ["bin"], "nothing else stays"
 
 
