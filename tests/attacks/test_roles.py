@@ -289,6 +289,25 @@ def test_etag_of_a_list_is_different_for_each_caller(team):
     assert team("narrow", "GET", "instances", {"If-None-Match": wide}).status_code == 200
 
 
+def test_etag_of_a_list_changes_only_with_what_the_caller_sees(team):
+    path = "instances?limit=1"
+    assert team.launch("owner", "first").status_code == 201
+
+    def tags():
+        return [team("viewer", "GET", url).headers["etag"] for url in ("instances", path)]
+
+    before = tags()
+    hidden = team("operator", "POST", "projects", json={"name": "Hidden"}).json()["id"]
+    assert team.launch("operator", "secret", project=hidden).status_code == 201
+    assert tags() == before
+    assert team.launch("owner", "second").status_code == 201
+    after = tags()
+    assert after[0] != before[0]
+    assert after[1] != before[1], "the first page has a `Link` now"
+    answer = team("viewer", "GET", "instances", {"If-None-Match": after[0]})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
 def test_daemon_status_counts_workspaces_visible_to_the_caller(team):
     assert team.launch("member", "one").status_code == 201
     assert team.launch("operator", "two", project=None).status_code == 201

@@ -18,9 +18,9 @@ SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
 WORD = re.compile(r"[^\W\d_]+")
 
 
-def look_alike(one: str, other: str) -> bool:
+def look_alike(name: str, other: str) -> bool:
     """Whether a reader takes one name for the other."""
-    return not _forms(one).isdisjoint(_forms(other))
+    return not _forms(name).isdisjoint(_forms(other))
 
 
 def why_deceptive(name: str) -> str | None:
@@ -42,8 +42,8 @@ def _forms(name: str) -> set[str]:
 
     Both, since only one case of a letter may look Latin: `В` does, and `в` does not.
     """
-    shown = " ".join(BLANKS.sub("", unicodedata.normalize("NFKC", name)).split())
-    return {_without_case(shown), _without_case(shown.translate(LATIN_LOOK))}
+    visible_text = " ".join(BLANKS.sub("", unicodedata.normalize("NFKC", name)).split())
+    return {_without_case(visible_text), _without_case(visible_text.translate(LATIN_LOOK))}
 
 
 def _without_case(text: str) -> str:

@@ -67,13 +67,13 @@ def require_founder(creation: str) -> None:
         )
 
 
-def require_honest_name(name: str, others: Sequence[Project]) -> None:
+def require_honest_name(name: str, other_projects: Sequence[Project]) -> None:
     """Raise if people of a shared daemon can take the name for another name."""
     if why := why_deceptive(name):
         raise ValidationFailed.of(
             ("name", why), remediation="Leave that character out, or type the word in one script"
         )
-    for other in others:
+    for other in other_projects:
         if look_alike(name, other.name):
             seen = visible(other.id, None)
             raise ProjectExists(

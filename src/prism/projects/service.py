@@ -173,8 +173,8 @@ class ProjectService:
     def _require_honest_name(self, tx: Tx, project: Project) -> None:
         """Raise if people of a shared daemon can take the name for another project's."""
         if current().team:
-            others = [other for other in store.every(tx.sql) if other.id != project.id]
-            require_honest_name(project.name, others)
+            other_projects = [other for other in store.every(tx.sql) if other.id != project.id]
+            require_honest_name(project.name, other_projects)
 
     def _view(self, sql: Connection, project: Project) -> ProjectShown:
         spending = self._spending_reader.spending(sql, [project])

@@ -1,6 +1,8 @@
 """Workspaces over HTTP, in the reference's own shapes."""
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from typing import Annotated, Any
@@ -41,7 +43,7 @@ from prism.workspaces.model import (
     WorkspaceState,
 )
 from prism.workspaces.plan import state_of
-from prism.workspaces.read_model import CachedWorkspace, ReadModel, listed
+from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel, listed
 from prism.workspaces.rollback import RollbackService
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.view import asleep_since, hibernation, launched, planned
@@ -88,23 +90,23 @@ async def list_instances(
     if cursor is not None and not CURSOR.fullmatch(cursor):
         raise ValidationFailed.of(("cursor", f"{cursor[:80]!r} is not one of a `Link` header"))
     pages = read_model.current
-    tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_caller_tag()}"'
+    owned_by = current().name if owner == ME else owner
+    fit = pages.matching(in_state, project, template, owned_by, after=cursor)
+    page_of = partial(_page, request, pages, fit, limit)
+    # A version of everything would tell other people when what they may not see changes.
+    page = None if current().operator else page_of()
+    if page is None:
+        version = f"{pages.version}.{pages.settled}.{pages.delays}"
+    else:
+        version = sha256(b"\0".join(page)).hexdigest()[:32]
+    tag = f'"{version}.{__version__}{_caller_tag()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}
     if tag in _tags(request.headers.get("if-none-match", "")):
         return Response(None, status_code=304, headers=headers)
-    everything = current().operator and not request.scope["query_string"]
-    if everything:
-        return Response(pages.body, media_type=JSON, headers=headers)
-    owned_by = current().name if owner == ME else owner
-    fit = pages.matching(in_state, project, template, owned_by, after=cursor)
-    visible_rows = (
-        cached for cached in fit if visible(cached.workspace.project, cached.workspace.owner)
-    )
-    rows = [*islice(visible_rows, None if limit is None else limit + 1)]
-    if limit is not None and len(rows) > limit:
-        rows = rows[:limit]
-        headers["Link"] = _next_page(request, rows[-1])
-    return Response(listed(rows), media_type=JSON, headers=headers)
+    body, link = page or page_of()
+    if link:
+        headers["Link"] = link.decode()
+    return Response(body, media_type=JSON, headers=headers)
 
 
 @router.get("/{name:str}", responses=ONE)
@@ -283,6 +285,25 @@ def _caller_tag() -> str:
 
 def _tags(header: str) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+
+
+def _page(
+    request: Request[Any, Any, Any],
+    pages: EncodedPages,
+    fit: Iterator[CachedWorkspace],
+    limit: int | None,
+) -> tuple[bytes, bytes]:
+    """The workspaces that the caller may see, at most `limit`; and the link to the next page."""
+    if current().operator and not request.scope["query_string"]:
+        return pages.body, b""
+    visible_rows = (
+        cached for cached in fit if visible(cached.workspace.project, cached.workspace.owner)
+    )
+    rows = [*islice(visible_rows, None if limit is None else limit + 1)]
+    if limit is None or len(rows) <= limit:
+        return listed(rows), b""
+    rows = rows[:limit]
+    return listed(rows), _next_page(request, rows[-1]).encode()
 
 
 def _next_page(request: Request[Any, Any, Any], last: CachedWorkspace) -> str:
