@@ -31,6 +31,20 @@ def test_show_prints_the_fields_of_a_workspace(prism, server):
     assert json.loads(prism("workspace", "show", "mine", "--json").stdout) == workspace_shown
 
 
+def test_show_says_that_memory_is_not_limited(prism, server):
+    """Beside the note on its idle rule, and on its hibernation."""
+    lacks = "its memory is not limited: Prism can make no control group here"
+    idle = {"profile": "gpu", "verdict": None, "note": "no GPU"}
+    server.on("GET /instances/mine", workspace(notes=[lacks]))
+    assert f"note        {lacks}\n" in prism("show", "mine").stdout
+    server.on("GET /instances/mine", workspace(notes=[lacks], idle=idle))
+    assert f"note        {lacks}; no GPU\n" in prism("show", "mine").stdout
+    server.on("GET /instances/mine", workspace(state="hibernated", notes=[lacks]))
+    asleep = {"hibernation_time": None, "hibernation_duration": None, "note": "resume it soon"}
+    server.on("GET /instances/mine/hibernation-status", asleep)
+    assert f"note        {lacks}; resume it soon\n" in prism("show", "mine").stdout
+
+
 @pytest.mark.parametrize(
     ("code", "what_to_do"),
     [

@@ -91,6 +91,7 @@ class MemoryCompute:
         self._expiry: dict[str, tuple[datetime, Observed]] = {}
         self._rules: dict[str, IdleRule | None] = {}
         self._idle: dict[str, Idleness] = {}
+        self.notes: dict[str, tuple[str, ...]] = {}  # what machines lack, by id
         self._interrupted: set[str] = set()
 
     def survey(self) -> list[Machine]:
@@ -252,6 +253,7 @@ class MemoryCompute:
                 since=self._changes[id].since(now) if self.reports_times else None,
                 started=self._came_up(id, now) if self.reports_times else None,
                 type=self._specs[id].instance_type,
+                notes=self.notes.get(id, ()),
             )
 
     def _came_up(self, id: str, now: datetime) -> datetime | None:

@@ -81,6 +81,24 @@ def test_home_shows_failed_and_expiring_workspaces(home, browsing):
     file.unlink()
 
 
+def test_workspace_shows_that_its_memory_is_not_limited(home, browsing):
+    """The note is put into the daemon's answer, because this computer may limit memory."""
+    lacks = "its memory is not limited: Prism can make no control group here"
+
+    rows = home.cli_json("list")
+    for row in rows:
+        row["notes"] = [lacks] if row["name"] == "shell" else []
+    browser = browsing(home, own=True)
+    browser.page.route("**/api/v1/instances", lambda route: route.fulfill(json=rows))
+    page = browser.open("/workspaces/shell")
+    note = page.get_by_role("group").filter(has_text="What this workspace lacks")
+    expect(note).to_contain_text(lacks)
+    browser.shot("workspace-notes")
+    browser.open("/workspaces/asleep")
+    expect(page.get_by_role("heading", level=1)).to_have_text("asleep")
+    expect(note).to_have_count(0)
+
+
 @pytest.mark.slow
 def test_log_search_shows_only_matching_lines(home, browsing):
     page = browsing(home).open("/workspaces/shell?tab=logs&log=system")

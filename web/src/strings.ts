@@ -58,6 +58,8 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
   instance_moved: 'Moved to another project',
+  instance_rollback_asked: 'Asked for the files of a snapshot',
+  instance_rolled_back: 'Has the files of the snapshot',
   instance_handed_over: 'Handed over to another person',
   instance_files_changed: 'Files changed',
   instance_forgotten: 'Removed from the list',
@@ -339,6 +341,7 @@ export const t = {
     noWayIn: 'This workspace has neither a service nor SSH.',
     failed: (code: string) => `It did not reach the requested state (${code})`,
     unreachable: 'No daemon serves it: what you see is the last known state',
+    notes: 'What this workspace lacks',
   },
 
   launchProgress: {
@@ -769,6 +772,10 @@ export const t = {
       if (event === 'instance_asked' && typeof verb === 'string') return `Asked to ${verb}`;
       if (event === 'instance_state_changed') return `${String(before)} → ${String(state)}`;
       if (event === 'instance_failure' && problem !== '') return problem;
+      if (event === 'instance_rollback_asked') {
+        return `Asked for the files of ${String(data['snapshot'])}; the present ones are kept in ${String(data['backup'])}`;
+      }
+      if (event === 'instance_rolled_back' && problem !== '') return `Not rolled back: ${problem}`;
       if (event === 'instance_progress' && typeof stage === 'string') return sentence(stage);
       return known;
     },

@@ -249,6 +249,7 @@ class ProcessGroup:
         if self._freezer:
             self._freezer.close()
             self._freezer = None
+        self.notes.clear()  # they are about this run
         self._tools.clear()
 
     def kill_leftovers(self, uid: int | None = None) -> None:

@@ -20,7 +20,7 @@ GONE = {"MACHINE_VANISHED"}  # failures after which the machine cannot start aga
 
 
 def _show(args: Namespace, workspace: Any) -> None:
-    asleep = _asleep(args.name) if workspace["state"] == "hibernated" else {}
+    asleep = _asleep(workspace) if workspace["state"] == "hibernated" else {}
     return show_fields(
         _unreachable(workspace)
         | _failure(workspace)
@@ -216,7 +216,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "rollback": "under way" if workspace.get("rolling_back") else None,
         "restarts": "after a reboot" if workspace.get("restart") else None,
         "idle": _idle(idle),
-        "note": idle.get("note"),
+        "note": _joined_notes(workspace, idle.get("note")),
         "address": workspace["public_ip"] or workspace["private_ip"],
         "volumes": ", ".join((*workspace["attached_volumes"], *workspace["attached_ebs_volumes"])),
         "tags": ", ".join(f"{label}={value}" for label, value in workspace["tags"].items()),
@@ -231,12 +231,17 @@ def _idle(idle: dict[str, Any]) -> str | None:
     return verdict or idle.get("profile")
 
 
-def _asleep(name: str) -> dict[str, object]:
+def _joined_notes(workspace: dict[str, Any], other: str | None) -> str | None:
+    """What its machine lacks, and another note; None if there is neither."""
+    return "; ".join((*workspace.get("notes", ()), *([other] if other else []))) or None
+
+
+def _asleep(workspace: dict[str, Any]) -> dict[str, object]:
     """The fields of a hibernated workspace: since when, and how long it can stay so."""
-    hibernation = daemon().call(Workspaces.hibernation_status, name)
+    hibernation = daemon().call(Workspaces.hibernation_status, workspace["name"])
     since = hibernation["hibernation_time"]
     asleep = f"since {local_time(since)}, {hibernation['hibernation_duration']}" if since else None
-    return {"asleep": asleep, "note": hibernation.get("note")}
+    return {"asleep": asleep, "note": _joined_notes(workspace, hibernation.get("note"))}
 
 
 def _extend_arguments(parser: ArgumentParser) -> None:

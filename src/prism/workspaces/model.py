@@ -376,6 +376,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Why it makes no progress to the requested state, or why its state may be old."""
     unreachable: str | None = None
     """Why no daemon serves it, so that its state is only the last known one."""
+    notes: tuple[str, ...] = ()
+    """What its machine lacks while it runs, such as a limit of memory, and why."""
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True):

@@ -65,7 +65,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     machine began to fall asleep. `started` is when the costs of its last run began.
     `interrupted` means that it ran or came up until its computer restarted or its supervisor
     ended. `has_rule` means that a new machine has the idle rule of its spec already. `type` is
-    its machine type, if the provider has machine types.
+    its machine type, if the provider has machine types. `notes` say what it lacks
+    while it runs, such as a limit of memory.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     has_rule: bool = False
     type: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class ServiceEndpoint(Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ from prism.workspaces.view import NOTHING, instance
 Spends = Callable[[Connection], Mapping[str, Micros | None]]
 Idles = Callable[[Workspace], IdleSummary]
 Waits = Callable[[Workspace], str | None]
+Notes = Callable[[Workspace], tuple[str, ...]]
 UnreachableReason = Callable[[str], str | None]
 Saved = Callable[[str, datetime], Micros | None]
 
@@ -52,7 +53,8 @@ class EncodedPages(Struct, frozen=True, dict=True):
     """All workspaces at one moment; `version` is the last event that they include.
 
     `settled` is the last settlement (in seconds since 1970) that changed a workspace's costs;
-    `delays` counts how often the reason for a delay has changed.
+    `delays` counts how often something that is not in a row has changed, such as the reason for a
+    delay.
     """
 
     version: int
@@ -120,8 +122,9 @@ class ReadModel:
         *,
         first_surveys: FirstSurveys,
         unreachable: UnreachableReason,
+        notes: Notes,
     ) -> None:
-        """`unreachable` says why no daemon serves a location."""
+        """`unreachable` says why no daemon serves a location; `notes`, what a machine lacks."""
         self._db, self._lock = db, Lock()
         self.saved: Saved = saved
         self._spends: Spends = spends
@@ -130,6 +133,7 @@ class ReadModel:
         self._first_surveys = first_surveys
         self._shows_unseen = False  # whether rows may say that their state is old
         self._unreachable: UnreachableReason = unreachable
+        self._notes: Notes = notes
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, AttachedVolumes] = {}
         self._pages: EncodedPages | None = None
@@ -213,11 +217,14 @@ class ReadModel:
                 self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
             return self._pages or pages
 
-    def recache(self) -> None:
-        """Encode all workspaces again, because other homes are served than before."""
+    def recache(self, ids: Collection[str] | None = None) -> None:
+        """Encode these workspaces again, or all: something that is not in a row has changed."""
         with self._lock:
             if (pages := self._pages) is not None:
-                rows = {id: self._cache(cached.workspace) for id, cached in pages.rows.items()}
+                rows = {
+                    id: self._cache(cached.workspace) if ids is None or id in ids else cached
+                    for id, cached in pages.rows.items()
+                }
                 self._pages = replace(pages, rows=rows, delays=pages.delays + 1)
 
     def refresh(self, tx: Tx | None = None) -> EncodedPages:
@@ -275,8 +282,9 @@ class ReadModel:
         if waiting is not None and not self._first_surveys.is_complete:
             self._shows_unseen = True
         view = instance(workspace, spent, attached, idle, waiting)
-        if (why := self._unreachable(workspace.location)) is not None:
-            view = replace(view, unreachable=why)
+        why, notes = self._unreachable(workspace.location), self._notes(workspace)
+        if why is not None or notes:
+            view = replace(view, unreachable=why, notes=notes)
         return CachedWorkspace(
             workspace, state_of(workspace), msgspec.json.encode(view), idle, waiting
         )

@@ -26,6 +26,7 @@ from prism.workspaces.events import (
 from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
+from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.machine_spec import machine_spec
 from prism.workspaces.metadata_sync import describe
 from prism.workspaces.model import (
@@ -118,6 +119,7 @@ class WorkspaceReconciler:
         retention: timedelta,
         *,
         observers: Sequence[MachineObserver],
+        notes: MachineNotes,
         rules: IdleRules,
         mispriced: Callable[[], object],
         running: Sequence[RunningTime],
@@ -130,7 +132,8 @@ class WorkspaceReconciler:
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
-        self._rules, self._mispriced, self._running = rules, mispriced, running
+        self._notes, self._rules = notes, rules
+        self._mispriced, self._running = mispriced, running
         self._is_paused = is_paused  # whether requests of that time must wait for `prism recover`
         self._requests = requests  # to write columns of requests
         self._living, self._first_surveys = living, first_surveys
@@ -162,7 +165,7 @@ class WorkspaceReconciler:
             if survey.problem is None
         }
         observed = {location: machines.get(location, {}).values() for location in surveys}
-        for observer in self._observers:
+        for observer in (self._notes, *self._observers):
             observer.saw(observed)
         changed, costing = self._compared(machines)
         running = {
@@ -225,13 +228,19 @@ class WorkspaceReconciler:
             rows = store.by_ids(sql, [claim.id for claim in claims])
         return ClaimedRows({workspace.id: workspace for workspace in rows}, self._survey_cache)
 
+    def _machine(self, workspace: Workspace, view: SurveyCache) -> Machine | None:
+        machine = _machine_of(self._computes[workspace.location], workspace, view)
+        if machine is not None:  # before the change of the row, which is shown with the notes
+            self._notes.looked_at(workspace.location, machine)
+        return machine
+
     def reconcile(self, claim: Claim, view: ClaimedRows) -> ReconcileResult:
         """Do the next step for one workspace."""
         before = view.rows[claim.id]
         compute, now = self._computes[before.location], self._clock.now()
         paused = self._is_paused(before.requested_at)
         in_survey = paused or not _is_new(before)
-        machine = _machine(compute, before, view.surveys) if in_survey else None
+        machine = self._machine(before, view.surveys) if in_survey else None
         observed = perceive(before, machine.observed if machine else None, now, compute.patience)
         since = observed_since(before, machine, observed, self._surveyed.get(before.location), now)
         # It started and stopped between two surveys: do not start it again.
@@ -509,7 +518,7 @@ def _is_new(workspace: Workspace) -> bool:
     )
 
 
-def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machine | None:
+def _machine_of(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machine | None:
     if workspace.machine_id is not None and isinstance(compute, SingleMachineSurvey):
         machine = compute.look_at(workspace.machine_id)
         # If it is gone, a survey may show another machine of the same key, which lives.

@@ -18,6 +18,7 @@ import { InstanceOverview } from '../components/InstanceOverview';
 import { InstanceSettings } from '../components/InstanceSettings';
 import { Loaded } from '../components/Loaded';
 import { LogPanel } from '../components/LogPanel';
+import { MachineNotes } from '../components/MachineNotes';
 import { StateIndicator } from '../components/StateIndicator';
 import { verbs } from '../lib/equivalents';
 import { TerminalPanel } from '../components/TerminalPanel';
@@ -73,6 +74,7 @@ export default function Workspace() {
           >
             <SpaceBetween size="l">
               <FailureAlert instance={instance} />
+              <MachineNotes instance={instance} />
               {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs
                 ariaLabel={t.workspace.tabs}

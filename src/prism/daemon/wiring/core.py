@@ -57,6 +57,7 @@ from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
+from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.read_model import ReadModel
 from prism.workspaces.rollback import RollbackService
@@ -151,14 +152,21 @@ class Wiring(ProviderWiring):
             Delays(self.clock, self.why_it_waits, self.why_not_seen).of,
             first_surveys=self.first_surveys,
             unreachable=self.homes.reason,
+            notes=self.machine_notes.of,
         )
         self.homes.changed.append(model.recache)
+        self.machine_notes.changed.append(model.recache)
         return model
 
     @property
     def loops(self) -> list[Loop[Any]]:
         """The loops that run from the start."""
         return [*self.local_loops, self.mail_loop, self.budget_loop]
+
+    @cached_property
+    def machine_notes(self) -> MachineNotes:
+        """What machines lack while they run."""
+        return MachineNotes()
 
     @cached_property
     def idle_observer(self) -> IdleObserver:

@@ -53,6 +53,7 @@ from prism.workspaces.attachment_hosts import AttachmentHosts, DetachmentCheck
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
 from prism.workspaces.hooks import AdmissionCheck, ChangeListener
+from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
 from prism.workspaces.ports import Compute
 from prism.workspaces.reconciler import WorkspaceReconciler
@@ -113,6 +114,8 @@ class ProviderWiring(BillingWiring):
         def idle_observer(self) -> IdleObserver: ...  # noqa: D102
         @cached_property
         def idle_tracker(self) -> IdleTracker: ...  # noqa: D102
+        @cached_property
+        def machine_notes(self) -> MachineNotes: ...  # noqa: D102
 
     _last_in_use = LocationsInUse()
 
@@ -373,6 +376,7 @@ class ProviderWiring(BillingWiring):
             computes,
             timedelta(seconds=self.settings.terminated_retention),
             observers=[self.idle_observer, orphan_scanner],
+            notes=self.machine_notes,
             rules=self.idle_tracker,
             mispriced=self.prices.look_soon,
             running=[self.ledger, self.reservations],

@@ -71,6 +71,7 @@ OBSERVED_BY_PHASE: dict[Phase, Observed] = {
 }
 REMEMBERED = timedelta(hours=1)  # also for drafts of a daemon that died
 REVIVAL = timedelta(seconds=0.4)
+MOST_NOTES, NOTE_CHARACTERS = 10, 500
 
 
 class FreezeRefused(HibernationNotSupported, ProviderRefused):
@@ -418,6 +419,7 @@ class LocalCompute:
             since=datetime.fromtimestamp(at, UTC) if (at := report.get("since")) else None,
             started=datetime.fromtimestamp(at, UTC) if (at := report.get("up")) else None,
             idle=_decode_idleness(report.get("idle")),
+            notes=_notes(report),
         )
         supervised = phase in ALIVE or (pending and phase != "gone")
         sandboxed = not (report.get("sandbox") or "").startswith("none")
@@ -445,6 +447,13 @@ def is_networked(report: ObservedMachine) -> bool:
 
 def _stamps(path: str) -> tuple[Stamp | None, Stamp | None]:
     return stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")
+
+
+def _notes(report: ObservedMachine) -> tuple[str, ...]:
+    """What a running machine lacks; shortened, as without a sandbox it can change its report."""
+    if report["phase"] not in ALIVE:
+        return ()
+    return tuple(note[:NOTE_CHARACTERS] for note in report.get("notes", ())[:MOST_NOTES])
 
 
 def _decode_idleness(report: IdleReport | None) -> Idleness | None:
