@@ -136,29 +136,29 @@ def test_listener_is_not_returned_as_owner_of_a_closed_connection(socket_diagnos
 def test_peer_check_admits_own_connections_and_refuses_closed_or_foreign_ones(peer_check):
     inodes = []
     with pair() as (client, accepted):
-        assert peer_check.admits(accepted)
+        assert asyncio.run(peer_check.admits(accepted))
 
         def is_foreign(inode):
             inodes.append(inode)
             return True
 
         peer_check._stranger = is_foreign
-        assert not peer_check.admits(accepted)
+        assert not asyncio.run(peer_check.admits(accepted))
         assert inodes == [os.fstat(client.fileno()).st_ino]
         client.close()
-        assert not peer_check.admits(accepted), (
+        assert not asyncio.run(peer_check.admits(accepted)), (
             "a closed connection has uid 0 and inode 0 in the table"
         )
         accepted.close()
-        assert not peer_check.admits(accepted)
+        assert not asyncio.run(peer_check.admits(accepted))
 
 
 def test_peer_check_uses_the_tables_without_diagnostics(peer_check):
     peer_check.close()
     with pair() as (client, accepted):
-        assert peer_check.admits(accepted)
+        assert asyncio.run(peer_check.admits(accepted))
         client.close()
-        assert not peer_check.admits(accepted)
+        assert not asyncio.run(peer_check.admits(accepted))
 
 
 def test_peer_check_reads_the_caller_of_a_unix_socket(tmp_path, peer_check):
@@ -169,7 +169,7 @@ def test_peer_check_reads_the_caller_of_a_unix_socket(tmp_path, peer_check):
         accepted, _ = server.accept()
         with accepted:
             assert caller(accepted) == os.geteuid()
-            assert peer_check.admits(accepted)
+            assert asyncio.run(peer_check.admits(accepted))
 
 
 def test_peer_check_asks_for_one_socket_without_reading_the_tables(peer_check, monkeypatch):
@@ -177,7 +177,7 @@ def test_peer_check_asks_for_one_socket_without_reading_the_tables(peer_check, m
     monkeypatch.setattr(peer_credentials, "_tables", lambda: pytest.fail("the tables were read"))
     with contextlib.ExitStack() as stack:
         pairs = [stack.enter_context(pair()) for _ in range(3)]
-        assert all(peer_check.admits(accepted) for _, accepted in pairs)
+        assert all(asyncio.run(peer_check.admits(accepted)) for _, accepted in pairs)
 
 
 SERVED: list[str] = []  # the paths of the requests that were read
@@ -346,4 +346,4 @@ def test_connection_closed_early_by_another_user_is_refused():
         accepted, _ = server.accept()
         with accepted:
             assert accepted.recv(3) == b"GET", "the request has arrived"
-            assert not peers.admits(accepted)
+            assert not asyncio.run(peers.admits(accepted))

@@ -145,7 +145,7 @@ async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any
     try:
         for listener, service in listeners:
             port_forward = PortForward(wire, name, service["port"])
-            await forward(listener, port_forward, peers.admits_later if peers else None)
+            await forward(listener, port_forward, peers.admits if peers else None)
         await asyncio.Event().wait()
     finally:
         if peers:

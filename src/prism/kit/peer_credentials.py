@@ -54,13 +54,8 @@ class PeerCheck:
         self._diagnosis = SocketDiagnostics()
         self._searches: ThreadPoolExecutor | None = None
 
-    def admits(self, connection: Any) -> bool:
+    async def admits(self, connection: Any) -> bool:
         """Whether an accepted connection (of TCP or of a Unix socket) may stay."""
-        verdict = self.judge(connection)
-        return verdict if isinstance(verdict, bool) else not self._is_strange(verdict.inode)
-
-    async def admits_later(self, connection: Any) -> bool:
-        """Like `admits`, without blocking the event loop."""
         verdict = self.judge(connection)
         return verdict if isinstance(verdict, bool) else await self.admitted(verdict)
 

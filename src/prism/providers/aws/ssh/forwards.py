@@ -77,7 +77,7 @@ class Forwards:
 
     async def admitted(self, connection: Any) -> bool:
         """Whether the peer of a connection is admitted."""
-        return self._peers is None or await self._peers.admits_later(connection)
+        return self._peers is None or await self._peers.admits(connection)
 
     async def _open_port(self, end: ForwardTarget) -> int:
         from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
