@@ -92,7 +92,7 @@ def test_connection_without_a_known_listener_gets_no_token(monkeypatch):
 
 
 def test_unknown_user_trusts_nobody_more():
-    assert listener._ids("no such user") == []
-    assert listener._ids("") == []
+    assert listener.user_ids("no such user") == []
+    assert listener.user_ids("") == []
     with pytest.raises(DaemonUnreachable):
         ask(1)

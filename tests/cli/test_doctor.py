@@ -29,6 +29,7 @@ from prism.client.profiles import Profiles
 from prism.client.templates import Templates
 from prism.client.workspaces import Workspaces
 from prism.errors import Denied
+from tests.optional import not_none
 
 STATUS = {"status": "healthy", "version": __version__, "uptime": "5s", "places": []}
 ID = "local-0123456789abcdef0"
@@ -589,6 +590,60 @@ def test_port_in_use_by_another_process_is_broken_if_it_was_chosen(make_context,
         public = make_context(port="", environ={"PRISM_PUBLIC_URL": "https://prism.example.org"})
         assert worst_finding(service.port, public)[0] == "broken"
     assert worst_finding(service.port, make_context(port=port)) == ("ok", f"{port} is free | ")
+
+
+STRANGER = """
+import os, socket, sys
+host, number, user = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.setresuid(user, user, user)
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
+with socket.create_server((host, number), family=family) as server:
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_another_user_who_listens_on_the_daemons_port_is_reported(make_context, host):
+    """While the daemon is down, and also while it has only the other family of addresses."""
+    line = [sys.executable, "-c", STRANGER, host, "0", "65534"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as other:
+        port = not_none(other.stdout).readline().strip()
+        up = {"status": STATUS, "about": {"port": int(port), "gui": "http://prism--a.localhost"}}
+        down = make_context(port=port)
+        for context, expected in ((down, "broken"), (make_context(port=port, **up), "warning")):
+            level, message = worst_finding(service.port, context)
+            assert level == expected
+            assert "(uid 65534) listens" in message
+            assert f"do not open http://localhost:{port}" in message
+            assert "is new at each start" in message
+            named = replace(
+                context,
+                address=DaemonAddress(context.address.home, port=port, daemon_user="65534"),
+            )
+            assert "listens on port" not in worst_finding(service.port, named)[1]
+        team = replace(down, environ={"PRISM_AUTH": "tokens"})
+        assert "is new at each start" not in worst_finding(service.port, team)[1]
+        other.kill()
+    level, message = worst_finding(service.port, make_context(port=port, **up))
+    assert (level, "is new at each start" in message) == ("ok", True)
+
+
+def test_listener_at_another_address_is_not_the_daemons(make_context, home):
+    root = home / "root"
+    (home / "port").write_text("8947")
+    zeros = "00000000:00000000 00:00000000 00000000"
+    row = f"   0: 0202007F:22F3 00000000:0000 0A {zeros} 65534 0 99 1"
+    root_with(root, proc__net__tcp=f"  sl local_address\n{row}\n")
+    assert service._stranger(make_context(root=root, port=""), "8947") is None
+    root_with(root, proc__net__tcp=f"  sl\n{row.replace('0202007F', '0100007F')}\n")
+    assert not_none(service._stranger(make_context(root=root, port=""), "8947")).level == "warning"
+    assert service._stranger(make_context(root=root, port=""), "8948") is None
+    (home / "port").unlink()
+    unused = make_context(root=root, port="")
+    assert service._stranger(unused, "8947") is None, "the daemon takes the next free port"
 
 
 def test_damaged_sqlite_database_is_broken(make_context, home, monkeypatch):

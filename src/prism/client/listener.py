@@ -23,8 +23,8 @@ def check_listener(connection: socket.socket, user: str) -> None:
     peer = connection.getpeername()
     if sys.platform != "linux" or not _is_loopback(peer[0]):
         return
-    server, client = _coded(peer), _coded(connection.getsockname())
-    trusted = {os.geteuid(), ROOT, *_ids(user)}
+    server, client = coded(peer), coded(connection.getsockname())
+    trusted = {os.geteuid(), ROOT, *user_ids(user)}
     uids = _server_uids(server, client)
     if uids and uids <= trusted:
         return
@@ -72,7 +72,7 @@ def _rows() -> list[tuple[str, str, str, int, int]]:
     return rows
 
 
-def _coded(address: tuple[str, int]) -> str:
+def coded(address: tuple[str, int]) -> str:
     """An address as the kernel's tables have it: words in the order of the processor's bytes."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     packed = socket.inet_pton(family, address[0])
@@ -85,7 +85,7 @@ def _is_loopback(host: str) -> bool:
     return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
 
 
-def _ids(user: str) -> list[int]:
+def user_ids(user: str) -> list[int]:
     """The uid of a user's name or number; none if it is unknown."""
     if not user:
         return []

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 import re
 import socket
 from collections.abc import Iterator
@@ -14,9 +15,15 @@ from prism.cli.boot_service import installed_services, missing_program
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
 from prism.client.errors import DaemonUnreachable
+from prism.client.listener import ANY, MAPPED, coded, user_ids
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # PostgreSQL answers it with one letter
-LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)", re.M)
+LISTENING = re.compile(
+    r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){3}(\d+)\s+\S+\s+(\d+)", re.M
+)
+LOOPBACK = ("127.0.0.1", "::1")
+NEW_ORIGIN = "the GUI's address for browsers is new at each start"
+ROOT = 0
 
 
 def daemon(context: CheckContext) -> Iterator[Finding]:
@@ -58,11 +65,17 @@ def port(context: CheckContext) -> Finding:
     configured, ours = context.address.port, str(context.about.get("port", ""))
     if not configured.isdigit():
         return skipped(f"{configured!r} is not a port")
+    return _stranger(context, ours or configured) or _own_port(context, configured, ours)
+
+
+def _own_port(context: CheckContext, configured: str, ours: str) -> Finding:
+    """Whether this home's daemon has its port, or can take it."""
     if context.status is not None and ours:
         if configured not in {ours, "0"}:
             message = f"the daemon listens on {ours}, and the settings say {configured}"
             return warning(message, "`prism daemon stop`; the next command starts it with them")
-        return ok(f"{ours}, used by this daemon")
+        safe = f"; {NEW_ORIGIN}, so a page of an earlier listener cannot use it"
+        return ok(f"{ours}, used by this daemon{safe if _is_origin_new(context) else ''}")
     if configured == "0":
         return ok("any free port")
     finding = _port_finding(context, configured)
@@ -70,6 +83,61 @@ def port(context: CheckContext) -> Finding:
     if finding.level == "broken" and not stays:
         return ok(f"{finding.message}; the daemon takes the next free one")
     return finding
+
+
+def _is_origin_new(context: CheckContext) -> bool:
+    """Whether the GUI's origin is new at each start, which it is not in team mode."""
+    if context.about:
+        return bool(context.about.get("gui"))
+    return context.environ.get("PRISM_AUTH") != "tokens"
+
+
+def _stranger(context: CheckContext, number: str) -> Finding | None:
+    """The finding if another user listens on the port that this home's daemon uses, or last used.
+
+    Who opens the plain address in a browser then gets that user's page.
+    """
+    is_used = context.about or context.address.chosen_port or (context.home / "port").exists()
+    if not is_used or number == "0":  # the first daemon of a home takes the next free port
+        return None
+    trusted = {os.geteuid(), ROOT, *user_ids(context.address.daemon_user)}
+    served = {*ANY, *(coded((host, 0)).partition(":")[0] for host in LOOPBACK)}
+    strangers = {
+        uid
+        for address, uid, _ in _listening(context, int(number))
+        if address.removeprefix(MAPPED) in served
+    } - trusted
+    if not strangers:
+        return None
+    users = " and ".join(_user_name(uid) for uid in sorted(strangers))
+    message = (
+        f"{users} listens on port {number}, which is the daemon's: do not open "
+        f"http://localhost:{number} in a browser. Clients send that program no token"
+        + (f", and {NEW_ORIGIN}: `prism gui` opens it" if _is_origin_new(context) else "")
+    )
+    fix = (
+        "If the daemon runs as that user, set PRISM_DAEMON_USER to its name; else have that "
+        "program ended, or choose another port: `prism init --port 0`"
+    )
+    stays = context.address.chosen_port or context.environ.get("PRISM_PUBLIC_URL")
+    return (broken if context.status is None and stays else warning)(message, fix)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _listening(context: CheckContext, number: int) -> list[tuple[str, int, str]]:
+    """The address, user and inode of each socket that listens on a port."""
+    tables = "".join(context.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
+    return [
+        (row[1], int(row[3]), row[4])
+        for row in LISTENING.finditer(tables)
+        if int(row[2], 16) == number
+    ]
 
 
 def _port_finding(context: CheckContext, configured: str) -> Finding:
@@ -175,10 +243,7 @@ def _try_to_listen(host: str, number: int) -> None:
 
 def _port_holder(context: CheckContext, number: int) -> str:
     """The program that listens on a port, if the kernel shows it."""
-    tables = "".join(context.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
-    sockets = {
-        f"socket:[{row[3]}]" for row in LISTENING.finditer(tables) if int(row[2], 16) == number
-    }
+    sockets = {f"socket:[{inode}]" for _, _, inode in _listening(context, number)}
     for folder in (context.root / "proc").glob("[0-9]*"):
         with suppress(OSError):
             if any(os.readlink(path) in sockets for path in (folder / "fd").iterdir()):
