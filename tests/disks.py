@@ -32,7 +32,7 @@ MAKES = {
     "xfs": ("mkfs.xfs", "-q", "-f"),
     "btrfs": ("mkfs.btrfs", "-q", "-f"),
 }
-MEBIBYTES = {"ext4": 64, "btrfs": 128, "xfs": 320}  # the least that each tool accepts, about
+MEBIBYTES = {"ext4": 256, "btrfs": 256, "xfs": 320}  # with room for a workspace
 
 
 @contextlib.contextmanager
