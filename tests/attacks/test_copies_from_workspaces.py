@@ -85,3 +85,15 @@ def test_what_the_other_end_prints_is_cleaned(run_cp, hostile_folder, tmp_path):
     assert "hello from there" in done.stderr
     assert "\x1b" not in done.stderr + done.stdout
     assert "owned" not in done.stderr
+
+
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_endless_answer_of_the_other_end_is_refused(prism, server, tmp_path, descriptor):  # noqa: F811
+    server.on(CONNECT, {"ssh": SSH | {"command": PLAIN}, "services": {}})
+    program = tmp_path / "ssh"
+    program.write_text(f"#!/bin/sh\nexec yes endless >&{descriptor}\n")
+    program.chmod(0o755)
+    limited = f"{tmp_path}:{os.environ['PATH']}"
+    done = prism("cp", "mine:file", str(tmp_path / "here"), PATH=limited)
+    assert done.returncode == 1
+    assert "more than 1048576 bytes" in done.stderr

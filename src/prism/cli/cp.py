@@ -18,11 +18,13 @@ import signal
 import subprocess
 import sys
 from codecs import getincrementaldecoder
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from subprocess import PIPE
 from threading import Thread
 from typing import NamedTuple
 
-from prism.annotations import ArgumentParser, BinaryIO, Namespace, TextIO
+from prism.annotations import Any, ArgumentParser, BinaryIO, Namespace, TextIO
 from prism.cli.clean_output import control
 from prism.cli.parser import UsageError
 from prism.cli.ssh import SshEntry, is_installed, wait_for_entry
@@ -37,6 +39,7 @@ KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
 # there. Without it, root would receive set-user-ID files that are root's.
 SAFE_MODES = "--chmod=ug-s,o-wt"
 CHUNK_BYTES = 65536
+MOST_ANSWER_BYTES = 1 << 20  # of a script in the workspace, whose output is a few lines
 OUTPUT_SECONDS = 5  # for the last output of a program whose connection is still open
 # Run in the workspace: prints the version of rsync, and what exists at the path.
 PROBE = """\
@@ -269,13 +272,40 @@ def _has_modern_rsync() -> bool:
 
 
 def _run_script(entry: SshEntry, script: str) -> str:
-    """The output of a shell script that runs in the workspace."""
+    """The output of a shell script that runs in the workspace, which may answer anything."""
     argv = [*entry.program("ssh"), "-T", "--", entry.host, "sh"]
-    done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
-    if done.returncode:
-        why = done.stderr.strip()
-        raise TransferFailed("Nothing was copied", details=why)
-    return done.stdout
+    with (
+        subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        assert process.stdin and process.stdout and process.stderr, "they are pipes"
+        try:
+            pipes = (process.stdout, process.stderr)
+            outputs = [threads.submit(_read_answer, process, pipe) for pipe in pipes]
+            with suppress(BrokenPipeError):
+                process.stdin.write(script.encode(errors="surrogateescape"))
+                process.stdin.close()
+            output, errors = (answer.result() for answer in outputs)
+        except BaseException:
+            process.kill()  # else the threads would wait for its end
+            raise
+    if len(output) > MOST_ANSWER_BYTES or len(errors) > MOST_ANSWER_BYTES:
+        raise TransferFailed(
+            "Nothing was copied",
+            details=f"the workspace answered more than {MOST_ANSWER_BYTES} bytes to a short "
+            "question; a program in it may have replaced its shell",
+        )
+    if process.returncode:
+        raise TransferFailed("Nothing was copied", details=errors.decode(errors="replace").strip())
+    return output.decode(errors="replace")
+
+
+def _read_answer(process: subprocess.Popen[bytes], pipe: Any) -> bytes:
+    """All of an answer; of one that is too long the first part, and its program is ended."""
+    answer: bytes = pipe.read(MOST_ANSWER_BYTES + 1)
+    if len(answer) > MOST_ANSWER_BYTES:
+        process.kill()
+    return answer
 
 
 def _run(command: CopyCommand, *, silent: bool, hint: str) -> None:
