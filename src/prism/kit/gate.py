@@ -2,7 +2,7 @@
 
 Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a page cannot
 forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
-`Sec-Fetch-HostKind`). Other users of this machine are refused one step earlier
+`Sec-Fetch-Site`). Other users of this machine are refused one step earlier
 (`kit/peer_credentials.py`); the mode of the file protects the Unix socket. SSH may forward a
 browser of another computer to it.
 
@@ -160,7 +160,7 @@ class Gate:
         may_link = site is HostKind.CONTENT or _is_page(scope["path"])
         if not origins and _is_navigation(scope) and may_link:
             return None
-        return OriginRejected(details=f"Sec-Fetch-HostKind: {', '.join(sites)}")
+        return OriginRejected(details=f"Sec-Fetch-Site: {', '.join(sites)}")
 
     def _judge_proxy(self, scope: Scope) -> Problem | None:
         """The problem that refuses a request that a proxy passed on, or None."""
