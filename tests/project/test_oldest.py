@@ -35,7 +35,7 @@ def try_oldest(tmp_path):
             (folder / PYTHON).chmod(0o755)
         tools = tmp_path / "tools"
         tools.mkdir()
-        for name in ("bash", "dirname", "mktemp", "rm", "sed"):
+        for name in ("bash", "chmod", "dirname", "mktemp", "rm", "sed"):
             (tools / name).symlink_to(not_none(shutil.which(name)))
         (tools / "git").write_text("#!/bin/bash\necho no clone >&2\nexit 9\n")
         (tools / "git").chmod(0o755)

@@ -9,6 +9,7 @@ Processes that the user had stopped before stay stopped.
 import hashlib
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Protocol
 from prism.agent.processes import DEAD, LINUX, STOPPED, Process, descendants, process, send
 
 PATIENCE, FORGOTTEN = 5.0, 3600.0
+GUARD = 'read -r _ || echo 1 >"$1"'  # the end of its input without a line: nobody thawed the group
 
 
 class CannotFreeze(Exception):
@@ -90,6 +92,7 @@ class Cgroup:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def join(self) -> None:
         """Move this process into the group, to which its children will belong too."""
@@ -104,10 +107,24 @@ class Cgroup:
                 self.thaw()
                 raise CannotFreeze("the control group does not freeze")
             time.sleep(0.001)
+        self._start_guard()
 
     def thaw(self) -> None:
         """Continue the group."""
         (self.path / "cgroup.freeze").write_text("0")
+        if guard := self._guard:
+            self._guard = None
+            guard.communicate(b"\n")
+
+    def _start_guard(self) -> None:
+        """Start a program that ends the frozen group if this process dies.
+
+        PR_SET_PDEATHSIG does not: the monitor of bubblewrap, whose death it follows, has no right
+        to send a signal to another user. A program that is not frozen notices the death by itself.
+        """
+        if self._guard is None and (kill := self.path / "cgroup.kill").exists():
+            command = ["/bin/sh", "-c", GUARD, "sh", str(kill)]
+            self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def kill(self) -> None:
         """End every member, even if frozen."""

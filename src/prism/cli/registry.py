@@ -219,4 +219,4 @@ def verbs_of(noun: str) -> str:
 
 
 def _block(title: str, lines: dict[str, str]) -> str:
-    return "\n".join((f"{title}:", *(f"  {word:<12}{summary}" for word, summary in lines.items())))
+    return "\n".join((f"{title}:", *(f"  {word:<13}{summary}" for word, summary in lines.items())))

@@ -7,7 +7,7 @@ takes the place of the home, by two renames. If the daemon dies in between, the 
 import logging
 import os
 import re
-import shutil
+import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -79,7 +79,7 @@ def _exchange(folder: Path, draft: Path) -> None:
         return
     if home.exists():
         status = home.stat()
-        shutil.copymode(home, data)
+        os.chmod(data, stat.S_IMODE(status.st_mode))
         with suppress(PermissionError):  # of an ordinary user, all files have one owner
             os.chown(data, status.st_uid, status.st_gid)
         number = sum(1 for _ in draft.glob("home-*"))
