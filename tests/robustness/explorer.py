@@ -99,7 +99,7 @@ def explore(
     )
     schema.app = app
     # Event streams never end, and answers of a workspace's service are not Prism's.
-    for pattern in ("/events$", "^/(web|dcv)-proxy/", *skip):
+    for pattern in ("/events$", "/ws$", "^/(web|dcv)-proxy/", *skip):
         schema = schema.exclude(path_regex=pattern)
     summary = Exploration()
     try:
