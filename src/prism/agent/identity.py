@@ -149,6 +149,16 @@ class TreeOwner(NamedTuple):
     gid: int
 
 
+def can_make_namespaces() -> bool:
+    """Whether a workspace's user can get a namespace of its own: not in a chroot, for example."""
+    uid = UidRange.configured().first
+    try:
+        os.close(user_namespace(uid, TreeOwner(uid, uid), closed=True))
+    except OSError:
+        return False
+    return True
+
+
 class SandboxUser:
     """The uid of one workspace, or of all, and the mounts through which it owns its files."""
 

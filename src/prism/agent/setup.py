@@ -23,7 +23,7 @@ from typing import Any
 from prism.agent import overlay
 from prism.agent.folder import shares_blocks
 from prism.agent.host_user import is_root
-from prism.agent.identity import NoIdentity, is_privileged
+from prism.agent.identity import NoIdentity, can_make_namespaces, is_privileged
 from prism.agent.install_progress import InstallProgress
 from prism.agent.installer import (
     NO_PROGRAMS,
@@ -164,6 +164,8 @@ class Setup:
         argv = ["venv", "--python", self._config.spec["python"], str(self._folder.venv)]
         is_apart = bool(self._config.spec.get("sandbox", True))
         self._bwrap = bubblewrap() if is_apart and (is_privileged() or not is_root()) else None
+        if self._bwrap and is_root() and not has_worked(self._folder.path):
+            self._bwrap = self._bwrap if can_make_namespaces() else None
         self._as_workspace = is_apart and is_root() and not self._bwrap
         code = yield from self._uv(argv)
         if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
