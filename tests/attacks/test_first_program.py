@@ -13,7 +13,7 @@ import pytest
 
 from prism.agent import init
 from prism.agent.seccomp import filter_for
-from tests.attacks.ordinary import as_ordinary
+from tests.attacks.ordinary import as_ordinary, can_be_ordinary
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it asks Linux's kernel")
 ENVIRONMENT = {"PATH": os.defpath}
@@ -72,6 +72,9 @@ def test_first_program_survives_when_no_terminal_is_left():
         assert program.answer().keys() == {"id", "pid"}
 
 
+@pytest.mark.skipif(
+    not can_be_ordinary(), reason="needs bubblewrap, and a Python that an ordinary user may run"
+)
 @pytest.mark.skipif(
     sys.platform != "linux" or filter_for(os.uname().machine) is None, reason="no sandbox here"
 )

@@ -19,6 +19,7 @@ from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec
 from prism.workspaces.model import Observed
 from tests.attacks.bombed import MOST, bombed
+from tests.attacks.ordinary import can_be_ordinary
 from tests.disks import unmount
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
@@ -250,6 +251,9 @@ def test_fork_bomb_is_limited_to_its_workspace_as_ordinary_user():
 PROBE = "import json, sys; from prism.agent.isolation import main; main(json.loads(sys.argv[1]))"
 
 
+@pytest.mark.skipif(
+    not can_be_ordinary(), reason="needs bubblewrap, and a Python that an ordinary user may run"
+)
 def test_workspace_of_an_ordinary_user_has_that_uid_and_the_other_protections():
     question = {"reachable": [*reachable(), str(Path(isolation.__file__).parents[2])]}
     answer = json.loads(output_as_ordinary_user("-c", PROBE, braces_escaped(question)))

@@ -298,17 +298,18 @@ def test_volume_folder_on_aws_cannot_be_removed_or_renamed(homes):
 @pytest.fixture
 def with_volume(tmp_path):
     """A home with an attached volume, linked as the supervisor links it, and one not attached."""
-    home = tmp_path / LOCAL / "home"
+    machines = tmp_path / "workspaces"
+    home = machines / LOCAL / "home"
     home.mkdir(parents=True)
-    volumes = LocalVolumes(tmp_path / "storage", tmp_path)
+    volumes = LocalVolumes(tmp_path / "storage", machines)
     ids = {}
     for name in ("data", "other"):
         order = VolumeSpec(key=f"key-{name}", name=name, kind=VolumeKind.EBS)
         ids[name] = volumes.create(order).id
     volumes.attach(ids["data"], LOCAL, "data")
-    VolumeLinks(Folder(tmp_path / LOCAL)).step()
+    VolumeLinks(Folder(machines / LOCAL)).step()
     content = {name: tmp_path / "storage" / "volumes" / id / "data" for name, id in ids.items()}
-    yield ProviderHome(LocalFiles(tmp_path, volumes.mounted), LOCAL, home), content, volumes, ids
+    yield ProviderHome(LocalFiles(machines, volumes.mounted), LOCAL, home), content, volumes, ids
 
 
 def test_attached_volume_is_listed_as_a_folder_until_it_is_detached(with_volume):

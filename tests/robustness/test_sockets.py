@@ -42,7 +42,7 @@ def server_port(cloud, disks, clock, tmp_path):
     """The port of a daemon's server, which runs in a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"sqlite:///{tmp_path / 'state.db'}"
-    settings = Settings(home="/nowhere", database_url=url, user="ada")
+    settings = Settings(home=str(tmp_path), database_url=url, user="ada")
     settings = replace(settings, port=listener.getsockname()[1])
     daemon = build(settings, {LOCATION: cloud}, clock, volumes={LOCATION: disks})
     metadata.create_all(daemon.db.writer)

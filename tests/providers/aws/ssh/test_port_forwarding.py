@@ -143,7 +143,7 @@ def test_forwarded_port_refuses_a_real_other_user(reach, service):
     address = reach.address_of(ID, service.port)
     assert fetch(address) == "/ of the lab"
     ask = f"""
-import os, socket
+import encodings.idna, os, socket  # that user may not read the first
 os.setuid(65534)
 one = socket.create_connection(("127.0.0.1", {address.port}))
 try:
