@@ -22,14 +22,14 @@ fi
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/prism-oldest-XXXXXX")
 chmod 755 "$folder"  # as where you would clone it; some tests run it as another user
-export PRISM_HOME=$folder/home
-PRISM_PORT=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-export PRISM_PORT
-prism=$folder/prism/.venv/bin/prism
+# Not exported: the tests have homes of their own, and no command here may reach another home.
+home=$folder/home
+port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+prism() { PRISM_HOME=$home PRISM_PORT=$port "$folder/prism/.venv/bin/prism" "$@"; }
 clean() {
-  if [ -x "$prism" ]; then
-    "$prism" terminate --all --yes || :
-    "$prism" daemon stop || :
+  if [ -d "$home" ]; then
+    prism terminate --all --yes || :
+    prism daemon stop || :
   fi
   rm -rf "$folder"
 }
@@ -38,13 +38,13 @@ trap clean EXIT
 echo "Trying $("$python" -V) at $python …"
 git clone --quiet . "$folder/prism"
 cd "$folder/prism"
-address=$(make quickstart PYTHON="$python" | tee /dev/stderr | tail -n 1)
+address=$(PRISM_HOME=$home PRISM_PORT=$port make quickstart PYTHON="$python" | tee /dev/stderr | tail -n 1)
 [[ $address == http://* ]] || { echo "error: no address at the end of quickstart" >&2; exit 1; }
 # What it prints there proves which Python runs the workspace.
-[ "$("$prism" exec quickstart -- python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = "$version" ]
-"$prism" terminate quickstart --yes
-"$prism" daemon stop
-unset PRISM_HOME PRISM_PORT
+[ "$(prism exec quickstart -- python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = "$version" ]
+prism terminate quickstart --yes
+prism daemon stop
+rm -rf "$home"
 
 # No parameter of a test is for one version of Python, so each test once runs all code.
 make test PYTHON="$python" PYTEST=".venv/bin/python scripts/flaky.py run --each-test-once"
