@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -188,8 +189,11 @@ def launch(proof: Proof) -> Tree:
 
 
 def sleep_and_wake(proof: Proof) -> Tree:
-    """It hibernates, and wakes up in the same boot."""
+    """It hibernates, and wakes up with the same boot id and the same file in its memory."""
     before = _tag(proof.machine(MAIN), "prism:boot-id")
+    value = uuid.uuid4().hex
+    if not proof.double:  # its machines run no programs; the value in `before` is from /run there
+        _run_inside(proof, MAIN, "sh", "-c", f"echo {value} >/dev/shm/proof")
     proof.until("old enough to hibernate", lambda: _hibernate(proof))
     proof.wait_for_state(MAIN, "hibernated")
     reason = proof.machine(MAIN)["StateReason"]["Code"]
@@ -199,8 +203,10 @@ def sleep_and_wake(proof: Proof) -> Tree:
         raise Failed(f"{workspace['failure']['message']}")
     after = _tag(proof.machine(MAIN), "prism:boot-id")
     if before != after:
-        raise Failed(f"the boot before was {before}, the one after is {after}")
-    return {"reason": reason, "boot_id": before}
+        raise Failed(f"the memory before was {before}, the one after is {after}")
+    if not proof.double:
+        _run_inside(proof, MAIN, "grep", "-qx", value, "/dev/shm/proof")
+    return {"reason": reason, "boot_id": before, "file_in_memory": not proof.double}
 
 
 def spot_powers_off(proof: Proof) -> Tree:

@@ -232,6 +232,13 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(description="Machines with this text among their tags hang when they resume."),
     ] = ""
+    unreadable_memory: Annotated[
+        str,
+        Meta(
+            description="Machines with this text among their tags cannot read their memory back "
+            "when they resume: the kernel says so, and boots."
+        ),
+    ] = ""
     quotas: Annotated[
         Quotas,
         Meta(description="How many vCPUs may run in a region. Without a value there is no limit."),

@@ -15,6 +15,18 @@ from aws_double.world import Call, World
 
 MOST = 65536
 BOOT_ID = "random/boot_id"  # user data that speaks of it tells the console of it
+MEMORY = "random/uuid"  # user data that makes a random value and keeps it in memory
+AT_RESUME = "hibernate.target"  # user data with a unit of it prints its markers at a resume, too
+# Linux, kernel/power/hibernate.c and swap.c: what the kernel that was booted prints while it reads
+# the memory back; what the resumed kernel prints; and what the booted one prints if it fails.
+KERNEL = "[    0.000000] Linux version 6.1"
+RESUMES = "[    3.100000] PM: hibernation: resume from hibernation"
+LOADS = "[    3.200000] PM: Loading and decompressing image data (251713 pages)..."
+LOADED = (
+    "[    9.400000] PM: Image loading done",
+    "[  812.700000] PM: hibernation: hibernation exit",
+)
+FAILED = "[    3.300000] PM: hibernation: resume failed (-5)"
 
 
 def get_console_output(call: Call) -> Tree:
@@ -34,23 +46,49 @@ def printed(world: World, instance: Instance) -> str:
 
 
 def _boot(world: World, instance: Instance, boot: Boot) -> str:
-    if boot.hung:  # the kernel that was to read the RAM back; it says nothing more
-        return "[    0.000000] Linux version 6.1\n"
+    lines = [KERNEL]
+    if boot.resumed or boot.unreadable:
+        lines += [RESUMES, LOADS]
+    if boot.hung:  # it says nothing more
+        return _text(lines)
     if boot.resumed:
-        return "[    0.000000] PM: hibernation: resume from hibernation\n"
-    lines = ["[    0.000000] Linux version 6.1", "[    1.000000] systemd[1]: Hostname set"]
-    markers = _markers(world, instance, boot)
-    if markers and BOOT_ID in instance.script:
-        markers.insert(1, f"prism-boot: id {boot_id(instance, boot)}")
-    lines += [f"cloud-init: {line}" for line in markers]
+        lines += LOADED
+        if AT_RESUME in instance.script:
+            lines += [f"cloud-init: {line}" for line in _markers_with_id(world, instance, boot)]
+        return _text(lines)
+    if boot.unreadable:
+        lines.append(FAILED)
+    lines += ["[   11.000000] systemd[1]: Hostname set"]
+    lines += [f"cloud-init: {line}" for line in _markers_with_id(world, instance, boot)]
     if world.now >= boot.done and instance.script:
         lines += [*_host_keys(instance), "Cloud-init finished"]
+    return _text(lines)
+
+
+def _text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"
+
+
+def _markers_with_id(world: World, instance: Instance, boot: Boot) -> list[str]:
+    """The markers of a boot, or of a resume: the kernel's boot id, a value in memory, the time."""
+    markers = _markers(world, instance, boot)
+    if markers and BOOT_ID in instance.script:
+        words = [boot_id(instance, boot)]
+        if MEMORY in instance.script:
+            words += [_in_memory(instance, boot, "memory"), f"{boot.up:%Y-%m-%dT%H:%M:%SZ}"]
+        markers.insert(1, f"prism-boot: id {' '.join(words)}")
+    return markers
 
 
 def boot_id(instance: Instance, boot: Boot) -> str:
     """The boot id of Linux; a resumed machine keeps it."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{instance.id} {boot.up.isoformat()}"))
+    return _in_memory(instance, boot, "")
+
+
+def _in_memory(instance: Instance, boot: Boot, name: str) -> str:
+    """A random value of the boot whose memory the machine has."""
+    ups = [start.up for start in instance.boots if not start.resumed and start.up <= boot.up]
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{instance.id} {ups[-1].isoformat()} {name}"))
 
 
 def _host_keys(instance: Instance) -> list[str]:

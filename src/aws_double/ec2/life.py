@@ -71,9 +71,11 @@ def refresh(world: World, id: str) -> None:
 
 def _enter_running(world: World, instance: Instance) -> None:
     resumed = instance.reason == HIBERNATED and not instance.forgot
-    hung = resumed and world.rules.hangs in tagged_as(instance) and bool(world.rules.hangs)
+    hung = resumed and _concerns(world.rules.hangs, instance)
+    unreadable = resumed and not hung and _concerns(world.rules.unreadable_memory, instance)
+    resumed = resumed and not unreadable
     done = world.now if resumed else world.after("boot")
-    instance.boots.append(Boot(world.now, done, resumed, hung))
+    instance.boots.append(Boot(world.now, done, resumed, hung, unreadable))
     instance.forgot = False
     instance.reason, instance.transition = None, ""
     set_timer(world, instance)
@@ -167,6 +169,10 @@ def power_off(world: World, instance: Instance) -> None:
 def tagged_as(instance: Instance) -> str:
     """All tags as one text, in which rules search."""
     return " ".join(f"{key}={value}" for key, value in instance.tags.items())
+
+
+def _concerns(text: str, instance: Instance) -> bool:
+    return bool(text) and text in tagged_as(instance)
 
 
 def interrupt(world: World, instance: Instance) -> None:

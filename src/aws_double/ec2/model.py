@@ -31,12 +31,13 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """One boot of a machine; a resumed one is done at once."""
+    """One start of a machine; a resumed one is done at once."""
 
     up: datetime
     done: datetime
     resumed: bool = False
-    hung: bool = False  # it should resume, and never prints anything
+    hung: bool = False  # its kernel stops while it reads the memory back
+    unreadable: bool = False  # its kernel could not read the memory back, and booted
 
 
 @dataclass(slots=True)

@@ -56,7 +56,10 @@ def script(
     own = (f"post-install {command}" for command in spec.template.post_install)
     lines = [RUNS_AGAIN] * again
     lines += [f"prism-boot: {step}\n" for step in (STEPS[0], *own, *STEPS[1:])]
-    return gzip.compress("".join(["# prism:ttl random/boot_id\n", *lines]).encode(), mtime=0)
+    return gzip.compress(
+        "".join(["# prism:ttl random/boot_id random/uuid hibernate.target\n", *lines]).encode(),
+        mtime=0,
+    )
 
 
 class OpenConnectivity:

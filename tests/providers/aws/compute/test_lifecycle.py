@@ -287,6 +287,24 @@ def test_machine_that_boots_after_hibernation_reports_memory_loss(aws_parts):
     )
 
 
+def test_machine_that_cannot_read_its_memory_back_reports_memory_loss(aws_parts):
+    """Linux, kernel/power/hibernate.c: `resume failed`, and the kernel goes on booting."""
+    aws_parts.aws.rules = build({"unreadable_memory": "Name=mine"})
+    machine = hibernate_and_start(aws_parts, aws_parts.on())
+    assert (machine.observed, machine.failure.code) == (Observed.ON, "MEMORY_LOST")
+
+
+def test_resume_without_a_known_memory_is_not_believed(aws_parts, other_user):
+    """Somebody has removed the tag with what the memory had before."""
+    id = aws_parts.on()
+    other_user.call("ec2", "DeleteTags", Resources=[id], Tags=[{"Key": "prism:boot-id"}])
+    aws_parts.after(15 * 60)  # until then, Prism trusts what it wrote itself
+    machine = hibernate_and_start(aws_parts, id)
+    assert (machine.observed, machine.stage) == (Observed.STARTING, "resume")
+    machine = aws_parts.after(15 * 60)
+    assert (machine.observed, machine.failure.code) == (Observed.ON, "RESUME_UNVERIFIED")
+
+
 def test_hanging_resume_is_reported_and_stopped_by_force(aws_parts, compute):
     """EC2 User Guide, "Troubleshoot EC2 instance hibernation"; StopInstances: Force."""
     aws_parts.aws.rules = build({"hangs": "Name=mine"})

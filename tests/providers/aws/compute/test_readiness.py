@@ -1,6 +1,7 @@
 """When a machine is ready, by its console or by SSH, with few calls."""
 
 from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import structs
@@ -12,7 +13,13 @@ from prism.workspaces.model import Observed
 from tests.providers.aws.place import TEMPLATE, AwsParts
 
 KERNEL = "[    0.000000] Linux version 6.8.0-1018-aws (buildd@x)\n"
-AWOKE = "[    3.1] PM: hibernation: resume from hibernation\n"
+# Linux, kernel/power/hibernate.c and swap.c: printed before the memory is read back.
+RESUMES = (
+    "[    3.1] PM: hibernation: resume from hibernation\n"
+    "[    3.2] PM: Loading and decompressing image data (251713 pages)...\n"
+)
+RESUMED = "[    9.4] PM: Image loading done\n[  812.7] PM: hibernation: hibernation exit\n"
+STARTED = datetime(2026, 12, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -56,9 +63,29 @@ def test_console_output_of_an_earlier_boot_is_ignored():
     ).stage is (BootStage.READY)
 
 
-def test_resume_from_hibernation_means_ready():
-    assert read(KERNEL + boot_markers("begin", "ready") + AWOKE).stage is BootStage.READY
-    assert read(KERNEL + boot_markers("begin", "ready") + KERNEL + AWOKE).stage is BootStage.READY
+def test_no_word_of_the_kernel_means_ready():
+    before = KERNEL + boot_markers("begin", "ready")
+    for words in (RESUMES, KERNEL + RESUMES, KERNEL + RESUMES + RESUMED):
+        assert read(before + words).stage is BootStage.COMING
+    assert read(before + KERNEL + RESUMES + RESUMED + boot_markers("begin", "ready")).stage is (
+        BootStage.READY
+    )
+
+
+def test_output_from_before_the_start_says_nothing_about_it():
+    """A console shows the last output of a machine for a while; some kernels print nothing."""
+    ended = boot_markers("begin", f"id boot memory {STARTED:%Y-%m-%dT%H:%M:%SZ}", "ready")
+    failed = boot_markers("begin", f"id boot memory {STARTED:%Y-%m-%dT%H:%M:%SZ}", "failed x")
+    for text in (ended, failed):
+        assert read(text, STARTED + timedelta(minutes=1)) == BootStatus()
+    for launched in (STARTED + timedelta(milliseconds=400), STARTED - timedelta(minutes=1), None):
+        assert read(ended, launched) == BootStatus(
+            BootStage.READY, None, 100, "boot memory", STARTED
+        )
+
+
+def test_memory_of_an_older_boot_script_is_its_boot_id():
+    assert read(boot_markers("begin", "id boot", "ready"), STARTED).id == "boot"
 
 
 def test_host_key_marker_is_not_a_step():

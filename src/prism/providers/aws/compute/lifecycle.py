@@ -27,10 +27,10 @@ from prism.providers.aws.compute import launching
 from prism.providers.aws.compute.instance import Ec2Instance, read
 from prism.providers.aws.compute.orphan_tags import machine_of_tags
 from prism.providers.aws.compute.parts import Connectivity, Scripts
-from prism.providers.aws.compute.readiness import BootStage, Readiness
+from prism.providers.aws.compute.readiness import BootStage, Readiness, woke
 from prism.providers.aws.compute.spot_refusals import SpotRefusals
 from prism.providers.aws.compute.spot_requests import SpotRequests
-from prism.providers.aws.compute.state_mapping import hangs, machine_of, woke
+from prism.providers.aws.compute.state_mapping import hangs, machine_of
 from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.network.subnets import Subnet
 from prism.providers.aws.prerequisites.images import BASES, DEFAULT

@@ -3,6 +3,11 @@
 Its boot prints markers, `prism-boot: STEP`, ending in `ready` or `failed STEP`. Machines that boot
 are asked in the background; the next survey shows the answer. The result is written as a tag with
 the name of the boot: another daemon need not ask again, and it is void after the next start.
+
+A resume from hibernation counts only if the resumed system says so: its boot script prints the
+boot id and a random value that only its memory has, and both are those of the last time. What the
+kernel prints proves nothing: `resume from hibernation` comes from the kernel that was booted,
+before it reads the memory back (Linux, kernel/power/hibernate.c, `software_resume`).
 """
 
 import logging
@@ -27,7 +32,6 @@ log = logging.getLogger(__name__)
 MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
 # The first lines of a boot: a console also has the output of earlier boots.
 BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
-AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
 NOT_STEPS = {"hostkey", "id"}  # markers that are no steps of the setup
 UNVERIFIED = timedelta(minutes=15)  # then a machine counts as on without confirmation
 LATE_RESULT_UNTIL = timedelta(hours=2)  # until then, a late result still counts
@@ -51,7 +55,8 @@ class BootStatus(Struct, frozen=True):
     stage: BootStage = BootStage.COMING
     step: str | None = None
     progress: int = 10
-    id: str = ""  # Linux's boot id; a resumed machine keeps the one it had
+    id: str = ""  # what only its memory has: a resumed machine keeps the one it had
+    at: datetime | None = None  # when the machine said so
     lost: bool = False  # it should have resumed, but booted without its memory
 
 
@@ -61,18 +66,40 @@ Heard = Callable[[str, str], object]
 """Called with the id and the console text of a machine whenever Prism reads a console."""
 
 
-def read(text: str) -> BootStatus:
-    """The status of the last boot on a console, or on a part of one."""
+def read(text: str, launched: datetime | None = None) -> BootStatus:
+    """The status of the last boot on a console, or on a part of one.
+
+    A console may still show the boot before the start at `launched`: that says nothing about it.
+    """
     begins = [match.start() for match in BEGINS.finditer(text)]
     last = text[begins[-1] :] if begins else text
     markers = MARKER.findall(last)
-    id = next((value.strip() for word, value in reversed(markers) if word == "id"), "")
+    id, at = _memory(next((value for word, value in reversed(markers) if word == "id"), ""))
+    if launched is not None and at is not None and at < launched.replace(microsecond=0):
+        return BootStatus()
     steps = [marker for marker in markers if marker[0] not in NOT_STEPS]
-    if AWOKE.match(last) or any(word == "ready" for word, _ in steps):
-        return BootStatus(BootStage.READY, progress=100, id=id)
+    if any(word == "ready" for word, _ in steps):
+        return BootStatus(BootStage.READY, None, 100, id, at)
     if failed := next((why for word, why in steps if word == "failed"), None):
-        return BootStatus(BootStage.FAILED, failed.strip(), _progress(len(steps)), id)
-    return BootStatus(BootStage.COMING, steps[-1][0] if steps else None, _progress(len(steps)), id)
+        return BootStatus(BootStage.FAILED, failed.strip(), _progress(len(steps)), id, at)
+    step = steps[-1][0] if steps else None
+    return BootStatus(BootStage.COMING, step, _progress(len(steps)), id, at)
+
+
+def _memory(marker: str) -> tuple[str, datetime | None]:
+    """What only the memory has, and when the machine said so, from the value of the `id` marker.
+
+    The values are Linux's boot id, a random value in a tmpfs, and the time; the user data of an
+    older Prism has the first one only.
+    """
+    words = marker.split()
+    at = names.moment(words[-1]) if len(words) > 1 else None
+    return " ".join(words if at is None else words[:-1]), at
+
+
+def woke(instance: Ec2Instance) -> bool:
+    """Whether this start should resume the machine from hibernation, and is not confirmed yet."""
+    return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
 
 
 def _progress(steps: int) -> int:
@@ -149,8 +176,8 @@ class Readiness:
     def _check(self, key: tuple[str, str], instance: Ec2Instance) -> None:
         """Read the boot of one machine, and act on it; a failure is retried."""
         try:
-            boot = tagged(instance) or self._decided_before(key) or self._read_boot(key, instance)
-            boot = replace(boot, lost=boot.lost or _lost_memory(instance, boot))
+            decided = tagged(instance) or self._decided_before(key)
+            boot = decided or _believed(instance, self._read_boot(key, instance))
             self._boots[key] = boot
             if boot.stage is BootStage.READY:
                 self._cloud.tag(
@@ -174,7 +201,7 @@ class Readiness:
     def _read_boot(self, key: tuple[str, str], instance: Ec2Instance) -> BootStatus:
         """The status of a boot: from the console first, which is fast and needs no login."""
         try:
-            boot = read(self._console(instance))
+            boot = read(self._console(instance), instance.launched)
         except Problem as silent:
             if (output := self._probe_by_ssh(key, instance)) is None:
                 raise
@@ -231,21 +258,24 @@ class Readiness:
         return timedelta(seconds=self._pace * (LATE_PAUSE if age >= UNVERIFIED else seconds))
 
 
-def _lost_memory(instance: Ec2Instance, boot: BootStatus) -> bool:
-    """Whether a start booted the machine that it should have resumed.
+def _believed(instance: Ec2Instance, boot: BootStatus) -> BootStatus:
+    """The status, if the machine should have resumed: whether it has, and if not, its loss.
 
     EC2's reason says that hibernation was begun, not that it succeeded: if it failed, the machine
     was shut down, and the next start is another boot.
     """
-    slept, before = instance.tags.get(names.ASLEEP), instance.tags.get(names.BOOT_ID)
-    woken = bool(slept) and slept != instance.boot
-    return woken and bool(before and boot.id and before != boot.id)
+    if boot.stage is not BootStage.READY or not woke(instance):
+        return boot
+    before = instance.tags.get(names.BOOT_ID)
+    if not before or not boot.id:
+        return BootStatus(BootStage.COMING, "resume")  # nothing proves it
+    return replace(boot, lost=before != boot.id)
 
 
 def _ready_tags(instance: Ec2Instance, boot: BootStatus) -> names.Tags:
     """The tags of a ready machine, besides `READY`."""
     tags = {names.BOOT_ID: boot.id} if boot.id else {}
-    if instance.tags.get(names.ASLEEP) not in {None, "", instance.boot}:
+    if woke(instance):
         tags[names.ASLEEP] = ""
     if boot.lost:
         tags[names.MEMORY_LOST] = instance.boot

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.instance import HIBERNATED, Ec2Instance
-from prism.providers.aws.compute.readiness import UNVERIFIED, BootStage, BootStatus, tagged
+from prism.providers.aws.compute.readiness import UNVERIFIED, BootStage, BootStatus, tagged, woke
 from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import STOP_HANGS, Observed, WorkspaceFailure, memory_lost
 from prism.workspaces.ports import Machine
@@ -98,11 +98,6 @@ def failure_of(
     return None
 
 
-def woke(instance: Ec2Instance) -> bool:
-    """Whether this start should resume the machine from hibernation, and is not confirmed yet."""
-    return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
-
-
 def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> WorkspaceFailure | None:
     """The failure of a machine that has been stopping for too long, which began at `since`.
 
@@ -133,13 +128,14 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Works
 def _hung_resume(
     instance: Ec2Instance, observed: Observed, boot: BootStatus
 ) -> WorkspaceFailure | None:
-    """The failure of a machine that should resume and does not answer: its kernel may hang."""
+    """The failure of a machine that has not said that it resumed: its kernel may hang."""
     if observed is not Observed.ON or boot.stage is not BootStage.UNVERIFIED or not woke(instance):
         return None
     name = instance.tags.get(names.OUR_NAME, instance.id)
     return WorkspaceFailure(
         "RESUME_UNVERIFIED",
-        "It should have resumed, and has not answered for 15 minutes. If you cannot log in, "
+        "It should have resumed, and for 15 minutes it has not said that it did. If you cannot "
+        "log in, "
         f"`prism stop {name}` switches it off by force and `prism start {name}` boots it: its "
         "memory is lost then, its disk is kept",
     )

@@ -1,4 +1,8 @@
-"""Reads the boot markers of a machine by SSH; they are the same as on its console."""
+"""Reads the boot markers of a machine by SSH: those on its console, and who answers now.
+
+The journal of a boot that hibernated has the markers from before, so the memory that answers is
+named again.
+"""
 
 from prism.errors import Problem
 from prism.providers.aws.compute.instance import Ec2Instance
@@ -6,7 +10,9 @@ from prism.providers.aws.ssh.pool import AS_ROOT, SshPool
 
 ASK = AS_ROOT + (
     "as_root journalctl --boot --unit prism-boot.service --output cat --no-pager --quiet"
-    " | grep '^prism-boot: '; true"
+    " | grep '^prism-boot: '\n"
+    'echo "prism-boot: id $(cat /proc/sys/kernel/random/boot_id'
+    ' /run/prism-memory 2>/dev/null | tr "\\n" " ")$(date -u +%FT%TZ)"'
 )
 PATIENCE = 10.0
 

@@ -65,6 +65,7 @@ class World:
             "/etc/default/grub.d": "grub.d",
             "/proc/cmdline": "cmdline",
             "/var/tmp/": "",
+            "/run/prism-memory": "memory",
             "/usr/local/lib/prism/": "",
         }.items():
             text = text.replace(place, f"{self.folder}/{replacement}")
@@ -109,9 +110,11 @@ def test_boot_prints_its_steps_and_the_host_key(world):
     code, boot_status = world.boot(template(packages={"apt": ("git",)}, services=WEB))
     assert (code, boot_status.stage) == (0, BootStage.READY)
     text = world.console.read_text()
+    memory = (world.folder / "memory").read_text().strip()
+    now = boot_status.at
     assert [line for line in text.splitlines() if line] == [
         "prism-boot: begin",
-        f"prism-boot: id {BOOT_ID}",
+        f"prism-boot: id {BOOT_ID} {memory} {now:%Y-%m-%dT%H:%M:%SZ}",
         f"prism-boot: hostkey {HOST_KEY}",
         "prism-boot: packages",
         "prism-boot: services",

@@ -201,8 +201,10 @@ def markers_in_order(machine):
     ]
     key = machine.run("cut", "-d ", "-f1,2", "/etc/ssh/ssh_host_ed25519_key.pub").strip()
     boot = machine.run("cat", "/proc/sys/kernel/random/boot_id").strip()
+    memory = machine.run("cat", "/run/prism-memory").strip()
+    at = markers[1].split()[-1]
     steps = ["packages", "python", "post-install", "services", "ready"]
-    assert markers == ["begin", f"id {boot}", f"hostkey {key}", *steps]
+    assert markers == ["begin", f"id {boot} {memory} {at}", f"hostkey {key}", *steps]
     assert key_on_console(machine.console) == key
 
 

@@ -18,8 +18,10 @@ fail() {  # MARKER: the end, with the end of the log, but without cloud-init's o
   exit 1
 }
 
-boot_id() {  # by which a machine that woke up is told from one that had to boot anew
-  say "$MARK id $(cat /proc/sys/kernel/random/boot_id)"
+boot_id() {  # by which a machine that woke up is told from one that had to boot anew, or hangs
+  local memory=/run/prism-memory # a tmpfs: only its RAM has it
+  [ -s "$memory" ] || cat /proc/sys/kernel/random/uuid >"$memory"
+  say "$MARK id $(cat /proc/sys/kernel/random/boot_id) $(cat "$memory") $(date -u +%FT%TZ)"
 }
 
 hostkey() {  # how others know that it is this machine, whoever answers at its address
