@@ -27,6 +27,16 @@ def mounted(
         unmount(place)
 
 
+@contextlib.contextmanager
+def overlaid(folder: Path) -> Iterator[Path]:
+    """A disk that cannot map ids, and cannot be the upper layer of an overlay: one itself."""
+    for name in ("lower", "upper", "work", "merged"):
+        (folder / name).mkdir()
+    options = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
+    with mounted(folder / "merged", options, "overlay") as place:
+        yield place
+
+
 MAKES = {
     "ext4": ("mkfs.ext4", "-q", "-F"),
     "xfs": ("mkfs.xfs", "-q", "-f"),

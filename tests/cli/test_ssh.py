@@ -317,13 +317,16 @@ def test_own_client_gives_a_shell_the_terminal_and_restores_it(home_with_workspa
     os.set_blocking(ours, False)
     with subprocess.Popen(argv, env=environ, start_new_session=True, **ends) as child:
         try:
-            os.write(ours, b"stty size; echo a${TERM}b\n")
-            eventually(lambda: shows(b"31 97\r\n") and shows(b"axtermb\r\n"), 120)
-            os.write(ours, b"sleep 1000\n")
-            eventually(lambda: shows(b"sleep 1000\r\n"), 120)
+            os.write(ours, b"PS1='<'ready'> '; stty size; echo a${TERM}b\n")
+            eventually(lambda: shows(b"31 97\r\naxtermb\r\n") and shows(b"<ready> "), 120)
+            screen.clear()
+            os.write(ours, b"sh -c 'echo be\"gun\"; exec sleep 1000'\n")
+            eventually(lambda: shows(b"begun\r\n"), 120)
             termios.tcsetwinsize(theirs, (20, 60))
             child.send_signal(signal.SIGWINCH)
-            os.write(ours, b"\x03stty size; exit 5\n")  # Ctrl-C ends `sleep`, not the client
+            os.write(ours, b"\x03")  # ends `sleep`, not the client
+            eventually(lambda: shows(b"<ready> "), 120)
+            os.write(ours, b"stty size; exit 5\n")
             eventually(lambda: shows(b"20 60\r\n"), 120)
             assert child.wait(120) == 5
         finally:

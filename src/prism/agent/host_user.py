@@ -6,7 +6,6 @@ else on this computer is as open to it as to any other user.
 """
 
 import os
-import shlex
 import signal
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +23,7 @@ from prism.agent.identity import (
     effective_capabilities,
     uids_exist_here,
 )
+from prism.agent.installation_access import is_readable_by_all, let_group_read, unreadable
 from prism.agent.processes import LINUX
 from prism.agent.sandbox_layers import within
 
@@ -95,8 +95,8 @@ class HostUser:
             for path in volumes:
                 self.open_volume(path)
             for path in readable:
-                if self._first_unreachable([path]):
-                    own_files.change_all([path], _can_be_shared, self._let_read, is_trusted=True)
+                if not is_readable_by_all(path):
+                    let_group_read(path, self._range.first)
         except OSError as error:
             where = error.filename or "a folder"
             raise NoIdentity(
@@ -104,10 +104,7 @@ class HostUser:
                 "Prism itself into folders that every user may enter"
             ) from error
         if unreachable := self._first_unreachable([*own, *readable]):
-            raise NoIdentity(
-                f"{unreachable} can be read by its owner alone; make it readable by all: "
-                f"chmod -R a+rX {shlex.quote(unreachable)}"
-            )
+            raise NoIdentity(unreadable(unreachable))
         return [folder for folder in self._entered if not within(folder, home)]
 
     def give(self, path: str) -> None:
@@ -117,7 +114,7 @@ class HostUser:
     def open_volume(self, path: str) -> None:
         """Let it read and write a volume; one of a single workspace then belongs to it."""
         if is_shared_volume(path):
-            own_files.change_all([path], _can_be_shared, self._share)
+            own_files.change_all([path], own_files.is_file_or_folder, self._share)
         else:
             self.give(path)
         self._let_pass([path])
@@ -143,9 +140,6 @@ class HostUser:
                 access_lists.revoke_search(folder, self.uid)
         self._entered = []
         self._leases.give_back(self.uid)
-
-    def _let_read(self, file: int) -> None:
-        access_lists.let_read(file, self._range.first)
 
     def _share(self, file: int) -> None:
         access_lists.share(file, self.uid, self._is_stale)
@@ -259,7 +253,3 @@ def closed_above(paths: Iterable[str]) -> list[str]:
 def is_shared_volume(path: str) -> bool:
     """Whether several workspaces may have this volume at once."""
     return os.path.basename(os.path.dirname(path)).startswith(SHARED_VOLUME)
-
-
-def _can_be_shared(about: os.stat_result) -> bool:
-    return stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)

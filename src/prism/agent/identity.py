@@ -12,7 +12,6 @@ range, and their files are given to that uid.
 import errno
 import fcntl
 import os
-import shlex
 import signal
 import socket
 import stat
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 from prism.agent import syscalls
 from prism.agent.handover import hand_over
+from prism.agent.installation_access import is_readable_by_all, let_group_read, unreadable
 from prism.agent.kernel_limits import NO_LIMITS, limit_this_namespace, limits_of_a_workspace
 from prism.agent.processes import LINUX
 from prism.agent.sandbox import accelerators, is_of_the_system
@@ -190,10 +190,7 @@ class SandboxUser:
         """
         if self.shared:
             if not may_chown:
-                raise NoIdentity(
-                    f"{path} can be read by its owner alone; make it readable by all: "
-                    f"chmod -R a+rX {shlex.quote(path)}"
-                )
+                raise NoIdentity(unreadable(path))
             if not (again and os.stat(path).st_uid == self.uid):
                 self.give(path)
         tree = syscalls.detached(path)
@@ -216,18 +213,26 @@ class SandboxUser:
         """A detached mount of an installed tree, in which the workspace can read all of its files.
 
         Some of them may be readable by their owner alone, such as what was installed with the
-        umask 077. None for a tree of the system, and for one that everybody can read where ids
-        cannot be mapped.
+        umask 077. None for a tree of the system, and where ids cannot be mapped: there the
+        workspace may read the files themselves, for which it can get a group.
         """
         readable = is_readable_by_all(path)
         if readable and (self.shared or is_of_the_system(path)):
             return None
         try:
-            return self.detached_mount(path, may_chown=False)
+            if not self.shared:
+                return self.detached_mount(path)
         except CannotMap:
             if readable:
                 return None
-            raise
+        readers = UidRange.configured().first  # the group; no workspace with its own uid has it
+        try:
+            let_group_read(path, readers)
+        except OSError as error:
+            raise NoIdentity(unreadable(path)) from error
+        if readers not in self.groups:
+            self.groups.append(readers)
+        return None
 
     def give(self, path: str) -> None:
         """Change the owner of a tree on the disk, if ids cannot be mapped."""
@@ -344,9 +349,3 @@ def account_files(uid: int, home: str) -> dict[str, str]:
         for path, line in own.items()
         if os.path.isfile(path)
     }
-
-
-def is_readable_by_all(path: str) -> bool:
-    """Whether any user may read a file or list a folder."""
-    mode = os.stat(path).st_mode
-    return bool(mode & stat.S_IROTH) and (not stat.S_ISDIR(mode) or bool(mode & stat.S_IXOTH))

@@ -141,7 +141,7 @@ class InstallerSandbox:
         confinement: dict[str, Any] = {"filter": (filter_for(os.uname().machine) or b"").hex()}
         namespaces = []
         if self._identity:
-            confinement |= {"uid": self._identity.uid, "groups": []}
+            confinement |= {"uid": self._identity.uid, "groups": self._identity.groups}
             namespaces = [self._identity.namespace]
         ours, theirs = socket.socketpair()
         with ours:
@@ -176,10 +176,9 @@ class InstallerSandbox:
             for path in sorted(set(readable)):
                 if (tree := identity.readable_mount(path)) is not None:
                     mounts.append((path, tree))
-            for path in map(str, view.writable):
-                if not identity.shared:
-                    _remove_given(path)
-                mounts.append((path, identity.detached_mount(path, again=True)))
+            for folder in view.writable:
+                _remove_wheels_of_another(folder, identity)
+                mounts.append((str(folder), identity.detached_mount(str(folder), again=True)))
         except BaseException:
             for _, tree in mounts:
                 os.close(tree)
@@ -225,15 +224,19 @@ class InstallerSandbox:
             self._identity = None
 
 
-def _remove_given(cache: str) -> None:
-    """Remove the wheels if ids could not be mapped when they were cached, and can be now.
+def _remove_wheels_of_another(writable: Path, identity: SandboxUser) -> None:
+    """Remove the cached wheels if they belong to another user than what is written here will.
 
-    They belong to another user than the folder with the cache, and a mount maps one user only.
+    So it is after ids could be mapped and now cannot, or the other way round. The wheels cannot
+    change their owner: their files are also files of package trees (hard links).
     """
-    wheels = os.path.join(cache, WHEELS)
-    if os.path.isdir(wheels) and os.stat(wheels).st_uid != os.stat(cache).st_uid:
+    wheels = writable if writable.name == WHEELS else writable / WHEELS
+    if not wheels.is_dir():
+        return
+    owner = identity.uid if identity.shared else wheels.parent.stat().st_uid
+    if wheels.stat().st_uid != owner:
         remove_tree(wheels)
-        os.mkdir(wheels, 0o700)
+        wheels.mkdir(0o700)
 
 
 def installer_command(

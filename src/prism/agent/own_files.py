@@ -52,6 +52,11 @@ def change_all(
             change(file)
 
 
+def is_file_or_folder(about: os.stat_result) -> bool:
+    """Whether an entry is neither a link nor anything special, so that it can have a list."""
+    return stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)
+
+
 def _files(trees: list[str]) -> Iterator[tuple[int, os.stat_result]]:
     """A descriptor of each entry of these trees, which is open for this step only."""
     for path in trees:

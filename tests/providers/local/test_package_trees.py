@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
+from prism.agent import identity
 from prism.agent.package_trees import are_plain, recorded
 from prism.providers.local.cleaning import Cleaner
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.attacks.index import Index
-from tests.disks import unmount
+from tests.disks import overlaid
 from tests.optional import not_none
 from tests.providers.local.sharing import PACKAGES, shared, summed
 from tests.providers.local.test_life import (
@@ -176,16 +177,17 @@ def test_tree_is_not_used_if_its_installation_was_killed(world, monkeypatch):
     assert not [*drafts.iterdir()]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts")
-def test_packages_are_copied_where_an_overlay_is_impossible(tmp_path, package_index):
-    """A folder of an overlay cannot be the upper layer of another."""
-    for name in ("lower", "upper", "work", "merged"):
-        (tmp_path / name).mkdir()
-    merged = tmp_path / "merged"
-    options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
-    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
-    subprocess.run(mount, check=True)
-    world = World(merged / "prism", merged / "prism" / "cache", environ=SHARED_NETWORK)
+@pytest.fixture
+def disk_without_id_maps(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("needs root: it mounts")
+    with overlaid(tmp_path) as place:
+        yield place
+
+
+def test_packages_are_copied_where_an_overlay_is_impossible(disk_without_id_maps, package_index):
+    home = disk_without_id_maps / "prism"
+    world = World(home, home / "cache", environ=SHARED_NETWORK)
     try:
         id = world.launched(PACKAGES)
         assert recorded(world.root / id) is None
@@ -196,7 +198,26 @@ def test_packages_are_copied_where_an_overlay_is_impossible(tmp_path, package_in
         assert trees(world) == set()
     finally:
         world.close()
-        unmount(merged)
+
+
+def test_tree_stays_readable_when_the_cache_changes_its_owner(world, disk_without_id_maps):
+    """A tree's files are hard links to the wheels of the cache."""
+    if not identity.is_privileged():
+        pytest.skip("needs root with CAP_SYS_ADMIN: only it gives files to other users")
+    read = ("python", "-c", "import good; open(good.__file__).read()")
+    first = world.launched(PACKAGES)
+    cache = world.root.parent / "cache"
+    other = World(disk_without_id_maps / "prism", cache, environ=SHARED_NETWORK)
+    try:
+        id = other.launched(PACKAGES, key="ws_2")
+        assert run(other, id, *read) == (0, "")
+        assert (cache / "wheels").stat().st_uid == identity.UidRange.configured().first
+    finally:
+        other.close()
+    for id in (first, world.launched(PACKAGES, key="ws_3")):
+        assert run(world, id, *read) == (0, "")
+    owners = {path.lstat().st_uid for path in (cache, *cache.rglob("*"))}
+    assert owners == {os.geteuid()}, "all of it is the daemon's again"
 
 
 def test_concurrent_launches_install_one_shared_tree(world):

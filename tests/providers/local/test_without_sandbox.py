@@ -53,6 +53,12 @@ def without_capabilities(*line, names=FEWER):
     return ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *line]
 
 
+def in_a_chroot(root, *line):
+    """A command below another root with the same files; there no user namespace can be made."""
+    script = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
+    return ["unshare", "-m", "sh", "-c", script, str(root), *line]
+
+
 @pytest.fixture
 def closed():
     """A folder that only root may enter. Other runs of pytest reset modes above `tmp_path`."""
@@ -130,6 +136,38 @@ world.close()
     )
     assert f"root lacks CAP_{missing.upper()}" in done.stdout, done.stderr
     assert "run Prism as an ordinary user" in done.stdout
+
+
+@privileged
+def test_packages_are_installed_where_root_can_make_no_user_namespace(closed):
+    program = """
+import json, os, sys
+from pathlib import Path
+from prism.templates.model import Template
+from tests.attacks.index import Index
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World
+home, index = Path(sys.argv[1]), Index()
+os.environ.update(UV_DEFAULT_INDEX=f"{index.url}/simple", NO_PROXY="127.0.0.1")
+index.wheel("good", {"good.py": "good = 1"})
+world = World(home, home / "cache")
+try:
+    id = world.launched(Template(name="t", packages={"pip": ("good",)}))
+    code = "import good, os; print(os.stat(good.__file__).st_uid == os.getuid() != 0)"
+    print(json.dumps([*run(world, id, "python", "-c", code), world.report(id)["sandbox"]]))
+finally:
+    world.close()
+    index.close()
+"""
+    (root := closed / "root").mkdir()
+    line = in_a_chroot(root, sys.executable, "-c", program, str(closed / "home"))
+    done = subprocess.run(
+        line, env=environment(Path.home()), cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    code, output, sandbox = json.loads(done.stdout)
+    assert (code, output) == (0, "True\n")
+    assert sandbox == "none: no user namespace can be made: Operation not permitted"
 
 
 def test_access_list_of_a_mode_gets_an_entry_and_is_that_mode_again():
