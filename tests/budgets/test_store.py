@@ -1,5 +1,6 @@
 """Sums of reservations that the database computes."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from prism.budgets import store
 from prism.budgets.balances import ReservedStored
-from prism.budgets.model import Cap, Reservation, Window
-from prism.budgets.plan import reserved_compute, reserved_disk
+from prism.budgets.model import Cap, Pool, Reservation, Window
+from prism.budgets.plan import lasting_disk, reserved_compute
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
@@ -42,7 +43,23 @@ ROWS = st.lists(
     max_size=6,
 )
 COLUMNS: tuple[Literal["project", "allocation", "pool"], ...] = ("project", "allocation", "pool")
-EACH = [Cap(column=column, id=column, name="", amount=Micros(0), alert=1) for column in COLUMNS]
+BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+POOL = Pool(
+    id="pool",
+    name="grant",
+    total=Micros(0),
+    period="daily",
+    start_date=BEGIN,
+    end_date=datetime.fromtimestamp(4000, UTC),
+    created_by="pi",
+    created_at=BEGIN,
+    updated_at=BEGIN,
+)
+EACH = [
+    Cap(column=column, id=column, name="", amount=Micros(0), alert=1, pool=pool)
+    for column in COLUMNS
+    for pool in ((None,) if column == "project" else (None, POOL))
+]
 OWN, CAPS = EACH[0], st.sampled_from(EACH)
 WINDOWS = st.builds(Window, MOMENTS, st.none() | MOMENTS)
 
@@ -90,7 +107,7 @@ def test_database_sum_equals_the_sum_over_the_reservations(
         reserved = ReservedStored(tx.sql, now, without).of(cap, within)
         assert reserved == (
             sum(reserved_compute(row, now, within) for row in counted),
-            sum(reserved_disk(row, now, within, own=cap.is_own) for row in counted),
+            sum(lasting_disk(row, cap, now, within) for row in counted),
         )
         ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
         assert store.furthest(tx.sql, cap) == max(ends, default=None)

@@ -140,7 +140,8 @@ class Schedule:
             return
         of, within = self.meant(error["message"], project)
         assert figures["settled"] == self.account.cost(self.now, *within, **of), error
-        end = None if of.get("pool") is None else within[1]
+        endless = of.get("pool") is None or "also after the end" in error["details"]
+        end = None if endless else within[1]
         assert figures["needed"] <= needs(hourly, disk, hours, self.now, end), error
         self.counts["values"] += 3
 

@@ -14,7 +14,14 @@ from sqlalchemy import Connection
 
 from prism.budgets.balances import Balance, Balances, ReservedStored, dollars
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
-from prism.budgets.plan import longest, reserved_compute, reserved_disk, windows
+from prism.budgets.plan import (
+    disk_period,
+    is_beyond,
+    lasting_disk,
+    longest,
+    reserved_compute,
+    windows,
+)
 from prism.costs.model import DAY, HOUR
 from prism.costs.plan import moment, unix_time
 from prism.costs.store import Totals
@@ -53,8 +60,13 @@ class CapComparison:
         caps: Sequence[Cap],
         reservation_id: str,
         totals: Totals | None = None,
+        *,
+        adds_disk: bool = False,
     ) -> None:
         """The existing reservation `reservation_id` is left out, so that it does not count twice.
+
+        With `adds_disk` the caps do not pay for its disk yet: they must be able to pay for it
+        later, too.
 
         Spent and reserved money are read at the same moment: what the ledger counts is not
         reserved.
@@ -63,19 +75,32 @@ class CapComparison:
         self.now = self._totals.now
         self._balances = balances.at(self.now)
         self._caps, self._reserved = caps, ReservedStored(sql, self.now, besides=reservation_id)
+        self._adds_disk = adds_disk
         self._before: dict[tuple[str, Window], Balance] = {}
 
     def loads_of(self, reservation: Reservation) -> list[CapLoad]:
         """The load of each cap in each affected period; raises if a pool has no money then."""
+        loads = self.loads_until_end(reservation)
+        if self._adds_disk and reservation.disk:
+            for cap in self._caps:
+                if (within := disk_period(cap, self.now)) is not None:
+                    loads.append(self._load(reservation, cap, within))
+        return loads
+
+    def loads_until_end(self, reservation: Reservation) -> list[CapLoad]:
+        """The same, without the later periods in which only the disk costs money."""
         loads = []
         for cap in self._caps:
             for within in windows(cap, self.now, reservation.until + reservation.stopping):
                 if within is None:
                     raise no_money_then(cap, self.now)
-                disk = reserved_disk(reservation, self.now, within, own=cap.is_own)
-                need = reserved_compute(reservation, self.now, within) + disk
-                loads.append(CapLoad(self._balance_before(cap, within), need, disk))
+                loads.append(self._load(reservation, cap, within))
         return loads
+
+    def _load(self, reservation: Reservation, cap: Cap, within: Window) -> CapLoad:
+        disk = lasting_disk(reservation, cap, self.now, within)
+        need = reserved_compute(reservation, self.now, within) + disk
+        return CapLoad(self._balance_before(cap, within), need, disk)
 
     def fit(self, reservation: Reservation) -> bool:
         """Whether every cap can pay for the reservation."""
@@ -101,6 +126,7 @@ def check(
     *,
     beyond: int | None = None,
     takes_hours: bool = True,
+    adds_disk: bool = False,
     totals: Totals | None = None,
 ) -> list[Balance]:
     """The balance of each cap with the reservation; raises if the reservation does not fit.
@@ -108,9 +134,9 @@ def check(
     With `takes_hours` the error says how many hours would fit (for an extension, `beyond` its old
     expiry), else how much money is missing.
     """
-    comparison = CapComparison(balances, sql, caps, reservation.id, totals)
+    comparison = CapComparison(balances, sql, caps, reservation.id, totals, adds_disk=adds_disk)
     if comparison.fit(reservation):
-        return [load.after for load in comparison.loads_of(reservation)]
+        return [load.after for load in comparison.loads_until_end(reservation)]
     owner = projects.find(sql, reservation.project)
     limit = (
         _possible(comparison, reservation, beyond)
@@ -179,6 +205,8 @@ def _possible_disk(comparison: CapComparison, reservation: Reservation) -> tuple
     )
     if not full.before.left:
         return full, "nothing is left"
+    if full.before.within == disk_period(full.before.cap, comparison.now):
+        return full, f"what is left pays for {100 * full.before.left // full.need} % of it"
     return full, f"what is left pays for {floor(10 * span / DAY) / 10:.1f} of its 30 days"
 
 
@@ -213,9 +241,14 @@ def _places_needed(balance: Balance, need: int) -> int:
 
 def in_period(balance: Balance, now: int) -> str:
     """A text with the period, if it is not the current one."""
-    if balance.within is None or balance.within.start <= now:
+    within = balance.within
+    if within is None:
         return ""
-    return f", all in the period that begins on {moment(balance.within.start):%Y-%m-%d %H:%M} UTC"
+    if within.start > now:
+        return f", all in the period that begins on {moment(within.start):%Y-%m-%d %H:%M} UTC"
+    if is_beyond(balance.cap, within):
+        return ", with 30 days of each disk, which costs money also after the end"
+    return ""
 
 
 def refusal_data(balance: Balance, needed: int) -> dict[str, Any]:

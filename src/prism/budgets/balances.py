@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.model import Allocation, Cap, Pool, Window
-from prism.budgets.plan import ALWAYS, window, windows
+from prism.budgets.plan import ALWAYS, disk_period, disks_until, window, windows
 from prism.budgets.reserved_amounts import ReservationReader
 from prism.costs import store as ledger
 from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
@@ -96,7 +96,10 @@ class ReservedStored(NamedTuple):
 
     def of(self, cap: Cap, within: Window) -> tuple[int, int]:
         """The reserved money of a cap in one of its periods: for compute, and for disks."""
-        return store.reserved(self.sql, cap, self.now, within, self.besides)
+        until = disks_until(cap, within, self.now)
+        return store.reserved(
+            self.sql, cap, self.now, within, besides=self.besides, disks_until=until
+        )
 
 
 class Balances:
@@ -164,9 +167,10 @@ class Balances:
         balances = [self.balance_from(totals, cap, reserved)]
         if balances[0].within is not None:
             last = store.furthest(sql, cap) or totals.now
-            for within in windows(cap, totals.now, last)[1:]:
+            for within in (*windows(cap, totals.now, last)[1:], disk_period(cap, totals.now)):
                 if within is not None:
-                    balances.append(_balance(cap, within, 0, reserved))
+                    settled = self.settled(totals, cap, within)
+                    balances.append(_balance(cap, within, settled, reserved))
         return min(balances, key=lambda it: it.cap.amount - it.committed)
 
     def balance_from(self, totals: Totals, cap: Cap, sums: ReservationReader) -> Balance:

@@ -27,6 +27,7 @@ DISK_ADVANCE = 30 * DAY
 SHORTEST = 60
 ALWAYS = Window(0, None)
 STEP = {"daily": 1, "weekly": 7}
+LONGEST_PERIOD = {"daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY}  # seconds
 
 
 def zone(name: str) -> tzinfo:
@@ -88,6 +89,50 @@ def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
         periods.append(period)
         at = None if period is None else period.end
     return periods
+
+
+def disk_period(cap: Cap, now: int) -> Window | None:
+    """The time that must pay for a new disk beside the present period; null if that is enough.
+
+    A disk outlasts the period in which it is made. So a periodic pool must be able to pay for it
+    in each later period, of which the next one stands for all (as long as the longest is), and a
+    pool that ends within 30 days must be able to pay for 30 days.
+    """
+    if cap.pool is None or window(cap.pool, now) is None:
+        return None
+    present = window(replace(cap.pool, end_date=None), now)
+    assert present is not None, "the pool has begun"
+    if cap.pool.period == "project":
+        end = cap.pool.end_date
+        is_near = end is not None and int(end.timestamp()) < now + DISK_ADVANCE
+        return Window(present.start, now + DISK_ADVANCE) if is_near else None
+    assert present.end is not None, "a period has an end"
+    return Window(present.end, present.end + LONGEST_PERIOD[cap.pool.period])
+
+
+def disks_until(cap: Cap, within: Window, now: int) -> int:
+    """Until when every disk counts in a period, however long it is reserved; 0 as reserved.
+
+    Disks are reserved in the present period only, but they will cost money in the later ones.
+    """
+    if cap.pool is None or within.end is None:
+        return 0
+    return within.end if within.start > now or is_beyond(cap, within) else 0
+
+
+def is_beyond(cap: Cap, within: Window) -> bool:
+    """Whether a time ends after the pool of a cap does."""
+    if cap.pool is None or cap.pool.end_date is None or within.end is None:
+        return False
+    return within.end > int(cap.pool.end_date.timestamp())
+
+
+def lasting_disk(reservation: Reservation, cap: Cap, now: int, within: Window) -> int:
+    """The part of a period of a cap that a disk takes if it stays."""
+    until = disks_until(cap, within, now)
+    if until and reservation.part_until > reservation.disk_since:
+        reservation = replace(reservation, part_until=max(reservation.part_until, until))
+    return reserved_disk(reservation, now, within, own=cap.is_own)
 
 
 def reserved(

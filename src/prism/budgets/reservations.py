@@ -122,7 +122,7 @@ class ReservationService:
         now = self._balances.now
         present = [
             balance
-            for balance in check(self._balances, sql, caps, reservation)
+            for balance in check(self._balances, sql, caps, reservation, adds_disk=True)
             if balance.within is not None and balance.within.start <= now
         ]
         if not present:
@@ -271,7 +271,16 @@ class ReservationService:
             )
         old = unix_time(beyond) if beyond else None
         hours = old is not None or not _is_woken(workspace)
-        check(self._balances, sql, caps, reservation, beyond=old, takes_hours=hours, totals=totals)
+        check(
+            self._balances,
+            sql,
+            caps,
+            reservation,
+            beyond=old,
+            takes_hours=hours,
+            adds_disk=_adds_disk(store.reservation(sql, reservation.id), reservation),
+            totals=totals,
+        )
         return reservation
 
     def _require_launches_allowed(
@@ -373,6 +382,15 @@ def _change_command(cap: Cap) -> str:
         "allocation": f"`prism allocation update {cap.id}`",
         "pool": f"`prism budget update {cap.id}`",
     }[cap.column]
+
+
+def _adds_disk(stored: Reservation | None, reservation: Reservation) -> bool:
+    """Whether the caps of a reservation do not pay for its disk yet."""
+    if stored is None or stored.disk_until <= stored.disk_since:
+        return True
+    if (stored.allocation, stored.pool) != (reservation.allocation, reservation.pool):
+        return True
+    return (reservation.disk or 0) > (stored.disk or 0)
 
 
 def _is_woken(workspace: Workspace) -> bool:

@@ -67,7 +67,7 @@ class StorageReservationService:
                     details=f"the {caps[0].words} has a cap, which needs a price",
                     remediation="Choose another type, or leave the project out",
                 )
-            check(self._balances, tx.sql, caps, reservation)
+            check(self._balances, tx.sql, caps, reservation, adds_disk=True)
         store.put_reservation(tx, reservation, moment(due(reservation, caps, self._balances.now)))
 
     def changed(
@@ -138,7 +138,8 @@ class StorageReservationService:
         money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
         until = part_horizon(caps, self._balances.now)
         adopted = replace(reservation, **money, part_until=until)
-        if not CapComparison(self._balances, tx.sql, caps, reservation.id).fit(adopted):
+        comparison = CapComparison(self._balances, tx.sql, caps, reservation.id, adds_disk=True)
+        if not comparison.fit(adopted):
             return reservation
         self._pay(tx, adopted, resource)
         return adopted

@@ -144,16 +144,18 @@ def _moment(name: str) -> BindParameter[int]:
 
 
 def _reserved_sums(column: str) -> Select[int, int]:
-    """The sums of `plan.reserved_compute` and `plan.reserved_disk` as SQL."""
+    """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL."""
     r, now = reservations.c, _moment("now")
     counted = case((and_(r.counted > 0, r.counted < now), r.counted), else_=now)
+    lasts = and_(r.part_until > r.disk_since, r.part_until < _moment("disks_until"))
+    lasting = case((lasts, _moment("disks_until")), else_=r.part_until)
     each = select(
         r.since,
         (r.until + r.stopping).label("ends"),
         case((r.running, counted), else_=r.since).label("ran_until"),
         case((r.until > r.since, r.compute)).label("compute"),
         r.disk_since,
-        (r.disk_until if column == "project" else r.part_until).label("disk_ends"),
+        (r.disk_until if column == "project" else lasting).label("disk_ends"),
         case((r.kept, now), else_=r.disk_since).label("kept_until"),
         r.disk,
     ).where(r[column] == bindparam("of"), r.id != bindparam("besides"))
@@ -313,10 +315,17 @@ def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     return once(sql, TOPICS, (column, id), lambda: structs_of(sql, Reservation, query, binds))
 
 
-def reserved(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
-    """The reserved money of a cap in a period, for compute and disks, without one workspace."""
+def reserved(
+    sql: Connection, cap: Cap, now: int, within: Window, *, besides: str, disks_until: int
+) -> tuple[int, int]:
+    """The reserved money of a cap in a period, for compute and disks, without one workspace.
+
+    Every disk counts at least to `disks_until`.
+    """
     closes = 2**62 if within.end is None else within.end
     binds = {"of": cap.id, "now": now, "opens": within.start, "closes": closes, "besides": besides}
+    if not cap.is_own:
+        binds["disks_until"] = disks_until
     compute, disks = sql.execute(RESERVED_SUMS[cap.column], binds).one()
     return int(compute), int(disks)
 
