@@ -45,9 +45,19 @@ def test_project_that_a_person_makes_has_no_money(make_daemon):
     failed(give("outside", 2000.0), 403, "PERMISSION_DENIED")
 
 
-def test_owner_of_a_project_of_the_operator_changes_its_budget(team):
-    money = {"budget": {"total_allocated": 1000.0}}
-    assert team("owner", "PUT", "projects/Reef", json=money).status_code == 200
+def test_owner_lowers_the_budget_of_a_project_but_only_the_operator_raises_it(team):
+    def give(person, total):
+        money = {"budget": {"total_allocated": total}}
+        return team(person, "PUT", "projects/Reef", json=money)
+
+    assert give("operator", 1000.0).status_code == 200
+    assert give("owner", 600.0).status_code == 200
+    for total in (1000.0, 600.01, None):
+        denied = failed(give("owner", total), 403, "PERMISSION_DENIED")
+        assert "the budget is $600.00; an owner may lower it" in denied["details"]
+    assert give("operator", 1000.0).status_code == 200
+    assert give("operator", None).status_code == 200
+    assert give("owner", 50.0).status_code == 200, "a project without a limit may get one"
 
 
 @pytest.mark.parametrize("limit", ["MOST_A_DAY_BY_PERSON", "MOST_A_DAY_BY_ALL"])

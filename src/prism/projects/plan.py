@@ -94,19 +94,19 @@ def without_money(project: Project) -> Project:
     return structs.replace(project, cap=NO_MONEY)
 
 
-def require_giver(before: Project, after: Project, operator: str) -> None:
-    """Raise if a person who has no money to give changes the budget of a project without money.
+def require_giver(before: Project, after: Project) -> None:
+    """Raise if a person who has no money to give raises or removes the budget of a project.
 
-    That is a project that somebody else than the operator has made.
+    On a shared daemon only the operator has money to give; an owner may lower a budget.
     """
     caller = current()
-    if not caller.team or caller.operator or before.cap == after.cap:
+    if not caller.team or caller.operator or before.cap is None:
         return
-    if before.created_by.lower() != operator.lower():
+    if after.cap is None or after.cap > before.cap:
         raise PermissionDenied(
-            f"Only the operator of this daemon may change the budget of {before.name!r}",
-            details=f"{before.created_by} made the project, who has no money to give",
-            remediation="Ask the operator for a budget",
+            f"Only the operator of this daemon may raise or remove the budget of {before.name!r}",
+            details=f"the budget is ${before.cap / 1e6:,.2f}; an owner may lower it",
+            remediation="Ask the operator for a larger budget",
         )
 
 

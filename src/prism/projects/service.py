@@ -62,11 +62,10 @@ class ProjectService:
         spending: SpendingReader,
         counts: Callable[[], Mapping[str, WorkspaceCounts]],
         dependents: Sequence[ProjectDependent],
-        operator: str,
         creation: str,
     ) -> None:
         """`creation` says who may make projects in team mode (`Settings.project_creation`)."""
-        self._operator, self._creation = operator, creation
+        self._creation = creation
         self._db, self._clock, self._actor = db, clock, actor
         self._spending_reader, self._counts, self._dependents = spending, counts, dependents
         self._cached = VersionedValue[tuple[list[Project], dict[str, list[Member]]]](
@@ -129,7 +128,7 @@ class ProjectService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             after = with_change(before, request)
-            require_giver(before, after, self._operator)
+            require_giver(before, after)
             if now := changed_fields(before, after):
                 self._require_free_name(tx, after)
                 if before.name != after.name:

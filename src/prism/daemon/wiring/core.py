@@ -233,7 +233,6 @@ class Wiring(ProviderWiring):
             spending=self.spending,
             counts=self.read_model.counts,
             dependents=[self.workspaces, self.storage, self.spending],
-            operator=self.settings.actor,
             creation=self.settings.project_creation,
         )
 
