@@ -1,6 +1,7 @@
 """Refusals name hours that would be granted; caps cannot shrink below reservations."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -22,6 +23,18 @@ def test_refused_extension_names_the_hours_that_would_be_granted(clocked_daemon,
     assert hours > 10
     failed(clocked_daemon.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.verb("mine", "extend", hours=hours).status_code == 204
+    clocked_daemon.check_caps()
+
+
+def test_earlier_expiry_releases_the_money_reserved_for_the_later_one(clocked_daemon):
+    """A second workspace fits only when the first is to end sooner."""
+    clocked_daemon.project("lab", 6.0)
+    clocked_daemon.running(project="lab", ttl_hours=24)
+    second = {"project": "lab", "ttl_hours": 24}
+    failed(clocked_daemon.launch("other", **second), 403, "BUDGET_EXCEEDED")
+    soon = clocked_daemon.clock.now() + timedelta(hours=1)
+    assert clocked_daemon.verb("mine", "extend", expires_at=soon.isoformat()).status_code == 204
+    assert clocked_daemon.launch("other", **second).status_code == 201
     clocked_daemon.check_caps()
 
 

@@ -139,11 +139,33 @@ def test_extend_sends_hours_and_prints_the_expiry(prism, server):
 
 
 @pytest.mark.parametrize(
-    "words", [["0"], ["0h"], ["-3"], ["soon"], ["nan"], ["inf"], [""], ["4", "--never"]]
+    "words",
+    [
+        ["0"],
+        ["0h"],
+        ["-3"],
+        ["soon"],
+        ["nan"],
+        ["inf"],
+        [""],
+        ["4", "--never"],
+        ["4", "--until", "2099-01-01"],
+        ["--until", "later"],
+    ],
 )
 def test_extend_rejects_an_invalid_duration_without_a_request(prism, server, words):
     done = prism("extend", "mine", *words)
     assert (done.returncode, server.asked) == (2, [])
+
+
+def test_extend_until_sends_a_time_of_this_computer_in_utc(prism, server):
+    server.on("POST /instances/mine/extend", (204,))
+    server.on("GET /instances/mine", workspace(expires_at="2099-01-01T12:00:00Z"))
+    for until in ("2099-01-01T12:00", "2099-01-01", "2099-01-01T12:00Z"):
+        assert prism("extend", "mine", "--until", until, TZ="UTC-2").returncode == 0
+    sent = [request.body for request in server.asked_for("POST /instances/mine/extend")]
+    times = ["2099-01-01T10:00:00Z", "2099-01-01T22:00:00Z", "2099-01-01T12:00:00Z"]
+    assert sent == [{"expires_at": at} for at in times]
 
 
 def test_extend_reports_an_added_and_a_removed_expiry(prism, server):

@@ -266,6 +266,28 @@ def test_extend_adds_hours_or_removes_the_expiry(http, daemon, clock):
     failed(http.post("nope", "extend"), 404, "INSTANCE_NOT_FOUND")
 
 
+def test_expiry_is_set_to_a_time_also_to_an_earlier_one(http, clock):
+    http.launch()
+    path, now = "/api/v1/instances/mine", clock.now()
+    for hours in (48, 2):
+        at = now + timedelta(hours=hours)
+        body = {"expires_at": at.isoformat()}
+        assert http.post("mine", "extend", json=body).status_code == 204
+        assert datetime.fromisoformat(http("GET", path).json()["expires_at"]) == at
+    before = http("GET", path).json()["expires_at"]
+    refused = [
+        {"expires_at": now.isoformat()},
+        {"expires_at": "3000-01-01T00:00:00Z"},
+        {"expires_at": "9999-12-31T23:59:59-14:00"},
+        {"expires_at": "2027-01-01T00:00:00"},
+        {"expires_at": None},
+        {"expires_at": at.isoformat(), "hours": 4},
+    ]
+    for body in refused:
+        failed(http.post("mine", "extend", json=body), 422, "VALIDATION_FAILED")
+    assert http("GET", path).json()["expires_at"] == before
+
+
 def test_stopped_workspace_is_resized(http, daemon, cloud, clock):
     def settle():
         for _ in range(3):

@@ -94,13 +94,13 @@ def names_no_zone(text: str) -> bool:
     return _parse(text).tzinfo is None
 
 
-def to_utc(text: str, zone: str, *, whole_day: bool = False) -> str:
-    """A typed time as a time in UTC, for the daemon.
+def to_utc(text: str, zone: str | None, *, whole_day: bool = False) -> str:
+    """A typed time as a time in UTC, for the daemon; without `zone` it is one of this computer's.
 
     A date means its first midnight in `zone`, or with `whole_day` the end of that day.
     """
     at = _parse(text)
-    if at.tzinfo is None:
+    if at.tzinfo is None and zone is not None:
         at = at.replace(tzinfo=_zone(zone))
     try:
         if whole_day and DAY.fullmatch(text):

@@ -9,7 +9,7 @@ from prism.cli.connection import asking, daemon
 from prism.cli.locations import HERE, is_local, machine_type
 from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json, suggest
-from prism.cli.time_format import hours, local_time, until
+from prism.cli.time_format import hours, local_time, to_utc, until
 from prism.client.waiting import GOALS, WorkspaceFailed, is_old, stage_of
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import UNDER_WAY
@@ -97,17 +97,19 @@ def _print_change(args: Namespace, answer: dict[str, Any], line: str) -> dict[st
 
 
 def _extend(args: Namespace) -> None:
-    if args.never and args.hours is not None:
-        raise UsageError("give either a number of hours or --never", "See `prism extend --help`")
+    time_given = [args.hours is not None, args.never, args.until is not None]
+    if sum(time_given) > 1:
+        raise UsageError(
+            "give one of: a number of hours, --until, --never", "See `prism extend --help`"
+        )
     if args.hours is not None and args.hours <= 0:
         raise UsageError(
             f"{args.hours} is no longer time: nothing was changed",
             f"Give more than 0, as in `prism extend {args.name} 4h`, or `--never` for no expiry",
         )
-    wire = daemon()
+    new_expiry, wire = _new_expiry(args), daemon()
     before = wire.call(Workspaces.get, args.name)["expires_at"]
-    time_given = args.never or args.hours is not None
-    wire.call(Workspaces.extend, args.name, *([args.hours] if time_given else []))
+    wire.call(Workspaces.extend, args.name, **new_expiry)
     answer = wire.call(Workspaces.get, args.name)
     if args.json:
         return show_json(answer)
@@ -244,10 +246,19 @@ def _asleep(workspace: dict[str, Any]) -> dict[str, object]:
     return {"asleep": asleep, "note": _joined_notes(workspace, hibernation.get("note"))}
 
 
+def _new_expiry(args: Namespace) -> dict[str, Any]:
+    """The arguments of the client's `extend`; a day without a time means its end."""
+    if args.until is not None:
+        return {"expires_at": to_utc(args.until, None, whole_day=True)}
+    return {"hours": args.hours} if args.never or args.hours is not None else {}
+
+
 def _extend_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
     help_text = "how much longer: 8, 8h, 2d or 90m; default: 4h"
     parser.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=help_text)
+    until_help = "when it expires: a day, or a time such as 2027-12-31T18:00, also an earlier one"
+    parser.add_argument("--until", metavar="DATE", help=until_help)
     add_flag(parser, "--never", help="remove the expiry")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from prism.annotations import TYPE_CHECKING
+from prism.annotations import TYPE_CHECKING, datetime
 from prism.client.models import audit, templates, workspaces
 from prism.client.request import UNSET, Noun, UnsetType, trim
 from prism.client.wire import query, quoted
@@ -94,9 +94,19 @@ class Workspaces(Noun):
             "POST", _path(name, "terminate"), workspaces.TerminateAnswer, body, wait=wait
         )
 
-    def extend(self, name: str, hours: float | UnsetType | None = UNSET) -> None:
-        """Move its expiry by that many hours (default: 4); `None` removes the expiry."""
-        body = None if hours is UNSET else workspaces.ExtendRequest(hours=hours)
+    def extend(
+        self,
+        name: str,
+        hours: float | UnsetType | None = UNSET,
+        *,
+        expires_at: datetime | UnsetType = UNSET,
+    ) -> None:
+        """Move its expiry by that many hours (default: 4), or to a time with its time zone.
+
+        `hours=None` removes the expiry.
+        """
+        request = workspaces.ExtendRequest(hours=hours, expires_at=expires_at)
+        body = None if hours is UNSET and expires_at is UNSET else request
         self._wire.ask("POST", _path(name, "extend"), body)
 
     def resize(

@@ -202,8 +202,8 @@ def hibernation_status(
 
 @router.post("/{name:str}/extend", status_code=204, sync_to_thread=True)
 def extend_instance(name: Name, data: JSONBody[ExtendRequest], workspaces: Workspaces) -> None:
-    """Move the expiry of a workspace; a null `hours` removes the expiry."""
-    workspaces.extend(name, data.hours)
+    """Change the expiry: `hours` later, at `expires_at`, or never with null `hours`."""
+    workspaces.extend(name, data)
 
 
 @router.put("/{name:str}", responses=ONE, sync_to_thread=True)

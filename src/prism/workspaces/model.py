@@ -269,9 +269,15 @@ class TerminateRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExtendRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request for more hours; 0 or less means the default, null removes the expiry."""
+    """A request for another expiry: so many hours later, or at a time, also an earlier one.
 
-    hours: Annotated[int, Meta(le=8760)] | Annotated[float, Meta(le=8760)] | None = 4
+    0 hours or less means the default of 4, null removes the expiry.
+    """
+
+    hours: Annotated[int, Meta(le=8760)] | Annotated[float, Meta(le=8760)] | UnsetType | None = (
+        UNSET
+    )
+    expires_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
 
 
 class UpdateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

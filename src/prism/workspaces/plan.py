@@ -1,16 +1,18 @@
 """The state of a workspace and the next step: one table, pure functions without a clock."""
 
 import shlex
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from prism.errors import InvalidState
+from prism.errors import InvalidState, ValidationFailed
+from prism.kit.clock import whole
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 from prism.workspaces.model import (
     STOP_HANGS,
+    ExtendRequest,
     LifecycleVerb,
     Observed,
     Workspace,
@@ -19,6 +21,8 @@ from prism.workspaces.model import (
     WorkspaceState,
 )
 
+LATEST_EXPIRY = datetime(2999, 12, 31, tzinfo=UTC)
+NOTHING_LATER = f"nothing may expire after {LATEST_EXPIRY:%Y}"
 DEFAULT_EXTENSION = timedelta(hours=4)  # also for a resume after the expiry
 SLEEP_TIME = timedelta(minutes=10)  # to save the memory; money is reserved for it
 SURVEY_GAP = timedelta(seconds=60)  # between surveys; times within a longer gap are estimated
@@ -237,6 +241,31 @@ def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> da
     """The expiry after `verb`: if you wake an expired workspace, it gets some more hours."""
     at, starts = workspace.expires_at, verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
     return now + DEFAULT_EXTENSION if starts and at is not None and at <= now else at
+
+
+def requested_expiry(
+    request: ExtendRequest, expires_at: datetime | None, now: datetime
+) -> datetime | None:
+    """The expiry that was requested; hours are added to the old one, even if that has passed.
+
+    Raises `ValidationFailed` for a time in the past, or beyond `LATEST_EXPIRY`.
+    """
+    hours, at = request.hours, request.expires_at
+    if at is not UNSET:
+        if hours is not UNSET:
+            raise ValidationFailed.of(("hours", "is given beside expires_at: give one of them"))
+        if at <= now:
+            raise ValidationFailed.of(("expires_at", "has passed; to end it now, stop it"))
+        if at > LATEST_EXPIRY:
+            raise ValidationFailed.of(("expires_at", NOTHING_LATER))
+        return whole(at.astimezone(UTC))
+    if hours is None:
+        return None
+    added = DEFAULT_EXTENSION if hours is UNSET or hours <= 0 else timedelta(hours=hours)
+    new = (expires_at or now) + added
+    if new > LATEST_EXPIRY:
+        raise ValidationFailed.of(("hours", NOTHING_LATER))
+    return whole(new)
 
 
 def with_request(

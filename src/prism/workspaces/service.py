@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,6 +41,7 @@ from prism.workspaces.events import (
 from prism.workspaces.hooks import BudgetForecast, FundingPolicy, IdleMonitor
 from prism.workspaces.model import (
     ConfirmationRequired,
+    ExtendRequest,
     HibernationNotSupported,
     LaunchRequest,
     LifecycleVerb,
@@ -58,10 +59,10 @@ from prism.workspaces.model import (
 )
 from prism.workspaces.plan import (
     ACTIVE,
-    DEFAULT_EXTENSION,
     expiry_after,
     may_resize,
     may_sleep_at,
+    requested_expiry,
     require_living,
     restart_begins_with,
     sleep_verb,
@@ -72,7 +73,6 @@ from prism.workspaces.plan import (
 from prism.workspaces.rollback import snapshot_for_launch
 from prism.workspaces.template_again import TemplateReader
 
-LATEST_EXPIRY = datetime(2999, 12, 31, tzinfo=UTC)
 LAUNCHED_WITHOUT = (
     "it was launched without hibernation, as with `--no-hibernation`, which cannot be changed"
 )
@@ -230,28 +230,25 @@ class WorkspaceService:
             self._storage.detach_all(tx, before.id)
             return after
 
-    def extend(self, name: str, hours: float | None) -> Workspace:
-        """Add hours to the expiry, even a passed one; 0 or less adds 4, None removes it."""
+    def extend(self, name: str, request: ExtendRequest) -> Workspace:
+        """Change the expiry; money for the time until then is reserved first."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             require_living(before, "extend")
-            expires_at = None
-            if hours is not None:
-                extension = timedelta(hours=hours) if hours > 0 else DEFAULT_EXTENSION
-                expires_at = _extended(before.expires_at or now, extension)
+            old, new = before.expires_at, requested_expiry(request, before.expires_at, now)
             event = WorkspaceExtended(
                 **about(before),
                 actor=self._actor(),
-                previous_expires_at=before.expires_at,
-                expires_at=expires_at,
+                previous_expires_at=old,
+                expires_at=new,
             )
             return self._changes.apply(
                 tx,
                 before,
-                replace(before, expires_at=expires_at),
+                replace(before, expires_at=new),
                 lambda _: event,
                 admit=state_of(before) in ACTIVE,
-                beyond=before.expires_at,
+                beyond=old,
             )
 
     def update(self, name: str, request: UpdateRequest) -> Workspace:
@@ -520,12 +517,6 @@ class WorkspaceService:
             stage=workspace.stage,
             progress=workspace.progress,
         )
-
-
-def _extended(at: datetime, extension: timedelta) -> datetime:
-    if at + extension > LATEST_EXPIRY:
-        raise ValidationFailed.of(("hours", f"nothing may expire after {LATEST_EXPIRY:%Y}"))
-    return whole(at + extension)
 
 
 def _cannot_hibernate(workspace: Workspace, why: str | None) -> HibernationNotSupported:
