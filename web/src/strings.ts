@@ -3,6 +3,8 @@
 const names = (list: readonly string[]) =>
   list.length <= 3 ? list.join(', ') : `${list.length} workspaces`;
 
+const expire = (list: readonly string[]) => (list.length === 1 ? 'expires' : 'expire');
+
 const VERBS = {
   stop: 'Stop',
   start: 'Start',
@@ -10,7 +12,6 @@ const VERBS = {
   hibernate: 'Hibernate',
   resume: 'Resume',
   terminate: 'Terminate',
-  extend: 'Extend',
 } as const;
 type VerbName = keyof typeof VERBS;
 
@@ -21,7 +22,6 @@ const IN_PROGRESS: Record<VerbName, string> = {
   hibernate: 'Hibernating',
   resume: 'Resuming',
   terminate: 'Terminating',
-  extend: 'Extending',
 };
 
 const LEFTOVER_DONE = { keep: 'kept', stop: 'stopping', hand_over: 'handed over' } as const;
@@ -90,6 +90,7 @@ export const t = {
   dismiss: 'Dismiss',
   save: 'Save',
   undo: 'Undo',
+  pending: 'Asked; waiting for the answer',
   copied: 'Copied',
   notCopied: 'Not copied',
   justNow: 'just now',
@@ -114,6 +115,8 @@ export const t = {
   stage: (stage: string) => sentence(stage.replaceAll('_', ' ')),
   stageOf: (stage: string) => ` · ${stage.replaceAll('_', ' ')}`,
   cannot: (verb: VerbName, list: readonly string[]) => `Cannot ${verb} ${names(list)}`,
+  refused: (cannot: string, reason: string, count: number) =>
+    count === 1 ? `${cannot}: ${reason}` : `${cannot}:`,
   started: (verb: VerbName, list: readonly string[]) => `${IN_PROGRESS[verb]} ${names(list)}`,
 
   pages: {
@@ -172,7 +175,8 @@ export const t = {
 
   errors: {
     unreachable: 'The daemon does not answer',
-    startDaemon: 'It may have been stopped. Start it again with `prism daemon start`.',
+    startDaemon:
+      'It may have been stopped: start it again with `prism daemon start`. Then look here whether it was done.',
     bug: 'This is a bug in the GUI. Reload the page, or use the command line.',
     status: (status: number) => `The daemon answered ${status}`,
     broken: 'This page failed',
@@ -359,13 +363,33 @@ export const t = {
     type: (word: string) => `To confirm, type: ${word}`,
   },
 
-  extend: {
-    title: (list: readonly string[]) => `Extend ${names(list)}`,
+  expiry: {
+    button: 'Expiry',
+    none: 'Never',
+    title: (list: readonly string[]) => `When ${names(list)} ${expire(list)}`,
+    set: 'Set',
+    now: (at: string) => (at === '–' ? 'It never expires now.' : `It expires ${at} now.`),
+    kinds: {
+      hours: {
+        label: 'Later',
+        description: 'So many hours after the present expiry, or after now',
+      },
+      time: { label: 'At a time', description: 'Also earlier than the present expiry' },
+      never: { label: 'Never', description: 'It runs, and costs money, until you stop it' },
+    },
     hours: 'Hours',
-    what: 'They are added to the current expiry.',
+    day: 'Day',
+    clock: 'Time',
+    zone: (zone: string) => `In the time zone of this computer, ${zone}`,
+    past: 'This time has passed',
     wrong: (most: number) => `A whole number from 1 to ${most}`,
-    done: (name: string, hours: number) => `${name} runs ${hours} h longer`,
-    button: (hours: number) => `Extend by ${hours} h`,
+    begins: (list: readonly string[]) =>
+      `${names(list)} never ${expire(list)} now. With this, ${list.length === 1 ? 'it is' : 'they are'} put to sleep then.`,
+    at: (list: readonly string[], at: string) => `${names(list)} ${expire(list)} ${at}`,
+    never: (list: readonly string[]) => `${names(list)} never ${expire(list)}`,
+    changed: (list: readonly string[]) => `The expiry of ${names(list)} was changed`,
+    cannot: (list: readonly string[]) => `Cannot change the expiry of ${names(list)}`,
+    later: (hours: number) => `Extend by ${hours} h`,
   },
 
   settings: {
@@ -857,7 +881,7 @@ export const t = {
     sizeDefault: 'Default',
     ttl: 'Put to sleep after',
     ttlWhat:
-      'It is hibernated then, or stopped; never destroyed. You can extend it. On this computer ' +
+      'It is hibernated then, or stopped; never destroyed. You can change the expiry later. On this computer ' +
       'the memory of a hibernated workspace stays in RAM, and a restart loses it.',
     hours: (hours: string) => {
       if (hours === 'never') return 'Never';

@@ -9,6 +9,9 @@ const of = (project: string) => ({ params: { path: { project_id: project } } });
 const invited = (id: string) => ({ params: { path: { invitation_id: id } } });
 const till = (name: string) => ({ params: { path: { name }, query: { wait: LONGEST } } });
 
+/** Hours are added to the present expiry; null hours mean never. */
+export type Expiry = { readonly hours: number | null } | { readonly expires_at: string };
+
 /** The verbs of a workspace that need nothing but its name. */
 export const LIFECYCLE = ['stop', 'start', 'restart', 'hibernate', 'resume'] as const;
 export type Lifecycle = (typeof LIFECYCLE)[number];
@@ -48,8 +51,9 @@ export const actions = {
     data(
       api.POST('/api/v1/instances/{name}/start', { ...at(name), body: { template_again: true } }),
     ),
-  extend: (name: string, hours: number) =>
-    data(api.POST('/api/v1/instances/{name}/extend', { ...at(name), body: { hours } })),
+  show: (name: string) => data(api.GET('/api/v1/instances/{name}', at(name))),
+  setExpiry: (name: string, expiry: Expiry) =>
+    data(api.POST('/api/v1/instances/{name}/extend', { ...at(name), body: expiry })),
   keepAwake: (name: string, minutes: number) =>
     data(api.POST('/api/v1/idle/instances/{name}/keep-awake', { ...at(name), body: { minutes } })),
   configureIdle: (name: string, profile: string, enabled: boolean) =>

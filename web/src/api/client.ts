@@ -2,6 +2,7 @@ import createClient, { type Middleware } from 'openapi-fetch';
 
 import { errorOf, Unreachable } from './errors';
 import type { components, paths } from './schema';
+import { send } from './sending';
 
 export type Schemas = components['schemas'];
 export type Instance = Schemas['Instance'];
@@ -23,7 +24,7 @@ const refusals: Middleware = {
 
 const MISDIRECTED = 421; // the daemon was started again, and the GUI has another address
 
-export const api = createClient<paths>({ baseUrl: '/' });
+export const api = createClient<paths>({ baseUrl: '/', fetch: (request) => send(request) });
 api.use(refusals);
 
 /** Ask whether the daemon is back, and whether it still answers at this address. */

@@ -6,7 +6,7 @@ import type { Instance } from '../api/client';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { t } from '../strings';
-import { ExtendDialog } from './ExtendDialog';
+import { ExpiryDialog } from './ExpiryDialog';
 import { TerminateDialog } from './TerminateDialog';
 
 /** What can be done to the selected workspaces; each verb goes to those that allow it. */
@@ -18,7 +18,7 @@ export function BulkActions({
   readonly done: (names: readonly string[]) => void;
 }) {
   const run = useVerbs();
-  const [dialog, setDialog] = useState<'terminate' | 'extend' | null>(null);
+  const [dialog, setDialog] = useState<'terminate' | 'expiry' | null>(null);
   const that = (verb: Parameters<typeof allows>[1]) => selected.filter((it) => allows(it, verb));
   const choose = (id: string) => {
     const verb = LIFECYCLE.find((it) => it === id);
@@ -27,7 +27,7 @@ export function BulkActions({
         verb,
         that(verb).map((it) => it.name),
       );
-    } else setDialog(id === 'extend' ? 'extend' : 'terminate');
+    } else setDialog(id === 'expiry' ? 'expiry' : 'terminate');
   };
   const close = () => setDialog(null);
   return (
@@ -41,7 +41,7 @@ export function BulkActions({
             text: t.workspaces.verbOf(t.verbs[verb], that(verb).length),
             disabled: that(verb).length === 0,
           })),
-          { id: 'extend', text: t.workspaces.verbOf(t.verbs.extend, selected.length) },
+          { id: 'expiry', text: t.workspaces.verbOf(t.expiry.button, selected.length) },
           {
             id: 'terminate',
             text: t.workspaces.verbOf(t.verbs.terminate, that('terminate').length),
@@ -54,7 +54,7 @@ export function BulkActions({
       {dialog === 'terminate' && (
         <TerminateDialog instances={that('terminate')} close={close} done={done} />
       )}
-      {dialog === 'extend' && <ExtendDialog names={selected.map((it) => it.name)} close={close} />}
+      {dialog === 'expiry' && <ExpiryDialog instances={selected} close={close} />}
     </>
   );
 }

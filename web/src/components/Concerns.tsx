@@ -36,7 +36,9 @@ export function Concerns({ list }: { readonly list: readonly Instance[] }) {
             type={why === 'failed' ? 'error' : 'warning'}
             action={
               why !== 'failed' && (
-                <Button onClick={() => void postpone[why].run(name)}>{postpone[why].text}</Button>
+                <Button onClick={() => void postpone[why].run(instance)}>
+                  {postpone[why].text}
+                </Button>
               )
             }
           >

@@ -19,10 +19,7 @@ export function IdlePanel({ instance }: { readonly instance: Instance }) {
   const query = useQuery(queries.idle(instance.name));
   const { idle: keepAwake } = usePostpone();
   const button = (
-    <Button
-      disabled={instance.state !== 'running'}
-      onClick={() => void keepAwake.run(instance.name)}
-    >
+    <Button disabled={instance.state !== 'running'} onClick={() => void keepAwake.run(instance)}>
       {keepAwake.text}
     </Button>
   );

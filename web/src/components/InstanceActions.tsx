@@ -3,12 +3,12 @@ import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
-import { LIFECYCLE } from '../api/actions';
+import { LIFECYCLE, type Lifecycle } from '../api/actions';
 import type { Instance } from '../api/client';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { t } from '../strings';
-import { ExtendDialog } from './ExtendDialog';
+import { ExpiryDialog } from './ExpiryDialog';
 import { OpenButton } from './OpenButton';
 import { TerminateDialog } from './TerminateDialog';
 
@@ -16,18 +16,26 @@ import { TerminateDialog } from './TerminateDialog';
 export function InstanceActions({ instance }: { readonly instance: Instance }) {
   const run = useVerbs();
   const [dialog, setDialog] = useState<string | null>(null);
+  const [asked, setAsked] = useState<Lifecycle | null>(null);
   const [first, ...others] = LIFECYCLE.toSorted(byUse).filter((verb) => allows(instance, verb));
   const close = () => setDialog(null);
+  const ask = async (verb: Lifecycle) => {
+    setAsked(verb);
+    await run(verb, [instance.name]);
+    setAsked(null);
+  };
   const choose = (id: string) => {
     const verb = LIFECYCLE.find((it) => it === id);
     if (verb === undefined) setDialog(id);
-    else void run(verb, [instance.name]);
+    else void ask(verb);
   };
   return (
     <SpaceBetween direction="horizontal" size="xs">
       {first !== undefined && (
         <Button
           onClick={() => choose(first)}
+          loading={asked === first}
+          loadingText={t.pending}
           nativeButtonAttributes={keepsInMemory(instance, first) ? { title: t.inMemory } : {}}
         >
           {t.verbs[first]}
@@ -38,7 +46,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
         onItemClick={({ detail }) => choose(detail.id)}
         items={[
           ...others.map((verb) => ({ id: verb, text: t.verbs[verb] })),
-          { id: 'extend', text: `${t.verbs.extend}…`, disabled: instance.state === 'terminated' },
+          { id: 'expiry', text: `${t.expiry.button}…`, disabled: instance.state === 'terminated' },
           {
             id: 'terminate',
             text: `${t.verbs.terminate}…`,
@@ -49,7 +57,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
         {t.workspaces.actions}
       </ButtonDropdown>
       <OpenButton instance={instance} />
-      {dialog === 'extend' && <ExtendDialog names={[instance.name]} close={close} />}
+      {dialog === 'expiry' && <ExpiryDialog instances={[instance]} close={close} />}
       {dialog === 'terminate' && (
         <TerminateDialog instances={[instance]} close={close} done={close} />
       )}

@@ -45,7 +45,10 @@ export function InstanceOverview({ instance: it }: { readonly instance: Instance
               },
               { label: t.fields.project, value: it.tags['Project'] ?? t.none },
               { label: t.fields.budget, value: it.tags['Budget'] ?? t.none },
-              { label: t.fields.expires, value: <RelativeTime at={it.expires_at} /> },
+              {
+                label: t.fields.expires,
+                value: it.expires_at === null ? t.expiry.none : <RelativeTime at={it.expires_at} />,
+              },
               {
                 label: t.fields.idle,
                 value: t.idle.verdict(it.idle.verdict, it.idle.idle_minutes),

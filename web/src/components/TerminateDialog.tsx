@@ -3,9 +3,9 @@ import { useState } from 'react';
 
 import { actions } from '../api/actions';
 import type { Instance } from '../api/client';
+import { useEach } from '../lib/useEach';
 import { t } from '../strings';
 import { ConfirmDialog } from './ConfirmDialog';
-import { useNotify } from './Notifications';
 
 const SHOWN = 10; // names; of more it says how many
 
@@ -20,20 +20,18 @@ export function TerminateDialog({
   /** Called with the names of those that are terminated, also after the dialog was closed. */
   readonly done: (names: readonly string[]) => void;
 }) {
-  const { notify, failed } = useNotify();
+  const each = useEach();
   const [backup, setBackup] = useState(false);
   // Those that it was opened for: what was typed was typed for them.
   const [names] = useState(() => instances.map((it) => it.name));
   const word = names.length === 1 ? (names[0] ?? '') : t.terminate.count(names.length);
   const terminate = async () => {
-    const results = await Promise.allSettled(names.map((name) => actions.terminate(name, backup)));
-    const gone = names.filter((_, index) => results[index]?.status === 'fulfilled');
-    results.forEach((result, index) => {
-      if (result.status === 'rejected') {
-        failed(t.cannot('terminate', [names[index] ?? '']), result.reason as Error);
-      }
+    const gone = await each(names, {
+      id: 'terminate',
+      act: (name) => actions.terminate(name, backup),
+      done: (list) => t.started('terminate', list),
+      cannot: (list) => t.cannot('terminate', list),
     });
-    if (gone.length > 0) notify({ type: 'success', header: t.started('terminate', gone) });
     done(gone);
   };
   return (

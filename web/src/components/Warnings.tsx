@@ -41,7 +41,7 @@ export function Warnings() {
         const { text, run } = postpone[why];
         const what =
           why === 'idle' ? t.concerns.idle : t.concerns.expires(relative(it.expires_at ?? '', now));
-        const action = { text, run: () => void run(it.name) };
+        const action = { text, run: () => void run(it) };
         const notice: Notice = { type: 'warning', header: `${it.name} ${what}`, action };
         return [[`${it.name} ${why} ${why === 'expiring' ? it.expires_at : ''}`, notice]];
       }),

@@ -44,7 +44,7 @@ export function verbs(name: string): Equivalent[] {
     },
     ...plain,
     {
-      title: t.verbs.extend,
+      title: t.expiry.button,
       cli: `prism extend ${name} 4`,
       python: python(`workspaces.extend(${text}, 4)`),
       curl: curl('POST', `${at(name)}/extend`, { hours: 4 }),

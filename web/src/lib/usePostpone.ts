@@ -2,29 +2,24 @@ import { useMemo } from 'react';
 
 import { actions } from '../api/actions';
 import { useNotify } from '../components/Notifications';
+import type { Instance } from '../api/client';
 import { t } from '../strings';
+import { useExpiry } from './useExpiry';
 
 const HOURS = 4;
 const MINUTES = 120;
 
 export interface Postponement {
   readonly text: string;
-  readonly run: (name: string) => Promise<void>;
+  readonly run: (instance: Instance) => Promise<void>;
 }
 
 /** The buttons that keep a workspace from being put to sleep: by its expiry, or by its idle rule. */
 export function usePostpone(): Readonly<Record<'expiring' | 'idle', Postponement>> {
   const { notify, failed } = useNotify();
+  const setExpiry = useExpiry();
   return useMemo(() => {
-    const extend = async (name: string) => {
-      try {
-        await actions.extend(name, HOURS);
-        notify({ type: 'success', header: t.extend.done(name, HOURS) });
-      } catch (error) {
-        failed(t.cannot('extend', [name]), error as Error);
-      }
-    };
-    const keepAwake = async (name: string) => {
+    const keepAwake = async ({ name }: Instance) => {
       try {
         await actions.keepAwake(name, MINUTES);
         notify({ type: 'success', header: t.idle.kept(name, MINUTES) });
@@ -33,8 +28,11 @@ export function usePostpone(): Readonly<Record<'expiring' | 'idle', Postponement
       }
     };
     return {
-      expiring: { text: t.extend.button(HOURS), run: extend },
+      expiring: {
+        text: t.expiry.later(HOURS),
+        run: (instance: Instance) => setExpiry([instance], { hours: HOURS }),
+      },
       idle: { text: t.idle.keepAwakeFor(MINUTES), run: keepAwake },
     };
-  }, [notify, failed]);
+  }, [notify, failed, setExpiry]);
 }
