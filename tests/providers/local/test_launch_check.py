@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from prism.agent import identity
 from prism.agent.protocol import IsolationReport
-from prism.providers.local import launch_check
+from prism.providers.local import launch_check, registry_check
 from prism.providers.local.launch_check import IsolationResult, LaunchCheck, isolation_notes
 from prism.workspaces.ports import ProviderRefused
+from tests.attacks.index import Index
+from tests.project.home import Home
 from tests.providers.local.test_life import environment
 from tests.providers.local.test_without_sandbox import without_bubblewrap, without_capabilities
 from tests.waiting import eventually
@@ -27,7 +30,7 @@ STRONG: IsolationReport = {
     "network": "own",
     "unlimited": "",
 }
-REGISTRY = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"}
+CLOSED = "http://127.0.0.1:9/simple"
 
 
 class Clock:
@@ -127,29 +130,64 @@ def test_missing_python_refuses_the_launch(check, monkeypatch):
         check.notes(packages=False)
 
 
-def test_unreachable_registry_refuses_the_second_launch_of_a_home_without_packages(
+def test_unreachable_registry_refuses_the_first_launch_of_a_home_without_packages(
     check, monkeypatch
 ):
-    for name, value in REGISTRY.items():
-        monkeypatch.setenv(name, value)
-    assert check.notes(packages=True) == (), "the first launch does not wait"
-    eventually(lambda: check._registry)
+    monkeypatch.setattr(registry_check, "WAIT_SECONDS", 120)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", CLOSED)
     assert check.notes(packages=False) == ()
-    with pytest.raises(ProviderRefused, match="Packages cannot be downloaded here: "):
-        check.notes(packages=True)
-    (check._home / "cache" / "wheels").mkdir(parents=True)
+    packages = check._home / "cache" / "wheels" / "archive-v0"
+    for _ in range(2):
+        with pytest.raises(ProviderRefused, match=r"cannot be downloaded here: .*refused"):
+            check.notes(packages=True)
+        packages.mkdir(parents=True, exist_ok=True)  # by an installation that failed
+    (packages / "UlPJpFHm5UpWcBmA").mkdir()
     assert check.notes(packages=True) == (), "packages are here"
 
 
-def test_stopped_check_leaves_no_program(check, monkeypatch):
-    for name, value in (REGISTRY | {"UV_DEFAULT_INDEX": "http://10.255.255.1/simple"}).items():
-        monkeypatch.setenv(name, value)
-    check.notes(packages=True)
-    download = check._downloads
-    check.stop()
-    assert eventually(lambda: download is None or download.poll() is not None)
-    assert eventually(lambda: check._downloads is None)
-    assert check._registry is None
+def test_registry_that_answers_is_asked_once_in_ten_minutes(check, monkeypatch):
+    index = Index()
+    try:
+        index.wheel("pip", {"pip.py": ""})
+        monkeypatch.setattr(registry_check, "WAIT_SECONDS", 120)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert check.notes(packages=True) == ()
+    finally:
+        index.close()
+    check.clock.now = 599.0
+    assert check.notes(packages=True) == ()
+    check.clock.now = 601.0
+    with pytest.raises(ProviderRefused, match="Packages cannot be downloaded here: "):
+        check.notes(packages=True)
+
+
+def test_silent_registry_delays_a_launch_for_a_moment_and_refuses_nothing(check, monkeypatch):
+    monkeypatch.setattr(registry_check, "WAIT_SECONDS", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv(
+            "UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+        )
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert check.notes(packages=True) == ()
+        process = eventually(lambda: check._registry._process)
+        check.stop()
+        assert eventually(lambda: process.poll() is not None)
+        assert eventually(lambda: check._registry._running is None)
+    assert check._registry.refusal() == ""
+
+
+def test_plan_of_a_new_home_says_that_packages_cannot_be_downloaded(tmp_path):
+    home = Home(tmp_path / "home")
+    try:
+        with home.run_daemon(UV_DEFAULT_INDEX=CLOSED):
+            line = ("launch", "Data Science (pip)", "mine", "--dry-run")
+            stderr = str(eventually(lambda: home.cli(*line).stderr.partition("error: ")[2]))
+            assert "Packages cannot be downloaded here: " in stderr
+            assert "prism doctor" in stderr
+            assert home.states() == []
+    finally:
+        home.clear()
 
 
 def said_by_a_real_check(tmp_path, lent=None):

@@ -3,8 +3,8 @@
 Cheap facts (disk space, Python, uv) are read each time. How a workspace would be isolated is tried
 with a real program (`agent/isolation.py`): the result holds for some minutes, and a later launch
 tries again in the background. Only the first launch waits for it, and one whose predecessor was
-refused. The package registry is asked in the background, and only while the home has no packages
-yet: no launch waits for the network. What is unknown is no reason to refuse.
+refused. The package registry is asked meanwhile, and only while the home has no packages yet
+(`registry_check.py`). What is unknown is no reason to refuse.
 """
 
 import logging
@@ -21,6 +21,7 @@ import uv
 from msgspec import Struct
 
 from prism.agent.protocol import IsolationProbe, IsolationReport, replace_file
+from prism.providers.local.registry_check import RegistryCheck
 from prism.providers.local.sandbox_paths import reachable
 from prism.workspaces.ports import ProviderRefused
 
@@ -30,7 +31,8 @@ PROBE = (
     f"import json, sys; sys.path.insert(0, {str(AGENT.parent)!r}); "
     "from prism.agent.isolation import main; sys.exit(main(json.load(sys.stdin)))"
 )
-PROBE_SECONDS, REGISTRY_SECONDS = 10.0, 20.0
+PROBE_SECONDS = 10.0
+PACKAGES = ("trees/*", "wheels/archive-v*/*")
 VALID_SECONDS, REFUSAL_VALID_SECONDS = 600.0, 5.0
 MIB = 2**20
 LEAST_FREE, LEAST_FREE_WITH_PACKAGES, FEW_FREE = 64 * MIB, 256 * MIB, 2048 * MIB
@@ -52,13 +54,6 @@ class IsolationResult(Struct, frozen=True):
     refusal: str = ""
 
 
-class RegistryResult(Struct, frozen=True):
-    """Why packages cannot be downloaded; empty if they can. `at` is a monotonic time."""
-
-    at: float
-    refusal: str
-
-
 class LaunchCheck:
     """What a launch on this computer may expect."""
 
@@ -68,10 +63,8 @@ class LaunchCheck:
         """`home` is Prism's; `environ` has the settings of supervisors."""
         self._home, self._environ, self._clock = home, environ, clock
         self._isolation: IsolationResult | None = None
-        self._registry: RegistryResult | None = None
-        self._trying, self._lock = threading.Lock(), threading.Lock()
-        self._downloads: subprocess.Popen[bytes] | None = None
-        self._is_stopped = False
+        self._registry = RegistryCheck(home / "cache" / "registry-check", clock)
+        self._trying = threading.Lock()
 
     def notes(self, *, packages: bool) -> tuple[str, ...]:
         """What is weaker here than expected; raises `ProviderRefused` if nothing can start.
@@ -85,13 +78,18 @@ class LaunchCheck:
             *_lack_of_space(free, packages, self._home),
         ):
             raise ProviderRefused(reason, remediation=remediation)
-        if packages:
-            self._require_registry()
-        result = self._tried()
+        if needs_registry := packages and not self._has_packages():
+            self._registry.ask()
+        result = self._tried()  # the registry answers meanwhile
         if result and result.refusal:
             raise ProviderRefused(
                 f"No workspace can start here: {result.refusal}",
                 remediation="See what is missing: `prism doctor`",
+            )
+        if needs_registry and (refusal := self._registry.refusal()):
+            raise ProviderRefused(
+                f"Packages cannot be downloaded here: {refusal}",
+                remediation="Check network and proxy: `prism doctor`. Then try again in a moment",
             )
         notes = isolation_notes(result.report) if result and result.report else ()
         tight = (f"only {free // MIB} MiB are left on the disk of {self._home}",)
@@ -114,10 +112,12 @@ class LaunchCheck:
 
     def stop(self) -> None:
         """Ask nothing more, and end what is asked now."""
-        with self._lock:
-            self._is_stopped = True
-            if self._downloads:
-                self._downloads.kill()
+        self._registry.stop()
+
+    def _has_packages(self) -> bool:
+        """Whether this home has packages, which may be those that a launch needs."""
+        cache = self._home / "cache"  # uv makes its folders before the first download
+        return any(path for name in PACKAGES for path in cache.glob(name))
 
     def _said(self) -> str:
         try:
@@ -173,49 +173,6 @@ class LaunchCheck:
             log.warning("how workspaces are isolated cannot be read: %s", output[-500:])
             return None
         return IsolationResult(self._clock(), report)
-
-    def _require_registry(self) -> None:
-        """Refuse if packages could not be downloaded a moment ago, and none are here yet."""
-        if any((self._home / "cache" / name).is_dir() for name in ("trees", "wheels")):
-            return
-        result = self._registry
-        if result is None or self._clock() - result.at > VALID_SECONDS:
-            self._ask_registry()
-        elif result.refusal:
-            self._ask_registry()  # for the next one
-            raise ProviderRefused(
-                f"Packages cannot be downloaded here: {result.refusal}",
-                remediation="Check network and proxy: `prism doctor`. Then try again in a moment",
-            )
-
-    def _ask_registry(self) -> None:
-        """Ask in the background whether packages can be downloaded."""
-        with self._lock:
-            if self._downloads or self._is_stopped:
-                return
-            target = str(self._home / "cache" / "registry-check")
-            line = [os.fspath(uv.find_uv_bin()), "pip", "install", "--dry-run", "--no-cache"]
-            self._downloads = download = subprocess.Popen(
-                [*line, "--python", sys.executable, "--target", target, "--", "pip"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                cwd="/",
-            )
-        threading.Thread(target=self._hear_registry, args=(download,), daemon=True).start()
-
-    def _hear_registry(self, download: subprocess.Popen[bytes]) -> None:
-        try:
-            _, errors = download.communicate(timeout=REGISTRY_SECONDS)
-        except subprocess.TimeoutExpired:
-            download.kill()
-            _, errors = download.communicate()
-        lines = errors.decode(errors="replace").strip().splitlines()
-        refusal = (lines[-1].strip() if lines else "no answer") if download.returncode else ""
-        with self._lock:
-            self._downloads = None
-            if not self._is_stopped:
-                self._registry = RegistryResult(self._clock(), refusal)
 
 
 def isolation_notes(report: IsolationReport) -> tuple[str, ...]:
