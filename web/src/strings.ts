@@ -901,6 +901,8 @@ export const t = {
     hour: 'Per hour',
     day: 'Per day',
     month: 'Per month, if it never sleeps',
+    disk: 'Its disk per month, also while it sleeps',
+    address: 'Its public address per month, if it never sleeps',
     until: (hours: number) => `Until it expires (${hours} h)`,
     ready: 'Ready in about',
     leaves: (budget: string | null) => (budget === null ? 'Leaves' : `Leaves in ${budget}`),

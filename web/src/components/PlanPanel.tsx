@@ -56,6 +56,10 @@ function Planned({
       ? sourced(t.plan.day, money(plan.daily))
       : sourced(t.plan.until(hours), money(plan.hourly * hours)),
     sourced(t.plan.month, money(plan.monthly)),
+    { label: t.plan.disk, value: money(plan.disk_monthly) },
+    ...(plan.address_monthly === null
+      ? []
+      : [{ label: t.plan.address, value: money(plan.address_monthly) }]),
     {
       label: t.plan.ready,
       value: (
