@@ -109,6 +109,16 @@ def _remove_links(folder: Directory, volumes: dict[str, str]) -> None:
             folder.unlink(name)
 
 
+def linked_volumes(home: Path) -> set[str]:
+    """The ids of the volumes to which links in the `volumes` of a home lead."""
+    try:
+        with Directory.at(home) as root, root.folder("volumes") as folder:
+            targets = [folder.readlink(name) or "" for name in folder.names()]
+    except OSError:  # it has none
+        return set()
+    return {match[0].split("/")[1] for match in map(LINK_TO_VOLUME.search, targets) if match}
+
+
 def is_a_volume(target: str, root: str) -> bool:
     """Whether a link leads to a volume in this folder of volumes."""
     match = LINK_TO_VOLUME.search(target)

@@ -11,11 +11,12 @@ from prism.providers.local import mirrored_file
 from prism.providers.local.about import About
 from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes, snapshot_id, volume_id
-from prism.storage.model import VolumeKind
+from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
 from tests.conftest import LOCATION, Http
 from tests.waiting import eventually
 
+DELETING = StorageObserved.DELETING
 TORN = [b"", b"{", b"\x00" * 64, b'{"key": 7}', b"[]"]
 
 
@@ -75,6 +76,7 @@ def test_unreadable_attachments_of_a_machine_do_not_hide_those_of_others(volumes
     tear(path)
     attached = {disk.id: set(disk.attached) for disk in volumes.survey().disks}
     assert attached == {first: {machines[0]}, two: {machines[1]}}, "the file is repaired"
+    show(tmp_path, machines[0], first)
     tear(path, both=True)
     seen = volumes.survey()
     assert {disk.id: set(disk.attached) for disk in seen.disks} == {
@@ -82,12 +84,44 @@ def test_unreadable_attachments_of_a_machine_do_not_hide_those_of_others(volumes
         two: {machines[1]},
     }
     assert list(seen.unreadable) == [machines[0]]
-    with pytest.raises(StorageRefused):
-        volumes.delete(first)  # it may be attached to that machine
+    with pytest.raises(StorageRefused, match="still in ~/volumes"):
+        volumes.delete(first)
+    third = volumes.create(order(2)).id
+    volumes.delete(third)  # nothing shows it
+    assert third not in {disk.id for disk in volumes.survey().disks if disk.observed != DELETING}
     volumes.attach(first, machines[0], "data0")
     assert volumes.survey().unreadable == {}
     with pytest.raises(StorageRefused, match="still attached"):
         volumes.delete(first)
+
+
+def show(tmp_path, machine, volume):
+    """A link in a machine's home, as its supervisor makes it."""
+    folder = tmp_path / "workspaces" / machine / "home" / "volumes"
+    folder.mkdir(parents=True)
+    (folder / "data0").symlink_to(tmp_path / "storage" / "volumes" / volume / "data")
+
+
+def test_damaged_attachments_of_a_machine_that_shows_no_volume_are_removed(volumes, tmp_path):
+    id, machine = volumes.create(order(0)).id, machine_id("workspace_0")
+    (tmp_path / "workspaces").mkdir()
+    volumes.attach(id, machine, "data0")
+    tear(tmp_path / "workspaces" / f"{machine}.mounts.json", both=True)
+    assert volumes.survey().unreadable == {}
+    assert [*(tmp_path / "workspaces").iterdir()] == []
+    volumes.delete(id)
+
+
+def test_attachments_are_removed_if_their_machine_ended_while_it_left_the_volume(volumes, tmp_path):
+    id, machine = volumes.create(order(0)).id, machine_id("workspace_0")
+    (tmp_path / "workspaces").mkdir()
+    volumes.attach(id, machine, "data0")
+    path = tmp_path / "workspaces" / f"{machine}.mounts.json"
+    known = json.loads(path.read_bytes())
+    leaving = {**known, "volumes": [], "leaving": known["volumes"]}
+    mirrored_file.write(path, json.dumps(leaving).encode())
+    volumes.survey()
+    assert [*(tmp_path / "workspaces").iterdir()] == []
 
 
 def test_unreadable_file_of_a_known_volume_is_rewritten(make_daemon, cloud, clock, tmp_path):

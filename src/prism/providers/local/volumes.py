@@ -6,6 +6,7 @@ attachment may exist before and after its machine, and the removal of a machine'
 reach the data of a volume.
 """
 
+import logging
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from prism.agent.mounts import linked_volumes
 from prism.agent.protocol import FULL, MOUNTS, MachineMounts, Mount
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
@@ -45,6 +47,7 @@ from prism.storage.ports import (
     VolumeSpec,
 )
 
+log = logging.getLogger(__name__)
 ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 GB = 2**30
@@ -91,6 +94,7 @@ class LocalVolumes:
         return self._survey()
 
     def _survey(self) -> StorageSurvey:
+        self._remove_obsolete_mounts()
         making = self._copies.state()
         unreadable: dict[str, str] = {}
         disks = dict(_read_abouts(self._volumes, unreadable))
@@ -219,8 +223,10 @@ class LocalVolumes:
         unreadable: dict[str, str] = {}
         if machines := self._holders(unreadable).get(id):
             raise StorageRefused(f"It is still attached to {', '.join(sorted(machines))}")
-        if unreadable:  # it may be attached there
-            raise StorageRefused(next(iter(unreadable.values())))
+        for machine, reason in unreadable.items():
+            if id in self._shown_volumes(machine):
+                raise StorageRefused(f"It is still in ~/volumes of {machine}, and {reason}")
+            log.warning("%s is deleted: %s does not show it, although %s", id, machine, reason)
         self._remove(self._volumes, id)
 
     def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
@@ -298,6 +304,35 @@ class LocalVolumes:
                     attached.setdefault(mount["id"], set()).add(machine)
         return attached
 
+    def _remove_obsolete_mounts(self) -> None:
+        """Remove the files of mounts that say nothing: of machines that show no volume any more.
+
+        Such a file stays if its machine ended while its volumes were detached, or was damaged.
+        """
+        for name in _list_names(self._machines):
+            if name.endswith(MOUNTS) and MACHINE.fullmatch(machine := name[: -len(MOUNTS)]):
+                with self._lock:
+                    unreadable: dict[str, str] = {}
+                    known = self._mounts(machine, unreadable)
+                    leaving = [m for m in known.get("leaving", ()) if self._can_reach(machine, m)]
+                    if known["volumes"] or leaving:
+                        continue
+                    if unreadable and self._shown_volumes(machine):
+                        continue
+                    for reason in unreadable.values():
+                        log.warning("removed, since its machine shows no volume: %s", reason)
+                    mirrored_file.remove(self._machines / name)
+
+    def _shown_volumes(self, machine: str) -> set[str]:
+        """The ids of the volumes that a machine can reach or has links to, whatever its file says.
+
+        Its programs can change the links, so they only ever protect a volume.
+        """
+        folder = self._machines / machine
+        report, pid = folders.read_report(folder), folders.supervisor_pid(str(folder))
+        let_in = report.get("let_in", ()) if pid and report else ()
+        return {Path(path).parent.name for path in let_in} | linked_volumes(folder / "home")
+
     def _running_folders(self, source: str) -> tuple[Path, ...]:
         """The folders of the machines whose programs may write there now."""
         names = {source} if MACHINE.fullmatch(source) else self._holders({}).get(source, set())
@@ -322,7 +357,9 @@ class LocalVolumes:
         except FileNotFoundError:
             return NOTHING
         except mirrored_file.BothCopiesUnreadable as why:
-            unreadable[machine] = why.message
+            unreadable[machine] = (
+                f"{why.message}. Attach its volumes again (`prism volume attach`), or terminate it"
+            )
             return NOTHING
         return {
             **known,
