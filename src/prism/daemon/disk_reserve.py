@@ -2,25 +2,32 @@
 
 Every change writes into the database. If that is SQLite in the home, a full disk would interrupt a
 change at any point, so the free space is checked before. A change that frees space first gets a
-part of the reserve.
+part of the reserve. If that was not enough, it is undone, gets another part, and is tried again.
 """
 
 import asyncio
+import logging
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 
 from prism.daemon.hold import address
-from prism.kit.disk_reserve import HINT, HomeDiskFull, Reserve
-from prism.kit.http import RAW, READS
+from prism.kit.database_faults import DatabaseFull
+from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
+from prism.kit.http import BODY, RAW, READS, replay_body
+from prism.kit.idempotency import RecordedAnswer
 from prism.lifecycle import VERBS
 
+log = logging.getLogger(__name__)
 FREES_SPACE = {
     *(f"POST {{}}/instances/{{name}}/{name}" for name, verb in VERBS.items() if verb.frees_space),
     "POST {}/orphans/{id}/terminate",
@@ -37,6 +44,9 @@ MEASURED_FOLDERS = {
     "caches": "cache",
 }
 KEPT, PATIENCE = 60.0, 2.0  # seconds: for which sizes are cached, and for measuring them
+FULL = {HomeDiskFull.code, DatabaseFull.code}
+FULL_STATUS = 503
+TRIES = 3  # of a request that frees space
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -94,15 +104,46 @@ class DiskSpaceGuard(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass the request on, if there is space for it."""
-        if check := self._check(scope):
-            await asyncio.get_running_loop().run_in_executor(None, check)
+        if frees_space(str(scope.get("method")), address(scope)):
+            return await self._repeat(scope, receive, send, next_app)
+        if scope.get("method") not in SAFE and not scope["route_handler"].opt.get(READS):
+            await _in_thread(self._home_disk.refuse)
         return await next_app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> Callable[[], None] | None:
-        if frees_space(str(scope.get("method")), address(scope)):
-            return self._home_disk.reserve.make_room
-        changes = scope.get("method") not in SAFE and not scope["route_handler"].opt.get(READS)
-        return self._home_disk.refuse if changes else None
+    async def _repeat(self, scope: Scope, receive: Receive, send: Send, app: ASGIApp) -> None:
+        """Pass a request on; again, after the disk was full: then it was undone completely."""
+        await _in_thread(self._home_disk.reserve.make_room)
+        body = cast("dict[str, Any]", scope)[BODY]
+        for _ in range(TRIES - 1):
+            answer = RecordedAnswer()
+            try:
+                await app(scope, replay_body(body, receive), answer.record)
+            except (DatabaseFull, HomeDiskFull):
+                pass
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+            else:
+                if not _says_full(answer):
+                    return await answer.send_to(send)
+            log.info("the disk was full during a request, which is repeated")
+            ScopeState.from_scope(scope).response_started = False  # nothing has been sent
+            await _in_thread(self._home_disk.reserve.spend)
+        return await app(scope, replay_body(body, receive), send)
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def _says_full(answer: RecordedAnswer) -> bool:
+    """Whether a request was undone because the disk is full."""
+    if answer.status != FULL_STATUS:
+        return False
+    try:
+        return bool(msgspec.json.decode(answer.body)["error"]["code"] in FULL)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return False
 
 
 def frees_space(method: str, route: str) -> bool:

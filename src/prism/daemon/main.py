@@ -31,6 +31,7 @@ from prism.daemon.app import App, build, public
 from prism.daemon.database_lock import earlier_locations, hold_database
 from prism.daemon.kept_access import keep_access
 from prism.daemon.listeners import Listeners, open_default, open_listeners
+from prism.daemon.memory import check_memory, limit_arenas
 from prism.daemon.network_environment import prepare_environment
 from prism.errors import Conflict, Problem, Unavailable
 from prism.home import default_port, environment, port_file
@@ -48,16 +49,11 @@ from prism.workspaces.ports import Compute
 
 log = logging.getLogger(__name__)
 MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
-LEAST = 2 * 2**30  # bytes of address space; 43 busy threads took 1.4 GiB
 IDLE = 30  # seconds after which a connection without requests is closed
 
 
 class AlreadyRunning(Conflict, code="ALREADY_RUNNING"):
     """A daemon of this home already runs."""
-
-
-class TooLittleMemory(Conflict, code="TOO_LITTLE_MEMORY"):
-    """The limit of the daemon's memory is too low."""
 
 
 class _ServerState(ServerState):
@@ -159,6 +155,7 @@ def run(
     `has_port` is whether somebody chose the port.
     """
     os.umask(0o077)  # other users may not read the daemon's files
+    limit_arenas()
     check_memory(resource.getrlimit(resource.RLIMIT_AS)[0])
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.begin(settings.log_level)
@@ -227,16 +224,6 @@ def _serve(
             signal.signal(number, lambda *_: None)  # uvicorn raises the signals again at its end
         log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
         server.run(listeners)
-
-
-def check_memory(limit: int) -> None:
-    """Refuse a limit of the address space under which threads and libraries fail at random."""
-    if limit != resource.RLIM_INFINITY and limit < LEAST:
-        raise TooLittleMemory(
-            f"The daemon needs {LEAST // 2**20} MiB of address space, and may use "
-            f"{limit // 2**20} MiB",
-            remediation="Raise the limit in the shell or service that starts it: `ulimit -v`",
-        )
 
 
 @contextmanager

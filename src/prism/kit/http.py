@@ -150,7 +150,7 @@ class RequestValidation(ASGIMiddleware):
         extra, handler = cast("dict[str, Any]", scope), scope["route_handler"]
         extra[BODY], extra[DECODED] = body, typed(value, body, handler)
         WRITES.set(extra["method"] not in {"GET", "HEAD"} and not handler.opt.get(READS))
-        return await next_app(scope, _replay_body(body, receive), send)
+        return await next_app(scope, replay_body(body, receive), send)
 
 
 def parsed(body: bytes) -> Any:
@@ -343,7 +343,7 @@ async def next_piece(receive: Receive) -> Any:
         ) from error
 
 
-def _replay_body(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """A `receive` that returns the body once more, and then later messages."""
     sent = False
 
