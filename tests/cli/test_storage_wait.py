@@ -108,14 +108,22 @@ class StuckVolumeWire(Wire):
 
 
 @pytest.mark.parametrize(
-    ("failure", "limit"),
-    [(None, PATIENCE), ({"code": "IN_USE", "message": "`python` writes in it"}, FAILING)],
+    ("fields", "reason", "limit"),
+    [
+        ({}, "", PATIENCE),
+        (
+            {"failure": {"code": "IN_USE", "message": "`python` writes"}},
+            "`python` writes",
+            FAILING,
+        ),
+        ({"waiting": "the database is older"}, "the database is older", FAILING),
+    ],
 )
-def test_wait_for_a_stuck_volume_ends_with_an_error(monkeypatch, failure, limit):
-    stuck = StuckVolumeWire(monkeypatch, failure=failure)
+def test_wait_for_a_stuck_volume_ends_with_an_error(monkeypatch, fields, reason, limit):
+    stuck = StuckVolumeWire(monkeypatch, **fields)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:
         wait_until_settled(stuck, Volumes.get, "data", show, silent=True, patience=PATIENCE)
     assert limit < stuck.now < limit + 2
     assert "data is still detaching" in caught.value.message
-    assert (failure is None) or failure["message"] in caught.value.message
+    assert reason in caught.value.message

@@ -165,6 +165,14 @@ def test_snapshot_create_requires_either_a_volume_or_a_workspace(prism, server):
     assert not server.asked
 
 
+def test_volume_and_snapshot_that_wait_say_why(prism, server):
+    waits = {"waiting": "the database is older"}
+    server.on("GET /storage/volumes/data", EBS | {"state": "detaching", "notes": []} | waits)
+    server.on("GET /snapshots/kept", KEPT | {"state": "pending"} | waits)
+    assert "data waits: the database is older" in prism("volume", "show", "data").stderr
+    assert "kept waits: the database is older" in prism("snapshot", "show", "kept").stderr
+
+
 def test_snapshot_show_prints_fields_and_failure(prism, server):
     sick = KEPT | {"state": "error", "failure": {"code": "DISK_FULL", "message": "make room"}}
     server.on("GET /snapshots/kept", KEPT | {"progress": 40, "size_gb": 8}, sick)

@@ -220,8 +220,14 @@ def test_pending_work_of_an_older_database_waits_until_it_is_accepted(world, dis
     waiting = world.get("instances/one")["waiting"]
     assert "older than the machines" in waiting
     assert "`prism recover --accept`" in waiting
+    assert (world.volume()["state"], world.volume()["waiting"]) == ("detaching", waiting)
+    world.post("snapshots", name="copy", volume="data")
+    assert world.get("snapshots/copy")["waiting"] == waiting
+    assert world.get("storage/volumes")["ebs_volumes"][0]["waiting"] == waiting
     world.post("recover", accept=True)
     world.settle()
+    assert (world.volume()["state"], world.volume()["waiting"]) == ("available", None)
+    assert world.get("snapshots/copy")["waiting"] is None
     assert world.get("instances/one")["state"] == "stopped"
     assert world.get("instances/one")["waiting"] is None
 

@@ -9,6 +9,7 @@ import { restOfMonth } from '../src/lib/month';
 import { draftOf, favourite, orderOf, usable } from '../src/lib/order';
 import { addressOf, openings } from '../src/lib/services';
 import { allows, concern } from '../src/lib/states';
+import { hindranceOf } from '../src/lib/volumes';
 
 vi.stubGlobal('location', { origin: 'http://localhost:8947' });
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -216,4 +217,14 @@ describe('the address of a page', () => {
     expect(texts('/constructor')).toEqual(['Home']);
     expect(titleOf('/')).toBe('Home');
   });
+});
+
+it('a volume says why no daemon serves it, before why it failed or waits', () => {
+  const failure = { code: 'IN_USE', message: 'a program writes' };
+  expect(hindranceOf({ failure: null })).toBeNull();
+  expect(hindranceOf({ failure: null, waiting: 'the database is older' })).toBe(
+    'the database is older',
+  );
+  expect(hindranceOf({ failure, waiting: 'w' })).toBe('a program writes');
+  expect(hindranceOf({ failure, unreachable: 'another home', waiting: 'w' })).toBe('another home');
 });

@@ -31,10 +31,12 @@ def state_or_unreachable(resource: dict[str, Any]) -> str:
     return "unreachable" if resource.get("unreachable") else str(resource["state"])
 
 
-def show_unreachable(resource: dict[str, Any]) -> None:
-    """Print why no daemon serves a volume or snapshot, if none does."""
+def show_hindrance(resource: dict[str, Any]) -> None:
+    """Print why no daemon serves a volume or snapshot, or why a request for it waits."""
     if why := resource.get("unreachable"):
         say(f"{resource['name']} is unreachable: {why}")
+    if why := resource.get("waiting"):
+        say(f"{resource['name']} waits: {why}")
 
 
 def show_notes(answer: dict[str, Any]) -> None:

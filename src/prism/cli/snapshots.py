@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.answers import show_state, show_unreachable, state_or_unreachable
+from prism.cli.answers import show_hindrance, show_state, state_or_unreachable
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, argument, given, no_arguments
 from prism.cli.terminal import say, show_fields, show_records, suggest
@@ -28,7 +28,7 @@ def _list(args: Namespace, snapshots: Any) -> None:
         none="No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`",
     )
     for snapshot in snapshots:
-        show_unreachable(snapshot)
+        show_hindrance(snapshot)
         for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
             say(f"error: {snapshot['name']}: {why['message']}")
 
@@ -57,7 +57,7 @@ def _show(args: Namespace, snapshot: Any) -> None:
         "USD/month": snapshot["monthly_cost"],
     }
     show_fields(fields)
-    show_unreachable(snapshot)
+    show_hindrance(snapshot)
     for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
         say(f"error: {why['message']}")
 

@@ -12,7 +12,7 @@ from prism.errors import Conflict, NotFound
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
 PATIENCE = 60.0  # seconds without a change before waiting for an attachment ends
-FAILING = 15.0  # seconds before waiting ends if the volume reports a reason
+FAILING = 15.0  # seconds before waiting ends if there is a reason why it takes long
 
 
 class StorageFailed(Conflict, code="STORAGE_FAILED"):
@@ -61,12 +61,11 @@ def _poll(
             return
         if resource["state"] != last:
             last, since = resource["state"], time.monotonic()
-        limit = FAILING if resource.get("failure") else patience
+        why = _hindrance(resource)
+        limit = FAILING if why else patience
         waited = time.monotonic() - since
         if limit is not None and waited > limit:
-            why = (resource.get("failure") or {}).get("message") or "; ".join(
-                resource.get("notes") or []
-            )
+            why = why or "; ".join(resource.get("notes") or [])
             raise StillUnderWay(
                 f"{name} is still {resource['state']}" + (f": {why}" if why else ""),
                 details=f"waited {waited:.0f} s; the work continues",
@@ -74,3 +73,8 @@ def _poll(
             )
         time.sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def _hindrance(resource: dict[str, Any]) -> str:
+    """Why a request takes long: the last attempt failed, or nothing is carried out now."""
+    return (resource.get("failure") or {}).get("message") or resource.get("waiting") or ""

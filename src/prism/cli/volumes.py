@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.answers import (
+    show_hindrance,
     show_notes,
     show_state,
-    show_unreachable,
     state_or_unreachable,
 )
 from prism.cli.connection import asking, daemon
@@ -35,7 +35,7 @@ def _list(args: Namespace, answer: Any) -> None:
         none="No volumes yet. Make one: `prism volume create NAME --size 10`",
     )
     for volume in volumes:
-        show_unreachable(volume)
+        show_hindrance(volume)
 
 
 def _is_shared(volume: dict[str, Any]) -> bool:
@@ -91,7 +91,7 @@ def _show(args: Namespace, answer: Any) -> None:
     }
     show_fields(fields)
     show_notes(answer)
-    show_unreachable(answer)
+    show_hindrance(answer)
     if answer["failure"]:
         say(f"error: {answer['failure']['message']}")
 

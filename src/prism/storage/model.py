@@ -383,6 +383,8 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     unreachable: str | None = None
     """Why no daemon serves it, so that its state is only the last known one."""
+    waiting: str | None = None
+    """Why the last request for it is not carried out yet; null if nothing holds it up."""
 
 
 class EbsVolume(Struct, frozen=True, kw_only=True):
@@ -406,6 +408,8 @@ class EbsVolume(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     unreachable: str | None = None
     """Why no daemon serves it, so that its state is only the last known one."""
+    waiting: str | None = None
+    """Why the last request for it is not carried out yet; null if nothing holds it up."""
 
 
 class VolumeList(Struct, frozen=True):
@@ -440,6 +444,8 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     verification_failure: StorageFailure | None
     unreachable: str | None = None
     """Why no daemon serves it, so that its state is only the last known one."""
+    waiting: str | None = None
+    """Why the last request for it is not carried out yet; null if nothing holds it up."""
 
 
 class DeletedStorage(Struct, frozen=True):

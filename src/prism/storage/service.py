@@ -60,13 +60,12 @@ class StorageService:
         changes: StorageChanges,
         stopper: AttachmentHostStopper | None = None,
         operator: str | None = None,
-        unreachable: view.UnreachableReason,
+        reasons: view.LocationReasons,
     ) -> None:
-        """`unreachable` says why no daemon serves a location."""
         self._db, self._clock, self._offer = db, clock, offer
         self._hosts, self._actor, self._changes = hosts, actor, changes
         self._stopper, self._operator = stopper, operator
-        self._unreachable = unreachable
+        self._reasons = reasons
 
     def every(self) -> VolumeList:
         """All volumes that the caller may see."""
@@ -77,7 +76,7 @@ class StorageService:
                 if visible(volume.project, volume.owner)
             ]
             attachments = store.attachments_of(sql, [volume.id for volume in volumes])
-            return view.listed(volumes, attachments, names(sql), self._unreachable)
+            return view.listed(volumes, attachments, names(sql), self._reasons)
 
     def named(self, name: str) -> Shown:
         """The volume with that name or id."""
@@ -268,8 +267,7 @@ class StorageService:
 
     def _view(self, sql: Connection, volume: Volume) -> Shown:
         attachments = store.attachments_of(sql, [volume.id])[volume.id]
-        item = view.volume(volume, attachments, names(sql))
-        return structs.replace(item, unreachable=self._unreachable(volume.location))
+        return view.volume(volume, attachments, names(sql), self._reasons)
 
 
 def names(sql: Connection) -> dict[str, str]:

@@ -57,12 +57,12 @@ class SnapshotService(StorageService):
                 for snapshot in store.every(sql, Snapshot)
                 if visible(snapshot.project, snapshot.owner)
             ]
-            return [view.snapshot(snapshot, known, self._unreachable) for snapshot in snapshots]
+            return [view.snapshot(snapshot, known, self._reasons) for snapshot in snapshots]
 
     def snapshot(self, name: str) -> SnapshotItem:
         """The snapshot with that name or id."""
         with self._db.read() as sql:
-            return view.snapshot(store.named(sql, Snapshot, name), names(sql), self._unreachable)
+            return view.snapshot(store.named(sql, Snapshot, name), names(sql), self._reasons)
 
     def take(self, request: NewSnapshot) -> SnapshotItem:
         """Request a snapshot of a volume, or of a workspace's root disk."""
@@ -86,7 +86,7 @@ class SnapshotService(StorageService):
             if request.verify is not None:
                 self._require_verifiable(snapshot)
             self._add_snapshot(tx, snapshot)
-            return view.snapshot(snapshot, names(tx.sql), self._unreachable)
+            return view.snapshot(snapshot, names(tx.sql), self._reasons)
 
     def verify(self, name: str, request: VerifyRequest) -> SnapshotItem:
         """Request a verification now; `every` also changes how often Prism verifies it."""
@@ -99,7 +99,7 @@ class SnapshotService(StorageService):
                 period = None if request.every == "never" else request.every
                 after = replace(after, verify_every=period)
             self._changes.apply(tx, snapshot, after, self._snapshot_event("verify"))
-            return view.snapshot(after, names(tx.sql), self._unreachable)
+            return view.snapshot(after, names(tx.sql), self._reasons)
 
     def _require_verifiable(self, snapshot: Snapshot) -> None:
         if why := self._offer(snapshot.location).no_verification():

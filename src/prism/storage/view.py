@@ -1,8 +1,7 @@
 """Storage as the API shows it."""
 
 from collections.abc import Callable, Mapping, Sequence
-
-from msgspec.structs import replace
+from typing import NamedTuple
 
 from prism.kit.money import Micros, amount
 from prism.storage.model import (
@@ -17,17 +16,39 @@ from prism.storage.model import (
 )
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, verification, volume_state
 
-UnreachableReason = Callable[[str], str | None]
+MOVES: frozenset[str] = frozenset({"creating", "attaching", "detaching", "deleting", "pending"})
+
+
+class LocationReasons(NamedTuple):
+    """Functions of a location that return a reason for people, or None."""
+
+    unreachable: Callable[[str], str | None]
+    """Why no daemon serves it."""
+    waiting: Callable[[str], str | None]
+    """Why no request is carried out there now."""
+
+    def fields(self, location: str, state: str) -> dict[str, str | None]:
+        """The fields of a volume or snapshot in a location."""
+        unreachable = self.unreachable(location)
+        waits = unreachable is None and state in MOVES
+        return {
+            "unreachable": unreachable,
+            "waiting": self.waiting(location) if waits else None,
+        }
 
 
 def volume(
-    volume: Volume, attachments: Sequence[Attachment], names: Mapping[str, str]
+    volume: Volume,
+    attachments: Sequence[Attachment],
+    names: Mapping[str, str],
+    reasons: LocationReasons,
 ) -> EbsVolume | EfsVolume:
     """A volume as lists show it; `names` are those of projects and snapshots by id."""
     instances = tuple(attachment.name for attachment in attachments)
     state, cost = volume_state(volume, attachments), _usd(monthly_cost(volume))
     project = names.get(volume.project or "", volume.project)
     origin = names.get(volume.from_snapshot or "", volume.from_snapshot)
+    held = reasons.fields(volume.location, state)
     if volume.kind is VolumeKind.EFS or volume.size_gb is None or volume.volume_type is None:
         return EfsVolume(
             name=volume.name,
@@ -41,6 +62,7 @@ def volume(
             from_snapshot=origin,
             failure=volume.trouble,
             notes=volume.notes,
+            **held,
         )
     return EbsVolume(
         name=volume.name,
@@ -59,6 +81,7 @@ def volume(
         from_snapshot=origin,
         failure=volume.trouble,
         notes=volume.notes,
+        **held,
     )
 
 
@@ -66,15 +89,10 @@ def listed(
     volumes: Sequence[Volume],
     attachments: Mapping[str, Sequence[Attachment]],
     names: Mapping[str, str],
-    unreachable: UnreachableReason,
+    reasons: LocationReasons,
 ) -> VolumeList:
     """All volumes, by kind."""
-    views = [
-        replace(
-            volume(row, attachments.get(row.id, ()), names), unreachable=unreachable(row.location)
-        )
-        for row in volumes
-    ]
+    views = [volume(row, attachments.get(row.id, ()), names, reasons) for row in volumes]
     return VolumeList(
         tuple(efs_volume for efs_volume in views if isinstance(efs_volume, EfsVolume)),
         tuple(ebs_volume for ebs_volume in views if isinstance(ebs_volume, EbsVolume)),
@@ -82,13 +100,14 @@ def listed(
 
 
 def snapshot(
-    snapshot: Snapshot, names: Mapping[str, str], unreachable: UnreachableReason
+    snapshot: Snapshot, names: Mapping[str, str], reasons: LocationReasons
 ) -> SnapshotItem:
     """A snapshot as lists show it; `names` are those of projects by id."""
+    state = snapshot_state(snapshot)
     return SnapshotItem(
         name=snapshot.name,
         snapshot_id=snapshot.copy_id,
-        state=snapshot_state(snapshot),
+        state=state,
         progress=snapshot.progress,
         source_type=snapshot.source,
         source=snapshot.source_name,
@@ -103,7 +122,7 @@ def snapshot(
         verification=verification(snapshot),
         verified_at=snapshot.verified_at,
         verification_failure=snapshot.verify_trouble,
-        unreachable=unreachable(snapshot.location),
+        **reasons.fields(snapshot.location, state),
     )
 
 

@@ -112,7 +112,9 @@ def test_damaged_attachments_of_a_machine_that_shows_no_volume_are_removed(volum
     volumes.delete(id)
 
 
-def test_attachments_are_removed_if_their_machine_ended_while_it_left_the_volume(volumes, tmp_path):
+def test_attachments_of_a_machine_that_ended_while_it_left_its_volume_are_removed(
+    volumes, tmp_path
+):
     id, machine = volumes.create(order(0)).id, machine_id("workspace_0")
     (tmp_path / "workspaces").mkdir()
     volumes.attach(id, machine, "data0")

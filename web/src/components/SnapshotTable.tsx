@@ -1,16 +1,16 @@
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useQuery } from '@tanstack/react-query';
 
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
 import { money } from '../lib/format';
-import { lookOf } from '../lib/volumes';
+import { hindranceOf } from '../lib/volumes';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
 import { ListTable, nameColumn } from './ListTable';
-import { SnapshotActions } from './SnapshotActions';
 import { RelativeTime } from './RelativeTime';
+import { SnapshotActions } from './SnapshotActions';
+import { StorageState } from './StorageState';
 
 /** The snapshots, and what can be done with them. */
 export function SnapshotTable({
@@ -52,9 +52,11 @@ export function SnapshotTable({
           header: t.fields.state,
           minWidth: 150,
           cell: (it) => (
-            <StatusIndicator type={lookOf(it.state)}>
-              {t.storage.stateOf(it.state, it.failure?.message ?? null)}
-            </StatusIndicator>
+            <StorageState
+              state={it.state}
+              problem={hindranceOf(it)}
+              unreachable={it.unreachable != null}
+            />
           ),
         },
         {

@@ -1,13 +1,13 @@
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useQuery } from '@tanstack/react-query';
 
 import { actions } from '../api/actions';
 import { queries } from '../api/queries';
 import { money } from '../lib/format';
-import { lookOf, type Volume } from '../lib/volumes';
+import { type Volume } from '../lib/volumes';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
 import { ListTable, nameColumn } from './ListTable';
+import { StorageState } from './StorageState';
 import { VolumeActions } from './VolumeActions';
 
 const KINDS = ['ebs', 'efs'] as const;
@@ -76,9 +76,7 @@ export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }
           header: t.fields.state,
           minWidth: 150,
           cell: (it) => (
-            <StatusIndicator type={lookOf(it.state)}>
-              {t.storage.stateOf(it.state, it.problem)}
-            </StatusIndicator>
+            <StorageState state={it.state} problem={it.problem} unreachable={it.unreachable} />
           ),
         },
         { id: 'size', header: t.storage.size, minWidth: 90, cell: (it) => t.storage.gb(it.size) },

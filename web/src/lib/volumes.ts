@@ -12,6 +12,19 @@ export interface Volume {
   readonly attached: readonly string[];
   readonly monthly: number | null;
   readonly problem: string | null;
+  /** Whether no daemon serves it, so that its state is only the last known one. */
+  readonly unreachable: boolean;
+}
+
+interface Hindered {
+  readonly failure: Schemas['StorageFailure'] | null;
+  readonly unreachable?: string | null;
+  readonly waiting?: string | null;
+}
+
+/** Why a volume or a snapshot is not as it was requested. */
+export function hindranceOf(it: Hindered): string | null {
+  return it.unreachable ?? it.failure?.message ?? it.waiting ?? null;
 }
 
 /** How the state of a volume or a snapshot looks. */
@@ -35,7 +48,8 @@ export function volumesOf(list: Schemas['VolumeList']): readonly Volume[] {
     used: it.used_gb,
     attached: it.attached_instance === null ? [] : [it.attached_instance],
     monthly: it.monthly_cost,
-    problem: it.failure?.message ?? null,
+    problem: hindranceOf(it),
+    unreachable: it.unreachable != null,
   }));
   const efs = list.efs_volumes.map((it): Volume => ({
     name: it.name,
@@ -45,7 +59,8 @@ export function volumesOf(list: Schemas['VolumeList']): readonly Volume[] {
     used: it.size_gb,
     attached: it.attached_instances,
     monthly: it.monthly_cost,
-    problem: it.failure?.message ?? null,
+    problem: hindranceOf(it),
+    unreachable: it.unreachable != null,
   }));
   return [...ebs, ...efs].sort((a, b) => a.name.localeCompare(b.name));
 }

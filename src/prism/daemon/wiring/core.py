@@ -51,6 +51,7 @@ from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.storage.snapshot_service import SnapshotService
+from prism.storage.view import LocationReasons
 from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
 from prism.workspaces import store as workspace_rows
@@ -220,7 +221,7 @@ class Wiring(ProviderWiring):
             changes=self.storage_changes,
             stopper=self.leaving,
             operator=self.settings.actor if self.team else None,
-            unreachable=self.homes.reason,
+            reasons=LocationReasons(self.homes.reason, self.why_storage_waits),
         )
 
     @cached_property

@@ -454,6 +454,17 @@ class ProviderWiring(BillingWiring):
         loop = self.joined_loops.get(workspace.location, self.local_loops)[0]
         return provider.delay(workspace.location) or loop.failing(workspace.id)
 
+    def why_storage_waits(self, location: str) -> str | None:
+        """Why no request for volumes or snapshots is carried out in a location now."""
+        if self.generation.is_paused():
+            return " ".join(self.generation.reasons())
+        provider = self.providers.get(provider_of(location), self.local)
+        parts = provider.locations.get(location)
+        if parts is not None and parts.away is not None:
+            return parts.away.message
+        is_here = parts is not None and parts.volumes is self.local.volumes
+        return (self.local.volumes.disk.reason or None) if is_here else None
+
     def why_not_seen(self, workspace: Workspace) -> str | None:
         """Why the shown state may be older than the daemon; None if it is not."""
         if self.first_surveys.has_seen(workspace):
