@@ -31,6 +31,7 @@ from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, RestoreR
 from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
+from prism.storage.view import LocationReasons
 from tests.waiting import eventually
 
 LOCATION = "local:here"
@@ -94,7 +95,7 @@ class KillableStorage:
             offer=lambda _: offer,
             hosts=hosts,
             actor=lambda: "ada",
-            unreachable=lambda _: None,
+            reasons=LocationReasons(lambda _: None, lambda _: None),
             changes=changes,
         )
         self.loops = [
