@@ -8,6 +8,7 @@ from aws_double.clock import Clock
 from aws_double.ec2 import images, network
 from aws_double.faults import Faults
 from aws_double.rules import Fault, Rules
+from aws_double.sessions import Sessions
 from aws_double.throttle import Throttle
 from aws_double.world import Account, Orders, World
 
@@ -34,7 +35,7 @@ class Cloud:
     def __init__(self, seed: int = 0, rules: Rules | None = None) -> None:
         self.lock = threading.RLock()
         self.clock = Clock()
-        self.orders = Orders(rules or Rules(), seed)
+        self.orders = Orders(rules or Rules(), seed, Sessions(self.clock))
         self._first = self.orders.rules
         self.reset()
 
@@ -42,6 +43,7 @@ class Cloud:
         """A new world: nothing in it, the first rules, the real time."""
         with self.lock:
             self.clock.reset()
+            self.orders.sessions = Sessions(self.clock)
             self._worlds: dict[tuple[str, str], World] = {}
             self._accounts: dict[str, Account] = {}
             self._numbers: dict[str, int] = {}

@@ -48,9 +48,25 @@ class Dispatcher:
             self._replies.clear()
             self.callers.clear()
 
+    def log_in(self, request: Request) -> Reply:
+        """An answer of AWS Sign-In or of Identity Center, whose requests have no signature."""
+        with self._cloud.lock:
+            now, number = self._cloud.clock.now(), self._cloud.count(ACCOUNT)
+            action = f"{request.method} {request.path}"
+            call = IncomingCall(number, ACCOUNT, "us-east-1", "signin", action, request.query)
+            fault = self._cloud.faults.hit(call)
+            reply = self._cloud.orders.sessions.answer(request)
+            if fault is not None:
+                reply = SPOKEN["elasticfilesystem"].refuse(_error(fault), str(uuid.uuid4()))
+            outcome = "ok" if reply.status < 300 else reply.headers.get("x-amzn-errortype", "")
+            heard = Heard(number, now, ACCOUNT, "us-east-1", "signin", action, outcome)
+            self._cloud.note(heard)
+        return reply
+
     def answer(self, request: Request) -> Reply | None:
         """The service's answer, after the faults and limits of the rules."""
-        account, region, service = _credential(request)
+        key_id, region, service = _credential(request)
+        account = self._account_of(key_id)
         id, speaker = str(uuid.uuid4()), SPOKEN.get(service, SPOKEN["ssm"])
         action = speaker.action(request) if service in SPOKEN else _guess_action(request)
         with self._cloud.lock:
@@ -58,9 +74,21 @@ class Dispatcher:
             values = request.path + request.query + request.body.decode("latin-1")
             call = IncomingCall(number, account, region, service, action, values)
             fault = self._cloud.faults.hit(call)
+            owner = self._cloud.world(account, region).owner
+            owner.caller = self._caller_arn(key_id, account)
             reply, outcome = self._answer_with_fault(call, request, speaker, fault, id)
             self._cloud.note(Heard(number, now, account, region, service, action, outcome))
         return reply
+
+    def _account_of(self, key_id: str) -> str:
+        """The account of an access key; one of 12 digits is an account of its own."""
+        if (session := self._cloud.orders.sessions.of(key_id)) is not None:
+            return session.account
+        return key_id if key_id.isdigit() and len(key_id) == 12 else ACCOUNT
+
+    def _caller_arn(self, key_id: str, account: str) -> str:
+        session = self._cloud.orders.sessions.of(key_id)
+        return session.arn if session else f"arn:aws:iam::{account}:user/{sts.USER}"
 
     def _answer_with_fault(
         self,
@@ -98,9 +126,10 @@ class Dispatcher:
         try:
             if call.region in self._cloud.orders.rules.regions_off:
                 raise _region_disabled(call.service)
+            self._cloud.orders.sessions.check(_credential(request)[0], call.service)
             name = f"{call.service}:{call.action}"
             if self._is_denied(name):
-                raise _unauthorized(call, name)
+                raise _unauthorized(self._caller(call), call, name)
             known = ANSWERED.get(call.service, {}).get(call.action)
             if known is None:
                 return self._pass_on(call, request)
@@ -118,6 +147,9 @@ class Dispatcher:
         except Refusal as refusal:
             return speaker.refuse(refusal, id), refusal.code
 
+    def _caller(self, call: IncomingCall) -> str:
+        return self._cloud.world(call.account, call.region).owner.caller
+
     def _is_denied(self, action: str) -> bool:
         """Whether the rules, not a policy, deny it."""
         service, _, name = action.partition(":")
@@ -130,7 +162,7 @@ class Dispatcher:
         command.world.owner.policy = caller.policy if caller else ()
         for need in needs(call.service, command):
             if self._is_denied(need.action) or (caller and not caller.may(need)):
-                raise _unauthorized(call, need.action, need.resource)
+                raise _unauthorized(self._caller(call), call, need.action, need.resource)
 
     def _throttle(self, call: IncomingCall, args: dict[str, Any]) -> None:
         if call.service == "ec2":
@@ -151,9 +183,8 @@ class Dispatcher:
         return reply, "ok" if reply.status < 300 else f"moto {reply.status}"
 
 
-def _unauthorized(call: IncomingCall, action: str, resource: str = "") -> Refusal:
+def _unauthorized(arn: str, call: IncomingCall, action: str, resource: str = "") -> Refusal:
     """AWS's refusal for a missing permission; services word it differently."""
-    arn = f"arn:aws:iam::{call.account}:user/{sts.USER}"
     message = f"User: {arn} is not authorized to perform: {action}"
     message += f" on resource: {resource}" if resource not in {"", "*"} else ""
     message += f" because no identity-based policy allows the {action} action"
@@ -179,12 +210,12 @@ def _error(fault: Fault) -> Refusal:
 
 
 def _credential(request: Request) -> tuple[str, str, str]:
-    """Account, region and service; an access key of 12 digits is an account of its own."""
+    """Access key, region and service."""
     match = CREDENTIAL.search(request.headers.get("authorization", ""))
     if match is None:
-        return ACCOUNT, "us-east-1", "unsigned"
+        return "", "us-east-1", "unsigned"
     key, region, service = match.groups()
-    return (key if key.isdigit() and len(key) == 12 else ACCOUNT), region, service
+    return key, region, service
 
 
 def _guess_action(request: Request) -> str:

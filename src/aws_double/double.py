@@ -12,6 +12,7 @@ from aws_double.ec2 import life
 from aws_double.policies import statements
 from aws_double.rules import Fault, Rules
 from aws_double.server import Server
+from aws_double.sessions import Sessions
 
 REGION = "us-east-1"
 
@@ -85,6 +86,11 @@ class AwsDouble:
     def fault(self, **fields: Any) -> None:
         """One more fault, such as `action="RunInstances", do="lost"`."""
         self._cloud.add_fault(Fault(**fields))
+
+    @property
+    def sessions(self) -> Sessions:
+        """Logins and temporary keys."""
+        return self._cloud.orders.sessions
 
     def power_off(self, id: str) -> None:
         """Shut a machine down from inside, as `poweroff` does."""

@@ -10,6 +10,7 @@ from aws_double import signin
 from aws_double.control import PREFIX, Control
 from aws_double.dispatcher import Dispatcher
 from aws_double.protocols import Reply, Request
+from aws_double.sessions import PATHS
 
 
 class Server(ThreadingHTTPServer):
@@ -85,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         if request.path == "/moto-api/reset":
             self.server.dispatcher.reset()
             return Reply(200, b"{}")
+        if (request.method, request.path) in PATHS and _is_unsigned(request):
+            return self.server.dispatcher.log_in(request)
         if request.path == signin.PATH:
             return signin.answer(request)
         return self.server.dispatcher.answer(request)
@@ -99,3 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client has disconnected
+
+
+def _is_unsigned(request: Request) -> bool:
+    return "authorization" not in request.headers

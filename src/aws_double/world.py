@@ -26,6 +26,7 @@ from aws_double.ec2.model import (
 from aws_double.facts.zones import zones_of
 from aws_double.policies import Statement
 from aws_double.rules import Rules
+from aws_double.sessions import Sessions
 from aws_double.tokens import Tokens
 
 
@@ -35,6 +36,7 @@ class Orders:
 
     rules: Rules
     seed: int
+    sessions: Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Account:
     service_linked: set[str] = field(default_factory=set)
     unseen: dict[tuple[str, ...], datetime] = field(default_factory=dict)  # until when, of IAM
     policy: tuple[Statement, ...] = ()  # the present caller's; without one, everything is allowed
+    caller: str = ""  # the present caller's ARN
 
     def letters(self, name: str) -> str:
         """The unique part of an IAM id."""
@@ -125,6 +128,11 @@ class World:
         self.earlier_tags: dict[str, list[tuple[datetime, dict[str, str]]]] = {}
         # Likewise: things as they were before a call changed or deleted them.
         self.earlier: dict[str, list[tuple[datetime, Any]]] = {}
+
+    @property
+    def sessions(self) -> Sessions:
+        """Temporary keys."""
+        return self._orders.sessions
 
     @property
     def rules(self) -> Rules:

@@ -112,3 +112,55 @@ def test_daemon_status_lists_missing_permissions(prism, server):
     done = prism("daemon", "status")
     assert "missing: aws:1:us-west-2  ec2:RunInstances\n" in done.stdout
     assert "prism aws policy" in done.stdout + done.stderr
+
+
+LOGIN = "POST /daemon/aws/login"
+OUT: dict[str, Any] = {
+    "aws_profile": "lab",
+    "kind": "mfa",
+    "serial": "arn:aws:iam::1:mfa/ada",
+    "command": [],
+    "account": None,
+    "identity": None,
+    "problem": "it needs the MFA code",
+}
+IN = OUT | {"account": "1", "identity": "arn:aws:sts::1:assumed-role/lab/ada", "problem": None}
+
+
+def test_aws_login_asks_for_the_code_on_the_terminal(run_on_terminal, server):
+    server.on(LOGIN, OUT, IN)
+    code, screen = run_on_terminal("aws", "login", keys="123456\n")
+    assert (code, "Code of arn:aws:iam::1:mfa/ada: " in screen) == (0, True)
+    assert "identity  arn:aws:sts::1:assumed-role/lab/ada" in screen
+    assert [request.body["code"] for request in server.asked] == [None, "123456"]
+
+
+def test_aws_login_without_a_terminal_says_so(prism, server):
+    server.on(LOGIN, OUT)
+    done = prism("aws", "login", "--aws-profile", "lab")
+    assert done.returncode == 1
+    assert "arn:aws:iam::1:mfa/ada" in done.stderr
+    assert [request.body["aws_profile"] for request in server.asked] == ["lab"]
+
+
+def test_aws_login_runs_the_command_of_aws(prism, server, tmp_path, environ):
+    state = OUT | {"kind": "login", "serial": None, "command": ["aws", "login", "--profile", "x"]}
+    server.on(LOGIN, state, IN, state, state, state)
+    program = tmp_path / "aws"
+    program.write_text('#!/bin/sh\necho "ran $*"\ntest ! -e $0.broken\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:{environ['PATH']}"
+    done = prism("aws", "login", PATH=path)
+    assert (done.returncode, "ran login --profile x" in done.stdout) == (0, True)
+    program.with_name("aws.broken").touch()
+    assert "`aws login --profile x` failed" in prism("aws", "login", PATH=path).stderr
+    program.with_name("aws.broken").unlink()
+    assert "'lab' is not logged in" in prism("aws", "login", PATH=path).stderr, "nobody logged in"
+
+
+def test_aws_login_without_the_program_of_aws_names_it(prism, server, tmp_path):
+    state = OUT | {"kind": "sso", "serial": None, "command": ["aws", "sso", "login"]}
+    server.on(LOGIN, state)
+    done = prism("aws", "login", PATH=str(tmp_path))
+    assert "the program `aws` is not installed" in done.stderr
+    assert "https://aws.amazon.com/cli/" in done.stderr

@@ -145,9 +145,11 @@ def test_daemon_shutdown_decodes_the_spec_example(prism, server):
 def test_aws_checks_and_cost_exports_are_returned_undecoded(prism, server):
     server.on("GET /daemon/aws?profile=lab", [{"profile": "lab", "missing": []}])
     server.on("POST /daemon/aws/setup", {"steps": []})
+    server.on("POST /daemon/aws/login", {"identity": None})
     server.on("GET /costs/export?format=csv&start_date=2026-01-01", http(200, ["a"]))
     assert prism.daemon.aws("lab")[0]["profile"] == "lab"
     assert prism.daemon.aws_setup(dry_run=True) == {"steps": []}
+    assert prism.daemon.aws_login("lab", code="123456") == {"identity": None}
     assert prism.costs.export_as("csv", date(2026, 1, 1)) == b'["a"]'
 
 

@@ -122,7 +122,12 @@ OWN = {
     *("daemon start", "daemon install", "daemon uninstall", "daemon logs"),
     *("backup", "restore", "orphans", "uninstall", "doctor", "completion", "version"),
     *("new-identity", "move-home"),  # no daemon runs then
-    *("aws check", "aws policy", "aws setup"),  # the client has no AWS: an administrator's, once
+    *(
+        "aws check",
+        "aws login",
+        "aws policy",
+        "aws setup",
+    ),  # the client has no AWS: an administrator's, once
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }
 # Only in the command line, or only in the client: how to choose, wait, repeat, show or write.

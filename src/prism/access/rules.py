@@ -189,6 +189,7 @@ TABLE: Mapping[str, RouteRule] = {
     "WS {}/ws": LOOK,
     "GET {}/daemon/status": LOOK,
     "GET {}/daemon/aws": SERVE,
+    "POST {}/daemon/aws/login": SERVE,
     "GET {}/daemon/doctor": SERVE,
     "GET {}/daemon/aws/policy": SERVE,
     "GET {}/daemon/aws/setup": SERVE,

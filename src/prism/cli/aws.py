@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import add_flag
-from prism.cli.terminal import clean, say, show_fields, show_json, suggest
+from prism.cli.terminal import ask, clean, require_terminal, say, show_fields, show_json, suggest
 from prism.client.daemon import Daemon
 from prism.errors import Conflict
 
@@ -41,6 +41,54 @@ def _show(access: dict[str, Any]) -> None:
         suggest(clean(access["remediation"]))
 
 
+def _login(args: Namespace) -> None:
+    """Ask for the code of the MFA device, or run the command of AWS that logs in."""
+    wire, name = daemon(), {"aws_profile": args.aws_profile}
+    state = wire.call(Daemon.aws_login, args.name, **name)
+    if not state["identity"] and state["serial"]:
+        code = _code(state["serial"])
+        state = wire.call(Daemon.aws_login, args.name, **name, code=code)
+    elif not state["identity"] and state["command"]:
+        _run(state["command"])
+        state = wire.call(Daemon.aws_login, args.name, **name)
+    if args.json:
+        show_json(state)
+    if not state["identity"]:
+        raise Conflict(
+            f"The AWS profile {state['aws_profile']!r} is not logged in",
+            details=state["problem"] or "",
+            remediation="See what is missing with `prism doctor`",
+        )
+    if not args.json:
+        show_fields({"account": state["account"], "identity": state["identity"]})
+
+
+def _code(serial: str) -> str:
+    """The six digits of the device, from the person's terminal."""
+    require_terminal(
+        "The code of an MFA device can only be entered on a terminal",
+        "Run it on a terminal: `prism aws login`",
+        f"the device is {serial}",
+    )
+    return ask(f"Code of {clean(serial)}: ")
+
+
+def _run(command: list[str]) -> None:
+    """Run AWS's own program, on this terminal."""
+    import shutil  # noqa: PLC0415  cold start: only here
+    import subprocess  # noqa: PLC0415  the same
+
+    line = " ".join(map(clean, command))
+    if shutil.which(command[0]) is None:
+        raise Conflict(
+            "This login needs AWS's command line, and the program `aws` is not installed here",
+            remediation=f"Install it from https://aws.amazon.com/cli/, then: `{line}`",
+        )
+    say(f"Running `{line}`")
+    if subprocess.run(command, check=False).returncode:
+        raise Conflict(f"`{line}` failed", remediation="Its own message above says why")
+
+
 def _policy(args: Namespace) -> None:
     """Print the policy, always as JSON, as IAM takes it."""
     show_json(daemon().call(Daemon.aws_policy, setup=args.setup))
@@ -70,6 +118,13 @@ def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: all active profiles")
 
 
+def _login_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: the active one")
+    parser.add_argument(
+        "--aws-profile", metavar="NAME", help="a section of AWS's files, instead of a profile"
+    )
+
+
 def _policy_arguments(parser: ArgumentParser) -> None:
     add_flag(parser, "--setup", help="what an administrator needs for `prism aws setup`")
 
@@ -89,6 +144,7 @@ def _setup_arguments(parser: ArgumentParser) -> None:
 
 VERBS = {
     "check": (_check_arguments, lambda args: daemon().call(Daemon.aws, args.name or None), _check),
+    "login": (_login_arguments, _login),
     "policy": (_policy_arguments, _policy),
     "setup": (_setup_arguments, _setup),
 }

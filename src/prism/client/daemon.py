@@ -42,6 +42,17 @@ class Daemon(Noun):
         path = f"{PATH}/aws{query(profile=profile)}"
         return self._ask("GET", path, list[dict[str, object]])
 
+    def aws_login(
+        self,
+        profile: str | None = None,
+        *,
+        aws_profile: str | None = None,
+        code: str | None = None,
+    ) -> dict[str, Any]:
+        """Log in to AWS with a code of an MFA device; without a code, learn how to log in."""
+        body = {"profile": profile, "aws_profile": aws_profile, "code": code}
+        return self._ask("POST", f"{PATH}/aws/login", dict[str, object], body)
+
     def aws_policy(self, *, setup: bool = False) -> dict[str, Any]:
         """The smallest policy for Prism, or for an administrator who runs `aws_setup`."""
         path = f"{PATH}/aws/policy{query(kind='setup' if setup else None)}"

@@ -1,11 +1,11 @@
-"""The routes of AWS accounts: identity, permissions, setup, and links to AWS's pages."""
+"""The routes of AWS accounts: login, identity, permissions, setup, links to AWS's pages."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from prism.connections.model import AwsCredentialsMissing
@@ -16,9 +16,10 @@ from prism.profiles.providers import AWS
 from prism.profiles.service import ProfileService
 from prism.providers.aws.account import setup as account_setup
 from prism.providers.aws.account.federation import sign_in
-from prism.providers.aws.account.identity import partition_of
+from prism.providers.aws.account.identity import partition_of, try_login
 from prism.providers.aws.account.permissions import permissions
 from prism.providers.aws.account.policy import policy, setup_policy
+from prism.providers.aws.api.credentials import LoginKind
 from prism.providers.aws.locations import AwsLocations
 from prism.providers.aws.prerequisites.roles import lacking
 
@@ -63,6 +64,32 @@ class AwsSetupAnswer(Struct, frozen=True, kw_only=True):
     steps: Sequence[account_setup.SetupStep]
 
 
+class AwsLogin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to log in to AWS again: with the code of an MFA device, or to learn how.
+
+    `aws_profile` names a section of AWS's files, instead of the one of the profile.
+    """
+
+    profile: str | None = None
+    aws_profile: str | None = None
+    code: Annotated[str, Meta(pattern=r"^\d{6}$")] | None = None
+
+
+class AwsLoginAnswer(Struct, frozen=True, kw_only=True):
+    """How a profile logs in, and who it is to AWS; `identity` is null until that works.
+
+    `serial` is the MFA device whose code is needed; `command` logs in with AWS's own program.
+    """
+
+    aws_profile: str
+    kind: LoginKind
+    serial: str | None = None
+    command: Sequence[str] = ()
+    account: str | None = None
+    identity: str | None = None
+    problem: str | None = None
+
+
 class AwsSetupText(Struct, frozen=True):
     """The setup, as a file for another tool."""
 
@@ -101,6 +128,24 @@ class AwsAccessService:
         cloud = self._locations().administrator(profile)
         steps = account_setup.look(cloud) if request.dry_run else account_setup.apply(cloud)
         return AwsSetupAnswer(account=identity.account, identity=identity.arn, steps=steps)
+
+    def log_in(self, request: AwsLogin) -> AwsLoginAnswer:
+        """Use a code of an MFA device, if there is one, and try the login."""
+        if request.aws_profile is not None:
+            aws_profile: str | None = request.aws_profile
+        elif request.profile is not None:
+            aws_profile = self._profiles.named(request.profile).aws_profile
+        else:
+            aws_profile = self._aws_profile().aws_profile
+        method = try_login(aws_profile, request.code)
+        answer: dict[str, Any] = {"aws_profile": method.profile, "kind": method.kind}
+        answer |= {"serial": method.serial or None, "command": method.command}
+        try:
+            identity = self._locations().identities.fresh(aws_profile)
+        except Problem as problem:
+            return AwsLoginAnswer(**answer, problem=problem.message)
+        self._locations().wake()
+        return AwsLoginAnswer(**answer, account=identity.account, identity=identity.arn)
 
     def _aws_profile(self) -> Profile:
         """The active profile, if it leads to AWS."""
@@ -164,6 +209,12 @@ def show_aws_policy(
 def set_aws_up(aws_access: Access, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
     """Make the role of machines in an account, as its administrator."""
     return aws_access.setup(data)
+
+
+@router.post("/login", sync_to_thread=True, status_code=200)
+def log_in_to_aws(aws_access: Access, data: JSONBody[AwsLogin]) -> AwsLoginAnswer:
+    """Log in to AWS with a code of an MFA device, or learn how this profile logs in."""
+    return aws_access.log_in(data)
 
 
 @router.get("/setup", sync_to_thread=False)

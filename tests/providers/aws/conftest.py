@@ -23,6 +23,7 @@ def cloud(aws: AwsDouble, boto_clients: dict[str, Any]) -> Cloud:
     """A cloud with the clock of the double, which never sleeps."""
     cloud = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
     cloud._clients = boto_clients.setdefault(aws.url, {})
+    cloud._chain = boto_clients.setdefault(f"chain of {aws.url}", cloud._credential_chain())
     return cloud
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from prism.providers.aws.account.identity import AwsIdentity
 from prism.providers.aws.api.cloud import Cloud
-from prism.providers.aws.api.faults import AwsRefused, AwsUnavailable, CredentialsMissing
+from prism.providers.aws.api.faults import AwsRefused, AwsUnavailable
 
 TIMEOUT = 10.0
 SESSION_SECONDS = 3600  # seconds that keys for the console are valid
@@ -55,10 +55,7 @@ def _endpoint(partition: str) -> str:
 
 def _temporary_keys(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
     """The temporary keys of the role; an IAM user has none, so AWS issues new ones."""
-    keys = cloud.session().get_credentials()
-    if keys is None:
-        raise CredentialsMissing(remediation="See what is missing with `prism doctor`")
-    frozen = keys.get_frozen_credentials()
+    frozen = cloud.credentials().get_frozen_credentials()
     if frozen.token:
         return _as_session(frozen.access_key, frozen.secret_key, frozen.token)
     everything = f"arn:{identity.partition}:iam::aws:policy/AdministratorAccess"

@@ -19,10 +19,13 @@ from prism.errors import Invalid, Problem, ValidationFailed
 from prism.kit.clock import Clock
 from prism.profiles.model import Profile
 from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.credentials import CredentialChain, LoginMethod
 from prism.providers.aws.api.faults import (
+    CREDENTIAL_CODES,
     AwsUnavailable,
     CredentialsMissing,
     RegionNotEnabled,
+    code_of,
     credentials_missing,
 )
 from prism.providers.aws.unavailable import anew
@@ -60,11 +63,21 @@ def ask_aws(aws_profile: str | None) -> AwsIdentity:
     sts_region = region if region in _regions() else DEFAULT_REGION
     try:
         caller = Cloud(sts_region or DEFAULT_REGION, aws_profile).call("sts", "GetCallerIdentity")
-    except CredentialsMissing:  # perhaps the account has not enabled this region
-        if not sts_region or sts_region == DEFAULT_REGION or not sts_region.startswith(PREFIXES):
+    except CredentialsMissing as error:  # perhaps the account has not enabled this region
+        another = sts_region and sts_region != DEFAULT_REGION and sts_region.startswith(PREFIXES)
+        if not another or code_of(error) not in CREDENTIAL_CODES:
             raise
         caller = Cloud(DEFAULT_REGION, aws_profile).call("sts", "GetCallerIdentity")
     return AwsIdentity(account=caller["Account"], arn=caller["Arn"])
+
+
+def try_login(aws_profile: str | None, code: str | None) -> LoginMethod:
+    """How a profile logs in; uses the code of an MFA device, or raises what AWS says to it."""
+    region = _configured_region(aws_profile) or DEFAULT_REGION
+    chain = CredentialChain(aws_profile, region, (lambda: code) if code is not None else None)
+    if code is not None:
+        chain.require()
+    return chain.method()
 
 
 def location_of(account: str, region: str) -> str:
@@ -211,7 +224,8 @@ class AccountCloud(Cloud):
         try:
             return super().call(service, action, **arguments)
         except CredentialsMissing as error:
-            if not is_enabled(self.region, self.aws_profile):
+            answered = code_of(error) in CREDENTIAL_CODES  # by AWS, not by the login itself
+            if answered and not is_enabled(self.region, self.aws_profile):
                 raise RegionNotEnabled(
                     f"The AWS account has not enabled the region {self.region}",
                     details="AWS accepts no credentials of the account there until it is enabled",

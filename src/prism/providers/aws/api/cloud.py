@@ -14,12 +14,12 @@ from typing import Any
 
 from prism.kit.clock import Clock, WallClock
 from prism.providers.aws.api.actions import ACTIONS, reads
+from prism.providers.aws.api.credentials import CredentialChain, remedy
 from prism.providers.aws.api.faults import (
     AwsRefused,
     AwsThrottled,
     AwsUnavailable,
     CredentialsMissing,
-    credentials_missing,
     fault_of,
     unanswered,
     untrusted,
@@ -68,7 +68,7 @@ class Cloud:
         self._rate_limiter, self._sleep = rate_limiter or RateLimiter(), sleep
         self._actions, self._agent = actions, agent
         self._lock = threading.Lock()
-        self._session: Any = None
+        self._chain: CredentialChain | None = None
         self._clients: dict[str, Any] = {}
 
     def call(self, service: str, action: str, /, **arguments: Any) -> Answer:
@@ -108,19 +108,24 @@ class Cloud:
         self.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     def session(self) -> Any:
-        """The boto3 session, for credentials; made at its first use."""
-        import boto3  # noqa: PLC0415  cold start: 0.3 s, only for AWS
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
+        """The boto3 session; made at its first use."""
+        return self._credential_chain().session
 
+    def credentials(self) -> Any:
+        """The credentials, valid now; raises `CredentialsMissing` with the reason."""
+        self.session()  # a subclass verifies the account
+        chain = self._credential_chain()
+        try:
+            return chain.require()
+        except CredentialsMissing:
+            self._forget_session()
+            raise
+
+    def _credential_chain(self) -> CredentialChain:
         with self._lock:
-            if self._session is None:
-                try:
-                    self._session = boto3.Session(
-                        profile_name=self.aws_profile, region_name=self.region
-                    )
-                except BotoCoreError as error:  # no file has the profile, or a file is malformed
-                    raise credentials_missing(str(error)) from error
-            return self._session
+            if self._chain is None:
+                self._chain = CredentialChain(self.aws_profile, self.region)
+            return self._chain
 
     def _call_with_retries(
         self, service: str, action: str, arguments: Answer, pending: PendingCall
@@ -155,6 +160,7 @@ class Cloud:
         from botocore.parsers import ResponseParserError  # noqa: PLC0415  the same
 
         name = f"{service}:{action}"
+        self.credentials()
         try:
             answer: Answer = getattr(self._client(service), xform_name(action))(**arguments)
         except ClientError as error:
@@ -167,6 +173,7 @@ class Cloud:
             if isinstance(fault, CredentialsMissing):
                 if service in SINGLE_REGION:  # credentials of another partition are invalid there
                     raise AwsRefused(fault.message, details=fault.details) from error
+                fault.remediation = remedy(self._credential_chain().method())
                 self._forget_session()
             raise fault from error
         except BotoCoreError as error:
@@ -179,20 +186,19 @@ class Cloud:
         """The problem for an error that came before AWS's answer; another error stays as it is."""
         from botocore import exceptions as they  # noqa: PLC0415  cold start, as above
 
-        credential_errors = (
+        expired_meanwhile = (
             they.NoCredentialsError,
             they.PartialCredentialsError,
             they.CredentialRetrievalError,
             they.TokenRetrievalError,
             they.SSOError,
-            they.NoAuthTokenError,
-            they.ProfileNotFound,
+            they.LoginError,
             they.RefreshWithMFAUnsupportedError,
-            they.InvalidConfigError,
         )
-        if isinstance(error, credential_errors):
+        if isinstance(error, expired_meanwhile):
+            problem = self._credential_chain().failure(error)
             self._forget_session()
-            return credentials_missing(str(error))
+            return problem
         if isinstance(error, they.SSLError):
             return untrusted(name, str(error))
         connection_errors = (they.HTTPClientError, they.ConnectionError, they.IncompleteReadError)
@@ -201,7 +207,7 @@ class Cloud:
     def _forget_session(self) -> None:
         """Load credentials again at the next call: a client never reloads its own."""
         with self._lock:
-            self._session, self._clients = None, {}
+            self._chain, self._clients = None, {}
 
     def _client(self, service: str) -> Any:
         if (client := self._clients.get(service)) is not None:
@@ -220,6 +226,7 @@ class Cloud:
             if (client := self._clients.get(service)) is None:
                 region = SINGLE_REGION.get(service, self.region)
                 client = session.client(service, region_name=region, config=settings)
-                if session is self._session:  # else the credentials were changed meanwhile
+                current = self._chain.session if self._chain else None
+                if session is current:  # else the credentials were changed meanwhile
                     self._clients[service] = client
             return client

@@ -47,6 +47,7 @@ CREDENTIAL_CODES = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 DENIED = {"AccessDenied", "AccessDeniedException", "Blocked", "UnauthorizedOperation"}
 FULL = {
     "InsufficientCapacity",
@@ -209,6 +210,9 @@ def _problem_class(code: str, status: int) -> type[AwsProblem]:
 def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
     if kind is AwsDenied:
         return f"The AWS credentials lack the permission {name}"
+    if code in EXPIRED:
+        clock = ", or the clock of this computer is wrong" if code == "RequestExpired" else ""
+        return f"The AWS login has expired{clock} ({code})"
     if kind is CredentialsMissing:
         return f"AWS does not accept the credentials ({code})"
     if kind in {AwsThrottled, AwsUnavailable}:

@@ -107,7 +107,8 @@ def _sentence(action: str, problem: Problem | None, since: datetime) -> str:
             "Prism repeats it"
         )
     if isinstance(problem, CredentialsMissing):
-        return f"{problem.message.rstrip('.')}, since {_time(since)}"
+        sentence = f"{problem.message.rstrip('.')}, since {_time(since)}"
+        return f"{sentence}. {problem.remediation}" if problem.remediation else sentence
     return f"AWS has not answered {action} since {_time(since)}"
 
 
