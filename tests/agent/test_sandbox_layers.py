@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent import sandbox_layers as module
-from prism.agent.sandbox import SYSTEM, bubblewrap, bubblewrap_command
+from prism.agent.sandbox import SYSTEM, bubblewrap, bubblewrap_command, refresh_etc
 from prism.agent.sandbox_layers import Layer, faces, layers
 
 MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -110,6 +110,7 @@ def command_of_machine(tmp_path, monkeypatch, python):
     folder = home / ".prism" / "workspaces" / "local-1"
     for name in ("home", "venv"):
         (folder / name).mkdir(parents=True)
+    refresh_etc(home / ".prism")
     argv = [str(home / "bin" / MINOR), "-I", "-S", "-c", python]
     return bubblewrap_command(bubblewrap() or "bwrap", argv, folder, [str(home)], [])
 

@@ -27,6 +27,7 @@ SURFACES = {
         "tests/attacks/test_kernel_limits.py",
         "tests/attacks/test_metadata.py",
         "tests/attacks/test_networks.py",
+        "tests/attacks/test_replaced_files.py",
         "tests/attacks/test_reused_users.py",
         "tests/attacks/test_ordinary_networks.py",
         "tests/providers/local/test_sandbox.py",

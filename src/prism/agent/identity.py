@@ -336,16 +336,3 @@ def uids_exist_here(among: UidRange) -> bool:
         if not any(row[0] <= among.first and among.last < row[0] + row[2] for row in rows):
             return False
     return True
-
-
-def account_files(uid: int, home: str) -> dict[str, str]:
-    """`/etc/passwd` and `/etc/group` for a workspace, with its own user added."""
-    own = {
-        "/etc/passwd": f"{LOGIN}:x:{uid}:{uid}:Prism workspace:{home}:/bin/bash\n",
-        "/etc/group": f"{LOGIN}:x:{uid}:\n",
-    }
-    return {
-        path: line + Path(path).read_text(errors="replace")
-        for path, line in own.items()
-        if os.path.isfile(path)
-    }

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from prism.agent.bind_mounts import attach_mounts
+from prism.agent.etc_copy import ETC, OwnEtc
 from prism.agent.identity import CannotMap, SandboxUser, is_privileged
 from prism.agent.machine_config import SYSTEM as SYSTEM_PATH
 from prism.agent.named_servers import names_of_this_computer, servers_on_this_computer
 from prism.agent.network import (
-    RESOLVER,
     NetworkUnavailable,
     WorkspaceNetwork,
     configured_mode,
@@ -33,14 +33,15 @@ from prism.agent.reachable_addresses import HOST, LAN, addresses_of_this_compute
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     KERNEL,
-    NAMES,
     NETWORKED,
     SYSTEM,
+    TIME_ZONE,
     TO_BECOME,
     closed_to_others,
+    etc_words,
     has_worked,
-    hide_secrets,
     parents,
+    refresh_etc,
 )
 from prism.agent.sandbox_layers import homes, layers
 from prism.agent.seccomp import filter_for
@@ -55,7 +56,7 @@ PROGRAM = Path(__file__).resolve().with_name("init.py")
 NO_PROGRAMS = "/nonexistent"
 """The `PATH` of the installer: uv starts Python by its path, and nothing else."""
 WHEELS = "wheels"  # the folder of uv's cache, beside the trees
-NETWORK_SOCKET, RESOLVER_FILE = "install-network", "install-resolv.conf"  # in its folder
+NETWORK_SOCKET, ETC_FOLDER = "install-network", "install-etc"  # in its folder
 FETCHERS = ("/usr/bin/git", "/usr/local/bin/git")
 OWN_FILES = (".config/uv/uv.toml", ".netrc")
 NEEDS_BUILD = re.compile(
@@ -121,10 +122,10 @@ class InstallerSandbox:
         number = self._confinement()
         first = [sys.executable, "-I", "-S", str(PROGRAM), str(number), *argv]
         is_another = self._identity is not None
-        command = installer_command(self._bwrap, first, view, another_user=is_another)
-        if network and (resolver := self._resolver()):
-            at = command.index("--remount-ro")
-            command[at:at] = ["--ro-bind", resolver, os.path.realpath(RESOLVER)]
+        refresh_etc(view.home)
+        own_etc = self._folder / ETC_FOLDER
+        OwnEtc(own_etc, resolver=resolver_file if network else None).write()
+        command = installer_command(self._bwrap, first, view, own_etc, another_user=is_another)
 
         def prepare() -> None:
             os.set_inheritable(number, True)
@@ -147,15 +148,6 @@ class InstallerSandbox:
         with ours:
             socket.send_fds(ours, [framed(confinement)], namespaces)
         return theirs.detach()
-
-    def _resolver(self) -> str | None:
-        """The file for `/etc/resolv.conf`, if it differs from the one outside."""
-        if (content := resolver_file(Path(RESOLVER).read_text(errors="replace"))) is None:
-            return None
-        path = self._folder / RESOLVER_FILE
-        path.write_text(content)
-        path.chmod(0o644)
-        return str(path)
 
     def _mounts(self, readable: list[str], view: InstallerView) -> list[tuple[str, int]]:
         """Mounts in which the files of the daemon's user are the installer's."""
@@ -240,9 +232,14 @@ def _remove_wheels_of_another(writable: Path, identity: SandboxUser) -> None:
 
 
 def installer_command(
-    bwrap: str, argv: Iterable[str], view: InstallerView, *, another_user: bool = False
+    bwrap: str,
+    argv: Iterable[str],
+    view: InstallerView,
+    own_etc: Path,
+    *,
+    another_user: bool = False,
 ) -> list[str]:
-    """The command that runs `argv` in such a sandbox.
+    """The command that runs `argv` in such a sandbox, with its own files of `/etc`.
 
     With `another_user`, `argv` can change its user.
     """
@@ -252,13 +249,13 @@ def installer_command(
     words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
     kernel = KERNEL if os.geteuid() == 0 else ()  # root can write there without capabilities
     for path in (*filter(os.path.exists, kernel), *SYSTEM):
-        words += ["--ro-bind-try", path, path]
-    words += hide_secrets()
+        words += ["--ro-bind-try", path, path] if path != ETC else []
     # Package metadata can make uv start git; then the package is installed in the workspace.
     for path in filter(os.path.isfile, FETCHERS):
         words += ["--ro-bind", os.devnull, os.path.realpath(path)]
-    readable = [*map(os.path.realpath, NAMES), *view.reachable, *named_files(), str(PROGRAM)]
+    readable = [os.path.realpath(TIME_ZONE), *view.reachable, *named_files(), str(PROGRAM)]
     hidden = [str(view.home), *homes()]
+    words += etc_words(view.home, own_etc, readable)
     if another_user:
         hidden += closed_to_others([*map(str, view.writable), *readable])
     for path, is_shown in layers(SYSTEM, readable, hidden):

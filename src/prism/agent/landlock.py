@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prism.agent.protocol import FileRules
-from prism.agent.sandbox import NAMES, SYSTEM, own_folders, targets_of, volumes_of
+from prism.agent.sandbox import SYSTEM, TIME_ZONE, own_folders, targets_of, volumes_of
 from prism.agent.sandbox_layers import homes, layers, within
 
 READ = ("/sys", "/run", "/var/cache/fontconfig", "/var/lib")
 DEVICES = ("/dev", "/proc")
 TEMPORARY = ("/tmp", "/var/tmp")
+NAMES = ("/etc/resolv.conf", "/etc/hosts", TIME_ZONE)  # often symlinks to elsewhere
 
 
 def file_rules(folder: Path, reachable: Iterable[str], *, sandboxed: bool) -> FileRules:

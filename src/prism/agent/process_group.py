@@ -87,6 +87,11 @@ class ProcessGroup:
         """A socket that can connect to the programs' ports."""
         return self.network.tcp_socket(family) if self.network else socket.socket(family)
 
+    def refresh_names(self) -> None:
+        """Show the sandbox what has changed in this computer's hosts and name servers."""
+        if self._sandbox:
+            self._sandbox.refresh_names()
+
     def restart_network(self) -> None:
         """Restart the network's processes that have ended by themselves."""
         if (network := self.network) is None:

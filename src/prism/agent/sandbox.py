@@ -11,17 +11,16 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from prism.agent.etc_copy import ETC, OWN_ETC, EtcCopy, tree_of
+from prism.agent.installation_access import is_readable_by_all
 from prism.agent.overlay import bubblewrap_words
 from prism.agent.processes import LINUX, which
 from prism.agent.sandbox_layers import homes, layers, within
 
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix")
-SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers")
-SECRET_FOLDERS = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d")
 KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/acpi")
-ACCOUNTS = ("/etc/passwd", "/etc/group")
-NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
+TIME_ZONE = "/etc/localtime"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 SANDBOXED, NETWORKED = "sandboxed", "networked"
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
@@ -65,31 +64,29 @@ def bubblewrap_command(
     private: Iterable[str] = (),
     another_user: bool = False,
     closed: bool = False,
-    resolver: str | None = None,
     lower: str | None = None,
 ) -> list[str]:
     """The command that runs `argv` in a sandbox.
 
     There, `reachable` can be read and `volumes` can be written. The folder of all volumes is
     otherwise empty; later volumes are mounted in it (`bind_mounts.py`). The paths in `private` are
-    hidden, as are Prism's home and the user's. With `another_user`, `argv` can change its user;
-    `folder` has the account files for that. In a `closed` sandbox, no program can make another
-    user namespace. `resolver` is shown as `/etc/resolv.conf`. `lower` is a shared package tree; if
-    it is given, bubblewrap mounts it below the environment.
+    hidden, as are Prism's home and the user's. With `another_user`, `argv` can change its user.
+    In a `closed` sandbox, no program can make another user namespace. A shared package tree,
+    `lower`, is mounted below the environment. Call `refresh_etc` before.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
-    words += [*_capabilities(another_user, closed), *_system(), *hide_secrets()]
-    words += [*_devices(another_user), *_temporary(folder, another_user)]
-    reachable, empty = [*map(os.path.realpath, NAMES), *own_certificates(), *reachable], []
+    reachable, empty = [os.path.realpath(TIME_ZONE), *own_certificates(), *reachable], []
     hidden = [str(folder.parent.parent), *homes(), *private]
+    words += [*_capabilities(another_user, closed), *_system()]
+    words += etc_words(folder.parent.parent, etc_of(folder), reachable)
+    words += [*_devices(another_user), *_temporary(folder, another_user)]
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
     for path, is_shown in layers(SYSTEM, reachable, hidden):
         words += [*parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
         empty += [] if is_shown else [path]
     home, venv = map(str, own_folders(folder))
-    words += [*_resolver_words(resolver), *parents(home)]
-    words += _for_another_user(folder) if another_user else []
+    words += [*parents(home), *(_volumes_words(folder) if another_user else ())]
     for own in (home, venv, *volumes):
         words += bubblewrap_words(lower, own) if lower and own == venv else ["--bind", own, own]
     for closed_to_all in (*empty, "/"):
@@ -135,6 +132,11 @@ def targets_of(folder: Path) -> Path:
     return folder / "targets"
 
 
+def etc_of(folder: Path) -> Path:
+    """The folder with the files of `/etc` that are a machine's own."""
+    return folder / "etc"
+
+
 def is_of_the_system(path: str) -> bool:
     """Whether a path lies in a system folder, all of which a machine sees."""
     return any(within(path, tree) for tree in SYSTEM)
@@ -160,33 +162,32 @@ def parents(path: str) -> list[str]:
     return ["--dir", os.path.dirname(path)]
 
 
-def _resolver_words(resolver: str | None) -> list[str]:
-    return ["--ro-bind", resolver, os.path.realpath("/etc/resolv.conf")] if resolver else []
-
-
-def _for_another_user(folder: Path) -> list[str]:
-    volumes, targets = volumes_of(folder), str(targets_of(folder))
-    words = [*parents(volumes), "--ro-bind", targets, volumes]
-    for path in ACCOUNTS:
-        words += ["--ro-bind-try", f"{folder}/{os.path.basename(path)}", path]
-    return words
+def _volumes_words(folder: Path) -> list[str]:
+    path = volumes_of(folder)
+    return [*parents(path), "--ro-bind", str(targets_of(folder)), path]
 
 
 def _system() -> list[str]:
     words = ["--proc", "/proc", "--dir", "/run", "--dir", "/var"]
     kernel = KERNEL if os.geteuid() == 0 else ()  # root can write there without capabilities
     for path in (*filter(os.path.exists, kernel), *SYSTEM, "/sys"):
-        words += ["--ro-bind-try", path, path]
+        words += ["--ro-bind-try", path, path] if path != ETC else []
     return words
 
 
-def hide_secrets() -> list[str]:
-    """The arguments that hide files and folders with secrets of this computer."""
-    words: list[str] = []
-    for path in filter(os.path.exists, SECRETS):
-        words += ["--ro-bind", os.devnull, path]
-    for path in filter(os.path.isdir, SECRET_FOLDERS):
-        words += ["--tmpfs", path]
+def refresh_etc(home: Path) -> None:
+    """Bring the `/etc` of this home's sandboxes up to date; raises `OSError`."""
+    EtcCopy(home, [str(home), *homes()]).refresh()
+
+
+def etc_words(home: Path, own: Path, reachable: Iterable[str]) -> list[str]:
+    """The arguments that show the `/etc` of this home, and a workspace's `own` files in it."""
+    own.mkdir(exist_ok=True)
+    words = ["--ro-bind", str(tree_of(home)), ETC, *parents(OWN_ETC)]
+    words += ["--ro-bind", str(own), OWN_ETC]
+    for path in reachable:  # a mount makes it readable
+        if within(path, ETC) and os.path.exists(path) and not is_readable_by_all(path):
+            words += ["--ro-bind", path, path]
     return words
 
 

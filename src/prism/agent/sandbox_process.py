@@ -13,20 +13,22 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from prism.agent import overlay, syscalls
 from prism.agent.bind_mounts import attach_mounts, hide_mount, make_target, show_mount
+from prism.agent.etc_copy import Account, OwnEtc
 from prism.agent.handover import hand_over_entry
 from prism.agent.host_user import HostUser, is_root
 from prism.agent.identity import (
+    LOGIN,
     CannotMap,
     NoIdentity,
     SandboxUser,
     TreeOwner,
-    account_files,
     is_privileged,
     processes_allowed,
     user_namespace,
@@ -35,7 +37,6 @@ from prism.agent.kernel_limits import limits_of_a_workspace
 from prism.agent.landlock import file_rules
 from prism.agent.machine_config import SYSTEM
 from prism.agent.network import (
-    RESOLVER,
     VARIABLE,
     NetworkUnavailable,
     WorkspaceNetwork,
@@ -53,8 +54,10 @@ from prism.agent.sandbox import (
     NETWORKED,
     bubblewrap,
     bubblewrap_command,
+    etc_of,
     has_worked,
     own_folders,
+    refresh_etc,
     remember_that_it_works,
     targets_of,
     volumes_of,
@@ -119,6 +122,7 @@ class SandboxProcess:
         self._rest = b""
         self._identity: SandboxUser | None = None
         self._host_user: HostUser | None = None
+        self._etc: OwnEtc | None = None
         self._passed: list[str] = []  # closed folders, not of Prism, that let its user pass
         self._limits = limits_of_a_workspace()
         try:
@@ -230,6 +234,8 @@ class SandboxProcess:
 
     def _open(self) -> None:
         bwrap, refusal = bubblewrap() if self._is_requested else None, ""
+        if bwrap:
+            refresh_etc(self._folder.parent.parent)
         if self._is_requested and is_root():
             self._open_as_another_user(bwrap)
             return
@@ -369,15 +375,19 @@ class SandboxProcess:
         self._shares_network = reason
         return ""
 
-    def _resolver(self) -> str | None:
-        """The file for `/etc/resolv.conf`, if it differs from the one outside."""
-        path = self._folder / "resolv.conf"
-        content = resolver_file(_read(RESOLVER)) if self.network else None
-        if content is None:
-            return None
-        path.write_text(content)
-        path.chmod(0o644)
-        return str(path)
+    def refresh_names(self) -> None:
+        """Write what has changed in this computer's hosts and name servers."""
+        if self._etc:
+            with suppress(OSError):  # such as a full disk
+                self._etc.refresh()
+
+    def _write_etc(self) -> None:
+        account = None
+        if self._identity:
+            account = Account(LOGIN, self._identity.uid, str(self._folder / "home"))
+        resolver = resolver_file if self.network else None
+        self._etc = OwnEtc(etc_of(self._folder), account, resolver)
+        self._etc.write()
 
     def _begin_within(self, bwrap: str | None, *, closed: bool) -> str:
         """Start; empty if that succeeded, else why not."""
@@ -390,12 +400,12 @@ class SandboxProcess:
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
         if bwrap:
+            self._write_etc()
             is_another = self._identity is not None
             argv = bubblewrap_command(
                 *(bwrap, argv, self._folder, reachable, self.volumes),
                 another_user=is_another,
                 closed=closed,
-                resolver=self._resolver(),
                 lower=None if is_another else self._lower,
             )
         environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
@@ -496,9 +506,6 @@ class SandboxProcess:
             folder.mkdir(exist_ok=True)
         own = [str(targets), *map(str, own_folders(self._folder))]
         shared = [self._lower] if self._lower else []
-        for path, content in account_files(identity.uid, str(self._folder / "home")).items():
-            (account := self._folder / os.path.basename(path)).write_text(content)
-            own.append(str(account))
         installed = {
             os.path.realpath(candidate) for candidate in reachable if os.path.exists(candidate)
         }
@@ -528,13 +535,6 @@ def _first_inside(pid: int) -> int | None:
     """The first process inside, found from the process that made the sandbox."""
     children = [descendant for descendant in descendants(pid) if descendant.parent == pid]
     return min(children, key=lambda child: int(child.began)).pid if children else None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def _no_bubblewrap() -> str:

@@ -142,6 +142,7 @@ class SupervisedMachine:
             if self._mounts.step() or self.process_group.reaches_removed_volumes:
                 self.process_group.update_volumes()
             self.process_group.restart_network()
+            self.process_group.refresh_names()
             goal = self._wanted_goal()
             at_rest = self._phase == "on" and not goal and self._work is None
             if self._pause.step(allowed=at_rest):
