@@ -367,6 +367,52 @@ def test_volumes_and_snapshots_are_recovered_from_their_tags(start_daemon, aws):
     assert (copy["source"], copy["source_type"], copy["size_gb"]) == ("ebs", "volume", 12)
 
 
+def test_copies_with_the_same_tags_are_orphans_and_outlive_their_originals(start_daemon, aws):
+    """AWS Backup Developer Guide, "Copy tags during a restore"."""
+    daemon, ec2 = start_daemon(), boto3.client("ec2")
+    launch(daemon, "mine")
+    daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
+    wait_for_states(daemon, aws, mine="running")
+    [original] = aws.machines()
+    [described] = ec2.describe_instances(InstanceIds=[original["id"]])["Reservations"]
+    [instance] = described["Instances"]
+    answer = ec2.run_instances(
+        ImageId=instance["ImageId"],
+        InstanceType="t3.small",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": instance["Tags"]}],
+    )
+    machine_copy = answer["Instances"][0]["InstanceId"]
+    for _ in range(3):  # unused storage is observed every two minutes
+        aws.clock.advance(150)
+        daemon.daemon.settle()
+    [volume] = daemon.get("storage/volumes")["ebs_volumes"]
+    [disk] = ec2.describe_volumes(VolumeIds=[volume["volume_id"]])["Volumes"]
+    backup = ec2.create_snapshot(VolumeId=disk["VolumeId"])["SnapshotId"]
+    aws.clock.advance(150)
+    disk_copy = ec2.create_volume(
+        AvailabilityZone=disk["AvailabilityZone"],
+        SnapshotId=backup,
+        TagSpecifications=[{"ResourceType": "volume", "Tags": disk["Tags"]}],
+    )["VolumeId"]
+    daemon.post("instances/mine/terminate", 200, confirm="DELETE")
+    daemon.http("DELETE", "/api/v1/storage/volumes/data")
+    for _ in range(20):
+        aws.clock.advance(150)
+        daemon.daemon.settle()
+    assert [orphan["id"] for orphan in daemon.orphans()] == [machine_copy]
+    [stored] = daemon.get("orphans")["storage"]
+    assert (stored["id"], disk_copy in stored["removed_by"]) == (disk_copy, True)
+    states = {machine["id"]: machine["state"] for machine in aws.machines()}
+    assert states.get(original["id"], "terminated") == "terminated"
+    assert states[machine_copy] == "running"
+    assert ec2.describe_volumes(VolumeIds=[disk_copy])["Volumes"]
+    left = {skipped["id"]: skipped["why"] for skipped in daemon.recover()["left"]}
+    assert "has the tags of mine" in left[machine_copy]
+    assert disk_copy in left[disk_copy]
+
+
 def test_duplicate_snapshot_of_one_request_is_listed_with_its_price_and_command(start_daemon, aws):
     """`CreateSnapshot` has no idempotency token, so a repeated call makes two snapshots."""
     daemon = start_daemon()

@@ -67,6 +67,14 @@ def test_machine_of_another_user_is_not_recovered_without_everybody(
     assert why is None or "prism orphans adopt i-0123456789abcdef0" in why
 
 
+def test_copy_of_a_machine_is_recovered_only_by_its_id():
+    machine = found_machine(at_home=True, owner="ada", twin_of="mine")
+    why = may_take(machine, "ada", everybody=True)
+    assert why is not None
+    for command in ("adopt", "terminate"):
+        assert f"`prism orphans {command} i-0123456789abcdef0`" in why
+
+
 @pytest.mark.parametrize(
     ("seen", "hours", "hourly", "cost"),
     [

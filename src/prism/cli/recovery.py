@@ -111,7 +111,8 @@ def _show_storage(storage: list[dict[str, Any]]) -> None:
     for stored in storage:
         if command := stored.get("removed_by"):
             say(
-                f"note: {stored['id']} is a second snapshot of one request; remove it: `{command}`"
+                f"note: {stored['id']} has the tags of another {stored['kind']}; to remove it: "
+                f"`{command}`"
             )
     suggest("`prism recover` restores your volumes and snapshots")
 

@@ -189,7 +189,7 @@ class DatabaseGeneration:
     def ours(self, keys: Collection[str]) -> set[str]:
         """The keys that have a row."""
         with self._db.read() as sql:
-            return {*keys} & (store.known(sql) | store.known_storage(sql))
+            return {*keys} & (store.known(sql) | store.known_storage(sql).keys())
 
     def is_paused(self, requested_at: datetime | None = None) -> bool:
         """Whether a request of that time must wait; without a time, whether any must.

@@ -21,7 +21,8 @@ class FoundMachine(Struct, frozen=True, kw_only=True):
     `resolved_template` is the template that it was made of, if known in full; `started_at` is
     since when it is on, `charged` whether it costs money although it is off; `at_home` whether
     this home has its key. `ends_at` is the expiry at its launch, `stops_at` when it will stop by
-    itself. The caller fills in `location`.
+    itself. `twin_of` is the name of the workspace whose tags it has, if another machine is that
+    workspace's. The caller fills in `location`.
     """
 
     id: str
@@ -49,6 +50,7 @@ class FoundMachine(Struct, frozen=True, kw_only=True):
     ends_at: datetime | None = None
     stops_at: datetime | None = None
     at_home: bool = False
+    twin_of: str | None = None
 
 
 class SurveyedLocation(Struct, frozen=True):
@@ -96,8 +98,8 @@ class Orphan(Struct, frozen=True, kw_only=True):
 class StorageOrphan(Struct, frozen=True, kw_only=True):
     """A volume or snapshot without a row; money in USD a month, null if unknown.
 
-    `removed_by` is the command that removes it, if that is the only choice: a second snapshot of
-    the same request, or somebody's copy with its tags.
+    `removed_by` is the command that removes it, if that is the only choice: it was made twice
+    for one request, or it is somebody's copy with the same tags.
     """
 
     kind: str

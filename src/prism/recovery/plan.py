@@ -56,8 +56,15 @@ def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None
     """Why a recovery leaves a machine alone; None if it does not.
 
     Installations may share an account: if somebody else launched the machine and this home has no
-    key to it, another Prism most likely uses it.
+    key to it, another Prism most likely uses it. A copy of a workspace's machine, such as one that
+    AWS Backup restored, has its tags, and is nobody's.
     """
+    if machine.twin_of is not None:
+        return (
+            f"it has the tags of {machine.twin_of}, and is another machine; to make a workspace "
+            f"of it: `prism orphans adopt {machine.id}`; to destroy it: `prism orphans terminate "
+            f"{machine.id}`"
+        )
     if everybody or machine.at_home or machine.owner.lower() == user.lower():
         return None
     owner = machine.owner or "somebody unknown"

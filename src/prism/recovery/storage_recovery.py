@@ -94,9 +94,9 @@ class StorageRecovery:
         self, unknown: UnknownStorage, known: StorageMetadata, *, everybody: bool
     ) -> str | None:
         """Why it is not recovered: several installations of Prism may share an account."""
-        if isinstance(unknown.resource, ProviderSnapshot) and unknown.resource.removed_by:
+        if unknown.resource.removed_by:
             return (
-                "it is a second snapshot of the same request, and costs money too; to remove it: "
+                "it is another one with the same tags, and costs money too; to remove it: "
                 f"`{unknown.resource.removed_by}`"
             )
         is_ours = known.owner.lower() == self._actor().lower()
@@ -207,9 +207,7 @@ class StorageRecovery:
             created_at=created and whole(created),
             age_seconds=None if created is None else int((now - created).total_seconds()),
             monthly_cost=None if cost is None else amount(cost),
-            removed_by=unknown.resource.removed_by
-            if isinstance(unknown.resource, ProviderSnapshot)
-            else None,
+            removed_by=unknown.resource.removed_by,
         )
 
 

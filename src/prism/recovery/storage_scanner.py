@@ -1,6 +1,6 @@
 """Finds volumes and snapshots without a row in each survey of storage."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -41,7 +41,7 @@ class StorageScanner:
             if self._due_at.get(at, now) > now:
                 continue
             try:
-                resources = view.everything(*at)
+                resources = view.everything(*at, known)
             except Unavailable:
                 continue
             unknown = [
@@ -71,9 +71,10 @@ def kind_of(disk: Disk | ProviderSnapshot) -> str:
     return str(VolumeKind.EFS if disk.id.startswith("fs-") else VolumeKind.EBS)
 
 
-def _is_unknown(resource: Disk | ProviderSnapshot, known: set[str]) -> bool:
+def _is_unknown(resource: Disk | ProviderSnapshot, known: Mapping[str, str | None]) -> bool:
     return (
         bool(resource.key)
         and resource.key not in known
+        and resource.id not in known.values()
         and resource.observed in {StorageObserved.THERE, StorageObserved.MAKING}
     )

@@ -16,12 +16,11 @@ def names(sql: Connection) -> set[str]:
     return set(sql.execute(select(workspaces.c.name).where(LIVE)).scalars())
 
 
-def known_storage(sql: Connection) -> set[str]:
-    """The keys of every volume and snapshot."""
+def known_storage(sql: Connection) -> dict[str, str | None]:
+    """The key of every volume and snapshot, and its id at its provider, if it has one yet."""
+    columns = ((volumes, volumes.c.disk_id), (snapshots, snapshots.c.copy_id))
     return {
-        scalar
-        for table in (volumes, snapshots)
-        for scalar in sql.execute(select(table.c.id)).scalars()
+        key: id for table, column in columns for key, id in sql.execute(select(table.c.id, column))
     }
 
 

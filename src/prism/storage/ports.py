@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from prism.errors import Conflict, Unavailable
 from prism.storage.model import DiskType, StorageFailure, StorageObserved, VolumeKind
@@ -74,6 +74,8 @@ class Disk(Struct, frozen=True, kw_only=True):
 
     `unmounted` are those of these machines that have not mounted the volume; attaching it again
     while they are on mounts it. `zone` is the zone that a machine must be in, None for any zone.
+    `replaces` is the id of the empty volume that this one replaces. `removed_by` is the command
+    that removes a twin: it has the tags of a row's volume, and is only shown.
     """
 
     id: str
@@ -85,6 +87,8 @@ class Disk(Struct, frozen=True, kw_only=True):
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
     known: StorageMetadata | None = None
+    replaces: str | None = None
+    removed_by: str | None = None
 
 
 class VerificationResult(Struct, frozen=True, kw_only=True):
@@ -118,6 +122,14 @@ class ProviderSnapshot(Struct, frozen=True, kw_only=True):
     verified: VerificationResult | None = None
 
 
+Stored = TypeVar("Stored", Disk, ProviderSnapshot)
+
+
+def as_twin(stored: Stored, removal: str) -> Stored:
+    """Storage with the tags of a row that it does not belong to; its own id is its key."""
+    return structs.replace(stored, key=stored.id, removed_by=removal)
+
+
 class StorageSurvey(Struct, frozen=True):
     """All storage of Prism in one location, or the requested parts of it."""
 
@@ -132,8 +144,12 @@ class StorageSurvey(Struct, frozen=True):
 class FindsStorageById(Protocol):
     """A location whose survey finds storage by tags, which somebody may have removed.
 
-    Both methods add missing tags if possible, and raise `Unavailable` without an answer.
+    Lookups add missing tags if possible, and raise `Unavailable` without an answer. Others may
+    have the same tags, so a row's storage is the one that has the row's id, too.
     """
+
+    def removal(self, id: str) -> str:
+        """The command that removes what has the tags of a row, but is not the row's."""
 
     def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """The volume with this id; None if it does not exist any more."""

@@ -15,9 +15,16 @@ from prism.storage.ports import (
     SurveyPart,
     Volumes,
     VolumeSpec,
+    as_twin,
 )
 
 T = TypeVar("T", Disk, ProviderSnapshot)
+NOT_MADE = {
+    StorageObserved.NONE,
+    StorageObserved.UNSURE,
+    StorageObserved.MAKING,
+    StorageObserved.BROKEN,
+}
 PART_OF = {VolumeKind.EBS: SurveyPart.EBS, VolumeKind.EFS: SurveyPart.EFS}
 
 
@@ -46,35 +53,60 @@ class LazySurvey:
         """A volume, if it is listed; raises `Unavailable` if its location does not answer."""
         disks = self._listing(volume.location, PART_OF[volume.kind]).disks
         self._require_readable(volume.id, volume.disk_id or volume.expected_id)
-        if volume.id not in disks and volume.disk_id and (provider := self._finder(volume)):
+        listed = disks.get(volume.id)
+        if listed is not None and not self._is_twin(volume.location, listed, volume.disk_id):
+            return listed
+        if volume.disk_id and (provider := self._finder(volume)):
             spec = volume_spec(volume, self._named(volume.project))
             if by_id := provider.find(volume.disk_id, spec):
                 disks[volume.id] = by_id
-        return disks.get(volume.id)
+                return by_id
+        return None
 
     def copy(self, snapshot: Snapshot) -> ProviderSnapshot | None:
         """A snapshot, if it is listed; raises `Unavailable` if its location does not answer."""
         copies = self._listing(snapshot.location, SurveyPart.SNAPSHOTS).copies
         self._require_readable(snapshot.id, snapshot.copy_id)
-        if snapshot.id not in copies and snapshot.copy_id and (provider := self._finder(snapshot)):
+        listed, id = copies.get(snapshot.id), snapshot.copy_id
+        made = snapshot.observed not in NOT_MADE or snapshot.verb is StorageVerb.DELETE
+        if listed is not None and not (made and self._is_twin(snapshot.location, listed, id)):
+            return listed
+        if id and (provider := self._finder(snapshot)):
             spec = snapshot_spec(snapshot, self._named(snapshot.project))
-            if by_id := provider.find_snapshot(snapshot.copy_id, spec):
+            if by_id := provider.find_snapshot(id, spec):
                 copies[snapshot.id] = by_id
-        copy = copies.get(snapshot.id)
-        if (
-            copy is not None
-            and snapshot.verb is StorageVerb.DELETE
-            and snapshot.copy_id not in {None, copy.id}
-        ):
-            return None  # another snapshot with its key must not be deleted
-        return copy
+                return by_id
+        return None
 
-    def everything(self, location: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
-        """All storage in a part of a location; raises `Unavailable` without an answer."""
+    def _is_twin(self, location: str, stored: Disk | ProviderSnapshot, id: str | None) -> bool:
+        """Whether listed storage has the key of a row, and is not the row's, which has this id."""
+        if id in {None, stored.id} or not isinstance(self._providers[location], FindsStorageById):
+            return False
+        return not isinstance(stored, Disk) or stored.replaces != id
+
+    def everything(
+        self, location: str, part: SurveyPart, ids: Mapping[str, str | None]
+    ) -> Sequence[Disk | ProviderSnapshot]:
+        """All storage in a part of a location; raises `Unavailable` without an answer.
+
+        `ids` are the ids in the rows, by key; what has the key of a row and another id is a twin.
+        """
         listing = self._listing(location, part)
         if part is SurveyPart.SNAPSHOTS:
-            return [*listing.copies.values()]
-        return [disk for disk in listing.disks.values() if part is _part_of(disk)]
+            return [self._with_own_key(location, copy, ids) for copy in listing.copies.values()]
+        return [
+            self._with_own_key(location, disk, ids)
+            for disk in listing.disks.values()
+            if part is _part_of(disk)
+        ]
+
+    def _with_own_key(self, location: str, stored: T, ids: Mapping[str, str | None]) -> T:
+        provider = self._providers[location]
+        if isinstance(provider, FindsStorageById) and self._is_twin(
+            location, stored, ids.get(stored.key)
+        ):
+            return as_twin(stored, provider.removal(stored.id))
+        return stored
 
     def _finder(self, resource: Volume | Snapshot) -> FindsStorageById | None:
         """The provider, to look up by its id what is not listed: its tags may be removed.

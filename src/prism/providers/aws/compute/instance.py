@@ -20,7 +20,9 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
     """The parts of EC2's description of a machine that Prism uses.
 
     `launched` is EC2's LaunchTime, the time of the last start; it identifies the boot. `changed`
-    is when the state began to change, if EC2 says so.
+    is when the state began to change, if EC2 says so. `key` is that of a workspace only if the
+    workspace's launch made the machine. Others may have its tags, such as one that AWS Backup
+    restored: their own id is their key.
     """
 
     id: str
@@ -62,14 +64,14 @@ def read(description: Mapping[str, Any]) -> Ec2Instance:
 
 
 def _parse(description: Mapping[str, Any]) -> Ec2Instance:
-    tags = names.read(description.get("Tags"))
+    tags, token = names.read(description.get("Tags")), description.get("ClientToken") or ""
     if (state := description["State"]["Name"]) not in STATES:
         raise ValueError(f"its state {state!r} is unknown to this version of Prism")
     if not isinstance(description["LaunchTime"], datetime):
         raise TypeError(f"its LaunchTime is {description['LaunchTime']!r}")
     return Ec2Instance(
         id=description["InstanceId"],
-        key=tags.get(names.ID, description["InstanceId"]),
+        key=_key(tags.get(names.ID, ""), token, description["InstanceId"]),
         state=state,
         type=description["InstanceType"],
         zone=description["Placement"]["AvailabilityZone"],
@@ -83,8 +85,12 @@ def _parse(description: Mapping[str, Any]) -> Ec2Instance:
         spot_request=description.get("SpotInstanceRequestId"),
         key_name=description.get("KeyName"),
         has_role=bool(description.get("IamInstanceProfile")),
-        token=description.get("ClientToken") or "",
+        token=token,
     )
+
+
+def _key(tagged: str, token: str, id: str) -> str:
+    return tagged if tagged and token.startswith(f"{tagged}-") else id
 
 
 def _transition_time(reason: str) -> datetime | None:

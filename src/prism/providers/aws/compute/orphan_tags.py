@@ -16,6 +16,7 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
     return FoundMachine(
         id=instance.id,
         key=instance.key,
+        twin_of=_twin_of(instance),
         observed=machine.observed,
         charged=machine.charged,
         name=tags.get(names.OUR_NAME) or tags.get(names.NAME, ""),
@@ -38,3 +39,11 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
         stops_at=names.expires_at(tags),
         at_home=at_home,
     )
+
+
+def _twin_of(instance: Ec2Instance) -> str | None:
+    """The name of the workspace whose tags it has although no launch of Prism made it."""
+    tagged = instance.tags.get(names.ID)
+    if tagged is None or tagged == instance.key:
+        return None
+    return instance.tags.get(names.OUR_NAME) or tagged

@@ -81,7 +81,8 @@ class InstanceCache:
     def of_key(self, key: str) -> Ec2Instance | None:
         """The machine with this key, preferably one that is not gone."""
         instances = self._find([{"Name": f"tag:{names.ID}", "Values": [key]}])
-        return min(instances, key=lambda it: it.gone, default=None)
+        ours = (instance for instance in instances if instance.key == key)
+        return min(ours, key=lambda it: it.gone, default=None)
 
     def of_request(self, request: str) -> Sequence[Ec2Instance]:
         """Every machine of a spot request."""

@@ -3,6 +3,9 @@
 So a volume is made in a zone that depends only on its key. If a machine in another zone attaches
 it first, Prism makes it again there: it is empty, or has the data of a snapshot, which still
 exists. After that it stays in `Disk.zone`; other zones get `VolumeElsewhere`.
+
+Others may have the tags of a volume: AWS Backup restores them too. A volume is that of a row only
+if it also has the row's id, or was made to replace the volume with that id.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,6 +27,8 @@ from prism.providers.aws.storage.mounts import AttachedDisk, AwsMounts, DiskOrig
 from prism.providers.aws.storage.tags import (
     KIND,
     MOUNTED,
+    REPLACES,
+    RESTORED,
     USED,
     key_filter,
     kind_filter,
@@ -33,7 +38,7 @@ from prism.providers.aws.storage.tags import (
     volume_tags,
 )
 from prism.storage.model import StorageFailure, StorageObserved, VolumeElsewhere
-from prism.storage.ports import Disk, StorageRefused, VolumeSpec
+from prism.storage.ports import Disk, StorageRefused, VolumeSpec, as_twin
 
 STATES = {
     "creating": StorageObserved.MAKING,
@@ -55,6 +60,7 @@ PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
 class _DescribedVolume(Struct, frozen=True):
     disk: Disk
     tags: Tags
+    ours: bool
     precedence: tuple[bool, datetime, str]
 
 
@@ -69,20 +75,29 @@ class Disks:
         self._zones: list[str] = []
 
     def survey(self) -> ReadableItems:
-        """All our volumes; if two have the same key, the one with precedence."""
+        """All our volumes; if two have the same key, the other one is a twin, with its own key."""
         filters = kind_filter("ebs")
         pages = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
         listing = self._cloud.unreadable.read_each("VolumeId", pages, self._describe)
-        by_key: dict[str, _DescribedVolume] = {}
+        by_key: dict[str, Disk] = {}
+        twins: list[Disk] = []
         for described in sorted(listing.items, key=lambda it: it.precedence):
-            if described.disk.key:
-                by_key.setdefault(described.disk.key, described)
+            if not (disk := described.disk).key:
+                continue
+            first = by_key.setdefault(disk.key, disk) if described.ours else None
+            if first is None or (disk.id != first.id and not _is_move(disk, first)):
+                twins.append(as_twin(disk, self.removal(disk.id)))
         self._on_survey({described.disk.id: described.tags for described in listing.items})
-        return ReadableItems([described.disk for described in by_key.values()], listing.unreadable)
+        return ReadableItems([*by_key.values(), *twins], listing.unreadable)
+
+    def removal(self, id: str) -> str:
+        """The command that removes a volume which is no row's."""
+        return f"aws ec2 delete-volume --region {self._cloud.region} --volume-id {id}"
 
     def _describe(self, volume: Mapping[str, Any]) -> _DescribedVolume:
         volume = self._with_written_tags(dict(volume))
-        return _DescribedVolume(_disk(volume), read(volume.get("Tags")), _precedence(volume))
+        tags = read(volume.get("Tags"))
+        return _DescribedVolume(_disk(volume), tags, _is_ours(volume, tags), _precedence(volume))
 
     def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """The volume with this id, whatever its tags; adds the tags that it has lost.
@@ -106,11 +121,12 @@ class Disks:
             "ClientToken": spec.key,
             "Encrypted": True,
             "Size": spec.size_gb,
-            "TagSpecifications": specified(volume_tags(spec), "volume"),
             "VolumeType": spec.volume_type or "gp3",
         }
+        tags = volume_tags(spec)
         if snapshot is not None:
-            arguments["SnapshotId"] = snapshot
+            arguments["SnapshotId"] = tags[RESTORED] = snapshot
+        arguments["TagSpecifications"] = specified(tags, "volume")
         performance = {"Iops": spec.iops, "Throughput": spec.throughput}
         arguments |= {name: value for name, value in performance.items() if value is not None}
         try:
@@ -159,13 +175,8 @@ class Disks:
             self._cloud.call("ec2", "DetachVolume", VolumeId=id, InstanceId=machine)
 
     def delete(self, id: str) -> None:
-        """Delete a volume, and any other volume with the same key."""
-        try:
-            key = read(self._volume(id).get("Tags")).get(ID)
-        except Unavailable:
-            key = None
-        same_key = [volume["VolumeId"] for volume in self._of_key(key)] if key else []
-        for volume_id in {id, *same_key}:
+        """Delete a volume, and an empty one that it replaces or that replaces it."""
+        for volume_id in {id, *self._moves_of(id)}:
             try:
                 self._cloud.call("ec2", "DeleteVolume", VolumeId=volume_id)
             except Missing:
@@ -174,6 +185,16 @@ class Disks:
                 if code_of(error) == "IncorrectState":
                     raise Unavailable(f"Volume {volume_id} is not ready to be deleted") from error
                 raise
+
+    def _moves_of(self, id: str) -> list[str]:
+        """The other volume of a move between zones that did not end; others have its tags too."""
+        try:
+            volume = self._volume(id)
+        except Unavailable:
+            return []
+        this, key = _disk(volume), read(volume.get("Tags")).get(ID)
+        same_key = map(_disk, self._of_key(key)) if key else ()
+        return [disk.id for disk in same_key if disk.id != id and _is_move(disk, this)]
 
     # ---------------------------------------------------------------- steps
     def _recreate_in_zone(self, volume: Mapping[str, Any], zone: str) -> None:
@@ -188,7 +209,9 @@ class Disks:
             "ClientToken": f"{tags[ID]}-{volume['VolumeId']}",
             "Encrypted": True,
             "Size": volume["Size"],
-            "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own_tags(tags))}],
+            "TagSpecifications": specified(
+                {**_own_tags(tags), REPLACES: volume["VolumeId"]}, "volume"
+            ),
             "VolumeType": volume["VolumeType"],
         }
         arguments |= {
@@ -325,6 +348,7 @@ def _disk(volume: Mapping[str, Any]) -> Disk:
         unmounted=attached - mounted,
         zone=volume["AvailabilityZone"] if _may_hold_data(tags) else None,
         trouble=FAILED if state is StorageObserved.BROKEN else None,
+        replaces=tags.get(REPLACES),
         known=known(
             tags,
             size_gb=volume.get("Size"),
@@ -333,6 +357,18 @@ def _disk(volume: Mapping[str, Any]) -> Disk:
             throughput=volume.get("Throughput"),
             created_at=volume.get("CreateTime"),
         ),
+    )
+
+
+def _is_ours(volume: Mapping[str, Any], tags: Tags) -> bool:
+    """Whether it has the data that Prism gave it: a restored copy has another snapshot."""
+    return tags.get(RESTORED, "") == (volume.get("SnapshotId") or "")
+
+
+def _is_move(one: Disk, other: Disk) -> bool:
+    """Whether one of two empty volumes was made to replace the other in another zone."""
+    return one.zone is other.zone is None and (
+        one.replaces == other.id or other.replaces == one.id
     )
 
 

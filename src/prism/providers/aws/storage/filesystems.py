@@ -28,7 +28,7 @@ from prism.providers.aws.storage.tags import (
     volume_tags,
 )
 from prism.storage.model import StorageFailure, StorageObserved, VolumeKind
-from prism.storage.ports import Disk, StorageRefused, VolumeSpec
+from prism.storage.ports import Disk, StorageRefused, VolumeSpec, as_twin
 
 STATES = {
     "creating": StorageObserved.MAKING,
@@ -53,10 +53,23 @@ class FileSystems:
     def survey(self) -> ReadableItems:
         """All our file systems; EFS itself cannot filter by tags."""
         pages = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
-        listing = self._cloud.unreadable.read_each("FileSystemId", pages, _disk_if_ours)
+        listing = self._cloud.unreadable.read_each("FileSystemId", pages, self._disk_if_ours)
         return ReadableItems(
             [disk for disk in listing.items if disk is not None], listing.unreadable
         )
+
+    def _disk_if_ours(self, system: Mapping[str, Any]) -> Disk | None:
+        """Ours has its key as the token of its call; AWS Backup restores only the tags."""
+        if not _is_ours(tags := decoded(system.get("Tags"))):
+            return None
+        disk = _disk(system)
+        if system.get("CreationToken") == tags.get(ID):
+            return disk
+        return as_twin(disk, self.removal(disk.id))
+
+    def removal(self, id: str) -> str:
+        """The command that removes a file system which is no row's."""
+        return f"aws efs delete-file-system --region {self._cloud.region} --file-system-id {id}"
 
     def find(self, id: str, spec: VolumeSpec) -> Disk | None:
         """The file system with this id, whatever its tags; adds the tags that it has lost.
@@ -215,10 +228,6 @@ def _admitted_groups(group: Mapping[str, Any]) -> set[str]:
         if rule.get("FromPort") == NFS
         for pair in rule.get("UserIdGroupPairs", ())
     }
-
-
-def _disk_if_ours(system: Mapping[str, Any]) -> Disk | None:
-    return _disk(system) if _is_ours(decoded(system.get("Tags"))) else None
 
 
 def _disk(system: Mapping[str, Any]) -> Disk:

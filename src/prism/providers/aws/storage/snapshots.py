@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
-
 from prism.errors import Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import AwsThrottled, Missing
@@ -29,7 +27,7 @@ from prism.providers.aws.storage.tags import (
     put_back,
 )
 from prism.storage.model import StorageFailure, StorageObserved
-from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused
+from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused, as_twin
 from prism.workspaces.ports import ProviderRefused
 
 STATES = {
@@ -131,9 +129,11 @@ class AwsSnapshots:
 
     def _as_surplus(self, answer: Answer) -> ProviderSnapshot:
         """A snapshot without a row; its own id is used as its key."""
-        id, region = answer["SnapshotId"], self._cloud.region
-        command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {id}"
-        return replace(_as_snapshot(answer), key=id, removed_by=command)
+        return as_twin(_as_snapshot(answer), self.removal(answer["SnapshotId"]))
+
+    def removal(self, id: str) -> str:
+        """The command that removes a snapshot which is no row's."""
+        return f"aws ec2 delete-snapshot --region {self._cloud.region} --snapshot-id {id}"
 
 
 def _readable(snapshot: Mapping[str, Any]) -> Answer:

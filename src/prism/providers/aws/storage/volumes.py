@@ -67,6 +67,12 @@ class AwsVolumes:
         with unavailable_if_refused():
             return self._copies.find(id, spec)
 
+    def removal(self, id: str) -> str:
+        """The command that removes what has the tags of a row, but is not the row's."""
+        if id.startswith("snap-"):
+            return self._copies.removal(id)
+        return self._of(id).removal(id)
+
     def create(self, spec: VolumeSpec) -> Disk:
         """Make an empty, encrypted volume."""
         with refusals():
