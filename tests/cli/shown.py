@@ -11,6 +11,7 @@ def workspace(name: str = "mine", state: str = "running", **more: Any) -> dict[s
         "public_ip": None,
         "private_ip": "127.0.0.1",
         "instance_type": "t3.medium",
+        "machine": "this computer, at most 2 cores and 4 GiB of memory",
         "region": "local",
         "template": "Plain Shell",
         "launch_time": "2026-01-01T00:00:00Z",

@@ -73,6 +73,7 @@ def test_launch_rejects_a_parameter_without_name_or_value(prism, server, paramet
 def test_launch_dry_run_prints_the_costs(prism, server):
     plan: dict[str, Any] = {
         "instance_type": "t3.large",
+        "machine": "this computer",
         "image": None,
         "hourly": 0.0832,
         "daily": 2.0,
@@ -82,6 +83,7 @@ def test_launch_dry_run_prints_the_costs(prism, server):
     server.on(LAUNCH, plan)
     done = prism("launch", "shell", "mine", "--dry-run")
     assert server.asked[0].body["dry_run"] is True
+    assert "type         this computer\n" in done.stdout
     assert "an hour      $0.0832\n" in done.stdout
     assert "image        -\n" in done.stdout
     assert "its disk     $1.60 a month\n" in done.stdout
@@ -98,6 +100,7 @@ def test_launch_dry_run_prints_reserved_and_left_amounts_per_limit(prism, server
     part = {"cap": "allocation to 'p' from 'a'", "reserves": 0.32, "leaves": 0.68}
     plan: dict[str, Any] = {
         "instance_type": "t3.large",
+        "machine": "this computer",
         "image": None,
         "hourly": 0.0832,
         "daily": 2.0,

@@ -14,7 +14,14 @@ pytestmark = pytest.mark.timeout(60)  # in case a command never ends
 
 
 def test_list_prints_a_table_with_dashes_for_unknown_values(prism, server):
-    paid = workspace("b", "hibernated", template=LONG, hourly_rate=0.0416, current_spend=2.4)
+    paid = workspace(
+        "b",
+        "hibernated",
+        template=LONG,
+        hourly_rate=0.0416,
+        current_spend=2.4,
+        machine="t3.medium",
+    )
     coming = workspace("c", "launching", progress=42)
     server.on("GET /instances", [workspace("a"), paid, coming])
     done = prism("list")

@@ -202,14 +202,11 @@ def test_terminate_on_a_terminal_requires_the_name(run_on_terminal, server):
 
 
 @pytest.mark.parametrize(
-    ("region", "rate", "printed"),
-    [
-        ("local", None, "this computer, with the limits of a t3.medium"),
-        ("local", 0.0416, "t3.medium"),
-        ("us-east-1", None, "t3.medium"),
-    ],
+    ("machine", "in_a_list"), [("this computer, at most 2 cores", "local"), ("t3.medium",) * 2]
 )
-def test_type_of_a_local_workspace_is_this_computer(prism, server, region, rate, printed):
-    server.on("GET /instances/mine", workspace(region=region, hourly_rate=rate))
+def test_type_of_a_local_workspace_is_this_computer(prism, server, machine, in_a_list):
+    server.on("GET /instances/mine", workspace(machine=machine))
     [line] = [line for line in prism("show", "mine").stdout.splitlines() if "type" in line[:5]]
-    assert line.removeprefix("type").strip() == printed
+    assert line.removeprefix("type").strip() == machine
+    server.on("GET /instances", [workspace(machine=machine)])
+    assert prism("list").stdout.splitlines()[1].split("Plain Shell")[1].split()[0] == in_a_list

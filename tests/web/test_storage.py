@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.waiting import eventually
+
 
 @pytest.fixture
 def home(home_with_workspace):
@@ -64,6 +66,29 @@ def test_volume_is_created_attached_snapshotted_restored_and_deleted(home, brows
     dialog.get_by_label("To confirm, type: monday").fill("monday")
     dialog.get_by_role("button", name="Delete").click()
     expect(copy).to_have_count(0)
+
+
+def test_workspace_is_rolled_back_to_a_snapshot_after_its_name_was_typed(home, browsing, tmp_path):
+    files, notes = home.client.files, tmp_path / "notes"
+    notes.write_text("old")
+    files.upload("mine", notes, "notes")
+    home.client.snapshots.create("before", workspace="mine")
+    copied = lambda: home.client.snapshots.get("before").state == "completed"  # noqa: E731
+    eventually(copied, 120)
+    notes.write_text("new")
+    files.upload("mine", notes, "notes", replace=True)
+    page = browsing(home).open("/storage")
+    copies = page.get_by_role("table", name="Snapshots").get_by_role("row")
+    dialog = choose(page, "before", "Roll back to this snapshot")
+    expect(dialog).to_contain_text("Its present files are saved in a new snapshot first")
+    expect(dialog.get_by_role("button", name="Roll back to this snapshot")).to_be_disabled()
+    dialog.get_by_label("To confirm, type: mine").fill("mine")
+    dialog.get_by_role("button", name="Roll back to this snapshot").click()
+    expect(copies.filter(has_text="mine-before-rollback")).to_contain_text(
+        "Completed", timeout=60_000
+    )
+    assert eventually(lambda: b"".join(files.read("mine", "notes")) == b"old", 120)
+    eventually(lambda: home.states() == ["running"], 120)
 
 
 def test_refused_volume_keeps_its_dialog_open_with_the_reason(home, browsing):

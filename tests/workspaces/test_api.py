@@ -83,6 +83,7 @@ def test_dry_run_of_a_launch_answers_the_plan_and_creates_nothing(http, make_dae
     assert plan.status_code == 200
     assert plan.json() == {
         "instance_type": "t3.medium",
+        "machine": "this computer, at most 2 cores and 4 GiB of memory",
         "image": "this machine",
         "hourly": 0.0,
         "daily": 0.0,
@@ -98,7 +99,7 @@ def test_dry_run_of_a_launch_answers_the_plan_and_creates_nothing(http, make_dae
         "ready_seconds": 60,
         "ready_measured": False,
         "notes": plan.json()["notes"],
-        "creates": ["workspace mine (t3.medium, local)", "50 GB gp3 root disk"],
+        "creates": ["workspace mine (this computer, at most 2 cores and 4 GiB of memory)"],
     }
     assert http("GET", "/api/v1/instances").json() == []
     assert http.launch().status_code == 201

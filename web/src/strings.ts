@@ -310,7 +310,6 @@ export const t = {
 
   machine: {
     local: 'local',
-    limits: (type: string) => `this computer, with the limits of a ${type}`,
   },
   workspace: {
     tabs: 'Parts of this workspace',
@@ -743,6 +742,11 @@ export const t = {
     restoreOf: (name: string) => `Restore ${name} into a new volume`,
     newVolumeName: 'Name of the new volume',
     restoring: (volume: string) => `being restored into ${volume}`,
+    rollBack: 'Roll back to this snapshot',
+    rollBackTo: (workspace: string, copy: string) => `Roll back ${workspace} to ${copy}`,
+    rollBackWarning: (workspace: string, copy: string) =>
+      `The files of ${workspace} become those of ${copy}. Its present files are saved in a new snapshot first. If it runs, it is stopped for that and started again.`,
+    rollingBack: (workspace: string) => `${workspace} is being rolled back to it`,
     verify: 'Verify',
     verifying: 'being verified',
     verified: 'Verified',

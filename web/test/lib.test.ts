@@ -35,6 +35,7 @@ const workspace = (more: Partial<Instance> = {}): Instance => ({
   failure: null,
   idle: { profile: null },
   price_source: null,
+  machine: 't3.large',
   ...more,
 });
 

@@ -114,7 +114,7 @@ def connect_hint(wire: Wire, name: str) -> str:
 
 def _plan(plan: dict[str, Any]) -> None:
     fields = {
-        "type": plan["instance_type"],
+        "type": plan["machine"],
         "image": plan["image"],
         "an hour": _dollars(plan["hourly"], 4),
         "a day": _dollars(plan["daily"], 2),

@@ -8,9 +8,9 @@ HERE = "local"
 
 
 def machine_type(workspace: Mapping[str, Any]) -> str:
-    """The type of its machine; here it only sets limits, and the price if one is simulated."""
+    """The type of its machine; a workspace of the daemon's computer has one if it has a price."""
     kind = str(workspace["instance_type"])
-    return kind if not is_local(workspace) or workspace["hourly_rate"] is not None else "local"
+    return kind if workspace["machine"] == kind else HERE
 
 
 def is_local(workspace: Mapping[str, Any]) -> bool:

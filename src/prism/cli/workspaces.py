@@ -6,7 +6,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, workspaces_arguments
 from prism.cli.connection import asking, daemon
-from prism.cli.locations import HERE, is_local, machine_type
+from prism.cli.locations import is_local
 from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json, suggest
 from prism.cli.time_format import hours, local_time, to_utc, until
@@ -200,13 +200,12 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
     idle = workspace.get("idle") or {}
     rate, spent = workspace["hourly_rate"], workspace["current_spend"]
     source = f" ({workspace['price_source']})" if workspace.get("price_source") else ""
-    limits = f"this computer, with the limits of a {workspace['instance_type']}"
     return {
         "name": workspace["name"],
         "id": workspace["id"],
         "state": f"{workspace['state']}{progress}",
         "template": workspace["template"],
-        "type": limits if machine_type(workspace) == HERE else workspace["instance_type"],
+        "type": workspace["machine"],
         "region": workspace["region"],
         "owner": workspace.get("owner"),
         "profile": workspace.get("profile"),

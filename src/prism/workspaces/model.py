@@ -384,6 +384,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Why no daemon serves it, so that its state is only the last known one."""
     notes: tuple[str, ...] = ()
     """What its machine lacks while it runs, such as a limit of memory, and why."""
+    machine: str
+    """Its machine in words: the type; on this computer the limits that the type stands for."""
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True):
@@ -414,9 +416,11 @@ class LaunchEstimate(Struct, frozen=True, kw_only=True):
     of `budget`, the budget that would then have the least left; `caps` has the same for each cap
     that applies. `lasts_until` is when the workspace would have to sleep if everything continued
     to run. `ready_seconds` is the expected time of the launch; measured if `ready_measured`.
+    `machine` has the type in words, or the limits that it stands for on this computer.
     """
 
     instance_type: str
+    machine: str
     image: str | None
     hourly: float | None
     daily: float | None

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from prism.catalog.plan import TYPES
 from prism.kit.clock import whole
 from prism.kit.money import Micros, amount, rate
 from prism.profiles.providers import traits_of
@@ -58,9 +59,20 @@ def instance(
         restart=workspace.restart,
         restarting=workspace.restarting,
         rolling_back=workspace.rollback_to is not None,
+        machine=machine(workspace),
         owner=workspace.owner,
         waiting=waiting,
     )
+
+
+def machine(workspace: Workspace) -> str:
+    """The machine in words. On this computer a type only sets limits, unless it has a price."""
+    if not traits_of(workspace.location).in_home or workspace.hourly_rate:
+        return workspace.instance_type
+    if (kind := TYPES.get(workspace.instance_type)) is None:  # a newer version knows it
+        return "this computer"
+    cores = "1 core" if kind.vcpus == 1 else f"{kind.vcpus} cores"
+    return f"this computer, at most {cores} and {kind.memory_gib} GiB of memory"
 
 
 def launch_progress(workspace: Workspace) -> int:
@@ -90,9 +102,9 @@ def planned(
     outlook: BudgetForecast = NO_OUTLOOK,
 ) -> LaunchEstimate:
     """The answer to a dry run; a day has 24 hours, a month 720."""
-    disk = f"{workspace.root_gb} GB {workspace.root_type} root disk"
     return LaunchEstimate(
         instance_type=workspace.instance_type,
+        machine=machine(workspace),
         image=image,
         hourly=None if workspace.hourly_rate is None else rate(workspace.hourly_rate),
         daily=_usd(workspace.hourly_rate, 24),
@@ -115,11 +127,16 @@ def planned(
         lasts_until=outlook.lasts_until,
         ready_seconds=round(ready_in[0].total_seconds()),
         ready_measured=ready_in[1],
-        creates=(
-            f"workspace {workspace.name} ({workspace.instance_type}, {workspace.region})",
-            disk,
-        ),
+        creates=_created(workspace),
     )
+
+
+def _created(workspace: Workspace) -> tuple[str, ...]:
+    words = machine(workspace)
+    if words != workspace.instance_type:  # no disk is reserved on this computer
+        return (f"workspace {workspace.name} ({words})",)
+    disk = f"{workspace.root_gb} GB {workspace.root_type} root disk"
+    return (f"workspace {workspace.name} ({words}, {workspace.region})", disk)
 
 
 def asleep_since(workspace: Workspace) -> datetime | None:

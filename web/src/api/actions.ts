@@ -87,6 +87,8 @@ export const actions = {
   createSnapshot: (body: Schemas['NewSnapshot']) => data(api.POST('/api/v1/snapshots', { body })),
   restoreSnapshot: (name: string, volume: string) =>
     data(api.POST('/api/v1/snapshots/{name}/restore', { ...at(name), body: { name: volume } })),
+  rollBack: (name: string, snapshot: string) =>
+    data(api.POST('/api/v1/instances/{name}/rollback', { ...at(name), body: { snapshot } })),
   verifySnapshot: (name: string) =>
     data(api.POST('/api/v1/snapshots/{name}/verify', { ...at(name), body: {} })),
   removeSnapshot: (name: string) => data(api.DELETE('/api/v1/snapshots/{name}', at(name))),

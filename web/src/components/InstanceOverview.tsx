@@ -6,7 +6,6 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { Instance } from '../api/client';
 import { hourly, moment, money } from '../lib/format';
-import { machineTypeInWords } from '../lib/machineType';
 import { t } from '../strings';
 import { ConnectPanel } from './ConnectPanel';
 import { ValueWithSource } from './ValueWithSource';
@@ -61,7 +60,7 @@ export function InstanceOverview({ instance: it }: { readonly instance: Instance
             columns={2}
             items={[
               { label: t.fields.template, value: it.template },
-              { label: t.fields.type, value: machineTypeInWords(it) },
+              { label: t.fields.type, value: it.machine },
               { label: t.fields.region, value: it.region },
               { label: t.fields.profile, value: it.profile },
               { label: t.fields.id, value: it.id ?? t.none },

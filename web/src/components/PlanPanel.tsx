@@ -85,7 +85,7 @@ function Planned({
           },
         ]),
     ...(plan.lasts_until === null ? [] : [{ label: t.plan.lasts, value: day(plan.lasts_until) }]),
-    { label: t.fields.type, value: plan.instance_type },
+    { label: t.fields.type, value: plan.machine },
   ];
   return (
     <SpaceBetween size="m">

@@ -3,8 +3,17 @@ import type { Schemas } from '../api/client';
 import { t } from '../strings';
 import { StorageMenu } from './StorageMenu';
 
-/** What can be done with a snapshot: restore it into a new volume, rehearse that, delete it. */
-export function SnapshotActions({ snapshot }: { readonly snapshot: Schemas['SnapshotItem'] }) {
+/**
+ * What can be done with a snapshot: restore it into a new volume, rehearse that, delete it.
+ * `workspace` is the one that can be rolled back to it.
+ */
+export function SnapshotActions({
+  snapshot,
+  workspace,
+}: {
+  readonly snapshot: Schemas['SnapshotItem'];
+  readonly workspace: string | null;
+}) {
   const { name, state } = snapshot;
   const incomplete = state !== 'completed';
   return (
@@ -20,6 +29,20 @@ export function SnapshotActions({ snapshot }: { readonly snapshot: Schemas['Snap
           act: ({ volume = '' }) => actions.restoreSnapshot(name, volume),
           done: ({ volume = '' }) => t.storage.restoring(volume),
         },
+        ...(workspace === null
+          ? []
+          : [
+              {
+                id: 'rollback',
+                text: t.storage.rollBack,
+                title: t.storage.rollBackTo(workspace, name),
+                disabled: incomplete,
+                warning: t.storage.rollBackWarning(workspace, name),
+                word: workspace,
+                act: () => actions.rollBack(workspace, name),
+                done: () => t.storage.rollingBack(workspace),
+              },
+            ]),
         {
           id: 'verify',
           text: t.storage.verify,

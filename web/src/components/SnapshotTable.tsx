@@ -20,6 +20,10 @@ export function SnapshotTable({
 }) {
   const { data: instances = [] } = useQuery(queries.instances);
   const living = instances.filter((it) => it.state !== 'terminated');
+  // On AWS there is no rollback.
+  const local = new Set(living.filter((it) => it.region === 'local').map((it) => it.name));
+  const own = (it: Schemas['SnapshotItem']) =>
+    it.source_type === 'workspace' && local.has(it.source) ? it.source : null;
   const create = (
     <DialogButton
       text={t.storage.ofWorkspace}
@@ -86,7 +90,7 @@ export function SnapshotTable({
         {
           id: 'actions',
           header: t.workspaces.actions,
-          cell: (it) => <SnapshotActions snapshot={it} />,
+          cell: (it) => <SnapshotActions snapshot={it} workspace={own(it)} />,
         },
       ]}
     />

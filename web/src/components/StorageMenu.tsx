@@ -16,6 +16,8 @@ export interface StorageAction {
   readonly disabled?: boolean;
   readonly fields?: readonly Field[];
   readonly warning?: string;
+  /** The name to type, if it is not that of the volume or snapshot. */
+  readonly word?: string;
   readonly act: (values: Values) => Promise<unknown>;
   /** What happens once the daemon has accepted it, as the rest of a sentence. */
   readonly done: (values: Values) => string;
@@ -67,7 +69,7 @@ export function StorageMenu({
         <ConfirmDialog
           title={shown.title ?? shown.text}
           button={shown.text}
-          word={name}
+          word={shown.word ?? name}
           warning={shown.warning}
           act={() => run(shown, {})}
           close={close}

@@ -242,6 +242,12 @@ export function storageOf(): Equivalent[] {
       python: python('snapshots.restore("COPY", "NEW")'),
       curl: curl('POST', '/snapshots/COPY/restore', { name: 'NEW' }),
     },
+    {
+      title: t.storage.rollBack,
+      cli: 'prism rollback WORKSPACE COPY',
+      python: python('workspaces.rollback("WORKSPACE", "COPY")'),
+      curl: curl('POST', '/instances/WORKSPACE/rollback', { snapshot: 'COPY' }),
+    },
   ];
 }
 
