@@ -142,6 +142,7 @@ IN_THE_PATH = "the path has `name` for what is there, so the new one has another
 # By command and its name: the name in the client, the name in the API, and the reason.
 OTHERWISE = {
     ("workspace launch", "disk"): ("disk_gb", "storage", REFERENCE),
+    ("workspace extend", "until"): ("expires_at", "expires_at", REFERENCE),
     ("workspace launch", None): ("disk_type", "storage", REFERENCE),
     ("workspace launch", "dry_run"): (None, "dry_run", "the client has `plan` for that"),
     ("workspace terminate", "backup"): ("backup", "backup_ebs", REFERENCE),
