@@ -5,7 +5,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from aws_double import efs, iam, pricing, ssm, sts
+from aws_double import account_facts, efs, iam, pricing, ssm, sts
 from aws_double.authorization import Caller, needs
 from aws_double.cloud import ACCOUNT, Cloud, Heard
 from aws_double.ec2.actions import ACTIONS as EC2
@@ -21,13 +21,19 @@ from aws_double.world import Action, Call, actions_of
 ANSWERED: dict[str, dict[str, Action]] = {
     "ec2": EC2,
     "elasticfilesystem": actions_of(efs),
+    "freetier": actions_of(account_facts),
     "iam": actions_of(iam),
     "pricing": actions_of(pricing),
+    "servicequotas": actions_of(account_facts),
     "ssm": actions_of(ssm),
     "sts": actions_of(sts),
 }
 OURS_ALONE = {"ec2": "ec2", "elasticfilesystem": "efs", "iam": "iam"}
 CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+BY_ORGANIZATION = (
+    " with an explicit deny in a service control policy: "
+    "arn:aws:organizations::111111111111:policy/o-example/service_control_policy/p-example"
+)
 NAMES_MACHINES = {"StartInstances", "StopInstances", "TerminateInstances"}
 
 
@@ -128,8 +134,7 @@ class Dispatcher:
                 raise _region_disabled(call.service)
             self._cloud.orders.sessions.check(_credential(request)[0], call.service)
             name = f"{call.service}:{call.action}"
-            if self._is_denied(name):
-                raise _unauthorized(self._caller(call), call, name)
+            self._check_rules(call, name)
             known = ANSWERED.get(call.service, {}).get(call.action)
             if known is None:
                 return self._pass_on(call, request)
@@ -150,10 +155,13 @@ class Dispatcher:
     def _caller(self, call: IncomingCall) -> str:
         return self._cloud.world(call.account, call.region).owner.caller
 
-    def _is_denied(self, action: str) -> bool:
-        """Whether the rules, not a policy, deny it."""
-        service, _, name = action.partition(":")
-        return any(named(rule, service, name) for rule in self._cloud.orders.rules.denied)
+    def _check_rules(self, call: IncomingCall, action: str, resource: str = "") -> None:
+        """Refuse what the rules deny: the organization, or the caller's policies."""
+        (service, _, name), rules = action.partition(":"), self._cloud.orders.rules
+        if any(named(rule, service, name) for rule in rules.organization):
+            raise _unauthorized(self._caller(call), call, action, resource, BY_ORGANIZATION)
+        if any(named(rule, service, name) for rule in rules.denied):
+            raise _unauthorized(self._caller(call), call, action, resource)
 
     def _authorize(self, call: IncomingCall, command: Call, request: Request) -> None:
         """Every permission that the call needs, by the rules and by the caller's policy."""
@@ -161,7 +169,8 @@ class Dispatcher:
         caller = next((candidate for candidate in self.callers if candidate.bound(agent)), None)
         command.world.owner.policy = caller.policy if caller else ()
         for need in needs(call.service, command):
-            if self._is_denied(need.action) or (caller and not caller.may(need)):
+            self._check_rules(call, need.action, need.resource)
+            if caller and not caller.may(need):
                 raise _unauthorized(self._caller(call), call, need.action, need.resource)
 
     def _throttle(self, call: IncomingCall, args: dict[str, Any]) -> None:
@@ -183,14 +192,21 @@ class Dispatcher:
         return reply, "ok" if reply.status < 300 else f"moto {reply.status}"
 
 
-def _unauthorized(arn: str, call: IncomingCall, action: str, resource: str = "") -> Refusal:
-    """AWS's refusal for a missing permission; services word it differently."""
+def _unauthorized(
+    arn: str, call: IncomingCall, action: str, resource: str = "", why: str = ""
+) -> Refusal:
+    """AWS's refusal for a missing permission; services word it differently.
+
+    IAM User Guide, "Troubleshoot access denied error messages"; EC2 adds a message that only
+    `DecodeAuthorizationMessage` can read.
+    """
     message = f"User: {arn} is not authorized to perform: {action}"
     message += f" on resource: {resource}" if resource not in {"", "*"} else ""
-    message += f" because no identity-based policy allows the {action} action"
+    message += why or f" because no identity-based policy allows the {action} action"
     if call.service == "ec2":
         you = "You are not authorized to perform this operation."
-        return Refusal("UnauthorizedOperation", f"{you} {message}", 403)
+        encoded = f"Encoded authorization failure message: {'Ab3-' * 50}"
+        return Refusal("UnauthorizedOperation", f"{you} {message}. {encoded}", 403)
     code = "AccessDenied" if call.service in {"sts", "iam"} else "AccessDeniedException"
     return Refusal(code, message, 403 if code == "AccessDenied" else 400)
 

@@ -208,6 +208,11 @@ def simulate_principal_policy(call: Call) -> Tree:
                     "EvalDecision": "allowed" if allowed else "implicitDeny",
                     "MatchedStatements": [],
                     "MissingContextValues": [],
+                    "OrganizationsDecisionDetail": {
+                        "AllowedByOrganizations": not any(
+                            named(rule, service, action) for rule in call.world.rules.organization
+                        )
+                    },
                 }
             )
     return {"EvaluationResults": results, "IsTruncated": False}

@@ -156,6 +156,8 @@ SPOKEN: dict[str, Protocolled] = {
     "sts": Query("sts"),
     "iam": Query("iam"),
     "ssm": Json("ssm"),
+    "freetier": Json("freetier"),
     "pricing": Json("pricing"),
+    "servicequotas": Json("service-quotas"),
     "elasticfilesystem": Rest("efs"),
 }

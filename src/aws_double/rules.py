@@ -199,6 +199,24 @@ class Quotas(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spot: Annotated[Count | None, Meta(description="vCPUs of all spot machines.")] = None
 
 
+class LaunchEnd(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why EC2 terminates a machine while it is pending, although it has accepted the launch."""
+
+    reason: Annotated[
+        Literal[
+            "Client.InternalError",
+            "Client.InvalidSnapshot.NotFound",
+            "Client.VolumeLimitExceeded",
+            "Server.InsufficientInstanceCapacity",
+            "Server.InternalError",
+        ],
+        Meta(description="The code of its state reason."),
+    ]
+    machines: Annotated[
+        str, Meta(description="Only machines with this text among their tags.")
+    ] = ""
+
+
 class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be configured."""
 
@@ -246,6 +264,26 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     denied: Annotated[
         tuple[Pattern, ...], Meta(description="Actions that the caller has no permission for.")
     ] = ()
+    organization: Annotated[
+        tuple[Pattern, ...],
+        Meta(description="Actions that a service control policy of the organization denies."),
+    ] = ()
+    ends: Annotated[
+        tuple[LaunchEnd, ...], Meta(description="Machines that EC2 terminates at their launch.")
+    ] = ()
+    free_plan: Annotated[
+        bool, Meta(description="Whether the account has the Free plan, with few instance types.")
+    ] = False
+    image_owners: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="The owners of images that the setting Allowed AMIs allows; null means "
+            "that the setting is disabled."
+        ),
+    ] = None
+    disk_key: Annotated[
+        str, Meta(description="The KMS key with which EBS encrypts if a request names none.")
+    ] = "alias/aws/ebs"
     timer: Annotated[
         str,
         Meta(

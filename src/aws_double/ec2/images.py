@@ -45,17 +45,38 @@ def add_public_images(world: World) -> None:
 
 def image_of(world: World, id: str) -> Image:
     """One image, or EC2's refusal."""
-    if (image := world.images.get(id)) is None:
+    image = world.images.get(id)
+    if image is None or not is_allowed(world, image):
         if not id.startswith("ami-"):
             raise Refusal("InvalidAMIID.Malformed", f'Invalid id: "{id}" (expecting "ami-...")')
         raise no_such("InvalidAMIID.NotFound", "image", [id])
     return image
 
 
+def is_allowed(world: World, image: Image) -> bool:
+    """Whether Allowed AMIs lets the account see and use it; its own images always."""
+    owners = world.rules.image_owners
+    return owners is None or bool({image.owner, image.alias} & {world.account, *owners})
+
+
+def get_allowed_images_settings(call: Call) -> Tree:
+    """GetAllowedImagesSettings: which images the account may see and use."""
+    owners = call.world.rules.image_owners
+    if owners is None:
+        return {"State": "disabled", "ManagedBy": "account"}
+    criteria = [{"ImageProviders": list(owners)}]
+    return {"State": "enabled", "ImageCriteria": criteria, "ManagedBy": "account"}
+
+
+def get_ebs_default_kms_key_id(call: Call) -> Tree:
+    """GetEbsDefaultKmsKeyId: the key of disks whose request names none."""
+    return {"KmsKeyId": call.world.rules.disk_key}
+
+
 def describe_images(call: Call) -> Tree:
     """DescribeImages: by id, owner or filter; AWS promises no order."""
     world, args = call.world, call.args
-    images = list(world.images.values())
+    images = [image for image in world.images.values() if is_allowed(world, image)]
     if ids := args.get("ImageIds"):
         images = [image_of(world, id) for id in ids]
     if owners := args.get("Owners"):

@@ -22,6 +22,10 @@ from aws_double.tree import Tree
 from aws_double.world import Call, World
 
 MOST_USER_DATA = 16384
+NOT_FREE = (
+    "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance "
+    "types, run 'describe-instance-types' with the filter 'free-tier-eligible=true'."
+)
 READ = {  # of RunInstances; some of them change nothing here
     "BlockDeviceMappings",
     "ClientToken",
@@ -91,6 +95,8 @@ def _plan(world: World, args: Tree) -> _Plan:
     if not args.get("ImageId"):
         raise missing("ImageId")
     image, type = image_of(world, args["ImageId"]), type_of(args.get("InstanceType", "m1.small"))
+    if world.rules.free_plan and not type["FreeTierEligible"]:
+        raise Refusal("InvalidParameterCombination", NOT_FREE)
     if image.ready > world.now:
         raise Refusal("IncorrectState", f"The image '{image.id}' is pending")
     if image.architecture not in architectures(type):

@@ -47,6 +47,9 @@ def is_deaf(world: World, instance: Instance) -> bool:
 
 def arrive(world: World, instance: Instance) -> None:
     """End the change of state."""
+    if instance.state == "pending" and (reason := _end_of_launch(world, instance)):
+        enter(world, instance, "shutting-down", reason)
+        return
     instance.state = NEXT[instance.state]
     refresh(world, instance.id)
     if instance.state == "running":
@@ -97,6 +100,13 @@ def _wait_for_room(world: World, instance: Instance) -> None:
             _wait_for_room(world, instance)
 
     world.alarm(at, look)
+
+
+def _end_of_launch(world: World, instance: Instance) -> str | None:
+    """Why EC2 terminates a machine whose launch it has accepted; None for a later start."""
+    tags = tagged_as(instance)
+    ends = (rule.reason for rule in world.rules.ends if rule.machines in tags)
+    return None if instance.boots else next(ends, None)
 
 
 def _enter_terminated(world: World, instance: Instance) -> None:

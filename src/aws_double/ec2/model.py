@@ -26,6 +26,13 @@ REASONS = {
     BY_ITSELF: f"{BY_ITSELF}: Instance initiated shutdown",
     SPOT_STOPPED: f"{SPOT_STOPPED}: Spot instance interrupted",
     SPOT_ENDED: f"{SPOT_ENDED}: Spot instance termination",
+    "Client.InternalError": "Client.InternalError: Client error on launch",
+    "Client.InvalidSnapshot.NotFound": "Client.InvalidSnapshot.NotFound: The specified "
+    "snapshot was not found.",
+    "Client.VolumeLimitExceeded": "Client.VolumeLimitExceeded: Volume limit exceeded",
+    "Server.InsufficientInstanceCapacity": "Server.InsufficientInstanceCapacity: Insufficient "
+    "capacity to satisfy instance request",
+    "Server.InternalError": "Server.InternalError: Internal error on launch",
 }
 
 

@@ -2,12 +2,14 @@
 
 Unavailable
 ├── AwsThrottled        too many calls; nothing was done
+├── AccountPending      AWS is still verifying the account
 ├── AwsUnavailable      no answer, or an error in AWS; the call may have had its effect
 └── CredentialsMissing  AWS does not accept the credentials, or there are none
 NotFound
 └── Missing             AWS does not know this id (yet)
 Refused
-├── CapacityUnavailable no capacity there
+├── CapacityUnavailable no capacity there; `TypeNotOffered`: never, in that zone
+├── NotInFreePlan       the account has the Free plan
 ├── QuotaExceeded       a quota of the account is reached
 ├── TokenMismatch       our token was used with other parameters
 ├── AwsDenied           the caller lacks a permission (also `Denied`)
@@ -18,6 +20,7 @@ Refused
 from prism.certificates import certificate_advice
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Denied, NotFound, Problem, Unavailable
+from prism.providers.aws.api.denials import denial_of, readable
 from prism.workspaces.ports import ProviderRefused
 
 THROTTLED = {
@@ -56,7 +59,6 @@ FULL = {
     "InsufficientInstanceCapacity",
     "InsufficientVolumeCapacity",
     "SpotMaxPriceTooLow",
-    "Unsupported",  # the type, in that zone
 }
 AWAY = {"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"}
 NOT_THERE = ("NotFound", "NotFoundException", "NoSuchEntity", "ID.Malformed", "Id.Malformed")
@@ -118,6 +120,18 @@ class NotSubscribed(AwsProblem, ProviderRefused, code="AWS_NOT_SUBSCRIBED"):
     """The account is not signed up for that service."""
 
 
+class TypeNotOffered(CapacityUnavailable, code="TYPE_NOT_OFFERED"):
+    """EC2 does not offer this machine type in that zone."""
+
+
+class NotInFreePlan(AwsProblem, ProviderRefused, code="AWS_FREE_PLAN"):
+    """AWS's Free plan does not include this machine type."""
+
+
+class AccountPending(AwsProblem, Unavailable, code="AWS_ACCOUNT_PENDING"):
+    """AWS is still verifying the account for this region; Prism tries again."""
+
+
 class AwsRefused(AwsProblem, ProviderRefused, code="AWS_REFUSED"):
     """AWS refused."""
 
@@ -170,6 +184,29 @@ BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
         "",
     ),
     (
+        "Unsupported",
+        "availability zone",
+        TypeNotOffered,
+        "EC2 does not offer this machine type in that zone",
+        "Choose another type or region",
+    ),
+    (
+        "InvalidParameterCombination",
+        "not eligible for free tier",
+        NotInFreePlan,
+        "AWS's Free plan does not include this machine type",
+        "Choose a type that it includes, such as `--instance-type t3.small`, or upgrade the plan "
+        "in AWS's console (Billing and Cost Management)",
+    ),
+    (
+        "PendingVerification",
+        "",
+        AccountPending,
+        "AWS is still verifying the account for this region, which takes up to four hours; Prism "
+        "tries again",
+        "",
+    ),
+    (
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
         "",
         AwsDenied,
@@ -188,6 +225,8 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
             special.aws_code = code
             return special
     kind = _problem_class(code, status)
+    if kind is AwsDenied:
+        return _denied(name, code, message)
     fault = kind(
         _message(kind, name, code, message), details=details, remediation=_remediation(kind)
     )
@@ -195,6 +234,17 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     if isinstance(fault, Missing):
         fault.code = code
     return fault
+
+
+def _denied(name: str, code: str, message: str) -> AwsDenied:
+    denial = denial_of(name, message)
+    sentence = f"The AWS credentials lack the permission {denial.action}"
+    if denial.reason:
+        sentence += f": {denial.reason}"
+    details = f"{name}: {code}: {readable(message)}"
+    problem = AwsDenied(sentence, details=details, remediation=denial.remediation)
+    problem.aws_code = code
+    return problem
 
 
 def _problem_class(code: str, status: int) -> type[AwsProblem]:
@@ -208,8 +258,6 @@ def _problem_class(code: str, status: int) -> type[AwsProblem]:
 
 
 def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
-    if kind is AwsDenied:
-        return f"The AWS credentials lack the permission {name}"
     if code in EXPIRED:
         clock = ", or the clock of this computer is wrong" if code == "RequestExpired" else ""
         return f"The AWS login has expired{clock} ({code})"
@@ -221,7 +269,7 @@ def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
 
 
 def _remediation(kind: type[AwsProblem]) -> str:
-    if kind in {AwsDenied, CredentialsMissing}:
+    if kind is CredentialsMissing:
         return "See what is missing with `prism doctor`"
     if kind is QuotaExceeded:
         return f"Ask AWS for a higher quota at {QUOTAS}, or choose a smaller machine"
