@@ -184,6 +184,20 @@ def delete_instance_profile(call: Call) -> Tree:
 
 
 # ------------------------------------------------------------------ permissions
+def _check_source(call: Call) -> None:
+    """Refuse a role of Identity Center without its path, which has the region but us-east-1.
+
+    IAM Identity Center User Guide, "Referencing permission sets in resource policies".
+    """
+    source = call.args["PolicySourceArn"]
+    name = source.rpartition("/")[2]
+    if (region := call.world.sessions.portal_regions.get(name)) is None:
+        return
+    folder = "" if region == "us-east-1" else f"{region}/"
+    if not source.endswith(f":role/aws-reserved/sso.amazonaws.com/{folder}{name}"):
+        raise Refusal("NoSuchEntity", f"The policy source {source} cannot be found.", 404)
+
+
 def simulate_principal_policy(call: Call) -> Tree:
     """SimulatePrincipalPolicy: the decisions of the rules and the caller's policy.
 
@@ -194,6 +208,7 @@ def simulate_principal_policy(call: Call) -> Tree:
         entry["ContextKeyName"]: entry["ContextKeyValues"][0]
         for entry in call.args.get("ContextEntries", [])
     }
+    _check_source(call)
     results = []
     for full in call.args["ActionNames"]:
         service, _, action = full.partition(":")

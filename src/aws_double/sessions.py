@@ -61,6 +61,8 @@ class Sessions:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        self.portal_regions: dict[str, str] = {}
+        """Where Identity Center is, by the name of each role that it has made."""
         self._logins: dict[str, _Login] = {}  # by refresh token or access token
         self._numbers = itertools.count(1)
 
@@ -110,6 +112,7 @@ class Sessions:
         """As `aws sso login`: the file that AWS's CLI writes to ~/.aws/sso/cache."""
         letters = hashlib.sha256(role.encode()).hexdigest()[:16]
         name = f"AWSReservedSSO_{role}_{letters}"
+        self.portal_regions[name] = region
         token = self._new_login(_Login(account, f"arn:aws:sts::{account}:assumed-role/{name}/ada"))
         ends = self._clock.now() + ROLE_LASTS * 8
         return {

@@ -13,6 +13,7 @@ FINE: dict[str, Any] = {
     "identity": "arn:aws:iam::123456789012:user/ada",
     "how": "simulated",
     "missing": [],
+    "reasons": [],
     "unknown": [],
     "note": None,
     "problem": None,
@@ -30,13 +31,25 @@ def test_aws_check_prints_the_identity(prism, server):
 
 
 def test_aws_check_fails_if_a_permission_is_missing(prism, server):
-    server.on(CHECK, [FINE | {"missing": ["ec2:RunInstances"], "unknown": ["ec2:StopInstances"]}])
+    lacks: dict[str, Any] = {"missing": ["ec2:RunInstances"], "unknown": ["ec2:StopInstances"]}
+    lacks |= {"reasons": ["ec2:RunInstances: no policy allows it"]}
+    server.on(CHECK, [FINE | lacks | {"remediation": "Attach what `prism aws policy` prints"}])
     done = prism("aws", "check")
     assert done.returncode == 1
     assert "missing    ec2:RunInstances\n" in done.stdout
     assert "not known  ec2:StopInstances\n" in done.stdout
     assert "prism aws policy" in done.stderr
+    assert "why        ec2:RunInstances: no policy allows it\n" in done.stdout
     assert json.loads(prism("aws", "check", "--json").stdout)[0]["missing"]
+
+
+def test_aws_check_gives_the_hint_that_fits(prism, server):
+    """The policy that Prism prints does not help against an organization's."""
+    scp = {"missing": ["ec2:RunInstances"], "remediation": "Ask who administers your organization"}
+    server.on(CHECK, [FINE | scp])
+    done = prism("aws", "check")
+    assert "Ask who administers your organization" in done.stderr
+    assert "aws policy" not in done.stderr
 
 
 def test_aws_check_fails_if_the_profile_has_no_credentials(prism, server):

@@ -17,11 +17,12 @@ def _check(args: Namespace, accesses: Any) -> None:
         return suggest("Check one before you use it: `prism aws check NAME`")
     for access in accesses:
         _show(access)
-    failing = [access["profile"] for access in accesses if access["problem"] or access["missing"]]
+    failing = [access for access in accesses if access["problem"] or access["missing"]]
     if failing:
+        profiles = ", ".join(access["profile"] for access in failing)
         raise Conflict(
-            f"Prism cannot do everything with {', '.join(failing)}",
-            remediation="The smallest policy that allows everything: `prism aws policy`",
+            f"Prism cannot do everything with {profiles}",
+            remediation=clean(failing[0]["remediation"] or "See `prism doctor`"),
         )
     return None
 
@@ -32,13 +33,13 @@ def _show(access: dict[str, Any]) -> None:
         fields["problem"] = access["problem"]
     else:
         fields["missing"] = ", ".join(access["missing"]) or "nothing"
+    if access["reasons"]:
+        fields["why"] = "; ".join(access["reasons"])
     if access["unknown"]:
         fields["not known"] = ", ".join(access["unknown"])
     if access["note"]:
         fields["note"] = access["note"]
     show_fields(fields)
-    if access["remediation"]:
-        suggest(clean(access["remediation"]))
 
 
 def _login(args: Namespace) -> None:

@@ -28,7 +28,8 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     """The AWS identity of a profile, and the permissions that it lacks.
 
     `how` says how that was found out: IAM `simulated` it, or calls were `tried` without being
-    done; then `unknown` are those that cannot be tried. `problem` says why that is unknown.
+    done; then `unknown` are those that cannot be tried.
+    `reasons` says which policy denies each. `problem` says why that is unknown.
     """
 
     profile: str
@@ -38,6 +39,7 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     identity: str | None = None
     how: Literal["simulated", "tried"] | None = None
     missing: Sequence[str] = ()
+    reasons: Sequence[str] = ()
     unknown: Sequence[str] = ()
     note: str | None = None  # what machines cannot do because they have no role
     problem: str | None = None
@@ -175,6 +177,7 @@ class AwsAccessService:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**base, problem=why, remediation=problem.remediation or None)
         base |= {"how": check.how, "missing": check.missing, "unknown": check.unknown}
+        base |= {"reasons": check.reasons, "remediation": check.remediation}
         return AwsAccess(**base, note=note)
 
 

@@ -98,6 +98,9 @@ def test_changed_template_must_keep_the_base_and_the_users(offer):
             "16,384",
         ),
         (template(family="gpu"), "t3.large", {}, "needs a GPU"),
+        (template("debian-12", family="gpu"), "g4dn.xlarge", {}, "not on debian-12"),
+        (template("rocky-9", family="gpu"), "g4dn.xlarge", {}, "not on rocky-9"),
+        (template("amazon-linux-2023", family="gpu"), "g4dn.xlarge", {}, "not on amazon-linux"),
         (template(), "t3.large", {"storage": RootDisk(ebs_volume_type="st1")}, "st1"),
     ],
 )

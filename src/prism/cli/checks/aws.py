@@ -75,7 +75,8 @@ def _access_finding(access: Mapping[str, Any]) -> Finding:
     identity = f"{profile} is {access['identity']} in {access['region']}"
     if access["missing"]:
         lacks = ", ".join(access["missing"])
-        return warning(f"{identity}, and may not {lacks}", "Attach what `prism aws policy` prints")
+        fix = access["remediation"] or "Attach what `prism aws policy` prints"
+        return warning(f"{identity}, and may not {lacks}", fix)
     if access["note"]:
         return warning(f"{identity}; {access['note']}", "`prism aws setup`, as an administrator")
     unsure = (

@@ -23,6 +23,7 @@ from prism.templates.plan import parameters_for
 from prism.workspaces.model import LaunchRequest, Workspace
 from prism.workspaces.ports import MachineSpec
 
+GPU_BASES: tuple[Base, ...] = ("ubuntu-22.04", "ubuntu-24.04")
 MOST_RAM = 150  # GiB of memory, the most that EC2 hibernates
 SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
 # EC2 User Guide: "Change the instance type" says that it is not possible with hibernation enabled,
@@ -67,6 +68,8 @@ class AwsOffer:
                 ("instance_type", f"{template.name!r} needs a GPU and {kind.name} has none"),
                 remediation="Use `prism launch --instance-type g4dn.xlarge`, or name a size only",
             )
+        if why := _gpu_obstacle(template):
+            raise ValidationFailed.of(("template", why))
         if request.storage.ebs_volume_type == "st1":
             raise ValidationFailed.of(
                 ("storage.ebs_volume_type", "no machine starts from an st1 disk; gp3 is usual")
@@ -99,6 +102,8 @@ class AwsOffer:
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Raise if the machine would need another image, or another account."""
+        if why := _gpu_obstacle(template):
+            raise ValidationFailed.of(("template", why))
         before = workspace.resolved_template
         changed = [
             f"`{field}` was {old} at its launch and is {new} now"
@@ -248,6 +253,17 @@ def _credit_notes(kind: MachineType, request: LaunchRequest) -> Iterator[str]:
         yield f"its CPU is unlimited: up to ${most:.2f} an hour more, which its price includes"
     elif request.unlimited:
         yield f"{kind.name} has no CPU credits: `--unlimited` changes nothing"
+
+
+def _gpu_obstacle(template: Template) -> str | None:
+    """Why its boot would fail: the driver of NVIDIA comes from Ubuntu's packages."""
+    base = _base_of(template)
+    if template.family != "gpu" or base in GPU_BASES:
+        return None
+    return (
+        f"{template.name!r} needs a GPU, and Prism can install NVIDIA's driver only on "
+        f"{' and '.join(GPU_BASES)}, not on {base}"
+    )
 
 
 def _base_of(template: Template) -> Base:

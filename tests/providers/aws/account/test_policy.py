@@ -7,7 +7,7 @@ import pytest
 from aws_double.rulebook import build
 from prism.providers.aws.account import permissions as module
 from prism.providers.aws.account.identity import AwsIdentity
-from prism.providers.aws.account.permissions import permissions, principal
+from prism.providers.aws.account.permissions import permissions, principals
 from prism.providers.aws.account.policy import (
     BY_A_SERVICE,
     FREE,
@@ -26,6 +26,7 @@ from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsUnavailable
 
 ADA = AwsIdentity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
+LAB, SSO = "AWSReservedSSO_Lab_0123456789abcdef", "aws-reserved/sso.amazonaws.com"
 MOST = 6144  # characters of a managed policy, blanks not counted
 
 
@@ -147,7 +148,7 @@ def test_simulation_request_contains_resources_and_context_keys():
 
     class RecordingCloud(Cloud):
         def __init__(self):
-            self.region = "us-west-2"
+            super().__init__("us-west-2")
 
         def pages(self, *_, **arguments):
             requests.append(arguments)
@@ -185,19 +186,61 @@ def test_root_user_lacks_no_permission(cloud, aws):
 
 
 @pytest.mark.parametrize(
-    ("session", "role"),
+    ("session", "regions", "roles"),
     [
-        ("assumed-role/lab/me", "role/lab"),
-        (
-            "assumed-role/AWSReservedSSO_Lab_0123456789abcdef/me@example.org",
-            "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Lab_0123456789abcdef",
-        ),
+        ("lab/me", ["eu-west-1"], ["lab"]),
+        (f"{LAB}/me@example.org", [], [f"{SSO}/{LAB}"]),
+        (f"{LAB}/me", ["us-east-1", "us-east-1"], [f"{SSO}/{LAB}"]),
+        (f"{LAB}/me", ["eu-west-1", ""], [f"{SSO}/eu-west-1/{LAB}", f"{SSO}/{LAB}"]),
     ],
 )
-def test_principal_of_a_session_is_its_role(session, role):
-    identity = AwsIdentity(account=ADA.account, arn=f"arn:aws:sts::123456789012:{session}")
-    assert principal(identity) == f"arn:aws:iam::123456789012:{role}"
-    assert principal(ADA) == ADA.arn
+def test_principal_of_a_session_is_its_role(session, regions, roles):
+    arn = f"arn:aws:sts::123456789012:assumed-role/{session}"
+    identity = AwsIdentity(account=ADA.account, arn=arn)
+    expected = tuple(f"arn:aws:iam::123456789012:role/{role}" for role in roles)
+    assert principals(identity, *regions) == expected
+    assert principals(ADA) == (ADA.arn,)
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "us-west-2"])
+def test_permissions_of_a_role_of_identity_center_are_simulated_in_every_region(
+    cloud, aws, region, tmp_path, monkeypatch
+):
+    """Its path has the region of Identity Center, which the configuration or ours names."""
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile lab]\nsso_session = uni\n[sso-session uni]\nsso_region = {region}\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    aws.sessions.log_in_to_portal(ADA.account, "Lab", region)
+    [role] = aws.sessions.portal_regions
+    arn = f"arn:aws:sts::123456789012:assumed-role/{role}/me"
+    identity = AwsIdentity(account=ADA.account, arn=arn)
+    monkeypatch.setattr(cloud, "login_method", Cloud("us-west-2", "lab").login_method)
+    aws.rules = build({"denied": ["ec2:RunInstances"]})
+    answer = permissions(cloud, identity)
+    assert (answer.how, answer.missing) == ("simulated", ("ec2:RunInstances",))
+
+
+def test_action_that_the_organization_denies_is_missing_and_says_why(cloud, aws):
+    """IAM's decision is `allowed`: the service control policy is beside it."""
+    aws.rules = build({"organization": ["ec2:RunInstances"]})
+    answer = permissions(cloud, ADA)
+    assert answer.missing == ("ec2:RunInstances",)
+    assert "service control policy of the organization denies it" in answer.reasons[0]
+    assert "administers your AWS organization" in str(answer.remediation)
+    assert "prism aws policy" not in str(answer.remediation)
+
+
+@pytest.mark.parametrize(
+    ("rule", "advice"),
+    [("organization", "AWS organization"), ("denied", "prism aws policy")],
+)
+def test_dry_runs_say_which_policy_denies(cloud, aws, rule, advice):
+    aws.rules = build({rule: ["ec2:CreateVolume", "iam:*"]})
+    answer = permissions(cloud, ADA)
+    assert (answer.how, answer.missing) == ("tried", ("ec2:CreateVolume",))
+    assert advice in str(answer.remediation)
 
 
 def test_rules_contain_only_called_or_implied_actions():

@@ -8,6 +8,7 @@ import pytest
 from prism.errors import Denied, Unavailable
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import (
+    AccountPending,
     AwsDenied,
     AwsRefused,
     AwsThrottled,
@@ -16,10 +17,12 @@ from prism.providers.aws.api.faults import (
     CredentialsMissing,
     ImageNotAuthorized,
     Missing,
+    NotInFreePlan,
     NotSubscribed,
     QuotaExceeded,
     TermsNotAccepted,
     TokenMismatch,
+    TypeNotOffered,
     fault_of,
 )
 from prism.providers.aws.api.rate_limits import RateLimiter
@@ -177,7 +180,7 @@ def test_invalid_arguments_raise_the_error_of_boto3(cloud):
         ("RequestLimitExceeded", 503, AwsThrottled),
         ("Throttling", 400, AwsThrottled),
         ("InsufficientInstanceCapacity", 500, CapacityUnavailable),
-        ("Unsupported", 400, CapacityUnavailable),
+        ("Unsupported", 400, AwsRefused),
         ("VcpuLimitExceeded", 400, QuotaExceeded),
         ("MaxSpotInstanceCountExceeded", 400, QuotaExceeded),
         ("FileSystemLimitExceeded", 403, QuotaExceeded),
@@ -221,6 +224,15 @@ def test_fault_of_maps_each_aws_code_to_its_problem(code, status, kind):
         ("ConcurrentSnapshotLimitExceeded", "Maximum allowed in-progress snapshots for a single "
          "volume exceeded", AwsThrottled, "under way"),
         ("PendingSnapshotLimitExceeded", "too many pending", AwsThrottled, "under way"),
+        ("Unsupported", "Your requested instance type (t3.nano) is not supported in your "
+         "requested Availability Zone (us-east-1e).", TypeNotOffered, "does not offer"),
+        ("Unsupported", "The requested configuration is currently not supported. Please check "
+         "the documentation for supported configurations.", AwsRefused, "currently not supported"),
+        ("InvalidParameterCombination", "The specified instance type is not eligible for Free "
+         "Tier. For a list", NotInFreePlan, "Free plan"),
+        ("InvalidParameterCombination", "Network interfaces and", AwsRefused, "Network"),
+        ("PendingVerification", "Your request for accessing resources in this region is being "
+         "validated", AccountPending, "four hours"),
     ],
 )  # fmt: skip
 def test_fault_of_distinguishes_several_causes_of_one_aws_code(code, message, kind, words):

@@ -162,7 +162,8 @@ def test_denied_survey_names_the_permission(aws_parts, compute):
     with pytest.raises(Unavailable, match="ec2:DescribeInstances") as caught:
         compute.survey()
     assert caught.value.code == "AWS_PERMISSION_DENIED"
-    assert "prism doctor" in caught.value.remediation
+    assert "no identity-based policy allows it" in caught.value.message
+    assert "prism aws policy" in caught.value.remediation
 
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])

@@ -17,17 +17,20 @@ from prism.providers.aws.account.policy import (
     rules,
 )
 from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.denials import ADVICE, ATTACH
 from prism.providers.aws.api.faults import (
     AwsDenied,
     AwsThrottled,
     AwsUnavailable,
     CredentialsMissing,
+    Missing,
 )
 
 How = Literal["simulated", "tried"]
 AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
 SAMPLE = "0123456789abcdef0"
-SSO_PATH = "aws-reserved/sso.amazonaws.com/"
+SSO_ROLE, SSO_PATH = "AWSReservedSSO_", "aws-reserved/sso.amazonaws.com/"
+SSO_FIRST = "us-east-1"
 TAGS = [{"Key": MANAGED, "Value": "true"}]
 VOLUME = {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"}
 GROUP = {"GroupName": "prism-dry-run", "Description": "A dry run"}
@@ -42,11 +45,24 @@ NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
 
 
 class Permissions(Struct, frozen=True, kw_only=True):
-    """Missing actions, named as in a policy; `unknown` are those that could not be checked."""
+    """Missing actions, named as in a policy; `unknown` are those that could not be checked.
+
+    `reasons` says of each missing action which policy denies it.
+    """
 
     how: How
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def remediation(self) -> str | None:
+        """What helps, or who; None if nothing is missing."""
+        if not self.missing:
+            return None
+        text = " ".join(self.reasons)
+        advice = next((advice for kind, advice in ADVICE.items() if kind in text), ATTACH)
+        return advice
 
 
 def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
@@ -61,22 +77,40 @@ def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
         return _try_dry_runs(cloud)
 
 
-def principal(identity: AwsIdentity) -> str:
-    """The ARN whose policies IAM simulates: for a session of a role, the role itself.
+def principals(identity: AwsIdentity, *sso_regions: str) -> tuple[str, ...]:
+    """The ARNs that IAM may know the caller by: for a session of a role, the role itself.
 
-    A session's ARN lacks the path of its role. Most roles have none; those of single sign-on
-    have a fixed one (IAM Identity Center User Guide, "Referencing permission sets").
+    A session's ARN lacks the path of its role. Most roles have none. Those of Identity Center
+    are in `aws-reserved/sso.amazonaws.com/`, and if Identity Center is not in us-east-1, in a
+    folder of its region there (IAM Identity Center User Guide, "Referencing permission sets in
+    resource policies"). `sso_regions` are the regions where it may be, the likeliest first.
     """
     kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
     if kind != "assumed-role":
-        return identity.arn
+        return (identity.arn,)
     role = rest.partition("/")[0]
-    path = SSO_PATH if role.startswith("AWSReservedSSO_") else ""
-    return f"arn:{identity.partition}:iam::{identity.account}:role/{path}{role}"
+    folders = [""]
+    if role.startswith(SSO_ROLE):
+        regions = [region for region in sso_regions if region]
+        known = [f"{SSO_PATH}{name}/" if name != SSO_FIRST else SSO_PATH for name in regions]
+        folders = list(dict.fromkeys([*known, SSO_PATH]))
+    root = f"arn:{identity.partition}:iam::{identity.account}:role/"
+    return tuple(f"{root}{folder}{role}" for folder in folders)
 
 
 def _simulate(cloud: Cloud, identity: AwsIdentity) -> Permissions:
-    source, denied = principal(identity), set()
+    """Ask IAM, by the first of the caller's possible ARNs that it knows."""
+    *likelier, last = principals(identity, cloud.login_method().region, cloud.region)
+    for source in likelier:
+        try:
+            return _simulate_as(source, cloud, identity)
+        except Missing:
+            continue
+    return _simulate_as(last, cloud, identity)
+
+
+def _simulate_as(source: str, cloud: Cloud, identity: AwsIdentity) -> Permissions:
+    denied: dict[str, str] = {}
     for rule in rules():
         for answer in cloud.pages(
             "iam",
@@ -87,9 +121,28 @@ def _simulate(cloud: Cloud, identity: AwsIdentity) -> Permissions:
             ResourceArns=_sample_arns(rule, identity, cloud.region),
             ContextEntries=[*_context_entries(rule.condition or {}, identity)],
         ):
-            if answer["EvalDecision"] != "allowed":
-                denied.add(answer["EvalActionName"])
-    return Permissions(how="simulated", missing=tuple(sorted(denied)))
+            if why := _denial(answer):
+                denied[answer["EvalActionName"]] = why
+    reasons = tuple(f"{action}: {why}" for action, why in sorted(denied.items()))
+    return Permissions(how="simulated", missing=tuple(sorted(denied)), reasons=reasons)
+
+
+def _denial(answer: Mapping[str, Any]) -> str:
+    """Why an action is denied, as far as IAM says; empty if it is allowed.
+
+    IAM API Reference, "EvaluationResult": what the organization and the permissions boundary
+    allow is beside the decision about the caller's own policies.
+    """
+    organization = answer.get("OrganizationsDecisionDetail") or {}
+    if not organization.get("AllowedByOrganizations", True):
+        return "a service control policy of the organization denies it"
+    if answer["EvalDecision"] == "allowed":
+        return ""
+    boundary = answer.get("PermissionsBoundaryDecisionDetail") or {}
+    if not boundary.get("AllowedByPermissionsBoundary", True):
+        return "the permissions boundary does not allow it"
+    explicit = answer["EvalDecision"] == "explicitDeny"
+    return "a policy denies it" if explicit else "no policy allows it"
 
 
 def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> list[str]:
@@ -121,7 +174,7 @@ def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[di
 
 def _try_dry_runs(cloud: Cloud) -> Permissions:
     """The actions that EC2 refuses in dry runs; those that need a machine stay unknown."""
-    missing, unknown = set(), set()
+    missing, unknown = dict[str, str](), set()
     for action in sorted({action for rule in rules() for action in rule.actions} - IMPLIED):
         if (arguments := _dry_run_arguments(action, cloud.region)) is None:
             unknown.add(named(action))
@@ -129,13 +182,18 @@ def _try_dry_runs(cloud: Cloud) -> Permissions:
         service, _, name = action.partition(":")
         try:
             cloud.call(service, name, DryRun=True, **arguments)
-        except AwsDenied:
-            missing.add(named(action))
+        except AwsDenied as error:
+            missing[named(action)] = error.message.partition(": ")[2] or "AWS does not say why"
         except AWAY:
             raise
         except Problem:  # the action is allowed, and something else was wrong
             continue
-    return Permissions(how="tried", missing=tuple(sorted(missing)), unknown=tuple(sorted(unknown)))
+    return Permissions(
+        how="tried",
+        missing=tuple(sorted(missing)),
+        unknown=tuple(sorted(unknown)),
+        reasons=tuple(f"{action}: {why}" for action, why in sorted(missing.items())),
+    )
 
 
 def _dry_run_arguments(action: str, region: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from prism.kit.clock import Clock, WallClock
 from prism.providers.aws.api.actions import ACTIONS, reads
-from prism.providers.aws.api.credentials import CredentialChain, remedy
+from prism.providers.aws.api.credentials import CredentialChain, LoginMethod, remedy
 from prism.providers.aws.api.faults import (
     AwsRefused,
     AwsThrottled,
@@ -121,6 +121,10 @@ class Cloud:
             self._forget_session()
             raise
 
+    def login_method(self) -> LoginMethod:
+        """How the AWS profile logs in; makes no call."""
+        return self._credential_chain().method()
+
     def _credential_chain(self) -> CredentialChain:
         with self._lock:
             if self._chain is None:
@@ -173,7 +177,7 @@ class Cloud:
             if isinstance(fault, CredentialsMissing):
                 if service in SINGLE_REGION:  # credentials of another partition are invalid there
                     raise AwsRefused(fault.message, details=fault.details) from error
-                fault.remediation = remedy(self._credential_chain().method())
+                fault.remediation = remedy(self.login_method())
                 self._forget_session()
             raise fault from error
         except BotoCoreError as error:

@@ -56,6 +56,7 @@ class LoginMethod(Struct, frozen=True, kw_only=True):
     profile: str
     serial: str = ""  # of the MFA device
     program: str = ""  # the credential process
+    region: str = ""  # of IAM Identity Center
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -68,7 +69,11 @@ class CodeNeeded(Exception):
     """The role needs a code of an MFA device, which only a person can read."""
 
 
-def login_method(profiles: Mapping[str, Mapping[str, Any]], profile: str) -> LoginMethod:
+def login_method(
+    profiles: Mapping[str, Mapping[str, Any]],
+    profile: str,
+    sso_sessions: Mapping[str, Mapping[str, Any]] | None = None,
+) -> LoginMethod:
     """The login of a profile: its own, or that of the profiles from which it gets its role."""
     seen: set[str] = set()
     name = profile
@@ -78,7 +83,8 @@ def login_method(profiles: Mapping[str, Mapping[str, Any]], profile: str) -> Log
         if serial := section.get("mfa_serial"):
             return LoginMethod(kind="mfa", profile=profile, serial=serial)
         if "sso_session" in section or "sso_start_url" in section:
-            return LoginMethod(kind="sso", profile=name)
+            named = (sso_sessions or {}).get(section.get("sso_session", ""), section)
+            return LoginMethod(kind="sso", profile=name, region=named.get("sso_region", ""))
         if "login_session" in section:
             return LoginMethod(kind="login", profile=name)
         if program := section.get("credential_process"):
@@ -169,7 +175,8 @@ class CredentialChain:
 
         try:
             name = self._core.get_config_variable("profile") or "default"
-            return login_method(self._core.full_config.get("profiles", {}), name)
+            config = self._core.full_config
+            return login_method(config.get("profiles", {}), name, config.get("sso_sessions"))
         except BotoCoreError:
             return LoginMethod(kind="other", profile=self._aws_profile or "default")
 

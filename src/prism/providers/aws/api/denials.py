@@ -11,8 +11,12 @@ from msgspec import Struct
 
 ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 RESOURCE = re.compile(r"on resource: (arn:\S+)")
-EXPLICIT = re.compile(r"with an explicit deny in an? ([\w -]+?)(?: policy)?(?:: (\S+?))?[.,]?(?:\s|$)")
-IMPLICIT = re.compile(r"because no ([\w -]+?) (?:policy )?allows")
+KIND = (
+    "(service control|resource control|permissions boundary|session|VPC endpoint"
+    "|resource-based|identity-based)"
+)
+EXPLICIT = re.compile(rf"with an explicit deny in an? {KIND}(?: policy)?(?:: (arn:\S+))?")
+IMPLICIT = re.compile(rf"because no {KIND} (?:policy )?allows")
 ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
 ATTACH = "Attach what `prism aws policy` prints"
 ADVICE = {
@@ -45,7 +49,9 @@ class Denial(Struct, frozen=True, kw_only=True):
             return ""
         if self.explicit:
             named = f" ({self.arn})" if self.arn else ""
-            return f"a {self.policy} policy denies it{named}".replace("boundary policy", "boundary")
+            return f"a {self.policy} policy denies it{named}".replace(
+                "boundary policy", "boundary"
+            )
         return f"no {self.policy} policy allows it".replace("boundary policy", "boundary")
 
     @property
@@ -64,7 +70,7 @@ def denial_of(name: str, message: str) -> Denial:
     return Denial(
         action=action[1] if action else name,
         resource=resource[1].rstrip(".") if resource else "",
-        policy=match[1].removesuffix(" policy") if match else "",
+        policy=match[1] if match else "",
         explicit=explicit is not None,
         arn=(explicit[2] or "").rstrip(".") if explicit else "",
     )

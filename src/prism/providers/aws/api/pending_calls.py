@@ -8,7 +8,12 @@ from datetime import datetime, timedelta
 
 from prism.errors import Problem
 from prism.kit.clock import Clock
-from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, CredentialsMissing
+from prism.providers.aws.api.faults import (
+    AccountPending,
+    AwsThrottled,
+    AwsUnavailable,
+    CredentialsMissing,
+)
 
 SLOW_CALL = timedelta(seconds=2)
 """After this time, a call without an answer is reported."""
@@ -56,7 +61,7 @@ class PendingCalls:
         failure: Problem | None = None
         try:
             yield call
-        except (AwsThrottled, AwsUnavailable, CredentialsMissing) as away:
+        except (AccountPending, AwsThrottled, AwsUnavailable, CredentialsMissing) as away:
             failure = away
             raise
         finally:
@@ -106,6 +111,8 @@ def _sentence(action: str, problem: Problem | None, since: datetime) -> str:
             f"AWS throttles {action} since {_time(since)}: the account makes too many calls. "
             "Prism repeats it"
         )
+    if isinstance(problem, AccountPending):
+        return f"{problem.message}, since {_time(since)}"
     if isinstance(problem, CredentialsMissing):
         sentence = f"{problem.message.rstrip('.')}, since {_time(since)}"
         return f"{sentence}. {problem.remediation}" if problem.remediation else sentence

@@ -33,6 +33,7 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
     launched: datetime
     tags: Tags = {}
     reason: str = ""
+    why: str = ""  # the message of the reason, without its code
     changed: datetime | None = None
     public_ip: str | None = None
     private_ip: str | None = None
@@ -69,6 +70,7 @@ def _parse(description: Mapping[str, Any]) -> Ec2Instance:
         raise ValueError(f"its state {state!r} is unknown to this version of Prism")
     if not isinstance(description["LaunchTime"], datetime):
         raise TypeError(f"its LaunchTime is {description['LaunchTime']!r}")
+    reason = description.get("StateReason") or {}
     return Ec2Instance(
         id=description["InstanceId"],
         key=_key(tags.get(names.ID, ""), token, description["InstanceId"]),
@@ -77,7 +79,8 @@ def _parse(description: Mapping[str, Any]) -> Ec2Instance:
         zone=description["Placement"]["AvailabilityZone"],
         launched=description["LaunchTime"],
         tags=tags,
-        reason=(description.get("StateReason") or {}).get("Code", ""),
+        reason=reason.get("Code", ""),
+        why=reason.get("Message", "").removeprefix(f"{reason.get('Code')}: "),
         changed=_transition_time(description.get("StateTransitionReason") or ""),
         public_ip=description.get("PublicIpAddress"),
         private_ip=description.get("PrivateIpAddress"),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from prism.errors import Unavailable
+from prism.errors import Problem, Unavailable
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import (
@@ -21,6 +21,7 @@ from prism.providers.aws.api.faults import (
     CapacityUnavailable,
     Missing,
     TokenMismatch,
+    TypeNotOffered,
     code_of,
 )
 from prism.providers.aws.compute import launching
@@ -33,7 +34,7 @@ from prism.providers.aws.compute.spot_requests import SpotRequests
 from prism.providers.aws.compute.state_mapping import hangs, machine_of
 from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.network.subnets import Subnet
-from prism.providers.aws.prerequisites.images import BASES, DEFAULT
+from prism.providers.aws.prerequisites.images import BASES, DEFAULT, HIDDEN_IMAGES
 from prism.providers.aws.prerequisites.launch import (
     AwsLaunchPrerequisites,
     PrerequisitesByProfile,
@@ -50,6 +51,7 @@ WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
 NOT_YET = "not ready to hibernate"  # in EC2's message
 PREREQUISITE_GONE = "EC2 does not know a resource that the launch needs, or not yet"
 UNKNOWN_ROLE = "iam instance profile"
+PREREQUISITE_TIMEOUT = timedelta(minutes=10)  # EC2: eventual consistency, about five minutes
 
 
 class CannotHibernate(HibernationNotSupported, ProviderRefused):
@@ -83,6 +85,7 @@ class AwsCompute:
         self._requests, self._open_ingress = requests, open_ingress
         self._spot = SpotRefusals(requests, cloud.clock)
         self._unknown: dict[str, datetime] = {}  # since when EC2 denies that the machine exists
+        self._missing: dict[str, datetime] = {}  # since when a launch lacks a prerequisite
         self._used_up: dict[str, datetime] = {}  # since when EC2 shows no machine for a used token
         # Since when we have seen each machine stopping, if EC2 does not say so.
         self._stopping: dict[str, datetime] = {}
@@ -136,21 +139,23 @@ class AwsCompute:
         subnet = subnets[spec.attempt % len(subnets)]
         last = (spec.attempt + 1) % len(subnets) == 0
         try:
-            instance = self._run(
-                launching.arguments(spec, prerequisites, self._script, subnet), prerequisites
-            )
+            request = launching.arguments(spec, prerequisites, self._script, subnet)
+            instance = self._run(request, prerequisites, spec)
         except CapacityUnavailable as full:
             if not last:
                 raise NextAttempt from full
             zones = ", ".join(subnet.zone for subnet in subnets)
-            raise CapacityUnavailable(
-                f"AWS has no capacity for {spec.instance_type} in {zones}",
+            offered = not isinstance(full, TypeNotOffered)
+            lacks = "has no capacity for" if offered else "does not offer"
+            raise type(full)(
+                f"AWS {lacks} {spec.instance_type} in {zones}",
                 details=full.details,
-                remediation="Try again later, or choose another type or region: "
-                "`prism workspace launch --help`",
+                remediation=("Try again later, or choose" if offered else "Choose")
+                + " another type or region: `prism workspace launch --help`",
             ) from full
         except TokenMismatch as other:
             instance = self._find_earlier_launch(spec, other)
+        self._missing.pop(spec.key, None)
         return self._machine(instance)
 
     def start(self, id: str) -> None:
@@ -283,21 +288,37 @@ class AwsCompute:
         )
 
     def _run(
-        self, arguments: dict[str, Any], prerequisites: AwsLaunchPrerequisites
+        self, arguments: dict[str, Any], prerequisites: AwsLaunchPrerequisites, spec: MachineSpec
     ) -> Ec2Instance:
         try:
             answer = self._run_with_role(arguments, prerequisites)
         except Missing as gone:  # removed by hand, or just made and not visible yet
             prerequisites.forget()
-            raise Unavailable(PREREQUISITE_GONE, details=gone.details) from gone
+            raise self._unknown_prerequisite(spec, gone) from gone
         except AwsRefused as error:
             if UNKNOWN_ROLE not in error.details.lower():
                 raise
             prerequisites.forget()
-            raise Unavailable(PREREQUISITE_GONE, details=error.details) from error
+            raise self._unknown_prerequisite(spec, error) from error
         instance = read(answer["Instances"][0])
         self._instances.note(instance)
         return instance
+
+    def _unknown_prerequisite(self, spec: MachineSpec, error: Problem) -> Problem:
+        """What a launch lacks: not visible yet for some minutes, and then a refusal."""
+        now, code = self._cloud.clock.now(), code_of(error)
+        since = self._missing.setdefault(spec.key, now)
+        if now < since + PREREQUISITE_TIMEOUT:
+            return Unavailable(f"{PREREQUISITE_GONE} ({code})", details=error.details)
+        del self._missing[spec.key]
+        hidden = code.startswith("InvalidAMIID")
+        refused = AwsRefused(
+            f"EC2 does not know a resource that the launch needs: {error.message} ({code})",
+            details=error.details,
+            remediation=HIDDEN_IMAGES if hidden else "See what is missing: `prism aws check`",
+        )
+        refused.aws_code = code
+        return refused
 
     def _run_with_role(
         self, arguments: dict[str, Any], prerequisites: AwsLaunchPrerequisites

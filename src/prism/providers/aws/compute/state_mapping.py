@@ -12,7 +12,18 @@ from prism.workspaces.ports import Machine
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
 DISK_UNREADABLE = "Client.InternalError"  # EC2 could not read its disk: a key is missing
-NEVER_RAN = {FULL, DISK_UNREADABLE}
+# EC2 API Reference, "StateReason", and EC2 User Guide, "Troubleshoot Amazon EC2 instance launch
+# issues": EC2 accepts a launch and terminates the machine while it is pending.
+AT_LAUNCH = {
+    DISK_UNREADABLE: "usually the AWS credentials may not use the KMS key with which the account "
+    "encrypts disks; `prism aws check` names the key",
+    "Client.InvalidSnapshot.NotFound": "the snapshot of its disk or image is gone",
+    "Client.VolumeLimitExceeded": "the account has reached its quota of EBS storage in the "
+    "region: choose a smaller `--disk`, or ask AWS for more at "
+    "https://console.aws.amazon.com/servicequotas",
+    "Server.InternalError": "the fault is AWS's: launch it again",
+}
+NEVER_RAN = {FULL, *AT_LAUNCH}
 # EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues".
 FORCE_TAKES = timedelta(minutes=10)
 STATES = {
@@ -149,8 +160,12 @@ def _shutdown_failure(instance: Ec2Instance, observed: Observed) -> WorkspaceFai
         return WorkspaceFailure(
             "CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}"
         )
+    text = f"{instance.reason}: {instance.why}" if instance.why else instance.reason
+    advice = f"; {AT_LAUNCH[instance.reason]}" if instance.reason in AT_LAUNCH else ""
+    if observed is Observed.GONE and instance.reason in AT_LAUNCH:
+        return WorkspaceFailure("ENDED_AT_LAUNCH", f"AWS ended it at its launch: {text}{advice}")
     if instance.reason.startswith("Server.") or instance.reason == DISK_UNREADABLE:
-        return WorkspaceFailure("STOPPED_BY_AWS", f"AWS stopped it: {instance.reason}")
+        return WorkspaceFailure("STOPPED_BY_AWS", f"AWS stopped it: {text}{advice}")
     return None
 
 

@@ -18,6 +18,11 @@ WORDS = {
 }
 
 
+HIDDEN_IMAGES = (
+    "The account may hide it: see EC2's setting Allowed AMIs of the region, and `prism aws check`"
+)
+
+
 class NoImage(ProviderRefused, code="IMAGE_NOT_FOUND"):
     """There is no image of that system in the region."""
 
@@ -95,7 +100,8 @@ def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageC
     if described is None:
         raise NoImage(
             f"There is no image of {chosen} for {architecture} in {cloud.region}",
-            details=f"asked for {_fill_in(published.name, architecture)} of {published.owner}",
+            details=f"{HIDDEN_IMAGES}; asked for {_fill_in(published.name, architecture)} of "
+            f"{published.owner}",
             remediation="Choose another template, or another region: `prism profile --help`",
         )
     return ImageChoice(
