@@ -4,6 +4,7 @@ import asyncio
 
 from prism.access.visibility import event_filters
 from prism.kit.actor import CURRENT
+from prism.kit.event_ids import PLAIN_IDS
 from prism.kit.stream import Batch, _visible
 
 
@@ -25,7 +26,11 @@ def visible_events(team, event_filter):
             yield Batch([fact])
 
     async def collect():
-        return [fact async for batch in _visible(batches(), event_filter) for fact in batch.events]
+        return [
+            fact
+            async for batch in _visible(batches(), event_filter, PLAIN_IDS)
+            for fact in batch.events
+        ]
 
     return asyncio.run(collect())
 
@@ -72,3 +77,15 @@ def test_stream_ends_when_its_token_is_revoked_or_expires(team, clock):
 def test_streams_are_unfiltered_in_local_mode(daemon):
     assert daemon.visibility() is None
     assert event_filters(lambda: 0, lambda _: None, daemon.clock)() is None
+
+
+def test_stream_says_nothing_about_events_of_others(team):
+    async def pieces():
+        yield Batch([fact for fact in team.daemon.db.events_after(0) if fact.event != "resync"])
+        yield Batch([])
+
+    async def collect(event_filter):
+        return [batch.sse async for batch in _visible(pieces(), event_filter, PLAIN_IDS)]
+
+    assert team("operator", "POST", "projects", json={"name": "Other"}).status_code == 201
+    assert asyncio.run(collect(lambda _: False)) == [b":\n\n"], "the keepalive only"

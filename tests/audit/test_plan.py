@@ -7,7 +7,7 @@ from prism.kit.events import RecordedEvent
 
 
 def read(clock, event, **data):
-    audit_entry = entry(RecordedEvent(1, event, clock.now(), "ada", "x", data))
+    audit_entry = entry(RecordedEvent(1, event, clock.now(), "ada", "x", data), "evt_1")
     return audit_entry.before, audit_entry.after
 
 

@@ -108,7 +108,7 @@ def test_threshold_event_is_visible_to_project_owners_unless_it_is_of_a_pool(
         if event.data["scope"] == scope
     ]
     assert len(events) == 1
-    sent = sent_event(events[0]).data
+    sent = sent_event(events[0], "evt_1").data
     assert (sent["cap_usd"], sent["settled_usd"]) == (5.0, sent["settled"] / 1e6)
     hears = {
         project

@@ -42,7 +42,7 @@ def test_event_ids_grow_in_the_order_of_concurrent_commits(db):
 
 def test_sent_event_has_the_fields_of_the_recorded_event():
     at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    sent = sent_event(RecordedEvent(42, "noted", at, "ada", "n", {"a": 1}))
+    sent = sent_event(RecordedEvent(42, "noted", at, "ada", "n", {"a": 1}), id_of(42))
     assert (sent.id, sent.at.microsecond) == ("evt_0000000000000042", 0)
     assert (sent.event, sent.actor, sent.subject, sent.data) == ("noted", "ada", "n", {"a": 1})
 

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
 from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.event_ids import PLAIN_IDS
 from prism.kit.events import RecordedEvent, id_of
 from prism.kit.http import RequestValidation, problems
 from prism.kit.http_protocol import http_protocol
@@ -257,6 +258,26 @@ def test_batch_omits_events_up_to_the_position_of_a_reader(db):
     assert Batch([]).sse == b":\n\n"
 
 
+def test_keepalives_come_also_while_there_are_events(hub, db, monkeypatch):
+    monkeypatch.setattr(stream, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(stream, "POLL", 2 * SOON)
+
+    async def read():
+        async with hub.reading(None) as reader:
+            async for batch in hub.batches(reader):
+                if not batch.events:
+                    return batch.sse
+                await asyncio.to_thread(noted, db, 1)
+
+    async def write_and_read():
+        reading = asyncio.ensure_future(read())
+        while not reading.done():  # never 0.05 seconds without an event
+            await asyncio.to_thread(noted, db, 1)
+        return await reading
+
+    assert asyncio.run(asyncio.wait_for(write_and_read(), SOON)) == b":\n\n"
+
+
 def record_hundred(db):
     with db.write() as tx:
         for number in range(100):
@@ -280,7 +301,12 @@ def stream_server(db, clock):
     """A real server with the two streams."""
     app = Litestar(
         list(stream.routes),
-        dependencies={"db": given(db), "clock": given(clock), "visibility": given(lambda: None)},
+        dependencies={
+            "db": given(db),
+            "clock": given(clock),
+            "visibility": given(lambda: None),
+            "event_ids": given(lambda: PLAIN_IDS),
+        },
         exception_handlers=problems(clock),
         logging_config=None,
         middleware=[RequestValidation()],

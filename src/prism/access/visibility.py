@@ -4,12 +4,22 @@ An event belongs to the project that the object had at that time. If the object 
 project or is deleted, its history stays.
 """
 
+import hmac
 from collections.abc import Callable
+from pathlib import Path
 
 from prism.access.model import Caller, Subject, current
 from prism.access.plan import sees
 from prism.access.service import expired
 from prism.kit.clock import Clock
+from prism.kit.event_ids import (
+    KEY_BYTES,
+    PLAIN_IDS,
+    EventIds,
+    IdsOfCaller,
+    OpaqueEventIds,
+    secret_in,
+)
 from prism.kit.events import RESYNC, RecordedEvent
 from prism.kit.stream import EventFilter, EventFilters
 
@@ -38,6 +48,19 @@ def event_filters(
         return is_visible
 
     return filter_of_the_caller
+
+
+def ids_of_caller(secret: Path) -> IdsOfCaller:
+    """Gives a caller the ids of events: opaque ones to who is no operator; `secret` is a file."""
+
+    def of_the_caller() -> EventIds:
+        caller = current()
+        if caller.operator:
+            return PLAIN_IDS
+        person = caller.name.lower().encode()
+        return OpaqueEventIds(hmac.digest(secret_in(secret), person, "sha256")[:KEY_BYTES])
+
+    return of_the_caller
 
 
 def changes_rights(caller: Caller, event: RecordedEvent) -> bool:

@@ -15,7 +15,6 @@ from prism.audit.model import LIMIT, MOST, AuditEntry, AuditQuery
 from prism.audit.plan import table
 from prism.audit.service import AuditService
 from prism.errors import ValidationFailed
-from prism.kit.events import id_of, number_of
 
 DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 Text = FromQuery[str | None]
@@ -45,7 +44,7 @@ def audit(
         event=event,
         since=_moment("since", since),
         until=_moment("until", until, whole_day=True),
-        before_id=_number(cursor),
+        cursor=cursor,
         limit=limit,
     )
     entries, after = audit.entries(query)
@@ -78,14 +77,6 @@ def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime
         raise ValidationFailed.of((name, why)) from error
 
 
-def _number(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if (number := number_of(cursor)) is None:
-        raise ValidationFailed.of(("cursor", f"{cursor!r} is not the id of an entry"))
-    return number
-
-
-def _next(request: Request[Any, Any, Any], after: int) -> str:
-    query = {**request.query_params, "cursor": id_of(after)}
+def _next(request: Request[Any, Any, Any], cursor: str) -> str:
+    query = {**request.query_params, "cursor": cursor}
     return f'<{request.scope["path"]}?{urlencode(query)}>; rel="next"'

@@ -29,7 +29,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     event: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    before_id: int | None = None
+    cursor: str | None = None
     limit: int = LIMIT
 
 

@@ -19,9 +19,9 @@ OLD = {  # the field that `previous` belongs to, in older events
 HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
 
 
-def entry(recorded: RecordedEvent) -> AuditEntry:
+def entry(recorded: RecordedEvent, id: str) -> AuditEntry:
     """An event as an entry: `previous_x` and `x` are the values before and after."""
-    sent = sent_event(recorded)
+    sent = sent_event(recorded, id)
     before, after = changed(sent.data, OLD.get(sent.event))
     return AuditEntry(**structs.asdict(sent), before=before, after=after)
 

@@ -9,7 +9,9 @@ from prism.access.visibility import FindSubject, may_see
 from prism.audit import store
 from prism.audit.model import AuditEntry, AuditQuery, AuditReader
 from prism.audit.plan import entry
+from prism.errors import ValidationFailed
 from prism.kit.db import Database
+from prism.kit.event_ids import IdsOfCaller
 from prism.kit.events import RecordedEvent
 from prism.kit.journal import newest
 
@@ -27,21 +29,26 @@ class AuditService:
         db: Database,
         find_workspace: FindSubject,
         launched: Callable[[str], tuple[str, datetime]],
+        ids: IdsOfCaller,
     ) -> None:
         self._db, self._find_workspace, self._launched = db, find_workspace, launched
+        self._ids = ids
 
-    def entries(self, query: AuditQuery) -> tuple[list[AuditEntry], int | None]:
+    def entries(self, query: AuditQuery) -> tuple[list[AuditEntry], str | None]:
         """Matching entries that the caller may see, newest first, and the cursor of the next page.
 
         A caller who may see little of a long log gets few entries at a time, or none.
         """
         events: list[RecordedEvent] = []
-        caller, end = current(), 0
+        caller, ids, end = current(), self._ids(), 0
         reader = _reader(caller)
         with self._db.read() as sql:
             below = newest(sql) + 1
-            if query.before_id is not None:
-                below = min(below, query.before_id)
+            if query.cursor is not None:
+                if (before := ids.number(query.cursor)) is None:
+                    why = f"{query.cursor!r} is not the id of an entry"
+                    raise ValidationFailed.of(("cursor", why))
+                below = min(below, before)
             if reader is not None:
                 end = max(below - SPAN, 0)
             while len(events) <= query.limit and (
@@ -52,7 +59,8 @@ class AuditService:
         if len(events) > query.limit:
             events = events[: query.limit]
             end = events[-1].id
-        return [entry(event) for event in events], end or None
+        next_page = ids.of_position(end) if end else None
+        return [entry(event, ids.of_event(event)) for event in events], next_page
 
     def of_workspace(self, name: str, limit: int) -> list[AuditEntry]:
         """The last events of an existing workspace, by name or id; raises `NotFound`."""

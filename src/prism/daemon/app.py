@@ -102,7 +102,17 @@ ROUTES = [
 ]
 PARTS = (
     *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
-    *("costs", "db", "doctor", "files", "gui_settings", "idleness", "invitations", "logs"),
+    *(
+        "costs",
+        "db",
+        "doctor",
+        "event_ids",
+        "files",
+        "gui_settings",
+        "idleness",
+        "invitations",
+        "logs",
+    ),
     *("members", "port_router", "profiles", "projects", "read_model", "recovery", "rollbacks"),
     *("shells", "spending", "storage", "templates", "tokens", "visibility", "workspace_proxy"),
     "workspaces",

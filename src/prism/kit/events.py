@@ -47,7 +47,7 @@ class RecordedEvent(Struct, frozen=True):
 
 
 class SentEvent(Struct, frozen=True):
-    """An event as the API sends it; ids sort in the order of the events."""
+    """An event as the API sends it; ids of operators sort in the order of the events."""
 
     id: str
     event: str
@@ -57,11 +57,11 @@ class SentEvent(Struct, frozen=True):
     data: dict[str, Any]
 
 
-def sent_event(event: RecordedEvent) -> SentEvent:
-    """An event as the API sends it."""
+def sent_event(event: RecordedEvent, id: str) -> SentEvent:
+    """An event as the API sends it, with this id."""
     at = event.at.replace(microsecond=0)
     data = in_dollars(event.data, MONEY.get(event.event, frozenset()))
-    return SentEvent(id_of(event.id), event.event, at, event.actor, event.subject, data)
+    return SentEvent(id, event.event, at, event.actor, event.subject, data)
 
 
 def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
-from prism.kit.events import RESYNC, RecordedEvent, id_of, number_of, sent_event
+from prism.kit.event_ids import PLAIN_IDS, EventIds, IdsOfCaller
+from prism.kit.events import RESYNC, RecordedEvent, SentEvent, id_of, sent_event
 from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import PAGE
 
@@ -39,7 +40,9 @@ log = logging.getLogger(__name__)
 LAST_EVENT_ID = "last_event_id"
 RESUMES = {PARAMETERS: (LAST_EVENT_ID,)}
 POLL = 1.0  # seconds until the hub notices what another daemon committed
-KEEP_ALIVE = 15.0  # seconds without events until a stream sends a keepalive
+KEEP_ALIVE = (
+    15.0  # seconds between keepalives, whatever else is sent: events of others do not show
+)
 MOST_BEHIND = 1000  # events
 PER_READER, LONGEST = 0.00005, 0.1  # seconds for which events are gathered: a round takes as long
 GRACE = 1.0  # seconds until readers that have not ended are cut off
@@ -54,10 +57,11 @@ HEAD = [
 class Batch:
     """Events that are sent together, encoded once for all readers; without any, a keepalive."""
 
-    def __init__(self, events: Sequence[RecordedEvent]) -> None:
+    def __init__(self, events: Sequence[RecordedEvent], ids: EventIds = PLAIN_IDS) -> None:
         self.events = events
-        self.frames = [msgspec.json.encode(sent_event(event)) for event in events]
-        self.sse = b"".join(map(_sse_block, events, self.frames)) or b":\n\n"
+        sent = [sent_event(event, ids.of_event(event)) for event in events]
+        self.frames = [msgspec.json.encode(event) for event in sent]
+        self.sse = b"".join(map(_sse_block, sent, self.frames)) or b":\n\n"
 
     def after(self, number: int) -> "Batch":
         """The events after that number."""
@@ -171,16 +175,18 @@ class Hub:
 
         with self._db.bus.listening(callback):
             await self._begin()
-            sent_at = loop.time()
+            keepalive_at = loop.time() + KEEP_ALIVE
             while not self._db.bus.closed:
                 woken.clear()
-                page = await self._page(self._position)
-                if page or loop.time() - sent_at >= KEEP_ALIVE:
+                if page := await self._page(self._position):
                     self._publish(Batch(page))
-                    sent_at = loop.time()
                     await asyncio.sleep(min(PER_READER * len(self._readers), LONGEST))
+                if (late := loop.time() - keepalive_at) >= 0:
+                    self._publish(Batch([]))
+                    keepalive_at += KEEP_ALIVE * (1 + late // KEEP_ALIVE)
                 if len(page) < PAGE:
-                    await _wait_at_most(POLL, woken.wait())
+                    remaining = max(keepalive_at - loop.time(), 0)
+                    await _wait_at_most(min(POLL, remaining), woken.wait())
         for reader in tuple(self._readers):
             reader.end()
         await asyncio.sleep(GRACE)  # cancelled when the last reader leaves
@@ -241,10 +247,11 @@ async def events(
     request: Request[Any, Any, Any],
     hub: NamedDependency[Hub],
     visibility: NamedDependency[EventFilters],
+    event_ids: NamedDependency[IdsOfCaller],
 ) -> ASGIApp:
     """Send events from now on, or from `Last-Event-ID` on without a gap."""
-    is_visible = visibility()
-    after = _resume_after(request.headers.get("last-event-id"), request.query_params)
+    is_visible, ids = visibility(), event_ids()
+    after = _resume_after(ids, request.headers.get("last-event-id"), request.query_params)
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEAD})
@@ -258,9 +265,9 @@ async def events(
 
         async with hub.reading(after) as reader:
             # The id alone: a reader that is cut off before the first event resumes from here.
-            first = f"retry: 1000\nid: {id_of(reader.position)}\n\n".encode()
+            first = f"retry: 1000\nid: {ids.of_position(reader.position)}\n\n".encode()
             await send({"type": "http.response.body", "body": first, "more_body": True})
-            batches = _visible(hub.batches(reader), is_visible)
+            batches = _visible(hub.batches(reader), is_visible, ids)
             ended = await _send_all(batches, send_batch, closed, reader, scope.get("prism_abort"))
         if ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -273,12 +280,13 @@ async def listen(
     socket: WebSocket[Any, Any, Any],
     hub: NamedDependency[Hub],
     visibility: NamedDependency[EventFilters],
+    event_ids: NamedDependency[IdsOfCaller],
 ) -> None:
     """Send events over WebSocket, each as one text frame; `?last_event_id=` resumes."""
-    is_visible = visibility()
+    is_visible, ids = visibility(), event_ids()
     try:
         check_parameters(socket.scope)
-        after = _resume_after(None, socket.query_params)
+        after = _resume_after(ids, None, socket.query_params)
     except ValidationFailed as problem:
         await refuse(socket.scope, socket.send, problem, hub.clock.now())
         return
@@ -294,7 +302,7 @@ async def listen(
 
     async with hub.reading(after) as reader:
         ended = await _send_all(
-            _visible(hub.batches(reader), is_visible), send_batch, closed, reader, None
+            _visible(hub.batches(reader), is_visible, ids), send_batch, closed, reader, None
         )
     if ended or reader.cut.done():
         code = GOING_AWAY if ended else TOO_SLOW
@@ -334,18 +342,18 @@ async def _send_all(
 
 
 async def _visible(
-    batches: AsyncIterator[Batch], is_visible: EventFilter | None
+    batches: AsyncIterator[Batch], is_visible: EventFilter | None, ids: EventIds
 ) -> AsyncIterator[Batch]:
-    """The events that the reader may see; ends when their rights have changed."""
+    """The events that the reader may see, and keepalives; ends when their rights have changed."""
     async for batch in batches:
         verdicts = [True if is_visible is None else is_visible(event) for event in batch.events]
         if None in verdicts:
             return
-        if all(verdicts):
+        if all(verdicts) and (ids is PLAIN_IDS or not batch.events):
             yield batch
-        else:
+        elif any(verdicts):
             pairs = zip(batch.events, verdicts, strict=True)
-            yield Batch([event for event, may in pairs if may])
+            yield Batch([event for event, may in pairs if may], ids)
 
 
 async def _wait_at_most(seconds: float, awaitable: Awaitable[object]) -> None:
@@ -353,21 +361,21 @@ async def _wait_at_most(seconds: float, awaitable: Awaitable[object]) -> None:
         await asyncio.wait_for(awaitable, seconds)
 
 
-def _resume_after(header: str | None, query: Any) -> int | None:
+def _resume_after(ids: EventIds, header: str | None, query: Any) -> int | None:
     """The event to resume after, from the header or the query; None for new events only."""
     name, id = "Last-Event-ID", header
     if id is None:
         name, id = LAST_EVENT_ID, query.get(LAST_EVENT_ID)
     if id is None:
         return None
-    if (number := number_of(id)) is None:
+    if (number := ids.number(id)) is None:
         raise ValidationFailed.of((name, "is not the id of an event, such as " + id_of(42)))
     return number
 
 
-def _sse_block(event: RecordedEvent, frame: bytes) -> bytes:
+def _sse_block(event: SentEvent, frame: bytes) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (
-        id_of(event.id).encode(),
+        event.id.encode(),
         event.event.encode(),
         frame,
     )

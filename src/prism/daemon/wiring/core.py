@@ -8,13 +8,14 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from prism.access.model import Subject, current
 from prism.access.plan import visible
 from prism.access.request_lifetime import LongRequests
 from prism.access.service import TokenService
-from prism.access.visibility import event_filters
+from prism.access.visibility import event_filters, ids_of_caller
 from prism.audit.service import AuditService
 from prism.catalog.plan import machine_type
 from prism.connections.routing import PortRouter
@@ -37,6 +38,7 @@ from prism.invitations.service import InvitationService
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.disk_reserve import Reserve
+from prism.kit.event_ids import IdsOfCaller
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
 from prism.kit.stream import EventFilters
@@ -269,9 +271,14 @@ class Wiring(ProviderWiring):
         return event_filters(lambda: self.read_model.pages.version, self._subject_of, self.clock)
 
     @cached_property
+    def event_ids(self) -> IdsOfCaller:
+        """The ids of events that a caller gets."""
+        return ids_of_caller(Path(self.settings.home, "event-ids.key"))
+
+    @cached_property
     def audit(self) -> AuditService:
         """Reads the audit log."""
-        return AuditService(self.db, self._subject_of, self._launch_of)
+        return AuditService(self.db, self._subject_of, self._launch_of, self.event_ids)
 
     @cached_property
     def invitations(self) -> InvitationService:
