@@ -88,7 +88,8 @@ def test_cost_routes_return_sums_and_name_unpriced_workspaces(unpriced_workspace
         unpriced_workspace.get("costs/history?project=lab"),
     )
     assert current["unpriced"] == current["unknown"] == history["unpriced"] == ["mine"]
-    assert current["total_current_hourly"] == history["total_cost"] == 0.0
+    assert current["total_current_hourly"] is history["total_cost"] is None
+    assert current["total_daily_projection"] is current["total_monthly_projection"] is None
     assert unpriced_workspace.get("costs/history")["unpriced"] == ["mine"]
     before = "costs/history?start_date=2025-01-01&end_date=2025-02-01"
     assert unpriced_workspace.get(before)["unpriced"] == [], "unpriced workspaces of that period"

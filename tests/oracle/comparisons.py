@@ -58,7 +58,7 @@ class Comparisons:
             ):
                 self.same(f"{width} in cents", total, chart["total_cost"])
             saved = sum(bar["hibernation_savings"] for bar in bars)
-            self.same(f"{width} saved", saved, sum(group["cost"] for group in self.slept))
+            self.same(f"{width} saved", saved, sum(group["saved"] for group in self.slept))
 
     def pool(self, name: str, pool: Any) -> None:
         """The list, the summary and the allocations of a pool."""

@@ -272,7 +272,7 @@ class Schedule:
         lines = self.lab.get(f"costs/export?start_date=2026-01-01&end_date={self.day()}")
         paid = [line for line in lines if line["kind"] != "asleep"]
         self.same(sum(segment["micros"] for segment in paid), whole, "export")
-        saved = sum(line["micros"] for line in lines if line["kind"] == "asleep")
+        saved = sum(line["saved_micros"] for line in lines)
         self.same(saved, cost(now, kinds=("asleep",)), "saved")
         self.same(
             sum(round(100 * group["cost"]) for group in paid), round(100 * usd(whole)), "cents"
@@ -315,6 +315,8 @@ class Schedule:
             }[cap["scope"]]
             self.cap(cap, meant, amount.get(cap["scope"], self.amounts[name]), cap["cap"])
         self.same(budget["left"], min_left(budget["caps"]), f"{name} left")
+        if budget["current_spend"]:
+            assert budget["budget_alerts"]["overspend_risk"] in risks(budget["caps"]), name
         page = self.lab.get(f"projects/{name}")["budget"]
         for word in ("spent", "reserved", "left", "current_spend", "remaining"):
             self.same(page[word], budget[word], f"{name} {word}")
@@ -339,6 +341,17 @@ def runs(phases):
         elif dozes or seen is Observed.ON:
             spans.append((start, end))
     return spans
+
+
+def risks(caps):
+    """The risk that follows from what the caps show; two if it is too close to tell from cents."""
+    own = [cap for cap in caps if cap["amount"] and cap["scope"] != "pool"]
+    now = [cap for cap in own if cap["scope"] == "project" or cap["period_end"]]
+    if not now:
+        return {None}
+    worst = max(cap["projected"] / cap["amount"] for cap in now)
+    near = {worst - 0.01, worst + 0.01}
+    return {"low" if part < 0.8 else "medium" if part < 1 else "high" for part in near}
 
 
 def min_left(caps):

@@ -504,7 +504,7 @@ export const t = {
       `${settled} spent, ${reserved} reserved, ${left} left of ${amount}`,
     uncapped: (spent: string) => `${spent} spent, no limit`,
     money: 'Money',
-    burn: 'Last 30 days',
+    burn: 'Per month, as lately',
     active: (active: number, all: number) => `${active} running, ${all} in total`,
     members: 'Members',
     projects: 'Projects',

@@ -12,8 +12,7 @@ from prism.budgets.model import Allocation, Cap, Pool, Window
 from prism.budgets.plan import ALWAYS, disk_period, disks_until, window, windows
 from prism.budgets.reserved_amounts import ReservationReader
 from prism.costs import store as ledger
-from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
-from prism.costs.plan import burn_begin, moment, unix_time
+from prism.costs.plan import moment, unix_time
 from prism.costs.store import Totals
 from prism.kit.clock import Clock, StoppedClock
 from prism.kit.db import Tx
@@ -215,22 +214,6 @@ class Balances:
         totals = totals or self.totals(sql)
         return combined(project, [self.balance(sql, cap, totals) for cap in parts(sql, project)])
 
-    def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
-        """What a cap paid in the last 30 days of UTC, like `CostService.burns` for projects.
-
-        Scaled up if the cap, or its costs (`began`), are younger; None in the first hour.
-        """
-        first = burn_begin(self.now)
-        totals = self.totals(sql)
-        whole = totals.of(cap.column, cap.id)
-        since = cap.since if cap.since > first else 0
-        if since and _by(totals, cap, since):  # the allocation existed before, and was made again
-            since = 0
-        age = self.now - max(first, since, began)
-        if age < HOUR:
-            return None
-        return (whole - _by(totals, cap, first)) * BURN * DAY // age
-
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps for which no sum is stored yet at the beginning of their present period."""
         periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
@@ -270,7 +253,6 @@ def allocation_cap(allocation: Allocation, project: Project | None, pool: Pool) 
         amount=allocation.amount,
         pool=pool,
         alert=allocation.alert_threshold,
-        since=unix_time(allocation.allocated_at),
     )
 
 
@@ -293,10 +275,18 @@ def combined(project: Project, balances: Iterable[Balance]) -> Balance | None:
     return Balance(cap, ALWAYS, spent, sum(balance.reserved for balance in now))
 
 
-def pace(segments: Iterable[Segment], cap: Cap) -> int:
-    """What a cap pays in 720 hours for everything that costs money now."""
-    paid = (row for row in segments if row.is_paid and getattr(row, cap.column) == cap.id)
-    return sum((row.amount or 0) * (MONTH_HOURS // row.hours) for row in paid)
+def sleep_reason(project: Project, balance: Balance) -> str | None:
+    """Why a threshold puts all workspaces of a project to sleep; null if none does.
+
+    `balance` is the one to which the thresholds of the project refer.
+    """
+    limit = project.auto_hibernate_threshold
+    if limit is None or balance.is_empty or balance.settled * 100 < balance.cap.amount * limit:
+        return None
+    return (
+        f"{limit:g} % of the budget of {dollars(balance.cap.amount)} of project "
+        f"{project.name!r} is spent"
+    )
 
 
 def pool_cap(pool: Pool) -> Cap:

@@ -113,8 +113,7 @@ class Window(Struct, frozen=True):
 class Cap(Struct, frozen=True, kw_only=True):
     """One limit that a launch must fit: that of a project, an allocation or a pool.
 
-    `name` is that of the project or pool. `since` is when the cap was set, in seconds since 1970;
-    0 if that does not matter.
+    `name` is that of the project or pool.
     """
 
     column: Literal["project", "allocation", "pool"]
@@ -124,7 +123,6 @@ class Cap(Struct, frozen=True, kw_only=True):
     pool: Pool | None = None
     alert: float
     prevent: float = 1.0
-    since: int = 0
 
     @property
     def is_own(self) -> bool:
@@ -323,7 +321,7 @@ class TopInstance(Struct, frozen=True):
 
 
 class BudgetAlerts(Struct, frozen=True):
-    """How near the cap is; null without a cap, or without costs to project."""
+    """How near the cap is; the risk follows from `projected`, null without a cap or costs."""
 
     threshold_80_percent: bool
     threshold_90_percent: bool
@@ -334,7 +332,8 @@ class CapBalance(Struct, frozen=True, kw_only=True):
     """The balance of one cap, and when the cap runs out if nothing changes.
 
     `because` says what ends it; `projected` is what would be spent by the end of the period, or in
-    720 hours, if nothing ended it. What is spent and left is null if no price is known.
+    720 hours, if everything continued until it expires. What is spent and left is null if no
+    price is known.
     """
 
     cap: str

@@ -14,6 +14,7 @@ from prism.budgets.balances import (
     combined,
     pool_cap,
     project_cap,
+    sleep_reason,
 )
 from prism.budgets.model import Allocation, Cap, Pool
 from prism.budgets.reserved_amounts import ReservationReader
@@ -122,8 +123,8 @@ def no_launches(project: Project, money: ProjectMoney) -> str | None:
     whys = [part.allocation.no_launches or part.pool.no_launches for part in present]
     if whys and all(whys):
         return whys[0]
-    whole = combined(project, money.present) if money.own is None else None
-    return None if whole is None else whole.no_launches
+    whole = combined(project, money.present) if money.own is None else money.own
+    return None if whole is None else whole.no_launches or sleep_reason(project, whole)
 
 
 class MoneyReader:

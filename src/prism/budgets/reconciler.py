@@ -1,12 +1,12 @@
 """Renews reservations, records exceeded thresholds, and sums up each day of the ledger."""
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, true
 
 from prism.budgets import store
-from prism.budgets.balances import Balance, Balances, dollars, every_cap
+from prism.budgets.balances import Balances, every_cap, sleep_reason
 from prism.budgets.budget_cache import BudgetCache
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
@@ -14,11 +14,11 @@ from prism.budgets.project_money import MoneyReader
 from prism.budgets.reservations import ReservationService
 from prism.budgets.storage_reservations import StorageReservationService
 from prism.costs.ledger import Ledger
+from prism.costs.plan import unix_time
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import Claim, ReconcileResult
 from prism.projects import store as projects
-from prism.projects.model import Project
 from prism.workspaces import store as workspaces
 from prism.workspaces.events import SYSTEM
 from prism.workspaces.plan import ACTIVE, state_of
@@ -82,7 +82,7 @@ class BudgetReconciler:
                     continue
                 caps.append(whole.cap)
                 settled[project.id] = whole.settled
-                if _must_sleep(project, whole):
+                if sleep_reason(project, whole):
                     sleepy.append(project.id)
         self._mark_period_starts(caps)
         over = {
@@ -90,7 +90,7 @@ class BudgetReconciler:
             for cap in caps
             if (spent := settled[cap.id]) > 0 and spent >= cap.amount * cap.alert
         }
-        if over.keys() != known:
+        if self._crossed(over, known) != over.keys() or known.keys() - over.keys():
             self._record_crossings(over, settled)
         for project_id in sleepy:
             self._sleep_project(project_id)
@@ -104,12 +104,24 @@ class BudgetReconciler:
                 for cap, at in self._balances.unmarked(tx.sql, caps):
                     self._balances.mark(tx, cap, at)
 
+    def _crossed(
+        self, over: Mapping[tuple[str, str], Cap], known: Mapping[tuple[str, str], datetime]
+    ) -> set[tuple[str, str]]:
+        """The thresholds that are recorded as exceeded in the present period of their cap."""
+        recorded = set()
+        for key in over.keys() & known.keys():
+            within = self._balances.counted(over[key])
+            if within is None or unix_time(known[key]) >= within.start:
+                recorded.add(key)
+        return recorded
+
     def _record_crossings(self, over: dict[tuple[str, str], Cap], settled: dict[str, int]) -> None:
         with self._db.write() as tx:
             known = store.crossed(tx.sql)  # read again: another daemon may have recorded it
-            for scope, threshold in known - over.keys():
+            recorded = self._crossed(over, known)
+            for scope, threshold in known.keys() - recorded:
                 store.uncross(tx, scope, threshold)
-            for key in sorted(over.keys() - known):
+            for key in sorted(over.keys() - recorded):
                 cap = over[key]
                 store.cross(tx, *key, self._clock.now())
                 tx.happened(
@@ -129,13 +141,9 @@ class BudgetReconciler:
         with self._db.write() as tx:
             owner = projects.find(tx.sql, project)
             whole = None if owner is None else self._balances.threshold_balance(tx.sql, owner)
-            if owner is None or whole is None or not _must_sleep(owner, whole):
+            why = None if owner is None or whole is None else sleep_reason(owner, whole)
+            if why is None:
                 return  # the project was changed meanwhile
-            why = (
-                f"{owner.auto_hibernate_threshold:g} % of the budget of "
-                f"{dollars(whole.cap.amount)} "
-                f"of project {owner.name!r} is spent"
-            )
             for workspace in workspaces.living_in(tx.sql, project):
                 self._force_sleep(tx, workspace.id, why)
 
@@ -164,14 +172,6 @@ class BudgetReconciler:
         [workspace] = workspaces.by_ids(tx.sql, [id])
         if state_of(workspace) in ACTIVE:
             self._workspaces.force_sleep(id, why)
-
-
-def _must_sleep(project: Project, balance: Balance) -> bool:
-    """Whether a project has spent so much that its workspaces are put to sleep."""
-    limit = project.auto_hibernate_threshold
-    if limit is None or balance.is_empty:
-        return False
-    return balance.settled * 100 >= balance.cap.amount * limit
 
 
 def _project_of(sql: Connection, cap: Cap) -> str | None:

@@ -30,8 +30,8 @@ def report(
 ) -> MonthlyReport:
     """The report of these ledger lines; days begin at midnight of `time_zone`."""
     paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
-    total = _known(paid)
-    saved = _known([line for line in lines if line.kind is CostKind.ASLEEP])
+    total = _known([line.micros for line in paid])
+    saved = _known([line.saved_micros for line in lines])
     money = _budget_names({line.budget for line in paid}, pools)
     return MonthlyReport(
         project=project,
@@ -101,10 +101,10 @@ def _budget_names(used: Iterable[str | None], pools: Mapping[str, str]) -> dict[
     }
 
 
-def _known(lines: Sequence[CostExportLine]) -> Micros | None:
-    """The sum of lines; null if it is zero, and some have no known price."""
-    total = Micros(sum(line.micros or 0 for line in lines))
-    return unless_unknown(total, is_unpriced=any(line.micros is None for line in lines))
+def _known(micros: Sequence[int | None]) -> Micros | None:
+    """A sum; null if it is zero, and some parts have no known price."""
+    total = Micros(sum(part or 0 for part in micros))
+    return unless_unknown(total, is_unpriced=None in micros)
 
 
 def _shares(
@@ -113,7 +113,7 @@ def _shares(
     of: dict[str, list[CostExportLine]] = {}
     for name, line in named:
         of.setdefault(name, []).append(line)
-    sums = {name: _known(lines) for name, lines in of.items()}
+    sums = {name: _known([line.micros for line in lines]) for name, lines in of.items()}
     known = {name: micros for name, micros in sums.items() if micros is not None}
     cents = apportioned(dict(sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))))
     shares = [

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.admission import CapComparison, check, no_money_then, refusal_data
-from prism.budgets.balances import Balance, Balances, dollars
+from prism.budgets.balances import Balance, Balances, dollars, sleep_reason
 from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import BudgetExceeded, Cap, Reservation
 from prism.budgets.plan import (
@@ -296,9 +296,18 @@ class ReservationService:
             if not cap.admits(self._balances.spent(totals, cap)):
                 raise self._launch_refused(self._balances.balance(sql, cap, totals), reservation)
         owner = projects.named(sql, reservation.project)
-        whole = self._balances.threshold_balance(sql, owner, totals) if owner.cap is None else None
-        if whole is not None and whole.no_launches:
+        if owner.cap is not None and owner.auto_hibernate_threshold is None:
+            return
+        whole = self._balances.threshold_balance(sql, owner, totals)
+        if whole is not None and owner.cap is None and whole.no_launches:
             raise self._launch_refused(whole, reservation)
+        if whole is not None and (why := sleep_reason(owner, whole)):
+            raise BudgetExceeded(
+                f"All workspaces of {owner.name!r} sleep: {why}",
+                details="what starts now would be put to sleep at once",
+                remediation=f"Raise the threshold with {_change_command(whole.cap)}",
+                data=refusal_data(whole, reserved(reservation, self._balances.now)),
+            )
 
     def _runs_on_same_money(self, sql: Connection, reservation: Reservation) -> bool:
         """Whether the workspace already runs, paid by the same project and allocation."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.balances import Balance, Balances, dollars, pace, project_cap
+from prism.budgets.balances import Balances, dollars, project_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import (
@@ -22,7 +22,7 @@ from prism.budgets.plan import midnight, month_after, month_before, reserved
 from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report
 from prism.budgets.runway import CapUse, earliest, of_project
-from prism.budgets.view import alerts, breakdown, outcome, top_spenders
+from prism.budgets.view import alerts, breakdown, outcome, projected, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import BURN, DAY, MONTH_HOURS, CostKind, Segment, UsageObserver
@@ -43,7 +43,8 @@ SLEEP = {"hibernation", "stop"}
 class SpendingNow(Struct, frozen=True):
     """A project's money at one moment; `shown` is what budget and forecast have in common.
 
-    `ever` is `paid`, or null if no price is known.
+    `ever` is `paid`, or null if no price is known. `projections` is what each cap will have spent
+    by the end of its period; `has_unpriced` says that something costs money at an unknown price.
     """
 
     money: ProjectMoney
@@ -51,7 +52,8 @@ class SpendingNow(Struct, frozen=True):
     ever: Micros | None
     spent: Micros | None
     unpriced: tuple[tuple[str, CostKind], ...]
-    unpriced_until: int
+    projections: Mapping[str, int]
+    has_unpriced: bool
     shown: dict[str, Any]
 
 
@@ -139,7 +141,7 @@ class ProjectSpending:
             kinds = ledger.by_kind(sql, project.id, now)
             spenders = ledger.top(sql, project.id, now)
             balances = [b for b in current.money.own_caps if b.within is not None]
-            burns = self._burns(sql, project, balances)
+            has_costs = ledger.began(sql, project.id) is not None
             slept_unpriced = CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, project.id)
             saved = unless_unknown(
                 Micros(kinds.get(CostKind.ASLEEP, 0)), is_unpriced=slept_unpriced
@@ -158,7 +160,9 @@ class ProjectSpending:
             hibernation_savings=None if saved is None else amount(saved),
             top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),
             budget_alerts=alerts(
-                balances, burns, now, unpriced=current.unpriced_until > burn_begin(now)
+                balances,
+                current.projections if has_costs else {},
+                unpriced=current.has_unpriced,
             ),
         )
 
@@ -265,13 +269,20 @@ class ProjectSpending:
         ever = unless_unknown(paid, is_unpriced=bool(unpriced))
         used = ever if money.allocated is None else money.spent
         segments = ledger.open_now(sql, None if money.parts else project.id) if ends else []
+        runs = [row.resource for row in segments if row.kind is CostKind.COMPUTE]
+        expiries = store.expiries(sql, runs)
+        projections = {b.cap.id: projected(b, segments, expiries, now) for b, _ in ends}
         return SpendingNow(
             money=money,
             paid=paid,
             ever=ever,
             spent=used,
             unpriced=unpriced,
-            unpriced_until=lately.get(project.id, 0),
+            projections=projections,
+            has_unpriced=any(
+                row.is_paid and row.amount is None and row.project == project.id
+                for row in segments
+            ),
             shown={
                 "spent": None if used is None else amount(used),
                 "reserved": amount(Micros(self._reserved(sql, project, money))),
@@ -279,7 +290,7 @@ class ProjectSpending:
                 "no_launches": no_launches(project, money),
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
-                "caps": tuple(outcome(b, end, pace(segments, b.cap), now) for b, end in ends),
+                "caps": tuple(outcome(b, end, projections[b.cap.id]) for b, end in ends),
                 "unpriced": names(unpriced),
                 "as_of": moment(now),
                 "not_limited": not_limited(project.id, money, segments),
@@ -292,18 +303,6 @@ class ProjectSpending:
             return money.reserved
         rows = store.reservations_of(sql, "project", project.id)
         return sum(reserved(reservation, self._balances.now) for reservation in rows)
-
-    def _burns(
-        self, sql: Connection, project: Project, balances: Sequence[Balance]
-    ) -> list[int | None]:
-        """What each cap paid in 30 days; the project's own cap paid for everything."""
-        whole = self._costs.burns(sql).get(project.id)
-        if (began := ledger.began(sql, project.id)) is None:
-            return [None] * len(balances)
-        return [
-            whole if b.cap.column == "project" else self._balances.burn(sql, b.cap, began)
-            for b in balances
-        ]
 
 
 def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) -> tuple[str, ...]:

@@ -398,9 +398,9 @@ def make_due(tx: Tx, column: str, id: str, at: datetime) -> None:
     tx.sql.execute(sooner.execution_options(**topic(None)))
 
 
-def crossed(sql: Connection) -> set[tuple[str, str]]:
-    """The thresholds that are recorded as exceeded."""
-    return {(scope, name) for scope, name, _ in sql.execute(select(crossings))}
+def crossed(sql: Connection) -> dict[tuple[str, str], datetime]:
+    """The thresholds that are recorded as exceeded, and when each was."""
+    return {(scope, name): at for scope, name, at in sql.execute(select(crossings))}
 
 
 def cross(tx: Tx, scope: str, threshold: str, at: datetime) -> None:

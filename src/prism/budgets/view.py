@@ -1,6 +1,6 @@
 """Money as the API shows it: pure functions of balances."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from prism.budgets.balances import Balance
@@ -17,8 +17,8 @@ from prism.budgets.model import (
 )
 from prism.budgets.project_money import PoolShare
 from prism.budgets.runway import Runway
-from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind
-from prism.costs.plan import moment
+from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind, Segment
+from prism.costs.plan import cost, moment
 from prism.costs.view import called_by_id, percent
 from prism.kit.money import Micros, amount, apportioned
 
@@ -91,8 +91,8 @@ def status(balance: Balance) -> Literal["ok", "warning", "critical"]:
     return "critical" if balance.part >= CRITICAL else "warning" if warns else "ok"
 
 
-def outcome(balance: Balance, end: Runway, monthly: int, now: int) -> CapBalance:
-    """The balance of a cap, and until when it pays; `monthly` is what it pays in 720 hours."""
+def outcome(balance: Balance, end: Runway, projected: int) -> CapBalance:
+    """The balance of a cap, until when it pays, and what will have been spent."""
     spent = _spent(balance)
     closes = balance.within.end if balance.within else None
     last = None if end.at is None else moment(end.at)
@@ -107,7 +107,7 @@ def outcome(balance: Balance, end: Runway, monthly: int, now: int) -> CapBalance
         reserved_for_disks=amount(Micros(balance.disks)),
         left=None if balance.is_unknown else amount(balance.shown_left),
         period_end=None if closes is None else moment(closes),
-        projected=None if balance.is_unknown else amount(Micros(projected(balance, monthly, now))),
+        projected=None if balance.is_unknown else amount(Micros(projected)),
         runs_out=last,
         runs_out_on=last,
         because=end.because,
@@ -125,11 +125,20 @@ def _utilization(allocation: Allocation, balance: Balance) -> float | None:
     return round(balance.settled / allocation.amount, 4) if allocation.amount else 0.0
 
 
-def projected(balance: Balance, monthly: int, now: int) -> int:
-    """What will have been spent by the end of the period, or in 720 hours, if nothing stops it."""
-    end = balance.within.end if balance.within else None
-    rest = MONTH_HOURS * HOUR if end is None else max(0, end - now)
-    return balance.settled + monthly * rest // (MONTH_HOURS * HOUR)
+def projected(
+    balance: Balance, segments: Iterable[Segment], expiries: Mapping[str, int], now: int
+) -> int:
+    """What will have been spent by the end of the period, or in 720 hours, if nothing is changed.
+
+    `segments` is what costs money now; a workspace runs until it expires.
+    """
+    end = (balance.within and balance.within.end) or now + MONTH_HOURS * HOUR
+    total, cap = balance.settled, balance.cap
+    for row in segments:
+        if row.is_paid and row.amount and getattr(row, cap.column) == cap.id:
+            until = min(end, expiries.get(row.resource, end)) if row.kind in RUNS else end
+            total += cost(row.amount, row.hours, max(0, until - now))
+    return total
 
 
 def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> CostBreakdown:
@@ -167,17 +176,17 @@ def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list
 
 
 def alerts(
-    balances: Sequence[Balance], burns: Sequence[int | None], now: int, *, unpriced: bool
+    balances: Sequence[Balance], projections: Mapping[str, int], *, unpriced: bool
 ) -> BudgetAlerts:
-    """How close spending is to a cap; the risk follows from the costs of the last 30 days.
+    """How close spending is to a cap; the risk follows from what each cap will have spent.
 
     If some of that is `unpriced`, the risk is at least this, and may be higher.
     """
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
-        projected(balance, burn, now) / (balance.cap.amount or 1)
-        for balance, burn in zip(balances, burns, strict=True)
-        if burn is not None and not balance.is_empty
+        projections[balance.cap.id] / (balance.cap.amount or 1)
+        for balance in balances
+        if balance.cap.id in projections and not balance.is_empty
     ]
     if ends:
         worst = max(ends)

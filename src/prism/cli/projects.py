@@ -117,8 +117,8 @@ def _budget(args: Namespace, budget: Any) -> None:
 
 def _analysis(args: Namespace, analysis: Any) -> None:
     fields = {
-        "spent in 30 days": usd(analysis["current_monthly_burn"]),
-        "at this pace": usd(analysis["projected_monthly_burn"]),
+        "a month, as lately": usd(analysis["current_monthly_burn"]),
+        "a month, as now": usd(analysis["projected_monthly_burn"]),
         "sleep could save": usd(analysis["hibernation_potential_savings"]),
     }
     show_fields(fields)

@@ -180,12 +180,12 @@ class CurrentCosts(Struct, frozen=True, kw_only=True):
     """What costs money now.
 
     The sums leave out `unpriced`: the names of everything without a known price; `unknown` is the
-    same.
+    same. The totals are null if nothing has a known price.
     """
 
-    total_current_hourly: float
-    total_daily_projection: float
-    total_monthly_projection: float
+    total_current_hourly: float | None
+    total_daily_projection: float | None
+    total_monthly_projection: float | None
     cost_breakdown: HourlyBreakdown
     hibernation_savings: HibernationSavings
     top_cost_drivers: tuple[CostDriver, ...]
@@ -230,11 +230,13 @@ class CostGroup(Struct, frozen=True, kw_only=True):
 class CostHistory(Struct, frozen=True, kw_only=True):
     """The cost of a period; `unpriced` names what is missing because it has no known price.
 
+    `total_cost` is null if nothing has a known price.
+
     `groups` is the cost of each project, user or template, if you asked for groups.
     """
 
     period: str
-    total_cost: float
+    total_cost: float | None
     micros: int
     daily_costs: tuple[CostBucket, ...]
     cost_trends: CostTrends
@@ -244,7 +246,10 @@ class CostHistory(Struct, frozen=True, kw_only=True):
 
 
 class CostExportLine(Struct, frozen=True, kw_only=True):
-    """The part of one segment in a period, as exports show it; `micros` is exact."""
+    """The part of one segment in a period, as exports show it; `micros` is exact.
+
+    A segment of kind `asleep` costs nothing; `saved` is what its compute would have cost.
+    """
 
     segment: int
     resource: str
@@ -267,6 +272,8 @@ class CostExportLine(Struct, frozen=True, kw_only=True):
     seconds: int
     micros: int | None
     cost: float | None
+    saved_micros: int | None
+    saved: float | None
     reconstructed: bool
 
 

@@ -167,7 +167,7 @@ class CostService:
         now = unix_time(self._clock.now())
         with self._db.read() as sql:
             segments = store.asleep_since(sql, workspace, unix_time(since))
-        known = [line(segment, {}, segment.began, now).micros for segment in segments]
+        known = [line(segment, {}, segment.began, now).saved_micros for segment in segments]
         total = Micros(sum(micros or 0 for micros in known))
         return unless_unknown(total, is_unpriced=None in known)
 

@@ -56,10 +56,11 @@ def current(segments: Sequence[Segment], savings: HibernationSavings) -> Current
     total = sum(monthly.values())
     first = sorted(drivers.items(), key=lambda driver: (-driver[1], driver[0]))[:DRIVERS]
     unknown = names((segment.name, segment.kind) for segment in paying if segment.amount is None)
+    is_unknown = not total and bool(unknown)
     return CurrentCosts(
-        total_current_hourly=sum(parts.values()) * 100 / 1_000_000,
-        total_daily_projection=amount(Micros(total * 24 // MONTH_HOURS)),
-        total_monthly_projection=amount(Micros(total)),
+        total_current_hourly=None if is_unknown else sum(parts.values()) * 100 / 1_000_000,
+        total_daily_projection=None if is_unknown else amount(Micros(total * 24 // MONTH_HOURS)),
+        total_monthly_projection=None if is_unknown else amount(Micros(total)),
         cost_breakdown=HourlyBreakdown(**{name: part * 100 / 1e6 for name, part in parts.items()}),
         hibernation_savings=savings,
         top_cost_drivers=tuple(
@@ -111,7 +112,7 @@ def history(
     ]
     return CostHistory(
         period=f"{last - first + 1}_days",
-        total_cost=amount(Micros(total)),
+        total_cost=None if unpriced and not total else amount(Micros(total)),
         micros=total,
         daily_costs=tuple(bars),
         cost_trends=trends(days, first, last),
@@ -142,11 +143,15 @@ def lines(
 ) -> list[CostExportLine]:
     """The parts of segments in a period; the cents of all with a price add up to their total."""
     parts = [line(segment, projects, start, end) for segment in segments]
-    known = {at: line.micros for at, line in enumerate(parts) if line.micros is not None}
-    paid = {at: micros for at, micros in known.items() if parts[at].kind is not CostKind.ASLEEP}
-    saved = {at: micros for at, micros in known.items() if at not in paid}
-    cost = apportioned(paid) | apportioned(saved)
-    return [replace(line, cost=cost.get(at)) for at, line in enumerate(parts)]
+    paid = {at: part.micros for at, part in enumerate(parts) if part.micros is not None}
+    saved = {
+        at: part.saved_micros for at, part in enumerate(parts) if part.saved_micros is not None
+    }
+    cost_of, saved_of = apportioned(paid), apportioned(saved)
+    return [
+        replace(line, cost=cost_of.get(at, line.cost), saved=saved_of.get(at, line.saved))
+        for at, line in enumerate(parts)
+    ]
 
 
 def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) -> CostExportLine:
@@ -160,6 +165,7 @@ def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) ->
     if segment.amount is not None:
         by = (cost(segment.amount, segment.hours, at - segment.began) for at in (stop, begin))
         micros = next(by) - next(by)
+    paid, saved = (micros, 0) if segment.is_paid else (0, micros)
     return CostExportLine(
         segment=segment.id,
         resource=segment.resource,
@@ -180,8 +186,10 @@ def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) ->
         began=_timestamp(begin),
         ended=None if segment.ended is None or segment.ended > end else _timestamp(stop),
         seconds=stop - begin,
-        micros=micros,
-        cost=None if micros is None else amount(Micros(micros)),
+        micros=paid,
+        cost=None if paid is None else amount(Micros(paid)),
+        saved_micros=saved,
+        saved=None if saved is None else amount(Micros(saved)),
         reconstructed=segment.reconstructed,
     )
 

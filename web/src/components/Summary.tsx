@@ -50,7 +50,7 @@ export function Summary({ list }: { readonly list: readonly Instance[] }) {
             label: t.home.rest,
             value: amount(
               t.home.rest,
-              money(rate === undefined ? null : rate * restOfMonth(now)),
+              money(rate === undefined || rate === null ? null : rate * restOfMonth(now)),
               t.source.rest(unknown),
             ),
           },

@@ -1,0 +1,56 @@
+"""What will have been spent, and the risk that follows from it: one pace."""
+
+import pytest
+
+RATE, DISK = 83_200, 1_600_000
+
+
+def money(lab):
+    budget = lab.get("projects/lab/budget")
+    [cap] = budget["caps"]
+    return cap["projected"], budget["budget_alerts"]["overspend_risk"]
+
+
+def test_projection_ends_when_a_workspace_expires(clocked_daemon):
+    """For 30 days without an expiry it would be $59.90, which is 599 % of the budget."""
+    clocked_daemon.project("lab", 10.0)
+    clocked_daemon.running(project="lab", ttl_hours=24)
+    projected, risk = money(clocked_daemon)
+    assert (projected, risk) == (round((24 * RATE + DISK) / 1e6, 2), "low")
+    assert clocked_daemon.verb("mine", "extend", hours=48).status_code == 204
+    projected, risk = money(clocked_daemon)
+    assert (projected, risk) == (round((72 * RATE + DISK) / 1e6, 2), "low")
+
+
+@pytest.mark.parametrize(("cap", "risk"), [(80.0, "low"), (65.0, "medium"), (60.0, "high")])
+def test_risk_is_that_of_the_projection(clocked_daemon, cap, risk):
+    """A young project, whose last 30 days say nothing."""
+    clocked_daemon.project("lab", cap)
+    clocked_daemon.running(project="lab")
+    projected, shown = money(clocked_daemon)
+    assert projected == round((720 * RATE + DISK) / 1e6, 2) == 61.5
+    assert shown == risk
+    clocked_daemon.settle(hours=1)
+    clocked_daemon.verb("mine", "stop")
+    clocked_daemon.settle()
+    projected, shown = money(clocked_daemon)
+    assert (projected, shown) == (round((RATE + DISK * 721 / 720) / 1e6, 2), "low"), (
+        "only the disk goes on"
+    )
+
+
+def test_export_has_savings_in_a_column_of_their_own(clocked_daemon):
+    clocked_daemon.project("lab", 100.0)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.live(hours=2)
+    clocked_daemon.verb("mine", "hibernate")
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=10)
+    lines = clocked_daemon.get("costs/export")
+    assert round(sum(line["cost"] for line in lines), 2) == round(
+        clocked_daemon.recount() / 1e6, 2
+    )
+    [slept] = [line for line in lines if line["kind"] == "asleep"]
+    assert (slept["cost"], slept["micros"]) == (0.0, 0)
+    assert slept["saved_micros"] == 10 * RATE
+    assert [line["saved"] for line in lines if line is not slept] == [0.0] * (len(lines) - 1)
