@@ -177,3 +177,42 @@ def test_aws_login_without_the_program_of_aws_names_it(prism, server, tmp_path):
     done = prism("aws", "login", PATH=str(tmp_path))
     assert "the program `aws` is not installed" in done.stderr
     assert "https://aws.amazon.com/cli/" in done.stderr
+
+
+GROUP = {
+    "profile": "lab",
+    "region": "us-west-2",
+    "kind": "security group",
+    "id": "sg-1",
+    "name": "prism-0123",
+    "problem": None,
+}
+UNKNOWN = {
+    "profile": "far",
+    "region": None,
+    "kind": "",
+    "id": "",
+    "name": "",
+    "problem": "no keys",
+}
+
+
+def test_aws_clean_lists_and_deletes_after_a_yes(prism, run_on_terminal, server):
+    server.on("GET /daemon/aws/leftovers", [GROUP, UNKNOWN])
+    done = prism("aws", "clean", "--dry-run")
+    assert "security group prism-0123 in us-west-2 (profile lab)\n" in done.stdout
+    assert "not known for profile far: no keys\n" in done.stdout
+    assert prism("aws", "clean").returncode == 1
+    assert {request.method for request in server.asked} == {"GET"}
+    used = GROUP | {"id": "sg-2", "problem": "it is still in use"}
+    server.on("DELETE /daemon/aws/leftovers", [GROUP, used])
+    code, screen = run_on_terminal("aws", "clean", keys="yes\n")
+    assert code == 0
+    assert "deleted: security group prism-0123" in screen
+    assert "(profile lab): it is still in use" in screen
+    assert prism("aws", "clean", "--yes").returncode == 0
+
+
+def test_aws_clean_without_leftovers_says_so(prism, server):
+    server.on("GET /daemon/aws/leftovers", [])
+    assert "no security groups" in prism("aws", "clean").stderr

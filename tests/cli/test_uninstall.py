@@ -21,6 +21,7 @@ def server_with_workspaces(server, home, environ, tmp_path):
     server.on("GET /storage/volumes", {"efs_volumes": [], "ebs_volumes": []})
     server.on("GET /snapshots", [])
     server.on("GET /daemon/status", {"places": [{"provider": "aws"}]})
+    server.on("GET /daemon/aws/leftovers", [])
     return server
 
 
@@ -195,3 +196,28 @@ def test_removal_command_uses_pip_only_where_there_is_one(tmp_path):
     (tmp_path / "lib/python3.11/site-packages/pip").mkdir(parents=True)
     command = f"{tmp_path}/bin/python -m pip uninstall prism"
     assert command in how_to_remove_the_program(str(tmp_path))
+
+
+GROUP = {
+    "profile": "lab",
+    "region": "us-west-2",
+    "kind": "security group",
+    "id": "sg-1",
+    "name": "prism-0123",
+    "problem": None,
+}
+
+
+def test_uninstall_with_its_data_deletes_groups_and_keys_in_aws(prism, server_without_cloud, home):
+    server_without_cloud.on("GET /daemon/aws/leftovers", [GROUP])
+    words = "delete in AWS: security group prism-0123 in us-west-2 (profile lab)"
+    assert words not in prism("uninstall", "--dry-run", "--data", "keep").stdout
+    done = prism("uninstall", "--dry-run", "--data", "delete")
+    assert f"would {words}\n" in done.stdout
+    used = GROUP | {"problem": "it is still in use"}
+    server_without_cloud.on("DELETE /daemon/aws/leftovers", [used])
+    (home / "gui.json").unlink(missing_ok=True)
+    done = prism("uninstall", "--data", "delete")
+    methods = [request.method for request in server_without_cloud.asked]
+    assert methods.count("DELETE") == 1, done.stderr
+    assert "Stays in AWS: security group prism-0123" in done.stderr

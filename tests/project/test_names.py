@@ -124,6 +124,7 @@ OWN = {
     *("new-identity", "move-home"),  # no daemon runs then
     *(
         "aws check",
+        "aws clean",
         "aws login",
         "aws policy",
         "aws setup",

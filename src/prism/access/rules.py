@@ -190,6 +190,8 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/daemon/status": LOOK,
     "GET {}/daemon/aws": SERVE,
     "POST {}/daemon/aws/login": SERVE,
+    "GET {}/daemon/aws/leftovers": SERVE,
+    "DELETE {}/daemon/aws/leftovers": SERVE,
     "GET {}/daemon/doctor": SERVE,
     "GET {}/daemon/aws/policy": SERVE,
     "GET {}/daemon/aws/setup": SERVE,

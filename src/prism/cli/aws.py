@@ -64,6 +64,37 @@ def _login(args: Namespace) -> None:
         show_fields({"account": state["account"], "identity": state["identity"]})
 
 
+def _clean(args: Namespace) -> None:
+    """List the security groups and key pairs of this home, and delete them after a yes."""
+    wire = daemon()
+    leftovers = wire.call(Daemon.aws_leftovers)
+    if not args.dry_run and any(leftover["id"] for leftover in leftovers):
+        if not args.yes:
+            require_terminal("Nothing was deleted", "Delete them: `prism aws clean --yes`")
+            for leftover in leftovers:
+                print(leftover_line(leftover))
+            if ask("Delete them? Type yes: ") != "yes":
+                raise Conflict("Nothing was deleted", remediation="`prism aws clean --yes`")
+        leftovers = wire.call(Daemon.aws_leftovers, delete=True)
+    if args.json:
+        return show_json(leftovers)
+    for leftover in leftovers:
+        done = "" if args.dry_run or leftover["problem"] else "deleted: "
+        print(f"{done}{leftover_line(leftover)}")
+    if not leftovers:
+        say("Prism has made no security groups and key pairs with the keys of this home")
+    return None
+
+
+def leftover_line(leftover: dict[str, Any]) -> str:
+    """A group or key pair in words; or why those of a profile are not known."""
+    where = f"profile {clean(leftover['profile'])}"
+    if not leftover["id"]:
+        return f"not known for {where}: {clean(leftover['problem'])}"
+    text = f"{leftover['kind']} {clean(leftover['name'])} in {leftover['region']} ({where})"
+    return f"{text}: {clean(leftover['problem'])}" if leftover["problem"] else text
+
+
 def _code(serial: str) -> str:
     """The six digits of the device, from the person's terminal."""
     require_terminal(
@@ -119,6 +150,10 @@ def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: all active profiles")
 
 
+def _clean_arguments(parser: ArgumentParser) -> None:
+    add_flag(parser, "--dry-run", help="only list them")
+
+
 def _login_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: the active one")
     parser.add_argument(
@@ -145,6 +180,7 @@ def _setup_arguments(parser: ArgumentParser) -> None:
 
 VERBS = {
     "check": (_check_arguments, lambda args: daemon().call(Daemon.aws, args.name or None), _check),
+    "clean": (_clean_arguments, _clean),
     "login": (_login_arguments, _login),
     "policy": (_policy_arguments, _policy),
     "setup": (_setup_arguments, _setup),

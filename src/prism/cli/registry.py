@@ -80,6 +80,7 @@ COMMANDS = {
     ("profile", "update"): "Change a profile",
     ("profile", "delete"): "Remove a profile",
     ("aws", "check"): "Show who you are to AWS, and which permissions are missing",
+    ("aws", "clean"): "Delete the security groups and key pairs that Prism has made",
     ("aws", "login"): "Log in to AWS again, with a code of your MFA device if it needs one",
     ("aws", "policy"): "Print the smallest IAM policy that Prism needs",
     ("aws", "setup"): "Make the role of machines in an account, as its administrator",

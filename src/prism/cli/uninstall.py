@@ -11,6 +11,7 @@ from glob import escape as glob_escape
 from glob import glob
 
 from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.aws import leftover_line
 from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
 from prism.cli.daemon import remove_boot_services, stop_daemon
@@ -57,6 +58,7 @@ class Installation:
         self.workspaces: list[dict[str, Any]] = []
         self.stored: list[str] = []
         self.has_cloud = False
+        self.in_aws: list[dict[str, Any]] = []  # groups and key pairs
         self.was_asked = False
 
     def ask(self, wire: Wire) -> None:
@@ -70,6 +72,7 @@ class Installation:
         self.stored += [snapshot["name"] for snapshot in snapshots]
         places = wire.call(Daemon.status).get("places", ())
         self.has_cloud = any(place["provider"] != HERE for place in places)
+        self.in_aws = wire.call(Daemon.aws_leftovers)
 
     def look(self) -> None:
         """Read this computer's workspaces from their folders, without a daemon."""
@@ -115,6 +118,12 @@ def plan(
     steps = [
         f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
         f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
+        *(
+            f"delete in AWS: {leftover_line(leftover)}"
+            if data == DELETE and leftover["id"]
+            else ""
+            for leftover in installed.in_aws
+        ),
         *at_boot,
         "stop the daemon",
         f"remove the line that names it from {include}" if include else "",
@@ -205,6 +214,8 @@ def _ask_about_data(installed: Installation) -> str:
         f"Your data is in {installed.home} ({size}): {len(installed.here)} workspaces here, "
         f"{len(installed.stored)} volumes and snapshots."
     )
+    for leftover in installed.in_aws:
+        say(f"In AWS, `delete` also deletes: {leftover_line(leftover)}")
     if (answer := ask("Type `keep` or `delete`: ")) not in {KEEP, DELETE}:
         raise Invalid(
             "Nothing was removed",
@@ -271,6 +282,8 @@ def _run_steps(installed: Installation, address: DaemonAddress, wire: Wire, data
     if installed.exists:
         for workspace in installed.workspaces:
             _end_workspace(wire, workspace)
+    if data == DELETE and installed.in_aws:
+        _delete_in_aws(wire)
     remove_boot_services(address.home)
     if installed.exists:
         stop_daemon(address)
@@ -283,6 +296,13 @@ def _run_steps(installed: Installation, address: DaemonAddress, wire: Wire, data
         _destroy(address.home)
     else:
         _remove(address.home, [folder for folder in removed if os.path.lexists(folder)])
+
+
+def _delete_in_aws(wire: Wire) -> None:
+    """Delete security groups and key pairs; name those that stay, which cost nothing."""
+    for leftover in wire.call(Daemon.aws_leftovers, delete=True):
+        if leftover["problem"]:
+            say(f"Stays in AWS: {leftover_line(leftover)}")
 
 
 def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:

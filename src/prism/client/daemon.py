@@ -53,6 +53,11 @@ class Daemon(Noun):
         body = {"profile": profile, "aws_profile": aws_profile, "code": code}
         return self._ask("POST", f"{PATH}/aws/login", dict[str, object], body)
 
+    def aws_leftovers(self, *, delete: bool = False) -> list[dict[str, Any]]:
+        """The security groups and key pairs of this home in AWS; with `delete`, without them."""
+        method = "DELETE" if delete else "GET"
+        return self._ask(method, f"{PATH}/aws/leftovers", list[dict[str, object]])
+
     def aws_policy(self, *, setup: bool = False) -> dict[str, Any]:
         """The smallest policy for Prism, or for an administrator who runs `aws_setup`."""
         path = f"{PATH}/aws/policy{query(kind='setup' if setup else None)}"

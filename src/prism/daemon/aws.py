@@ -1,6 +1,8 @@
 """The routes of AWS accounts: login, identity, permissions, setup, links to AWS's pages."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from litestar.di import NamedDependency
@@ -17,10 +19,12 @@ from prism.profiles.service import ProfileService
 from prism.providers.aws.account import setup as account_setup
 from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of, try_login
+from prism.providers.aws.account.leftovers import delete, leftovers
 from prism.providers.aws.account.permissions import permissions
 from prism.providers.aws.account.policy import policy, setup_policy
 from prism.providers.aws.api.credentials import LoginKind
 from prism.providers.aws.locations import AwsLocations
+from prism.providers.aws.prerequisites.keys import has_key, key_of
 from prism.providers.aws.prerequisites.roles import lacking
 
 
@@ -92,6 +96,17 @@ class AwsLoginAnswer(Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
+class AwsLeftover(Struct, frozen=True, kw_only=True):
+    """A security group or key pair that Prism has made in an account, or why none are known."""
+
+    profile: str
+    region: str | None = None
+    kind: str = ""
+    id: str = ""
+    name: str = ""
+    problem: str | None = None
+
+
 class AwsSetupText(Struct, frozen=True):
     """The setup, as a file for another tool."""
 
@@ -106,8 +121,10 @@ class AwsAccessService:
         locations: Callable[[], AwsLocations],
         profiles: ProfileService,
         active: Callable[[], Sequence[Profile]],
+        home: Path,
     ) -> None:
         self._locations, self._profiles, self._active = locations, profiles, active
+        self._home = home
 
     def accesses(self, name: str | None) -> list[AwsAccess]:
         """The access of the profile with this name, else of all profiles in use."""
@@ -148,6 +165,33 @@ class AwsAccessService:
             return AwsLoginAnswer(**answer, problem=problem.message)
         self._locations().wake()
         return AwsLoginAnswer(**answer, account=identity.account, identity=identity.arn)
+
+    def leftovers(self, *, deleting: bool = False) -> list[AwsLeftover]:
+        """The groups and key pairs of this home in AWS; asks only where this home has a key."""
+        names = [known.name for known in self._profiles.every() if known.provider == AWS]
+        answers: list[AwsLeftover] = []
+        for name in filter(partial(has_key, self._home), names):
+            try:
+                answers += self._leftovers_of(self._profiles.named(name), deleting)
+            except Problem as problem:
+                answers.append(AwsLeftover(profile=name, problem=problem.message))
+        return answers
+
+    def _leftovers_of(self, profile: Profile, deleting: bool) -> list[AwsLeftover]:
+        cloud, _ = self._locations().cloud_of(profile)
+        items = leftovers(cloud, {key_of(self._home, profile.name).fingerprint})
+        done = [delete(cloud, item) for item in items] if deleting else items
+        return [
+            AwsLeftover(
+                profile=profile.name,
+                region=cloud.region,
+                kind=item.kind,
+                id=item.id,
+                name=item.name,
+                problem=item.problem or None,
+            )
+            for item in done
+        ]
 
     def _aws_profile(self) -> Profile:
         """The active profile, if it leads to AWS."""
@@ -218,6 +262,18 @@ def set_aws_up(aws_access: Access, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
 def log_in_to_aws(aws_access: Access, data: JSONBody[AwsLogin]) -> AwsLoginAnswer:
     """Log in to AWS with a code of an MFA device, or learn how this profile logs in."""
     return aws_access.log_in(data)
+
+
+@router.get("/leftovers", sync_to_thread=True)
+def show_aws_leftovers(aws_access: Access) -> list[AwsLeftover]:
+    """The security groups and key pairs that this home has made in AWS."""
+    return aws_access.leftovers()
+
+
+@router.delete("/leftovers", sync_to_thread=True, status_code=200)
+def delete_aws_leftovers(aws_access: Access) -> list[AwsLeftover]:
+    """Delete these groups and key pairs, as far as nothing uses them."""
+    return aws_access.leftovers(deleting=True)
 
 
 @router.get("/setup", sync_to_thread=False)

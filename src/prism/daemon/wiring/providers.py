@@ -187,7 +187,12 @@ class ProviderWiring(BillingWiring):
     @cached_property
     def aws_access(self) -> AwsAccessService:
         """Requests about AWS accounts."""
-        return AwsAccessService(self._reachable_aws, self.profiles, lambda: self._in_use().active)
+        return AwsAccessService(
+            self._reachable_aws,
+            self.profiles,
+            lambda: self._in_use().active,
+            self.settings.folder,
+        )
 
     @cached_property
     def workspace_changes(self) -> WorkspaceChanges:

@@ -27,7 +27,10 @@ TRIED = [
             "prerequisites", "prices", "storage", "test_whole_life.py",
         )
     ),
-    *(HERE / f"test_{name}.py" for name in ("federation", "identity", "policy", "setup")),
+    *(
+        HERE / f"test_{name}.py"
+        for name in ("federation", "identity", "leftovers", "policy", "setup")
+    ),
     TESTS / "recovery" / "test_aws.py",
     TESTS / "daemon" / "wiring" / "test_providers.py",
 ]  # fmt: skip

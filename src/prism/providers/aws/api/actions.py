@@ -13,6 +13,8 @@ ACTIONS = frozenset(
         "ec2:CreateSnapshot",
         "ec2:CreateTags",
         "ec2:CreateVolume",
+        "ec2:DeleteKeyPair",
+        "ec2:DeleteSecurityGroup",
         "ec2:DeleteSnapshot",
         "ec2:DeleteTags",
         "ec2:DeleteVolume",
