@@ -2,7 +2,6 @@
 
 import os
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,7 +124,8 @@ def test_socket_path_is_short_enough_to_be_bound(tmp_path):
     deep = tmp_path.joinpath("ä" * 60, "b" * 60)
     replacement = Settings(home=str(deep)).socket
     user = os.getuid()  # the first exists only while somebody is logged in
-    assert replacement.parent in {Path(f"/run/user/{user}/prism"), Path(f"/tmp/prism-{user}")}
+    places = {f"/run/user/{user}/prism", "/run/prism", f"/tmp/prism-{user}"}
+    assert str(replacement.parent) in places
     assert replacement != Settings(home=str(deep / "c")).socket, "each home has a path of its own"
     for length in range(70, 120):
         home = "/" + "h" * length

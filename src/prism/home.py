@@ -72,8 +72,21 @@ def link_of_another(path: str) -> str | None:
 
 
 def socket_of(folder: str) -> str:
-    """The Unix socket of the daemon in this folder; elsewhere if the path would be too long."""
-    return _sockets_of(folder)[0]
+    """The Unix socket of the daemon in this folder; elsewhere if the path would be too long.
+
+    If another user has taken the name of our folder in the shared one, we choose a random name.
+    """
+    for path in _sockets_of(folder):
+        above = os.path.dirname(path)
+        if not os.path.lexists(above) or _is_ours(above):
+            return path
+    from secrets import token_hex  # noqa: PLC0415  cold start: as rare as an attack
+
+    draft = f"{_socket_folder_file(folder)}.new"
+    with open(draft, "w", encoding="ascii") as file:
+        file.write(token_hex(8))
+    os.replace(draft, _socket_folder_file(folder))
+    return _sockets_of(folder)[-1]
 
 
 def find_socket(folder: str) -> str:
@@ -95,10 +108,27 @@ def _sockets_of(folder: str) -> list[str]:
     from hashlib import sha256  # noqa: PLC0415  cold start: few homes are that deep
 
     name = f"{sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
-    own = dict.fromkeys([os.environ.get("XDG_RUNTIME_DIR", ""), f"{RUNTIME}/{os.getuid()}"])
-    paths = [f"{base}/prism/{name}" for base in own if os.path.isabs(base) and _is_ours(base)]
+    uid = os.getuid()
+    own = dict.fromkeys([os.environ.get("XDG_RUNTIME_DIR", ""), f"{RUNTIME}/{uid}"])
+    bases = [*own, *([os.path.dirname(RUNTIME)] if uid == 0 else [])]
+    paths = [f"{base}/prism/{name}" for base in bases if os.path.isabs(base) and _is_ours(base)]
     paths = [candidate for candidate in paths if len(os.fsencode(candidate)) <= LONGEST]
-    return [*paths, f"{SHARED}/prism-{os.getuid()}/{name}"]
+    ends = ["", *(f"-{end}" for end in _chosen_end(folder))]
+    return [*paths, *(f"{SHARED}/prism-{uid}{end}/{name}" for end in ends)]
+
+
+def _socket_folder_file(folder: str) -> str:
+    """The file with the random end of the name of our folder in the shared one, if it has one."""
+    return os.path.join(folder, "socket-folder")
+
+
+def _chosen_end(folder: str) -> list[str]:
+    try:
+        with open(_socket_folder_file(folder), encoding="ascii") as file:
+            end = file.read(16)
+    except (OSError, UnicodeError):
+        return []
+    return [end] if end.isalnum() else []
 
 
 def _is_ours(folder: str) -> bool:

@@ -194,7 +194,7 @@ def deep_home(short_folder, tmp_path, monkeypatch):
     shared.chmod(0o1777)
     monkeypatch.setattr(homes, "SHARED", str(shared))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr(homes, "RUNTIME", str(short_folder / "run"))
+    monkeypatch.setattr(homes, "RUNTIME", str(short_folder / "run" / "user"))
     folder = tmp_path / ("d" * 60) / ("e" * 60)
     folder.mkdir(parents=True)
     return folder
@@ -213,7 +213,10 @@ def test_socket_of_a_long_home_is_in_the_users_runtime_folder(
     uid = os.getuid()
     shared = f"{homes.SHARED}/prism-{uid}/"
     assert homes.socket_of(str(deep_home)).startswith(shared)
-    run = short_folder / "run" / str(uid)
+    if uid == 0:
+        (short_folder / "run").mkdir()
+        assert homes.socket_of(str(deep_home)).startswith(f"{short_folder}/run/prism/")
+    run = short_folder / "run" / "user" / str(uid)
     run.mkdir(parents=True)
     assert homes.socket_of(str(deep_home)).startswith(f"{run}/prism/")
     own = short_folder / "xdg"
@@ -238,6 +241,26 @@ def test_client_finds_a_daemon_with_another_runtime_folder(deep_home, short_fold
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
         assert homes.socket_of(str(deep_home)) != str(socket_path)
         assert DaemonAddress(str(deep_home)).socket == str(socket_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_daemon_starts_although_another_user_took_the_name_of_its_folder(deep_home, kind):
+    taken = Path(homes.socket_of(str(deep_home))).parent
+    if kind == "folder":
+        taken.mkdir()
+    elif kind == "file":
+        taken.touch()
+    else:
+        taken.symlink_to("/")
+    os.chown(taken, 65534, 65534, follow_symlinks=False)
+    path = Path(homes.socket_of(str(deep_home)))
+    assert path.parent.parent == taken.parent
+    assert path.parent.name.startswith(f"{taken.name}-")
+    assert Path(homes.socket_of(str(deep_home))) == path, "it is chosen once"
+    with contextlib.closing(open_listeners("localhost", 0, path)):
+        assert DaemonAddress(str(deep_home)).socket == str(path)
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])

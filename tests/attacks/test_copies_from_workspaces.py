@@ -97,3 +97,31 @@ def test_endless_answer_of_the_other_end_is_refused(prism, server, tmp_path, des
     done = prism("cp", "mine:file", str(tmp_path / "here"), PATH=limited)
     assert done.returncode == 1
     assert "more than 1048576 bytes" in done.stderr
+
+
+# A workspace's own `sh` is the first in its PATH, as a file in its environment would be.
+PLANTED_SSH = """\
+#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift 2
+PATH={planted}:$PATH exec /bin/sh -c "$*"
+"""
+
+
+def test_shell_that_a_workspace_planted_in_its_path_is_not_run(prism, server, tmp_path):  # noqa: F811
+    server.on(CONNECT, {"ssh": SSH | {"command": PLAIN}, "services": {}})
+    planted, programs = tmp_path / "planted", tmp_path / "programs"
+    for program, text in (
+        (planted / "sh", f"#!/bin/sh\ntouch {tmp_path}/was-run\nexec yes endless\n"),
+        (programs / "ssh", PLANTED_SSH.format(planted=planted)),
+    ):
+        program.parent.mkdir()
+        program.write_text(text)
+        program.chmod(0o755)
+    limited = f"{programs}:{os.environ['PATH']}"
+    done = prism("exec", "mine", "--", "echo", "hello", PATH=limited)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    copied = tmp_path / "copied"
+    (tmp_path / "file").write_text("1")
+    prism("cp", f"mine:{tmp_path}/file", str(copied), PATH=limited)
+    assert not (tmp_path / "was-run").exists()

@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ from prism.cli.connection import StartingWire
 from prism.cli.daemon_start import GAVE_WAY, daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
+from prism.client.trust import DaemonNotTrusted
 from prism.daemon.main import only_one
 from tests.cli.conftest import SOURCE
 from tests.client.scripted import Scripted
@@ -291,3 +293,25 @@ def test_follower_of_a_log_that_is_shortened_prints_its_new_lines(monkeypatch, t
 
     monkeypatch.setattr("prism.cli.daemon_log.time.sleep", look_again)
     assert next(lines) == "after"
+
+
+def test_start_that_meets_the_listener_of_another_user_leaves_no_daemon(home, monkeypatch):
+    processes = []
+
+    def is_listening(_):
+        raise DaemonNotTrusted("What listens there is not your daemon")
+
+    def spawn(*arguments, **options):
+        processes.append(process := subprocess.Popen(*arguments, **options))
+        return process
+
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr(daemon_start, "daemon_command", lambda: sleeper)
+    monkeypatch.setattr(daemon_start, "is_listening", is_listening)
+    monkeypatch.setattr(
+        daemon_start, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": spawn})
+    )
+    with pytest.raises(DaemonNotTrusted):
+        daemon_start.start_daemon(DaemonAddress(str(home)))
+    [process] = processes
+    assert process.poll() == -signal.SIGTERM

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.needs("ssh", "scp", "rsync")
 CONNECT = "GET /instances/mine/connect"
 REAL = os.environ["PATH"]
 BIN = os.path.dirname(sys.executable)
-SHELL_PREFIX = """sh -c '"$@"; exit $?' sh"""
+SHELL_PREFIX = """/bin/sh -c '"$@"; exit $?' sh"""
 
 
 @pytest.fixture

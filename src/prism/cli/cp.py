@@ -273,7 +273,7 @@ def _has_modern_rsync() -> bool:
 
 def _run_script(entry: SshEntry, script: str) -> str:
     """The output of a shell script that runs in the workspace, which may answer anything."""
-    argv = [*entry.program("ssh"), "-T", "--", entry.host, "sh"]
+    argv = [*entry.program("ssh"), "-T", "--", entry.host, "/bin/sh"]
     with (
         subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process,
         ThreadPoolExecutor(2) as threads,

@@ -14,6 +14,7 @@ from prism.cli.terminal import say
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
+from prism.errors import Problem
 
 SLOW = 10.0  # seconds before a message says that the start takes long
 DEADLINE = 60.0  # seconds in which it has to answer, even on a busy computer
@@ -36,7 +37,7 @@ def start_daemon(address: DaemonAddress) -> None:
     until, slow = begun + DEADLINE, begun + SLOW
     child, before = _spawn(address)
     retry_at = time.monotonic() + AGAIN
-    while not is_listening(address):
+    while not _is_listening_or_ends(address, child):
         late = time.monotonic() > until
         code = child.poll()
         gave_way = code is not None and GAVE_WAY in "\n".join(_new_log_lines(address, before))
@@ -59,6 +60,16 @@ def is_listening(address: DaemonAddress) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_listening_or_ends(address: DaemonAddress, child: subprocess.Popen[bytes]) -> bool:
+    """Whether the daemon accepts connections; if another program does, ours is ended first."""
+    try:
+        return is_listening(address)
+    except Problem:  # such as `DaemonNotTrusted`: no command could use this daemon
+        child.terminate()
+        child.wait()
+        raise
 
 
 def daemon_info(address: DaemonAddress) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from prism.errors import Unavailable
 
 # Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return
 # 255 after a signal, which also means that `ssh` failed.
-WITH_EXIT_CODE = ("sh", "-c", '"$@"; exit $?', "sh")
+# By its path: a workspace decides about its PATH.
+WITH_EXIT_CODE = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 SOON = 5.0  # seconds to wait for a workspace's SSH port
 OWN_PROGRAMS = {"ssh": "prism.cli.ssh_client", "scp": "prism.cli.sftp_client"}
 """What runs instead of OpenSSH's programs where they are not installed."""

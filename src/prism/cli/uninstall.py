@@ -37,7 +37,7 @@ MARKS = ("daemon.lock", "state.db")  # every home has one of these
 OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
-    *("filtered", "isolation-note", "etc-copy", "event-ids.key*"),
+    *("filtered", "isolation-note", "etc-copy", "event-ids.key*", "socket-folder*"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
     *("start-at-boot", "start-at-boot.new"),
     *("prism.sock", "env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
