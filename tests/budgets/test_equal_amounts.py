@@ -267,7 +267,7 @@ def test_refusal_names_the_period_without_enough_money(clocked_daemon):
     clocked_daemon.settle(hours=12)
     clocked_daemon.running("first", project="lab", ttl_hours=30)
     fault = failed(clocked_daemon.launch(project="lab", ttl_hours=30), 403, "BUDGET_EXCEEDED")
-    assert "in the period that begins on 2026-01-02 00:00 UTC" in fault["details"]
+    assert "in the period that begins on 2026-01-02 (UTC)" in fault["details"]
     assert "what is left pays for 18.8 h of it" in fault["details"], "both disks stay, too"
 
 

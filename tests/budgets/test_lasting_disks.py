@@ -35,6 +35,13 @@ def test_pool_refuses_a_disk_on_the_last_day_that_the_next_month_cannot_pay(cloc
         assert "do not pay its disk" in failed(answer, 403, "BUDGET_EXCEEDED")["details"]
 
 
+def test_refusal_names_the_period_in_the_time_zone_of_its_pool(clocked_daemon):
+    funded(clocked_daemon, 100.0, "monthly", time_zone="Europe/Berlin")
+    clocked_daemon.settle(days=30, hours=1)
+    refusal = failed(create(clocked_daemon, size_gb=16_000), 403, "BUDGET_EXCEEDED")
+    assert "in the period that begins on 2026-02-01 (Europe/Berlin)" in refusal["details"]
+
+
 def test_pool_refuses_a_disk_in_the_middle_of_a_month_that_no_whole_month_pays(clocked_daemon):
     """Half of this month and half of the next would be paid."""
     funded(clocked_daemon, 100.0, "monthly")

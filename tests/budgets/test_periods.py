@@ -68,6 +68,7 @@ def test_pool_pays_only_between_its_start_and_end_dates(clocked_daemon):
     assert clocked_daemon.state() == "hibernated", "the pool has ended"
     fault = failed(clocked_daemon.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
     assert "has ended" in fault["message"]
+    assert fault["details"] == "its last day was 2026-01-02 (UTC)"
     end = clocked_daemon.clock.now() - timedelta(hours=24)
     compute = clocked_daemon.recount(kind="compute")
     assert 0 < compute <= RATE * 24

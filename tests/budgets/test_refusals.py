@@ -81,7 +81,7 @@ def before_midnight(clocked_daemon):
 def test_allocation_cannot_shrink_below_the_reservations_of_its_next_period(before_midnight):
     lab, mine, yours = before_midnight
     fault = failed(lab.put(f"allocations/{mine}", allocated_amount=1.0), 409, "OVER_ALLOCATED")
-    assert "in the period that begins on 2026-01-02 00:00 UTC" in fault["details"]
+    assert "in the period that begins on 2026-01-02 (UTC)" in fault["details"]
     ends = {"source_allocation_id": mine, "destination_allocation_id": yours}
     failed(lab.post("reallocations", **ends, amount=9.0), 409, "OVER_ALLOCATED")
     assert lab.put(f"allocations/{mine}", allocated_amount=9.0).status_code == 200

@@ -1,5 +1,7 @@
 """Volumes and snapshots are reserved in advance, as root disks are."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from tests.shapes import failed
@@ -73,7 +75,11 @@ def test_unpaid_volume_remains_and_is_shown_as_overrun(capped_project):
     for _ in range(14):
         capped_project.settle(hours=120)
     assert capped_project.http("GET", f"{VOLUMES}/data").json()["state"] == "available"
-    assert capped_project.get("projects/lab/budget")["overrun"] == 3.67
+    budget = capped_project.get("projects/lab/budget")
+    assert budget["overrun"] == 3.67
+    ran_out = capped_project.clock.now() - timedelta(seconds=3.67 / 8 * 30 * 86400)
+    ended = datetime.fromisoformat(budget["runs_out_on"])
+    assert abs(ended - ran_out) < timedelta(hours=1), "when it ran out, not now"
     failed(create(capped_project, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
 
 
@@ -140,7 +146,12 @@ def test_file_system_reservation_grows_with_its_size(capped_project, disks):
     capped_project.settle(minutes=5)
     assert balance_of(capped_project)[1] == pytest.approx(40 * 300_000, rel=0.01)
     failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
-    disk.holds = SizedContents(400)
-    capped_project.settle(minutes=5)
+    assert capped_project.events("budget_overcommitted") == []
+    for gigabytes in (400, 500):
+        disk.holds = SizedContents(gigabytes)
+        capped_project.settle(minutes=5)
+        [event] = capped_project.events("budget_overcommitted")
+        assert (event.subject, event.data["resource"]) == ("lab", "data")
+        assert event.data["settled"] + event.data["reserved"] > event.data["cap"] == 15_000_000
     assert sum(balance_of(capped_project)) > 15_000_000, "the growth exceeds the cap and is shown"
-    assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(120, rel=0.01)
+    assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(150, rel=0.01)

@@ -15,15 +15,17 @@ from sqlalchemy import Connection
 from prism.budgets.balances import Balance, Balances, ReservedStored, dollars
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import (
+    begin_words,
     disk_period,
     is_beyond,
+    last_day,
     lasting_disk,
     longest,
     reserved_compute,
     windows,
 )
 from prism.costs.model import DAY, HOUR
-from prism.costs.plan import moment, unix_time
+from prism.costs.plan import unix_time
 from prism.costs.store import Totals
 from prism.projects import store as projects
 
@@ -245,7 +247,7 @@ def in_period(balance: Balance, now: int) -> str:
     if within is None:
         return ""
     if within.start > now:
-        return f", all in the period that begins on {moment(within.start):%Y-%m-%d %H:%M} UTC"
+        return f", all in the period that begins on {begin_words(within, balance.cap.pool)}"
     if is_beyond(balance.cap, within):
         return ", with 30 days of each disk, which costs money also after the end"
     return ""
@@ -262,10 +264,11 @@ def no_money_then(cap: Cap, now: int) -> BudgetExceeded:
     pool = cap.pool
     assert pool is not None, "only a pool has periods"
     begun = unix_time(pool.start_date) <= now
-    day = pool.end_date if begun else pool.start_date
+    begin = begin_words(Window(unix_time(pool.start_date), None), pool)
+    when = f"its last day was {last_day(pool)} ({pool.time_zone})"
     return BudgetExceeded(
         f"The {cap.words} {'has ended' if begun else 'has not begun'}",
-        details=f"it {'ended' if begun else 'begins'} on {day:%Y-%m-%d}",
+        details=when if begun else f"it begins on {begin}",
         remediation="Use `prism budget list` to see available budgets",
         data={"cap": 0.0, "settled": 0.0, "reserved": 0.0, "needed": 0.0},
     )

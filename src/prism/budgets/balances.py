@@ -1,5 +1,6 @@
 """The balance of each cap: its amount, what is spent and what is reserved."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -213,6 +214,19 @@ class Balances:
             return self.balance(sql, project_cap(project, project.cap), totals)
         totals = totals or self.totals(sql)
         return combined(project, [self.balance(sql, cap, totals) for cap in parts(sql, project)])
+
+    def ran_out_at(self, totals: Totals, balance: Balance) -> int | None:
+        """When spending reached the amount of a cap in its present period; null if it has not."""
+        cap, within = balance.cap, balance.within
+        if within is None or not cap.amount or balance.settled < cap.amount:
+            return None
+        start = within.start
+        before = _by(totals, cap, start) if start else 0
+
+        def is_reached(more: int) -> bool:
+            return _by(totals, cap, start + more) - before >= cap.amount
+
+        return start + bisect_left(range(totals.now - start), True, key=is_reached)
 
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps for which no sum is stored yet at the beginning of their present period."""

@@ -49,6 +49,23 @@ class ThresholdExceeded(Event, frozen=True, kw_only=True):
     settled: int
 
 
+class BudgetOvercommitted(Event, frozen=True, kw_only=True):
+    """A shared volume or a snapshot has grown beyond what a cap can pay for.
+
+    `resource` is its name; `project` is null for a pool.
+    """
+
+    event: ClassVar[str] = "budget_overcommitted"
+    money: ClassVar[frozenset[str]] = frozenset({"cap", "settled", "reserved"})
+    scope: str
+    id: str
+    project: str | None
+    resource: str
+    cap: int
+    settled: int
+    reserved: int
+
+
 def changes(was: object, now: object, names: Sequence[str]) -> dict[str, Any]:
     """The differences between two versions; None stands for a missing version."""
     if was is not None and now is not None:

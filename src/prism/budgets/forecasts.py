@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from prism.budgets import store
 from prism.budgets.balances import Balances, ReservedStored, allocation_cap, parts, project_cap
 from prism.budgets.model import Cap
-from prism.budgets.runway import NEVER, CapUse, Runway, runways, threshold
+from prism.budgets.runway import NEVER, CapUse, Runway, runways, spent_since, threshold
 from prism.projects import store as projects
 from prism.projects.model import Project
 
@@ -22,6 +22,9 @@ class Forecasts:
         """When each of these caps runs out, by id; `known` adds expiries by workspace."""
         every = [*uses, *self._sharing(uses)]
         runway_of = runways(every, self._expiries(every, known), self._balances.now)
+        for use in uses:
+            if (at := self._balances.ran_out_at(self._totals, use.balance)) is not None:
+                runway_of[use.balance.cap.id] = spent_since(use.balance, at)
         return {use.balance.cap.id: runway_of[use.balance.cap.id] for use in uses}
 
     def threshold(

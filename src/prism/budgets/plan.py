@@ -78,6 +78,20 @@ def _edges(period: Period, tz: tzinfo, at: int) -> tuple[int, int]:
     return tuple(int(edge.replace(tzinfo=tz).timestamp()) for edge in (begin, after))  # type: ignore[return-value]
 
 
+def begin_words(within: Window, pool: Pool | None) -> str:
+    """When a period begins, in the time zone of its pool, with the time if it is not midnight."""
+    name = "UTC" if pool is None else pool.time_zone
+    begin = datetime.fromtimestamp(within.start, zone(name))
+    return f"{begin:%Y-%m-%d}{begin: %H:%M} ({name})".replace(" 00:00", "")
+
+
+def last_day(pool: Pool) -> date | None:
+    """The last day on which a pool has money, in its time zone; null without an end."""
+    if pool.end_date is None:
+        return None
+    return (pool.end_date - timedelta(seconds=1)).astimezone(zone(pool.time_zone)).date()
+
+
 def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
     """The periods of a cap between two moments; null stands for a time without money."""
     if cap.pool is None:

@@ -14,13 +14,13 @@ from prism.budgets.balances import Balance, dollars
 from prism.budgets.model import Reservation, Window
 from prism.budgets.plan import (
     DISK_ADVANCE,
+    begin_words,
     longest,
     reserved,
     reserved_compute,
     reserved_disk,
     window,
 )
-from prism.costs.plan import moment
 
 FAR = 253370764800  # the year 9999, which stands for never
 NOTHING: Mapping[str, int] = {}
@@ -146,7 +146,7 @@ class _Period(Struct, frozen=True):
                 reserved_disk(reservation, self.now, self.within, own=own) for reservation in rows
             )
         words = f"{dollars(disks)} of {whole} is reserved for disks" if disks else ""
-        begun = f"{moment(self.within.start):%Y-%m-%d %H:%M} UTC"
+        begun = begin_words(self.within, self.use.balance.cap.pool)
         when = "" if self._is_present else f", in the period that begins on {begun}"
         return f"{words or f'{whole} is used up'}{when}"
 
@@ -307,6 +307,11 @@ def _bounded(end: Runway, balance: Balance, lasting: Sequence[Reservation], last
         if end.at is None or end.at > closes:
             return Runway(closes, f"{balance.cap.words} ends then")
     return end if end.at is not None and end.at < FAR - 1 else NEVER
+
+
+def spent_since(balance: Balance, at: int) -> Runway:
+    """The runway of a cap whose amount was spent at a moment in the past."""
+    return Runway(at, f"{_whole(balance)} is spent")
 
 
 def _whole(balance: Balance) -> str:

@@ -8,8 +8,10 @@ from sqlalchemy import Connection
 from prism.budgets import store
 from prism.budgets.admission import CapComparison, check
 from prism.budgets.balances import Balances
+from prism.budgets.events import BudgetOvercommitted
 from prism.budgets.model import BudgetExceeded, Reservation
 from prism.budgets.plan import (
+    ALWAYS,
     DISK_ADVANCE,
     due,
     extend_by,
@@ -17,6 +19,7 @@ from prism.budgets.plan import (
     longest,
     part_horizon,
     renewed,
+    reserved_disk,
 )
 from prism.costs import store as ledger
 from prism.costs.plan import moment
@@ -27,6 +30,7 @@ from prism.projects import store as projects
 from prism.storage import store as storage
 from prism.storage.model import Snapshot, StorageChangeListener, StorageObserved, Volume
 from prism.storage.plan import at_most, monthly_cost
+from prism.workspaces.events import SYSTEM
 from prism.workspaces.hooks import FundingPolicy
 
 OVER = {StorageObserved.GONE, StorageObserved.BROKEN}
@@ -96,6 +100,33 @@ class StorageReservationService:
         if now != reservation:
             repriced = reservation is None or now.disk != reservation.disk
             store.put_reservation(tx, now, self._clock.now() if repriced else None)
+            self._record_growth(tx, reservation, now)
+
+    def _record_growth(self, tx: Tx, before: Reservation | None, after: Reservation) -> None:
+        """Record each cap that growth has exceeded; it is not refused, because data is kept."""
+        if (after.disk or 0) <= ((before and before.disk) or 0):
+            return
+        at = self._balances.now
+        for cap in self._balances.caps(tx.sql, after.project, after.allocation, after.pool):
+            balance = self._balances.balance(tx.sql, cap)
+            within = balance.within or ALWAYS
+            more = reserved_disk(after, at, within, own=cap.is_own)
+            if before is not None:
+                more -= reserved_disk(before, at, within, own=cap.is_own)
+            if balance.committed - more <= cap.amount < balance.committed:
+                tx.happened(
+                    BudgetOvercommitted(
+                        actor=SYSTEM,
+                        subject=cap.title,
+                        scope=cap.column,
+                        id=cap.id,
+                        project=None if cap.column == "pool" else after.project,
+                        resource=after.name,
+                        cap=cap.amount,
+                        settled=balance.settled,
+                        reserved=balance.reserved,
+                    )
+                )
 
     def renew(self, tx: Tx, reservation: Reservation) -> datetime | None:
         """Extend the reservation as far as it fits; when to renew next, None if it is gone.
