@@ -1,9 +1,9 @@
-"""The Price List API, with exactly the prices of Prism's own table."""
+"""The Price List API: Prism's own table of machines, and volumes as AWS lists them."""
 
 import json
 from collections.abc import Iterator
 
-from aws_double.facts.prices import as_of, hourly, storage
+from aws_double.facts.prices import CODES, VOLUMES, as_of, hourly, storage
 from aws_double.facts.types import memory_gib, types, vcpus
 from aws_double.facts.zones import regions
 from aws_double.refusals import Refusal
@@ -61,7 +61,7 @@ def _products(code: str) -> Iterator[Tree]:
         base = {"regionCode": region, "servicecode": code}
         if code == "AmazonEC2":
             yield from _machines(base)
-            yield from _stored(base, "gp3", "Storage", {"volumeApiName": "gp3"})
+            yield from _volumes(base)
             yield from _stored(base, "snapshot", "Storage Snapshot", {"storageMedia": "Amazon S3"})
         elif code == "AmazonEFS":
             yield from _stored(base, "efs", "Storage", {"storageClass": "General Purpose"})
@@ -84,6 +84,21 @@ def _machines(base: Tree) -> Iterator[Tree]:
             yield _product("Compute Instance", attributes, str(usd), "Hrs")
 
 
+def _volumes(base: Tree) -> Iterator[Tree]:
+    """The volumes of a region, and those of a Local Zone, which cost more."""
+    region = base["regionCode"]
+    if storage("gp3", region) is None:
+        return
+    code = CODES.get(region, "")
+    for line in VOLUMES:
+        attributes = {**base, "volumeApiName": line.kind, "locationType": "AWS Region"}
+        attributes["usagetype"] = f"{code}{line.usage}"
+        yield _product(line.family, attributes, line.usd, line.unit, line.begins)
+    local = {**base, "volumeApiName": "gp3", "locationType": "AWS Local Zone"}
+    local["usagetype"] = f"{code}LAX1-EBS:VolumeUsage.gp3"
+    yield _product("Storage", local, "0.096", "GB-Mo")
+
+
 def _stored(base: Tree, kind: str, family: str, attributes: Tree) -> Iterator[Tree]:
     if (known := storage(kind, base["regionCode"])) is not None:
         usd, unit = known
@@ -92,12 +107,12 @@ def _stored(base: Tree, kind: str, family: str, attributes: Tree) -> Iterator[Tr
         )
 
 
-def _product(family: str, attributes: Tree, usd: str, unit: str) -> Tree:
+def _product(family: str, attributes: Tree, usd: str, unit: str, begins: str = "0") -> Tree:
     sku = f"{attributes['regionCode']}-{attributes.get('instanceType', family)}".upper()
     dimension = {
         "unit": unit,
         "pricePerUnit": {"USD": f"{usd}0000000"[:12]},
-        "beginRange": "0",
+        "beginRange": begins,
         "endRange": "Inf",
         "description": f"${usd} per {unit}",
     }

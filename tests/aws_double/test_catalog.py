@@ -105,7 +105,11 @@ def test_instance_prices_match_the_table_and_its_date(aws):
 @pytest.mark.parametrize(
     "kind, code, fields",
     [
-        ("gp3", "AmazonEC2", {"volumeApiName": "gp3"}),
+        (
+            "gp3",
+            "AmazonEC2",
+            {"volumeApiName": "gp3", "productFamily": "Storage", "locationType": "AWS Region"},
+        ),
         ("snapshot", "AmazonEC2", {"productFamily": "Storage Snapshot"}),
         ("efs", "AmazonEFS", {"storageClass": "General Purpose"}),
         ("address", "AmazonVPC", {"group": "VPCPublicIPv4Address"}),
@@ -120,6 +124,32 @@ def test_storage_and_address_prices_match_the_table(aws, kind, code, fields):
     [product] = products(aws, code, regionCode="us-east-1", **fields)
     amount, unit = table.STORAGE[kind]
     assert usd(product) == (Decimal(amount), {"GB-month": "GB-Mo", "hour": "Hrs"}[unit])
+
+
+def test_volumes_have_a_usage_type_a_unit_and_a_first_range_each(aws):
+    """io2 is priced by tiers of its IOPS, gp3 from 3,000 IOPS on, throughput by GiB/s.
+
+    Understand codes for Amazon EBS in billing and usage reports
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-billing-usage-reports.html
+    """
+    regional = {"locationType": "AWS Region", "regionCode": "us-west-2"}
+    lines = {}
+    for kind in ("gp3", "io2"):
+        for product in products(aws, "AmazonEC2", volumeApiName=kind, **regional):
+            [term] = product["terms"]["OnDemand"].values()
+            [dimension] = term["priceDimensions"].values()
+            amount, unit = usd(product)
+            usage = product["product"]["attributes"]["usagetype"]
+            lines[usage] = (f"{amount.normalize():f}", unit, dimension["beginRange"])
+    assert lines == {
+        "USW2-EBS:VolumeUsage.gp3": ("0.08", "GB-Mo", "0"),
+        "USW2-EBS:VolumeP-IOPS.gp3": ("0.005", "IOPS-Mo", "3000"),
+        "USW2-EBS:VolumeP-Throughput.gp3": ("40.96", "GiBps-mo", "0"),
+        "USW2-EBS:VolumeUsage.io2": ("0.125", "GB-month", "0"),
+        "USW2-EBS:VolumeP-IOPS.io2": ("0.065", "IOPS-Mo", "0"),
+        "USW2-EBS:VolumeP-IOPS.io2.tier2": ("0.0455", "IOPS-Mo", "0"),
+        "USW2-EBS:VolumeP-IOPS.io2.tier3": ("0.03185", "IOPS-Mo", "0"),
+    }
 
 
 def test_get_products_returns_nothing_for_a_region_without_prices(aws):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.aws_double.boto import launch_instance, refused, running_instance, state
+from tests.aws_double.boto import launch_instance, refused, running_instance, set_rules, state
 
 
 def credits_of(ec2, id):
@@ -48,3 +48,28 @@ def test_resized_instance_has_the_default_cpu_credits_of_its_new_type(aws, ec2):
     wish = [{"InstanceId": id, "CpuCredits": "standard"}]
     ec2.modify_instance_credit_specification(InstanceCreditSpecifications=wish)
     assert credits_of(ec2, id) == ["standard"]
+
+
+def test_failure_for_an_instance_is_part_of_a_successful_answer(aws, ec2):
+    """Each instance succeeds or fails by itself; the call answers with status 200.
+
+    UnsuccessfulInstanceCreditSpecificationItemError
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UnsuccessfulInstanceCreditSpecificationItemError.html
+    """
+    good = running_instance(aws, ec2, InstanceType="t3.small")
+    other = running_instance(aws, ec2, InstanceType="c6i.large")
+    off = running_instance(aws, ec2, InstanceType="t3.small")
+    set_rules(aws, times={"stopping": 60})
+    ec2.stop_instances(InstanceIds=[off])
+    ids = (good, other, off, "i-0123456789abcdef0")
+    answer = ec2.modify_instance_credit_specification(
+        InstanceCreditSpecifications=[{"InstanceId": id, "CpuCredits": "standard"} for id in ids]
+    )
+    [changed] = answer["SuccessfulInstanceCreditSpecifications"]
+    assert changed["InstanceId"] == good
+    failed = answer["UnsuccessfulInstanceCreditSpecifications"]
+    assert {one["InstanceId"]: one["Error"]["Code"] for one in failed} == {
+        other: "InstanceCreditSpecification.NotSupported",
+        off: "IncorrectInstanceState",
+        ids[3]: "InvalidInstanceID.NotFound",
+    }

@@ -6,8 +6,15 @@ import pytest
 
 from prism.catalog import table
 from prism.catalog.model import UnknownType
-from prism.catalog.plan import TYPES, PriceBook, machine_type, price
-from prism.kit.money import micros
+from prism.catalog.plan import (
+    TYPES,
+    PriceBook,
+    machine_type,
+    performance_price,
+    price,
+    root_iops,
+)
+from prism.kit.money import Micros, micros
 from tests.optional import not_none
 
 EVERY_SIZE = [
@@ -154,3 +161,47 @@ def test_gpu_and_large_memory_types_do_not_hibernate():
     assert TYPES["c6i.8xlarge"].hibernates
     assert not TYPES["g4dn.xlarge"].hibernates
     assert not any(kind.hibernates for kind in TYPES.values() if kind.memory_gib > 150)
+
+
+IO2: dict[str, Micros] = {
+    "io2-iops": Micros(65_000),
+    "io2-iops-2": Micros(45_500),
+    "io2-iops-3": Micros(31_850),
+}
+GP3: dict[str, Micros] = {"gp3-iops": Micros(5_000), "gp3-throughput": Micros(40_000)}
+NO_PRICE: dict[str, Micros] = {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "iops", "throughput", "usd"),
+    [
+        ("gp3", None, None, 0),
+        ("gp3", 3000, 125, 0),
+        ("gp3", 4000, 125, 5),
+        ("gp3", 3000, 250, 5),
+        ("gp3", 16_000, 1000, 65 + 35),
+        ("gp2", 300, None, 0),
+        ("st1", None, None, 0),
+        ("io2", 3000, None, 195),
+        ("io2", 32_000, None, 2080),
+        ("io2", 64_000, None, 2080 + 1456),
+        ("io2", 256_000, None, 2080 + 1456 + 6115.2),
+    ],
+)
+def test_provisioned_performance_is_priced_by_its_tiers(kind, iops, throughput, usd):
+    """Amazon EBS pricing, "Provisioned IOPS SSD (io2)" and "General Purpose SSD (gp3)"."""
+    prices = {**IO2, **GP3}
+    assert performance_price(kind, iops, throughput, prices.get) == round(usd * 1_000_000)
+
+
+def test_performance_without_a_known_price_is_unknown():
+    assert performance_price("io2", 3000, None, GP3.get) is None
+    assert performance_price("gp3", 3001, None, NO_PRICE.get) is None
+    assert performance_price("gp3", 3000, 126, NO_PRICE.get) is None
+    assert performance_price("gp3", 3000, 125, NO_PRICE.get) == 0
+    assert performance_price("io2", 33_000, None, {"io2-iops": IO2["io2-iops"]}.get) is None
+
+
+def test_root_disk_of_io2_gets_as_many_iops_as_gp3_has():
+    assert [root_iops(kind, 100) for kind in ("gp3", "gp2", "io2")] == [None, None, 3000]
+    assert root_iops("io2", 4) == 2000, "EBS: at most 500 IOPS for each GiB"

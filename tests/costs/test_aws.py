@@ -7,6 +7,7 @@ import boto3
 import pytest
 
 from aws_double.rulebook import build as ruled
+from prism.costs.ledger import TAKEN_BACK
 from prism.costs.model import CostKind
 from prism.costs.plan import unix_time
 from prism.daemon.app import build
@@ -285,6 +286,27 @@ def test_each_start_is_charged_for_at_least_one_minute(clocked_daemon, starts):
         "the minimum is charged after the run, not before"
     )
     clocked_daemon.balances()
+
+
+@pytest.mark.parametrize(("minutes", "free"), [(20, True), (70, False)])
+def test_spot_machine_that_is_taken_back_in_its_first_hour_is_free(
+    clocked_daemon, aws, minutes, free
+):
+    """EC2 User Guide, "Billing for interrupted Spot Instances"; the disk costs money as usual."""
+    set_rules(aws, times={"taken": 7200})
+    launch_until_running(clocked_daemon, spot=True, hibernation=False)
+    settle_for(clocked_daemon, minutes * 60 - BOOT)
+    aws.interrupt(clocked_daemon.workspace().machine_id)
+    settle_until_state(clocked_daemon, "stopped")
+    paid = {
+        segment.kind: (segment.amount, segment.source)
+        for segment in clocked_daemon.segments()
+        if segment.kind is not CostKind.ASLEEP
+    }
+    assert (paid[CostKind.COMPUTE] == (0, TAKEN_BACK)) is free
+    assert paid[CostKind.ROOT][0] > 0
+    [(_, settled, _)] = clocked_daemon.balances("lab")
+    assert (settled < 10_000) is free, "the address of the machine costs money"
 
 
 def test_minimum_minute_of_a_start_is_booked_after_the_run(clocked_daemon, aws):

@@ -117,7 +117,7 @@ def test_unpriced_compute_is_null_and_the_disk_is_counted(clocked_daemon, monkey
 def test_spending_is_null_if_only_an_unpriced_volume_exists(clocked_daemon):
     """The only resource is a volume without a known price."""
     clocked_daemon.project("lab")
-    body = {"type": "ebs", "name": "fast", "size_gb": 20, "iops": 6000, "throughput": 250}
+    body = {"type": "ebs", "name": "fast", "size_gb": 20, "volume_type": "gp2"}
     assert clocked_daemon.post("storage/volumes/create", **body, project="lab").status_code == 201
     clocked_daemon.settle()
     clocked_daemon.settle(hours=24)

@@ -188,7 +188,7 @@ def test_volume_cost_is_zero_or_simulated(storage, make_daemon):
         return priced("POST", f"{VOLUMES}/create", json=order).json()["monthly_cost"]
 
     assert made("a") == 8.0
-    assert made("b", iops=4000) is None, "the price of more IOPS is unknown"
+    assert made("b", iops=4000) == 13.0, "each IOPS beyond 3,000 costs $0.005"
     assert made("c", volume_type="gp2") is None
     efs = priced("POST", f"{VOLUMES}/create", json={"type": "efs", "name": "d"}).json()
     assert efs["monthly_cost"] is None, "the size is not measured yet"

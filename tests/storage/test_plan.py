@@ -334,6 +334,8 @@ def test_monthly_cost_is_null_without_all_prices():
     assert monthly_cost(volume(gb_month=gp3, size_gb=100, iops=4000)) is None, "no price for IOPS"
     io2 = volume(volume_type="io2", gb_month=Micros(125_000), size_gb=100, iops=3000)
     assert monthly_cost(io2) is None, "AWS charges for each of its IOPS"
+    priced = replace(io2, performance_month=Micros(195_000_000))
+    assert monthly_cost(priced) == 207_500_000
     assert monthly_cost(volume(gb_month=None)) is None
     assert monthly_cost(volume(gb_month=Micros(0), iops=4000)) == 0
     shared = volume(kind=VolumeKind.EFS, gb_month=Micros(300_000), size_gb=None)

@@ -53,17 +53,30 @@ def modify_instance_credit_specification(call: Call) -> Tree:
     """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
     changed, failed = [], []
     for change in call.args.get("InstanceCreditSpecifications", []):
-        instance = look.machine(call, change["InstanceId"])
-        if instance.credits is None:
-            why = {"Code": "InstanceCreditSpecification.NotSupported", "Message": "not burstable"}
-            failed.append({"InstanceId": instance.id, "Error": why})
+        id = change["InstanceId"]
+        if (why := _refusal(call, id)) is not None:
+            error = {"Code": why.code, "Message": why.message}
+            failed.append({"InstanceId": id, "Error": error})
             continue
-        instance.credits = change["CpuCredits"]
-        changed.append({"InstanceId": instance.id})
+        look.machine(call, id).credits = change["CpuCredits"]
+        changed.append({"InstanceId": id})
     return {
         "SuccessfulInstanceCreditSpecifications": changed,
         "UnsuccessfulInstanceCreditSpecifications": failed,
     }
+
+
+def _refusal(call: Call, id: str) -> Refusal | None:
+    """Why the option of a machine cannot be changed: an answer for each, not an error."""
+    try:
+        instance = look.machine(call, id)
+    except Refusal as unknown:
+        return unknown
+    if instance.state not in {"running", "stopped"}:
+        return Refusal("IncorrectInstanceState", f"{id} is neither running nor stopped.")
+    if instance.credits is None:
+        return Refusal("InstanceCreditSpecification.NotSupported", f"{id} is not burstable.")
+    return None
 
 
 def _burstable(type: str) -> bool:

@@ -33,10 +33,13 @@ class Price(Struct, frozen=True, kw_only=True):
     source: str
 
 
+StorageUnit = Literal["GB-month", "hour", "IOPS-month", "MiBps-month"]
+
+
 class StoragePrice(Struct, frozen=True, kw_only=True):
     """The price of storage or of a public address."""
 
     amount: Micros
-    unit: Literal["GB-month", "hour"]
+    unit: StorageUnit
     as_of: date
     source: str

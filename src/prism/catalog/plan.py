@@ -1,13 +1,19 @@
 """Looks up machine types, sizes and prices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from difflib import get_close_matches
 
 from prism.catalog import table
 from prism.catalog.model import MachineType, Price, StoragePrice, UnknownType
-from prism.kit.money import micros
+from prism.kit.money import Micros, micros
 
+PriceOf = Callable[[str], Micros | None]
+# Amazon EBS User Guide, "General Purpose SSD volumes": what the price of each gp3 volume includes.
+BASE_IOPS, BASE_THROUGHPUT = 3000, 125
+# Amazon EBS pricing, "Provisioned IOPS SSD (io2)": the IOPS up to these have these prices.
+IO2_TIERS = ((32_000, "io2-iops"), (64_000, "io2-iops-2"), (256_000, "io2-iops-3"))
+ROOT_IOPS, IOPS_PER_GB = 3000, 500  # of an io2 root disk, which has no default; gp3 has as many
 AS_OF = date.fromisoformat(table.PRICES_AS_OF)
 TYPES = {
     kind.name: kind
@@ -74,13 +80,62 @@ class PriceBook:
         self._listed[region] = prices
 
     def storage(self, kind: str, region: str) -> StoragePrice | None:
-        """The price of `gp3`, `efs`, `snapshot` or `address`; `None` if it is not known."""
+        """The price of `gp3`, `io2-iops`, `efs`, `snapshot`, `address` …; `None` if unknown."""
         if (listed := self._listed.get(region, {}).get(kind)) is not None:
             return listed
         if region not in table.PRICED_REGIONS or kind not in table.STORAGE:
             return None
         usd, unit = table.STORAGE[kind]
         return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
+
+    def amount(self, kind: str, region: str) -> Micros | None:
+        """The amount of `storage`."""
+        known = self.storage(kind, region)
+        return None if known is None else known.amount
+
+
+def root_iops(kind: str, size_gb: int) -> int | None:
+    """The IOPS that Prism provisions for a root disk; None if it leaves that to AWS."""
+    return min(ROOT_IOPS, IOPS_PER_GB * size_gb) if kind == "io2" else None
+
+
+def performance_price(
+    kind: str | None, iops: int | None, throughput: int | None, amount: PriceOf
+) -> Micros | None:
+    """The monthly price of provisioned IOPS and throughput; None if a price is not known.
+
+    `amount` returns the price of a kind of storage. All IOPS of an io2 volume cost money, and the
+    IOPS and MiB/s of a gp3 volume beyond those that each has (Amazon EBS User Guide, "Understand
+    codes for Amazon EBS in billing and usage reports").
+    """
+    if kind == "io2":
+        return _total(_io2_amounts(iops or 0), amount)
+    if kind in {None, "gp3"}:
+        extra = {
+            "gp3-iops": max(0, (iops or 0) - BASE_IOPS),
+            "gp3-throughput": max(0, (throughput or 0) - BASE_THROUGHPUT),
+        }
+        return _total(extra, amount)
+    return Micros(0)
+
+
+def _io2_amounts(iops: int) -> dict[str, int]:
+    amounts, below = {}, 0
+    for upto, kind in IO2_TIERS:
+        amounts[kind] = max(0, min(iops, upto) - below)
+        below = upto
+    return amounts
+
+
+def _total(amounts: Mapping[str, int], amount: PriceOf) -> Micros | None:
+    total = 0
+    for kind, count in amounts.items():
+        if count == 0:
+            continue
+        if (each := amount(kind)) is None:
+            return None
+        total += each * count
+    return Micros(total)
 
 
 def _type_of_size(size: str, family: str, architecture: str) -> str:

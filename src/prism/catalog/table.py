@@ -4,7 +4,9 @@ To add a type, add it to `FAMILIES`, with its price if you can name a source; el
 unknown is not zero. The types are those of EC2 DescribeInstanceTypes, as recorded in moto 5.2.5.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from prism.catalog.model import StorageUnit
 
 PRICES_SOURCE = "AWS price list, Linux, on demand, shared tenancy; checked by hand"
 PRICES_AS_OF = "2026-11-24"
@@ -115,8 +117,10 @@ HOURLY = {
 }
 
 # USD, and per what.
-STORAGE: dict[str, tuple[str, Literal["GB-month", "hour"]]] = {
+STORAGE: dict[str, tuple[str, StorageUnit]] = {
     "gp3": ("0.08", "GB-month"),
+    "gp3-iops": ("0.005", "IOPS-month"),
+    "gp3-throughput": ("0.04", "MiBps-month"),
     "efs": ("0.30", "GB-month"),
     "snapshot": ("0.05", "GB-month"),
     "address": ("0.005", "hour"),

@@ -22,9 +22,10 @@ from prism.costs.plan import (
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.profiles.providers import traits_of
-from prism.workspaces.model import Workspace
+from prism.workspaces.model import SPOT_INTERRUPTED, Workspace
 
 RECENT_SURVEY = 120  # seconds: an older survey does not show what runs now
+TAKEN_BACK = "free: the provider took the machine back in its first hour"
 RECORDED_LATE = 60  # seconds: a change recorded later than that is `reconstructed`
 
 
@@ -39,8 +40,17 @@ class Ledger:
     ) -> None:
         """Book the costs of a workspace that changed at `at`."""
         if before is None or _price_factors(before) != _price_factors(after):
-            least = traits_of(after.location).least_seconds
-            self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
+            traits = traits_of(after.location)
+            taken = after.failure is not None and after.failure.code == SPOT_INTERRUPTED
+            self.set(
+                tx,
+                booking(after),
+                charges(after, self._prices),
+                at,
+                sure=sure,
+                least=traits.least_seconds,
+                free=traits.free_if_taken_within if taken else 0,
+            )
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
         """Book the costs of these workspaces until `at`, when a survey saw them run.
@@ -71,10 +81,12 @@ class Ledger:
         *,
         sure: bool = True,
         least: int = 0,
+        free: int = 0,
     ) -> None:
         """Charge `of` exactly these costs from `at` on, which may be long ago.
 
-        A run that ends is charged for at least `least` seconds.
+        A run that ends is charged for at least `least` seconds. A first run that ends within
+        `free` seconds is not, if its price has not changed since.
         """
         now = unix_time(self._clock.now())
         current = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
@@ -88,8 +100,13 @@ class Ledger:
         moment = max(min(unix_time(at), now), ended, *(segment.began for segment in stale))
         guessed = not sure or now - moment > RECORDED_LATE
         for segment in stale:
+            run_ends = segment.kind is CostKind.COMPUTE and segment.kind not in costs
+            is_free = run_ends and moment - segment.began < free
+            if is_free and store.count_of(tx.sql, segment) == 1:
+                self._end(tx, store.waive(tx, segment, TAKEN_BACK), moment, guessed=guessed)
+                continue
             self._end(tx, segment, moment, guessed=guessed)
-            if segment.kind is CostKind.COMPUTE and segment.kind not in costs:
+            if run_ends:
                 self._charge_minimum(tx, segment, moment, least)
         for kind in fresh:
             counted = now if kind in RUNS and costs[kind].rate.amount else None

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
 
-from prism.catalog.plan import PriceBook
+from prism.catalog.plan import PriceBook, performance_price, root_iops
 from prism.costs.model import (
     BURN,
     DAY,
@@ -150,20 +150,23 @@ def compute_rate(workspace: Workspace) -> Rate:
 
 
 def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
-    """The monthly price of the root disk."""
+    """The monthly price of the root disk, with the IOPS that are provisioned for it."""
     if workspace.price_source == FREE:
         return Rate(Micros(0), MONTH_HOURS, FREE)
     simulated = (workspace.price_source or "").startswith(SIMULATED)
-    region = traits_of(workspace.location).simulated_prices_of if simulated else workspace.region
-    known = prices.storage(
-        SIMULATED_DISK if simulated else workspace.root_type, region or workspace.region
-    )
-    if known is None:
+    region, kind = workspace.region, workspace.root_type
+    if simulated:
+        region, kind = traits_of(workspace.location).simulated_prices_of or region, SIMULATED_DISK
+    iops = root_iops(kind, workspace.root_gb)
+    known = prices.storage(kind, region)
+    performance = performance_price(kind, iops, None, lambda part: prices.amount(part, region))
+    if known is None or performance is None:
         return Rate(None, MONTH_HOURS, "unknown")
     source = known.source
     if simulated:  # with the text of the price of compute
         source = f"{SIMULATED}: {source}, {region}, as of {known.as_of}"
-    return Rate(Micros(known.amount * workspace.root_gb), MONTH_HOURS, source, known.as_of)
+    month = Micros(known.amount * workspace.root_gb + performance)
+    return Rate(month, MONTH_HOURS, source, known.as_of)
 
 
 def address_rate(workspace: Workspace, prices: PriceBook) -> Rate:

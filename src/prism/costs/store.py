@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -183,6 +184,20 @@ def run_since(sql: Connection, segment: Segment) -> int:
             break
         began = before
     return began
+
+
+def count_of(sql: Connection, segment: Segment) -> int:
+    """How many segments of this kind its resource has had."""
+    s = segments.c
+    condition = and_(s.resource == segment.resource, s.kind == segment.kind)
+    return sql.execute(select(func.count()).where(condition)).scalar_one()
+
+
+def waive(tx: Tx, segment: Segment, source: str) -> Segment:
+    """Make an open segment free; returns it as it is now."""
+    condition = and_(segments.c.id == segment.id, OPEN)
+    tx.sql.execute(update(segments).where(condition).values(amount=0, source=source))
+    return structs.replace(segment, amount=Micros(0), source=source)
 
 
 def counted_until(sql: Connection, resource: str) -> int | None:

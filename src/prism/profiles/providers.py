@@ -35,6 +35,8 @@ class ProviderTraits(Struct, frozen=True, kw_only=True):
     """Whether a public address costs something while a machine runs."""
     least_seconds: int = 0
     """How many seconds of compute each start is charged for at least."""
+    free_if_taken_within: int = 0
+    """A first run costs nothing if the provider takes the machine back within so many seconds."""
     shared: bool = True
     """Whether others may keep machines and data in the same account."""
     in_home: bool = False
@@ -60,6 +62,9 @@ TRAITS: Mapping[str, ProviderTraits] = {
         # EC2 API Reference, StartInstances: "Every time you start your instance, Amazon EC2
         # charges a one-minute minimum for instance usage, and thereafter charges per second".
         least_seconds=60,
+        # EC2 User Guide, "Billing for interrupted Spot Instances": no charge if EC2 interrupts it
+        # in the first hour. No document says what counts after EC2 has started it again.
+        free_if_taken_within=3600,
     ),
 }
 UNKNOWN = ProviderTraits(launch_time=timedelta(minutes=5))

@@ -221,6 +221,7 @@ def _volume(
         kind=kind,
         volume_type=sort,
         gb_month=offer.gb_month(sort or "efs"),
+        performance_month=offer.performance_month(sort, known.iops, known.throughput),
         notes=offer.notes(kind, known.size_gb),
         expected_id=offer.expected_id(disk.key, kind),
         disk_id=disk.id,

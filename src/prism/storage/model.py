@@ -144,6 +144,7 @@ class Volume(Generations, Struct, frozen=True, kw_only=True):
     iops: int | None = None
     throughput: int | None = None
     gb_month: Micros | None = None  # null if the price is unknown
+    performance_month: Micros | None = None  # of all its provisioned IOPS and throughput
     notes: tuple[str, ...] = ()
     from_snapshot: str | None = None  # the snapshot's row
     expected_id: str | None = None
@@ -260,6 +261,11 @@ class StorageOffer(Protocol):
 
     def gb_month(self, kind: str) -> Micros | None:
         """The monthly price of a GB of `gp3`, `efs` or `snapshot`; None if it is unknown."""
+
+    def performance_month(
+        self, kind: str | None, iops: int | None, throughput: int | None
+    ) -> Micros | None:
+        """The monthly price of a volume's provisioned performance; None if it is unknown."""
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """The id that the volume with this key will get, if it can be known in advance."""

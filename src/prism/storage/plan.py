@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from prism.access.model import AccessVerb, Role
 from prism.access.plan import allows
+from prism.catalog.plan import BASE_IOPS, BASE_THROUGHPUT, performance_price
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.storage.model import (
@@ -40,7 +41,6 @@ class DiskLimits(Struct, frozen=True):
     included: int = 0  # the IOPS that the smallest disk has
 
 
-BASE_IOPS, BASE_THROUGHPUT = 3000, 125  # of gp3, included in its price per GB
 LIMITS: Mapping[DiskType, DiskLimits] = {
     "gp3": DiskLimits((1, 65536), (3000, 80000), 500, (125, 2000), BASE_IOPS),
     "gp2": DiskLimits((1, 16384)),
@@ -471,10 +471,10 @@ def perceive(
 
 
 def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
-    """The monthly cost; null if unknown, as for IOPS and throughput beyond gp3's own.
+    """The monthly cost; null if a price in it is unknown.
 
-    AWS charges for each provisioned IOPS of an io2 (Amazon EBS pricing, "Provisioned IOPS SSD"),
-    and Prism knows no price for them.
+    AWS charges for each provisioned IOPS of an io2 volume, and for the IOPS and throughput of a
+    gp3 volume beyond gp3's own (`catalog.plan.performance_price`).
     """
     if resource.gb_month is None:
         return None
@@ -484,11 +484,17 @@ def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
             if resource.used_bytes is None
             else Micros(resource.gb_month * resource.used_bytes // GIB)
         )
-    included = BASE_IOPS if resource.volume_type in {None, "gp3"} else 0
-    extra = (resource.iops or 0) > included or (resource.throughput or 0) > BASE_THROUGHPUT
-    if resource.gb_month and extra:
+    space = resource.gb_month * (resource.size_gb or 0)
+    if (performance := _performance_cost(resource)) is None:
         return None
-    return Micros(resource.gb_month * (resource.size_gb or 0))
+    return Micros(space + performance)
+
+
+def _performance_cost(volume: Volume) -> Micros | None:
+    """The price at its creation; rows of an older Prism have none, and most need none."""
+    if volume.performance_month is not None or volume.gb_month == 0:
+        return volume.performance_month or Micros(0)
+    return performance_price(volume.volume_type, volume.iops, volume.throughput, lambda _: None)
 
 
 def at_most(resource: Volume | Snapshot) -> Micros | None:

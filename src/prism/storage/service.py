@@ -116,6 +116,9 @@ class StorageService:
             iops=request.iops,
             throughput=request.throughput,
             gb_month=offer.gb_month(request.volume_type or "efs"),
+            performance_month=offer.performance_month(
+                request.volume_type, request.iops, request.throughput
+            ),
             notes=offer.notes(request.type, request.size_gb),
             from_snapshot=from_snapshot,
             expected_id=offer.expected_id(id, request.type),

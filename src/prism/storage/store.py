@@ -58,6 +58,7 @@ volumes = Table(
     Column("iops", Integer),
     Column("throughput", Integer),
     Column("gb_month", BigInteger),
+    Column("performance_month", BigInteger),
     Column("notes", JSON, nullable=False),
     Column("from_snapshot", String, index=True),
     Column("expected_id", String, index=True),

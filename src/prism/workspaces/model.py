@@ -93,6 +93,9 @@ STOP_HANGS = "STOP_HANGS"
 """The code of a machine that does not stop; another stop is by force."""
 
 
+SPOT_INTERRUPTED = "SPOT_INTERRUPTED"  # the failure code of a machine that EC2 took back
+
+
 def memory_lost(why: str) -> WorkspaceFailure:
     """The failure if a sleeping machine lost its memory, with the same text everywhere."""
     return WorkspaceFailure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from prism.catalog.plan import PriceBook
+from prism.catalog.plan import PriceBook, performance_price
 from prism.kit.money import Micros
 from prism.providers.local import quota
 from prism.providers.local.offer import PRICED_AS
@@ -37,6 +37,14 @@ class LocalStorageOffer:
             return Micros(0)
         price = self._prices.storage(kind, PRICED_AS)
         return price.amount if price else None
+
+    def performance_month(
+        self, kind: str | None, iops: int | None, throughput: int | None
+    ) -> Micros | None:
+        """Zero; or, if simulated, AWS's price."""
+        if self._prices is None:
+            return Micros(0)
+        return performance_price(kind, iops, throughput, self.gb_month)
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """The id that `LocalVolumes` gives to this key."""

@@ -493,6 +493,34 @@ def test_stopped_machine_can_be_resized(aws_parts, compute):
     assert aws_parts.instances.look(id).type == "t3.large"
 
 
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("InstanceCreditSpecification.NotSupported", AwsRefused),
+        ("IncorrectInstanceState", Unavailable),
+    ],
+)
+def test_failure_to_set_the_credits_is_raised(aws_parts, compute, monkeypatch, code, problem):
+    """UnsuccessfulInstanceCreditSpecificationItemError: the call itself succeeds."""
+    id = aws_parts.on(hibernation=False)
+    compute.stop(id)
+    aws_parts.after()
+    call = aws_parts.cloud.call
+
+    def failing(service, action, **arguments):
+        answer = call(service, action, **arguments)
+        if action == "ModifyInstanceCreditSpecification":
+            error = {"Code": code, "Message": "no"}
+            failed = [{"InstanceId": id, "Error": error}]
+            return {"UnsuccessfulInstanceCreditSpecifications": failed}
+        return answer
+
+    monkeypatch.setattr(aws_parts.cloud, "call", failing)
+    with pytest.raises(problem) as refusal:
+        compute.resize(id, "t3.large")
+    assert code in refusal.value.details
+
+
 def test_resize_refused_by_ec2_keeps_the_type(aws_parts, compute):
     id = aws_parts.on()
     compute.stop(id)

@@ -74,7 +74,7 @@ def test_fetched_price_has_a_date_and_survives_a_daemon_restart(
 
 
 def test_price_list_is_fetched_daily_and_spot_prices_hourly(prices, cloud, aws, clock):
-    for hours, listed, spot in ((0, 9, 1), (0.5, 9, 1), (1, 9, 2), (25, 18, 3)):
+    for hours, listed, spot in ((0, 14, 1), (0.5, 14, 1), (1, 14, 2), (25, 28, 3)):
         clock.time = NOW
         clock.advance(hours=hours)
         prices.look(cloud)
@@ -162,7 +162,28 @@ def product(usd, unit="Hrs", begin="0", **attributes):
     ],
 )  # fmt: skip
 def test_price_is_known_only_if_the_listed_products_agree(products, usage, expected):
-    assert module._agreed_price(products, "Hrs", usage) == expected
+    assert module._agreed_price(products, module.HOUR, usage) == expected
+
+
+def test_prices_of_volumes_and_their_performance_are_those_of_the_list(prices, cloud):
+    """Amazon EBS User Guide, "Understand codes for Amazon EBS in billing and usage reports".
+
+    A Local Zone of the region has other prices; io2 has its own unit, and three tiers of IOPS.
+    """
+    prices.look(cloud)
+    amounts = {kind: prices.stored(kind, "us-west-2") for kind in module.STORED}
+    assert {kind: quote.amount for kind, quote in amounts.items() if quote is not None} == {
+        "gp3": 80_000,
+        "io2": 125_000,
+        "gp3-iops": 5_000,
+        "gp3-throughput": 40_000,
+        "io2-iops": 65_000,
+        "io2-iops-2": 45_500,
+        "io2-iops-3": 31_850,
+        "snapshot": 50_000,
+        "efs": 300_000,
+        "address": 5_000,
+    }
 
 
 def test_price_book_uses_the_list_in_regions_that_the_table_lacks(tmp_path, clock):

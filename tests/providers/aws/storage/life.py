@@ -123,6 +123,9 @@ class Terms:
     def gb_month(self, kind):
         return Micros(80_000)
 
+    def performance_month(self, kind, iops, throughput):
+        return Micros(0)
+
     def expected_id(self, key, kind):
         return None
 

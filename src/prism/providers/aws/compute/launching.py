@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from prism.catalog.plan import root_iops
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.parts import Scripts
 from prism.providers.aws.network.subnets import Subnet
@@ -12,9 +13,6 @@ from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.workspaces.ports import MachineSpec
 
 Arguments = dict[str, Any]
-IOPS = 3000  # of an io2 disk, which has no default; a gp3 disk has as many
-NEEDS_IOPS = {"io1", "io2"}
-IOPS_PER_GB = 500
 MIB = 1024
 
 
@@ -96,8 +94,8 @@ def _root_disk(spec: MachineSpec, image: ImageChoice, kind: MachineTypeFacts) ->
         "Encrypted": True,
         "DeleteOnTermination": True,
     }
-    if spec.root_type in NEEDS_IOPS:
-        disk["Iops"] = min(IOPS, IOPS_PER_GB * size)
+    if (iops := root_iops(spec.root_type, size)) is not None:
+        disk["Iops"] = iops
     return {"DeviceName": image.root_device, "Ebs": disk}
 
 

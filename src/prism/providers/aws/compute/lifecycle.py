@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.api import tags as names
-from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import (
     AwsDenied,
     AwsRefused,
@@ -240,10 +240,25 @@ class AwsCompute:
         burstable = instance_type.partition(".")[0] in SURPLUS
         if burstable and _is_instance_id(id) and (instance := self._instances.one(id)):
             # A machine that becomes burstable gets unlimited credits by default.
-            credits = launching.credits_of(names.CREDITS in instance.tags)
-            specifications = [{"InstanceId": id, "CpuCredits": credits}]
-            changed = {"InstanceCreditSpecifications": specifications}
-            self._change(id, "ModifyInstanceCreditSpecification", **changed)
+            self._set_credits(id, launching.credits_of(names.CREDITS in instance.tags))
+
+    def _set_credits(self, id: str, option: str) -> None:
+        """Set the CPU credits; EC2 reports a failure for each machine inside of its answer."""
+        specifications = [{"InstanceId": id, "CpuCredits": option}]
+        answer = self._change(
+            id,
+            "ModifyInstanceCreditSpecification",
+            InstanceCreditSpecifications=specifications,
+        )
+        for failed in answer.get("UnsuccessfulInstanceCreditSpecifications", ()):
+            error = failed.get("Error", {})
+            details = f"{error.get('Code')}: {error.get('Message')}"
+            if error.get("Code") in {*WRONG_STATE, "InvalidInstanceID.NotFound"}:
+                raise Unavailable(f"EC2 cannot set the CPU credits of {id} yet", details=details)
+            raise AwsRefused(
+                f"EC2 did not set the CPU credits of {id} to {option!r}, which changes its price",
+                details=details,
+            )
 
     def change_template(self, id: str, spec: MachineSpec) -> None:
         """Replace the user data of a machine that is off; its next boot uses them."""
@@ -356,29 +371,31 @@ class AwsCompute:
             ) from other
         raise NextAttempt from other
 
-    def _change(self, id: str, action: str, **arguments: Any) -> None:
+    def _change(self, id: str, action: str, **arguments: Any) -> Answer:
         """Make a call that changes a machine; does nothing if the machine is gone.
 
         If EC2 refuses because of the machine's state, its state is read anew: the known state may
         be outdated.
         """
         if not _is_instance_id(id):
-            return
+            return {}
         try:
             answer = self._cloud.call("ec2", action, **arguments)
         except Missing:
             self._raise_if_new(id)
+            return {}
         except AwsRefused as error:
             if code_of(error) not in WRONG_STATE:
                 raise
             now = self._instances.look(id)
             if now is not None and now.gone:
-                return
+                return {}
             state = "not visible yet" if now is None else now.state
             raise Unavailable(f"Machine {id} is {state}", details=error.details) from error
         else:
             self._unknown.pop(id, None)
             self._instances.changed(id, answer, bool(arguments.get("Hibernate")))
+            return answer
 
     def _has_key(self, instance: Ec2Instance) -> bool:
         """Whether this home has the machine's private key."""

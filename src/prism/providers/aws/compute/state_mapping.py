@@ -6,7 +6,13 @@ from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.instance import HIBERNATED, Ec2Instance
 from prism.providers.aws.compute.readiness import UNVERIFIED, BootStage, BootStatus, tagged, woke
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import STOP_HANGS, Observed, WorkspaceFailure, memory_lost
+from prism.workspaces.model import (
+    SPOT_INTERRUPTED,
+    STOP_HANGS,
+    Observed,
+    WorkspaceFailure,
+    memory_lost,
+)
 from prism.workspaces.ports import Machine
 
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
@@ -104,7 +110,8 @@ def failure_of(
         )
     if observed is Observed.ON and boot.lost:
         return memory_lost("EC2 shut it down instead of hibernating it, so it has booted anew")
-    if observed in {Observed.OFF, Observed.ASLEEP, Observed.GONE}:
+    is_taken = observed is Observed.STOPPING and instance.reason in SPOT
+    if is_taken or observed in {Observed.OFF, Observed.ASLEEP, Observed.GONE}:
         return _shutdown_failure(instance, observed)
     return None
 
@@ -155,7 +162,7 @@ def _hung_resume(
 def _shutdown_failure(instance: Ec2Instance, observed: Observed) -> WorkspaceFailure | None:
     """Why a machine is off although nobody asked for that."""
     if instance.reason in SPOT:
-        return WorkspaceFailure("SPOT_INTERRUPTED", _interruption_message(observed))
+        return WorkspaceFailure(SPOT_INTERRUPTED, _interruption_message(observed))
     if instance.reason == FULL:
         return WorkspaceFailure(
             "CAPACITY_UNAVAILABLE", f"AWS had no capacity for it in {instance.zone}"

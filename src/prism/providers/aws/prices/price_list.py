@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.catalog.model import StoragePrice
+from prism.catalog.model import StoragePrice, StorageUnit
 from prism.catalog.plan import TYPES, PriceBook, price
 from prism.errors import Problem
 from prism.kit.clock import Clock
@@ -42,24 +42,60 @@ MACHINE = {  # the filter for one product per type: Linux, shared, on demand, no
 
 
 class Product(Struct, frozen=True):
-    """How to find a price in the price list; the product's usage type ends with `usage`."""
+    """How to find a price in the price list; the product's usage type ends with `usage`.
+
+    `units` are the units in the list, with how many of ours each is.
+    """
 
     service: str
-    unit: str
+    units: Mapping[str, int]
     fields: Mapping[str, str]
     usage: str = ""
+    unit: StorageUnit = "GB-month"
 
 
+HOUR, GB_MONTH, IOPS_MONTH = {"Hrs": 1}, {"GB-Mo": 1, "GB-month": 1}, {"IOPS-Mo": 1}
+MIBPS_MONTH = {"MiBps-Mo": 1, "GiBps-mo": 1024}
+FIRST_RANGES = {"IOPS-Mo": {"0", "3000"}}  # where the first range begins, if not at 0
+REGIONAL = {"locationType": "AWS Region"}  # a Local Zone of a region has other prices
+
+
+def _ebs(usage: str, family: str, kind: str) -> tuple[str, dict[str, str], str]:
+    return "AmazonEC2", {"productFamily": family, "volumeApiName": kind, **REGIONAL}, usage
+
+
+def _disk(kind: str) -> Product:
+    service, fields, usage = _ebs(f"EBS:VolumeUsage.{kind}", "Storage", kind)
+    return Product(service, GB_MONTH, fields, usage)
+
+
+def _iops(kind: str, tier: str = "") -> Product:
+    usage = f"EBS:VolumeP-IOPS.{kind}{tier}"
+    service, fields, usage = _ebs(usage, "System Operation", kind)
+    return Product(service, IOPS_MONTH, fields, usage, "IOPS-month")
+
+
+def _throughput(kind: str) -> Product:
+    usage = f"EBS:VolumeP-Throughput.{kind}"
+    service, fields, usage = _ebs(usage, "Provisioned Throughput", kind)
+    return Product(service, MIBPS_MONTH, fields, usage, "MiBps-month")
+
+
+# Amazon EBS User Guide, "Understand codes for Amazon EBS in billing and usage reports".
 STORED: dict[str, Product] = {
-    **{
-        kind: Product("AmazonEC2", "GB-Mo", {"productFamily": "Storage", "volumeApiName": kind})
-        for kind in DISKS
-    },
+    **{kind: _disk(kind) for kind in DISKS},
+    "gp3-iops": _iops("gp3"),
+    "gp3-throughput": _throughput("gp3"),
+    "io2-iops": _iops("io2"),
+    "io2-iops-2": _iops("io2", ".tier2"),
+    "io2-iops-3": _iops("io2", ".tier3"),
     "snapshot": Product(
-        "AmazonEC2", "GB-Mo", {"productFamily": "Storage Snapshot"}, "EBS:SnapshotUsage"
+        "AmazonEC2", GB_MONTH, {"productFamily": "Storage Snapshot"}, "EBS:SnapshotUsage"
     ),
-    "efs": Product("AmazonEFS", "GB-Mo", {"storageClass": "General Purpose"}, "ByteHrs"),
-    "address": Product("AmazonVPC", "Hrs", {"group": "VPCPublicIPv4Address"}, "InUseAddress"),
+    "efs": Product("AmazonEFS", GB_MONTH, {"storageClass": "General Purpose"}, "ByteHrs"),
+    "address": Product(
+        "AmazonVPC", HOUR, {"group": "VPCPublicIPv4Address"}, "InUseAddress", "hour"
+    ),
 }
 
 
@@ -165,11 +201,12 @@ class Prices:
         """Put the prices of disks and addresses into the price book, unless they are too old."""
         listed: dict[str, StoragePrice] = {}
         if known.listed_at is not None and self._is_fresh(known):
+            as_of = known.listed_at.date()
             for kind, amount in known.stored.items():
-                unit: Literal["GB-month", "hour"] = "hour" if kind == "address" else "GB-month"
-                listed[kind] = StoragePrice(
-                    amount=amount, unit=unit, as_of=known.listed_at.date(), source=LIST
-                )
+                if (product := STORED.get(kind)) is not None:
+                    listed[kind] = StoragePrice(
+                        amount=amount, unit=product.unit, as_of=as_of, source=LIST
+                    )
         self._price_book.set_listed(region, listed)
 
     def _keep(self, region: str, known: RegionPrices) -> None:
@@ -204,12 +241,12 @@ def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
 
 def _machine_price(cloud: Cloud, name: str) -> Micros | None:
     fields = {"instanceType": name, "regionCode": cloud.region, **MACHINE}
-    return _agreed_price(_products(cloud, "AmazonEC2", fields), "Hrs", "")
+    return _agreed_price(_products(cloud, "AmazonEC2", fields), HOUR, "")
 
 
 def _stored_price(cloud: Cloud, product: Product) -> Micros | None:
     products = _products(cloud, product.service, {**product.fields, "regionCode": cloud.region})
-    return _agreed_price(products, product.unit, product.usage)
+    return _agreed_price(products, product.units, product.usage)
 
 
 def _products(cloud: Cloud, service: str, fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -220,27 +257,33 @@ def _products(cloud: Cloud, service: str, fields: Mapping[str, str]) -> Iterator
         yield json.loads(text)
 
 
-def _agreed_price(products: Iterable[dict[str, Any]], unit: str, usage: str) -> Micros | None:
+def _agreed_price(
+    products: Iterable[dict[str, Any]], units: Mapping[str, int], usage: str
+) -> Micros | None:
     """The price of all products with this usage type; None if they differ."""
     amounts = set()
     for product in products:
         named = product["product"]["attributes"].get("usagetype", usage)
         if named.endswith(usage):
-            amounts |= set(_rates(product, unit))
+            amounts |= set(_rates(product, units))
     return amounts.pop() if len(amounts) == 1 else None
 
 
-def _rates(product: dict[str, Any], unit: str) -> Iterator[Micros]:
-    """The on-demand prices of the first unit, in micro-dollars."""
+def _rates(product: dict[str, Any], units: Mapping[str, int]) -> Iterator[Micros]:
+    """The on-demand price of each term, in micro-dollars, for one of our units.
+
+    The first range counts. That of IOPS may begin at 3,000, because each gp3 volume has as many.
+    """
     for term in product.get("terms", {}).get("OnDemand", {}).values():
-        for price_dimension in term["priceDimensions"].values():
-            usd = price_dimension["pricePerUnit"].get("USD")
-            if (
-                price_dimension["unit"] == unit
-                and price_dimension.get("beginRange", "0") == "0"
-                and usd is not None
-            ):
-                yield micros(usd)
+        amounts = [
+            micros(usd) // units[unit]
+            for dimension in term["priceDimensions"].values()
+            if (unit := dimension["unit"]) in units
+            and dimension.get("beginRange", "0") in FIRST_RANGES.get(unit, {"0"})
+            and (usd := dimension["pricePerUnit"].get("USD")) is not None
+        ]
+        if amounts:
+            yield Micros(max(amounts))
 
 
 def _without_unknown(amounts: Mapping[str, Micros | None]) -> dict[str, Micros]:

@@ -1,5 +1,6 @@
 """Notes, prices and limits of AWS's storage; makes no call."""
 
+from prism.catalog.plan import performance_price
 from prism.kit.money import Micros
 from prism.providers.aws.prices.price_list import Prices
 from prism.storage.model import VolumeKind
@@ -21,6 +22,12 @@ class AwsStorageOffer:
         """The price from AWS's list, else from the catalog's table; None if neither has it."""
         price = self._prices.stored(kind, self._region)
         return None if price is None else price.amount
+
+    def performance_month(
+        self, kind: str | None, iops: int | None, throughput: int | None
+    ) -> Micros | None:
+        """The price of the IOPS of io2, and of what gp3 has beyond 3,000 IOPS and 125 MiB/s."""
+        return performance_price(kind, iops, throughput, self.gb_month)
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """None: AWS chooses the id."""
