@@ -8,6 +8,7 @@ from prism.budgets.model import BudgetExceeded, NewAllocation, NewPool
 from prism.costs import rollups
 from prism.projects.model import NewBudget, NewProject
 from prism.workspaces.model import (
+    ExtendRequest,
     LaunchRequest,
     LifecycleVerb,
     MoveRequest,
@@ -87,7 +88,7 @@ def extend_once(state):
     """Extend, unless an earlier request already did."""
     workspace = state.workspace()
     if workspace.expires_at - workspace.launched_at < timedelta(hours=5):
-        state.wiring.workspaces.extend("mine", 2)
+        state.wiring.workspaces.extend("mine", ExtendRequest(hours=2))
 
 
 def terminate(state):

@@ -88,5 +88,7 @@ def test_connections_to_a_stopped_workspace_are_refused_with_a_remedy(
             assert "default-src 'none'" in page.headers["content-security-policy"]
             command = hint.split("`")[1]
             assert (page.status_code, f"<code>{command}</code>" in page.text) == (409, True)
+            link = f'<a href="http://localhost:{served_daemon.port}/workspaces/bare">'
+            assert link in page.text
     finally:
         client.start("bare", wait=30)

@@ -153,6 +153,30 @@ def test_second_click_and_lost_answer_do_not_repeat_a_request(home, three_worksp
     assert replayed.count("true") == 1
 
 
+def test_address_of_a_sleeping_workspace_leads_to_the_button_that_wakes_and_opens_it(
+    home, browsing
+):
+    """A page with a service, which the button opens once it answers."""
+    client = home.client.workspaces
+    client.launch("Plain Shell", "sleeper", wait=120)
+    client.hibernate("sleeper", wait=120)
+    browser = browsing(home, own=True)
+    page = browser.page
+    page.goto(f"http://sleeper.localhost:{browser.port}/lab?x=1")
+    expect(page.get_by_role("heading", name="Workspace 'sleeper' is hibernated")).to_be_visible()
+    browser.shot("asleep-address")
+    page.get_by_role("link", name="Go on in Prism").click()
+    page.wait_for_url(f"{browser.base}/**")
+    browser.requests.clear()  # those to the workspace's own address
+    expect(page.get_by_text("Asleep since")).to_contain_text("ada@example.org asked for it")
+    expect(page.get_by_text("Its files are safe.")).to_be_visible()
+    browser.shot("asleep")
+    page.get_by_role("button", name="Resume and open").click()
+    expect(page.get_by_text("Asleep since")).to_have_count(0)
+    client.wait("sleeper", "running", 120)
+    client.terminate("sleeper", wait=300)
+
+
 def test_refusals_of_a_bulk_action_are_one_notice_that_tries_them_again(
     home, three_workspaces, browsing
 ):

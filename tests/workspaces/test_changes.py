@@ -8,6 +8,7 @@ from prism.kit.events import Event
 from prism.workspaces import store
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.model import (
+    ExtendRequest,
     LaunchRequest,
     LifecycleVerb,
     MoveRequest,
@@ -103,7 +104,7 @@ def test_each_update_statement_writes_columns_of_one_side(daemon, clock, cloud, 
     lab.running()
     service = daemon.workspaces
     for change in (
-        lambda: service.extend("mine", 3),
+        lambda: service.extend("mine", ExtendRequest(hours=3)),
         lambda: service.update("mine", UpdateRequest(restart=True)),
         lambda: service.move("mine", MoveRequest(project="bees")),
         lambda: service.ask("mine", LifecycleVerb.STOP),
@@ -111,7 +112,7 @@ def test_each_update_statement_writes_columns_of_one_side(daemon, clock, cloud, 
         lambda: service.ask("mine", LifecycleVerb.START),
         lambda: service.restart("mine"),
         lambda: service.ask("mine", LifecycleVerb.STOP),
-        lambda: service.extend("mine", None),
+        lambda: service.extend("mine", ExtendRequest(hours=None)),
     ):
         change()
         for _ in range(3):

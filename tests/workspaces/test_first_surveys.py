@@ -9,7 +9,7 @@ import pytest
 
 from prism.workspaces.first_survey_wait import FirstSurveyWait
 from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
-from prism.workspaces.model import LaunchRequest, LifecycleVerb, WorkspaceFailure
+from prism.workspaces.model import ExtendRequest, LaunchRequest, LifecycleVerb, WorkspaceFailure
 from prism.workspaces.plan import state_of
 from tests.conftest import LOCATION, ML
 from tests.waiting import eventually
@@ -112,7 +112,7 @@ def test_row_that_changes_before_the_survey_is_not_shown_as_old_after_it(daemon,
     daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     daemon.settle()
     daemon.first_surveys.begin(daemon.read_model.pages.locations)
-    daemon.workspaces.extend("mine", 4)  # encodes the row, with the reason
+    daemon.workspaces.extend("mine", ExtendRequest(hours=4))  # encodes the row, with the reason
     assert NOT_SEEN.encode() in daemon.read_model.pages.body
     survey(daemon)
     assert NOT_SEEN not in http("GET", "/api/v1/instances").text

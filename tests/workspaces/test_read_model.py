@@ -4,6 +4,7 @@ import pytest
 
 from prism.workspaces import store
 from prism.workspaces.model import (
+    ExtendRequest,
     LaunchRequest,
     LifecycleVerb,
     ResizeRequest,
@@ -47,7 +48,7 @@ def test_read_model_equals_the_database_after_each_commit(daemon, clock):
         lambda: service.launch(LaunchRequest(name="mine", template=ML, size="L", ttl_hours=7)),
         lambda: service.launch(LaunchRequest(name="other", template=ML)),
         lambda: service.restart("mine"),
-        lambda: service.extend("mine", 1.3),
+        lambda: service.extend("mine", ExtendRequest(hours=1.3)),
         lambda: service.ask("mine", LifecycleVerb.STOP),
         lambda: service.resize("mine", ResizeRequest(size="XL")),
         lambda: service.update("mine", UpdateRequest(restart=True)),

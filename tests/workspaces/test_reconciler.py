@@ -10,6 +10,7 @@ from prism.errors import Denied, InvalidState
 from prism.kit.reconcile import LEASE, NEVER
 from prism.workspaces import reconciler
 from prism.workspaces.model import (
+    ExtendRequest,
     LaunchRequest,
     LifecycleVerb,
     Observed,
@@ -402,7 +403,7 @@ def test_loop_enforces_an_expiry_that_the_machine_ignores(daemon, cloud, clock):
 def test_extension_is_sent_to_the_machine_and_a_late_resume_adds_hours(daemon, cloud, clock):
     daemon.workspaces.launch(LaunchRequest(name="mine", template=ML, ttl_hours=1))
     settle(daemon, clock)
-    daemon.workspaces.extend("mine", 8)
+    daemon.workspaces.extend("mine", ExtendRequest(hours=8))
     settle(daemon, clock)
     workspace = daemon.workspaces.named("mine")
     assert workspace.expires_at - workspace.launched_at == timedelta(hours=9)

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from prism.workspaces import reconciler
 from prism.workspaces.model import (
+    ExtendRequest,
     LaunchRequest,
     LifecycleVerb,
     Observed,
@@ -115,7 +116,7 @@ def test_refused_expiry_does_not_prevent_stop_or_hibernate(
     daemon, workspace, settle, refusals, verb, state
 ):
     refusals("expire")
-    daemon.workspaces.extend("mine", 8)
+    daemon.workspaces.extend("mine", ExtendRequest(hours=8))
     settle()
     daemon.workspaces.ask("mine", verb)
     assert state_of(settle()) == state
@@ -180,7 +181,7 @@ def test_refused_sleep_at_the_expiry_is_retried_after_a_quarter_of_an_hour(
     """For example, Amazon EC2 does not stop a spot instance whose request was cancelled."""
     refusals("hibernate")
     attempts = refusals("stop")
-    daemon.workspaces.extend("mine", 1)
+    daemon.workspaces.extend("mine", ExtendRequest(hours=1))
     settle()
     cloud.expire(workspace.machine_id, None, "stop")  # a machine that does not go down by itself
     clock.advance(hours=1)

@@ -362,6 +362,23 @@ export const t = {
     type: (word: string) => `To confirm, type: ${word}`,
   },
 
+  sleep: {
+    title: (state: string, since: string, why: string) =>
+      `${state === 'hibernated' ? 'Asleep' : 'Stopped'} since ${since}${why === '' ? '' : `: ${why}`}`,
+    idle: (duration: string, profile: string) => `idle for ${duration} (profile ${profile})`,
+    expired: 'it expired',
+    by: (who: string) => `${who} asked for it`,
+    kept: (state: string, local: boolean, paid: boolean) => {
+      const memory = `Its programs go on where they were${local ? ', unless this computer restarts' : ''}.`;
+      const cost = 'Only its disk costs money now.';
+      return ['Its files are safe.', state === 'hibernated' && memory, paid && cost]
+        .filter(Boolean)
+        .join(' ');
+    },
+    open: { resume: 'Resume and open', start: 'Start and open' },
+    rule: 'Change its rule for idleness',
+  },
+
   expiry: {
     button: 'Expiry',
     none: 'Never',

@@ -53,9 +53,10 @@ class WorkspaceProxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: answer a request to a workspace's own origin."""
-        host = header(scope, b"host").lower()
+        host, link = header(scope, b"host").lower(), None
         try:
             request = port_request(host.decode("latin-1").partition(".localhost")[0])
+            link = self._gui_page(request.name, host)
             if self._team:
                 raise tunnel_only(request.name)
             target = await self._finder.target(request)
@@ -64,7 +65,7 @@ class WorkspaceProxy:
                 ProxiedRequest(scope, receive, send, target, route, _target(scope))
             )
         except Problem as problem:
-            await refuse(scope, send, problem, self._clock.now())
+            await refuse(scope, send, problem, self._clock.now(), link)
 
     async def on_path(
         self, scope: Scope, receive: Receive, send: Send, name: str, *, tls: int = 0
@@ -89,7 +90,15 @@ class WorkspaceProxy:
             route = _route(scope, target, header(scope, b"host").lower(), prefix, port_query)
             await self._forward(ProxiedRequest(scope, receive, send, target, route, path))
         except Problem as problem:
-            await refuse(scope, send, problem, self._clock.now())
+            link = self._gui_page(name, header(scope, b"host"))
+            await refuse(scope, send, problem, self._clock.now(), link)
+
+    def _gui_page(self, name: str, host: bytes) -> str | None:
+        """The workspace's page in the GUI, which a shared daemon does not serve yet."""
+        if self._team:
+            return None
+        port = port_suffix(host.decode("latin-1"), self._finder.suffix)
+        return f"http://localhost{port}/workspaces/{quote(name, safe='')}"
 
     async def _forward(self, request: ProxiedRequest) -> None:
         if request.scope["type"] == "websocket":

@@ -278,13 +278,18 @@ def as_problem(error: Exception, handler: BaseRouteHandler | None = None) -> err
     return Bug(details=f"reference {reference}", remediation="Look for it in the daemon's log")
 
 
-async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -> None:
-    """Answer with a problem, over HTTP or WebSocket: as a page in a browser, else as JSON."""
+async def refuse(
+    scope: Any, send: Any, problem: errors.Problem, at: datetime, link: str | None = None
+) -> None:
+    """Answer with a problem, over HTTP or WebSocket: as a page in a browser, else as JSON.
+
+    `link` is the address to which the page leads.
+    """
     kind = "http" if scope["type"] == "http" else "websocket.http"
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
         return
-    body, content_headers = _encoded(scope, problem, at)
+    body, content_headers = _encoded(scope, problem, at, link)
     headers = {**content_headers, "Content-Length": str(len(body)), **headers_of(problem)}
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     start = {"type": f"{kind}.response.start", "status": status_of(problem), "headers": lines}
@@ -292,10 +297,12 @@ async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -
     await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
 
 
-def _encoded(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, dict[str, str]]:
+def _encoded(
+    scope: Any, problem: errors.Problem, at: datetime, link: str | None = None
+) -> tuple[bytes, dict[str, str]]:
     """A problem as a page or as JSON, and the headers for that."""
     if problem_page.wants_page(scope):
-        return problem_page.page_of(problem), problem_page.HEADERS
+        return problem_page.page_of(problem, link), problem_page.HEADERS
     return to_wire(problem, at), {"Content-Type": JSON}
 
 

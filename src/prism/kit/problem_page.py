@@ -7,10 +7,14 @@ from prism.errors import Problem
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto;
+padding: 0 1rem; }}
 code {{ font: 0.9em ui-monospace, monospace; }} h1 {{ font-size: 1.3rem; }}
+header {{ font-weight: 600; border-bottom: 1px solid #8c8c94; padding-bottom: 0.5rem; }}
+a {{ display: inline-block; padding: 0.4rem 1.2rem; border-radius: 1.2rem; color: #fff;
+background: #006ce0; font-weight: 600; text-decoration: none; }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #e6edf3; background: #0d1117; }} }}
-</style><h1>{title}</h1><p>{details}<p>{remediation}<p><small>{code}</small></html>"""
+</style><header>Prism</header><h1>{title}</h1><p>{details}<p>{remediation}{link}<p><small>{code}</small></html>"""
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -36,11 +40,12 @@ def wants_page(scope: Any) -> bool:
     return goal == b"document" if goal else b"text/html" in headers.get(b"accept", b"")
 
 
-def page_of(problem: Problem) -> bytes:
-    """The page that shows a problem."""
+def page_of(problem: Problem, link: str | None = None) -> bytes:
+    """The page that shows a problem; `link` is the page of the GUI where one can go on."""
     texts = (problem.message, problem.details, problem.remediation)
     title, details, remediation = (_to_html(text) for text in texts)
-    words = {"details": details, "remediation": remediation, "code": problem.code}
+    button = f'<p><a href="{escape(link)}">Go on in Prism</a>' if link else ""
+    words = {"details": details, "remediation": remediation, "link": button, "code": problem.code}
     return PAGE.format(title=title, **words).encode()
 
 

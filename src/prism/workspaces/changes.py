@@ -84,15 +84,13 @@ class WorkspaceChanges:
         return min((until for until in allowed if until is not None), default=None)
 
 
-def asked_event(
-    before: Workspace | None, after: Workspace, actor: str, reason: str | None
-) -> WorkspaceAsked:
+def asked_event(before: Workspace | None, after: Workspace) -> WorkspaceAsked:
     """The event of a request; `before` is None for a new workspace."""
     return WorkspaceAsked(
         **about(after),
-        actor=actor,
+        actor=after.requested_by,
         verb=after.verb,
         previous_state=None if before is None else state_of(before),
         state=state_of(after),
-        reason=reason,
+        reason=after.request_reason,
     )

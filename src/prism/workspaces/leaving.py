@@ -46,12 +46,17 @@ class LeavingService:
     def _stop(self, tx: Tx, before: Workspace, reason: str) -> Workspace:
         now = self._clock.now()
         if state_of(before) in ACTIVE:
-            after = with_request(before, LifecycleVerb.STOP, now, before.expires_at)
+            after = with_request(before, LifecycleVerb.STOP, now, self._actor(), reason=reason)
         elif before.restarting:  # it is stopping, and would start again
-            after = replace(before, restarting=False)
+            after = replace(
+                before,
+                restarting=False,
+                requested_by=self._actor(),
+                request_reason=reason,
+            )
         else:
             return before
-        event = asked_event(before, after, self._actor(), reason)
+        event = asked_event(before, after)
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def _hand_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:

@@ -134,6 +134,8 @@ class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     verb: LifecycleVerb = LifecycleVerb.LAUNCH
     generation: int = 1  # the number of the last request
     requested_at: datetime
+    requested_by: str = ""  # a person's address or `prism`; empty if it is older than this column
+    request_reason: str | None = None  # why Prism, or a change of members, requested it
     expires_at: datetime | None = None
     restart: bool = False  # start it again after an interruption, such as a reboot
     restarting: bool = False  # it is being stopped for a restart
@@ -351,6 +353,18 @@ class IdleSummary(Struct, frozen=True):
     note: str | None = None  # the part of its rule that the machine cannot carry out
 
 
+class LastRequest(Struct, frozen=True, kw_only=True):
+    """The last request: `by` is a person's address or `prism`, empty for one of an older version.
+
+    The machine may have changed its state by itself since, at its expiry or because it was idle.
+    """
+
+    verb: LifecycleVerb
+    at: datetime
+    by: str
+    reason: str | None
+
+
 class Instance(Struct, frozen=True, kw_only=True):
     """A workspace as lists in the API show it."""
 
@@ -381,6 +395,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     restarting: bool = False
     rolling_back: bool = False
     owner: str = ""
+    last_request: LastRequest | None = None
     waiting: str | None = None
     """Why it makes no progress to the requested state, or why its state may be old."""
     unreachable: str | None = None

@@ -4,7 +4,7 @@ import shlex
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from prism.errors import InvalidState, ValidationFailed
@@ -269,7 +269,13 @@ def requested_expiry(
 
 
 def with_request(
-    workspace: Workspace, verb: LifecycleVerb, at: datetime, expires_at: datetime | None
+    workspace: Workspace,
+    verb: LifecycleVerb,
+    at: datetime,
+    by: str,
+    *,
+    reason: str | None = None,
+    expires_at: datetime | UnsetType | None = UNSET,
 ) -> Workspace:
     """The workspace after a request for `verb`, which cancels an unfinished restart."""
     return replace(
@@ -277,7 +283,9 @@ def with_request(
         verb=verb,
         generation=workspace.generation + 1,
         requested_at=at,
-        expires_at=expires_at,
+        requested_by=by,
+        request_reason=reason,
+        expires_at=workspace.expires_at if expires_at is UNSET else expires_at,
         restarting=False,
     )
 

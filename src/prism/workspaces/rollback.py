@@ -65,8 +65,9 @@ class RollbackService:
             backup = self._storage.before_rollback(tx, host(before))
             requested = replace(before, rollback_to=snapshot.id, rollback_backup=backup.id)
             if previous is WorkspaceState.RUNNING:
+                now, why = self._clock.now(), f"to get the files of the snapshot {snapshot.name}"
                 stopping = with_request(
-                    requested, LifecycleVerb.STOP, self._clock.now(), before.expires_at
+                    requested, LifecycleVerb.STOP, now, self._actor(), reason=why
                 )
                 requested = replace(stopping, restarting=True)
             event = WorkspaceRollbackAsked(
@@ -98,14 +99,14 @@ class RollbackService:
         ends = after.verb is LifecycleVerb.TERMINATE
         if failure is None:
             if after.verb is LifecycleVerb.LAUNCH:
-                started = with_request(after, LifecycleVerb.START, now, after.expires_at)
                 reason = "it has the files of its snapshot"
-                event_of = asked_event(after, started, SYSTEM, reason)
+                started = with_request(after, LifecycleVerb.START, now, SYSTEM, reason=reason)
+                event_of = asked_event(after, started)
                 self._changes.apply(tx, after, started, lambda _: event_of, admit=True)
             return
         if not after.is_done and not ends:
-            stopped = with_request(after, LifecycleVerb.STOP, now, after.expires_at)
-            event_of = asked_event(after, stopped, SYSTEM, failure.message)
+            stopped = with_request(after, LifecycleVerb.STOP, now, SYSTEM, reason=failure.message)
+            event_of = asked_event(after, stopped)
             after = self._changes.apply(tx, after, stopped, lambda _: event_of)
         if not ends:
             failed = replace(after, failure=failure, attempted_generation=after.generation)

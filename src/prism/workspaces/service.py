@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,7 +30,6 @@ from prism.workspaces.attachment_hosts import host
 from prism.workspaces.changes import WorkspaceChanges, asked_event
 from prism.workspaces.events import (
     SYSTEM,
-    WorkspaceAsked,
     WorkspaceExtended,
     WorkspaceProgressed,
     WorkspaceRepriced,
@@ -136,7 +136,7 @@ class WorkspaceService:
             if store.is_taken(tx.sql, request.name):
                 raise store.name_taken(request.name)
             workspace = self._with_snapshot(tx.sql, launch_plan.workspace, request)
-            event = self._asked_event(None)
+            event = partial(asked_event, None)
             workspace = self._changes.apply(tx, None, workspace, event, admit=True)
             self._storage.attach_to_new(tx, host(workspace), request.volumes)
             self._profiles.used(tx, workspace.profile)
@@ -191,8 +191,11 @@ class WorkspaceService:
             admitted = verb_to_request(before, verb, seen=self._has_seen(before))
             if admitted is None:
                 return state_of(before), self._end_restart(tx, before, verb)
-            after = with_request(before, admitted, now, expiry_after(before, verb, now))
-            event, admit_it = self._asked_event(before, reason=reason), state_of(after) in ACTIVE
+            expires_at = expiry_after(before, verb, now)
+            after = with_request(
+                before, admitted, now, self._actor(), reason=reason, expires_at=expires_at
+            )
+            event, admit_it = partial(asked_event, before), state_of(after) in ACTIVE
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
     def restart(self, name: str) -> tuple[WorkspaceState, Workspace]:
@@ -356,16 +359,15 @@ class WorkspaceService:
         """Start a workspace after an interruption; if that is refused, record why."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
-            reason = f"{why}; it is started again, as set"
+            reason, event = f"{why}; it is started again, as set", partial(asked_event, before)
             try:
                 with self._db.write():
-                    after = with_request(before, LifecycleVerb.START, now, before.expires_at)
-                    event = self._asked_event(before, SYSTEM, reason)
+                    after = with_request(before, LifecycleVerb.START, now, SYSTEM, reason=reason)
                     self._changes.apply(tx, before, after, event, admit=True)
             except Problem as error:
-                after = with_request(before, LifecycleVerb.STOP, now, before.expires_at)
                 why = f"{why}, and it is not started again: {error.message}"
-                self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
+                after = with_request(before, LifecycleVerb.STOP, now, SYSTEM, reason=why)
+                self._changes.apply(tx, before, after, event)
 
     def finish_restart(self, id: str, *, stopped: bool) -> WorkspaceFailure | None:
         """Start a workspace that was stopped for a restart; the failure if that is refused."""
@@ -375,11 +377,17 @@ class WorkspaceService:
             if not stopped:
                 return None
             verb = LifecycleVerb.START
-            after = with_request(ended, verb, now, expiry_after(before, verb, now))
-            event = self._asked_event(before, SYSTEM, "it was stopped to be restarted")
+            after = with_request(
+                ended,
+                verb,
+                now,
+                SYSTEM,
+                reason="it was stopped to be restarted",
+                expires_at=expiry_after(before, verb, now),
+            )
             try:
                 with self._db.write():
-                    self._changes.apply(tx, ended, after, event, admit=True)
+                    self._changes.apply(tx, ended, after, partial(asked_event, before), admit=True)
             except Problem as error:
                 why = f"It was stopped, and is not started again: {error.message}"
                 return WorkspaceFailure(error.code, why)
@@ -389,8 +397,8 @@ class WorkspaceService:
         """The workspace, which `verb` does not change; a `stop` also cancels a restart."""
         if verb is not LifecycleVerb.STOP or not before.restarting:
             return before
-        after = replace(before, restarting=False)
-        return self._changes.apply(tx, before, after, self._asked_event(before))
+        after = replace(before, restarting=False, requested_by=self._actor(), request_reason=None)
+        return self._changes.apply(tx, before, after, partial(asked_event, before))
 
     def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
         """Implements `ProjectDependent`: a project stays while it has workspaces."""
@@ -415,13 +423,13 @@ class WorkspaceService:
                 return
             exists = before.observed not in {Observed.NONE, Observed.UNSURE}
             verb = sleep_verb(before) if exists else LifecycleVerb.STOP
-            after = with_request(before, verb, now, before.expires_at)
-            self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
+            after = with_request(before, verb, now, SYSTEM, reason=why)
+            self._changes.apply(tx, before, after, partial(asked_event, before))
 
     def expired(self, tx: Tx, before: Workspace, verb: LifecycleVerb, why: str) -> None:
         """Request sleep, in the transaction that has observed the expiry."""
-        after = with_request(before, verb, self._clock.now(), before.expires_at)
-        self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
+        after = with_request(before, verb, self._clock.now(), SYSTEM, reason=why)
+        self._changes.apply(tx, before, after, partial(asked_event, before))
 
     def reprice(
         self, id: str, hourly: Micros | None, source: str | None, priced: PricedKind | None = None
@@ -499,15 +507,11 @@ class WorkspaceService:
             idle_profile=request.idle_profile or template.idle_profile,
             launched_at=whole(now),
             requested_at=now,
+            requested_by=self._actor(),
             expires_at=whole(now + timedelta(hours=request.ttl_hours))
             if request.ttl_hours
             else None,
         )
-
-    def _asked_event(
-        self, before: Workspace | None, actor: str | None = None, reason: str | None = None
-    ) -> Callable[[Workspace], WorkspaceAsked]:
-        return lambda after: asked_event(before, after, actor or self._actor(), reason)
 
     def _progressed_event(self, workspace: Workspace) -> WorkspaceProgressed:
         return WorkspaceProgressed(

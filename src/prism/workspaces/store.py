@@ -78,6 +78,8 @@ workspaces = Table(
     Column("verb", String, nullable=False),
     Column("wish", Integer, key="generation", nullable=False),
     Column("wished_at", Utc, key="requested_at", nullable=False),
+    Column("requested_by", String, nullable=False, server_default=""),
+    Column("request_reason", String),
     Column("expires_at", Utc),
     Column("restart", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
@@ -158,7 +160,8 @@ NO_STEP = frozenset(
 REQUESTED = (
     METADATA
     | NO_STEP
-    | {"verb", "generation", "requested_at", "reserved_until", "metadata_version"}
+    | {"verb", "generation", "requested_at", "requested_by", "request_reason"}
+    | {"reserved_until", "metadata_version"}
     | {"instance_type", "project", "pool"}
     | {"rollback_to", "rollback_backup"}
 )

@@ -13,6 +13,7 @@ from prism.workspaces.model import (
     HibernationStatus,
     IdleSummary,
     Instance,
+    LastRequest,
     LaunchAnswer,
     LaunchEstimate,
     Workspace,
@@ -61,6 +62,12 @@ def instance(
         rolling_back=workspace.rollback_to is not None,
         machine=machine(workspace),
         owner=workspace.owner,
+        last_request=LastRequest(
+            verb=workspace.verb,
+            at=workspace.requested_at,
+            by=workspace.requested_by,
+            reason=workspace.request_reason,
+        ),
         waiting=waiting,
     )
 

@@ -12,6 +12,7 @@ from prism.idle.model import ConfigureIdleRequest
 from prism.projects.model import NewProject
 from prism.storage.model import NewSnapshot, NewVolume, RestoreRequest, VolumeKind
 from prism.workspaces.model import (
+    ExtendRequest,
     LaunchRequest,
     LifecycleVerb,
     MoveRequest,
@@ -73,7 +74,7 @@ def terminate_with_a_backup(wiring):
 
 
 def extend(wiring):
-    wiring.workspaces.extend(NAME, 4)
+    wiring.workspaces.extend(NAME, ExtendRequest(hours=4))
 
 
 def resize(wiring):
@@ -195,7 +196,7 @@ def random_verb(rng, wiring):
             LaunchRequest(name=name, template="Plain Shell", size="S", storage=disk)
         ),
         **{str(verb): partial(workspaces.ask, name, verb) for verb in BY_NAME},
-        "extend": lambda: workspaces.extend(name, 4),
+        "extend": lambda: workspaces.extend(name, ExtendRequest(hours=4)),
         "resize": lambda: wiring.workspaces.resize(name, ResizeRequest(size=rng.choice("SML"))),
         "terminate": lambda: workspaces.terminate(name, sure),
         "make": lambda: storage.create(NewVolume(type=VolumeKind.EBS, name=data, size_gb=8)),

@@ -87,6 +87,15 @@ export const queries = {
       queryFn: () =>
         data(api.GET('/api/v1/instances/{name}/ports', { params: { path: { name } } })),
     }),
+  /** Below the key of `idle`, so that the same events make it out of date. */
+  hibernation: (name: string) =>
+    queryOptions({
+      queryKey: ['idle', name, 'hibernation'],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/instances/{name}/hibernation-status', { params: { path: { name } } }),
+        ),
+    }),
   idle: (name: string) =>
     queryOptions({
       queryKey: ['idle', name],

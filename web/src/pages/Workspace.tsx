@@ -19,6 +19,7 @@ import { InstanceSettings } from '../components/InstanceSettings';
 import { Loaded } from '../components/Loaded';
 import { LogPanel } from '../components/LogPanel';
 import { MachineNotes } from '../components/MachineNotes';
+import { SleepStatus } from '../components/SleepStatus';
 import { StateIndicator } from '../components/StateIndicator';
 import { verbs } from '../lib/equivalents';
 import { TerminalPanel } from '../components/TerminalPanel';
@@ -74,6 +75,7 @@ export default function Workspace() {
           >
             <SpaceBetween size="l">
               <FailureAlert instance={instance} />
+              <SleepStatus key={instance.name} instance={instance} />
               <MachineNotes instance={instance} />
               {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs
