@@ -62,12 +62,7 @@ def instance(
         rolling_back=workspace.rollback_to is not None,
         machine=machine(workspace),
         owner=workspace.owner,
-        last_request=LastRequest(
-            verb=workspace.verb,
-            at=workspace.requested_at,
-            by=workspace.requested_by,
-            reason=workspace.request_reason,
-        ),
+        last_request=_last_request(workspace),
         waiting=waiting,
     )
 
@@ -80,6 +75,15 @@ def machine(workspace: Workspace) -> str:
         return "this computer"
     cores = "1 core" if kind.vcpus == 1 else f"{kind.vcpus} cores"
     return f"this computer, at most {cores} and {kind.memory_gib} GiB of memory"
+
+
+def _last_request(workspace: Workspace) -> LastRequest:
+    return LastRequest(
+        verb=workspace.verb,
+        at=workspace.requested_at,
+        by=workspace.requested_by,
+        reason=workspace.request_reason,
+    )
 
 
 def launch_progress(workspace: Workspace) -> int:
