@@ -208,3 +208,25 @@ def test_start_without_a_pending_migration_does_not_import_alembic(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout == "False\n", run.stderr
+
+
+def test_segments_of_earlier_versions_know_which_are_the_rest_of_a_minimum(url, tmp_path):
+    """Until 0028 only the end of a text said so."""
+    older = tmp_path / "older"
+    shutil.copytree(FOLDER, older)
+    for step in (older / "versions").glob("*.py"):
+        if step.stem[:4] > "0028":
+            step.unlink()
+    upgrade(url, older)
+    columns = (
+        "no, resource, name, owner, profile, kind, hours, source, began, reconstructed, detail"
+    )
+    values = "1, 'w', 'w', 'ada', 'aws', 'compute', 1, 'list', 1, false"
+    engine = create_engine(url)
+    with engine.begin() as sql:
+        for detail in ("m7i.large", "m7i.large, to 60 s for a start"):
+            sql.execute(text(f"INSERT INTO segments ({columns}) VALUES ({values}, '{detail}')"))
+    engine.dispose()
+    upgrade(url, FOLDER)
+    filled = "SELECT detail FROM segments WHERE is_minimum"
+    assert ask(url, filled) == ["m7i.large, to 60 s for a start"]

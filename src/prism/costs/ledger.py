@@ -138,7 +138,14 @@ class Ledger:
         if lacking <= 0:
             return
         until = ended + lacking
-        store.begin(tx, *remainder(segment, least), ended, counted=until, reconstructed=False)
+        store.begin(
+            tx,
+            *remainder(segment, least),
+            ended,
+            counted=until,
+            reconstructed=False,
+            is_minimum=True,
+        )
         added = next(
             added
             for added in store.open_of(tx.sql, segment.resource)

@@ -64,7 +64,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     """A period at one price; times are seconds since 1970, null while it is open.
 
     An open segment costs money until `counted`, when a survey last saw its machine run; null means
-    until now.
+    until now. `is_minimum` marks the rest of the least that a provider charges for a run.
     """
 
     id: int
@@ -86,6 +86,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     ended: int | None
     counted: int | None
     reconstructed: bool
+    is_minimum: bool = False
 
     @property
     def until(self) -> int | None:

@@ -31,7 +31,6 @@ from prism.workspaces.model import Observed, Workspace
 
 ABSENT = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
 FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # the names of simulated prices
-MINIMUM_SUFFIX = " s for a start"  # ends the `detail` of `remainder`
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -139,7 +138,7 @@ def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
     names = Booking.__struct_fields__
     of = Booking(**{name: getattr(segment, name) for name in names})
     rate = Rate(segment.amount, segment.hours, segment.source, segment.as_of)
-    return of, segment.kind, Charge(f"{segment.detail}, to {least}{MINIMUM_SUFFIX}", rate)
+    return of, segment.kind, Charge(f"{segment.detail}, to {least} s for a start", rate)
 
 
 def compute_rate(workspace: Workspace) -> Rate:

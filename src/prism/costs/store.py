@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from prism.costs.model import HOUR, Booking, CostKind, CostPeriod, OpenRow, Segment, UnpricedRow
-from prism.costs.plan import MINIMUM_SUFFIX, Charge
+from prism.costs.plan import Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index, select_struct, structs_of
@@ -64,6 +64,7 @@ segments = Table(
     Column("ended", BigInteger),
     Column("counted", BigInteger),  # until when an open one counts; null: until now
     Column("reconstructed", Boolean, nullable=False),
+    Column("is_minimum", Boolean, nullable=False),  # the rest of the least charge for a run
     Index("segments_of", "resource", "ended"),
     Index("segments_ended", "ended"),
     info=topic(LEDGER),
@@ -140,12 +141,14 @@ def begin(
     *,
     counted: int | None,
     reconstructed: bool,
+    is_minimum: bool = False,
 ) -> None:
     """Open a segment that counts until `counted`; null means until now."""
     no = _account(tx, of, at, unknown=kind is not CostKind.ASLEEP and charge.rate.amount is None)
     row = msgspec.structs.asdict(of) | msgspec.structs.asdict(charge.rate)
     row |= {"no": no, "kind": kind, "detail": charge.detail, "began": at}
-    tx.sql.execute(BEGIN, {**row, "counted": counted, "reconstructed": reconstructed})
+    row |= {"counted": counted, "reconstructed": reconstructed, "is_minimum": is_minimum}
+    tx.sql.execute(BEGIN, row)
 
 
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
@@ -177,10 +180,10 @@ def run_since(sql: Connection, segment: Segment) -> int:
     """When a run began, by its last segment; changes of price or payer divide a run."""
     s = segments.c
     condition = and_(s.resource == segment.resource, s.kind == segment.kind, s.id < segment.id)
-    query = select(s.began, s.ended, s.detail).where(condition).order_by(s.id.desc())
+    query = select(s.began, s.ended, s.is_minimum).where(condition).order_by(s.id.desc())
     began = segment.began
-    for before, until, detail in sql.execute(query):
-        if until != began or detail.endswith(MINIMUM_SUFFIX):
+    for before, until, is_minimum in sql.execute(query):
+        if until != began or is_minimum:
             break
         began = before
     return began
@@ -510,7 +513,7 @@ THEN, NOW = bindparam("then", type_=BigInteger), bindparam("now", type_=BigInteg
 SCOPES = {name: segments.c[name] for name in ("project", "allocation", "pool")}
 OPEN_OF = SELECT.where(segments.c.resource == OF, OPEN)
 LAST_END = select(func.max(segments.c.ended)).where(
-    segments.c.resource == OF, ~segments.c.detail.endswith(MINIMUM_SUFFIX)
+    segments.c.resource == OF, ~segments.c.is_minimum
 )
 CLOSED = select(totals.c.kind, totals.c.micros).where(totals.c.scope == OF)
 CLOSED_SUM = select(func.coalesce(func.sum(totals.c.micros), 0)).where(
