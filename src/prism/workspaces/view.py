@@ -32,7 +32,6 @@ def instance(
     waiting: str | None = None,
 ) -> Instance:
     """A workspace as lists show it; `spend` is its cost at the last settlement."""
-    labels = {"Project": workspace.project_name, "Budget": workspace.budget}
     return Instance(
         name=workspace.name,
         id=workspace.machine_id or workspace.expected_id,
@@ -48,7 +47,7 @@ def instance(
         hibernation_capable=workspace.hibernation,
         attached_volumes=attached.efs,
         attached_ebs_volumes=attached.ebs,
-        tags={label: value for label, value in labels.items() if value},
+        tags=_tags(workspace),
         profile=workspace.profile,
         launch_progress=launch_progress(workspace),
         progress=workspace.progress,
@@ -75,6 +74,11 @@ def machine(workspace: Workspace) -> str:
         return "this computer"
     cores = "1 core" if kind.vcpus == 1 else f"{kind.vcpus} cores"
     return f"this computer, at most {cores} and {kind.memory_gib} GiB of memory"
+
+
+def _tags(workspace: Workspace) -> dict[str, str]:
+    labels = {"Project": workspace.project_name, "Budget": workspace.budget}
+    return {label: value for label, value in labels.items() if value}
 
 
 def _last_request(workspace: Workspace) -> LastRequest:
