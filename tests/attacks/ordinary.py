@@ -27,6 +27,14 @@ def as_ordinary(command: Sequence[str | Path]) -> list[str]:
     return ["setpriv", *user, "--", *map(str, command)]
 
 
+def with_tun(command: Sequence[str]) -> list[str]:
+    """The command, in a namespace with a `/dev/net/tun` for all as Debian has it."""
+    if os.geteuid() != 0 or not TUN.exists() or TUN.stat().st_mode & 0o666 == 0o666:
+        return [*command]
+    own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
+    return [*own, f'{FOR_ALL}; exec "$0" "$@"', *command]
+
+
 def can_be_ordinary() -> bool:
     """Whether such a user can run Prism from here, in a sandbox."""
     if sys.platform != "linux" or not shutil.which("bwrap"):
@@ -62,12 +70,8 @@ class OrdinaryHome(Home):
     def run_daemon(
         self, program: Sequence[str | Path] = (BIN / "prismd",), **environ: str
     ) -> Iterator[Fork | Popen[bytes]]:
-        """A daemon, until the block ends, with a `/dev/net/tun` for all as Debian has it."""
-        command = as_ordinary(program)
-        if os.geteuid() == 0 and TUN.exists() and TUN.stat().st_mode & 0o666 != 0o666:
-            own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
-            command = [*own, f'{FOR_ALL}; exec "$0" "$@"', *command]
-        with super().run_daemon(command, **environ) as process:
+        """A daemon, until the block ends, with a `/dev/net/tun` for all."""
+        with super().run_daemon(with_tun(as_ordinary(program)), **environ) as process:
             yield process
 
     def answers(self) -> bool:

@@ -209,6 +209,8 @@ class Schedule:
         assert not any(request.answered for request in requests), "answered during the lock"
 
     def _full(self, requests):
+        if self.site.shares_disk:  # what is being copied when its disk is full has failed
+            self.checker.wait_until_settled()
         self._disturbed(requests, "full")
 
     def _emptied(self, requests):

@@ -236,6 +236,7 @@ class LocalSite(DaemonHome):
 
     kind = "this machine"
     hibernates = True
+    shares_disk = False  # whether the database is on the disk of the volumes
 
     def prepare(self):
         """Do nothing: the first profile launches workspaces on this computer."""
@@ -271,6 +272,7 @@ class AwsSite(DaemonHome):
 
     kind = "AWS"
     hibernates = False
+    shares_disk = False
     program = ENTERED
 
     def __init__(self, folder, database, name="home"):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
 from typing import Any
@@ -37,6 +38,13 @@ class Home:
         }
         # All homes of a test run share one cache of packages, as one home would.
         self.environ = inherited | ours
+
+    def at(self, folder: Path) -> "Home":
+        """This home in another folder, where it was moved, copied or linked."""
+        other = copy(self)
+        other.folder = folder
+        other.environ = self.environ | {"PRISM_HOME": str(folder)}
+        return other
 
     @property
     def client(self) -> Client:
@@ -123,7 +131,7 @@ class Home:
                     yield process
 
     def _processes_with(self, word: str) -> list[psutil.Process]:
-        place = str(self.folder / "workspaces")
+        place = str(self.folder.resolve() / "workspaces")  # supervisors know no links
         matching = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
