@@ -48,8 +48,8 @@ SHARED = {
     "Faults wherever the home lies": (
         "The faults in random order, with SQLite in the home, on a small disk of each kind. In "
         "the middle of the schedule, the home is restarted (plain), restarted behind a link "
-        "(linked), moved while workspaces run (moved), copied and given an identity of its own (copied), or "
-        "removed and restored elsewhere from an archive and a backup (restored). Here the full "
+        "(linked), moved while workspaces run (moved), copied and given an identity of its own "
+        "(copied), or removed and restored elsewhere from an archive and a backup (restored). Here the full "
         "disk is the home's own, filled to the last byte that the user gets. Nothing was lost, "
         "and the original of a copy was as it was left."
     ),

@@ -120,10 +120,9 @@ class PlacedHome:
         for checker in (self.checker, *self._originals):
             checker.wait_until_settled()
         counts = Counter(self.checker.counts) + Counter(self.schedule.done)
-        return counts + Counter(machines=len(self.site.machines()), events=len(self._events()))
-
-    def _events(self) -> object:
-        return self.checker.events
+        return counts + Counter(
+            machines=len(self.site.machines()), events=len(self.checker.events)
+        )
 
     def _moved(self) -> None:
         self.site.end()
