@@ -49,9 +49,9 @@ SHARED = {
         "The faults in random order, with SQLite in the home, on a small disk of each kind. In "
         "the middle of the schedule, the home is restarted (plain), restarted behind a link "
         "(linked), moved while workspaces run (moved), copied and given an identity of its own "
-        "(copied), or removed and restored elsewhere from an archive and a backup (restored). Here the full "
-        "disk is the home's own, filled to the last byte that the user gets. Nothing was lost, "
-        "and the original of a copy was as it was left."
+        "(copied), or removed and restored elsewhere from an archive and a backup (restored). "
+        "Here the full disk is the home's own, filled to the last byte that the user gets. "
+        "Nothing was lost, and the original of a copy was as it was left."
     ),
     "Killed on AWS": (
         "In each run of a verb, one thing goes wrong: the daemon is killed at a point, or a call "
