@@ -90,7 +90,9 @@ def held_resources(home, daemon):
 
 def folders(home):
     return [
-        path for path in (home.folder / "workspaces").iterdir() if path.name != "generation.json"
+        path
+        for path in (home.folder / "workspaces").iterdir()
+        if path.name not in {"generation.json", ".disk"}
     ]
 
 

@@ -41,7 +41,7 @@ OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
     *("start-at-boot", "start-at-boot.new"),
     *("prism.sock", "env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
-    "storage-used",
+    *("storage-used", "volumes-used", "snapshots-used", "workspaces-used"),
 )
 FOLDER = "local-*/order.json"
 PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}

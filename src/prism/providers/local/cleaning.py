@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from prism.agent.protocol import TREE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
+from prism.providers.local.mounted_folders import StorageAway, workspace_folder
 from prism.providers.local.removals import LEFT_BEHIND
 from prism.providers.local.trees import measured, try_remove
 
@@ -76,6 +77,10 @@ class Cleaner:
     def _clean_trees(self, *, dry_run: bool) -> RemovableFiles:
         """Package trees that are unused or incomplete; all installation slots are held here."""
         cache, kind = self._home / "cache", "package trees"
+        try:
+            workspace_folder(self._machines).require()
+        except StorageAway as away:  # they may use any of them
+            return RemovableFiles(kind=kind, bytes=0, items=0, in_use=[away.message])
         with _all_slots(cache / "slots") as has_all:
             if not has_all:
                 return RemovableFiles(

@@ -49,6 +49,7 @@ from prism.providers.local.folder_setup import (
     remove_old,
     update_installation,
 )
+from prism.providers.local.mounted_folders import workspace_folder
 from prism.providers.local.offer import machine_id
 from prism.providers.local.ssh.gate import SshGate
 from prism.recovery.model import FoundMachine
@@ -128,6 +129,8 @@ class LocalCompute:
         self._options = MachineOptions(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
         self._replacements = FileReplacements(self._root.parent / "storage" / "snapshots")
         self._cached: dict[str, CachedMachine] = {}
+        self.disk = workspace_folder(self._root)
+        """Whether the disk with the workspaces is there."""
         self._surveyed = False
         self._writing = threading.Lock()
         self._published: dict[tuple[str, int], PublishedPort] = {}  # by machine and its port
@@ -138,6 +141,7 @@ class LocalCompute:
 
     def survey(self) -> Sequence[Machine]:
         """Every folder of a machine, also a destroyed one; starts supervisors that are missing."""
+        self.disk.require()
         machines, lost = {}, []
         for name in self._machine_ids():
             if (machine := self._look(name)) is None:
@@ -168,12 +172,15 @@ class LocalCompute:
 
     def look_at(self, id: str) -> Machine | None:
         """The machine of one folder; None without a supervisor, which a survey starts."""
+        self.disk.require()
         return self._look(id) if self._folder(id) else None
 
     def launch(self, spec: MachineSpec) -> Machine:
         """Make the folder and its supervisor, unless they exist."""
+        self.disk.require()
         id = machine_id(spec.key)
         if is_new := make(self._root / id, spec, self._options):
+            self.disk.require()  # from now on it is known that the disk holds something
             self.on_launch()
         if self._look(id) is None:
             supervision.ensure(self._root / id, self.environ)

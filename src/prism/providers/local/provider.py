@@ -105,7 +105,8 @@ class LocalProvider:
     def unreadable(self) -> Sequence[str]:
         """Why volumes and snapshots here cannot be read, each in a sentence."""
         served = any(parts.volumes is self.volumes for parts in self.locations.values())
-        away = filter(None, [self.volumes.disk.reason])
+        reasons = filter(None, [self.compute.disk.reason, self.volumes.disk.reason])
+        away = dict.fromkeys(reasons)
         return [*away, *self.volumes.unreadable.values()] if served else ()
 
     def profiles_without_location(self) -> Mapping[str, Problem]:

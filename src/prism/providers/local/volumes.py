@@ -29,9 +29,9 @@ from prism.providers.local import mirrored_file, quota, supervision
 from prism.providers.local.about import About
 from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
 from prism.providers.local.measuring import FRESH, FolderSizes
+from prism.providers.local.mounted_folders import storage_folders
 from prism.providers.local.programs import why_still_mounted
 from prism.providers.local.removals import LEFT_BEHIND, Removals
-from prism.providers.local.storage_disk import StorageDisk
 from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
 from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageObserved, VolumeKind
@@ -76,17 +76,14 @@ class LocalVolumes:
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
         """Why the last survey could not read a volume, snapshot or machine, by its id."""
-        self.disk = StorageDisk(root.absolute(), machines.absolute().parent, self._holds_data)
-        """Whether the disk with the volumes and snapshots is there."""
+        self.disk = storage_folders(root.absolute(), self._machines)
+        """Whether the disks with the volumes and snapshots are there."""
         self._remove_leftovers()
 
     def folder_ids(self) -> set[str]:
         """The ids of all folders of volumes and snapshots."""
         names = (*_list_names(self._volumes), *_list_names(self._snapshots))
         return {name for name in names if ID.fullmatch(name)}
-
-    def _holds_data(self) -> bool:
-        return bool(self.folder_ids())
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot, also those being made or deleted; `parts` is ignored."""
