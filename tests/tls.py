@@ -16,6 +16,17 @@ from cryptography.x509.oid import NameOID
 from tests.attacks.index import Index
 
 DAY = datetime.timedelta(days=1)
+SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -70,6 +81,15 @@ class Authority:
             .not_valid_after(now + DAY)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
+        # Python 3.13 insists on what RFC 5280 demands.
+        ours = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        parent = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ours)
+        builder = builder.add_extension(parent, critical=False)
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key), critical=False
+        )
+        if ca:
+            builder = builder.add_extension(SIGNS, critical=True)
         if host:
             names = x509.SubjectAlternativeName([x509.DNSName(host)])
             builder = builder.add_extension(names, critical=False)

@@ -11,6 +11,7 @@ from tests.daemons import DAEMON
 from tests.optional import not_none
 from tests.project.home import Home
 from tests.tls import inspected_network
+from tests.waiting import eventually
 
 HOST = "packages.example.org"
 TEMPLATE = """\
@@ -62,12 +63,19 @@ def launch(home):
 
 def test_refused_certificate_is_named_and_the_file_of_the_home_corrects_it(home, network):
     authority, _, proxy, environ = network
+    untrusted = "with a certificate that this computer does not trust"
     with home.run_daemon(**environ):
+        plan = lambda: home.cli("launch", "Example", "mine", "--dry-run").stderr  # noqa: E731
+        refused = str(eventually(lambda: (text := plan()).startswith("error: ") and text))
+        assert untrusted in refused
+        assert "SSL_CERT_FILE=FILE" in refused
+        # Another launch has downloaded packages, so the registry is not asked before a launch.
+        (home.folder / "cache" / "trees" / "another").mkdir(parents=True)
         workspace = launch(home)
         assert workspace.state == "failed"
         failure = not_none(workspace.failure)
         assert failure.code == "CERTIFICATE_UNTRUSTED"
-        assert "with a certificate that this computer does not trust" in failure.message
+        assert untrusted in failure.message
         assert "did not answer" not in failure.message
         assert "SSL_CERT_FILE=FILE" in failure.message
     assert proxy.hosts == [HOST] * len(proxy.hosts) and proxy.hosts

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.agent import identity, network
+from prism.agent.output_logs import last_words
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
 from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
 
@@ -22,6 +23,7 @@ PASSED = (
     *(identity.VARIABLE, identity.PROCESSES_VARIABLE),
     *(network.VARIABLE, network.ALLOWED_VARIABLE),
 )
+FACTS = 5
 ASK = """
 import os, resource
 said = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -76,13 +78,13 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     with open(os.devnull, "rb") as nothing:
         sandbox.ask(request, [nothing.fileno(), write_end, write_end])
     os.close(write_end)
-    with os.fdopen(read_end) as answer:
-        facts = map(int, answer.read().split())
-        user, processes, capabilities, namespaces, filtered = facts
+    with os.fdopen(read_end, errors="replace") as pipe:
+        answer = pipe.read()
     with suppress(ProcessLookupError):
         os.kill(sandbox.pid, signal.SIGKILL)  # its regular end takes longer
     os.waitpid(sandbox.pid, 0)
     sandbox.close()
+    user, processes, capabilities, namespaces, filtered = _facts(answer)
     return {
         "sandbox": sandbox.kind,
         "user": user,
@@ -97,6 +99,18 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
         "unlimited": _memory_refusal(folder),
         "unfiltered": sandbox.network.unfiltered if sandbox.network else "",
     }
+
+
+def _facts(answer: str) -> list[int]:
+    """The numbers that a program inside has printed; raises `OSError` if it has not."""
+    try:
+        facts = [int(word) for word in answer.split()]
+    except ValueError:
+        facts = []
+    if len(facts) != FACTS:
+        said = last_words(answer) or "nothing"
+        raise OSError(f"the Python of Prism does not run in a workspace; it says: {said}")
+    return facts
 
 
 def _memory_refusal(folder: Path) -> str:

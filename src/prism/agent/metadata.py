@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -52,5 +53,9 @@ class Metadata:
     def _request(self, path: str, method: str, header: str, value: str) -> str:
         request = urllib.request.Request(f"{self._address}/latest/{path}", method=method)
         request.add_header(f"X-aws-ec2-metadata-{header}", value)
-        with WEB.open(request, timeout=PATIENCE) as answer:
-            return str(answer.read(LARGEST).decode())
+        try:
+            with WEB.open(request, timeout=PATIENCE) as answer:
+                return str(answer.read(LARGEST).decode())
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise

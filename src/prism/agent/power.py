@@ -75,7 +75,8 @@ class PowerControl:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
-            match = CODE.search(error.read(1 << 16).decode(errors="replace"))
+            with error:
+                match = CODE.search(error.read(1 << 16).decode(errors="replace"))
             raise CannotSleep(match[1] if match else f"EC2 said {error.code}") from error
         except (OSError, http.client.HTTPException) as error:
             raise CannotSleep(f"EC2 does not answer: {error}") from error

@@ -14,7 +14,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from prism.agent import overlay
 from prism.agent.folder import shares_blocks
 from prism.agent.host_user import is_root
 from prism.agent.identity import NoIdentity, can_make_namespaces, is_privileged
+from prism.agent.install_failures import known_failure
 from prism.agent.install_progress import InstallProgress
 from prism.agent.installer import (
     NO_PROGRAMS,
@@ -45,46 +45,6 @@ from prism.agent.sandbox import bubblewrap, has_worked
 
 Tell = Callable[[str, int], None]
 MOVED_SCRIPTS = Path(__file__).with_name("moved_scripts.py")
-# Patterns of uv's messages, each with the code of the failure and what to do.
-MEANINGS = (
-    (
-        r"No space left|os error 28|Disk quota exceeded|os error 122",
-        "DISK_FULL",
-        "the disk is full: make room",
-    ),
-    (
-        r"peer certificate: certificate (has )?expired|peer certificate: certificate not valid yet"
-        r"|peer certificate: (Expired|NotValidYet)",
-        "CERTIFICATE_UNTRUSTED",
-        "the certificate of the package registry is out of date: check this computer's clock",
-    ),
-    (
-        r"No CA certificates were loaded",
-        "CERTIFICATE_UNTRUSTED",
-        "this computer has no certificates to check that of the package registry: install the "
-        "package ca-certificates",
-    ),
-    (
-        r"invalid peer certificate|certificate verify failed",
-        "CERTIFICATE_UNTRUSTED",
-        "the package registry answered, with a certificate that this computer does not trust, as "
-        "on networks that inspect TLS: add your network's certificate to the system's (`sudo "
-        "update-ca-certificates`), or write SSL_CERT_FILE=FILE into the file `env` of Prism's "
-        "home and run `prism daemon stop`",
-    ),
-    (
-        r"network (connectivity is|was) disabled|error sending request|dns error|Failed to fetch"
-        r"|Could not connect|Connection refused|timed? ?out",
-        "NETWORK_UNREACHABLE",
-        "the package registry did not answer: check network and proxy",
-    ),
-    (
-        r"No solution found|not found in the|no versions of|Failed to parse|No matching"
-        r"|have no wheels|was not found",
-        "PACKAGE_NOT_FOUND",
-        "a package is not available as the template asks: correct its name or version",
-    ),
-)
 # A login shell reads the system's profile first, which may replace PATH.
 FOLDERS = (".config", ".cache", ".local/share", ".local/state", ".local/run")
 PROFILE = """\
@@ -410,11 +370,9 @@ class InstallSlot:
 
 def meaning(problem: str, text: str, name: str) -> ProgramFailed:
     """The cause of a failure, from the end of the tool's output."""
-    code, advice = "INSTALL_FAILED", "look into its log"
-    for pattern, known, hint in MEANINGS:
-        if re.search(pattern, text, re.IGNORECASE):
-            code, advice = known, hint
-            break
+    known = known_failure(text)
+    code = known.code if known else "INSTALL_FAILED"
+    advice = f"{known.reason}: {known.fix}" if known else "look into its log"
     corrected = " --template-again" if code == "PACKAGE_NOT_FOUND" else ""
     again = f"then `prism workspace start {name}{corrected}`"
     return ProgramFailed(

@@ -27,6 +27,10 @@ class DaemonUnreachable(Unavailable, code="DAEMON_UNREACHABLE"):
     """No daemon answers at that address."""
 
 
+class ProxyFailed(OSError):
+    """There is no connection through a proxy; the text says why, and names no password."""
+
+
 MEANINGS = {
     401: "wants a login",
     403: "refused",

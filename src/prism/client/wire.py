@@ -13,7 +13,7 @@ import socket
 
 from prism.annotations import TYPE_CHECKING, Callable, Generator, Iterator, Mapping
 from prism.client.address import DaemonAddress
-from prism.client.errors import DaemonUnreachable, parsed_json, problem_of
+from prism.client.errors import DaemonUnreachable, ProxyFailed, parsed_json, problem_of
 from prism.client.request import Noun
 from prism.client.trust import check_folder, check_server
 from prism.home import environment
@@ -137,10 +137,10 @@ class Wire:
                 connection.close()
                 raise
             return connection
+        if self._secure:
+            return self._start_tls()  # its certificate says who it is
         connection = socket.create_connection(self._endpoint, CONNECT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._secure:
-            return self._start_tls(connection)  # its certificate says who it is
         if self.address.token:
             self._check_listener(connection)
         return connection
@@ -160,13 +160,18 @@ class Wire:
         except ValueError as error:
             raise self._unreachable(error) from error
 
-    def _start_tls(self, connection: socket.socket) -> socket.socket:
+    def _start_tls(self) -> socket.socket:
         from prism.certificates import client_context  # noqa: PLC0415  cold start: only for TLS
+        from prism.client.proxy import proxy_of, tunnel  # noqa: PLC0415  cold start: only for TLS
 
+        environ, (host, port) = environment(os.environ), self._endpoint
+        if proxy := proxy_of(environ, host):
+            connection = tunnel(proxy, host, port, CONNECT)
+        else:
+            connection = socket.create_connection((host, port), CONNECT)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            return client_context(environment(os.environ)).wrap_socket(
-                connection, server_hostname=self._endpoint[0]
-            )
+            return client_context(environ).wrap_socket(connection, server_hostname=host)
         except OSError:
             connection.close()
             raise
@@ -223,6 +228,8 @@ class Wire:
         else:
             details = f"{error}" or type(error).__name__
         remedy = "Check PRISM_URL" if self.address.url else "Start it: `prism daemon start`"
+        if isinstance(error, ProxyFailed):
+            remedy = "Check HTTPS_PROXY; hosts in NO_PROXY are reached without the proxy"
         message = f"No daemon at {self.address}"
         return DaemonUnreachable(message, details=details, remediation=remedy)
 

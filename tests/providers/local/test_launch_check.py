@@ -194,7 +194,9 @@ def said_by_a_real_check(tmp_path, lent=None):
     """The notes of a real trial, or why it refuses, where `lent` starts it."""
     program = (
         "import sys; from pathlib import Path\n"
+        "from prism.providers.local import launch_check\n"
         "from prism.providers.local.launch_check import LaunchCheck, ProviderRefused\n"
+        "launch_check.PROBE_SECONDS = 120\n"
         "try:\n    print(*LaunchCheck(Path(sys.argv[1]), {}).notes(packages=False), sep='\\n')\n"
         "except ProviderRefused as why:\n    print('refused:', why.message)\n"
     )

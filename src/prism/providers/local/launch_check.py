@@ -20,6 +20,7 @@ import msgspec
 import uv
 from msgspec import Struct
 
+from prism.agent.install_failures import known_failure
 from prism.agent.protocol import IsolationProbe, IsolationReport, replace_file
 from prism.providers.local.registry_check import RegistryCheck
 from prism.providers.local.sandbox_paths import reachable
@@ -86,11 +87,8 @@ class LaunchCheck:
                 f"No workspace can start here: {result.refusal}",
                 remediation="See what is missing: `prism doctor`",
             )
-        if needs_registry and (refusal := self._registry.refusal()):
-            raise ProviderRefused(
-                f"Packages cannot be downloaded here: {refusal}",
-                remediation="Check network and proxy: `prism doctor`. Then try again in a moment",
-            )
+        if needs_registry and (output := self._registry.refusal()):
+            raise _no_packages(output)
         notes = isolation_notes(result.report) if result and result.report else ()
         tight = (f"only {free // MIB} MiB are left on the disk of {self._home}",)
         return (
@@ -199,6 +197,16 @@ def isolation_notes(report: IsolationReport) -> tuple[str, ...]:
 
 def _text(notes: tuple[str, ...]) -> str:
     return "\n".join(notes)
+
+
+def _no_packages(output: str) -> ProviderRefused:
+    """The refusal, with what uv's output means."""
+    known, last = known_failure(output), output.splitlines()[-1].strip().removeprefix("cause: ")
+    reason, fix = (f"{known.reason} ({last})", known.fix) if known else (last, "check the network")
+    return ProviderRefused(
+        f"Packages cannot be downloaded here: {reason}",
+        remediation=f"{fix[0].upper()}{fix[1:]}; {DOCTOR}. Then try again in a moment",
+    )
 
 
 def _missing_tools() -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ AT_ONCE = {"UV_HTTP_RETRIES": "0"}  # between its own attempts uv waits for seco
 
 
 class RegistryResult(Struct, frozen=True):
-    """Why packages cannot be downloaded; empty if they can. `at` is a monotonic time."""
+    """What uv says if packages cannot be downloaded; else empty. `at` is a monotonic time."""
 
     at: float
     refusal: str
@@ -48,7 +48,7 @@ class RegistryCheck:
         threading.Thread(target=self._run, args=(answered,), daemon=True).start()
 
     def refusal(self) -> str:
-        """Why packages cannot be downloaded; empty if they can, or if that is still unknown."""
+        """What uv says if packages cannot be downloaded; empty also if that is still unknown."""
         with self._lock:
             known, running = self._valid(), self._running
         if known is None and running:
@@ -101,5 +101,4 @@ class RegistryCheck:
             _, errors = process.communicate()
         if not process.returncode:
             return ""
-        lines = errors.decode(errors="replace").strip().splitlines()
-        return lines[-1].strip().removeprefix("cause: ") if lines else "no answer"
+        return errors.decode(errors="replace").strip() or "no answer"
