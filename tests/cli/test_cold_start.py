@@ -26,6 +26,8 @@ HEAVY = {
     "urllib.parse",
     "yaml",
 }
+# `argparse` of Python 3.14 imports them for its colours.
+UNAVOIDABLE = {"dataclasses", "inspect"} if sys.version_info >= (3, 14) else set[str]()
 
 
 @pytest.mark.parametrize(
@@ -54,4 +56,4 @@ def test_command_does_not_import_slow_modules(words, never, server, environ):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True
     )
-    assert not (HEAVY | never) & set(json.loads(done.stderr.splitlines()[-1]))
+    assert not (HEAVY - UNAVOIDABLE | never) & set(json.loads(done.stderr.splitlines()[-1]))

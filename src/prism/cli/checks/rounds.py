@@ -59,18 +59,17 @@ def run_checks(context: CheckContext) -> Iterator[Finding]:
         yield from begun.result()
 
 
-class CheckThread(threading.Thread):
+class CheckThread:
     """A check in its own thread; an executor would import `logging`."""
 
     def __init__(self, check: Check, context: CheckContext) -> None:
-        super().__init__()
         self._check, self._context = check, context
         self._findings: list[Finding] | None = None
         self._problem: Problem | None = None
-        self.start()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
 
-    def run(self) -> None:
-        """Run the check."""
+    def _run(self) -> None:
         try:
             self._findings = [*run_check(self._check, self._context)]
         except Problem as problem:  # anything else is a bug, which the thread prints
@@ -78,7 +77,7 @@ class CheckThread(threading.Thread):
 
     def result(self) -> list[Finding]:
         """The findings, after the check has ended."""
-        self.join()
+        self._thread.join()
         if self._findings is None:
             raise self._problem or RuntimeError(f"the check {self._check.__name__} has failed")
         return self._findings
