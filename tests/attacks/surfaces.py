@@ -49,6 +49,7 @@ SURFACES = {
         "tests/kit/test_workspace_peers.py",
     ),
     "proxies": (
+        "tests/attacks/test_foreign_pages.py",
         "tests/attacks/test_proxies.py",
         "tests/connections/test_browser.py",
         "tests/connections/test_headers.py",

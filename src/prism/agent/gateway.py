@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from prism.agent import packet_filter, syscalls
+from prism.agent.foreign_requests import REFUSAL, head_of, is_foreign
 from prism.agent.kernel_limits import limit_this_namespace
 from prism.agent.processes import PR_SET_PDEATHSIG, prctl
 from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
@@ -148,6 +149,8 @@ class _Relays:
     def __init__(self, kernel: socket.socket, admitted: set[int]) -> None:
         self._kernel, self._admitted = kernel, admitted
         self._free = threading.Semaphore(CALLERS)
+        self.ports: set[int] = set()
+        """The published ports of this computer."""
         kernel.settimeout(REQUEST)
 
     def accept(self, listener: socket.socket, port: int) -> None:
@@ -175,12 +178,30 @@ class _Relays:
             with caller, _connect(port) as service:
                 back = threading.Thread(target=_forward, args=(service, caller), daemon=True)
                 back.start()
-                _forward(caller, service)
+                if self._begins(caller, service):
+                    _forward(caller, service)
                 back.join()
         except OSError:  # nothing listens there
             return
         finally:
             self._free.release()
+
+    def _begins(self, caller: socket.socket, service: socket.socket) -> bool:
+        """Forward what comes first, or refuse it as a request of another site's page.
+
+        Later requests are not looked at: a browser uses a connection for the pages of one site.
+        """
+        sent = b""
+        while (head := head_of(sent)) is None or not sent:
+            if not (piece := caller.recv(PIECE)):
+                break
+            sent += piece
+        if head and is_foreign(head, self.ports):
+            caller.sendall(REFUSAL)
+            service.shutdown(socket.SHUT_RDWR)
+            return False
+        service.sendall(sent)
+        return True
 
 
 class _Network(NamedTuple):
@@ -262,6 +283,7 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
 
     def publish(listener: socket.socket, port: int) -> None:
         published[listener.fileno()] = listener, port
+        relays.ports.add(listener.getsockname()[1])
         watch.register(listener, select.POLLIN)
 
     while True:
