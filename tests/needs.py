@@ -23,6 +23,7 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
     "pasta": "passt",
+    "restic": "restic",
     "rsync": "rsync",
     "scp": "openssh-client",
     "sftp": "openssh-client",

@@ -43,6 +43,7 @@ def test_every_field_is_read_from_its_variable():
         "pids_max": 100,
         "workspace_network": "internet",
         "workspace_network_allow": "10.2.0.7:5432",
+        "copy_password_file": "/srv/passphrase",
         "terminated_retention": 5,
         "log_level": "debug",
         "smtp_url": "smtp://mail.example.org:587",

@@ -184,6 +184,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Addresses that local workspaces reach although `PRISM_WORKSPACE_NETWORK` says
     otherwise, as `10.2.0.7:5432,10.3.0.0/16,[fd00:1::7]:443`."""
 
+    copy_password_file: str = ""
+    """The file with the passphrase of the copies of snapshots elsewhere. Empty means that
+    everybody who can read a destination can read the copies."""
+
     terminated_retention: Seconds = 300
     """How many seconds a terminated workspace stays in the list."""
 

@@ -30,6 +30,13 @@ BODIES = {
     "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
     "POST /api/v1/instances/{name}/move": {"project": "Reef"},
     "POST /api/v1/instances/{name}/rollback": {"snapshot": "s"},
+    "POST /api/v1/snapshots/{name}/copy": {"destination": "/mnt/disk"},
+    "POST /api/v1/remote-copies/fetch": {"destination": "/nonexistent", "copy": "x"},
+    "POST /api/v1/copy-schedules": {
+        "destination": "/mnt/disk",
+        "every": "daily",
+        "volume": "unknown",
+    },
     "POST /api/v1/instances/{name}/files/folder": {"path": "x"},
     "POST /api/v1/instances/{name}/files/rename": {"path": "x", "to": "y"},
     "POST /api/v1/profiles": {"name": "other", "provider": "local"},

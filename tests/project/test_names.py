@@ -53,6 +53,12 @@ SAME = {
     "snapshot delete": ("snapshots.delete", "DELETE /snapshots/{name}"),
     "snapshot restore": ("snapshots.restore", "POST /snapshots/{name}/restore"),
     "snapshot verify": ("snapshots.verify", "POST /snapshots/{name}/verify"),
+    "snapshot copy": ("snapshots.copy", "POST /snapshots/{name}/copy"),
+    "snapshot forget": ("snapshots.forget_copy", "DELETE /copies/{id}"),
+    "snapshot fetch": ("snapshots.fetch", "POST /remote-copies/fetch"),
+    "snapshot schedule": ("snapshots.schedule", "POST /copy-schedules"),
+    "snapshot schedules": ("snapshots.schedules", "GET /copy-schedules"),
+    "snapshot unschedule": ("snapshots.unschedule", "DELETE /copy-schedules/{id}"),
     "project list": ("projects.list", "GET /projects"),
     "project show": ("projects.show", "GET /projects/{project_id}"),
     "project create": ("projects.create", "POST /projects"),
@@ -129,6 +135,7 @@ OWN = {
         "aws policy",
         "aws setup",
     ),  # the client has no AWS: an administrator's, once
+    "snapshot copies",  # two routes behind one word: the copies made here, and those at a place
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }
 # Only in the command line, or only in the client: how to choose, wait, repeat, show or write.
@@ -152,6 +159,7 @@ OTHERWISE = {
     ("volume attach", "workspace"): ("workspace", "instance", REFERENCE),
     ("volume detach", "workspace"): ("workspace", "instance", REFERENCE),
     ("snapshot create", "workspace"): ("workspace", "instance", REFERENCE),
+    ("snapshot schedule", "workspace"): ("workspace", "instance", REFERENCE),
     ("snapshot restore", "volume"): ("volume", "name", IN_THE_PATH),
     ("project create", "owner"): ("members", "members", "an owner is a member with that role"),
     ("project update", "rename"): ("rename", "name", IN_THE_PATH),

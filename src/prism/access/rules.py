@@ -175,6 +175,16 @@ TABLE: Mapping[str, RouteRule] = {
     "DELETE {}/snapshots/{name}": SNAPSHOT,
     "POST {}/snapshots/{name}/restore": SNAPSHOT,
     "POST {}/snapshots/{name}/verify": SNAPSHOT,
+    # Copies elsewhere are written with the rights of the daemon's user.
+    "POST {}/snapshots/{name}/copy": SERVE,
+    "GET {}/copies": SERVE,
+    "GET {}/copies/{id}": SERVE,
+    "DELETE {}/copies/{id}": SERVE,
+    "GET {}/copy-schedules": SERVE,
+    "POST {}/copy-schedules": SERVE,
+    "DELETE {}/copy-schedules/{id}": SERVE,
+    "GET {}/remote-copies": SERVE,
+    "POST {}/remote-copies/fetch": SERVE,
     # what has no row
     "GET {}/orphans": SERVE,
     "POST {}/orphans/{id}/adopt": SERVE,

@@ -90,6 +90,11 @@ class ManifestEntry:
         """Whether the status is unchanged since the entry was read."""
         return self._packed == _pack(status)
 
+    def disown(self) -> None:
+        """Forget the owner, which only root can give to a file."""
+        facts = FileFacts._make(PACKED.unpack(self._packed))
+        self._packed = PACKED.pack(*facts._replace(uid=0, gid=0))
+
     @property
     def compared(self) -> list[Any]:
         """The fields in which a copy must equal its source."""
@@ -142,6 +147,11 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
 
 def load(path: str) -> ManifestEntry:
     """Read a manifest; raises `ValueError` if the file is no manifest, or incomplete."""
+    return load_with_moment(path)[0]
+
+
+def load_with_moment(path: str) -> tuple[ManifestEntry, bool | None]:
+    """Read a manifest, and whether its files are from one moment."""
     with open(path, encoding="ascii") as file:
         saved = json.load(file)
     version = saved.get("version") if isinstance(saved, dict) else None
@@ -160,7 +170,7 @@ def load(path: str) -> ManifestEntry:
         branch[depth:] = [entry]
         if depth:
             branch[depth - 1].below[name] = entry
-    return branch[0]
+    return branch[0], saved.get("one_moment")
 
 
 def differences(expected: ManifestEntry, actual: ManifestEntry) -> list[str]:

@@ -269,7 +269,9 @@ def send_descriptors(connection: socket.socket, request: bytes, descriptors: lis
 class CopyTask(TypedDict, total=False):
     """The task of `tree_copy.py`."""
 
-    do: Literal["copy", "hash"]  # the default is `copy`; `hash` completes a manifest
+    # The default is `copy`. `hash` completes a manifest. `check` compares the tree `source`, which
+    # nobody else changes, with `expected`, and writes a manifest of its own.
+    do: Literal["copy", "hash", "check"]
     source: str
     target: str
     manifest: str
@@ -283,12 +285,18 @@ class CopyTask(TypedDict, total=False):
 class CopyAnswer(TypedDict, total=False):
     """The result of `tree_copy.py`."""
 
-    one_moment: bool
+    one_moment: bool | None
     used: int
     hashed: bool
     left_out: list[str]
     failed: str  # the message about a failure
     full: bool  # the disk is full
+
+
+class ArchiveAnswer(TypedDict, total=False):
+    """The result of `archive_check.py`: how an archive differs from the manifest."""
+
+    differences: list[str]
 
 
 class FileRules(TypedDict):

@@ -29,6 +29,7 @@ from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
 from prism.agent.manifest import differences, load, save
 from prism.agent.protocol import FULL, CopyAnswer, CopyTask
 from prism.agent.safe_paths import Directory, identity, remove_tree
+from prism.agent.tree_check import check_tree
 from prism.agent.tree_copier import TreeCopier, message_of
 
 
@@ -71,6 +72,18 @@ def finish_hashes(task: CopyTask, stop: StopRequest) -> CopyAnswer:
     return {"hashed": True}
 
 
+def check(task: CopyTask, stop: StopRequest) -> CopyAnswer:
+    """Compare a received tree with the manifest that came with it, and write a new manifest."""
+    assert task["expected"] is not None
+    with Directory.at(task["source"]) as tree:
+        flushed = _Flush(tree)  # the disk works while we compare
+        result = check_tree(tree, task["expected"], stop)
+        save(task["manifest"], result.root, hashed=True, one_moment=result.one_moment)
+        os.unlink(task["expected"])
+        flushed.wait()
+    return {"one_moment": result.one_moment, "used": result.used_bytes, "hashed": True}
+
+
 def _require_present(path: str, source: Directory) -> None:
     """Raise if the tree was removed while it was read: then much of it is missing."""
     with suppress(OSError):
@@ -109,7 +122,7 @@ def main(words: list[str]) -> int:
     gc.disable()  # there are many entries and no cycles
     os.umask(0)  # each copy gets the mode of its source, in a folder of our own
     stop = StopRequest()
-    work = {"copy": copy, "hash": finish_hashes}[task.get("do", "copy")]
+    work = {"copy": copy, "hash": finish_hashes, "check": check}[task.get("do", "copy")]
     try:
         answer = work(task, stop)
     except TreeCopyStopped:

@@ -10,7 +10,7 @@ from prism.client.waiting import FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderW
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound
 
-MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
+MOVES = {"creating", "attaching", "detaching", "deleting", "pending", "copying", "verifying"}
 PATIENCE = 60.0  # seconds without a change before waiting for an attachment ends
 FAILING = 15.0  # seconds before waiting ends if there is a reason why it takes long
 
@@ -27,15 +27,17 @@ def wait_until_settled(
     *,
     silent: bool,
     patience: float | None = None,
+    title: str | None = None,
 ) -> dict[str, Any] | None:
     """Wait until no change is under way; returns the resource, or None if it is gone.
 
-    `command` shows the resource. Raises `StorageFailed` if it ends in an error, and
-    `StillUnderWay` if its state does not change for `patience` seconds.
+    `command` shows the resource; `title` is what people call it, if not `name`. Raises
+    `StorageFailed` if it ends in an error, and `StillUnderWay` if its state does not change for
+    `patience` seconds.
     """
     resource = None
     try:
-        with Progress(name, command) as progress:
+        with Progress(title or name, command) as progress:
             for resource in _poll(wire, get, name, command, patience):
                 progress.state = resource["state"]
                 if not silent and progress.state in MOVES:
@@ -44,9 +46,9 @@ def wait_until_settled(
                     progress.show({"state": f"{progress.state}{share}"})
     except NotFound:
         return None
-    if resource is not None and resource["state"] == "error":
+    if resource is not None and resource["state"] in {"error", "failed"}:
         why = (resource.get("failure") or {}).get("message", "the reason is unknown")
-        raise StorageFailed(f"{name} failed: {why}", remediation=f"See `{command}`")
+        raise StorageFailed(f"{title or name} failed: {why}", remediation=f"See `{command}`")
     return resource
 
 

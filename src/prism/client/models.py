@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from prism.audit import model as audit
     from prism.budgets import model as budgets
     from prism.client import daemon_model as daemon
+    from prism.copies import model as copies
     from prism.costs import model as costs
     from prism.files import model as files
     from prism.idle import model as idle
@@ -34,8 +35,8 @@ else:
 
 # fmt: off
 __all__ = [
-    "access", "audit", "budgets", "costs", "daemon", "files", "idle", "invitations", "logs",
-    "profiles", "projects", "recovery", "storage", "templates", "workspaces",
+    "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
+    "logs", "profiles", "projects", "recovery", "storage", "templates", "workspaces",
 ]
 # fmt: on
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 
 from prism.annotations import TYPE_CHECKING
-from prism.client.models import storage
+from prism.client.models import copies, storage
 from prism.client.request import Noun, trim
-from prism.client.wire import quoted
+from prism.client.wire import query, quoted
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Volume = storage.EbsVolume | storage.EfsVolume
 
 VOLUMES, SNAPSHOTS = "/storage/volumes", "/snapshots"
+COPIES, REMOTE_COPIES, SCHEDULES = "/copies", "/remote-copies", "/copy-schedules"
 
 
 class Volumes(Noun):
@@ -112,6 +113,82 @@ class Snapshots(Noun):
     def delete(self, name: str) -> storage.DeletedStorage:
         """Destroy a snapshot; volumes made from it stay."""
         return self._ask("DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.DeletedStorage)
+
+    def copy(
+        self,
+        name: str,
+        destination: str,
+        *,
+        verify: Literal["full", "quick"] = "full",
+        profile: str | None = None,
+    ) -> copies.CopyItem:
+        """Copy a snapshot to a folder, `ssh://…` or `s3://…`; with `profile`'s login for S3."""
+        body = copies.NewCopy(destination=destination, verify=verify, profile=profile)
+        path = f"{SNAPSHOTS}/{quoted(name)}/copy"
+        return self._ask("POST", path, copies.CopyItem, trim(body))
+
+    def list_copies(self) -> builtins.list[copies.CopyItem]:
+        """The copies that the daemon made or is making."""
+        return self._ask("GET", COPIES, builtins.list[copies.CopyItem])
+
+    def get_copy(self, id: str) -> copies.CopyItem:
+        """One copy."""
+        return self._ask("GET", f"{COPIES}/{quoted(id)}", copies.CopyItem)
+
+    def forget_copy(self, id: str) -> copies.ForgottenCopy:
+        """Cancel a copy, or remove it from the list; what is at the destination stays."""
+        return self._ask("DELETE", f"{COPIES}/{quoted(id)}", copies.ForgottenCopy)
+
+    def remote_copies(
+        self, destination: str, *, profile: str | None = None
+    ) -> builtins.list[copies.RemoteCopyItem]:
+        """What is at a destination, whichever computer copied it there."""
+        path = REMOTE_COPIES + query(destination=destination, profile=profile)
+        return self._ask("GET", path, builtins.list[copies.RemoteCopyItem])
+
+    def fetch(
+        self,
+        destination: str,
+        copy: str,
+        name: str | None = None,
+        *,
+        profile: str | None = None,
+    ) -> storage.SnapshotItem:
+        """Make a snapshot from a copy, which is a snapshot's name or an id at the destination."""
+        body = copies.FetchRequest(destination=destination, copy=copy, name=name, profile=profile)
+        path = f"{REMOTE_COPIES}/fetch"
+        return self._ask("POST", path, storage.SnapshotItem, trim(body))
+
+    def schedules(self) -> builtins.list[copies.CopyScheduleItem]:
+        """Every schedule of copies."""
+        return self._ask("GET", SCHEDULES, builtins.list[copies.CopyScheduleItem])
+
+    def schedule(
+        self,
+        destination: str,
+        every: storage.Period,
+        *,
+        volume: str | None = None,
+        workspace: str | None = None,
+        keep: int = 7,
+        verify: Literal["full", "quick"] = "full",
+        profile: str | None = None,
+    ) -> copies.CopyScheduleItem:
+        """Copy a volume or workspace regularly; `keep` copies stay at the destination."""
+        body = copies.NewCopySchedule(
+            destination=destination,
+            every=every,
+            volume=volume,
+            instance=workspace,
+            keep=keep,
+            verify=verify,
+            profile=profile,
+        )
+        return self._ask("POST", SCHEDULES, copies.CopyScheduleItem, trim(body))
+
+    def unschedule(self, id: str) -> copies.ForgottenCopy:
+        """End a schedule; its copies stay."""
+        return self._ask("DELETE", f"{SCHEDULES}/{quoted(id)}", copies.ForgottenCopy)
 
 
 def _path(name: str, *verb: str) -> str:

@@ -19,6 +19,8 @@ from prism.access.model import ResourceLookup, Subject
 from prism.audit import api as audit
 from prism.budgets import api as budgets
 from prism.connections import routes as connections
+from prism.copies import api as copies
+from prism.copies import routes as remote_copies
 from prism.costs import api as costs
 from prism.daemon import api as daemon
 from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations
@@ -92,6 +94,8 @@ ROUTES = [
     invitations.router,
     storage.volumes,
     storage.snapshots,
+    copies.router,
+    remote_copies.router,
     templates.router,
     recovery.router,
     daemon.router,
@@ -102,18 +106,9 @@ ROUTES = [
 ]
 PARTS = (
     *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
-    *(
-        "costs",
-        "db",
-        "doctor",
-        "event_ids",
-        "files",
-        "gui_settings",
-        "idleness",
-        "invitations",
-        "logs",
-    ),
-    *("members", "port_router", "profiles", "projects", "read_model", "recovery", "rollbacks"),
+    *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
+    *("invitations", "logs", "members", "port_router", "profiles", "projects", "read_model"),
+    *("recovery", "remote_copies", "rollbacks"),
     *("shells", "spending", "storage", "templates", "tokens", "visibility", "workspace_proxy"),
     "workspaces",
 )

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from prism.copies.ports import CopyWorker
 from prism.errors import Problem
 from prism.files.ports import Files
 from prism.logs.ports import Logs
@@ -28,6 +29,7 @@ class Location(Struct, frozen=True, kw_only=True):
     volumes: Volumes | None = None
     logs: Logs | None = None
     files: Files | None = None
+    copies: CopyWorker | None = None
     threads: int = 16
     """How many of its workspaces are handled at once."""
     compared: Callable[[], bool] = lambda: True

@@ -176,6 +176,14 @@ class Attachment(Struct, frozen=True, kw_only=True):
     machine: str | None = None  # the id of the machine that has or may have it
 
 
+class SnapshotOrigin(Struct, frozen=True, kw_only=True):
+    """Where a snapshot is fetched from, instead of being taken here."""
+
+    destination: str
+    remote_id: str
+    profile: str | None = None  # for S3
+
+
 class Snapshot(Attempts, Struct, frozen=True, kw_only=True):
     """A copy of a volume, or of a workspace's root disk."""
 
@@ -194,6 +202,7 @@ class Snapshot(Attempts, Struct, frozen=True, kw_only=True):
     throughput: int | None = None
     gb_month: Micros | None = None
     holds: bool = False  # whether its workspace is destroyed only once it is complete
+    origin: SnapshotOrigin | None = None  # null if it was taken here
     created_at: datetime
     # written by requests
     verb: StorageVerb = StorageVerb.MAKE
@@ -279,6 +288,9 @@ class StorageOffer(Protocol):
     def no_rollback(self) -> str | None:
         """Why the files of a workspace cannot become those of a snapshot; None if they can."""
 
+    def no_copies_elsewhere(self) -> str | None:
+        """Why snapshots cannot be copied to other disks and computers; None if they can."""
+
 
 class StorageChangeListener(Protocol):
     """Follows changes of storage, to record costs; called inside the transaction."""
@@ -321,6 +333,20 @@ Name = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class SnapshotSource(Struct, frozen=True, kw_only=True):
+    """What a snapshot was taken of, as the destination of a copy tells it."""
+
+    source: Literal["volume", "workspace"]
+    source_id: Text
+    source_name: Text
+    kind: VolumeKind
+    size_gb: Annotated[int, Meta(ge=1, le=65536)] | None = None
+    volume_type: DiskType | None = None
+    iops: Annotated[int, Meta(ge=1)] | None = None
+    throughput: Annotated[int, Meta(ge=1)] | None = None
+    taken_at: datetime
 
 
 class NewVolume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -428,7 +454,8 @@ class VolumeList(Struct, frozen=True):
 class SnapshotItem(Struct, frozen=True, kw_only=True):
     """A snapshot in the API; `source` is the volume or workspace that was copied.
 
-    `one_moment` is null if unknown; `verification` is null if none was requested.
+    `one_moment` is null if unknown; `verification` is null if none was requested. `fetched_from`
+    is the destination from which it was fetched; null if it was taken here.
     """
 
     name: str
@@ -448,6 +475,7 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     verification: Literal["pending", "passed", "failed"] | None
     verified_at: datetime | None
     verification_failure: StorageFailure | None
+    fetched_from: str | None = None
     unreachable: str | None = None
     """Why no daemon serves it, so that its state is only the last known one."""
     waiting: str | None = None

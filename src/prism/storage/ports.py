@@ -8,7 +8,13 @@ from typing import Protocol, TypeVar, runtime_checkable
 from msgspec import Struct, structs
 
 from prism.errors import Conflict, Unavailable
-from prism.storage.model import DiskType, StorageFailure, StorageObserved, VolumeKind
+from prism.storage.model import (
+    DiskType,
+    SnapshotOrigin,
+    StorageFailure,
+    StorageObserved,
+    VolumeKind,
+)
 
 
 class StorageRefused(Conflict, code="STORAGE_REFUSED"):
@@ -156,6 +162,16 @@ class FindsStorageById(Protocol):
 
     def find_snapshot(self, id: str, spec: SnapshotSpec) -> ProviderSnapshot | None:
         """The snapshot with this id; None if it does not exist any more."""
+
+
+@runtime_checkable
+class FetchesSnapshots(Protocol):
+    """A location to which snapshots can be fetched from other disks and computers."""
+
+    def fetch(
+        self, spec: SnapshotSpec, kind: VolumeKind, origin: SnapshotOrigin
+    ) -> ProviderSnapshot:
+        """Fetch a snapshot in the background; may be repeated."""
 
 
 class Volumes(Protocol):

@@ -29,7 +29,13 @@ from prism.storage.plan import (
     verification,
     verification_token,
 )
-from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused, VerificationResult
+from prism.storage.ports import (
+    FetchesSnapshots,
+    ProviderSnapshot,
+    SnapshotSpec,
+    StorageRefused,
+    VerificationResult,
+)
 from prism.storage.reconciler import SYSTEM, VANISHED, StorageReconciler
 from prism.storage.survey import LazySurvey, snapshot_spec
 
@@ -104,10 +110,10 @@ class SnapshotReconciler(StorageReconciler):
     ) -> dict[str, Any]:
         provider = self._providers[snapshot.location]
         if act is StorageAction.MAKE:
-            source = self._source_id(snapshot, host)
+            source = "" if snapshot.origin else self._source_id(snapshot, host)
             with self._db.write() as tx:  # before the call, after which it may exist
                 claim.update(tx, provider_called_at=self._clock.now())
-            copy = provider.snapshot(self._spec(snapshot), source)
+            copy = self._make(snapshot, source)
             return {
                 **_facts(snapshot, copy.observed, copy),
                 "attempted_generation": snapshot.generation,
@@ -116,6 +122,14 @@ class SnapshotReconciler(StorageReconciler):
             provider.delete_snapshot(snapshot.copy_id)
             return {"provider_called_at": None}  # from here on, not listed is gone
         return {}
+
+    def _make(self, snapshot: Snapshot, source: str) -> ProviderSnapshot:
+        provider, spec = self._providers[snapshot.location], self._spec(snapshot)
+        if snapshot.origin is None:
+            return provider.snapshot(spec, source)
+        if not isinstance(provider, FetchesSnapshots):
+            raise StorageRefused("Snapshots cannot be fetched to this location")
+        return provider.fetch(spec, snapshot.kind, snapshot.origin)
 
     def _spec(self, snapshot: Snapshot) -> SnapshotSpec:
         return snapshot_spec(snapshot, self._project_name(snapshot.project))

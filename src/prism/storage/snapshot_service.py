@@ -26,6 +26,8 @@ from prism.storage.model import (
     SnapshotExists,
     SnapshotInUse,
     SnapshotItem,
+    SnapshotOrigin,
+    SnapshotSource,
     SnapshotState,
     StorageObserved,
     StorageState,
@@ -73,14 +75,7 @@ class SnapshotService(StorageService):
                 snapshot = self._from_volume(tx.sql, request.name, request.volume)
             else:
                 host = self._hosts.named(tx.sql, request.instance or "")
-                if host.machine is None or host.ended:
-                    raise StorageState(
-                        f"Workspace {host.name!r} has no disk to copy",
-                        details="it is being terminated"
-                        if host.ended
-                        else "it has no machine yet",
-                        remediation="Use `prism workspace list` to see available workspaces",
-                    )
+                _require_disk(host)
                 snapshot = self._from_host(request.name, host)
             snapshot = replace(snapshot, verify_every=request.verify)
             if request.verify is not None:
@@ -88,11 +83,51 @@ class SnapshotService(StorageService):
             self._add_snapshot(tx, snapshot)
             return view.snapshot(snapshot, names(tx.sql), self._reasons)
 
+    def take_again(self, tx: Tx, source: str, source_id: str, name: str) -> Snapshot:
+        """Request a snapshot of a volume or workspace, which its permanent id names."""
+        if source == "volume":
+            if not (volumes := store.by_ids(tx.sql, Volume, [source_id])):
+                raise store.not_found(Volume, source_id)
+            snapshot = self._from_volume(tx.sql, name, volumes[0].name)
+        else:
+            if (host := self._hosts.of(tx.sql, [source_id]).get(source_id)) is None:
+                raise StorageState("The workspace does not exist any more")
+            _require_disk(host)
+            snapshot = self._from_host(name, host)
+        self._add_snapshot(tx, snapshot)
+        return snapshot
+
+    def fetch(
+        self, name: str, location: str, origin: SnapshotOrigin, source: SnapshotSource
+    ) -> SnapshotItem:
+        """Request a snapshot with the data of a copy elsewhere."""
+        now = self._clock.now()
+        snapshot = Snapshot(
+            id=sortable_id("snapshot", now),
+            name=name,
+            owner=self._actor(),
+            location=location,
+            source=source.source,
+            source_id=source.source_id,
+            source_name=source.source_name,
+            kind=source.kind,
+            size_gb=source.size_gb,
+            volume_type=source.volume_type,
+            iops=source.iops,
+            throughput=source.throughput,
+            gb_month=self._offer(location).gb_month("snapshot"),
+            origin=origin,
+            created_at=whole(source.taken_at),
+        )
+        with self._db.write() as tx:
+            self._add_snapshot(tx, snapshot)
+            return view.snapshot(snapshot, names(tx.sql), self._reasons)
+
     def verify(self, name: str, request: VerifyRequest) -> SnapshotItem:
         """Request a verification now; `every` also changes how often Prism verifies it."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
-            _require_completed(snapshot, "verified")
+            require_completed(snapshot, "verified")
             self._require_verifiable(snapshot)
             after = replace(snapshot, verify_generation=snapshot.verify_generation + 1)
             if request.every is not None:
@@ -108,7 +143,7 @@ class SnapshotService(StorageService):
     def usable(self, sql: Connection, name: str, done: str) -> Snapshot:
         """A completed snapshot whose files can become those of a workspace, or the refusal."""
         snapshot = store.named(sql, Snapshot, name)
-        _require_completed(snapshot, done)
+        require_completed(snapshot, done)
         if why := self._offer(snapshot.location).no_rollback():
             raise NoRollback(
                 f"No workspace can be {done} the snapshot {snapshot.name!r}",
@@ -135,7 +170,7 @@ class SnapshotService(StorageService):
         require_unreserved(request.name)
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
-            _require_completed(snapshot, "restored")
+            require_completed(snapshot, "restored")
             self._require_no_workspace(tx.sql, request.name, snapshot)
             volume = self._restored_volume(snapshot, request.name)
             self.add(tx, volume)
@@ -178,7 +213,7 @@ class SnapshotService(StorageService):
         A snapshot before the workspace's own end (`holds`) does not count: the request cancels it.
         """
         for snapshot in store.snapshots_of(sql, workspace):
-            if is_being_made(snapshot) and not snapshot.holds:
+            if is_being_made(snapshot) and not snapshot.holds and snapshot.origin is None:
                 raise BeingCopied(
                     f"Workspace {name!r} is being copied",
                     details=f"{verb} would interrupt its snapshot {snapshot.name!r}",
@@ -283,7 +318,18 @@ class SnapshotService(StorageService):
         )
 
 
-def _require_completed(snapshot: Snapshot, done: str) -> None:
+def _require_disk(host: AttachmentHost) -> None:
+    """Raise if a workspace has no disk to copy."""
+    if host.machine is None or host.ended:
+        raise StorageState(
+            f"Workspace {host.name!r} has no disk to copy",
+            details="it is being terminated" if host.ended else "it has no machine yet",
+            remediation="Use `prism workspace list` to see available workspaces",
+        )
+
+
+def require_completed(snapshot: Snapshot, done: str) -> None:
+    """Raise if a snapshot is not complete; `done` is what was to be done with it."""
     if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
         raise StorageState(
             f"Snapshot {snapshot.name!r} is {state}",

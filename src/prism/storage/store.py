@@ -105,6 +105,7 @@ snapshots = Table(
     Column("throughput", Integer),
     Column("gb_month", BigInteger),
     Column("holds", Boolean, nullable=False),
+    Column("origin", JSON(none_as_null=True)),
     Column("created_at", Utc, nullable=False),
     # written by requests
     Column("verb", String, nullable=False),
@@ -366,6 +367,6 @@ def _attachments(sql: Connection, where: Any) -> list[Attachment]:
 def _row(values: dict[str, Any]) -> dict[str, Any]:
     return values | {
         name: msgspec.to_builtins(values[name])
-        for name in ("trouble", "notes", "verify_trouble")
+        for name in ("trouble", "notes", "verify_trouble", "origin")
         if values.get(name) is not None
     }

@@ -122,6 +122,7 @@ def snapshot(
         verification=verification(snapshot),
         verified_at=snapshot.verified_at,
         verification_failure=snapshot.verify_trouble,
+        fetched_from=snapshot.origin.destination if snapshot.origin else None,
         **reasons.fields(snapshot.location, state),
     )
 

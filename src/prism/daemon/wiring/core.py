@@ -21,6 +21,8 @@ from prism.catalog.plan import machine_type
 from prism.connections.routing import PortRouter
 from prism.connections.terminal_sessions import ShellSessions
 from prism.connections.workspace_proxy import WorkspaceProxy
+from prism.copies.remote import RemoteCopyReader
+from prism.copies.service import CopyService
 from prism.daemon.api import Counts, DaemonControl
 from prism.daemon.cleaning import CleaningService
 from prism.daemon.database_probe import DatabaseProbe
@@ -227,6 +229,27 @@ class Wiring(ProviderWiring):
         )
 
     @cached_property
+    def copies(self) -> CopyService:
+        """Requests about copies of snapshots."""
+        return CopyService(
+            self.db,
+            self.clock,
+            self.who,
+            storage=self.storage,
+            profiles=self.profiles,
+            hosts=AttachmentHosts(),
+            offer=self._storage_offer,
+            local_location=self.here,
+        )
+
+    @cached_property
+    def remote_copies(self) -> RemoteCopyReader:
+        """Reads what is at destinations of copies."""
+        return RemoteCopyReader(
+            ByLocation(self.providers.values, lambda it: it.copies), self.profiles
+        )
+
+    @cached_property
     def projects(self) -> ProjectService:
         """Requests about projects."""
         return ProjectService(
@@ -336,6 +359,7 @@ class Wiring(ProviderWiring):
                 *self.homes.reasons(),
                 *self._unreadable(),
                 *self.home_disk.reasons(),
+                *self._failed_copies(),
             ],
             stop=self._stop,
         )
@@ -358,6 +382,13 @@ class Wiring(ProviderWiring):
         except DatabaseUnavailable as away:
             log.debug("profiles as they were: %s", away)
         return troubles
+
+    def _failed_copies(self) -> Sequence[str]:
+        """Why scheduled copies fail; none while the database is away, which is a reason itself."""
+        try:
+            return self.copies.reasons()
+        except DatabaseUnavailable:
+            return ()
 
     def _launch_of(self, name: str) -> tuple[str, datetime]:
         """The name of a workspace, and when it was launched; raises `WorkspaceNotFound`."""

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec.structs import replace
 
 from prism.client.daemon_model import LocationStatus
+from prism.copies.ports import CopyWorker
+from prism.copies.reconciler import CopyReconciler
+from prism.copies.schedule_reconciler import ScheduleReconciler
+from prism.copies.service import CopyService
 from prism.daemon.aws import AwsAccessService
 from prism.daemon.wiring.billing import BillingWiring
 from prism.errors import Problem
@@ -32,6 +36,7 @@ from prism.providers.aws.locations import AwsLocationParts, AwsLocations, Locati
 from prism.providers.local import location as this_machine
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.provider import LocalProvider
+from prism.providers.local.restic.repository import S3Access
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
 from prism.recovery.generation import DatabaseGeneration
@@ -48,6 +53,7 @@ from prism.storage.model import StorageOffer
 from prism.storage.ports import Volumes
 from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
+from prism.storage.snapshot_service import SnapshotService
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts, DetachmentCheck
 from prism.workspaces.changes import WorkspaceChanges
@@ -109,6 +115,10 @@ class ProviderWiring(BillingWiring):
         @cached_property
         def templates(self) -> TemplateService: ...  # noqa: D102
         @cached_property
+        def storage(self) -> SnapshotService: ...  # noqa: D102
+        @cached_property
+        def copies(self) -> CopyService: ...  # noqa: D102
+        @cached_property
         def rollbacks(self) -> RollbackService: ...  # noqa: D102
         @cached_property
         def idle_observer(self) -> IdleObserver: ...  # noqa: D102
@@ -168,10 +178,17 @@ class ProviderWiring(BillingWiring):
     @cached_property
     def local(self) -> LocalProvider:
         """The provider of this machine, or the locations that a test provides instead."""
-        provider = LocalProvider(self.settings, self.here, self.price_book)
+        provider = LocalProvider(self.settings, self.here, self.price_book, self._find_s3)
         if self._served is not None:
             provider.serve(self._served, self._served_volumes)
         return provider
+
+    def _find_s3(self, profile: str | None, bucket: str) -> S3Access:
+        """Where a bucket is, and the login of a profile, for copies of snapshots."""
+        from prism.providers.aws.account.buckets import s3_login  # noqa: PLC0415  cold start: boto3
+
+        login = s3_login(self.profiles.named(profile) if profile else None, bucket)
+        return S3Access(url=login.url, region=login.region, environment=login.environment)
 
     @cached_property
     def aws(self) -> AwsLocations:
@@ -348,6 +365,7 @@ class ProviderWiring(BillingWiring):
     ) -> list[Loop[Any]]:
         """The loops of workspaces, which are first, and of volumes, snapshots and idleness."""
         threads = min((parts.threads for parts in locations.values()), default=1)
+        workers = {at: parts.copies for at, parts in locations.items() if parts.copies}
         idle = IdleReconciler(
             self.db, self.clock, {at: parts.compute for at, parts in locations.items()}
         )
@@ -363,6 +381,7 @@ class ProviderWiring(BillingWiring):
                 recorded=self.first_surveys.recorded,
             ),
             *(self._storage_loops(volumes, is_paused) if volumes else ()),
+            *(self._copy_loops(workers) if workers else ()),
             Loop(idle, self.db, self.clock, threads=idle_threads),
         ]
 
@@ -404,6 +423,15 @@ class ProviderWiring(BillingWiring):
         self.storage_scanners.append(scanner)
         reconcilers = (VolumeReconciler(parts, [scanner]), SnapshotReconciler(parts))
         return [Loop(reconciler, self.db, self.clock, threads=4) for reconciler in reconcilers]
+
+    def _copy_loops(self, workers: Mapping[str, CopyWorker]) -> list[Loop[Any]]:
+        scheduled = ScheduleReconciler(
+            self.db, self.clock, workers.keys(), storage=self.storage, copies=self.copies
+        )
+        return [
+            Loop(CopyReconciler(self.db, self.clock, workers), self.db, self.clock, threads=2),
+            Loop(scheduled, self.db, self.clock, threads=2),
+        ]
 
     # ------------------------------------------------------------ offers and status
     def _offer(self, profile: Profile) -> Offer:

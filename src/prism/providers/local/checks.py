@@ -51,6 +51,7 @@ class SnapshotChecks:
         self._jobs: queue.Queue[Job] = queue.Queue()
         self._asked: set[Job] = set()
         self._lock, self._begun = threading.Lock(), False
+        self._hashing = threading.Lock()
 
     def hash(self, id: str) -> None:
         """Add the hashes that its manifest lacks."""
@@ -92,7 +93,7 @@ class SnapshotChecks:
         while True:
             id, token = job = self._jobs.get()
             try:
-                trouble = self._complete_hashes(id) or (self._rehearse(id) if token else None)
+                trouble = self.complete_hashes(id) or (self._rehearse(id) if token else None)
                 if token is not None:
                     result = VerificationResult(token=token, at=WallClock().now(), trouble=trouble)
                     replace_file(self._root / id / RESULT, msgspec.json.encode(result))
@@ -104,8 +105,12 @@ class SnapshotChecks:
                 with self._lock:
                     self._asked.discard(job)
 
+    def complete_hashes(self, id: str) -> StorageFailure | None:
+        """Add the hashes that its manifest lacks; returns why that failed."""
+        with self._hashing:
+            return self._complete_hashes(id)
+
     def _complete_hashes(self, id: str) -> StorageFailure | None:
-        """Add hashes to its manifest; returns why that failed."""
         folder = self._root / id
         try:
             about = mirrored_file.read(folder / ABOUT, About)

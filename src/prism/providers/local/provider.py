@@ -13,6 +13,7 @@ from prism.providers.local.files import LocalFiles
 from prism.providers.local.launch_check import LaunchCheck
 from prism.providers.local.logs import LocalLogs
 from prism.providers.local.offer import LocalOffer
+from prism.providers.local.restic.access import FindS3, RepositoryAccess, no_s3
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.providers.provider import Location, Login
@@ -41,12 +42,20 @@ def local_compute(settings: Settings) -> LocalCompute:
 class LocalProvider:
     """Implements `providers.provider.Provider`."""
 
-    def __init__(self, settings: Settings, location: str, prices: PriceBook) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        location: str,
+        prices: PriceBook,
+        find_s3: FindS3 = no_s3,
+    ) -> None:
+        """`find_s3` is asked for copies in S3."""
         self._settings, self._location, self._prices = settings, location, prices
         self.compute = local_compute(settings)
         self._check = LaunchCheck(settings.folder, self.compute.environ)
         self.compute.on_launch = self._check.launched
-        self.volumes = LocalVolumes(settings.storage, settings.workspaces)
+        access = RepositoryAccess(settings.folder, find_s3, settings.copy_password_file)
+        self.volumes = LocalVolumes(settings.storage, settings.workspaces, access=access)
         files = LocalFiles(settings.workspaces, self.volumes.mounted)
         self.locations: Mapping[str, Location] = {
             location: Location(
@@ -54,6 +63,7 @@ class LocalProvider:
                 volumes=self.volumes,
                 logs=LocalLogs(settings.workspaces),
                 files=files,
+                copies=self.volumes.copies,
                 threads=THREADS,
             )
         }
@@ -73,6 +83,7 @@ class LocalProvider:
                 mine if location == self._location else Location(compute=compute),
                 compute=compute,
                 volumes=served.get(location),
+                copies=mine.copies if served.get(location) is self.volumes else None,
                 threads=16,
             )
             for location, compute in computes.items()

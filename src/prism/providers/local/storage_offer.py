@@ -62,6 +62,10 @@ class LocalStorageOffer:
         """A home is a folder, which can be replaced."""
         return None
 
+    def no_copies_elsewhere(self) -> str | None:
+        """A snapshot is a folder with a manifest."""
+        return None
+
     def _free_bytes(self) -> int:
         folder = self._root.absolute()
         while not folder.exists():

@@ -33,8 +33,11 @@ TRIES = 3  # a copy whose program was killed is started again
 class TreeSnapshotFailed(Exception):
     """A tree could not be copied; the message is shown to people."""
 
-    def __init__(self, message: str, *, full: bool = False) -> None:
-        self.full = full
+    def __init__(
+        self, message: str, *, full: bool = False, failure: StorageFailure | None = None
+    ) -> None:
+        """`failure` is what people are shown, if that is more than the message."""
+        self.full, self.failure = full, failure
         super().__init__(message)
 
 
@@ -56,6 +59,8 @@ class SnapshotWork(NamedTuple):
     omitted: str = ""
     machines: tuple[Path, ...] = ()
     prepare: Callable[[Path], None] = lambda _: None
+    task: Callable[[Path], CopyTask] | None = None
+    """The task for a draft, if it is not to copy `source`."""
 
 
 class TreeSnapshots:
@@ -112,6 +117,14 @@ class TreeSnapshots:
         for id in tuple(self._running):
             self.forget(id)
 
+    def note_process(self, id: str, process: subprocess.Popen[bytes]) -> None:
+        """End a process together with the copy that it belongs to."""
+        with self._lock:
+            if id in self._unwanted or self._ending:
+                process.terminate()
+            else:
+                self._running[id] = process
+
     def perform(self, id: str, task: CopyTask) -> CopyAnswer:
         """Run the program, and wait for its answer.
 
@@ -161,7 +174,8 @@ class TreeSnapshots:
         try:
             draft.mkdir(mode=0o700, parents=True)
             work.prepare(draft / "data")
-            answer = self.perform(id, copy_task(draft, work))
+            task = work.task(draft) if work.task else copy_task(draft, work)
+            answer = self.perform(id, task)
             about = {**work.about, **answer}
             mirrored_file.write(draft / "about.json", msgspec.json.encode(about))
             with self._lock:
@@ -201,6 +215,8 @@ def failure_of(error: Exception) -> StorageFailure:
     """The failure for an error."""
     if isinstance(error, SnapshotInterrupted):
         return StorageFailure(INTERRUPTED, "It was interrupted each time that it was copied")
+    if isinstance(error, TreeSnapshotFailed) and error.failure:
+        return error.failure
     full = isinstance(error, TreeSnapshotFailed) and error.full
     if full or (isinstance(error, OSError) and error.errno in FULL):
         return StorageFailure(

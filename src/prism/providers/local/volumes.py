@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from prism.agent.mounts import linked_volumes
 from prism.agent.protocol import FULL, MOUNTS, MachineMounts, Mount
@@ -32,9 +33,12 @@ from prism.providers.local.measuring import FRESH, FolderSizes
 from prism.providers.local.mounted_folders import storage_folders
 from prism.providers.local.programs import why_still_mounted
 from prism.providers.local.removals import LEFT_BEHIND, Removals
+from prism.providers.local.restic.access import RepositoryAccess, no_s3
+from prism.providers.local.restic.fetching import check_task, receive
+from prism.providers.local.restic.worker import SnapshotCopies
 from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
 from prism.providers.local.trees import try_remove
-from prism.storage.model import StorageObserved, VolumeKind
+from prism.storage.model import SnapshotOrigin, StorageFailure, StorageObserved, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
     Disk,
@@ -66,12 +70,23 @@ class LocalVolumes:
     patience = timedelta(seconds=1)
     early = True
 
-    def __init__(self, root: Path, machines: Path, *, fresh: float = FRESH) -> None:
+    def __init__(
+        self,
+        root: Path,
+        machines: Path,
+        *,
+        fresh: float = FRESH,
+        access: RepositoryAccess | None = None,
+    ) -> None:
         self._volumes = root.absolute() / "volumes"
         self._snapshots = root.absolute() / "snapshots"
         self._machines = machines.absolute()
         self._copies, self._removals = TreeSnapshots(), Removals()
         self._checks = SnapshotChecks(self._snapshots, self._copies)
+        self._access = access or RepositoryAccess(root.absolute().parent, no_s3)
+        self.copies = SnapshotCopies(self._snapshots, self._checks, self._access)
+        """The copies of its snapshots at destinations."""
+        self._fetched_percent: dict[str, int] = {}
         self._measuring = FolderSizes(fresh)
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
@@ -124,12 +139,17 @@ class LocalVolumes:
         for id in (id for id, about in copies.items() if not about.hashed):
             self._checks.hash(id)
         for id, (key, trouble) in making.items():
-            state = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
             if id.startswith("snap-") and id not in copies:
-                snapshots.append(ProviderSnapshot(id=id, key=key, observed=state, trouble=trouble))
+                snapshots.append(self._being_made(id, key, trouble))
             elif not id.startswith("snap-") and id not in disks:
+                state = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
                 volumes.append(Disk(id=id, key=key, observed=state, trouble=trouble))
         return self._complete_survey(volumes, snapshots, unreadable)
+
+    def _being_made(self, id: str, key: str, trouble: StorageFailure | None) -> ProviderSnapshot:
+        state = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
+        progress = None if trouble else self._fetched_percent.get(id)
+        return ProviderSnapshot(id=id, key=key, observed=state, trouble=trouble, progress=progress)
 
     def _complete_survey(
         self, volumes: list[Disk], snapshots: list[ProviderSnapshot], unreadable: dict[str, str]
@@ -250,6 +270,33 @@ class LocalVolumes:
         self._copies.begin(work)
         return ProviderSnapshot(id=id, key=key, observed=StorageObserved.MAKING)
 
+    def fetch(
+        self, spec: SnapshotSpec, kind: VolumeKind, origin: SnapshotOrigin
+    ) -> ProviderSnapshot:
+        """A snapshot from a destination, compared with the manifest that comes with it."""
+        self.disk.require()
+        key, id = spec.key, snapshot_id(spec.key)
+        if (self._snapshots / id).exists():
+            return ProviderSnapshot(id=id, key=key, observed=StorageObserved.THERE)
+        record = _about_snapshot(spec, f"{PREFIX[kind]}-")
+        record["known"] = replace(record["known"], source_id=None)
+        target = self._snapshots / id
+        work = SnapshotWork(
+            target,
+            target,
+            record,
+            prepare=lambda data: receive(
+                data,
+                origin,
+                self._access,
+                partial(self._copies.note_process, id),
+                partial(self._fetched_percent.__setitem__, id),
+            ),
+            task=check_task,
+        )
+        self._copies.begin(work)
+        return ProviderSnapshot(id=id, key=key, observed=StorageObserved.MAKING)
+
     def verify(self, id: str, token: str) -> None:
         """Restore a snapshot into a draft in the background, and compare all with the manifest."""
         self.disk.require()
@@ -263,11 +310,13 @@ class LocalVolumes:
 
     def close(self) -> None:
         """Stop copies and removals."""
+        self.copies.close()
         self._copies.close()
         self._removals.close()
 
     def end(self) -> None:
         """Start no more copies; one that is stopped from now on has not failed."""
+        self.copies.end()
         self._copies.end()
 
     def _limit_size(self, spec: VolumeSpec, data: Path) -> None:

@@ -138,6 +138,9 @@ class Terms:
     def no_copies(self, kind):
         return None
 
+    def no_copies_elsewhere(self):
+        return None
+
 
 class Life:
     """Requests of a user, and daemons that are killed and replaced."""

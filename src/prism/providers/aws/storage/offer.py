@@ -45,7 +45,16 @@ class AwsStorageOffer:
         """Why a rollback is not possible: Prism does not replace root volumes of EC2."""
         return NO_ROLLBACK
 
+    def no_copies_elsewhere(self) -> str | None:
+        """Why snapshots are not copied to other disks: their data is readable on machines only."""
+        return NO_COPIES_ELSEWHERE
 
+
+NO_COPIES_ELSEWHERE = (
+    "an EC2 snapshot is in S3 of its region already, so it outlives this computer. For another "
+    "region use `aws ec2 copy-snapshot --source-region REGION --source-snapshot-id ID`; for a "
+    "disk of your own, restore it to a volume and copy the files with `prism cp`"
+)
 NO_ROLLBACK = "Prism does not replace the root disk of an EC2 instance"
 NO_VERIFICATION = (
     "EC2 shows a snapshot's data only on a new volume of a machine, which costs "

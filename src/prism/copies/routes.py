@@ -1,0 +1,38 @@
+"""Copies at destinations over HTTP: these routes wait for the destination."""
+
+from typing import Annotated
+
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+
+from prism.copies.model import FetchRequest, RemoteCopyItem
+from prism.copies.remote import RemoteCopyReader
+from prism.copies.service import CopyService
+from prism.kit.routes import Routes
+from prism.storage.model import SnapshotItem
+
+Remote = NamedDependency[RemoteCopyReader]
+At = Annotated[str, QueryParameter(description="The destination whose copies to list")]
+ByProfile = Annotated[
+    str | None, QueryParameter(description="For S3: the profile whose AWS login is used")
+]
+router = Routes("/api/v1/remote-copies", tags=["copies"])
+
+
+@router.get(sync_to_thread=True)
+def list_remote_copies(
+    remote_copies: Remote, destination: At, profile: ByProfile = None
+) -> list[RemoteCopyItem]:
+    """What is at a destination, whichever computer copied it there."""
+    return remote_copies.listing(destination, profile)
+
+
+@router.post("/fetch", sync_to_thread=True)
+def fetch_snapshot(
+    data: JSONBody[FetchRequest],
+    remote_copies: Remote,
+    copies: NamedDependency[CopyService],
+) -> SnapshotItem:
+    """Request a snapshot with the data of a copy, on this computer."""
+    remote = remote_copies.named(data.destination, data.copy, data.profile)
+    return copies.fetch(data, remote)
