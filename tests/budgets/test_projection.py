@@ -27,14 +27,14 @@ def test_risk_is_that_of_the_projection(clocked_daemon, cap, risk):
     """A young project, whose last 30 days say nothing."""
     clocked_daemon.project("lab", cap)
     clocked_daemon.running(project="lab")
-    projected, shown = money(clocked_daemon)
+    projected, judged = money(clocked_daemon)
     assert projected == round((720 * RATE + DISK) / 1e6, 2) == 61.5
-    assert shown == risk
+    assert judged == risk
     clocked_daemon.settle(hours=1)
     clocked_daemon.verb("mine", "stop")
     clocked_daemon.settle()
-    projected, shown = money(clocked_daemon)
-    assert (projected, shown) == (round((RATE + DISK * 721 / 720) / 1e6, 2), "low"), (
+    projected, judged = money(clocked_daemon)
+    assert (projected, judged) == (round((RATE + DISK * 721 / 720) / 1e6, 2), "low"), (
         "only the disk goes on"
     )
 

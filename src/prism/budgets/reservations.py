@@ -254,13 +254,8 @@ class ReservationService:
         reservation = reservation_for(workspace, caps, now, began, self._prices)
         if not runs:  # it changes its project while it is off, so only its disk costs money
             reservation = replace(reservation, until=reservation.since)
-        if caps and (reservation.compute is None or reservation.disk is None):
-            unpriced = "a disk" if reservation.disk is None else workspace.instance_type
-            raise BudgetExceeded(
-                f"The price of {unpriced} in {workspace.region} is not known",
-                details=f"the {caps[0].words} has a cap, which needs a price",
-                remediation="Choose another type, or see `prism template list`",
-            )
+        if caps:
+            _require_price(workspace, reservation, caps[0])
         totals = self._balances.totals(sql)
         self._require_launches_allowed(sql, caps, reservation, totals)
         if runs and reservation.until < now + SHORTEST and horizon(caps, now)[1] is not None:
@@ -391,6 +386,17 @@ def _change_command(cap: Cap) -> str:
         "allocation": f"`prism allocation update {cap.id}`",
         "pool": f"`prism budget update {cap.id}`",
     }[cap.column]
+
+
+def _require_price(workspace: Workspace, reservation: Reservation, cap: Cap) -> None:
+    """Raise if a cap applies and the price of the machine or its disk is not known."""
+    if reservation.compute is None or reservation.disk is None:
+        unpriced = "a disk" if reservation.disk is None else workspace.instance_type
+        raise BudgetExceeded(
+            f"The price of {unpriced} in {workspace.region} is not known",
+            details=f"the {cap.words} has a cap, which needs a price",
+            remediation="Choose another type, or see `prism template list`",
+        )
 
 
 def _adds_disk(stored: Reservation | None, reservation: Reservation) -> bool:

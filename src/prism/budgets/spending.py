@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.balances import Balances, dollars, project_cap
+from prism.budgets.balances import Balance, Balances, dollars, project_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import (
@@ -267,22 +267,15 @@ class ProjectSpending:
         asleep = forecasts.threshold(project, uses, {})
         first = earliest([asleep, of_project(uses, runway_of, project.id)])
         ever = unless_unknown(paid, is_unpriced=bool(unpriced))
-        used = ever if money.allocated is None else money.spent
         segments = ledger.open_now(sql, None if money.parts else project.id) if ends else []
-        runs = [row.resource for row in segments if row.kind is CostKind.COMPUTE]
-        expiries = store.expiries(sql, runs)
-        projections = {b.cap.id: projected(b, segments, expiries, now) for b, _ in ends}
         return SpendingNow(
             money=money,
             paid=paid,
             ever=ever,
-            spent=used,
+            spent=(used := ever if money.allocated is None else money.spent),
             unpriced=unpriced,
-            projections=projections,
-            has_unpriced=any(
-                row.is_paid and row.amount is None and row.project == project.id
-                for row in segments
-            ),
+            projections=(projections := _projections(sql, money.balances, segments, now)),
+            has_unpriced=_has_unpriced(segments, project.id),
             shown={
                 "spent": None if used is None else amount(used),
                 "reserved": amount(Micros(self._reserved(sql, project, money))),
@@ -303,6 +296,20 @@ class ProjectSpending:
             return money.reserved
         rows = store.reservations_of(sql, "project", project.id)
         return sum(reserved(reservation, self._balances.now) for reservation in rows)
+
+
+def _projections(
+    sql: Connection, balances: Sequence[Balance], segments: Sequence[Segment], now: int
+) -> dict[str, int]:
+    """What each cap will have spent by the end of its period, by id."""
+    runs = [row.resource for row in segments if row.kind is CostKind.COMPUTE]
+    expiries = store.expiries(sql, runs)
+    return {b.cap.id: projected(b, segments, expiries, now) for b in balances}
+
+
+def _has_unpriced(segments: Sequence[Segment], project: str) -> bool:
+    """Whether something costs a project money now at an unknown price."""
+    return any(row.is_paid and row.amount is None and row.project == project for row in segments)
 
 
 def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) -> tuple[str, ...]:

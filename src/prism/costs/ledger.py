@@ -90,9 +90,7 @@ class Ledger:
         """
         now = unix_time(self._clock.now())
         current = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
-        stale = [
-            segment for segment in current.values() if _stale(segment, of, costs.get(segment.kind))
-        ]
+        stale = [row for row in current.values() if _stale(row, of, costs.get(row.kind))]
         fresh = [kind for kind in costs if kind not in current or current[kind] in stale]
         if not stale and not fresh:
             return
@@ -109,13 +107,11 @@ class Ledger:
             if run_ends:
                 self._charge_minimum(tx, segment, moment, least)
         for kind in fresh:
-            counted = now if kind in RUNS and costs[kind].rate.amount else None
-            store.begin(tx, of, kind, costs[kind], moment, counted=counted, reconstructed=guessed)
-        learned = min(
-            (segment.counted for segment in stale if segment.counted is not None), default=moment
-        )
-        if min(learned, moment) < now:  # sums of later days lack these costs
-            rollups.forget_after(tx, min(learned, moment))
+            until = now if kind in RUNS and costs[kind].rate.amount else None
+            store.begin(tx, of, kind, costs[kind], moment, counted=until, reconstructed=guessed)
+        counted = [segment.counted for segment in stale if segment.counted is not None]
+        if (learned := min([*counted, moment])) < now:  # sums of later days lack these costs
+            rollups.forget_after(tx, learned)
 
     def roll(self) -> int:
         """Sum up the days that are over and not summed up yet; return their number."""
