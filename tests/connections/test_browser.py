@@ -158,6 +158,24 @@ def test_workspace_page_cannot_reach_another_workspace(
     assert_unreachable(page, served_daemon.host(label), "/page", "/echo", method)
 
 
+@pytest.mark.needs("bwrap", "pasta")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_workspace_page_cannot_reach_a_published_port_of_another_workspace(
+    served_daemon, page, other_workspace_unharmed, host, method
+):
+    [id] = [
+        workspace.id
+        for workspace in served_daemon.home.client.workspaces.list()
+        if workspace.name == "other"
+    ]
+    report = served_daemon.home.folder / "workspaces" / id / "seen.json"
+    if json.loads(report.read_bytes())["network"] != "own":
+        pytest.skip("workspaces have no network of their own here")
+    [port] = served_daemon.http.get("/api/v1/instances/other/ports?port=8888").json()
+    assert_unreachable(page, f"{host}:{port['target']}", "/page", "/echo", method)
+
+
 @pytest.mark.parametrize(
     ("where", "enctype"),
     [
