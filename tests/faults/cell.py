@@ -195,7 +195,7 @@ def main(folder: str, kind: str, seed: str, steps: str) -> None:
             counts = placed.run(kind, int(steps))
         except BaseException:
             with contextlib.suppress(OSError):
-                sys.stderr.write((placed.site.home.folder / "log").read_text()[-4000:])
+                sys.stderr.write((placed.site.home.folder / "log").read_text()[-6000:])
             raise
     sys.stdout.write(json.dumps(counts))
 

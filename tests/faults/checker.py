@@ -54,6 +54,7 @@ class Checker:
         self.projects, self.workspaces, self.volumes, self.snapshots = set(), {}, {}, {}
         self.ids = {}  # of workspaces, as they were answered
         self.events, self.counts = {}, {YES: 0, NO: 0, UNANSWERED: 0, "checks": 0}
+        self.unanswered = ""  # why the last request was not answered
 
     # ---------------------------------------------------------------- requests
     def send(self, request):
@@ -67,7 +68,10 @@ class Checker:
 
     def send_until_answered(self, request):
         """Send a request until it is answered."""
-        eventually(lambda: self.send(request), BUSY)
+        try:
+            eventually(lambda: self.send(request), BUSY)
+        except AssertionError as late:
+            raise AssertionError(f"{request} is not answered: {self.unanswered!r}") from late
 
     def sent_to(self, other, request):
         """Send a request to the daemon of another home; return whether it was answered."""
@@ -79,7 +83,8 @@ class Checker:
         headers = {"Idempotency-Key": request.key} if request.method == "POST" else None
         try:
             return YES, wire.send(request.method, request.path, content, headers=headers).json()
-        except (DaemonUnreachable, Unavailable):
+        except (DaemonUnreachable, Unavailable) as problem:
+            self.unanswered = f"{problem} {problem.details}"
             return UNANSWERED, None
         except Problem as no:
             assert no.code != "INTERNAL_ERROR", f"{request}: {no.message} {no.details}"

@@ -137,6 +137,8 @@ class Schedule:
             return None
         path = f"/storage/volumes/{name}/detach"
         to = self.checker.volumes[name].attached
+        if not self.site.detaches_at_once and self.checker.workspaces[to] != "stopped":
+            return None  # only root can take a volume out of a running sandbox
         return {name, to}, Request("POST", path, None, self.checker.attached(name, None))
 
     def _ask_delete_volume(self):

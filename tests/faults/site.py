@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -237,6 +238,7 @@ class LocalSite(DaemonHome):
     kind = "this machine"
     hibernates = True
     shares_disk = False  # whether the database is on the disk of the volumes
+    detaches_at_once = os.geteuid() == 0
 
     def prepare(self):
         """Do nothing: the first profile launches workspaces on this computer."""
@@ -273,6 +275,7 @@ class AwsSite(DaemonHome):
     kind = "AWS"
     hibernates = False
     shares_disk = False
+    detaches_at_once = True
     program = ENTERED
 
     def __init__(self, folder, database, name="home"):
