@@ -1,7 +1,7 @@
 """Storage as the API shows it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prism.kit.money import Micros, amount
 from prism.storage.model import (
@@ -13,6 +13,7 @@ from prism.storage.model import (
     Volume,
     VolumeKind,
     VolumeList,
+    VolumeState,
 )
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, verification, volume_state
 
@@ -45,44 +46,42 @@ def volume(
 ) -> EbsVolume | EfsVolume:
     """A volume as lists show it; `names` are those of projects and snapshots by id."""
     instances = tuple(attachment.name for attachment in attachments)
-    state, cost = volume_state(volume, attachments), _usd(monthly_cost(volume))
-    project = names.get(volume.project or "", volume.project)
-    origin = names.get(volume.from_snapshot or "", volume.from_snapshot)
-    held = reasons.fields(volume.location, state)
+    common = _common_fields(volume, volume_state(volume, attachments), names, reasons)
     if volume.kind is VolumeKind.EFS or volume.size_gb is None or volume.volume_type is None:
         return EfsVolume(
-            name=volume.name,
             filesystem_id=volume.disk_id or volume.expected_id,
-            state=state,
             size_gb=gigabytes(volume.used_bytes),
-            creation_time=volume.created_at,
-            monthly_cost=cost,
             attached_instances=instances,
-            project=project,
-            from_snapshot=origin,
-            failure=volume.trouble,
-            notes=volume.notes,
-            **held,
+            **common,
         )
     return EbsVolume(
-        name=volume.name,
         volume_id=volume.disk_id or volume.expected_id,
-        state=state,
         size_gb=volume.size_gb,
         volume_type=volume.volume_type,
         attached_instance=next(iter(instances), None),
-        monthly_cost=cost,
         iops=volume.iops,
         throughput=volume.throughput,
         used_gb=gigabytes(volume.used_bytes),
         zone=volume.zone,
-        creation_time=volume.created_at,
-        project=project,
-        from_snapshot=origin,
-        failure=volume.trouble,
-        notes=volume.notes,
-        **held,
+        **common,
     )
+
+
+def _common_fields(
+    volume: Volume, state: VolumeState, names: Mapping[str, str], reasons: LocationReasons
+) -> dict[str, Any]:
+    """The fields of volumes of both kinds."""
+    return {
+        "name": volume.name,
+        "state": state,
+        "creation_time": volume.created_at,
+        "monthly_cost": _usd(monthly_cost(volume)),
+        "project": names.get(volume.project or "", volume.project),
+        "from_snapshot": names.get(volume.from_snapshot or "", volume.from_snapshot),
+        "failure": volume.trouble,
+        "notes": volume.notes,
+        **reasons.fields(volume.location, state),
+    }
 
 
 def listed(

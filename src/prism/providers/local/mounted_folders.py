@@ -59,13 +59,13 @@ class MountedFolder:
             "until it is mounted"
         )
         folders = dict.fromkeys([self._folder, *(folder for folder, _ in self._parts)])
-        made = shlex.join(map(str, folders))
-        marked = shlex.join(str(folder / MARKER) for folder in folders)
+        paths = shlex.join(map(str, folders))
+        markers = shlex.join(str(folder / MARKER) for folder in folders)
         return StorageAway(
             f"The disk with the {self._content} is not there",
             details=nothing,
             remediation="Mount it. If its data does not exist any more, say so: "
-            f"`mkdir -p {made} && touch {marked}`",
+            f"`mkdir -p {paths} && touch {markers}`",
         )
 
 
