@@ -69,6 +69,7 @@ SURFACES = {
     ),
     "inputs": (
         "tests/attacks/test_inputs.py",
+        "tests/attacks/test_templates_of_strangers.py",
         "tests/robustness/test_edges.py",
         "tests/robustness/test_exploring.py",
         "tests/robustness/test_sockets.py",

@@ -12,6 +12,7 @@ from typing import Any
 from prism.errors import Problem
 from prism.templates.fields import FieldError
 from prism.templates.model import Family, Size, Template, TemplateParameter
+from prism.templates.patterns import why_unusable
 from prism.templates.plan import value_errors
 
 Check = Callable[[Template], Iterator[FieldError]]
@@ -179,10 +180,8 @@ def _limits(parameter: TemplateParameter) -> Iterator[tuple[str, str]]:
     if parameter.pattern is not None:
         if parameter.type != "string":
             yield "pattern", f"means nothing for {kind}"
-        try:
-            re.compile(parameter.pattern)
-        except re.error as error:
-            yield "pattern", f"is not a regular expression: {error}"
+        if why := why_unusable(parameter.pattern):
+            yield "pattern", f"is not a regular expression: {why}"
 
 
 def _idle_profile(template: Template) -> Iterator[FieldError]:

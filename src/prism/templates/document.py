@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 LIMIT = 256 * 1024
+DEEPEST = 20
+"""Levels of lists and mappings; a template needs four."""
 PREFIX = "tag:yaml.org,2002:"
 PLAIN = {f"{PREFIX}{kind}" for kind in ("null", "bool", "int", "float", "str")}
 TEXT_AFTER_ALL = {f"{PREFIX}timestamp", f"{PREFIX}value"}  # a template holds no dates
@@ -97,6 +99,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self._file = file
         self._visited: set[int] = set()
+        self._depth = 0
         self._scalars = yaml.SafeLoader("")
 
     def node(self, yaml_node: yaml.Node, place: SourceLine, field: str) -> Node:
@@ -104,16 +107,23 @@ class _Reader:
         if id(yaml_node) in self._visited:
             raise TemplateUnreadable("aliases are not supported, use `inherits`", place, field)
         self._visited.add(id(yaml_node))
+        if isinstance(yaml_node, yaml.ScalarNode):
+            return Node(self._scalar(yaml_node, place, field), place)
+        assert isinstance(yaml_node, yaml.CollectionNode)
+        if self._depth == DEEPEST:
+            raise TemplateUnreadable(f"nested more than {DEEPEST} levels deep", place, field)
+        self._depth += 1
+        value = self._entries(yaml_node, field)
+        self._depth -= 1
+        return Node(value, place)
+
+    def _entries(
+        self, yaml_node: yaml.CollectionNode, field: str
+    ) -> "tuple[Node, ...] | dict[str, Node]":
         if isinstance(yaml_node, yaml.MappingNode):
-            return Node(self._mapping(yaml_node, field), place)
-        if isinstance(yaml_node, yaml.SequenceNode):
-            items = enumerate(yaml_node.value)
-            return Node(
-                tuple(self.node(item, self._place(item), f"{field}[{n}]") for n, item in items),
-                place,
-            )
-        assert isinstance(yaml_node, yaml.ScalarNode)
-        return Node(self._scalar(yaml_node, place, field), place)
+            return self._mapping(yaml_node, field)
+        items = enumerate(yaml_node.value)
+        return tuple(self.node(item, self._place(item), f"{field}[{n}]") for n, item in items)
 
     def _mapping(self, yaml_node: yaml.MappingNode, field: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}

@@ -1,13 +1,13 @@
 """Whether a template can run on this computer, and whether a launch's parameters fit."""
 
 import math
-import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from prism.errors import ValidationFailed
 from prism.templates.model import Template, TemplateInvalid, TemplateParameter
+from prism.templates.patterns import mismatch
 
 QUICKSTART = "Data Science (pip)"
 KINDS: dict[str, tuple[type, ...]] = {
@@ -96,8 +96,8 @@ def value_errors(parameter: TemplateParameter, value: object) -> list[str]:
             errors.append(f"must be at least {parameter.minimum:g}")
         if parameter.maximum is not None and value > parameter.maximum:
             errors.append(f"must be at most {parameter.maximum:g}")
-    if parameter.pattern is not None and not re.fullmatch(parameter.pattern, str(value)):
-        errors.append(f"must match {parameter.pattern}")
+    if parameter.pattern is not None and (why := mismatch(parameter.pattern, str(value))):
+        errors.append(why)
     return errors
 
 
