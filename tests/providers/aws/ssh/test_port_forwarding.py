@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -48,6 +49,25 @@ def test_port_is_reached_through_the_ssh_connection(reach, machine_pool, sshd, s
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
     again = reach.address_of(ID, service.port)
     assert again == address, "the same listener"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://other.localhost:8947"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+def test_forwarded_port_refuses_pages_of_other_sites(reach, service, headers):
+    address = reach.address_of(ID, service.port)
+    url = f"http://{address.host}:{address.port}/x"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=120)
+    own = urllib.request.Request(url, headers={"Origin": f"http://127.0.0.1:{address.port}"})
+    with urllib.request.urlopen(own, timeout=120) as answer:
+        assert answer.read() == b"/x of the lab"
 
 
 def test_address_of_a_port_without_a_listener_is_none(reach):

@@ -8,6 +8,7 @@ from typing import Any, cast
 import asyncssh
 from asyncssh.forward import SSHForwarder
 
+from prism.agent.foreign_requests import REFUSAL, head_of, is_foreign
 from prism.errors import Unavailable
 from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
@@ -24,6 +25,7 @@ class LocalForwarder(SSHForwarder):
         self._forwards, self._pool, self._end = forwards, pool, end
         self._own: asyncio.Transport | None = None
         self._gone = asyncio.get_running_loop().create_future()
+        self._sent, self._has_begun = b"", False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Forward a client, or disconnect one that is not admitted."""
@@ -32,6 +34,26 @@ class LocalForwarder(SSHForwarder):
         self._forwards.callers[own] = self._end
         self.pause_reading()
         self._work = asyncio.get_running_loop().create_task(self._forward())
+
+    def data_received(self, data: bytes, datatype: int | None = None) -> None:
+        """Forward bytes, unless a page of another site sent the first request."""
+        if not self._has_begun:
+            self._sent += data
+            if (head := head_of(self._sent)) is None:
+                return
+            if head and is_foreign(head, self._forwards.ports_of(self._end.machine)):
+                self.write(REFUSAL)
+                self.close()
+                return
+            self._has_begun, data = True, self._sent
+        super().data_received(data, datatype)
+
+    def eof_received(self) -> bool:
+        """Forward the end, and what came before it."""
+        if not self._has_begun and self._sent:
+            self._has_begun = True
+            super().data_received(self._sent)
+        return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Disconnect the machine's side."""

@@ -60,6 +60,10 @@ class Forwards:
             return known
         return self._pool.background.run(self._open_port(end), PATIENCE)
 
+    def ports_of(self, machine: str) -> set[int]:
+        """The ports of this computer that are forwarded to this machine."""
+        return {port for end, port in self._ports.items() if end.machine == machine}
+
     def settle(self, ids: Iterable[str]) -> None:
         """Close the ports of machines that are not in `ids`."""
         machines = set(ids)
