@@ -3,6 +3,7 @@
 import pytest
 
 from prism.invitations import service
+from prism.workspaces.model import MOST_VOLUMES
 from tests.access.people import Team
 from tests.conftest import Http
 from tests.shapes import failed
@@ -78,3 +79,11 @@ def test_mails_of_people_are_limited(team, monkeypatch, limit):
     assert team.invite("operator", "six@x.org").status_code == 201
     team.daemon.clock.advance(days=2)
     assert team.invite("admin", "seven@x.org").status_code == 201
+
+
+def test_launch_names_a_limited_number_of_volumes(team):
+    names = ["missing"] * MOST_VOLUMES
+    answer = team.launch("admin", "many", project="Reef", volumes=names)
+    failed(answer, 404, "VOLUME_NOT_FOUND")
+    answer = team.launch("admin", "many", project="Reef", volumes=[*names, "missing"])
+    failed(answer, 422, "VALIDATION_FAILED")

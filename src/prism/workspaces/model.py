@@ -227,6 +227,7 @@ Name = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
+MOST_VOLUMES = 100  # of a launch; the rights to each are looked up
 
 
 class RootDisk(Struct, frozen=True, forbid_unknown_fields=True):
@@ -251,7 +252,7 @@ class LaunchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     project: Text | None = None
     budget: Text | None = None
     parameters: dict[str, Any] = {}
-    volumes: tuple[Text, ...] = ()
+    volumes: Annotated[tuple[Text, ...], Meta(max_length=MOST_VOLUMES)] = ()
     ttl_hours: Annotated[float, Meta(ge=1, le=8760)] | None = None
     idle_profile: Text | None = None
     hibernation: bool = True
