@@ -8,7 +8,6 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from prism.errors import InvalidState, ValidationFailed
-from prism.kit.clock import whole
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 from prism.workspaces.model import (
     STOP_HANGS,
@@ -258,14 +257,14 @@ def requested_expiry(
             raise ValidationFailed.of(("expires_at", "has passed; to end it now, stop it"))
         if at > LATEST_EXPIRY:
             raise ValidationFailed.of(("expires_at", NOTHING_LATER))
-        return whole(at.astimezone(UTC))
+        return at.astimezone(UTC)
     if hours is None:
         return None
     added = DEFAULT_EXTENSION if hours is UNSET or hours <= 0 else timedelta(hours=hours)
     new = (expires_at or now) + added
     if new > LATEST_EXPIRY:
         raise ValidationFailed.of(("hours", NOTHING_LATER))
-    return whole(new)
+    return new
 
 
 def with_request(

@@ -239,6 +239,7 @@ class WorkspaceService:
             before, now = store.named(tx.sql, name), self._clock.now()
             require_living(before, "extend")
             old, new = before.expires_at, requested_expiry(request, before.expires_at, now)
+            new = None if new is None else whole(new)
             event = WorkspaceExtended(
                 **about(before),
                 actor=self._actor(),
