@@ -1,8 +1,13 @@
 """On a shared daemon, one person cannot send mail without end, nor make projects or money."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from prism.invitations import service
+from prism.templates import service as templates
+from prism.templates.index import PackageLookup, PackageStatus
 from prism.workspaces.model import MOST_VOLUMES
 from tests.access.people import Team
 from tests.conftest import Http
@@ -87,3 +92,29 @@ def test_launch_names_a_limited_number_of_volumes(team):
     failed(answer, 404, "VOLUME_NOT_FOUND")
     answer = team.launch("admin", "many", project="Reef", volumes=[*names, "missing"])
     failed(answer, 422, "VALIDATION_FAILED")
+
+
+def test_package_index_is_asked_for_one_request_at_a_time(team, monkeypatch):
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def slow_index(packages):
+        is_asked.set()
+        assert may_answer.wait(60)
+        return PackageLookup(PackageStatus.FOUND)
+
+    monkeypatch.setattr(templates, "look_up", slow_index)
+
+    def unchecked():
+        """How many templates a check left unchecked."""
+        answer = team("viewer", "GET", "templates/validate?packages=true")
+        results = answer.json()["validation_results"]
+        messages = [issue["message"] for result in results for issue in result["issues"]]
+        return sum(message.startswith("unchecked: ") for message in messages)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(unchecked)
+        assert is_asked.wait(60)
+        assert unchecked() > 0
+        may_answer.set()
+        assert first.result(60) == 0
+    assert unchecked() == 0

@@ -1,7 +1,8 @@
 """Finds templates in memory, and reads them again when a file changes."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -10,7 +11,7 @@ from prism.kit.db import Database
 from prism.kit.programs import on_path
 from prism.templates.checks import CHECKS, Machines, machine_check
 from prism.templates.events import TemplateValidationCompleted
-from prism.templates.index import look_up
+from prism.templates.index import PackageLookup, PackageStatus, look_up
 from prism.templates.model import (
     Template,
     TemplateInfo,
@@ -24,6 +25,9 @@ from prism.templates.model import (
 from prism.templates.registry import CheckedTemplate, TemplateRegistry
 from prism.templates.store import Stamp, TemplateFolder
 from prism.templates.view import info_of, item_of, validated_of, with_index_answer
+
+LookUp = Callable[[Sequence[str]], PackageLookup]
+BUSY = PackageLookup(PackageStatus.UNCHECKED, "it is asked for another request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class TemplateService:
     ) -> None:
         self._folders, self._db, self._actor, self._has = template_folders, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._read: _State | None = (
             None  # read for the first request, so that a start does not wait
         )
@@ -86,8 +90,9 @@ class TemplateService:
         registry = self._current().registry
         results = [validated_of(checked) for checked in registry.all]
         if packages:
-            pairs = zip(results, registry.all, strict=True)
-            results = [_with_index(result, checked) for result, checked in pairs]
+            with self._index() as ask:
+                pairs = zip(results, registry.all, strict=True)
+                results = [_with_index(result, checked, ask) for result, checked in pairs]
         valid = sum(result.status == "valid" for result in results)
         issues = (issue for result in results for issue in result.issues)
         errors = tuple(
@@ -100,6 +105,17 @@ class TemplateService:
             errors=errors,
             validation_results=tuple(results),
         )
+
+    @contextmanager
+    def _index(self) -> Iterator[LookUp]:
+        """What asks the package index; one request at a time, as it may take minutes."""
+        if not self._asking.acquire(blocking=False):
+            yield lambda _: BUSY
+            return
+        try:
+            yield look_up
+        finally:
+            self._asking.release()
 
     def _record_validation(self, total: int, valid: int, errors: tuple[str, ...]) -> None:
         if self._db is None:
@@ -159,6 +175,8 @@ class TemplateService:
         return _State(stamps, registry, items)
 
 
-def _with_index(result: TemplateValidation, checked: CheckedTemplate) -> TemplateValidation:
+def _with_index(
+    result: TemplateValidation, checked: CheckedTemplate, ask: LookUp
+) -> TemplateValidation:
     packages = checked.template.packages.get("pip") if checked.template else None
-    return with_index_answer(result, checked, look_up(packages)) if packages else result
+    return with_index_answer(result, checked, ask(packages)) if packages else result
