@@ -40,6 +40,44 @@ def test_daily_pool_pays_again_after_midnight_of_its_time_zone(berlin_daily_pool
     lab.check_caps()
 
 
+def test_year_of_a_pool_begins_with_the_month_in_which_the_pool_began(clocked_daemon):
+    """A fiscal year from April on, in the time zone of the pool."""
+    clocked_daemon.project("lab")
+    dates = {"start_date": "2025-04-15T10:00:00Z", "time_zone": "Europe/Berlin"}
+    clocked_daemon.pool("grant", 100.0, "yearly", **dates)
+    clocked_daemon.allocate("grant", "lab", 100.0)
+    year = clocked_daemon.get("budgets/grant")
+    assert (year["period_start"], year["period_end"]) == (
+        "2025-04-15T10:00:00Z",
+        "2026-03-31T22:00:00Z",
+    )
+    clocked_daemon.running(project="lab")
+    clocked_daemon.verb("mine", "stop")
+    clocked_daemon.settle(hours=24 * 80)
+    assert clocked_daemon.get("budgets/grant")["spent"] > 0
+    clocked_daemon.settle(hours=24 * 12)
+    year = clocked_daemon.get("budgets/grant")
+    assert (year["period_start"], year["period_end"]) == (
+        "2026-03-31T22:00:00Z",
+        "2027-03-31T22:00:00Z",
+    )
+    first = clocked_daemon.now - (24 * 92 * 3600) + 24 * 90 * 3600 - 2 * 3600
+    assert first == 1774994400, "the first second of April in Berlin"
+    assert year["spent"] == round(clocked_daemon.recount(first) / 1e6, 2)
+    clocked_daemon.check_caps()
+
+
+def test_disk_that_next_year_cannot_pay_for_is_refused_near_the_end_of_a_year(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 100.0, "yearly")
+    clocked_daemon.allocate("grant", "lab", 100.0)
+    order = {"type": "ebs", "size_gb": 2000, "project": "lab"}
+    clocked_daemon.settle(hours=24 * 364)
+    refusal = clocked_daemon.post("storage/volumes/create", name="data", **order)
+    details = failed(refusal, 403, "BUDGET_EXCEEDED")["details"]
+    assert "in the period that begins on 2027-01-01 (UTC)" in details
+
+
 def test_costs_across_midnight_are_booked_on_both_days(berlin_daily_pool):
     lab, _ = berlin_daily_pool
     lab.settle(hours=21)

@@ -55,6 +55,29 @@ def test_group_costs_equal_their_segments_to_the_micro_dollar(two_projects):
         check_sums(history)
 
 
+def test_budget_groups_have_the_names_of_pools_also_of_deleted_ones(clocked_daemon):
+    clocked_daemon.project("Reef")
+    pool = clocked_daemon.pool("grant", 50.0)
+    part = clocked_daemon.allocate("grant", "Reef", 50.0)
+    clocked_daemon.running("a", project="Reef")
+    clocked_daemon.running("b")
+    clocked_daemon.settle(hours=3)
+    for name in ("a", "b"):
+        assert clocked_daemon.verb(name, "terminate", confirm="DELETE").status_code == 200
+    clocked_daemon.settle()
+    expected = {
+        "grant": clocked_daemon.recount(pool=pool["id"]),
+        None: clocked_daemon.recount(pool=None),
+    }
+    assert all(expected.values())
+    for path in (None, f"allocations/{part['id']}", f"budgets/{pool['id']}"):
+        if path is not None:
+            assert clocked_daemon.http("DELETE", f"/api/v1/{path}").status_code == 200
+        history = clocked_daemon.get(f"costs/history?{PERIOD}&group_by=budget")
+        assert {group["name"]: group["micros"] for group in history["groups"]} == expected
+        check_sums(history)
+
+
 def check_sums(history):
     groups, bars = history["groups"], history["daily_costs"]
     assert sum(group["micros"] for group in groups) == history["micros"]

@@ -70,7 +70,7 @@ def recorded_books(url: str) -> Iterator[Books]:
 def other_daemon_costs(url, recorded_books):
     """The costs according to another daemon on the same database."""
     db = Database(url, recorded_books[1], Bus())
-    yield CostService(db, recorded_books[1])
+    yield CostService(db, recorded_books[1], lambda sql: {})
     db.close()
 
 
@@ -109,7 +109,7 @@ def write_history(
     db: Database, clock: StoppedClock, story: list[dict[str, Any]], *observers: CostService
 ) -> CostService:
     """Write a history into the ledger, with comparisons in between; return the service."""
-    ledger, costs = Ledger(db, clock, PriceBook()), CostService(db, clock)
+    ledger, costs = Ledger(db, clock, PriceBook()), CostService(db, clock, lambda sql: {})
     clock.time = START
     with db.write() as tx:
         for table in TABLES:

@@ -500,9 +500,10 @@ export const t = {
     nothingYet: 'Nothing has cost anything in this period.',
     divide: 'Group by',
     noGroups: 'Not grouped',
-    each: { project: 'By project', user: 'By user', template: 'By template' },
-    groups: { project: 'Project', user: 'User', template: 'Template' },
-    groupName: (by: 'project' | 'user' | 'template') => (name: string | null) => name ?? `No ${by}`,
+    each: { project: 'By project', user: 'By user', template: 'By template', budget: 'By budget' },
+    groups: { project: 'Project', user: 'User', template: 'Template', budget: 'Budget' },
+    groupName: (by: 'project' | 'user' | 'template' | 'budget') => (name: string | null) =>
+      name ?? `No ${by}`,
     others: (count: number) => `${count} others`,
     share: 'Share',
     period: 'Period (UTC)',
@@ -542,6 +543,7 @@ export const t = {
     periods: {
       project: 'Once',
       monthly: 'Each month',
+      yearly: 'Each year',
       weekly: 'Each week',
       daily: 'Each day',
     },

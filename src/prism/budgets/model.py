@@ -15,7 +15,7 @@ Name = Annotated[
 ]
 Word = Annotated[str, Meta(min_length=1, max_length=254)]
 Fraction = Annotated[float, Meta(ge=0, le=1, description="a fraction from 0 to 1")]
-Period = Literal["project", "monthly", "weekly", "daily"]
+Period = Literal["project", "yearly", "monthly", "weekly", "daily"]
 
 
 class BudgetExists(AlreadyExists):

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.budgets.model import Cap, Period, Pool, Reservation, Window
+from prism.budgets.model import Cap, Pool, Reservation, Window
 from prism.catalog.plan import PriceBook
 from prism.costs.model import DAY, HOUR, MONTH_HOURS
 from prism.costs.plan import address_rate, compute_rate, disk_rate
@@ -27,7 +27,8 @@ DISK_ADVANCE = 30 * DAY
 SHORTEST = 60
 ALWAYS = Window(0, None)
 STEP = {"daily": 1, "weekly": 7}
-LONGEST_PERIOD = {"daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY}  # seconds
+# How long a disk counts in a later period, in seconds; of a year as in a project's own cap.
+LONGEST_PERIOD = {"daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY, "yearly": DISK_ADVANCE}
 
 
 def zone(name: str) -> tzinfo:
@@ -54,7 +55,8 @@ def month_before(first: date) -> date:
 def window(pool: Pool, at: int) -> Window | None:
     """The period of a pool at a moment; null before the pool begins and after it ends.
 
-    Periods begin at midnight of the pool's time zone, however long days are; weeks on Monday.
+    Periods begin at midnight of the pool's time zone, however long days are; weeks on Monday,
+    years with the month in which the pool begins.
     """
     first = int(pool.start_date.timestamp())
     last = None if pool.end_date is None else int(pool.end_date.timestamp())
@@ -62,14 +64,19 @@ def window(pool: Pool, at: int) -> Window | None:
         return None
     if pool.period == "project":
         return Window(first, last)
-    start, end = _edges(pool.period, zone(pool.time_zone), at)
+    start, end = _edges(pool, at)
     return Window(max(start, first), end if last is None else min(end, last))
 
 
-def _edges(period: Period, tz: tzinfo, at: int) -> tuple[int, int]:
+def _edges(pool: Pool, at: int) -> tuple[int, int]:
+    period, tz = pool.period, zone(pool.time_zone)
     local = datetime.fromtimestamp(at, tz).replace(hour=0, minute=0, second=0, microsecond=0)
     day = local.replace(tzinfo=None, fold=0)
-    if period == "monthly":
+    if period == "yearly":
+        month = pool.start_date.astimezone(tz).month
+        begin = day.replace(year=day.year - (day.month < month), month=month, day=1)
+        after = begin.replace(year=begin.year + 1)
+    elif period == "monthly":
         begin = day.replace(day=1)
         after = (begin + timedelta(days=32)).replace(day=1)
     else:
@@ -121,6 +128,8 @@ def disk_period(cap: Cap, now: int) -> Window | None:
         is_near = end is not None and int(end.timestamp()) < now + DISK_ADVANCE
         return Window(present.start, now + DISK_ADVANCE) if is_near else None
     assert present.end is not None, "a period has an end"
+    if cap.pool.period == "yearly" and present.end > now + DISK_ADVANCE:
+        return None
     return Window(present.end, present.end + LONGEST_PERIOD[cap.pool.period])
 
 
@@ -131,6 +140,8 @@ def disks_until(cap: Cap, within: Window, now: int) -> int:
     """
     if cap.pool is None or within.end is None:
         return 0
+    if within.start > now and cap.pool.period == "yearly":
+        return min(within.end, within.start + LONGEST_PERIOD["yearly"])
     return within.end if within.start > now or is_beyond(cap, within) else 0
 
 

@@ -13,7 +13,7 @@ from prism.client.budgets import Budgets
 from prism.client.daemon import Daemon
 from prism.client.projects import Projects
 
-PERIODS = ("project", "monthly", "weekly", "daily")
+PERIODS = ("project", "yearly", "monthly", "weekly", "daily")
 
 
 def _list(args: Namespace, answer: Any) -> None:

@@ -15,7 +15,7 @@ from prism.client.projects import Projects
 
 GRANULARITIES = ("daily", "weekly", "monthly")
 SORTING = ("granularity", "group_by")
-GROUPS = ("project", "user", "template")
+GROUPS = ("project", "user", "template", "budget")
 LONGEST, SHORTEST = 50, 10  # letters of a bar
 
 

@@ -1,4 +1,4 @@
-"""What a period cost by project, user or template, read from the segments in one query."""
+"""What a period cost by project, user, template or budget, read from the segments in one query."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
@@ -18,6 +18,7 @@ COLUMNS = {
     "project": segments.c.project,
     "user": segments.c.owner,
     "template": segments.c.template,
+    "budget": segments.c.pool,
 }
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from prism.kit.money import Micros
 from prism.kit.transaction import Rows
 
-GroupBy = Literal["project", "user", "template"]
+GroupBy = Literal["project", "user", "template", "budget"]
 HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
 BURN = 30  # days over which spending is measured
 
@@ -213,7 +213,7 @@ class CostTrends(Struct, frozen=True):
 
 
 class CostGroup(Struct, frozen=True, kw_only=True):
-    """The cost of one project, user or template in a period.
+    """The cost of one project, user, template or budget in a period.
 
     `name` is null if there is none: a volume has no template. `costs` has a number for each bar.
     The cents of all groups add up to the total of the period; `micros` is exact.

@@ -1,6 +1,6 @@
 """Answers questions about the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from threading import Lock
 
@@ -40,7 +40,11 @@ SCOPES = 16  # projects whose past days are cached, each at most a megabyte
 class CostService:
     """Answers what things cost now, what they have cost, and what hibernation has saved."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, pool_names: Callable[[Connection], Mapping[str, str]]
+    ) -> None:
+        """`pool_names` reads the name of each pool by id, also of deleted ones."""
+        self._pool_names = pool_names
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
         self._rates = VersionedValue[CurrentCosts](store.LEDGER)
@@ -98,7 +102,9 @@ class CostService:
     ) -> tuple[CostGroup, ...]:
         now = unix_time(self._clock.now())
         counts = groups.workspaces(sql, by, edges[0], min(edges[-1], now), scope)
-        names = projects.names(sql) if by == "project" else {}
+        names: Mapping[str, str] = {}
+        if by in {"project", "budget"}:
+            names = projects.names(sql) if by == "project" else self._pool_names(sql)
         return groups.groups(groups.sums(sql, by, edges, now, scope), edges, counts, names)
 
     def export(

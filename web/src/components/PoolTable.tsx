@@ -13,7 +13,7 @@ import { ListTable, nameColumn } from './ListTable';
 
 type Pool = Schemas['PoolShown'];
 type Allocation = Schemas['AllocationShown'];
-const PERIODS = ['project', 'monthly', 'weekly', 'daily'] as const;
+const PERIODS = ['project', 'yearly', 'monthly', 'weekly', 'daily'] as const;
 
 /** Pools of money, and what projects have of them. */
 export function PoolTable({

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from prism.budgets import store as budgets
 from prism.budgets.budget_cache import BudgetCache
 from prism.budgets.reconciler import BudgetReconciler
 from prism.budgets.reservations import ReservationService
@@ -81,7 +82,7 @@ class BillingWiring:
     @cached_property
     def costs(self) -> CostService:
         """Reads the ledger."""
-        return CostService(self.db, self.clock)
+        return CostService(self.db, self.clock, budgets.names_of_pools)
 
     @cached_property
     def reservations(self) -> ReservationService:
