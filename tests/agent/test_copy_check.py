@@ -1,12 +1,14 @@
 """A copy that differs from what was read fails before the snapshot is completed."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from prism.agent.copy_check import CopyCheck
-from prism.agent.file_copy import StopRequest, TreeCopyFailed
+from prism.agent.copy_check import CopyCheck, hash_files
+from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
+from prism.agent.manifest import ManifestEntry
 from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import TreeCopier
 
@@ -88,3 +90,33 @@ def test_copy_check_ignores_inode_numbers_of_listings(finished_copy):
     for entry in copier.root.below["folder"].below.values():
         entry.copied_inode += 1
     assert check(copier, target).used > 0
+
+
+class EarlyStopRequest(NoStopRequest):
+    """It comes after some reads."""
+
+    def __init__(self, reads):
+        self.reads = reads
+
+    @property
+    def requested(self):  # type: ignore[override]
+        self.reads -= 1
+        return self.reads < 0
+
+
+def test_hashing_stops_within_a_file_that_a_workspace_made_endless(tmp_path):
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(1 << 43)  # takes no space, and hours to hash
+    root = ManifestEntry("folder")
+    root.below["sparse"] = ManifestEntry("file")
+    with Directory.at(tmp_path) as tree, pytest.raises(TreeCopyStopped):
+        hash_files(tree, None, root, EarlyStopRequest(10))
+
+
+def test_hash_is_that_of_the_content(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 700_000)
+    root = ManifestEntry("folder")
+    root.below["file"] = entry = ManifestEntry("file")
+    with Directory.at(tmp_path) as tree:
+        hash_files(tree, None, root, NoStopRequest())
+    assert entry.extra == sha256(b"x" * 700_000).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from io import BufferedReader
 
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped, set_attribute
 from prism.agent.manifest import ManifestEntry, kind_of, paths, visit
@@ -77,6 +78,23 @@ class CopyCheck:
         os.utime(folder, ns=(facts.mtime, facts.mtime))
 
 
+class StoppableFile:
+    """A file whose reading ends with a request to stop: a sparse one may take days."""
+
+    def __init__(self, file: BufferedReader, stop: StopRequest) -> None:
+        self._file, self._stop = file, stop
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read into a buffer; raises `TreeCopyStopped`."""
+        if self._stop.requested:
+            raise TreeCopyStopped
+        return self._file.readinto(buffer)
+
+
 def hash_files(
     tree: Directory, expected: ManifestEntry | None, root: ManifestEntry, stop: StopRequest
 ) -> None:
@@ -91,4 +109,5 @@ def hash_files(
             raise TreeCopyStopped
         if entry.kind == "file" and not entry.extra and (expected is None or hashes.get(path)):
             with os.fdopen(tree.open(path, READ), "rb") as file:
-                entry.extra = hashlib.file_digest(file, "sha256").hexdigest()
+                content = StoppableFile(file, stop)
+                entry.extra = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
