@@ -22,7 +22,7 @@ def test_a_copy_is_made_and_listed(copying):
     assert copying.http("GET", f"/api/v1/copies/{copy['id']}").json() == copy
     [order] = copying.worker.orders
     assert (order.label.name, order.label.size_gb, order.is_known) == ("kept", 10, False)
-    [ended] = copying.events_of("snapshot_copy_ended")
+    [*_, ended] = copying.events_of("snapshot_copy_state_changed")
     assert (ended.subject, ended.data["state"]) == ("kept", "completed")
     assert copying.worker.statuses == {}, "its end is recorded, and nothing remembers it"
 

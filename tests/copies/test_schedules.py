@@ -69,7 +69,7 @@ def test_a_failure_degrades_the_daemon_and_is_tried_again_with_the_same_snapshot
     status = scheduled.http("GET", "/api/v1/daemon/status").json()
     assert status["status"] == "degraded"
     assert any("copy of data to /mnt/disk failed" in why for why in status["reasons"])
-    assert [event.data["failure"] for event in scheduled.events_of("scheduled_copy_ended")][-1]
+    assert [event.data["failure"] for event in scheduled.events_of("copy_schedule_ran")][-1]
     remaining = scheduled.snapshots()
     scheduled.settle(HOUR + 120, steps=1)
     assert runs(scheduled) == 3

@@ -124,3 +124,40 @@ def test_log_is_followed_as_it_grows(home, browsing):
     home.client.workspaces.resume("mine", wait=300)
     expect(log).to_contain_text("hibernate")  # without a reload
     assert "hibernate" not in before
+
+
+@pytest.mark.needs("restic")
+def test_snapshot_is_copied_elsewhere_and_fetched(home, browsing, tmp_path):
+    browser = browsing(home)
+    page = browser.open("/storage")
+    page.get_by_role("button", name="Snapshot of a workspace").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("friday")
+    pick(page, dialog, "Workspace", "mine")
+    dialog.get_by_role("button", name="Take a snapshot").click()
+    snapshots = page.get_by_role("table", name="Snapshots").get_by_role("row")
+    expect(snapshots.filter(has_text="friday")).to_contain_text("Completed")
+
+    dialog = choose(page, "friday", "Copy elsewhere")
+    dialog.get_by_label("Destination").fill("relative")
+    dialog.get_by_role("button", name="Copy elsewhere").click()
+    expect(dialog).to_contain_text("no destination for copies")
+    dialog.get_by_label("Destination").fill(str(tmp_path))
+    browser.shot("copy-elsewhere")
+    dialog.get_by_role("button", name="Copy elsewhere").click()
+    copies = page.get_by_role("table", name="Copies elsewhere").get_by_role("row")
+    copy = copies.filter(has_text=str(tmp_path))
+    expect(copy).to_contain_text("Completed", timeout=60_000)
+    expect(copy).not_to_contain_text("Not read")
+    browser.shot("copies-elsewhere")
+
+    page.get_by_role("button", name="Fetch a copy").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Destination").fill(str(tmp_path))
+    dialog.get_by_label("Snapshot, or id of the copy").fill("friday")
+    dialog.get_by_label("Name of the snapshot here").fill("back")
+    dialog.get_by_role("button", name="Fetch a copy").click()
+    expect(snapshots.filter(has_text="back")).to_contain_text("Completed", timeout=60_000)
+
+    choose(page, f"friday at {tmp_path}", "Cancel or remove from the list")
+    expect(copies.filter(has_text=str(tmp_path))).to_have_count(0)

@@ -64,12 +64,24 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_files_changed: 'Files changed',
   instance_forgotten: 'Removed from the list',
   instance_recovered: 'Recovered',
+  snapshot_copy_asked: 'Asked for a copy elsewhere',
+  snapshot_copy_state_changed: 'Copy elsewhere',
+  snapshot_copy_forgotten: 'Copy cancelled, or removed from the list',
+  copy_schedule_changed: 'Regular copies changed',
+  copy_schedule_ran: 'Regular copy ended',
   hibernation_triggered: 'Put to sleep because it was idle',
   idle_configured: 'Idle profile set',
   idle_kept_awake: 'Kept awake',
   idle_unknown: 'It is unknown whether it is idle',
   idle_sleeps_soon: 'Idle, goes to sleep soon',
 };
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
+
+function bytesText(count: number): string {
+  const power = count < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(count) / 3));
+  return `${(count / 1000 ** power).toFixed(power === 0 ? 0 : 1)} ${UNITS[power] ?? 'TB'}`;
+}
 
 const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -773,6 +785,47 @@ export const t = {
       result === null
         ? 'Not yet'
         : { failed: 'Failed', passed: 'Passed', pending: 'Running' }[result],
+    copies: 'Copies elsewhere',
+    copiesWhat: 'They outlive this computer: on another disk, on another computer or in S3.',
+    noCopies: 'No copies yet. The menu of a snapshot makes one.',
+    snapshotName: 'Snapshot',
+    copyNamed: (name: string, destination: string) => `${name} at ${destination}`,
+    copyElsewhere: 'Copy elsewhere',
+    copyOf: (name: string) => `Copy ${name} elsewhere`,
+    copyTo: (destination: string) => `being copied to ${destination}`,
+    destination: 'Destination',
+    destinationWhat: 'A folder on another disk, ssh://HOST/PATH, or s3://BUCKET/PATH.',
+    check: 'Check afterwards',
+    checks: {
+      full: 'Read all of it there again',
+      quick: 'Only that all parts are there',
+    },
+    readThere: 'Read there',
+    notRead: 'Not read',
+    sameDisk: 'The same disk as this home',
+    copiedBytes: (total: number | null, added: number | null) =>
+      total === null || added === null
+        ? 'unknown'
+        : `${bytesText(total)}, ${bytesText(added)} of it new there`,
+    forget: 'Cancel or remove from the list',
+    forgotten: 'removed from the list',
+    fetch: 'Fetch a copy',
+    fetchName: 'Snapshot, or id of the copy',
+    fetchAs: 'Name of the snapshot here',
+    fetchAsWhat: 'Empty for the same name.',
+    schedule: 'Copy regularly',
+    schedules: 'Regular copies',
+    noSchedules: 'Nothing is copied regularly.',
+    volumeToCopy: 'Volume',
+    every: 'How often',
+    periods: { daily: 'Every day', weekly: 'Every week', monthly: 'Every month' },
+    keep: 'Copies that stay there',
+    lastCopy: 'Last copy',
+    nextCopy: 'Next',
+    never: 'Never',
+    now: 'Now',
+    unschedule: 'End',
+    unscheduled: 'not copied any more; its copies stay',
     removing: 'being deleted',
     removeOf: (name: string) => `Delete ${name}`,
     removeVolume: 'Everything on it is destroyed. Its snapshots stay.',

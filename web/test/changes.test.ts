@@ -71,6 +71,14 @@ describe('changes by an event', () => {
     }
   });
 
+  it('a copy elsewhere marks the copies as stale, and no costs', () => {
+    const { stale } = changeOf(event('snapshot_copy_state_changed', { project: 'reef' }));
+    expect(stale).toContainEqual(['copies']);
+    expect(stale).not.toContainEqual(['costs']);
+    const ran = changeOf(event('copy_schedule_ran')).stale;
+    expect(ran).toEqual(expect.arrayContaining([['copy-schedules'], ['copies'], ['status']]));
+  });
+
   it('an attached or detached volume marks the files of its workspace as stale', () => {
     for (const name of ['volume_attached', 'volume_detached']) {
       const change = changeOf(event(name, { instance: 'theirs' }));

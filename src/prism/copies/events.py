@@ -43,10 +43,11 @@ class SnapshotCopyForgotten(_CopyEvent, frozen=True, kw_only=True):
     event: ClassVar[str] = "snapshot_copy_forgotten"
 
 
-class SnapshotCopyEnded(_CopyEvent, frozen=True, kw_only=True):
-    """A copy of a snapshot is complete, or has failed."""
+class SnapshotCopyStateChanged(_CopyEvent, frozen=True, kw_only=True):
+    """A copy of a snapshot began, is being verified, is complete, or has failed."""
 
-    event: ClassVar[str] = "snapshot_copy_ended"
+    event: ClassVar[str] = "snapshot_copy_state_changed"
+    previous_state: CopyState
     state: CopyState
     added_bytes: int | None
     failure: StorageFailure | None
@@ -59,8 +60,8 @@ class CopyScheduleChanged(_ScheduleEvent, frozen=True, kw_only=True):
     verb: str
 
 
-class ScheduledCopyEnded(_ScheduleEvent, frozen=True, kw_only=True):
+class CopyScheduleRan(_ScheduleEvent, frozen=True, kw_only=True):
     """A scheduled copy is complete, or has failed."""
 
-    event: ClassVar[str] = "scheduled_copy_ended"
+    event: ClassVar[str] = "copy_schedule_ran"
     failure: StorageFailure | None

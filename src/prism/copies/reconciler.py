@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
 from prism.copies import store
-from prism.copies.events import SnapshotCopyEnded, about
+from prism.copies.events import SnapshotCopyStateChanged, about
 from prism.copies.model import ENDED, CopyState, SnapshotCopy
 from prism.copies.plan import label_of
 from prism.copies.ports import CopyOrder, CopyStatus, CopyWorker
@@ -97,16 +97,16 @@ class CopyReconciler:
             trouble=status.trouble,
         )
         store.observe(tx, before, after)
-        if not has_ended:
-            return
         if after.schedule is not None and after.state is CopyState.COMPLETED:
             store.remove_ended(tx, after.schedule, status.remaining, except_for=id)
-        tx.happened(
-            SnapshotCopyEnded(
-                **about(after),
-                actor=SYSTEM,
-                state=after.state,
-                added_bytes=after.added_bytes,
-                failure=after.trouble,
+        if after.state is not before.state:
+            tx.happened(
+                SnapshotCopyStateChanged(
+                    **about(after),
+                    actor=SYSTEM,
+                    previous_state=before.state,
+                    state=after.state,
+                    added_bytes=after.added_bytes,
+                    failure=after.trouble,
+                )
             )
-        )

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
 from prism.copies import store
-from prism.copies.events import ScheduledCopyEnded, about_schedule
+from prism.copies.events import CopyScheduleRan, about_schedule
 from prism.copies.model import CopySchedule, SnapshotCopy
 from prism.copies.plan import ScheduleStep, can_reuse, next_run, next_step, snapshot_name
 from prism.copies.service import CopyService
@@ -126,9 +126,7 @@ class ScheduleReconciler:
             self._remove(tx, after.previous)
             after = replace(after, previous=None)
         store.observe(tx, before, after)
-        tx.happened(
-            ScheduledCopyEnded(**about_schedule(after), actor=SYSTEM, failure=after.trouble)
-        )
+        tx.happened(CopyScheduleRan(**about_schedule(after), actor=SYSTEM, failure=after.trouble))
 
     def _remove(self, tx: Tx, snapshot: str) -> None:
         """Delete a snapshot that the schedule took, unless it is in use or gone."""

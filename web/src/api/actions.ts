@@ -92,6 +92,15 @@ export const actions = {
   verifySnapshot: (name: string) =>
     data(api.POST('/api/v1/snapshots/{name}/verify', { ...at(name), body: {} })),
   removeSnapshot: (name: string) => data(api.DELETE('/api/v1/snapshots/{name}', at(name))),
+  copySnapshot: (name: string, body: Schemas['NewCopy']) =>
+    data(api.POST('/api/v1/snapshots/{name}/copy', { ...at(name), body })),
+  forgetCopy: (id: string) => data(api.DELETE('/api/v1/copies/{id}', { params: { path: { id } } })),
+  fetchSnapshot: (body: Schemas['FetchRequest']) =>
+    data(api.POST('/api/v1/remote-copies/fetch', { body })),
+  scheduleCopies: (body: Schemas['NewCopySchedule']) =>
+    data(api.POST('/api/v1/copy-schedules', { body })),
+  endSchedule: (id: string) =>
+    data(api.DELETE('/api/v1/copy-schedules/{id}', { params: { path: { id } } })),
   createProject: (body: Schemas['NewProject']) => data(api.POST('/api/v1/projects', { body })),
   changeProject: (id: string, body: Schemas['ProjectChange']) =>
     data(api.PUT('/api/v1/projects/{project_id}', { ...of(id), body })),

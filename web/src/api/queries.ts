@@ -230,6 +230,14 @@ export const queries = {
     queryKey: ['snapshots'],
     queryFn: () => data(api.GET('/api/v1/snapshots')),
   }),
+  copies: queryOptions({
+    queryKey: ['copies'],
+    queryFn: () => data(api.GET('/api/v1/copies')),
+  }),
+  copySchedules: queryOptions({
+    queryKey: ['copy-schedules'],
+    queryFn: () => data(api.GET('/api/v1/copy-schedules')),
+  }),
   idleHistory: queryOptions({
     queryKey: ['idle-history'],
     queryFn: () => data(api.GET('/api/v1/idle/history')),

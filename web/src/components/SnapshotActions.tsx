@@ -44,6 +44,30 @@ export function SnapshotActions({
               },
             ]),
         {
+          id: 'copy',
+          text: t.storage.copyElsewhere,
+          title: t.storage.copyOf(name),
+          disabled: incomplete,
+          fields: [
+            { id: 'destination', label: t.storage.destination, what: t.storage.destinationWhat },
+            {
+              id: 'verify',
+              label: t.storage.check,
+              value: 'full',
+              options: [
+                { value: 'full', label: t.storage.checks.full },
+                { value: 'quick', label: t.storage.checks.quick },
+              ],
+            },
+          ],
+          act: ({ destination = '', verify }) =>
+            actions.copySnapshot(name, {
+              destination,
+              verify: verify === 'quick' ? 'quick' : 'full',
+            }),
+          done: ({ destination = '' }) => t.storage.copyTo(destination),
+        },
+        {
           id: 'verify',
           text: t.storage.verify,
           disabled: incomplete,

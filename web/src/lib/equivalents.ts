@@ -243,6 +243,29 @@ export function storageOf(): Equivalent[] {
       curl: curl('POST', '/snapshots/COPY/restore', { name: 'NEW' }),
     },
     {
+      title: t.storage.copyElsewhere,
+      cli: 'prism snapshot copy COPY /mnt/disk',
+      python: python('snapshots.copy("COPY", "/mnt/disk")'),
+      curl: curl('POST', '/snapshots/COPY/copy', { destination: '/mnt/disk' }),
+    },
+    {
+      title: t.storage.fetch,
+      cli: 'prism snapshot fetch COPY /mnt/disk',
+      python: python('snapshots.fetch("/mnt/disk", "COPY")'),
+      curl: curl('POST', '/remote-copies/fetch', { destination: '/mnt/disk', copy: 'COPY' }),
+    },
+    {
+      title: t.storage.schedule,
+      cli: 'prism snapshot schedule /mnt/disk --volume NAME --every daily --keep 7',
+      python: python('snapshots.schedule("/mnt/disk", "daily", volume="NAME", keep=7)'),
+      curl: curl('POST', '/copy-schedules', {
+        destination: '/mnt/disk',
+        every: 'daily',
+        volume: 'NAME',
+        keep: 7,
+      }),
+    },
+    {
       title: t.storage.rollBack,
       cli: 'prism rollback WORKSPACE COPY',
       python: python('workspaces.rollback("WORKSPACE", "COPY")'),

@@ -21,7 +21,7 @@ const WITHOUT_COST: ReadonlySet<string> = new Set([
   'instance_progress',
   'instance_updated',
 ]);
-const PAID = /^(instance|volume|snapshot)_/;
+const PAID = /^(instance|volume|snapshot(?!_copy))_/;
 const IN_A_HOME: ReadonlySet<string> = new Set(['volume_attached', 'volume_detached']);
 const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] = [
   ['project_', [['projects']]],
@@ -30,7 +30,9 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['allocation_', [['budgets'], ['projects']]],
   ['invitation_', [['invitations']]],
   ['volume_', [['volumes'], ['instances']]],
+  ['snapshot_copy_', [['copies']]],
   ['snapshot_', [['snapshots']]],
+  ['copy_schedule_', [['copy-schedules'], ['copies'], ['status']]],
   ['profile_', [['profiles'], ['status']]],
   ['template_', [['templates']]],
   ['token_', [['tokens']]],

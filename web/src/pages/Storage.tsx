@@ -5,6 +5,8 @@ import { useQuery } from '@tanstack/react-query';
 
 import { queries } from '../api/queries';
 import { AsCommand } from '../components/AsCommand';
+import { CopyScheduleTable } from '../components/CopyScheduleTable';
+import { CopyTable } from '../components/CopyTable';
 import { Loaded } from '../components/Loaded';
 import { SnapshotTable } from '../components/SnapshotTable';
 import { VolumeTable } from '../components/VolumeTable';
@@ -16,6 +18,9 @@ import { t } from '../strings';
 export default function Storage() {
   const volumes = useQuery(queries.volumes);
   const snapshots = useQuery(queries.snapshots);
+  // On a shared daemon only the operator may use destinations.
+  const copies = useQuery(queries.copies);
+  const schedules = useQuery(queries.copySchedules);
   return (
     <ContentLayout
       header={
@@ -35,6 +40,8 @@ export default function Storage() {
         <Loaded query={snapshots} what={t.storage.snapshots}>
           {(list) => <SnapshotTable snapshots={list} />}
         </Loaded>
+        {copies.data !== undefined && <CopyTable copies={copies.data} />}
+        {schedules.data !== undefined && <CopyScheduleTable schedules={schedules.data} />}
       </SpaceBetween>
     </ContentLayout>
   );
