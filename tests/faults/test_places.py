@@ -22,7 +22,7 @@ from tests.proofs import record
 DISKS = ("ext4", "xfs", "btrfs", "tmpfs")
 USERS = ("root", "user")
 KINDS = ("plain", "linked", "moved", "copied", "restored")
-SHORT, LONG = 3, 5  # steps before the home is moved, and after
+SHORT, LONG = 3, 4  # steps before the home is moved, and after
 # Each disk, each user and each kind of home at least once.
 COVERING = [
     ("ext4", "user", "moved"),
