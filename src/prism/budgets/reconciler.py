@@ -13,6 +13,7 @@ from prism.budgets.model import Cap
 from prism.budgets.project_money import MoneyReader
 from prism.budgets.reservations import ReservationService
 from prism.budgets.storage_reservations import StorageReservationService
+from prism.budgets.stranded import AGAIN, StrandedReservations
 from prism.costs.ledger import Ledger
 from prism.costs.plan import unix_time
 from prism.kit.clock import Clock
@@ -41,12 +42,13 @@ class BudgetReconciler:
         ledger: Ledger,
         cache: BudgetCache,
         storage: StorageReservationService,
+        stranded: StrandedReservations,
         workspace_service: WorkspaceService,
         settlements: Sequence[Callable[[], object]],
     ) -> None:
         self._db, self._clock, self._reservations = db, clock, reservations
         self._ledger, self._workspaces, self._settlements = ledger, workspace_service, settlements
-        self._storage, self._cache = storage, cache
+        self._storage, self._cache, self._stranded = storage, cache, stranded
         self._balances = Balances(clock)
 
     def reachable(self) -> ColumnElement[bool]:
@@ -148,6 +150,9 @@ class BudgetReconciler:
                 self._force_sleep(tx, workspace.id, why)
 
     def _renew(self, tx: Tx, id: str) -> None:
+        if self._stranded.holds(tx.sql, id):
+            store.due(tx, id, self._clock.now() + AGAIN)
+            return
         rows = workspaces.by_ids(tx.sql, [id])
         known = store.reservation(tx.sql, id)
         if known is not None and not rows and (at := self._storage.renew(tx, known)) is not None:

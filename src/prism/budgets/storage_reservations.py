@@ -133,7 +133,7 @@ class StorageReservationService:
 
         Data that does not fit is kept: Prism deletes no data by itself.
         """
-        resource = _find_resource(tx.sql, reservation.id)
+        resource = find_resource(tx.sql, reservation.id)
         if resource is None:
             return None
         reservation = self._adopt(tx, reservation, resource)
@@ -153,7 +153,7 @@ class StorageReservationService:
 
     def release(self, tx: Tx, reservation: Reservation) -> bool:
         """End an allocation's payments for a volume or snapshot; False if it is neither."""
-        resource = _find_resource(tx.sql, reservation.id)
+        resource = find_resource(tx.sql, reservation.id)
         if resource is None:
             return False
         self._pay(tx, replace(reservation, allocation=None, pool=None), resource)
@@ -232,7 +232,8 @@ def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
     return (None, None) if reservation is None else (reservation.allocation, reservation.pool)
 
 
-def _find_resource(sql: Connection, id: str) -> Volume | Snapshot | None:
+def find_resource(sql: Connection, id: str) -> Volume | Snapshot | None:
+    """The volume or snapshot with that id."""
     volumes = storage.by_ids(sql, Volume, [id])
     if volumes:
         return volumes[0]

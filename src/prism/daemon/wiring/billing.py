@@ -10,6 +10,7 @@ from prism.budgets.reservations import ReservationService
 from prism.budgets.service import BudgetService
 from prism.budgets.spending import ProjectSpending
 from prism.budgets.storage_reservations import StorageReservationService, payer
+from prism.budgets.stranded import StrandedReservations
 from prism.catalog.plan import PriceBook
 from prism.costs.ledger import Ledger
 from prism.costs.service import CostService
@@ -65,6 +66,11 @@ class BillingWiring:
     def stranded_costs(self) -> StrandedCosts:
         """The costs of homes that no daemon serves."""
         return StrandedCosts(self.ledger, self.storage_ledger, self.price_book, self.clock)
+
+    @cached_property
+    def stranded_reservations(self) -> StrandedReservations:
+        """The reservations of homes that no daemon serves."""
+        return StrandedReservations(self.clock, self.reservations, self.storage_reservations)
 
     @cached_property
     def storage_reservations(self) -> StorageReservationService:
@@ -128,6 +134,7 @@ class BillingWiring:
             ledger=self.ledger,
             cache=self.budget_cache,
             storage=self.storage_reservations,
+            stranded=self.stranded_reservations,
             workspace_service=self.workspaces,
             settlements=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
         )

@@ -163,8 +163,8 @@ class ProviderWiring(BillingWiring):
             earlier=this_machine.earlier_location(machine, folder),
             folder_ids=None if self._served is not None else self.local.found_ids,
         )
-        registry.stranded.append(self.stranded_costs.stop)
-        registry.returned.append(self.stranded_costs.go_on)
+        registry.stranded += [self.stranded_costs.stop, self.stranded_reservations.stop]
+        registry.returned += [self.stranded_costs.go_on, self.stranded_reservations.go_on]
         return registry
 
     # ------------------------------------------------------------ providers
