@@ -41,9 +41,8 @@ class StrandedReservations:
         now = self._clock.now()
         for workspace in workspaces.living_at(tx.sql, location):
             self._workspaces.changed(tx, workspace, workspace, now, sure=False)
-        for kind in (Volume, Snapshot):
-            for row in storage.every_at(tx.sql, kind, location):
-                self._storage.changed(tx, row, row, now)
+        for row in _stored(tx.sql, location):
+            self._storage.changed(tx, row, row, now)
         for id in _ids(tx.sql, location):
             store.due(tx, id, now)
 
@@ -52,15 +51,21 @@ class StrandedReservations:
         if not self._locations:
             return False
         rows = workspaces.by_ids(sql, [id])
-        resource = rows[0] if rows else find_resource(sql, id)
+        if rows:
+            return rows[0].location in self._locations
+        resource = find_resource(sql, id)
         return resource is not None and resource.location in self._locations
 
 
 def _ids(sql: Connection, location: str) -> Iterator[str]:
     """Everything in a location that may have a reservation."""
     yield from (workspace.id for workspace in workspaces.living_at(sql, location))
-    for kind in (Volume, Snapshot):
-        yield from (row.id for row in storage.every_at(sql, kind, location))
+    yield from (row.id for row in _stored(sql, location))
+
+
+def _stored(sql: Connection, location: str) -> list[Volume | Snapshot]:
+    volumes = storage.every_at(sql, Volume, location)
+    return [*volumes, *storage.every_at(sql, Snapshot, location)]
 
 
 def _without_money(reservation: Reservation) -> Reservation:
