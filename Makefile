@@ -124,10 +124,16 @@ bench-peers: install  ## Measure Prism beside JupyterHub, dstack, SkyPilot and n
 	@scripts/debian.sh /usr/sbin/nginx nginx || echo "nginx was not installed and is left out"
 	$(BIN)/python bench/peers.py
 
-.PHONY: aws-proof
+.PHONY: aws-proof aws-proof-clean aws-proof-verify
 aws-proof: install  ## Try a real AWS account: PROFILE=lab [REGION=us-west-2] [BUDGET=5]
-	$(BIN)/python scripts/aws_proof.py --profile "$(PROFILE)" --region "$(or $(REGION),us-west-2)" \
+	$(BIN)/python scripts/aws/aws_proof.py --profile "$(PROFILE)" --region "$(REGION)" \
 		--budget "$(or $(BUDGET),5)"
+
+aws-proof-clean: install  ## Destroy what killed proofs have left in the account
+	$(BIN)/python scripts/aws/aws_proof_clean.py
+
+aws-proof-verify: install  ## Verify the signature of a report: FILE=docs/aws-proof.json
+	$(BIN)/python scripts/aws/aws_proof_report.py "$(FILE)"
 
 openapi: install  ## Write docs/openapi.json from the routes
 	$(BIN)/python -m tests.project.openapi > docs/openapi.json.new

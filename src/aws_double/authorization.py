@@ -103,7 +103,7 @@ def _ec2(call: Call) -> Iterator[Need]:
     named = [*_named_resources(world, args)]
     if kind := MAKES.get(action):
         yield from _creation(world, args, action, kind)
-    elif not any(args.get(name) for name in (*ABOUT, *SEVERAL)):
+    elif not named and not any(args.get(name) for name in (*ABOUT, *SEVERAL)):
         yield Need(f"ec2:{action}")
     requested = _request_tags(args.get("Tags", [])) if action == "CreateTags" else {}
     for arn, context in named:
@@ -167,6 +167,10 @@ def _named_resources(world: World, args: Tree) -> Iterator[tuple[str, dict[str, 
     changed = args.get("InstanceCreditSpecifications", [])
     ids += [(change["InstanceId"], "instance") for change in changed]
     ids += [(id, kind_of(id)) for id in args.get("Resources", [])]
+    keys = set() if args.get("PublicKeyMaterial") else {args.get("KeyPairId"), args.get("KeyName")}
+    for key in world.keys.values():  # its ARN has its name, whatever the request names it by
+        if {key.id, key.name} & keys:
+            yield _arn(world, "key-pair", key.name), _resource_tags(key.tags)
     tags = _tags_by_id(world)
     for id, kind in ids:
         if id in tags:

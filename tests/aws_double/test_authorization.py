@@ -11,6 +11,7 @@ from tests.aws_double.boto import (
     refused,
     set_rules,
 )
+from tests.aws_double.test_network import PUBLIC_KEY
 
 MANAGED = {"Key": "prism:managed", "Value": "true"}
 NEW = {"StringEquals": {"aws:RequestTag/prism:managed": "true"}}
@@ -217,3 +218,28 @@ def test_dry_run_without_permission_is_refused(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
     aws.bind(policy(allow("ec2:Describe*")))
     refused("UnauthorizedOperation", ec2.run_instances, **order(DryRun=True))
+
+
+def test_key_pair_is_deleted_only_with_the_tag_that_the_policy_names(aws, ec2):
+    """DeleteKeyPair knows the key pair as its resource, by id too, with its tags.
+
+    Actions, resources, and condition keys for Amazon EC2
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    """
+    ids = {}
+    for name, tags in (("ours", [{"Key": "a", "Value": "b"}]), ("theirs", [])):
+        kind = [{"ResourceType": "key-pair", "Tags": tags}] if tags else []
+        pair = ec2.import_key_pair(
+            KeyName=name, PublicKeyMaterial=PUBLIC_KEY, TagSpecifications=kind
+        )
+        ids[name] = pair["KeyPairId"]
+    statement = {
+        "Effect": "Allow",
+        "Action": "ec2:DeleteKeyPair",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/a": "b"}},
+    }
+    aws.bind({"Version": "2012-10-17", "Statement": [statement]})
+    refused("UnauthorizedOperation", ec2.delete_key_pair, KeyPairId=ids["theirs"])
+    refused("UnauthorizedOperation", ec2.delete_key_pair, KeyName="theirs")
+    ec2.delete_key_pair(KeyPairId=ids["ours"])

@@ -14,6 +14,7 @@ FINE: dict[str, Any] = {
     "how": "simulated",
     "missing": [],
     "reasons": [],
+    "checks": [],
     "unknown": [],
     "note": None,
     "problem": None,
@@ -216,3 +217,14 @@ def test_aws_clean_lists_and_deletes_after_a_yes(prism, run_on_terminal, server)
 def test_aws_clean_without_leftovers_says_so(prism, server):
     server.on("GET /daemon/aws/leftovers", [])
     assert "no security groups" in prism("aws", "clean").stderr
+
+
+def test_aws_check_prints_what_the_account_allows(prism, server):
+    """A new account has limits that no policy shows; they are hints, and no failure."""
+    few = {"name": "vCPUs", "ok": True, "message": "5 vCPUs at once", "remediation": "Ask AWS"}
+    key = {"name": "disk key", "ok": None, "message": "the account's own", "remediation": ""}
+    server.on(CHECK, [FINE | {"checks": [few, key]}])
+    done = prism("aws", "check")
+    assert done.returncode == 0
+    assert "vCPUs     5 vCPUs at once\n" in done.stdout
+    assert "vCPUs: Ask AWS" in done.stderr

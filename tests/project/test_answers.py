@@ -11,7 +11,7 @@ import msgspec.inspect as types
 import pytest
 
 from prism.client.decoding import _load_type
-from prism.daemon.aws import AwsAccess, AwsSetupAnswer, AwsSetupText
+from prism.daemon.aws import AwsAccess, AwsLeftover, AwsLoginAnswer, AwsSetupAnswer, AwsSetupText
 from prism.storage.model import EbsVolume, EfsVolume
 from tests.project.test_rules import CLI, called_methods
 from tests.project.tree import FILES, PACKAGE, parsed, short
@@ -32,6 +32,7 @@ HANDED = {
 }
 # Keys of dictionaries that are not answers.
 OWN = {
+    "cli/aws.py": {"why"},  # a label
     "cli/checks/aws.py": {"aws_connectivity"},  # of the status, which `CheckContext` has requested
     "cli/completion.py": {"complete", "workspaces"},
     "cli/connect.py": {"service"},  # of a port
@@ -44,6 +45,8 @@ OWN = {
 # Methods of the client that return no struct, or one of several.
 PLAIN = {
     "Daemon.aws": AwsAccess,
+    "Daemon.aws_leftovers": AwsLeftover,
+    "Daemon.aws_login": AwsLoginAnswer,
     "Daemon.aws_policy": dict,
     "Daemon.aws_setup": AwsSetupAnswer,
     "Daemon.aws_setup_text": AwsSetupText,

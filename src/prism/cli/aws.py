@@ -37,9 +37,14 @@ def _show(access: dict[str, Any]) -> None:
         fields["why"] = "; ".join(access["reasons"])
     if access["unknown"]:
         fields["not known"] = ", ".join(access["unknown"])
+    for check in access["checks"]:
+        fields[check["name"]] = check["message"]
     if access["note"]:
         fields["note"] = access["note"]
     show_fields(fields)
+    for check in access["checks"]:
+        if check["remediation"]:
+            suggest(f"{check['name']}: {clean(check['remediation'])}")
 
 
 def _login(args: Namespace) -> None:

@@ -17,9 +17,10 @@ from prism.profiles.model import Profile
 from prism.profiles.providers import AWS
 from prism.profiles.service import ProfileService
 from prism.providers.aws.account import setup as account_setup
+from prism.providers.aws.account.checks import AccountCheck, account_checks
 from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of, try_login
-from prism.providers.aws.account.leftovers import delete, leftovers
+from prism.providers.aws.account.leftovers import delete_all, leftovers
 from prism.providers.aws.account.permissions import permissions
 from prism.providers.aws.account.policy import policy, setup_policy
 from prism.providers.aws.api.credentials import LoginKind
@@ -45,6 +46,7 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     missing: Sequence[str] = ()
     reasons: Sequence[str] = ()
     unknown: Sequence[str] = ()
+    checks: Sequence[AccountCheck] = ()
     note: str | None = None  # what machines cannot do because they have no role
     problem: str | None = None
     remediation: str | None = None
@@ -180,7 +182,7 @@ class AwsAccessService:
     def _leftovers_of(self, profile: Profile, deleting: bool) -> list[AwsLeftover]:
         cloud, _ = self._locations().cloud_of(profile)
         items = leftovers(cloud, {key_of(self._home, profile.name).fingerprint})
-        done = [delete(cloud, item) for item in items] if deleting else items
+        done = delete_all(cloud, items) if deleting else items
         return [
             AwsLeftover(
                 profile=profile.name,
@@ -217,11 +219,12 @@ class AwsAccessService:
             base |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
             check, note = permissions(cloud, identity), lacking(cloud)
             self._locations().note(cloud, identity, check)
+            checks = account_checks(cloud)
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**base, problem=why, remediation=problem.remediation or None)
         base |= {"how": check.how, "missing": check.missing, "unknown": check.unknown}
-        base |= {"reasons": check.reasons, "remediation": check.remediation}
+        base |= {"checks": checks, "reasons": check.reasons, "remediation": check.remediation}
         return AwsAccess(**base, note=note)
 
 

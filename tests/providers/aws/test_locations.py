@@ -17,7 +17,7 @@ from prism.providers.aws.account.identity import (
     Identities,
     RegionMissing,
 )
-from prism.providers.aws.api.faults import AwsUnavailable, CredentialsMissing
+from prism.providers.aws.api.faults import AwsDenied, AwsUnavailable, CredentialsMissing
 from prism.providers.aws.locations import AwsLocationParts, AwsLocations, LocationsInUse
 from prism.providers.aws.unavailable import UnavailableProvider
 from tests.waiting import eventually
@@ -232,8 +232,33 @@ def test_prices_are_fetched_for_the_locations_in_use(world, monkeypatch):
     monkeypatch.setattr(world.locations.prices, "look", lambda cloud: looked.append(cloud.region))
     world.uses(profile())
     world.uses(profile(region="us-west-2"))
+    monkeypatch.setattr(module, "free_types", lambda cloud: None)
     world.locations.look_at_prices()
     assert looked == ["us-west-2"]
+
+
+def test_plan_of_the_account_is_asked_a_few_times_a_day_and_reaches_the_offer(world, monkeypatch):
+    plans = [AwsDenied("not allowed"), frozenset({"t3.small"}), None]
+    calls = []
+
+    def answer(cloud):
+        calls.append(cloud.region)
+        plan = plans[len(calls) - 1]
+        if isinstance(plan, Exception):
+            raise plan
+        return plan
+
+    monkeypatch.setattr(module, "free_types", answer)
+    monkeypatch.setattr(world.locations.prices, "look", lambda cloud: None)
+    world.uses(profile())
+    included = []
+    for _ in plans:
+        for _ in range(2):
+            world.locations.look_at_prices()
+        included.append(world.locations.offer(profile())._included())
+        world.clock.advance(seconds=module.PLAN_EVERY.total_seconds())
+    assert included == [None, {"t3.small"}, None]
+    assert calls == ["us-east-1"] * 3
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -110,6 +110,15 @@ def test_launch_that_ec2_cannot_run_is_refused(offer, of, kind, launch, why):
     assert why in refused.value.message + refused.value.details
 
 
+def test_type_outside_of_the_free_plan_is_refused_with_one_that_is_included(prices):
+    offer = AwsOffer(LOCATION, "us-east-1", prices, included=lambda: frozenset({"t3.small"}))
+    with pytest.raises(ValidationFailed) as refused:
+        offer.accept(template(), machine_type("t3.medium"), order())
+    assert "Free plan of the account does not include t3.medium" in refused.value.details
+    assert "`prism launch --instance-type t3.small`" in refused.value.remediation
+    assert offer.accept(template(), machine_type("t3.small"), order()) is not None
+
+
 def test_template_without_a_base_gets_the_default_base(offer):
     note = notes(offer, of=template(None), hibernation=False)
     assert note == "its template names no system (`base`): it gets ubuntu-22.04"

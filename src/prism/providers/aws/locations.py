@@ -9,7 +9,7 @@ before an aws profile is used.
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import credentials_missing
 from prism.providers.aws.api.rate_limits import RateLimiter
 from prism.providers.aws.offer import AwsOffer, Known
+from prism.providers.aws.prerequisites.free_plan import free_types
 from prism.providers.aws.prices.price_list import Prices
 from prism.providers.aws.storage.offer import AwsStorageOffer
 from prism.providers.aws.unavailable import UnavailableProvider
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 CHECK_EVERY, CHECK_SOON = 15.0, 0.2  # seconds between two checks; and after `wake`
 PRICES_EVERY = 2.0  # seconds between two checks whether prices are due
+PLAN_EVERY = timedelta(hours=6)
 SHUTDOWN_TIMEOUT = 10.0  # seconds that a check gets to end at shutdown
 IDENTITY_TIMEOUT = 5.0  # seconds that a request waits for an identity
 
@@ -102,6 +104,8 @@ class AwsLocations:
         """Called with the name of each new location."""
         self._checked: dict[tuple[str, str | None], LoginCheck] = {}  # by location and login
         self._rate_limiters: dict[str, RateLimiter] = {}
+        self._included: dict[str, frozenset[str] | None] = {}  # by location, once it is known
+        self._plan_due: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._rung, self._closed = threading.Event(), threading.Event()
         self._workers: list[threading.Thread] = []
@@ -110,7 +114,8 @@ class AwsLocations:
     def offer(self, profile: Profile, *, wait: float = IDENTITY_TIMEOUT) -> AwsOffer:
         """The offer of a profile's location; raises if that location is not known yet."""
         location, _ = self._location_of(profile, wait)
-        offer = partial(AwsOffer, location, parts_of(location)[1], self.prices)
+        included = partial(self._included.get, location)
+        offer = partial(AwsOffer, location, parts_of(location)[1], self.prices, included=included)
         parts = self.connected.get(location)
         return offer(parts.image, parts.note) if parts else offer()
 
@@ -232,6 +237,18 @@ class AwsLocations:
         for location in self.in_use & self.connected.keys():
             if not self._closed.is_set():
                 self.prices.look(self.connected[location].cloud)
+                self._look_at_plan(location)
+
+    def _look_at_plan(self, location: str) -> None:
+        """Ask which machine types the plan of the account includes, a few times a day."""
+        now = self._clock.now()
+        if now < self._plan_due.get(location, now):
+            return
+        self._plan_due[location] = now + PLAN_EVERY
+        try:
+            self._included[location] = free_types(self.connected[location].cloud)
+        except Problem as problem:  # not known: EC2 refuses a type that it does not include
+            log.info("%s: the plan of the account is not known: %s", location, problem)
 
     def _watch_usage(self) -> None:
         while not self._closed.is_set():

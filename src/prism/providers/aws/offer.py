@@ -15,6 +15,7 @@ from prism.kit.money import Micros
 from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.tokens import tokens
+from prism.providers.aws.prerequisites.free_plan import advice
 from prism.providers.aws.prerequisites.images import BASES, DEFAULT, WORDS
 from prism.providers.aws.prices.credits import is_burstable, surplus
 from prism.providers.aws.prices.price_list import Prices
@@ -51,15 +52,27 @@ class AwsOffer:
         prices: Prices,
         known: Known = lambda base, built: None,
         note: Callable[[], str | None] = lambda: None,
+        *,
+        included: Callable[[], frozenset[str] | None] = lambda: None,
     ) -> None:
-        """`note` returns what machines of this location cannot do, if known."""
+        """`note` returns what machines of this location cannot do, if known.
+
+        `included` returns the machine types of an account with AWS's Free plan, if it has that.
+        """
         self.location, self.region = location, region
         self._prices, self._known, self._note = prices, known, note
+        self._included = included
 
     def accept(
         self, template: Template, kind: MachineType, request: LaunchRequest
     ) -> tuple[str, ...]:
         """Notes on deviations from the request; raises if EC2 could not run it."""
+        included = self._included()
+        if included is not None and kind.name not in included:
+            raise ValidationFailed.of(
+                ("instance_type", f"AWS's Free plan of the account does not include {kind.name}"),
+                remediation=advice(included),
+            )
         sleeps = request.hibernation and self.hibernates(kind, template, request)
         encoded = msgspec.json.encode(template), msgspec.json.encode(request.parameters)
         _check_user_data(*encoded, kind.architecture, sleeps)

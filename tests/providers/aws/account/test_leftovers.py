@@ -3,7 +3,10 @@
 import pytest
 
 from aws_double.rulebook import build
-from prism.providers.aws.account.leftovers import Leftover, delete, leftovers
+from prism.errors import Unavailable
+from prism.providers.aws.account.leftovers import AccountResource, delete, delete_all, leftovers
+from prism.providers.aws.network.groups import find_or_make
+from prism.providers.aws.storage.filesystems import GROUP
 from tests.providers.aws.place import AwsParts
 
 
@@ -50,4 +53,29 @@ def test_group_of_a_machine_stays_and_says_so(parts, cloud):
 def test_refused_deletion_names_the_reason(parts, cloud, code):
     parts.aws.rules = build({})
     parts.aws.fault(action="DeleteKeyPair", do="error", code=code, status=500, times=None)
-    assert delete(cloud, Leftover(kind="key pair", id="key-1", name="x")).problem
+    assert delete(cloud, AccountResource(kind="key pair", id="key-1", name="x")).problem
+
+
+def test_group_that_the_one_of_file_systems_names_is_deleted_too(parts, cloud):
+    """A shared file system opens its group to that of each home; other homes' rules stay."""
+    group = parts.prepare()
+    network = cloud.call("ec2", "DescribeVpcs")["Vpcs"][0]["VpcId"]
+    shared = None
+    for _ in range(3):
+        try:
+            shared = find_or_make(cloud, network, GROUP, "Prism")
+        except Unavailable:
+            parts.pass_on()
+    assert shared is not None
+    rule = {"IpProtocol": "tcp", "FromPort": 2049, "ToPort": 2049}
+    peers = [{**rule, "UserIdGroupPairs": [{"GroupId": group}]}]
+    ingress = {"GroupId": shared["GroupId"], "IpPermissions": peers}
+    cloud.call("ec2", "AuthorizeSecurityGroupIngress", **ingress)
+    parts.pass_on()
+    assert [item.problem for item in delete_all(cloud, leftovers(cloud, own(parts)))] == [""] * 3
+
+
+def test_key_stays_while_a_group_of_it_does(parts, cloud):
+    parts.launch()
+    problems = [item.problem for item in delete_all(cloud, leftovers(cloud, own(parts)))]
+    assert problems == ["it is still in use", "its groups are still in use"]

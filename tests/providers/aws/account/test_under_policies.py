@@ -29,7 +29,7 @@ TRIED = [
     ),
     *(
         HERE / f"test_{name}.py"
-        for name in ("federation", "identity", "leftovers", "policy", "setup")
+        for name in ("checks", "federation", "identity", "leftovers", "policy", "setup")
     ),
     TESTS / "recovery" / "test_aws.py",
     TESTS / "daemon" / "wiring" / "test_providers.py",

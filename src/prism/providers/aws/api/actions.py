@@ -34,7 +34,9 @@ ACTIONS = frozenset(
         "ec2:DescribeVolumes",
         "ec2:DescribeVpcs",
         "ec2:DetachVolume",
+        "ec2:GetAllowedImagesSettings",
         "ec2:GetConsoleOutput",
+        "ec2:GetEbsDefaultKmsKeyId",
         "ec2:ImportKeyPair",
         "ec2:ModifyInstanceAttribute",
         "ec2:ModifyInstanceCreditSpecification",
@@ -51,10 +53,12 @@ ACTIONS = frozenset(
         "efs:DescribeMountTargets",
         "efs:TagResource",
         "efs:UntagResource",
+        "freetier:GetAccountPlanState",
         "iam:GetInstanceProfile",
         "iam:GetRolePolicy",
         "iam:SimulatePrincipalPolicy",
         "pricing:GetProducts",
+        "service-quotas:GetServiceQuota",
         "ssm:GetParameter",
         "sts:GetCallerIdentity",
         "sts:GetFederationToken",
@@ -72,7 +76,7 @@ SETUP_ACTIONS = frozenset(
     }
 )
 """What only `prism aws setup` calls, which an administrator runs once."""
-PREFIXES = {"efs": "elasticfilesystem"}
+PREFIXES = {"efs": "elasticfilesystem", "service-quotas": "servicequotas"}
 """Services that have another name in policies than in boto3."""
 
 READS = ("Describe", "Get", "List", "Simulate")

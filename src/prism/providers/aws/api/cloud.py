@@ -36,7 +36,10 @@ CALL_TIMEOUT = 25.0  # seconds for one call with its retries; a lease lasts 60
 READ_RETRIES = 2
 CONNECT_TIMEOUT, READ_TIMEOUT = 3, 15  # seconds
 THREADS = 32
-SINGLE_REGION = {"pricing": "us-east-1"}  # services with one endpoint for all regions
+SINGLE_REGION = {
+    "freetier": "us-east-1",
+    "pricing": "us-east-1",
+}  # services with one endpoint for all regions
 
 
 class Cloud:

@@ -5,7 +5,8 @@
 PROFILE is a section of AWS's own files. The script runs a daemon in its own home. It prints what
 it will create and the maximum cost, and asks; then it launches the smallest machines and checks
 each point in turn. In every case it destroys what it has created. It writes the outcome to
-`docs/aws-proof.json`, with the request ids of AWS's answers.
+`docs/aws-proof.json`, signed and with the request ids of AWS's answers. After a `kill -9`,
+`make aws-proof-clean` destroys what is left.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,24 +25,29 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 import boto3
-from botocore.exceptions import ClientError
+from aws_proof_clean import PARTS, Run, Sweeper
+from aws_proof_report import PROVES, sign
+from botocore.exceptions import BotoCoreError, ClientError
 
 from prism.cli.daemon_start import is_listening
 from prism.client.address import DaemonAddress
 
 BIN = Path(sys.executable).parent
-OUT = Path(__file__).parents[1] / "docs" / "aws-proof.json"
-MAIN, SPOT, DATA, SHARED, COPY, AGAIN = (
-    "proof-main", "proof-spot", "proof-data", "proof-shared", "proof-copy", "proof-again",
-)  # fmt: skip
+OUT = Path(__file__).parents[2] / "docs" / "aws-proof.json"
+RUN = secrets.token_hex(3)
+MAIN, SPOT, DATA, SHARED, COPY, AGAIN = (f"proof-{RUN}-{part}" for part in PARTS)
+PROFILE = f"proof-{RUN}"
+SMALL = ("t3.small", "t4g.small")  # the first that the region offers
+PRICE_TIMEOUT = 60.0  # seconds: Prism reads AWS's price list in the background
+DEAREST = 2.5  # no region costs more, compared with us-east-1; used if a price is unknown
+SMALL_PRICE = 0.0208  # USD an hour, of t3.small in us-east-1
 DAEMON_ENDS = 60.0  # seconds: it lets requests end for 30
 HOURS = 2  # that everything may exist, at most
-MANAGED = [{"Name": "tag:prism:managed", "Values": ["true"]}]
-GONE = {"shutting-down", "terminated"}
 Tree = dict[str, Any]
 
 
@@ -62,11 +68,16 @@ class Proof:
         self, region: str, aws_profile: str | None, patience: float, quiet: float
     ) -> None:
         self.region, self.patience, self.quiet = region, patience, quiet
+        try:
+            self.session = boto3.Session(profile_name=aws_profile, region_name=region)
+        except BotoCoreError as error:
+            raise Failed(str(error)) from error
         self.home = Path(tempfile.mkdtemp(prefix="prism-proof-"))
+        self.run = Run(RUN, region, aws_profile, self.home)
+        self.run.note()
         ours = {"PRISM_HOME": str(self.home), "PRISM_PORT": "0"}
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
         self.environ = inherited | ours
-        self.session = boto3.Session(profile_name=aws_profile, region_name=region)
         self.aws_profile, self.requests = aws_profile, list[str]()
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
         self.double = endpoint if "127.0.0.1" in endpoint else ""
@@ -112,9 +123,51 @@ class Proof:
 
     def ask(self, service: str, action: str, **arguments: Any) -> Tree:
         """Ask AWS itself; keeps the request id."""
-        answer: Tree = getattr(self.session.client(service), action)(**arguments)
+        try:
+            answer: Tree = getattr(self.session.client(service), action)(**arguments)
+        except BotoCoreError as error:
+            raise Failed(f"{service} {action}: {error}") from error
         self.requests.append(answer["ResponseMetadata"]["RequestId"])
         return answer
+
+    def finish(self, passed: bool) -> None:
+        """Forget the run if nothing is left of it; else name the command that cleans up."""
+        try:
+            remaining = Sweeper(self.session, self.run).once()
+        except (BotoCoreError, ClientError) as error:
+            remaining = [f"not known: {error}"]
+        if remaining:
+            say(f"Left in the account: {', '.join(remaining)}. Run: make aws-proof-clean")
+        else:
+            self.run.forget(keep_home=not passed)
+            say("" if passed else f"The log of its daemon is in {self.home}")
+
+    def living(self) -> list[str]:
+        """What exists of this run beside groups and keys, which are deleted last."""
+        names = [{"Name": "tag:prism:name", "Values": [self.run.name(part) for part in PARTS]}]
+        reservations = self.ask("ec2", "describe_instances", Filters=names)["Reservations"]
+        machines = [machine for group in reservations for machine in group["Instances"]]
+        ids = [
+            machine["InstanceId"]
+            for machine in machines
+            if machine["State"]["Name"] != "terminated"
+        ]
+        volumes = self.ask("ec2", "describe_volumes", Filters=names)["Volumes"]
+        copies = self.ask("ec2", "describe_snapshots", OwnerIds=["self"], Filters=names)
+        systems = self.ask("efs", "describe_file_systems")["FileSystems"]
+        ids += [disk["VolumeId"] for disk in volumes]
+        ids += [snapshot["SnapshotId"] for snapshot in copies["Snapshots"]]
+        return ids + [system["FileSystemId"] for system in systems if system.get("Name") == SHARED]
+
+    @cached_property
+    def small(self) -> str:
+        """The smallest type with enough memory that the region offers."""
+        filters = [{"Name": "instance-type", "Values": [*SMALL]}]
+        answer = self.ask("ec2", "describe_instance_type_offerings", Filters=filters)
+        offered = {offering["InstanceType"] for offering in answer["InstanceTypeOfferings"]}
+        if not offered:
+            raise Failed(f"{self.region} offers neither {' nor '.join(SMALL)}")
+        return next(name for name in SMALL if name in offered)
 
     def machine(self, name: str) -> Tree:
         """A workspace's machine, as EC2 describes it."""
@@ -170,26 +223,57 @@ def who(proof: Proof) -> Tree:
             may[action] = answer["EvaluationResults"][0]["EvalDecision"]
         except ClientError as error:
             may[action] = error.response["Error"]["Code"]
+        except Failed as error:
+            may[action] = str(error)
     return {"identity": access["identity"], "note": access["note"], "more_than_daily": may}
 
 
 def launch(proof: Proof) -> Tree:
-    """A launch becomes ready, with standard CPU credits and everything tagged."""
-    order = ("JupyterLab", MAIN, "--instance-type", "t3.small", "--ttl", str(HOURS))
+    """A launch becomes ready, with everything tagged and with known CPU credits."""
+    order = ("JupyterLab", MAIN, "--instance-type", proof.small, "--ttl", str(HOURS))
     proof.prism("launch", *order, "--no-wait")
     workspace = proof.wait_for_state(MAIN, "running")
     machine = proof.machine(MAIN)
-    answer = proof.ask("ec2", "describe_instance_credit_specifications",
-                       InstanceIds=[machine["InstanceId"]])  # fmt: skip
+    outcome = {"id": machine["InstanceId"], "stage": workspace["stage"]}
+    untagged = {"prism:managed", "prism:id", "prism:name"} - {
+        tag["Key"] for tag in machine["Tags"]
+    }
+    if untagged:
+        raise Failed(f"it lacks the tags {', '.join(sorted(untagged))}")
+    return outcome | {"credits": _credits(proof, machine["InstanceId"])} | _identity(proof)
+
+
+def _credits(proof: Proof, id: str) -> str:
+    """The CPU credits, which the daily policy does not let its holder read."""
+    try:
+        answer = proof.ask("ec2", "describe_instance_credit_specifications", InstanceIds=[id])
+    except ClientError as error:
+        return f"not known: {error.response['Error']['Code']}"
     [specification] = answer["InstanceCreditSpecifications"]
-    credits = specification["CpuCredits"]
-    if credits != "standard":
-        raise Failed(f"its CPU credits are {credits}")
-    return {"id": machine["InstanceId"], "stage": workspace["stage"], "credits": credits}
+    return str(specification["CpuCredits"])
+
+
+def _identity(proof: Proof) -> Tree:
+    """The identity document of the machine and AWS's signature of it."""
+    if proof.double:
+        return {"identity_document": "none: the double's machines run no programs"}
+    url = "http://169.254.169.254/latest"
+    script = (
+        f"T=$(curl -sfX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {url}/api/token) && "
+        'for part in document rsa2048; do curl -sf -H "X-aws-ec2-metadata-token: $T" '
+        f"{url}/dynamic/instance-identity/$part && echo && echo ---; done"
+    )
+    try:
+        parts = _run_inside(proof, MAIN, "sudo", "sh", "-c", script).split("---")
+    except Failed as error:
+        return {"identity_document": f"none: {error}"}
+    return {"identity_document": parts[0].strip(), "rsa2048": parts[1].strip()}
 
 
 def sleep_and_wake(proof: Proof) -> Tree:
     """It hibernates, and wakes up with the same boot id and the same file in its memory."""
+    if not proof.prism("show", MAIN)["hibernation_capable"]:
+        return {"skipped": f"EC2 cannot hibernate {proof.small}"}
     before = _tag(proof.machine(MAIN), "prism:boot-id")
     value = uuid.uuid4().hex
     if not proof.double:  # its machines run no programs; the value in `before` is from /run there
@@ -211,7 +295,7 @@ def sleep_and_wake(proof: Proof) -> Tree:
 
 def spot_powers_off(proof: Proof) -> Tree:
     """Powering off inside a spot machine stops it, and EC2 does not replace it."""
-    order = ("Plain Shell", SPOT, "--instance-type", "t3.small", "--spot", "--ttl", str(HOURS))
+    order = ("Plain Shell", SPOT, "--instance-type", proof.small, "--spot", "--ttl", str(HOURS))
     proof.prism("launch", *order, "--no-hibernation", "--no-wait")
     proof.wait_for_state(SPOT, "running")
     request = proof.machine(SPOT)["SpotInstanceRequestId"]
@@ -283,48 +367,35 @@ def clean(proof: Proof) -> None:
     ):
         try:
             proof.prism(*words)
-        except Failed:
+        except (Failed, OSError):
             continue  # it was never made, or is gone
 
 
 def left(proof: Proof) -> Tree:
-    """What is left of it in the account; everything that is ours goes by then."""
+    """Everything of it is destroyed: by Prism, and what Prism leaves by its ids."""
 
     def nothing() -> bool:
         for name in (DATA, SHARED, AGAIN):
             try:
                 proof.prism("volume", "delete", name, "--yes", "--no-wait")
-            except Failed:
+            except (Failed, OSError):
                 continue
-        return not list(_remaining_ids(proof))
+        return not proof.living()
 
     clean(proof)
+    by_hand: list[str] = []
     try:
         proof.until("nothing left", nothing)
-    except Failed:
-        raise Failed(f"left in the account: {', '.join(_remaining_ids(proof))}") from None
+        proof.prism("aws", "clean", "--yes")
+    except (Failed, OSError):
+        by_hand = proof.living()
+    sweeper = Sweeper(proof.session, proof.run)
+    remaining = sweeper.until_nothing(proof.patience, proof.quiet)
+    if remaining:
+        raise Failed(f"left in the account: {', '.join(remaining)}: {sweeper.problems}")
+    if by_hand:
+        raise Failed(f"Prism left these, which the proof destroyed: {', '.join(by_hand)}")
     return {"left": []}
-
-
-def _remaining_ids(proof: Proof) -> Iterator[str]:
-    names = {"Name": "tag:prism:name", "Values": [MAIN, SPOT, DATA, SHARED, COPY, AGAIN]}
-    ours = [*MANAGED, names]
-    for group in proof.ask("ec2", "describe_instances", Filters=ours)["Reservations"]:
-        for machine in group["Instances"]:
-            if machine["State"]["Name"] not in GONE:
-                yield machine["InstanceId"]
-    yield from (
-        disk["VolumeId"] for disk in proof.ask("ec2", "describe_volumes", Filters=ours)["Volumes"]
-    )
-    answer = proof.ask("ec2", "describe_snapshots", OwnerIds=["self"], Filters=ours)
-    yield from (snapshot["SnapshotId"] for snapshot in answer["Snapshots"])
-    for filesystem in proof.ask("efs", "describe_file_systems")["FileSystems"]:
-        if filesystem.get("Name") == SHARED:
-            yield filesystem["FileSystemId"]
-    answer = proof.ask("ec2", "describe_spot_instance_requests", Filters=ours)
-    for request in answer["SpotInstanceRequests"]:
-        if request["State"] in {"open", "active"}:
-            yield request["SpotInstanceRequestId"]
 
 
 # ------------------------------------------------------------------ words
@@ -362,41 +433,45 @@ def _wait_until_attached(proof: Proof, name: str) -> str:
     return str(proof.until(f"volume {name} attached", attached_id))
 
 
-def _run_inside(proof: Proof, name: str, *words: str) -> None:
+def _run_inside(proof: Proof, name: str, *words: str) -> str:
     command = [str(BIN / "prism"), "exec", name, "--", *words]
     done = subprocess.run(command, env=proof.environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"inside of {name}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def worst_case(proof: Proof) -> float:
     """The maximum cost in USD: everything, for the whole time."""
     total = 0.0
     for template, more in (("JupyterLab", ()), ("Plain Shell", ("--spot",))):
-        words = (
-            "launch",
-            template,
-            "proof-plan",
-            "--instance-type",
-            "t3.small",
-            *more,
-            "--dry-run",
-        )
-        plan = proof.prism(*words)
-        say(f"  {plan['instance_type']}: ${plan['hourly']} an hour ({plan['price_source']})")
-        total += plan["hourly"] * HOURS + (plan["disk_monthly"] or 0) / 720 * HOURS
-    addresses, storage = (
-        2 * 0.005 * HOURS,
-        0.50,
-    )  # two volumes, a snapshot, a file system: far less
+        order = ("launch", template, "proof-plan", "--instance-type", proof.small, *more)
+        plan = _priced(proof, order)
+        hourly, source = plan["hourly"], plan["price_source"]
+        if hourly is None:
+            hourly, source = SMALL_PRICE * DEAREST, "unknown: at most this"
+        say(f"  {plan['instance_type']}: ${hourly} an hour ({source})")
+        total += hourly * HOURS + (plan["disk_monthly"] or 0) / 720 * HOURS
+    addresses = 2 * 0.005 * HOURS
+    storage = 0.50  # two volumes, a snapshot, a file system: far less
     return float(total + addresses + storage)
+
+
+def _priced(proof: Proof, order: tuple[str, ...]) -> Tree:
+    """The plan of a launch, as soon as Prism has read the price of the region, or without it."""
+    ends = time.monotonic() + min(PRICE_TIMEOUT, proof.patience)
+    while True:
+        plan: Tree = proof.prism(*order, "--dry-run")
+        if plan["hourly"] is not None or time.monotonic() > ends:
+            return plan
+        time.sleep(proof.quiet)
 
 
 def run(proof: Proof, budget: float, sure: bool) -> Tree:
     """Check every point in order; the report."""
-    proof.prism("profile", "create", "proof", "--provider", "aws", "--region", proof.region,
+    proof.prism("profile", "create", PROFILE, "--provider", "aws", "--region", proof.region,
                 *(("--aws-profile", proof.aws_profile) if proof.aws_profile else ()))  # fmt: skip
-    proof.prism("profile", "switch", "proof")
+    proof.prism("profile", "switch", PROFILE)
     say(
         f"In {proof.region}, for {HOURS} hours at most: two machines, two volumes, a snapshot, EFS"
     )
@@ -404,7 +479,7 @@ def run(proof: Proof, budget: float, sure: bool) -> Tree:
     say(f"  at most ${most:.2f}; the budget is ${budget:.2f}")
     if most > budget:
         raise SystemExit("error: that is more than the budget: make aws-proof BUDGET=…")
-    if not sure and input("Go on? Type yes: ").strip() != "yes":
+    if not sure and _answer("Go on? Type yes: ") != "yes":
         raise SystemExit("nothing was made")
     try:
         points = [_check(proof, point) for point in POINTS]
@@ -423,13 +498,21 @@ def run(proof: Proof, budget: float, sure: bool) -> Tree:
     }
 
 
+def _answer(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return ""
+
+
 def _check(proof: Proof, point: Callable[[Proof], Tree]) -> Tree:
     proof.requests.clear()
     began = time.monotonic()
     outcome: Tree = {"point": point.__name__, "what": (point.__doc__ or "").splitlines()[0]}
     try:
         outcome |= {"ok": True, "found": point(proof)}
-    except (Failed, ClientError, OSError, LookupError, ValueError) as error:
+    except (Failed, BotoCoreError, ClientError, OSError, LookupError, TypeError, ValueError,
+            subprocess.SubprocessError) as error:  # fmt: skip
         outcome |= {"ok": False, "why": str(error)}
     outcome |= {"seconds": round(time.monotonic() - began, 1), "request_ids": [*proof.requests]}
     say(f"{'ok    ' if outcome['ok'] else 'FAILED'}  {outcome['what']}  {outcome.get('why', '')}")
@@ -442,31 +525,46 @@ def _interrupted(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def main() -> int:
-    """Check everything and write the report; only tests use the last three options."""
+def _options() -> argparse.Namespace:
+    """The arguments; only tests use the last three."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default=None)
-    parser.add_argument("--region", default="us-west-2")
+    parser.add_argument("--region", default=None)
     parser.add_argument("--budget", type=float, default=5.0)
     parser.add_argument("--yes", action="store_true")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--patience", type=float, default=1200.0)
     parser.add_argument("--pause", type=float, default=5.0)
-    options = parser.parse_args()
-    proof = Proof(options.region, options.profile or None, options.patience, options.pause)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+    return parser.parse_args()
+
+
+def _prove(options: argparse.Namespace) -> Tree:
+    """Check everything; afterwards nothing is left, or the note of the run is."""
+    region = options.region or boto3.Session(profile_name=options.profile or None).region_name
+    if not region:
+        raise Failed("no region is known: make aws-proof REGION=…")
+    proof, passed = Proof(region, options.profile or None, options.patience, options.pause), False
     try:
         with proof.daemon():
             report = run(proof, options.budget, options.yes)
-    except Failed as error:
+        passed = report["passed"]
+        return sign(report)
+    finally:
+        proof.finish(passed)
+
+
+def main() -> int:
+    """Check everything and write the report."""
+    options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    try:
+        report = _prove(options)
+    except (Failed, BotoCoreError, ClientError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
     options.out.write_text(json.dumps(report, indent=2) + "\n")
-    if report["passed"]:
-        shutil.rmtree(proof.home)
-        return 0
-    say(f"Its home, with the key of its machines, is kept: {proof.home}")
-    return 1
+    say(f"The signed report is {options.out}. Its signature proves that {PROVES}.")
+    return 0 if report["passed"] else 1
 
 
 if __name__ == "__main__":
