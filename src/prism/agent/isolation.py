@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.agent import identity, network
+from prism.agent.etc_copy import share_copy
 from prism.agent.output_logs import last_words
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
 from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
@@ -57,6 +58,7 @@ def main(probe: IsolationProbe) -> int:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv", "logs"):
             (folder / own).mkdir(parents=True)
+        share_copy(parent, folder.parents[1])
         variables = probe.get("told", {})
         os.environ.update({name: value for name in PASSED if (value := variables.get(name))})
         try:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from prism.agent.etc_copy import share_copy
 from prism.agent.protocol import SEEN, SandboxProbe
 from prism.agent.sandbox import SYSTEM, bubblewrap_command, refresh_etc
 from prism.agent.sandbox_layers import faces, homes, layers, within
@@ -33,7 +34,8 @@ def main(probe: SandboxProbe) -> int:
         visible = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
         names = set(secrets([*hidden, *probe["private"]], [*visible, os.path.realpath(name)]))
         look = ["/bin/sh", "-c", LOOK, "sh", *sorted(names)[:MANY]]
-        refresh_etc(folder.parent.parent)
+        share_copy(home, folder.parents[1])
+        refresh_etc(folder.parents[1])
         line = bubblewrap_command(probe["bwrap"], look, folder, reachable, (), private=[home])
         try:
             done = subprocess.run(
