@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from prism.agent.etc_copy import OWN_ETC, Account, EtcCopy, OwnEtc, share_copy
+from prism.agent.etc_copy import OWN_ETC, Account, EtcCopy, OwnEtc
 
 
 @pytest.fixture
@@ -126,15 +126,3 @@ def test_names_follow_this_computer_and_accounts_do_not(tmp_path, etc):
     own.refresh()
     assert (tmp_path / "own/hosts").read_text() == "changed"
     assert (tmp_path / "own/passwd").read_text() == "passwd of here\n"
-
-
-def test_trial_uses_the_copy_of_a_home(tmp_path, etc):
-    trial = tmp_path / "trial"
-    trial.mkdir()
-    share_copy(str(tmp_path), trial)
-    assert not (trial / "etc-copy").is_symlink(), "there is none yet"
-    tree = copied(tmp_path, etc)
-    share_copy(str(tmp_path), trial)
-    again = EtcCopy(trial, (), str(etc))
-    again.refresh()
-    assert again.tree.samefile(tree)

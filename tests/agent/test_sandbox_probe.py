@@ -75,3 +75,19 @@ def test_probe_fails_and_prints_the_reason_when_bubblewrap_cannot_run(capsys, ho
     code, output = run_probe(capsys, home, bwrap="/nonexistent/bwrap")
     assert (code, "file" in output) == (1, True)
     assert layers(sandbox.SYSTEM, [], [home])[0].path == home
+
+
+def test_trial_uses_the_copy_of_a_home_or_makes_one_that_is_removed(tmp_path):
+    trials = [tmp_path / "first", tmp_path / "second"]
+    for trial in trials:
+        trial.mkdir()
+    with sandbox_probe.etc_for_trial(str(tmp_path), trials[0]):
+        made = (trials[0] / "etc-copy").resolve()
+        assert made.is_dir()
+        sandbox.refresh_etc(trials[0])
+        assert (trials[0] / "etc-copy" / "tree").is_dir()
+    assert not made.exists()
+    (tmp_path / "etc-copy").mkdir()
+    with sandbox_probe.etc_for_trial(str(tmp_path), trials[1]):
+        assert (trials[1] / "etc-copy").samefile(tmp_path / "etc-copy")
+    assert (tmp_path / "etc-copy").is_dir()

@@ -40,12 +40,6 @@ def tree_of(home: Path) -> Path:
     return home / FOLDER / TREE
 
 
-def share_copy(home: str | None, trial: Path) -> None:
-    """Let a trial's home use the copy of a real home, if there is one: it need not be made."""
-    if home and os.access(copy := os.path.join(home, FOLDER), os.W_OK):
-        (trial / FOLDER).symlink_to(copy)
-
-
 class EtcCopy:
     """The copy in one home; the folders in `hidden` are empty in it."""
 

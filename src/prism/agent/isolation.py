@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.agent import identity, network
-from prism.agent.etc_copy import share_copy
 from prism.agent.output_logs import last_words
 from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSpec
+from prism.agent.sandbox_probe import etc_for_trial
 from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
 
 PASSED = (
@@ -58,11 +58,11 @@ def main(probe: IsolationProbe) -> int:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv", "logs"):
             (folder / own).mkdir(parents=True)
-        share_copy(parent, folder.parents[1])
         variables = probe.get("told", {})
         os.environ.update({name: value for name in PASSED if (value := variables.get(name))})
         try:
-            report = _probe_inside(folder, probe["reachable"])
+            with etc_for_trial(parent, folder.parents[1]):
+                report = _probe_inside(folder, probe["reachable"])
         except (OSError, ValueError) as error:
             sys.stdout.write(f"{error}\n")
             return 1
