@@ -171,6 +171,14 @@ def test_what_is_at_a_destination_is_listed_and_fetched(copying):
     assert "prism snapshot copies /mnt/disk" in fault["remediation"]
 
 
+def test_a_destination_is_asked_outside_of_a_transaction(copying):
+    copying.worker.remote = [remote(copying.clock.now())]
+    body, key = {"destination": "/mnt/disk", "copy": "kept"}, {"Idempotency-Key": "once"}
+    url = "/api/v1/remote-copies/fetch"
+    assert copying.http("POST", url, json=body, headers=key).status_code == 201
+    failed(copying.http("POST", url, json=body, headers=key), 409, "ALREADY_EXISTS")
+
+
 def test_a_name_that_is_taken_is_refused(copying):
     copying.completed()
     copying.worker.remote = [remote(copying.clock.now())]

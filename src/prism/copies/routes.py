@@ -8,6 +8,7 @@ from litestar.params import JSONBody, QueryParameter
 from prism.copies.model import FetchRequest, RemoteCopyItem
 from prism.copies.remote import RemoteCopyReader
 from prism.copies.service import CopyService
+from prism.kit.http import WITHOUT_KEY
 from prism.kit.routes import Routes
 from prism.storage.model import SnapshotItem
 
@@ -27,7 +28,8 @@ def list_remote_copies(
     return remote_copies.listing(destination, profile)
 
 
-@router.post("/fetch", sync_to_thread=True)
+# A second request is refused, because the name of the snapshot is taken.
+@router.post("/fetch", sync_to_thread=True, opt={WITHOUT_KEY: True})
 def fetch_snapshot(
     data: JSONBody[FetchRequest],
     remote_copies: Remote,

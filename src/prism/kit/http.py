@@ -61,6 +61,9 @@ PASSED_ON = "passed_on"  # the `opt` of a route whose query belongs to a workspa
 PARAMETERS = "parameters"
 """The `opt` of a route: names of query parameters that its handler does not declare, because a
 middleware reads them or the handler reads the query itself."""
+WITHOUT_KEY = "without_key"
+"""The `opt` of a route that ignores `Idempotency-Key`, whose transaction would stay open while
+the handler waits for something far away. A repeated request must be refused or do no harm."""
 READS = "reads"  # the `opt` of a route that changes nothing in the database, whatever its method
 WRITES: ContextVar[bool] = ContextVar("WRITES", default=False)
 """Whether this request may change something; those have threads of their own."""

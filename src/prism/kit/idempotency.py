@@ -41,7 +41,7 @@ from prism.errors import Conflict, ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.database_faults import RETRY_HINT, DatabaseBusy
 from prism.kit.db import CURRENT, Database, Tx
-from prism.kit.http import BODY, RAW, WRITES
+from prism.kit.http import BODY, RAW, WITHOUT_KEY, WRITES
 from prism.kit.tables import Utc, metadata
 
 HEADER = "Idempotency-Key"
@@ -146,7 +146,8 @@ class Idempotency(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Answer, or repeat the stored answer."""
         values = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
-        if not values or scope.get("method") != "POST":
+        is_without = scope["route_handler"].opt.get(WITHOUT_KEY)
+        if not values or scope.get("method") != "POST" or is_without:
             return await next_app(scope, receive, send)
         key = _key(values)
         # If the client disconnects, the transaction still ends.
