@@ -20,7 +20,7 @@ FOLDER = "PRISM_TEST_AWS_POLICIES"
 ACCOUNT = "123456789012"
 by_an_administrator = pytest.mark.skipif(
     FOLDER in os.environ,
-    reason="the daily policy forbids to change resources without our tags",
+    reason="the daily policy forbids to change resources without our tags, or to ask about others",
 )
 
 

@@ -26,6 +26,7 @@ ABOUT = {  # arguments with ids of existing resources
     "GroupId": "security-group",
     "InstanceId": "instance",
     "InstanceIds": "instance",
+    "KeyPairId": "key-pair",
     "SnapshotId": "snapshot",
     "SpotInstanceRequestIds": "spot-instances-request",
     "VolumeId": "volume",
@@ -51,10 +52,12 @@ class Caller:
     """The permissions of callers: everything, if there is no policy.
 
     `agent` is a word of the User-Agent; if set, the policy binds only callers that send it.
+    `principal` are the condition keys of the caller itself, such as `aws:username`.
     """
 
     policy: tuple[Statement, ...] = ()
     agent: str = ""
+    principal: Mapping[str, str] = field(default_factory=dict)
     used: set[tuple[str, str]] = field(default_factory=set)
     denied: list[tuple[str, str]] = field(default_factory=list)
 
@@ -64,7 +67,8 @@ class Caller:
 
     def may(self, need: Need) -> bool:
         """Whether the policy gives a permission; records the question."""
-        allowed, by = decide(self.policy, need.action, need.resource, need.context)
+        context = {**self.principal, **need.context}
+        allowed, by = decide(self.policy, need.action, need.resource, context)
         if allowed:
             self.used.add((by, need.action))
         else:
@@ -73,7 +77,13 @@ class Caller:
 
 
 def needs(service: str, call: Call) -> Iterator[Need]:
-    """Every permission that a call needs."""
+    """Every permission that a call needs, with the keys that each request has."""
+    requested = {"aws:RequestedRegion": call.world.region}
+    for need in _needs(service, call):
+        yield Need(need.action, need.resource, {**requested, **need.context})
+
+
+def _needs(service: str, call: Call) -> Iterator[Need]:
     if service == "ec2":
         yield from _ec2(call)
     elif service == "elasticfilesystem":
@@ -105,7 +115,10 @@ def _ec2(call: Call) -> Iterator[Need]:
         yield from _creation(world, args, action, kind)
     elif not named and not any(args.get(name) for name in (*ABOUT, *SEVERAL)):
         yield Need(f"ec2:{action}")
+    # The tags of a request are keys of the request, whichever of its resources is judged.
     requested = _request_tags(args.get("Tags", [])) if action == "CreateTags" else {}
+    if kind:
+        requested = _request_tags(specified(args, kind))
     for arn, context in named:
         yield Need(f"ec2:{action}", arn, {**context, **requested})
 
@@ -127,14 +140,14 @@ def _launch(call: Call) -> Iterator[Need]:
     is_spot = (args.get("InstanceMarketOptions") or {}).get("MarketType") == "spot"
     for kind in [*new, *(["spot-instances-request"] if is_spot else [])]:
         context = _request_tags(specified(args, kind))
-        if kind == "instance" and profile:
-            context["ec2:InstanceProfile"] = profile
+        if kind == "instance":
+            context["ec2:InstanceType"] = str(args.get("InstanceType"))
+            context |= {"ec2:InstanceProfile": profile} if profile else {}
         yield Need("ec2:RunInstances", _arn(world, kind, "*"), context)
         if specified(args, kind):
             tagging = {**context, "ec2:CreateAction": "RunInstances"}
             yield Need("ec2:CreateTags", _arn(world, kind, "*"), tagging)
-    region = world.region
-    yield Need("ec2:RunInstances", f"arn:aws:ec2:{region}::image/{args.get('ImageId')}")
+    yield from _sources(world, args)
     if subnet := args.get("SubnetId") or interface.get("SubnetId"):
         yield Need("ec2:RunInstances", _arn(world, "subnet", subnet), _context(world, subnet))
     for id in args.get("SecurityGroupIds") or interface.get("Groups") or []:
@@ -146,6 +159,23 @@ def _launch(call: Call) -> Iterator[Need]:
         yield Need("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"})
     if is_spot:
         yield from _service_linked(world, "spot")
+
+
+def _sources(world: World, args: Tree) -> Iterator[Need]:
+    """The image, and each snapshot that a disk is to be made of: their data can be read then."""
+    image = world.images.get(str(args.get("ImageId")))
+    context = {} if image is None else {"ec2:Owner": image.alias or image.owner}
+    context |= {"ec2:Public": str(image.public).lower()} if image else {}
+    context |= _resource_tags(image.tags) if image else {}
+    yield Need("ec2:RunInstances", _arn(world, "image", str(args.get("ImageId"))), context)
+    for mapping in args.get("BlockDeviceMappings") or []:
+        if id := (mapping.get("Ebs") or {}).get("SnapshotId"):
+            tags = _resource_tags(_tags_by_id(world).get(id, {}))
+            yield Need(
+                "ec2:RunInstances",
+                _arn(world, "snapshot", id),
+                {"ec2:Owner": world.account, **tags},
+            )
 
 
 def _service_linked(world: World, which: str) -> Iterator[Need]:
@@ -185,8 +215,13 @@ def _tags_by_id(world: World) -> dict[str, dict[str, str]]:
 def _context(world: World, id: str) -> dict[str, str]:
     context = _resource_tags(_tags_by_id(world).get(id, {}))
     machine = world.instances.get(id)
-    if machine is not None and machine.profile:
-        context["ec2:InstanceProfile"] = _instance_profile(world, machine.profile)
+    if machine is not None:
+        context["ec2:InstanceType"] = machine.type
+        if machine.profile:
+            context["ec2:InstanceProfile"] = _instance_profile(world, machine.profile)
+    inside = world.subnets.get(id) or world.groups.get(id)
+    if inside is not None:
+        context["ec2:Vpc"] = _arn(world, "vpc", inside.network)
     return context
 
 
@@ -244,7 +279,9 @@ def _iam(call: Call) -> Iterator[Need]:
 
 # ------------------------------------------------------------------ ARNs and tags
 def _arn(world: World, kind: str, id: str) -> str:
-    return f"arn:aws:ec2:{world.region}:{world.account}:{kind}/{id}"
+    """Service Authorization Reference: images and snapshots have no account in their ARN."""
+    account = "" if kind in {"image", "snapshot"} else world.account
+    return f"arn:aws:ec2:{world.region}:{account}:{kind}/{id}"
 
 
 def _instance_profile(world: World, name: str) -> str:

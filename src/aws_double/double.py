@@ -1,6 +1,7 @@
 """The double as an object: started and stopped in the process of a test."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any, Self
 
 from aws_double.authorization import Caller
@@ -13,6 +14,7 @@ from aws_double.policies import statements
 from aws_double.rules import Fault, Rules
 from aws_double.server import Server
 from aws_double.sessions import Sessions
+from aws_double.sts import USER
 
 REGION = "us-east-1"
 
@@ -106,12 +108,18 @@ class AwsDouble:
         if self._server is not None:
             _raise_bugs(self._server)
 
-    def bind(self, policy: dict[str, Any], agent: str = "") -> Caller:
+    def bind(
+        self,
+        policy: dict[str, Any],
+        agent: str = "",
+        principal: Mapping[str, str] | None = None,
+    ) -> Caller:
         """Limit callers by an IAM policy until the next reset; record which permissions they use.
 
-        `agent` is a word of their User-Agent; callers without it are not limited.
+        `agent` is a word of their User-Agent; callers without it are not limited. `principal` are
+        the condition keys of the caller, such as `aws:username`.
         """
-        caller = Caller(statements(policy), agent)
+        caller = Caller(statements(policy), agent, {"aws:username": USER, **(principal or {})})
         self._dispatcher.callers.append(caller)
         return caller
 

@@ -6,7 +6,7 @@ is an error, so that no unknown condition counts as fulfilled.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -92,18 +92,21 @@ def _like_arn(value: str, pattern: str) -> bool:
     return len(parts) == len(pattern_parts) == 6 and all(map(_like, parts, pattern_parts))
 
 
-OPERATORS = {
+OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "ArnEquals": _like_arn,
     "ArnLike": _like_arn,
     "Bool": lambda value, expected: value.lower() == expected.lower(),
     "StringEquals": lambda value, expected: value == expected,
     "StringLike": _like,
+    "StringNotEquals": lambda value, expected: value != expected,
 }
+NEGATED = {"StringNotEquals"}  # all values must differ; fulfilled if the request lacks the key
 
 
 def _holds(operator: str, key: str, values: Sequence[str], context: Context) -> bool:
-    """Whether a condition is fulfilled; never if the request lacks its key."""
+    """Whether a condition is fulfilled; unless negated, never if the request lacks its key."""
     known = {name.lower(): value for name, value in context.items()}
     if (value := known.get(key.lower())) is None:
-        return False
-    return any(OPERATORS[operator](value, _filled(pattern, context)) for pattern in values)
+        return operator in NEGATED
+    results = (OPERATORS[operator](value, _filled(pattern, context)) for pattern in values)
+    return all(results) if operator in NEGATED else any(results)

@@ -105,8 +105,17 @@ def test_aws_policy_setup_prints_the_policy_of_the_setup(prism, server):
 
 def test_aws_policy_prints_the_policy_as_json(prism, server):
     policy = {"Version": "2012-10-17", "Statement": []}
-    server.on("GET /daemon/aws/policy", policy)
+    server.on("GET /daemon/aws/policy?kind=daily", policy)
     assert json.loads(prism("aws", "policy").stdout) == policy
+
+
+def test_aws_policy_has_limits(prism, server):
+    policy = {"Version": "2012-10-17", "Statement": []}
+    limits = "own_machines=tag&types=t3.%2A&types=c6i.large&regions=us-west-2&vpcs=vpc-1"
+    server.on(f"GET /daemon/aws/policy?kind=daily&{limits}", policy)
+    words = ("--types", "t3.*", "c6i.large", "--regions", "us-west-2", "--vpcs", "vpc-1")
+    done = prism("aws", "policy", "--own-machines", *words)
+    assert json.loads(done.stdout) == policy
 
 
 def test_daemon_status_lists_an_unavailable_location(prism, server):

@@ -128,7 +128,16 @@ def _run(command: list[str]) -> None:
 
 def _policy(args: Namespace) -> None:
     """Print the policy, always as JSON, as IAM takes it."""
-    show_json(daemon().call(Daemon.aws_policy, setup=args.setup))
+    show_json(
+        daemon().call(
+            Daemon.aws_policy,
+            setup=args.setup,
+            own_machines=args.own_machines,
+            types=args.types or (),
+            regions=args.regions or (),
+            vpcs=args.vpcs or (),
+        )
+    )
 
 
 def _setup(args: Namespace) -> None:
@@ -168,6 +177,17 @@ def _login_arguments(parser: ArgumentParser) -> None:
 
 def _policy_arguments(parser: ArgumentParser) -> None:
     add_flag(parser, "--setup", help="what an administrator needs for `prism aws setup`")
+    parser.add_argument(
+        "--own-machines",
+        nargs="?",
+        const="tag",
+        choices=("tag", "username"),
+        help="only what has the holder's name in its tag `prism:user`: that of the holder's own "
+        "tag `prism:user` (default), or the name of the IAM user",
+    )
+    limits = {"types": "machines of these types (t3.*)", "regions": "these regions"}
+    for name, only in {**limits, "vpcs": "these VPCs"}.items():
+        parser.add_argument(f"--{name}", nargs="+", metavar="NAME", help=f"only {only}")
 
 
 def _setup_arguments(parser: ArgumentParser) -> None:

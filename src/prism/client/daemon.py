@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prism.annotations import Any
+from prism.annotations import Any, Sequence
 from prism.client.models import daemon
 from prism.client.request import Noun
-from prism.client.wire import HttpAnswer, Wire, query
+from prism.client.wire import HttpAnswer, Wire, query, quoted
 
 PATH = "/daemon"
 
@@ -58,10 +58,26 @@ class Daemon(Noun):
         method = "DELETE" if delete else "GET"
         return self._ask(method, f"{PATH}/aws/leftovers", list[dict[str, object]])
 
-    def aws_policy(self, *, setup: bool = False) -> dict[str, Any]:
-        """The smallest policy for Prism, or for an administrator who runs `aws_setup`."""
-        path = f"{PATH}/aws/policy{query(kind='setup' if setup else None)}"
-        return self._ask("GET", path, dict[str, object])
+    def aws_policy(
+        self,
+        *,
+        setup: bool = False,
+        own_machines: str | None = None,
+        types: Sequence[str] = (),
+        regions: Sequence[str] = (),
+        vpcs: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The smallest policy for Prism, or for an administrator who runs `aws_setup`.
+
+        `own_machines` is `tag` or `username`; the limits are those of `prism aws policy --help`.
+        """
+        kind = "setup" if setup else "daily"
+        path = f"{PATH}/aws/policy{query(kind=kind, own_machines=own_machines)}"
+        limits = {"types": types, "regions": regions, "vpcs": vpcs}
+        listed = [
+            f"&{name}={quoted(value)}" for name, values in limits.items() for value in values
+        ]
+        return self._ask("GET", path + "".join(listed), dict[str, object])
 
     def aws_setup(
         self, profile: str | None = None, *, aws_profile: str | None = None, dry_run: bool = False

@@ -22,7 +22,7 @@ from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of, try_login
 from prism.providers.aws.account.leftovers import delete_all, leftovers
 from prism.providers.aws.account.permissions import permissions
-from prism.providers.aws.account.policy import policy, setup_policy
+from prism.providers.aws.account.policy import OwnMachines, PolicyLimits, policy, setup_policy
 from prism.providers.aws.api.credentials import LoginKind
 from prism.providers.aws.locations import AwsLocations
 from prism.providers.aws.prerequisites.keys import has_key, key_of
@@ -133,12 +133,15 @@ class AwsAccessService:
         profiles = self._active() if name is None else [self._profiles.named(name)]
         return [self._access(profile) for profile in profiles if profile.provider == AWS]
 
-    def policy(self, kind: str) -> dict[str, Any]:
+    def policy(self, kind: str, limits: PolicyLimits) -> dict[str, Any]:
         """A policy for the partition of the profiles in use; makes no request."""
         used = [profile for profile in self._active() if profile.provider == AWS]
         known = [self._locations().identities.known(profile.aws_profile) for profile in used]
         partitions = map(partition_of, used, known)
-        return (setup_policy if kind == "setup" else policy)(min(partitions, default="aws"))
+        partition = min(partitions, default="aws")
+        if kind == "setup":
+            return setup_policy(partition)
+        return policy(partition, limits=limits)
 
     def setup(self, request: AwsSetup) -> AwsSetupAnswer:
         """Make what the account needs once, or only list it."""
@@ -246,13 +249,36 @@ def show_aws_access(
 @router.get("/policy", sync_to_thread=True)
 def show_aws_policy(
     aws_access: Access,
+    *,
     kind: Annotated[
         Literal["daily", "setup"],
         QueryParameter(description="What Prism needs each day, or an administrator once."),
     ] = "daily",
+    own_machines: Annotated[
+        OwnMachines | None,
+        QueryParameter(
+            description="Only what has the holder's name in `prism:user`: that of the tag of the "
+            "IAM principal, or of the IAM user."
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None, QueryParameter(description="Only machines of these types, such as t3.*.")
+    ] = None,
+    regions: Annotated[
+        list[str] | None, QueryParameter(description="Makes and starts only in these regions.")
+    ] = None,
+    vpcs: Annotated[
+        list[str] | None, QueryParameter(description="Machines and groups only in these VPCs.")
+    ] = None,
 ) -> dict[str, Any]:
-    """The least policy of IAM that covers every call that Prism makes."""
-    return aws_access.policy(kind)
+    """The least policy of IAM that covers every call that Prism makes, with optional limits."""
+    limits = PolicyLimits(
+        own_machines=own_machines,
+        types=tuple(types or ()),
+        regions=tuple(regions or ()),
+        vpcs=tuple(vpcs or ()),
+    )
+    return aws_access.policy(kind, limits)
 
 
 @router.post("/setup", sync_to_thread=True, status_code=200)

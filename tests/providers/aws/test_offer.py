@@ -121,7 +121,7 @@ def test_type_outside_of_the_free_plan_is_refused_with_one_that_is_included(pric
 
 def test_template_without_a_base_gets_the_default_base(offer):
     note = notes(offer, of=template(None), hibernation=False)
-    assert note == "its template names no system (`base`): it gets ubuntu-22.04"
+    assert note == "its template names no system (`base`): it gets ubuntu-24.04"
 
 
 def test_ordinary_launch_has_few_notes(offer):
@@ -161,7 +161,7 @@ def test_launch_that_cannot_hibernate_notes_the_reason(offer, of, kind, launch, 
         ("ubuntu-22.04", "r6i.large", 20, "EC2 cannot hibernate r6i.large"),
         ("ubuntu-22.04", "t3.large", 17, "a root disk of 17 GB is too small, t3.large needs 18"),
         ("ubuntu-22.04", "t3.large", 20, None),
-        (None, "t3.large", 20, None),
+        (None, "t3.large", 20, "EC2 cannot hibernate ubuntu-24.04"),
         (
             "ubuntu-22.04",
             "t3.2xlarge",

@@ -88,6 +88,59 @@ def findings(policy: Mapping[str, Any], harmless_roles: Collection[str] = ()) ->
             yield "ec2:ModifyInstanceAttribute: user data of any machine, which may have any role"
         if allows(statement, "ec2:CreateTags") and not tags_only_ours(statement):
             yield "ec2:CreateTags: a tag that opens all other statements, on anything"
+        yield from data_paths(statement)
+
+
+READS_DATA = (  # each shows data, keys or secrets of what it is applied to
+    "ebs:GetSnapshotBlock",
+    "ebs:ListSnapshotBlocks",
+    "ec2:CopyImage",
+    "ec2:CopySnapshot",
+    "ec2:CreateImage",
+    "ec2:CreateStoreImageTask",
+    "ec2:DescribeInstanceAttribute",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:ExportImage",
+    "ec2:GetConsoleOutput",
+    "ec2:GetPasswordData",
+    "ec2:ModifyImageAttribute",
+    "ec2:ModifySnapshotAttribute",
+    "ec2:AttachVolume",
+    "ec2:ReplaceRootVolume",
+    "ec2:CreateReplaceRootVolumeTask",
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "ssm:GetParameters",
+    "ssm:GetParametersByPath",
+)
+MADE_OF = {  # what an action makes, of which data: it may not name both kinds in one statement
+    "ec2:CreateVolume": ("volume", "snapshot"),
+    "ec2:CreateSnapshot": ("snapshot", "volume"),
+}
+
+
+def data_paths(statement: Mapping[str, Any]) -> Iterator[str]:
+    """Describe every way to read data that is not Prism's."""
+    resources = several(statement["Resource"])
+    if only_ours(statement):
+        return
+    yield from (f"{action}: data of others" for action in READS_DATA if allows(statement, action))
+    if allows(statement, "ssm:GetParameter"):
+        parameters = [one for one in resources if "::parameter/aws/service/" not in one]
+        yield from (f"ssm:GetParameter of {one}: secrets of others" for one in parameters)
+    for action, (made, source) in MADE_OF.items():
+        if allows(statement, action):
+            of = [one for one in resources if one == "*" or f":{source}/" in one]
+            yield from (f"{action}: a {made} of any {source}" for _ in of[:1])
+    if allows(statement, "ec2:RunInstances"):
+        owners = statement.get("Condition", {}).get("StringEquals", {}).get("ec2:Owner")
+        everything = "*" in resources
+        if everything or any(":snapshot/" in one for one in resources):
+            yield "ec2:RunInstances: a disk of any snapshot"
+        if everything or (any(":image/" in one for one in resources) and not owners):
+            yield "ec2:RunInstances: any private image"
 
 
 def passing(statement: Mapping[str, Any], harmless_roles: Collection[str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The daily policy grants exactly the calls that Prism makes, on its own resources."""
 
 import json
+import re
 
 import pytest
 
@@ -17,6 +18,7 @@ from prism.providers.aws.account.policy import (
     RULES,
     THE_ROLE,
     WITH_OUR_PROFILE,
+    PolicyLimits,
     named,
     policy,
     rules,
@@ -24,8 +26,9 @@ from prism.providers.aws.account.policy import (
 from prism.providers.aws.api.actions import ACTIONS, PREFIXES
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsUnavailable
+from tests.aws_policies import by_an_administrator
 
-ADA = AwsIdentity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
+ADA = AwsIdentity(account="123456789012", arn="arn:aws:iam::123456789012:user/prism")
 LAB, SSO = "AWSReservedSSO_Lab_0123456789abcdef", "aws-reserved/sso.amazonaws.com"
 MOST = 6144  # characters of a managed policy, blanks not counted
 
@@ -74,6 +77,8 @@ def test_policy_only_reads_and_passes_the_machine_role():
         for action in rule.actions
         if action.startswith("iam:") and rule.resources != ("*",)
     }
+    oneself = statements.pop("iam:SimulatePrincipalPolicy")
+    assert all(arn.endswith("/${{aws:username}}") for arn in oneself.resources)
     assert set(statements) == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
     assert statements["iam:PassRole"].resources == (THE_ROLE,)
     assert all("*" not in arn for statement in statements.values() for arn in statement.resources)
@@ -115,14 +120,28 @@ def test_policy_document_is_valid_for_iam():
     assert document["Version"] == "2012-10-17"
     text = json.dumps(document)
     assert len("".join(text.split())) <= MOST
-    assert "{" not in "".join(
-        json.dumps(statement["Resource"]) for statement in document["Statement"]
-    )
+    resources = "".join(json.dumps(statement["Resource"]) for statement in document["Statement"])
+    assert set(re.findall(r"\{[^}]*\}", resources)) == {"{aws:username}"}
     assert '"arn:aws-cn:ec2:*:123456789012:instance/*"' in text
     sids = [statement["Sid"] for statement in document["Statement"]]
     assert len(sids) == len(set(sids)) and all(sid.isalnum() for sid in sids)
     assert all(statement["Effect"] == "Allow" for statement in document["Statement"])
     assert "elasticfilesystem:CreateFileSystem" in text and '"efs:' not in text
+
+
+@pytest.mark.parametrize("own", [None, "tag", "username"])
+def test_policy_with_all_limits_is_short_enough_for_iam(own):
+    limits = PolicyLimits(
+        own_machines=own,
+        types=("t3.*", "t4g.*", "c6i.large", "g4dn.xlarge"),
+        regions=("us-east-1", "us-west-2"),
+        vpcs=("vpc-0123456789abcdef0",),
+    )
+    document = policy("aws-us-gov", "123456789012", limits)
+    assert len("".join(json.dumps(document).split())) <= MOST
+    assert {"Sid" in statement for statement in document["Statement"]} == {False}
+    named = policy("aws", "123456789012", PolicyLimits(own_machines=own))
+    assert {"Sid" in statement for statement in named["Statement"]} == {True}
 
 
 def test_actions_are_named_with_the_prefixes_of_iam(aws):
@@ -155,7 +174,7 @@ def test_simulation_request_contains_resources_and_context_keys():
             return ()
 
     permissions(RecordingCloud(), ADA)
-    launch = requests[[rule.sid for rule in rules()].index("LaunchWhatIsTagged")]
+    launch = requests[[rule.sid for rule in rules()].index("LaunchMachines")]
     assert launch["ResourceArns"][0] == (
         "arn:aws:ec2:us-west-2:123456789012:instance/0123456789abcdef0"
     )
@@ -202,6 +221,7 @@ def test_principal_of_a_session_is_its_role(session, regions, roles):
     assert principals(ADA) == (ADA.arn,)
 
 
+@by_an_administrator
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "us-west-2"])
 def test_permissions_of_a_role_of_identity_center_are_simulated_in_every_region(
     cloud, aws, region, tmp_path, monkeypatch

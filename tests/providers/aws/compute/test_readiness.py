@@ -163,10 +163,15 @@ def test_hibernated_machine_is_on_without_a_boot(aws_parts):
     assert aws_parts.after(5).observed is Observed.ON
 
 
-def test_silent_machine_is_on_but_unverified_after_15_minutes(aws_parts):
+@pytest.mark.parametrize(
+    ("kind", "unlimited", "minutes"),
+    [("t3.small", False, 45), ("t3.small", True, 15), ("c6i.large", False, 15)],
+)
+def test_silent_machine_is_on_but_unverified_after_a_while(aws_parts, kind, unlimited, minutes):
+    """T3 begins without CPU credits, so its boot is slow (decision 048)."""
     aws_parts.aws.rules = build({"boot": {"silent": True}})
-    aws_parts.launch()
-    assert aws_parts.after(14 * 60).observed is Observed.STARTING
+    aws_parts.launch(instance_type=kind, unlimited=unlimited, hibernation=False)
+    assert aws_parts.after((minutes - 1) * 60).observed is Observed.STARTING
     on = aws_parts.after(61)
     assert (on.observed, on.stage, on.progress) == (Observed.ON, "unverified", 100)
     aws_parts.aws.rules = build({})  # now the console has output

@@ -40,8 +40,9 @@ def test_image_is_the_newest_for_the_architecture_of_the_type(
     assert (choice.user, BASES[base].hibernates) == (USERS[base], real.base.hibernates)
 
 
-def test_image_without_a_base_is_that_of_ubuntu_22_04(prerequisites):
-    usual = prerequisites.image("ubuntu-22.04", "t3.medium")
+def test_image_without_a_base_has_updates_for_two_more_years(prerequisites):
+    """Ubuntu, "Release cycle": standard support of 22.04 ends in April 2027, of 24.04 in 2029."""
+    usual = prerequisites.image("ubuntu-24.04", "t3.medium")
     assert prerequisites.image(None, "t3.medium") == usual
 
 

@@ -25,6 +25,7 @@ from prism.providers.aws.api.faults import (
     CredentialsMissing,
     Missing,
 )
+from prism.providers.aws.prerequisites.images import CANONICAL
 
 How = Literal["simulated", "tried"]
 AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
@@ -154,6 +155,7 @@ def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> l
         resource.format_map(fields)
         .replace(":*:*:", scope)
         .replace(":*:", f":{region}:")
+        .replace("${aws:username}", identity.arn.rpartition("/")[2])
         .replace("*", SAMPLE)
         for resource in rule.resources
     ]
@@ -161,7 +163,12 @@ def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> l
 
 def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
     """Context entries that fulfil the condition, with the first of its values."""
-    fields = {"partition": identity.partition, "account": identity.account}
+    canonical = CANONICAL.get(identity.partition, CANONICAL["aws"])
+    fields = {
+        "partition": identity.partition,
+        "account": identity.account,
+        "canonical": canonical,
+    }
     for test, keys in condition.items():
         for key, value in keys.items():
             first = value if isinstance(value, str) else value[0]

@@ -7,17 +7,22 @@ rights; a test checks the known ways. An administrator runs the setup once, to c
 machines.
 """
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.providers.aws.api.actions import ACTIONS, PREFIXES, SETUP_ACTIONS, reads
+from prism.providers.aws.prerequisites.images import BASES, CANONICAL
 from prism.providers.aws.prerequisites.roles import NAME as MACHINE_ROLE
 
 VERSION = "2012-10-17"
-MANAGED = "prism:managed"
+MAX_POLICY_CHARACTERS = 6144  # of a managed policy, blanks not counted (IAM quotas)
+MANAGED, USER = "prism:managed", "prism:user"
+# The actions by which something begins to cost money in a region.
+MAKING = ("ec2:Create*", "ec2:RunInstances", "ec2:StartInstances", "elasticfilesystem:Create*")
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 NEW: Condition = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true"}}
 OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
@@ -34,6 +39,43 @@ WITH_OUR_PROFILE: Condition = {"ArnLike": {"ec2:InstanceProfile": THE_PROFILE}}
 # caller.
 BY_A_SERVICE: Condition = {"Bool": {"aws:ViaAWSService": "true"}}
 TO_EC2: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+
+
+# Service Authorization Reference, "Condition keys for Amazon EC2": `ec2:Owner` is an account, or
+# `amazon`. Canonical has an account in each partition.
+IMAGE_OWNERS = (
+    *sorted({base.owner for base in BASES.values()} - {CANONICAL["aws"]}),
+    "{canonical}",
+)
+OwnMachines = Literal["tag", "username"]
+# Which value of the caller the tag `prism:user` must have; they are IAM's policy variables.
+OWN: Mapping[OwnMachines, str] = {
+    "tag": f"${{{{aws:PrincipalTag/{USER}}}}}",
+    "username": "${{aws:username}}",
+}
+OWNED = {
+    "LaunchMachines",
+    "LaunchWhatIsTagged",
+    "MakeVolumes",
+    "MakeSnapshots",
+    "MakeFileSystems",
+    "ChangeOurs",
+    "StartOurs",
+}
+"""The statements about what has the tag `prism:user`."""
+
+
+class PolicyLimits(Struct, frozen=True, kw_only=True):
+    """Optional limits of the daily policy; an empty tuple does not limit.
+
+    With `own_machines`, the holder changes only what has the holder's name in its `prism:user`.
+    `types` may contain `*`. Without a limit, all changes of machines of Prism are allowed.
+    """
+
+    own_machines: OwnMachines | None = None
+    types: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    vpcs: tuple[str, ...] = ()
 
 
 class PolicyStatement(Struct, frozen=True, kw_only=True):
@@ -56,15 +98,23 @@ RULES = (
         resources=("arn:{partition}:ssm:*::parameter/aws/service/*",),
     ),
     PolicyStatement(
-        sid="LaunchWhatIsTagged",
+        sid="LaunchMachines",
         actions=("ec2:RunInstances",),
-        resources=_ec2("instance", "volume", "network-interface", "spot-instances-request"),
+        resources=_ec2("instance"),
         condition=NEW,
     ),
     PolicyStatement(
+        sid="LaunchWhatIsTagged",
+        actions=("ec2:RunInstances",),
+        resources=_ec2("volume", "network-interface", "spot-instances-request"),
+        condition=NEW,
+    ),
+    # Only of the publishers, and no snapshots: a launch would show what is in the account's own.
+    PolicyStatement(
         sid="LaunchFromImages",
         actions=("ec2:RunInstances",),
-        resources=("arn:{partition}:ec2:*::image/*", "arn:{partition}:ec2:*::snapshot/*"),
+        resources=("arn:{partition}:ec2:*::image/*",),
+        condition={"StringEquals": {"ec2:Owner": IMAGE_OWNERS}},
     ),
     PolicyStatement(
         sid="LaunchInSubnets", actions=("ec2:RunInstances",), resources=(f"{SHARED}subnet/*",)
@@ -77,15 +127,25 @@ RULES = (
     ),
     PolicyStatement(
         sid="MakeWhatIsTagged",
-        actions=(
-            "ec2:CreateSecurityGroup",
-            "ec2:CreateSnapshot",
-            "ec2:CreateVolume",
-            "ec2:ImportKeyPair",
-            "efs:CreateFileSystem",
-        ),
+        actions=("ec2:CreateSecurityGroup", "ec2:ImportKeyPair"),
+        resources=_ec2("key-pair", "security-group"),
         condition=NEW,
     ),
+    # Each on its own kind only: the tags of a request are also there when AWS judges the snapshot
+    # or volume that something is made of, which must be ours (`ChangeOurs`).
+    PolicyStatement(
+        sid="MakeVolumes",
+        actions=("ec2:CreateVolume",),
+        resources=_ec2("volume"),
+        condition=NEW,
+    ),
+    PolicyStatement(
+        sid="MakeSnapshots",
+        actions=("ec2:CreateSnapshot",),
+        resources=("arn:{partition}:ec2:*::snapshot/*",),
+        condition=NEW,
+    ),
+    PolicyStatement(sid="MakeFileSystems", actions=("efs:CreateFileSystem",), condition=NEW),
     PolicyStatement(
         sid="MakeGroupsInAnyVpc",
         actions=("ec2:CreateSecurityGroup",),
@@ -110,7 +170,6 @@ RULES = (
         sid="ChangeOurs",
         actions=(
             "ec2:AttachVolume",
-            "ec2:AuthorizeSecurityGroupIngress",
             "ec2:CancelSpotInstanceRequests",
             "ec2:CreateSnapshot",
             "ec2:CreateTags",
@@ -124,8 +183,6 @@ RULES = (
             "ec2:GetConsoleOutput",
             "ec2:ModifyInstanceAttribute",
             "ec2:ModifyInstanceCreditSpecification",
-            "ec2:RevokeSecurityGroupIngress",
-            "ec2:StartInstances",
             "ec2:StopInstances",
             "ec2:TerminateInstances",
             "efs:CreateMountTarget",
@@ -134,6 +191,12 @@ RULES = (
             "efs:TagResource",
             "efs:UntagResource",
         ),
+        condition=OURS,
+    ),
+    PolicyStatement(sid="StartOurs", actions=("ec2:StartInstances",), condition=OURS),
+    PolicyStatement(
+        sid="OpenOurGroups",
+        actions=("ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"),
         condition=OURS,
     ),
     PolicyStatement(
@@ -158,6 +221,11 @@ RULES = (
         actions=("ec2:CreateTags", "ec2:TerminateInstances"),
         resources=_ec2("instance"),
         condition=WITH_OUR_PROFILE,
+    ),
+    PolicyStatement(
+        sid="CheckOneself",
+        actions=("iam:SimulatePrincipalPolicy",),
+        resources=(f"{ROLE}user/${{{{aws:username}}}}", f"{ROLE}user/*/${{{{aws:username}}}}"),
     ),
     PolicyStatement(
         sid="LookAtTheRoleOfMachines",
@@ -230,9 +298,58 @@ def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
     return (*first, *matching, *last)
 
 
-def policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
+def policy(
+    partition: str = "aws", account: str = "*", limits: PolicyLimits | None = None
+) -> dict[str, Any]:
     """The daily policy, as IAM takes it."""
-    return _document(rules(), partition, account)
+    limited = (_limited(statement, limits or PolicyLimits()) for statement in rules())
+    statements = (statement for statement in limited if statement is not None)
+    document = _document(statements, partition, account)
+    if limits is not None and limits.regions:  # one denial is shorter than many conditions
+        elsewhere = {"StringNotEquals": {"aws:RequestedRegion": [*limits.regions]}}
+        denial = {"Sid": "NothingElsewhere", "Effect": "Deny", "Action": [*MAKING]}
+        document["Statement"].append({**denial, "Resource": "*", "Condition": elsewhere})
+    if len("".join(json.dumps(document).split())) > MAX_POLICY_CHARACTERS:
+        for printed in document["Statement"]:  # a statement needs no name
+            del printed["Sid"]
+    return document
+
+
+def _limited(statement: PolicyStatement, limits: PolicyLimits) -> PolicyStatement | None:
+    """The statement with these limits; None if they leave nothing of it."""
+    sid, conditions = statement.sid, [statement.condition or {}]
+    if limits.own_machines is not None:
+        if sid == "ManageMachinesWithoutTags":  # of anybody
+            return None
+        if sid in OWNED:
+            kind = "RequestTag" if statement.condition == NEW else "ResourceTag"
+            owner = OWN[limits.own_machines]
+            conditions.append({"StringEquals": {f"aws:{kind}/{USER}": owner}})
+    if limits.types and sid in {"LaunchMachines", "StartOurs"}:
+        conditions.append({"StringLike": {"ec2:InstanceType": tuple(map(_literal, limits.types))}})
+    resources, vpcs = (
+        statement.resources,
+        tuple(f"{SHARED}vpc/{_literal(id)}" for id in limits.vpcs),
+    )
+    if vpcs and sid == "MakeGroupsInAnyVpc":
+        resources = vpcs
+    if vpcs and sid == "LaunchInSubnets":
+        conditions.append({"ArnLike": {"ec2:Vpc": vpcs}})
+    return replace(statement, resources=resources, condition=_merged(conditions) or None)
+
+
+def _literal(text: str) -> str:
+    """The text, so that `_fill_in` leaves it as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _merged(conditions: Iterable[Condition]) -> Condition:
+    """One condition that is fulfilled if all of these are."""
+    merged: dict[str, dict[str, str | tuple[str, ...]]] = {}
+    for condition in conditions:
+        for operator, keys in condition.items():
+            merged[operator] = {**merged.get(operator, {}), **keys}
+    return merged
 
 
 def setup_policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
@@ -241,7 +358,8 @@ def setup_policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
 
 
 def _document(rules: Iterable[PolicyStatement], partition: str, account: str) -> dict[str, Any]:
-    fields = {"partition": partition, "account": account}
+    canonical = CANONICAL.get(partition, CANONICAL["aws"])
+    fields = {"partition": partition, "account": account, "canonical": canonical}
     return {
         "Version": VERSION,
         "Statement": [_statement(policy_statement, fields) for policy_statement in rules],

@@ -27,6 +27,7 @@ from prism.providers.aws.api import tags as names
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.prices.credits import slow_start
 
 log = logging.getLogger(__name__)
 MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
@@ -34,6 +35,7 @@ MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
 BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
 NOT_STEPS = {"hostkey", "id"}  # markers that are no steps of the setup
 UNVERIFIED = timedelta(minutes=15)  # then a machine counts as on without confirmation
+SLOW_UNVERIFIED = timedelta(minutes=45)  # the same, without CPU credits (decision 048)
 LATE_RESULT_UNTIL = timedelta(hours=2)  # until then, a late result still counts
 SHORTEST_PAUSE, LONGEST_PAUSE, LATE_PAUSE = 2.0, 10.0, 60.0  # seconds between two reads
 SSH_PAUSE = 30.0  # seconds between a failed login and the next one
@@ -97,6 +99,15 @@ def _memory(marker: str) -> tuple[str, datetime | None]:
     return " ".join(words if at is None else words[:-1]), at
 
 
+def unverified_after(instance: Ec2Instance) -> timedelta:
+    """How long a start may say nothing before the machine counts as on without confirmation.
+
+    A resume needs little CPU. A boot that begins without CPU credits runs at 20 to 40 %.
+    """
+    is_slow = slow_start(instance.type) is not None and names.CREDITS not in instance.tags
+    return SLOW_UNVERIFIED if is_slow and not woke(instance) else UNVERIFIED
+
+
 def woke(instance: Ec2Instance) -> bool:
     """Whether this start should resume the machine from hibernation, and is not confirmed yet."""
     return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
@@ -136,7 +147,7 @@ class Readiness:
         if (decided := tagged(instance)) is not None:
             return decided
         boot = self._boots.get((instance.id, instance.boot), BootStatus())
-        late = self._cloud.clock.now() - instance.launched >= UNVERIFIED
+        late = self._cloud.clock.now() - instance.launched >= unverified_after(instance)
         if late and boot.stage is BootStage.COMING:
             return BootStatus(BootStage.UNVERIFIED)
         return boot
@@ -190,7 +201,8 @@ class Readiness:
         finally:
             now = self._cloud.clock.now()
             with self._lock:
-                self._due[key] = now + self._interval(now - instance.launched)
+                late = now - instance.launched >= unverified_after(instance)
+                self._due[key] = now + self._interval(now - instance.launched, late=late)
                 self._asking.discard(key)
 
     def _decided_before(self, key: tuple[str, str]) -> BootStatus | None:
@@ -253,9 +265,9 @@ class Readiness:
         finally:
             self._noting.discard(instance.id)
 
-    def _interval(self, age: timedelta) -> timedelta:
+    def _interval(self, age: timedelta, *, late: bool) -> timedelta:
         seconds = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, age.total_seconds() / 6))
-        return timedelta(seconds=self._pace * (LATE_PAUSE if age >= UNVERIFIED else seconds))
+        return timedelta(seconds=self._pace * (LATE_PAUSE if late else seconds))
 
 
 def _believed(instance: Ec2Instance, boot: BootStatus) -> BootStatus:

@@ -11,7 +11,7 @@ from prism.providers.aws.prerequisites.machine_types import Architecture
 from prism.templates.model import Base
 from prism.workspaces.ports import ProviderRefused
 
-DEFAULT: Base = "ubuntu-22.04"  # the newest Ubuntu that EC2 can hibernate
+DEFAULT: Base = "ubuntu-24.04"  # decision 049
 WORDS = {
     "x86_64": {"arch": "x86_64", "deb": "amd64", "rpm": "x86_64"},
     "arm64": {"arch": "arm64", "deb": "arm64", "rpm": "aarch64"},
@@ -37,6 +37,12 @@ class ImageSource(Struct, frozen=True, kw_only=True):
     hibernates: bool
 
 
+# Canonical's accounts in AWS, GovCloud and China (Ubuntu on AWS, "Find Ubuntu images on AWS").
+CANONICAL = {
+    "aws": "099720109477",
+    "aws-us-gov": "513442679011",
+    "aws-cn": "837727238323",
+}
 # The publishers document the owners and parameters. EC2 User Guide, "Prerequisites for EC2
 # instance hibernation", lists the images that can hibernate: up to Ubuntu 22.04.2 and Amazon Linux
 # 2023, but neither Debian nor Rocky.

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from prism.providers.aws.machine.cloudinit.model import Architecture
 from prism.templates.model import Base, Manager
 
-DEFAULT: Base = "ubuntu-22.04"
+DEFAULT: Base = "ubuntu-24.04"
 """The base of a template that does not name one."""
 
 

@@ -4,6 +4,7 @@
 set -uo pipefail
 umask 022
 LOG=/var/log/cloud-init-output.log DONE=/var/lib/prism/done PATIENCE=600 WAITED=0
+SERVICE_PATIENCE=1800 # a machine without CPU credits is slow
 MARK=prism-boot:
 
 say() {
@@ -172,7 +173,7 @@ serve() {  # UNITS...
 
 answer() {  # FAILED UNIT URL: wait until it answers
   until [[ $(curl -s -o /dev/null -m 5 --noproxy '*' -w '%{http_code}' "$3") =~ ^[234] ]]; do
-    if systemctl is-failed --quiet "$2" || [ "$SECONDS" -gt "$PATIENCE" ]; then
+    if systemctl is-failed --quiet "$2" || [ "$SECONDS" -gt "$SERVICE_PATIENCE" ]; then
       echo "$2 does not answer at $3" >>"$LOG"
       fail "$1"
     fi
