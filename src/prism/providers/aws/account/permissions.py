@@ -29,6 +29,7 @@ from prism.providers.aws.prerequisites.images import CANONICAL
 
 How = Literal["simulated", "tried"]
 AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
+USERNAME = "aws:username"
 SAMPLE = "0123456789abcdef0"
 SSO_ROLE, SSO_PATH = "AWSReservedSSO_", "aws-reserved/sso.amazonaws.com/"
 SSO_FIRST = "us-east-1"
@@ -120,7 +121,7 @@ def _simulate_as(source: str, cloud: Cloud, identity: AwsIdentity) -> Permission
             PolicySourceArn=source,
             ActionNames=[named(action) for action in rule.actions],
             ResourceArns=_sample_arns(rule, identity, cloud.region),
-            ContextEntries=[*_context_entries(rule.condition or {}, identity)],
+            ContextEntries=[*_context_entries(_conditions(rule, identity), identity)],
         ):
             if why := _denial(answer):
                 denied[answer["EvalActionName"]] = why
@@ -155,10 +156,18 @@ def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> l
         resource.format_map(fields)
         .replace(":*:*:", scope)
         .replace(":*:", f":{region}:")
-        .replace("${aws:username}", identity.arn.rpartition("/")[2])
+        .replace(f"${{{USERNAME}}}", identity.arn.rpartition("/")[2])
         .replace("*", SAMPLE)
         for resource in rule.resources
     ]
+
+
+def _conditions(rule: PolicyStatement, identity: AwsIdentity) -> Condition:
+    """The condition, and the name that a policy variable in the resources stands for."""
+    if not any(USERNAME in resource for resource in rule.resources):
+        return rule.condition or {}
+    named = {"StringEquals": {"aws:username": identity.arn.rpartition("/")[2]}}
+    return {**(rule.condition or {}), **named}
 
 
 def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
