@@ -77,6 +77,7 @@ class Wiring(ProviderWiring):
     """The parts of one daemon; `served` are the locations it serves instead of this machine."""
 
     _profiles: Sequence[ProfileShown] = ()
+    _failed_copies: Sequence[str] = ()
 
     @cached_property
     def db(self) -> Database:
@@ -359,7 +360,7 @@ class Wiring(ProviderWiring):
                 *self.homes.reasons(),
                 *self._unreadable(),
                 *self.home_disk.reasons(),
-                *self._failed_copies(),
+                *self._failed_copies,
             ],
             stop=self._stop,
         )
@@ -375,20 +376,14 @@ class Wiring(ProviderWiring):
         return DatabaseProbe(self._ask_database)
 
     def _ask_database(self) -> Sequence[str]:
-        """The problems of the database; keeps the profiles for while it is away."""
+        """The problems of the database; keeps what the status shows of it for while it is away."""
         troubles = self.db.troubles()
         try:
             self._profiles = self.profiles.every()
+            self._failed_copies = self.copies.reasons()
         except DatabaseUnavailable as away:
-            log.debug("profiles as they were: %s", away)
+            log.debug("profiles and copies as they were: %s", away)
         return troubles
-
-    def _failed_copies(self) -> Sequence[str]:
-        """Why scheduled copies fail; none while the database is away, which is a reason itself."""
-        try:
-            return self.copies.reasons()
-        except DatabaseUnavailable:
-            return ()
 
     def _launch_of(self, name: str) -> tuple[str, datetime]:
         """The name of a workspace, and when it was launched; raises `WorkspaceNotFound`."""
