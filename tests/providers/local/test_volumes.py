@@ -8,6 +8,7 @@ import random
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -474,6 +475,40 @@ def test_verification_detects_changed_content_of_a_large_file(volumes, data_fold
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert not_none(later.survey().copies[0].verified).trouble == trouble
     later.close()
+
+
+def test_snapshot_that_is_deleted_while_it_is_hashed_delays_no_other(
+    volumes, data_folder, monkeypatch
+):
+    processes, copying = [], tree_snapshots.copying
+
+    def noted(task):
+        processes.append(copying(task))
+        return processes[-1]
+
+    def is_read():
+        for process in processes:
+            with suppress(OSError):  # it opens and closes files meanwhile
+                place = f"/proc/{process.pid}/fd"
+                opened = [os.readlink(f"{place}/{name}") for name in os.listdir(place)]
+                if any("/snapshots/" in path and path.endswith("/sparse") for path in opened):
+                    return process.poll() is None
+        return False
+
+    monkeypatch.setattr(tree_snapshots, "copying", noted)
+    id = volumes.create(ORDER).id
+    with open(data_folder(id) / "sparse", "wb") as file:
+        file.truncate(1 << 43)  # takes no space, and hours to hash
+    volumes.snapshot(KEPT, id)
+    endless = copied(volumes)
+    volumes.verify(endless.id, "1")
+    eventually(is_read)
+    volumes.delete_snapshot(endless.id)
+    eventually(lambda: volumes.survey().copies == [])
+    (data_folder(id) / "sparse").unlink()
+    (data_folder(id) / "large").write_bytes(os.urandom(LARGE))
+    volumes.snapshot(SnapshotSpec(key="snapshot_2"), id)
+    assert verified(volumes, copied(volumes, "snapshot_2").id, "2").trouble is None
 
 
 def test_snapshot_of_an_older_version_is_restored_without_a_manifest(

@@ -42,6 +42,8 @@ MANIFEST_LOST = StorageFailure(
 )
 Job = tuple[str, str | None]  # a snapshot, and the token of the rehearsal; none: only its hashes
 
+HASH, VERIFY = "hash", "verify"
+
 
 class SnapshotChecks:
     """Runs the jobs of the snapshots in one folder."""
@@ -61,6 +63,11 @@ class SnapshotChecks:
         """Rehearse its restore, unless this token's rehearsal is done or under way."""
         if (known := self.result(id)) is None or known.token != token:
             self._enqueue((id, token))
+
+    def forget(self, id: str) -> None:
+        """Stop what reads it, because it is deleted: other snapshots wait for that."""
+        for job in (HASH, VERIFY):
+            self._copies.forget(f"{id}/{job}")
 
     def had_manifest(self, id: str) -> bool:
         """Whether a manifest was written with the snapshot, as for all but very old ones."""
@@ -127,7 +134,7 @@ class SnapshotChecks:
             "one_moment": about.one_moment,
         }
         try:
-            self._copies.perform(f"{id}/hash", task)
+            self._copies.perform(f"{id}/{HASH}", task)
             mirrored_file.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
         except (TreeSnapshotFailed, OSError) as error:
             return _verification_failure(error)
@@ -140,7 +147,7 @@ class SnapshotChecks:
         work = SnapshotWork(folder, folder / "data", {}, expected=folder / MANIFEST)
         try:
             draft.mkdir(mode=0o700)
-            self._copies.perform(f"{id}/verify", copy_task(draft, work))
+            self._copies.perform(f"{id}/{VERIFY}", copy_task(draft, work))
         except (TreeSnapshotFailed, OSError) as error:
             return _verification_failure(error)
         finally:

@@ -329,6 +329,7 @@ class LocalVolumes:
             return
         self.disk.require()
         self._copies.forget(id)
+        self._checks.forget(id)
         self._removals.begin(folder, id)
 
     def _remove_leftovers(self) -> None:
