@@ -82,11 +82,11 @@ def test_trial_uses_the_copy_of_a_home_or_makes_one_that_is_removed(tmp_path):
     for trial in trials:
         trial.mkdir()
     with sandbox_probe.etc_for_trial(str(tmp_path), trials[0]):
-        made = (trials[0] / "etc-copy").resolve()
-        assert made.is_dir()
+        copy = (trials[0] / "etc-copy").resolve()
+        assert copy.is_dir()
         sandbox.refresh_etc(trials[0])
         assert (trials[0] / "etc-copy" / "tree").is_dir()
-    assert not made.exists()
+    assert not copy.exists()
     (tmp_path / "etc-copy").mkdir()
     with sandbox_probe.etc_for_trial(str(tmp_path), trials[1]):
         assert (trials[1] / "etc-copy").samefile(tmp_path / "etc-copy")

@@ -110,8 +110,8 @@ def _facts(answer: str) -> list[int]:
     except ValueError:
         facts = []
     if len(facts) != FACTS:
-        said = last_words(answer) or "nothing"
-        raise OSError(f"the Python of Prism does not run in a workspace; it says: {said}")
+        words = last_words(answer) or "nothing"
+        raise OSError(f"the Python of Prism does not run in a workspace; it says: {words}")
     return facts
 
 
