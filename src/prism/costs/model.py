@@ -1,7 +1,7 @@
 """The structs of costs: the ledger, and the answers of the API."""
 
+import datetime
 from collections.abc import Sequence
-from datetime import date
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol
 
@@ -44,7 +44,7 @@ class Rate(Struct, frozen=True):
     amount: Micros | None
     hours: int
     source: str
-    as_of: date | None = None
+    as_of: datetime.date | None = None
 
 
 class Booking(Struct, frozen=True):
@@ -81,7 +81,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     amount: Micros | None
     hours: int
     source: str
-    as_of: date | None
+    as_of: datetime.date | None
     began: int
     ended: int | None
     counted: int | None
@@ -197,7 +197,7 @@ class CurrentCosts(Struct, frozen=True, kw_only=True):
 class CostBucket(Struct, frozen=True):
     """One bar of a chart; the cents of all bars add up to the total, `micros` is exact."""
 
-    date: date
+    date: datetime.date
     cost: float
     instances: int
     hibernation_savings: float
@@ -267,7 +267,7 @@ class CostExportLine(Struct, frozen=True, kw_only=True):
     rate: float | None
     rate_hours: int
     source: str
-    as_of: date | None
+    as_of: datetime.date | None
     began: str
     ended: str | None
     seconds: int

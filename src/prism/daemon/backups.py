@@ -443,26 +443,28 @@ def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:
 
 
 def _write_content(packed: IO[bytes], source: Path, content: Path) -> None:
-    with content.open("xb") as file:
-        while True:
-            try:
-                chunk = packed.read(PIECE)
-            except OSError as error:
-                raise Unavailable(
-                    f"{source} cannot be read, so nothing was restored",
-                    details=error.strerror or str(error),
-                    remediation="Copy the backup to another disk, then try again",
-                ) from error
-            if not chunk:
-                return
-            try:
+    try:
+        with content.open("xb") as file:
+            for chunk in _pieces(packed, source):
                 file.write(chunk)
-            except OSError as error:
-                raise Unavailable(
-                    f"{content.parent.parent} has no room for the backup, so nothing was restored",
-                    details=error.strerror or str(error),
-                    remediation="Free space on the disk of the database, then try again",
-                ) from error
+    except OSError as error:
+        raise Unavailable(
+            f"{content.parent.parent} has no room for the backup, so nothing was restored",
+            details=error.strerror or str(error),
+            remediation="Free space on the disk of the database, then try again",
+        ) from error
+
+
+def _pieces(packed: IO[bytes], source: Path) -> Iterator[bytes]:
+    try:
+        while chunk := packed.read(PIECE):
+            yield chunk
+    except OSError as error:
+        raise Unavailable(
+            f"{source} cannot be read, so nothing was restored",
+            details=error.strerror or str(error),
+            remediation="Copy the backup to another disk, then try again",
+        ) from error
 
 
 def _hash(path: Path) -> str:
