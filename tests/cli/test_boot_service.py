@@ -182,6 +182,24 @@ def test_install_by_cron_takes_the_settings_along_and_uninstall_undoes_it(prism,
     assert "Nothing starts the daemon" in prism("daemon", "uninstall", **path).stderr
 
 
+def test_uninstall_of_prism_names_and_removes_what_starts_it_at_boot(
+    prism, home, environ, crontab, tmp_path
+):
+    crontab.write_text("0 5 * * * backup\n")
+    path = {"PATH": os.environ["PATH"]}
+    assert prism("daemon", "install", **path).returncode == 0
+    environ["HOME"] = str(tmp_path)  # the home of Prism and the home of the user differ
+    (home / "workspaces").mkdir()
+    (home / "daemon.lock").touch()
+    rehearsal = prism("uninstall", "--dry-run", "--data", "keep", **path)
+    assert "would remove the start of the daemon at boot: the crontab of" in rehearsal.stdout
+    assert crontab.read_text().count("@reboot") == 1
+    done = prism("uninstall", "--yes", "--data", "keep", **path)
+    assert done.returncode == 0, done.stderr
+    assert "done: remove the start of the daemon at boot: the crontab of" in done.stdout
+    assert (crontab.read_text(), (home / SCRIPT).exists()) == ("0 5 * * * backup\n", False)
+
+
 def test_bad_setting_is_refused_before_anything_is_written(prism, home, crontab):
     done = prism("daemon", "install", PATH=os.environ["PATH"], PRISM_DATABASE_URL="mysql://x")
     assert (done.returncode != 0, "PRISM_DATABASE_URL" in done.stderr) == (True, True)

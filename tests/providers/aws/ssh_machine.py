@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing
@@ -26,6 +27,10 @@ from tests.optional import not_none
 from tests.waiting import eventually
 
 SSHD = "/usr/sbin/sshd"
+by_root = pytest.mark.skipif(
+    os.geteuid() != 0,
+    reason="needs root: only an SSH server of root gives terminals, and reads its own processes",
+)
 ID = "i-0123456789abcdef0"
 SERVICE = """
 import http.server, socketserver, sys

@@ -21,7 +21,7 @@ from tests.conftest import free_port
 from tests.connections.conftest import UPSTREAM
 from tests.connections.test_terminal import serving
 from tests.doubles.memory import MemoryCompute
-from tests.providers.aws.ssh_machine import ID
+from tests.providers.aws.ssh_machine import ID, by_root
 from tests.waiting import eventually
 
 COMMAND = (sys.executable, "-m", "prism.cli.main")
@@ -171,6 +171,7 @@ def test_dcv_proxy_pins_the_certificate_of_each_listener(port):
             desktops[-1].wait()
 
 
+@by_root
 def test_ssh_proxy_opens_a_terminal(port):
     with connect(f"ws://127.0.0.1:{port}/ssh-proxy/mine", proxy=None) as terminal:
         terminal.send(b"echo $((6*7)) is it\n")

@@ -26,7 +26,7 @@ from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.workspaces.idleness import Idleness, IdleRule
 from tests.agent.ec2 import ROLE, Ec2
 from tests.optional import not_none
-from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
+from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd, by_root
 from tests.waiting import eventually
 
 SYSTEMCTL = """#!/bin/sh
@@ -197,6 +197,7 @@ def test_idle_machine_that_cannot_hibernate_stops_with_a_note(world):
     assert "UnsupportedHibernationConfiguration" in (world.sshd.folder / "idle.log").read_text()
 
 
+@by_root
 def test_foreground_command_in_a_terminal_makes_the_machine_active(world):
     """A command in the foreground of a terminal, by OpenSSH's own client."""
     with client(world, "ssh", "-tt", command="sleep 100"):
@@ -245,6 +246,7 @@ def test_waiting_shell_and_commands_of_the_daemon_do_not_prevent_idleness(world)
         eventually(lambda: world.idle() and world.ec2.requests)
 
 
+@by_root
 @pytest.mark.parametrize(
     "files",
     ["internal-sftp", pytest.param("/usr/lib/openssh/sftp-server", marks=pytest.mark.slow)],
