@@ -31,6 +31,13 @@ def test_show_prints_the_fields_of_a_workspace(prism, server):
     assert json.loads(prism("workspace", "show", "mine", "--json").stdout) == workspace_shown
 
 
+def test_show_of_an_older_daemon_prints_the_machine_type(prism, server):
+    answer = workspace(instance_type="t3.large")
+    del answer["machine"]
+    server.on("GET /instances/mine", answer)
+    assert "t3.large" in prism("show", "mine").stdout
+
+
 def test_show_says_that_memory_is_not_limited(prism, server):
     """Beside the note on its idle rule, and on its hibernation."""
     lacks = "its memory is not limited: Prism can make no control group here"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
+from prism.cli.locations import machine_words
 from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, add_flag, add_renamed, given
 from prism.cli.terminal import say, show_columns, show_fields, show_json, suggest
@@ -114,7 +115,7 @@ def connect_hint(wire: Wire, name: str) -> str:
 
 def _plan(plan: dict[str, Any]) -> None:
     fields = {
-        "type": plan["machine"],
+        "type": machine_words(plan),
         "image": plan["image"],
         "an hour": _dollars(plan["hourly"], 4),
         "a day": _dollars(plan["daily"], 2),

@@ -10,7 +10,12 @@ HERE = "local"
 def machine_type(workspace: Mapping[str, Any]) -> str:
     """The type of its machine; a workspace of the daemon's computer has one if it has a price."""
     kind = str(workspace["instance_type"])
-    return kind if workspace["machine"] == kind else HERE
+    return kind if machine_words(workspace) == kind else HERE
+
+
+def machine_words(answer: Mapping[str, Any]) -> str:
+    """The machine in words; an older daemon knows only its type."""
+    return str(answer.get("machine", answer["instance_type"]))
 
 
 def is_local(workspace: Mapping[str, Any]) -> bool:

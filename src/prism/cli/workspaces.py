@@ -6,7 +6,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_notes
 from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, workspaces_arguments
 from prism.cli.connection import asking, daemon
-from prism.cli.locations import is_local
+from prism.cli.locations import is_local, machine_words
 from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json, suggest
 from prism.cli.time_format import hours, local_time, to_utc, until
@@ -205,7 +205,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "id": workspace["id"],
         "state": f"{workspace['state']}{progress}",
         "template": workspace["template"],
-        "type": workspace["machine"],
+        "type": machine_words(workspace),
         "region": workspace["region"],
         "owner": workspace.get("owner"),
         "profile": workspace.get("profile"),
