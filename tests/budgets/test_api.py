@@ -146,7 +146,7 @@ def test_reallocation_to_another_pool_or_to_itself_is_rejected(shared_pool):
     [
         {"name": " "},
         {"total_amount": 0},
-        {"period": "yearly"},
+        {"period": "hourly"},
         {"end_date": "2025-01-01T00:00:00Z"},
         {"end_date": "2026-01-01T00:00:00Z", "start_date": "2026-01-01T00:00:00Z"},
         {"start_date": "2026-01-01T00:00:00"},

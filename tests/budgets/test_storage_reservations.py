@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from prism.catalog import table
 from tests.shapes import failed
 
 MONTH = 8_000_000  # 100 GB of gp3
@@ -94,7 +95,9 @@ def test_volume_is_reserved_for_as_long_as_its_cap_pays(capped_project):
     assert 0 <= 15_000_000 - settled - reserved < 10
 
 
-def test_volume_of_unknown_price_is_refused_only_with_a_cap(capped_project):
+def test_volume_of_unknown_price_is_refused_only_with_a_cap(capped_project, monkeypatch):
+    """A price list without the price of provisioned IOPS."""
+    monkeypatch.delitem(table.STORAGE, "gp3-iops")
     fast = {"iops": 6000, "throughput": 250}
     error = failed(create(capped_project, **fast), 403, "BUDGET_EXCEEDED")
     assert "price of 'data' is not known" in error["message"]
