@@ -126,3 +126,11 @@ def test_names_follow_this_computer_and_accounts_do_not(tmp_path, etc):
     own.refresh()
     assert (tmp_path / "own/hosts").read_text() == "changed"
     assert (tmp_path / "own/passwd").read_text() == "passwd of here\n"
+
+
+def test_every_file_of_the_copy_can_be_read_by_its_owner(tmp_path, etc):
+    """Else the home of an ordinary user could not be copied, moved or archived."""
+    write(etc / "unreadable", "closed", 0o000)
+    files = [path for path in copied(tmp_path, etc).rglob("*") if not path.is_symlink()]
+    assert {"shadow", "unreadable"} <= {path.name for path in files}
+    assert all(path.stat().st_mode & 0o400 for path in files)

@@ -225,10 +225,11 @@ class Checker:
                     volume.id = (
                         listed.volume_id
                     )  # AWS may create an unattached volume again in another zone
-                state = "in-use" if volume.attached else "available"
+                states = {"in-use"} if volume.attached else {"available"}
                 if volume.attached in waiting:
-                    state = "attaching"  # the machine is created at the first start
-                if listed.volume_id != (volume.id or listed.volume_id) or listed.state != state:
+                    states |= {"attaching"}  # the machine is created at the first start
+                is_it = listed.volume_id == (volume.id or listed.volume_id)
+                if not is_it or listed.state not in states:
                     errors.append(f"{name} is {listed.volume_id} {listed.state}, not {volume}")
         return errors + [
             f"snapshot {name} is {copies[name].state}"
