@@ -294,3 +294,20 @@ def test_postgresql_restart_during_a_transaction_answers_database_unavailable(
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_UNAVAILABLE")
     assert http("POST", "/api/v1/projects", **order).status_code == 201
     assert [entry["name"] for entry in http("GET", "/api/v1/projects").json()] == ["thesis"]
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_table_that_another_session_locks_is_answered_in_bounded_time(make_daemon, url, http_of):
+    """As during `VACUUM FULL`, or a migration by hand."""
+    http = http_of(make_daemon(database_timeout=2))
+    assert http.launch("one").status_code == 201
+    where = plain(url).render_as_string(hide_password=False)
+    with psycopg.connect(where) as other:
+        other.execute("LOCK TABLE workspaces IN ACCESS EXCLUSIVE MODE")
+        for answer in (http.launch("two"), http.post("one", "stop")):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_BUSY")
+        assert [entry["name"] for entry in http("GET", LIST).json()] == ["one"]
+        assert http("GET", STATUS).json()["status"] == "degraded"
+    assert http.launch("two").status_code == 201
+    assert http.post("one", "stop").status_code == 200
+    assert {entry["name"] for entry in http("GET", LIST).json()} == {"one", "two"}
