@@ -46,14 +46,14 @@ def test_unreachable_rows_reserve_nothing_until_their_home_is_served(make_lab):
     elsewhere.settle()
     before = reserved(elsewhere)
     assert before > 8
-    here = make_lab("here")
-    assert reserved(here) == 0
-    here.live(hours=3)
-    project = here.get("projects")[0]["id"]
-    here.put(f"projects/{project}/budget", total_allocated=400.0)
-    here.settle(minutes=5)
-    assert reserved(here) == 0, "also after a change that makes reservations due"
-    [location] = here.daemon.homes.unserved
-    here.post("recover", adopt_home=location)
-    here.settle(minutes=1)
-    assert reserved(here) == 1.6, "the disk of the workspace; the volume is not here"
+    present = make_lab("here")
+    assert reserved(present) == 0
+    present.live(hours=3)
+    project = present.get("projects")[0]["id"]
+    present.put(f"projects/{project}/budget", total_allocated=400.0)
+    present.settle(minutes=5)
+    assert reserved(present) == 0, "also after a change that makes reservations due"
+    [location] = present.daemon.homes.unserved
+    present.post("recover", adopt_home=location)
+    present.settle(minutes=1)
+    assert reserved(present) == 1.6, "the disk of the workspace; the volume is not here"

@@ -228,8 +228,8 @@ class Checker:
                 states = {"in-use"} if volume.attached else {"available"}
                 if volume.attached in waiting:
                     states |= {"attaching"}  # the machine is created at the first start
-                is_it = listed.volume_id == (volume.id or listed.volume_id)
-                if not is_it or listed.state not in states:
+                has_id = listed.volume_id == (volume.id or listed.volume_id)
+                if not has_id or listed.state not in states:
                     errors.append(f"{name} is {listed.volume_id} {listed.state}, not {volume}")
         return errors + [
             f"snapshot {name} is {copies[name].state}"
