@@ -68,7 +68,7 @@ def test_failure_for_an_instance_is_part_of_a_successful_answer(aws, ec2):
     [changed] = answer["SuccessfulInstanceCreditSpecifications"]
     assert changed["InstanceId"] == good
     failed = answer["UnsuccessfulInstanceCreditSpecifications"]
-    assert {one["InstanceId"]: one["Error"]["Code"] for one in failed} == {
+    assert {item["InstanceId"]: item["Error"]["Code"] for item in failed} == {
         other: "InstanceCreditSpecification.NotSupported",
         off: "IncorrectInstanceState",
         ids[3]: "InvalidInstanceID.NotFound",

@@ -68,8 +68,8 @@ class LazySurvey:
         copies = self._listing(snapshot.location, SurveyPart.SNAPSHOTS).copies
         self._require_readable(snapshot.id, snapshot.copy_id)
         listed, id = copies.get(snapshot.id), snapshot.copy_id
-        made = snapshot.observed not in NOT_MADE or snapshot.verb is StorageVerb.DELETE
-        if listed is not None and not (made and self._is_twin(snapshot.location, listed, id)):
+        exists = snapshot.observed not in NOT_MADE or snapshot.verb is StorageVerb.DELETE
+        if listed is not None and not (exists and self._is_twin(snapshot.location, listed, id)):
             return listed
         if id and (provider := self._finder(snapshot)):
             spec = snapshot_spec(snapshot, self._named(snapshot.project))

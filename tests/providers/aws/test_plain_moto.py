@@ -119,8 +119,11 @@ def test_volume_is_made_copied_restored_and_deleted(parts, ec2):
     copy = volumes.snapshot(KEPT, disk.id)
     again = volumes.restore(replace(ORDER, key="volume_9", name="again"), copy.id)
     listed = volumes.survey()
-    assert {one.key: one.id for one in listed.disks} == {ORDER.key: disk.id, "volume_9": again.id}
-    assert {one.key: one.id for one in listed.copies} == {KEPT.key: copy.id}
+    assert {item.key: item.id for item in listed.disks} == {
+        ORDER.key: disk.id,
+        "volume_9": again.id,
+    }
+    assert {item.key: item.id for item in listed.copies} == {KEPT.key: copy.id}
     for id in (disk.id, again.id):
         volumes.delete(id)
     volumes.delete_snapshot(copy.id)

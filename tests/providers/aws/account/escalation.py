@@ -128,18 +128,18 @@ def data_paths(statement: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from (f"{action}: data of others" for action in READS_DATA if allows(statement, action))
     if allows(statement, "ssm:GetParameter"):
-        parameters = [one for one in resources if "::parameter/aws/service/" not in one]
-        yield from (f"ssm:GetParameter of {one}: secrets of others" for one in parameters)
+        parameters = [item for item in resources if "::parameter/aws/service/" not in item]
+        yield from (f"ssm:GetParameter of {item}: secrets of others" for item in parameters)
     for action, (made, source) in MADE_OF.items():
         if allows(statement, action):
-            of = [one for one in resources if one == "*" or f":{source}/" in one]
+            of = [item for item in resources if item == "*" or f":{source}/" in item]
             yield from (f"{action}: a {made} of any {source}" for _ in of[:1])
     if allows(statement, "ec2:RunInstances"):
         owners = statement.get("Condition", {}).get("StringEquals", {}).get("ec2:Owner")
         everything = "*" in resources
-        if everything or any(":snapshot/" in one for one in resources):
+        if everything or any(":snapshot/" in item for item in resources):
             yield "ec2:RunInstances: a disk of any snapshot"
-        if everything or (any(":image/" in one for one in resources) and not owners):
+        if everything or (any(":image/" in item for item in resources) and not owners):
             yield "ec2:RunInstances: any private image"
 
 

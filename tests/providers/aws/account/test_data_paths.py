@@ -154,7 +154,7 @@ def test_vpcs_limit_launches_and_groups(aws, ec2):
     [default] = ec2.describe_vpcs()["Vpcs"]
     other = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     subnets = ec2.describe_subnets()["Subnets"]
-    subnet = next(one["SubnetId"] for one in subnets if one["VpcId"] == default["VpcId"])
+    subnet = next(item["SubnetId"] for item in subnets if item["VpcId"] == default["VpcId"])
     group = {"GroupName": "g", "Description": "d", "TagSpecifications": tagged("security-group")}
     bound(aws, vpcs=(other,))
     refused("UnauthorizedOperation", ec2.run_instances, **launch(SubnetId=subnet))

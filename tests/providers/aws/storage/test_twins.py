@@ -55,7 +55,7 @@ def survey(aws_parts):
 def orphans(aws_parts, part, row):
     key, id = row.id, row.disk_id if isinstance(row, Volume) else row.copy_id
     listed = survey(aws_parts).everything(PLACE, part, {key: id})
-    return [one for one in listed if _is_unknown(one, {key: id})]
+    return [item for item in listed if _is_unknown(item, {key: id})]
 
 
 @pytest.mark.parametrize("used", [True, False])
@@ -195,8 +195,8 @@ def test_twin_does_not_take_the_place_of_a_snapshot_that_is_gone(aws_parts):
         volume_type="gp3",
     )
     assert not_none(survey(aws_parts).copy(row)).id == id
-    assert [one.id for one in orphans(aws_parts, SurveyPart.SNAPSHOTS, row)] == [copy]
+    assert [item.id for item in orphans(aws_parts, SurveyPart.SNAPSHOTS, row)] == [copy]
     aws_parts.ec2.delete_snapshot(SnapshotId=id)
     aws_parts.pass_time()
     assert survey(aws_parts).copy(row) is None
-    assert [one.id for one in orphans(aws_parts, SurveyPart.SNAPSHOTS, row)] == [copy]
+    assert [item.id for item in orphans(aws_parts, SurveyPart.SNAPSHOTS, row)] == [copy]

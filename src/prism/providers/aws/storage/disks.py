@@ -365,10 +365,10 @@ def _is_ours(volume: Mapping[str, Any], tags: Tags) -> bool:
     return tags.get(RESTORED, "") == (volume.get("SnapshotId") or "")
 
 
-def _is_move(one: Disk, other: Disk) -> bool:
+def _is_move(first: Disk, second: Disk) -> bool:
     """Whether one of two empty volumes was made to replace the other in another zone."""
-    return one.zone is other.zone is None and (
-        one.replaces == other.id or other.replaces == one.id
+    return first.zone is second.zone is None and (
+        first.replaces == second.id or second.replaces == first.id
     )
 
 
