@@ -14,6 +14,7 @@ from prism.recovery.storage_scanner import _is_unknown
 from prism.storage.model import Snapshot, StorageObserved, Volume, VolumeKind
 from prism.storage.ports import SurveyPart
 from prism.storage.survey import LazySurvey
+from tests.aws_policies import by_an_administrator
 from tests.optional import not_none
 from tests.providers.aws.storage.world import HERE, KEPT, ORDER, SHARED, THERE, tags_of
 
@@ -93,6 +94,7 @@ def test_twin_does_not_take_the_place_of_a_volume_that_is_gone(aws_parts):
     assert [volume["VolumeId"] for volume in aws_parts.every_volume()] == [copy]
 
 
+@by_an_administrator
 def test_volume_without_tags_is_found_by_its_id_and_not_replaced_by_its_twin(aws_parts):
     id = aws_parts.made()
     copy, row = restored(aws_parts, id), volume_row(id)
