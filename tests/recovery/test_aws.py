@@ -447,7 +447,7 @@ def test_duplicate_snapshot_of_one_request_is_listed_with_its_price_and_command(
     ]
 
 
-def test_storage_without_tags_is_not_reported_as_missing(start_daemon, aws):
+def test_storage_without_tags_is_not_missing_and_changes_are_denied_on_purpose(start_daemon, aws):
     daemon = start_daemon()
     daemon.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
