@@ -47,11 +47,11 @@ class OtherComputer(Sshd):
 def test_home_moves_to_another_computer_by_the_documented_commands(tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    home, there = Home(tmp_path / "here" / "home"), tmp_path / "there" / "home"
+    home, moved = Home(tmp_path / "here" / "home"), tmp_path / "there" / "home"
     computer = OtherComputer(tmp_path / "ssh", tmp_path / "here")
 
     def remote(*words):
-        line = f"env PRISM_HOME={there} PRISM_PORT=0 {BIN}/prism {' '.join(words)}"
+        line = f"env PRISM_HOME={moved} PRISM_PORT=0 {BIN}/prism {' '.join(words)}"
         command = [*computer.shell.split(), "127.0.0.1", line]
         return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
@@ -66,7 +66,7 @@ def test_home_moves_to_another_computer_by_the_documented_commands(tmp_path):
         eventually(lambda: not home.processes())
         computer.start()
         [rsync] = COMMAND.findall(DOCS.read_text())
-        copy = [*rsync.split(), f"{home.folder}/", f"127.0.0.1:{there}/"]
+        copy = [*rsync.split(), f"{home.folder}/", f"127.0.0.1:{moved}/"]
         done = subprocess.run(
             copy, env=os.environ | {"RSYNC_RSH": computer.shell}, capture_output=True, text=True
         )
@@ -77,7 +77,7 @@ def test_home_moves_to_another_computer_by_the_documented_commands(tmp_path):
         assert (done.returncode, done.stdout) == (0, "here\nthere\n"), done.stderr
         status = remote("daemon", "status", "--json").stdout
         assert '"healthy"' in status, status
-        assert f"the home was {home.folder} on another computer" in log_of(there)
+        assert f"the home was {home.folder} on another computer" in log_of(moved)
         for line in ("terminate mine --yes", "volume delete data --yes"):
             done = remote(*line.split())
             assert done.returncode == 0, (line, done.stderr)
@@ -87,7 +87,7 @@ def test_home_moves_to_another_computer_by_the_documented_commands(tmp_path):
             computer.stop()
         home.cli("daemon", "stop")
         home.clear()
-        home.at(there).clear()
+        home.at(moved).clear()
 
 
 def log_of(folder):

@@ -68,7 +68,11 @@ def resources(aws, region=REGION):
     left += [snapshot["SnapshotId"] for snapshot in snapshots]
     left += [system["FileSystemId"] for system in efs.describe_file_systems()["FileSystems"]]
     requests = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
-    left += [it["SpotInstanceRequestId"] for it in requests if it["State"] in {"open", "active"}]
+    left += [
+        request["SpotInstanceRequestId"]
+        for request in requests
+        if request["State"] in {"open", "active"}
+    ]
     machines = aws.machines(region)
     return [*left, *(machine["id"] for machine in machines if machine["state"] != "terminated")]
 
@@ -174,7 +178,7 @@ def test_killed_proof_is_cleaned_up_under_the_daily_policy(aws, tmp_path, action
         stderr=subprocess.STDOUT,
     )
     try:
-        eventually(lambda: [it.action for it in aws.calls].count(action) >= count, 240)
+        eventually(lambda: [call.action for call in aws.calls].count(action) >= count, 240)
     finally:
         proof.kill()
         proof.wait()

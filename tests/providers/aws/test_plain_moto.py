@@ -98,8 +98,8 @@ def test_machine_is_launched_stopped_started_resized_and_terminated(parts, ec2):
     assert instance["InstanceType"] == "t3.small"
     # moto shows no ClientToken, by which Prism knows that it made the machine: it is found by id.
     assert instance.get("ClientToken") in {None, "", f"{spec.key}-0"}
-    found = not_none(parts.compute.find(id, spec))
-    assert found.key == spec.key
+    machine = not_none(parts.compute.find(id, spec))
+    assert machine.key == spec.key
     parts.compute.stop(id)
     assert not_none(parts.compute.find(id, spec)).observed is Observed.OFF
     parts.compute.resize(id, "c6i.large")

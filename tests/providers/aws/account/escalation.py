@@ -130,10 +130,10 @@ def data_paths(statement: Mapping[str, Any]) -> Iterator[str]:
     if allows(statement, "ssm:GetParameter"):
         parameters = [item for item in resources if "::parameter/aws/service/" not in item]
         yield from (f"ssm:GetParameter of {item}: secrets of others" for item in parameters)
-    for action, (made, source) in MADE_OF.items():
+    for action, (copy, source) in MADE_OF.items():
         if allows(statement, action):
             of = [item for item in resources if item == "*" or f":{source}/" in item]
-            yield from (f"{action}: a {made} of any {source}" for _ in of[:1])
+            yield from (f"{action}: a {copy} of any {source}" for _ in of[:1])
     if allows(statement, "ec2:RunInstances"):
         owners = statement.get("Condition", {}).get("StringEquals", {}).get("ec2:Owner")
         everything = "*" in resources

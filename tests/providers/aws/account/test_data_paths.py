@@ -100,11 +100,11 @@ def test_user_data_of_machines_cannot_be_read(aws, ec2):
 @pytest.mark.parametrize("own", ["tag", "username"])
 def test_holder_with_own_machines_only_changes_them(aws, ec2, own):
     mine = {"prism:managed": "true", "prism:user": "ada" if own == "tag" else "ada-iam"}
-    others = {"prism:managed": "true", "prism:user": "eve"}
-    theirs = ec2.run_instances(**launch(others))["Instances"][0]["InstanceId"]
+    foreign = {"prism:managed": "true", "prism:user": "eve"}
+    theirs = ec2.run_instances(**launch(foreign))["Instances"][0]["InstanceId"]
     aws.clock.advance(60)
     bound(aws, own_machines=own)
-    refused("UnauthorizedOperation", ec2.run_instances, **launch(others))
+    refused("UnauthorizedOperation", ec2.run_instances, **launch(foreign))
     own_id = ec2.run_instances(**launch(mine))["Instances"][0]["InstanceId"]
     aws.clock.advance(60)
     for verb in (ec2.stop_instances, ec2.terminate_instances):
@@ -123,8 +123,8 @@ def test_holder_with_own_machines_only_changes_them(aws, ec2, own):
 
 def test_holder_without_that_option_can_change_every_machine(aws, ec2):
     """docs/aws.md says so in plain words."""
-    others = {"prism:managed": "true", "prism:user": "eve"}
-    theirs = ec2.run_instances(**launch(others))["Instances"][0]["InstanceId"]
+    foreign = {"prism:managed": "true", "prism:user": "eve"}
+    theirs = ec2.run_instances(**launch(foreign))["Instances"][0]["InstanceId"]
     aws.clock.advance(60)
     bound(aws)
     assert ec2.stop_instances(InstanceIds=[theirs])["StoppingInstances"]

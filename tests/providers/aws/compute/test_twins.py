@@ -45,9 +45,9 @@ def test_termination_ends_one_machine(aws_parts, twin):
 def test_twin_is_an_orphan_that_names_the_workspace(aws_parts, twin):
     copy, id = twin
     aws_parts.compute.survey()
-    found = {machine.id: machine for machine in aws_parts.compute.found([copy, id])}
-    assert (found[copy].key, found[copy].twin_of) == (copy, "mine")
-    assert (found[id].key, found[id].twin_of) == ("ws_1", None)
+    machines = {machine.id: machine for machine in aws_parts.compute.found([copy, id])}
+    assert (machines[copy].key, machines[copy].twin_of) == (copy, "mine")
+    assert (machines[id].key, machines[id].twin_of) == ("ws_1", None)
 
 
 def test_earlier_launch_is_not_taken_for_a_twin(aws_parts, other_user):

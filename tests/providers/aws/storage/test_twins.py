@@ -149,9 +149,9 @@ def test_copy_of_a_volume_whose_row_is_gone_stays_a_twin(aws_parts):
 
 
 def test_volume_that_prism_restores_is_no_twin(aws_parts):
-    kept = aws_parts.kept(aws_parts.made())
+    snapshot = aws_parts.kept(aws_parts.made())
     second = replace(ORDER, key="volume_9", name="again")
-    aws_parts.volumes.restore(second, kept)
+    aws_parts.volumes.restore(second, snapshot)
     aws_parts.pass_time()
     assert not_none(aws_parts.disk("volume_9")).removed_by is None
     aws_parts.attached(aws_parts.machine(HERE), "volume_9", "again")
@@ -174,12 +174,12 @@ def test_twin_of_a_file_system_is_an_orphan(aws_parts):
 
 def test_twin_does_not_take_the_place_of_a_snapshot_that_is_gone(aws_parts):
     id = aws_parts.kept(aws_parts.made())
-    [kept] = aws_parts.every_copy()
+    [snapshot] = aws_parts.every_copy()
     copy = aws_parts.ec2.create_snapshot(
-        VolumeId=kept["VolumeId"],
-        TagSpecifications=[{"ResourceType": "snapshot", "Tags": kept["Tags"]}],
+        VolumeId=snapshot["VolumeId"],
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": snapshot["Tags"]}],
     )["SnapshotId"]
-    assert tags_of(kept)["prism:id"] == KEPT.key
+    assert tags_of(snapshot)["prism:id"] == KEPT.key
     aws_parts.pass_time()
     row = Snapshot(
         id=KEPT.key,
