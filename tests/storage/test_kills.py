@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Problem
+from prism.providers.local.mounted_folders import MARKER
 from tests.daemons import started
 from tests.proofs import record
 from tests.storage.killable_storage import MACHINES, KillableStorage
@@ -49,8 +50,8 @@ def outcome_after_restart(home):
             "all": (shared / "thesis").read_text(),
         }
         folders = {back.parent.name, shared.parent.name}
-        eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders, PATIENCE)
-        eventually(lambda: os.listdir(home / "storage" / "snapshots") == [], PATIENCE)
+        eventually(lambda: {*listed(home / "storage" / "volumes")} == folders, PATIENCE)
+        eventually(lambda: listed(home / "storage" / "snapshots") == [], PATIENCE)
         mounted = {mount["name"] for mount in mounts(home, "y")}
         return outcome, mounted, mounts(home, "x")
     finally:
@@ -60,6 +61,11 @@ def outcome_after_restart(home):
 def every(storage):
     listed = storage.service.every()
     return [*listed.ebs_volumes, *listed.efs_volumes]
+
+
+def listed(folder):
+    """The entries of a folder without the mark by which Prism knows that its disk is there."""
+    return [name for name in os.listdir(folder) if name != MARKER]
 
 
 def mounts(home, machine):
