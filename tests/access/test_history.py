@@ -106,11 +106,18 @@ def test_audit_log_pages_contain_each_visible_event_once(team_with_workspace, mo
         ("tide", team_with_workspace.tide),
         ("outside", None),
     ):
-        mine = [entry["id"] for entry in read(team_with_workspace, role)]
-        expected = [entry["id"] for entry in whole if concerns(entry, project, f"{role}@x.org")]
+        mine = [without_id(entry) for entry in read(team_with_workspace, role)]
+        expected = [
+            without_id(entry) for entry in whole if concerns(entry, project, f"{role}@x.org")
+        ]
         assert mine == expected, "once each, the newest first"
         assert 0 < len(expected) < len(whole)
     assert read(team_with_workspace, "viewer", "&limit=1") == read(team_with_workspace, "viewer")
+
+
+def without_id(entry):
+    """An entry as everybody sees it: each person has other ids."""
+    return {name: value for name, value in entry.items() if name != "id"}
 
 
 def concerns(entry, project, person):

@@ -65,7 +65,7 @@ def test_orphans_lists_a_second_snapshot_with_price_and_removal_command(prism, s
     [row] = [line for line in done.stdout.splitlines() if line.startswith("snap-2")]
     assert ("snapshot" in row, "$0.50" in row) == (True, True)
     note = " ".join(done.stderr.split())
-    assert f"snap-2 is a second snapshot of one request; remove it: `{command}`" in note
+    assert f"snap-2 has the tags of another snapshot; to remove it: `{command}`" in note
     assert json.loads(prism("orphans", "--json").stdout)["storage"][0]["removed_by"] == command
 
 

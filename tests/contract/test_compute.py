@@ -21,7 +21,11 @@ from tests.waiting import eventually
 
 PLACES = ("memory", "local", "aws")
 SERVE = "python -m http.server {port} --bind 127.0.0.1"
-TEMPLATE = Template(name="t", services={"page": Service(command=SERVE, port=80, health="/")})
+TEMPLATE = Template(
+    name="t",
+    base="ubuntu-22.04",  # the newest whose machines hibernate on EC2
+    services={"page": Service(command=SERVE, port=80, health="/")},
+)
 BROKEN_SETUP = Template(name="t", post_install=("test -e cured",))
 
 

@@ -281,4 +281,4 @@ def test_local_volumes_ignore_ids_outside_their_folder(tmp_path):
         volumes.delete_snapshot(id)
     with pytest.raises(StorageRefused):
         volumes.attach(volumes.create(ORDER).id, "../../kept", "data")
-    assert sorted(os.listdir(tmp_path)) == ["kept", "storage", "storage-used"]
+    assert sorted(os.listdir(tmp_path)) == ["kept", "storage", "storage-used", "volumes-used"]

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -182,7 +183,8 @@ def test_moved_home_keeps_its_workspaces_and_a_copy_never_writes_into_the_origin
         assert (texts(moved), texts(copy)) == (["moved"], ["copy"])
         for each in (copy, moved):
             each.cli_json("terminate", "mine", "--yes")
-            each.cli_json("volume", "delete", "data", "--yes")
+            delete = partial(each.cli, "volume", "delete", "data", "--yes")
+            eventually(lambda delete=delete: delete().returncode == 0)  # once it is detached
         assert (texts(moved), texts(copy)) == ([], [])
 
 

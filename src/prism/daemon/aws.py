@@ -80,7 +80,7 @@ class AwsLogin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     profile: str | None = None
     aws_profile: str | None = None
-    code: Annotated[str, Meta(pattern=r"^\d{6}$")] | None = None
+    code: Annotated[str, Meta(pattern=r"^[0-9]{6}\Z")] | None = None
 
 
 class AwsLoginAnswer(Struct, frozen=True, kw_only=True):

@@ -1,13 +1,14 @@
 import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 
 import { LIFECYCLE } from '../api/actions';
 import type { Instance } from '../api/client';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { t } from '../strings';
-import { ExpiryDialog } from './ExpiryDialog';
-import { TerminateDialog } from './TerminateDialog';
+
+const ExpiryDialog = lazy(() => import('./ExpiryDialog'));
+const TerminateDialog = lazy(() => import('./TerminateDialog'));
 
 /** What can be done to the selected workspaces; each verb goes to those that allow it. */
 export function BulkActions({
@@ -52,9 +53,15 @@ export function BulkActions({
         {t.workspaces.actions}
       </ButtonDropdown>
       {dialog === 'terminate' && (
-        <TerminateDialog instances={that('terminate')} close={close} done={done} />
+        <Suspense>
+          <TerminateDialog instances={that('terminate')} close={close} done={done} />
+        </Suspense>
       )}
-      {dialog === 'expiry' && <ExpiryDialog instances={selected} close={close} />}
+      {dialog === 'expiry' && (
+        <Suspense>
+          <ExpiryDialog instances={selected} close={close} />
+        </Suspense>
+      )}
     </>
   );
 }

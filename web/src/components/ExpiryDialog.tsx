@@ -20,7 +20,7 @@ const KINDS = ['hours', 'time', 'never'] as const;
 type Kind = (typeof KINDS)[number];
 
 /** Sets when workspaces expire: so much later, at a time, or never. */
-export function ExpiryDialog({
+export default function ExpiryDialog({
   instances,
   close,
 }: {

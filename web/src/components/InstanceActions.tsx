@@ -1,16 +1,17 @@
 import Button from '@cloudscape-design/components/button';
 import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 
 import { LIFECYCLE, type Lifecycle } from '../api/actions';
 import type { Instance } from '../api/client';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { t } from '../strings';
-import { ExpiryDialog } from './ExpiryDialog';
 import { OpenButton } from './OpenButton';
-import { TerminateDialog } from './TerminateDialog';
+
+const ExpiryDialog = lazy(() => import('./ExpiryDialog'));
+const TerminateDialog = lazy(() => import('./TerminateDialog'));
 
 /** What can be done to one workspace now. */
 export function InstanceActions({ instance }: { readonly instance: Instance }) {
@@ -57,9 +58,15 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
         {t.workspaces.actions}
       </ButtonDropdown>
       <OpenButton instance={instance} />
-      {dialog === 'expiry' && <ExpiryDialog instances={[instance]} close={close} />}
+      {dialog === 'expiry' && (
+        <Suspense>
+          <ExpiryDialog instances={[instance]} close={close} />
+        </Suspense>
+      )}
       {dialog === 'terminate' && (
-        <TerminateDialog instances={[instance]} close={close} done={close} />
+        <Suspense>
+          <TerminateDialog instances={[instance]} close={close} done={close} />
+        </Suspense>
       )}
     </SpaceBetween>
   );

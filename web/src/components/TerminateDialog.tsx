@@ -10,7 +10,7 @@ import { ConfirmDialog } from './ConfirmDialog';
 const SHOWN = 10; // names; of more it says how many
 
 /** Asks for the name before data dies. */
-export function TerminateDialog({
+export default function TerminateDialog({
   instances,
   close,
   done,
