@@ -199,6 +199,8 @@ def test_refusals_of_a_bulk_action_are_one_notice_that_tries_them_again(
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Stopping one, two")).to_be_visible()
     expect(notice).to_have_count(0)
+    for name in three_workspaces:
+        home.client.workspaces.wait(name, "stopped", 300)
 
 
 OFFERED = """
