@@ -159,6 +159,11 @@ def launch(home):
     write(home, "original")
 
 
+def deleted(home, volume):
+    """Whether the volume is deleted now; it is refused until the volume is detached."""
+    return home.cli("volume", "delete", volume, "--yes").returncode == 0
+
+
 @pytest.mark.timeout(280)
 def test_moved_home_keeps_its_workspaces_and_a_copy_never_writes_into_the_original(home, tmp_path):
     with home.run_daemon():
@@ -183,8 +188,7 @@ def test_moved_home_keeps_its_workspaces_and_a_copy_never_writes_into_the_origin
         assert (texts(moved), texts(copy)) == (["moved"], ["copy"])
         for each in (copy, moved):
             each.cli_json("terminate", "mine", "--yes")
-            delete = partial(each.cli, "volume", "delete", "data", "--yes")
-            eventually(lambda delete=delete: delete().returncode == 0)  # once it is detached
+            eventually(partial(deleted, each, "data"))
         assert (texts(moved), texts(copy)) == ([], [])
 
 

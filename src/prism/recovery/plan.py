@@ -10,7 +10,6 @@ from prism.kit.money import Micros
 from prism.profiles.model import RESERVED
 from prism.recovery.model import FoundMachine
 from prism.templates.model import Template
-from prism.workspaces.events import SYSTEM
 from prism.workspaces.hooks import FundingSource
 from prism.workspaces.model import LifecycleVerb, Observed, Workspace
 
@@ -122,8 +121,6 @@ def rebuilt(
         launched_at=launched,
         verb=verb,
         requested_at=now,
-        requested_by=SYSTEM,
-        request_reason="it was recovered: what was requested before is unknown",
         expires_at=expiry_of(machine)[0],
         observed=machine.observed,
         charged=machine.charged,

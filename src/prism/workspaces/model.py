@@ -134,7 +134,7 @@ class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     verb: LifecycleVerb = LifecycleVerb.LAUNCH
     generation: int = 1  # the number of the last request
     requested_at: datetime
-    requested_by: str = ""  # a person's address or `prism`; empty if it is older than this column
+    requested_by: str = ""  # a person's address or `prism`; empty if that is not known
     request_reason: str | None = None  # why Prism, or a change of members, requested it
     expires_at: datetime | None = None
     restart: bool = False  # start it again after an interruption, such as a reboot
@@ -355,7 +355,7 @@ class IdleSummary(Struct, frozen=True):
 
 
 class LastRequest(Struct, frozen=True, kw_only=True):
-    """The last request: `by` is a person's address or `prism`, empty for one of an older version.
+    """The last request; `by` is a person's address or `prism`, and empty if that is not known.
 
     The machine may have changed its state by itself since, at its expiry or because it was idle.
     """
