@@ -14,6 +14,7 @@ REF = "#/components/schemas/{name}"
 LIVE_EVENT = {"$ref": REF.format(name="LiveEvent")}
 # Modules with problems that a daemon otherwise imports only when it needs them.
 LATE = (
+    "prism.providers.aws.account.buckets",
     *("prism.providers.aws.account.identity", "prism.providers.aws.account.setup"),
     *("prism.providers.aws.api.faults", "prism.providers.aws.compute.spot_refusals"),
     *("prism.providers.aws.network.address", "prism.providers.aws.network.subnets"),

@@ -96,7 +96,7 @@ def test_another_host_key_is_refused_in_words(home, host, tmp_path):
     host.sshd.change_key()
     host.sshd.start()
     status = home.copy("snapshot_1", host.at(tmp_path / "there"))
-    assert status.trouble.code == "HOST_KEY_CHANGED"
+    assert status.trouble.code == "HOST_KEY_CHANGED", status.trouble
     assert "ssh-keygen -R" in status.trouble.message
     assert not any((tmp_path / "there").iterdir())
 
@@ -112,7 +112,7 @@ def test_a_host_that_refuses_our_key_is_told(home, host, tmp_path):
     home.take("snapshot_1")
     (host.sshd.folder / "authorized").write_text("")
     status = home.copy("snapshot_1", host.at(tmp_path))
-    assert status.trouble.code == "SSH_REFUSED"
+    assert status.trouble.code == "SSH_REFUSED", status.trouble
     with pytest.raises(DestinationRefused) as refused:
         home.volumes.copies.listing(host.at(tmp_path), None)
     assert refused.value.code == "SSH_REFUSED"

@@ -24,6 +24,8 @@ class RepositoryFailed(Exception):
         super().__init__(failure.message)
 
 
+NO_SESSION = "SSH_FAILED"
+
 # By what the output contains, in lower case; the first that fits. `{}` stands for the destination.
 PATTERNS: tuple[tuple[str, str, str], ...] = (
     (
@@ -80,6 +82,11 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
         r"subsystem request failed|ssh command exited",
         "SFTP_MISSING",
         "{} has no SFTP, or its SSH ended. Try `sftp HOST`",
+    ),
+    (
+        r"unable to start the sftp session",
+        NO_SESSION,
+        "the SSH session to {} ended, and did not say why. Try `ssh -o BatchMode=yes HOST true`",
     ),
     (
         r"ciphertext verification failed|hash mismatch|invalid data returned|integrity|"

@@ -22,6 +22,7 @@ from prism.copies.destinations import REPOSITORY, CopyDestination, DestinationKi
 from prism.copies.model import CopyLabel, RemoteCopy
 from prism.providers.local.restic.failures import (
     NO_REPOSITORY,
+    NO_SESSION,
     NOT_INSTALLED,
     RepositoryFailed,
     failure_of,
@@ -35,6 +36,7 @@ PASSED = (
     *("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
+TRIES = 5  # to hear from ssh why there is no session
 SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
 MAX_LINE, MAX_OUTPUT, MAX_ERRORS = 1 << 20, 1 << 26, 1 << 16  # bytes
 Progress = Callable[[int, int], object]
@@ -171,7 +173,22 @@ class Repository:
     def _run(
         self, *words: str, folder: Path | None = None, progress: Progress | None = None
     ) -> list[Any]:
-        """The JSON documents that a command printed; statuses become progress."""
+        """The JSON documents that a command printed; statuses become progress.
+
+        restic may end before it has passed on what ssh said. Then it is asked again, because
+        without a session nothing was done.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return self._run_once(*words, folder=folder, progress=progress)
+            except _ExitedWith as ended:
+                if ended.failure.code != NO_SESSION:
+                    raise
+        return self._run_once(*words, folder=folder, progress=progress)
+
+    def _run_once(
+        self, *words: str, folder: Path | None = None, progress: Progress | None = None
+    ) -> list[Any]:
         documents: list[Any] = []
         with self._opened(*words, folder=folder) as running:
             for line in _lines_of(running):
