@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.ordinary import NOBODY, as_ordinary
+from tests.attacks.ordinary import NOBODY, as_ordinary, can_be_ordinary
 from tests.daemons import BIN
 from tests.project.tree import ROOT
 
-pytestmark = pytest.mark.needs("restic")
+pytestmark = [
+    pytest.mark.needs("restic"),
+    pytest.mark.skipif(not can_be_ordinary(), reason="an ordinary user cannot run this Python"),
+]
 WORK = """
     import os, sys
     from pathlib import Path
