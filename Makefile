@@ -82,7 +82,8 @@ flaky: install debian  ## Repeat the tests of docs/flaky.md N=20 times, beside l
 mutants: install debian  ## Make mistakes in money and access; show those that no test notices
 	nice $(BIN)/python scripts/mutants.py $(MUTANTS)
 
-CHECKS := check-gui check-types check-project check-style
+# In order of cost: `check-gui` is before them because npm installs while uv does.
+CHECKS := check-gui check-style check-project check-types
 RULES := $(addprefix tests/project/test_,rules.py words.py cold_start.py routes.py)
 .PHONY: $(CHECKS)
 check: $(UV)  ## Read the rules: style, types, imports, the rules of the project

@@ -22,17 +22,24 @@ except urllib.error.HTTPError as refused:
     print(refused.code, refused.read().decode())
 """
 HIDES = """
-import array, socket, sys, time
+import array, socket, sys
+def is_answered(port):
+    with open("/proc/net/tcp") as connections:
+        rows = [line.split() for line in connections]
+    own = (row for row in rows[1:] if row[1].endswith(":%04X" % port))
+    return any(int(row[4].partition(":")[2], 16) for row in own)  # bytes that nobody has read
 one, two = socket.socketpair()
 to = socket.socket()
 to.connect(("127.0.0.1", int(sys.argv[1])))
+port = to.getsockname()[1]
+host = b"localhost:" + sys.argv[1].encode()
+to.sendall(b"GET /api/v1/instances HTTP/1.1\\r\\nHost: " + host + b"\\r\\n\\r\\n")
 socket.send_fds(one, [b"x"], [to.fileno()])
 to.close()
-time.sleep(1)
+while not is_answered(port):
+    pass
 _, [number], _, _ = socket.recv_fds(two, 1, 1)
 again = socket.socket(fileno=number)
-host = b"localhost:" + sys.argv[1].encode()
-again.sendall(b"GET /api/v1/instances HTTP/1.1\\r\\nHost: " + host + b"\\r\\n\\r\\n")
 print(again.recv(4096).decode())
 """
 

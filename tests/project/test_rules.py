@@ -16,6 +16,7 @@ from tests.project.tree import (
     PACKAGES,
     ROOT,
     functions,
+    nodes,
     parsed,
     public,
     short,
@@ -59,7 +60,7 @@ def style_problems(file):
 
 @pytest.mark.parametrize("file", PURE, ids=short)
 def test_pure_modules_do_not_read_the_time(file):
-    called = [node.func for node in ast.walk(parsed(file)) if type(node) is ast.Call]
+    called = [node.func for node in nodes(file) if type(node) is ast.Call]
     assert not CLOCK & {getattr(f, "attr", getattr(f, "id", "")) for f in called}
 
 
@@ -94,7 +95,7 @@ def test_only_the_reconcile_loop_catches_all_exceptions():
 
 def broad_handlers(file):
     """The handlers that catch every exception and do not raise it again."""
-    handlers = (n for n in ast.walk(parsed(file)) if type(n) is ast.ExceptHandler)
+    handlers = (n for n in nodes(file) if type(n) is ast.ExceptHandler)
     return [h for h in handlers if EVERYTHING & names(h.type) and not reraises(h)]
 
 
@@ -175,7 +176,7 @@ def test_checkers_refuse_what_the_oldest_python_lacks():
 def test_values_are_not_searched_in_enum_classes():
     """Before Python 3.12, `"start" in Verb` raises TypeError, which no checker notices."""
     files = [file for file in tracked() if file.suffix == ".py"]
-    classes = [n for file in files for n in ast.walk(parsed(file)) if isinstance(n, ast.ClassDef)]
+    classes = [n for file in files for n in nodes(file) if isinstance(n, ast.ClassDef)]
     enums = {node.name for node in classes if any("Enum" in ast.unparse(b) for b in node.bases)}
     assert "LifecycleVerb" in enums
     searched = [f"{short(file)}:{line}" for file in files for line in searches(file, enums)]
@@ -184,7 +185,7 @@ def test_values_are_not_searched_in_enum_classes():
 
 def searches(file, classes):
     """The lines that ask whether a value is `in` one of these classes."""
-    compared = [node for node in ast.walk(parsed(file)) if isinstance(node, ast.Compare)]
+    compared = [node for node in nodes(file) if isinstance(node, ast.Compare)]
     for node in compared:
         container = getattr(node.comparators[-1], "id", "")
         if isinstance(node.ops[-1], ast.In | ast.NotIn) and container in classes:
@@ -198,12 +199,12 @@ def fields_of(node):
 
 def vague_variables(file):
     """The line and the name of each vague variable of a file."""
-    nodes = [*ast.walk(parsed(file))]
-    lambdas = [n for n in nodes if isinstance(n, ast.Lambda) and n.lineno == n.end_lineno]
+    every_node = nodes(file)
+    lambdas = [n for n in every_node if isinstance(n, ast.Lambda) and n.lineno == n.end_lineno]
     fine = {argument for node in lambdas for argument in ast.walk(node.args)}
-    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    classes = [node for node in every_node if isinstance(node, ast.ClassDef)]
     fine |= {field.target for node in classes for field in fields_of(node)}  # stored or sent
-    for node in nodes:
+    for node in every_node:
         if isinstance(node, ast.arg) and node not in fine:
             name = node.arg
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in fine:
@@ -230,7 +231,7 @@ def comments(file):
 
 def lines_of_text(file):
     """The texts of a file that are one line, with `…` where a value is filled in."""
-    for node in ast.walk(parsed(file)):
+    for node in nodes(file):
         parts = node.values if isinstance(node, ast.JoinedStr) else [node]
         values = [getattr(part, "value", None) for part in parts]
         text = "".join(value if isinstance(value, str) else "…" for value in values)
@@ -259,7 +260,7 @@ def test_tests_do_not_sleep():
 def sleep_lines(file):
     """The lines on which a test's file sleeps."""
     if "sleep" in file.read_text():
-        calls = (node for node in ast.walk(parsed(file)) if type(node) is ast.Call)
+        calls = (node for node in nodes(file) if type(node) is ast.Call)
         yield from (call.lineno for call in calls if is_sleep(call))
 
 
@@ -309,7 +310,7 @@ ALIKE = {
 
 def names_of_providers(file):
     """The lines that compare, list or default to the name of a provider."""
-    for node in ast.walk(parsed(file)):
+    for node in nodes(file):
         if isinstance(node, ast.Compare | ast.Call | ast.Assign | ast.keyword | ast.Tuple):
             for part in ast.walk(node):
                 if not isinstance(part, ast.Constant) or not isinstance(part.value, str):
@@ -344,7 +345,7 @@ def test_command_line_sends_requests_through_the_client():
 
 def raw_requests(file):
     """The calls with an HTTP method as first argument."""
-    for node in ast.walk(parsed(file)):
+    for node in nodes(file):
         first = node.args[0] if isinstance(node, ast.Call) and node.args else None
         if isinstance(first, ast.Constant) and first.value in {"GET", "POST", "PUT", "DELETE"}:
             yield node
@@ -352,7 +353,7 @@ def raw_requests(file):
 
 def paths_of_routes(file):
     """The texts that begin like the path of a route."""
-    for node in ast.walk(parsed(file)):
+    for node in nodes(file):
         text = node.value if isinstance(node, ast.Constant) else ""
         if not isinstance(text, str) or not text.startswith("/"):
             continue
@@ -369,7 +370,7 @@ def test_client_methods_for_the_command_line_return_unchanged_answers():
 
 def called_methods(file):
     """The methods of the client that are used, as `Budgets.show`."""
-    for node in ast.walk(parsed(file)):
+    for node in nodes(file):
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
             continue
         if node.value.id in NOUNS_OF_CLIENT:

@@ -42,6 +42,12 @@ def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text())
 
 
+@cache
+def nodes(file: Path) -> list[ast.AST]:
+    """All nodes of a file's syntax tree, cached because most rules look at them."""
+    return [*ast.walk(parsed(file))]
+
+
 Named = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

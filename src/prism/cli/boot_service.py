@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +45,7 @@ class BootProblem(NamedTuple):
     fix: str
 
 
-class BootService:
+class BootService(ABC):
     """How the daemon of one home starts at boot; `root` is the root of the file system."""
 
     kind = ""
@@ -54,25 +55,25 @@ class BootService:
         self.script = os.path.join(home, SCRIPT)
 
     @property
+    @abstractmethod
     def where(self) -> str:
         """What contains the entry, for people."""
-        raise NotImplementedError
 
+    @abstractmethod
     def install(self) -> list[str]:
         """Make the entry; notes about what is still missing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self) -> None:
         """Remove the entry."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_installed(self) -> bool:
         """Whether the entry exists."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problem(self) -> BootProblem | None:
         """Why an installed entry has no effect; None if it has."""
-        raise NotImplementedError
 
 
 class SystemdService(BootService):

@@ -29,6 +29,7 @@ THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
 OWN_USER = "Use Prism as the user who started its daemon, outside of workspaces"
 MOST_SEARCHES = 256  # connections whose peer is being searched for
 NORMAL = RequestLimits()
+Decide: TypeAlias = Callable[[asyncio.Transport, bool], object]
 Gone: TypeAlias = Callable[[Exception | None], object]
 
 
@@ -62,10 +63,11 @@ def http_protocol(
             """Serve the connection, or refuse it."""
             verdict = peers.judge(transport.get_extra_info("socket")) if peers else True
             if peers is None or isinstance(verdict, bool):
-                return self.decide(transport, is_admitted=bool(verdict))
-            return self.hold(transport, peers.admitted(verdict), searches)
+                return self.decide(transport, bool(verdict))
+            return self.hold(transport, peers.admitted(verdict), searches, self.decide)
 
-        def decide(self, transport: asyncio.Transport, *, is_admitted: bool) -> None:
+        def decide(self, transport: asyncio.Transport, is_admitted: bool) -> None:
+            """Serve the connection, or refuse it."""
             if not is_admitted:
                 return refuser.refuse(transport, PeerRejected(remediation=OWN_USER))
             peer = peer_of(transport.get_extra_info("socket"), diagnosis)
@@ -265,32 +267,29 @@ class HeldProtocol(LimitedProtocol):
     _early = b""
     _held: asyncio.Transport
 
-    def decide(self, transport: asyncio.Transport, *, is_admitted: bool) -> None:
-        """Serve the connection, or refuse it."""
-        raise NotImplementedError
-
     def hold(
         self,
         transport: asyncio.Transport,
         search: Coroutine[object, object, bool],
         searches: set[asyncio.Task[None]],
+        decide: Decide,
     ) -> None:
-        """Handle nothing of the connection until the search has ended."""
+        """Handle nothing of the connection until the search has ended, then `decide`."""
         self.is_held, self._held = True, transport
         transport.pause_reading()
         if len(searches) >= MOST_SEARCHES:
             search.close()
             return transport.abort()
-        task = asyncio.get_running_loop().create_task(self._wait_for(search))
+        task = asyncio.get_running_loop().create_task(self._wait_for(search, decide))
         searches.add(task)
         return task.add_done_callback(searches.discard)
 
-    async def _wait_for(self, search: Awaitable[bool]) -> None:
+    async def _wait_for(self, search: Awaitable[bool], decide: Decide) -> None:
         is_admitted, transport = await search, self._held
         if not self.is_held:  # it has ended meanwhile
             return
         self.is_held = False
-        self.decide(transport, is_admitted=is_admitted)
+        decide(transport, is_admitted)
         transport.resume_reading()
         if self._early and transport.get_protocol() is self:
             self.data_received(self._early)
