@@ -90,5 +90,6 @@ def test_connections_to_a_stopped_workspace_are_refused_with_a_remedy(
             assert (page.status_code, f"<code>{command}</code>" in page.text) == (409, True)
             link = f'<a href="http://localhost:{served_daemon.port}/workspaces/bare">'
             assert link in page.text
+            assert "<p>You can connect only while it is running" in page.text
     finally:
         client.start("bare", wait=30)

@@ -42,7 +42,8 @@ def wants_page(scope: Any) -> bool:
 
 def page_of(problem: Problem, link: str | None = None) -> bytes:
     """The page that shows a problem; `link` is the page of the GUI where one can go on."""
-    texts = (problem.message, problem.details, problem.remediation)
+    details = problem.details[:1].upper() + problem.details[1:]  # it follows a heading here
+    texts = (problem.message, details, problem.remediation)
     title, details, remediation = (_to_html(text) for text in texts)
     button = f'<p><a href="{escape(link)}">Go on in Prism</a>' if link else ""
     words = {"details": details, "remediation": remediation, "link": button, "code": problem.code}
