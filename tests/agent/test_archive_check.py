@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent import archive_check
+from prism.agent.manifest import NONE_BELOW, load
 
 PROGRAM = archive_check.__file__
 
@@ -98,3 +99,20 @@ def test_a_torn_archive_is_a_difference(snapshot, length):
     argv = [sys.executable, "-I", "-S", PROGRAM, str(snapshot / "manifest.json")]
     done = subprocess.run(argv, input=torn, capture_output=True)
     assert json.loads(done.stdout)["differences"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [[1, "a", "folder", 0, 0, 0, 0, 0, None]],
+        [[0, "", "folder", 0, 0, 0, 0, 0, None], [2, "a", "folder", 0, 0, 0, 0, 0, None]],
+        [[0, "", "folder", 0, 0, 0, 0, 0, None], [-1, "a", "folder", 0, 0, 0, 0, 0, None]],
+        [[0, "", "file", 0, 0, 0, 0, 0, None], [1, "a", "file", 0, 0, 0, 0, 0, None]],
+    ],
+)
+def test_a_manifest_in_which_an_entry_has_no_folder_is_refused(tmp_path, entries):
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"version": 2, "entries": entries}))
+    with pytest.raises(ValueError, match="no folder"):  # and no folder contains itself
+        load(str(manifest))
+    assert not NONE_BELOW

@@ -167,9 +167,12 @@ def load_with_moment(path: str) -> tuple[ManifestEntry, bool | None]:
         if attributes is not None:
             values = {name: bytes.fromhex(value) for name, value in attributes.items()}
             entry.attributes = values or NO_ATTRIBUTES
-        branch[depth:] = [entry]
-        if depth:
-            branch[depth - 1].below[name] = entry
+        del branch[depth:]
+        if len(branch) != depth or (branch and branch[-1].kind != "folder"):
+            raise ValueError("an entry of the manifest is in no folder")
+        if branch:
+            branch[-1].below[name] = entry
+        branch.append(entry)
     return branch[0], saved.get("one_moment")
 
 
