@@ -8,8 +8,9 @@ import pytest
 
 from prism.agent.copy_check import CopyCheck, hash_files
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
-from prism.agent.manifest import ManifestEntry
+from prism.agent.manifest import ManifestEntry, save
 from prism.agent.safe_paths import Directory
+from prism.agent.tree_check import check_tree
 from prism.agent.tree_copier import TreeCopier
 
 
@@ -120,3 +121,12 @@ def test_hash_is_that_of_the_content(tmp_path):
     with Directory.at(tmp_path) as tree:
         hash_files(tree, None, root, NoStopRequest())
     assert entry.extra == sha256(b"x" * 700_000).hexdigest()
+
+
+def test_comparing_a_received_tree_stops_within_a_file_that_its_maker_made_endless(tmp_path):
+    (tree := tmp_path / "data").mkdir()
+    with open(tree / "sparse", "wb") as file:
+        file.truncate(1 << 43)
+    save(str(tmp_path / "manifest.json"), ManifestEntry("folder"))
+    with Directory.at(tree) as opened, pytest.raises(TreeCopyStopped):
+        check_tree(opened, str(tmp_path / "manifest.json"), EarlyStopRequest(10))

@@ -11,6 +11,7 @@ import os
 import struct
 from typing import NamedTuple
 
+from prism.agent.copy_check import StoppableFile
 from prism.agent.file_copy import (
     StopRequest,
     TreeCopyFailed,
@@ -26,7 +27,7 @@ from prism.agent.manifest import (
     load_with_moment,
     visit,
 )
-from prism.agent.safe_paths import Directory
+from prism.agent.safe_paths import Directory, FileIdentity, identity
 from prism.agent.tree_copier import READ
 
 MAX_MANIFEST_BYTES = 2**30
@@ -90,7 +91,7 @@ class _TreeReader:
 
     def __init__(self, stop: StopRequest) -> None:
         self._stop = stop
-        self._hashes: dict[tuple[int, int], str] = {}  # of files with several names
+        self._hashes: dict[FileIdentity, str] = {}  # of files with several names
         self._statuses: list[tuple[ManifestEntry, os.stat_result]] = []
         self._is_root = os.geteuid() == 0
         self.root = ManifestEntry("folder")
@@ -131,10 +132,11 @@ class _TreeReader:
     def _read_file(self, folder: int, name: str, entry: ManifestEntry) -> None:
         with os.fdopen(os.open(name, READ, dir_fd=folder), "rb") as file:
             status = os.fstat(file.fileno())
-            which = (status.st_dev, status.st_ino)
+            which = identity(status)
             entry.attributes = listed_attributes(attributes_of(file.fileno()))
             known = self._hashes.get(which)
             self._note(entry, status, is_counted=known is not None)
-            entry.extra = known or hashlib.file_digest(file, "sha256").hexdigest()
+            content = StoppableFile(file, self._stop)
+            entry.extra = known or hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
             if status.st_nlink > 1:
                 self._hashes[which] = entry.extra
