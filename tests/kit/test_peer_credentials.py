@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -150,6 +151,15 @@ def test_peer_check_admits_own_connections_and_refuses_closed_or_foreign_ones(pe
             "a closed connection has uid 0 and inode 0 in the table"
         )
         accepted.close()
+        assert not asyncio.run(peer_check.admits(accepted))
+
+
+def test_peer_check_refuses_a_connection_whose_process_cannot_be_searched_for(peer_check):
+    def out_of_files(inode):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    peer_check._stranger = out_of_files
+    with pair() as (_, accepted):
         assert not asyncio.run(peer_check.admits(accepted))
 
 

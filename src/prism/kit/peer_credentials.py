@@ -74,6 +74,9 @@ class PeerCheck:
         except TimeoutError:
             log.warning("refused a connection: its process was not found in time")
             return False
+        except OSError as error:  # such as too many open files; nobody else ends the connection
+            log.warning("refused a connection: its process cannot be searched for: %s", error)
+            return False
 
     def judge(self, connection: Any) -> "bool | SocketOwner":
         """Whether an accepted connection may stay; its owner if that needs a search."""
