@@ -254,6 +254,21 @@ def test_gate_on_port_80_admits_hosts_without_a_port():
     assert send_request({"host": HOST}, at=at)[0]["status"] == 421
 
 
+@pytest.mark.parametrize(
+    ("port", "host", "at"),
+    [
+        (80, "localhost", "prism--a.localhost"),
+        (8947, "localhost:8947", "prism--a.localhost:8947"),
+        (8947, "[::1]:8947", "prism--a.localhost:8947"),
+    ],
+)
+def test_gate_leads_a_browser_to_the_gui_at_the_port_that_it_has_used(port, host, at):
+    page = {"host": host, "sec-fetch-site": "none"} | {k: LINK[k] for k in LINK.keys() - CROSS}
+    [start, _] = send_request(page, path="/docs", at=gate(port=port, gui="prism--a"))
+    assert start["status"] == 302
+    assert dict(start["headers"])[b"location"] == f"http://{at}/docs".encode()
+
+
 def test_gate_admits_programs_at_the_unix_socket_with_any_local_host_and_port():
     for headers in ({}, {"host": "localhost"}, {"host": "anything"}, {"host": "[::1]:1"}):
         assert send_request(headers, server=("prism.sock", None))[0]["status"] == 200

@@ -121,7 +121,7 @@ class Gate:
         """
         if not over_socket and host in self._hosts:
             return HostKind.API
-        name, colon, port = _parts(host)
+        name, colon, port = gui_origin.host_parts(host)
         if not over_socket and f"{colon}{port}" not in self._suffixes:
             return None
         if LABEL.fullmatch(name) and (not colon or port.isdecimal()):
@@ -184,13 +184,6 @@ def _host_rejected(host: str, over_socket: bool) -> HostRejected:
         details=f"Host: {host}, over the Unix socket",
         remediation="Use localhost; let a proxy connect to the daemon's port instead",
     )
-
-
-def _parts(host: str) -> tuple[str, str, str]:
-    """The name, the colon and the port of a `Host`."""
-    if host.endswith("]") or ":" not in host:
-        return host, "", ""
-    return host.rpartition(":")
 
 
 def _is_navigation(scope: Scope) -> bool:

@@ -47,9 +47,16 @@ def is_worker_script(scope: Any) -> bool:
     return scope["type"] == "http" and header(scope, b"service-worker") == b"script"
 
 
+def host_parts(host: str) -> tuple[str, str, str]:
+    """The name, the colon and the port of a `Host`; the last two are empty without a port."""
+    if host.endswith("]") or ":" not in host:
+        return host, "", ""
+    return host.rpartition(":")
+
+
 def address(scope: Any, label: str, host: str) -> bytes:
     """The requested address at the GUI's origin, with the port of the requested `host`."""
-    _, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    _, colon, port = host_parts(host)
     path: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "ignore")
     query = b"?" + scope["query_string"] if scope.get("query_string") else b""
     return f"http://{label}.localhost{colon}{port}".encode() + path + query
