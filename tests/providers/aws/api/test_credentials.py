@@ -5,6 +5,8 @@ import json
 import os
 import stat
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -12,6 +14,8 @@ import pytest
 from botocore.tokens import SSOTokenProvider
 
 import prism.providers.aws.api.credentials as chain
+from prism.profiles.model import Profile
+from prism.providers.aws.account.buckets import s3_login
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.credentials import (
     CredentialChain,
@@ -236,6 +240,15 @@ def test_identity_center_is_asked_in_its_own_region(aws, files, region, monkeypa
     assert urls[0].startswith(f"https://portal.sso.{region}.{domain}/")
 
 
+LAB = Profile(
+    name="lab", provider="aws", aws_profile="lab", region="us-east-1", created_at=datetime.now(UTC)
+)
+
+
+def code():
+    return "123456"
+
+
 def role_with_mfa(files):
     configure(
         files,
@@ -250,6 +263,43 @@ def test_role_with_mfa_asks_nobody_and_names_the_command(files):
     problem = missing()
     assert f"it needs the MFA code for {MFA}" in problem.message
     assert "`prism aws login --aws-profile lab`" in problem.remediation
+
+
+def test_code_does_not_fail_with_an_attempt_that_had_none(aws, files, monkeypatch):
+    """The daemon may just be asking for the same profile, without a code."""
+    monkeypatch.setattr(CredentialChain, "_running", {})
+    role_with_mfa(files)
+    begun, goes_on = threading.Event(), threading.Event()
+    daemon, person = (CredentialChain("lab", "us-east-1", code=each) for each in (None, code))
+    load = daemon.load
+
+    def load_slowly():
+        begun.set()
+        assert goes_on.wait(60)
+        load()
+
+    monkeypatch.setattr(daemon, "load", load_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        without_code = pool.submit(daemon.require)
+        assert begun.wait(60)
+        with_code = pool.submit(person.require)
+        goes_on.set()
+        with pytest.raises(CredentialsMissing, match="it needs the MFA code"):
+            without_code.result(60)
+        assert with_code.result(60) is not None
+
+
+def test_login_for_a_bucket_asks_nobody(aws, files):
+    """The daemon must not ask on the terminal from which it was started (decision 050)."""
+    role_with_mfa(files)
+    with pytest.raises(CredentialsMissing, match="it needs the MFA code"):
+        s3_login(LAB, "copies")
+
+
+def test_login_for_a_bucket_says_what_a_program_said(files):
+    program(files, "print('hello')")
+    with pytest.raises(CredentialsMissing, match="Expecting value"):
+        s3_login(LAB, "copies")
 
 
 def test_code_of_a_device_serves_the_daemon_until_the_role_expires(aws, files):

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from prism.errors import Conflict, Unavailable
+from prism.errors import Conflict, Problem, Unavailable
 from prism.profiles.model import Profile
-from prism.providers.aws.api.faults import credentials_missing
+from prism.providers.aws.api.credentials import CredentialChain
+from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, fault_of_response
 
 DEFAULT_REGION = "us-east-1"
 
@@ -29,21 +30,15 @@ class S3Login(NamedTuple):
 def s3_login(profile: Profile | None, bucket: str) -> S3Login:
     """The login of a profile, or the default one of AWS, for a bucket.
 
-    Raises a `Problem` if there are no credentials, or if they cannot reach the bucket; restic
-    would make one that is missing.
+    Raises a `Problem` if AWS does not answer, if there are no credentials, or if they cannot
+    reach the bucket; restic would make one that is missing.
     """
-    import boto3  # noqa: PLC0415  cold start: only AWS needs it
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  the same
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  cold start: only AWS needs it
 
     name = None if profile is None else profile.aws_profile
     region = None if profile is None or profile.region == "local" else profile.region
-    try:
-        session = boto3.Session(profile_name=name, region_name=region)
-        if (credentials := session.get_credentials()) is None:
-            raise credentials_missing("AWS's files and the environment have none")
-        keys = credentials.get_frozen_credentials()
-    except BotoCoreError as error:
-        raise credentials_missing(str(error)) from error
+    chain = CredentialChain(name, region)
+    keys, session = chain.require().get_frozen_credentials(), chain.session
     client = session.client("s3", region_name=session.region_name or DEFAULT_REGION)
     try:
         bucket_answer = client.head_bucket(Bucket=bucket)
@@ -63,8 +58,11 @@ def s3_login(profile: Profile | None, bucket: str) -> S3Login:
     return S3Login(url, where, environment)
 
 
-def _refusal(answer: Mapping[str, Any], bucket: str) -> Conflict:
-    code = str(answer.get("Error", {}).get("Code", ""))
+def _refusal(answer: Mapping[str, Any], bucket: str) -> Problem:
+    fault = fault_of_response("s3:HeadBucket", answer)
+    if isinstance(fault, AwsThrottled | AwsUnavailable):
+        return fault
+    code = fault.aws_code
     if code in {"404", "NoSuchBucket"}:
         return BucketMissing(
             f"There is no bucket {bucket}", remediation=f"Make it: `aws s3 mb s3://{bucket}`"

@@ -20,7 +20,7 @@ from prism.providers.aws.api.faults import (
     AwsThrottled,
     AwsUnavailable,
     CredentialsMissing,
-    fault_of,
+    fault_of_response,
     unanswered,
     untrusted,
 )
@@ -171,12 +171,9 @@ class Cloud:
         try:
             answer: Answer = getattr(self._client(service), xform_name(action))(**arguments)
         except ClientError as error:
-            error_fields = error.response.get("Error", {})
-            code, message = str(error_fields.get("Code", "")), str(error_fields.get("Message", ""))
-            if code == "DryRunOperation":
+            fault = fault_of_response(name, error.response)
+            if fault.aws_code == "DryRunOperation":
                 return {}
-            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            fault = fault_of(name, code, message, status)
             if isinstance(fault, CredentialsMissing):
                 if service in SINGLE_REGION:  # credentials of another partition are invalid there
                     raise AwsRefused(fault.message, details=fault.details) from error

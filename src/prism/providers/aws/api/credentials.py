@@ -21,7 +21,7 @@ from prism.providers.aws.api.faults import (
     AwsThrottled,
     AwsUnavailable,
     CredentialsMissing,
-    fault_of,
+    fault_of_response,
     unanswered,
     untrusted,
 )
@@ -147,13 +147,14 @@ class CredentialChain:
         with self._lock:
             attempt = self._running.get(self._aws_profile)
             if attempt is None or attempt.done.is_set():
-                attempt = self._running[self._aws_profile] = _Attempt(self._load)
+                attempt = self._running[self._aws_profile] = _Attempt(self)
         if not attempt.done.wait(max(0.0, attempt.began + self._timeout - time.monotonic())):
             raise self._unfinished()
-        if attempt.error is not None:
+        is_own = attempt.chain is self
+        if attempt.error is not None and (is_own or self._code is None):
             raise self.failure(attempt.error) from attempt.error
-        # Another chain of the same profile may just have loaded its own.
-        return self._credentials if attempt.owner is self else self.require()
+        # Another chain of the same profile loaded its own credentials, or had no code.
+        return self._credentials if is_own else self.require()
 
     def failure(self, error: Exception) -> Problem:
         """The problem for an exception of the chain."""
@@ -195,7 +196,8 @@ class CredentialChain:
             raise CodeNeeded(text.removeprefix("Enter ").rstrip(": "))
         return self._code()
 
-    def _load(self) -> "CredentialChain":
+    def load(self) -> None:
+        """Run botocore's chain, without a time limit; raises whatever went wrong in it."""
         credentials = self.session.get_credentials()
         if credentials is None:
             from botocore.exceptions import NoCredentialsError  # noqa: PLC0415  cold start
@@ -203,17 +205,13 @@ class CredentialChain:
             raise NoCredentialsError
         credentials.get_frozen_credentials()
         self._credentials = credentials
-        return self
 
     def _refused(self, error: Any) -> Problem:
         """What AWS answered to a call of the chain, such as AssumeRole."""
-        fields, name = error.response.get("Error", {}), f"credentials:{error.operation_name}"
-        code, message = str(fields.get("Code", "")), str(fields.get("Message", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        fault = fault_of(name, code, message, status)
+        fault = fault_of_response(f"credentials:{error.operation_name}", error.response)
         if isinstance(fault, AwsThrottled | AwsUnavailable):
             return fault
-        return self._missing(str(error), code)
+        return self._missing(str(error), fault.aws_code)
 
     def _words(self, error: Exception) -> str:
         from botocore.exceptions import MissingDependencyException  # noqa: PLC0415  cold start
@@ -249,17 +247,17 @@ class CredentialChain:
 class _Attempt:
     """A run of a chain in its own thread, because no time limit reaches into it."""
 
-    def __init__(self, load: Callable[[], CredentialChain]) -> None:
-        self.done, self.began, self._load = threading.Event(), time.monotonic(), load
+    def __init__(self, chain: CredentialChain) -> None:
+        self.chain, self.done, self.began = chain, threading.Event(), time.monotonic()
         self.error: Exception | None = RuntimeError("they could not be loaded")
-        self.owner: CredentialChain | None = None
         threading.Thread(target=self._run, name="aws credentials", daemon=True).start()
 
     def _run(self) -> None:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  cold start
 
         try:
-            self.owner, self.error = self._load(), None
+            self.chain.load()
+            self.error = None
         except (BotoCoreError, ClientError, Problem, CodeNeeded, *RAISED_BY_PROVIDERS) as error:
             self.error = error
         finally:

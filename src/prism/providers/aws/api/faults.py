@@ -17,6 +17,9 @@ Refused
 └── AwsRefused          anything else, with AWS's code in the details
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from prism.certificates import certificate_advice
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Denied, NotFound, Problem, Unavailable
@@ -234,6 +237,13 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     if isinstance(fault, Missing):
         fault.code = code
     return fault
+
+
+def fault_of_response(name: str, response: Mapping[str, Any]) -> AwsProblem:
+    """The problem for the response of a `ClientError` to `service:Action`."""
+    fields = response.get("Error", {})
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return fault_of(name, str(fields.get("Code", "")), str(fields.get("Message", "")), status)
 
 
 def _denied(name: str, code: str, message: str) -> AwsDenied:
