@@ -6,9 +6,8 @@ import re
 import pytest
 
 from aws_double.rulebook import build
-from prism.providers.aws.account import permissions as module
 from prism.providers.aws.account.identity import AwsIdentity
-from prism.providers.aws.account.permissions import permissions, principals
+from prism.providers.aws.account.permissions import Permissions, permissions, principals
 from prism.providers.aws.account.policy import (
     BY_A_SERVICE,
     FREE,
@@ -150,7 +149,7 @@ def test_actions_are_named_with_the_prefixes_of_iam(aws):
 
 
 def test_simulation_reports_no_missing_permission(cloud, aws):
-    assert permissions(cloud, ADA) == module.Permissions(how="simulated")
+    assert permissions(cloud, ADA) == Permissions(how="simulated")
     assert {call.action for call in aws.calls} == {"SimulatePrincipalPolicy"}
 
 
@@ -250,6 +249,20 @@ def test_action_that_the_organization_denies_is_missing_and_says_why(cloud, aws)
     assert "service control policy of the organization denies it" in answer.reasons[0]
     assert "administers your AWS organization" in str(answer.remediation)
     assert "prism aws policy" not in str(answer.remediation)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "advice"),
+    [
+        (("ec2:StopInstances: a policy denies it",), "remove what denies it"),
+        (("ec2:StopInstances: an identity-based policy denies it",), "remove what denies it"),
+        (("ec2:A: a policy denies it", "ec2:B: no policy allows it"), "prism aws policy"),
+    ],
+)
+def test_explicit_denial_is_not_answered_with_the_policy(reasons, advice):
+    """What a policy denies stays denied, whatever else is attached."""
+    answer = Permissions(how="simulated", missing=("ec2:StopInstances",), reasons=reasons)
+    assert advice in str(answer.remediation)
 
 
 @pytest.mark.parametrize(

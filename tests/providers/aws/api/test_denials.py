@@ -89,6 +89,22 @@ def test_denial_by_an_organization_names_the_policy():
     assert denial.reason == f"a service control policy denies it ({SCP})"
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            "with an explicit deny in an identity-based policy",
+            "an identity-based policy denies it",
+        ),
+        ("with an explicit deny in a permissions boundary", "a permissions boundary denies it"),
+        ("because no permissions boundary allows the", "no permissions boundary allows it"),
+        ("because no session policy allows the", "no session policy allows it"),
+    ],
+)
+def test_reason_is_a_sentence(words, reason):
+    assert denial_of("ec2:RunInstances", f"{USER}ec2:RunInstances {words}").reason == reason
+
+
 def test_denial_without_words_names_the_call():
     denial = denial_of("ec2:RunInstances", "You are not authorized.")
     assert (denial.action, denial.reason) == ("ec2:RunInstances", "")

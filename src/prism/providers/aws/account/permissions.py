@@ -17,7 +17,7 @@ from prism.providers.aws.account.policy import (
     rules,
 )
 from prism.providers.aws.api.cloud import Cloud
-from prism.providers.aws.api.denials import ADVICE, ATTACH
+from prism.providers.aws.api.denials import ADVICE, ATTACH, REMOVE
 from prism.providers.aws.api.faults import (
     AwsDenied,
     AwsThrottled,
@@ -64,6 +64,8 @@ class Permissions(Struct, frozen=True, kw_only=True):
             return None
         text = " ".join(self.reasons)
         advice = next((advice for kind, advice in ADVICE.items() if kind in text), ATTACH)
+        if advice == ATTACH and all("policy denies it" in reason for reason in self.reasons):
+            return REMOVE  # what is denied explicitly stays denied, whatever is attached
         return advice
 
 
@@ -166,7 +168,7 @@ def _conditions(rule: PolicyStatement, identity: AwsIdentity) -> Condition:
     """The condition, and the name that a policy variable in the resources stands for."""
     if not any(USERNAME in resource for resource in rule.resources):
         return rule.condition or {}
-    named = {"StringEquals": {"aws:username": identity.arn.rpartition("/")[2]}}
+    named = {"StringEquals": {USERNAME: identity.arn.rpartition("/")[2]}}
     return {**(rule.condition or {}), **named}
 
 

@@ -19,6 +19,7 @@ EXPLICIT = re.compile(rf"with an explicit deny in an? {KIND}(?: policy)?(?:: (ar
 IMPLICIT = re.compile(rf"because no {KIND} (?:policy )?allows")
 ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
 ATTACH = "Attach what `prism aws policy` prints"
+REMOVE = "Ask an administrator of the account to remove what denies it"
 ADVICE = {
     "service control": "Ask who administers your AWS organization: no policy of the account can "
     "allow it",
@@ -47,19 +48,18 @@ class Denial(Struct, frozen=True, kw_only=True):
         """Which policy denies it; empty if AWS does not say."""
         if not self.policy:
             return ""
-        if self.explicit:
-            named = f" ({self.arn})" if self.arn else ""
-            return f"a {self.policy} policy denies it{named}".replace(
-                "boundary policy", "boundary"
-            )
-        return f"no {self.policy} policy allows it".replace("boundary policy", "boundary")
+        policy = self.policy if self.policy.endswith("boundary") else f"{self.policy} policy"
+        if not self.explicit:
+            return f"no {policy} allows it"
+        named = f" ({self.arn})" if self.arn else ""
+        return f"{'an' if policy.startswith('i') else 'a'} {policy} denies it{named}"
 
     @property
     def remediation(self) -> str:
         """What helps, or who."""
         if self.policy == "identity-based" and self.explicit:
-            return "Ask an administrator of the account to remove what denies it"
-        return ADVICE.get(self.policy, ATTACH if not self.policy else "Ask an administrator")
+            return REMOVE
+        return ADVICE.get(self.policy, ATTACH)
 
 
 def denial_of(name: str, message: str) -> Denial:
