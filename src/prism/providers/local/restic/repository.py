@@ -7,6 +7,7 @@ interrupted at any moment is not listed.
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ PASSED = (
 )
 TRIES = 5  # to hear from ssh why there is no session
 SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
-MAX_LINE, MAX_OUTPUT, MAX_ERRORS = 1 << 20, 1 << 26, 1 << 16  # bytes
+MAX_OUTPUT, MAX_ERRORS = 1 << 26, 1 << 16  # bytes
 Progress = Callable[[int, int], object]
 """Called with the percentage and the bytes in total."""
 
@@ -303,20 +304,15 @@ def _environment(s3: S3Access | None) -> dict[str, str]:
 
 def _bound() -> list[str]:
     """What ends restic with the daemon, even if the daemon is killed."""
-    setpriv = _find("setpriv")
+    setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def _program() -> str:
     """The path of restic; raises if it is missing."""
-    if program := _find("restic"):
+    if program := shutil.which("restic"):
         return program
     raise RepositoryFailed(NOT_INSTALLED)
-
-
-def _find(name: str) -> str | None:
-    paths = (os.path.join(folder, name) for folder in os.get_exec_path())
-    return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
 def require_restic() -> None:
