@@ -110,8 +110,12 @@ class MemoryCompute:
             if is_set:
                 self._rules[id] = spec.idle
             if id not in self._specs:
-                self._born[id], self._specs[id] = self.clock.now(), spec
-                self._come_up(id)
+                now = self.clock.now()
+                self._born[id], self._specs[id] = now, spec
+                if spec.starts:
+                    self._come_up(id)
+                else:
+                    self._changes[id] = Change(now, now, Observed.OFF, Observed.OFF)
             if spec.expires_at and id not in self._expiry:
                 down = Observed.ASLEEP if spec.hibernation else Observed.OFF
                 self._expiry[id] = (spec.expires_at, down)

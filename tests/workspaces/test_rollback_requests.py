@@ -2,6 +2,7 @@
 
 import pytest
 
+from prism.budgets.model import BudgetExceeded
 from prism.providers.aws.storage.offer import AwsStorageOffer
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.workspaces.model import LaunchRequest
@@ -143,3 +144,22 @@ def test_aws_refuses_and_this_computer_does_not(tmp_path, mine, daemon, monkeypa
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "NO_ROLLBACK")
     assert "`prism snapshot restore before VOLUME`" in refused.json()["error"]["remediation"]
     assert mine.state() == "running"
+
+
+def test_launch_from_a_snapshot_whose_start_is_refused_is_stopped_with_the_reason(
+    daemon, mine, replacing, monkeypatch
+):
+    def refuse(tx, workspace, **_):
+        raise BudgetExceeded("Project 'lab' has used its budget")
+
+    assert mine.launch("other", from_snapshot="before").status_code == 201
+    monkeypatch.setattr(daemon.reservations, "allow", refuse)
+    settle(daemon)
+    workspace = mine("GET", "/api/v1/instances/other").json()
+    assert (workspace["state"], workspace["rolling_back"]) == ("stopped", False)
+    assert workspace["failure"]["code"] == "BUDGET_EXCEEDED"
+    assert "has used its budget" in workspace["failure"]["message"]
+    monkeypatch.undo()
+    assert mine.post("other", "start", json={}).status_code == 200
+    settle(daemon)
+    assert mine("GET", "/api/v1/instances/other").json()["state"] == "running"

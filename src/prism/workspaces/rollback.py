@@ -4,10 +4,12 @@ A running workspace is stopped, and started again afterwards. Its present files 
 snapshot first.
 """
 
+from functools import partial
+
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from prism.errors import Conflict
+from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
@@ -25,6 +27,7 @@ from prism.workspaces.events import (
 )
 from prism.workspaces.model import (
     LifecycleVerb,
+    Observed,
     RollbackAnswer,
     RollbackRequest,
     Workspace,
@@ -86,7 +89,7 @@ class RollbackService:
         """Record that the files were replaced, or why they were not.
 
         After a failure the workspace stays as it is; one that was launched from a snapshot starts
-        once it has its files.
+        once it has its files, unless that is refused.
         """
         before, now = store.by_id(tx.sql, id), self._clock.now()
         if before.rollback_to is None:
@@ -96,21 +99,32 @@ class RollbackService:
         after = replace(before, rollback_to=None, rollback_backup=None)
         event = WorkspaceRolledBack(**about(before), actor=SYSTEM, failure=failure)
         after = self._changes.apply(tx, before, after, lambda _: event)
-        ends = after.verb is LifecycleVerb.TERMINATE
-        if failure is None:
-            if after.verb is LifecycleVerb.LAUNCH:
-                reason = "it has the files of its snapshot"
-                started = with_request(after, LifecycleVerb.START, now, SYSTEM, reason=reason)
-                event_of = asked_event(after, started)
-                self._changes.apply(tx, after, started, lambda _: event_of, admit=True)
+        if failure is None and after.verb is LifecycleVerb.LAUNCH:
+            failure = self._start(tx, after)
+            if failure is not None:
+                as_it_is = replace(after, observed=Observed.OFF)  # it was shown as starting
+                after = self._changes.apply(tx, after, as_it_is, observed=True)
+        if failure is None or after.verb is LifecycleVerb.TERMINATE:
             return
-        if not after.is_done and not ends:
+        if not after.is_done:
             stopped = with_request(after, LifecycleVerb.STOP, now, SYSTEM, reason=failure.message)
-            event_of = asked_event(after, stopped)
-            after = self._changes.apply(tx, after, stopped, lambda _: event_of)
-        if not ends:
-            failed = replace(after, failure=failure, attempted_generation=after.generation)
-            self._changes.apply(tx, after, failed, observed=True)
+            after = self._changes.apply(tx, after, stopped, partial(asked_event, after))
+        failed = replace(after, failure=failure, attempted_generation=after.generation)
+        self._changes.apply(tx, after, failed, observed=True)
+
+    def _start(self, tx: Tx, before: Workspace) -> WorkspaceFailure | None:
+        """Start a workspace that was launched from a snapshot; the failure if that is refused."""
+        reason = "it has the files of its snapshot"
+        after = with_request(before, LifecycleVerb.START, self._clock.now(), SYSTEM, reason=reason)
+        try:
+            with self._db.write():
+                self._changes.apply(tx, before, after, partial(asked_event, before), admit=True)
+        except Unavailable:
+            raise
+        except Problem as error:
+            why = f"It has the files of its snapshot, and is not started: {error.message}"
+            return WorkspaceFailure(error.code, why)
+        return None
 
 
 def snapshot_for_launch(
