@@ -346,7 +346,7 @@ class SnapshotSource(Struct, frozen=True, kw_only=True):
     volume_type: DiskType | None = None
     iops: Annotated[int, Meta(ge=1)] | None = None
     throughput: Annotated[int, Meta(ge=1)] | None = None
-    taken_at: datetime
+    taken_at: Annotated[datetime, Meta(tz=True)]
 
 
 class NewVolume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -168,3 +168,16 @@ def test_a_hostile_name_in_a_label_is_not_listed(home, disk, tmp_path):
         about = base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
         repository._run("backup", "--tag", f"prism,about={about}", "data", folder=folder)
     assert home.volumes.copies.listing(str(disk), None) == []
+
+
+def test_a_time_without_a_zone_is_not_listed_and_hides_nothing(home, disk):
+    home.take("snapshot_1")
+    home.copied("snapshot_1", disk)
+    document = msgspec.to_builtins(home.order("other", disk).label)
+    document["taken_at"] = "2026-01-02T03:04:05"
+    about = base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
+    folder = home.folder / "storage" / "snapshots" / snapshot_id("snapshot_1")
+    repository = Repository(parse(str(disk)))
+    repository._run("backup", "--tag", f"prism,about={about}", "data", folder=folder)
+    [copy] = home.volumes.copies.listing(str(disk), None)
+    assert copy.label.key == "snapshot_1"
