@@ -1,11 +1,14 @@
 """Requests for copies, and what becomes of them."""
 
+import pytest
 from msgspec.structs import replace
 
 from prism.copies import store
 from prism.copies.model import CopyLabel, CopyState, RemoteCopy, SnapshotCopy
+from prism.copies.ports import CopyStatus
+from prism.copies.reconciler import CopyReconciler
 from prism.storage.model import VolumeKind
-from tests.conftest import Http
+from tests.conftest import LOCATION, Http
 from tests.copies.conftest import FULL, with_copies
 from tests.shapes import failed
 
@@ -186,3 +189,42 @@ def test_a_name_that_is_taken_is_refused(copying):
     answer = copying.http("POST", "/api/v1/remote-copies/fetch", json=body)
     failed(answer, 409, "ALREADY_EXISTS")
     assert copying.snapshot()["fetched_from"] is None
+
+
+@pytest.mark.parametrize("at", ["ids", "rows"])
+def test_a_copy_that_begins_during_a_survey_goes_on(copying, monkeypatch, at):
+    copying.completed()
+    copying.worker.ends = None
+    reconciler = CopyReconciler(copying.daemon.db, copying.clock, {LOCATION: copying.worker})
+    steps = {"ids": copying.worker.ids, "rows": store.every}
+
+    def begin_between(step):
+        def call(*arguments):
+            if step == at and not copying.worker.statuses:
+                id = copying.copy().json()["id"]
+                copying.worker.statuses[id] = CopyStatus(state=CopyState.COPYING)
+            return steps[step](*arguments)
+
+        return call
+
+    monkeypatch.setattr(copying.worker, "ids", begin_between("ids"))
+    monkeypatch.setattr(store, "every", begin_between("rows"))
+    reconciler.mark_due()
+    assert [*copying.worker.statuses] == [copy["id"] for copy in copying.copies()]
+    assert copying.worker.forgotten == []
+
+
+def test_a_repeated_copy_does_not_forget_that_the_destination_has_copies(copying):
+    copying.completed()
+    copying.copy()
+    copying.settle()
+    copying.worker.ends = replace(copying.worker.ends, state=CopyState.FAILED, trouble=FULL)
+    for _ in range(2):
+        copying.copy()
+        copying.settle()
+    assert [order.is_known for order in copying.worker.orders] == [False, True, True]
+    assert [copy["state"] for copy in copying.copies()] == ["completed", "failed"]
+    copying.worker.ends = replace(copying.worker.ends, state=CopyState.COMPLETED, trouble=None)
+    copying.copy()
+    copying.settle()
+    assert [copy["state"] for copy in copying.copies()] == ["completed"]

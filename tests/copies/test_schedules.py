@@ -139,3 +139,12 @@ def test_a_workspace_is_copied_too(copying):
     assert schedule["source_type"] == "workspace"
     due = copying.clock.now() + timedelta(days=28)
     assert schedule["next_run"] > due.isoformat()[:10]
+
+
+def test_repeated_failures_of_a_run_are_one_row(scheduled):
+    scheduled.worker.ends = replace(scheduled.worker.ends, state=CopyState.FAILED, trouble=FULL)
+    scheduled.settle(DAY + 120, steps=1)
+    for _ in range(3):
+        scheduled.settle(HOUR + 120, steps=1)
+    assert runs(scheduled) == 5
+    assert [copy["state"] for copy in scheduled.copies()] == ["completed", "failed"]

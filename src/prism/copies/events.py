@@ -6,6 +6,8 @@ from prism.copies.model import CopySchedule, CopyState, SnapshotCopy
 from prism.kit.events import Event
 from prism.storage.model import StorageFailure
 
+SYSTEM = "prism"  # the actor of events that no user requested
+
 
 class _CopyEvent(Event, frozen=True, kw_only=True):
     copy: str

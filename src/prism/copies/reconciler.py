@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
 from prism.copies import store
-from prism.copies.events import SnapshotCopyStateChanged, about
+from prism.copies.events import SYSTEM, SnapshotCopyStateChanged, about
 from prism.copies.model import ENDED, CopyState, SnapshotCopy
 from prism.copies.plan import label_of
 from prism.copies.ports import CopyOrder, CopyStatus, CopyWorker
@@ -17,7 +17,6 @@ from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
 from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, StorageFailure
 
-SYSTEM = "prism"
 BUSY, CALM = timedelta(seconds=1), timedelta(seconds=5)
 GONE = StorageFailure("SNAPSHOT_GONE", "The snapshot was deleted before it was copied")
 
@@ -36,12 +35,14 @@ class CopyReconciler:
 
     def mark_due(self) -> timedelta:
         """Stop copies that were cancelled, and forget those whose end is recorded."""
+        # First the workers: a copy that begins after that is in neither, and goes on.
+        known = [(worker, set(worker.ids())) for worker in self._workers.values()]
         with self._db.read() as sql:
             running = {
                 copy.id for copy in store.every(sql, SnapshotCopy) if copy.state not in ENDED
             }
-        for worker in self._workers.values():
-            for id in set(worker.ids()) - running:
+        for worker, ids in known:
+            for id in ids - running:
                 worker.forget(id)
         return CALM
 
@@ -97,8 +98,12 @@ class CopyReconciler:
             trouble=status.trouble,
         )
         store.observe(tx, before, after)
-        if after.schedule is not None and after.state is CopyState.COMPLETED:
-            store.remove_ended(tx, after.schedule, status.remaining, except_for=id)
+        if after.state is CopyState.COMPLETED:
+            for earlier in store.copies_of(tx.sql, after.snapshot, after.destination):
+                if earlier.id != id:
+                    store.remove(tx, SnapshotCopy, earlier.id)  # this one says how it is now
+            if after.schedule is not None:
+                store.remove_ended(tx, after.schedule, status.remaining, except_for=id)
         if after.state is not before.state:
             tx.happened(
                 SnapshotCopyStateChanged(

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
 from prism.copies import store
-from prism.copies.events import CopyScheduleRan, about_schedule
+from prism.copies.events import SYSTEM, CopyScheduleRan, about_schedule
 from prism.copies.model import CopySchedule, SnapshotCopy
 from prism.copies.plan import ScheduleStep, can_reuse, next_run, next_step, snapshot_name
 from prism.copies.service import CopyService
@@ -25,7 +25,6 @@ from prism.storage.model import Snapshot, StorageFailure
 from prism.storage.plan import snapshot_state
 from prism.storage.snapshot_service import SnapshotService
 
-SYSTEM = "prism"
 BUSY = timedelta(seconds=1)
 SELDOM = timedelta(hours=1)
 SNAPSHOT_FAILED = StorageFailure("SNAPSHOT_FAILED", "Its snapshot could not be taken")

@@ -7,6 +7,7 @@ from prism.access.plan import visible
 from prism.copies import store, view
 from prism.copies.destinations import DestinationKind, parse
 from prism.copies.events import (
+    SYSTEM,
     CopyScheduleChanged,
     SnapshotCopyAsked,
     SnapshotCopyForgotten,
@@ -19,6 +20,7 @@ from prism.copies.model import (
     CopySchedule,
     CopyScheduleExists,
     CopyScheduleItem,
+    CopyState,
     FetchRequest,
     NewCopy,
     NewCopySchedule,
@@ -91,7 +93,6 @@ class CopyService:
             for earlier in store.copies_of(tx.sql, snapshot.id, destination):
                 if earlier.state not in ENDED:
                     return view.copy(earlier, names(tx.sql))
-                store.remove(tx, SnapshotCopy, earlier.id)  # the new one says how it is now
             copy = self.added(tx, snapshot, destination, profile, request)
             return view.copy(copy, names(tx.sql))
 
@@ -103,9 +104,12 @@ class CopyService:
         profile: str | None,
         request: NewCopy | CopySchedule,
     ) -> SnapshotCopy:
-        """A new copy of a completed snapshot."""
-        now = self._clock.now()
-        is_scheduled = isinstance(request, CopySchedule)
+        """A new copy of a completed snapshot, instead of earlier attempts that failed."""
+        for earlier in store.copies_of(tx.sql, snapshot.id, destination):
+            if earlier.state is CopyState.FAILED:
+                store.remove(tx, SnapshotCopy, earlier.id)  # the new one says how it is now
+        now, actor = self._clock.now(), self._actor()
+        schedule = request if isinstance(request, CopySchedule) else None
         copy = SnapshotCopy(
             id=sortable_id("copy", now),
             snapshot=snapshot.id,
@@ -114,17 +118,16 @@ class CopyService:
             source_name=snapshot.source_name,
             location=snapshot.location,
             project=snapshot.project,
-            owner=self._actor(),
+            owner=schedule.owner if schedule else actor,
             destination=destination,
             profile=profile,
             verify=request.verify,
-            schedule=request.id if isinstance(request, CopySchedule) else None,
-            keep=request.keep if isinstance(request, CopySchedule) else None,
+            schedule=schedule.id if schedule else None,
+            keep=schedule.keep if schedule else None,
             created_at=whole(now),
         )
         store.add(tx, copy, due_at=now)
-        actor = "prism" if is_scheduled else self._actor()
-        tx.happened(SnapshotCopyAsked(**about(copy), actor=actor))
+        tx.happened(SnapshotCopyAsked(**about(copy), actor=SYSTEM if schedule else actor))
         return copy
 
     def forget(self, id: str) -> str:
