@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: audit docs flaky test-oldest help install mutants quickstart test test-all check format bench lock openapi gui clean debian
+.PHONY: audit docs flaky test-oldest help install mutants quickstart test test-all test-near check fix bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 # What this machine trusts, for uv, pip and npm, which have certificates of their own.
@@ -70,6 +70,10 @@ PYTEST := $(BIN)/pytest
 test: install debian  ## Run the tests
 	$(PYTEST) -q -n 4 --dist loadgroup $(RULES:%=--ignore=%)
 
+# As many arguments of pytest as you like: make test-near NEAR=--list, or NEAR="-x -k name".
+test-near: .venv/installed  ## Run the tests near what has changed since BASE=main, in seconds
+	$(BIN)/python scripts/near.py --base $(or $(BASE),main) $(NEAR)
+
 test-all: install debian  ## Run the tests and the proofs that take minutes; see also `make mutants`
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
 
@@ -93,6 +97,8 @@ check: $(UV)  ## Read the rules: style, types, imports, the rules of the project
 check-gui: $(UV)
 	$(PYTHON) scripts/gui.py --check
 
+# A second process helps only where nothing is cached.
+check-types: export MYPY_NUM_WORKERS = $(if $(wildcard .mypy_cache/*),0,2)
 check-types: .venv/installed
 	$(BIN)/mypy
 
@@ -104,9 +110,10 @@ check-style: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-format: install  ## Put the code into its one style
+fix: .venv/installed  ## Put the code into its one style, and mend what ruff can mend
+	$(BIN)/ruff format -q .
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff format -q .
 	$(BIN)/python scripts/gui.py --format
 
 bench: install  ## Measure, on this machine, what the README says

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.project.tree import ROOT
+from tests.project.tree import ROOT, refuse
 
 SOURCES = sorted((ROOT / "src" / "prism").rglob("*.py"))
 
@@ -25,9 +25,9 @@ def test_no_field_has_the_name_of_a_type_in_the_annotations_of_its_class():
     assert [*fields_named_as_types("class Bar(Struct):\n    date: date")] == [
         ("Bar", "date", "date")
     ]
-    hits = {
-        str(path.relative_to(ROOT)): named
+    hits = (
+        f"{path.relative_to(ROOT)}: {owner}.{field} means the field {name}, not the type"
         for path in SOURCES
-        if (named := [*fields_named_as_types(path.read_text())])
-    }
-    assert hits == {}
+        for owner, field, name in fields_named_as_types(path.read_text())
+    )
+    refuse(hits, "Write the type with its module: `datetime.date`")

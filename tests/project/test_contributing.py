@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.project.tree import PACKAGES, ROOT
+from tests.project.tree import PACKAGES, ROOT, refuse
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^## (Add a .*?)$\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
@@ -29,7 +29,8 @@ def test_there_is_a_recipe_for_each_kind_of_change():
 def test_files_of_a_recipe_exist(name):
     files = [*paths(RECIPES[name])]
     assert files
-    assert [file for file in files if not (ROOT / file).exists()] == []
+    missing = (file for file in files if not (ROOT / file).exists())
+    refuse(missing, f"CONTRIBUTING.md, “{name}”, names files that do not exist; correct it")
 
 
 @pytest.mark.parametrize("name", ["Add a route", "Add a verb of a workspace"])
@@ -45,13 +46,15 @@ def test_ten_files_to_read_first_exist():
     [sentence] = re.findall(r"^Read these ten files.*?:(.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
     files = re.findall(r"`([a-z_/]+\.py)`", sentence.split(". ")[0])
     assert len(files) == 10
-    assert [file for file in files if not (ROOT / "src/prism" / file).is_file()] == []
+    missing = (file for file in files if not (ROOT / "src/prism" / file).is_file())
+    refuse(missing, "CONTRIBUTING.md, “Read these ten files”, names files that do not exist")
 
 
 def test_tests_that_contributing_names_exist():
     named = {*re.findall(r"`(tests/[^`]*\.py)`", TEXT)}
     assert len(named) > 5
-    assert [path for path in named if "<" not in path and not (ROOT / path).is_file()] == []
+    missing = (path for path in named if "<" not in path and not (ROOT / path).is_file())
+    refuse(missing, "CONTRIBUTING.md names tests that do not exist; correct it")
 
 
 def test_example_of_a_noun_is_a_package():

@@ -13,7 +13,7 @@ import pytest
 from tests.daemons import BIN
 from tests.optional import not_none
 from tests.project.home import Home
-from tests.project.tree import ROOT
+from tests.project.tree import ROOT, refuse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 BLOCK = re.compile(r"```(?:sh|python|console)?\n(.*?)```|((?:^    [^\n]*\n)+)", re.DOTALL | re.M)
@@ -165,8 +165,8 @@ def test_commands_of_a_documentation_page_succeed(shell, page):
     for command in (*PREPARED.get(page, ()), *filter(runs_here, commands(page))):
         code, output = shell.run(f"{command} --yes" if " delete " in command else command)
         if code != 0 and not command.startswith(ON_THIS_COMPUTER):
-            failed.append((command, code, output[-400:]))
-    assert failed == [], "\n".join(map(str, failed))
+            failed.append(f"{page}: `{command}` ended with {code}: {output[-400:]}")
+    refuse(failed, "Correct the page, or the command")
 
 
 def test_python_example_of_the_storage_page_runs(shell):
@@ -184,4 +184,5 @@ def test_python_example_of_the_storage_page_runs(shell):
 def test_list_of_commands_that_are_not_run_has_no_unused_entry():
     every = [f"{command} " for page in PAGES for command in commands(page)]
     assert len([entry for entry in every if runs_here(entry.strip())]) > 100
-    assert [word for word in NOT_HERE if not any(word in entry for entry in every)] == []
+    unused = (word for word in NOT_HERE if not any(word in entry for entry in every))
+    refuse(unused, "No page has these commands; delete them from NOT_HERE of this file")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.project.tree import ROOT
+from tests.project.tree import ROOT, refuse
 
 ROW = re.compile(r"^\| ([a-z ]+) \| .+ \| `([\w.]+)\.(\w+)` \|$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -28,9 +28,10 @@ def test_where_page_links_to_existing_files():
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")][1:]
     links = [[*LINK.findall(row)] for row in rows]
     assert len(rows) >= 20
-    missing = [
+    missing = (
         target for targets in links for target in targets if not (page.parent / target).is_file()
-    ]
-    assert missing == []
-    named = [row for row, targets in zip(rows, links, strict=True) if not targets]
-    assert [row for row in named if not NAMED.search(row)] == []
+    )
+    refuse(missing, "docs/where.md links to files that do not exist; correct it")
+    unlinked = (row for row, targets in zip(rows, links, strict=True) if not targets)
+    nameless = (row for row in unlinked if not NAMED.search(row))
+    refuse(nameless, "docs/where.md has rows that name no file; link one")

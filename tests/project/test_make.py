@@ -23,34 +23,33 @@ case "$*" in *sync*)
   echo " Downloaded numpy" >&2
   echo "Installed 2 packages in 5ms" >&2
   echo " + numpy==2.0" >&2
-  [ ! -e refused ] || { echo "error: no network" >&2; exit 2; } ;;
+  [ ! -e refused ] || { echo > go-on; echo "error: no network" >&2; exit 2; } ;;
 esac
 """
-# Each program waits for the other, so the test hangs if one runs after the other. The file `build`
-# says how the build goes: it outlasts the launch, fails at once or late, or has a child process.
+# Each program waits for the other, so the test fails if one runs after the other. They wait at
+# named pipes, which the test holds open. The file `build` says how the build goes: it outlasts the
+# launch, fails at once or late, or has a child process.
+PIPES = ("gui-begun", "go-on", "never")
 GUI = """\
-import os, pathlib, subprocess, sys, time
+import os, pathlib, signal, subprocess, sys
+signal.alarm(60)
 build = pathlib.Path("build").read_text()
 print("Building the web GUI", flush=True)
 if build == "endless":
-    child = subprocess.Popen(["sleep", "600"])
+    child = subprocess.Popen(["cat", "never"])
     pathlib.Path("pids").write_text(f"{os.getpid()} {child.pid}")
-pathlib.Path("gui-begun").touch()
-until = time.monotonic() + 60
-while build == "endless" or not any(map(os.path.exists, ("address-read", "refused", "failed"))):
-    assert build == "endless" or time.monotonic() < until
-    if build == "fails at once":
-        pathlib.Path("failed").touch()
-    time.sleep(0.02)
+pathlib.Path("gui-begun").write_text("\\n")
+if build != "fails at once":
+    pathlib.Path("never" if build == "endless" else "go-on").open().readline()
 print("added 260 packages in 2m", flush=True)
 pathlib.Path("gui-ended").touch()
 sys.exit("error: the web GUI was not built" if "fails" in build else 0)
 """
 PRISM = """\
 #!/bin/sh
-until [ -e gui-begun ]; do sleep 0.02; done
+read -r line < gui-begun
 touch launched
-[ ! -e launch-hangs ] || exec sleep 600
+[ ! -e launch-hangs ] || exec cat never
 echo "{address}"
 """
 
@@ -74,7 +73,12 @@ def folder(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         file.chmod(0o755)
-    return tmp_path
+    for name in PIPES:
+        os.mkfifo(tmp_path / name)
+    held = [os.open(tmp_path / name, os.O_RDWR) for name in PIPES]
+    yield tmp_path
+    for descriptor in held:
+        os.close(descriptor)
 
 
 @pytest.fixture
@@ -137,7 +141,7 @@ def read(process, folder):
     for line in process.stdout:
         lines.append(line.removesuffix("\n"))
         if lines[-1] == ADDRESS:
-            (folder / "address-read").touch()
+            (folder / "go-on").write_text("\n")
     return lines
 
 

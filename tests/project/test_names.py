@@ -19,7 +19,7 @@ from prism.cli.registry import ALONE, COMMANDS, OPTIONS
 from prism.client.client import Client
 from prism.client.launch_options import LaunchOptions
 from prism.lifecycle import VERBS
-from tests.project.tree import ROOT
+from tests.project.tree import ROOT, refuse
 
 SUFFIXES = ("_gb", "_hours", "_minutes", "_threshold", "_amount", "_date", "_id", "_ids")
 # By command: the method of the client and the route with the same effect.
@@ -295,7 +295,10 @@ def object_parameter(name, names):
 
 @pytest.mark.parametrize("command", SAME)
 def test_command_client_and_api_have_the_same_names(command):
-    assert sorted(differences(command)) == []
+    refuse(
+        (f"prism {' '.join(command)}: {where} {name!r}" for where, name in differences(command)),
+        "Give option, client's parameter and API's field one name, or list why not in OTHERWISE",
+    )
 
 
 def test_every_command_is_compared_or_listed_as_its_own():

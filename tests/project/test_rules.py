@@ -19,6 +19,7 @@ from tests.project.tree import (
     nodes,
     parsed,
     public,
+    refuse,
     short,
     tracked,
 )
@@ -42,8 +43,15 @@ MACHINE = re.compile("/" + r"(work|farm|root)/")
 REGISTRY = re.compile(r"(pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(org|com)")
 
 
+def test_a_broken_rule_says_where_and_what_to_do():
+    with pytest.raises(pytest.fail.Exception) as failure:
+        refuse(["a.py:3: it"], "Name the variable after what it holds")
+    assert str(failure.value) == "Name the variable after what it holds:\n  a.py:3: it"
+
+
 def test_files_and_functions_are_short_and_have_docstrings():
-    assert {short(file): wrong for file in FILES if (wrong := [*style_problems(file)])} == {}
+    problems = (f"{short(file)}: {wrong}" for file in FILES for wrong in style_problems(file))
+    refuse(problems, "Split by subject what is too long; add docstrings")
 
 
 def style_problems(file):
@@ -66,15 +74,22 @@ def test_pure_modules_do_not_read_the_time(file):
 
 def test_only_the_clock_reads_the_date():
     bound = [file for file in FILES if not {*file.relative_to(PACKAGE).parts} & TIMELESS]
-    assert [short(file) for file in bound if ASKS_THE_DAY.search(file.read_text())] == []
+    asking = (
+        f"{short(file)}: {hit[0]}"
+        for file in bound
+        for hit in [*ASKS_THE_DAY.finditer(file.read_text())]
+    )
+    refuse(asking, "Take the time from a `Clock` of prism.kit.clock, which tests stop")
 
 
 def test_modules_have_no_vague_names():
-    assert not [short(f) for f in FILES if CATCH_ALL & {f.stem, f.parent.name}]
+    vague = (short(f) for f in FILES if CATCH_ALL & {f.stem, f.parent.name})
+    refuse(vague, "Name the module after the thing in it")
 
 
 def test_imports_inside_functions_have_a_reason():
-    assert [f"{short(file)}:{line}" for file in FILES for line in hidden_imports(file)] == []
+    hidden = (f"{short(file)}:{line}" for file in FILES for line in hidden_imports(file))
+    refuse(hidden, "Import at the top, or write the reason: `# noqa: PLC0415 – because …`")
 
 
 def hidden_imports(file):
@@ -90,7 +105,7 @@ def hidden_imports(file):
 
 def test_only_the_reconcile_loop_catches_all_exceptions():
     broad = {short(file) for file in FILES for _ in broad_handlers(file)}
-    assert broad == {short(PACKAGE / "kit" / "reconcile.py")}
+    refuse(broad - {short(PACKAGE / "kit" / "reconcile.py")}, "Catch the errors that you expect")
 
 
 def broad_handlers(file):
@@ -132,7 +147,8 @@ def test_public_class_names_are_unique():
         for node in parsed(file).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
-    assert [name for name, count in Counter(class_names).items() if count > 1] == []
+    repeated = (name for name, count in Counter(class_names).items() if count > 1)
+    refuse(repeated, "Rename all but one of the classes that have the same name")
 
 
 SKIPS = {"check_untyped_defs", "disable_error_code", "follow_imports", "ignore_errors"}
@@ -161,10 +177,10 @@ def test_variables_have_no_vague_names():
     """A vague name is allowed for a field, or a parameter of a lambda on one line."""
     folders = [ROOT / name for name in ("src", "bench", "scripts", "tests")]
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))
-    vague = {
-        f"{short(file)}:{line}": name for file in files for line, name in vague_variables(file)
-    }
-    assert vague == {}
+    vague = (
+        f"{short(file)}:{line}: {name}" for file in files for line, name in vague_variables(file)
+    )
+    refuse(vague, "Name the variable after what it holds")
 
 
 def test_checkers_refuse_what_the_oldest_python_lacks():
@@ -179,8 +195,8 @@ def test_values_are_not_searched_in_enum_classes():
     classes = [n for file in files for n in nodes(file) if isinstance(n, ast.ClassDef)]
     enums = {node.name for node in classes if any("Enum" in ast.unparse(b) for b in node.bases)}
     assert "LifecycleVerb" in enums
-    searched = [f"{short(file)}:{line}" for file in files for line in searches(file, enums)]
-    assert searched == []
+    searched = (f"{short(file)}:{line}" for file in files for line in searches(file, enums))
+    refuse(searched, "Search in `{*TheEnum}`, which Python 3.11 can do")
 
 
 def searches(file, classes):
@@ -217,8 +233,10 @@ def vague_variables(file):
 
 def test_texts_repeat_no_word_and_no_space():
     texts = ((file, text) for file in FILES for text in [*comments(file), *lines_of_text(file)])
-    repeating = [f"{short(file)}: {text}" for file, text in texts if REPEATED.search(text)]
-    assert repeating == ["src/prism/cli/cp.py: rsync  version 3."], "rsync prints two spaces"
+    repeating = {f"{short(file)}: {text}" for file, text in texts if REPEATED.search(text)}
+    rsync = {"src/prism/cli/cp.py: rsync  version 3."}  # it prints two spaces
+    refuse(repeating - rsync, "Delete the second word, or the second space")
+    assert rsync <= repeating, "the exception is needed"
 
 
 def comments(file):
@@ -242,19 +260,25 @@ def lines_of_text(file):
 def test_files_name_no_machine_and_no_registry():
     """Locks and docs name packages, not where they come from."""
     texts = {short(file): file.read_bytes().decode("utf-8", "replace") for file in tracked()}
-    assert [name for name, text in texts.items() if MACHINE.search(text)] == []
-    naming = [name for name, text in texts.items() if REGISTRY.search(text)]
-    assert naming == []
+    for pattern, way_out in (
+        (MACHINE, "Name no folder of the machine on which you work"),
+        (REGISTRY, "Name the package, and not the registry that it comes from"),
+    ):
+        hits = (
+            (name, hit[0]) for name, text in texts.items() for hit in [*pattern.finditer(text)]
+        )
+        refuse((f"{name}: {hit}" for name, hit in hits), way_out)
 
 
 def test_tests_do_not_sleep():
     files = (ROOT / "tests").rglob("*.py")
     slept = {f"{short(file)}:{line}" for file in files for line in sleep_lines(file)}
     # The wait of all tests, and a fake daemon that ends slowly.
-    assert {place.partition(":")[0] for place in slept} <= {
-        "tests/waiting.py",
-        "tests/cli/fake_prismd.py",
-    }
+    may = ("tests/waiting.py:", "tests/cli/fake_prismd.py:")
+    refuse(
+        (place for place in sorted(slept) if not place.startswith(may)),
+        "Wait for a condition with `eventually` of tests.waiting, or move a stopped clock",
+    )
 
 
 def sleep_lines(file):
@@ -325,8 +349,16 @@ def test_provider_names_are_compared_only_in_their_packages():
     files = [file for file in FILES if not any(map(file.is_relative_to, exempt))]
     lines = {short(file).removeprefix("src/prism/"): [*names_of_providers(file)] for file in files}
     naming = {name: numbers for name, numbers in lines.items() if numbers}
-    assert naming.keys() - ALIKE.keys() <= NAME_PROVIDERS.keys(), naming
-    assert len(NAME_PROVIDERS) <= 8
+    problems = {file: numbers for file, numbers in naming.items() if file not in NAME_PROVIDERS}
+    refuse(
+        (
+            f"src/prism/{file}:{line}"
+            for file in problems.keys() - ALIKE
+            for line in problems[file]
+        ),
+        "Use a trait of prism.profiles.providers instead of the name",
+    )
+    assert len(NAME_PROVIDERS) <= 8, "NAME_PROVIDERS becomes shorter, not longer"
 
 
 # Requests that the command line writes itself, and why.
@@ -338,9 +370,10 @@ CLI = [file for file in FILES if PACKAGE / "cli" in file.parents]
 
 def test_command_line_sends_requests_through_the_client():
     """The path of a route is written once outside of the daemon."""
-    raw = {short(file).removeprefix("src/prism/") for file in CLI if any(raw_requests(file))}
-    assert raw <= {*RAW_REQUESTS}
-    assert [f"{short(file)}: {path}" for file in CLI for path in paths_of_routes(file)] == []
+    files = (file for file in CLI if str(file.relative_to(PACKAGE)) not in RAW_REQUESTS)
+    raw = [f"{short(file)}:{node.lineno}" for file in files for node in raw_requests(file)]
+    paths = [f"{short(file)}: {path}" for file in CLI for path in paths_of_routes(file)]
+    refuse(raw + paths, "Call a method of prism.client; add it there if there is none")
 
 
 def raw_requests(file):
@@ -365,7 +398,8 @@ def test_client_methods_for_the_command_line_return_unchanged_answers():
     """`Wire.call` returns JSON, which has no attributes of a struct."""
     called = {name for file in CLI for name in called_methods(file)}
     assert len(called) > 60
-    assert called - {*plain_methods()} == set()
+    changed = sorted(called - {*plain_methods()})
+    refuse(changed, "Let the method return the answer of `_ask` unchanged; the CLI reads JSON")
 
 
 def called_methods(file):

@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from tests.project.tree import refuse
+
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "aws-rules.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
@@ -26,12 +28,12 @@ def functions(path):
 def test_every_named_test_exists():
     named = NAMED.findall(PAGE.read_text())
     assert len(named) > 60
-    missing = [
+    missing = (
         f"{path}::{name}"
         for path, name in named
         if not (ROOT / path).is_file() or (name and name not in functions(path))
-    ]
-    assert missing == []
+    )
+    refuse(missing, "The table of rules names tests that do not exist; correct it")
 
 
 def test_every_rule_has_a_document_a_rule_of_the_double_and_a_test():
