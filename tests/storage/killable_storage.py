@@ -31,7 +31,7 @@ from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, RestoreR
 from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
-from prism.storage.view import LocationReasons
+from prism.storage.view import ViewSources
 from tests.waiting import eventually
 
 LOCATION = "local:here"
@@ -95,7 +95,7 @@ class KillableStorage:
             offer=lambda _: offer,
             hosts=hosts,
             actor=lambda: "ada",
-            reasons=LocationReasons(lambda _: None, lambda _: None),
+            sources=ViewSources(lambda _: None, lambda _: None),
             changes=changes,
         )
         self.loops = [

@@ -25,6 +25,7 @@ from prism.access.model import (
     current,
     tunnel_only,
 )
+from prism.access.names import AmbiguousName, names_of_request
 from prism.access.plan import MATRIX, may, sees
 from prism.access.request_lifetime import LongRequest, LongRequests, lasts
 from prism.access.rules import rule_of
@@ -86,7 +87,11 @@ class Authentication(ASGIMiddleware):
         caller = await self._caller(scope)
         if caller is None and rule_for(scope).verb is not AccessVerb.ANY:
             return await refuse(scope, send, _unauthenticated(scope), self._clock.now())
-        before = CURRENT.set(caller or STRANGER)
+        caller = caller or STRANGER
+        if caller.team:
+            with names_of_request(cast("dict[str, Any]", scope), caller):
+                return await next_app(scope, receive, send)
+        before = CURRENT.set(caller)
         try:
             return await next_app(scope, receive, send)
         finally:
@@ -131,6 +136,10 @@ class Authorization(ASGIMiddleware):
         return await next_app(scope, receive, send)
 
     def _refusal(self, scope: Scope, caller: Caller) -> Problem | None:
+        with names_of_request(cast("dict[str, Any]", scope), caller):
+            return self._missing_right(scope, caller)
+
+    def _missing_right(self, scope: Scope, caller: Caller) -> Problem | None:
         rule, body = rule_for(scope), cast("dict[str, Any]", scope).get(DECODED)
         if problem := self._forbidden(rule, scope, body, caller):
             return problem
@@ -156,7 +165,10 @@ class Authorization(ASGIMiddleware):
         for name in names:
             subject = Subject()
             if name is not None and (lookup := self._lookups.get(rule.kind)):
-                target = lookup.find(name)
+                try:
+                    target = lookup.find(name)
+                except AmbiguousName as problem:
+                    return problem
                 if target is None or not sees(caller, target):
                     return lookup.missing(name)  # what you may not see counts as missing
                 subject = _subject_of(target, rule, scope)

@@ -1,7 +1,7 @@
 """Entries of the audit log, and queries."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -27,10 +27,20 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     actor: str | None = None
     subject: str | None = None
     event: str | None = None
+    workspace: str | None = None
+    """The id of a workspace, if `subject` is its name."""
     since: datetime | None = None
     until: datetime | None = None
     cursor: str | None = None
     limit: int = LIMIT
+
+
+class AuditedWorkspace(NamedTuple):
+    """A workspace whose events are read."""
+
+    id: str
+    name: str
+    launched_at: datetime
 
 
 class AuditReader(Struct, frozen=True):

@@ -1,13 +1,12 @@
 """Reads the audit log, as far as the caller may see it."""
 
 from collections.abc import Callable
-from datetime import datetime
 
 from prism.access.model import Caller, Subject, current
 from prism.access.plan import sees
 from prism.access.visibility import FindSubject, may_see
 from prism.audit import store
-from prism.audit.model import AuditEntry, AuditQuery, AuditReader
+from prism.audit.model import AuditedWorkspace, AuditEntry, AuditQuery, AuditReader
 from prism.audit.plan import entry
 from prism.errors import ValidationFailed
 from prism.kit.db import Database
@@ -21,17 +20,17 @@ SPAN = 100_000  # events that one request searches for a caller who may see a pa
 class AuditService:
     """The audit log; `find_workspace` gives the project and owner of a workspace.
 
-    `launched` says what the workspace of a name or id is called, and when it was launched.
+    `find_named` gives the workspace of a name or id; it raises `NotFound`.
     """
 
     def __init__(
         self,
         db: Database,
         find_workspace: FindSubject,
-        launched: Callable[[str], tuple[str, datetime]],
+        find_named: Callable[[str], AuditedWorkspace],
         ids: IdsOfCaller,
     ) -> None:
-        self._db, self._find_workspace, self._launched = db, find_workspace, launched
+        self._db, self._find_workspace, self._find_named = db, find_workspace, find_named
         self._ids = ids
 
     def entries(self, query: AuditQuery) -> tuple[list[AuditEntry], str | None]:
@@ -64,8 +63,9 @@ class AuditService:
 
     def of_workspace(self, name: str, limit: int) -> list[AuditEntry]:
         """The last events of an existing workspace, by name or id; raises `NotFound`."""
-        called, since = self._launched(name)
-        return self.entries(AuditQuery(subject=called, since=since, limit=limit))[0]
+        of = self._find_named(name)
+        query = AuditQuery(subject=of.name, workspace=of.id, since=of.launched_at, limit=limit)
+        return self.entries(query)[0]
 
 
 def _reader(caller: Caller) -> AuditReader | None:

@@ -42,6 +42,9 @@ def _fits(both: Subquery, filters: AuditQuery) -> Iterator[ColumnElement[bool]]:
     for name in ("actor", "subject", "event"):
         if (value := getattr(filters, name)) is not None:
             yield both.c[name] == value
+    if filters.workspace is not None:  # of several people with a workspace of that name
+        workspace = both.c.data["workspace"].as_string()
+        yield or_(workspace.is_(None), workspace == filters.workspace)
     if filters.since is not None:
         yield both.c.at >= filters.since
     if filters.until is not None:

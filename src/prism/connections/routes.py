@@ -127,7 +127,7 @@ async def terminal(
             await serve(instance, access, receive, send, size)
         else:
             user = actor.name if (actor := CURRENT.get()) else ""
-            key = (user, instance, session)
+            key = (user, port_router.connection_reader.id_of(instance), session)
             await shells.serve(
                 key, lambda: open_shell(instance, access, size), receive, send, size
             )

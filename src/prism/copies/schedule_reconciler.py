@@ -131,4 +131,4 @@ class ScheduleReconciler:
         """Delete a snapshot that the schedule took, unless it is in use or gone."""
         for known in storage_rows.by_ids(tx.sql, Snapshot, [snapshot]):
             with suppress(Problem):
-                self._storage.delete_snapshot(known.name)
+                self._storage.delete_row(tx, known)

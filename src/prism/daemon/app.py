@@ -327,6 +327,8 @@ def _provide(part: object) -> Provide:
 async def _running(application: App) -> AsyncIterator[None]:
     """Run every loop, and a thread that tidies up periodically."""
     db, ended = application.db, threading.Event()
+    with errors_logged("give handles to owners"):
+        application.give_handles()
     application.first_surveys.begin(application.read_model.known.locations)
     with ExitStack() as stack:
         if db.shared:

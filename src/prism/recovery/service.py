@@ -158,7 +158,7 @@ class RecoveryService:
         if not machine.owner:
             machine = replace(machine, owner=self._actor())
             notes.append("it had no owner, so it is yours")
-        name = name_for(machine, store.names(tx.sql))
+        name = name_for(machine, store.names(tx.sql, machine.owner))
         if name != machine.name:
             notes.append(f"it was called {machine.name!r}" if machine.name else "it had no name")
         if note := expiry_of(machine)[1]:

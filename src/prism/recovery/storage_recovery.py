@@ -143,13 +143,14 @@ class StorageRecovery:
             notes.append(f"project {known.project!r} does not exist: no budget pays for it")
         table = storage.snapshots if isinstance(resource, ProviderSnapshot) else storage.volumes
         own_name = known.name or resource.id.replace("-", "_")
-        name = _free_name(own_name, resource.id, store.names_in(sql, table))
+        owner = known.owner or self._actor()
+        name = _free_name(own_name, resource.id, store.names_in(sql, table, owner))
         if name != known.name:
             notes.append(f"it was called {known.name!r}" if known.name else "it had no name")
         common = {
             "id": resource.key,
             "name": name,
-            "owner": known.owner or self._actor(),
+            "owner": owner,
             "location": unknown.location,
             "project": project.id if project else None,
             "size_gb": known.size_gb,

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, Table, select
 
+from prism.access.model import current
 from prism.storage.store import snapshots, volumes
 from prism.workspaces.store import LIVE, workspaces
 
@@ -11,9 +12,10 @@ def known(sql: Connection) -> set[str]:
     return set(sql.execute(select(workspaces.c.id)).scalars())
 
 
-def names(sql: Connection) -> set[str]:
-    """The names of the workspaces that have not ended."""
-    return set(sql.execute(select(workspaces.c.name).where(LIVE)).scalars())
+def names(sql: Connection, owner: str) -> set[str]:
+    """The names of the owner's workspaces that have not ended; in local mode, of all."""
+    rows = sql.execute(select(workspaces.c.name, workspaces.c.owner).where(LIVE))
+    return {name for name, other in rows if _counts(owner, other)}
 
 
 def known_storage(sql: Connection) -> dict[str, str | None]:
@@ -24,6 +26,11 @@ def known_storage(sql: Connection) -> dict[str, str | None]:
     }
 
 
-def names_in(sql: Connection, table: Table) -> set[str]:
-    """The names of all volumes, or of all snapshots."""
-    return set(sql.execute(select(table.c.name)).scalars())
+def names_in(sql: Connection, table: Table, owner: str) -> set[str]:
+    """The names of the owner's volumes, or snapshots; in local mode, of all."""
+    rows = sql.execute(select(table.c.name, table.c.owner))
+    return {name for name, other in rows if _counts(owner, other)}
+
+
+def _counts(owner: str, other: str) -> bool:
+    return not current().team or owner.lower() == other.lower()

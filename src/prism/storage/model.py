@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple, Protocol
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.access.model import PermissionDenied
 from prism.errors import AlreadyExists, Conflict, InUse, InvalidState, NotFound
@@ -417,6 +417,8 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
     """Why no daemon serves it, so that its state is only the last known one."""
     waiting: str | None = None
     """Why the last request for it is not carried out yet; null if nothing holds it up."""
+    full_name: str | UnsetType = UNSET
+    """The name that means the same to everybody on a shared daemon, such as `data--ada`."""
 
 
 class EbsVolume(Struct, frozen=True, kw_only=True):
@@ -442,6 +444,8 @@ class EbsVolume(Struct, frozen=True, kw_only=True):
     """Why no daemon serves it, so that its state is only the last known one."""
     waiting: str | None = None
     """Why the last request for it is not carried out yet; null if nothing holds it up."""
+    full_name: str | UnsetType = UNSET
+    """The name that means the same to everybody on a shared daemon, such as `data--ada`."""
 
 
 class VolumeList(Struct, frozen=True):
@@ -480,6 +484,8 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     """Why no daemon serves it, so that its state is only the last known one."""
     waiting: str | None = None
     """Why the last request for it is not carried out yet; null if nothing holds it up."""
+    full_name: str | UnsetType = UNSET
+    """The name that means the same to everybody on a shared daemon, such as `data--ada`."""
 
 
 class DeletedStorage(Struct, frozen=True):

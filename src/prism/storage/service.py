@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from prism.access.model import AccessVerb, Role, current
 from prism.access.plan import allows, visible
-from prism.errors import ValidationFailed
+from prism.errors import NotFound, ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -60,12 +60,12 @@ class StorageService:
         changes: StorageChanges,
         stopper: AttachmentHostStopper | None = None,
         operator: str | None = None,
-        reasons: view.LocationReasons,
+        sources: view.ViewSources,
     ) -> None:
         self._db, self._clock, self._offer = db, clock, offer
         self._hosts, self._actor, self._changes = hosts, actor, changes
         self._stopper, self._operator = stopper, operator
-        self._reasons = reasons
+        self._sources = sources
 
     def every(self) -> VolumeList:
         """All volumes that the caller may see."""
@@ -76,7 +76,7 @@ class StorageService:
                 if visible(volume.project, volume.owner)
             ]
             attachments = store.attachments_of(sql, [volume.id for volume in volumes])
-            return view.listed(volumes, attachments, names(sql), self._reasons)
+            return view.listed(volumes, attachments, names(sql), self._sources)
 
     def named(self, name: str) -> Shown:
         """The volume with that name or id."""
@@ -127,7 +127,7 @@ class StorageService:
 
     def add(self, tx: Tx, volume: Volume, budget: str | None = None) -> None:
         """Add a new volume, if its name is free."""
-        if store.find(tx.sql, Volume, volume.name):
+        if self._is_taken(tx.sql, Volume, volume.name):
             raise VolumeExists(
                 f"A volume called {volume.name!r} already exists",
                 remediation=f"Look at it with `prism volume show {volume.name}`",
@@ -159,12 +159,24 @@ class StorageService:
             volume = store.named(tx.sql, Volume, name)
             links = store.attachments_of(tx.sql, [volume.id])[volume.id]
             if instance is not None:
-                host = self._hosts.named(tx.sql, instance)
-                links = [attachment for attachment in links if attachment.workspace == host.id]
+                links = self._links_of(tx.sql, links, instance)
             self._detach(tx, volume, links)
             if force:
                 self._stop(tx, volume, links, "was detached by force")
             return self._view(tx.sql, volume)
+
+    def _links_of(
+        self, sql: Connection, links: Sequence[Attachment], instance: str
+    ) -> list[Attachment]:
+        """The attachments of a workspace; a volume's manager knows it by name if no otherwise."""
+        try:
+            host = self._hosts.named(sql, instance)
+        except NotFound:
+            named = [attachment for attachment in links if attachment.name == instance]
+            if not named:
+                raise
+            return named
+        return [attachment for attachment in links if attachment.workspace == host.id]
 
     # For packages above this one, inside their transactions.
 
@@ -176,6 +188,7 @@ class StorageService:
         for volume in rows:
             _require_attachable(sql, volume, host)
             _require_right(sql, volume, host)
+        _require_distinct(rows)
         for volume in rows:
             _require_same_zone(volume, host, [other.zone for other in rows if other.zone])
 
@@ -234,6 +247,10 @@ class StorageService:
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Does nothing: storage refers to projects by id, which stays."""
 
+    def _is_taken(self, sql: Connection, kind: type[Volume | Snapshot], name: str) -> bool:
+        """Whether the caller has one of that name; in local mode, whether there is one."""
+        return store.is_taken(sql, kind, name, self._actor() if self._operator else None)
+
     def _attach(self, tx: Tx, volume: Volume, host: AttachmentHost) -> None:
         _require_attachable(tx.sql, volume, host)
         _require_right(tx.sql, volume, host)
@@ -270,7 +287,7 @@ class StorageService:
 
     def _view(self, sql: Connection, volume: Volume) -> Shown:
         attachments = store.attachments_of(sql, [volume.id])[volume.id]
-        return view.volume(volume, attachments, names(sql), self._reasons)
+        return view.volume(volume, attachments, names(sql), self._sources)
 
 
 def names(sql: Connection) -> dict[str, str]:
@@ -301,6 +318,7 @@ def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -
             remediation="Switch to a profile of the workspace's location (`prism profile list`) "
             "and make a volume there: `prism volume create`",
         )
+    _require_other_name(sql, volume, host)
     elsewhere = [attachment for attachment in attachments if attachment.workspace != host.id]
     if volume.kind is VolumeKind.EBS and elsewhere:
         raise VolumeInUse(
@@ -309,6 +327,30 @@ def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -
             remediation=f"Use `prism volume detach {volume.name}`",
         )
     _require_same_zone(volume, host, store.zones_of(sql, host.id))
+
+
+def _require_distinct(volumes: Sequence[Volume]) -> None:
+    """Raise if two different volumes of a launch have the same name."""
+    ids = {volume.name: volume.id for volume in volumes}
+    for volume in volumes:
+        if ids[volume.name] != volume.id:
+            raise VolumeInUse(
+                f"Two of the volumes are called {volume.name!r}",
+                details="volumes of a workspace are at ~/volumes/NAME",
+                remediation="Name one of them only",
+            )
+
+
+def _require_other_name(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
+    """Raise if a workspace has another volume of the same name, which is at the same path."""
+    ids = [attachment.volume for attachment in store.attachments_to(sql, host.id)]
+    for other in store.by_ids(sql, Volume, ids) if ids else ():
+        if other.name == volume.name and other.id != volume.id:
+            raise VolumeInUse(
+                f"Workspace {host.name!r} has another volume called {volume.name!r}",
+                details="volumes of a workspace are at ~/volumes/NAME",
+                remediation=f"Detach that one first: `prism volume detach {volume.name}`",
+            )
 
 
 def _require_right(sql: Connection, volume: Volume, host: AttachmentHost) -> None:

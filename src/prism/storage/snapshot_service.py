@@ -59,12 +59,12 @@ class SnapshotService(StorageService):
                 for snapshot in store.every(sql, Snapshot)
                 if visible(snapshot.project, snapshot.owner)
             ]
-            return [view.snapshot(snapshot, known, self._reasons) for snapshot in snapshots]
+            return [view.snapshot(snapshot, known, self._sources) for snapshot in snapshots]
 
     def snapshot(self, name: str) -> SnapshotItem:
         """The snapshot with that name or id."""
         with self._db.read() as sql:
-            return view.snapshot(store.named(sql, Snapshot, name), names(sql), self._reasons)
+            return view.snapshot(store.named(sql, Snapshot, name), names(sql), self._sources)
 
     def take(self, request: NewSnapshot) -> SnapshotItem:
         """Request a snapshot of a volume, or of a workspace's root disk."""
@@ -72,7 +72,8 @@ class SnapshotService(StorageService):
             raise ValidationFailed.of(("volume", "name either a volume or an instance"))
         with self._db.write() as tx:
             if request.volume is not None:
-                snapshot = self._from_volume(tx.sql, request.name, request.volume)
+                source = store.named(tx.sql, Volume, request.volume)
+                snapshot = self._from_volume(tx.sql, request.name, source)
             else:
                 host = self._hosts.named(tx.sql, request.instance or "")
                 _require_disk(host)
@@ -81,14 +82,14 @@ class SnapshotService(StorageService):
             if request.verify is not None:
                 self._require_verifiable(snapshot)
             self._add_snapshot(tx, snapshot)
-            return view.snapshot(snapshot, names(tx.sql), self._reasons)
+            return view.snapshot(snapshot, names(tx.sql), self._sources)
 
     def take_again(self, tx: Tx, source: str, source_id: str, name: str) -> Snapshot:
         """Request a snapshot of a volume or workspace, which its permanent id names."""
         if source == "volume":
             if not (volumes := store.by_ids(tx.sql, Volume, [source_id])):
                 raise store.not_found(Volume, source_id)
-            snapshot = self._from_volume(tx.sql, name, volumes[0].name)
+            snapshot = self._from_volume(tx.sql, name, volumes[0])
         else:
             if (host := self._hosts.of(tx.sql, [source_id]).get(source_id)) is None:
                 raise StorageState("The workspace does not exist any more")
@@ -121,7 +122,7 @@ class SnapshotService(StorageService):
         )
         with self._db.write() as tx:
             self._add_snapshot(tx, snapshot)
-            return view.snapshot(snapshot, names(tx.sql), self._reasons)
+            return view.snapshot(snapshot, names(tx.sql), self._sources)
 
     def verify(self, name: str, request: VerifyRequest) -> SnapshotItem:
         """Request a verification now; `every` also changes how often Prism verifies it."""
@@ -134,7 +135,7 @@ class SnapshotService(StorageService):
                 period = None if request.every == "never" else request.every
                 after = replace(after, verify_every=period)
             self._changes.apply(tx, snapshot, after, self._snapshot_event("verify"))
-            return view.snapshot(after, names(tx.sql), self._reasons)
+            return view.snapshot(after, names(tx.sql), self._sources)
 
     def _require_verifiable(self, snapshot: Snapshot) -> None:
         if why := self._offer(snapshot.location).no_verification():
@@ -155,7 +156,7 @@ class SnapshotService(StorageService):
 
     def before_rollback(self, tx: Tx, host: AttachmentHost) -> Snapshot:
         """Request a snapshot of a workspace's files, once it is off."""
-        name = _free_name(tx.sql, f"{host.name}-before-rollback")
+        name = self._free_name(tx.sql, f"{host.name}-before-rollback")
         snapshot = self._from_host(name, host, holds=True)
         self._add_snapshot(tx, snapshot)
         return snapshot
@@ -198,12 +199,15 @@ class SnapshotService(StorageService):
         """Request the deletion of a snapshot; its name."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
-            if snapshot.verb is StorageVerb.DELETE:
-                return snapshot.name
+            self.delete_row(tx, snapshot)
+            return snapshot.name
+
+    def delete_row(self, tx: Tx, snapshot: Snapshot) -> None:
+        """Request the deletion of a snapshot, unless that was done; raises if it is in use."""
+        if snapshot.verb is not StorageVerb.DELETE:
             _require_unused(tx.sql, snapshot)
             doomed = with_request(snapshot, StorageVerb.DELETE)
             self._changes.apply(tx, snapshot, doomed, self._snapshot_event("delete"))
-            return snapshot.name
 
     def require_not_being_copied(
         self, sql: Connection, workspace: str, name: str, verb: str
@@ -231,7 +235,8 @@ class SnapshotService(StorageService):
         if backup is None:
             if not keep or host.machine is None or store.backed_up(tx.sql, host.id):
                 return None
-            snapshot = self._from_host(_free_name(tx.sql, f"{host.name}-backup"), host, holds=True)
+            name = self._free_name(tx.sql, f"{host.name}-backup")
+            snapshot = self._from_host(name, host, holds=True)
             self._add_snapshot(tx, snapshot)
             return snapshot
         if not keep:
@@ -240,8 +245,7 @@ class SnapshotService(StorageService):
             self._changes.apply(tx, backup, with_request(backup))
         return backup
 
-    def _from_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
-        source = store.named(sql, Volume, volume)
+    def _from_volume(self, sql: Connection, name: str, source: Volume) -> Snapshot:
         state = volume_state(source, store.attachments_of(sql, [source.id])[source.id])
         unfit = {VolumeState.CREATING, VolumeState.ERROR, VolumeState.DELETING}
         if state in unfit:
@@ -304,13 +308,20 @@ class SnapshotService(StorageService):
 
     def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
         require_unreserved(snapshot.name)
-        if store.find(tx.sql, Snapshot, snapshot.name):
+        if self._is_taken(tx.sql, Snapshot, snapshot.name):
             raise SnapshotExists(
                 f"A snapshot called {snapshot.name!r} already exists",
                 remediation="Use `prism snapshot list` to see available snapshots",
             )
         event = self._snapshot_event("create")
         self._changes.add(tx, snapshot, event, backup=snapshot.holds)
+
+    def _free_name(self, sql: Connection, name: str) -> str:
+        number, free = 1, name
+        while self._is_taken(sql, Snapshot, free):
+            number += 1
+            free = f"{name}-{number}"
+        return free
 
     def _snapshot_event(self, verb: str) -> Callable[[Snapshot], SnapshotAsked]:
         return lambda snapshot: SnapshotAsked(
@@ -355,11 +366,3 @@ def _require_unused(sql: Connection, snapshot: Snapshot) -> None:
                 f"Volume {volume.name!r} is being made from the snapshot {snapshot.name!r}",
                 remediation=f"Look at it with `prism volume show {volume.name}`",
             )
-
-
-def _free_name(sql: Connection, name: str) -> str:
-    number, free = 1, name
-    while store.find(sql, Snapshot, free):
-        number += 1
-        free = f"{name}-{number}"
-    return free

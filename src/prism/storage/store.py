@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     Select,
     String,
@@ -28,6 +30,9 @@ from sqlalchemy import (
     update,
 )
 
+from prism.access import handles
+from prism.access.names import SEPARATOR, full_name
+from prism.access.names import named as chosen
 from prism.errors import NotFound
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, changed_fields, leased, metadata, select_struct, structs_of
@@ -48,7 +53,7 @@ volumes = Table(
     "volumes",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("owner", String, nullable=False),
     Column("place", String, key="location", nullable=False, index=True),
@@ -91,7 +96,7 @@ snapshots = Table(
     "snapshots",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
     Column("owner", String, nullable=False),
     Column("place", String, key="location", nullable=False, index=True),
     Column("project", String, index=True),
@@ -127,6 +132,8 @@ snapshots = Table(
     Column("trouble", JSON(none_as_null=True)),
     *leased("snapshots"),
 )
+Index("volumes_name", volumes.c.name, volumes.c.owner, unique=True)
+Index("snapshots_name", snapshots.c.name, snapshots.c.owner, unique=True)
 # Statements of each launch and each change of a workspace, built once: building takes longer than
 # executing.
 ZONES = select(volumes.c.zone).join(attachments, volumes.c.id == attachments.c.volume)
@@ -174,6 +181,11 @@ def idle_in(sql: Connection, kind: type[T], locations: Collection[str]) -> list[
     return structs_of(sql, kind, _of(kind).where(*idle))
 
 
+def owners(sql: Connection) -> set[str]:
+    """Everybody who owns a volume or a snapshot."""
+    return {*sql.execute(union(*(select(table.c.owner) for table in TABLES.values()))).scalars()}
+
+
 def locations(sql: Connection, like: str) -> list[str]:
     """Every location with this prefix that has volumes or snapshots."""
     queries = [
@@ -184,9 +196,34 @@ def locations(sql: Connection, like: str) -> list[str]:
 
 
 def find(sql: Connection, kind: type[T], name: str) -> T | None:
-    """The volume, or the snapshot, with that name or id."""
+    """The volume, or the snapshot, that a name, a full name or an id means to the caller."""
     either = or_(*(TABLES[kind].c[column] == name for column in NAMES[kind]))
-    return next(iter(structs_of(sql, kind, _of(kind).where(either))), None)
+    rows = structs_of(sql, kind, _of(kind).where(either))
+    if not rows and SEPARATOR in name:
+        rows = _named_in_full(sql, kind, name)
+    return chosen(kind.__name__.lower(), name, rows, lambda _: False, partial(_full_names, sql))
+
+
+def _named_in_full(sql: Connection, kind: type[T], full: str) -> list[T]:
+    name, _, handle = full.rpartition(SEPARATOR)
+    if (person := handles.person_of(sql, handle)) is None:
+        return []
+    rows = structs_of(sql, kind, _of(kind).where(TABLES[kind].c.name == name))
+    return [row for row in rows if row.owner.lower() == person]
+
+
+def _full_names(sql: Connection, rows: Sequence[T]) -> list[str]:
+    known = handles.every(sql)
+    return [full_name(row.name, known.get(row.owner.lower(), row.owner)) for row in rows]
+
+
+def is_taken(
+    sql: Connection, kind: type[Volume | Snapshot], name: str, owner: str | None = None
+) -> bool:
+    """Whether a volume, or a snapshot, has that name: one of `owner`, or of anybody."""
+    table = TABLES[kind].c
+    owners = sql.execute(select(table.owner).where(table.name == name)).scalars().all()
+    return any(owner is None or other.lower() == owner.lower() for other in owners)
 
 
 def named(sql: Connection, kind: type[T], name: str) -> T:
@@ -229,6 +266,7 @@ def add(tx: Tx, resource: Volume | Snapshot, due_at: datetime) -> None:
     row = _row(msgspec.structs.asdict(resource))
     table = TABLES[type(resource)]
     tx.sql.execute(table.insert().values(**row, due_at=due_at, attempts=0))
+    handles.give_owner(tx, resource.owner)
 
 
 def change(tx: Tx, before: T, after: T, now: datetime) -> None:

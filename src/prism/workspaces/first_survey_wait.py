@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from prism.errors import NotFound
+from prism.errors import Problem
 from prism.kit.gate import AsgiApp, Receive, Scope, Send
 from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.read_model import ReadModel
@@ -39,6 +39,6 @@ class FirstSurveyWait:
         if names and not self._every_path:
             try:
                 return {pages.named(names[0]).workspace.location}
-            except NotFound:
+            except Problem:
                 return ()
         return pages.locations

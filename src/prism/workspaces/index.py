@@ -78,9 +78,9 @@ class Index(Struct, frozen=True):
                 yield id
 
 
-def entry(workspace: Workspace, state: WorkspaceState) -> IndexEntry:
+def entry(workspace: Workspace, state: WorkspaceState, full_name: str | None = None) -> IndexEntry:
     """The index entry of a workspace in this state."""
-    names = (workspace.name, workspace.machine_id, workspace.expected_id)
+    names = (workspace.name, full_name, workspace.machine_id, workspace.expected_id)
     templates = (workspace.template, workspace.resolved_template.slug)
     projects = (workspace.project, workspace.project_name)
     groups = _groups(state.value, workspace.owner, templates, projects)

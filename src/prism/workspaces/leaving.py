@@ -9,7 +9,7 @@ from prism.projects.model import LeftWorkspace, Project
 from prism.workspaces import store
 from prism.workspaces.changes import WorkspaceChanges, asked_event
 from prism.workspaces.events import WorkspaceHandedOver, about
-from prism.workspaces.model import LifecycleVerb, Workspace
+from prism.workspaces.model import LifecycleVerb, NameTaken, Workspace
 from prism.workspaces.plan import ACTIVE, state_of, with_request
 
 
@@ -60,6 +60,13 @@ class LeavingService:
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def _hand_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:
+        if before.owner.lower() != to.lower() and store.is_taken(tx.sql, before.name, to):
+            raise NameTaken(
+                f"{to} already has a workspace called {before.name!r}",
+                details="a person has only one of each name; nothing was changed",
+                remediation=f"Terminate one of the two, or let {before.owner} leave with "
+                "`--workspaces stop`",
+            )
         event = WorkspaceHandedOver(
             **about(before), actor=self._actor(), previous_owner=before.owner, owner=to
         )

@@ -405,6 +405,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     """What its machine lacks while it runs, such as a limit of memory, and why."""
     machine: str
     """Its machine in words: the type; on this computer the limits that the type stands for."""
+    full_name: str | UnsetType = UNSET
+    """The name that means the same to everybody on a shared daemon, such as `mine--ada`."""
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from prism.access.names import named as chosen
 from prism.kit import journal
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
@@ -35,6 +36,7 @@ Spends = Callable[[Connection], Mapping[str, Micros | None]]
 Idles = Callable[[Workspace], IdleSummary]
 Waits = Callable[[Workspace], str | None]
 Notes = Callable[[Workspace], tuple[str, ...]]
+FullName = Callable[[str, str], str | None]
 UnreachableReason = Callable[[str], str | None]
 Saved = Callable[[str, datetime], Micros | None]
 
@@ -47,6 +49,7 @@ class CachedWorkspace(Struct, frozen=True):
     encoded: bytes
     idle: IdleSummary
     waiting: str | None = None
+    full_name: str | None = None
 
 
 class EncodedPages(Struct, frozen=True, dict=True):
@@ -89,11 +92,18 @@ class EncodedPages(Struct, frozen=True, dict=True):
         return sum(len(self.index.groups.get(("state", state.value), ())) for state in states)
 
     def named(self, name: str) -> CachedWorkspace:
-        """The workspace with that name or instance id, else the last terminated one."""
-        candidates = [self.rows[id] for id in self.index.names.get(name, ())]
-        if not candidates:
+        """The workspace that a name, a full name or an instance id means to the caller.
+
+        The last terminated one if there is no other.
+        """
+        rows = [self.rows[id].workspace for id in self.index.names.get(name, ())]
+        workspace = chosen("workspace", name, rows, store.has_ended, self._full_names)
+        if workspace is None:
             raise store.not_found(name)
-        return max(candidates, key=lambda row: (row.workspace.ended_at is None, row.workspace.id))
+        return self.rows[workspace.id]
+
+    def _full_names(self, workspaces: Sequence[Workspace]) -> list[str]:
+        return [self.rows[workspace.id].full_name or workspace.name for workspace in workspaces]
 
     def matching(
         self,
@@ -123,8 +133,12 @@ class ReadModel:
         first_surveys: FirstSurveys,
         unreachable: UnreachableReason,
         notes: Notes,
+        full_name: FullName = lambda _name, _owner: None,
     ) -> None:
-        """`unreachable` says why no daemon serves a location; `notes`, what a machine lacks."""
+        """`unreachable` says why no daemon serves a location; `notes`, what a machine lacks.
+
+        `full_name` gives the full name, of a name and an owner, where it differs.
+        """
         self._db, self._lock = db, Lock()
         self.saved: Saved = saved
         self._spends: Spends = spends
@@ -134,6 +148,7 @@ class ReadModel:
         self._shows_unseen = False  # whether rows may say that their state is old
         self._unreachable: UnreachableReason = unreachable
         self._notes: Notes = notes
+        self._full_name: FullName = full_name
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, AttachedVolumes] = {}
         self._pages: EncodedPages | None = None
@@ -285,9 +300,10 @@ class ReadModel:
         why, notes = self._unreachable(workspace.location), self._notes(workspace)
         if why is not None or notes:
             view = replace(view, unreachable=why, notes=notes)
-        return CachedWorkspace(
-            workspace, state_of(workspace), msgspec.json.encode(view), idle, waiting
-        )
+        if (full_name := self._full_name(workspace.name, workspace.owner)) is not None:
+            view = replace(view, full_name=full_name)
+        state, encoded = state_of(workspace), msgspec.json.encode(view)
+        return CachedWorkspace(workspace, state, encoded, idle, waiting, full_name)
 
 
 def _shown_amount(spend: Micros | None) -> float | None:
@@ -323,4 +339,4 @@ def _changed_since(sql: Connection, after: int) -> tuple[int, set[str]]:
 
 
 def _entry(cached: CachedWorkspace) -> IndexEntry:
-    return entry(cached.workspace, cached.state)
+    return entry(cached.workspace, cached.state, cached.full_name)

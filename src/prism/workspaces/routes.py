@@ -28,6 +28,10 @@ class ConnectionReader:
         cached = self._read_model.pages.named(name)
         return self.check(cached).access(cached.workspace.machine_id or "")
 
+    def id_of(self, name: str) -> str:
+        """Our id of the workspace with that name."""
+        return self._read_model.pages.named(name).workspace.id
+
     def check(self, cached: CachedWorkspace) -> Compute:
         """The machine's provider; raises unless the workspace runs and is reachable."""
         workspace = cached.workspace

@@ -123,7 +123,7 @@ class WorkspaceService:
         """Plan a launch without requesting it; raises the refusal that it would get."""
         launch_plan = self._plan(request)
         with self._db.read() as sql:
-            if store.is_taken(sql, request.name):
+            if store.is_taken(sql, request.name, launch_plan.workspace.owner):
                 raise store.name_taken(request.name)
             self._storage.require_attachable(sql, host(launch_plan.workspace), request.volumes)
             self._with_snapshot(sql, launch_plan.workspace, request)
@@ -133,7 +133,7 @@ class WorkspaceService:
         """Request a new workspace."""
         launch_plan = self._plan(request)
         with self._db.write() as tx:
-            if store.is_taken(tx.sql, request.name):
+            if store.is_taken(tx.sql, request.name, launch_plan.workspace.owner):
                 raise store.name_taken(request.name)
             workspace = self._with_snapshot(tx.sql, launch_plan.workspace, request)
             event = partial(asked_event, None)

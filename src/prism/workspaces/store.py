@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -33,6 +33,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from prism.access import handles
+from prism.access.model import current
+from prism.access.names import SEPARATOR, full_name
+from prism.access.names import named as chosen
 from prism.kit.db import Tx
 from prism.kit.reconcile import NEVER
 from prism.kit.tables import Utc, changed_fields, leased, metadata, partial_index
@@ -120,11 +124,12 @@ TEXTS = {
 SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
 # Statements of each launch and each verb, built once: building takes longer than executing.
-TAKEN = select(workspaces.c.id).where(workspaces.c.name == bindparam("of"), LIVE)
+TAKEN = select(workspaces.c.owner).where(workspaces.c.name == bindparam("of"), LIVE)
 CALLED = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
 NEWEST_FIRST = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
 NAMED = SELECT.where(or_(*(column == bindparam("of") for column in CALLED)))
-NAMED = NAMED.order_by(*NEWEST_FIRST).limit(1)
+NAMED = NAMED.order_by(*NEWEST_FIRST)
+FIRST_NAMED = NAMED.limit(2)
 BY_ID = SELECT.where(workspaces.c.id == bindparam("of"))
 BY_IDS = SELECT.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
 _PRICED = [workspaces.c[name] for name in PricedKind.__struct_fields__]
@@ -134,7 +139,8 @@ PRICED_SO = select(workspaces.c.id).where(
 )
 WRITE = update(workspaces).where(workspaces.c.id == bindparam("of"))
 # A name is free again once its workspace is terminated.
-partial_index("workspaces_live_name", workspaces.c.name, where=LIVE, unique=True)
+_OWNERS_NAME = (workspaces.c.owner, workspaces.c.name)
+partial_index("workspaces_live_name", *_OWNERS_NAME, where=LIVE, unique=True)
 
 bring_ups = Table(
     "bring_ups",
@@ -204,15 +210,22 @@ def add(tx: Tx, workspace: Workspace, due_at: datetime) -> None:
         tx.sql.execute(ADD, {**row, "due_at": due_at, "attempts": 0})
     except IntegrityError as error:
         raise name_taken(workspace.name) from error
+    handles.give_owner(tx, workspace.owner)
 
 
-def is_taken(sql: Connection, name: str) -> bool:
-    """Whether a workspace that has not ended has that name."""
-    return sql.execute(TAKEN, {"of": name}).first() is not None
+def is_taken(sql: Connection, name: str, owner: str) -> bool:
+    """Whether a workspace of the owner that has not ended has that name.
+
+    In local mode, whoever owns it: there is one person, whose address may change.
+    """
+    owners = sql.execute(TAKEN, {"of": name}).scalars()
+    if not current().team:
+        return owners.first() is not None
+    return owner.lower() in {other.lower() for other in owners}
 
 
 def name_taken(name: str) -> NameTaken:
-    """The problem if there is a workspace of that name."""
+    """The problem if its owner has a workspace of that name."""
     return NameTaken(
         f"A workspace called {name!r} already exists",
         details="a name is free again once its workspace is terminated",
@@ -223,6 +236,11 @@ def name_taken(name: str) -> NameTaken:
 def every(sql: Connection) -> list[Workspace]:
     """All workspaces, in the order of their launch."""
     return _many(sql, SELECT.order_by(workspaces.c.id))
+
+
+def owners(sql: Connection) -> set[str]:
+    """Everybody who owns a workspace."""
+    return {*sql.execute(select(workspaces.c.owner).distinct()).scalars()}
 
 
 def locations(sql: Connection, like: str) -> list[tuple[str, str]]:
@@ -249,10 +267,37 @@ def living_of(sql: Connection, profile: str) -> int:
 
 
 def named(sql: Connection, name: str) -> Workspace:
-    """The workspace with that name or id; a terminated one only if there is no other."""
-    for workspace in _many(sql, NAMED, {"of": name}):
-        return workspace
-    raise not_found(name)
+    """The workspace that a name, a full name or an instance id means to the caller.
+
+    A terminated one only if there is no other.
+    """
+    team = current().team
+    rows = _many(sql, NAMED if team else FIRST_NAMED, {"of": name})
+    if not team and len(rows) > 1 and rows[1].ended_at is None:  # of several people, once
+        rows = _many(sql, NAMED, {"of": name})
+    if not rows and SEPARATOR in name:
+        rows = _named_in_full(sql, name)
+    workspace = chosen("workspace", name, rows, has_ended, partial(_full_names, sql))
+    if workspace is None:
+        raise not_found(name)
+    return workspace
+
+
+def has_ended(workspace: Workspace) -> bool:
+    """Whether a workspace was terminated."""
+    return workspace.ended_at is not None
+
+
+def _named_in_full(sql: Connection, full: str) -> list[Workspace]:
+    name, _, handle = full.rpartition(SEPARATOR)
+    person = handles.person_of(sql, handle)
+    rows = _many(sql, NAMED, {"of": name}) if person is not None else []
+    return [row for row in rows if row.name == name and row.owner.lower() == person]
+
+
+def _full_names(sql: Connection, rows: Sequence[Workspace]) -> list[str]:
+    known = handles.every(sql)
+    return [full_name(row.name, known.get(row.owner.lower(), row.owner)) for row in rows]
 
 
 def not_found(name: str) -> WorkspaceNotFound:
@@ -298,6 +343,8 @@ def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Worksp
     due = {"due_at": now} if changed.keys() - NO_STEP else {}
     if changed:
         _write(tx, before.id, {**_row(changed), **due})
+    if "owner" in changed:
+        handles.give_owner(tx, after.owner)
     return after
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from msgspec import structs
 
 from prism.access.plan import visible
-from prism.errors import NotFound, ValidationFailed
+from prism.errors import Problem, ValidationFailed
 from prism.kit.events import Bus
 from prism.kit.gate import AsgiApp, Receive, Scope, Send
 from prism.kit.http import PARAMETERS
@@ -43,14 +43,16 @@ class WaitMiddleware:
         seconds, held = _seconds(scope), _HeldAnswer(send)
         await self._app(scope, receive, held)
         if held.status in {200, 201} and "name" in held.answer:
-            await self._until_settled(held.answer["name"], seconds)
-            held.amend(self._visible(held.answer["name"]))
+            # The name of the request: the answer has the short one, which may mean another.
+            name = str(scope.get("path_params", {}).get("name", held.answer["name"]))
+            await self._until_settled(name, seconds)
+            held.amend(self._visible(name))
         return await held.release()
 
     def _visible(self, name: str) -> CachedWorkspace | None:
         try:
             cached = self._read_model.pages.named(name)
-        except NotFound:
+        except Problem:
             return None  # terminated, and no longer listed
         # The answer may be a repeated one, and its reader may have left the project.
         return cached if visible(cached.workspace.project, cached.workspace.owner) else None

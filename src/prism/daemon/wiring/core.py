@@ -6,16 +6,17 @@ package adds its properties here, and its routes and dependencies in `app.py`.
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from prism.access.handles import Handles
 from prism.access.model import Subject, current
 from prism.access.plan import visible
 from prism.access.request_lifetime import LongRequests
 from prism.access.service import TokenService
 from prism.access.visibility import event_filters, ids_of_caller
+from prism.audit.model import AuditedWorkspace
 from prism.audit.service import AuditService
 from prism.catalog.plan import machine_type
 from prism.connections.routing import PortRouter
@@ -54,8 +55,9 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
+from prism.storage import store as storage_rows
 from prism.storage.snapshot_service import SnapshotService
-from prism.storage.view import LocationReasons
+from prism.storage.view import ViewSources
 from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
 from prism.workspaces import store as workspace_rows
@@ -159,6 +161,7 @@ class Wiring(ProviderWiring):
             first_surveys=self.first_surveys,
             unreachable=self.homes.reason,
             notes=self.machine_notes.of,
+            full_name=self.handles.full_name,
         )
         self.homes.changed.append(model.recache)
         self.machine_notes.changed.append(model.recache)
@@ -226,7 +229,7 @@ class Wiring(ProviderWiring):
             changes=self.storage_changes,
             stopper=self.leaving,
             operator=self.settings.actor if self.team else None,
-            reasons=LocationReasons(self.homes.reason, self.why_storage_waits),
+            sources=ViewSources(self.homes.reason, self.why_storage_waits, self.handles.full_name),
         )
 
     @cached_property
@@ -262,6 +265,18 @@ class Wiring(ProviderWiring):
             dependents=[self.workspaces, self.storage, self.spending],
             creation=self.settings.project_creation,
         )
+
+    @cached_property
+    def handles(self) -> Handles:
+        """The handles of people, for full names."""
+        return Handles(self.db, self.settings.actor, team=self.team)
+
+    def give_handles(self) -> None:
+        """Give handles to the owners of what was made before the daemon was shared."""
+        if self.team:
+            with self.db.read() as sql:
+                owners = {*workspace_rows.owners(sql), *storage_rows.owners(sql)}
+            self.handles.give_missing(owners)
 
     @cached_property
     def leaving(self) -> LeavingService:
@@ -302,7 +317,7 @@ class Wiring(ProviderWiring):
     @cached_property
     def audit(self) -> AuditService:
         """Reads the audit log."""
-        return AuditService(self.db, self._subject_of, self._launch_of, self.event_ids)
+        return AuditService(self.db, self._subject_of, self._audited, self.event_ids)
 
     @cached_property
     def invitations(self) -> InvitationService:
@@ -385,10 +400,10 @@ class Wiring(ProviderWiring):
             log.debug("profiles and copies as they were: %s", away)
         return troubles
 
-    def _launch_of(self, name: str) -> tuple[str, datetime]:
-        """The name of a workspace, and when it was launched; raises `WorkspaceNotFound`."""
+    def _audited(self, name: str) -> AuditedWorkspace:
+        """The workspace of that name or id; raises `WorkspaceNotFound`."""
         workspace = self.read_model.pages.named(name).workspace
-        return workspace.name, workspace.launched_at
+        return AuditedWorkspace(workspace.id, workspace.name, workspace.launched_at)
 
     def _subject_of(self, workspace: str) -> Subject | None:
         row = self.read_model.pages.rows.get(workspace)

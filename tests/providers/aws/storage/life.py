@@ -28,7 +28,7 @@ from prism.storage.reconciler import StorageParts, VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.store import by_id, every
-from prism.storage.view import LocationReasons
+from prism.storage.view import ViewSources
 from tests.providers.aws.storage.world import HERE, THERE, AwsParts
 
 AWS = "aws:123456789012:us-east-1"
@@ -162,7 +162,7 @@ class Life:
             offer=lambda _: Terms(),
             hosts=self.hosts,
             actor=lambda: "ada",
-            reasons=LocationReasons(lambda _: None, lambda _: None),
+            sources=ViewSources(lambda _: None, lambda _: None),
             changes=StorageChanges(aws.clock),
         )
         self.begin()
