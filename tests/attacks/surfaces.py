@@ -61,6 +61,7 @@ SURFACES = {
         "tests/attacks/test_event_streams.py",
         "tests/attacks/test_moved_snapshots.py",
         "tests/attacks/test_removed_members.py",
+        "tests/attacks/test_foreign_names.py",
         "tests/attacks/test_roles.py",
         "tests/attacks/test_unbounded.py",
         "tests/access/test_tokens.py",

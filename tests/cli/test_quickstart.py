@@ -85,3 +85,33 @@ def test_quickstart_on_a_terminal_ends_with_the_address(run_on_terminal, script_
     script_workspace(NOT_THERE, workspace(state="launching", progress=3), workspace())
     code, screen = run_on_terminal("quickstart")
     assert (code, screen.splitlines()[-1]) == (0, LAB)
+
+
+def test_quickstart_launches_if_only_another_person_has_that_name(
+    prism, server, script_workspace
+):
+    theirs = workspace(state="stopped") | {"full_name": "quickstart--eve", "owner": "eve@x.org"}
+    own = workspace(state="launching") | {"full_name": "quickstart--ada"}
+    script_workspace(theirs, own, workspace())
+    server.on("GET /instances?owner=me", [])
+    done = prism("quickstart")
+    assert done.returncode == 0, done.stderr
+    assert posts(server) == ["/instances/launch"]
+
+
+def test_quickstart_launches_if_several_other_people_have_that_name(
+    prism, server, script_workspace
+):
+    several = problem(409, "AMBIGUOUS_NAME", "Several people have a workspace called 'quickstart'")
+    script_workspace(several, workspace(state="launching"), workspace())
+    done = prism("quickstart")
+    assert done.returncode == 0, done.stderr
+    assert posts(server) == ["/instances/launch"]
+
+
+def test_quickstart_starts_ones_own_workspace_of_a_shared_daemon(prism, server, script_workspace):
+    own = workspace(state="stopped") | {"full_name": "quickstart--ada"}
+    script_workspace(own, workspace(state="starting"), workspace())
+    server.on("GET /instances?owner=me", [own])
+    assert prism("quickstart").returncode == 0
+    assert posts(server) == ["/instances/quickstart/start"]

@@ -230,3 +230,61 @@ def test_segments_of_earlier_versions_know_which_are_the_rest_of_a_minimum(url, 
     upgrade(url, FOLDER)
     filled = "SELECT detail FROM segments WHERE is_minimum"
     assert ask(url, filled) == ["m7i.large, to 60 s for a start"]
+
+
+def older_than(revision, tmp_path):
+    """The migrations before a revision."""
+    older = tmp_path / "older"
+    shutil.copytree(FOLDER, older)
+    for step in (older / "versions").glob("*.py"):
+        if step.stem[:4] >= revision:
+            step.unlink()
+    return older
+
+
+def insert_row(sql, table, row):
+    """Insert a row, with an empty value in each other column that needs one."""
+    columns = inspect(sql).get_columns(table)
+    for column in columns:
+        if not column["nullable"] and column["default"] is None and column["name"] not in row:
+            kind = str(column["type"]).upper()
+            text_like = "CHAR" in kind or "TEXT" in kind
+            moment = "2026-01-01 00:00:00" if "DATE" in kind or "TIME" in kind else None
+            row[column["name"]] = moment or ("{}" if "JSON" in kind else "" if text_like else 0)
+            if kind == "BOOLEAN":
+                row[column["name"]] = False
+    names = ", ".join(f'"{name}"' for name in row)
+    values = ", ".join(f":{name}" for name in row)
+    sql.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+
+
+def test_names_of_earlier_versions_stay_and_their_owners_get_handles(url, tmp_path):
+    """Until 0032 a name was unique in the whole database."""
+    upgrade(url, older_than("0033", tmp_path))
+    engine = create_engine(url)
+    with engine.begin() as sql:
+        insert_row(sql, "workspaces", {"id": "ws_1", "name": "mine", "owner": "Ada@X.org"})
+        insert_row(sql, "workspaces", {"id": "ws_2", "name": "other", "owner": "ada@y.org"})
+        insert_row(sql, "volumes", {"id": "volume_1", "name": "data", "owner": "ada@x.org"})
+        link = {"volume": "volume_1", "workspace": "ws_1", "name": "mine", "wanted": True}
+        insert_row(sql, "attachments", link)
+        insert_row(sql, "snapshots", {"id": "snapshot_1", "name": "s", "owner": "eve@x.org"})
+        with pytest.raises(Exception, match="(?i)unique"), sql.begin_nested():
+            insert_row(sql, "volumes", {"id": "volume_2", "name": "data", "owner": "eve@x.org"})
+    upgrade(url, FOLDER)
+    given = "SELECT person || ' ' || handle FROM handles ORDER BY person"
+    assert ask(url, given) == ["ada@x.org ada", "ada@y.org ada2", "eve@x.org eve"]
+    for table, id, name in (
+        ("workspaces", "ws_9", "mine"),
+        ("volumes", "volume_9", "data"),
+        ("snapshots", "snapshot_9", "s"),
+    ):
+        with engine.begin() as sql:
+            insert_row(sql, table, {"id": id, "name": name, "owner": "new@x.org"})
+            again = {"id": f"{id}1", "name": name, "owner": "new@x.org"}
+            with pytest.raises(Exception, match="(?i)unique"), sql.begin_nested():
+                insert_row(sql, table, again)
+    assert ask(url, "SELECT name FROM attachments") == ["mine"]
+    [key] = inspect(engine).get_foreign_keys("attachments")
+    assert (key["referred_table"], key["constrained_columns"]) == ("volumes", ["volume"])
+    engine.dispose()

@@ -81,10 +81,10 @@ class Handles:
 
     def full_name(self, name: str, owner: str) -> str | None:
         """The full name of an object, where it differs from its name."""
-        handle = self.of(owner)
-        if handle is None or (not self._team and owner.lower() == self._operator):
+        if not self._team and owner.lower() == self._operator:
             return None
-        return full_name(name, handle)
+        handle = self.of(owner)
+        return None if handle is None else full_name(name, handle)
 
     def give_missing(self, owners: Iterable[str]) -> None:
         """Give handles to these people, if this is a shared daemon."""

@@ -24,7 +24,7 @@ User = Annotated[
     ),
 ]
 Days = Annotated[int, Meta(ge=1, le=366, description="1 to 366 days")]
-WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,48}")
+WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,63}")
 LIFE = 90  # days, unless a request says otherwise
 
 

@@ -6,6 +6,7 @@ from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.parser import UsageError, add_flag
 from prism.cli.terminal import ask, complain, require_terminal, say, show_json
 from prism.client.errors import DaemonUnreachable
+from prism.client.names import unique_name
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
@@ -40,7 +41,7 @@ def selected_names(args: Namespace, wire: Wire) -> list[str]:
     if not by_list:
         return list(dict.fromkeys(args.names))
     workspaces = wire.call(Workspaces.list, project=args.project)
-    names = [workspace["name"] for workspace in workspaces if _has_effect(args.verb, workspace)]
+    names = [unique_name(row) for row in workspaces if _has_effect(args.verb, row)]
     if names and not args.yes:
         _confirm(args.verb, names)
     return names

@@ -10,6 +10,7 @@ from prism.cli.parser import prepare
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
+from prism.client.names import shortest_names
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.templates import Templates
@@ -102,9 +103,10 @@ def _print_names(
         rows = Wire(DaemonAddress.read(), PATIENCE).call(method)
     except DaemonUnreachable:
         return
-    for row in rows:
+    names = shortest_names(rows) if field == "name" else [row[field] for row in rows]
+    for name, row in zip(names, rows, strict=True):
         if not states or row["state"] in states:
-            print(row[field])
+            print(name)
 
 
 def _arguments(parser: ArgumentParser) -> None:

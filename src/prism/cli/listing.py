@@ -9,6 +9,7 @@ from prism.cli.connection import daemon
 from prism.cli.locations import machine_type
 from prism.cli.parser import add_flag
 from prism.cli.terminal import GAP, cells_of, coloured, is_terminal, say, show_json, show_table
+from prism.client.names import shortest_names, unique_name
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces, listing
 from prism.lifecycle import UNDER_WAY
@@ -77,7 +78,7 @@ def _explain_waiting(wire: Wire, workspaces: list[dict[str, Any]]) -> None:
         return
     from prism.cli.standstill import reasons, waiting_reason  # noqa: PLC0415  cold start: only for what is under way
 
-    states = {workspace["name"]: workspace["state"] for workspace in workspaces}
+    states = {unique_name(workspace): workspace["state"] for workspace in workspaces}
     for name, why in reasons(wire, workspaces).items():
         verb = "waits" if states[name] in UNDER_WAY else f"is {states[name]}"
         say(f"{name} {verb}: {waiting_reason(why)}")
@@ -90,7 +91,7 @@ def _table(
     several = len({workspace.get("owner") for workspace in workspaces}) > 1
     rows = [
         (
-            workspace["name"],
+            name,
             _state(workspace),
             workspace["template"],
             machine_type(workspace),
@@ -99,7 +100,7 @@ def _table(
             _expiry(workspace),
             *([workspace.get("owner")] if several else []),
         )
-        for workspace in workspaces
+        for name, workspace in zip(shortest_names(workspaces), workspaces, strict=True)
     ]
     return (*HEADS, "OWNER") if several else HEADS, rows
 

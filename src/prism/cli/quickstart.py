@@ -15,7 +15,7 @@ from prism.client.connection import connection
 from prism.client.waiting import follow
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
-from prism.errors import NotFound
+from prism.errors import NotFound, Problem
 from prism.lifecycle import COMES_UP, UNDER_WAY
 
 TEMPLATE = "Data Science (pip)"
@@ -60,15 +60,31 @@ def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
 
 def _settled_state(wire: Wire, name: str) -> str | None:
     """The workspace's state once it is not stopping; `None` if it does not exist."""
-    try:
-        state: str = wire.call(Workspaces.get, name)["state"]
-    except NotFound:
+    if (workspace := _own(wire, name)) is None:
         return None
+    state: str = workspace["state"]
     goals = {"stopping": "stopped", "hibernating": "hibernated", "terminating": "terminated"}
     if state in UNDER_WAY and state in goals:
         for seen in follow(wire, name, goals[state]):
             state = seen["state"]
     return state
+
+
+def _own(wire: Wire, name: str) -> dict[str, Any] | None:
+    """The workspace of that name; on a shared daemon only one's own, unless named in full."""
+    try:
+        workspace: dict[str, Any] = wire.call(Workspaces.get, name)
+    except NotFound:
+        return None
+    except Problem as problem:
+        if problem.code != "AMBIGUOUS_NAME":
+            raise
+        return None  # several other people have one
+    full_name = workspace.get("full_name")
+    if full_name in {None, name}:
+        return workspace
+    own = wire.call(Workspaces.list, owner="me")
+    return workspace if any(row.get("full_name") == full_name for row in own) else None
 
 
 def _show(name: str, endpoints: dict[str, Any], template: str, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from prism.cli.ssh import SshEntry, ssh_entry
 from prism.cli.terminal import ask, clean, require_terminal, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import named
+from prism.client.names import shortest_names
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 
@@ -37,8 +38,9 @@ def _entries() -> tuple[dict[str, SshEntry], dict[str, str]]:
     wire = daemon()
     hosts: dict[str, SshEntry] = {}
     closed: dict[str, str] = {}
-    for workspace in wire.call(Workspaces.list):
-        name, state = named(workspace["name"]), clean(workspace["state"])
+    workspaces = wire.call(Workspaces.list)
+    for short, workspace in zip(shortest_names(workspaces), workspaces, strict=True):
+        name, state = named(short), clean(workspace["state"])
         if state != "running":
             closed[name] = state
             continue

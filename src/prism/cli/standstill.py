@@ -8,6 +8,7 @@ from prism.annotations import Any
 from prism.cli.locations import HERE, is_local
 from prism.cli.terminal import clean
 from prism.client.daemon import Daemon
+from prism.client.names import unique_name
 from prism.client.waiting import StillUnderWay, is_old
 from prism.client.wire import Wire
 from prism.errors import Problem
@@ -39,14 +40,14 @@ def reasons(wire: Wire, workspaces: list[dict[str, Any]]) -> dict[str, str]:
     The workspace's own reason takes precedence over its location's. If the daemon
     does not answer, there are no reasons.
     """
-    old = {row["name"]: row["waiting"] for row in workspaces if is_old(row)}
+    old = {unique_name(row): row["waiting"] for row in workspaces if is_old(row)}
     moving = [workspace for workspace in workspaces if workspace["state"] in UNDER_WAY]
     try:
         places = wire.call(Daemon.status)["places"] if moving else []
     except Problem:
         return old
     by_name = {
-        workspace["name"]: workspace.get("waiting") or reason(places, workspace)
+        unique_name(workspace): workspace.get("waiting") or reason(places, workspace)
         for workspace in moving
     }
     return old | {name: why for name, why in by_name.items() if why}
@@ -70,7 +71,7 @@ class Standstill:
         if now - self._changed_at >= QUIET and now - self._asked_at >= ASK_EVERY:
             self._asked_at = now
             row = seen if is_old(seen) else seen | {"waiting": None}
-            self._reason = reasons(self._wire, [row]).get(seen["name"])
+            self._reason = reasons(self._wire, [row]).get(unique_name(seen))
             self._since = (self._since or now) if self._reason else None
         if self._since is not None and now - self._since >= GIVE_UP:
             raise StillUnderWay(

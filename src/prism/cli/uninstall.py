@@ -22,6 +22,7 @@ from prism.cli.ssh_config import remove_include
 from prism.cli.terminal import ask, clean, require_terminal, say, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
+from prism.client.names import unique_name
 from prism.client.storage import Snapshots, Volumes
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
@@ -136,7 +137,7 @@ def plan(
 
 
 def _names(workspaces: list[dict[str, Any]], states: set[str]) -> list[str]:
-    return [workspace["name"] for workspace in workspaces if workspace["state"] in states]
+    return [unique_name(row) for row in workspaces if row["state"] in states]
 
 
 def _uninstall(args: Namespace) -> None:
@@ -309,7 +310,7 @@ def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:
     """Stop a workspace; a local one that sleeps resumes first, to end its programs normally."""
     from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: not for a dry run
 
-    name, state, local = workspace["name"], workspace["state"], is_local(workspace)
+    name, state, local = unique_name(workspace), workspace["state"], is_local(workspace)
     if workspace.get("restarting"):  # it would start again otherwise
         wire.call(Workspaces.stop, name)
     if state in {"starting", "resuming"}:

@@ -10,6 +10,7 @@ from prism.cli.locations import is_local, machine_words
 from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json, suggest
 from prism.cli.time_format import hours, local_time, to_utc, until
+from prism.client.names import unique_name
 from prism.client.waiting import GOALS, WorkspaceFailed, is_old, stage_of
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import UNDER_WAY
@@ -42,7 +43,7 @@ def _waiting_field(workspace: dict[str, Any]) -> dict[str, object]:
         return {}
     from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
 
-    why = reasons(daemon(), [workspace]).get(workspace["name"])
+    why = reasons(daemon(), [workspace]).get(unique_name(workspace))
     return {"waiting": why} if why else {}
 
 
@@ -239,7 +240,7 @@ def _joined_notes(workspace: dict[str, Any], other: str | None) -> str | None:
 
 def _asleep(workspace: dict[str, Any]) -> dict[str, object]:
     """The fields of a hibernated workspace: since when, and how long it can stay so."""
-    hibernation = daemon().call(Workspaces.hibernation_status, workspace["name"])
+    hibernation = daemon().call(Workspaces.hibernation_status, unique_name(workspace))
     since = hibernation["hibernation_time"]
     asleep = f"since {local_time(since)}, {hibernation['hibernation_duration']}" if since else None
     return {"asleep": asleep, "note": _joined_notes(workspace, hibernation.get("note"))}

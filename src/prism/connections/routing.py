@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from prism.access.names import SEPARATOR
 from prism.connections.model import PortRequest, PortSilent, ServiceUrl
-from prism.connections.plan import origin, port_suffix
+from prism.connections.plan import origin, port_request, port_suffix
 from prism.connections.ports import Address, PortFinder, PublishesPorts
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
@@ -69,8 +71,8 @@ class PortRouter:
         return await asyncio.shield(known.lookup)
 
     def named(self, name: str) -> str:
-        """The name of a running workspace, by its name or id."""
-        return self._running(name).workspace.name
+        """The name of a running workspace for a host name, by its name, full name or id."""
+        return _host_name(name, self._running(name).workspace)
 
     def service_urls(self, name: str, port: int | None, host: str = "") -> list[ServiceUrl]:
         """Every service of a workspace that answers, or only the given port.
@@ -78,6 +80,7 @@ class PortRouter:
         `host` is the `Host` of the client, whose port the addresses have.
         """
         workspace = self._running(name).workspace
+        workspace = replace(workspace, name=_host_name(name, workspace))
         access, suffix = self.connection_reader.access(name), port_suffix(host, self.suffix)
         if port is not None:
             return [self._service_url(workspace, access, port, suffix)]
@@ -92,7 +95,8 @@ class PortRouter:
     ) -> ServiceUrl:
         service, address, _ = self._service_address(workspace, access, port)
         is_first = service is not None and service == _service(workspace, None)
-        url = origin(PortRequest(workspace.name, None if is_first else port), suffix)
+        is_short = is_first and port_request(workspace.name) == PortRequest(workspace.name)
+        url = origin(PortRequest(workspace.name, None if is_short else port), suffix)
         host, target = self._published(workspace, address)
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
 
@@ -136,6 +140,11 @@ class PortRouter:
             no_service = "" if service or port else "its template has no service, and "
             raise _no_answer(workspace, no_service + why)
         return service, address, tls
+
+
+def _host_name(name: str, workspace: Workspace) -> str:
+    """The name in host names: the full one for who needs it, since the short may mean another."""
+    return name if SEPARATOR in name else workspace.name
 
 
 def _service(workspace: Workspace, port: int | None) -> str | None:

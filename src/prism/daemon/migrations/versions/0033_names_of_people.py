@@ -6,7 +6,7 @@ import unicodedata
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0035"
+revision = "0033"
 down_revision = "0032"
 OWNED = ("workspaces", "volumes", "snapshots")
 # SQLite does not name what a column declares as unique.
