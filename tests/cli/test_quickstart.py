@@ -87,9 +87,7 @@ def test_quickstart_on_a_terminal_ends_with_the_address(run_on_terminal, script_
     assert (code, screen.splitlines()[-1]) == (0, LAB)
 
 
-def test_quickstart_launches_if_only_another_person_has_that_name(
-    prism, server, script_workspace
-):
+def test_quickstart_launches_if_only_another_person_has_that_name(prism, server, script_workspace):
     theirs = workspace(state="stopped") | {"full_name": "quickstart--eve", "owner": "eve@x.org"}
     own = workspace(state="launching") | {"full_name": "quickstart--ada"}
     script_workspace(theirs, own, workspace())

@@ -269,11 +269,11 @@ def test_names_of_earlier_versions_stay_and_their_owners_get_handles(url, tmp_pa
         link = {"volume": "volume_1", "workspace": "ws_1", "name": "mine", "wanted": True}
         insert_row(sql, "attachments", link)
         insert_row(sql, "snapshots", {"id": "snapshot_1", "name": "s", "owner": "eve@x.org"})
-        with pytest.raises(Exception, match="(?i)unique"), sql.begin_nested():
+        with pytest.raises(Exception, match=r"(?i)unique"), sql.begin_nested():
             insert_row(sql, "volumes", {"id": "volume_2", "name": "data", "owner": "eve@x.org"})
     upgrade(url, FOLDER)
-    given = "SELECT person || ' ' || handle FROM handles ORDER BY person"
-    assert ask(url, given) == ["ada@x.org ada", "ada@y.org ada2", "eve@x.org eve"]
+    handles = "SELECT person || ' ' || handle FROM handles ORDER BY person"
+    assert ask(url, handles) == ["ada@x.org ada", "ada@y.org ada2", "eve@x.org eve"]
     for table, id, name in (
         ("workspaces", "ws_9", "mine"),
         ("volumes", "volume_9", "data"),
@@ -282,7 +282,7 @@ def test_names_of_earlier_versions_stay_and_their_owners_get_handles(url, tmp_pa
         with engine.begin() as sql:
             insert_row(sql, table, {"id": id, "name": name, "owner": "new@x.org"})
             again = {"id": f"{id}1", "name": name, "owner": "new@x.org"}
-            with pytest.raises(Exception, match="(?i)unique"), sql.begin_nested():
+            with pytest.raises(Exception, match=r"(?i)unique"), sql.begin_nested():
                 insert_row(sql, table, again)
     assert ask(url, "SELECT name FROM attachments") == ["mine"]
     [key] = inspect(engine).get_foreign_keys("attachments")

@@ -19,6 +19,11 @@ Resolved = MutableMapping[tuple[str, str], str]
 # What names of this request mean, by kind and name: the same object until the request has ended,
 # so that nobody acts on another one than the one whose rights were checked. None in local mode.
 RESOLVED: ContextVar[Resolved | None] = ContextVar("RESOLVED_NAMES", default=None)
+SHOW = {
+    "workspace": "prism workspace show",
+    "volume": "prism volume show",
+    "snapshot": "prism snapshot show",
+}
 SCOPE_KEY = "prism_names"  # of a request's scope, for checks after its beginning
 
 
@@ -123,6 +128,6 @@ def ambiguous(kind: str, name: str, full_names: Sequence[str]) -> AmbiguousName:
     return AmbiguousName(
         f"Several people have a {kind} called {name!r}",
         details=f"they are {', '.join(names)}" if names else "",
-        remediation=f"Name one in full, such as `prism {kind} show {example}`",
+        remediation=f"Name one in full, such as `{SHOW[kind]} {example}`",
         data={"full_names": names},
     )

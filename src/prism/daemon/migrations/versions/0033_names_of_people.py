@@ -20,9 +20,9 @@ def upgrade() -> None:
         sa.Column("person", sa.String(), primary_key=True),
         sa.Column("handle", sa.String(), nullable=False, unique=True),
     )
-    given = [{"person": person, "handle": handle} for person, handle in _handles().items()]
-    if given:
-        op.bulk_insert(handles, given)
+    rows = [{"person": person, "handle": handle} for person, handle in _handles().items()]
+    if rows:
+        op.bulk_insert(handles, rows)
     _index_workspaces()
     for table in ("volumes", "snapshots"):
         _drop_unique(table)
