@@ -193,7 +193,7 @@ def test_handle_is_the_beginning_of_the_address_and_unique():
     assert handle_for("ada.m.lovelace@y.org", ("ada-m-lovelac",)) == "ada-m-lovela2"
     assert handle_for("żółw--x@y.org", ()) == "zow-x"
     assert handle_for("山田@x.org", ("person",)) == "person2"
-    taken = []
+    taken: list[str] = []
     for number in range(120):
         taken.append(handle_for(f"{'long' * 9}@{number}.org", taken))
     assert len({*taken}) == 120 and max(map(len, taken)) == MAX_HANDLE

@@ -71,7 +71,7 @@ def named_routes(lab):
 
 @pytest.mark.parametrize("suffix", ["", "--member", "--admin", "--nobody", "--outside"])
 def test_outsider_cannot_tell_a_foreign_name_from_a_missing_one(lab, suffix):
-    count, tells = 0, []
+    count, tells = 0, list[tuple[object, ...]]()
     for method, template, parameter in named_routes(lab):
         plain = re.sub(r"\{(\w+):\w+\}", r"{\1}", template)
 
