@@ -47,6 +47,13 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Span, Meta(description="How long IAM itself does not find what was made in IAM.")
     ] = (0, 1)
     boot: Annotated[Span, Meta(description="From running until the user data is done.")] = 2
+    console: Annotated[
+        Span,
+        Meta(
+            description="From when a machine prints something until GetConsoleOutput shows it; "
+            "until then it shows what was there before."
+        ),
+    ] = 0
     hibernation_ready: Annotated[
         Span, Meta(description="How long a machine must have run before it can hibernate.")
     ] = 0
@@ -307,6 +314,13 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "price."
         ),
     ] = {}
+    slow_start: Annotated[
+        bool,
+        Meta(
+            description="Whether a machine that begins without CPU credits boots at its baseline: "
+            "T3, T3a and T4g with `standard` credits. `times.boot` is the time of one busy CPU."
+        ),
+    ] = False
     regions_off: Annotated[
         tuple[str, ...],
         Meta(
@@ -333,6 +347,7 @@ AWS_TIMES = {
     "states": [0, 3],
     "iam": [0, 5],
     "boot": [60, 180],
+    "console": [1, 20],
     "hibernation_ready": 120,
     "volume": [1, 5],
     "attaching": [1, 5],
@@ -361,5 +376,5 @@ AWS_THROTTLE = [
 CONSISTENT = {"unseen": 0, "tags": 0, "states": 0, "iam": 0, "profile": 0, "marked_for_stop": 0}
 LIKE: dict[str, dict[str, Any]] = {
     "consistent": {"times": CONSISTENT},
-    "aws": {"times": AWS_TIMES, "throttle": AWS_THROTTLE},
+    "aws": {"times": AWS_TIMES, "throttle": AWS_THROTTLE, "slow_start": True},
 }

@@ -3,7 +3,7 @@
 import gzip
 
 from prism.providers.aws.ssh.hostkeys import key_on_console
-from tests.aws_double.boto import console, launch_instance, running_instance, set_rules
+from tests.aws_double.boto import console, launch_instance, refused, running_instance, set_rules
 
 SCRIPT = """#cloud-config
 runcmd:
@@ -30,6 +30,48 @@ def test_boot_markers_appear_on_the_console_in_order(aws, ec2):
     aws.clock.advance(30)
     assert "prism-boot: ready" in console(ec2, id)
     assert "failed" not in console(ec2, id)
+
+
+def test_console_can_show_the_output_late_and_until_then_the_former_one(aws, ec2):
+    """Output is "posted shortly after" a start, and may be that of an earlier one until then.
+
+    GetConsoleOutput
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+    """
+    set_rules(aws, times={"boot": 10, "console": 30})
+    id = running_instance(aws, ec2, UserData=SCRIPT)
+    aws.clock.advance(25)
+    assert console(ec2, id) == ""
+    aws.clock.advance(10)
+    assert "prism-boot: packages" in console(ec2, id)
+    assert "prism-boot: ready" not in console(ec2, id)
+    aws.clock.advance(10)
+    assert console(ec2, id).count("prism-boot: ready") == 1
+    ec2.reboot_instances(InstanceIds=[id])
+    aws.clock.advance(25)
+    former = console(ec2, id)
+    assert former.count("Linux version") == 1 and "prism-boot: ready" in former
+    aws.clock.advance(20)
+    assert console(ec2, id).count("Linux version") == 2
+
+
+def test_shown_console_output_never_goes_back(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console-console-output.html"""
+    set_rules(aws, times={"boot": 10, "console": [0, 60]})
+    id = running_instance(aws, ec2, UserData=SCRIPT)
+    lengths = []
+    for _ in range(40):
+        aws.clock.advance(2)
+        lengths.append(len(console(ec2, id)))
+    assert lengths == sorted(lengths) and lengths[-1] > lengths[0]
+
+
+def test_latest_output_is_refused_where_the_hypervisor_is_not_nitro(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html"""
+    id = running_instance(aws, ec2, InstanceType="t2.small", UserData=SCRIPT)
+    aws.clock.advance(5)
+    refused("UnsupportedOperation", ec2.get_console_output, InstanceId=id, Latest=True)
+    assert "prism-boot: ready" in console(ec2, id)
 
 
 def test_compressed_user_data_is_run(aws, ec2):

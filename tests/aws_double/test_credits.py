@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.aws_double.boto import launch_instance, refused, running_instance, set_rules, state
+from tests.aws_double.boto import (
+    console,
+    image,
+    launch_instance,
+    refused,
+    running_instance,
+    set_rules,
+    state,
+)
 
 
 def credits_of(ec2, id):
@@ -19,6 +27,38 @@ def credits_of(ec2, id):
 def test_default_cpu_credits_depend_on_the_family(ec2, type, usual):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html"""
     assert credits_of(ec2, launch_instance(ec2, InstanceType=type)) == usual
+
+
+@pytest.mark.parametrize(
+    ("type", "credits", "minutes"),
+    [
+        ("t3.small", "standard", 10),  # 2 CPUs at 20 %, so one at 40 %
+        ("t4g.large", "standard", 4 / 0.6),
+        ("t3.xlarge", "standard", 4),  # 4 CPUs at 40 %: one is always free
+        ("t3.small", "unlimited", 4),
+        ("t2.small", "standard", 4),
+    ],
+)
+def test_boot_without_launch_credits_runs_at_the_baseline(aws, ec2, type, credits, minutes):
+    """T2 gets launch credits; T3, T3a and T4g do not.
+
+    Standard mode for burstable performance instances
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-standard-mode.html
+    """
+    set_rules(aws, times={"boot": 240, "pending": 0}, slow_start=True)
+    arm = {"ImageId": image("arm64")} if type.startswith("t4g") else {}
+    specification = {"CpuCredits": credits}
+    id = launch_instance(
+        ec2,
+        InstanceType=type,
+        CreditSpecification=specification,
+        UserData="prism-boot: ready",
+        **arm,
+    )
+    aws.clock.advance(minutes * 60 - 5)
+    assert "ready" not in console(ec2, id)
+    aws.clock.advance(10)
+    assert "ready" in console(ec2, id)
 
 
 def test_requested_cpu_credits_are_applied_or_refused(ec2):

@@ -14,6 +14,8 @@ INFO = {
     "troubleshooting_guide": "",
     "runs_locally": False,
     "local_reasons": ["needs conda"],
+    "base": "ubuntu-22.04",
+    "base_updates_until": "2027-04-30",
     "resolved": {
         "size": "M",
         "services": {"jupyter": {}},
@@ -39,9 +41,10 @@ def test_template_list_prints_status_and_local_availability(prism, server):
 def test_template_info_prints_the_resolved_template(prism, server):
     server.on("GET /templates/C%2B%2B%20%28x%29/info", INFO)
     output = prism("template", "info", "C++ (x)").stdout
-    assert "inherits      A, B\n" in output
-    assert "runs locally  needs conda\n" in output
-    assert "parameters    n (integer, default 4)\n" in output
+    assert "A, B\n" in output
+    assert "needs conda\n" in output
+    assert "ubuntu-22.04, with security updates until 2027-04-30\n" in output
+    assert "n (integer, default 4)\n" in output
     assert json.loads(prism("template", "info", "C++ (x)", "--json").stdout) == INFO
 
 

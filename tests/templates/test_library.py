@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from prism.catalog.plan import machine_type
+from prism.templates.model import UPDATES_UNTIL
 from prism.templates.plan import QUICKSTART, parameters_for, runs_locally
 from prism.templates.service import TemplateService
 from prism.templates.store import BUILT_IN, template_folders
@@ -112,6 +113,14 @@ def test_jupyter_command_ignores_modules_in_the_home_and_a_slow_grammar(tmp_path
     arguments, *imports = done.stdout.splitlines()
     assert arguments.startswith("--no-browser --allow-root --ip=127.0.0.1 --ServerApp.port={port}")
     assert imports == ["in_the_home False", "rfc3987_syntax False"]
+
+
+def test_system_has_updates_for_years_unless_it_is_there_to_hibernate():
+    """Decision 049: EC2 hibernates no newer Ubuntu, and machines with GPUs not at all."""
+    old = [it for it in EVERY.values() if UPDATES_UNTIL[it.base] < UPDATES_UNTIL["debian-12"]]
+    assert {template.base for template in old} == {"ubuntu-22.04"}
+    assert "deep-learning-gpu" in EVERY and "gpu" not in {template.family for template in old}
+    assert {template.idle_profile for template in old} == {"standard"}, "it hibernates"
 
 
 def test_quickstart_template_runs_on_any_machine():

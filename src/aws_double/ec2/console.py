@@ -5,11 +5,14 @@ import hashlib
 import re
 import struct
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from aws_double.ec2 import look
 from aws_double.ec2.life import tagged_as
 from aws_double.ec2.model import Boot, Instance
+from aws_double.facts.types import type_of
+from aws_double.refusals import Refusal
+from aws_double.rules import Boot as BootRules
 from aws_double.tree import Tree
 from aws_double.world import Call, World
 
@@ -30,9 +33,11 @@ FAILED = "[    3.300000] PM: hibernation: resume failed (-5)"
 
 
 def get_console_output(call: Call) -> Tree:
-    """GetConsoleOutput: the last 64 KB, base64."""
+    """GetConsoleOutput: the last 64 KB, base64; `Latest` only of Nitro machines."""
     instance = look.machine(call, call.args["InstanceId"])
-    text = printed(call.world, instance).encode()[-MOST:]
+    if call.args.get("Latest") and type_of(instance.type).get("Hypervisor") != "nitro":
+        raise Refusal("UnsupportedOperation", f"{instance.type} has no latest console output.")
+    text = shown(call.world, instance).encode()[-MOST:]
     return {
         "InstanceId": instance.id,
         "Timestamp": call.now,
@@ -40,12 +45,19 @@ def get_console_output(call: Call) -> Tree:
     }
 
 
-def printed(world: World, instance: Instance) -> str:
-    """Everything since its first boot."""
-    return "".join(_boot(world, instance, boot) for boot in instance.boots)
+def shown(world: World, instance: Instance) -> str:
+    """Everything since its first boot that the console shows by now; it never goes back."""
+    until = world.now - world.span("console")
+    instance.console_until = max(until, instance.console_until or until)
+    return "".join(
+        _boot(world.rules.boot, instance, boot, instance.console_until)
+        for boot in instance.boots
+        if boot.up <= instance.console_until
+    )
 
 
-def _boot(world: World, instance: Instance, boot: Boot) -> str:
+def _boot(rule: BootRules, instance: Instance, boot: Boot, now: datetime) -> str:
+    marked = [f"cloud-init: {line}" for line in _markers_with_id(rule, instance, boot, now)]
     lines = [KERNEL]
     if boot.resumed or boot.unreadable:
         lines += [RESUMES, LOADS]
@@ -54,13 +66,13 @@ def _boot(world: World, instance: Instance, boot: Boot) -> str:
     if boot.resumed:
         lines += LOADED
         if AT_RESUME in instance.script:
-            lines += [f"cloud-init: {line}" for line in _markers_with_id(world, instance, boot)]
+            lines += marked
         return _text(lines)
     if boot.unreadable:
         lines.append(FAILED)
     lines += ["[   11.000000] systemd[1]: Hostname set"]
-    lines += [f"cloud-init: {line}" for line in _markers_with_id(world, instance, boot)]
-    if world.now >= boot.done and instance.script:
+    lines += marked
+    if now >= boot.done and instance.script:
         lines += [*_host_keys(instance), "Cloud-init finished"]
     return _text(lines)
 
@@ -69,9 +81,9 @@ def _text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markers_with_id(world: World, instance: Instance, boot: Boot) -> list[str]:
+def _markers_with_id(rule: BootRules, instance: Instance, boot: Boot, now: datetime) -> list[str]:
     """The markers of a boot, or of a resume: the kernel's boot id, a value in memory, the time."""
-    markers = _markers(world, instance, boot)
+    markers = _markers(rule, instance, boot, now)
     if markers and BOOT_ID in instance.script:
         words = [boot_id(instance, boot)]
         if MEMORY in instance.script:
@@ -102,9 +114,8 @@ def _host_keys(instance: Instance) -> list[str]:
     ]
 
 
-def _markers(world: World, instance: Instance, boot: Boot) -> list[str]:
+def _markers(rule: BootRules, instance: Instance, boot: Boot, now: datetime) -> list[str]:
     """The markers printed so far: one after the other, the last one when the boot is done."""
-    rule = world.rules.boot
     concerned = rule.machines in tagged_as(instance)
     if rule.silent and concerned:
         return []
@@ -114,5 +125,5 @@ def _markers(world: World, instance: Instance, boot: Boot) -> list[str]:
     if rule.fails and concerned:
         lines = lines[:-1] + [line for line in failures if rule.fails in line][:1]
     whole = max(boot.done - boot.up, timedelta(microseconds=1))
-    share = min(1.0, (world.now - boot.up) / whole)
+    share = min(1.0, (now - boot.up) / whole)
     return lines[: int(len(lines) * share + 1e-9)]

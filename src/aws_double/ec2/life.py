@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from aws_double.ec2.model import BY_ITSELF, HIBERNATED, SPOT_ENDED, SPOT_STOPPED, Boot, Instance
+from aws_double.facts.types import launch_share
 from aws_double.world import World
 
 NEXT = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
@@ -77,11 +78,19 @@ def _enter_running(world: World, instance: Instance) -> None:
     hung = resumed and _concerns(world.rules.hangs, instance)
     unreadable = resumed and not hung and _concerns(world.rules.unreadable_memory, instance)
     resumed = resumed and not unreadable
-    done = world.now if resumed else world.after("boot")
+    done = world.now if resumed else world.now + _boot_time(world, instance)
     instance.boots.append(Boot(world.now, done, resumed, hung, unreadable))
     instance.forgot = False
     instance.reason, instance.transition = None, ""
     set_timer(world, instance)
+
+
+def _boot_time(world: World, instance: Instance) -> timedelta:
+    """How long a boot takes: longer at the baseline of its CPUs, of which it keeps one busy."""
+    takes = world.span("boot")
+    if world.rules.slow_start and instance.credits == "standard":
+        return takes / launch_share(instance.type)
+    return takes
 
 
 def _enter_stopped(world: World, instance: Instance) -> None:
@@ -200,5 +209,5 @@ def interrupt(world: World, instance: Instance) -> None:
 
 def reboot(world: World, instance: Instance) -> None:
     """Reboot the machine at once."""
-    instance.boots.append(Boot(world.now, world.after("boot")))
+    instance.boots.append(Boot(world.now, world.now + _boot_time(world, instance)))
     refresh(world, instance.id)

@@ -90,6 +90,7 @@ class Instance:
     touches: int = 0  # of anything
     script: str = ""  # the user data, readable
     boots: list["Boot"] = field(default_factory=list)
+    console_until: datetime | None = None  # what it printed until then was shown already
     heir: Callable[[], None] | None = None  # what follows its end
     again: Callable[[], bool] | None = None  # EC2 starts it, if there is room
     xml: str | None = None  # its description, kept while nothing changes

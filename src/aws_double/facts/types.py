@@ -7,6 +7,11 @@ from aws_double.facts.zones import recorded
 from aws_double.refusals import invalid
 
 Type = dict[str, Any]
+# EC2 User Guide, "Standard mode for burstable performance instances": only T2 has launch credits.
+LAUNCH_CREDITS = {"t2"}
+# The same, "Key concepts for burstable performance instances": percent of each vCPU.
+BASELINE = {"nano": 5, "micro": 10, "small": 20, "medium": 20, "large": 30, "xlarge": 40}
+BASELINE |= {"2xlarge": 40}
 OTHERS = {"dl", "hpc", "inf", "mac", "trn"}  # their quotas are their own
 
 
@@ -30,6 +35,14 @@ def architectures(of: Type) -> list[str]:
 def vcpus(of: Type) -> int:
     """How many processors it has."""
     return cast(int, of["VCpuInfo"]["DefaultVCpus"])
+
+
+def launch_share(type: str) -> float:
+    """The share of one CPU that a machine with standard credits has when it begins."""
+    family, _, size = type.partition(".")
+    if family in LAUNCH_CREDITS or size not in BASELINE:
+        return 1.0
+    return min(1.0, BASELINE[size] / 100 * vcpus(type_of(type)))
 
 
 def memory_gib(of: Type) -> float:

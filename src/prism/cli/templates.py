@@ -42,6 +42,7 @@ def _show(args: Namespace, template: Any) -> None:
         "inherits": ", ".join(template["inherits"]),
         "runs locally": "; ".join(template["local_reasons"])
         or _yes_or_no(template["runs_locally"]),
+        "system on AWS": _system(template),
         "size": resolved["size"],
         "packages": ", ".join(template["resolved_packages"]),
         "users": ", ".join(template["resolved_users"]),
@@ -82,6 +83,13 @@ def _parameter(parameter: tuple[str, dict[str, Any]]) -> str:
     name, fields = parameter
     default = "" if fields["default"] is None else f", default {fields['default']}"
     return f"{name} ({fields['type']}{default})"
+
+
+def _system(template: dict[str, Any]) -> str | None:
+    """The system of a cloud machine; None if an older daemon does not say."""
+    if (base := template.get("base")) is None:
+        return None
+    return f"{base}, with security updates until {template['base_updates_until']}"
 
 
 def _yes_or_no(value: bool) -> str:

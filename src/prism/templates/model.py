@@ -1,5 +1,7 @@
 """The structs of templates, and how the API shows them."""
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -19,6 +21,17 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Size = Literal["XS", "S", "M", "L", "XL"]
 Family = Literal["general", "memory", "compute", "gpu"]
 Base = Literal["ubuntu-24.04", "ubuntu-22.04", "debian-12", "rocky-9", "amazon-linux-2023"]
+# Ubuntu, "Release cycle" (standard support); Debian Wiki, "LTS"; Rocky Linux, "Release and Version
+# Guide"; Amazon Linux 2023 User Guide, "Release cadence".
+UPDATES_UNTIL: Mapping[Base, date] = {
+    "ubuntu-24.04": date(2029, 4, 30),
+    "ubuntu-22.04": date(2027, 4, 30),
+    "debian-12": date(2028, 6, 30),
+    "rocky-9": date(2032, 5, 31),
+    "amazon-linux-2023": date(2029, 6, 30),
+}
+"""Until when the publisher of a system gives it security updates without a contract."""
+DEFAULT_BASE: Base = "ubuntu-24.04"  # decision 049
 Manager = Literal["apt", "dnf", "conda", "pip"]
 Complexity = Literal["simple", "intermediate", "advanced"]
 Scalar = str | int | float | bool
@@ -189,6 +202,8 @@ class TemplateInfo(Struct, frozen=True, kw_only=True):
     source: Literal["built-in", "user"]
     runs_locally: bool
     local_reasons: tuple[str, ...]
+    base: Base
+    base_updates_until: date
     resolved: Template
 
 

@@ -4,6 +4,8 @@ from msgspec.structs import replace
 
 from prism.templates.index import PackageLookup, PackageStatus
 from prism.templates.model import (
+    DEFAULT_BASE,
+    UPDATES_UNTIL,
     Template,
     TemplateInfo,
     TemplateIssue,
@@ -47,6 +49,7 @@ def item_of(checked: CheckedTemplate) -> TemplateItem:
 
 def info_of(checked: CheckedTemplate, template: Template, chains: tuple[str, ...]) -> TemplateInfo:
     """Everything about a template that can be used."""
+    base = template.base or DEFAULT_BASE
     return TemplateInfo(
         name=template.name,
         inherits=template.inherits,
@@ -62,6 +65,8 @@ def info_of(checked: CheckedTemplate, template: Template, chains: tuple[str, ...
         source="built-in" if checked.builtin else "user",
         runs_locally=not checked.local,
         local_reasons=checked.local,
+        base=base,
+        base_updates_until=UPDATES_UNTIL[base],
         resolved=template,
     )
 

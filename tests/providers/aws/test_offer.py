@@ -18,6 +18,7 @@ from prism.templates.model import Template, TemplateInvalid
 from prism.workspaces.model import LaunchRequest, RootDisk, Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CLOCK = StoppedClock(NOW)
 LOCATION = "aws:123456789012:us-east-1"
 
 
@@ -28,7 +29,7 @@ def prices(tmp_path):
 
 @pytest.fixture
 def offer(prices):
-    return AwsOffer(LOCATION, "us-east-1", prices)
+    return AwsOffer(LOCATION, "us-east-1", prices, clock=CLOCK)
 
 
 def template(base="ubuntu-22.04", **more):
@@ -61,6 +62,16 @@ def machine_made_from(**more):
         hourly_rate=None,
         price_source=None,
     )
+
+
+def test_system_whose_updates_end_soon_is_named(prices):
+    """Ubuntu, "Release cycle": standard support of 22.04 ends in April 2027."""
+    clock = StoppedClock(datetime(2026, 4, 1, tzinfo=UTC))
+    offer = AwsOffer(LOCATION, "us-east-1", prices, clock=clock)
+    assert "no security updates" not in notes(offer)
+    clock.time = datetime(2026, 6, 1, tzinfo=UTC)
+    assert "ubuntu-22.04 gets no security updates after April 2027" in notes(offer)
+    assert "no security updates" not in notes(offer, of=template("ubuntu-24.04"))
 
 
 def test_changed_template_must_keep_the_base_and_the_users(offer):
@@ -111,7 +122,9 @@ def test_launch_that_ec2_cannot_run_is_refused(offer, of, kind, launch, why):
 
 
 def test_type_outside_of_the_free_plan_is_refused_with_one_that_is_included(prices):
-    offer = AwsOffer(LOCATION, "us-east-1", prices, included=lambda: frozenset({"t3.small"}))
+    offer = AwsOffer(
+        LOCATION, "us-east-1", prices, clock=CLOCK, included=lambda: frozenset({"t3.small"})
+    )
     with pytest.raises(ValidationFailed) as refused:
         offer.accept(template(), machine_type("t3.medium"), order())
     assert "Free plan of the account does not include t3.medium" in refused.value.details
@@ -201,7 +214,7 @@ def test_root_disk_has_room_for_the_memory_in_hibernation(offer, base):
 def test_price_is_that_of_the_region_or_unknown(offer, prices):
     amount, source = offer.price(machine_type("t3.large"), spot=False)
     assert (amount, source.endswith("us-east-1, as of 2026-11-24")) == (83200, True)
-    elsewhere = AwsOffer("aws:1:eu-west-1", "eu-west-1", prices)
+    elsewhere = AwsOffer("aws:1:eu-west-1", "eu-west-1", prices, clock=CLOCK)
     assert elsewhere.price(machine_type("t3.large"), spot=False) == (None, None)
     assert "nobody knows what t3.large costs in eu-west-1" in notes(elsewhere)
 
@@ -250,7 +263,7 @@ def test_image_is_shown_by_its_lookup(offer, base, kind, expected):
 
 def test_image_that_was_looked_up_is_shown_by_its_id(prices):
     known = {("debian-12", "arm64"): "ami-1"}
-    terms = AwsOffer(LOCATION, "us-east-1", prices, lambda *key: known.get(key))
+    terms = AwsOffer(LOCATION, "us-east-1", prices, lambda *key: known.get(key), clock=CLOCK)
     assert terms.image(template("debian-12"), machine_type("t4g.large")) == "ami-1"
     assert terms.image(template("debian-12"), machine_type("t3.large")).startswith("ssm:")
 

@@ -115,7 +115,8 @@ class AwsLocations:
         """The offer of a profile's location; raises if that location is not known yet."""
         location, _ = self._location_of(profile, wait)
         included = partial(self._included.get, location)
-        offer = partial(AwsOffer, location, parts_of(location)[1], self.prices, included=included)
+        terms = partial(AwsOffer, clock=self._clock, included=included)
+        offer = partial(terms, location, parts_of(location)[1], self.prices)
         parts = self.connected.get(location)
         return offer(parts.image, parts.note) if parts else offer()
 

@@ -11,21 +11,23 @@ import msgspec
 from prism.catalog.model import MachineType
 from prism.catalog.plan import TYPES, machine_type, sizes_with
 from prism.errors import InvalidState, ValidationFailed
+from prism.kit.clock import Clock
 from prism.kit.money import Micros
 from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.tokens import tokens
 from prism.providers.aws.prerequisites.free_plan import advice
-from prism.providers.aws.prerequisites.images import BASES, DEFAULT, WORDS
+from prism.providers.aws.prerequisites.images import BASES, WORDS
 from prism.providers.aws.prices.credits import is_burstable, surplus
 from prism.providers.aws.prices.price_list import Prices
-from prism.templates.model import Base, Template
+from prism.templates.model import DEFAULT_BASE, UPDATES_UNTIL, Base, Template
 from prism.templates.plan import parameters_for
 from prism.workspaces.model import LaunchRequest, Workspace
 from prism.workspaces.ports import MachineSpec
 
 GPU_BASES: tuple[Base, ...] = ("ubuntu-22.04", "ubuntu-24.04")
 MOST_RAM = 150  # GiB of memory, the most that EC2 hibernates
+SHORT_SUPPORT = timedelta(days=365)  # a system whose updates end within this time is named
 SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
 # EC2 User Guide: "Change the instance type" says that it is not possible with hibernation enabled,
 # "How Amazon EC2 instance hibernation works" says that it is.
@@ -53,6 +55,7 @@ class AwsOffer:
         known: Known = lambda base, built: None,
         note: Callable[[], str | None] = lambda: None,
         *,
+        clock: Clock,
         included: Callable[[], frozenset[str] | None] = lambda: None,
     ) -> None:
         """`note` returns what machines of this location cannot do, if known.
@@ -61,7 +64,7 @@ class AwsOffer:
         """
         self.location, self.region = location, region
         self._prices, self._known, self._note = prices, known, note
-        self._included = included
+        self._included, self._clock = included, clock
 
     def accept(
         self, template: Template, kind: MachineType, request: LaunchRequest
@@ -189,7 +192,10 @@ class AwsOffer:
         self, template: Template, kind: MachineType, request: LaunchRequest
     ) -> Iterator[str]:
         if template.base is None:
-            yield f"its template names no system (`base`): it gets {DEFAULT}"
+            yield f"its template names no system (`base`): it gets {DEFAULT_BASE}"
+        base, now = _base_of(template), self._clock.now().date()
+        if (end := UPDATES_UNTIL[base]) < now + SHORT_SUPPORT:
+            yield f"its system {base} gets no security updates after {end:%B %Y}"
         if request.hibernation and (why := self._no_hibernation(kind, template, request)):
             yield f"it cannot hibernate, only stop: {why}"
         disk, usual = self.root_gb(kind, template, request), template.root_gb
@@ -225,7 +231,10 @@ def no_hibernation(workspace: Workspace) -> str | None:
     None if nothing prevented hibernation. The launch may have asked for none, which is not
     recorded: then the disk has the template's size.
     """
-    base, kind = workspace.resolved_template.base or DEFAULT, TYPES.get(workspace.instance_type)
+    base, kind = (
+        workspace.resolved_template.base or DEFAULT_BASE,
+        TYPES.get(workspace.instance_type),
+    )
     if not BASES[base].hibernates:
         return f"EC2 cannot hibernate {base}"
     if kind is None:
@@ -280,7 +289,7 @@ def _gpu_obstacle(template: Template) -> str | None:
 
 
 def _base_of(template: Template) -> Base:
-    return template.base or DEFAULT
+    return template.base or DEFAULT_BASE
 
 
 @lru_cache(maxsize=256)

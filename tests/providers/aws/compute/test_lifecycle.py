@@ -275,6 +275,27 @@ def test_resumed_machine_reports_no_failure(aws_parts):
     assert (machine.observed, machine.failure) == (Observed.ON, None)
 
 
+def test_resume_is_believed_only_when_the_console_shows_it(aws_parts):
+    """Until then it shows the boot from before, which said `ready` with the same memory."""
+    id = aws_parts.on()
+    aws_parts.aws.rules = build({"times": {"console": 40}})
+    aws_parts.after(60)
+    machine = hibernate_and_start(aws_parts, id)
+    assert machine.observed is Observed.STARTING
+    aws_parts.after(40)
+    machine = aws_parts.after(10)
+    assert (machine.observed, machine.failure) == (Observed.ON, None)
+
+
+def test_late_console_does_not_hide_a_lost_memory(aws_parts):
+    aws_parts.aws.rules = build({"sleepless": "Name=mine", "times": {"console": 40}})
+    id = aws_parts.on()
+    aws_parts.after(60)
+    assert hibernate_and_start(aws_parts, id).observed is Observed.STARTING
+    aws_parts.after(50)
+    assert aws_parts.after(10).failure.code == "MEMORY_LOST"
+
+
 def test_machine_that_boots_after_hibernation_reports_memory_loss(aws_parts):
     """EC2 describes both as hibernated, which only means that hibernation was started."""
     aws_parts.aws.rules = build({"sleepless": "Name=mine"})

@@ -180,6 +180,29 @@ def test_silent_machine_is_on_but_unverified_after_a_while(aws_parts, kind, unli
     assert aws_parts.look().observed is Observed.ON
 
 
+@pytest.mark.parametrize(
+    ("kind", "unlimited", "minutes"),
+    [("t3.small", False, 37.5), ("t3.small", True, 15), ("t3.xlarge", False, 15)],
+)
+def test_slow_boot_without_credits_is_awaited(aws_parts, kind, unlimited, minutes):
+    """15 minutes of one CPU, such as conda and R: the longest boot of decision 048."""
+    aws_parts.aws.rules = build({"times": {"boot": 890}, "slow_start": True})
+    aws_parts.launch(instance_type=kind, unlimited=unlimited, hibernation=False)
+    assert aws_parts.after((minutes - 1) * 60).observed is Observed.STARTING
+    aws_parts.after(65)
+    assert aws_parts.after(10).stage is None
+    assert aws_parts.look().observed is Observed.ON
+
+
+def test_late_console_delays_the_machine_and_nothing_else(aws_parts):
+    aws_parts.aws.rules = build({"times": {"console": 40}})
+    aws_parts.launch()
+    assert aws_parts.after(30).observed is Observed.STARTING
+    assert aws_parts.after(30).observed in {Observed.STARTING, Observed.ON}
+    on = aws_parts.after(30)
+    assert (on.observed, on.stage) == (Observed.ON, None)
+
+
 def test_console_of_a_silent_machine_is_not_read_after_two_hours(aws_parts):
     aws_parts.aws.rules = build({"boot": {"silent": True}})
     aws_parts.launch()

@@ -34,7 +34,7 @@ from prism.providers.aws.compute.spot_requests import SpotRequests
 from prism.providers.aws.compute.state_mapping import hangs, machine_of
 from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.network.subnets import Subnet
-from prism.providers.aws.prerequisites.images import BASES, DEFAULT, HIDDEN_IMAGES
+from prism.providers.aws.prerequisites.images import BASES, HIDDEN_IMAGES
 from prism.providers.aws.prerequisites.launch import (
     AwsLaunchPrerequisites,
     PrerequisitesByProfile,
@@ -42,6 +42,7 @@ from prism.providers.aws.prerequisites.launch import (
 from prism.providers.aws.prerequisites.roles import LOST, WITHOUT
 from prism.providers.aws.prices.credits import SURPLUS
 from prism.recovery.model import FoundMachine
+from prism.templates.model import DEFAULT_BASE
 from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import HibernationNotSupported, WorkspaceFailure
 from prism.workspaces.ports import Machine, MachineSpec, NextAttempt, ProviderRefused
@@ -118,7 +119,7 @@ class AwsCompute:
         self._instances.require_readable(spec.key)
         if id is None or not _is_instance_id(id) or (instance := self._instances.look(id)) is None:
             return None
-        published = BASES[spec.template.base or DEFAULT]
+        published = BASES[spec.template.base or DEFAULT_BASE]
         expected = {**names.instance_tags(spec), names.LOGIN: launching.login(spec, published)}
         lost = {key: value for key, value in expected.items() if key not in instance.tags}
         if not instance.gone and {names.MANAGED, names.ID} & lost.keys():

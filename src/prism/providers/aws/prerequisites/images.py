@@ -8,10 +8,9 @@ from msgspec import Struct
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsDenied, Missing
 from prism.providers.aws.prerequisites.machine_types import Architecture
-from prism.templates.model import Base
+from prism.templates.model import DEFAULT_BASE, Base
 from prism.workspaces.ports import ProviderRefused
 
-DEFAULT: Base = "ubuntu-24.04"  # decision 049
 WORDS = {
     "x86_64": {"arch": "x86_64", "deb": "amd64", "rpm": "x86_64"},
     "arm64": {"arch": "arm64", "deb": "arm64", "rpm": "aarch64"},
@@ -99,7 +98,7 @@ class ImageChoice(Struct, frozen=True, kw_only=True):
 
 def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageChoice:
     """The newest image of `base`, or of the default; raises `NoImage` if there is none."""
-    chosen: Base = base or DEFAULT
+    chosen: Base = base or DEFAULT_BASE
     published = BASES[chosen]
     described = _image_by_parameter(cloud, published, architecture)
     described = described or _newest_image(cloud, published, architecture)

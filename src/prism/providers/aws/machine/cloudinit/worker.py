@@ -14,9 +14,8 @@ from prism.providers.aws.machine.cloudinit.words import (
     export_line,
     one_line,
 )
-from prism.providers.aws.prerequisites.images import DEFAULT
 from prism.templates.checks import SLUG, USER, WORD
-from prism.templates.model import TemplateInvalid
+from prism.templates.model import DEFAULT_BASE, TemplateInvalid
 from prism.workspaces.ports import MachineSpec
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -29,7 +28,7 @@ class Worker:
     def __init__(self, spec: MachineSpec, boot: BootConfig) -> None:
         template = spec.template
         self.spec, self.boot, self.template = spec, boot, template
-        self.base = template.base or DEFAULT
+        self.base = template.base or DEFAULT_BASE
         self.system: BaseSystem = SYSTEMS[self.base]
         self.name = (template.users or (boot.user,))[-1]
         for name in (*template.users, boot.user):
