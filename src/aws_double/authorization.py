@@ -52,7 +52,8 @@ class Caller:
     """The permissions of callers: everything, if there is no policy.
 
     `agent` is a word of the User-Agent; if set, the policy binds only callers that send it.
-    `principal` are the condition keys of the caller itself, such as `aws:username`.
+    `principal` are condition keys of the caller itself, such as its tags, besides those that its
+    ARN tells.
     """
 
     policy: tuple[Statement, ...] = ()
@@ -65,15 +66,24 @@ class Caller:
         """Whether the policy limits a caller with this User-Agent."""
         return bool(self.policy) and (not self.agent or self.agent in agent.split())
 
-    def may(self, need: Need) -> bool:
-        """Whether the policy gives a permission; records the question."""
-        context = {**self.principal, **need.context}
+    def may(self, need: Need, arn: str) -> bool:
+        """Whether the policy gives a permission to this principal; records the question."""
+        context = {**principal_keys(arn), **self.principal, **need.context}
         allowed, by = decide(self.policy, need.action, need.resource, context)
         if allowed:
             self.used.add((by, need.action))
         else:
             self.denied.append((need.action, need.resource))
         return allowed
+
+
+def principal_keys(arn: str) -> dict[str, str]:
+    """The condition keys that a principal has by its kind.
+
+    IAM User Guide, "AWS global condition context keys": only an IAM user has a username.
+    """
+    kind, _, path = arn.rpartition(":")[2].partition("/")
+    return {"aws:username": path.rpartition("/")[2]} if kind == "user" else {}
 
 
 def needs(service: str, call: Call) -> Iterator[Need]:

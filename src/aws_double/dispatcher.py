@@ -170,7 +170,7 @@ class Dispatcher:
         command.world.owner.policy = caller.policy if caller else ()
         for need in needs(call.service, command):
             self._check_rules(call, need.action, need.resource)
-            if caller and not caller.may(need):
+            if caller and not caller.may(need, self._caller(call)):
                 raise _unauthorized(self._caller(call), call, need.action, need.resource)
 
     def _throttle(self, call: IncomingCall, args: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ from aws_double.policies import statements
 from aws_double.rules import Fault, Rules
 from aws_double.server import Server
 from aws_double.sessions import Sessions
-from aws_double.sts import USER
 
 REGION = "us-east-1"
 
@@ -117,9 +116,9 @@ class AwsDouble:
         """Limit callers by an IAM policy until the next reset; record which permissions they use.
 
         `agent` is a word of their User-Agent; callers without it are not limited. `principal` are
-        the condition keys of the caller, such as `aws:username`.
+        condition keys of the caller, such as its tags; the name of an IAM user is known.
         """
-        caller = Caller(statements(policy), agent, {"aws:username": USER, **(principal or {})})
+        caller = Caller(statements(policy), agent, principal or {})
         self._dispatcher.callers.append(caller)
         return caller
 

@@ -185,12 +185,16 @@ def delete_instance_profile(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ permissions
 def _check_source(call: Call) -> None:
-    """Refuse a role of Identity Center without its path, which has the region but us-east-1.
+    """Refuse a role without its path.
 
-    IAM Identity Center User Guide, "Referencing permission sets in resource policies".
+    That of Identity Center has the region but us-east-1 (IAM Identity Center User Guide,
+    "Referencing permission sets in resource policies").
     """
     source = call.args["PolicySourceArn"]
     name = source.rpartition("/")[2]
+    known = call.world.owner.roles.get(name)
+    if ":role/" in source and known is not None and known["Arn"] != source:
+        raise Refusal("NoSuchEntity", f"The policy source {source} cannot be found.", 404)
     if (region := call.world.sessions.portal_regions.get(name)) is None:
         return
     folder = "" if region == "us-east-1" else f"{region}/"

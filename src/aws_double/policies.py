@@ -30,9 +30,19 @@ class Statement:
         """Whether it applies to this action on this resource."""
         return (
             any(_like(action.lower(), pattern.lower()) for pattern in self.actions)
+            and self._is_resolved(context)
             and any(_like(resource, _filled(pattern, context)) for pattern in self.resources)
             and all(_holds(*condition, context) for condition in self.conditions)
         )
+
+    def _is_resolved(self, context: Context) -> bool:
+        """Whether the request has a value for each variable in the resources.
+
+        IAM User Guide, "IAM policy elements: Variables and tags": if AWS cannot resolve a
+        variable, that "might cause the entire statement to be invalid". Here it always does.
+        """
+        named = {match[1] for pattern in self.resources for match in VARIABLE.finditer(pattern)}
+        return named <= context.keys()
 
 
 def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aws_double.authorization import principal_keys
 from aws_double.policies import decide, statements
 from tests.aws_double.boto import (
     ACCOUNT,
@@ -45,6 +46,21 @@ def test_policy_action_ignores_case_and_resource_has_wildcards():
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html"""
     assert decided(allow("EC2:stopinstances", "arn:aws:ec2:*:1:instance/*"))[0]
     assert not decided(allow("ec2:StopInstances", "arn:aws:ec2:*:2:instance/*"))[0]
+
+
+def test_statement_with_a_variable_without_a_value_is_void():
+    """If AWS cannot resolve a variable, the entire statement may be invalid.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    oneself = allow("iam:Get*", ["arn:aws:iam::1:user/${aws:username}", "arn:aws:iam::1:role/lab"])
+    asked = {"action": "iam:GetRole", "resource": "arn:aws:iam::1:role/lab"}
+    user = principal_keys("arn:aws:iam::1:user/team/ada")
+    assert user == {"aws:username": "ada"}
+    assert decided(oneself, **asked, **user)[0]
+    assert not decided(oneself, **asked, **principal_keys("arn:aws:sts::1:assumed-role/lab/ada"))[
+        0
+    ]
 
 
 @pytest.mark.parametrize(

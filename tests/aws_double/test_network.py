@@ -6,6 +6,7 @@ from tests.aws_double.boto import (
     refusal_message,
     refused,
     running_instance,
+    set_rules,
 )
 
 PUBLIC_KEY = (
@@ -106,6 +107,22 @@ def test_security_group_in_use_cannot_be_deleted(aws, ec2):
     ec2.delete_security_group(GroupId=id)
     refused("InvalidGroup.NotFound", ec2.delete_security_group, GroupId=id)
     assert described_instance(ec2, machine)["SecurityGroups"] == []
+
+
+def test_group_can_be_deleted_while_its_former_machine_is_still_shown(aws, ec2):
+    """A description can be older than the deletion of what it names.
+
+    Eventual consistency in the Amazon EC2 API
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    """
+    id = group(ec2)
+    machine = running_instance(aws, ec2, SecurityGroupIds=[id])
+    set_rules(aws, times={"states": 30, "shutting_down": 1})
+    ec2.terminate_instances(InstanceIds=[machine])
+    aws.clock.advance(2)
+    ec2.delete_security_group(GroupId=id)
+    shown = described_instance(ec2, machine)
+    assert (shown["State"]["Name"], shown["SecurityGroups"]) == ("running", [])
 
 
 def test_default_security_group_cannot_be_deleted(ec2):

@@ -53,6 +53,26 @@ def test_aws_check_gives_the_hint_that_fits(prism, server):
     assert "aws policy" not in done.stderr
 
 
+def test_aws_check_fails_if_a_launch_is_refused(prism, server):
+    """All single permissions can be there, and a launch is denied: by its tags, its type …"""
+    refused = {"name": "launch", "ok": False, "message": "a t3.medium for ada is refused: no",
+               "remediation": "Attach what helps"}  # fmt: skip
+    server.on(CHECK, [FINE | {"checks": [refused]}])
+    done = prism("aws", "check")
+    assert done.returncode == 1
+    assert "launch    a t3.medium for ada is refused: no\n" in done.stdout
+    assert "Attach what helps" in done.stderr
+    server.on(CHECK, [FINE | {"checks": [refused | {"ok": None, "remediation": ""}]}])
+    assert prism("aws", "check").returncode == 0
+
+
+def test_aws_check_says_how_to_learn_what_is_not_known(prism, server):
+    unknown = {"how": "tried", "unknown": ["ec2:StopInstances"], "hint": "print `--role lab`"}
+    server.on(CHECK, [FINE | unknown])
+    done = prism("aws", "check")
+    assert (done.returncode, "not known: print `--role lab`" in done.stderr) == (0, True)
+
+
 def test_aws_check_fails_if_the_profile_has_no_credentials(prism, server):
     why = {"problem": "The daemon has no AWS credentials.", "remediation": "Use `aws login`"}
     server.on(f"{CHECK}?profile=my%20lab", [FINE | {"account": None} | why])
@@ -111,10 +131,10 @@ def test_aws_policy_prints_the_policy_as_json(prism, server):
 
 def test_aws_policy_has_limits(prism, server):
     policy = {"Version": "2012-10-17", "Statement": []}
-    limits = "own_machines=tag&types=t3.%2A&types=c6i.large&regions=us-west-2&vpcs=vpc-1"
+    limits = "own_machines=tag&role=lab&types=t3.%2A&types=c6i.large&regions=us-west-2&vpcs=vpc-1"
     server.on(f"GET /daemon/aws/policy?kind=daily&{limits}", policy)
     words = ("--types", "t3.*", "c6i.large", "--regions", "us-west-2", "--vpcs", "vpc-1")
-    done = prism("aws", "policy", "--own-machines", *words)
+    done = prism("aws", "policy", "--own-machines", "--role", "lab", *words)
     assert json.loads(done.stdout) == policy
 
 

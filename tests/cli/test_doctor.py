@@ -873,6 +873,15 @@ LAB: dict[str, Any] = {
         ({"unknown": ["a", "b"]}, "ok", "2 permissions could not be tried"),
         ({"missing": ["ec2:RunInstances"]}, "warning", "may not ec2:RunInstances"),
         ({"missing": ["ec2:RunInstances"]}, "warning", "prism aws policy"),
+        (
+            {
+                "checks": [
+                    {"name": "launch", "ok": False, "message": "no t3", "remediation": "ask"}
+                ]
+            },
+            "warning",
+            "no t3",
+        ),
         ({"note": "there is no role for machines"}, "warning", "prism aws setup"),
         ({"problem": "expired", "remediation": "log in"}, "broken", "log in"),
         ({"problem": "expired", "remediation": "`prism doctor`"}, "broken", "prism aws check lab"),

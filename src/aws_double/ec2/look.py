@@ -160,7 +160,8 @@ ALWAYS = {
 
 def _place(world: World, instance: Instance) -> Tree:
     """The machine's zone, addresses and networks."""
-    groups = [{"GroupId": id, "GroupName": world.groups[id].name} for id in instance.groups]
+    known = [world.groups[id] for id in instance.groups if id in world.groups]
+    groups = [{"GroupId": group.id, "GroupName": group.name} for group in known]
     return {
         "Placement": {"AvailabilityZone": instance.zone, "Tenancy": "default", "GroupName": ""},
         "PrivateIpAddress": instance.private_ip or None,

@@ -17,14 +17,25 @@ def _check(args: Namespace, accesses: Any) -> None:
         return suggest("Check one before you use it: `prism aws check NAME`")
     for access in accesses:
         _show(access)
-    failing = [access for access in accesses if access["problem"] or access["missing"]]
+    failing = [
+        access
+        for access in accesses
+        if access["problem"] or access["missing"] or _refused_launch(access)
+    ]
     if failing:
         profiles = ", ".join(access["profile"] for access in failing)
+        advice = failing[0]["remediation"] or _refused_launch(failing[0])
         raise Conflict(
             f"Prism cannot do everything with {profiles}",
-            remediation=clean(failing[0]["remediation"] or "See `prism doctor`"),
+            remediation=clean(advice or "See `prism doctor`"),
         )
     return None
+
+
+def _refused_launch(access: dict[str, Any]) -> str:
+    """What helps if AWS refuses a launch; empty if it does not."""
+    refused = (check for check in access["checks"] if check["name"] == "launch")
+    return next((check["remediation"] for check in refused if check["ok"] is False), "")
 
 
 def _show(access: dict[str, Any]) -> None:
@@ -42,6 +53,8 @@ def _show(access: dict[str, Any]) -> None:
     if access["note"]:
         fields["note"] = access["note"]
     show_fields(fields)
+    if access.get("hint"):
+        suggest(f"not known: {clean(access['hint'])}")
     for check in access["checks"]:
         if check["remediation"]:
             suggest(f"{check['name']}: {clean(check['remediation'])}")
@@ -133,6 +146,7 @@ def _policy(args: Namespace) -> None:
             Daemon.aws_policy,
             setup=args.setup,
             own_machines=args.own_machines,
+            role=args.role,
             types=args.types or (),
             regions=args.regions or (),
             vpcs=args.vpcs or (),
@@ -184,6 +198,11 @@ def _policy_arguments(parser: ArgumentParser) -> None:
         choices=("tag", "username"),
         help="only what has the holder's name in its tag `prism:user`: that of the holder's own "
         "tag `prism:user` (default), or the name of the IAM user",
+    )
+    parser.add_argument(
+        "--role",
+        metavar="NAME",
+        help="the role that will have it, which may then ask IAM about itself (a user may anyway)",
     )
     limits = {"types": "machines of these types (t3.*)", "regions": "these regions"}
     for name, only in {**limits, "vpcs": "these VPCs"}.items():

@@ -63,16 +63,18 @@ class Daemon(Noun):
         *,
         setup: bool = False,
         own_machines: str | None = None,
+        role: str | None = None,
         types: Sequence[str] = (),
         regions: Sequence[str] = (),
         vpcs: Sequence[str] = (),
     ) -> dict[str, Any]:
         """The smallest policy for Prism, or for an administrator who runs `aws_setup`.
 
-        `own_machines` is `tag` or `username`; the limits are those of `prism aws policy --help`.
+        `own_machines` is `tag` or `username`, and `role` the name of a role. The limits are those
+        of `prism aws policy --help`.
         """
         kind = "setup" if setup else "daily"
-        path = f"{PATH}/aws/policy{query(kind=kind, own_machines=own_machines)}"
+        path = f"{PATH}/aws/policy{query(kind=kind, own_machines=own_machines, role=role)}"
         limits = {"types": types, "regions": regions, "vpcs": vpcs}
         listed = [
             f"&{name}={quoted(value)}" for name, values in limits.items() for value in values

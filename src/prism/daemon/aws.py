@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Problem
+from prism.kit.actor import Who
 from prism.kit.routes import Routes
 from prism.profiles.model import Profile
 from prism.profiles.providers import AWS
@@ -20,9 +21,11 @@ from prism.providers.aws.account import setup as account_setup
 from prism.providers.aws.account.checks import AccountCheck, account_checks
 from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of, try_login
+from prism.providers.aws.account.launch_check import launch_check, network_id
 from prism.providers.aws.account.leftovers import delete_all, leftovers
-from prism.providers.aws.account.permissions import permissions
+from prism.providers.aws.account.permissions import USUAL_CALL, SimulatedCall, permissions
 from prism.providers.aws.account.policy import OwnMachines, PolicyLimits, policy, setup_policy
+from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.credentials import LoginKind
 from prism.providers.aws.locations import AwsLocations
 from prism.providers.aws.prerequisites.keys import has_key, key_of
@@ -34,7 +37,8 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
 
     `how` says how that was found out: IAM `simulated` it, or calls were `tried` without being
     done; then `unknown` are those that cannot be tried.
-    `reasons` says which policy denies each. `problem` says why that is unknown.
+    `reasons` says which policy denies each. `hint` says how to learn the unknown ones, and
+    `problem` why nothing is known.
     """
 
     profile: str
@@ -47,6 +51,7 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     reasons: Sequence[str] = ()
     unknown: Sequence[str] = ()
     checks: Sequence[AccountCheck] = ()
+    hint: str | None = None
     note: str | None = None  # what machines cannot do because they have no role
     problem: str | None = None
     remediation: str | None = None
@@ -124,9 +129,11 @@ class AwsAccessService:
         profiles: ProfileService,
         active: Callable[[], Sequence[Profile]],
         home: Path,
+        user: Who,
     ) -> None:
+        """`user` returns the name of the caller, which launches write into `prism:user`."""
         self._locations, self._profiles, self._active = locations, profiles, active
-        self._home = home
+        self._home, self._user = home, user
 
     def accesses(self, name: str | None) -> list[AwsAccess]:
         """The access of the profile with this name, else of all profiles in use."""
@@ -220,15 +227,20 @@ class AwsAccessService:
         try:
             cloud, identity = self._locations().cloud_of(profile)
             base |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
-            check, note = permissions(cloud, identity), lacking(cloud)
+            vpc = network_id(cloud, self._home, profile.name) or USUAL_CALL.vpc
+            call = SimulatedCall(user=self._user(), vpc=vpc)
+            check, note = permissions(cloud, identity, call), lacking(cloud)
             self._locations().note(cloud, identity, check)
-            checks = account_checks(cloud)
+            checks = account_checks(cloud, launch=partial(self._check_launch, profile.name))
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**base, problem=why, remediation=problem.remediation or None)
         base |= {"how": check.how, "missing": check.missing, "unknown": check.unknown}
         base |= {"checks": checks, "reasons": check.reasons, "remediation": check.remediation}
-        return AwsAccess(**base, note=note)
+        return AwsAccess(**base, note=note, hint=check.hint)
+
+    def _check_launch(self, profile: str, cloud: Cloud) -> AccountCheck:
+        return launch_check(cloud, self._home, profile, self._user())
 
 
 Access = NamedDependency[AwsAccessService]
@@ -261,6 +273,14 @@ def show_aws_policy(
             "IAM principal, or of the IAM user."
         ),
     ] = None,
+    role: Annotated[
+        str | None,
+        QueryParameter(
+            pattern=r"^[\w+=,.@-]{1,64}\Z",
+            description="The role that will have the policy, without its path; `AWSReservedSSO_` "
+            "and the name of a permission set, of IAM Identity Center.",
+        ),
+    ] = None,
     types: Annotated[
         list[str] | None, QueryParameter(description="Only machines of these types, such as t3.*.")
     ] = None,
@@ -274,6 +294,7 @@ def show_aws_policy(
     """The least policy of IAM that covers every call that Prism makes, with optional limits."""
     limits = PolicyLimits(
         own_machines=own_machines,
+        role=role,
         types=tuple(types or ()),
         regions=tuple(regions or ()),
         vpcs=tuple(vpcs or ()),

@@ -77,6 +77,9 @@ def _access_finding(access: Mapping[str, Any]) -> Finding:
         lacks = ", ".join(access["missing"])
         fix = access["remediation"] or "Attach what `prism aws policy` prints"
         return warning(f"{identity}, and may not {lacks}", fix)
+    refused = [check for check in access.get("checks", ()) if check["name"] == "launch"]
+    if refused and refused[0]["ok"] is False:
+        return warning(f"{identity}; {refused[0]['message']}", refused[0]["remediation"])
     if access["note"]:
         return warning(f"{identity}; {access['note']}", "`prism aws setup`, as an administrator")
     unsure = (

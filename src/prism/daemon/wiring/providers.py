@@ -209,6 +209,7 @@ class ProviderWiring(BillingWiring):
             self.profiles,
             lambda: self._in_use().active,
             self.settings.folder,
+            self.who,
         )
 
     @cached_property

@@ -3,11 +3,17 @@
 import json
 import re
 
+import boto3
 import pytest
 
 from aws_double.rulebook import build
 from prism.providers.aws.account.identity import AwsIdentity
-from prism.providers.aws.account.permissions import Permissions, permissions, principals
+from prism.providers.aws.account.permissions import (
+    Permissions,
+    SimulatedCall,
+    permissions,
+    principals,
+)
 from prism.providers.aws.account.policy import (
     BY_A_SERVICE,
     FREE,
@@ -173,14 +179,14 @@ def test_simulation_request_contains_resources_and_context_keys():
             return ()
 
     permissions(RecordingCloud(), ADA)
-    launch = requests[[rule.sid for rule in rules()].index("LaunchMachines")]
+    launch = next(sent for sent in requests if ":instance/" in sent["ResourceArns"][0])
     assert launch["ResourceArns"][0] == (
         "arn:aws:ec2:us-west-2:123456789012:instance/0123456789abcdef0"
     )
-    assert launch["ContextEntries"] == [
-        {"ContextKeyName": "aws:RequestTag/prism:managed", "ContextKeyValues": ["true"],
-         "ContextKeyType": "string"}
-    ]  # fmt: skip
+    entries = {entry["ContextKeyName"]: entry for entry in launch["ContextEntries"]}
+    assert entries["aws:RequestTag/prism:managed"]["ContextKeyValues"] == ["true"]
+    assert {entry["ContextKeyType"] for entry in launch["ContextEntries"]} == {"string"}
+    assert entries["aws:username"]["ContextKeyValues"] == ["prism"]
 
 
 def test_permissions_are_tried_by_dry_runs_if_simulation_is_denied(cloud, aws):
@@ -218,6 +224,98 @@ def test_principal_of_a_session_is_its_role(session, regions, roles):
     expected = tuple(f"arn:aws:iam::123456789012:role/{role}" for role in roles)
     assert principals(identity, *regions) == expected
     assert principals(ADA) == (ADA.arn,)
+
+
+@pytest.mark.parametrize(
+    ("configured", "roles"),
+    [
+        ("arn:aws:iam::123456789012:role/team/a/lab", ["team/a/lab", "lab"]),
+        ("arn:aws:iam::123456789012:role/lab", ["lab"]),
+        ("arn:aws:iam::123456789012:role/team/other", ["lab"]),
+        ("arn:aws:iam::999999999999:role/team/lab", ["lab"]),
+    ],
+)
+def test_path_of_a_role_is_that_of_awss_files(configured, roles):
+    arn = "arn:aws:sts::123456789012:assumed-role/lab/me"
+    identity = AwsIdentity(account=ADA.account, arn=arn)
+    expected = tuple(f"arn:aws:iam::123456789012:role/{role}" for role in roles)
+    assert principals(identity, configured=configured) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("lab", ("role/lab", "role/*/lab")),
+        (LAB, (f"role/{LAB}", f"role/*/{LAB}")),
+        ("AWSReservedSSO_Lab", ("Lab_" + "?" * 16, "Lab_" + "?" * 16)),
+    ],
+)
+def test_policy_of_a_role_allows_it_to_ask_about_itself_only(name, ends):
+    document = policy("aws", ADA.account, PolicyLimits(role=name))
+    [oneself] = [
+        statement for statement in document["Statement"] if statement["Sid"] == "CheckOneself"
+    ]
+    assert oneself["Action"] == "iam:SimulatePrincipalPolicy"
+    for arn, end in zip(oneself["Resource"], ends, strict=True):
+        assert arn.startswith("arn:aws:iam::123456789012:role/") and arn.endswith(end)
+    assert "aws:username" not in json.dumps(document)
+
+
+def session_of(monkeypatch, path="/", name="lab"):
+    """A new cloud uses a session of a role from now on; its identity."""
+    iam, sts = boto3.client("iam"), boto3.client("sts")
+    role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    session = sts.assume_role(RoleArn=role, RoleSessionName="me")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["Credentials"]["AccessKeyId"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", session["Credentials"]["SessionToken"])
+    return AwsIdentity(account=ADA.account, arn=session["AssumedRoleUser"]["Arn"])
+
+
+@by_an_administrator
+def test_role_with_a_policy_for_it_is_simulated(aws, monkeypatch):
+    identity = session_of(monkeypatch)
+    aws.bind(policy(account=ADA.account, limits=PolicyLimits(role="lab")))
+    answer = permissions(Cloud("us-west-2", sleep=lambda _: None), identity)
+    assert answer == Permissions(how="simulated")
+
+
+@by_an_administrator
+def test_role_in_a_folder_is_simulated_if_awss_files_name_it(aws, monkeypatch):
+    identity = session_of(monkeypatch, "/team/")
+    aws.bind(policy(account=ADA.account, limits=PolicyLimits(role="lab")))
+    cloud = Cloud("us-west-2", sleep=lambda _: None)
+    assert permissions(cloud, identity).how == "tried"
+    monkeypatch.setenv("AWS_ROLE_ARN", f"arn:aws:iam::{ADA.account}:role/team/lab")
+    assert permissions(cloud, identity) == Permissions(how="simulated")
+
+
+@by_an_administrator
+def test_role_with_the_policy_of_a_user_is_tried_and_told_what_helps(aws, monkeypatch):
+    identity = session_of(monkeypatch)
+    aws.bind(policy(account=ADA.account))
+    answer = permissions(Cloud("us-west-2", sleep=lambda _: None), identity)
+    assert (answer.how, answer.missing) == ("tried", ())
+    assert "`prism aws policy --role lab`" in str(answer.hint)
+
+
+@by_an_administrator
+@pytest.mark.parametrize("own", ["tag", "username"])
+def test_policy_with_limits_lacks_nothing_for_its_holder(aws, own):
+    limits = PolicyLimits(
+        own_machines=own, types=("t3.*",), regions=("us-west-2",), vpcs=("vpc-1",)
+    )
+    tags = {"aws:PrincipalTag/prism:user": "prism"}
+    aws.bind(policy(account=ADA.account, limits=limits), principal=tags)
+    cloud = Cloud("us-west-2", sleep=lambda _: None)
+    call = SimulatedCall(user="prism", vpc="vpc-1")
+    assert permissions(cloud, ADA, call) == Permissions(how="simulated")
+    elsewhere = permissions(Cloud("us-east-1", sleep=lambda _: None), ADA, call)
+    assert {"ec2:RunInstances", "ec2:CreateVolume"} <= {*elsewhere.missing}
+    other = permissions(cloud, ADA, SimulatedCall(user="prism", vpc="vpc-2"))
+    assert "ec2:CreateSecurityGroup" in other.missing
+    if own == "username":
+        eve = permissions(cloud, ADA, SimulatedCall(user="eve", vpc="vpc-1"))
+        assert {"ec2:RunInstances", "ec2:StopInstances"} <= {*eve.missing}
 
 
 @by_an_administrator

@@ -37,8 +37,8 @@ class AccountCheck(Struct, frozen=True, kw_only=True):
     remediation: str = ""
 
 
-def account_checks(cloud: Cloud) -> list[AccountCheck]:
-    """All checks, in order; raises only if AWS does not answer at all."""
+def account_checks(cloud: Cloud, **more: Callable[[Cloud], AccountCheck]) -> list[AccountCheck]:
+    """All checks, in order, and `more`; raises only if AWS does not answer at all."""
     checks: tuple[tuple[str, Callable[[Cloud], AccountCheck]], ...] = (
         ("plan", _plan),
         ("vCPUs", _standard_quota),
@@ -46,7 +46,7 @@ def account_checks(cloud: Cloud) -> list[AccountCheck]:
         ("images", _images),
         ("disk key", _disk_key),
     )
-    return [_try(name, check, cloud) for name, check in checks]
+    return [_try(name, check, cloud) for name, check in (*checks, *more.items())]
 
 
 def _try(name: str, check: Callable[[Cloud], AccountCheck], cloud: Cloud) -> AccountCheck:

@@ -1,9 +1,11 @@
 """Which permissions of the daily policy a login lacks: simulated by IAM, or else by dry runs."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.errors import Problem
 from prism.providers.aws.account.identity import AwsIdentity
@@ -11,6 +13,8 @@ from prism.providers.aws.account.policy import (
     ANYTHING,
     IMPLIED,
     MANAGED,
+    SSO_ROLE,
+    USER,
     Condition,
     PolicyStatement,
     named,
@@ -31,7 +35,7 @@ How = Literal["simulated", "tried"]
 AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
 USERNAME = "aws:username"
 SAMPLE = "0123456789abcdef0"
-SSO_ROLE, SSO_PATH = "AWSReservedSSO_", "aws-reserved/sso.amazonaws.com/"
+SSO_PATH = "aws-reserved/sso.amazonaws.com/"
 SSO_FIRST = "us-east-1"
 TAGS = [{"Key": MANAGED, "Value": "true"}]
 VOLUME = {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"}
@@ -44,18 +48,25 @@ MADE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ec2:ImportKeyPair": ("key-pair", KEY),
 }
 NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
+USER_TAGS = ("PrincipalTag", "RequestTag", "ResourceTag")
+BOOLEAN_KEYS = {"aws:ViaAWSService"}
+USUAL_TYPE = "t3.medium"  # for whose launch the check asks
+ONESELF = "CheckOneself"  # the statement that allows the simulation itself
+REPAIR = "ManageMachinesWithoutTags"  # the statement that a policy for own machines leaves out
 
 
 class Permissions(Struct, frozen=True, kw_only=True):
     """Missing actions, named as in a policy; `unknown` are those that could not be checked.
 
-    `reasons` says of each missing action which policy denies it.
+    `reasons` says of each missing action which policy denies it. `hint` says how to find out
+    what is unknown.
     """
 
     how: How
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    hint: str | None = None
 
     @property
     def remediation(self) -> str | None:
@@ -69,22 +80,41 @@ class Permissions(Struct, frozen=True, kw_only=True):
         return advice
 
 
-def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
+class SimulatedCall(Struct, frozen=True, kw_only=True):
+    """What calls would have in common: the name in `prism:user`, and the id of the network."""
+
+    user: str = ""
+    vpc: str = f"vpc-{SAMPLE}"
+
+
+USUAL_CALL = SimulatedCall()
+
+
+def permissions(
+    cloud: Cloud, identity: AwsIdentity, call: SimulatedCall = USUAL_CALL
+) -> Permissions:
     """The actions that Prism needs and a login may not call; changes nothing."""
     if identity.arn.endswith(":root"):
         return Permissions(how="simulated")  # IAM policies do not limit the root user
     try:
-        return _simulate(cloud, identity)
+        return _simulate(cloud, identity, call)
     except AWAY:
         raise
     except Problem:  # the login may not call IAM, or IAM does not know this ARN
-        return _try_dry_runs(cloud)
+        return replace(_try_dry_runs(cloud), hint=_how_to_simulate(identity))
 
 
-def principals(identity: AwsIdentity, *sso_regions: str) -> tuple[str, ...]:
+def _how_to_simulate(identity: AwsIdentity) -> str:
+    kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
+    role = f" --role {rest.partition('/')[0]}" if kind == "assumed-role" else ""
+    return f"IAM would tell, if you attach what `prism aws policy{role}` prints"
+
+
+def principals(identity: AwsIdentity, *sso_regions: str, configured: str = "") -> tuple[str, ...]:
     """The ARNs that IAM may know the caller by: for a session of a role, the role itself.
 
-    A session's ARN lacks the path of its role. Most roles have none. Those of Identity Center
+    A session's ARN lacks the path of its role. AWS's files may have `configured` the role with
+    its path. Most roles have none. Those of Identity Center
     are in `aws-reserved/sso.amazonaws.com/`, and if Identity Center is not in us-east-1, in a
     folder of its region there (IAM Identity Center User Guide, "Referencing permission sets in
     resource policies"). `sso_regions` are the regions where it may be, the likeliest first.
@@ -94,36 +124,46 @@ def principals(identity: AwsIdentity, *sso_regions: str) -> tuple[str, ...]:
         return (identity.arn,)
     role = rest.partition("/")[0]
     folders = [""]
+    root = f"arn:{identity.partition}:iam::{identity.account}:role/"
+    if configured.startswith(root) and configured.endswith(f"/{role}"):
+        return tuple(dict.fromkeys((configured, f"{root}{role}")))
     if role.startswith(SSO_ROLE):
         regions = [region for region in sso_regions if region]
         known = [f"{SSO_PATH}{name}/" if name != SSO_FIRST else SSO_PATH for name in regions]
         folders = list(dict.fromkeys([*known, SSO_PATH]))
-    root = f"arn:{identity.partition}:iam::{identity.account}:role/"
     return tuple(f"{root}{folder}{role}" for folder in folders)
 
 
-def _simulate(cloud: Cloud, identity: AwsIdentity) -> Permissions:
+def _simulate(cloud: Cloud, identity: AwsIdentity, call: SimulatedCall) -> Permissions:
     """Ask IAM, by the first of the caller's possible ARNs that it knows."""
-    *likelier, last = principals(identity, cloud.login_method().region, cloud.region)
+    login = cloud.login_method()
+    configured = login.role or os.environ.get("AWS_ROLE_ARN", "")
+    *likelier, last = principals(identity, login.region, cloud.region, configured=configured)
     for source in likelier:
         try:
-            return _simulate_as(source, cloud, identity)
+            return _simulate_as(source, cloud, identity, call)
         except Missing:
             continue
-    return _simulate_as(last, cloud, identity)
+    return _simulate_as(last, cloud, identity, call)
 
 
-def _simulate_as(source: str, cloud: Cloud, identity: AwsIdentity) -> Permissions:
+def _simulate_as(
+    source: str, cloud: Cloud, identity: AwsIdentity, call: SimulatedCall
+) -> Permissions:
     denied: dict[str, str] = {}
+    common = _common_keys(identity, cloud.region, call)
     for rule in rules():
+        if rule.sid in {ONESELF, REPAIR}:  # one is proven by this call, one may be left out
+            continue
+        keys = common | _fulfilled(rule.condition or {}, identity)
         for answer in cloud.pages(
             "iam",
             "SimulatePrincipalPolicy",
             "EvaluationResults",
             PolicySourceArn=source,
             ActionNames=[named(action) for action in rule.actions],
-            ResourceArns=_sample_arns(rule, identity, cloud.region),
-            ContextEntries=[*_context_entries(_conditions(rule, identity), identity)],
+            ResourceArns=_sample_arns(rule, identity, cloud.region, call.vpc),
+            ContextEntries=[_context_entry(key, value) for key, value in sorted(keys.items())],
         ):
             if why := _denial(answer):
                 denied[answer["EvalActionName"]] = why
@@ -149,7 +189,7 @@ def _denial(answer: Mapping[str, Any]) -> str:
     return "a policy denies it" if explicit else "no policy allows it"
 
 
-def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> list[str]:
+def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str, vpc: str) -> list[str]:
     if rule.resources == ANYTHING:
         return ["*"]
     fields = {"partition": identity.partition, "account": identity.account}
@@ -158,36 +198,52 @@ def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> l
         resource.format_map(fields)
         .replace(":*:*:", scope)
         .replace(":*:", f":{region}:")
-        .replace(f"${{{USERNAME}}}", identity.arn.rpartition("/")[2])
+        .replace("vpc/*", f"vpc/{vpc}")
         .replace("*", SAMPLE)
         for resource in rule.resources
     ]
 
 
-def _conditions(rule: PolicyStatement, identity: AwsIdentity) -> Condition:
-    """The condition, and the name that a policy variable in the resources stands for."""
-    if not any(USERNAME in resource for resource in rule.resources):
-        return rule.condition or {}
-    named = {"StringEquals": {USERNAME: identity.arn.rpartition("/")[2]}}
-    return {**(rule.condition or {}), **named}
+def _common_keys(identity: AwsIdentity, region: str, call: SimulatedCall) -> dict[str, str]:
+    """Condition keys that the limits of `prism aws policy` ask for, as calls would have them.
+
+    The simulation has only the keys that it is given (IAM API Reference,
+    "SimulatePrincipalPolicy"). That the holder's own tag `prism:user` is right is assumed; a dry
+    run of a launch shows whether it is.
+    """
+    vpc = f"arn:{identity.partition}:ec2:{region}:{identity.account}:vpc/{call.vpc}"
+    keys = {
+        "aws:RequestedRegion": region,
+        "ec2:InstanceType": USUAL_TYPE,
+        "ec2:Vpc": vpc,
+        **{f"aws:{kind}/{USER}": call.user for kind in USER_TAGS if call.user},
+    }
+    if ":user/" in identity.arn:
+        keys[USERNAME] = identity.arn.rpartition("/")[2]
+    return keys
 
 
-def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
-    """Context entries that fulfil the condition, with the first of its values."""
+def _fulfilled(condition: Condition, identity: AwsIdentity) -> dict[str, str]:
+    """Keys that fulfil the condition, with the first of its values."""
     canonical = CANONICAL.get(identity.partition, CANONICAL["aws"])
     fields = {
         "partition": identity.partition,
         "account": identity.account,
         "canonical": canonical,
     }
-    for test, keys in condition.items():
-        for key, value in keys.items():
-            first = value if isinstance(value, str) else value[0]
-            yield {
-                "ContextKeyName": key,
-                "ContextKeyValues": [first.format_map(fields)],
-                "ContextKeyType": "boolean" if test == "Bool" else "string",
-            }
+    return {
+        key: (value if isinstance(value, str) else value[0]).format_map(fields)
+        for keys in condition.values()
+        for key, value in keys.items()
+    }
+
+
+def _context_entry(key: str, value: str) -> dict[str, Any]:
+    return {
+        "ContextKeyName": key,
+        "ContextKeyValues": [value],
+        "ContextKeyType": "boolean" if key in BOOLEAN_KEYS else "string",
+    }
 
 
 def _try_dry_runs(cloud: Cloud) -> Permissions:

@@ -8,6 +8,7 @@ machines.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from prism.providers.aws.prerequisites.images import BASES, CANONICAL
 from prism.providers.aws.prerequisites.roles import NAME as MACHINE_ROLE
 
 VERSION = "2012-10-17"
+SSO_ROLE, SSO_SUFFIX = "AWSReservedSSO_", re.compile(r"_[0-9a-f]{16}\Z")
 MAX_POLICY_CHARACTERS = 6144  # of a managed policy, blanks not counted (IAM quotas)
 MANAGED, USER = "prism:managed", "prism:user"
 # The actions by which something begins to cost money in a region.
@@ -69,10 +71,12 @@ class PolicyLimits(Struct, frozen=True, kw_only=True):
     """Optional limits of the daily policy; an empty tuple does not limit.
 
     With `own_machines`, the holder changes only what has the holder's name in its `prism:user`.
+    `role` is the name of the role that holds the policy; without it, a user does.
     `types` may contain `*`. Without a limit, all changes of machines of Prism are allowed.
     """
 
     own_machines: OwnMachines | None = None
+    role: str | None = None
     types: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
@@ -318,6 +322,8 @@ def policy(
 def _limited(statement: PolicyStatement, limits: PolicyLimits) -> PolicyStatement | None:
     """The statement with these limits; None if they leave nothing of it."""
     sid, conditions = statement.sid, [statement.condition or {}]
+    if limits.role is not None and sid == "CheckOneself":
+        return replace(statement, resources=role_arns(limits.role))
     if limits.own_machines is not None:
         if sid == "ManageMachinesWithoutTags":  # of anybody
             return None
@@ -336,6 +342,18 @@ def _limited(statement: PolicyStatement, limits: PolicyLimits) -> PolicyStatemen
     if vpcs and sid == "LaunchInSubnets":
         conditions.append({"ArnLike": {"ec2:Vpc": vpcs}})
     return replace(statement, resources=resources, condition=_merged(conditions) or None)
+
+
+def role_arns(name: str) -> tuple[str, ...]:
+    """The ARNs that a role of this name can have, whatever its path is.
+
+    Names of roles are unique in an account (IAM User Guide, "IAM identifiers"). Identity Center
+    adds a suffix of 16 characters to the name of a role (IAM Identity Center User Guide,
+    "Referencing permission sets in resource policies"), which is not known before it is made.
+    """
+    if name.startswith(SSO_ROLE) and not SSO_SUFFIX.search(name):
+        name += "_" + "?" * 16
+    return tuple(f"{ROLE}role/{path}{_literal(name)}" for path in ("", "*/"))
 
 
 def _literal(text: str) -> str:

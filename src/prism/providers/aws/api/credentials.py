@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.errors import Problem
 from prism.providers.aws.api.faults import (
@@ -57,6 +58,7 @@ class LoginMethod(Struct, frozen=True, kw_only=True):
     serial: str = ""  # of the MFA device
     program: str = ""  # the credential process
     region: str = ""  # of IAM Identity Center
+    role: str = ""  # the ARN of the role that the profile assumes, with its path
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -75,6 +77,15 @@ def login_method(
     sso_sessions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> LoginMethod:
     """The login of a profile: its own, or that of the profiles from which it gets its role."""
+    role = profiles.get(profile, {}).get("role_arn", "")
+    return replace(_first_login(profiles, profile, sso_sessions or {}), role=role)
+
+
+def _first_login(
+    profiles: Mapping[str, Mapping[str, Any]],
+    profile: str,
+    sso_sessions: Mapping[str, Mapping[str, Any]],
+) -> LoginMethod:
     seen: set[str] = set()
     name = profile
     while name not in seen:
@@ -83,7 +94,7 @@ def login_method(
         if serial := section.get("mfa_serial"):
             return LoginMethod(kind="mfa", profile=profile, serial=serial)
         if "sso_session" in section or "sso_start_url" in section:
-            named = (sso_sessions or {}).get(section.get("sso_session", ""), section)
+            named = sso_sessions.get(section.get("sso_session", ""), section)
             return LoginMethod(kind="sso", profile=name, region=named.get("sso_region", ""))
         if "login_session" in section:
             return LoginMethod(kind="login", profile=name)
