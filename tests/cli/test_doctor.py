@@ -864,6 +864,7 @@ IDENTITY = "arn:aws:iam::1:user/ada"
 LAB: dict[str, Any] = {
        "profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem": None,
        "remediation": None, "missing": [], "unknown": [], "note": None}  # fmt: skip
+REFUSED = {"name": "launch", "ok": False, "message": "no t3", "remediation": "ask"}
 
 
 @pytest.mark.parametrize(
@@ -873,15 +874,7 @@ LAB: dict[str, Any] = {
         ({"unknown": ["a", "b"]}, "ok", "2 permissions could not be tried"),
         ({"missing": ["ec2:RunInstances"]}, "warning", "may not ec2:RunInstances"),
         ({"missing": ["ec2:RunInstances"]}, "warning", "prism aws policy"),
-        (
-            {
-                "checks": [
-                    {"name": "launch", "ok": False, "message": "no t3", "remediation": "ask"}
-                ]
-            },
-            "warning",
-            "no t3",
-        ),
+        ({"checks": [REFUSED]}, "warning", "no t3"),
         ({"note": "there is no role for machines"}, "warning", "prism aws setup"),
         ({"problem": "expired", "remediation": "log in"}, "broken", "log in"),
         ({"problem": "expired", "remediation": "`prism doctor`"}, "broken", "prism aws check lab"),

@@ -117,7 +117,11 @@ def test_jupyter_command_ignores_modules_in_the_home_and_a_slow_grammar(tmp_path
 
 def test_system_has_updates_for_years_unless_it_is_there_to_hibernate():
     """Decision 049: EC2 hibernates no newer Ubuntu, and machines with GPUs not at all."""
-    old = [it for it in EVERY.values() if UPDATES_UNTIL[it.base] < UPDATES_UNTIL["debian-12"]]
+    old = [
+        template
+        for template in EVERY.values()
+        if template.base and UPDATES_UNTIL[template.base] < UPDATES_UNTIL["debian-12"]
+    ]
     assert {template.base for template in old} == {"ubuntu-22.04"}
     assert "deep-learning-gpu" in EVERY and "gpu" not in {template.family for template in old}
     assert {template.idle_profile for template in old} == {"standard"}, "it hibernates"
