@@ -46,14 +46,12 @@ def test_boot_without_launch_credits_runs_at_the_baseline(aws, ec2, type, credit
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-standard-mode.html
     """
     set_rules(aws, times={"boot": 240, "pending": 0}, slow_start=True)
-    arm = {"ImageId": image("arm64")} if type.startswith("t4g") else {}
-    specification = {"CpuCredits": credits}
     id = launch_instance(
         ec2,
         InstanceType=type,
-        CreditSpecification=specification,
+        ImageId=image("arm64" if type.startswith("t4g") else "amd64"),
+        CreditSpecification={"CpuCredits": credits},
         UserData="prism-boot: ready",
-        **arm,
     )
     aws.clock.advance(minutes * 60 - 5)
     assert "ready" not in console(ec2, id)
