@@ -54,13 +54,13 @@ def test_statement_with_a_variable_without_a_value_is_void():
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
     """
     oneself = allow("iam:Get*", ["arn:aws:iam::1:user/${aws:username}", "arn:aws:iam::1:role/lab"])
-    asked = {"action": "iam:GetRole", "resource": "arn:aws:iam::1:role/lab"}
+    request = {"action": "iam:GetRole", "resource": "arn:aws:iam::1:role/lab"}
     user = principal_keys("arn:aws:iam::1:user/team/ada")
     assert user == {"aws:username": "ada"}
-    assert decided(oneself, **asked, **user)[0]
-    assert not decided(oneself, **asked, **principal_keys("arn:aws:sts::1:assumed-role/lab/ada"))[
-        0
-    ]
+    assert decided(oneself, **request, **user)[0]
+    assert not decided(
+        oneself, **request, **principal_keys("arn:aws:sts::1:assumed-role/lab/ada")
+    )[0]
 
 
 @pytest.mark.parametrize(

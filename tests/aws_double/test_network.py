@@ -121,8 +121,8 @@ def test_group_can_be_deleted_while_its_former_machine_is_still_shown(aws, ec2):
     ec2.terminate_instances(InstanceIds=[machine])
     aws.clock.advance(2)
     ec2.delete_security_group(GroupId=id)
-    shown = described_instance(ec2, machine)
-    assert (shown["State"]["Name"], shown["SecurityGroups"]) == ("running", [])
+    description = described_instance(ec2, machine)
+    assert (description["State"]["Name"], description["SecurityGroups"]) == ("running", [])
 
 
 def test_default_security_group_cannot_be_deleted(ec2):

@@ -21,7 +21,6 @@ from prism.providers.aws.account import setup as account_setup
 from prism.providers.aws.account.checks import AccountCheck, account_checks
 from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of, try_login
-from prism.providers.aws.account.launch_check import launch_check, network_id
 from prism.providers.aws.account.leftovers import delete_all, leftovers
 from prism.providers.aws.account.permissions import USUAL_CALL, SimulatedCall, permissions
 from prism.providers.aws.account.policy import OwnMachines, PolicyLimits, policy, setup_policy
@@ -227,8 +226,7 @@ class AwsAccessService:
         try:
             cloud, identity = self._locations().cloud_of(profile)
             base |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
-            vpc = network_id(cloud, self._home, profile.name) or USUAL_CALL.vpc
-            call = SimulatedCall(user=self._user(), vpc=vpc)
+            call = self._simulated_call(cloud, profile.name)
             check, note = permissions(cloud, identity, call), lacking(cloud)
             self._locations().note(cloud, identity, check)
             checks = account_checks(cloud, launch=partial(self._check_launch, profile.name))
@@ -239,11 +237,27 @@ class AwsAccessService:
         base |= {"checks": checks, "reasons": check.reasons, "remediation": check.remediation}
         return AwsAccess(**base, note=note, hint=check.hint)
 
+    def _simulated_call(self, cloud: Cloud, profile: str) -> SimulatedCall:
+        from prism.providers.aws.account.launch_check import network_id  # noqa: PLC0415  cold start
+
+        vpc = network_id(cloud, self._home, profile) or USUAL_CALL.vpc
+        return SimulatedCall(user=self._user(), vpc=vpc)
+
     def _check_launch(self, profile: str, cloud: Cloud) -> AccountCheck:
+        from prism.providers.aws.account.launch_check import launch_check  # noqa: PLC0415  the same
+
         return launch_check(cloud, self._home, profile, self._user())
 
 
 Access = NamedDependency[AwsAccessService]
+RoleName = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=r"^[\w+=,.@-]{1,64}\Z",
+        description="The role that will have the policy, without its path; `AWSReservedSSO_` and "
+        "the name of a permission set, of IAM Identity Center.",
+    ),
+]
 router = Routes("/api/v1/daemon/aws", tags=["daemon"])
 
 
@@ -273,14 +287,7 @@ def show_aws_policy(
             "IAM principal, or of the IAM user."
         ),
     ] = None,
-    role: Annotated[
-        str | None,
-        QueryParameter(
-            pattern=r"^[\w+=,.@-]{1,64}\Z",
-            description="The role that will have the policy, without its path; `AWSReservedSSO_` "
-            "and the name of a permission set, of IAM Identity Center.",
-        ),
-    ] = None,
+    role: RoleName = None,
     types: Annotated[
         list[str] | None, QueryParameter(description="Only machines of these types, such as t3.*.")
     ] = None,

@@ -31,8 +31,10 @@ def test_launch_is_allowed_by_the_daily_policy_and_makes_nothing(aws_parts, chec
     before = len(aws_parts.calls())
     assert (check().ok, check().message) == (True, "a t3.medium would be allowed")
     assert aws_parts.aws.machines() == []
-    made = {call for call in aws_parts.calls()[before:] if call.startswith(("Create", "Import"))}
-    assert made == set()
+    changes = {
+        call for call in aws_parts.calls()[before:] if call.startswith(("Create", "Import"))
+    }
+    assert changes == set()
 
 
 def test_launch_is_unknown_before_the_first_one(aws_parts, tmp_path):

@@ -106,8 +106,10 @@ def permissions(
 
 def _how_to_simulate(identity: AwsIdentity) -> str:
     kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
-    role = f" --role {rest.partition('/')[0]}" if kind == "assumed-role" else ""
-    return f"IAM would tell, if you attach what `prism aws policy{role}` prints"
+    if kind != "assumed-role":
+        return f"IAM would tell. {ATTACH}"
+    role = rest.partition("/")[0]
+    return f"IAM would tell. Attach what `prism aws policy --role {role}` prints"
 
 
 def principals(identity: AwsIdentity, *sso_regions: str, configured: str = "") -> tuple[str, ...]:
